@@ -1,0 +1,282 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes
+// (EC2 Auto Scaling API reference, MaxRecords).
+const maxGroupsPerCall = 100
+
+// readTimeout bounds one reading of a handful of groups, its retries included.
+const readTimeout = 30 * time.Second
+
+// ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
+var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
+
+// API is what the Cache asks of EC2 Auto Scaling.
+type API interface {
+	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
+	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
+	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
+		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
+	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
+}
+
+// Options of a Cache.
+type Options struct {
+	AutoScaling API
+	Launches    LaunchAPIs
+	Discovery   Discovery
+	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
+	RefreshInterval time.Duration
+	MotionInterval  time.Duration
+	Clock           clock.WithTicker
+}
+
+// Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
+// once each, by the owner.
+type Cache struct {
+	api       API
+	discovery Discovery
+	launches  *launches
+	clock     clock.WithTicker
+	refresh   time.Duration
+	motion    time.Duration
+
+	current atomic.Pointer[Snapshot]
+	changed chan struct{} // something the core should look at
+	resolve chan struct{} // a group's launch source is new
+
+	mu      sync.Mutex // guards what follows; never held across a call
+	entries map[string]*entry
+	readAt  time.Time
+}
+
+// entry is what the Cache knows of one group beyond its last reading.
+type entry struct {
+	group   *Group
+	turn    chan struct{} // one write at a time: whoever puts a token in has the turn
+	request request
+	// writtenAt is when our last write ended. A reading that began earlier may not know of it.
+	writtenAt time.Time
+	movedAt   time.Time
+	readDue   time.Time
+	leaving   map[string]time.Time // instances whose termination AWS has accepted
+}
+
+// NewCache makes a Cache without a reading.
+func NewCache(o Options) *Cache {
+	c := &Cache{
+		api: o.AutoScaling, discovery: o.Discovery, clock: o.Clock,
+		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
+		refresh:  o.RefreshInterval, motion: o.MotionInterval,
+		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
+		entries: map[string]*entry{},
+	}
+	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
+	return c
+}
+
+// Snapshot returns the newest reading; before Start it is empty.
+func (c *Cache) Snapshot() *Snapshot { return c.current.Load() }
+
+// Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
+func (c *Cache) Changed() <-chan struct{} { return c.changed }
+
+// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
+// call per 100 groups and filter. On error the last Snapshot stays and keeps its age: stale beats partial.
+func (c *Cache) Refresh(ctx context.Context) error {
+	start := c.clock.Now()
+	found := map[string]types.AutoScalingGroup{}
+	for names := range slices.Chunk(c.discovery.names(), maxGroupsPerCall) {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
+			return err
+		}
+	}
+	for _, filter := range c.discovery.Filters {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, found); err != nil {
+			return err
+		}
+	}
+	c.apply(ctx, found, start, nil)
+	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
+	return nil
+}
+
+// refreshNamed reads the named groups only. Those that AWS does not return are gone.
+func (c *Cache) refreshNamed(ctx context.Context, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for some := range slices.Chunk(names, maxGroupsPerCall) {
+		start := c.clock.Now()
+		found := map[string]types.AutoScalingGroup{}
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
+			return err
+		}
+		c.apply(ctx, found, start, some)
+	}
+	return nil
+}
+
+// describe follows the pages of one request and adds the groups to found, by name.
+func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
+	in.MaxRecords = aws.Int32(maxGroupsPerCall)
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.api, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("describe auto scaling groups: %w", err)
+		}
+		for _, g := range page.AutoScalingGroups {
+			if name := aws.ToString(g.AutoScalingGroupName); name != "" {
+				found[name] = g
+			}
+		}
+	}
+	return nil
+}
+
+// apply merges a reading that began at start and publishes the result. asked names the groups it was about; nil means
+// all of them.
+func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved, newSource := false, false
+	for name, described := range found {
+		e := c.entries[name]
+		if e == nil {
+			e = &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}}
+			c.entries[name] = e
+			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
+		}
+		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
+			continue // begun before what we already know
+		}
+		before := e.group
+		c.merge(e, groupFrom(described, start))
+		if before == nil || !before.sameMotion(e.group) {
+			e.movedAt, moved = start, true
+		}
+		newSource = newSource || e.group.Launch == nil || !sameSource(before, e.group)
+	}
+	moved = c.forget(ctx, found, start, asked) || moved
+	if asked == nil {
+		c.readAt = start
+	}
+	c.publish()
+	if moved {
+		signal(c.changed)
+	}
+	if newSource {
+		signal(c.resolve)
+	}
+}
+
+// merge makes the reading g the entry's group, with what we know beside it.
+func (c *Cache) merge(e *entry, g *Group) {
+	if limits, ok := c.discovery.named(g.Name); ok {
+		g.MinSize, g.MaxSize = limits.MinSize, limits.MaxSize
+	}
+	e.markLeaving(g)
+	if e.group == nil {
+		// A deficit found at start is taken over from whoever ran before us: it is ours to withdraw, and failures
+		// count from now on.
+		e.request = request{instances: g.Missing(), since: g.ReadAt}
+	} else {
+		g.Launch, g.Problems = e.group.Launch, e.group.Problems
+	}
+	e.request.settle(g)
+	e.group = g
+}
+
+// forget drops the groups that the reading was about and did not find.
+func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
+	dropped := false
+	for name, e := range c.entries {
+		if _, ok := found[name]; ok || asked != nil && !slices.Contains(asked, name) {
+			continue
+		}
+		if e.group != nil && start.Before(e.group.ReadAt) {
+			continue
+		}
+		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
+		delete(c.entries, name)
+		dropped = true
+	}
+	return dropped
+}
+
+// publish makes the entries the next Snapshot. The caller holds mu.
+func (c *Cache) publish() {
+	groups := make(map[string]*Group, len(c.entries))
+	for name, e := range c.entries {
+		groups[name] = e.group
+	}
+	c.current.Store(newSnapshot(groups, c.readAt))
+}
+
+// update publishes a changed copy of a group. The caller does not hold mu.
+func (c *Cache) update(name string, change func(*entry, *Group)) *Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[name]
+	if e == nil {
+		return nil
+	}
+	g := *e.group
+	change(e, &g)
+	e.group = &g
+	c.publish()
+	return &g
+}
+
+func (c *Cache) entry(name string) (*entry, *Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[name]; e != nil {
+		return e, e.group
+	}
+	return nil, nil
+}
+
+// markLeaving carries terminations that AWS has accepted into a reading that does not show them yet, and forgets those
+// that it does.
+func (e *entry) markLeaving(g *Group) {
+	for id, since := range e.leaving {
+		i := g.instance(id)
+		switch {
+		case i == nil || i.Lifecycle.Leaving() || g.ReadAt.Sub(since) > leavingGrace:
+			delete(e.leaving, id)
+		default:
+			i.Lifecycle = terminating
+		}
+	}
+}
+
+// leavingGrace is how long a reading may still show an instance in service whose termination AWS has accepted.
+const leavingGrace = 30 * time.Second
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already
+	}
+}

@@ -1,0 +1,118 @@
+package asg
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+)
+
+// Discovery says which groups are ours: those named, and those that match one of the filters.
+type Discovery struct {
+	Named   []NamedGroup
+	Filters []TagFilter
+}
+
+// NamedGroup is a group of the --nodes flag, with the limits given there.
+type NamedGroup struct {
+	Name             string
+	MinSize, MaxSize int
+}
+
+// TagFilter is one --node-group-auto-discovery flag: a group matches when it carries all the tags. A tag without a
+// value matches whatever value the group gives it. Several filters are alternatives.
+type TagFilter []Tag
+
+// Tag is a key and, where it matters, a value.
+type Tag struct{ Key, Value string }
+
+// ParseDiscovery reads the values of the --nodes and --node-group-auto-discovery flags.
+func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
+	var d Discovery
+	for _, spec := range nodes {
+		named, err := parseNamedGroup(spec)
+		if err != nil {
+			return Discovery{}, fmt.Errorf("--nodes=%s: %w", spec, err)
+		}
+		if slices.ContainsFunc(d.Named, func(n NamedGroup) bool { return n.Name == named.Name }) {
+			return Discovery{}, fmt.Errorf("--nodes=%s: the group %q is given twice: keep one of the flags", spec, named.Name)
+		}
+		d.Named = append(d.Named, named)
+	}
+	for _, spec := range autoDiscovery {
+		filter, err := parseTagFilter(spec)
+		if err != nil {
+			return Discovery{}, fmt.Errorf("--node-group-auto-discovery=%s: %w", spec, err)
+		}
+		d.Filters = append(d.Filters, filter)
+	}
+	return d, nil
+}
+
+func parseNamedGroup(spec string) (NamedGroup, error) {
+	parts := strings.SplitN(spec, ":", 3)
+	if len(parts) != 3 || parts[2] == "" {
+		return NamedGroup{}, fmt.Errorf("want <min>:<max>:<Auto Scaling group name>, such as 0:10:workers")
+	}
+	least, err := strconv.Atoi(parts[0])
+	if err != nil {
+		return NamedGroup{}, fmt.Errorf("minimum size %q is not a whole number", parts[0])
+	}
+	most, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return NamedGroup{}, fmt.Errorf("maximum size %q is not a whole number", parts[1])
+	}
+	if least < 0 || most < least || most == 0 {
+		return NamedGroup{}, fmt.Errorf("want 0 <= min <= max and max >= 1, got %d and %d", least, most)
+	}
+	return NamedGroup{Name: parts[2], MinSize: least, MaxSize: most}, nil
+}
+
+func parseTagFilter(spec string) (TagFilter, error) {
+	const want = "want asg:tag=<key>[=<value>][,<key>[=<value>]…], such as asg:tag=k8s.io/cluster-autoscaler/enabled"
+	tags, found := strings.CutPrefix(spec, "asg:tag=")
+	if !found || tags == "" {
+		return nil, fmt.Errorf("%s", want)
+	}
+	var filter TagFilter
+	for _, pair := range strings.Split(tags, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key == "" {
+			return nil, fmt.Errorf("a tag without a key: %s", want)
+		}
+		filter = append(filter, Tag{Key: key, Value: value})
+	}
+	return filter, nil
+}
+
+// filters are the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.
+func (f TagFilter) filters() []types.Filter {
+	out := make([]types.Filter, 0, len(f))
+	for _, tag := range f {
+		if tag.Value == "" {
+			out = append(out, types.Filter{Name: aws.String("tag-key"), Values: []string{tag.Key}})
+		} else {
+			out = append(out, types.Filter{Name: aws.String("tag:" + tag.Key), Values: []string{tag.Value}})
+		}
+	}
+	return out
+}
+
+func (d Discovery) named(name string) (NamedGroup, bool) {
+	i := slices.IndexFunc(d.Named, func(n NamedGroup) bool { return n.Name == name })
+	if i < 0 {
+		return NamedGroup{}, false
+	}
+	return d.Named[i], true
+}
+
+func (d Discovery) names() []string {
+	names := make([]string, 0, len(d.Named))
+	for _, n := range d.Named {
+		names = append(names, n.Name)
+	}
+	return names
+}

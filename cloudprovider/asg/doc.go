@@ -1,0 +1,14 @@
+// Package asg keeps the state of the Auto Scaling groups this autoscaler owns, and is the only room that changes them.
+//
+// A Cache reads the groups that the discovery filters match and publishes every reading as an immutable Snapshot, so
+// that readers take no lock, make no call and never see half a reading. Run keeps it fresh: all groups at a slow pace,
+// groups in motion (written to a moment ago, or short of instances) at a quick one, both at one call per hundred. What a
+// group would launch is read from its launch template, launch configuration and EKS node group when one of them
+// changes, never per reading.
+//
+// Writes to one group follow each other, each on a reading of its own: a desired capacity is only ever raised from a
+// fresh reading, and lowered only by naming the instance to terminate or by taking back a request of our own that AWS
+// has not fulfilled. A write is in the Snapshot as soon as AWS accepted it. No lock is held across a call.
+//
+// The package knows no Kubernetes type. One group's trouble is a Problem of that group and of no other.
+package asg

@@ -1,0 +1,88 @@
+package asg
+
+import (
+	"errors"
+	"time"
+)
+
+// errNotRead is the error of what has not been looked up yet.
+var errNotRead = errors.New("not read yet")
+
+// retryLookup is how long a lookup that failed is left alone.
+const retryLookup = time.Minute
+
+// memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
+// later lookup fails. Not safe for concurrent use.
+type memo[K comparable, V any] struct {
+	// keepFor is how long a value stays fresh; 0 means for ever.
+	keepFor func(K) time.Duration
+	entries map[K]*memoEntry[V]
+}
+
+type memoEntry[V any] struct {
+	value  *V
+	err    error
+	readAt time.Time
+	wanted bool
+}
+
+func newMemo[K comparable, V any](keepFor func(K) time.Duration) memo[K, V] {
+	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}}
+}
+
+// get returns the value, nil when there never was one, and the error of the last lookup.
+func (m memo[K, V]) get(key K) (*V, error) {
+	if e := m.entries[key]; e != nil {
+		return e.value, e.err
+	}
+	return nil, errNotRead
+}
+
+// want notes that the key is in use.
+func (m memo[K, V]) want(key K) {
+	if e := m.entries[key]; e != nil {
+		e.wanted = true
+		return
+	}
+	m.entries[key] = &memoEntry[V]{err: errNotRead, wanted: true}
+}
+
+// due returns the wanted keys whose value is missing, expired, or failed a while ago, and forgets those nobody wants.
+func (m memo[K, V]) due(now time.Time) []K {
+	var due []K
+	for key, e := range m.entries {
+		if !e.wanted {
+			delete(m.entries, key)
+			continue
+		}
+		e.wanted = false
+		keep := m.keepFor(key)
+		switch age := now.Sub(e.readAt); {
+		case e.readAt.IsZero():
+			due = append(due, key)
+		case e.err != nil && age >= retryLookup, e.err == nil && keep > 0 && age >= keep:
+			due = append(due, key)
+		}
+	}
+	return due
+}
+
+// put enters the outcome of a lookup.
+func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
+	e := m.entries[key]
+	if e == nil {
+		e = &memoEntry[V]{}
+		m.entries[key] = e
+	}
+	e.err, e.readAt = err, now
+	if err == nil {
+		e.value = value
+	}
+}
+
+// expire has the key looked up again.
+func (m memo[K, V]) expire(key K) {
+	if e := m.entries[key]; e != nil {
+		e.readAt = time.Time{}
+	}
+}

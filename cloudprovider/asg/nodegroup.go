@@ -1,0 +1,82 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+)
+
+// The tags by which EKS marks the Auto Scaling groups of its managed node groups.
+const (
+	tagEKSCluster   = "eks:cluster-name"
+	tagEKSNodegroup = "eks:nodegroup-name"
+)
+
+// Nodegroup is an EKS managed node group: what EKS tells its nodes to be.
+type Nodegroup struct {
+	Cluster      string
+	Name         string
+	CapacityType string // ON_DEMAND, SPOT or CAPACITY_BLOCK
+	AMIType      string // such as AL2023_x86_64_STANDARD; CUSTOM where the launch template has its own image
+	Labels       map[string]string
+	Taints       []NodegroupTaint
+	Tags         map[string]string
+	DiskSizeGiB  int // 0 where the launch template says
+}
+
+// NodegroupTaint is a taint as EKS keeps it: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
+type NodegroupTaint struct{ Key, Value, Effect string }
+
+type nodegroupKey struct{ cluster, name string }
+
+// nodegroupOf returns the key of the EKS node group behind g, or the zero key.
+func nodegroupOf(g *Group) nodegroupKey {
+	key := nodegroupKey{cluster: g.Tags[tagEKSCluster], name: g.Tags[tagEKSNodegroup]}
+	if key.cluster == "" || key.name == "" {
+		return nodegroupKey{}
+	}
+	return key
+}
+
+func (l *launches) fetchNodegroups(ctx context.Context, keys []nodegroupKey) {
+	if l.apis.EKS == nil {
+		return
+	}
+	found := make([]*Nodegroup, len(keys))
+	errs := make([]error, len(keys))
+	each(len(keys), func(i int) { found[i], errs[i] = l.describeNodegroup(ctx, keys[i]) })
+	for i, key := range keys {
+		l.nodegroups.put(key, found[i], errs[i], l.clock.Now())
+	}
+}
+
+func (l *launches) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {
+	out, err := l.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
+	if err != nil {
+		return nil, fmt.Errorf("describe EKS node group: %w", err)
+	}
+	n := &Nodegroup{Cluster: key.cluster, Name: key.name}
+	if out.Nodegroup == nil {
+		return n, nil
+	}
+	n.CapacityType, n.AMIType = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType)
+	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
+	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
+	for _, t := range out.Nodegroup.Taints {
+		n.Taints = append(n.Taints, NodegroupTaint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})
+	}
+	slices.SortFunc(n.Taints, func(a, b NodegroupTaint) int {
+		switch {
+		case a.Key < b.Key:
+			return -1
+		case a.Key > b.Key:
+			return 1
+		}
+		return 0
+	})
+	return n, nil
+}

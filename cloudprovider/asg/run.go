@@ -1,0 +1,133 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+const (
+	// restlessFor is how long after its last move a group in motion is read at the quick pace; then at the slow one.
+	restlessFor       = 3 * time.Minute
+	slowMotionFactor  = 8
+	startRetryMax     = 30 * time.Second
+	resolveAtStartMax = 20 * time.Second
+	floatingRecheck   = 5 * time.Minute
+)
+
+// Start reads all groups for the first time, and then what they would launch. It returns when the first Snapshot is
+// complete, or as complete as AWS lets it be; until AWS answers the first reading it tries again and says why.
+func (c *Cache) Start(ctx context.Context) error {
+	log := klog.FromContext(ctx)
+	for wait := time.Second; ; wait = min(2*wait, startRetryMax) {
+		err := c.Refresh(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
+			"remedy", "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.clock.After(wait):
+		}
+	}
+	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMax)
+	defer cancel()
+	c.resolveLaunches(resolveCtx)
+	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.Snapshot().Groups()))
+	return ctx.Err()
+}
+
+// Run keeps the Snapshot fresh until ctx ends. It owns and awaits its goroutines.
+func (c *Cache) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { c.readLoop(ctx); return nil })
+	g.Go(func() error { c.motionLoop(ctx); return nil })
+	g.Go(func() error { c.resolveLoop(ctx); return nil })
+	return errors.Join(g.Wait(), ignoreCanceled(ctx))
+}
+
+func (c *Cache) readLoop(ctx context.Context) {
+	ticker := c.clock.NewTicker(c.refresh)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C():
+			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Refreshing the Auto Scaling groups failed, the last reading stays",
+					"reason", awsclient.Reason(err), "age", c.clock.Since(c.Snapshot().ReadAt))
+			}
+		}
+	}
+}
+
+func (c *Cache) motionLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.clock.After(c.motion):
+		}
+		due := c.motionDue()
+		if len(due) == 0 {
+			continue
+		}
+		if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
+			continue
+		}
+		c.readFailures(ctx, due)
+	}
+}
+
+// motionDue returns the groups in motion whose next reading is due, and plans the one after.
+func (c *Cache) motionDue() []string {
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var due []string
+	for name, e := range c.entries {
+		if e.group == nil || !e.group.inMotion() || now.Before(e.readDue) {
+			continue
+		}
+		interval := c.motion
+		if now.Sub(e.movedAt) > restlessFor {
+			interval *= slowMotionFactor
+		}
+		e.readDue = now.Add(interval - interval/10)
+		due = append(due, name)
+	}
+	return due
+}
+
+func (c *Cache) resolveLoop(ctx context.Context) {
+	ticker := c.clock.NewTicker(retryLookup)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.resolve:
+		case <-ticker.C():
+		}
+		c.resolveLaunches(ctx)
+	}
+}
+
+func ignoreCanceled(ctx context.Context) error {
+	if err := ctx.Err(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

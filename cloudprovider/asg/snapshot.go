@@ -1,0 +1,53 @@
+package asg
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Snapshot is every group as last read, at one moment. It is immutable and safe for any number of readers.
+type Snapshot struct {
+	groups     map[string]*Group
+	byInstance map[string]*Group
+	ordered    []*Group
+	// ReadAt is when the last complete reading of all groups began.
+	ReadAt time.Time
+}
+
+func newSnapshot(groups map[string]*Group, at time.Time) *Snapshot {
+	s := &Snapshot{groups: groups, byInstance: map[string]*Group{}, ReadAt: at}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		g := groups[name]
+		s.ordered = append(s.ordered, g)
+		for _, i := range g.Instances {
+			s.byInstance[i.ID] = g
+		}
+	}
+	return s
+}
+
+// Groups are all groups, by name. The slice is shared: do not change it.
+func (s *Snapshot) Groups() []*Group { return s.ordered }
+
+// Group returns the group of that name, or nil.
+func (s *Snapshot) Group(name string) *Group { return s.groups[name] }
+
+// GroupOf returns the group that has the instance, whatever its lifecycle state, or nil.
+func (s *Snapshot) GroupOf(instanceID string) *Group { return s.byInstance[instanceID] }
+
+// Instance returns the instance and its group, or nil twice.
+func (s *Snapshot) Instance(id string) (*Instance, *Group) {
+	g := s.byInstance[id]
+	if g == nil {
+		return nil, nil
+	}
+	return g.instance(id), g
+}
+
+// With returns the Snapshot with one group replaced.
+func (s *Snapshot) With(g *Group) *Snapshot {
+	groups := maps.Clone(s.groups)
+	groups[g.Name] = g
+	return newSnapshot(groups, s.ReadAt)
+}

@@ -1,0 +1,166 @@
+package asg
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+)
+
+// LaunchSource says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a
+// sound group; Mixed tells whether a mixed instances policy stands around the template.
+type LaunchSource struct {
+	ConfigurationName string
+	Template          TemplateRef
+	Mixed             bool
+	Overrides         []Override
+	// OnDemandBase and OnDemandPercentageAboveBase are the policy's, with AWS's defaults (0 and 100) where it has none.
+	OnDemandBase                int
+	OnDemandPercentageAboveBase int
+	SpotAllocationStrategy      string
+	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
+	CapacityUnit string
+}
+
+// TemplateRef names one version of a launch template. ID or Name is set; Version is a number, "$Latest" or "$Default".
+type TemplateRef struct {
+	ID      string
+	Name    string
+	Version string
+}
+
+// Override is one entry of a mixed instances policy.
+type Override struct {
+	InstanceType string
+	Weight       int // in capacity units, at least 1
+	Template     TemplateRef
+	// Requirements select types by their attributes; nil where the entry names a type.
+	Requirements *types.InstanceRequirements
+}
+
+func (r TemplateRef) String() string {
+	return fmt.Sprintf("%s version %s", r.name(), r.Version)
+}
+
+func (r TemplateRef) name() string {
+	if r.ID != "" {
+		return r.ID
+	}
+	return r.Name
+}
+
+func (r TemplateRef) isZero() bool { return r.ID == "" && r.Name == "" }
+
+// floats reports whether another version may stand behind the reference tomorrow.
+func (r TemplateRef) floats() bool { return strings.HasPrefix(r.Version, "$") }
+
+// MinWeight is the capacity one more instance adds at least. Where capacity is counted in vCPUs or memory, it is the
+// least the requirements allow.
+func (s LaunchSource) MinWeight() int {
+	if least := s.leastRequired(); least > 0 {
+		return least
+	}
+	weight := 0
+	for _, o := range s.Overrides {
+		if weight == 0 || o.Weight < weight {
+			weight = o.Weight
+		}
+	}
+	return max(1, weight)
+}
+
+func (s LaunchSource) maxWeight() int {
+	weight := s.MinWeight()
+	for _, o := range s.Overrides {
+		weight = max(weight, o.Weight)
+	}
+	return weight
+}
+
+func (s LaunchSource) weighted() bool { return s.maxWeight() > 1 }
+
+func (s LaunchSource) leastRequired() int {
+	least := 0
+	for _, o := range s.Overrides {
+		var floor *int32
+		switch {
+		case o.Requirements == nil:
+		case s.CapacityUnit == "vcpu" && o.Requirements.VCpuCount != nil:
+			floor = o.Requirements.VCpuCount.Min
+		case s.CapacityUnit == "memory-mib" && o.Requirements.MemoryMiB != nil:
+			floor = o.Requirements.MemoryMiB.Min
+		}
+		if f := int(aws.ToInt32(floor)); f > 0 && (least == 0 || f < least) {
+			least = f
+		}
+	}
+	return least
+}
+
+// templates are the distinct launch templates behind the source, the group's own first.
+func (s LaunchSource) templates() []TemplateRef {
+	var refs []TemplateRef
+	add := func(r TemplateRef) {
+		if !r.isZero() && !slices.Contains(refs, r) {
+			refs = append(refs, r)
+		}
+	}
+	add(s.Template)
+	for _, o := range s.Overrides {
+		add(o.Template)
+	}
+	return refs
+}
+
+func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
+	s := LaunchSource{
+		ConfigurationName: aws.ToString(g.LaunchConfigurationName),
+		Template:          templateRefFrom(g.LaunchTemplate),
+		CapacityUnit:      "units",
+	}
+	if unit := aws.ToString(g.DesiredCapacityType); unit != "" {
+		s.CapacityUnit = unit
+	}
+	policy := g.MixedInstancesPolicy
+	if policy == nil {
+		return s
+	}
+	s.Mixed, s.OnDemandPercentageAboveBase = true, 100
+	if d := policy.InstancesDistribution; d != nil {
+		s.OnDemandBase = int(aws.ToInt32(d.OnDemandBaseCapacity))
+		if d.OnDemandPercentageAboveBaseCapacity != nil {
+			s.OnDemandPercentageAboveBase = int(*d.OnDemandPercentageAboveBaseCapacity)
+		}
+		s.SpotAllocationStrategy = aws.ToString(d.SpotAllocationStrategy)
+	}
+	if policy.LaunchTemplate == nil {
+		return s
+	}
+	s.Template = templateRefFrom(policy.LaunchTemplate.LaunchTemplateSpecification)
+	for _, o := range policy.LaunchTemplate.Overrides {
+		s.Overrides = append(s.Overrides, Override{
+			InstanceType: aws.ToString(o.InstanceType),
+			Weight:       weightFrom(o.WeightedCapacity),
+			Template:     templateRefFrom(o.LaunchTemplateSpecification),
+			Requirements: o.InstanceRequirements,
+		})
+	}
+	return s
+}
+
+// templateRefFrom reads a launch template specification; without a version AWS uses the default one.
+func templateRefFrom(spec *types.LaunchTemplateSpecification) TemplateRef {
+	if spec == nil {
+		return TemplateRef{}
+	}
+	ref := TemplateRef{ID: aws.ToString(spec.LaunchTemplateId), Name: aws.ToString(spec.LaunchTemplateName), Version: aws.ToString(spec.Version)}
+	if ref.ID != "" {
+		ref.Name = ""
+	}
+	if ref.Version == "" {
+		ref.Version = "$Default"
+	}
+	return ref
+}

@@ -1,0 +1,226 @@
+package aws
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// NodeGroup implements cloudprovider.NodeGroup over one Auto Scaling group. It holds no state but its name: what it
+// answers is the provider's current view. Safe for concurrent use.
+type NodeGroup struct {
+	provider *Provider
+	name     string
+}
+
+// gone stands for a group that the view has no longer.
+var gone = &asg.Group{}
+
+func (n *NodeGroup) group() *asg.Group {
+	if g := n.provider.view.Load().snapshot.Group(n.name); g != nil {
+		return g
+	}
+	return gone
+}
+
+// Id is the Auto Scaling group's name.
+func (n *NodeGroup) Id() string { return n.name }
+
+// Debug implements cloudprovider.NodeGroup.
+func (n *NodeGroup) Debug() string {
+	return fmt.Sprintf("%s (%d:%d)", n.name, n.MinSize(), n.MaxSize())
+}
+
+// MinSize is the least number of nodes.
+func (n *NodeGroup) MinSize() int { return n.group().MinInstances() }
+
+// MaxSize is the greatest number of nodes.
+func (n *NodeGroup) MaxSize() int { return n.group().MaxInstances() }
+
+// TargetSize is the number of nodes AWS has been asked for.
+func (n *NodeGroup) TargetSize() (int, error) { return n.group().TargetInstances(), nil }
+
+// Exist implements cloudprovider.NodeGroup: discovered groups do.
+func (n *NodeGroup) Exist() bool { return true }
+
+// Create implements cloudprovider.NodeGroup.
+func (n *NodeGroup) Create() (cloudprovider.NodeGroup, error) {
+	return nil, cloudprovider.ErrAlreadyExist
+}
+
+// Delete implements cloudprovider.NodeGroup.
+func (n *NodeGroup) Delete() error { return cloudprovider.ErrNotImplemented }
+
+// Autoprovisioned implements cloudprovider.NodeGroup.
+func (n *NodeGroup) Autoprovisioned() bool { return false }
+
+// AtomicIncreaseSize is not implemented; the core raises the size as usual.
+func (n *NodeGroup) AtomicIncreaseSize(int) error { return cloudprovider.ErrNotImplemented }
+
+// ForceDeleteNodes is not implemented; the core deletes as usual.
+func (n *NodeGroup) ForceDeleteNodes([]*corev1.Node) error { return cloudprovider.ErrNotImplemented }
+
+// IncreaseSize asks AWS for delta more instances.
+func (n *NodeGroup) IncreaseSize(delta int) error {
+	g, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
+	n.provider.adopt(g)
+	return err
+}
+
+// DecreaseTargetSize takes back up to -delta instances that we asked for and AWS has not launched. That there is nothing
+// of ours to take back is not an error: the core would end its loop over it, for all groups.
+func (n *NodeGroup) DecreaseTargetSize(delta int) error {
+	if delta >= 0 {
+		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.name, delta)
+	}
+	return n.withdraw(-delta)
+}
+
+func (n *NodeGroup) withdraw(count int) error {
+	taken, g, err := n.provider.cache.Withdraw(n.provider.ctx, n.name, count)
+	n.provider.adopt(g)
+	if err != nil {
+		klog.FromContext(n.provider.ctx).Error(err, "Could not withdraw unfulfilled instances", "nodeGroup", n.name, "count", count)
+		return nil
+	}
+	if taken < count {
+		klog.FromContext(n.provider.ctx).V(1).Info("Fewer unfulfilled instances of our own than were to be withdrawn: "+
+			"the rest came up, or others asked for them", "nodeGroup", n.name, "count", count, "withdrawn", taken)
+	}
+	return nil
+}
+
+// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Nodes that stand for instances AWS
+// never launched are withdrawn.
+func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
+	var ids []string
+	placeholders := 0
+	for _, node := range nodes {
+		if owner := n.provider.groupOf(node); owner != n {
+			return fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.name, node.Name)
+		}
+		id, _ := instanceID(node.Spec.ProviderID)
+		if _, ok := placeholderGroup(id); ok {
+			placeholders++
+			continue
+		}
+		if err := n.provider.stillUnregistered(node); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	var errs []error
+	if placeholders > 0 {
+		errs = append(errs, n.withdraw(placeholders))
+	}
+	if len(ids) > 0 {
+		g, err := n.provider.cache.Terminate(n.provider.ctx, n.name, ids)
+		n.provider.adopt(g)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// stillUnregistered refuses a node that was to be deleted because it never registered and has registered meanwhile.
+func (p *Provider) stillUnregistered(node *corev1.Node) error {
+	if p.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
+		return nil
+	}
+	registered, err := p.nodes.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("delete unregistered instance %q: list nodes: %w", node.Name, err)
+	}
+	for _, r := range registered {
+		if r.Spec.ProviderID == node.Spec.ProviderID {
+			return fmt.Errorf("delete unregistered instance %q: it has registered as node %q meanwhile", node.Name, r.Name)
+		}
+	}
+	return nil
+}
+
+// Nodes are the group's instances, and a placeholder for each that is desired and not launched.
+func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
+	g := n.group()
+	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
+	for _, i := range g.Instances {
+		instances = append(instances, cloudprovider.Instance{Id: providerID(i.Zone, i.ID), Status: status(i.Lifecycle)})
+	}
+	return append(instances, n.placeholders(g)...), nil
+}
+
+// status translates a lifecycle state. An instance in standby or on its way out is not expected to register.
+func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
+	switch {
+	case l.Starting():
+		return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}
+	case l.Counts():
+		return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceRunning}
+	}
+	return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceDeleting}
+}
+
+// failureShownFor bounds how long a placeholder shows its launch failure, so that one which cannot be withdrawn never
+// makes the core think the group's size wrong for longer than nodes may take to come up.
+const failureShownFor = 5 * time.Minute
+
+// placeholders stand for the instances that are missing. Those that we asked for and AWS could not launch carry the reason;
+// those that the minimum size asks for never do, because they cannot be withdrawn.
+func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
+	zone := ""
+	if len(g.Zones) > 0 {
+		zone = g.Zones[0]
+	}
+	counted, target := len(g.Counted()), g.TargetInstances()
+	firstFailed := target
+	if f := g.Failure; f != nil && n.provider.clock.Since(f.At) < failureShownFor {
+		firstFailed = max(target-g.Requested, g.MinInstances())
+	}
+	var missing []cloudprovider.Instance
+	for at := counted; at < target; at++ {
+		i := cloudprovider.Instance{Id: providerID(zone, placeholderID(g.Name, at)),
+			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}}
+		if at >= firstFailed {
+			i.Status.ErrorInfo = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,
+				ErrorCode: g.Failure.Code, ErrorMessage: g.Failure.Message}
+		}
+		missing = append(missing, i)
+	}
+	return missing
+}
+
+// TemplateNodeInfo is the node the group would add.
+func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
+	return n.provider.view.Load().templates[n.name].nodeInfo()
+}
+
+// GetOptions are the defaults with what the group's tags set.
+func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
+	t := n.provider.view.Load().templates[n.name]
+	if t == nil {
+		return &defaults, nil
+	}
+	o := t.Options
+	set(&defaults.ScaleDownUtilizationThreshold, o.ScaleDownUtilizationThreshold)
+	set(&defaults.ScaleDownGpuUtilizationThreshold, o.ScaleDownGPUUtilizationThreshold)
+	set(&defaults.ScaleDownUnneededTime, o.ScaleDownUnneededTime)
+	set(&defaults.ScaleDownUnreadyTime, o.ScaleDownUnreadyTime)
+	set(&defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime)
+	set(&defaults.MaxNodeStartupTime, o.MaxNodeStartupTime)
+	set(&defaults.IgnoreDaemonSetsUtilization, o.IgnoreDaemonSetsUtilization)
+	return &defaults, nil
+}
+
+func set[T any](field *T, override *T) {
+	if override != nil {
+		*field = *override
+	}
+}

@@ -1,0 +1,114 @@
+package aws
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+)
+
+// NodeInfos tells the core what the next node of each group looks like. A live node of the group is the best witness of
+// CPU, memory and what runs on every node; but accelerators and other extended resources that the group's template
+// promises stay promised while a live node does not show them: its device plugin is late, restarting, or was when the
+// core took the node's picture for later.
+//
+// It implements the core's TemplateNodeInfoProvider, and is used by the core's loop alone.
+type NodeInfos struct {
+	provider *Provider
+	live     nodeinfosprovider.TemplateNodeInfoProvider
+}
+
+// NewNodeInfos makes a NodeInfos. keep is how long a picture of a live node serves (--node-info-cache-expire-time);
+// forceDaemonSets is the flag --force-ds.
+func NewNodeInfos(p *Provider, keep time.Duration, forceDaemonSets bool) *NodeInfos {
+	return &NodeInfos{provider: p, live: nodeinfosprovider.NewMixedTemplateNodeInfoProvider(&keep, forceDaemonSets)}
+}
+
+// Process returns a NodeInfo for every group of which one can be made, by node group ID.
+func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
+	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
+	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
+	if err != nil {
+		return nil, err
+	}
+	templates := n.provider.view.Load().templates
+	for id, info := range infos {
+		if t := templates[id]; t != nil {
+			infos[id] = withPromised(info, t.Capacity, t.Allocatable)
+		}
+	}
+	return infos, nil
+}
+
+// CleanUp implements the core's TemplateNodeInfoProvider.
+func (n *NodeInfos) CleanUp() { n.live.CleanUp() }
+
+// withPromised returns info with the extended resources of a template that its node lacks or shows as zero. The NodeInfo is
+// built anew, because the scheduler's own sums in it are made when its node is set and only then.
+func withPromised(info *framework.NodeInfo, capacity, allocatable corev1.ResourceList) *framework.NodeInfo {
+	var node *corev1.Node
+	for name, promised := range capacity {
+		shown := info.Node().Status.Allocatable[name]
+		if !extended(name) || promised.IsZero() || !shown.IsZero() {
+			continue
+		}
+		if node == nil {
+			node = info.Node().DeepCopy()
+			ensureLists(node)
+		}
+		node.Status.Capacity[name] = promised
+		node.Status.Allocatable[name] = allocatable[name]
+	}
+	if node == nil {
+		return info
+	}
+	rebuilt := framework.NewNodeInfo(node, info.LocalResourceSlices, info.Pods()...)
+	if info.CSINode != nil {
+		rebuilt.SetCSINode(info.CSINode)
+	}
+	return rebuilt
+}
+
+func ensureLists(node *corev1.Node) {
+	if node.Status.Capacity == nil {
+		node.Status.Capacity = corev1.ResourceList{}
+	}
+	if node.Status.Allocatable == nil {
+		node.Status.Allocatable = corev1.ResourceList{}
+	}
+}
+
+// extended reports whether a resource is published by something that may start later than the node. CPU, memory and their
+// like come with the kubelet.
+func extended(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
+		return false
+	}
+	return true
+}
+
+// KnownGroups is the core's NodeGroupListProcessor: it leaves out the groups of which no NodeInfo could be made, so that
+// the core does not complain of each of them at every scale-up. That they are out, and why, has been reported.
+type KnownGroups struct{}
+
+// Process returns the groups that have a NodeInfo.
+func (KnownGroups) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
+	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
+	known := make([]cloudprovider.NodeGroup, 0, len(groups))
+	for _, g := range groups {
+		if infos[g.Id()] != nil {
+			known = append(known, g)
+		}
+	}
+	return known, infos, nil
+}
+
+// CleanUp implements the core's NodeGroupListProcessor.
+func (KnownGroups) CleanUp() {}

@@ -1,0 +1,65 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+)
+
+// finding is one thing wrong with one group. It is reported once, and again only after it was gone.
+type finding struct {
+	group   string
+	reason  string // out of a small set
+	message string // one sentence: what, why, what to do
+}
+
+// reporter tells of findings as they come and go. Used by one goroutine.
+type reporter struct {
+	current map[finding]bool
+	gauge   *prometheus.GaugeVec
+	event   func(eventType, reason, message string)
+}
+
+func newReporter(registerer prometheus.Registerer, event func(eventType, reason, message string)) (*reporter, error) {
+	r := &reporter{current: map[finding]bool{}, event: event, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "cluster_autoscaler", Name: "aws_node_group_problems",
+		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
+	}, []string{"node_group", "reason"})}
+	if registerer == nil {
+		return r, nil
+	}
+	if err := registerer.Register(r.gauge); err != nil {
+		return nil, fmt.Errorf("register node group problems metric: %w", err)
+	}
+	return r, nil
+}
+
+// report compares what is wrong now with what was: it logs and publishes what is new, and sets the metric.
+func (r *reporter) report(ctx context.Context, found []finding) {
+	log := klog.FromContext(ctx)
+	now := make(map[finding]bool, len(found))
+	r.gauge.Reset()
+	for _, f := range found {
+		if now[f] {
+			continue
+		}
+		now[f] = true
+		r.gauge.WithLabelValues(f.group, f.reason).Inc()
+		if r.current[f] {
+			continue
+		}
+		klog.Warningf("Node group problem %s: %s", f.reason, f.message)
+		if r.event != nil {
+			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.message)
+		}
+	}
+	for f := range r.current {
+		if !now[f] {
+			log.Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
+		}
+	}
+	r.current = now
+}

@@ -1,0 +1,214 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// GPULabel is the node label by which the core knows a node that should have accelerators.
+const GPULabel = "k8s.amazonaws.com/accelerator"
+
+// annotationNotAutoscaled set to "false" on a node tells that no group of ours has its instance.
+const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
+
+// Options of a Provider.
+type Options struct {
+	Cache     *asg.Cache
+	Region    string
+	Catalogue *instancetypes.Catalogue
+	// InstanceTypes looks up instance types the catalogue lacks; nil leaves them unknown.
+	InstanceTypes InstanceTypesAPI
+	Limiter       *cloudprovider.ResourceLimiter
+	// Nodes tells which nodes are registered; nil where nobody knows.
+	Nodes corelisters.NodeLister
+	// Event publishes an event about a node group; nil for none.
+	Event func(eventType, reason, message string)
+	// Registerer receives the provider's metrics; nil for none.
+	Registerer prometheus.Registerer
+	Clock      clock.WithTicker
+}
+
+// Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, but for Refresh, which the core calls
+// from its loop.
+type Provider struct {
+	ctx      context.Context
+	cache    *asg.Cache
+	region   string
+	limiter  *cloudprovider.ResourceLimiter
+	nodes    corelisters.NodeLister
+	clock    clock.WithTicker
+	types    *typeLookup
+	problems *reporter
+	gpuTypes map[string]struct{}
+	view     atomic.Pointer[view]
+}
+
+// New makes a Provider over a started Cache. The context bounds everything the core asks of it.
+func New(ctx context.Context, o Options) (*Provider, error) {
+	problems, err := newReporter(o.Registerer, o.Event)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{
+		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, nodes: o.Nodes, clock: o.Clock,
+		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), problems: problems,
+		gpuTypes: gpuTypes(o.Catalogue),
+	}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {
+			return nil, fmt.Errorf("register snapshot age metric: %w", err)
+		}
+	}
+	p.view.Store(emptyView())
+	return p, p.Refresh()
+}
+
+// Run keeps the groups and the facts about them fresh until ctx ends.
+func (p *Provider) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.cache.Run(ctx) })
+	g.Go(func() error { p.types.run(ctx); return nil })
+	return g.Wait()
+}
+
+// Changed receives when the core's next loop would see something new in a group.
+func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
+
+// Refresh moves on to the newest Snapshot. It makes no call and never fails: without a newer reading the last one stays.
+func (p *Provider) Refresh() error {
+	snapshot, catalogue := p.cache.Snapshot(), p.types.catalogue()
+	before := p.view.Load()
+	if before.snapshot == snapshot && before.catalogue == catalogue {
+		return nil
+	}
+	v := p.nextView(before, snapshot, catalogue)
+	p.types.want(v.unknownTypes())
+	p.problems.report(p.ctx, v.findings())
+	p.view.Store(v)
+	return nil
+}
+
+// adopt takes a group that a write changed into the view of the current loop.
+func (p *Provider) adopt(g *asg.Group) {
+	for g != nil {
+		before := p.view.Load()
+		if p.view.CompareAndSwap(before, before.with(g)) {
+			return
+		}
+	}
+}
+
+// Name implements cloudprovider.CloudProvider.
+func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
+
+// NodeGroups returns the node groups of the current view, by name.
+func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load().nodeGroups }
+
+// NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, or nil.
+func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
+	if group := p.groupOf(node); group != nil {
+		return group, nil
+	}
+	return nil, nil
+}
+
+func (p *Provider) groupOf(node *corev1.Node) *NodeGroup {
+	id, ok := instanceID(node.Spec.ProviderID)
+	if !ok {
+		return nil
+	}
+	v := p.view.Load()
+	if name, ok := placeholderGroup(id); ok {
+		return v.byName[name]
+	}
+	g := v.snapshot.GroupOf(id)
+	if g == nil { // an instance younger than the loop
+		g = p.cache.Snapshot().GroupOf(id)
+	}
+	if g == nil {
+		return nil
+	}
+	return v.byName[g.Name]
+}
+
+// HasInstance reports whether the node's instance is in its group and will stay. What is not in any of our groups is not
+// for us to judge: the error tells the core so.
+func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
+	if node.Annotations[annotationNotAutoscaled] == "false" {
+		return false, nil
+	}
+	id, ok := instanceID(node.Spec.ProviderID)
+	if !ok || strings.HasPrefix(node.Name, "fargate") {
+		return true, cloudprovider.ErrNotImplemented
+	}
+	snapshot := p.view.Load().snapshot
+	if i, _ := snapshot.Instance(id); i != nil {
+		return !i.Lifecycle.Leaving(), nil
+	}
+	return true, cloudprovider.ErrNotImplemented
+}
+
+// Pricing is not implemented yet.
+func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
+	return nil, cloudprovider.ErrNotImplemented
+}
+
+// GetAvailableMachineTypes implements cloudprovider.CloudProvider; groups are not created here.
+func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }
+
+// NewNodeGroup implements cloudprovider.CloudProvider; groups are not created here.
+func (p *Provider) NewNodeGroup(string, map[string]string, map[string]string, []corev1.Taint,
+	map[string]resource.Quantity) (cloudprovider.NodeGroup, error) {
+	return nil, cloudprovider.ErrNotImplemented
+}
+
+// GetResourceLimiter returns the limits of the autoscaler's flags.
+func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) {
+	return p.limiter, nil
+}
+
+// GPULabel implements cloudprovider.CloudProvider.
+func (p *Provider) GPULabel() string { return GPULabel }
+
+// GetAvailableGPUTypes returns the values GPULabel can have.
+func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return p.gpuTypes }
+
+// GetNodeGpuConfig returns the GPU configuration of the node, or nil.
+func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
+	return gpu.GetNodeGPUFromCloudProvider(p, node)
+}
+
+// Cleanup implements cloudprovider.CloudProvider. What runs in the background ends with Run's context.
+func (p *Provider) Cleanup() error { return nil }
+
+// gpuTypes are the label values of the catalogue's GPUs, and those the stock provider lists.
+func gpuTypes(c *instancetypes.Catalogue) map[string]struct{} {
+	types := map[string]struct{}{}
+	for _, value := range append(c.AcceleratorLabelValues(), "nvidia-tesla-k80", "nvidia-tesla-p100", "nvidia-tesla-v100",
+		"nvidia-tesla-t4", "nvidia-tesla-a100", "nvidia-a10g", "nvidia-l4", "nvidia-l40s") {
+		types[value] = struct{}{}
+	}
+	return types
+}
+
+func snapshotAge(cache *asg.Cache, c clock.PassiveClock) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "cluster_autoscaler", Name: "aws_snapshot_age_seconds",
+		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
+	}, func() float64 { return c.Since(cache.Snapshot().ReadAt).Seconds() })
+}

@@ -1,0 +1,100 @@
+package awsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/smithy-go/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// imdsRegionTimeout bounds the last resort in finding the region. Off EC2 nothing answers there.
+const imdsRegionTimeout = 5 * time.Second
+
+// Options say which AWS is asked and who is told of it. The zero value asks the SDK's default chain for everything.
+type Options struct {
+	// Region wins over AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file and the instance metadata.
+	Region string
+	// CloudConfig holds the endpoint overrides.
+	CloudConfig CloudConfig
+	// Version goes into the user agent behind "cluster-autoscaler/".
+	Version string
+	// Registerer receives the request histogram; nil means none is kept.
+	Registerer prometheus.Registerer
+	// Now is the clock of the request histogram; nil means time.Now.
+	Now func() time.Time
+}
+
+// Clients are the AWS services the autoscaler talks to, all in one region and with the same credentials.
+type Clients struct {
+	Region      string
+	AutoScaling *autoscaling.Client
+	EC2         *ec2.Client
+	EKS         *eks.Client
+}
+
+// New makes the clients. It makes no AWS call, but for the region from the instance metadata where nothing else names it.
+// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE.
+func New(ctx context.Context, o Options) (*Clients, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	apiOptions := []func(*middleware.Stack) error{
+		awsmiddleware.AddUserAgentKeyValue("cluster-autoscaler", o.Version),
+	}
+	if o.Registerer != nil {
+		metric, err := newRequestMetric(o.Registerer, o.Now)
+		if err != nil {
+			return nil, fmt.Errorf("register AWS request metric: %w", err)
+		}
+		apiOptions = append(apiOptions, metric.attach)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region))
+	if err != nil {
+		return nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+	}
+	if cfg.Region == "" {
+		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	cfg.APIOptions = append(cfg.APIOptions, apiOptions...)
+	return &Clients{
+		Region: cfg.Region,
+		AutoScaling: autoscaling.NewFromConfig(cfg, func(s *autoscaling.Options) {
+			if found := o.CloudConfig.override("autoscaling", cfg.Region); found != nil {
+				s.EndpointResolverV2 = autoscalingEndpoint{fixedEndpoint{"autoscaling", *found}}
+			}
+		}),
+		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
+			if found := o.CloudConfig.override("ec2", cfg.Region); found != nil {
+				s.EndpointResolverV2 = ec2Endpoint{fixedEndpoint{"ec2", *found}}
+			}
+		}),
+		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) {
+			if found := o.CloudConfig.override("eks", cfg.Region); found != nil {
+				s.EndpointResolverV2 = eksEndpoint{fixedEndpoint{"eks", *found}}
+			}
+		}),
+	}, nil
+}
+
+func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, imdsRegionTimeout)
+	defer cancel()
+	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
+	if err != nil {
+		return "", errors.Join(errors.New("no AWS region: set --aws-region or the environment variable AWS_REGION"),
+			fmt.Errorf("ask the instance metadata service for it: %w", err))
+	}
+	return out.Region, nil
+}

@@ -1,0 +1,95 @@
+package awsclient
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	"gopkg.in/gcfg.v1"
+)
+
+// CloudConfig is the part of the AWS cloud provider's configuration file (--cloud-config) that the Cluster Autoscaler
+// acts on: its ServiceOverride sections, keyed by the section's name. Every other section is accepted and ignored.
+type CloudConfig struct {
+	ServiceOverride map[string]*ServiceOverride
+}
+
+// ServiceOverride replaces the endpoint of one service ("ec2", "autoscaling" or "eks") in one region. An empty
+// SigningName means the service's own; only signature version 4 exists, so SigningMethod is accepted and ignored.
+type ServiceOverride struct {
+	Service       string
+	Region        string
+	URL           string
+	SigningRegion string
+	SigningMethod string
+	SigningName   string
+}
+
+// ReadCloudConfig reads the file at path; an empty path is an empty configuration.
+func ReadCloudConfig(path string) (CloudConfig, error) {
+	if path == "" {
+		return CloudConfig{}, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return CloudConfig{}, fmt.Errorf("read cloud configuration: %w", err)
+	}
+	config, err := ParseCloudConfig(string(text))
+	if err != nil {
+		return CloudConfig{}, fmt.Errorf("cloud configuration %q: %w", path, err)
+	}
+	return config, nil
+}
+
+// ParseCloudConfig parses and validates the text of a cloud configuration. All its faults are reported at once.
+func ParseCloudConfig(text string) (CloudConfig, error) {
+	var config CloudConfig
+	if err := gcfg.FatalOnly(gcfg.ReadStringInto(&config, text)); err != nil {
+		return CloudConfig{}, fmt.Errorf("parse: %w", err)
+	}
+	return config, config.validate()
+}
+
+func (c CloudConfig) validate() error {
+	var errs []error
+	seen := map[string]string{}
+	for _, name := range c.sectionNames() {
+		o := c.ServiceOverride[name]
+		for _, field := range []struct {
+			name  string
+			value *string
+		}{{"Service", &o.Service}, {"Region", &o.Region}, {"URL", &o.URL}, {"SigningRegion", &o.SigningRegion}} {
+			*field.value = strings.TrimSpace(*field.value)
+			if *field.value == "" {
+				errs = append(errs, fmt.Errorf("ServiceOverride %q: %s is missing: set %s = …", name, field.name, field.name))
+			}
+		}
+		key := o.Service + "_" + o.Region
+		if first, dup := seen[key]; dup {
+			errs = append(errs, fmt.Errorf("ServiceOverride %q: %s in %s is overridden by %q already: remove one of them", name, o.Service, o.Region, first))
+		}
+		seen[key] = name
+	}
+	return errors.Join(errs...)
+}
+
+func (c CloudConfig) sectionNames() []string {
+	names := make([]string, 0, len(c.ServiceOverride))
+	for name := range c.ServiceOverride {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// override returns the override of the service in the region, or nil.
+func (c CloudConfig) override(service, region string) *ServiceOverride {
+	for _, name := range c.sectionNames() {
+		if o := c.ServiceOverride[name]; o.Service == service && o.Region == region {
+			return o
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package awsclient
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/aws/smithy-go"
+)
+
+// Code returns the error code AWS answered with, or "" when err is not an answer of AWS.
+func Code(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// IsThrottled reports whether AWS refused the call for its rate. The codes are those the SDK itself backs off on.
+func IsThrottled(err error) bool {
+	switch Code(err) {
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+		"RequestLimitExceeded", "TooManyRequestsException", "BandwidthLimitExceeded", "SlowDown",
+		"EC2ThrottledException", "PriorRequestNotComplete", "TransactionInProgressException", "LimitExceededException":
+		return true
+	}
+	return false
+}
+
+// IsDenied reports whether AWS refused the caller: a missing permission, or credentials that are not valid (any more).
+func IsDenied(err error) bool {
+	switch Code(err) {
+	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "UnrecognizedClientException",
+		"InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException", "SignatureDoesNotMatch", "OptInRequired":
+		return true
+	}
+	return false
+}
+
+// IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
+// configuration, image or EKS node group. Auto Scaling has no code of its own for it and says ValidationError.
+func IsNotFound(err error) bool {
+	code := Code(err)
+	if code == "ValidationError" {
+		return strings.Contains(strings.ToLower(err.Error()), "not found")
+	}
+	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
+}
+
+// IsUnsupported reports whether the partition or endpoint does not know the call at all.
+func IsUnsupported(err error) bool {
+	switch Code(err) {
+	case "InvalidAction", "UnknownOperationException", "UnsupportedOperation", "UnsupportedOperationException":
+		return true
+	}
+	return false
+}
+
+// IsInvalid reports whether AWS refused what was asked, so that asking the same again cannot help.
+func IsInvalid(err error) bool {
+	code := Code(err)
+	return code == "ValidationError" || code == "ValidationException" || strings.HasPrefix(code, "Invalid") ||
+		strings.HasPrefix(code, "MissingParameter")
+}
+
+// Reason names the kind of an error in one word out of a small set, fit for a metric label: "throttled", "denied",
+// "not-found", "unsupported", "invalid", "timeout", "unreachable" or "error".
+func Reason(err error) string {
+	var network net.Error
+	var address *url.Error
+	switch {
+	case IsThrottled(err):
+		return "throttled"
+	case IsDenied(err):
+		return "denied"
+	case IsNotFound(err):
+		return "not-found"
+	case IsUnsupported(err):
+		return "unsupported"
+	case IsInvalid(err):
+		return "invalid"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "timeout"
+	case errors.As(err, &address):
+		return "unreachable"
+	}
+	return "error"
+}
