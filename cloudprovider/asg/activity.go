@@ -109,9 +109,22 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
 var codeInMessage = regexp.MustCompile(`(?:^|\s)([A-Z][A-Za-z]{5,60}(?:\.[A-Za-z]{1,40})*) - `)
 
+// codelessMessages are the status messages in which AWS gives no code, by words that never change.
+var codelessMessages = []struct{ words, code string }{
+	{"do not have sufficient", "InsufficientInstanceCapacity"},
+	{"no Spot capacity available", "InsufficientInstanceCapacity"},
+	{"more vCPU capacity than your current vCPU limit", "VcpuLimitExceeded"},
+	{"launch template", "InvalidLaunchTemplate"},
+}
+
 func failureCode(message string) string {
 	if found := codeInMessage.FindStringSubmatch(message); found != nil {
 		return found[1]
+	}
+	for _, m := range codelessMessages {
+		if strings.Contains(message, m.words) {
+			return m.code
+		}
 	}
 	return "LaunchFailed"
 }

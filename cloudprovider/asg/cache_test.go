@@ -1,0 +1,247 @@
+package asg_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func names(s *asg.Snapshot) []string {
+	var all []string
+	for _, g := range s.Groups() {
+		all = append(all, g.Name)
+	}
+	return all
+}
+
+func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
+	g := group(name, 0, 0, 3)
+	g.Tags = tags
+	return g
+}
+
+func TestFiltersAreAlternativesAndTheirTagsAreNot(t *testing.T) {
+	discovery, err := asg.ParseDiscovery([]string{"1:5:by-name"}, []string{"asg:tag=a,b=1", "asg:tag=c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{
+			tagged("a-only", map[string]string{"a": "x"}),
+			tagged("a-and-b", map[string]string{"a": "x", "b": "1"}),
+			tagged("a-and-other-b", map[string]string{"a": "x", "b": "2"}),
+			tagged("c-only", map[string]string{"c": ""}),
+			tagged("all", map[string]string{"a": "", "b": "1", "c": "1"}),
+			tagged("by-name", nil),
+			tagged("untagged", nil),
+		}}, discovery).started()
+	if diff := cmp.Diff([]string{"a-and-b", "all", "by-name", "c-only"}, names(w.cache.Snapshot())); diff != "" {
+		t.Errorf("discovered groups (-want +got):\n%s", diff)
+	}
+	if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 5 {
+		t.Errorf("limits of the named group are %d to %d, want those of the flag, 1 to 5", g.MinSize, g.MaxSize)
+	}
+}
+
+func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		nodes []string
+		auto  []string
+	}{
+		{name: "no maximum", nodes: []string{"1:workers"}},
+		{name: "minimum above maximum", nodes: []string{"3:1:workers"}},
+		{name: "negative minimum", nodes: []string{"-1:1:workers"}},
+		{name: "minimum is no number", nodes: []string{"x:1:workers"}},
+		{name: "maximum is no number", nodes: []string{"0:x:workers"}},
+		{name: "same group twice", nodes: []string{"0:1:workers", "0:2:workers"}},
+		{name: "other discoverer", auto: []string{"mig:tag=a"}},
+		{name: "other parameter", auto: []string{"asg:name=a"}},
+		{name: "no tag", auto: []string{"asg:tag="}},
+		{name: "tag without key", auto: []string{"asg:tag=a,=b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d, err := asg.ParseDiscovery(tt.nodes, tt.auto); err == nil {
+				t.Errorf("ParseDiscovery(%q, %q) = %+v, want an error", tt.nodes, tt.auto, d)
+			}
+		})
+	}
+}
+
+func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
+	config := fakeaws.Config{Delays: quick}
+	for n := range 1000 {
+		name := fmt.Sprintf("workers-%04d", n)
+		g := group(name, 0, 0, 3)
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
+		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
+		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name,
+			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}})
+	}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	if got := len(w.cache.Snapshot().Groups()); got != 1000 {
+		t.Fatalf("discovered %d groups, want 1000", got)
+	}
+	for _, g := range w.cache.Snapshot().Groups() {
+		if g.Launch == nil || len(g.Launch.Types) != 1 {
+			t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
+		}
+	}
+	want := map[string]int{"DescribeAutoScalingGroups": 10, "DescribeLaunchTemplateVersions": 5}
+	if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
+		t.Errorf("calls at start (-want +got):\n%s", diff)
+	}
+	w.aws.ResetCalls()
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 10}, w.aws.Calls()); diff != "" {
+		t.Errorf("calls of one refresh (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPageThatFailsKeepsTheLastSnapshot(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
+	before := w.cache.Snapshot()
+	for _, fault := range []fakeaws.Fault{
+		{Action: "DescribeAutoScalingGroups", Code: "Throttling"},
+		{Action: "DescribeAutoScalingGroups", Body: fakeaws.Truncated},
+		{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled},
+	} {
+		w.aws.Inject(fault)
+		if err := w.cache.Refresh(t.Context()); err == nil {
+			t.Errorf("Refresh under %+v gave no error", fault)
+		}
+		if w.cache.Snapshot() != before {
+			t.Errorf("Refresh under %+v replaced the snapshot", fault)
+		}
+		w.aws.ClearFaults()
+	}
+}
+
+func TestAGroupThatIsDeletedLeavesTheSnapshot(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 0, 3)).started()
+	if err := w.aws.DeleteGroup("a"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	if !errors.Is(err, asg.ErrGroupNotFound) {
+		t.Errorf("Increase of a deleted group = %v, want ErrGroupNotFound", err)
+	}
+	if diff := cmp.Diff([]string{"b"}, names(w.cache.Snapshot())); diff != "" {
+		t.Errorf("groups after the deletion (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneGroupsTroubleIsItsOwn(t *testing.T) {
+	broken := group("broken", 0, 0, 3)
+	broken.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "doomed", Version: "1"}
+	config := fakeaws.Config{Delays: quick,
+		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"),
+			{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, group("sound", 0, 0, 3)},
+	}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
+		t.Fatal(err)
+	}
+	w.started()
+	if g := w.group("sound"); g.Launch == nil || len(g.Problems) > 0 {
+		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.Launch, g.Problems)
+	}
+	g := w.group("broken")
+	if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonLaunchSourceMissing || g.Launch != nil {
+		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.Launch, g.Problems, asg.ReasonLaunchSourceMissing)
+	}
+}
+
+func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
+	managed := group("managed", 0, 0, 3)
+	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
+	w := newWorld(t, managed)
+	w.aws.Deny("DescribeNodegroup")
+	w.started()
+	g := w.group("managed")
+	if g.Launch == nil || g.Launch.Nodegroup != nil {
+		t.Errorf("launch = %+v, want the template's facts without the node group's", g.Launch)
+	}
+	if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonNodegroupUnread {
+		t.Errorf("problems = %+v, want one of %s", g.Problems, asg.ReasonNodegroupUnread)
+	}
+}
+
+func TestWhatAPolicyCanLaunch(t *testing.T) {
+	percent := func(n int) *int { return &n }
+	mixed := func(overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
+		g := group("g", 0, 0, 9)
+		g.LaunchTemplate = nil
+		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"},
+			Overrides: overrides, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: percent(0)}}
+		return g
+	}
+	configured := group("g", 0, 0, 9)
+	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old"
+	most := 4
+	for _, tt := range []struct {
+		name  string
+		group fakeaws.AutoScalingGroup
+		want  []asg.LaunchType
+	}{
+		{name: "launch template", group: group("g", 0, 0, 9), want: []asg.LaunchType{{Name: "m5.large", Weight: 1}}},
+		{name: "launch configuration", group: configured, want: []asg.LaunchType{{Name: "c5.large", Weight: 1}}},
+		{name: "policy without overrides", group: mixed(), want: []asg.LaunchType{{Name: "m5.large", Weight: 1}}},
+		{name: "policy with types", group: mixed(fakeaws.Override{InstanceType: "g4dn.xlarge"}, fakeaws.Override{InstanceType: "g4dn.2xlarge", WeightedCapacity: 2}),
+			want: []asg.LaunchType{{Name: "g4dn.xlarge", Weight: 1}, {Name: "g4dn.2xlarge", Weight: 2}}},
+		{name: "policy with requirements", group: mixed(fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
+			VCPUs: fakeaws.Range{Min: 4, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.*", "c5.xlarge"}}}),
+			want: []asg.LaunchType{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large"}},
+				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
+				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+			g := w.group("g")
+			if g.Launch == nil {
+				t.Fatalf("what it launches is not known: %+v", g.Problems)
+			}
+			if diff := cmp.Diff(tt.want, g.Launch.Types); diff != "" {
+				t.Errorf("types (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 3)).running()
+	before := w.group("a").Launch
+	for range 3 {
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := w.group("a").Launch; after != before || before == nil {
+		t.Errorf("launch facts went from %p to %p without a change", before, after)
+	}
+}
+
+func TestSnapshotsDoNotChange(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 3)).started()
+	s := w.cache.Snapshot()
+	before := *s.Group("a")
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	if after := s.Group("a"); after.DesiredCapacity != before.DesiredCapacity || !slices.Equal(after.Instances, before.Instances) {
+		t.Errorf("a snapshot taken before the write shows it: desired %d, was %d", after.DesiredCapacity, before.DesiredCapacity)
+	}
+	if got := w.group("a").DesiredCapacity; got != 2 {
+		t.Errorf("the newest snapshot shows a desired capacity of %d after the write, want 2", got)
+	}
+}

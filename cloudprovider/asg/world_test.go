@@ -1,0 +1,157 @@
+package asg_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
+
+// world is an emulated AWS, and a Cache that reads it through the real SDK.
+type world struct {
+	t     *testing.T
+	aws   *fakeaws.Server
+	cache *asg.Cache
+}
+
+// quick are delays that a test can wait for.
+var quick = fakeaws.Delays{
+	Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200),
+}
+
+func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
+
+func group(name string, least, desired, most int) fakeaws.AutoScalingGroup {
+	return fakeaws.AutoScalingGroup{
+		Name: name, Min: least, Max: most, Desired: desired, Zones: []string{"us-west-2a"},
+		Tags:           map[string]string{discoveryTag: "true"},
+		LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+	}
+}
+
+func workers(instanceType string) fakeaws.LaunchTemplate {
+	return fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: instanceType}}}
+}
+
+// newWorld starts AWS with the groups and a Cache over it; the Cache has not read yet.
+func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	return newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups},
+		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+}
+
+func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
+	t.Helper()
+	server, err := fakeaws.Start(t.Context(), config)
+	if err != nil {
+		t.Fatalf("start emulated AWS: %v", err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	if err != nil {
+		t.Fatalf("AWS clients: %v", err)
+	}
+	return &world{t: t, aws: server, cache: asg.NewCache(asg.Options{
+		AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
+		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
+	})}
+}
+
+// started is the world after the first reading.
+func (w *world) started() *world {
+	w.t.Helper()
+	if err := w.cache.Start(w.t.Context()); err != nil {
+		w.t.Fatalf("first reading: %v", err)
+	}
+	return w
+}
+
+// running is the world with the Cache reading in the background until the test ends.
+func (w *world) running() *world {
+	w.t.Helper()
+	w.started()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.cache.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	return w
+}
+
+func (w *world) group(name string) *asg.Group {
+	w.t.Helper()
+	g := w.cache.Snapshot().Group(name)
+	if g == nil {
+		w.t.Fatalf("group %q is not in the snapshot", name)
+	}
+	return g
+}
+
+func (w *world) desired(name string) int {
+	w.t.Helper()
+	state, ok := w.aws.Group(name)
+	if !ok {
+		w.t.Fatalf("AWS has no group %q", name)
+	}
+	return state.Desired
+}
+
+// eventually waits until ok returns "".
+func (w *world) eventually(ok func() string) {
+	w.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		wrong := ok()
+		if wrong == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("still not after 10 s: %s", wrong)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (w *world) eventuallyInService(name string, count int) {
+	w.t.Helper()
+	w.eventually(func() string {
+		state, _ := w.aws.Group(name)
+		in := 0
+		for _, i := range state.Instances {
+			if i.State == "InService" {
+				in++
+			}
+		}
+		if in == count {
+			return ""
+		}
+		return fmt.Sprintf("%d instances of %s in service, want %d", in, name, count)
+	})
+}
+
+// kills are the instances that Auto Scaling terminated by its own choice: there must never be one.
+func (w *world) kills() []string {
+	var ids []string
+	for _, e := range w.aws.Events() {
+		if e.Kind == fakeaws.ScaleInKill {
+			ids = append(ids, e.Instance)
+		}
+	}
+	return ids
+}

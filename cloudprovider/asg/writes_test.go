@@ -1,0 +1,253 @@
+package asg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	if err := w.aws.SetDesired("a", 4); err != nil { // nobody told the Cache
+		t.Fatal(err)
+	}
+	g, err := w.cache.Increase(t.Context(), "a", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 6 || g.DesiredCapacity != 6 {
+		t.Errorf("desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
+	}
+}
+
+func TestIncreaseBeyondTheMaximumWritesNothing(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 3)).started()
+	w.aws.ResetCalls()
+	_, err := w.cache.Increase(t.Context(), "a", 3)
+	var limit *asg.LimitError
+	if !errors.As(err, &limit) || limit.Desired != 4 || limit.Limit != 3 {
+		t.Errorf("error = %v, want a LimitError of 4 over 3", err)
+	}
+	if n := w.aws.Calls()["SetDesiredCapacity"]; n != 0 || w.desired("a") != 1 {
+		t.Errorf("%d writes were made and desired is %d, want none and 1", n, w.desired("a"))
+	}
+}
+
+func TestIncreaseOfAWeightedGroupAsksForWholeInstances(t *testing.T) {
+	g := group("a", 0, 0, 20)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
+	w := newWorld(t, g).running()
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 6 {
+		t.Errorf("desired capacity is %d units, want 6: three instances of the smallest weight", got)
+	}
+	w.eventuallyInService("a", 3)
+	w.eventually(func() string {
+		g := w.group("a")
+		if g.TargetInstances() == 3 && g.Missing() == 0 && len(g.Counted()) == 3 {
+			return ""
+		}
+		return fmt.Sprintf("target %d, missing %d, counted %d, want 3, 0, 3", g.TargetInstances(), g.Missing(), len(g.Counted()))
+	})
+	if got := w.group("a").MaxInstances(); got != 10 {
+		t.Errorf("the group holds at most %d instances, want 10: 20 units of 2", got)
+	}
+}
+
+func TestAReadingThatBeganBeforeTheWriteDoesNotUndoIt(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	// The next reading sees the old desired capacity and arrives after the write.
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Times: 1, Latency: ms(300)})
+	var reading sync.WaitGroup
+	reading.Add(1)
+	go func() {
+		defer reading.Done()
+		if err := w.cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("slow reading: %v", err)
+		}
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	reading.Wait()
+	if got := w.group("a").DesiredCapacity; got != 3 {
+		t.Errorf("after an old reading the snapshot shows a desired capacity of %d, want the written 3", got)
+	}
+}
+
+func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
+	w := newWorld(t, group("a", 1, 4, 10)).started()
+	members := w.group("a").Instances
+	ids := []string{members[1].ID, members[2].ID}
+	g, err := w.cache.Terminate(t.Context(), "a", ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 2 || g.DesiredCapacity != 2 {
+		t.Errorf("desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
+	}
+	// The core asks again before AWS is done: nothing more may go.
+	if _, err := w.cache.Terminate(t.Context(), "a", ids); err != nil {
+		t.Errorf("terminating the same instances again: %v, want success", err)
+	}
+	w.eventually(func() string {
+		state, _ := w.aws.Group("a")
+		left := []string{}
+		for _, i := range state.Instances {
+			left = append(left, i.ID)
+		}
+		return cmp.Diff([]string{members[0].ID, members[3].ID}, left)
+	})
+	if got, kills := w.desired("a"), w.kills(); got != 2 || len(kills) > 0 {
+		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 2 and none", got, kills)
+	}
+}
+
+func TestTerminateBelowTheMinimumTerminatesNothing(t *testing.T) {
+	w := newWorld(t, group("a", 2, 3, 10)).started()
+	members := w.group("a").Instances
+	_, err := w.cache.Terminate(t.Context(), "a", []string{members[0].ID, members[1].ID})
+	var limit *asg.LimitError
+	if !errors.As(err, &limit) {
+		t.Errorf("error = %v, want a LimitError", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 3 || len(state.Instances) != 3 {
+		t.Errorf("desired %d with %d instances, want 3 and 3", state.Desired, len(state.Instances))
+	}
+}
+
+func TestTerminateThatFailsForOneInstanceNamesIt(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Times: 1, Code: "InternalFailure"})
+	var ids []string
+	for _, i := range w.group("a").Instances {
+		ids = append(ids, i.ID)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "a", ids); err == nil {
+		t.Error("no error although one call failed")
+	}
+	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
+		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
+	}
+}
+
+func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).running()
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
+		t.Fatal(err)
+	}
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	taken, g, err := w.cache.Withdraw(t.Context(), "a", 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); taken != 2 || got != 3 || g.DesiredCapacity != 3 {
+		t.Errorf("withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
+	}
+	if kills := w.kills(); len(kills) > 0 {
+		t.Errorf("Auto Scaling killed %v", kills)
+	}
+}
+
+func TestWithdrawNeverGoesBelowWhatIsThere(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).running()
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
+	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", 3)
+	// The Cache may not have seen them yet; the write reads for itself.
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 5); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 3 {
+		t.Errorf("desired capacity is %d, want 3: as many as run", got)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if kills := w.kills(); len(kills) > 0 {
+		t.Errorf("Auto Scaling killed %v", kills)
+	}
+}
+
+func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).running()
+	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
+			return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
+		}
+		return ""
+	})
+	w.aws.ClearShortages(shortage)
+	w.eventuallyInService("a", 1)
+	w.eventually(func() string {
+		if g := w.group("a"); g.Failure != nil || g.Requested != 0 {
+			return fmt.Sprintf("failure %+v with %d requested, want none", g.Failure, g.Requested)
+		}
+		return ""
+	})
+}
+
+// Run under the race detector: one Cache refreshed, written to and read at once.
+func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 1000), group("b", 0, 5, 1000), group("c", 0, 0, 10)).running()
+	var all sync.WaitGroup
+	repeat := func(do func(i int) error) {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for i := range 20 {
+				if err := do(i); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	ctx := context.WithoutCancel(t.Context())
+	repeat(func(int) error { return w.cache.Refresh(ctx) })
+	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 1); return err })
+	repeat(func(int) error { _, err := w.cache.Increase(ctx, "a", 2); return err })
+	repeat(func(int) error { _, _, err := w.cache.Withdraw(ctx, "c", 1); return err })
+	repeat(func(i int) error {
+		if members := w.group("b").Counted(); i%5 == 0 && len(members) > 0 {
+			_, err := w.cache.Terminate(ctx, "b", []string{members[0].ID})
+			return err
+		}
+		return nil
+	})
+	repeat(func(int) error {
+		for _, g := range w.cache.Snapshot().Groups() {
+			_ = g.TargetInstances() + len(g.Tags) + len(g.Instances)
+		}
+		return nil
+	})
+	all.Wait()
+	if got := w.desired("a"); got != 60 {
+		t.Errorf("desired capacity is %d after 20 raises by 1 and 20 by 2, want 60", got)
+	}
+	if got, kills := w.desired("b"), w.kills(); got != 1 || len(kills) > 0 {
+		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 1 and none", got, kills)
+	}
+}
