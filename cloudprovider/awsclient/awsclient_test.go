@@ -1,0 +1,221 @@
+package awsclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// startAWS starts an emulated AWS and credentials for it, and nothing else in the environment that names a region.
+func startAWS(t *testing.T) *fakeaws.Server {
+	t.Helper()
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "cn-northwest-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	nowhere := filepath.Join(t.TempDir(), "none")
+	t.Setenv("AWS_CONFIG_FILE", nowhere)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	return server
+}
+
+func TestWhereTheRegionComesFrom(t *testing.T) {
+	shared := func(region string) func(*testing.T) {
+		return func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "config")
+			if err := os.WriteFile(file, []byte("[default]\nregion = "+region+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("AWS_CONFIG_FILE", file)
+		}
+	}
+	env := func(name, region string) func(*testing.T) { return func(t *testing.T) { t.Setenv(name, region) } }
+	for _, tt := range []struct {
+		name  string
+		flag  string
+		given []func(*testing.T)
+		want  string // "" for an error
+	}{
+		{name: "the flag wins", flag: "cn-north-1", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), shared("eu-west-1")}, want: "cn-north-1"},
+		{name: "AWS_REGION", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-1"},
+		{name: "AWS_DEFAULT_REGION", given: []func(*testing.T){env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-2"},
+		{name: "shared configuration file", given: []func(*testing.T){shared("eu-west-1")}, want: "eu-west-1"},
+		{name: "nowhere"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			startAWS(t)
+			for _, set := range tt.given {
+				set(t)
+			}
+			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: tt.flag})
+			if tt.want == "" {
+				if err == nil || !strings.Contains(err.Error(), "--aws-region") {
+					t.Errorf("error = %v, want one that names the flag", err)
+				}
+				return
+			}
+			if err != nil || clients.Region != tt.want {
+				t.Errorf("region = %+v, error %v, want %s", clients, err, tt.want)
+			}
+		})
+	}
+}
+
+// callAll makes one call of each service.
+func callAll(ctx context.Context, c *awsclient.Clients) error {
+	_, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+	_, err2 := c.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{})
+	cluster, name := "c", "n"
+	_, err3 := c.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: &cluster, NodegroupName: &name})
+	if awsclient.IsNotFound(err3) {
+		err3 = nil
+	}
+	return errors.Join(err, err2, err3)
+}
+
+var oneOfEach = map[string]int{"DescribeAutoScalingGroups": 1, "DescribeImages": 1, "DescribeNodegroup": 1}
+
+func TestTheEndpointOfTheEnvironmentServesAllClients(t *testing.T) {
+	server := startAWS(t)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := callAll(t.Context(), clients); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(oneOfEach, server.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func overrides(url string) string {
+	var text strings.Builder
+	text.WriteString("[Global]\nZone = cn-northwest-1a\nRoleARN = ignored\n")
+	for i, service := range []string{"ec2", "autoscaling", "eks"} {
+		fmt.Fprintf(&text, "[ServiceOverride \"%d\"]\nService = %s\nRegion = cn-northwest-1\nURL = %s\nSigningRegion = cn-north-1\n", i, service, url)
+	}
+	return text.String()
+}
+
+func TestServiceOverridesOfTheCloudConfigWinOverTheEnvironment(t *testing.T) {
+	server := startAWS(t)
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody there
+	config, err := awsclient.ParseCloudConfig(overrides(server.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1", CloudConfig: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := callAll(t.Context(), clients); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(oneOfEach, server.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	elsewhere, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-north-1", CloudConfig: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := callAll(t.Context(), elsewhere); err == nil {
+		t.Error("an override of another region was used")
+	}
+}
+
+func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
+	valid := overrides("http://127.0.0.1:1")
+	for _, tt := range []struct{ name, text, want string }{
+		{name: "not a configuration", text: "{}", want: "parse"},
+		{name: "no service", text: strings.Replace(valid, "Service = ec2", "Service = ", 1), want: "Service is missing"},
+		{name: "no region", text: strings.Replace(valid, "Region = cn-northwest-1\n", "", 1), want: "Region is missing"},
+		{name: "no URL", text: strings.Replace(valid, "URL = http://127.0.0.1:1\n", "", 1), want: "URL is missing"},
+		{name: "no signing region", text: strings.Replace(valid, "SigningRegion = cn-north-1\n", "", 1), want: "SigningRegion is missing"},
+		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := awsclient.ParseCloudConfig(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRequestsAreCountedUnderTheStockNames(t *testing.T) {
+	server := startAWS(t)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	registry := prometheus.NewRegistry()
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1", Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Deny("DescribeImages")
+	_ = callAll(t.Context(), clients)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, m := range families[0].GetMetric() {
+		got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetHistogram().GetSampleCount()
+	}
+	want := map[string]uint64{"DescribeAutoScalingGroupsPages success": 1, "DescribeImages UnauthorizedOperation": 1, "DescribeNodegroup ResourceNotFoundException": 1}
+	if diff := cmp.Diff(want, got); diff != "" || families[0].GetName() != "cluster_autoscaler_aws_request_duration_seconds" {
+		t.Errorf("%s (-want +got):\n%s", families[0].GetName(), diff)
+	}
+}
+
+func TestReasonOfAnError(t *testing.T) {
+	answer := func(code, message string) error {
+		return fmt.Errorf("act: %w", &smithy.GenericAPIError{Code: code, Message: message})
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{answer("Throttling", "Rate exceeded"), "throttled"},
+		{answer("RequestLimitExceeded", ""), "throttled"},
+		{answer("AccessDenied", ""), "denied"},
+		{answer("UnauthorizedOperation", ""), "denied"},
+		{answer("ExpiredToken", ""), "denied"},
+		{answer("ValidationError", "AutoScalingGroup name not found - no such group: a"), "not-found"},
+		{answer("ValidationError", "New SetDesiredCapacity value 9 is above max value 3"), "invalid"},
+		{answer("InvalidLaunchTemplateId.NotFound", ""), "not-found"},
+		{answer("InvalidLaunchTemplateId.VersionNotFound", ""), "not-found"},
+		{answer("ResourceNotFoundException", ""), "not-found"},
+		{answer("InvalidAction", ""), "unsupported"},
+		{answer("InternalFailure", ""), "error"},
+		{context.DeadlineExceeded, "timeout"},
+		{errors.New("other"), "error"},
+	} {
+		t.Run(tt.err.Error(), func(t *testing.T) {
+			if got := awsclient.Reason(tt.err); got != tt.want {
+				t.Errorf("Reason = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,95 @@
+package instancetypes
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed data/instance_types.csv
+var embeddedTable string
+
+// Catalogue is a set of instance types by name. It never changes; With makes another one.
+type Catalogue struct {
+	types  []Type // sorted by Name, which is unique
+	source string
+	date   time.Time
+}
+
+var embedded = sync.OnceValue(func() *Catalogue {
+	c, err := Parse(embeddedTable)
+	if err != nil {
+		panic(fmt.Sprintf("instancetypes: embedded table: %v", err)) // the build is broken, and its tests with it
+	}
+	return c
+})
+
+// Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
+func Embedded() *Catalogue {
+	return embedded()
+}
+
+// Lookup returns the facts of the type called name, and whether the catalogue has it.
+func (c *Catalogue) Lookup(name string) (Type, bool) {
+	i, ok := slices.BinarySearchFunc(c.types, name, func(t Type, name string) int {
+		return strings.Compare(t.Name, name)
+	})
+	if !ok {
+		return Type{}, false
+	}
+	return c.types[i], true
+}
+
+// Names returns the names of all types, sorted.
+func (c *Catalogue) Names() []string {
+	names := make([]string, len(c.types))
+	for i, t := range c.types {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// Types returns all types, sorted by name; the slice is the caller's.
+func (c *Catalogue) Types() []Type { return slices.Clone(c.types) }
+
+// Len returns how many types the catalogue has.
+func (c *Catalogue) Len() int { return len(c.types) }
+
+// Source says in words where the table was taken from, and Date when. Types added by With name their own Source.
+func (c *Catalogue) Source() string { return c.source }
+
+// Date is the day the table's hardware facts were read from EC2, at midnight UTC.
+func (c *Catalogue) Date() time.Time { return c.date }
+
+// With returns a catalogue in which the facts of newer replace those of the same name or are added. A measured
+// memory survives if newer has none, for EC2 does not tell it. Of several with one name the last counts.
+func (c *Catalogue) With(newer ...Type) *Catalogue {
+	if len(newer) == 0 {
+		return c
+	}
+	byName := make(map[string]Type, len(newer))
+	for _, t := range newer {
+		if old, ok := c.Lookup(t.Name); ok && t.MeasuredMemoryBytes == 0 && t.MemoryBytes == old.MemoryBytes {
+			t.MeasuredMemoryBytes = old.MeasuredMemoryBytes
+		}
+		byName[t.Name] = t
+	}
+	types := make([]Type, 0, len(c.types)+len(byName))
+	for _, t := range c.types {
+		if _, replaced := byName[t.Name]; !replaced {
+			types = append(types, t)
+		}
+	}
+	for _, t := range byName {
+		types = append(types, t)
+	}
+	sortTypes(types)
+	return &Catalogue{types: types, source: c.source, date: c.date}
+}
+
+func sortTypes(types []Type) {
+	slices.SortFunc(types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+}

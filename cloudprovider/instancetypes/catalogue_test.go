@@ -1,0 +1,114 @@
+package instancetypes
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEmbeddedCatalogueKnowsEveryTypeOfTheTable(t *testing.T) {
+	c := Embedded()
+	if c.Len() != 1397 {
+		t.Errorf("Len() = %d, want 1397: say so in the package documentation and in data/SOURCES.md", c.Len())
+	}
+	if names := c.Names(); len(names) != c.Len() || !slices.IsSorted(names) {
+		t.Errorf("Names() gives %d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), c.Len())
+	}
+	if want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC); !c.Date().Equal(want) || c.Source() == "" {
+		t.Errorf("Date() = %v, Source() = %q, want %v and some source", c.Date(), c.Source(), want)
+	}
+}
+
+func TestLookupGivesTheFactsOfOneType(t *testing.T) {
+	const gib = 1024 * mib
+	for _, want := range []Type{
+		{
+			Name: "g4dn.xlarge", VCPU: 4, MemoryBytes: 16 * gib, Architecture: "amd64",
+			GPU:     GPU{Count: 1, Manufacturer: "NVIDIA", Name: "T4", MemoryBytes: 16 * gib},
+			MaxENIs: 3, IPv4PerENI: 10, LocalNVMeBytes: 125e9, MeasuredMemoryBytes: 16060416 * kib,
+		},
+		{
+			Name: "m5.large", VCPU: 2, MemoryBytes: 8 * gib, Architecture: "amd64",
+			MaxENIs: 3, IPv4PerENI: 10, MeasuredMemoryBytes: 7816192 * kib,
+		},
+		{
+			Name: "trn1.32xlarge", VCPU: 128, MemoryBytes: 512 * gib, Architecture: "amd64",
+			NeuronDevices: 16, EFAInterfaces: 8, MaxENIs: 5, IPv4PerENI: 50, LocalNVMeBytes: 7600e9,
+		},
+		{
+			Name: "m6g.metal", VCPU: 64, MemoryBytes: 256 * gib, Architecture: "arm64",
+			MaxENIs: 15, IPv4PerENI: 50, BareMetal: true, MeasuredMemoryBytes: 263398400 * kib,
+		},
+	} {
+		t.Run(want.Name, func(t *testing.T) {
+			got, ok := Embedded().Lookup(want.Name)
+			if want.Source = got.Source; !ok || got.Source == "" {
+				t.Fatalf("Lookup(%q) = %+v, %v, want the type with a source", want.Name, got, ok)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Lookup(%q) differs (-want +got):\n%s", want.Name, diff)
+			}
+		})
+	}
+	for _, name := range []string{"", "m5", "m5.larg", "m5.largee", "zz9.metal"} {
+		if got, ok := Embedded().Lookup(name); ok {
+			t.Errorf("Lookup(%q) = %+v, want nothing", name, got)
+		}
+	}
+}
+
+func TestENIMaxPodsIsTheFormulaOfTheVPCCNI(t *testing.T) {
+	for name, want := range map[string]int{"m5.large": 29, "t3.medium": 17, "m5.4xlarge": 234, "p4d.24xlarge": 737, "p5.48xlarge": 100} {
+		typ, _ := Embedded().Lookup(name)
+		if got := typ.ENIMaxPods(); got != want {
+			t.Errorf("%s: ENIMaxPods() = %d, want %d", name, got, want)
+		}
+	}
+	if got := (Type{Name: "x1.new", VCPU: 2}).ENIMaxPods(); got != 0 {
+		t.Errorf("ENIMaxPods() without interface limits = %d, want 0", got)
+	}
+}
+
+func TestWithReplacesAndAddsWithoutTouchingTheOriginal(t *testing.T) {
+	base := Embedded()
+	before := base.Types()
+	known, _ := base.Lookup("m5.large")
+	newer := known
+	newer.MeasuredMemoryBytes, newer.EFAInterfaces, newer.Source = 0, 7, "DescribeInstanceTypes"
+	resized := newer
+	resized.Name, resized.MemoryBytes = "m5.xlarge", 99*mib
+
+	c := base.With(newer, Type{Name: "zz9.plural", VCPU: 1}, Type{Name: "zz9.plural", VCPU: 2}, resized)
+
+	if got, _ := c.Lookup("m5.large"); got.EFAInterfaces != 7 || got.MeasuredMemoryBytes != known.MeasuredMemoryBytes {
+		t.Errorf("m5.large = %+v, want the new facts and the measured memory that was known", got)
+	}
+	if got, _ := c.Lookup("m5.xlarge"); got.MeasuredMemoryBytes != 0 {
+		t.Errorf("m5.xlarge = %+v, want no measured memory, for it was measured on another size", got)
+	}
+	if got, ok := c.Lookup("zz9.plural"); !ok || got.VCPU != 2 {
+		t.Errorf("zz9.plural = %+v, %v, want the last of the two given", got, ok)
+	}
+	if names := c.Names(); !slices.IsSorted(names) || len(names) != base.Len()+1 {
+		t.Errorf("%d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), base.Len()+1)
+	}
+	if diff := cmp.Diff(before, base.Types()); diff != "" {
+		t.Errorf("the original catalogue changed (-before +after):\n%s", diff)
+	}
+	if base.With() != base {
+		t.Error("With() of nothing made a copy, want the catalogue itself")
+	}
+}
+
+// BenchmarkLookup finds one type among 1,397: go test -bench Lookup ./cloudprovider/instancetypes
+func BenchmarkLookup(b *testing.B) {
+	c := Embedded()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := c.Lookup("m6i.2xlarge"); !ok {
+			b.Fatal("m6i.2xlarge is missing")
+		}
+	}
+}

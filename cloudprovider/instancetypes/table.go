@@ -1,0 +1,203 @@
+package instancetypes
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Columns of the table, in their order. An empty field is zero: none, or not known.
+var columns = []string{
+	"instance_type", "vcpu", "memory_mib", "architecture",
+	"gpu_count", "gpu_manufacturer", "gpu_name", "gpu_memory_mib_each",
+	"neuron_devices", "efa_interfaces", "max_enis", "ipv4_per_eni",
+	"bare_metal", "local_nvme_gb", "measured_memory_kib",
+}
+
+const dateLayout = "2006-01-02"
+
+// limits of what Parse accepts, far above any real table, so that arithmetic on the facts cannot overflow.
+const (
+	maxTableBytes = 8 << 20
+	maxCount      = 1 << 20
+	maxBytes      = 1 << 60
+)
+
+// Parse reads a table as Format writes it: comment lines "# source: …" and "# date: YYYY-MM-DD", a header line with
+// the column names, then one line per type. Lines may be in any order. The first error ends it, naming the line. The
+// catalogue keeps slices of table.
+func Parse(table string) (*Catalogue, error) {
+	if len(table) > maxTableBytes {
+		return nil, fmt.Errorf("instance type table of %d bytes is larger than %d", len(table), maxTableBytes)
+	}
+	c := &Catalogue{types: make([]Type, 0, strings.Count(table, "\n"))}
+	header, number := false, 0
+	for line := range strings.Lines(table) {
+		number++
+		line = strings.TrimRight(line, "\r\n")
+		var err error
+		switch {
+		case line == "":
+		case strings.HasPrefix(line, "#"):
+			err = c.parseComment(line)
+		case !header:
+			header = true
+			if line != strings.Join(columns, ",") {
+				err = fmt.Errorf("header %.200q is not %q", line, strings.Join(columns, ","))
+			}
+		default:
+			var t Type
+			t, err = parseRow(line)
+			c.types = append(c.types, t)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("instance type table, line %d: %w", number, err)
+		}
+	}
+	return c.finish()
+}
+
+// finish sorts the parsed types, stamps their source and refuses duplicates and an empty table.
+func (c *Catalogue) finish() (*Catalogue, error) {
+	if len(c.types) == 0 {
+		return nil, errors.New("instance type table has no rows")
+	}
+	sortTypes(c.types)
+	source := c.source
+	if !c.date.IsZero() {
+		source += ", " + c.date.Format(dateLayout)
+	}
+	for i := range c.types {
+		if i > 0 && c.types[i].Name == c.types[i-1].Name {
+			return nil, fmt.Errorf("instance type table has %q twice", c.types[i].Name)
+		}
+		c.types[i].Source = source
+	}
+	return c, nil
+}
+
+func (c *Catalogue) parseComment(line string) (err error) {
+	if v, ok := strings.CutPrefix(line, "# source: "); ok {
+		c.source = v
+	}
+	if v, ok := strings.CutPrefix(line, "# date: "); ok {
+		c.date, err = time.Parse(dateLayout, v)
+	}
+	return err
+}
+
+// row hands out the fields of one line, one after the other, and remembers the first error.
+type row struct {
+	rest   string
+	column int
+	err    error
+}
+
+// text returns the next field. Calling it for more fields than there are columns is a mistake of the caller.
+func (r *row) text() string {
+	field, rest, more := strings.Cut(r.rest, ",")
+	if last := r.column == len(columns)-1; more == last && r.err == nil {
+		r.err = fmt.Errorf("line does not have %d fields", len(columns))
+	}
+	r.rest = rest
+	r.column++
+	return field
+}
+
+// number reads a whole number from 0 to limit; an empty field is 0.
+func (r *row) number(limit int64) int64 {
+	field := r.text()
+	if field == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(field, 10, 64)
+	if err != nil || n < 0 || n > limit {
+		if r.err == nil {
+			r.err = fmt.Errorf("column %q has %.50q, not a whole number from 0 to %d", columns[r.column-1], field, limit)
+		}
+		return 0
+	}
+	return n
+}
+
+func (r *row) count() int { return int(r.number(maxCount)) }
+
+// bytes reads an amount given in unit bytes.
+func (r *row) bytes(unit int64) int64 { return r.number(maxBytes/unit) * unit }
+
+func parseRow(line string) (Type, error) {
+	r := row{rest: line}
+	t := Type{
+		Name:         r.text(),
+		VCPU:         r.count(),
+		MemoryBytes:  r.bytes(mib),
+		Architecture: r.text(),
+		GPU: GPU{
+			Count:        r.count(),
+			Manufacturer: r.text(),
+			Name:         r.text(),
+			MemoryBytes:  r.bytes(mib),
+		},
+		NeuronDevices:       r.count(),
+		EFAInterfaces:       r.count(),
+		MaxENIs:             r.count(),
+		IPv4PerENI:          r.count(),
+		BareMetal:           r.text() == "true",
+		LocalNVMeBytes:      r.bytes(1e9),
+		MeasuredMemoryBytes: r.bytes(kib),
+	}
+	if r.err != nil {
+		return Type{}, fmt.Errorf("type %.50q: %w", t.Name, r.err)
+	}
+	return t, t.validate()
+}
+
+// validate refuses facts that no instance type can have and every user of the catalogue would trip over.
+func (t Type) validate() error {
+	switch {
+	case t.Name == "":
+		return errors.New("a type without a name")
+	case t.VCPU < 1 || t.MemoryBytes < mib:
+		return fmt.Errorf("type %.50q: %d vCPU and %d bytes of memory are not a machine", t.Name, t.VCPU, t.MemoryBytes)
+	case t.Architecture != ArchitectureAMD64 && t.Architecture != ArchitectureARM64:
+		return fmt.Errorf("type %.50q: architecture %.50q is neither amd64 nor arm64", t.Name, t.Architecture)
+	case t.MeasuredMemoryBytes > t.MemoryBytes:
+		return fmt.Errorf("type %.50q: measured memory is above EC2's", t.Name)
+	}
+	return nil
+}
+
+// Format writes types as a table that Parse reads, sorted by name, with the given source and date in its head.
+func Format(types []Type, source string, date time.Time) string {
+	types = slices.Clone(types)
+	sortTypes(types)
+	var b strings.Builder
+	fmt.Fprintf(&b, "# source: %s\n# date: %s\n%s\n", source, date.Format(dateLayout), strings.Join(columns, ","))
+	for _, t := range types {
+		b.WriteString(strings.Join([]string{
+			t.Name, field(int64(t.VCPU)), field(t.MemoryBytes / mib), t.Architecture,
+			field(int64(t.GPU.Count)), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib),
+			field(int64(t.NeuronDevices)), field(int64(t.EFAInterfaces)), field(int64(t.MaxENIs)), field(int64(t.IPv4PerENI)),
+			flag(t.BareMetal), field(t.LocalNVMeBytes / 1e9), field(t.MeasuredMemoryBytes / kib),
+		}, ","))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func field(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func flag(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
+}

@@ -1,0 +1,55 @@
+package instancetypes
+
+const (
+	kib = int64(1) << 10
+	mib = int64(1) << 20
+)
+
+// Architectures as Kubernetes names them in the label kubernetes.io/arch.
+const (
+	ArchitectureAMD64 = "amd64"
+	ArchitectureARM64 = "arm64"
+)
+
+// Type holds the facts of one EC2 instance type. It is a plain value: copy and compare it freely.
+type Type struct {
+	Name         string // "g4dn.xlarge"
+	VCPU         int    // default vCPUs, as EC2 counts them
+	MemoryBytes  int64  // as EC2 states it; a node reports less, see MemoryCapacity
+	Architecture string // ArchitectureAMD64 or ArchitectureARM64
+
+	GPU           GPU // zero when the type has none
+	NeuronDevices int // AWS Inferentia and Trainium chips
+	EFAInterfaces int // Elastic Fabric Adapters that can be attached
+
+	MaxENIs    int // network interfaces on the default network card; 0 when unknown
+	IPv4PerENI int // IPv4 addresses of one interface, its primary included; 0 when unknown
+
+	BareMetal      bool
+	LocalNVMeBytes int64 // all local NVMe disks together
+
+	// MeasuredMemoryBytes is the memory capacity that kubelet reported on a real node of this type, the smallest
+	// where several readings exist; 0 when nobody has measured it.
+	MeasuredMemoryBytes int64
+
+	// Source says in a few words where the facts come from and of what day they are, for showing to a person.
+	Source string
+}
+
+// GPU tells about the graphics or training accelerators of a type. No type mixes two models.
+type GPU struct {
+	Count        int    // as a device plugin would publish them; a fraction of a card (g6f) counts as one
+	Manufacturer string // "NVIDIA", "AMD", "Habana"
+	Name         string // "T4", as EC2 spells it
+	MemoryBytes  int64  // of each one
+}
+
+// ENIMaxPods returns how many pods the Amazon VPC CNI can address in its default mode, where each pod takes a
+// secondary IPv4 address of an interface on the default network card, and two pods use the host's network. It
+// returns 0 when the interface limits are unknown. Caps of managed node groups are not applied.
+func (t Type) ENIMaxPods() int {
+	if t.MaxENIs < 1 || t.IPv4PerENI < 1 {
+		return 0
+	}
+	return t.MaxENIs*(t.IPv4PerENI-1) + 2
+}

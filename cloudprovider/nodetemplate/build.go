@@ -1,0 +1,68 @@
+package nodetemplate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Build joins all that in tells of a group into its Template. Problems are those of the tags (see ParseTags), sorted by
+// key, then what else its owner should know. The Template is always complete in itself, but where the instance types
+// are unknown and no tags stand in for them, it is not Usable.
+func Build(in Input) (Template, []Problem) {
+	declared, problems := ParseTags(in.Group, in.Tags)
+	t := Template{
+		Group:            in.Group,
+		Sources:          newSources(),
+		Options:          declared.Options,
+		AcceleratorModel: acceleratorModel(in.Members),
+	}
+	for _, m := range in.Members {
+		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
+	}
+	problems = append(problems, in.memberProblems()...)
+	problems = append(problems, t.addLabels(&in, declared)...)
+	problems = append(problems, t.addTaints(&in, declared)...)
+	problems = append(problems, t.addResources(&in, declared)...)
+	return t, problems
+}
+
+// memberProblems tells what is wrong with the instance types of the group.
+func (in *Input) memberProblems() []Problem {
+	var problems []Problem
+	if len(in.UnknownTypes) > 0 {
+		problems = append(problems, Problem{
+			Group: in.Group, Subject: "instance types", Value: someOf(in.UnknownTypes),
+			Reason:   ReasonUnknownType,
+			Expected: "types in the catalogue; tag the group with " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory to do without",
+		})
+	}
+	if len(in.Members) == 0 && len(in.UnknownTypes) == 0 {
+		problems = append(problems, Problem{
+			Group: in.Group, Reason: ReasonNoType,
+			Expected: "an instance type in the launch template, launch configuration or mixed instances policy",
+		})
+	}
+	for _, m := range in.Members {
+		if first := in.Members[0].Type; m.Type.Architecture != first.Architecture {
+			problems = append(problems, Problem{
+				Group: in.Group, Subject: "instance types",
+				Value:  fmt.Sprintf("%s (%s), %s (%s)", first.Name, first.Architecture, m.Type.Name, m.Type.Architecture),
+				Reason: ReasonMixedTypes, Used: true,
+				Expected: "one architecture in a group, for a pod built for one may get a node of the other",
+			})
+			break
+		}
+	}
+	return problems
+}
+
+// someOf lists the first names of a list that may be long.
+func someOf(names []string) string {
+	const shown = 5
+	names = slices.Sorted(slices.Values(names))
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

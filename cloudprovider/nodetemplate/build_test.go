@@ -1,0 +1,227 @@
+package nodetemplate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// members looks the named types up in the embedded catalogue.
+func members(t testing.TB, names ...string) []Member {
+	t.Helper()
+	var list []Member
+	for _, name := range names {
+		typ, ok := instancetypes.Embedded().Lookup(name)
+		if !ok {
+			t.Fatalf("%s is not in the catalogue", name)
+		}
+		list = append(list, Member{Type: typ})
+	}
+	return list
+}
+
+// show writes a resource list as text, for comparison.
+func show(list corev1.ResourceList) map[string]string {
+	m := map[string]string{}
+	for name, q := range list {
+		m[string(name)] = q.String()
+	}
+	return m
+}
+
+func reasons(problems []Problem) []Reason {
+	var list []Reason
+	for _, p := range problems {
+		list = append(list, p.Reason)
+	}
+	return list
+}
+
+func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
+	got, problems := Build(Input{
+		Group: "g4dn-spot", Tags: gpuGroupTags, Region: "cn-northwest-1", Zones: []string{"cn-northwest-1a"},
+		Members: members(t, "g4dn.xlarge", "g4dn.2xlarge"), CapacityType: "spot",
+	})
+	if diff := cmp.Diff([]Reason{ReasonTaintForm}, reasons(problems)); diff != "" {
+		t.Errorf("problems differ (-want +got):\n%s", diff)
+	}
+	wantLabels := map[string]string{
+		"beta.kubernetes.io/arch":                  "amd64",
+		"beta.kubernetes.io/os":                    "linux",
+		"failure-domain.beta.kubernetes.io/region": "cn-northwest-1",
+		"failure-domain.beta.kubernetes.io/zone":   "cn-northwest-1a",
+		"kubernetes.io/arch":                       "amd64",
+		"kubernetes.io/os":                         "linux",
+		"nvidia.com/gpu":                           "true",
+		"topology.ebs.csi.aws.com/zone":            "cn-northwest-1a",
+		"topology.kubernetes.io/region":            "cn-northwest-1",
+		"topology.kubernetes.io/zone":              "cn-northwest-1a",
+	}
+	if diff := cmp.Diff(wantLabels, got.Labels); diff != "" {
+		t.Errorf("labels differ (-want +got):\n%s", diff)
+	}
+	wantAssumed := map[string]string{
+		"node.kubernetes.io/instance-type": "g4dn.xlarge", "beta.kubernetes.io/instance-type": "g4dn.xlarge",
+	}
+	if diff := cmp.Diff(wantAssumed, got.Assumed); diff != "" {
+		t.Errorf("assumed labels differ (-want +got):\n%s", diff)
+	}
+	wantCapacity := map[string]string{
+		"cpu": "4", "memory": "16018472Ki", "ephemeral-storage": "20893676Ki", "pods": "29", "nvidia.com/gpu": "1",
+	}
+	if diff := cmp.Diff(wantCapacity, show(got.Capacity)); diff != "" {
+		t.Errorf("capacity differs (-want +got):\n%s", diff)
+	}
+	wantAllocatable := map[string]string{
+		"cpu": "3920m", "memory": "15328296Ki", "ephemeral-storage": "18181869946", "pods": "29", "nvidia.com/gpu": "1",
+	}
+	if diff := cmp.Diff(wantAllocatable, show(got.Allocatable)); diff != "" {
+		t.Errorf("allocatable differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())); diff != "" {
+		t.Errorf("accelerators differ (-want +got):\n%s", diff)
+	}
+	if got.AcceleratorModel != "nvidia-tesla-t4" || len(got.Taints) != 0 || !got.Usable() {
+		t.Errorf("model %q, taints %v, usable %v, want nvidia-tesla-t4, none, true", got.AcceleratorModel, got.Taints, got.Usable())
+	}
+	if diff := cmp.Diff([]string{"g4dn.xlarge", "g4dn.2xlarge"}, got.InstanceTypes); diff != "" {
+		t.Errorf("instance types differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryFieldHasASource(t *testing.T) {
+	template, _ := Build(Input{
+		Group: "g", Members: members(t, "g4dn.xlarge", "p3.2xlarge"), Zones: []string{"us-east-1a", "us-east-1b"},
+		Tags:      map[string]string{resourcesPrefix + "cpu": "3", labelPrefix + "a": "b", eksNodegroupTag: "ng"},
+		Nodegroup: &Nodegroup{Name: "ng", CapacityType: "SPOT", Labels: map[string]string{"c": "d"}},
+	})
+	check := func(what string, fields, sources []string) {
+		slices.Sort(fields)
+		slices.Sort(sources)
+		if diff := cmp.Diff(fields, sources); diff != "" {
+			t.Errorf("sources of %s are not those of its fields (-fields +sources):\n%s", what, diff)
+		}
+	}
+	check("labels", slices.Concat(keys(template.Labels), keys(template.Assumed)), keys(template.Sources.Labels))
+	check("capacity", keys(show(template.Capacity)), keys(template.Sources.Capacity))
+	check("allocatable", keys(show(template.Allocatable)), keys(template.Sources.Allocatable))
+	for field, want := range map[string]Source{
+		"cpu":            {Kind: SourceTag, Detail: resourcesPrefix + "cpu"},
+		"memory":         {Kind: SourceCatalogue, Detail: "measured on a g4dn.xlarge (g4dn.xlarge has the least of 2 types)"},
+		"nvidia.com/gpu": {Kind: SourceCatalogue, Detail: "g4dn.xlarge"},
+	} {
+		if got := template.Sources.Capacity[field]; got != want {
+			t.Errorf("source of capacity %s is %+v, want %+v", field, got, want)
+		}
+	}
+	if !template.Sources.Labels["c"].Declared() || template.Sources.Labels[corev1.LabelOSStable].Declared() {
+		t.Error("a label of the EKS node group counts as declared, the derived operating system does not")
+	}
+}
+
+func keys[V any](m map[string]V) []string { return slices.Collect(maps.Keys(m)) }
+
+func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		in      Input
+		usable  bool
+		problem string
+	}{
+		{name: "nothing known", in: Input{}, problem: `Auto Scaling group "g": expected an instance type in the launch template`},
+		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" ignored: expected types in the catalogue`},
+		{
+			name:    "many unknown",
+			in:      Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")},
+			problem: `instance types "a, b, c, d, e and 2 more" ignored`, usable: true,
+		},
+		{
+			name: "tags stand in",
+			in: Input{UnknownTypes: []string{"zz9.a"}, Tags: map[string]string{
+				resourcesPrefix + "cpu": "8", resourcesPrefix + "memory": "30Gi",
+			}},
+			problem: `instance types "zz9.a" ignored`, usable: true,
+		},
+		{name: "architectures", in: Input{Members: members(t, "m5.large", "m6g.large")}, usable: true, problem: `instance types "m5.large (amd64), m6g.large (arm64)" used, but expected one architecture`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group = "g"
+			template, problems := Build(tt.in)
+			if template.Usable() != tt.usable {
+				t.Errorf("Usable() = %v, want %v, with %v", template.Usable(), tt.usable, show(template.Allocatable))
+			}
+			if len(problems) != 1 || !strings.Contains(problems[0].String(), tt.problem) {
+				t.Errorf("problems %v, want one with %q", problems, tt.problem)
+			}
+		})
+	}
+}
+
+func TestNodeIsReadyAndSharesNothing(t *testing.T) {
+	template, _ := Build(Input{
+		Group: "g", Members: members(t, "g4dn.xlarge"), Zones: []string{"us-east-1a", "us-east-1b"},
+		Tags: map[string]string{taintPrefix + "nvidia.com/gpu": ":NoSchedule"},
+	})
+	node := template.Node("g-1")
+	if node.Name != "g-1" || node.Labels[corev1.LabelHostname] != "g-1" || node.Spec.ProviderID != "" || node.Spec.Unschedulable {
+		t.Errorf("node %q, hostname %q, provider ID %q, unschedulable %v", node.Name, node.Labels[corev1.LabelHostname], node.Spec.ProviderID, node.Spec.Unschedulable)
+	}
+	if info := node.Status.NodeInfo; info.Architecture != "amd64" || info.OperatingSystem != "linux" {
+		t.Errorf("node info %+v", info)
+	}
+	for _, c := range node.Status.Conditions {
+		if want := c.Type == corev1.NodeReady; (c.Status == corev1.ConditionTrue) != want {
+			t.Errorf("condition %s is %s", c.Type, c.Status)
+		}
+	}
+	before := template.Node("g-2")
+	node.Labels["x"] = "y"
+	node.Spec.Taints[0].Value = "changed"
+	node.Status.Capacity["x"] = resource.MustParse("1")
+	delete(node.Status.Allocatable, corev1.ResourceCPU)
+	if diff := cmp.Diff(before, template.Node("g-2")); diff != "" {
+		t.Errorf("changing one node changed the next (-before +after):\n%s", diff)
+	}
+}
+
+func TestBuildLeavesItsInputAlone(t *testing.T) {
+	input := func() Input {
+		return Input{
+			Group: "g", Tags: maps.Clone(gpuGroupTags), Zones: []string{"b", "a"}, Members: members(t, "g4dn.xlarge", "m5.large"),
+			UnknownTypes: []string{"z", "y"},
+			Nodegroup:    &Nodegroup{Name: "ng", Labels: map[string]string{"a": "b"}, Tags: map[string]string{resourcesPrefix + "cpu": "1"}},
+			UserData:     &UserData{Labels: map[string]string{"c": "d"}, Taints: []corev1.Taint{{Key: "z"}, {Key: "a"}}},
+		}
+	}
+	in := input()
+	if other := input(); !in.Equal(other) {
+		t.Error("two equal inputs are not Equal")
+	}
+	template, _ := Build(in)
+	template.Labels["a"], template.Taints[0].Value = "changed", "changed"
+	if diff := cmp.Diff(input(), in); diff != "" {
+		t.Errorf("input changed (-before +after):\n%s", diff)
+	}
+}
+
+// BenchmarkBuild makes the template of one group of 2 types with 6 tags:
+// go test -bench Build ./cloudprovider/nodetemplate
+func BenchmarkBuild(b *testing.B) {
+	in := Input{
+		Group: "g4dn-spot", Tags: gpuGroupTags, Region: "cn-northwest-1", Zones: []string{"cn-northwest-1a"},
+		Members: members(b, "g4dn.xlarge", "g4dn.2xlarge"),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if template, _ := Build(in); !template.Usable() {
+			b.Fatal("not usable")
+		}
+	}
+}

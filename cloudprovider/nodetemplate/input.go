@@ -1,0 +1,85 @@
+package nodetemplate
+
+import (
+	"reflect"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// Input is everything Build may know of a group. Only Group is needed; the more is given, the less is assumed.
+// Build does not change it and keeps no reference to it.
+type Input struct {
+	Group string            // name of the Auto Scaling group
+	Tags  map[string]string // all its tags
+
+	Region string   // "" takes the region from the first zone's name
+	Zones  []string // availability zones the group may launch in, in any order
+
+	// NextZone is the zone in which the next instance will probably appear; "" takes the first by name. With
+	// PinnedZone the caller sees to it that it does, and the template promises it.
+	NextZone   string
+	PinnedZone bool
+
+	// Members are the instance types the group can launch, with known facts, in the policy's order. UnknownTypes names
+	// those it can launch of which no facts are to be had.
+	Members      []Member
+	UnknownTypes []string
+
+	OS           string    // "linux" or "windows"; "" follows AMIFamily, and is linux in the end
+	AMIFamily    AMIFamily // "" when not known
+	CapacityType string    // "on-demand" or "spot" if all of the group is; else ""
+
+	// RootVolumeBytes is the size of the volume that holds kubelet's and the runtime's data; 0 takes 20 GiB, the size
+	// of the EKS images. With InstanceStore the node joins its local NVMe disks into one volume for that data instead.
+	RootVolumeBytes int64
+	InstanceStore   bool
+
+	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered
+	UserData  *UserData  // nil unless user data could be read
+}
+
+// Equal reports whether other would give the same Template, so that it need not be built again.
+func (in Input) Equal(other Input) bool { return reflect.DeepEqual(in, other) }
+
+// Member is one instance type a group can launch.
+type Member struct {
+	Type instancetypes.Type
+	// Weight is the number of units of desired capacity one instance counts for; 0 means 1. A template always stands
+	// for one whole instance, whatever it weighs: dividing by the weight would leave fractions of GPUs that no pod fits.
+	Weight int
+}
+
+// AMIFamily is the family of operating system images that decides how a node reserves resources for itself.
+type AMIFamily string
+
+const (
+	AL2          AMIFamily = "AL2"
+	AL2023       AMIFamily = "AL2023"
+	Bottlerocket AMIFamily = "Bottlerocket"
+	Ubuntu       AMIFamily = "Ubuntu"
+	Windows      AMIFamily = "Windows"
+)
+
+// Nodegroup is what EKS tells about a managed node group.
+type Nodegroup struct {
+	Cluster, Name string
+	Labels        map[string]string
+	Taints        []NodegroupTaint
+	Tags          map[string]string // only its resources tags matter
+	CapacityType  string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
+	AMIType       string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
+}
+
+// NodegroupTaint is a taint as EKS spells it. The value may be empty.
+type NodegroupTaint struct {
+	Key, Value, Effect string // Effect: "NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"
+}
+
+// UserData is what a launch template's user data makes of the node.
+type UserData struct {
+	Labels  map[string]string
+	Taints  []corev1.Taint
+	MaxPods int // 0 when it does not say
+}

@@ -1,0 +1,153 @@
+package nodetemplate
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Labels that nodes on EKS carry beside those Kubernetes defines.
+const (
+	labelEBSZone      = "topology.ebs.csi.aws.com/zone"
+	labelNodegroup    = "eks.amazonaws.com/nodegroup"
+	labelCapacityType = "eks.amazonaws.com/capacityType"
+)
+
+// followers are labels whose value is that of another one wherever nothing else is declared for them: the older names
+// that the cloud and node lifecycle controllers keep in step, and the zone as the EBS CSI driver names it.
+var followers = map[string]string{
+	corev1.LabelArchStable:         "beta.kubernetes.io/arch",
+	corev1.LabelOSStable:           "beta.kubernetes.io/os",
+	corev1.LabelInstanceTypeStable: corev1.LabelInstanceType,
+	corev1.LabelTopologyRegion:     corev1.LabelFailureDomainBetaRegion,
+}
+
+// zoneFollowers is the same for the zone, which has two.
+var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
+
+// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides.
+func (t *Template) addLabels(in *Input, d Declared) []Problem {
+	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
+	t.addTypeLabels(in)
+	t.addPlaceLabels(in)
+	if in.UserData != nil {
+		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData})
+	}
+	t.addNodegroupLabels(in, d)
+	problems := t.addTagLabels(in, d)
+	for leader, follower := range followers {
+		t.follow(leader, follower)
+	}
+	for _, follower := range zoneFollowers {
+		t.follow(corev1.LabelTopologyZone, follower)
+	}
+	return problems
+}
+
+// promise sets a label that every node will carry with this value.
+func (t *Template) promise(key, value string, source Source) {
+	delete(t.Assumed, key)
+	t.Labels[key] = value
+	t.Sources.Labels[key] = source
+}
+
+// assume sets a label that every node will carry, with some value such as this.
+func (t *Template) assume(key, value string, source Source) {
+	t.Assumed[key] = value
+	t.Sources.Labels[key] = source
+}
+
+func (t *Template) promiseAll(labels map[string]string, source Source) {
+	for key, value := range labels {
+		t.promise(key, value, source)
+	}
+}
+
+// follow gives follower the value of leader, unless it has been set itself.
+func (t *Template) follow(leader, follower string) {
+	if _, set := t.Sources.Labels[follower]; set {
+		return
+	}
+	if value, ok := t.Labels[leader]; ok {
+		t.promise(follower, value, t.Sources.Labels[leader])
+	} else if value, ok := t.Assumed[leader]; ok {
+		t.assume(follower, value, t.Sources.Labels[leader])
+	}
+}
+
+// addTypeLabels sets what follows from image and instance types. With several types, the first stands for all.
+func (t *Template) addTypeLabels(in *Input) {
+	t.promise(corev1.LabelOSStable, in.os(), Source{Kind: SourceDefault, Detail: "operating system of the image"})
+	if len(in.Members) == 0 {
+		return
+	}
+	first := in.Members[0].Type
+	source := Source{Kind: SourceCatalogue, Detail: first.Name}
+	same := func(equal func(Member) bool) func(key, value string, source Source) {
+		if slices.ContainsFunc(in.Members, func(m Member) bool { return !equal(m) }) || len(in.UnknownTypes) > 0 {
+			return t.assume
+		}
+		return t.promise
+	}
+	same(func(m Member) bool { return m.Type.Architecture == first.Architecture })(
+		corev1.LabelArchStable, first.Architecture, source)
+	same(func(m Member) bool { return m.Type.Name == first.Name })(
+		corev1.LabelInstanceTypeStable, first.Name, source)
+}
+
+// addPlaceLabels sets region and zone.
+func (t *Template) addPlaceLabels(in *Input) {
+	if region := in.region(); region != "" {
+		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
+	}
+	switch zone, promised := in.zone(); {
+	case zone == "":
+	case promised:
+		t.promise(corev1.LabelTopologyZone, zone, Source{Kind: SourceGroup, Detail: "its only zone"})
+	default:
+		t.assume(corev1.LabelTopologyZone, zone, Source{Kind: SourceGroup, Detail: "one of its zones"})
+	}
+}
+
+// addNodegroupLabels sets what nodes of an EKS managed node group carry. The group's own labels may be unknown (no
+// answer from EKS); its name and capacity type then still follow from the Auto Scaling group.
+func (t *Template) addNodegroupLabels(in *Input, d Declared) {
+	name, capacityType := d.ManagedNodegroup, ""
+	switch in.CapacityType {
+	case "spot":
+		capacityType = "SPOT"
+	case "on-demand":
+		capacityType = "ON_DEMAND"
+	}
+	if in.Nodegroup != nil {
+		t.promiseAll(in.Nodegroup.Labels, Source{Kind: SourceNodegroup, Detail: "labels"})
+		name = in.Nodegroup.Name
+		if in.Nodegroup.CapacityType != "" {
+			capacityType = in.Nodegroup.CapacityType
+		}
+	}
+	if name == "" {
+		return
+	}
+	t.promise(labelNodegroup, name, Source{Kind: SourceNodegroup, Detail: "name"})
+	if capacityType != "" {
+		t.promise(labelCapacityType, capacityType, Source{Kind: SourceNodegroup, Detail: "capacity type"})
+	}
+}
+
+// addTagLabels sets the labels that the group's tags declare, and tells where EKS gives its nodes another value.
+func (t *Template) addTagLabels(in *Input, d Declared) []Problem {
+	var problems []Problem
+	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
+		value := d.Labels[key]
+		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup {
+			problems = append(problems, Problem{
+				Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
+				Expected: "the value that the EKS node group gives its nodes, " + quote(old, maxShownValue),
+			})
+		}
+		t.promise(key, value, Source{Kind: SourceTag, Detail: labelPrefix + key})
+	}
+	return problems
+}

@@ -1,0 +1,163 @@
+package nodetemplate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
+	for _, tt := range []struct {
+		name              string
+		in                Input
+		promised, assumed string
+		region            string
+	}{
+		{name: "none known"},
+		{name: "one", in: Input{Zones: []string{"us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
+		{name: "one, twice", in: Input{Zones: []string{"us-east-1b", "us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
+		{name: "three", in: Input{Zones: []string{"us-east-1c", "us-east-1a", "us-east-1b"}}, assumed: "us-east-1a", region: "us-east-1"},
+		{name: "three, next known", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1c"}, assumed: "us-east-1c", region: "us-east-1"},
+		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1c", PinnedZone: true}, promised: "us-east-1c", region: "us-east-1"},
+		{name: "next is not one of them", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1f", PinnedZone: true}, assumed: "us-east-1a", region: "us-east-1"},
+		{name: "Local Zone", in: Input{Zones: []string{"us-west-2-lax-1a"}}, promised: "us-west-2-lax-1a", region: "us-west-2"},
+		{name: "Wavelength Zone", in: Input{Zones: []string{"us-east-1-wl1-bos-wlz-1"}}, promised: "us-east-1-wl1-bos-wlz-1", region: "us-east-1"},
+		{name: "GovCloud", in: Input{Zones: []string{"us-gov-west-1a"}}, promised: "us-gov-west-1a", region: "us-gov-west-1"},
+		{name: "European sovereign cloud", in: Input{Zones: []string{"eusc-de-east-1a"}}, promised: "eusc-de-east-1a", region: "eusc-de-east-1"},
+		{name: "region given", in: Input{Region: "cn-north-1", Zones: []string{"odd"}}, promised: "odd", region: "cn-north-1"},
+		{
+			name: "a tag tells",
+			in: Input{Zones: []string{"us-east-1a", "us-east-1b"}, Tags: map[string]string{
+				labelPrefix + "topology.kubernetes.io/zone": "us-east-1b",
+			}},
+			promised: "us-east-1b", region: "us-east-1",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
+			template, _ := Build(tt.in)
+			node := template.Node("n")
+			for _, key := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
+				if template.Labels[key] != tt.promised || template.Assumed[key] != tt.assumed {
+					t.Errorf("%s promised %q, assumed %q, want %q, %q", key, template.Labels[key], template.Assumed[key], tt.promised, tt.assumed)
+				}
+				if got := node.Labels[key]; got != tt.promised+tt.assumed {
+					t.Errorf("the node's %s is %q, want %q", key, got, tt.promised+tt.assumed)
+				}
+			}
+			if got := template.Labels["topology.kubernetes.io/region"]; got != tt.region {
+				t.Errorf("region %q, want %q", got, tt.region)
+			}
+		})
+	}
+}
+
+func TestLabelsOfManagedNodeGroups(t *testing.T) {
+	tags := map[string]string{eksNodegroupTag: "ng-1", eksClusterTag: "c"}
+	eks := &Nodegroup{
+		Name: "ng-1", CapacityType: "CAPACITY_BLOCK", AMIType: "AL2023_x86_64_NVIDIA",
+		Labels: map[string]string{"team": "eks", "tier": "one"},
+	}
+	for _, tt := range []struct {
+		name     string
+		in       Input
+		want     map[string]string
+		problems []Reason
+	}{
+		{name: "not managed", in: Input{CapacityType: "spot"}, want: map[string]string{}},
+		{name: "only the tags known", in: Input{Tags: tags}, want: map[string]string{labelNodegroup: "ng-1"}},
+		{
+			name: "capacity type from the group's policy", in: Input{Tags: tags, CapacityType: "on-demand"},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"},
+		},
+		{
+			name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"},
+		},
+		{
+			name: "a tag and EKS disagree",
+			in:   Input{Tags: map[string]string{labelPrefix + "team": "tag", labelPrefix + "tier": "one"}, Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "tag", "tier": "one"},
+
+			problems: []Reason{ReasonConflict},
+		},
+		{
+			name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group = "g"
+			tt.in.UnknownTypes = []string{"x"} // and so no labels of types
+			template, problems := Build(tt.in)
+			maps.DeleteFunc(template.Labels, func(k, _ string) bool { return strings.HasSuffix(k, "kubernetes.io/os") })
+			if diff := cmp.Diff(tt.want, template.Labels); diff != "" {
+				t.Errorf("labels differ (-want +got):\n%s", diff)
+			}
+			got := slices.DeleteFunc(reasons(problems), func(r Reason) bool { return r == ReasonUnknownType })
+			if !slices.Equal(got, tt.problems) {
+				t.Errorf("problems %v, want %v", got, tt.problems)
+			}
+		})
+	}
+}
+
+// Two kinds of label that the stock provider puts on templates and no node carries made similar groups look unlike.
+func TestTemplatesCarryNoLabelThatNodesDoNot(t *testing.T) {
+	template, _ := Build(Input{
+		Group: "g", Members: members(t, "g4dn.xlarge"), Zones: []string{"us-east-1a"},
+		Tags:      map[string]string{eksNodegroupTag: "ng", eksClusterTag: "c"},
+		Nodegroup: &Nodegroup{Name: "ng", AMIType: "AL2_x86_64_GPU", CapacityType: "SPOT"},
+	})
+	for _, key := range []string{
+		"nodegroup-name", "cluster-name", "diskSize", "amiType", "k8sVersion", instancetypes.AcceleratorLabel,
+	} {
+		if v, ok := template.Node("n").Labels[key]; ok {
+			t.Errorf("label %s=%s", key, v)
+		}
+	}
+}
+
+func TestTaintsOfAllSourcesAreJoined(t *testing.T) {
+	template, problems := Build(Input{
+		Group: "g", Members: members(t, "m5.large"),
+		Tags: map[string]string{taintPrefix + "dedicated": "tag:NoSchedule", taintPrefix + "b": ":NoExecute"},
+		Nodegroup: &Nodegroup{Name: "ng", Taints: []NodegroupTaint{
+			{Key: "dedicated", Value: "eks", Effect: "NO_SCHEDULE"},
+			{Key: "dedicated", Value: "eks", Effect: "NO_EXECUTE"},
+			{Key: "empty", Effect: "PREFER_NO_SCHEDULE"},
+			{Key: "odd", Effect: "SOMETIMES"},
+		}},
+		UserData: &UserData{Taints: []corev1.Taint{{Key: "boot", Value: "x", Effect: "NoSchedule"}, {Key: "empty", Value: "y", Effect: "PreferNoSchedule"}}},
+	})
+	want := []corev1.Taint{
+		{Key: "b", Effect: "NoExecute"},
+		{Key: "boot", Value: "x", Effect: "NoSchedule"},
+		{Key: "dedicated", Value: "eks", Effect: "NoExecute"},
+		{Key: "dedicated", Value: "tag", Effect: "NoSchedule"},
+		{Key: "empty", Effect: "PreferNoSchedule"},
+	}
+	if diff := cmp.Diff(want, template.Taints); diff != "" {
+		t.Errorf("taints differ (-want +got):\n%s", diff)
+	}
+	wantSources := map[string]Source{
+		"b:NoExecute":            {Kind: SourceTag, Detail: taintPrefix + "b"},
+		"boot:NoSchedule":        {Kind: SourceUserData},
+		"dedicated:NoExecute":    {Kind: SourceNodegroup, Detail: "taints"},
+		"dedicated:NoSchedule":   {Kind: SourceTag, Detail: taintPrefix + "dedicated"},
+		"empty:PreferNoSchedule": {Kind: SourceNodegroup, Detail: "taints"},
+	}
+	if diff := cmp.Diff(wantSources, template.Sources.Taints); diff != "" {
+		t.Errorf("sources differ (-want +got):\n%s", diff)
+	}
+	const odd = `Auto Scaling group "g": EKS node group taint "odd"="SOMETIMES" ignored: expected NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE`
+	if len(problems) != 1 || problems[0].String() != odd {
+		t.Errorf("problems %v, want %s", problems, odd)
+	}
+}

@@ -1,0 +1,90 @@
+package nodetemplate
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options are the autoscaling options that a group's tags set for it; nil leaves the autoscaler's own default.
+type Options struct {
+	ScaleDownUtilizationThreshold    *float64 // ratio, 0 to 1
+	ScaleDownGPUUtilizationThreshold *float64 // ratio, 0 to 1
+	ScaleDownUnneededTime            *time.Duration
+	ScaleDownUnreadyTime             *time.Duration
+	MaxNodeProvisionTime             *time.Duration // the stock AWS provider ignores this one
+	MaxNodeStartupTime               *time.Duration // and this
+	IgnoreDaemonSetsUtilization      *bool
+}
+
+// optionKeys are the tag names of the options, in the order of the struct, for messages.
+const optionKeys = "scaledownutilizationthreshold, scaledowngpuutilizationthreshold, scaledownunneededtime, " +
+	"scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"
+
+// read takes in the tag of the option called name.
+func (o *Options) read(name, value string) *Problem {
+	p := o.set(name, value)
+	if p != nil && p.Reason == ReasonUnknownOption {
+		p.Expected = "one of the options " + optionKeys
+		if lower := strings.ToLower(name); (&Options{}).set(lower, value) == nil {
+			p.Example = optionsPrefix + lower + "=" + value
+		}
+	} else if p != nil {
+		p.Example = optionsPrefix + name + "=" + p.Example
+	}
+	return p
+}
+
+// set parses value for the option called name; nil means that it is set and fine. Examples are of the value alone.
+func (o *Options) set(name, value string) *Problem {
+	switch name {
+	case "scaledownutilizationthreshold":
+		return setRatio(&o.ScaleDownUtilizationThreshold, value)
+	case "scaledowngpuutilizationthreshold":
+		return setRatio(&o.ScaleDownGPUUtilizationThreshold, value)
+	case "scaledownunneededtime":
+		return setDuration(&o.ScaleDownUnneededTime, value)
+	case "scaledownunreadytime":
+		return setDuration(&o.ScaleDownUnreadyTime, value)
+	case "maxnodeprovisiontime":
+		return setDuration(&o.MaxNodeProvisionTime, value)
+	case "maxnodestartuptime":
+		return setDuration(&o.MaxNodeStartupTime, value)
+	case "ignoredaemonsetsutilization":
+		return setBool(&o.IgnoreDaemonSetsUtilization, value)
+	}
+	return &Problem{Reason: ReasonUnknownOption}
+}
+
+// setRatio takes any finite number, as the stock autoscaler does, for a threshold above 1 has a meaning there (every
+// node may go); but it says so, because 50 is likelier to be meant as a percentage.
+func setRatio(to **float64, value string) *Problem {
+	ratio, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(ratio) || math.IsInf(ratio, 0) {
+		return &Problem{Reason: ReasonOptionValue, Expected: "a ratio from 0 to 1", Example: "0.5"}
+	}
+	*to = &ratio
+	if ratio < 0 || ratio > 1 {
+		return &Problem{Reason: ReasonOptionRange, Expected: "a ratio from 0 to 1", Example: "0.5", Used: true}
+	}
+	return nil
+}
+
+func setDuration(to **time.Duration, value string) *Problem {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 {
+		return &Problem{Reason: ReasonOptionValue, Expected: "a duration with its unit, not negative", Example: "10m"}
+	}
+	*to = &d
+	return nil
+}
+
+func setBool(to **bool, value string) *Problem {
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return &Problem{Reason: ReasonOptionValue, Expected: "true or false", Example: "true"}
+	}
+	*to = &b
+	return nil
+}

@@ -1,0 +1,90 @@
+package nodetemplate
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Reason says in one word what is wrong; there are few, and they do not change, so that a metric can be labelled by it.
+type Reason string
+
+const (
+	ReasonUnknownKind      Reason = "unknown_tag_kind"      // node-template/… of no kind we know
+	ReasonMisplacedPrefix  Reason = "misplaced_prefix"      // the node-template prefix not at the key's start
+	ReasonLabelKey         Reason = "invalid_label_key"     //
+	ReasonLabelValue       Reason = "invalid_label_value"   //
+	ReasonTaintKey         Reason = "invalid_taint_key"     //
+	ReasonTaintForm        Reason = "invalid_taint_form"    // value and effect not as <value>:<effect>
+	ReasonTaintEffect      Reason = "invalid_taint_effect"  // an effect Kubernetes does not know
+	ReasonTaintValue       Reason = "invalid_taint_value"   //
+	ReasonResourceName     Reason = "invalid_resource_name" //
+	ReasonResourceQuantity Reason = "invalid_resource_quantity"
+	ReasonUnknownOption    Reason = "unknown_option"
+	ReasonOptionValue      Reason = "invalid_option_value"
+	ReasonOptionRange      Reason = "option_out_of_range" // used all the same, as the stock autoscaler does
+	ReasonConflict         Reason = "conflicting_sources" // a tag and the EKS node group differ; the tag is used
+	ReasonUnknownType      Reason = "unknown_instance_type"
+	ReasonNoType           Reason = "no_instance_type"
+	ReasonMixedTypes       Reason = "mixed_architectures"
+)
+
+// Reasons lists every Reason, for metrics that want to start at zero.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
+		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
+		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
+	}
+}
+
+// Longest part of a key or value that a message repeats. EC2 allows 128 and 256 characters in a tag.
+const (
+	maxShownKey   = 160
+	maxShownValue = 80
+)
+
+// Problem is one thing about a group that its owner should put right. It is comparable, so that a caller can tell
+// new ones from those already reported.
+type Problem struct {
+	Group    string // Auto Scaling group
+	Subject  string // what Key and Value are about; "" for a tag
+	Key      string // tag key, or name of a taint; may be empty
+	Value    string // as found
+	Reason   Reason
+	Expected string // what should stand there, in words
+	Example  string // a right one to copy, as <key>=<value> for tags; may be empty
+	Used     bool   // the value is in force all the same; otherwise it was left out
+}
+
+// String returns one sentence for a log line or an event: group, tag, what was expected, example. Its length is bounded
+// and what came from outside is quoted.
+func (p Problem) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Auto Scaling group %s: ", quote(p.Group, maxShownKey))
+	if p.Key != "" || p.Value != "" {
+		b.WriteString(cmp.Or(p.Subject, "tag") + " ")
+		if p.Key != "" {
+			b.WriteString(quote(p.Key, maxShownKey) + "=")
+		}
+		b.WriteString(quote(p.Value, maxShownValue))
+		if p.Used {
+			b.WriteString(" used, but ")
+		} else {
+			b.WriteString(" ignored: ")
+		}
+	}
+	fmt.Fprintf(&b, "expected %s", p.Expected)
+	if p.Example != "" {
+		fmt.Fprintf(&b, ", for example %s", quote(p.Example, maxShownKey+maxShownValue))
+	}
+	return b.String()
+}
+
+// quote quotes s and shows at most limit bytes of it.
+func quote(s string, limit int) string {
+	if len(s) <= limit {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprintf("%q…", strings.ToValidUTF8(s[:limit], ""))
+}

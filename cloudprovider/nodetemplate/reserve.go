@@ -1,0 +1,189 @@
+package nodetemplate
+
+import (
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+const (
+	kib = int64(1) << 10
+	mib = int64(1) << 20
+	gib = int64(1) << 30
+)
+
+// What a node of the EKS images keeps from pods: nodeadm of awslabs/amazon-eks-ami (read 2026-08), whose table
+// Bottlerocket and the AL2 bootstrap script share. No system-reserved is set by any of them.
+const (
+	evictionMemoryBytes    = 100 * mib // evictionHard memory.available
+	kubeReservedMemory     = 255 * mib // kube-reserved memory is this much,
+	kubeReservedPerPod     = 11 * mib  // and this for every pod,
+	kubeReservedDiskBytes  = gib       // kube-reserved ephemeral-storage
+	defaultMaxPods         = 110       // kubelet's own, where interface limits are not known
+	defaultRootVolumeBytes = 20 * gib  // EKS images and managed node groups
+)
+
+// evictionDiskRatio is the share of the file system below which kubelet evicts. Kubelet keeps percentages as float32,
+// and the error of that shows in the last digits of every node's allocatable ephemeral storage.
+var evictionDiskRatio = float64(float32(0.1))
+
+// Managed node groups without an image of their own cap the pods of a node (EKS user guide, "Choosing an optimal
+// Amazon EC2 node instance type", read 2026-08).
+const (
+	managedMaxPods      = 110
+	managedMaxPodsLarge = 250
+	managedLargeVCPU    = 30 // from here on the larger cap applies
+)
+
+// amounts are what one node offers or keeps, in the units that the formulas count in.
+type amounts struct {
+	cpuMillis, memoryBytes, diskBytes, pods int64
+}
+
+// capacityOf returns what a node of type t reports as its capacity.
+func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
+	memory, _ := t.MemoryCapacity()
+	pods, _ := in.maxPods(t, d)
+	return amounts{
+		cpuMillis:   int64(t.VCPU) * 1000,
+		memoryBytes: memory,
+		diskBytes:   in.diskBytes(t),
+		pods:        pods,
+	}
+}
+
+// allocatableOf returns what is left of capacity for pods on a node of type t.
+func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
+	reservedMemory := kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods) + evictionMemoryBytes +
+		hugePagesBytes(t)
+	reservedDisk := int64(float64(capacity.diskBytes)*evictionDiskRatio) + kubeReservedDiskBytes
+	return amounts{
+		cpuMillis:   max(0, capacity.cpuMillis-reservedCPUMillis(int64(t.VCPU))),
+		memoryBytes: max(0, capacity.memoryBytes-reservedMemory),
+		diskBytes:   max(0, capacity.diskBytes-reservedDisk),
+		pods:        capacity.pods,
+	}
+}
+
+// reservedCPUMillis is kube-reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the third and fourth, 0.25 %
+// of every further one, each range cut to whole millicores.
+func reservedCPUMillis(cores int64) int64 {
+	reserved := int64(0)
+	for _, step := range []struct{ from, to, perCore int64 }{ // perCore in 1/100 of a millicore
+		{0, 1, 6000}, {1, 2, 1000}, {2, 4, 500}, {4, cores, 250},
+	} {
+		reserved += max(0, min(cores, step.to)-step.from) * step.perCore / 100
+	}
+	return reserved
+}
+
+// From this many EFA interfaces on, the images of the eight-GPU types set huge pages aside for them when they boot: 42,242
+// MiB with 192 vCPUs on a p5.48xlarge. That is only seen there; the types with fewer interfaces (p4d) do not do it.
+const (
+	hugePagesMinEFA       = 8
+	hugePagesMinGPUs      = 8
+	hugePagesPerVCPUBytes = 220 * mib
+	hugePagesFixedBytes   = 2 * mib
+)
+
+// hugePagesBytes returns the memory that a node of type t gives to huge pages, and so takes from pods.
+func hugePagesBytes(t instancetypes.Type) int64 {
+	if t.EFAInterfaces < hugePagesMinEFA || t.GPU.Count < hugePagesMinGPUs {
+		return 0
+	}
+	return int64(t.VCPU)*hugePagesPerVCPUBytes + hugePagesFixedBytes
+}
+
+// maxPods returns how many pods a node of type t takes, and what says so. User data overrules the interface formula, and
+// the cap of a managed node group both, unless the group is known to bring an image of its own.
+func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
+	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
+	if pods == 0 {
+		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
+	}
+	if in.UserData != nil && in.UserData.MaxPods > 0 {
+		pods, source = int64(in.UserData.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	}
+	limit := int64(managedMaxPods)
+	if t.VCPU >= managedLargeVCPU {
+		limit = managedMaxPodsLarge
+	}
+	if in.managed(d) && pods > limit {
+		return limit, Source{Kind: SourceFormula, Detail: "cap of EKS managed node groups"}
+	}
+	return pods, source
+}
+
+// managed reports whether EKS decides how the nodes of this group start: a managed node group with an image of EKS.
+func (in *Input) managed(d Declared) bool {
+	if in.Nodegroup != nil {
+		return in.Nodegroup.AMIType != "CUSTOM"
+	}
+	return d.ManagedNodegroup != ""
+}
+
+// reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after
+// them, count those that the interfaces can address even if kubelet is told another number; Bottlerocket counts what
+// kubelet is told. For an unknown image the larger of the two is on the safe side.
+func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
+	addressable := int64(t.ENIMaxPods())
+	if addressable == 0 {
+		return effective
+	}
+	switch in.family() {
+	case AL2, AL2023, Ubuntu:
+		return addressable
+	case Bottlerocket, Windows:
+		return effective
+	}
+	return max(addressable, effective)
+}
+
+// What a file system of a given volume lacks, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has
+// 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less; Bottlerocket's ext4 loses up to 11 %.
+const (
+	rootMissingBytes           = 77844 * kib
+	bottlerocketMissingDivisor = 9
+	instanceStoreDivisor       = 200
+)
+
+// diskBytes returns the ephemeral storage a node of type t reports as its capacity.
+func (in *Input) diskBytes(t instancetypes.Type) int64 {
+	if in.InstanceStore && t.LocalNVMeBytes > 0 {
+		return t.LocalNVMeBytes - t.LocalNVMeBytes/instanceStoreDivisor
+	}
+	volume := in.RootVolumeBytes
+	if volume == 0 {
+		volume = defaultRootVolumeBytes
+	}
+	if in.family() == Bottlerocket {
+		return volume - volume/bottlerocketMissingDivisor
+	}
+	return max(0, volume-rootMissingBytes)
+}
+
+// family returns the family of the group's image, from the Input or the EKS node group; "" if neither tells.
+func (in *Input) family() AMIFamily {
+	if in.AMIFamily != "" || in.Nodegroup == nil {
+		return in.AMIFamily
+	}
+	for prefix, family := range map[string]AMIFamily{
+		"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows,
+	} {
+		if strings.HasPrefix(in.Nodegroup.AMIType, prefix) {
+			return family
+		}
+	}
+	return ""
+}
+
+// os returns the operating system of the group's nodes as Kubernetes names it.
+func (in *Input) os() string {
+	if in.OS == "" && in.family() == Windows {
+		return "windows"
+	}
+	if in.OS == "" {
+		return "linux"
+	}
+	return in.OS
+}

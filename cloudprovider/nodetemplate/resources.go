@@ -1,0 +1,172 @@
+package nodetemplate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// addResources sets capacity and allocatable: what every member can hold, then what tags say, which sets both.
+func (t *Template) addResources(in *Input, d Declared) []Problem {
+	t.Capacity, t.Allocatable = corev1.ResourceList{}, corev1.ResourceList{}
+	if len(in.Members) > 0 {
+		t.addMachine(in, d)
+		t.addAccelerators(in)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
+		t.declare(name, d.Resources[name], Source{Kind: SourceTag, Detail: resourcesPrefix + string(name)})
+	}
+	problems := t.addNodegroupResources(in)
+	t.dropSlicedGPU()
+	if _, ok := t.Capacity[corev1.ResourcePods]; !ok && len(t.Capacity) > 0 {
+		source := Source{Kind: SourceDefault, Detail: "kubelet's default"}
+		t.declare(corev1.ResourcePods, *resource.NewQuantity(defaultMaxPods, resource.DecimalSI), source)
+	}
+	return problems
+}
+
+// addMachine sets CPU, memory, disk and pods to the least that any member has, each for itself.
+func (t *Template) addMachine(in *Input, d Declared) {
+	capacities, allocatables := make([]amounts, len(in.Members)), make([]amounts, len(in.Members))
+	for i, m := range in.Members {
+		capacities[i] = in.capacityOf(m.Type, d)
+		allocatables[i] = in.allocatableOf(m.Type, capacities[i])
+	}
+	podsSource := func(t instancetypes.Type) Source {
+		_, source := in.maxPods(t, d)
+		return source
+	}
+	for _, r := range []struct {
+		name     corev1.ResourceName
+		of       func(amounts) int64
+		quantity func(int64) resource.Quantity
+		why      func(instancetypes.Type) Source
+	}{
+		{corev1.ResourceCPU, func(a amounts) int64 { return a.cpuMillis }, millis, typeSource},
+		{corev1.ResourceMemory, func(a amounts) int64 { return a.memoryBytes }, binary, memorySource},
+		{corev1.ResourceEphemeralStorage, func(a amounts) int64 { return a.diskBytes }, binary, in.diskSource},
+		{corev1.ResourcePods, func(a amounts) int64 { return a.pods }, decimal, podsSource},
+	} {
+		i := least(capacities, r.of)
+		t.Capacity[r.name] = r.quantity(r.of(capacities[i]))
+		t.Sources.Capacity[string(r.name)] = leastOf(in, i, r.why(in.Members[i].Type))
+		i = least(allocatables, r.of)
+		t.Allocatable[r.name] = r.quantity(r.of(allocatables[i]))
+		reserved := Source{Kind: SourceFormula, Detail: "capacity of " + in.Members[i].Type.Name + " less what kubelet reserves"}
+		t.Sources.Allocatable[string(r.name)] = leastOf(in, i, reserved)
+	}
+}
+
+// least returns the index of the smallest of list, the first if there are several.
+func least(list []amounts, of func(amounts) int64) int {
+	best := 0
+	for i := range list {
+		if of(list[i]) < of(list[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// leastOf says in a source that member i was chosen among several types.
+func leastOf(in *Input, i int, s Source) Source {
+	if len(in.Members) > 1 {
+		s.Detail += fmt.Sprintf(" (%s has the least of %d types)", in.Members[i].Type.Name, len(in.Members))
+	}
+	return s
+}
+
+func millis(n int64) resource.Quantity  { return *resource.NewMilliQuantity(n, resource.DecimalSI) }
+func decimal(n int64) resource.Quantity { return *resource.NewQuantity(n, resource.DecimalSI) }
+func binary(n int64) resource.Quantity  { return *resource.NewQuantity(n, resource.BinarySI) }
+
+func typeSource(t instancetypes.Type) Source {
+	return Source{Kind: SourceCatalogue, Detail: t.Name + " in " + t.Source}
+}
+
+func memorySource(t instancetypes.Type) Source {
+	if _, measured := t.MemoryCapacity(); measured {
+		return Source{Kind: SourceCatalogue, Detail: "measured on a " + t.Name}
+	}
+	return Source{Kind: SourceFormula, Detail: "EC2's figure for " + t.Name + " less 5 % and 230 MiB"}
+}
+
+func (in *Input) diskSource(t instancetypes.Type) Source {
+	switch {
+	case in.InstanceStore && t.LocalNVMeBytes > 0:
+		return Source{Kind: SourceCatalogue, Detail: "local disks of " + t.Name}
+	case in.RootVolumeBytes > 0:
+		return Source{Kind: SourceGroup, Detail: "volume of the launch template"}
+	}
+	return Source{Kind: SourceDefault, Detail: "a volume of 20 GiB"}
+}
+
+// addAccelerators sets an accelerator if every member has it, to the least number of them. Which resource name it
+// is published under follows from the vendor; there is never one with a zero.
+func (t *Template) addAccelerators(in *Input) {
+	name, count := in.Members[0].Type.Accelerator()
+	for _, m := range in.Members[1:] {
+		other, n := m.Type.Accelerator()
+		if other != name {
+			return
+		}
+		count = min(count, n)
+	}
+	if count > 0 {
+		source := Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name}
+		t.declare(corev1.ResourceName(name), decimal(int64(count)), source)
+	}
+}
+
+// declare sets a resource in capacity and allocatable alike. A zero takes an extended resource away.
+func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source Source) {
+	if q.IsZero() && strings.Contains(string(name), "/") {
+		delete(t.Capacity, name)
+		delete(t.Allocatable, name)
+		delete(t.Sources.Capacity, string(name))
+		delete(t.Sources.Allocatable, string(name))
+		return
+	}
+	t.Capacity[name], t.Allocatable[name] = q.DeepCopy(), q.DeepCopy()
+	t.Sources.Capacity[string(name)], t.Sources.Allocatable[string(name)] = source, source
+}
+
+// addNodegroupResources sets what the tags of the EKS node group itself declare. As in the stock provider they win over
+// those of the Auto Scaling group, and only the resources among them are read.
+func (t *Template) addNodegroupResources(in *Input) []Problem {
+	if in.Nodegroup == nil {
+		return nil
+	}
+	tags := map[string]string{}
+	for key, value := range in.Nodegroup.Tags {
+		if strings.Contains(key, resourcesPrefix) {
+			tags[key] = value
+		}
+	}
+	d, problems := ParseTags(in.Group, tags)
+	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
+		source := Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"}
+		t.declare(name, d.Resources[name], source)
+	}
+	return problems
+}
+
+// dropSlicedGPU takes away the GPUs derived from the instance type where the tags declare slices of them: a node in
+// MIG mode, or with renamed time slices, publishes those instead.
+func (t *Template) dropSlicedGPU() {
+	if t.Sources.Capacity[instancetypes.ResourceNVIDIA].Declared() {
+		return
+	}
+	for name := range t.Capacity {
+		if strings.HasPrefix(string(name), "nvidia.com/mig-") || name == "nvidia.com/gpu.shared" {
+			t.declare(instancetypes.ResourceNVIDIA, resource.Quantity{}, Source{})
+			return
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package nodetemplate
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+func TestSeveralTypesAreRepresentedByWhatEachOfThemHolds(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		types []string
+		want  map[string]string // capacity: CPU, pods and accelerators
+	}{
+		{name: "one type", types: []string{"c5.2xlarge"}, want: map[string]string{"cpu": "8", "pods": "58"}},
+		{name: "component-wise, not one of them", types: []string{"c5.4xlarge", "r5.large"}, want: map[string]string{"cpu": "2", "pods": "29"}},
+		{name: "least number of GPUs", types: []string{"g4dn.12xlarge", "g4dn.xlarge"}, want: map[string]string{"cpu": "4", "pods": "29", "nvidia.com/gpu": "1"}},
+		{name: "GPU in some only", types: []string{"g4dn.xlarge", "m5.xlarge"}, want: map[string]string{"cpu": "4", "pods": "29"}},
+		{name: "GPUs of two vendors", types: []string{"g4dn.xlarge", "g4ad.xlarge"}, want: map[string]string{"cpu": "4", "pods": "8"}},
+		{name: "AMD", types: []string{"g4ad.16xlarge"}, want: map[string]string{"cpu": "64", "pods": "234", "amd.com/gpu": "4"}},
+		{name: "Gaudi", types: []string{"dl1.24xlarge"}, want: map[string]string{"cpu": "96", "pods": "737", "habana.ai/gaudi": "8"}},
+		{name: "Neuron", types: []string{"trn1.32xlarge"}, want: map[string]string{"cpu": "128", "pods": "247", "aws.amazon.com/neuron": "16"}},
+		{name: "fractional GPU", types: []string{"g6f.large"}, want: map[string]string{"cpu": "2", "pods": "20", "nvidia.com/gpu": "1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			template, _ := Build(Input{Group: "g", Members: members(t, tt.types...)})
+			got := show(template.Capacity)
+			delete(got, "memory")
+			delete(got, "ephemeral-storage")
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("capacity differs (-want +got):\n%s", diff)
+			}
+			reversed := slices.Clone(tt.types)
+			slices.Reverse(reversed)
+			other, _ := Build(Input{Group: "g", Members: members(t, reversed...)})
+			if diff := cmp.Diff(show(template.Allocatable), show(other.Allocatable)); diff != "" {
+				t.Errorf("allocatable depends on the order of types:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		in    Input
+		want  map[string]string // by resource, in both lists; "" absent
+		where SourceKind
+	}{
+		{
+			name: "over the instance type's",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "memory": "10Gi", resourcesPrefix + "cpu": "3"}},
+			want: map[string]string{"memory": "10Gi", "cpu": "3"},
+		},
+		{
+			name: "one that no type has",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
+			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"},
+		},
+		{
+			name: "time slices under the usual name",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
+			want: map[string]string{"nvidia.com/gpu": "4"},
+		},
+		{
+			name: "MIG slices replace the derived GPU",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""},
+		},
+		{
+			name: "MIG slices beside a declared GPU",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7", resourcesPrefix + "nvidia.com/gpu": "1"}},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"},
+		},
+		{
+			name: "zero takes the GPU away",
+			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
+			want: map[string]string{"nvidia.com/gpu": ""},
+		},
+		{
+			name: "those of the EKS node group come first",
+			in: Input{
+				Tags:      map[string]string{resourcesPrefix + "cpu": "3"},
+				Nodegroup: &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "2", labelPrefix + "a": "b"}},
+			},
+			want: map[string]string{"cpu": "2"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
+			template, problems := Build(tt.in)
+			if len(problems) > 0 {
+				t.Errorf("problems: %v", problems)
+			}
+			for name, want := range tt.want {
+				if got := show(template.Capacity)[name]; got != want {
+					t.Errorf("capacity of %s is %q, want %q", name, got, want)
+				}
+				if got := show(template.Allocatable)[name]; got != want {
+					t.Errorf("allocatable %s is %q, want %q", name, got, want)
+				}
+			}
+			if _, ok := template.Labels["a"]; ok {
+				t.Error("a label tag of the EKS node group became a label")
+			}
+		})
+	}
+}
+
+func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
+	managed := map[string]string{eksNodegroupTag: "ng", eksClusterTag: "c"}
+	for _, tt := range []struct {
+		name string
+		in   Input
+		typ  string
+		want int64
+	}{
+		{name: "interfaces", typ: "m5.4xlarge", want: 234},
+		{name: "managed, fewer than 30 vCPUs", typ: "m5.4xlarge", in: Input{Tags: managed}, want: 110},
+		{name: "managed, more", typ: "m5.24xlarge", in: Input{Tags: managed}, want: 250},
+		{name: "managed and small", typ: "m5.large", in: Input{Tags: managed}, want: 29},
+		{name: "managed with an image of its own", typ: "m5.4xlarge", in: Input{Tags: managed, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, want: 234},
+		{name: "user data", typ: "m5.large", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "managed beats user data", typ: "m5.4xlarge", in: Input{Tags: managed, UserData: &UserData{MaxPods: 200}}, want: 110},
+		{name: "tag beats all", typ: "m5.4xlarge", in: Input{Tags: map[string]string{eksNodegroupTag: "ng", resourcesPrefix + "pods": "180"}}, want: 180},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, tt.typ)
+			template, _ := Build(tt.in)
+			if got := value(template.Capacity, corev1.ResourcePods); got != tt.want {
+				t.Errorf("%d pods, want %d", got, tt.want)
+			}
+		})
+	}
+	unknown := Input{Group: "g", Members: []Member{{Type: instancetypes.Type{Name: "x", VCPU: 4, MemoryBytes: 8 * gib, Architecture: "arm64"}}}}
+	template, _ := Build(unknown)
+	if got := value(template.Capacity, corev1.ResourcePods); got != 110 {
+		t.Errorf("%d pods without interface limits, want 110", got)
+	}
+}
+
+func TestMemoryIsReservedForThePodsTheImageCounts(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   Input
+		want int64 // pods
+	}{
+		{name: "Amazon Linux counts addresses", in: Input{AMIFamily: AL2023, UserData: &UserData{MaxPods: 110}}, want: 29},
+		{name: "Bottlerocket counts what kubelet is told", in: Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "unknown, more told", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "unknown, fewer told", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
+		{name: "by the EKS node group's image", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, UserData: &UserData{MaxPods: 8}}, want: 8},
+		{name: "AL2023 is not AL2", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}, UserData: &UserData{MaxPods: 8}}, want: 29},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
+			template, _ := Build(tt.in)
+			got := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
+			if want := (255 + 11*tt.want + 100) * mib; got != want {
+				t.Errorf("%d MiB kept from pods, want %d MiB", got/mib, want/mib)
+			}
+		})
+	}
+}
+
+func TestReservedCPUFollowsTheTable(t *testing.T) {
+	for cores, want := range map[int64]int64{1: 60, 2: 70, 4: 80, 8: 90, 16: 110, 32: 150, 48: 190, 64: 230, 96: 310, 128: 390, 192: 550} {
+		if got := reservedCPUMillis(cores); got != want {
+			t.Errorf("reservedCPUMillis(%d) = %d, want %d", cores, got, want)
+		}
+	}
+}
+
+func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   Input
+		want string
+	}{
+		{name: "20 GiB by default", want: "20893676Ki"},
+		{name: "volume of the launch template", in: Input{RootVolumeBytes: 300 * gib}, want: "314494956Ki"},
+		{name: "local disks", in: Input{InstanceStore: true, RootVolumeBytes: 300 * gib}, want: "124375M"},
+		{name: "Bottlerocket", in: Input{AMIFamily: Bottlerocket}, want: "19088743538"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
+			template, _ := Build(tt.in)
+			got, want := template.Capacity[corev1.ResourceEphemeralStorage], resource.MustParse(tt.want)
+			if got.Cmp(want) != 0 {
+				t.Errorf("ephemeral storage %s, want %s", got.String(), want.String())
+			}
+		})
+	}
+}

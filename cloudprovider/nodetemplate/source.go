@@ -1,0 +1,43 @@
+package nodetemplate
+
+// SourceKind orders where a field of a Template can come from; the strongest is the group's own tags.
+type SourceKind string
+
+const (
+	SourceTag       SourceKind = "tag"           // a node-template tag of the Auto Scaling group or EKS node group
+	SourceNodegroup SourceKind = "eks-nodegroup" // EKS DescribeNodegroup, or the tags EKS puts on its groups
+	SourceUserData  SourceKind = "user-data"     // the launch template's user data
+	SourceGroup     SourceKind = "group"         // the Auto Scaling group itself: region, zones
+	SourceCatalogue SourceKind = "catalogue"     // facts of the instance types
+	SourceFormula   SourceKind = "formula"       // computed as the node does
+	SourceDefault   SourceKind = "default"       // nothing known, the usual assumed
+)
+
+// Source tells where one field of a Template comes from.
+type Source struct {
+	Kind   SourceKind
+	Detail string // tag key, instance type, or the formula in words; for people
+}
+
+// Declared reports whether a person declared the field for this group, rather than it having been derived.
+// Declared facts hold even while a live node does not show them yet.
+func (s Source) Declared() bool {
+	return s.Kind == SourceTag || s.Kind == SourceNodegroup || s.Kind == SourceUserData
+}
+
+// Sources tells for every field of a Template where it comes from.
+type Sources struct {
+	Labels      map[string]Source // by label key, promised and assumed ones
+	Taints      map[string]Source // by "<key>:<effect>"
+	Capacity    map[string]Source // by resource name
+	Allocatable map[string]Source // by resource name
+}
+
+func newSources() Sources {
+	return Sources{
+		Labels:      map[string]Source{},
+		Taints:      map[string]Source{},
+		Capacity:    map[string]Source{},
+		Allocatable: map[string]Source{},
+	}
+}

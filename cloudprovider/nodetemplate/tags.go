@@ -1,0 +1,134 @@
+package nodetemplate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Tag keys that describe the nodes of a group; what follows each prefix is the label, taint, resource or option.
+const (
+	templatePrefix  = "k8s.io/cluster-autoscaler/node-template/"
+	labelPrefix     = templatePrefix + "label/"
+	taintPrefix     = templatePrefix + "taint/"
+	resourcesPrefix = templatePrefix + "resources/"
+	optionsPrefix   = templatePrefix + "autoscaling-options/"
+
+	// EKS puts these on the Auto Scaling groups of its managed node groups. The stock provider turns every "eks:" tag
+	// into a label without that prefix; no node carries such labels, so they are not made here.
+	eksClusterTag   = "eks:cluster-name"
+	eksNodegroupTag = "eks:nodegroup-name"
+)
+
+// Declared is what the tags of a group say about its nodes.
+type Declared struct {
+	Labels    map[string]string
+	Taints    []corev1.Taint // sorted, one a key
+	Resources corev1.ResourceList
+	Options   Options
+
+	// ManagedNodegroup and ManagedCluster name the EKS managed node group this group belongs to; "" if to none.
+	ManagedNodegroup string
+	ManagedCluster   string
+}
+
+// ParseTags reads the node-template tags of group and passes over all other tags. It reads every form that the stock
+// provider acts on; malformed tags are left out and returned as problems, sorted by tag key. The maps it returns are
+// never nil, and share nothing with tags.
+func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
+	d := Declared{
+		Labels:           map[string]string{},
+		Resources:        corev1.ResourceList{},
+		ManagedNodegroup: tags[eksNodegroupTag],
+		ManagedCluster:   tags[eksClusterTag],
+	}
+	var problems []Problem
+	report := func(key string, p *Problem) {
+		if p != nil {
+			p.Group, p.Key, p.Value = group, key, tags[key]
+			problems = append(problems, *p)
+		}
+	}
+	if !validValue(d.ManagedNodegroup) {
+		d.ManagedNodegroup = ""
+		report(eksNodegroupTag, &Problem{Reason: ReasonLabelValue, Expected: "the name of an EKS managed node group"})
+	}
+	var misplaced []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		switch at := strings.Index(key, templatePrefix); {
+		case at == 0:
+			report(key, d.read(key, tags[key]))
+		case at > 0:
+			misplaced = append(misplaced, key)
+		}
+	}
+	for _, key := range misplaced {
+		report(key, d.readMisplaced(key, tags[key]))
+	}
+	slices.SortFunc(d.Taints, compareTaints)
+	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
+	return d, problems
+}
+
+// read takes in one tag whose key begins with templatePrefix.
+func (d *Declared) read(key, value string) *Problem {
+	if name, ok := strings.CutPrefix(key, labelPrefix); ok {
+		return d.readLabel(name, value)
+	}
+	if name, ok := strings.CutPrefix(key, taintPrefix); ok {
+		return d.readTaint(name, value)
+	}
+	if name, ok := strings.CutPrefix(key, resourcesPrefix); ok {
+		return d.readResource(name, value)
+	}
+	if name, ok := strings.CutPrefix(key, optionsPrefix); ok {
+		return d.Options.read(name, value)
+	}
+	return &Problem{
+		Reason:   ReasonUnknownKind,
+		Expected: "label/, taint/, resources/ or autoscaling-options/ after " + templatePrefix,
+	}
+}
+
+// readMisplaced takes in one tag whose key has templatePrefix further on. The stock provider reads the labels, taints
+// and resources of such tags, so they count here too, with a warning, and only where no proper tag says otherwise.
+func (d *Declared) readMisplaced(key, value string) *Problem {
+	key = key[strings.Index(key, templatePrefix):]
+	misplaced := &Problem{
+		Reason:   ReasonMisplacedPrefix,
+		Expected: "the key to begin with " + templatePrefix,
+		Example:  key + "=" + value,
+	}
+	if strings.HasPrefix(key, optionsPrefix) {
+		return misplaced
+	}
+	alone := Declared{Labels: map[string]string{}, Resources: corev1.ResourceList{}}
+	if p := alone.read(key, value); p != nil {
+		return p
+	}
+	misplaced.Used = d.addMissing(alone)
+	return misplaced
+}
+
+// addMissing takes over what d does not have yet, and reports whether that was anything.
+func (d *Declared) addMissing(from Declared) (added bool) {
+	for k, v := range from.Labels {
+		if _, ok := d.Labels[k]; !ok {
+			d.Labels[k], added = v, true
+		}
+	}
+	for k, v := range from.Resources {
+		if _, ok := d.Resources[k]; !ok {
+			d.Resources[k], added = v, true
+		}
+	}
+	for _, t := range from.Taints {
+		if !slices.ContainsFunc(d.Taints, func(have corev1.Taint) bool { return have.Key == t.Key }) {
+			d.Taints, added = append(d.Taints, t), true
+		}
+	}
+	return added
+}

@@ -1,0 +1,375 @@
+package nodetemplate
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// declared fills in what ParseTags always returns, so that a row holds only what its tags make.
+func declared(d Declared) Declared {
+	if d.Labels == nil {
+		d.Labels = map[string]string{}
+	}
+	if d.Resources == nil {
+		d.Resources = corev1.ResourceList{}
+	}
+	return d
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// Every form that the stock provider acts on, as its code reads them.
+func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
+	const p = "k8s.io/cluster-autoscaler/node-template/"
+	resources := func(name corev1.ResourceName, quantity string) Declared {
+		return Declared{Resources: corev1.ResourceList{name: resource.MustParse(quantity)}}
+	}
+	taint := func(key, value string, effect corev1.TaintEffect) Declared {
+		return Declared{Taints: []corev1.Taint{{Key: key, Value: value, Effect: effect}}}
+	}
+	for _, tt := range []struct {
+		key, value string
+		want       Declared
+	}{
+		{key: p + "label/team", value: "a", want: Declared{Labels: map[string]string{"team": "a"}}},
+		{key: p + "label/team", value: "", want: Declared{Labels: map[string]string{"team": ""}}},
+		{key: p + "label/nvidia.com/gpu", value: "true", want: Declared{Labels: map[string]string{"nvidia.com/gpu": "true"}}},
+		{key: p + "label/kubernetes.io/arch", value: "arm64", want: Declared{Labels: map[string]string{"kubernetes.io/arch": "arm64"}}},
+		{key: "eks:nodegroup-name", value: "ng", want: Declared{ManagedNodegroup: "ng"}},
+		{key: "eks:cluster-name", value: "c", want: Declared{ManagedCluster: "c"}},
+
+		{key: p + "taint/dedicated", value: "gpu:NoSchedule", want: taint("dedicated", "gpu", "NoSchedule")},
+		{key: p + "taint/dedicated", value: "gpu:NoExecute", want: taint("dedicated", "gpu", "NoExecute")},
+		{key: p + "taint/dedicated", value: "gpu:PreferNoSchedule", want: taint("dedicated", "gpu", "PreferNoSchedule")},
+		{key: p + "taint/nvidia.com/gpu", value: ":NoSchedule", want: taint("nvidia.com/gpu", "", "NoSchedule")},
+
+		{key: p + "resources/cpu", value: "4", want: resources("cpu", "4")},
+		{key: p + "resources/cpu", value: "3920m", want: resources("cpu", "3920m")},
+		{key: p + "resources/cpu", value: "1.5", want: resources("cpu", "1500m")},
+		{key: p + "resources/cpu", value: "+2", want: resources("cpu", "2")},
+		{key: p + "resources/memory", value: "127700Mi", want: resources("memory", "127700Mi")},
+		{key: p + "resources/memory", value: "16G", want: resources("memory", "16G")},
+		{key: p + "resources/memory", value: "1.3Gi", want: resources("memory", "1.3Gi")},
+		{key: p + "resources/memory", value: "17179869184", want: resources("memory", "17179869184")},
+		{key: p + "resources/memory", value: "16e9", want: resources("memory", "16e9")},
+		{key: p + "resources/memory", value: "1E10", want: resources("memory", "1E10")},
+		{key: p + "resources/memory", value: "1Ei", want: resources("memory", "1Ei")},
+		{key: p + "resources/memory", value: ".5Ti", want: resources("memory", "512Gi")},
+		{key: p + "resources/memory", value: "8.Gi", want: resources("memory", "8Gi")},
+		{key: p + "resources/ephemeral-storage", value: "448Gi", want: resources("ephemeral-storage", "448Gi")},
+		{key: p + "resources/ephemeral-storage", value: "0", want: resources("ephemeral-storage", "0")},
+		{key: p + "resources/pods", value: "250", want: resources("pods", "250")},
+		{key: p + "resources/hugepages-2Mi", value: "1Gi", want: resources("hugepages-2Mi", "1Gi")},
+		{key: p + "resources/nvidia.com/gpu", value: "4", want: resources("nvidia.com/gpu", "4")},
+		{key: p + "resources/nvidia.com/gpu", value: "0", want: resources("nvidia.com/gpu", "0")},
+		{key: p + "resources/nvidia.com/mig-1g.5gb", value: "7", want: resources("nvidia.com/mig-1g.5gb", "7")},
+		{key: p + "resources/smarter-devices/fuse", value: "1k", want: resources("smarter-devices/fuse", "1k")},
+
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "0.4", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.4)}}},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "5e-1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.5)}}},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(1.0)}}},
+		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGPUUtilizationThreshold: ptr(0.3)}}},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "30s", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(30 * time.Second)}}},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "1h30m", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(90 * time.Minute)}}},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "0", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(time.Duration(0))}}},
+		{key: p + "autoscaling-options/scaledownunreadytime", value: "20m", want: Declared{Options: Options{ScaleDownUnreadyTime: ptr(20 * time.Minute)}}},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "true", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(true)}}},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "F", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(false)}}},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "1", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(true)}}},
+
+		// The stock provider knows the names of these two, and ignores them.
+		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "20m", want: Declared{Options: Options{MaxNodeProvisionTime: ptr(20 * time.Minute)}}},
+		{key: p + "autoscaling-options/maxnodestartuptime", value: "5m", want: Declared{Options: Options{MaxNodeStartupTime: ptr(5 * time.Minute)}}},
+
+		// Not about the template.
+		{key: "k8s.io/cluster-autoscaler/enabled", value: "true"},
+		{key: "k8s.io/cluster-autoscaler/eksworkshop", value: "owned"},
+		{key: "Name", value: "k8s.io/cluster-autoscaler/node-template/label/x"},
+		{key: "geeks:forum", value: "yes"}, // holds "eks:", of which the stock provider makes a label
+		{key: "eks:anything", value: "x"},  // and this one too
+		{key: "", value: ""},
+	} {
+		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
+			got, problems := ParseTags("g", map[string]string{tt.key: tt.value})
+			if len(problems) > 0 {
+				t.Errorf("problems: %v", problems)
+			}
+			if diff := cmp.Diff(declared(tt.want), got); diff != "" {
+				t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
+	const p = "k8s.io/cluster-autoscaler/node-template/"
+	long := strings.Repeat("a", 64)
+	for _, tt := range []struct {
+		key, value string
+		want       Reason
+		example    string
+	}{
+		{key: p + "taint/dedicated", value: "nvidia.com/gpu=true", want: ReasonTaintForm, example: p + "taint/nvidia.com/gpu=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "NoExecute", want: ReasonTaintForm, example: p + "taint/dedicated=:NoExecute"},
+		{key: p + "taint/dedicated", value: "gpu", want: ReasonTaintForm, example: p + "taint/dedicated=gpu:NoSchedule"},
+		{key: p + "taint/dedicated", value: "", want: ReasonTaintForm, example: p + "taint/dedicated=:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:noexecute", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoExecute"},
+		{key: p + "taint/dedicated", value: "gpu:PREFER_NO_SCHEDULE", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:PreferNoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:NoSchedule ", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoSchedule"},
+		{key: p + "taint/dedicated", value: "a:b:NoSchedule", want: ReasonTaintEffect, example: p + "taint/dedicated=a:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoSchedule"},
+		{key: p + "taint/dedicated", value: "a b:NoSchedule", want: ReasonTaintValue, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
+		{key: p + "taint/a b", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
+
+		{key: p + "label/", value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
+		{key: p + "label/a/b/c", value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
+		{key: p + "label/" + long, value: "a", want: ReasonLabelKey, example: p + "label/team=a"},
+		{key: p + "label/team", value: "a b", want: ReasonLabelValue, example: p + "label/team=a"},
+		{key: p + "label/team", value: long, want: ReasonLabelValue, example: p + "label/team=a"},
+
+		{key: p + "resources/", value: "1", want: ReasonResourceName, example: p + "resources/ephemeral-storage=100Gi"},
+		{key: p + "resources/gpu", value: "1", want: ReasonResourceName, example: p + "resources/ephemeral-storage=100Gi"},
+		{key: p + "resources/cpu", value: "", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
+		{key: p + "resources/cpu", value: "-1", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
+		{key: p + "resources/cpu", value: "0", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
+		{key: p + "resources/cpu", value: "NaN", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
+		{key: p + "resources/memory", value: "16GB", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
+		{key: p + "resources/memory", value: "16 Gi", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
+		{key: p + "resources/memory", value: "1e99", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
+		{key: p + "resources/pods", value: "0", want: ReasonResourceQuantity, example: p + "resources/pods=110"},
+		{key: p + "resources/nvidia.com/gpu", value: "0.5", want: ReasonResourceQuantity, example: p + "resources/nvidia.com/gpu=1"},
+
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "50%", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownutilizationthreshold=0.5"},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "NaN", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownutilizationthreshold=0.5"},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "Inf", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownutilizationthreshold=0.5"},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "30", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownunneededtime=10m"},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "-5m", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownunneededtime=10m"},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "yes", want: ReasonOptionValue, example: p + "autoscaling-options/ignoredaemonsetsutilization=true"},
+		{key: p + "autoscaling-options/scaledowndelay", value: "5m", want: ReasonUnknownOption},
+		{key: p + "autoscaling-options/ScaleDownUnneededTime", value: "5m", want: ReasonUnknownOption, example: p + "autoscaling-options/scaledownunneededtime=5m"},
+		{key: p + "autoscaling-options/", value: "5m", want: ReasonUnknownOption},
+		{key: "x" + p + "autoscaling-options/scaledownunneededtime", value: "5m", want: ReasonMisplacedPrefix, example: p + "autoscaling-options/scaledownunneededtime=5m"},
+
+		{key: "eks:nodegroup-name", value: "a b", want: ReasonLabelValue},
+
+		{key: p + "labels/team", value: "a", want: ReasonUnknownKind},
+		{key: p, value: "a", want: ReasonUnknownKind},
+	} {
+		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
+			got, problems := ParseTags("g", map[string]string{tt.key: tt.value, p + "label/other": "kept"})
+			if diff := cmp.Diff(declared(Declared{Labels: map[string]string{"other": "kept"}}), got); diff != "" {
+				t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
+			}
+			if len(problems) != 1 {
+				t.Fatalf("%d problems %v, want one", len(problems), problems)
+			}
+			got1 := problems[0]
+			if got1.Group != "g" || got1.Key != tt.key || got1.Value != tt.value || got1.Reason != tt.want || got1.Example != tt.example || got1.Used || got1.Expected == "" {
+				t.Errorf("problem = %+v, want reason %q and example %q", got1, tt.want, tt.example)
+			}
+		})
+	}
+}
+
+// A copied example has to be right.
+func TestExamplesAreThemselvesWellFormed(t *testing.T) {
+	const p = "k8s.io/cluster-autoscaler/node-template/"
+	for key, value := range map[string]string{
+		p + "taint/dedicated": "nvidia.com/gpu=true", p + "taint/a b": "", p + "taint/x": "a:b:c", p + "label/ ": "", p + "label/x": "a b",
+		p + "resources/x": "1", p + "resources/memory": "x", p + "resources/nvidia.com/gpu": "x", p + "resources/pods": "x",
+		p + "autoscaling-options/scaledownunneededtime": "x", p + "autoscaling-options/ScaleDownUnneededTime": "5m",
+		"x" + p + "label/a": "b",
+	} {
+		_, problems := ParseTags("g", map[string]string{key: value})
+		if len(problems) != 1 || problems[0].Example == "" {
+			t.Errorf("%s=%s: problems %v, want one with an example", key, value, problems)
+			continue
+		}
+		exampleKey, exampleValue, _ := strings.Cut(problems[0].Example, "=")
+		if _, again := ParseTags("g", map[string]string{exampleKey: exampleValue}); len(again) > 0 {
+			t.Errorf("example %q is malformed itself: %v", problems[0].Example, again)
+		}
+	}
+}
+
+func TestDoubtfulTagsAreUsedAsTheStockProviderDoesAndReported(t *testing.T) {
+	const p = "k8s.io/cluster-autoscaler/node-template/"
+	tags := map[string]string{
+		p + "autoscaling-options/scaledownutilizationthreshold": "50",
+		"old-" + p + "label/team":                               "a",
+		"old-" + p + "resources/cpu":                            "2",
+		"old-" + p + "taint/dedicated":                          "a:NoSchedule",
+		p + "taint/dedicated":                                   "b:NoExecute",
+	}
+	got, problems := ParseTags("g", tags)
+	want := Declared{
+		Labels:    map[string]string{"team": "a"},
+		Resources: corev1.ResourceList{"cpu": resource.MustParse("2")},
+		Taints:    []corev1.Taint{{Key: "dedicated", Value: "b", Effect: "NoExecute"}},
+		Options:   Options{ScaleDownUtilizationThreshold: ptr(50.0)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
+	}
+	type seen struct {
+		Key    string
+		Reason Reason
+		Used   bool
+	}
+	var reported []seen
+	for _, p := range problems {
+		reported = append(reported, seen{p.Key, p.Reason, p.Used})
+	}
+	wantReported := []seen{
+		{p + "autoscaling-options/scaledownutilizationthreshold", ReasonOptionRange, true},
+		{"old-" + p + "label/team", ReasonMisplacedPrefix, true},
+		{"old-" + p + "resources/cpu", ReasonMisplacedPrefix, true},
+		{"old-" + p + "taint/dedicated", ReasonMisplacedPrefix, false}, // the proper tag wins
+	}
+	if diff := cmp.Diff(wantReported, reported); diff != "" {
+		t.Errorf("problems differ (-want +got):\n%s", diff)
+	}
+}
+
+// Kubernetes' parser takes 1e2000000000, and needs gigabytes to compare it with anything.
+func TestQuantitiesOfAbsurdSizeAreRefusedAtOnce(t *testing.T) {
+	start := time.Now()
+	for _, value := range []string{"1e2000000000", "1e-2000000000", "9e999", strings.Repeat("9", 200), "1E400"} {
+		_, problems := ParseTags("g", map[string]string{resourcesPrefix + "memory": value})
+		if len(problems) != 1 {
+			t.Errorf("%.20q: problems %v, want one", value, problems)
+		}
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v, want it at once", d)
+	}
+}
+
+// The published tags of a GPU group in China, one of them malformed.
+func TestMalformedTaintOfThePublishedGPUGroupIsNamed(t *testing.T) {
+	got, problems := ParseTags("g4dn-spot", gpuGroupTags)
+	if diff := cmp.Diff(declared(Declared{Labels: map[string]string{"nvidia.com/gpu": "true"}}), got); diff != "" {
+		t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
+	}
+	const want = `Auto Scaling group "g4dn-spot": tag "k8s.io/cluster-autoscaler/node-template/taint/dedicated"="nvidia.com/gpu=true" ` +
+		`ignored: expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
+		`for example "k8s.io/cluster-autoscaler/node-template/taint/nvidia.com/gpu=true:NoSchedule"`
+	if len(problems) != 1 || problems[0].String() != want {
+		t.Errorf("problems = %v\nwant %s", problems, want)
+	}
+}
+
+var gpuGroupTags = map[string]string{
+	"k8s.io/cluster-autoscaler/enabled":                            "true",
+	"k8s.io/cluster-autoscaler/eksworkshop":                        "owned",
+	"k8s.io/cluster-autoscaler/node-template/label/nvidia.com/gpu": "true",
+	"k8s.io/cluster-autoscaler/node-template/taint/dedicated":      "nvidia.com/gpu=true",
+	"alpha.eksctl.io/nodegroup-name":                               "g4dn-spot",
+	"kubernetes.io/cluster/eksworkshop":                            "owned",
+}
+
+func TestProblemsAreShortAndQuoted(t *testing.T) {
+	p := Problem{
+		Group: "g\n", Key: strings.Repeat("é", 4000), Value: "a\x00\x1b[31m" + strings.Repeat("b", 4000),
+		Reason: ReasonLabelValue, Expected: labelValue, Example: strings.Repeat("x", 4000),
+	}
+	s := p.String()
+	if len(s) > 1500 || strings.ContainsAny(s, "\n\x00\x1b") || !utf8.ValidString(s) {
+		t.Errorf("String() = %d bytes %q, want it short and quoted", len(s), s)
+	}
+}
+
+func TestReasonsListsEachReasonOnce(t *testing.T) {
+	reasons := Reasons()
+	slices.Sort(reasons)
+	if n := len(slices.Compact(slices.Clone(reasons))); n != len(reasons) || n != 17 {
+		t.Errorf("%d reasons, %d distinct, want 17", len(reasons), n)
+	}
+}
+
+// randomTags makes a set of tags, most of them nearly right.
+func randomTags(r *rand.Rand) map[string]string {
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	noise := func() string {
+		b := make([]byte, r.IntN(40))
+		for i := range b {
+			b[i] = byte(r.IntN(256))
+		}
+		return string(b)
+	}
+	tags := map[string]string{}
+	for range r.IntN(12) {
+		key := pick(templatePrefix, "", noise()) + pick("label/", "taint/", "resources/", "autoscaling-options/", "eks:", noise()) +
+			pick("cpu", "memory", "nvidia.com/gpu", "team", "scaledownunneededtime", "scaledownutilizationthreshold", "", noise())
+		tags[key] = pick("a", "1", "-1", "4Gi", "a:NoSchedule", ":", "NaN", "1e999999999", "10m", "0.5", "", noise(), strings.Repeat("9", r.IntN(300)))
+	}
+	return tags
+}
+
+func TestRandomTagsNeverPanicAndNeverReachAnotherGroup(t *testing.T) {
+	quiet := Input{Group: "quiet", Tags: gpuGroupTags, Zones: []string{"cn-northwest-1a"}, Members: members(t, "g4dn.xlarge")}
+	want, wantProblems := Build(quiet)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 1000 {
+		tags := randomTags(r)
+		before := maps.Clone(tags)
+		checkTags(t, tags)
+		Build(Input{Group: "noisy", Tags: tags, Members: members(t, "g4dn.xlarge", "m5.large")})
+		if !maps.Equal(before, tags) {
+			t.Fatalf("set %d: the tags changed", i)
+		}
+	}
+	got, gotProblems := Build(quiet)
+	if diff := cmp.Diff(want, got) + cmp.Diff(wantProblems, gotProblems); diff != "" {
+		t.Errorf("the other group's template changed (-before +after):\n%s", diff)
+	}
+}
+
+// checkTags parses tags and checks what holds for any.
+func checkTags(t *testing.T, tags map[string]string) {
+	t.Helper()
+	d, problems := ParseTags("g", tags)
+	for k, v := range d.Labels {
+		if !validName(k) || !validValue(v) {
+			t.Errorf("label %q=%q", k, v)
+		}
+	}
+	for name, q := range d.Resources {
+		if q.Sign() < 0 || q.Cmp(maxQuantity) > 0 {
+			t.Errorf("resource %q=%s", name, q.String())
+		}
+	}
+	for _, p := range problems {
+		if s := p.String(); len(s) > 2000 || !utf8.ValidString(s) || strings.ContainsAny(s, "\n\x00") {
+			t.Errorf("message of %d bytes: %q", len(s), s)
+		}
+		if !slices.Contains(Reasons(), p.Reason) {
+			t.Errorf("reason %q is not listed", p.Reason)
+		}
+	}
+	again, problemsAgain := ParseTags("g", tags)
+	if diff := cmp.Diff(d, again) + cmp.Diff(problems, problemsAgain); diff != "" {
+		t.Errorf("a second reading differs:\n%s", diff)
+	}
+}
+
+func FuzzParseTags(f *testing.F) {
+	f.Add(taintPrefix+"dedicated", "nvidia.com/gpu=true")
+	f.Add(resourcesPrefix+"memory", "1e2000000000")
+	f.Add(optionsPrefix+"scaledownunneededtime", "-1h")
+	f.Add("x"+labelPrefix+"a", "b")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		checkTags(t, map[string]string{key: value, templatePrefix + key: value, fmt.Sprint(key, labelPrefix, key): key})
+	})
+}

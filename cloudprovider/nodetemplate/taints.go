@@ -1,0 +1,54 @@
+package nodetemplate
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// eksEffects are the taint effects as EKS spells them.
+var eksEffects = map[string]corev1.TaintEffect{
+	"NO_SCHEDULE":        corev1.TaintEffectNoSchedule,
+	"PREFER_NO_SCHEDULE": corev1.TaintEffectPreferNoSchedule,
+	"NO_EXECUTE":         corev1.TaintEffectNoExecute,
+}
+
+// addTaints sets the taints of all sources together. Two that agree in key and effect are one, with the stronger
+// source's value. A taint of the EKS node group that cannot be understood is left out alone.
+func (t *Template) addTaints(in *Input, d Declared) []Problem {
+	if in.UserData != nil {
+		for _, taint := range in.UserData.Taints {
+			t.taint(taint, Source{Kind: SourceUserData})
+		}
+	}
+	var problems []Problem
+	if in.Nodegroup != nil {
+		for _, taint := range in.Nodegroup.Taints {
+			effect, ok := eksEffects[taint.Effect]
+			if !ok {
+				problems = append(problems, Problem{
+					Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
+					Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE",
+				})
+				continue
+			}
+			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect},
+				Source{Kind: SourceNodegroup, Detail: "taints"})
+		}
+	}
+	for _, taint := range d.Taints {
+		t.taint(taint, Source{Kind: SourceTag, Detail: taintPrefix + taint.Key})
+	}
+	slices.SortFunc(t.Taints, compareTaints)
+	return problems
+}
+
+func (t *Template) taint(taint corev1.Taint, source Source) {
+	t.Sources.Taints[taint.Key+":"+string(taint.Effect)] = source
+	same := func(have corev1.Taint) bool { return have.MatchTaint(&taint) }
+	if i := slices.IndexFunc(t.Taints, same); i >= 0 {
+		t.Taints[i] = taint
+		return
+	}
+	t.Taints = append(t.Taints, taint)
+}

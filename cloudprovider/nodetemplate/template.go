@@ -1,0 +1,122 @@
+package nodetemplate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Template describes the Node that a group would add. Treat it as immutable; Node makes copies.
+type Template struct {
+	Group string
+
+	// Labels are those that every node of the group will carry with just this value.
+	Labels map[string]string
+
+	// Assumed are labels that every node will carry, but with a value that differs between them: the zone of a group
+	// with several, the instance type of a mixed group. The value here is that of one possible node.
+	//
+	// Node includes them, because the scheduler needs some value: without a zone label, a pod with a topology spread
+	// constraint, a zone affinity that lists all zones of the group, or a storage class with allowed topologies
+	// would never fit an empty group. What they must not be taken for is a promise: a pod that needs just this zone
+	// may get a node in another one.
+	Assumed map[string]string
+
+	Taints      []corev1.Taint // sorted by key and effect
+	Capacity    corev1.ResourceList
+	Allocatable corev1.ResourceList
+	Sources     Sources
+	Options     Options
+
+	// InstanceTypes are the names of the types the template stands for, in the policy's order.
+	InstanceTypes []string
+
+	// AcceleratorModel is the customary label value of the GPU model if all types have the same, such as
+	// "nvidia-tesla-t4"; "" otherwise. It is a fact about the hardware and says nothing about the nodes' labels.
+	AcceleratorModel string
+}
+
+// Usable reports whether the template says enough to place a pod: a group is of no use to a scale-up without it.
+func (t Template) Usable() bool {
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
+		if q := t.Allocatable[name]; q.Sign() <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// acceleratorPrefixes begin the resource names under which accelerators are published, whole or in slices.
+var acceleratorPrefixes = []string{
+	"nvidia.com/", "amd.com/gpu", "habana.ai/", "aws.amazon.com/neuron", "gpu.intel.com/",
+}
+
+// Accelerators returns the accelerators a node publishes once its device plugin runs, and how many; empty, not nil, for
+// a group without.
+func (t Template) Accelerators() corev1.ResourceList {
+	list := corev1.ResourceList{}
+	for name, q := range t.Capacity {
+		if IsAccelerator(name) && !q.IsZero() {
+			list[name] = q.DeepCopy()
+		}
+	}
+	return list
+}
+
+// IsAccelerator reports whether a resource of that name is an accelerator, or a slice of one, that a device plugin
+// publishes some time after the node is Ready.
+func IsAccelerator(name corev1.ResourceName) bool {
+	return slices.ContainsFunc(acceleratorPrefixes, func(prefix string) bool {
+		return strings.HasPrefix(string(name), prefix)
+	})
+}
+
+// Node returns a new Ready node called name as the group would add it, with the Assumed labels; it has no provider ID.
+func (t Template) Node(name string) *corev1.Node {
+	labels := maps.Clone(t.Assumed)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, t.Labels)
+	labels[corev1.LabelHostname] = name
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
+		Spec:       corev1.NodeSpec{Taints: slices.Clone(t.Taints)},
+		Status: corev1.NodeStatus{
+			Capacity:    t.Capacity.DeepCopy(),
+			Allocatable: t.Allocatable.DeepCopy(),
+			Conditions:  readyConditions(),
+			NodeInfo: corev1.NodeSystemInfo{
+				Architecture:    labels[corev1.LabelArchStable],
+				OperatingSystem: labels[corev1.LabelOSStable],
+			},
+		},
+	}
+}
+
+// readyConditions are those of a healthy node. Their times are zero: it has been so for ever.
+func readyConditions() []corev1.NodeCondition {
+	return []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
+		{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse},
+		{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse},
+		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
+		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse},
+	}
+}
+
+// acceleratorModel returns the label value of the one GPU model of all members; "" if there are none or several.
+func acceleratorModel(members []Member) string {
+	model := ""
+	for i, m := range members {
+		v := m.Type.GPU.LabelValue()
+		if i > 0 && v != model {
+			return ""
+		}
+		model = v
+	}
+	return model
+}

@@ -1,0 +1,152 @@
+package nodetemplate
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	qualifiedName = "a name of letters, digits, '-', '_' and '.', 63 at most, with or without a DNS prefix and '/'"
+	labelValue    = "a value of letters, digits, '-', '_' and '.', 63 at most, or nothing"
+	taintForm     = "<value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute"
+)
+
+var taintEffects = []corev1.TaintEffect{
+	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
+}
+
+func validName(s string) bool  { return len(validation.IsQualifiedName(s)) == 0 }
+func validValue(s string) bool { return len(validation.IsValidLabelValue(s)) == 0 }
+
+func (d *Declared) readLabel(name, value string) *Problem {
+	if !validName(name) {
+		return &Problem{Reason: ReasonLabelKey, Expected: "after label/ " + qualifiedName, Example: labelPrefix + "team=a"}
+	}
+	if !validValue(value) {
+		return &Problem{Reason: ReasonLabelValue, Expected: labelValue, Example: labelPrefix + name + "=a"}
+	}
+	d.Labels[name] = value
+	return nil
+}
+
+// readTaint splits value at its first colon, as the stock provider does, so that a second colon spoils the effect.
+func (d *Declared) readTaint(name, value string) *Problem {
+	if !validName(name) {
+		return &Problem{
+			Reason: ReasonTaintKey, Expected: "after taint/ " + qualifiedName, Example: taintPrefix + "dedicated=a:NoSchedule",
+		}
+	}
+	taintValue, effect, colon := strings.Cut(value, ":")
+	taint := corev1.Taint{Key: name, Value: taintValue, Effect: corev1.TaintEffect(effect)}
+	switch {
+	case !colon:
+		return &Problem{Reason: ReasonTaintForm, Expected: taintForm, Example: repairedTaint(name, value, "")}
+	case !slices.Contains(taintEffects, taint.Effect):
+		return &Problem{Reason: ReasonTaintEffect, Expected: taintForm, Example: repairedTaint(name, taintValue, effect)}
+	case !validValue(taintValue):
+		return &Problem{
+			Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: repairedTaint(name, taintValue, effect),
+		}
+	}
+	d.Taints = append(d.Taints, taint)
+	return nil
+}
+
+// repairedTaint guesses what the writer of a malformed taint tag meant, as a tag to copy. It knows the usual slips: the
+// effect alone, the effect forgotten or spelt as EKS does, and key=value written as the value.
+func repairedTaint(name, value, effect string) string {
+	meant := corev1.TaintEffectNoSchedule
+	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(effect), "_", ""))
+	for _, e := range taintEffects {
+		if plain == strings.ToLower(string(e)) {
+			meant = e
+		}
+		if effect == "" && value == string(e) {
+			value, meant = "", e
+		}
+	}
+	if key, v, ok := strings.Cut(value, "="); ok && validName(key) && validValue(v) {
+		name, value = key, v
+	}
+	if !validValue(value) {
+		value = "true"
+	}
+	return taintPrefix + name + "=" + value + ":" + string(meant)
+}
+
+func compareTaints(a, b corev1.Taint) int {
+	return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Value, b.Value))
+}
+
+func (d *Declared) readResource(name, value string) *Problem {
+	key := corev1.ResourceName(name)
+	if !validName(name) || !nodeResource(key) {
+		return &Problem{
+			Reason:   ReasonResourceName,
+			Expected: "after resources/ cpu, memory, pods, ephemeral-storage, hugepages-<size> or <domain>/<name>",
+			Example:  resourcesPrefix + "ephemeral-storage=100Gi",
+		}
+	}
+	q, expected := parseQuantity(key, value)
+	if expected != "" {
+		return &Problem{Reason: ReasonResourceQuantity, Expected: expected, Example: resourcesPrefix + exampleQuantity(key)}
+	}
+	d.Resources[key] = q
+	return nil
+}
+
+// nodeResource reports whether a node can publish a resource of that name.
+func nodeResource(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
+		return true
+	}
+	s := string(name)
+	return strings.Contains(s, "/") || strings.HasPrefix(s, corev1.ResourceHugePagesPrefix) ||
+		strings.HasPrefix(s, corev1.ResourceAttachableVolumesPrefix)
+}
+
+// quantityForm is what a quantity may look like before it is parsed: the exponent has two digits at most. Kubernetes'
+// own parser accepts 1e2000000000, and the first comparison of that number would fill the memory of the machine.
+var quantityForm = regexp.MustCompile(`^[+]?[0-9.]{1,32}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
+
+// maxQuantity is far above any machine, and far from where arithmetic on quantities overflows.
+var maxQuantity = resource.MustParse("1Ei")
+
+// parseQuantity reads the value of a resources tag. When it cannot be what a node has, expected says what could.
+func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity, expected string) {
+	const form = "a Kubernetes quantity, not negative"
+	if !quantityForm.MatchString(value) {
+		return q, form
+	}
+	q, err := resource.ParseQuantity(value)
+	switch {
+	case err != nil:
+		return q, form
+	case q.Cmp(maxQuantity) > 0:
+		return q, "a quantity no larger than 1Ei"
+	case q.IsZero() && (name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourcePods):
+		return q, "a quantity above zero"
+	case strings.Contains(string(name), "/") && q.Cmp(*resource.NewQuantity(q.Value(), q.Format)) != 0:
+		return q, "a whole number, as device plugins count in"
+	}
+	return q, ""
+}
+
+func exampleQuantity(name corev1.ResourceName) string {
+	switch name {
+	case corev1.ResourceCPU:
+		return string(name) + "=4"
+	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		return string(name) + "=16Gi"
+	case corev1.ResourcePods:
+		return string(name) + "=110"
+	}
+	return string(name) + "=1"
+}
