@@ -1,0 +1,502 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	enabledTag = "k8s.io/cluster-autoscaler/enabled"
+	template   = "k8s.io/cluster-autoscaler/node-template/"
+)
+
+// world is a Provider over an emulated AWS.
+type world struct {
+	*Provider
+	t      *testing.T
+	aws    *fakeaws.Server
+	cache  *asg.Cache
+	events *eventLog
+	metric *prometheus.Registry
+}
+
+type eventLog struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (l *eventLog) add(_, reason, message string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, reason+": "+message)
+}
+
+func (l *eventLog) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.list...)
+}
+
+func group(name, launchTemplate string, least, desired, most int, tags map[string]string) fakeaws.AutoScalingGroup {
+	g := fakeaws.AutoScalingGroup{Name: name, Min: least, Max: most, Desired: desired, Zones: []string{"cn-northwest-1a"},
+		Tags: map[string]string{enabledTag: "true"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: launchTemplate, Version: "1"}}
+	for key, value := range tags {
+		g.Tags[key] = value
+	}
+	return g
+}
+
+func launchTemplate(instanceType string) fakeaws.LaunchTemplate {
+	return fakeaws.LaunchTemplate{Name: instanceType, Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: instanceType}}}
+}
+
+func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
+
+// newWorld starts AWS with the groups, and a Provider that runs over it until the test ends.
+func newWorld(t *testing.T, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	cfg := fakeaws.Config{Region: "cn-northwest-1", AutoScalingGroups: groups,
+		Delays:          fakeaws.Delays{Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200)},
+		LaunchTemplates: []fakeaws.LaunchTemplate{launchTemplate("m5.large"), launchTemplate("g4dn.xlarge"), launchTemplate("x9z.large")}}
+	if prepare != nil {
+		prepare(&cfg)
+	}
+	server, err := fakeaws.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
+		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
+		t.Setenv(name, value)
+	}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, aws: server, events: &eventLog{}, metric: prometheus.NewRegistry()}
+	w.cache = asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
+		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{}})
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := w.cache.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.Provider, err = New(ctx, Options{Cache: w.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(),
+		InstanceTypes: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return w
+}
+
+func (w *world) refresh() {
+	w.t.Helper()
+	if err := w.Refresh(); err != nil {
+		w.t.Fatalf("Refresh: %v", err)
+	}
+}
+
+// eventually refreshes until ok returns "".
+func (w *world) eventually(ok func() string) {
+	w.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		w.refresh()
+		wrong := ok()
+		if wrong == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("still not after 10 s: %s", wrong)
+		}
+	}
+}
+
+func (w *world) nodeGroup(id string) cloudprovider.NodeGroup {
+	w.t.Helper()
+	for _, ng := range w.NodeGroups() {
+		if ng.Id() == id {
+			return ng
+		}
+	}
+	w.t.Fatalf("no node group %q", id)
+	return nil
+}
+
+func (w *world) target(id string) int {
+	w.t.Helper()
+	size, err := w.nodeGroup(id).TargetSize()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return size
+}
+
+// states are the group's instances as the core sees them: state, and error code where there is one.
+func (w *world) states(id string) []string {
+	w.t.Helper()
+	instances, err := w.nodeGroup(id).Nodes()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	names := map[cloudprovider.InstanceState]string{cloudprovider.InstanceRunning: "running",
+		cloudprovider.InstanceCreating: "creating", cloudprovider.InstanceDeleting: "deleting"}
+	var states []string
+	for _, i := range instances {
+		state := names[i.Status.State]
+		if i.Status.ErrorInfo != nil {
+			state += " " + i.Status.ErrorInfo.ErrorCode
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+// nodes are the Node objects of the group's instances, made up from their provider IDs.
+func (w *world) nodes(id string) []*corev1.Node {
+	w.t.Helper()
+	instances, err := w.nodeGroup(id).Nodes()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var nodes []*corev1.Node
+	for _, i := range instances {
+		nodes = append(nodes, node(i.Id, i.Id))
+	}
+	return nodes
+}
+
+func node(name, providerID string) *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: providerID}}
+}
+
+func TestANewInstanceIsCountedFromTheRequestOn(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.target("a"); got != 3 {
+		t.Errorf("target size right after the request is %d, want 3", got)
+	}
+	if diff := cmp.Diff([]string{"running", "creating", "creating"}, w.states("a")); diff != "" {
+		t.Errorf("instances right after the request (-want +got):\n%s", diff)
+	}
+	w.eventually(func() string { return cmp.Diff([]string{"running", "running", "running"}, w.states("a")) })
+}
+
+func TestTheViewStaysTheSameDuringALoop(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	if err := w.aws.SetDesired("a", 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.target("a"); got != 1 {
+		t.Errorf("target size changed to %d before Refresh", got)
+	}
+	w.refresh()
+	if got := w.target("a"); got != 4 {
+		t.Errorf("target size after Refresh is %d, want 4", got)
+	}
+}
+
+func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil), group("b/with-1", "m5.large", 0, 1, 5, nil))
+	instance := func(id string) string { return w.nodes(id)[0].Spec.ProviderID }
+	for _, tt := range []struct{ name, providerID, want string }{
+		{name: "member of a", providerID: instance("a"), want: "a"},
+		{name: "member of b", providerID: instance("b/with-1"), want: "b/with-1"},
+		{name: "placeholder", providerID: "aws:///cn-northwest-1a/i-placeholder-a-3", want: "a"},
+		{name: "placeholder of a group with dashes and slashes", providerID: "aws:///cn-northwest-1a/i-placeholder-b/with-1-12", want: "b/with-1"},
+		{name: "placeholder of an unknown group", providerID: "aws:///cn-northwest-1a/i-placeholder-c-1"},
+		{name: "unknown instance", providerID: "aws:///cn-northwest-1a/i-0123456789abcdef0"},
+		{name: "Fargate", providerID: "aws:///cn-northwest-1a/0123abc/fargate-ip-10-0-0-1.cn-northwest-1.compute.internal"},
+		{name: "hybrid node", providerID: "eks-hybrid:///cn-northwest-1/cluster/mi-0123"},
+		{name: "no provider ID", providerID: ""},
+		{name: "garbage", providerID: "aws:///../../etc"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := w.NodeGroupForNode(node("n", tt.providerID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.want == "" {
+				if got != nil {
+					t.Errorf("belongs to %v, want to none", got)
+				}
+				return
+			}
+			if got == nil || got.Id() != tt.want {
+				t.Errorf("belongs to %v, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnInstanceThatLeavesIsGoneForTheCore(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.nodes("a")
+	if err := w.nodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.target("a"); got != 1 {
+		t.Errorf("target size is %d, want 1", got)
+	}
+	for at, want := range []bool{false, true} {
+		if got, err := w.HasInstance(nodes[at]); got != want || err != nil {
+			t.Errorf("HasInstance(%d) = %t, %v, want %t", at, got, err, want)
+		}
+	}
+	if _, err := w.HasInstance(node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("HasInstance of a stranger gave %v, want ErrNotImplemented", err)
+	}
+	other := node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
+	other.Annotations = map[string]string{"k8s.io/cluster-autoscaler-enabled": "false"}
+	if got, err := w.HasInstance(other); got || err != nil {
+		t.Errorf("HasInstance of a node marked as not autoscaled = %t, %v, want false", got, err)
+	}
+}
+
+func TestAnInstanceThatRegisteredMeanwhileIsNotDeletedAsUnregistered(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	unregistered := w.nodes("a")[0]
+	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	w.Provider.nodes = corelisters.NewNodeLister(store)
+	if err := store.Add(node("ip-10-0-0-1", unregistered.Spec.ProviderID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err == nil || !strings.Contains(err.Error(), "ip-10-0-0-1") {
+		t.Errorf("error = %v, want one that names the node", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 1 {
+		t.Errorf("desired capacity is %d, want 1", state.Desired)
+	}
+	if err := store.Delete(node("ip-10-0-0-1", unregistered.Spec.ProviderID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err != nil {
+		t.Errorf("an instance that is still unregistered could not be deleted: %v", err)
+	}
+}
+
+func TestAFailedLaunchIsShownOnWhatWeAskedForAndTakenBack(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	const failed = "creating InsufficientInstanceCapacity"
+	w.eventually(func() string { return cmp.Diff([]string{"running", failed, failed}, w.states("a")) })
+	if err := w.nodeGroup("a").DeleteNodes(w.nodes("a")[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 1 || w.target("a") != 1 {
+		t.Errorf("desired capacity is %d and target size %d, want 1 and 1", state.Desired, w.target("a"))
+	}
+}
+
+func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 0, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.aws.SetLimits("a", 2, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nodeGroup("a").IncreaseSize(1); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		return cmp.Diff([]string{"creating", "creating", "creating InsufficientInstanceCapacity"}, w.states("a"))
+	})
+	// The core may ask to lower what cannot be lowered; an error would end its loop for every group.
+	if err := w.nodeGroup("a").DecreaseTargetSize(-3); err != nil {
+		t.Errorf("DecreaseTargetSize below the minimum: %v, want nil", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 2 {
+		t.Errorf("desired capacity is %d, want the minimum of 2", state.Desired)
+	}
+}
+
+func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
+	w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 0, 3, map[string]string{template + "label/nvidia.com/gpu": "true"}))
+	info, err := w.nodeGroup("gpu").TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gpus := info.Node().Status.Allocatable["nvidia.com/gpu"]
+	if gpus.Value() != 1 || info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"] != 1 {
+		t.Errorf("template has %s GPUs on the node and %d for the scheduler, want 1", gpus.String(), info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"])
+	}
+	want := map[string]string{"nvidia.com/gpu": "true", "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
+		"node.kubernetes.io/instance-type": "g4dn.xlarge", "topology.kubernetes.io/region": "cn-northwest-1", "topology.kubernetes.io/zone": "cn-northwest-1a"}
+	for key, value := range want {
+		if got := info.Node().Labels[key]; got != value {
+			t.Errorf("label %s is %q, want %q", key, got, value)
+		}
+	}
+}
+
+func TestAMalformedTagIsReportedOnceAndTheGroupStillScales(t *testing.T) {
+	tag := template + "taint/dedicated"
+	w := newWorld(t, nil, group("g4dn-spot", "g4dn.xlarge", 0, 0, 3, map[string]string{tag: "nvidia.com/gpu=true"}), group("basic", "m5.large", 0, 0, 3, nil))
+	for range 3 {
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.refresh()
+	}
+	events := w.events.all()
+	if len(events) != 1 {
+		t.Fatalf("events = %q, want exactly one", events)
+	}
+	for _, part := range []string{"g4dn-spot", tag, "nvidia.com/gpu=true", "<value>:<effect>", "for example"} {
+		if !strings.Contains(events[0], part) {
+			t.Errorf("event %q does not mention %q", events[0], part)
+		}
+	}
+	want := `
+# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE cluster_autoscaler_aws_node_group_problems gauge
+cluster_autoscaler_aws_node_group_problems{node_group="g4dn-spot",reason="invalid_taint_form"} 1
+`
+	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(want), "cluster_autoscaler_aws_node_group_problems"); err != nil {
+		t.Error(err)
+	}
+	if err := w.nodeGroup("g4dn-spot").IncreaseSize(1); err != nil {
+		t.Errorf("the group does not scale: %v", err)
+	}
+	right := "nvidia:NoSchedule"
+	if err := w.aws.SetTags("g4dn-spot", map[string]*string{tag: &right}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh()
+	if n, err := testutil.GatherAndCount(w.metric, "cluster_autoscaler_aws_node_group_problems"); err != nil || n != 0 {
+		t.Errorf("%d problems in the metric after the tag was mended (error %v), want none", n, err)
+	}
+}
+
+func TestAGroupOfUnknownTypeIsOutAloneAndSaidOnce(t *testing.T) {
+	w := newWorld(t, nil, group("unknown", "x9z.large", 0, 0, 3, nil), group("known", "m5.large", 0, 0, 3, nil))
+	w.aws.Deny("DescribeInstanceTypes")
+	for range 3 {
+		w.refresh()
+	}
+	if _, err := w.nodeGroup("unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("TemplateNodeInfo of the unknown type gave %v, want ErrNotImplemented, over which the core does not complain each loop", err)
+	}
+	if _, err := w.nodeGroup("known").TemplateNodeInfo(); err != nil {
+		t.Errorf("TemplateNodeInfo of the other group: %v", err)
+	}
+	if events := w.events.all(); len(events) != 1 || !strings.Contains(events[0], "x9z.large") {
+		t.Errorf("events = %q, want one about x9z.large", events)
+	}
+}
+
+func TestATypeTheCatalogueLacksIsLookedUpInTheBackground(t *testing.T) {
+	w := newWorld(t, func(c *fakeaws.Config) {
+		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
+	}, group("new", "x9z.large", 0, 0, 3, nil), group("known", "m5.large", 0, 0, 3, nil))
+	w.eventually(func() string {
+		info, err := w.nodeGroup("new").TemplateNodeInfo()
+		if err != nil {
+			return err.Error()
+		}
+		if cpu := info.Node().Status.Capacity.Cpu().Value(); cpu != 2 {
+			return fmt.Sprintf("template has %d CPUs, want 2", cpu)
+		}
+		return ""
+	})
+	if got := w.aws.Calls()["DescribeInstanceTypes"]; got != 1 {
+		t.Errorf("%d calls for the type, want 1", got)
+	}
+}
+
+func TestTagsSetTheGroupsOptions(t *testing.T) {
+	options := template + "autoscaling-options/"
+	w := newWorld(t, nil, group("a", "m5.large", 0, 0, 3, map[string]string{
+		options + "scaledownunneededtime": "30s", options + "scaledownutilizationthreshold": "0.7", options + "ignoredaemonsetsutilization": "true"}))
+	defaults := config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: 10 * time.Minute, ScaleDownUnreadyTime: 20 * time.Minute, ScaleDownUtilizationThreshold: 0.5}
+	got, err := w.nodeGroup("a").GetOptions(defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: 30 * time.Second, ScaleDownUnreadyTime: 20 * time.Minute,
+		ScaleDownUtilizationThreshold: 0.7, IgnoreDaemonSetsUtilization: true}
+	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+}
+
+// Run under the race detector: the core's loop, its deletions and its instance cache at once.
+func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 4, 500, nil), group("b", "m5.large", 0, 0, 500, nil))
+	var all sync.WaitGroup
+	repeat := func(do func(i int)) {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for i := range 30 {
+				do(i)
+			}
+		}()
+	}
+	repeat(func(int) { w.refresh() })
+	repeat(func(int) {
+		if err := w.nodeGroup("b").IncreaseSize(1); err != nil {
+			t.Error(err)
+		}
+	})
+	repeat(func(i int) {
+		if nodes := w.nodes("a"); i%10 == 0 && len(nodes) > 0 {
+			if err := w.nodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	repeat(func(int) {
+		for _, ng := range w.NodeGroups() {
+			_, _ = ng.TargetSize()
+			for _, n := range w.nodes(ng.Id()) {
+				_, _ = w.NodeGroupForNode(n)
+				_, _ = w.HasInstance(n)
+			}
+			_, _ = ng.TemplateNodeInfo()
+		}
+	})
+	all.Wait()
+	if state, _ := w.aws.Group("b"); state.Desired != 30 {
+		t.Errorf("desired capacity of b is %d, want 30", state.Desired)
+	}
+}
