@@ -1,8 +1,6 @@
 package nodetemplate
 
 import (
-	"reflect"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -39,9 +37,6 @@ type Input struct {
 	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered
 	UserData  *UserData  // nil unless user data could be read
 }
-
-// Equal reports whether other would give the same Template, so that it need not be built again.
-func (in Input) Equal(other Input) bool { return reflect.DeepEqual(in, other) }
 
 // Member is one instance type a group can launch.
 type Member struct {

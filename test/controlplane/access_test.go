@@ -1,0 +1,168 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// createAccount creates a service account in the default namespace and returns a client that acts as it.
+func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
+	t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := c.Client().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), "default", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := restConfigFrom(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubernetes.NewForConfigOrDie(config)
+}
+
+// refusals returns what Forbidden tells about one service account of the default namespace.
+func refusals(t *testing.T, c *Cluster, account string) []string {
+	t.Helper()
+	all, err := c.Forbidden()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, refusal := range all {
+		if strings.HasPrefix(refusal, "system:serviceaccount:default:"+account+" ") {
+			found = append(found, refusal)
+		}
+	}
+	return found
+}
+
+func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
+	c := shared(t)
+	client := createAccount(t, c, "nobody")
+	for range 2 { // each kind of refusal is told once
+		if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+			t.Fatalf("List() = %v, want a Forbidden error", err)
+		}
+	}
+	if err := client.CoreV1().Pods("default").Delete(t.Context(), "any", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
+		t.Fatalf("Delete() = %v, want a Forbidden error", err)
+	}
+	want := []string{
+		"system:serviceaccount:default:nobody may not delete pods in namespace default",
+		"system:serviceaccount:default:nobody may not list nodes in the cluster",
+	}
+	eventually(t, func(context.Context) error {
+		if diff := cmp.Diff(want, refusals(t, c, "nobody")); diff != "" {
+			return fmt.Errorf("Forbidden() differs (-want +got):\n%s", diff)
+		}
+		return nil
+	})
+}
+
+func TestServiceAccountWithARoleIsNotReported(t *testing.T) {
+	c := shared(t)
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: "viewer"}},
+	}
+	if _, err := c.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	client := createAccount(t, c, "viewer")
+	// The role is aggregated, so it fills in a moment; asking whether it has is no refused request.
+	eventually(t, func(ctx context.Context) error {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               "system:serviceaccount:default:viewer",
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Verb: "list", Resource: "pods"},
+		}}
+		review, err := c.Client().AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err == nil && !review.Status.Allowed {
+			err = errors.New("the account may not list pods yet")
+		}
+		return err
+	})
+	if _, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := refusals(t, c, "viewer"); len(got) > 0 {
+		t.Errorf("Forbidden() = %q, want none", got)
+	}
+}
+
+func TestKubeconfigOfAMissingServiceAccountIsNotFound(t *testing.T) {
+	_, err := shared(t).ServiceAccountKubeconfig(t.Context(), "default", "missing")
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("ServiceAccountKubeconfig() = %v, want a NotFound error", err)
+	}
+}
+
+func TestKubeconfigsAreForThisUserOnly(t *testing.T) {
+	info, err := os.Stat(shared(t).Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o600 {
+		t.Errorf("mode = %o, want 600", got)
+	}
+}
+
+func TestForbiddenReadsRefusalsOnly(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		log  string
+		want []string
+	}{
+		{name: "empty log"},
+		{
+			name: "allowed request",
+			log:  `{"verb":"get","user":{"username":"u"},"objectRef":{"resource":"pods"},"responseStatus":{"code":200}}` + "\n",
+		},
+		{
+			name: "subresource of a group in a namespace",
+			log: `{"verb":"update","user":{"username":"u"},"objectRef":{"resource":"deployments","subresource":"scale","apiGroup":"apps","namespace":"n"},` +
+				`"responseStatus":{"code":403,"message":"no"},"annotations":{"authorization.k8s.io/decision":"forbid"}}` + "\n",
+			want: []string{"u may not update deployments.apps/scale in namespace n"},
+		},
+		{
+			name: "refused by admission",
+			log: `{"verb":"create","user":{"username":"u"},"objectRef":{"resource":"pods","namespace":"n"},` +
+				`"responseStatus":{"code":403,"message":"exceeded quota"},"annotations":{"authorization.k8s.io/decision":"allow"}}` + "\n",
+			want: []string{"u may not create pods in namespace n: exceeded quota"},
+		},
+		{
+			name: "no object",
+			log:  `{"verb":"get","requestURI":"/metrics?x=1","user":{"username":"u"},"responseStatus":{"code":403},"annotations":{"authorization.k8s.io/decision":"forbid"}}` + "\n",
+			want: []string{"u may not get /metrics"},
+		},
+		{
+			name: "last line still being written",
+			log:  `{"verb":"get","user":{"userna`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := forbiddenIn(strings.NewReader(tt.log))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("forbiddenIn() differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

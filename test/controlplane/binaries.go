@@ -1,0 +1,91 @@
+package controlplane
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Binaries are the absolute paths of the programs of one control plane.
+type Binaries struct {
+	Etcd              string
+	APIServer         string
+	Scheduler         string
+	ControllerManager string
+	KWOK              string
+	Kubectl           string
+}
+
+// Paths returns the paths of all programs, in a fixed order.
+func (b Binaries) Paths() []string {
+	var paths []string
+	for _, p := range programs {
+		paths = append(paths, *p.path(&b))
+	}
+	return paths
+}
+
+// program is one program that Build compiles.
+type program struct {
+	importPath string // of the main package, as the tool directives of binaries/go.mod name it
+	built      string // name that go build gives the file: the last element of the import path, without a /v3
+	name       string // name it carries in the cache
+	module     string // module whose version is the program's
+	path       func(*Binaries) *string
+}
+
+// programs lists what Build compiles, in the order that Versions reports it.
+var programs = []program{
+	{
+		importPath: "go.etcd.io/etcd/server/v3", built: "server", name: "etcd", module: "go.etcd.io/etcd/server/v3",
+		path: func(b *Binaries) *string { return &b.Etcd },
+	},
+	{
+		importPath: "k8s.io/kubernetes/cmd/kube-apiserver", built: "kube-apiserver", name: "kube-apiserver", module: kubernetesModule,
+		path: func(b *Binaries) *string { return &b.APIServer },
+	},
+	{
+		importPath: "k8s.io/kubernetes/cmd/kube-scheduler", built: "kube-scheduler", name: "kube-scheduler", module: kubernetesModule,
+		path: func(b *Binaries) *string { return &b.Scheduler },
+	},
+	{
+		importPath: "k8s.io/kubernetes/cmd/kube-controller-manager", built: "kube-controller-manager", name: "kube-controller-manager",
+		module: kubernetesModule,
+		path:   func(b *Binaries) *string { return &b.ControllerManager },
+	},
+	{
+		importPath: thisPackage + "/binaries/kwok", built: "kwok", name: "kwok", module: kwokModule,
+		path: func(b *Binaries) *string { return &b.KWOK },
+	},
+	{
+		importPath: "k8s.io/kubernetes/cmd/kubectl", built: "kubectl", name: "kubectl", module: kubernetesModule,
+		path: func(b *Binaries) *string { return &b.Kubectl },
+	},
+}
+
+// Modules that the programs come from.
+const (
+	kubernetesModule = "k8s.io/kubernetes"
+	kwokModule       = "sigs.k8s.io/kwok"
+)
+
+// importPaths returns the main packages of all programs.
+func importPaths() []string {
+	var paths []string
+	for _, p := range programs {
+		paths = append(paths, p.importPath)
+	}
+	return paths
+}
+
+// binariesIn returns the programs kept in dir, and whether every one of them is there.
+func binariesIn(dir string) (Binaries, bool) {
+	var found Binaries
+	for _, p := range programs {
+		path := filepath.Join(dir, p.name)
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return Binaries{}, false
+		}
+		*p.path(&found) = path
+	}
+	return found, true
+}

@@ -1,0 +1,122 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOneProcessBuildsAtATime(t *testing.T) {
+	b := &builder{target: filepath.Join(t.TempDir(), "key"), progress: io.Discard}
+	unlock, err := b.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("lock() while another holds it = %v, want a deadline error", err)
+	}
+	unlock()
+	unlock, err = b.lock(t.Context())
+	if err != nil {
+		t.Fatalf("lock() after it was given back = %v", err)
+	}
+	unlock()
+}
+
+func TestWaitingForAnotherBuildIsTold(t *testing.T) {
+	var progress strings.Builder
+	b := &builder{target: filepath.Join(t.TempDir(), "key"), progress: &progress}
+	unlock, err := b.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.lock(ctx); err == nil {
+		t.Error("lock() while another holds it succeeded")
+	}
+	if got, want := progress.String(), "waiting for another process"; !strings.Contains(got, want) {
+		t.Errorf("progress = %q, want %q in it", got, want)
+	}
+}
+
+func TestIncompleteCacheIsNotUsed(t *testing.T) {
+	dir := t.TempDir()
+	for i, p := range programs {
+		if _, ok := binariesIn(dir); ok {
+			t.Errorf("binariesIn() found everything with %d of %d programs", i, len(programs))
+		}
+		if err := os.WriteFile(filepath.Join(dir, p.name), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, ok := binariesIn(dir)
+	if !ok {
+		t.Error("binariesIn() missed a program")
+	}
+	if got, want := found.KWOK, filepath.Join(dir, "kwok"); got != want {
+		t.Errorf("KWOK = %q, want %q", got, want)
+	}
+}
+
+func TestUnusedVersionsLeaveTheCache(t *testing.T) {
+	cache := t.TempDir()
+	b := &builder{target: filepath.Join(cache, "current"), progress: io.Discard}
+	now := time.Now()
+	for name, age := range map[string]time.Duration{
+		"current": 48 * time.Hour, "recent": time.Hour, "old": 48 * time.Hour, "partial-1": 48 * time.Hour,
+	} {
+		path := filepath.Join(cache, name)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.removeUnused(now.Add(-24 * time.Hour))
+	var left []string
+	entries, err := os.ReadDir(cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if diff := cmp.Diff([]string{"current", "recent"}, left); diff != "" {
+		t.Errorf("the cache differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestProgramsCarryTheirReleasedVersions(t *testing.T) {
+	flags := linkerFlags(map[string]string{kubernetesModule: "v1.35.0", kwokModule: "v0.8.0"})
+	for _, want := range []string{"version.gitVersion=v1.35.0", "version.gitMajor=1", "version.gitMinor=35", "consts.Version=v0.8.0"} {
+		if !strings.Contains(flags, want) {
+			t.Errorf("linkerFlags() = %q, want %q in it", flags, want)
+		}
+	}
+}
+
+func TestOnlyPackagesCountAsCompiled(t *testing.T) {
+	for line, want := range map[string]bool{
+		"k8s.io/kubernetes/pkg/api/v1/pod": true,
+		"errors":                           true,
+		"# k8s.io/kubernetes/pkg/broken":   false,
+		"a/b.go:1:2: undefined: x":         false,
+		"":                                 false,
+	} {
+		if got := isImportPath(line); got != want {
+			t.Errorf("isImportPath(%q) = %v, want %v", line, got, want)
+		}
+	}
+}

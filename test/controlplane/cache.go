@@ -1,0 +1,93 @@
+package controlplane
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	// lockInterval is how often Build asks whether another process has finished building.
+	lockInterval = 200 * time.Millisecond
+	// keepUnused is how long the cache keeps programs that nobody asks for, such as those of an older version: they
+	// take 430 MB.
+	keepUnused = 14 * 24 * time.Hour
+)
+
+// cacheKey names what the programs depend on: every file of the nested module, and the Go release.
+func cacheKey(ctx context.Context, m module) (string, error) {
+	release, err := m.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask the go command for its version: %w", err)
+	}
+	hash := sha256.New()
+	hash.Write(release)
+	for _, file := range []string{"go.mod", "go.sum", filepath.Join("kwok", "main.go")} {
+		content, err := os.ReadFile(filepath.Join(m.dir, file))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(hash, "%s %d\n", file, len(content))
+		hash.Write(content)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16], nil
+}
+
+// lock waits for the right to build and returns what gives it back. The system gives it back, too, when the process
+// ends.
+func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
+	file, err := os.OpenFile(b.target+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	started, told := time.Now(), time.Time{}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if err != syscall.EWOULDBLOCK && err != syscall.EINTR {
+			file.Close()
+			return nil, fmt.Errorf("lock %q: %w", file.Name(), err)
+		}
+		if time.Since(told) >= progressInterval {
+			told = time.Now()
+			b.tell("waiting for another process to build it", started)
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(lockInterval):
+		}
+	}
+}
+
+// markUsed notes that the programs are in use, for removeUnused. Where that cannot be noted they are built again some
+// day, which is no reason to fail now.
+func (b *builder) markUsed() {
+	now := time.Now()
+	_ = os.Chtimes(b.target, now, now)
+}
+
+// removeUnused removes other versions of the programs, and remains of broken builds, that were last used before the
+// given time. What cannot be removed stays.
+func (b *builder) removeUnused(before time.Time) {
+	entries, err := os.ReadDir(filepath.Dir(b.target))
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		path := filepath.Join(filepath.Dir(b.target), entry.Name())
+		if info, err := entry.Info(); err != nil || path == b.target || !entry.IsDir() || info.ModTime().After(before) {
+			continue
+		}
+		_ = os.RemoveAll(path)
+		_ = os.Remove(path + ".lock")
+	}
+}

@@ -1,0 +1,204 @@
+package controlplane
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// victimVariable makes the test binary start a cluster and wait to be killed; see playVictim.
+const victimVariable = "CONTROLPLANE_TEST_VICTIM"
+
+// running describes the processes and the directory of a cluster.
+type running struct {
+	PIDs []int
+	Dir  string
+}
+
+func describe(c *Cluster) running {
+	r := running{Dir: c.Dir, PIDs: []int{c.processes.watchdog.Process.Pid}}
+	for _, child := range c.processes.children {
+		r.PIDs = append(r.PIDs, child.cmd.Process.Pid)
+	}
+	return r
+}
+
+// leftovers says what there still is of a cluster.
+func (r running) leftovers() error {
+	var errs []error
+	for _, pid := range r.PIDs {
+		if alive(pid) {
+			errs = append(errs, fmt.Errorf("process %d is alive", pid))
+		}
+	}
+	if _, err := os.Stat(r.Dir); !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, fmt.Errorf("directory %q is left (%v)", r.Dir, err))
+	}
+	return errors.Join(errs...)
+}
+
+// alive says whether a process runs. One that has ended but was not waited for, which is up to its new parent, does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !strings.Contains(string(status), ") Z ")
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	c := own(t, Options{})
+	was := describe(c)
+	if got, want := len(was.PIDs), 6; got != want {
+		t.Errorf("cluster has %d processes, want %d: five programs and the watchdog", got, want)
+	}
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := was.leftovers(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Stop(); err != nil {
+		t.Errorf("second Stop() = %v", err)
+	}
+}
+
+func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "with a blank")
+	c := own(t, Options{Dir: dir, WithoutKWOK: true})
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != "logs" {
+		t.Errorf("Stop() left %v, want logs only", entries)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "logs", "kube-apiserver.log")); err != nil || info.Size() == 0 {
+		t.Errorf("log of kube-apiserver: %v, %v", info, err)
+	}
+}
+
+func TestClustersSideBySideAreSeparate(t *testing.T) {
+	one, two := shared(t), own(t, Options{WithoutKWOK: true})
+	createFakeNode(t, one.Client(), "only-in-one")
+	nodes, err := two.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(nodes.Items) != 0 {
+		t.Errorf("the second cluster has %d nodes, want none", len(nodes.Items))
+	}
+}
+
+func TestEndOfAProgramIsReported(t *testing.T) {
+	c := own(t, Options{WithoutKWOK: true})
+	for _, child := range c.processes.children {
+		if child.command.name == "kube-scheduler" {
+			if err := child.cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 { // every caller of Wait is told
+		err := c.Wait(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "kube-scheduler ended") {
+			t.Errorf("Wait() = %v, want the end of kube-scheduler", err)
+		}
+	}
+}
+
+func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
+	needsCluster(t)
+	binaries, err := Build(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	c, err := Start(ctx, Options{Binaries: binaries})
+	if err == nil {
+		c.Stop()
+		t.Skip("the machine is too fast for this test")
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Start() = %v, want a deadline error", err)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("Start() left %v (%v), want nothing", left, err)
+	}
+}
+
+func TestStartRefusesADirectoryWithOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "thesis.txt")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Options{Dir: dir, Binaries: Binaries{Etcd: "/nonexistent"}})
+	if err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+		t.Errorf("Start() = %v, want an error that names the file", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingOutlivesAKilledProcess(t *testing.T) {
+	needsCluster(t)
+	if _, err := Build(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	victim := exec.Command(os.Args[0])
+	victim.Env = append(os.Environ(), victimVariable+"=1")
+	victim.Stderr = os.Stderr
+	out, err := victim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer victim.Process.Kill()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var was running
+	if err := json.Unmarshal(line, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := was.leftovers(); err == nil {
+		t.Fatal("the cluster does not run")
+	}
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	victim.Wait() // its error is the signal
+	eventually(t, func(context.Context) error { return was.leftovers() })
+}
+
+// playVictim starts a cluster, describes it on standard output, and waits to be killed.
+func playVictim() {
+	c, err := Start(context.Background(), Options{Progress: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	json.NewEncoder(os.Stdout).Encode(describe(c))
+	select {}
+}

@@ -1,0 +1,174 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+const (
+	// pollInterval is how often a starting program is asked whether it serves yet.
+	pollInterval = 25 * time.Millisecond
+	// startTimeout bounds how long a program may take to serve; a busy machine needs ten times the usual.
+	startTimeout = 2 * time.Minute
+)
+
+// Ports are taken below the range from which systems give outgoing connections theirs, so that none of those comes
+// between choosing a port and listening on it.
+const (
+	lowestPort  = 20000
+	highestPort = 32000
+)
+
+// writeFiles fills the cluster's directory: keys, configuration, and a kubeconfig for each program and the admin.
+func writeFiles(l layout, p ports) error {
+	ca, err := writeKeys(l)
+	if err != nil {
+		return err
+	}
+	for _, user := range []string{"admin", "kube-scheduler", "kube-controller-manager", "kwok"} {
+		// The programs act as masters: one identity for all controllers saves a token request for each.
+		pair, err := ca.client("system:"+user, "system:masters")
+		if err != nil {
+			return err
+		}
+		info := &clientcmdapi.AuthInfo{ClientCertificateData: pair.certificate, ClientKeyData: pair.key}
+		if err := writeKubeconfig(l.kubeconfig(user), url("https", p.apiServer, ""), ca.certificate, info); err != nil {
+			return err
+		}
+	}
+	return writeConfigs(l)
+}
+
+// launch starts the programs in the order of their dependence and returns once all of them serve.
+func (c *Cluster) launch(ctx context.Context, commands commands) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
+	defer cancel()
+	for _, program := range []command{commands.etcd, commands.apiServer} {
+		started, err := c.processes.start(program, c.layout)
+		if err != nil {
+			return err
+		}
+		if err := c.awaitHealthy(ctx, started); err != nil {
+			return err
+		}
+	}
+	var clients []*child
+	for _, program := range commands.clients {
+		started, err := c.processes.start(program, c.layout)
+		if err != nil {
+			return err
+		}
+		clients = append(clients, started)
+	}
+	for _, client := range clients {
+		if err := c.awaitHealthy(ctx, client); err != nil {
+			return err
+		}
+	}
+	return c.awaitAccounts(ctx)
+}
+
+// awaitHealthy polls a program's health URL until it answers 200, the program ends, or the context does.
+func (c *Cluster) awaitHealthy(ctx context.Context, program *child) error {
+	last := errors.New("no answer yet")
+	for {
+		if last = c.probe(ctx, program.command.health); last == nil {
+			return nil
+		}
+		select {
+		case <-program.done:
+			return program.failure()
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w (%v); see its log %q", program.command.name, context.Cause(ctx), last, program.logPath)
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// probe asks a health URL once, with the admin's certificate.
+func (c *Cluster) probe(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.health.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", response.Status)
+	}
+	return nil
+}
+
+// awaitAccounts waits until pods can be created in the namespaces that are always used, which takes their service
+// accounts.
+func (c *Cluster) awaitAccounts(ctx context.Context) error {
+	for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+		for {
+			_, err := c.client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+			if err == nil {
+				break
+			}
+			if !apierrors.IsNotFound(err) {
+				return fmt.Errorf("wait for the default service account of namespace %q: %w", namespace, err)
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for the default service account of namespace %q: %w", namespace, context.Cause(ctx))
+			case <-time.After(pollInterval):
+			}
+		}
+	}
+	return nil
+}
+
+// freePorts picks ports that nothing listens on just now. Another program may still be quicker to take one; Start
+// then tries again.
+func freePorts() (ports, error) {
+	var p ports
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
+	for _, port := range []*int{&p.etcdClient, &p.etcdPeer, &p.apiServer, &p.scheduler, &p.controllerManager, &p.kwok} {
+		l, err := listenOnFreePort()
+		if err != nil {
+			return ports{}, err
+		}
+		held = append(held, l)
+		*port = l.Addr().(*net.TCPAddr).Port
+	}
+	return p, nil
+}
+
+// listenOnFreePort listens on a port chosen at random.
+func listenOnFreePort() (net.Listener, error) {
+	var last error
+	for range 100 {
+		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return l, nil
+		}
+		last = err
+	}
+	return nil, fmt.Errorf("find a free port from %d to %d: %w", lowestPort, highestPort, last)
+}

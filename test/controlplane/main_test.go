@@ -1,0 +1,91 @@
+package controlplane
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestMain stops the cluster that tests share, and lets the test binary play the process that dies in
+// TestNothingOutlivesAKilledProcess.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv(victimVariable) != "" {
+		playVictim()
+	}
+	code := m.Run()
+	if c := sharedCluster.cluster; c != nil {
+		if err := c.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop shared cluster:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// sharedCluster is started by the first test that asks for it.
+var sharedCluster struct {
+	once    sync.Once
+	cluster *Cluster
+	err     error
+}
+
+// shared returns the cluster for tests that neither stop it nor mind what others put in it. Its programs are built
+// first where they are not, which takes minutes.
+func shared(t *testing.T) *Cluster {
+	t.Helper()
+	needsCluster(t)
+	sharedCluster.once.Do(func() {
+		sharedCluster.cluster, sharedCluster.err = Start(context.Background(), Options{Progress: os.Stderr})
+	})
+	if sharedCluster.err != nil {
+		t.Fatal(sharedCluster.err)
+	}
+	return sharedCluster.cluster
+}
+
+// own starts a cluster for one test, which may stop it.
+func own(t *testing.T, opts Options) *Cluster {
+	t.Helper()
+	needsCluster(t)
+	opts.Progress = os.Stderr
+	c, err := Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Errorf("Stop() = %v", err)
+		}
+	})
+	return c
+}
+
+func needsCluster(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a control plane")
+	}
+}
+
+// eventually waits until check returns no error, and fails the test with its last error after 20 seconds.
+func eventually(t *testing.T, check func(context.Context) error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true,
+		func(ctx context.Context) (bool, error) {
+			last = check(ctx)
+			return last == nil, nil
+		})
+	if err != nil {
+		t.Fatalf("%v: %v", err, last)
+	}
+}

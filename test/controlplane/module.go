@@ -1,0 +1,102 @@
+package controlplane
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// thisPackage is the import path of this package.
+const thisPackage = "github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+
+// module is the nested module that pins the programs.
+type module struct {
+	dir string
+}
+
+// findModule returns the nested module beside this package's source: where it was compiled from, or, for a binary
+// built with -trimpath, where the go command finds it from the working directory.
+func findModule(ctx context.Context) (module, error) {
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
+		m := module{dir: filepath.Join(filepath.Dir(file), "binaries")}
+		if _, err := os.Stat(filepath.Join(m.dir, "go.mod")); err == nil {
+			return m, nil
+		}
+	}
+	out, err := exec.CommandContext(ctx, "go", "list", "-f={{.Dir}}", thisPackage).Output()
+	if err != nil {
+		return module{}, fmt.Errorf("find the source of %s: %w: run this inside the repository, with the go command in PATH",
+			thisPackage, err)
+	}
+	return module{dir: filepath.Join(strings.TrimSpace(string(out)), "binaries")}, nil
+}
+
+// goCommand returns a go command that works on the module. Flags and workspaces of the user's are left out: they would
+// make different programs, and compile packages again that the product's build has left in the cache.
+func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = m.dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=")
+	return cmd
+}
+
+// goMod is the part of "go mod edit -json" that tells versions.
+type goMod struct {
+	Go      string
+	Require []struct{ Path, Version string }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
+}
+
+// versions returns the version of every module that go.mod names, by module path, replacements applied. It needs no
+// network.
+func (m module) versions(ctx context.Context) (map[string]string, error) {
+	out, err := m.goCommand(ctx, "mod", "edit", "-json").Output()
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", filepath.Join(m.dir, "go.mod"), err)
+	}
+	var parsed goMod
+	if err := json.Unmarshal(out, &parsed); err != nil {
+		return nil, fmt.Errorf("parse %q: %w", filepath.Join(m.dir, "go.mod"), err)
+	}
+	versions := map[string]string{}
+	for _, r := range parsed.Require {
+		versions[r.Path] = r.Version
+	}
+	for _, r := range parsed.Replace {
+		if _, required := versions[r.Old.Path]; required {
+			versions[r.Old.Path] = r.New.Version
+		}
+	}
+	return versions, nil
+}
+
+// Version is a program and the module version it is built from.
+type Version struct {
+	Program string
+	Module  string
+	Version string
+}
+
+// Versions returns the pinned version of every program. It needs the go command and the source of this package.
+func Versions(ctx context.Context) ([]Version, error) {
+	m, err := findModule(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pinned, err := m.versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var versions []Version
+	for _, p := range programs {
+		versions = append(versions, Version{Program: p.name, Module: p.module, Version: pinned[p.module]})
+	}
+	return versions, nil
+}

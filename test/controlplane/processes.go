@@ -1,0 +1,214 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// errPortTaken says that a program ended because another one listens on its port.
+var errPortTaken = errors.New("port taken by another program")
+
+// logTailBytes is how much of a dead program's log an error quotes.
+const logTailBytes = 2000
+
+// watchdogScript kills and removes what it was told to once its standard input ends without a "done" before it: then
+// the process that held the other end is dead. Each line is a verb and its argument.
+const watchdogScript = `
+pids=
+while read -r verb arg; do
+	case $verb in
+	child) pids="$pids $arg" ;;
+	remove) set -- "$@" "$arg" ;;
+	done) exit 0 ;;
+	esac
+done
+for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
+for attempt in 1 2 3 4 5; do
+	rm -rf -- "$@" && break
+	sleep 0.2
+done
+`
+
+// processes are the child processes of one cluster. A child dies with this process: on Linux the kernel sees to it,
+// and everywhere the watchdog does, which also removes the files.
+type processes struct {
+	starts   chan startRequest // to the goroutine that starts children
+	watchdog *exec.Cmd
+	pipe     io.WriteCloser // to the watchdog
+	died     chan struct{}  // closed when a child has ended unexpectedly
+
+	mu       sync.Mutex
+	stopping bool
+	children []*child
+	firstEnd error // how the first such child ended; to be read after died is closed
+}
+
+// child is one program that runs, or ran.
+type child struct {
+	command command
+	cmd     *exec.Cmd
+	logPath string
+	done    chan struct{} // closed when it has ended and was waited for
+	err     error         // how it ended; to be read after done is closed
+}
+
+type startRequest struct {
+	cmd    *exec.Cmd
+	result chan<- error
+}
+
+// newProcesses starts a watchdog that removes the given paths should this process die, and a goroutine that starts
+// children; stop ends both.
+func newProcesses(remove []string) (*processes, error) {
+	p := &processes{starts: make(chan startRequest), died: make(chan struct{})}
+	p.watchdog = exec.Command("/bin/sh", "-c", watchdogScript, "watchdog")
+	p.watchdog.Dir = "/"
+	p.watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of reach of the terminal's interrupt
+	pipe, err := p.watchdog.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.pipe = pipe
+	if err := p.watchdog.Start(); err != nil {
+		return nil, fmt.Errorf("start watchdog: %w", err)
+	}
+	for _, path := range remove {
+		if strings.ContainsRune(path, '\n') {
+			err = fmt.Errorf("directory %q has a line break in its name", path)
+		}
+		fmt.Fprintln(p.pipe, "remove", path)
+	}
+	go p.startChildren()
+	if err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
+// startChildren starts every child from one operating system thread that lives as long as they do: Linux sends the
+// death signal of a child when the thread that started it ends, not the process. It ends when starts is closed.
+func (p *processes) startChildren() {
+	runtime.LockOSThread()
+	for request := range p.starts {
+		request.result <- request.cmd.Start()
+	}
+}
+
+// start runs a program with the cluster's directory as its home and its output in its log there.
+func (p *processes) start(c command, l layout) (*child, error) {
+	logPath := l.log(c.name)
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(c.path, c.args...)
+	cmd.Dir = l.dir
+	cmd.Env = []string{"HOME=" + l.dir, "PATH=" + os.Getenv("PATH")} // no proxy, no cloud, no kubeconfig of the user's
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = childAttributes()
+
+	result := make(chan error)
+	p.starts <- startRequest{cmd, result}
+	if err := <-result; err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	fmt.Fprintln(p.pipe, "child", cmd.Process.Pid)
+	started := &child{command: c, cmd: cmd, logPath: logPath, done: make(chan struct{})}
+	p.mu.Lock()
+	p.children = append(p.children, started)
+	p.mu.Unlock()
+	go p.reap(started)
+	return started, nil
+}
+
+// reap waits for a child and reports an end that nobody asked for.
+func (p *processes) reap(c *child) {
+	c.err = c.cmd.Wait()
+	close(c.done)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Only the first is told: the others die of it.
+	if !p.stopping && p.firstEnd == nil {
+		p.firstEnd = c.failure()
+		close(p.died)
+	}
+}
+
+// failure describes a child that ended, with the end of its log.
+func (c *child) failure() error {
+	tail := c.logTail()
+	if strings.Contains(tail, "address already in use") {
+		return fmt.Errorf("%s: %w", c.command.name, errPortTaken)
+	}
+	return fmt.Errorf("%s ended (%w); its log %q ends with:\n%s", c.command.name, errOr(c.err, "exit status 0"), c.logPath, tail)
+}
+
+// errOr returns err, or an error with the given text when err is nil.
+func errOr(err error, text string) error {
+	if err != nil {
+		return err
+	}
+	return errors.New(text)
+}
+
+// logTail returns the last lines of a child's log, or why it cannot be read.
+func (c *child) logTail() string {
+	file, err := os.Open(c.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	tail, err := io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-logTailBytes), logTailBytes))
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(tail))
+}
+
+// wait blocks until the context ends or a child ends unasked; only then the error is not nil.
+func (p *processes) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-p.died:
+		return p.firstEnd
+	}
+}
+
+// stop kills every child, waits for all of them, and ends the watchdog and the starting goroutine. It may be called
+// once. Killing is enough: nothing the programs would save on the way is kept.
+func (p *processes) stop() error {
+	p.mu.Lock()
+	p.stopping = true
+	children := p.children
+	p.mu.Unlock()
+	var errs []error
+	for _, c := range children {
+		if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, fmt.Errorf("kill %s: %w", c.command.name, err))
+		}
+	}
+	for _, c := range children {
+		<-c.done
+	}
+	close(p.starts)
+	fmt.Fprintln(p.pipe, "done")
+	p.pipe.Close()
+	if err := p.watchdog.Wait(); err != nil {
+		errs = append(errs, fmt.Errorf("watchdog: %w", err))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,72 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCommandLines(t *testing.T) {
+	b := Binaries{
+		Etcd: "etcd", APIServer: "kube-apiserver", Scheduler: "kube-scheduler",
+		ControllerManager: "kube-controller-manager", KWOK: "kwok",
+	}
+	p := ports{etcdClient: 1, etcdPeer: 2, apiServer: 3, scheduler: 4, controllerManager: 5, kwok: 6}
+	opts := Options{
+		Verbosity:     2,
+		FeatureGates:  map[string]bool{"B": false, "A": true},
+		RuntimeConfig: map[string]bool{"resource.k8s.io/v1beta1": true},
+	}
+	all := commandsFor(layout{dir: "/cluster"}, b, p, opts)
+	var got strings.Builder
+	for _, c := range append([]command{all.etcd, all.apiServer}, all.clients...) {
+		fmt.Fprintf(&got, "%s, healthy at %s:\n  %s\n  %s\n", c.name, c.health, c.path, strings.Join(c.args, "\n  "))
+	}
+	golden(t, "commands.golden", got.String())
+}
+
+func TestProgramThatFindsItsPortTakenIsToldApart(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		log  string
+		want bool
+	}{
+		{name: "port taken", log: "listen tcp 127.0.0.1:20001: bind: address already in use", want: true},
+		{name: "anything else", log: "unknown flag", want: false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			if err := os.WriteFile(path, []byte(tt.log), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := &child{command: command{name: "etcd"}, logPath: path}
+			if got := errors.Is(c.failure(), errPortTaken); got != tt.want {
+				t.Errorf("errors.Is(%v, errPortTaken) = %v, want %v", c.failure(), got, tt.want)
+			}
+		})
+	}
+}
+
+// golden compares text with a file in testdata, or writes the file with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: write it with -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got); rewrite it with -update:\n%s", path, diff)
+	}
+}
