@@ -1,0 +1,187 @@
+package fakeaws
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called
+// with mu held.
+type account struct {
+	region    string
+	id        string
+	partition string
+	delays    Delays
+	diversify bool
+
+	types    *catalogue
+	timeline *timeline
+	events   *eventLog
+	faults   *faultSet
+
+	mu         sync.Mutex
+	groups     map[string]*group
+	templates  map[string]*template // by ID
+	templateID map[string]string    // by name
+	configs    map[string]LaunchConfiguration
+	nodegroups map[string]EKSNodegroup // by cluster/name
+	images     map[string]Image
+	ssm        map[string]string
+	instances  map[string]*instance   // by ID, those just terminated included
+	activities map[string][]*activity // by group, oldest first; outlives the group
+	sequence   int                    // of everything that is numbered
+	addresses  int                    // given to instances so far
+	nodes      nodeSink               // nil until a cluster is attached
+	started    time.Time
+}
+
+// A nodeSink is told about instances whose Nodes are to come and go. Its methods must not block.
+type nodeSink interface {
+	register(nodeSpec)
+	remove(nodeName string)
+}
+
+// A template is a launch template; versions count from 1.
+type template struct {
+	LaunchTemplate
+	created time.Time
+}
+
+func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, faults *faultSet) *account {
+	a := &account{
+		region: cfg.Region, id: cfg.Account, partition: partitionOf(cfg.Region),
+		delays: cfg.Delays, diversify: cfg.DiversifySpot,
+		types: types, timeline: tl, events: events, faults: faults,
+		groups:     map[string]*group{},
+		templates:  map[string]*template{},
+		templateID: map[string]string{},
+		configs:    map[string]LaunchConfiguration{},
+		nodegroups: map[string]EKSNodegroup{},
+		images:     map[string]Image{},
+		ssm:        maps.Clone(cfg.SSMParameters),
+		instances:  map[string]*instance{},
+		activities: map[string][]*activity{},
+		started:    time.Now(),
+	}
+	for _, t := range cfg.LaunchTemplates {
+		a.addTemplate(t)
+	}
+	for _, lc := range cfg.LaunchConfigurations {
+		a.configs[lc.Name] = lc
+	}
+	for _, ng := range cfg.EKSNodegroups {
+		a.nodegroups[ng.Cluster+"/"+ng.Name] = ng
+	}
+	for _, img := range cfg.Images {
+		a.images[img.ID] = img
+	}
+	for _, g := range cfg.AutoScalingGroups {
+		a.groups[g.Name] = newGroup(a, g)
+	}
+	return a
+}
+
+// partitionOf is the first part of every ARN in a region.
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// hexID derives n hex digits from a name: the same at each start, and as scattered as those of AWS.
+func hexID(n int, parts ...any) string {
+	sum := sha256.Sum256([]byte(fmt.Sprint(parts...)))
+	return hex.EncodeToString(sum[:])[:n]
+}
+
+// numberedID is a new ID of the kind AWS gives to instances and volumes.
+func (a *account) numberedID(prefix string) string {
+	a.sequence++
+	return prefix + "0" + hexID(16, a.id, prefix, a.sequence)
+}
+
+// numberedUUID is a new ID of the kind activities have.
+func (a *account) numberedUUID() string {
+	a.sequence++
+	return uuidOf(a.id, "activity", a.sequence)
+}
+
+func uuidOf(parts ...any) string {
+	h := hexID(32, parts...)
+	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-a" + h[17:20] + "-" + h[20:]
+}
+
+func (a *account) groupARN(uuid, name string) string {
+	return fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", a.partition, a.region, a.id, uuid, name)
+}
+
+// callerARN is who every caller is taken to be.
+func (a *account) callerARN() string {
+	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/cluster-autoscaler/fakeaws", a.partition, a.id)
+}
+
+// sortedGroups are all groups by name.
+func (a *account) sortedGroups() []*group {
+	return slices.SortedFunc(maps.Values(a.groups), func(x, y *group) int { return strings.Compare(x.Name, y.Name) })
+}
+
+// findGroup is Auto Scaling's look-up for actions that need the group.
+func (a *account) findGroup(name string) (*group, error) {
+	if name == "" {
+		return nil, invalid("1 validation error detected: Value null at 'autoScalingGroupName' failed to satisfy constraint: Member must not be null")
+	}
+	if g, ok := a.groups[name]; ok {
+		return g, nil
+	}
+	return nil, invalid("AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
+}
+
+// addTemplate adds or replaces a launch template.
+func (a *account) addTemplate(t LaunchTemplate) *template {
+	if t.ID == "" {
+		t.ID = derivedTemplateID(t.Name)
+	}
+	t.Default = first(t.Default, 1)
+	added := &template{LaunchTemplate: t, created: time.Now()}
+	a.templates[t.ID], a.templateID[t.Name] = added, t.ID
+	return added
+}
+
+// derivedTemplateID is the ID of a launch template whose Config has none.
+func derivedTemplateID(name string) string { return "lt-0" + hexID(16, "launch template", name) }
+
+// template finds a launch template by ID, or else by name. It is nil if there is none.
+func (a *account) template(ref LaunchTemplateRef) *template {
+	return a.templates[first(ref.ID, a.templateID[ref.Name])]
+}
+
+// deleteTemplate forgets a launch template.
+func (a *account) deleteTemplate(t *template) {
+	delete(a.templates, t.ID)
+	delete(a.templateID, t.Name)
+}
+
+// number resolves $Latest, $Default and none to a version number; 0 if there is no such version.
+func (t *template) number(version string) int {
+	switch version {
+	case "", "$Default":
+		return t.Default
+	case "$Latest":
+		return len(t.Versions)
+	}
+	var n int
+	if _, err := fmt.Sscanf(version, "%d", &n); err != nil || n < 1 || n > len(t.Versions) || fmt.Sprint(n) != version {
+		return 0
+	}
+	return n
+}

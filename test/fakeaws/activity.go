@@ -1,0 +1,83 @@
+package fakeaws
+
+import (
+	"fmt"
+	"time"
+)
+
+// An activity is one entry of a group's scaling history.
+type activity struct {
+	id          string
+	sequence    int
+	group       string
+	groupARN    string
+	description string
+	cause       string
+	status      string
+	message     string
+	started     time.Time
+	ended       time.Time
+	progress    int
+	zone        string
+	subnet      string
+}
+
+// Status codes of activities.
+const (
+	activityPreInService = "PreInService"
+	activitySuccessful   = "Successful"
+	activityFailed       = "Failed"
+	activityCancelled    = "Cancelled"
+	activityInProgress   = "InProgress"
+)
+
+// record adds an activity to the group's history.
+func (a *account) record(g *group, act activity) *activity {
+	act.id, act.group, act.groupARN = a.numberedUUID(), g.Name, g.arn
+	act.sequence, act.subnet = a.sequence, subnetID(act.zone)
+	a.activities[g.Name] = append(a.activities[g.Name], &act)
+	return &act
+}
+
+// subnetID is the one subnet of a zone.
+func subnetID(zone string) string { return "subnet-0" + hexID(16, "subnet", zone) }
+
+func (act *activity) finish(status, message string) {
+	act.status, act.message, act.ended, act.progress = status, message, time.Now(), 100
+}
+
+// seconds is how causes tell the time.
+func seconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+// launchCause tells why instances are launched.
+func launchCause(at time.Time, from, to int) string {
+	return fmt.Sprintf("At %s an instance was started in response to a difference between desired and actual capacity, "+
+		"increasing the capacity from %d to %d.", seconds(at), from, to)
+}
+
+// userChange precedes causes when a user changed the desired capacity.
+func userChange(at time.Time, from, to int) string {
+	return fmt.Sprintf("At %s a user request explicitly set group desired capacity changing the desired capacity from %d to %d.  ",
+		seconds(at), from, to)
+}
+
+// takenCause tells that a user terminated an instance.
+func takenCause(at time.Time, id string, decrement bool, from, to int) string {
+	cause := fmt.Sprintf("At %s instance %s was taken out of service in response to a user request", seconds(at), id)
+	if decrement {
+		return cause + fmt.Sprintf(", shrinking the capacity from %d to %d.", from, to)
+	}
+	return cause + "."
+}
+
+// shrinkCause tells that Auto Scaling chose the instance itself.
+func shrinkCause(at time.Time, id string, from, to int) string {
+	return fmt.Sprintf("At %s an instance was taken out of service in response to a difference between desired and actual capacity, "+
+		"shrinking the capacity from %d to %d.  At %s instance %s was selected for termination.", seconds(at), from, to, seconds(at), id)
+}
+
+// unhealthyCause tells that EC2 took the instance away.
+func unhealthyCause(at time.Time) string {
+	return fmt.Sprintf("At %s an instance was taken out of service in response to an EC2 health check indicating it has been "+
+		"terminated or stopped.", seconds(at))
+}

@@ -1,0 +1,270 @@
+package fakeaws
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of the Auto Scaling API (its reference, read 2026-11): records of a page by default and at most. Names that
+// may be passed in are limited to the records of the page.
+const (
+	defaultRecords = 50
+	maxRecords     = 100
+)
+
+// records reads MaxRecords.
+func records(f form, usual, most int) (int, error) {
+	n, err := f.number("MaxRecords", usual)
+	if err != nil {
+		return 0, err
+	}
+	if n > most {
+		return 0, invalid("1 validation error detected: Value '%d' at 'maxRecords' failed to satisfy constraint: "+
+			"Member must have value less than or equal to %d", n, most)
+	}
+	if n < 1 {
+		return 0, invalid("1 validation error detected: Value '%d' at 'maxRecords' failed to satisfy constraint: "+
+			"Member must have value greater than or equal to 1", n)
+	}
+	return n, nil
+}
+
+// namesIn reads a list of names that may not be longer than a page.
+func namesIn(f form, list, what string, limit int) ([]string, error) {
+	names := f.list(list + ".member")
+	if len(names) > limit {
+		return nil, invalid("The number of %s that may be passed in is limited to %d", what, limit)
+	}
+	return names, nil
+}
+
+var badToken = &apiError{Code: "InvalidNextToken", Message: "The NextToken value is not valid."}
+
+// A tagFilter is one of DescribeAutoScalingGroups: it holds if any of its values does.
+type tagFilter struct {
+	name   string
+	values []string
+}
+
+func (t tagFilter) holds(tags map[string]string) bool {
+	switch {
+	case t.name == "tag-key":
+		return slices.ContainsFunc(t.values, func(key string) bool { _, ok := tags[key]; return ok })
+	case t.name == "tag-value":
+		return slices.ContainsFunc(slices.Collect(maps.Values(tags)), func(v string) bool { return slices.Contains(t.values, v) })
+	}
+	value, ok := tags[strings.TrimPrefix(t.name, "tag:")]
+	return ok && slices.Contains(t.values, value)
+}
+
+// tagFilters reads filters; all of them have to hold.
+func tagFilters(f form) ([]tagFilter, error) {
+	var out []tagFilter
+	for _, member := range f.structs("Filters.member") {
+		t := tagFilter{name: member.get("Name"), values: member.list("Values.member")}
+		if t.name != "tag-key" && t.name != "tag-value" && !strings.HasPrefix(t.name, "tag:") {
+			return nil, invalid("Filter type %s is not correct. Allowed Filter types are: tag-key tag-value tag:<key>", t.name)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func (a *account) describeAutoScalingGroups(r *request) (any, error) {
+	limit, err := records(r.form, defaultRecords, maxRecords)
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesIn(r.form, "AutoScalingGroupNames", "AutoScalingGroup names", limit)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := tagFilters(r.form)
+	if err != nil {
+		return nil, err
+	}
+	groups := slices.DeleteFunc(a.sortedGroups(), func(g *group) bool {
+		return len(names) > 0 && !slices.Contains(names, g.Name) ||
+			slices.ContainsFunc(filters, func(t tagFilter) bool { return !t.holds(g.Tags) })
+	})
+	groups, next, ok := page(groups, func(g *group) string { return g.Name }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, badToken
+	}
+	var out struct {
+		Groups    members[xmlGroup] `xml:"AutoScalingGroups"`
+		NextToken string            `xml:"NextToken,omitempty"`
+	}
+	withInstances := !r.form.has("IncludeInstances") || r.form.boolean("IncludeInstances")
+	for _, g := range groups {
+		x := a.shape(g)
+		if !withInstances {
+			x.Instances.Member = nil
+		}
+		out.Groups.Member = append(out.Groups.Member, x)
+	}
+	out.NextToken = next
+	return out, nil
+}
+
+func (a *account) describeAutoScalingInstances(r *request) (any, error) {
+	limit, err := records(r.form, defaultRecords, defaultRecords)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := namesIn(r.form, "InstanceIds", "instance ids", defaultRecords)
+	if err != nil {
+		return nil, err
+	}
+	var found []*instance
+	for _, i := range a.instances {
+		if i.ended.IsZero() && (len(ids) == 0 || slices.Contains(ids, i.id)) {
+			found = append(found, i)
+		}
+	}
+	slices.SortFunc(found, func(x, y *instance) int { return cmp.Compare(x.id, y.id) })
+	found, next, ok := page(found, func(i *instance) string { return i.id }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, badToken
+	}
+	var out struct {
+		Instances members[xmlInstance] `xml:"AutoScalingInstances"`
+		NextToken string               `xml:"NextToken,omitempty"`
+	}
+	for _, i := range found {
+		x := i.shape()
+		x.AutoScalingGroupName, x.HealthStatus = i.group.Name, strings.ToUpper(x.HealthStatus)
+		out.Instances.Member = append(out.Instances.Member, x)
+	}
+	out.NextToken = next
+	return out, nil
+}
+
+func (a *account) describeLaunchConfigurations(r *request) (any, error) {
+	limit, err := records(r.form, defaultRecords, maxRecords)
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesIn(r.form, "LaunchConfigurationNames", "launch configuration names", limit)
+	if err != nil {
+		return nil, err
+	}
+	var found []LaunchConfiguration
+	for _, name := range slices.Sorted(maps.Keys(a.configs)) {
+		if len(names) == 0 || slices.Contains(names, name) {
+			found = append(found, a.configs[name])
+		}
+	}
+	found, next, ok := page(found, func(lc LaunchConfiguration) string { return lc.Name }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, badToken
+	}
+	var out struct {
+		Configurations members[xmlLaunchConfiguration] `xml:"LaunchConfigurations"`
+		NextToken      string                          `xml:"NextToken,omitempty"`
+	}
+	for _, lc := range found {
+		out.Configurations.Member = append(out.Configurations.Member, a.configurationShape(lc))
+	}
+	out.NextToken = next
+	return out, nil
+}
+
+func (a *account) describeScalingActivities(r *request) (any, error) {
+	limit, err := records(r.form, maxRecords, maxRecords)
+	if err != nil {
+		return nil, err
+	}
+	name := r.form.get("AutoScalingGroupName")
+	if _, exists := a.groups[name]; name != "" && !exists && !r.form.boolean("IncludeDeletedGroups") {
+		return nil, invalid("AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
+	}
+	keep, err := activityFilter(r.form)
+	if err != nil {
+		return nil, err
+	}
+	found := a.history(name, keep, r.form.boolean("IncludeDeletedGroups"))
+	found, next, ok := page(found, activityKey, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, badToken
+	}
+	var out struct {
+		Activities members[xmlActivity] `xml:"Activities"`
+		NextToken  string               `xml:"NextToken,omitempty"`
+	}
+	for _, act := range found {
+		out.Activities.Member = append(out.Activities.Member, act.shape())
+	}
+	out.NextToken = next
+	return out, nil
+}
+
+// history is a group's activities, or those of all groups, newest first.
+func (a *account) history(group string, keep func(*activity) bool, deletedToo bool) []*activity {
+	var found []*activity
+	for name, activities := range a.activities {
+		_, exists := a.groups[name]
+		if group != "" && name != group || !exists && !deletedToo {
+			continue
+		}
+		for _, act := range activities {
+			if keep(act) {
+				found = append(found, act)
+			}
+		}
+	}
+	slices.SortFunc(found, func(x, y *activity) int { return cmp.Compare(activityKey(x), activityKey(y)) })
+	return found
+}
+
+// activityKey sorts newer activities first.
+func activityKey(act *activity) string {
+	return fmt.Sprintf("%020d %08d", maxNanos-act.started.UnixNano(), 1<<26-act.sequence)
+}
+
+const maxNanos = math.MaxInt64
+
+// activityFilter reads ActivityIds and Filters.
+func activityFilter(f form) (func(*activity) bool, error) {
+	ids := f.list("ActivityIds.member")
+	var lower, upper time.Time
+	var statuses []string
+	for _, member := range f.structs("Filters.member") {
+		values := member.list("Values.member")
+		var err error
+		switch name := member.get("Name"); name {
+		case "Status":
+			statuses = values
+		case "StartTimeLowerBound":
+			lower, err = boundary(values)
+		case "StartTimeUpperBound":
+			upper, err = boundary(values)
+		default:
+			return nil, invalid("Filter type %s is not correct. Allowed Filter types are: StartTimeLowerBound StartTimeUpperBound Status", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return func(act *activity) bool {
+		return (len(ids) == 0 || slices.Contains(ids, act.id)) &&
+			(len(statuses) == 0 || slices.Contains(statuses, act.status)) &&
+			(lower.IsZero() || !act.started.Before(lower)) && (upper.IsZero() || !act.started.After(upper))
+	}, nil
+}
+
+func boundary(values []string) (time.Time, error) {
+	if len(values) != 1 {
+		return time.Time{}, invalid("A start time filter takes one value")
+	}
+	at, err := time.Parse(time.RFC3339, values[0])
+	if err != nil {
+		return time.Time{}, invalid("Value %q of a start time filter is not a time in ISO 8601", values[0])
+	}
+	return at, nil
+}

@@ -1,0 +1,279 @@
+package fakeaws
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// Shapes of the Auto Scaling API (version 2011-01-01), by the names their elements have on the wire.
+type (
+	xmlGroup struct {
+		AutoScalingGroupName             string                 `xml:"AutoScalingGroupName"`
+		AutoScalingGroupARN              string                 `xml:"AutoScalingGroupARN"`
+		LaunchConfigurationName          string                 `xml:"LaunchConfigurationName,omitempty"`
+		LaunchTemplate                   *xmlTemplateSpec       `xml:"LaunchTemplate"`
+		MixedInstancesPolicy             *xmlMixedPolicy        `xml:"MixedInstancesPolicy"`
+		MinSize                          int                    `xml:"MinSize"`
+		MaxSize                          int                    `xml:"MaxSize"`
+		DesiredCapacity                  int                    `xml:"DesiredCapacity"`
+		DesiredCapacityType              string                 `xml:"DesiredCapacityType,omitempty"`
+		DefaultCooldown                  int                    `xml:"DefaultCooldown"`
+		AvailabilityZones                members[string]        `xml:"AvailabilityZones"`
+		LoadBalancerNames                members[string]        `xml:"LoadBalancerNames"`
+		TargetGroupARNs                  members[string]        `xml:"TargetGroupARNs"`
+		HealthCheckType                  string                 `xml:"HealthCheckType"`
+		HealthCheckGracePeriod           int                    `xml:"HealthCheckGracePeriod"`
+		Instances                        members[xmlInstance]   `xml:"Instances"`
+		CreatedTime                      string                 `xml:"CreatedTime"`
+		SuspendedProcesses               members[xmlSuspension] `xml:"SuspendedProcesses"`
+		VPCZoneIdentifier                string                 `xml:"VPCZoneIdentifier"`
+		EnabledMetrics                   members[string]        `xml:"EnabledMetrics"`
+		Status                           string                 `xml:"Status,omitempty"`
+		Tags                             members[xmlTag]        `xml:"Tags"`
+		TerminationPolicies              members[string]        `xml:"TerminationPolicies"`
+		NewInstancesProtectedFromScaleIn bool                   `xml:"NewInstancesProtectedFromScaleIn"`
+		ServiceLinkedRoleARN             string                 `xml:"ServiceLinkedRoleARN"`
+		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
+		TrafficSources                   members[string]        `xml:"TrafficSources"`
+	}
+
+	// members is a list, present even when it is empty.
+	members[T any] struct {
+		Member []T `xml:"member"`
+	}
+
+	xmlTemplateSpec struct {
+		LaunchTemplateID   string `xml:"LaunchTemplateId,omitempty"`
+		LaunchTemplateName string `xml:"LaunchTemplateName,omitempty"`
+		Version            string `xml:"Version,omitempty"`
+	}
+	xmlMixedPolicy struct {
+		LaunchTemplate struct {
+			Spec      xmlTemplateSpec      `xml:"LaunchTemplateSpecification"`
+			Overrides members[xmlOverride] `xml:"Overrides"`
+		} `xml:"LaunchTemplate"`
+		Distribution xmlDistribution `xml:"InstancesDistribution"`
+	}
+	xmlOverride struct {
+		InstanceType         string           `xml:"InstanceType,omitempty"`
+		WeightedCapacity     string           `xml:"WeightedCapacity,omitempty"`
+		Spec                 *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
+		InstanceRequirements *xmlRequirements `xml:"InstanceRequirements"`
+	}
+	xmlDistribution struct {
+		OnDemandAllocationStrategy          string `xml:"OnDemandAllocationStrategy"`
+		OnDemandBaseCapacity                int    `xml:"OnDemandBaseCapacity"`
+		OnDemandPercentageAboveBaseCapacity int    `xml:"OnDemandPercentageAboveBaseCapacity"`
+		SpotAllocationStrategy              string `xml:"SpotAllocationStrategy"`
+		SpotInstancePools                   *int   `xml:"SpotInstancePools"`
+		SpotMaxPrice                        string `xml:"SpotMaxPrice,omitempty"`
+	}
+	xmlRange struct {
+		Min *int `xml:"Min"`
+		Max *int `xml:"Max"`
+	}
+	xmlRequirements struct {
+		VCPUCount                xmlRange         `xml:"VCpuCount"`
+		MemoryMiB                xmlRange         `xml:"MemoryMiB"`
+		AcceleratorCount         *xmlRange        `xml:"AcceleratorCount"`
+		AcceleratorManufacturers *members[string] `xml:"AcceleratorManufacturers"`
+		AcceleratorNames         *members[string] `xml:"AcceleratorNames"`
+		AcceleratorTypes         *members[string] `xml:"AcceleratorTypes"`
+		CPUManufacturers         *members[string] `xml:"CpuManufacturers"`
+		InstanceGenerations      *members[string] `xml:"InstanceGenerations"`
+		AllowedInstanceTypes     *members[string] `xml:"AllowedInstanceTypes"`
+		ExcludedInstanceTypes    *members[string] `xml:"ExcludedInstanceTypes"`
+		BareMetal                string           `xml:"BareMetal,omitempty"`
+		BurstablePerformance     string           `xml:"BurstablePerformance,omitempty"`
+	}
+	xmlInstance struct {
+		InstanceID              string           `xml:"InstanceId"`
+		InstanceType            string           `xml:"InstanceType"`
+		AutoScalingGroupName    string           `xml:"AutoScalingGroupName,omitempty"` // DescribeAutoScalingInstances only
+		AvailabilityZone        string           `xml:"AvailabilityZone"`
+		LifecycleState          string           `xml:"LifecycleState"`
+		HealthStatus            string           `xml:"HealthStatus"`
+		LaunchConfigurationName string           `xml:"LaunchConfigurationName,omitempty"`
+		LaunchTemplate          *xmlTemplateSpec `xml:"LaunchTemplate"`
+		ProtectedFromScaleIn    bool             `xml:"ProtectedFromScaleIn"`
+		WeightedCapacity        string           `xml:"WeightedCapacity,omitempty"`
+	}
+	xmlSuspension struct {
+		ProcessName      string `xml:"ProcessName"`
+		SuspensionReason string `xml:"SuspensionReason"`
+	}
+	xmlTag struct {
+		ResourceID        string `xml:"ResourceId"`
+		ResourceType      string `xml:"ResourceType"`
+		Key               string `xml:"Key"`
+		Value             string `xml:"Value"`
+		PropagateAtLaunch bool   `xml:"PropagateAtLaunch"`
+	}
+	xmlActivity struct {
+		ActivityID           string `xml:"ActivityId"`
+		AutoScalingGroupName string `xml:"AutoScalingGroupName"`
+		AutoScalingGroupARN  string `xml:"AutoScalingGroupARN"`
+		Description          string `xml:"Description"`
+		Cause                string `xml:"Cause"`
+		StartTime            string `xml:"StartTime"`
+		EndTime              string `xml:"EndTime,omitempty"`
+		StatusCode           string `xml:"StatusCode"`
+		StatusMessage        string `xml:"StatusMessage,omitempty"`
+		Progress             int    `xml:"Progress"`
+		Details              string `xml:"Details"`
+	}
+)
+
+// shape is the group as DescribeAutoScalingGroups shows it.
+func (a *account) shape(g *group) xmlGroup {
+	x := xmlGroup{
+		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
+		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired, DesiredCapacityType: g.DesiredCapacityType,
+		DefaultCooldown: int(g.cooldown.Seconds()), HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
+		CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
+		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+		AvailabilityZones:    members[string]{g.Zones},
+		TargetGroupARNs:      members[string]{g.LoadBalancerTargets},
+		TerminationPolicies:  members[string]{g.TerminationPolicies},
+	}
+	if len(g.TerminationPolicies) == 0 {
+		x.TerminationPolicies.Member = []string{"Default"}
+	}
+	for n, zone := range g.Zones {
+		if n > 0 {
+			x.VPCZoneIdentifier += ","
+		}
+		x.VPCZoneIdentifier += subnetID(zone)
+	}
+	if g.deleting {
+		x.Status = "Delete in progress"
+	}
+	if g.CapacityRebalance {
+		x.CapacityRebalance = &g.CapacityRebalance
+	}
+	if g.LaunchTemplate != nil {
+		spec := a.specShape(*g.LaunchTemplate)
+		x.LaunchTemplate = &spec
+	}
+	if g.MixedInstancesPolicy != nil {
+		x.MixedInstancesPolicy = a.policyShape(*g.MixedInstancesPolicy)
+	}
+	for _, i := range g.instances {
+		x.Instances.Member = append(x.Instances.Member, i.shape())
+	}
+	for _, process := range g.SuspendedProcesses {
+		x.SuspendedProcesses.Member = append(x.SuspendedProcesses.Member, xmlSuspension{process, "User suspended at " + seconds(g.created)})
+	}
+	x.Tags.Member = g.tagShapes()
+	return x
+}
+
+// specShape shows a reference by both ID and name, as Auto Scaling does while the template exists.
+func (a *account) specShape(ref LaunchTemplateRef) xmlTemplateSpec {
+	x := xmlTemplateSpec{LaunchTemplateID: ref.ID, LaunchTemplateName: ref.Name, Version: ref.Version}
+	if t := a.template(ref); t != nil {
+		x.LaunchTemplateID, x.LaunchTemplateName = t.ID, t.Name
+	} else if ref.ID == "" {
+		x.LaunchTemplateID = derivedTemplateID(ref.Name)
+	}
+	return x
+}
+
+func (a *account) policyShape(p MixedInstancesPolicy) *xmlMixedPolicy {
+	x := &xmlMixedPolicy{}
+	x.LaunchTemplate.Spec = a.specShape(p.LaunchTemplate)
+	for _, o := range p.Overrides {
+		shape := xmlOverride{InstanceType: o.InstanceType, InstanceRequirements: o.Requirements.shape()}
+		if o.WeightedCapacity > 0 {
+			shape.WeightedCapacity = strconv.Itoa(o.WeightedCapacity)
+		}
+		if o.LaunchTemplate != nil {
+			spec := a.specShape(*o.LaunchTemplate)
+			shape.Spec = &spec
+		}
+		x.LaunchTemplate.Overrides.Member = append(x.LaunchTemplate.Overrides.Member, shape)
+	}
+	d := p.Distribution
+	x.Distribution = xmlDistribution{
+		OnDemandAllocationStrategy:          first(d.OnDemandAllocationStrategy, "prioritized"),
+		OnDemandBaseCapacity:                d.OnDemandBaseCapacity,
+		OnDemandPercentageAboveBaseCapacity: 100,
+		SpotAllocationStrategy:              first(d.SpotAllocationStrategy, "lowest-price"),
+		SpotMaxPrice:                        d.SpotMaxPrice,
+	}
+	if d.OnDemandPercentageAboveBaseCapacity != nil {
+		x.Distribution.OnDemandPercentageAboveBaseCapacity = *d.OnDemandPercentageAboveBaseCapacity
+	}
+	if x.Distribution.SpotAllocationStrategy == "lowest-price" {
+		pools := d.spotPools()
+		x.Distribution.SpotInstancePools = &pools
+	}
+	return x
+}
+
+func (r Range) shape() xmlRange { return xmlRange{Min: &r.Min, Max: r.Max} }
+
+func (r *InstanceRequirements) shape() *xmlRequirements {
+	if r == nil {
+		return nil
+	}
+	x := &xmlRequirements{
+		VCPUCount: r.VCPUs.shape(), MemoryMiB: r.MemoryMiB.shape(),
+		AcceleratorManufacturers: optionalMembers(r.AcceleratorManufacturers),
+		AcceleratorNames:         optionalMembers(r.AcceleratorNames),
+		AcceleratorTypes:         optionalMembers(r.AcceleratorTypes),
+		CPUManufacturers:         optionalMembers(r.CPUManufacturers),
+		InstanceGenerations:      optionalMembers(r.InstanceGenerations),
+		AllowedInstanceTypes:     optionalMembers(r.AllowedInstanceTypes),
+		ExcludedInstanceTypes:    optionalMembers(r.ExcludedInstanceTypes),
+		BareMetal:                r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+	}
+	if r.AcceleratorCount != nil {
+		count := r.AcceleratorCount.shape()
+		x.AcceleratorCount = &count
+	}
+	return x
+}
+
+func optionalMembers(values []string) *members[string] {
+	if len(values) == 0 {
+		return nil
+	}
+	return &members[string]{values}
+}
+
+func (i *instance) shape() xmlInstance {
+	x := xmlInstance{
+		InstanceID: i.id, InstanceType: i.pool.instanceType, AvailabilityZone: i.pool.zone, LifecycleState: i.state,
+		HealthStatus: "Healthy", LaunchConfigurationName: i.config, ProtectedFromScaleIn: i.protected,
+	}
+	if i.reclaimed {
+		x.HealthStatus = "Unhealthy"
+	}
+	if i.template != nil {
+		x.LaunchTemplate = &xmlTemplateSpec{i.template.ID, i.template.Name, i.template.Version}
+	}
+	if i.override != nil && i.override.WeightedCapacity > 0 {
+		x.WeightedCapacity = strconv.Itoa(i.weight)
+	}
+	return x
+}
+
+// tagShapes are the group's tags, sorted by key.
+func (g *group) tagShapes() []xmlTag {
+	var out []xmlTag
+	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
+		out = append(out, xmlTag{g.Name, "auto-scaling-group", key, g.Tags[key], true})
+	}
+	return out
+}
+
+func (act *activity) shape() xmlActivity {
+	return xmlActivity{
+		ActivityID: act.id, AutoScalingGroupName: act.group, AutoScalingGroupARN: act.groupARN, Description: act.description,
+		Cause: act.cause, StartTime: timestamp(act.started), EndTime: optionalTimestamp(act.ended), StatusCode: act.status,
+		StatusMessage: act.message, Progress: act.progress,
+		Details: `{"Subnet ID":"` + act.subnet + `","Availability Zone":"` + act.zone + `"}`,
+	}
+}

@@ -1,0 +1,259 @@
+package fakeaws
+
+import (
+	"slices"
+	"time"
+)
+
+// maxTerminatedPerCall is the most InstanceIds of one TerminateInstanceInAutoScalingGroup.
+const maxTerminatedPerCall = 100
+
+func (a *account) setDesiredCapacity(r *request) (any, error) {
+	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
+	if err != nil {
+		return nil, err
+	}
+	if !r.form.has("DesiredCapacity") {
+		return nil, invalid("1 validation error detected: Value null at 'desiredCapacity' failed to satisfy constraint: Member must not be null")
+	}
+	desired, err := r.form.number("DesiredCapacity", 0)
+	switch {
+	case err != nil:
+		return nil, err
+	case g.deleting:
+		return nil, pendingDelete
+	case desired > g.Max:
+		return nil, invalid("New SetDesiredCapacity value %d is above max value %d for the AutoScalingGroup.", desired, g.Max)
+	case desired < g.Min:
+		return nil, invalid("New SetDesiredCapacity value %d is below min value %d for the AutoScalingGroup.", desired, g.Min)
+	case r.form.boolean("HonorCooldown") && g.cooling():
+		return nil, inProgress(g.lastScale)
+	}
+	a.setDesired(g, desired, r.by())
+	return nil, nil
+}
+
+var pendingDelete = &apiError{Code: "ValidationError", Message: "You cannot perform this operation while the AutoScalingGroup is pending delete"}
+
+func inProgress(act *activity) *apiError {
+	return &apiError{
+		Code:    "ScalingActivityInProgress",
+		Message: "Scaling activity " + act.id + " is in progress and blocks this action",
+	}
+}
+
+// cooling tells if the last launch is under way, or ended less than the cool-down ago.
+func (g *group) cooling() bool {
+	return g.lastScale != nil && (g.lastScale.ended.IsZero() || time.Since(g.lastScale.ended) < g.cooldown)
+}
+
+func (a *account) terminateInstance(r *request) (any, error) {
+	ids := r.form.list("InstanceIds.member")
+	single := r.form.get("InstanceId")
+	switch {
+	case single != "" && len(ids) > 0:
+		return nil, invalid("Only one of InstanceId and InstanceIds can be specified")
+	case single == "" && len(ids) == 0:
+		return nil, invalid("1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null")
+	case len(ids) > maxTerminatedPerCall:
+		return nil, invalid("1 validation error detected: Value at 'instanceIds' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", maxTerminatedPerCall)
+	case len(ids) > 0 && r.form.get("AutoScalingGroupName") == "":
+		return nil, invalid("AutoScalingGroupName is required when InstanceIds is specified")
+	case !r.form.has("ShouldDecrementDesiredCapacity"):
+		return nil, invalid("1 validation error detected: Value null at 'shouldDecrementDesiredCapacity' failed to satisfy constraint: Member must not be null")
+	}
+	if single != "" {
+		ids = []string{single}
+	}
+	victims, err := a.managed(ids, r.form.get("AutoScalingGroupName"))
+	if err != nil {
+		return nil, err
+	}
+	activities, err := a.terminateAll(victims, r.form.boolean("ShouldDecrementDesiredCapacity"), r.by())
+	if err != nil {
+		return nil, err
+	}
+	if single != "" {
+		return struct {
+			Activity xmlActivity `xml:"Activity"`
+		}{activities[0]}, nil
+	}
+	return struct {
+		Activities members[xmlActivity] `xml:"Activities"`
+	}{members[xmlActivity]{activities}}, nil
+}
+
+// managed finds instances by ID, of one group if it is named.
+func (a *account) managed(ids []string, groupName string) ([]*instance, error) {
+	var out []*instance
+	for _, id := range ids {
+		i, ok := a.instances[id]
+		if !ok || !i.ended.IsZero() || groupName != "" && i.group.Name != groupName {
+			return nil, invalid("Instance Id not found - No managed instance found for instance ID: %s", id)
+		}
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// terminateAll ends instances of one group, or of none if that would take the desired capacity below the minimum.
+// Those that are ending already are left alone and decrement nothing.
+func (a *account) terminateAll(victims []*instance, decrement bool, by string) ([]xmlActivity, error) {
+	g := victims[0].group
+	weight := 0
+	for _, i := range victims {
+		if i.counts() {
+			weight += i.weight
+		}
+	}
+	if decrement && weight > 0 && g.Desired-weight < g.Min {
+		return nil, invalid("Currently, desiredSize equals minSize (%d). Terminating instance without replacement will violate "+
+			"group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.", g.Min)
+	}
+	from, now := g.Desired, time.Now()
+	if decrement {
+		g.Desired -= weight
+	}
+	var out []xmlActivity
+	left := from
+	for _, i := range victims {
+		if i.counts() {
+			to := left
+			if decrement {
+				to -= i.weight
+			}
+			e := i.event(TerminateRequested)
+			e.By, e.From, e.To = by, left, to
+			a.events.add(e)
+			a.terminate(i, takenCause(now, i.id, decrement, left, to))
+			left = to
+		}
+		out = append(out, i.ending.shape())
+	}
+	if g.Desired != from {
+		a.events.add(Event{Kind: DesiredChanged, Group: g.Name, By: by, From: from, To: g.Desired})
+	}
+	a.reconcile(g, "")
+	return out, nil
+}
+
+func (a *account) updateAutoScalingGroup(r *request) (any, error) {
+	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
+	if err != nil {
+		return nil, err
+	}
+	if g.deleting {
+		return nil, pendingDelete
+	}
+	lower, upper, desired, err := sizes(r.form, g.Min, g.Max, g.Desired)
+	if err != nil {
+		return nil, err
+	}
+	if r.form.has("NewInstancesProtectedFromScaleIn") {
+		g.ProtectNewInstances = r.form.boolean("NewInstancesProtectedFromScaleIn")
+	}
+	if ref := templateRef(r.form.sub("LaunchTemplate")); ref != nil {
+		g.LaunchTemplate, g.LaunchConfiguration, g.MixedInstancesPolicy = ref, "", nil
+	}
+	if lower != g.Min || upper != g.Max {
+		g.Min, g.Max = lower, upper
+		a.events.add(Event{Kind: GroupUpdated, Group: g.Name, By: r.by(), From: lower, To: upper})
+	}
+	a.setDesired(g, desired, r.by())
+	return nil, nil
+}
+
+// sizes reads minimum, maximum and desired capacity, each with what it is now, and checks them. A desired capacity
+// that is not given moves with the limits.
+func sizes(f form, lower, upper, desired int) (int, int, int, error) {
+	var err error
+	for _, size := range []struct {
+		key   string
+		value *int
+	}{{"MinSize", &lower}, {"MaxSize", &upper}, {"DesiredCapacity", &desired}} {
+		if *size.value, err = f.number(size.key, *size.value); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	if !f.has("DesiredCapacity") {
+		desired = min(max(desired, lower), upper)
+	}
+	switch {
+	case lower < 0:
+		return 0, 0, 0, invalid("Min bound, %d, must be greater than or equal to 0", lower)
+	case upper > maxGroupSize:
+		return 0, 0, 0, invalid("Max bound, %d, must be less than or equal to %d", upper, maxGroupSize)
+	case lower > upper:
+		return 0, 0, 0, invalid("Max bound, %d, must be greater than or equal to min bound, %d", upper, lower)
+	case desired < lower || desired > upper:
+		return 0, 0, 0, invalid("Desired capacity:%d must be between the specified min size:%d and max size:%d", desired, lower, upper)
+	}
+	return lower, upper, desired, nil
+}
+
+// createAutoScalingGroup knows groups of one launch template or launch configuration; others come with the Config or
+// AddGroup.
+func (a *account) createAutoScalingGroup(r *request) (any, error) {
+	name := r.form.get("AutoScalingGroupName")
+	if _, exists := a.groups[name]; exists {
+		return nil, &apiError{Code: "AlreadyExists", Message: "AutoScalingGroup by this name already exists - A group with the name " + name + " already exists"}
+	}
+	lower, upper, desired, err := sizes(r.form, 0, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	cfg := AutoScalingGroup{
+		Name: name, Min: lower, Max: upper, Desired: desired, Zones: r.form.list("AvailabilityZones.member"),
+		LaunchTemplate: templateRef(r.form.sub("LaunchTemplate")), LaunchConfiguration: r.form.get("LaunchConfigurationName"),
+		ProtectNewInstances: r.form.boolean("NewInstancesProtectedFromScaleIn"), Tags: map[string]string{},
+	}
+	for _, tag := range r.form.structs("Tags.member") {
+		cfg.Tags[tag.get("Key")] = tag.get("Value")
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, invalid("%s", err)
+	}
+	cfg.Desired = 0
+	g := newGroup(a, cfg)
+	a.groups[name] = g
+	a.events.add(Event{Kind: GroupCreated, Group: name, By: r.by()})
+	a.setDesired(g, desired, r.by())
+	return nil, nil
+}
+
+func templateRef(f form) *LaunchTemplateRef {
+	if len(f) == 0 {
+		return nil
+	}
+	return &LaunchTemplateRef{ID: f.get("LaunchTemplateId"), Name: f.get("LaunchTemplateName"), Version: f.get("Version")}
+}
+
+func (a *account) deleteAutoScalingGroup(r *request) (any, error) {
+	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
+	if err != nil {
+		return nil, err
+	}
+	if len(g.instances) > 0 && !r.form.boolean("ForceDelete") {
+		return nil, &apiError{
+			Code:    "ResourceInUse",
+			Message: "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+		}
+	}
+	a.deleteGroup(g)
+	return nil, nil
+}
+
+// deleteGroup ends a group and its instances. It is described until the last of them is gone.
+func (a *account) deleteGroup(g *group) {
+	if len(g.instances) == 0 {
+		a.dropGroup(g)
+		return
+	}
+	g.deleting, g.Min, g.Desired = true, 0, 0
+	for _, i := range slices.Clone(g.instances) {
+		a.terminate(i, "At "+seconds(time.Now())+" a user request force deleted AutoScalingGroup changing the desired capacity to 0.")
+	}
+}

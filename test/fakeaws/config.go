@@ -1,0 +1,290 @@
+package fakeaws
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// A Config is the account as it is when the Server starts. Fields left out take the documented default.
+type Config struct {
+	Region  string `json:"region,omitempty"`  // default us-west-2; its prefix decides the partition of every ARN
+	Account string `json:"account,omitempty"` // default 123456789012
+
+	// Latency is what every answer takes, 5 ms by default. Answers within the first millisecond would trip a race
+	// between smithy-go, which closes the request body as Do returns, and net/http.
+	Latency Duration `json:"latency,omitempty"`
+	Delays  Delays   `json:"delays,omitempty"`
+
+	// DiversifySpot spreads spot instances evenly over the first spotInstancePools overrides, as the lowest-price
+	// strategy of AWS does. Otherwise the first override that has capacity gets them all.
+	DiversifySpot bool `json:"diversifySpot,omitempty"`
+
+	LaunchTemplates      []LaunchTemplate      `json:"launchTemplates,omitempty"`
+	LaunchConfigurations []LaunchConfiguration `json:"launchConfigurations,omitempty"`
+	AutoScalingGroups    []AutoScalingGroup    `json:"autoScalingGroups,omitempty"`
+	EKSNodegroups        []EKSNodegroup        `json:"eksNodegroups,omitempty"`
+	Images               []Image               `json:"images,omitempty"`
+	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
+	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
+}
+
+// Delays are how long AWS and a node take for each step. Zero takes the default; 1ms is as good as at once.
+type Delays struct {
+	Listed    Duration `json:"listed,omitempty"`    // desired raised → instance Pending in the group; 500 ms
+	InService Duration `json:"inService,omitempty"` // desired raised → InService; 1.5 s
+	Register  Duration `json:"register,omitempty"`  // desired raised → Node registers; 3 s
+	GPU       Duration `json:"gpu,omitempty"`       // Node Ready → device plugin publishes; 15 s; "never" is possible
+	Terminate Duration `json:"terminate,omitempty"` // Terminating → gone from the group, Node deleted; 1 s
+	Retry     Duration `json:"retry,omitempty"`     // a launch failed in every zone → next attempt; 10 s
+}
+
+// A LaunchTemplate has versions numbered from 1 in the order they are written.
+type LaunchTemplate struct {
+	ID       string                  `json:"id,omitempty"` // default derived from the name
+	Name     string                  `json:"name"`
+	Default  int                     `json:"default,omitempty"` // default version number; 1
+	Versions []LaunchTemplateVersion `json:"versions"`
+}
+
+// A LaunchTemplateVersion is what instances are launched from. Every field is optional, as in EC2.
+type LaunchTemplateVersion struct {
+	ImageID            string                `json:"imageId,omitempty"` // ami-… or resolve:ssm:<parameter>
+	InstanceType       string                `json:"instanceType,omitempty"`
+	Requirements       *InstanceRequirements `json:"instanceRequirements,omitempty"`
+	UserData           string                `json:"userData,omitempty"`       // plain text; base64 on the wire
+	UserDataBase64     string                `json:"userDataBase64,omitempty"` // raw, for gzip and MIME; wins over UserData
+	Tags               map[string]string     `json:"tags,omitempty"`           // of the instances
+	BlockDevices       []BlockDevice         `json:"blockDevices,omitempty"`
+	Spot               bool                  `json:"spot,omitempty"` // instance market options ask for spot
+	IAMInstanceProfile string                `json:"iamInstanceProfile,omitempty"`
+	SecurityGroupIDs   []string              `json:"securityGroupIds,omitempty"`
+	Description        string                `json:"description,omitempty"`
+}
+
+// A BlockDevice is one mapping of a launch template, launch configuration or image.
+type BlockDevice struct {
+	DeviceName string `json:"deviceName"`
+	SizeGiB    int    `json:"sizeGiB,omitempty"`
+	VolumeType string `json:"volumeType,omitempty"` // default gp3
+	SnapshotID string `json:"snapshotId,omitempty"`
+	Virtual    string `json:"virtualName,omitempty"` // ephemeral0, for instance store
+}
+
+// A LaunchConfiguration is the older form of a launch template.
+type LaunchConfiguration struct {
+	Name               string        `json:"name"`
+	ImageID            string        `json:"imageId,omitempty"`
+	InstanceType       string        `json:"instanceType"`
+	UserData           string        `json:"userData,omitempty"` // plain text; base64 on the wire
+	SpotPrice          string        `json:"spotPrice,omitempty"`
+	BlockDevices       []BlockDevice `json:"blockDevices,omitempty"`
+	IAMInstanceProfile string        `json:"iamInstanceProfile,omitempty"`
+}
+
+// An AutoScalingGroup launches from exactly one of LaunchTemplate, LaunchConfiguration and MixedInstancesPolicy. Its
+// desired instances are InService when the Server starts, and their Nodes register as soon as a cluster is attached.
+type AutoScalingGroup struct {
+	Name    string            `json:"name"`
+	Min     int               `json:"min"`
+	Max     int               `json:"max"`
+	Desired int               `json:"desired"`
+	Zones   []string          `json:"zones"` // full names, such as cn-northwest-1a
+	Tags    map[string]string `json:"tags,omitempty"`
+
+	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
+	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
+	MixedInstancesPolicy *MixedInstancesPolicy `json:"mixedInstancesPolicy,omitempty"`
+
+	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib; reported only
+	CapacityRebalance   bool     `json:"capacityRebalance,omitempty"`
+	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
+	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"` // Launch and Terminate are obeyed
+	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"`    // 300
+	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
+	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
+
+	NodeConfig `json:",inline"`
+}
+
+// A NodeConfig is what the bootstrap of a group's instances makes of their Nodes. AWS knows nothing of it.
+type NodeConfig struct {
+	NodeLabels     map[string]string `json:"nodeLabels,omitempty"`
+	NodeTaints     []string          `json:"nodeTaints,omitempty"`     // key=value:Effect or key:Effect
+	SpotNodeLabels map[string]string `json:"spotNodeLabels,omitempty"` // on top, for spot instances only
+	SpotNodeTaints []string          `json:"spotNodeTaints,omitempty"`
+	GPUAfterReady  Duration          `json:"gpuAfterReady,omitempty"` // overrides Delays.GPU; "never" publishes none
+	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register; "never" keeps the Node away
+	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value; default is the ENI formula
+	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
+}
+
+// A LaunchTemplateRef names a launch template by ID or by name. Version is a number, $Latest or $Default.
+type LaunchTemplateRef struct {
+	ID      string `json:"id,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"` // none is reported as none and means $Default
+}
+
+// A MixedInstancesPolicy spreads a group over instance types and capacity types.
+type MixedInstancesPolicy struct {
+	LaunchTemplate LaunchTemplateRef `json:"launchTemplate"`
+	Overrides      []Override        `json:"overrides,omitempty"` // cheapest first
+	Distribution   Distribution      `json:"distribution,omitempty"`
+}
+
+// An Override names a type, or requirements for types, and how much of the desired capacity one instance fills.
+type Override struct {
+	InstanceType     string                `json:"instanceType,omitempty"`
+	WeightedCapacity int                   `json:"weightedCapacity,omitempty"` // none counts as 1
+	Requirements     *InstanceRequirements `json:"instanceRequirements,omitempty"`
+	LaunchTemplate   *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
+}
+
+// A Distribution splits a group between on-demand and spot.
+type Distribution struct {
+	OnDemandBaseCapacity                int    `json:"onDemandBaseCapacity,omitempty"`
+	OnDemandPercentageAboveBaseCapacity *int   `json:"onDemandPercentageAboveBaseCapacity,omitempty"` // 100
+	OnDemandAllocationStrategy          string `json:"onDemandAllocationStrategy,omitempty"`          // prioritized
+	SpotAllocationStrategy              string `json:"spotAllocationStrategy,omitempty"`              // lowest-price
+	SpotInstancePools                   int    `json:"spotInstancePools,omitempty"`                   // 2 with lowest-price
+	SpotMaxPrice                        string `json:"spotMaxPrice,omitempty"`
+}
+
+// InstanceRequirements select instance types by what they offer. VCPUs and MemoryMiB are required by EC2.
+type InstanceRequirements struct {
+	VCPUs                    Range    `json:"vCpuCount"`
+	MemoryMiB                Range    `json:"memoryMiB"`
+	AcceleratorCount         *Range   `json:"acceleratorCount,omitempty"` // max 0 excludes accelerators
+	AcceleratorManufacturers []string `json:"acceleratorManufacturers,omitempty"`
+	AcceleratorNames         []string `json:"acceleratorNames,omitempty"`
+	AcceleratorTypes         []string `json:"acceleratorTypes,omitempty"`
+	CPUManufacturers         []string `json:"cpuManufacturers,omitempty"`
+	InstanceGenerations      []string `json:"instanceGenerations,omitempty"`
+	AllowedInstanceTypes     []string `json:"allowedInstanceTypes,omitempty"`  // with *; not together with excluded
+	ExcludedInstanceTypes    []string `json:"excludedInstanceTypes,omitempty"` // with *
+	BareMetal                string   `json:"bareMetal,omitempty"`             // included, required or excluded (default)
+	BurstablePerformance     string   `json:"burstablePerformance,omitempty"`  // included, required or excluded (default)
+}
+
+// A Range has a lower and, unless nil, an upper bound; both inclusive.
+type Range struct {
+	Min int  `json:"min"`
+	Max *int `json:"max,omitempty"`
+}
+
+// An EKSNodegroup is the description EKS keeps of a managed node group.
+type EKSNodegroup struct {
+	Cluster          string            `json:"cluster"`
+	Name             string            `json:"name"`
+	AutoScalingGroup string            `json:"autoScalingGroup,omitempty"`
+	Labels           map[string]string `json:"labels,omitempty"`
+	Taints           []EKSTaint        `json:"taints,omitempty"`
+	Tags             map[string]string `json:"tags,omitempty"`
+	InstanceTypes    []string          `json:"instanceTypes,omitempty"`
+	CapacityType     string            `json:"capacityType,omitempty"` // ON_DEMAND
+	AMIType          string            `json:"amiType,omitempty"`      // AL2023_x86_64_STANDARD
+	DiskSizeGiB      int               `json:"diskSize,omitempty"`
+	Version          string            `json:"version,omitempty"` // 1.35
+	Status           string            `json:"status,omitempty"`  // ACTIVE
+	Min              int               `json:"min,omitempty"`
+	Max              int               `json:"max,omitempty"`
+	Desired          int               `json:"desired,omitempty"`
+}
+
+// An EKSTaint has EKS's spelling of effects: NO_SCHEDULE, NO_EXECUTE, PREFER_NO_SCHEDULE.
+type EKSTaint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// An Image is an AMI.
+type Image struct {
+	ID           string            `json:"id"`
+	Name         string            `json:"name,omitempty"`
+	Architecture string            `json:"architecture,omitempty"` // x86_64
+	Owner        string            `json:"owner,omitempty"`
+	Platform     string            `json:"platform,omitempty"`   // windows, or none
+	RootDevice   string            `json:"rootDevice,omitempty"` // /dev/xvda
+	BlockDevices []BlockDevice     `json:"blockDevices,omitempty"`
+	Tags         map[string]string `json:"tags,omitempty"`
+}
+
+// An InstanceType adds a type to the catalogue, or replaces one of it.
+type InstanceType struct {
+	Name            string `json:"name"`
+	VCPU            int    `json:"vcpu"`
+	MemoryMiB       int    `json:"memoryMiB"`
+	Architecture    string `json:"architecture,omitempty"` // amd64 (default) or arm64
+	GPUs            int    `json:"gpus,omitempty"`
+	GPUManufacturer string `json:"gpuManufacturer,omitempty"`
+	GPUName         string `json:"gpuName,omitempty"`
+	GPUMemoryMiB    int    `json:"gpuMemoryMiB,omitempty"` // of each
+	NeuronDevices   int    `json:"neuronDevices,omitempty"`
+	EFAInterfaces   int    `json:"efaInterfaces,omitempty"`
+	MaxENIs         int    `json:"maxENIs,omitempty"`
+	IPv4PerENI      int    `json:"ipv4PerENI,omitempty"`
+	BareMetal       bool   `json:"bareMetal,omitempty"`
+	LocalNVMeGB     int    `json:"localNVMeGB,omitempty"`
+}
+
+// A Duration reads and writes as 1m30s. Never reads and writes as "never".
+type Duration time.Duration
+
+// Never is longer than anything: what is due after it does not happen.
+const Never Duration = -1
+
+// UnmarshalJSON reads a string such as "1.5s", or "never".
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("duration %s: write it as a string such as \"1.5s\"", data)
+	}
+	if text == "never" {
+		*d = Never
+		return nil
+	}
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("duration %q: write it as a number with a unit such as \"1.5s\"", text)
+	}
+	if parsed < 0 {
+		return fmt.Errorf("duration %q: below zero", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	if d == Never {
+		return []byte(`"never"`), nil
+	}
+	return json.Marshal(time.Duration(d).String())
+}
+
+// ParseConfig reads a Config from YAML or JSON. A field it does not know is an error that names it.
+func ParseConfig(data []byte) (Config, error) {
+	var cfg Config
+	if err := yaml.UnmarshalStrict(data, &cfg); err != nil {
+		return Config{}, fmt.Errorf("parse fakeaws config: %w", err)
+	}
+	return cfg, nil
+}
+
+// LoadConfig reads a Config from a file.
+func LoadConfig(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read fakeaws config: %w", err)
+	}
+	cfg, err := ParseConfig(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return cfg, nil
+}

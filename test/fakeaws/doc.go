@@ -1,0 +1,16 @@
+// Package fakeaws is an emulator of the parts of AWS a node autoscaler talks to: EC2 Auto Scaling, EC2, EKS and STS,
+// served with their real wire protocols over HTTP on loopback.
+//
+// A Server keeps the state of one account in one region. It launches and terminates instances in real time, in the
+// steps and with the messages of EC2 Auto Scaling, and counts and can fail every call. Attached to a Kubernetes
+// cluster it also publishes the Node each instance would register as, and removes it with the instance.
+//
+// The account is described by a Config, in Go or as a YAML file (testdata/s0.yaml is one); faults, shortages and edits
+// come through the methods of Server or, from other processes, through the admin interface below /_fakeaws/.
+//
+// Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
+// spot instances spread over several pools only if the Config says so; zones are never rebalanced; requests are not
+// authenticated, the signature only tells who calls; lifecycle hooks, warm pools and instance refresh do not exist.
+//
+// Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
+package fakeaws

@@ -1,0 +1,220 @@
+package fakeaws
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+type (
+	ec2Image struct {
+		ImageID            string            `xml:"imageId"`
+		ImageLocation      string            `xml:"imageLocation"`
+		ImageState         string            `xml:"imageState"`
+		ImageOwnerID       string            `xml:"imageOwnerId"`
+		CreationDate       string            `xml:"creationDate"`
+		IsPublic           bool              `xml:"isPublic"`
+		Architecture       string            `xml:"architecture"`
+		ImageType          string            `xml:"imageType"`
+		Name               string            `xml:"name"`
+		Platform           string            `xml:"platform,omitempty"`
+		RootDeviceType     string            `xml:"rootDeviceType"`
+		RootDeviceName     string            `xml:"rootDeviceName"`
+		BlockDevices       *items[ec2Device] `xml:"blockDeviceMapping"`
+		VirtualizationType string            `xml:"virtualizationType"`
+		Tags               items[ec2Tag]     `xml:"tagSet"`
+		EnaSupport         bool              `xml:"enaSupport"`
+	}
+	ec2Images struct {
+		ec2Header
+		Images    items[ec2Image] `xml:"imagesSet"`
+		NextToken string          `xml:"nextToken,omitempty"`
+	}
+	ec2Instance struct {
+		InstanceID     string        `xml:"instanceId"`
+		ImageID        string        `xml:"imageId"`
+		State          ec2State      `xml:"instanceState"`
+		PrivateDNSName string        `xml:"privateDnsName"`
+		InstanceType   string        `xml:"instanceType"`
+		LaunchTime     string        `xml:"launchTime"`
+		Placement      ec2Placement  `xml:"placement"`
+		PrivateIP      string        `xml:"privateIpAddress"`
+		SubnetID       string        `xml:"subnetId"`
+		VPCID          string        `xml:"vpcId"`
+		Architecture   string        `xml:"architecture"`
+		RootDeviceType string        `xml:"rootDeviceType"`
+		RootDeviceName string        `xml:"rootDeviceName"`
+		Lifecycle      string        `xml:"instanceLifecycle,omitempty"`
+		Tags           items[ec2Tag] `xml:"tagSet"`
+	}
+	ec2State struct {
+		Code int    `xml:"code"`
+		Name string `xml:"name"`
+	}
+	ec2Placement struct {
+		Zone    string `xml:"availabilityZone"`
+		Tenancy string `xml:"tenancy"`
+	}
+	ec2Reservation struct {
+		ReservationID string             `xml:"reservationId"`
+		OwnerID       string             `xml:"ownerId"`
+		Instances     items[ec2Instance] `xml:"instancesSet"`
+	}
+	ec2Reservations struct {
+		ec2Header
+		Reservations items[ec2Reservation] `xml:"reservationSet"`
+		NextToken    string                `xml:"nextToken,omitempty"`
+	}
+)
+
+func (a *account) describeImages(r *request) (any, error) {
+	limit, err := ec2Page(r.form, 1, 1000, 1000)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := ec2Filters(r.form, "image-id", "name", "architecture", "state", "owner-id", "is-public", "virtualization-type",
+		"root-device-type", "tag:")
+	if err != nil {
+		return nil, err
+	}
+	ids := r.form.list("ImageId")
+	for _, id := range ids {
+		if _, ok := a.images[id]; !strings.HasPrefix(id, "ami-") {
+			return nil, &apiError{Code: "InvalidAMIID.Malformed", Message: fmt.Sprintf("Invalid id: %q (expecting \"ami-...\")", id)}
+		} else if !ok {
+			return nil, &apiError{Code: "InvalidAMIID.NotFound", Message: "The image id '[" + id + "]' does not exist"}
+		}
+	}
+	found := []Image{}
+	for _, id := range slices.Sorted(maps.Keys(a.images)) {
+		if img := a.images[id]; (len(ids) == 0 || slices.Contains(ids, id)) && allHold(filters, img.field) {
+			found = append(found, img)
+		}
+	}
+	found, next, ok := page(found, func(img Image) string { return img.ID }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, ec2BadToken
+	}
+	out := &ec2Images{NextToken: next}
+	for _, img := range found {
+		out.Images.Item = append(out.Images.Item, a.imageShape(img))
+	}
+	return out, nil
+}
+
+func (img Image) field(name string) (string, bool) {
+	switch name {
+	case "image-id":
+		return img.ID, true
+	case "name":
+		return img.Name, true
+	case "architecture":
+		return first(img.Architecture, "x86_64"), true
+	case "state":
+		return "available", true
+	case "owner-id":
+		return img.Owner, true
+	case "is-public":
+		return "true", true
+	case "virtualization-type":
+		return "hvm", true
+	case "root-device-type":
+		return "ebs", true
+	}
+	value, ok := img.Tags[strings.TrimPrefix(name, "tag:")]
+	return value, ok
+}
+
+func (a *account) imageShape(img Image) ec2Image {
+	owner := first(img.Owner, a.id)
+	return ec2Image{
+		ImageID: img.ID, Name: first(img.Name, img.ID), ImageLocation: owner + "/" + first(img.Name, img.ID), ImageState: "available",
+		ImageOwnerID: owner, CreationDate: timestamp(a.started), IsPublic: true, Architecture: first(img.Architecture, "x86_64"),
+		ImageType: "machine", Platform: img.Platform, RootDeviceType: "ebs", RootDeviceName: first(img.RootDevice, "/dev/xvda"),
+		BlockDevices: ec2Devices(img.BlockDevices), VirtualizationType: "hvm", Tags: ec2Tags(img.Tags), EnaSupport: true,
+	}
+}
+
+func (a *account) describeInstances(r *request) (any, error) {
+	limit, err := ec2Page(r.form, 5, 1000, 1000)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := ec2Filters(r.form, "instance-id", "instance-state-name", "instance-type", "availability-zone", "private-dns-name",
+		"instance-lifecycle", "tag:", "tag-key")
+	if err != nil {
+		return nil, err
+	}
+	ids := r.form.list("InstanceId")
+	for _, id := range ids {
+		if _, ok := a.instances[id]; !ok {
+			return nil, &apiError{Code: "InvalidInstanceID.NotFound", Message: "The instance ID '" + id + "' does not exist"}
+		}
+	}
+	var found []*instance
+	for _, i := range a.instances {
+		if (len(ids) == 0 || slices.Contains(ids, i.id)) && allHold(filters, i.field) {
+			found = append(found, i)
+		}
+	}
+	slices.SortFunc(found, func(x, y *instance) int { return cmp.Compare(x.id, y.id) })
+	found, next, ok := page(found, func(i *instance) string { return i.id }, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, ec2BadToken
+	}
+	out := &ec2Reservations{NextToken: next}
+	for _, i := range found {
+		out.Reservations.Item = append(out.Reservations.Item, ec2Reservation{
+			ReservationID: "r-0" + hexID(16, "reservation", i.id), OwnerID: a.id, Instances: items[ec2Instance]{[]ec2Instance{a.instanceShape(i)}},
+		})
+	}
+	return out, nil
+}
+
+func (i *instance) field(name string) (string, bool) {
+	switch name {
+	case "instance-id":
+		return i.id, true
+	case "instance-state-name":
+		return i.ec2State().Name, true
+	case "instance-type":
+		return i.pool.instanceType, true
+	case "availability-zone":
+		return i.pool.zone, true
+	case "private-dns-name":
+		return i.nodeName, true
+	case "instance-lifecycle":
+		return spot, i.pool.capacityType == spot
+	}
+	value, ok := i.tags[strings.TrimPrefix(name, "tag:")]
+	return value, ok
+}
+
+// ec2State is where EC2 has the instance.
+func (i *instance) ec2State() ec2State {
+	switch {
+	case !i.ended.IsZero():
+		return ec2State{48, "terminated"}
+	case i.state == terminating:
+		return ec2State{32, "shutting-down"}
+	case i.running:
+		return ec2State{16, "running"}
+	}
+	return ec2State{0, "pending"}
+}
+
+func (a *account) instanceShape(i *instance) ec2Instance {
+	t, _ := a.types.lookup(i.pool.instanceType)
+	x := ec2Instance{
+		InstanceID: i.id, ImageID: i.imageID, State: i.ec2State(), PrivateDNSName: i.nodeName, InstanceType: i.pool.instanceType,
+		LaunchTime: timestamp(i.launchTime), Placement: ec2Placement{i.pool.zone, "default"}, PrivateIP: i.ip(),
+		SubnetID: subnetID(i.pool.zone), VPCID: "vpc-0" + hexID(16, "vpc", a.id), Architecture: t.awsArchitecture(),
+		RootDeviceType: "ebs", RootDeviceName: "/dev/xvda", Tags: ec2Tags(i.tags),
+	}
+	if i.pool.capacityType == spot {
+		x.Lifecycle = spot
+	}
+	return x
+}

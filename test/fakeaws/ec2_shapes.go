@@ -1,0 +1,210 @@
+package fakeaws
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ec2Header begins every answer of EC2.
+type ec2Header struct {
+	RequestID string `xml:"requestId"`
+}
+
+func (h *ec2Header) setRequestID(id string) { h.RequestID = id }
+
+// items is a list of EC2, present even when it is empty.
+type items[T any] struct {
+	Item []T `xml:"item"`
+}
+
+type ec2Tag struct {
+	Key   string `xml:"key"`
+	Value string `xml:"value"`
+}
+
+func ec2Tags(tags map[string]string) items[ec2Tag] {
+	var out items[ec2Tag]
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		out.Item = append(out.Item, ec2Tag{key, tags[key]})
+	}
+	return out
+}
+
+// Block devices, as launch templates and images have them.
+type (
+	ec2Device struct {
+		DeviceName  string  `xml:"deviceName"`
+		VirtualName string  `xml:"virtualName,omitempty"`
+		Ebs         *ec2Ebs `xml:"ebs"`
+	}
+	ec2Ebs struct {
+		DeleteOnTermination bool   `xml:"deleteOnTermination"`
+		Encrypted           bool   `xml:"encrypted"`
+		SnapshotID          string `xml:"snapshotId,omitempty"`
+		VolumeSize          int    `xml:"volumeSize,omitempty"`
+		VolumeType          string `xml:"volumeType"`
+	}
+)
+
+func ec2Devices(devices []BlockDevice) *items[ec2Device] {
+	if len(devices) == 0 {
+		return nil
+	}
+	var out items[ec2Device]
+	for _, d := range devices {
+		shape := ec2Device{DeviceName: d.DeviceName, VirtualName: d.Virtual}
+		if d.Virtual == "" {
+			shape.Ebs = &ec2Ebs{DeleteOnTermination: true, SnapshotID: d.SnapshotID, VolumeSize: d.SizeGiB, VolumeType: first(d.VolumeType, "gp3")}
+		}
+		out.Item = append(out.Item, shape)
+	}
+	return &out
+}
+
+// ec2Range and ec2Requirements are instance requirements in a launch template.
+type (
+	ec2Range struct {
+		Min *int `xml:"min"`
+		Max *int `xml:"max"`
+	}
+	ec2Requirements struct {
+		VCPUCount                ec2Range       `xml:"vCpuCount"`
+		MemoryMiB                ec2Range       `xml:"memoryMiB"`
+		AcceleratorCount         *ec2Range      `xml:"acceleratorCount"`
+		AcceleratorManufacturers *items[string] `xml:"acceleratorManufacturerSet"`
+		AcceleratorNames         *items[string] `xml:"acceleratorNameSet"`
+		AcceleratorTypes         *items[string] `xml:"acceleratorTypeSet"`
+		CPUManufacturers         *items[string] `xml:"cpuManufacturerSet"`
+		InstanceGenerations      *items[string] `xml:"instanceGenerationSet"`
+		AllowedInstanceTypes     *items[string] `xml:"allowedInstanceTypeSet"`
+		ExcludedInstanceTypes    *items[string] `xml:"excludedInstanceTypeSet"`
+		BareMetal                string         `xml:"bareMetal,omitempty"`
+		BurstablePerformance     string         `xml:"burstablePerformance,omitempty"`
+	}
+)
+
+func (r *InstanceRequirements) ec2Shape() *ec2Requirements {
+	if r == nil {
+		return nil
+	}
+	x := &ec2Requirements{
+		VCPUCount: ec2Range{&r.VCPUs.Min, r.VCPUs.Max}, MemoryMiB: ec2Range{&r.MemoryMiB.Min, r.MemoryMiB.Max},
+		AcceleratorManufacturers: optionalItems(r.AcceleratorManufacturers),
+		AcceleratorNames:         optionalItems(r.AcceleratorNames),
+		AcceleratorTypes:         optionalItems(r.AcceleratorTypes),
+		CPUManufacturers:         optionalItems(r.CPUManufacturers),
+		InstanceGenerations:      optionalItems(r.InstanceGenerations),
+		AllowedInstanceTypes:     optionalItems(r.AllowedInstanceTypes),
+		ExcludedInstanceTypes:    optionalItems(r.ExcludedInstanceTypes),
+		BareMetal:                r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+	}
+	if r.AcceleratorCount != nil {
+		x.AcceleratorCount = &ec2Range{&r.AcceleratorCount.Min, r.AcceleratorCount.Max}
+	}
+	return x
+}
+
+func optionalItems(values []string) *items[string] {
+	if len(values) == 0 {
+		return nil
+	}
+	return &items[string]{values}
+}
+
+// requirementsOf reads the requirements of GetInstanceTypesFromInstanceRequirements.
+func requirementsOf(f form) (InstanceRequirements, error) {
+	r := InstanceRequirements{
+		AcceleratorManufacturers: f.list("AcceleratorManufacturer"),
+		AcceleratorNames:         f.list("AcceleratorName"),
+		AcceleratorTypes:         f.list("AcceleratorType"),
+		CPUManufacturers:         f.list("CpuManufacturer"),
+		InstanceGenerations:      f.list("InstanceGeneration"),
+		AllowedInstanceTypes:     f.list("AllowedInstanceType"),
+		ExcludedInstanceTypes:    f.list("ExcludedInstanceType"),
+		BareMetal:                f.get("BareMetal"),
+		BurstablePerformance:     f.get("BurstablePerformance"),
+	}
+	for _, needed := range []string{"VCpuCount.Min", "MemoryMiB.Min"} {
+		if !f.has(needed) {
+			return r, &apiError{Code: "MissingParameter", Message: "The request must contain the parameter InstanceRequirements." + needed}
+		}
+	}
+	if f.has("AllowedInstanceType.1") && f.has("ExcludedInstanceType.1") {
+		return r, &apiError{Code: "InvalidParameterCombination", Message: "You can't specify both AllowedInstanceTypes and ExcludedInstanceTypes."}
+	}
+	var err error
+	if r.VCPUs, err = rangeOf(f.sub("VCpuCount")); err != nil {
+		return r, err
+	}
+	if r.MemoryMiB, err = rangeOf(f.sub("MemoryMiB")); err != nil {
+		return r, err
+	}
+	if count := f.sub("AcceleratorCount"); len(count) > 0 {
+		n, err := rangeOf(count)
+		r.AcceleratorCount = &n
+		return r, err
+	}
+	return r, nil
+}
+
+func rangeOf(f form) (Range, error) {
+	var r Range
+	var err error
+	if r.Min, err = f.number("Min", 0); err != nil || !f.has("Max") {
+		return r, err
+	}
+	upper, err := f.number("Max", 0)
+	r.Max = &upper
+	return r, err
+}
+
+// An ec2Filter is one of Filter.n: it holds if any of its values does, in which * stands for any text.
+type ec2Filter struct {
+	name   string
+	values []string
+}
+
+// ec2Filters reads the filters of a request. Names that know does not list are an error.
+func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
+	var out []ec2Filter
+	for _, member := range f.structs("Filter") {
+		name := member.get("Name")
+		if !slices.Contains(known, name) && !(slices.Contains(known, "tag:") && strings.HasPrefix(name, "tag:")) {
+			return nil, &apiError{Code: "InvalidParameterValue", Message: "The filter '" + name + "' is invalid"}
+		}
+		out = append(out, ec2Filter{name, member.list("Value")})
+	}
+	return out, nil
+}
+
+// allHold judges filters on what field gives for their names.
+func allHold(filters []ec2Filter, field func(name string) (string, bool)) bool {
+	for _, filter := range filters {
+		value, has := field(filter.name)
+		if !has || !anyMatch(filter.values, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// ec2Page reads MaxResults, which has to lie between lowest and highest; all is how many results without it.
+func ec2Page(f form, lowest, highest, all int) (int, error) {
+	if !f.has("MaxResults") {
+		return all, nil
+	}
+	n, err := f.number("MaxResults", 0)
+	if err != nil {
+		return 0, err
+	}
+	if n < lowest || n > highest {
+		return 0, &apiError{
+			Code:    "InvalidParameterValue",
+			Message: "Value ( " + f.get("MaxResults") + " ) for parameter maxResults is invalid. Expecting a value within the page size limits.",
+		}
+	}
+	return n, nil
+}
+
+var ec2BadToken = &apiError{Code: "InvalidNextToken", Message: "The token is invalid or has expired."}

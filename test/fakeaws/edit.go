@@ -1,0 +1,200 @@
+package fakeaws
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// admin is who changes made by these methods are attributed to.
+const admin = "admin"
+
+// A GroupState is a group as it is at one moment.
+type GroupState struct {
+	Name      string            `json:"name"`
+	Min       int               `json:"min"`
+	Max       int               `json:"max"`
+	Desired   int               `json:"desired"`
+	Tags      map[string]string `json:"tags"`
+	Instances []InstanceState   `json:"instances"` // in the order of launch
+}
+
+// An InstanceState is an instance of a group as it is at one moment.
+type InstanceState struct {
+	ID           string    `json:"id"`
+	InstanceType string    `json:"instanceType"`
+	CapacityType string    `json:"capacityType"`
+	Zone         string    `json:"zone"`
+	State        string    `json:"state"` // Pending, InService or Terminating
+	Weight       int       `json:"weight"`
+	Node         string    `json:"node"` // name of its Node, registered or not
+	Launched     time.Time `json:"launched"`
+}
+
+// Groups returns the state of every group, sorted by name.
+func (s *Server) Groups() []GroupState {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	out := []GroupState{}
+	for _, g := range s.account.sortedGroups() {
+		out = append(out, g.snapshot())
+	}
+	return out
+}
+
+// Group returns the state of one group, and whether there is one of that name.
+func (s *Server) Group(name string) (GroupState, bool) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	g, ok := s.account.groups[name]
+	if !ok {
+		return GroupState{}, false
+	}
+	return g.snapshot(), true
+}
+
+func (g *group) snapshot() GroupState {
+	out := GroupState{Name: g.Name, Min: g.Min, Max: g.Max, Desired: g.Desired, Tags: maps.Clone(g.Tags), Instances: []InstanceState{}}
+	for _, i := range g.instances {
+		out.Instances = append(out.Instances, InstanceState{
+			ID: i.id, InstanceType: i.pool.instanceType, CapacityType: i.pool.capacityType, Zone: i.pool.zone,
+			State: i.state, Weight: i.weight, Node: i.nodeName, Launched: i.launchTime,
+		})
+	}
+	return out
+}
+
+// AddGroup adds a group whose instances are launched like those a Server starts with.
+func (s *Server) AddGroup(cfg AutoScalingGroup) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, exists := a.groups[cfg.Name]; exists {
+		return fmt.Errorf("auto scaling group %q exists", cfg.Name)
+	}
+	g := newGroup(a, cfg)
+	a.groups[cfg.Name] = g
+	a.events.add(Event{Kind: GroupCreated, Group: cfg.Name, By: admin})
+	a.settle(g)
+	return nil
+}
+
+// change runs do on a group, with the account locked.
+func (s *Server) change(name string, do func(*account, *group)) error {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	g, ok := s.account.groups[name]
+	if !ok {
+		return fmt.Errorf("no auto scaling group %q", name)
+	}
+	do(s.account, g)
+	return nil
+}
+
+// DeleteGroup deletes a group with its instances.
+func (s *Server) DeleteGroup(name string) error {
+	return s.change(name, func(a *account, g *group) { a.deleteGroup(g) })
+}
+
+// SetDesired changes a desired capacity as another writer would. It does not look at the
+// group's minimum and maximum.
+func (s *Server) SetDesired(name string, desired int) error {
+	if desired < 0 || desired > maxGroupSize {
+		return fmt.Errorf("desired capacity %d of %q: not within 0 and %d", desired, name, maxGroupSize)
+	}
+	return s.change(name, func(a *account, g *group) { a.setDesired(g, desired, admin) })
+}
+
+// SetLimits changes minimum and maximum; the desired capacity moves with them.
+func (s *Server) SetLimits(name string, lower, upper int) error {
+	if lower < 0 || upper < lower || upper > maxGroupSize {
+		return fmt.Errorf("limits %d and %d of %q: 0 ≤ min ≤ max ≤ %d does not hold", lower, upper, name, maxGroupSize)
+	}
+	return s.change(name, func(a *account, g *group) {
+		g.Min, g.Max = lower, upper
+		a.events.add(Event{Kind: GroupUpdated, Group: name, By: admin, From: lower, To: upper})
+		a.setDesired(g, min(max(g.Desired, lower), upper), admin)
+	})
+}
+
+// SetTags adds or changes tags of a group; a nil value deletes one.
+func (s *Server) SetTags(name string, tags map[string]*string) error {
+	return s.change(name, func(a *account, g *group) {
+		for key, value := range tags {
+			if value == nil {
+				delete(g.Tags, key)
+			} else {
+				g.Tags[key] = *value
+			}
+		}
+		a.events.add(Event{Kind: TagsChanged, Group: name, By: admin})
+	})
+}
+
+// SetNodeConfig changes what the bootstrap of a group makes of Nodes that register from now on.
+func (s *Server) SetNodeConfig(name string, cfg NodeConfig) error {
+	return s.change(name, func(_ *account, g *group) { g.NodeConfig = cfg })
+}
+
+// PutLaunchTemplate adds a launch template, or replaces the one with its ID or else its name.
+func (s *Server) PutLaunchTemplate(t LaunchTemplate) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	if old := s.account.template(LaunchTemplateRef{ID: t.ID, Name: t.Name}); old != nil {
+		s.account.deleteTemplate(old)
+		t.ID = old.ID
+	}
+	s.account.addTemplate(t)
+	return nil
+}
+
+// DeleteLaunchTemplate deletes a launch template by ID or name. Groups that use it stay.
+func (s *Server) DeleteLaunchTemplate(idOrName string) error {
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.templates[idOrName]
+	if t == nil {
+		t = a.template(LaunchTemplateRef{Name: idOrName})
+	}
+	if t == nil {
+		return fmt.Errorf("no launch template %q", idOrName)
+	}
+	a.deleteTemplate(t)
+	a.events.add(Event{Kind: TemplateDeleted, Message: t.ID, By: admin})
+	return nil
+}
+
+// Reclaim takes an instance away as EC2 does with spot instances: it is unhealthy, ends, and is replaced.
+func (s *Server) Reclaim(instanceID string) error {
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i, ok := a.instances[instanceID]
+	if !ok || !i.ended.IsZero() {
+		return fmt.Errorf("no instance %q", instanceID)
+	}
+	i.reclaimed = true
+	a.emit(Reclaimed, i)
+	a.terminate(i, unhealthyCause(time.Now()))
+	a.reconcile(i.group, "")
+	return nil
+}
+
+// ProtectInstance sets the scale-in protection of an instance.
+func (s *Server) ProtectInstance(instanceID string, protected bool) error {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	i, ok := s.account.instances[instanceID]
+	if !ok {
+		return fmt.Errorf("no instance %q", instanceID)
+	}
+	i.protected = protected
+	return nil
+}

@@ -1,0 +1,102 @@
+package fakeaws
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// eksAction tells what a REST path below /clusters asks for. An action that is not served is named by method and
+// path.
+func eksAction(method string, escaped []string) (path []string, action string) {
+	for _, part := range escaped {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		path = append(path, plain)
+	}
+	if method == http.MethodGet && len(path) == 4 && path[2] == "node-groups" {
+		return path, "DescribeNodegroup"
+	}
+	return path, method + " /" + first(path...)
+}
+
+type (
+	eksNodegroup struct {
+		NodegroupName  string            `json:"nodegroupName"`
+		NodegroupARN   string            `json:"nodegroupArn"`
+		ClusterName    string            `json:"clusterName"`
+		Version        string            `json:"version"`
+		ReleaseVersion string            `json:"releaseVersion"`
+		CreatedAt      float64           `json:"createdAt"` // seconds since 1970
+		ModifiedAt     float64           `json:"modifiedAt"`
+		Status         string            `json:"status"`
+		CapacityType   string            `json:"capacityType"`
+		Scaling        eksScaling        `json:"scalingConfig"`
+		InstanceTypes  []string          `json:"instanceTypes"`
+		Subnets        []string          `json:"subnets"`
+		AMIType        string            `json:"amiType"`
+		NodeRole       string            `json:"nodeRole"`
+		Labels         map[string]string `json:"labels,omitempty"`
+		Taints         []EKSTaint        `json:"taints,omitempty"`
+		Resources      eksResources      `json:"resources"`
+		DiskSize       *int              `json:"diskSize"`
+		Health         eksHealth         `json:"health"`
+		Tags           map[string]string `json:"tags"`
+	}
+	eksScaling struct {
+		MinSize     int `json:"minSize"`
+		MaxSize     int `json:"maxSize"`
+		DesiredSize int `json:"desiredSize"`
+	}
+	eksResources struct {
+		AutoScalingGroups []eksGroup `json:"autoScalingGroups"`
+	}
+	eksGroup struct {
+		Name string `json:"name"`
+	}
+	eksHealth struct {
+		Issues []string `json:"issues"`
+	}
+)
+
+func (a *account) describeNodegroup(r *request) (any, error) {
+	cluster, name := r.path[1], r.path[3]
+	ng, ok := a.nodegroups[cluster+"/"+name]
+	if !ok {
+		return nil, a.nodegroupNotFound(cluster, name)
+	}
+	x := eksNodegroup{
+		NodegroupName: name, ClusterName: cluster,
+		NodegroupARN: "arn:" + a.partition + ":eks:" + a.region + ":" + a.id + ":nodegroup/" + cluster + "/" + name + "/" + uuidOf("nodegroup", cluster, name),
+		Version:      first(ng.Version, "1.35"), ReleaseVersion: first(ng.Version, "1.35") + ".2-20260801",
+		CreatedAt: float64(a.started.Unix()), ModifiedAt: float64(a.started.Unix()), Status: first(ng.Status, "ACTIVE"),
+		CapacityType: first(ng.CapacityType, "ON_DEMAND"), Scaling: eksScaling{ng.Min, ng.Max, ng.Desired},
+		InstanceTypes: ng.InstanceTypes, AMIType: first(ng.AMIType, "AL2023_x86_64_STANDARD"),
+		NodeRole: "arn:" + a.partition + ":iam::" + a.id + ":role/node", Labels: ng.Labels, Taints: ng.Taints,
+		Health: eksHealth{[]string{}}, Tags: ng.Tags,
+	}
+	if ng.DiskSizeGiB > 0 {
+		x.DiskSize = &ng.DiskSizeGiB
+	}
+	if ng.AutoScalingGroup != "" {
+		x.Resources.AutoScalingGroups = []eksGroup{{ng.AutoScalingGroup}}
+	}
+	if g, ok := a.groups[ng.AutoScalingGroup]; ok {
+		x.Scaling = eksScaling{g.Min, g.Max, g.Desired}
+		for _, zone := range g.Zones {
+			x.Subnets = append(x.Subnets, subnetID(zone))
+		}
+	}
+	return map[string]any{"nodegroup": x}, nil
+}
+
+// nodegroupNotFound tells an unknown cluster from an unknown node group.
+func (a *account) nodegroupNotFound(cluster, name string) *apiError {
+	for _, ng := range a.nodegroups {
+		if ng.Cluster == cluster {
+			return &apiError{Code: "ResourceNotFoundException", Message: "No node group found for name: " + name + ".", Status: http.StatusNotFound}
+		}
+	}
+	return &apiError{Code: "ResourceNotFoundException", Message: "No cluster found for name: " + cluster + ".", Status: http.StatusNotFound}
+}

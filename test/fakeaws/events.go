@@ -1,0 +1,157 @@
+package fakeaws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// An EventKind says what happened.
+type EventKind string
+
+// What happens to groups, instances and their Nodes, in the usual order.
+const (
+	DesiredChanged     EventKind = "DesiredChanged"     // By tells who; From and To are the capacities
+	LaunchFailed       EventKind = "LaunchFailed"       // Message is the activity's status message
+	Launched           EventKind = "Launched"           // the instance is listed as Pending
+	InService          EventKind = "InService"          // the EC2 instance runs
+	NodeRegistered     EventKind = "NodeRegistered"     // the Node was created
+	NodeReady          EventKind = "NodeReady"          // its Ready condition was seen to be true
+	GPUPublished       EventKind = "GPUPublished"       // its extended resources were published
+	TerminateRequested EventKind = "TerminateRequested" // by TerminateInstanceInAutoScalingGroup
+	ScaleInKill        EventKind = "ScaleInKill"        // Auto Scaling chose this instance itself, since desired fell
+	Reclaimed          EventKind = "Reclaimed"          // the instance was taken from outside: spot, or a person
+	Terminated         EventKind = "Terminated"         // the instance has left the group
+	NodeDeleted        EventKind = "NodeDeleted"        // its Node was deleted
+	NodeFailed         EventKind = "NodeFailed"         // the cluster refused an operation on the Node; Message says why
+	GroupCreated       EventKind = "GroupCreated"
+	GroupUpdated       EventKind = "GroupUpdated" // min or max
+	GroupDeleted       EventKind = "GroupDeleted"
+	TagsChanged        EventKind = "TagsChanged"
+	TemplateDeleted    EventKind = "TemplateDeleted"
+)
+
+// An Event is one thing that happened. Fields that do not apply are zero.
+type Event struct {
+	Seq          int       `json:"seq"` // from 0, without gaps
+	Time         time.Time `json:"time"`
+	Kind         EventKind `json:"kind"`
+	Group        string    `json:"group,omitempty"`
+	Instance     string    `json:"instance,omitempty"`
+	InstanceType string    `json:"instanceType,omitempty"`
+	CapacityType string    `json:"capacityType,omitempty"` // on-demand or spot
+	Zone         string    `json:"zone,omitempty"`
+	Node         string    `json:"node,omitempty"`
+	By           string    `json:"by,omitempty"` // API action and access key, or "admin"
+	From         int       `json:"from,omitempty"`
+	To           int       `json:"to,omitempty"`
+	Message      string    `json:"message,omitempty"`
+}
+
+// eventLog is append-only; readers keep their own place in it.
+type eventLog struct {
+	mu      sync.Mutex
+	events  []Event
+	changed chan struct{} // closed and replaced at each append
+}
+
+func newEventLog() *eventLog {
+	return &eventLog{changed: make(chan struct{})}
+}
+
+// add stamps the event with its number and the time.
+func (l *eventLog) add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.Seq, e.Time = len(l.events), time.Now()
+	l.events = append(l.events, e)
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// since returns the events from number seq on, and a channel that closes when there are more.
+func (l *eventLog) since(seq int) ([]Event, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq = min(max(seq, 0), len(l.events))
+	return l.events[seq:len(l.events):len(l.events)], l.changed
+}
+
+// Events returns all that has happened so far, oldest first.
+func (s *Server) Events() []Event {
+	events, _ := s.events.since(0)
+	return append([]Event(nil), events...)
+}
+
+// Subscribe sends every event from number from on (0 is the first), in order and without a gap, however slow the
+// reader is. The channel closes when ctx is done or the Server is closed.
+func (s *Server) Subscribe(ctx context.Context, from int) <-chan Event {
+	out := make(chan Event)
+	started := s.spawn(func(stop <-chan struct{}) {
+		defer close(out)
+		for next := from; ; {
+			events, more := s.events.since(next)
+			for _, e := range events {
+				select {
+				case out <- e:
+					next = e.Seq + 1
+				case <-ctx.Done():
+					return
+				case <-stop:
+					return
+				}
+			}
+			select {
+			case <-more:
+			case <-ctx.Done():
+				return
+			case <-stop:
+				return
+			}
+		}
+	})
+	if !started {
+		close(out)
+	}
+	return out
+}
+
+// errClosed is what waiting on a closed Server ends with.
+var errClosed = errors.New("fakeaws server is closed")
+
+// WaitFor returns the first event, past ones included, that match accepts. It fails when ctx is done.
+func (s *Server) WaitFor(ctx context.Context, match func(Event) bool) (Event, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for e := range s.Subscribe(ctx, 0) {
+		if match(e) {
+			return e, nil
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return Event{}, err
+	}
+	return Event{}, errClosed
+}
+
+// String is one line for a person.
+func (e Event) String() string {
+	text := e.Time.Format("15:04:05.000") + " " + string(e.Kind)
+	for _, part := range []struct{ name, value string }{
+		{"group", e.Group}, {"instance", e.Instance}, {"type", e.InstanceType}, {"capacity", e.CapacityType},
+		{"zone", e.Zone}, {"node", e.Node}, {"by", e.By},
+	} {
+		if part.value != "" {
+			text += fmt.Sprintf(" %s=%q", part.name, part.value)
+		}
+	}
+	if e.From != e.To {
+		text += fmt.Sprintf(" %d→%d", e.From, e.To)
+	}
+	if e.Message != "" {
+		text += fmt.Sprintf(" %q", e.Message)
+	}
+	return text
+}

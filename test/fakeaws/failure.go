@@ -1,0 +1,105 @@
+package fakeaws
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Codes that a Fault may name and every service spells in its own way.
+const (
+	codeAccessDenied = "AccessDenied"
+	codeThrottling   = "Throttling"
+)
+
+// dialect is how each service spells a refusal and a throttle.
+var dialect = map[string]struct {
+	denied, throttled         string
+	deniedStatus, throttledAt int
+}{
+	serviceAutoScaling: {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
+	serviceEC2:         {"UnauthorizedOperation", "RequestLimitExceeded", http.StatusForbidden, http.StatusServiceUnavailable},
+	serviceEKS:         {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
+	serviceSTS:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
+}
+
+// statuses and messages that AWS gives with a code, where a Fault leaves them out.
+var (
+	statuses = map[string]int{
+		"AccessDenied": 403, "UnauthorizedOperation": 403, "AccessDeniedException": 403, "AuthFailure": 401,
+		"ExpiredToken": 403, "RequestExpired": 400, "InvalidClientTokenId": 403,
+		"RequestLimitExceeded": 503, "InternalFailure": 500, "InternalError": 500, "ServiceUnavailable": 503,
+		"Unavailable": 503, "ServerException": 500, "ThrottlingException": 429, "ResourceContention": 500,
+	}
+	messages = map[string]string{
+		"Throttling":           "Rate exceeded",
+		"ThrottlingException":  "Rate exceeded",
+		"RequestLimitExceeded": "Request limit exceeded.",
+		"ExpiredToken":         "The security token included in the request is expired",
+		"InvalidClientTokenId": "The security token included in the request is invalid.",
+		"InternalFailure":      "An internal error has occurred",
+		"InternalError":        "An internal error has occurred",
+		"ServiceUnavailable":   "Service is unable to handle request.",
+		"ResourceContention":   "You already have a pending update to an Amazon EC2 Auto Scaling resource.",
+	}
+)
+
+// A failure is an error put in place of, or late: after, the real answer.
+type failure struct {
+	*apiError
+	late bool
+}
+
+// failureOf is the error of the first fault that has one, or nil.
+func failureOf(req *request, a *account, hits []Fault) *failure {
+	for _, f := range hits {
+		if f.Code != "" {
+			return &failure{apiError: faultError(req, a, f), late: f.Late}
+		}
+	}
+	return nil
+}
+
+// faultError fills in what the Fault leaves to AWS.
+func faultError(req *request, a *account, f Fault) *apiError {
+	e := &apiError{Code: f.Code, Message: f.Message, Status: f.Status}
+	spelling, known := dialect[req.service]
+	if known && f.Code == codeAccessDenied {
+		e.Code, e.Status = spelling.denied, first(f.Status, spelling.deniedStatus)
+	}
+	if known && f.Code == codeThrottling {
+		e.Code, e.Status = spelling.throttled, first(f.Status, spelling.throttledAt)
+	}
+	e.Status = first(e.Status, statuses[e.Code], http.StatusBadRequest)
+	if e.Message == "" {
+		e.Message = defaultMessage(req, a, e.Code)
+	}
+	return e
+}
+
+// defaultMessage is AWS's text for a code. Refusals name the caller, the action and the resource.
+func defaultMessage(req *request, a *account, code string) string {
+	switch code {
+	case "AccessDenied", "AccessDeniedException":
+		resource := ""
+		if groups := req.groups(); len(groups) == 1 {
+			resource = " on resource: " + a.groupARN("*", groups[0])
+		}
+		return fmt.Sprintf("User: %s is not authorized to perform: %s:%s%s because no identity-based policy allows the %s:%s action",
+			a.callerARN(), req.service, req.action, resource, req.service, req.action)
+	case "UnauthorizedOperation":
+		return fmt.Sprintf("You are not authorized to perform this operation. User: %s is not authorized to perform: "+
+			"%s:%s because no identity-based policy allows the %s:%s action", a.callerARN(), req.service, req.action, req.service, req.action)
+	}
+	return first(messages[code], code)
+}
+
+// first returns the first value that is not zero.
+func first[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}

@@ -1,0 +1,244 @@
+package fakeaws
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Fault spoils calls. It applies to the calls that match every one of Service, Action, Group and Params that is set,
+// and ends after Times calls or after For, whichever comes first; with neither it stays until removed.
+type Fault struct {
+	ID      string `json:"id,omitempty"`      // chosen by the Server if empty
+	Service string `json:"service,omitempty"` // autoscaling, ec2, eks or sts
+	Action  string `json:"action,omitempty"`
+	Group   string `json:"group,omitempty"` // calls that name this Auto Scaling group or an instance of it
+
+	Params map[string]string `json:"params,omitempty"` // parameters as on the wire, such as LaunchTemplateId: lt-1
+
+	Times   int      `json:"times,omitempty"`
+	For     Duration `json:"for,omitempty"`
+	Percent int      `json:"percent,omitempty"` // of the matching calls, by a fixed seed; 0 is all
+
+	// Code fails the call. AccessDenied and Throttling become the code and the status the service itself uses for
+	// them. Message and Status default to what AWS gives with the code.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	Status  int    `json:"status,omitempty"`
+	Late    bool   `json:"late,omitempty"` // fail only after the call has taken effect
+
+	Latency Duration   `json:"latency,omitempty"` // on top of the Server's own
+	Body    BodyDamage `json:"body,omitempty"`    // done to the answer, so after the call has taken effect
+}
+
+// BodyDamage is what a Fault does to an answer's body.
+type BodyDamage string
+
+// Kinds of damage. Both leave the status as it was.
+const (
+	Truncated BodyDamage = "truncated" // half of it arrives, then the connection breaks
+	Garbled   BodyDamage = "garbled"   // all of it arrives, but it does not parse
+)
+
+// A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set.
+type Shortage struct {
+	ID           string   `json:"id,omitempty"` // chosen by the Server if empty
+	Group        string   `json:"group,omitempty"`
+	InstanceType string   `json:"instanceType,omitempty"`
+	Zone         string   `json:"zone,omitempty"`
+	CapacityType string   `json:"capacityType,omitempty"` // on-demand or spot
+	Available    int      `json:"available,omitempty"`    // instances that may still be launched
+	For          Duration `json:"for,omitempty"`          // until removed if zero
+
+	// Code and Message are what the scaling activity tells. The default is InsufficientInstanceCapacity.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// faultSet holds the faults and shortages in force.
+type faultSet struct {
+	mu        sync.Mutex
+	next      int
+	random    *rand.Rand
+	faults    []*activeFault
+	shortages []*activeShortage
+}
+
+type activeFault struct {
+	Fault
+	until time.Time // zero for no end
+}
+
+type activeShortage struct {
+	Shortage
+	until time.Time
+}
+
+func newFaultSet() *faultSet {
+	return &faultSet{random: rand.New(rand.NewPCG(1, 2))}
+}
+
+// Inject puts a Fault in force and returns its ID.
+func (s *Server) Inject(f Fault) string { return s.faults.inject(f) }
+
+// Deny refuses an action as IAM does, until removed. It returns the ID of the Fault.
+func (s *Server) Deny(action string) string {
+	return s.Inject(Fault{Action: action, Code: codeAccessDenied})
+}
+
+// ClearFaults removes the Faults with the given IDs, or all of them if none is given.
+func (s *Server) ClearFaults(ids ...string) { s.faults.clearFaults(ids) }
+
+// Faults returns the Faults in force, Times counted down.
+func (s *Server) Faults() []Fault {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.expire()
+	out := []Fault{}
+	for _, f := range s.faults.faults {
+		out = append(out, f.Fault)
+	}
+	return out
+}
+
+// AddShortage puts a Shortage in force and returns its ID.
+func (s *Server) AddShortage(sh Shortage) string { return s.faults.addShortage(sh) }
+
+// ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their
+// next attempt to launch, at most Delays.Retry later.
+func (s *Server) ClearShortages(ids ...string) { s.faults.clearShortages(ids) }
+
+// Shortages returns the Shortages in force, Available counted down.
+func (s *Server) Shortages() []Shortage {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.expire()
+	out := []Shortage{}
+	for _, sh := range s.faults.shortages {
+		out = append(out, sh.Shortage)
+	}
+	return out
+}
+
+func (fs *faultSet) inject(f Fault) string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.ID = fs.id(f.ID, "fault")
+	fs.faults = append(fs.faults, &activeFault{Fault: f, until: end(f.For)})
+	return f.ID
+}
+
+func (fs *faultSet) addShortage(sh Shortage) string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	sh.ID = fs.id(sh.ID, "shortage")
+	fs.shortages = append(fs.shortages, &activeShortage{Shortage: sh, until: end(sh.For)})
+	return sh.ID
+}
+
+func (fs *faultSet) id(chosen, kind string) string {
+	if chosen != "" {
+		return chosen
+	}
+	fs.next++
+	return fmt.Sprintf("%s-%d", kind, fs.next)
+}
+
+// end is the time a duration from now ends at; none for zero.
+func end(d Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(d))
+}
+
+func (fs *faultSet) clearFaults(ids []string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool {
+		return len(ids) == 0 || slices.Contains(ids, f.ID)
+	})
+}
+
+func (fs *faultSet) clearShortages(ids []string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool {
+		return len(ids) == 0 || slices.Contains(ids, sh.ID)
+	})
+}
+
+// expire drops what has run out. Called with mu held.
+func (fs *faultSet) expire() {
+	over := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return f.Times < 0 || over(f.until) })
+	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return over(sh.until) })
+}
+
+// strike returns the faults that hit this call, and counts them down.
+func (fs *faultSet) strike(r *request, groups []string) []Fault {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.expire()
+	var hit []Fault
+	for _, f := range fs.faults {
+		if f.matches(r, groups) && (f.Percent <= 0 || fs.random.IntN(100) < f.Percent) {
+			hit = append(hit, f.Fault)
+			f.countDown()
+		}
+	}
+	return hit
+}
+
+func (f *activeFault) matches(r *request, groups []string) bool {
+	for key, value := range f.Params {
+		if r.form.get(key) != value {
+			return false
+		}
+	}
+	return (f.Service == "" || f.Service == r.service) &&
+		(f.Action == "" || f.Action == r.action) &&
+		(f.Group == "" || slices.Contains(groups, f.Group))
+}
+
+// countDown uses up one of Times; below zero the fault is spent.
+func (f *activeFault) countDown() {
+	switch {
+	case f.Times == 1:
+		f.Times = -1
+	case f.Times > 1:
+		f.Times--
+	}
+}
+
+// take asks to launch one instance in a pool. It returns the Shortage that stands against it, or nil, and then the
+// instance counts against every Shortage with instances left.
+func (fs *faultSet) take(group string, p pool) *Shortage {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.expire()
+	var counted []*activeShortage
+	for _, sh := range fs.shortages {
+		if !sh.covers(group, p) {
+			continue
+		}
+		if sh.Available <= 0 {
+			against := sh.Shortage
+			return &against
+		}
+		counted = append(counted, sh)
+	}
+	for _, sh := range counted {
+		sh.Available--
+	}
+	return nil
+}
+
+func (sh *activeShortage) covers(group string, p pool) bool {
+	return (sh.Group == "" || sh.Group == group) &&
+		(sh.InstanceType == "" || sh.InstanceType == p.instanceType) &&
+		(sh.Zone == "" || sh.Zone == p.zone) &&
+		(sh.CapacityType == "" || sh.CapacityType == p.capacityType)
+}

@@ -1,0 +1,163 @@
+package fakeaws
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-cmp/cmp"
+)
+
+func describeAll(t *testing.T, c clients) error {
+	t.Helper()
+	_, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	return err
+}
+
+func TestARefusalIsToldAsEachServiceDoes(t *testing.T) {
+	s, c := overHTTP(t, Config{Region: "cn-northwest-1"})
+	for _, action := range []string{"DescribeAutoScalingGroups", "DescribeInstanceTypes", "DescribeNodegroup", "GetCallerIdentity"} {
+		s.Deny(action)
+	}
+	wantAPIError(t, describeAll(t, c), "AccessDenied", "User: arn:aws-cn:sts::123456789012:assumed-role/cluster-autoscaler/fakeaws is not authorized to perform: "+
+		"autoscaling:DescribeAutoScalingGroups because no identity-based policy allows the autoscaling:DescribeAutoScalingGroups action")
+	_, err := c.ec2.DescribeInstanceTypes(t.Context(), &ec2.DescribeInstanceTypesInput{})
+	wantAPIError(t, err, "UnauthorizedOperation", "")
+	_, err = c.eks.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("c"), NodegroupName: aws.String("n")})
+	wantAPIError(t, err, "AccessDeniedException", "")
+	_, err = c.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	wantAPIError(t, err, "AccessDenied", "")
+	s.ClearFaults()
+	if err := describeAll(t, c); err != nil {
+		t.Errorf("after the faults were cleared: %v", err)
+	}
+}
+
+func TestAFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling", Times: 2})
+		for range 2 {
+			wantAPIError(t, describeAll(t, c), "Throttling", "Rate exceeded")
+		}
+		if err := describeAll(t, c); err != nil {
+			t.Errorf("third call: %v", err)
+		}
+		s.Inject(Fault{Service: serviceAutoScaling, Code: "InternalFailure", For: Duration(time.Minute)})
+		pass(30 * time.Second)
+		wantAPIError(t, describeAll(t, c), "InternalFailure", "An internal error has occurred")
+		pass(time.Minute)
+		if err := describeAll(t, c); err != nil || len(s.Faults()) != 0 {
+			t.Errorf("after the time: %v, faults %v", err, s.Faults())
+		}
+	})
+}
+
+func TestThrottlingHitsAPercentage(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Code: "Throttling", Percent: 30})
+		failed := 0
+		for range 200 {
+			if describeAll(t, c) != nil {
+				failed++
+			}
+		}
+		if failed < 40 || failed > 80 {
+			t.Errorf("%d of 200 calls failed, want about 60", failed)
+		}
+	})
+}
+
+func TestAFaultOfOneGroupLeavesOthersAlone(t *testing.T) {
+	s, c := overHTTP(t, manyGroups(2))
+	s.Inject(Fault{Group: "group-0001", Code: "ResourceContention"})
+	setDesired(t, c, "group-0000", 1)
+	_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("group-0001"), DesiredCapacity: aws.Int32(1)})
+	wantAPIError(t, err, "ResourceContention", "")
+}
+
+func TestAFaultFindsTheGroupOfAnInstance(t *testing.T) {
+	s, c := overHTTP(t, oneGroup(withDesired(2)))
+	s.Inject(Fault{Group: "g", Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
+	group, _ := s.Group("g")
+	_, err := terminate(t, c, true, &group.Instances[0].ID)
+	wantAPIError(t, err, "AccessDenied", "")
+}
+
+func TestAFaultCanBeOfOneTemplate(t *testing.T) {
+	s, c := overHTTP(t, templates())
+	s.Inject(Fault{Params: map[string]string{"LaunchTemplateId": "lt-0a"}, Code: "AccessDenied"})
+	_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0a")})
+	wantAPIError(t, err, "UnauthorizedOperation", "")
+	if _, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0b")}); err != nil {
+		t.Errorf("another template: %v", err)
+	}
+}
+
+func TestALateFaultComesAfterTheEffect(t *testing.T) {
+	s, c := overHTTP(t, oneGroup())
+	s.Inject(Fault{Action: "SetDesiredCapacity", Code: "ServiceUnavailable", Late: true})
+	_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(1)})
+	wantAPIError(t, err, "ServiceUnavailable", "")
+	if g, _ := s.Group("g"); g.Desired != 1 {
+		t.Errorf("desired %d, want 1", g.Desired)
+	}
+}
+
+func TestDamagedAnswersAreErrors(t *testing.T) {
+	s, c := overHTTP(t, manyGroups(3))
+	for _, damage := range []BodyDamage{Truncated, Garbled} {
+		s.Inject(Fault{Body: damage, Times: 2})
+		if err := describeAll(t, c); err == nil {
+			t.Errorf("%s answer of Auto Scaling: no error", damage)
+		}
+		_, err := c.eks.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("c"), NodegroupName: aws.String("n")})
+		if err == nil {
+			t.Errorf("%s answer of EKS: no error", damage)
+		}
+		if err := describeAll(t, c); err != nil {
+			t.Errorf("after the %s answers: %v", damage, err)
+		}
+	}
+}
+
+func TestLatencyIsAddedUp(t *testing.T) {
+	cfg := oneGroup()
+	cfg.Latency = Duration(50 * time.Millisecond)
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Latency: Duration(time.Second), Times: 1})
+		var took []time.Duration
+		for range 2 {
+			began := time.Now()
+			if err := describeAll(t, c); err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+		}
+		if diff := cmp.Diff([]time.Duration{1050 * time.Millisecond, 50 * time.Millisecond}, took); diff != "" {
+			t.Errorf("answers took (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestCallsAreCountedAndLogged(t *testing.T) {
+	s, c := overHTTP(t, oneGroup())
+	_ = describeAll(t, c)
+	_ = describeAll(t, c)
+	_, _ = c.ec2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{ImageIds: []string{"ami-9"}})
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 2, "DescribeImages": 1}, s.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	last := s.CallLog()[2]
+	if last.Service != "ec2" || last.Code != "InvalidAMIID.NotFound" || last.By != "AKIATEST" || last.Params.Get("ImageId.1") != "ami-9" || !strings.Contains(last.Agent, "aws-sdk-go") {
+		t.Errorf("last call = %+v", last)
+	}
+	s.ResetCalls()
+	if got := s.Calls(); len(got) != 0 {
+		t.Errorf("calls after reset: %v", got)
+	}
+}

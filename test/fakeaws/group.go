@@ -1,0 +1,150 @@
+package fakeaws
+
+import (
+	"slices"
+	"time"
+)
+
+// Capacity types.
+const (
+	onDemand = "on-demand"
+	spot     = "spot"
+)
+
+// Lifecycle states of instances in a group.
+const (
+	pending     = "Pending"
+	inService   = "InService"
+	terminating = "Terminating"
+)
+
+// A group is an Auto Scaling group at work. Desired capacity, weights and counts are in the group's units.
+type group struct {
+	AutoScalingGroup
+	arn       string
+	created   time.Time
+	cooldown  time.Duration
+	deleting  bool
+	instances []*instance    // in the order of launch
+	retryAt   time.Time      // no launches before, after one failed in every zone
+	lastScale *activity      // begins the cool-down
+	attempts  map[int][]slot // asked of EC2 and not answered yet, by attempt number
+}
+
+// A pool is where EC2 keeps capacity.
+type pool struct {
+	instanceType string
+	zone         string
+	capacityType string
+}
+
+// An instance is one of a group.
+type instance struct {
+	id         string
+	group      *group
+	pool       pool
+	weight     int
+	override   *Override          // it was launched for, if any
+	template   *LaunchTemplateRef // with its ID, name and version number
+	config     string
+	imageID    string
+	tags       map[string]string
+	state      string
+	protected  bool
+	launchTime time.Time
+	ended      time.Time // EC2 shows it as terminated since
+	address    [4]byte
+	nodeName   string
+	nodeDue    bool // the kubelet runs: the Node belongs into the cluster
+	running    bool
+	reclaimed  bool      // taken from outside
+	ending     *activity // of its termination
+}
+
+func newGroup(a *account, cfg AutoScalingGroup) *group {
+	g := &group{AutoScalingGroup: cfg, created: time.Now(), cooldown: 300 * time.Second, attempts: map[int][]slot{}}
+	g.arn = a.groupARN(uuidOf("group", cfg.Name), cfg.Name)
+	g.Tags = cloneMap(cfg.Tags)
+	if cfg.CooldownSeconds != nil {
+		g.cooldown = time.Duration(*cfg.CooldownSeconds) * time.Second
+	}
+	return g
+}
+
+func cloneMap(m map[string]string) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// counts tells if the instance fills desired capacity.
+func (i *instance) counts() bool { return i.state == pending || i.state == inService }
+
+// capacity is the sum of the weights of the instances that count.
+func (g *group) capacity() int {
+	sum := 0
+	for _, i := range g.instances {
+		if i.counts() {
+			sum += i.weight
+		}
+	}
+	return sum
+}
+
+// inFlight is the sum of the weights that EC2 has been asked for and has not answered yet.
+func (g *group) inFlight() int {
+	sum := 0
+	for _, slots := range g.attempts {
+		for _, s := range slots {
+			sum += s.weight
+		}
+	}
+	return sum
+}
+
+// suspended tells if a process of Auto Scaling is.
+func (g *group) suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }
+
+// baseRef is the launch template the group starts from, or nil with a launch configuration.
+func (g *group) baseRef() *LaunchTemplateRef {
+	if g.MixedInstancesPolicy != nil {
+		return &g.MixedInstancesPolicy.LaunchTemplate
+	}
+	return g.LaunchTemplate
+}
+
+// overrides of the mixed instances policy, if there is one.
+func (g *group) overrides() []Override {
+	if g.MixedInstancesPolicy == nil {
+		return nil
+	}
+	return g.MixedInstancesPolicy.Overrides
+}
+
+// nextCapacityType decides how the next unit is bought: on-demand up to the base, then on-demand for the percentage
+// above it, rounded up in favour of on-demand; the rest is spot.
+func (d Distribution) nextCapacityType(onDemandUnits, allUnits, weight int) string {
+	if onDemandUnits < d.OnDemandBaseCapacity {
+		return onDemand
+	}
+	percentage := 100
+	if d.OnDemandPercentageAboveBaseCapacity != nil {
+		percentage = *d.OnDemandPercentageAboveBaseCapacity
+	}
+	above := allUnits + weight - d.OnDemandBaseCapacity
+	wanted := (above*percentage + 99) / 100
+	if onDemandUnits-d.OnDemandBaseCapacity < wanted {
+		return onDemand
+	}
+	return spot
+}
+
+// spotPools is over how many pools a lowest-price strategy spreads.
+func (d Distribution) spotPools() int {
+	if first(d.SpotAllocationStrategy, "lowest-price") != "lowest-price" {
+		return 1
+	}
+	return first(d.SpotInstancePools, 2)
+}

@@ -1,0 +1,202 @@
+package fakeaws
+
+import (
+	"slices"
+	"time"
+)
+
+// A slot is one instance that Auto Scaling asks EC2 for: where and how it is bought, but not yet which type.
+type slot struct {
+	zone         string
+	capacityType string
+	weight       int
+}
+
+// market is the part of a pool that does not name the type.
+type market struct{ zone, capacityType string }
+
+// reconcile brings the group nearer to its desired capacity. Why begins the cause of what follows.
+func (a *account) reconcile(g *group, why string) {
+	if a.groups[g.Name] != g {
+		return
+	}
+	if g.capacity() > g.Desired {
+		a.scaleIn(g)
+		return
+	}
+	if g.suspended("Launch") || time.Now().Before(g.retryAt) {
+		return
+	}
+	if g.Desired > g.capacity()+g.inFlight() {
+		a.attempt(g, map[market]bool{}, why)
+	}
+}
+
+// attempt asks EC2 for what is missing, in the markets that have not failed yet, and has the answer Delays.Listed
+// later.
+func (a *account) attempt(g *group, failed map[market]bool, why string) {
+	candidates, failure := a.candidates(g)
+	var slots []slot
+	if failure == nil {
+		slots = g.plan(candidates, failed)
+	}
+	a.sequence++
+	number, began := a.sequence, time.Now()
+	g.attempts[number] = slots
+	a.timeline.after(time.Duration(a.delays.Listed), func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(g.attempts, number)
+		if a.groups[g.Name] != g {
+			return
+		}
+		if failure != nil {
+			a.launchFailed(g, began, why, market{zone: g.Zones[0], capacityType: onDemand}, *failure)
+			a.retryLater(g)
+			return
+		}
+		a.fulfil(g, slots, candidates, failed, began, why)
+	})
+}
+
+// fulfil is EC2's answer to an attempt. What failed is tried again at once in the zones that are left, and after
+// Delays.Retry if none is.
+func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed map[market]bool, began time.Time, why string) {
+	told := map[string]bool{}
+	trouble := false
+	for _, s := range slots {
+		if g.capacity() >= g.Desired {
+			break // desired was lowered meanwhile: the rest of the request is cancelled
+		}
+		failures := a.fill(g, s, candidates, began, why)
+		for _, f := range failures {
+			trouble = true
+			failed[market{s.zone, s.capacityType}] = true
+			if !told[s.zone+s.capacityType+f.text] {
+				told[s.zone+s.capacityType+f.text] = true
+				a.launchFailed(g, began, why, market{s.zone, s.capacityType}, f)
+			}
+		}
+	}
+	switch {
+	case !trouble || g.capacity() >= g.Desired:
+	case len(g.plan(candidates, failed)) > 0:
+		a.attempt(g, failed, why)
+	default:
+		a.retryLater(g)
+	}
+}
+
+// fill launches one instance of the first candidate with capacity, or returns why none has.
+func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) []launchFailure {
+	var failures []launchFailure
+	for _, c := range a.preferred(g, s, candidates) {
+		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}
+		failure := a.poolFailure(g, p)
+		if failure == nil {
+			a.launch(g, c, p, began, why)
+			return nil
+		}
+		if !slices.Contains(failures, *failure) {
+			failures = append(failures, *failure)
+		}
+	}
+	return failures
+}
+
+// preferred orders the candidates for a slot: as given, or for spot that is to be spread, by how few instances the
+// first pools have.
+func (a *account) preferred(g *group, s slot, candidates []candidate) []candidate {
+	if !a.diversify || s.capacityType != spot || g.MixedInstancesPolicy == nil {
+		return candidates
+	}
+	count := map[string]int{}
+	for _, i := range g.instances {
+		if i.counts() && i.pool.zone == s.zone && i.pool.capacityType == spot {
+			count[i.pool.instanceType]++
+		}
+	}
+	ordered := slices.Clone(candidates)
+	spread := ordered[:min(len(ordered), g.MixedInstancesPolicy.Distribution.spotPools())]
+	slices.SortStableFunc(spread, func(x, y candidate) int { return count[x.instanceType] - count[y.instanceType] })
+	return ordered
+}
+
+// retryLater lets the group rest before it asks EC2 again.
+func (a *account) retryLater(g *group) {
+	wait := time.Duration(a.delays.Retry)
+	g.retryAt = time.Now().Add(wait)
+	a.timeline.after(wait, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.reconcile(g, "")
+	})
+}
+
+// plan spreads what is missing over the markets that have not failed: each instance goes to the zone with the least
+// of the group, and is on-demand or spot by the group's distribution.
+func (g *group) plan(candidates []candidate, failed map[market]bool) []slot {
+	zones, onDemandUnits, all := g.spread()
+	var slots []slot
+	for missing := g.Desired - all; missing > 0 && len(candidates) > 0; {
+		s := slot{capacityType: g.capacityTypeOf(candidates[0], onDemandUnits, all), weight: candidates[0].weight}
+		open := slices.DeleteFunc(slices.Clone(g.Zones), func(z string) bool { return failed[market{z, s.capacityType}] })
+		if len(open) > 0 {
+			s.zone = slices.MinFunc(open, func(x, y string) int { return zones[x] - zones[y] })
+			zones[s.zone]++
+			slots = append(slots, s)
+		}
+		if s.capacityType == onDemand {
+			onDemandUnits += s.weight
+		}
+		all += s.weight
+		missing -= s.weight
+	}
+	return slots
+}
+
+// spread counts instances by zone, and units on-demand and in all; what is in flight included.
+func (g *group) spread() (zones map[string]int, onDemandUnits, all int) {
+	zones = map[string]int{}
+	add := func(zone, capacityType string, weight int) {
+		zones[zone]++
+		all += weight
+		if capacityType == onDemand {
+			onDemandUnits += weight
+		}
+	}
+	for _, i := range g.instances {
+		if i.counts() {
+			add(i.pool.zone, i.pool.capacityType, i.weight)
+		}
+	}
+	for _, slots := range g.attempts {
+		for _, s := range slots {
+			add(s.zone, s.capacityType, s.weight)
+		}
+	}
+	return zones, onDemandUnits, all
+}
+
+// capacityTypeOf decides how the next instance is bought.
+func (g *group) capacityTypeOf(c candidate, onDemandUnits, all int) string {
+	switch {
+	case g.MixedInstancesPolicy != nil:
+		return g.MixedInstancesPolicy.Distribution.nextCapacityType(onDemandUnits, all, c.weight)
+	case c.spot:
+		return spot
+	}
+	return onDemand
+}
+
+// launchFailed writes a failed attempt into the group's history.
+func (a *account) launchFailed(g *group, began time.Time, why string, m market, f launchFailure) {
+	message := f.statusMessage(g.MixedInstancesPolicy != nil, m.capacityType)
+	act := a.record(g, activity{
+		description: "Launching a new EC2 instance.  Status Reason: " + message,
+		cause:       why + launchCause(began, g.capacity(), g.Desired),
+		started:     began, zone: m.zone,
+	})
+	act.finish(activityFailed, message)
+	a.events.add(Event{Kind: LaunchFailed, Group: g.Name, Zone: m.zone, CapacityType: m.capacityType, Message: message})
+}

@@ -1,0 +1,229 @@
+package fakeaws
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// shownAfterEnd is how long EC2 still describes an instance that is terminated.
+const shownAfterEnd = 10 * time.Minute
+
+// launch adds an instance in the state Pending; began is when EC2 was asked, from which all delays count.
+func (a *account) launch(g *group, c candidate, p pool, began time.Time, why string) *instance {
+	i := a.newInstance(g, c, p, began)
+	act := a.record(g, activity{
+		description: "Launching a new EC2 instance: " + i.id,
+		cause:       why + launchCause(began, g.capacity(), g.Desired),
+		status:      activityPreInService, progress: 30, started: began, zone: p.zone,
+	})
+	g.lastScale = act
+	g.instances = append(g.instances, i)
+	a.emit(Launched, i)
+	a.at(began, a.delays.InService, func() { a.enterService(i, act) })
+	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
+	return i
+}
+
+// at runs do, with the account locked, when delay has passed since began.
+func (a *account) at(began time.Time, delay Duration, do func()) {
+	if delay == Never {
+		return
+	}
+	a.timeline.after(max(0, time.Duration(delay)-time.Since(began)), func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		do()
+	})
+}
+
+func (a *account) newInstance(g *group, c candidate, p pool, began time.Time) *instance {
+	i := &instance{
+		id: a.numberedID("i-"), group: g, pool: p, weight: c.weight, override: c.override, template: c.template,
+		config: c.config, imageID: c.imageID, state: pending, protected: g.ProtectNewInstances, launchTime: began,
+	}
+	i.tags = tagsOf(g, c)
+	i.address = a.newAddress()
+	i.nodeName = a.nodeName(i.address)
+	a.instances[i.id] = i
+	return i
+}
+
+// newAddress is the next of 10.0.0.0/8; none is given twice.
+func (a *account) newAddress() [4]byte {
+	a.addresses++
+	n := a.addresses
+	const perSubnet = 250 // the first four and the last are not for instances
+	subnet := n / perSubnet
+	return [4]byte{10, byte(subnet >> 8), byte(subnet), byte(4 + n%perSubnet)}
+}
+
+// nodeName is the private DNS name, which is what nodes of EKS are called.
+func (a *account) nodeName(ip [4]byte) string {
+	domain := a.region + ".compute.internal"
+	if a.region == "us-east-1" {
+		domain = "ec2.internal"
+	}
+	return fmt.Sprintf("ip-%d-%d-%d-%d.%s", ip[0], ip[1], ip[2], ip[3], domain)
+}
+
+// emit adds an event about an instance.
+func (a *account) emit(kind EventKind, i *instance) {
+	a.events.add(i.event(kind))
+}
+
+func (i *instance) event(kind EventKind) Event {
+	return Event{
+		Kind: kind, Group: i.group.Name, Instance: i.id, InstanceType: i.pool.instanceType,
+		CapacityType: i.pool.capacityType, Zone: i.pool.zone,
+	}
+}
+
+// enterService ends a launch, unless the instance is on its way out already.
+func (a *account) enterService(i *instance, act *activity) {
+	if i.state != pending {
+		act.finish(activityCancelled, "")
+		return
+	}
+	i.state, i.running = inService, true
+	act.finish(activitySuccessful, "")
+	a.emit(InService, i)
+}
+
+// register has the kubelet start, unless the instance is on its way out already.
+func (a *account) register(i *instance) {
+	if !i.counts() {
+		return
+	}
+	i.nodeDue = true
+	if a.nodes != nil {
+		a.nodes.register(a.nodeSpec(i))
+	}
+}
+
+// terminate begins an instance's end; it leaves the group Delays.Terminate later. An instance that is ending already
+// is left to it.
+func (a *account) terminate(i *instance, cause string) *activity {
+	if !i.counts() {
+		return i.ending
+	}
+	i.state = terminating
+	i.ending = a.record(i.group, activity{
+		description: "Terminating EC2 instance: " + i.id, cause: cause,
+		status: activityInProgress, started: time.Now(), zone: i.pool.zone,
+	})
+	a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
+	return i.ending
+}
+
+// gone takes an instance out of its group, and its Node out of the cluster.
+func (a *account) gone(i *instance) {
+	g := i.group
+	g.instances = slices.DeleteFunc(g.instances, func(x *instance) bool { return x == i })
+	i.state, i.running, i.ended = "Terminated", false, time.Now()
+	i.ending.finish(activitySuccessful, "")
+	a.emit(Terminated, i)
+	if a.nodes != nil && i.nodeDue {
+		a.nodes.remove(i.nodeName)
+	}
+	i.nodeDue = false
+	a.at(i.ended, Duration(shownAfterEnd), func() { delete(a.instances, i.id) })
+	if g.deleting && len(g.instances) == 0 {
+		a.dropGroup(g)
+		return
+	}
+	a.reconcile(g, "")
+}
+
+// scaleIn terminates instances until no more than the desired capacity is left: in the zone with the most, the oldest
+// first, protected ones never.
+func (a *account) scaleIn(g *group) {
+	if g.suspended("Terminate") {
+		return
+	}
+	for {
+		victim := g.victim()
+		if victim == nil || g.capacity()-victim.weight < g.Desired {
+			return
+		}
+		cause := shrinkCause(time.Now(), victim.id, g.capacity(), g.Desired)
+		a.terminate(victim, cause)
+		a.emit(ScaleInKill, victim)
+	}
+}
+
+// victim is the instance that scale-in would end next, or nil.
+func (g *group) victim() *instance {
+	zones := map[string]int{}
+	for _, i := range g.instances {
+		if i.counts() {
+			zones[i.pool.zone]++
+		}
+	}
+	var victim *instance
+	for _, i := range g.instances { // oldest first
+		if i.counts() && !i.protected && (victim == nil || zones[i.pool.zone] > zones[victim.pool.zone]) {
+			victim = i
+		}
+	}
+	return victim
+}
+
+// launchInitial gives every group the instances it starts with, as if they had been there for long.
+func (a *account) launchInitial() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range a.sortedGroups() {
+		a.settle(g)
+	}
+}
+
+// settle fills a group up to its desired capacity at once. Shortages do not count; what cannot be launched at all is
+// left to reconcile.
+func (a *account) settle(g *group) {
+	why := fmt.Sprintf("At %s a user request created an AutoScalingGroup changing the desired capacity from 0 to %d.  ", seconds(time.Now()), g.Desired)
+	candidates, failure := a.candidates(g)
+	if failure == nil {
+		for _, s := range g.plan(candidates, nil) {
+			c := a.preferred(g, s, candidates)[0]
+			if _, known := a.types.lookup(c.instanceType); known {
+				a.settled(g, c, pool{c.instanceType, s.zone, s.capacityType}, why)
+			}
+		}
+	}
+	a.reconcile(g, why)
+}
+
+// settled adds an instance that is InService and whose kubelet runs.
+func (a *account) settled(g *group, c candidate, p pool, why string) {
+	i := a.newInstance(g, c, p, time.Now())
+	act := a.record(g, activity{
+		description: "Launching a new EC2 instance: " + i.id,
+		cause:       why + launchCause(i.launchTime, g.capacity(), g.Desired),
+		started:     i.launchTime, zone: p.zone,
+	})
+	g.instances = append(g.instances, i)
+	a.emit(Launched, i)
+	a.enterService(i, act)
+	if g.RegisterAfter != Never {
+		a.register(i)
+	}
+}
+
+// setDesired changes a desired capacity. By is who asked for it.
+func (a *account) setDesired(g *group, desired int, by string) {
+	from := g.Desired
+	if desired == from {
+		return
+	}
+	g.Desired = desired
+	a.events.add(Event{Kind: DesiredChanged, Group: g.Name, By: by, From: from, To: desired})
+	g.retryAt = time.Time{}
+	a.reconcile(g, userChange(time.Now(), from, desired))
+}
+
+// dropGroup forgets a group. Its history stays.
+func (a *account) dropGroup(g *group) {
+	delete(a.groups, g.Name)
+	a.events.add(Event{Kind: GroupDeleted, Group: g.Name})
+}

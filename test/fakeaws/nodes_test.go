@@ -1,0 +1,200 @@
+package fakeaws
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// TestAllocatableIsThatOfRealNodes compares with what real nodes of EKS (AL2023) printed.
+func TestAllocatableIsThatOfRealNodes(t *testing.T) {
+	catalogue, err := newCatalogue(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name                                    string
+		rootGiB                                 int
+		cpu, memory, pods, storage, freeStorage string
+	}{
+		{"t3.medium", 20, "1930m", "3376720Ki", "17", "20893676Ki", "18181869946"},
+		{"t3.large", 50, "1930m", "7248300Ki", "35", "52350956Ki", "47172899146"},
+		{"g4dn.xlarge", 20, "3920m", "15474676Ki", "29", "20893676Ki", "18181869946"},
+		{"p4d.24xlarge", 300, "95690m", "1167634920Ki", "737", "314494956Ki", "288764809146"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			it, _ := catalogue.lookup(tt.name)
+			capacity := nodeCapacity(it, 0, tt.rootGiB)
+			got := allocatable(it, capacity)
+			if cpu := got.Cpu().String(); cpu != tt.cpu {
+				t.Errorf("CPU %s, want %s", cpu, tt.cpu)
+			}
+			if memory := got.Memory().String(); memory != tt.memory {
+				t.Errorf("memory %s, want %s", memory, tt.memory)
+			}
+			if pods := got.Pods().String(); pods != tt.pods {
+				t.Errorf("pods %s, want %s", pods, tt.pods)
+			}
+			if storage := capacity.StorageEphemeral().String(); storage != tt.storage {
+				t.Errorf("storage %s, want %s", storage, tt.storage)
+			}
+			if storage := got.StorageEphemeral().String(); storage != tt.freeStorage {
+				t.Errorf("allocatable storage %s, want %s", storage, tt.freeStorage)
+			}
+		})
+	}
+}
+
+// kwok makes every node Ready, as KWOK does.
+func kwok(ctx context.Context, client kubernetes.Interface) {
+	watch, err := client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	defer watch.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-watch.ResultChan():
+			node, ok := e.Object.(*corev1.Node)
+			if !ok || e.Type != "ADDED" {
+				continue
+			}
+			node = node.DeepCopy()
+			node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			_, _ = client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+		}
+	}
+}
+
+func TestInstancesBecomeNodesAndGoAgain(t *testing.T) {
+	cfg, err := LoadConfig("testdata/s0.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.AutoScalingGroups[1].GPUAfterReady = Duration(200 * time.Millisecond)
+	cfg.Delays = Delays{Listed: Duration(time.Millisecond), InService: Duration(time.Millisecond), Register: Duration(20 * time.Millisecond), Terminate: Duration(20 * time.Millisecond)}
+	s, c := overHTTP(t, cfg)
+	client := fake.NewClientset()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go kwok(ctx, client)
+	if err := s.Attach(client); err != nil {
+		t.Fatal(err)
+	}
+	wait := func(kind EventKind, group string, n int) Event {
+		t.Helper()
+		seen := 0
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		e, err := s.WaitFor(ctx, func(e Event) bool {
+			if e.Kind == kind && e.Group == group {
+				seen++
+			}
+			return seen == n
+		})
+		if err != nil {
+			t.Fatalf("waiting for %d %s in %q: %v\n%v", n, kind, group, err, s.Events())
+		}
+		return e
+	}
+	wait(NodeReady, "basic", 2)
+	setDesired(t, c, "g4dn-spot", 1)
+	ready := wait(NodeReady, "g4dn-spot", 1)
+	published := wait(GPUPublished, "g4dn-spot", 1)
+	if d := published.Time.Sub(ready.Time); d < 200*time.Millisecond {
+		t.Errorf("GPU published %v after Ready, want 200ms", d)
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, ready.Node, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, _ := s.Group("g4dn-spot")
+	gpus := node.Status.Allocatable["nvidia.com/gpu"]
+	got := map[string]any{
+		"provider ID": node.Spec.ProviderID,
+		"labels":      node.Labels,
+		"annotations": node.Annotations,
+		"taints":      node.Spec.Taints,
+		"gpus":        gpus.Value(),
+		"capacity":    capacityTypes(s, "g4dn-spot"),
+		"kubelet":     node.Status.NodeInfo.Architecture,
+	}
+	want := map[string]any{
+		"provider ID": "aws:///cn-northwest-1a/" + group.Instances[0].ID,
+		"labels": map[string]string{
+			"kubernetes.io/arch": "amd64", "beta.kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux",
+			"kubernetes.io/hostname": node.Name, "node.kubernetes.io/instance-type": "g4dn.xlarge", "beta.kubernetes.io/instance-type": "g4dn.xlarge",
+			"topology.kubernetes.io/region": "cn-northwest-1", "failure-domain.beta.kubernetes.io/region": "cn-northwest-1",
+			"topology.kubernetes.io/zone": "cn-northwest-1a", "failure-domain.beta.kubernetes.io/zone": "cn-northwest-1a",
+			"topology.ebs.csi.aws.com/zone": "cn-northwest-1a",
+			"lifecycle":                     "Ec2Spot", "nvidia.com/gpu": "true", "k8s.amazonaws.com/accelerator": "nvidia-tesla",
+		},
+		"annotations": map[string]string{"kwok.x-k8s.io/node": "fake"},
+		"taints":      []corev1.Taint{{Key: "nvidia.com/gpu", Value: "true", Effect: "NoSchedule"}},
+		"gpus":        int64(1),
+		"capacity":    map[string]int{"spot": 1},
+		"kubelet":     "amd64",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("node (-want +got):\n%s", diff)
+	}
+	if err := s.SetNodeResources(ctx, node.Name, map[string]string{"nvidia.com/gpu": "0"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := terminate(t, c, true, &group.Instances[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	wait(NodeDeleted, "g4dn-spot", 1)
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil || len(nodes.Items) != 2 {
+		t.Errorf("%d nodes are left, error %v; want the two of basic", len(nodes.Items), err)
+	}
+}
+
+func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
+	s, _ := overHTTP(t, oneGroup(withDesired(1)))
+	group, _ := s.Group("g")
+	client := fake.NewClientset(&corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: group.Instances[0].Node},
+		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
+	})
+	if err := s.Attach(client); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady }); err != nil {
+		t.Errorf("%v\n%v", err, s.Events())
+	}
+	if err := s.Attach(client); err == nil {
+		t.Error("a second cluster was accepted")
+	}
+}
+
+func TestSpotNodesCanDifferFromOnDemandNodes(t *testing.T) {
+	half := 50
+	cfg := oneGroup(withDesired(2), mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half}), func(g *AutoScalingGroup) {
+		g.NodeLabels = map[string]string{"lifecycle": "OnDemand"}
+		g.SpotNodeLabels = map[string]string{"lifecycle": "Ec2Spot"}
+		g.SpotNodeTaints = []string{"spot:PreferNoSchedule"}
+	})
+	s, _ := overHTTP(t, cfg)
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range a.groups["g"].instances {
+		node := a.nodeSpec(i).node
+		isSpot := i.pool.capacityType == spot
+		if (node.Labels["lifecycle"] == "Ec2Spot") != isSpot || (len(node.Spec.Taints) == 1) != isSpot {
+			t.Errorf("%s node has label %q and taints %v", i.pool.capacityType, node.Labels["lifecycle"], node.Spec.Taints)
+		}
+	}
+}

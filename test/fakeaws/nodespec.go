@@ -1,0 +1,148 @@
+package fakeaws
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// managedByKWOK selects the nodes KWOK keeps alive.
+const managedByKWOK = "kwok.x-k8s.io/node"
+
+// A nodeSpec is a Node to register, and what its device plugins publish some time after it is Ready.
+type nodeSpec struct {
+	node     *corev1.Node
+	origin   Event // names group, instance and pool
+	devices  corev1.ResourceList
+	gpuDelay time.Duration // below zero for never
+}
+
+// nodeSpec is the Node an instance registers as on EKS.
+func (a *account) nodeSpec(i *instance) nodeSpec {
+	t, _ := a.types.lookup(i.pool.instanceType)
+	g := i.group
+	delay := first(g.GPUAfterReady, a.delays.GPU)
+	return nodeSpec{
+		node:     a.node(i, t),
+		origin:   i.event(NodeRegistered),
+		devices:  devices(t, g.NodeConfig),
+		gpuDelay: time.Duration(delay),
+	}
+}
+
+func (a *account) node(i *instance, t InstanceType) *corev1.Node {
+	capacity := nodeCapacity(t, i.group.MaxPods, a.rootGiB(i))
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        i.nodeName,
+			Labels:      a.nodeLabels(i, t),
+			Annotations: map[string]string{managedByKWOK: "fake"},
+		},
+		Spec: corev1.NodeSpec{
+			ProviderID: "aws:///" + i.pool.zone + "/" + i.id,
+			Taints:     nodeTaints(i),
+		},
+		Status: corev1.NodeStatus{
+			Capacity:    capacity,
+			Allocatable: allocatable(t, capacity),
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeInternalIP, Address: i.ip()},
+				{Type: corev1.NodeInternalDNS, Address: i.nodeName},
+				{Type: corev1.NodeHostName, Address: i.nodeName},
+			},
+			NodeInfo: corev1.NodeSystemInfo{
+				MachineID: hexID(32, "machine", i.id), SystemUUID: uuidOf("system", i.id), BootID: uuidOf("boot", i.id),
+				KernelVersion: "6.12.40-64.114.amzn2023." + t.awsArchitecture(), OSImage: "Amazon Linux 2023.9.20260801",
+				ContainerRuntimeVersion: "containerd://2.1.4", KubeletVersion: "v1.35.0-eks-3cfe0ce",
+				OperatingSystem: "linux", Architecture: t.Architecture,
+			},
+		},
+	}
+}
+
+// nodeLabels are those that kubelet, the cloud controllers and the bootstrap of the group set.
+func (a *account) nodeLabels(i *instance, t InstanceType) map[string]string {
+	labels := map[string]string{
+		corev1.LabelArchStable:              t.Architecture,
+		"beta.kubernetes.io/arch":           t.Architecture,
+		corev1.LabelOSStable:                "linux",
+		"beta.kubernetes.io/os":             "linux",
+		corev1.LabelHostname:                i.nodeName,
+		corev1.LabelInstanceTypeStable:      t.Name,
+		corev1.LabelInstanceType:            t.Name,
+		corev1.LabelTopologyRegion:          a.region,
+		corev1.LabelFailureDomainBetaRegion: a.region,
+		corev1.LabelTopologyZone:            i.pool.zone,
+		corev1.LabelFailureDomainBetaZone:   i.pool.zone,
+		"topology.ebs.csi.aws.com/zone":     i.pool.zone,
+	}
+	maps.Copy(labels, i.group.NodeLabels)
+	if i.pool.capacityType == spot {
+		maps.Copy(labels, i.group.SpotNodeLabels)
+	}
+	return labels
+}
+
+func nodeTaints(i *instance) []corev1.Taint {
+	texts := i.group.NodeTaints
+	if i.pool.capacityType == spot {
+		texts = append(texts[:len(texts):len(texts)], i.group.SpotNodeTaints...)
+	}
+	var taints []corev1.Taint
+	for _, text := range texts {
+		taint, err := parseTaint(text)
+		if err == nil { // checked when the group came
+			taints = append(taints, taint)
+		}
+	}
+	return taints
+}
+
+// parseTaint reads key=value:Effect, or key:Effect.
+func parseTaint(text string) (corev1.Taint, error) {
+	i := strings.LastIndex(text, ":")
+	if i < 1 {
+		return corev1.Taint{}, fmt.Errorf("taint %q: write key=value:NoSchedule", text)
+	}
+	key, value, _ := strings.Cut(text[:i], "=")
+	effect := corev1.TaintEffect(text[i+1:])
+	switch effect {
+	case corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute, corev1.TaintEffectPreferNoSchedule:
+		return corev1.Taint{Key: key, Value: value, Effect: effect}, nil
+	}
+	return corev1.Taint{}, fmt.Errorf("taint %q: effect is NoSchedule, NoExecute or PreferNoSchedule", text)
+}
+
+func parseQuantity(text string) (resource.Quantity, error) { return resource.ParseQuantity(text) }
+
+func (i *instance) ip() string {
+	return fmt.Sprintf("%d.%d.%d.%d", i.address[0], i.address[1], i.address[2], i.address[3])
+}
+
+// rootGiB is the size of the instance's root volume: of its template, of its image, or 20 GiB.
+func (a *account) rootGiB(i *instance) int {
+	const usual = 20
+	var devices []BlockDevice
+	if i.template != nil {
+		if t := a.templates[i.template.ID]; t != nil {
+			if n := t.number(i.template.Version); n > 0 {
+				devices = t.Versions[n-1].BlockDevices
+			}
+		}
+	} else {
+		devices = a.configs[i.config].BlockDevices
+	}
+	img := a.images[i.imageID]
+	root := first(img.RootDevice, "/dev/xvda")
+	for _, d := range append(devices[:len(devices):len(devices)], img.BlockDevices...) {
+		if d.DeviceName == root && d.SizeGiB > 0 {
+			return d.SizeGiB
+		}
+	}
+	return usual
+}

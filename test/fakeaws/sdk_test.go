@@ -1,0 +1,117 @@
+package fakeaws
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+)
+
+// clients are the real clients of the SDK, all pointed at one Server.
+type clients struct {
+	autoscaling *autoscaling.Client
+	ec2         *ec2.Client
+	eks         *eks.Client
+	sts         *sts.Client
+}
+
+func newClients(cfg aws.Config) clients {
+	return clients{
+		autoscaling: autoscaling.NewFromConfig(cfg),
+		ec2:         ec2.NewFromConfig(cfg),
+		eks:         eks.NewFromConfig(cfg),
+		sts:         sts.NewFromConfig(cfg),
+	}
+}
+
+func sdkConfig(endpoint, region string) aws.Config {
+	return aws.Config{
+		Region: region, BaseEndpoint: aws.String(endpoint), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", ""),
+	}
+}
+
+// overHTTP starts a Server and clients that reach it through a port.
+func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
+	t.Helper()
+	s, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, newClients(sdkConfig(s.URL(), s.Region()))
+}
+
+// inBubble runs a test in which time passes only when all are waiting. The clients call the Server without a network.
+func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newServer(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		sdk := sdkConfig("http://fakeaws.invalid", s.Region())
+		sdk.HTTPClient = direct{s.handler}
+		test(t, s, newClients(sdk))
+	})
+}
+
+// direct is an HTTP client without a network.
+type direct struct{ handler http.Handler }
+
+func (d direct) Do(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	recorder := httptest.NewRecorder()
+	d.handler.ServeHTTP(recorder, r)
+	return recorder.Result(), nil
+}
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// wantAPIError checks code and message of an error; an empty want is not checked.
+func wantAPIError(t *testing.T, err error, code, message string) {
+	t.Helper()
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		t.Fatalf("error = %v, want an API error %q", err, code)
+	}
+	if api.ErrorCode() != code || message != "" && api.ErrorMessage() != message {
+		t.Errorf("error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
+	}
+}
+
+// oneGroup is an account with one group of m5.large in three zones.
+func oneGroup(change ...func(*AutoScalingGroup)) Config {
+	g := AutoScalingGroup{
+		Name: "g", Min: 0, Max: 10, Zones: []string{"us-west-2a", "us-west-2b", "us-west-2c"},
+		LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "$Latest"},
+	}
+	for _, c := range change {
+		c(&g)
+	}
+	return Config{
+		LaunchTemplates:   []LaunchTemplate{{Name: "t", Versions: []LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1"}}}},
+		AutoScalingGroups: []AutoScalingGroup{g},
+	}
+}

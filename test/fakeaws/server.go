@@ -1,0 +1,146 @@
+package fakeaws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the
+// publisher of its Nodes.
+type Server struct {
+	cfg      Config
+	account  *account
+	timeline *timeline
+	events   *eventLog
+	calls    *callLog
+	faults   *faultSet
+	handler  http.Handler
+
+	url  string
+	http *http.Server
+
+	mu      sync.Mutex // guards closed and nodes, and Add against Wait on workers
+	closed  bool
+	nodes   *publisher // nil until Attach
+	stop    chan struct{}
+	workers sync.WaitGroup
+}
+
+// An Option changes how a Server is started, not the account it keeps.
+type Option func(*options)
+
+type options struct {
+	listen string
+}
+
+// ListenOn has the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only
+// loopback addresses are accepted.
+func ListenOn(address string) Option {
+	return func(o *options) { o.listen = address }
+}
+
+// Start checks the Config, brings the account to its first state and serves it. The Server closes when ctx is done.
+func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
+	o := options{listen: "127.0.0.1:0"}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx, o.listen); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// newServer is a Server that runs but does not listen; its handler can be called directly.
+func newServer(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	types, err := newCatalogue(cfg.InstanceTypes)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("fakeaws config: %w", err)
+	}
+	s := &Server{
+		cfg:      cfg,
+		timeline: newTimeline(),
+		events:   newEventLog(),
+		calls:    newCallLog(),
+		faults:   newFaultSet(),
+		stop:     make(chan struct{}),
+	}
+	s.account = newAccount(cfg, types, s.timeline, s.events, s.faults)
+	s.handler = s.routes()
+	s.spawn(s.timeline.run)
+	s.account.launchInitial()
+	return s, nil
+}
+
+// listen opens the port and serves until Close.
+func (s *Server) listen(ctx context.Context, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("listen on %q: %w", address, err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("listen on %q: not a loopback address; use 127.0.0.1:PORT", address)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %q: %w", address, err)
+	}
+	s.url = "http://" + l.Addr().String()
+	s.http = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
+	s.spawn(func(<-chan struct{}) { _ = s.http.Serve(l) })
+	unhook := context.AfterFunc(ctx, func() { _ = s.Close() })
+	s.spawn(func(stop <-chan struct{}) { <-stop; unhook() })
+	return nil
+}
+
+// URL is the endpoint for AWS_ENDPOINT_URL and BaseEndpoint, for every service. It has no trailing slash.
+func (s *Server) URL() string { return s.url }
+
+// Region is the one region there is.
+func (s *Server) Region() string { return s.cfg.Region }
+
+// Close stops serving, launching and publishing, and returns when every goroutine of the Server has ended. Requests
+// under way are cut off. Nodes already in a cluster stay there. Closing twice is fine.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	var err error
+	if s.http != nil {
+		err = s.http.Close()
+	}
+	s.workers.Wait()
+	return err
+}
+
+// spawn runs work on a goroutine that Close waits for. It returns false, and runs nothing, on a closed Server.
+func (s *Server) spawn(work func(stop <-chan struct{})) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.workers.Add(1)
+	go func() {
+		defer s.workers.Done()
+		work(s.stop)
+	}()
+	return true
+}

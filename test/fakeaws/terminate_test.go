@@ -1,0 +1,235 @@
+package fakeaws
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+func withDesired(n int) func(*AutoScalingGroup) {
+	return func(g *AutoScalingGroup) { g.Desired = n }
+}
+
+func terminate(t *testing.T, c clients, decrement bool, id *string) (*types.Activity, error) {
+	t.Helper()
+	out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+		InstanceId: id, ShouldDecrementDesiredCapacity: &decrement,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.Activity, nil
+}
+
+func TestTerminateWithDecrementShrinksTheGroup(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
+		id := describe(t, c, "g").Instances[1].InstanceId
+		act, err := terminate(t, c, true, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *act.Description != "Terminating EC2 instance: "+*id || act.StatusCode != types.ScalingActivityStatusCodeInProgress {
+			t.Errorf("activity %q %s", *act.Description, act.StatusCode)
+		}
+		g := describe(t, c, "g")
+		if diff := cmp.Diff(map[string]int{"InService": 2, "Terminating": 1}, states(g)); diff != "" || *g.DesiredCapacity != 2 {
+			t.Errorf("desired %d, instances (-want +got):\n%s", *g.DesiredCapacity, diff)
+		}
+		pass(time.Minute)
+		if got := len(describe(t, c, "g").Instances); got != 2 || count(s, Launched) != 3 || count(s, ScaleInKill) != 0 {
+			t.Errorf("%d instances, %d launched, %d killed; want 2, 3 and 0", got, count(s, Launched), count(s, ScaleInKill))
+		}
+	})
+}
+
+func TestTerminateWithoutDecrementReplaces(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
+		if _, err := terminate(t, c, false, describe(t, c, "g").Instances[0].InstanceId); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		g := describe(t, c, "g")
+		if diff := cmp.Diff(map[string]int{"InService": 2}, states(g)); diff != "" || count(s, Launched) != 3 {
+			t.Errorf("%d launched, instances (-want +got):\n%s", count(s, Launched), diff)
+		}
+	})
+}
+
+func TestATerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
+		id := describe(t, c, "g").Instances[0].InstanceId
+		first, err := terminate(t, c, true, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := terminate(t, c, true, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *describe(t, c, "g").DesiredCapacity; got != 2 || *again.ActivityId != *first.ActivityId {
+			t.Errorf("desired %d, activities %s and %s; want 2 and one activity", got, *first.ActivityId, *again.ActivityId)
+		}
+	})
+}
+
+func TestTerminateRefusesWhatAWSRefuses(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
+		_, err := terminate(t, c, true, aws.String("i-0123"))
+		wantAPIError(t, err, "ValidationError", "Instance Id not found - No managed instance found for instance ID: i-0123")
+		_, err = terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId)
+		wantAPIError(t, err, "ValidationError", "Currently, desiredSize equals minSize (1). Terminating instance without replacement will violate "+
+			"group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.")
+		_, err = c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			InstanceIds: []string{"i-1"}, ShouldDecrementDesiredCapacity: aws.Bool(true),
+		})
+		wantAPIError(t, err, "ValidationError", "AutoScalingGroupName is required when InstanceIds is specified")
+	})
+}
+
+func TestManyInstancesEndInOneCall(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(5)), func(t *testing.T, s *Server, c clients) {
+		var ids []string
+		for _, i := range describe(t, c, "g").Instances[:4] {
+			ids = append(ids, *i.InstanceId)
+		}
+		out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("g"), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(true),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		g := describe(t, c, "g")
+		if len(out.Activities) != 4 || *g.DesiredCapacity != 1 || len(g.Instances) != 1 {
+			t.Errorf("%d activities, desired %d, %d instances; want 4, 1 and 1", len(out.Activities), *g.DesiredCapacity, len(g.Instances))
+		}
+	})
+}
+
+func TestALoweredDesiredCapacityKillsTheOldestUnprotected(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Zones = g.Zones[:1] }), func(t *testing.T, s *Server, c clients) {
+		before := describe(t, c, "g").Instances
+		if err := s.ProtectInstance(*before[0].InstanceId, true); err != nil {
+			t.Fatal(err)
+		}
+		setDesired(t, c, "g", 2)
+		pass(5 * time.Second)
+		var killed []string
+		for _, e := range s.Events() {
+			if e.Kind == ScaleInKill {
+				killed = append(killed, e.Instance)
+			}
+		}
+		if diff := cmp.Diff([]string{*before[1].InstanceId, *before[2].InstanceId}, killed); diff != "" {
+			t.Errorf("killed (-want +got):\n%s", diff)
+		}
+		if got := len(describe(t, c, "g").Instances); got != 2 {
+			t.Errorf("%d instances, want 2", got)
+		}
+	})
+}
+
+func TestProtectedInstancesSurviveScaleIn(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.ProtectNewInstances = true }), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 0)
+		pass(time.Minute)
+		if g := describe(t, c, "g"); len(g.Instances) != 2 || !*g.Instances[0].ProtectedFromScaleIn {
+			t.Errorf("%d instances, want 2 protected ones", len(g.Instances))
+		}
+	})
+}
+
+func TestSetDesiredCapacityStaysWithinTheLimits(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min, g.Max = 1, 2 }), func(t *testing.T, s *Server, c clients) {
+		for _, tt := range []struct {
+			group         string
+			desired       int32
+			honor         bool
+			code, message string
+		}{
+			{"g", 3, false, "ValidationError", "New SetDesiredCapacity value 3 is above max value 2 for the AutoScalingGroup."},
+			{"g", 0, false, "ValidationError", "New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."},
+			{"gone", 1, false, "ValidationError", "AutoScalingGroup name not found - AutoScalingGroup: gone not found"},
+			{"g", 1, true, "ScalingActivityInProgress", ""},
+		} {
+			if tt.honor {
+				setDesired(t, c, "g", 2)
+				pass(2 * time.Second)
+			}
+			_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
+				AutoScalingGroupName: &tt.group, DesiredCapacity: &tt.desired, HonorCooldown: &tt.honor,
+			})
+			wantAPIError(t, err, tt.code, tt.message)
+			pass(2 * time.Second)
+		}
+	})
+}
+
+func TestUpdateMovesDesiredCapacityWithTheLimits(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
+		if _, err := c.autoscaling.UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("g"), MinSize: aws.Int32(3), MaxSize: aws.Int32(4),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		if g := describe(t, c, "g"); *g.DesiredCapacity != 3 || len(g.Instances) != 3 {
+			t.Errorf("desired %d, %d instances; want 3", *g.DesiredCapacity, len(g.Instances))
+		}
+		_, err := c.autoscaling.UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(9),
+		})
+		wantAPIError(t, err, "ValidationError", "Desired capacity:9 must be between the specified min size:3 and max size:4")
+	})
+}
+
+func TestAGroupIsCreatedAndDeletedWithItsInstances(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		ctx := t.Context()
+		if _, err := c.autoscaling.CreateAutoScalingGroup(ctx, &autoscaling.CreateAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("new"), MinSize: aws.Int32(0), MaxSize: aws.Int32(3), DesiredCapacity: aws.Int32(2),
+			AvailabilityZones: []string{"us-west-2a"}, LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateName: aws.String("t")},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		if got := len(describe(t, c, "new").Instances); got != 2 {
+			t.Errorf("%d instances, want 2", got)
+		}
+		_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String("new")})
+		wantAPIError(t, err, "ResourceInUse", "")
+		if _, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("new"), ForceDelete: aws.Bool(true),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := aws.ToString(describe(t, c, "new").Status); got != "Delete in progress" {
+			t.Errorf("status %q", got)
+		}
+		pass(2 * time.Second)
+		if _, exists := s.Group("new"); exists {
+			t.Error("the group is still there")
+		}
+	})
+}
+
+func TestAReclaimedInstanceIsReplaced(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
+		id := *describe(t, c, "g").Instances[0].InstanceId
+		if err := s.Reclaim(id); err != nil {
+			t.Fatal(err)
+		}
+		if got := *describe(t, c, "g").Instances[0].HealthStatus; got != "Unhealthy" {
+			t.Errorf("health status %q", got)
+		}
+		pass(3 * time.Second)
+		g := describe(t, c, "g")
+		if len(g.Instances) != 1 || *g.Instances[0].InstanceId == id || *g.DesiredCapacity != 1 {
+			t.Errorf("instances %v, desired %d; want another one", g.Instances, *g.DesiredCapacity)
+		}
+	})
+}

@@ -1,0 +1,105 @@
+package fakeaws
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxGroupSize keeps a slip of the pen from filling the memory.
+const maxGroupSize = 10_000
+
+// withDefaults fills in what the Config leaves to its documented defaults.
+func (c Config) withDefaults() Config {
+	c.Region = first(c.Region, "us-west-2")
+	c.Account = first(c.Account, "123456789012")
+	c.Latency = first(c.Latency, Duration(5*time.Millisecond))
+	d := &c.Delays
+	d.Listed = first(d.Listed, Duration(500*time.Millisecond))
+	d.InService = first(d.InService, Duration(1500*time.Millisecond))
+	d.Register = first(d.Register, Duration(3*time.Second))
+	d.GPU = first(d.GPU, Duration(15*time.Second))
+	d.Terminate = first(d.Terminate, Duration(time.Second))
+	d.Retry = first(d.Retry, Duration(10*time.Second))
+	return c
+}
+
+// validate finds what would make no account at all. What AWS would find only at launch, such as a template that does
+// not exist, is no error here.
+func (c Config) validate() error {
+	var errs []error
+	templates := map[string]bool{}
+	for _, t := range c.LaunchTemplates {
+		errs = append(errs, t.validate())
+		if templates[t.Name] {
+			errs = append(errs, fmt.Errorf("launch template %q: declared twice", t.Name))
+		}
+		templates[t.Name] = true
+	}
+	names := map[string]bool{}
+	for _, g := range c.AutoScalingGroups {
+		errs = append(errs, g.validate())
+		if names[g.Name] {
+			errs = append(errs, fmt.Errorf("auto scaling group %q: declared twice", g.Name))
+		}
+		names[g.Name] = true
+	}
+	for _, ng := range c.EKSNodegroups {
+		if ng.Cluster == "" || ng.Name == "" {
+			errs = append(errs, fmt.Errorf("eks nodegroup %q of cluster %q: both names are needed", ng.Name, ng.Cluster))
+		}
+	}
+	for _, img := range c.Images {
+		if !strings.HasPrefix(img.ID, "ami-") {
+			errs = append(errs, fmt.Errorf("image %q: IDs begin with ami-", img.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t LaunchTemplate) validate() error {
+	switch {
+	case t.Name == "":
+		return errors.New("launch template without a name")
+	case len(t.Versions) == 0:
+		return fmt.Errorf("launch template %q: no versions", t.Name)
+	case t.Default < 0 || t.Default > len(t.Versions):
+		return fmt.Errorf("launch template %q: default version %d of %d", t.Name, t.Default, len(t.Versions))
+	case t.ID != "" && !strings.HasPrefix(t.ID, "lt-"):
+		return fmt.Errorf("launch template %q: ID %q does not begin with lt-", t.Name, t.ID)
+	}
+	return nil
+}
+
+func (g AutoScalingGroup) validate() error {
+	sources := 0
+	for _, given := range []bool{g.LaunchTemplate != nil, g.LaunchConfiguration != "", g.MixedInstancesPolicy != nil} {
+		if given {
+			sources++
+		}
+	}
+	switch {
+	case g.Name == "":
+		return errors.New("auto scaling group without a name")
+	case sources != 1:
+		return fmt.Errorf("auto scaling group %q: give one of launchTemplate, launchConfiguration and mixedInstancesPolicy", g.Name)
+	case len(g.Zones) == 0:
+		return fmt.Errorf("auto scaling group %q: no zones", g.Name)
+	case g.Max > maxGroupSize:
+		return fmt.Errorf("auto scaling group %q: max %d is over %d", g.Name, g.Max, maxGroupSize)
+	case g.Min < 0 || g.Max < g.Min || g.Desired < g.Min || g.Desired > g.Max:
+		return fmt.Errorf("auto scaling group %q: min %d ≤ desired %d ≤ max %d does not hold", g.Name, g.Min, g.Desired, g.Max)
+	}
+	for _, taint := range append(g.NodeTaints, g.SpotNodeTaints...) {
+		if _, err := parseTaint(taint); err != nil {
+			return fmt.Errorf("auto scaling group %q: %w", g.Name, err)
+		}
+	}
+	for name, quantity := range g.NodeResources {
+		if _, err := parseQuantity(quantity); err != nil {
+			return fmt.Errorf("auto scaling group %q: node resource %q: %w", g.Name, name, err)
+		}
+	}
+	return nil
+}

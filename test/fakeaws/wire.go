@@ -1,0 +1,278 @@
+package fakeaws
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxBody bounds what is read of a request.
+const maxBody = 4 << 20
+
+// Services, by the names their requests are signed with.
+const (
+	serviceAutoScaling = "autoscaling"
+	serviceEC2         = "ec2"
+	serviceEKS         = "eks"
+	serviceSTS         = "sts"
+)
+
+// apiVersions tells services apart in requests that are not signed.
+var apiVersions = map[string]string{
+	"2011-01-01": serviceAutoScaling,
+	"2016-11-15": serviceEC2,
+	"2011-06-15": serviceSTS,
+}
+
+// A request is one AWS call, read to its end.
+type request struct {
+	id      string
+	service string
+	action  string
+	form    form
+	path    []string // of EKS requests, unescaped
+	json    bool     // the answer is expected in JSON, whatever the service
+	caller  string   // access key ID
+	agent   string
+}
+
+// An operation answers one action: with a value that the service's protocol can encode, or with an error.
+type operation func(*account, *request) (any, error)
+
+// operations by service and action.
+var operations = map[string]map[string]operation{
+	serviceAutoScaling: {
+		"CreateAutoScalingGroup":              (*account).createAutoScalingGroup,
+		"CreateOrUpdateTags":                  (*account).createOrUpdateTags,
+		"DeleteAutoScalingGroup":              (*account).deleteAutoScalingGroup,
+		"DeleteTags":                          (*account).deleteTags,
+		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
+		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
+		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
+		"DescribeScalingActivities":           (*account).describeScalingActivities,
+		"DescribeTags":                        (*account).describeTags,
+		"SetDesiredCapacity":                  (*account).setDesiredCapacity,
+		"TerminateInstanceInAutoScalingGroup": (*account).terminateInstance,
+		"UpdateAutoScalingGroup":              (*account).updateAutoScalingGroup,
+	},
+	serviceEC2: {
+		"DescribeImages":                           (*account).describeImages,
+		"DescribeInstances":                        (*account).describeInstances,
+		"DescribeInstanceTypes":                    (*account).describeInstanceTypes,
+		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
+		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
+	},
+	serviceEKS: {
+		"DescribeNodegroup": (*account).describeNodegroup,
+	},
+	serviceSTS: {
+		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
+		"GetCallerIdentity":         (*account).getCallerIdentity,
+	},
+}
+
+// serveAWS answers every request that is not for the admin interface.
+func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	req, err := readRequest(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	hits := s.faults.strike(req, s.account.groupsOf(req))
+	reply, code := s.answer(req, hits)
+	if !sleep(r.Context(), s.stop, s.latency(hits)-time.Since(began)) {
+		panic(http.ErrAbortHandler) // the client is gone, or the Server closes: no answer
+	}
+	s.calls.add(Call{
+		Time: began, Service: req.service, Action: req.action, By: req.caller, Agent: req.agent,
+		Params: url.Values(req.form), Code: code, Duration: time.Since(began),
+	})
+	reply.write(w, damage(hits))
+}
+
+// readRequest reads the body to its end, and finds out which service and action are meant.
+func readRequest(r *http.Request) (*request, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err := errors.Join(err, r.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	values := r.URL.Query()
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		posted, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, fmt.Errorf("read request: %w", err)
+		}
+		for key, v := range posted {
+			values[key] = v
+		}
+	}
+	req := &request{id: newRequestID(), form: form(values), action: values.Get("Action"), agent: r.UserAgent()}
+	req.caller, req.service = credentialScope(r.Header.Get("Authorization"))
+	if _, known := operations[req.service]; !known {
+		req.service = apiVersions[values.Get("Version")]
+	}
+	if _, target, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		req.json, req.action = true, target
+	}
+	if parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/"); parts[0] == "clusters" {
+		req.json, req.service = true, serviceEKS
+		req.path, req.action = eksAction(r.Method, parts)
+	}
+	return req, nil
+}
+
+// credentialScope takes access key ID and service out of an Authorization header as Signature Version 4 writes it:
+// AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
+func credentialScope(header string) (caller, service string) {
+	_, credential, found := strings.Cut(header, "Credential=")
+	if !found {
+		return "", ""
+	}
+	credential, _, _ = strings.Cut(credential, ",")
+	scope := strings.Split(credential, "/")
+	if len(scope) < 5 {
+		return scope[0], ""
+	}
+	return scope[0], scope[len(scope)-2]
+}
+
+// answer performs the call, or what the faults make of it. The code is the error's, or none.
+func (s *Server) answer(req *request, hits []Fault) (reply, string) {
+	var result any
+	var err error
+	failure := failureOf(req, s.account, hits)
+	if failure == nil || failure.late {
+		result, err = s.account.perform(req)
+	}
+	if failure != nil {
+		err = failure.apiError
+	}
+	if err != nil {
+		known := asAPIError(err)
+		return encodeError(req, known), known.Code
+	}
+	encoded, err := encodeResult(req, result)
+	if err != nil {
+		known := asAPIError(err)
+		return encodeError(req, known), known.Code
+	}
+	return encoded, ""
+}
+
+// perform runs the operation with the account's state locked.
+func (a *account) perform(req *request) (any, error) {
+	op, ok := operations[req.service][req.action]
+	if !ok {
+		return nil, unknownAction(req)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return op(a, req)
+}
+
+// groups are the Auto Scaling groups that the request names.
+func (r *request) groups() []string {
+	names := r.form.list("AutoScalingGroupNames.member")
+	if name := r.form.get("AutoScalingGroupName"); name != "" {
+		names = append(names, name)
+	}
+	return names
+}
+
+// groupsOf are the groups that the request names, and those of the instances it names. Called without mu held.
+func (a *account) groupsOf(r *request) []string {
+	names := r.groups()
+	ids := append(r.form.list("InstanceIds.member"), r.form.get("InstanceId"))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		if i, ok := a.instances[id]; ok {
+			names = append(names, i.group.Name)
+		}
+	}
+	return names
+}
+
+// by names who asked, for events.
+func (r *request) by() string {
+	if r.caller == "" {
+		return r.action
+	}
+	return r.action + " " + r.caller
+}
+
+// latency is the Server's own and that of every fault.
+func (s *Server) latency(hits []Fault) time.Duration {
+	d := time.Duration(s.cfg.Latency)
+	for _, f := range hits {
+		d += time.Duration(f.Latency)
+	}
+	return d
+}
+
+// sleep returns false if it was cut short.
+func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-stop:
+	}
+	return false
+}
+
+// A reply is an encoded answer.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// write sends the reply, damaged if asked.
+func (p reply) write(w http.ResponseWriter, damage BodyDamage) {
+	for key, values := range p.header {
+		w.Header()[key] = values
+	}
+	body := p.body
+	if damage == Garbled {
+		body = bytes.ReplaceAll(body, []byte("</"), []byte("<\x01"))
+		body = bytes.ReplaceAll(body, []byte(`":`), []byte(`"=`))
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	w.WriteHeader(p.status)
+	if damage == Truncated {
+		_, _ = w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler) // breaks the connection, quietly
+	}
+	_, _ = w.Write(body)
+}
+
+// damage is the first that a fault asks for.
+func damage(hits []Fault) BodyDamage {
+	for _, f := range hits {
+		if f.Body != "" {
+			return f.Body
+		}
+	}
+	return ""
+}
+
+// newRequestID is a random UUID, as AWS has them.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
