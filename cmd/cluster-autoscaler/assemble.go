@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	cqv1alpha1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacityquota/autoscaling.x-k8s.io/v1alpha1"
+	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/client-go/informers"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
+)
+
+// assembly is the core with all it stands on, ready to start.
+type assembly struct {
+	autoscaler core.Autoscaler
+	trigger    *trigger.Trigger
+	cloud      *cloud
+	manager    manager.Manager // keeps the cache of the core's own resource kinds
+	informers  informers.SharedInformerFactory
+}
+
+// assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. What it
+// starts lives until working ends; waiting ends with ctx.
+func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
+	kube, err := kubeConfig(p.core.KubeClientOpts)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubeClient(p.core.KubeClientOpts)
+	if err != nil {
+		return nil, err
+	}
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(cache.TransformStripManagedFields()))
+	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, p.core.DynamicResourceAllocationEnabled, p.core.CSINodeAwareSchedulingEnabled)
+	if err != nil {
+		return nil, fmt.Errorf("scheduler framework: %w", err)
+	}
+	clients := ca_context.NewAutoscalingKubeClients(working, p.core, client, factory)
+	nodes := factory.Core().V1().Nodes().Lister()
+	factory.Start(working.Done()) // the caches fill while AWS is asked
+	cloud, err := newCloud(ctx, working, p.core, p.options.AWS, nodes, clients.LogRecorder.Event)
+	if err != nil {
+		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
+	}
+	strategy, err := expanders.New(expanders.Config{
+		Names: p.core.ExpanderNames, Provider: cloud.provider, Clients: clients, KubeClient: client,
+		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
+	}
+	manager, err := newManager(kube)
+	if err != nil {
+		return nil, err
+	}
+	opts := p.coreOptions(handle)
+	opts.KubeClient = client
+	opts.KubeClientNew = manager.GetClient()
+	opts.KubeCache = manager.GetCache()
+	opts.InformerFactory = factory
+	opts.AutoscalingKubeClients = clients
+	opts.CloudProvider = cloud.provider
+	opts.ExpanderStrategy = strategy
+	requests, err := p.addProcessors(ctx, working, kube, &opts, cloud)
+	if err != nil {
+		return nil, err
+	}
+	return p.start(ctx, working, opts, &assembly{cloud: cloud, manager: manager, informers: factory}, requests)
+}
+
+// start makes the core and the trigger of its loops, and fills the caches.
+func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly, requests *trigger.Achievement) (*assembly, error) {
+	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
+	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
+	metrics.InitMetrics()
+	autoscaler, coreErr := core.NewAutoscaler(working, opts, a.informers)
+	if coreErr != nil {
+		return nil, fmt.Errorf("core: %w", coreErr)
+	}
+	a.autoscaler = autoscaler
+	a.trigger = p.newTrigger(a, requests)
+	if _, err := a.informers.Core().V1().Pods().Informer().AddEventHandler(a.trigger.PodHandler()); err != nil {
+		return nil, fmt.Errorf("watch unschedulable pods: %w", err)
+	}
+	a.informers.Start(working.Done())
+	for kind, synced := range a.informers.WaitForCacheSync(ctx.Done()) {
+		if !synced {
+			return nil, errors.Join(fmt.Errorf("fill the cache of %v", kind), ctx.Err())
+		}
+	}
+	klog.FromContext(ctx).V(2).Info("Filled the caches")
+	return a, nil
+}
+
+// coreOptions are the parts of the core that do not depend on AWS or on the API server.
+func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
+	deleteOptions := simulator.NewNodeDeleteOptions(p.core)
+	return coreoptions.AutoscalerOptions{
+		AutoscalingOptions: p.core,
+		FrameworkHandle:    handle,
+		ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(p.core.ClusterSnapshotParallelism), handle,
+			p.core.DynamicResourceAllocationEnabled, p.core.PredicateParallelism, p.core.CSINodeAwareSchedulingEnabled),
+		DebuggingSnapshotter: p.snapshotter,
+		DeleteOptions:        deleteOptions,
+		DrainabilityRules:    rules.Default(deleteOptions),
+		ScaleUpOrchestrator:  orchestrator.New(),
+	}
+}
+
+// newTrigger makes the trigger of the core's loops. requests tells when provisioning requests were worked on; nil without.
+func (p *process) newTrigger(a *assembly, requests *trigger.Achievement) *trigger.Trigger {
+	achievements := []trigger.Achievement{
+		{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
+		{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
+	}
+	if requests != nil {
+		achievements = append(achievements, *requests)
+	}
+	return trigger.New(trigger.Config{
+		ScanInterval: p.core.ScanInterval,
+		SettleTime:   p.options.AWS.PodSettleTime,
+		SettleLimit:  p.options.AWS.PodSettleLimit,
+		PodDelay:     p.core.NewPodScaleUpDelay,
+		Tick:         !p.core.FrequentLoopsEnabled,
+		Changed:      a.cloud.changed,
+		Achievements: achievements,
+	}, clock.RealClock{})
+}
+
+// newManager makes the controller manager that the core reads capacity quotas through. It serves nothing: endpoints and lease
+// are ours.
+func newManager(kube *rest.Config) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cqv1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("resource kinds: %w", err)
+		}
+	}
+	m, err := ctrl.NewManager(kube, ctrl.Options{
+		Scheme:                  scheme,
+		Cache:                   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Metrics:                 metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:  "0",
+		PprofBindAddress:        "0",
+		GracefulShutdownTimeout: ptr.To(backgroundEndLimit - 200*time.Millisecond),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("controller manager: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,108 @@
+package expanders
+
+import (
+	"strings"
+	"testing"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+)
+
+type group struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (g *group) Id() string { return g.id }
+
+type unpriced struct{ cloudprovider.CloudProvider }
+
+func (unpriced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
+	return nil, errors.NewAutoscalerError(errors.ConfigurationError, "no price list")
+}
+
+func template(cpu, memory string) *framework.NodeInfo {
+	return framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: apiv1.ResourceList{
+		apiv1.ResourceCPU:    resource.MustParse(cpu),
+		apiv1.ResourceMemory: resource.MustParse(memory),
+	}}}, nil)
+}
+
+func pod() *apiv1.Pod {
+	return &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{
+		Requests: apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("1"), apiv1.ResourceMemory: resource.MustParse("1Gi")},
+	}}}}}
+}
+
+// Three groups: b and a waste the same, large wastes more and takes more pods.
+func options() ([]expander.Option, map[string]*framework.NodeInfo) {
+	one, two := []*apiv1.Pod{pod()}, []*apiv1.Pod{pod(), pod()}
+	return []expander.Option{
+			{NodeGroup: &group{id: "large"}, NodeCount: 1, Pods: two},
+			{NodeGroup: &group{id: "b"}, NodeCount: 1, Pods: one},
+			{NodeGroup: &group{id: "a"}, NodeCount: 1, Pods: one},
+		}, map[string]*framework.NodeInfo{
+			"large": template("16", "64Gi"), "a": template("2", "4Gi"), "b": template("2", "4Gi"),
+		}
+}
+
+func TestTheChainDecidesAndNamesBreakTies(t *testing.T) {
+	for _, tt := range []struct{ names, want string }{
+		{"least-waste", "a"},
+		{"most-pods", "large"},
+		{"least-nodes", "a"},
+		{"least-nodes,most-pods", "large"},
+		{"least-nodes,least-waste", "a"},
+		{"least-waste, most-pods", "a"},
+		{"most-pods,random", "large"},
+	} {
+		t.Run(tt.names, func(t *testing.T) {
+			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				list, templates := options()
+				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
+					t.Fatalf("best option = %+v, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNoOptionIsChosenFromNone(t *testing.T) {
+	strategy, err := New(Config{Names: "least-waste"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strategy.BestOption(nil, nil); got != nil {
+		t.Errorf("best option = %+v, want none", got)
+	}
+	list, _ := options()
+	if got := strategy.BestOption(list, nil); got != nil {
+		t.Errorf("best option without templates = %+v, want none", got)
+	}
+}
+
+func TestAChainThatCannotWorkIsRefused(t *testing.T) {
+	for _, tt := range []struct{ names, want string }{
+		{"", "not supported"},
+		{"cheapest", "cheapest not supported"},
+		{"least-waste,least-waste", "multiple times"},
+		{"random,least-waste", "came after"},
+		{"by-name,", "by-name not supported"},
+		{"least-waste,price", "no price list"},
+	} {
+		t.Run(tt.names, func(t *testing.T) {
+			_, err := New(Config{Names: tt.names, Provider: unpriced{}})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("New = %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// kubeConfig is how the API server is reached: by --kubeconfig, by --kubernetes, or as a pod of the cluster, in this order.
+func kubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
+	kube, err := findKubeConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	kube.QPS = opts.KubeClientQPS
+	kube.Burst = opts.KubeClientBurst
+	kube.ContentType = opts.APIContentType
+	return kube, nil
+}
+
+func findKubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
+	switch {
+	case opts.KubeConfigPath != "":
+		kube, err := clientcmd.BuildConfigFromFlags("", opts.KubeConfigPath)
+		if err != nil {
+			return nil, fmt.Errorf("--kubeconfig=%s: %w", opts.KubeConfigPath, err)
+		}
+		return kube, nil
+	case opts.Master != "":
+		address, err := url.Parse(opts.Master)
+		if err != nil {
+			return nil, fmt.Errorf("--kubernetes: %w", err)
+		}
+		kube, err := config.GetKubeClientConfig(address)
+		if err != nil {
+			return nil, fmt.Errorf("--kubernetes=%s: %w", opts.Master, err)
+		}
+		return kube, nil
+	default:
+		kube, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("find the API server (outside a cluster, set --kubeconfig): %w", err)
+		}
+		return kube, nil
+	}
+}
+
+// kubeClient is a client of its own: its requests count against --kube-client-qps apart from those of others.
+func kubeClient(opts config.KubeClientOptions) (*kubernetes.Clientset, error) {
+	kube, err := kubeConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(kube)
+	if err != nil {
+		return nil, fmt.Errorf("client of the API server: %w", err)
+	}
+	return client, nil
+}
+
+// forCustomResources is kube for the clients of custom resources. Those have no protobuf form, whatever
+// --kube-api-content-type says: with its default, stock cannot write the status of a ProvisioningRequest.
+func forCustomResources(kube *rest.Config) *rest.Config {
+	kube = rest.CopyConfig(kube)
+	kube.ContentType = runtime.ContentTypeJSON
+	return kube
+}

@@ -1,0 +1,149 @@
+// Package leader does work while it holds a lease, and gives the lease back when the work has ended.
+//
+// The order is the point of it. When the process is told to stop, the work ends first and the lease is released after,
+// so that no other replica writes beside this one, and the next one need not wait for the lease to run out. When the lease is lost,
+// the caller learns of it at once and is expected to exit.
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+)
+
+// ErrLost is that the lease was lost while the work was under way.
+var ErrLost = errors.New("the leader lease was lost")
+
+// Config says which lease is held, and for how long things may take.
+type Config struct {
+	Lock          resourcelock.Interface
+	LeaseDuration time.Duration // others wait this long after the last renewal
+	RenewDeadline time.Duration // the lease is given up if it could not be renewed for this long
+	RetryPeriod   time.Duration // between attempts to take or renew it
+
+	WorkGrace    time.Duration // how long the work may take to end once ctx has
+	ReleaseGrace time.Duration // how long releasing the lease may take
+}
+
+// Run waits for the lease, then does the work, and releases the lease when the work has ended. It returns the work's error,
+// nil when ctx ends before the lease was had, and ErrLost as soon as the lease is lost; then the work's context
+// is done, but the work may not have ended. After ctx has ended, Run returns within the two graces together.
+func Run(ctx context.Context, config Config, work func(context.Context) error) error {
+	// The election outlives ctx: the lease is held and renewed until the work has ended.
+	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopElecting()
+	leading := make(chan struct{}, 1)
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock:          config.Lock,
+		LeaseDuration: config.LeaseDuration,
+		RenewDeadline: config.RenewDeadline,
+		RetryPeriod:   config.RetryPeriod,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
+			OnStoppedLeading: func() {},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("set up leader election: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		elector.Run(electing)
+	}()
+	giveBack := func() {
+		stopElecting()
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.ReleaseGrace)
+		defer cancel()
+		if err := release(limited, config.Lock, ended); err != nil {
+			klog.FromContext(ctx).Error(err, "Could not release the leader lease", "lease", config.Lock.Describe())
+		}
+	}
+
+	select {
+	case <-leading:
+	case <-ended:
+		return ErrLost
+	case <-ctx.Done():
+		giveBack()
+		return nil
+	}
+	err = lead(ctx, config.WorkGrace, ended, work)
+	if !errors.Is(err, ErrLost) {
+		giveBack()
+	}
+	return err
+}
+
+// release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would try even
+// after it lost the lease, and tell of the loss only when it has waited for an API server that does not answer.
+func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}) error {
+	select {
+	case <-electionEnded:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	record, _, err := lock.Get(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read it: %w", err)
+	}
+	if record.HolderIdentity != lock.Identity() {
+		return nil
+	}
+	now := metav1.Now()
+	// A record without a holder, which runs out at once.
+	err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
+		LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now,
+	})
+	if err != nil {
+		return fmt.Errorf("update it: %w", err)
+	}
+	return nil
+}
+
+// lead does the work until it ends, ctx ends and its grace with it, or the lease is lost.
+func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work func(context.Context) error) error {
+	working, stopWork := context.WithCancelCause(ctx)
+	defer stopWork(nil)
+	done := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		done <- work(working)
+	}()
+	select {
+	case <-finished:
+		return <-done
+	case <-lost:
+		stopWork(ErrLost)
+		return ErrLost
+	case <-ctx.Done():
+	}
+	if within(grace, finished) {
+		return <-done
+	}
+	klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
+	return nil
+}
+
+// within tells whether the channel is closed before the limit has passed.
+func within(limit time.Duration, closed <-chan struct{}) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-closed:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

@@ -1,0 +1,208 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// lease is a lease in memory.
+type lease struct {
+	identity string
+	mu       *sync.Mutex
+	record   *resourcelock.LeaderElectionRecord
+	log      func(string)
+	hang     chan struct{} // calls wait for it, if not nil
+}
+
+func newLease(identity string) *lease {
+	return &lease{identity: identity, mu: &sync.Mutex{}, record: &resourcelock.LeaderElectionRecord{}, log: func(string) {}}
+}
+
+func (l *lease) wait(ctx context.Context) error {
+	l.mu.Lock()
+	hang := l.hang
+	l.mu.Unlock()
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	if err := l.wait(ctx); err != nil {
+		return nil, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.record.RenewTime.IsZero() {
+		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "leases"}, "cluster-autoscaler")
+	}
+	record := *l.record
+	return &record, []byte(record.HolderIdentity + record.RenewTime.String()), nil
+}
+
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.Update(ctx, record)
+}
+
+func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if err := l.wait(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if record.HolderIdentity != l.record.HolderIdentity {
+		l.log("holder " + record.HolderIdentity)
+	}
+	*l.record = record
+	return nil
+}
+
+func (l *lease) holder() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.record.HolderIdentity
+}
+
+func (l *lease) RecordEvent(string) {}
+func (l *lease) Identity() string   { return l.identity }
+func (l *lease) Describe() string   { return "kube-system/cluster-autoscaler" }
+
+func config(l *lease) Config {
+	return Config{
+		Lock: l, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+		WorkGrace: 3 * time.Second, ReleaseGrace: time.Second,
+	}
+}
+
+func TestTheLeaseIsReleasedAfterTheWorkHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []string
+		began := time.Now()
+		log := func(what string) { events = append(events, time.Since(began).String()+" "+what) }
+		l := newLease("one")
+		l.log = log
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		err := Run(ctx, config(l), func(ctx context.Context) error {
+			log("work begins")
+			<-ctx.Done()
+			time.Sleep(2 * time.Second)
+			log("work ends")
+			return nil
+		})
+		log("returned")
+		want := []string{"0s holder one", "0s work begins", "1m2s work ends", "1m2s holder ", "1m2s returned"}
+		if diff := cmp.Diff(want, events); diff != "" || err != nil {
+			t.Errorf("Run = %v, events (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestTheLeaseIsReleasedWhenTheWorkFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, failed := newLease("one"), errors.New("no provider")
+		err := Run(t.Context(), config(l), func(context.Context) error { return failed })
+		if !errors.Is(err, failed) || l.holder() != "" {
+			t.Errorf("Run = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
+		}
+	})
+}
+
+func TestWorkThatDoesNotEndAndALeaseThatHangsAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		ctx, stop := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		var began time.Time
+		err := Run(ctx, config(l), func(context.Context) error {
+			l.mu.Lock()
+			l.hang = make(chan struct{})
+			l.mu.Unlock()
+			began = time.Now()
+			stop()
+			<-release
+			return nil
+		})
+		if took := time.Since(began); took != 4*time.Second || err != nil {
+			t.Errorf("Run = %v after %v, want nil after 4s", err, took)
+		}
+		close(release)
+		time.Sleep(time.Minute) // let the election end
+	})
+}
+
+// An API server that does not answer must not delay the news: others take the lease 15 s after its last renewal.
+func TestALostLeaseIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		var cause error
+		stopped := make(chan struct{})
+		began := time.Now()
+		err := Run(t.Context(), config(l), func(ctx context.Context) error {
+			l.mu.Lock()
+			l.hang = make(chan struct{})
+			l.mu.Unlock()
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			close(stopped)
+			time.Sleep(time.Hour)
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, ErrLost) || took > 12*time.Second {
+			t.Errorf("Run = %v after %v, want %v within the renew deadline and a retry, 12s", err, took, ErrLost)
+		}
+		<-stopped
+		if !errors.Is(cause, ErrLost) {
+			t.Errorf("the work was stopped because of %v, want %v", cause, ErrLost)
+		}
+		time.Sleep(2 * time.Hour) // let the work go
+	})
+}
+
+func TestALeaseHeldElsewhereIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := newLease("other")
+		mine := *other
+		mine.identity = "one"
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		worked := false
+		go func() {
+			_ = Run(ctx, config(other), func(ctx context.Context) error { <-ctx.Done(); return nil })
+		}()
+		time.Sleep(time.Second)
+		short, stopShort := context.WithTimeout(ctx, 20*time.Second)
+		defer stopShort()
+		err := Run(short, config(&mine), func(context.Context) error { worked = true; return nil })
+		if err != nil || worked || time.Until(func() time.Time { d, _ := ctx.Deadline(); return d }()) != 39*time.Second {
+			t.Errorf("Run = %v, worked %v; want to wait until told to stop", err, worked)
+		}
+		<-ctx.Done()
+		time.Sleep(time.Minute)
+		if holder := other.holder(); holder != "" {
+			t.Errorf("lease held by %q, want nobody", holder)
+		}
+	})
+}
+
+func TestAnInvalidConfigurationIsRefused(t *testing.T) {
+	c := config(newLease("one"))
+	c.RenewDeadline = c.LeaseDuration
+	if err := Run(t.Context(), c, nil); err == nil {
+		t.Error("Run accepted a renew deadline as long as the lease")
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
+)
+
+const (
+	workGrace    = 3600 * time.Millisecond // covers the steps of stopLimits
+	releaseGrace = time.Second
+	// tryLimit bounds the call that tells early whether the API server can be reached.
+	tryLimit = 30 * time.Second
+)
+
+// underLease does the work while holding the lease of the stock autoscaler, so that the two never work side by side.
+func (p *process) underLease(ctx context.Context, work func(context.Context) error) error {
+	election := p.options.LeaderElection
+	// The host's name is the pod's: a container that is restarted takes the lease up again without waiting.
+	identity, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name for the leader election: %w", err)
+	}
+	client, err := kubeClient(p.core.KubeClientOpts)
+	if err != nil {
+		return err
+	}
+	trying, cancel := context.WithTimeout(ctx, tryLimit)
+	defer cancel()
+	if _, err := client.CoreV1().Nodes().List(trying, metav1.ListOptions{Limit: 1}); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	recorder := kube_util.CreateEventRecorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
+	lock, err := resourcelock.New(election.ResourceLock, p.core.ConfigNamespace, election.ResourceName,
+		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder})
+	if err != nil {
+		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
+	}
+	return leader.Run(ctx, leader.Config{
+		Lock:          lock,
+		LeaseDuration: election.LeaseDuration.Duration,
+		RenewDeadline: election.RenewDeadline.Duration,
+		RetryPeriod:   election.RetryPeriod.Duration,
+		WorkGrace:     workGrace,
+		ReleaseGrace:  releaseGrace,
+	}, work)
+}

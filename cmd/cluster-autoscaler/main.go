@@ -1,0 +1,124 @@
+// Command cluster-autoscaler is the Kubernetes Cluster Autoscaler for EC2 Auto Scaling groups.
+//
+// It takes the place of the stock autoscaler's binary: the same flags, endpoints, metrics, lease and config maps, over the
+// same core. This package only wires: it builds the core with our own cloud provider, expanders, node templates and
+// loop trigger, serves /metrics and /health-check, holds the leader lease, and ends cleanly when told to. What is worth a
+// test of its own is in the packages below it.
+//
+// It exits 0 when it was told to stop, 1 when it could not run or lost its lease, and 2 when it was started wrongly.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/autoscaler/cluster-autoscaler/config/flags"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/features"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+)
+
+// Exit codes.
+const (
+	exitFine      = 0
+	exitCannotRun = 1
+	exitWrongUse  = 2
+)
+
+// exitLimit is how long the process lives at most once told to stop, whatever hangs: less than the 5 seconds it promises.
+// The limits of the single steps, in process.go and lease.go, add up to less.
+const exitLimit = 4800 * time.Millisecond
+
+func main() {
+	code := run()
+	logs.FlushLogs()
+	os.Exit(code)
+}
+
+func run() int {
+	opts, err := options.Register(pflag.CommandLine, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
+	if err != nil {
+		return refuse(err)
+	}
+	pflag.Parse()
+	if opts.ShowVersion {
+		fmt.Println(versionText())
+		return exitFine
+	}
+	p := process{core: flags.AutoscalingOptions(), options: *opts}
+	if err := options.CheckCloudProvider(p.core.CloudProviderName); err != nil {
+		return refuse(err)
+	}
+	if err := opts.AWS.Validate(); err != nil {
+		return refuse(err)
+	}
+	if err := alignFeatureGates(p.core.DynamicResourceAllocationEnabled); err != nil {
+		return refuse(err)
+	}
+	if err := startLogging(opts.Logging); err != nil {
+		return refuse(err)
+	}
+	klog.InfoS("Started Cluster Autoscaler", "version", version, "core", coreVersion())
+	pflag.VisitAll(func(f *pflag.Flag) { klog.V(2).InfoS("Flag", "name", f.Name, "value", f.Value.String()) })
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the process at once
+		time.AfterFunc(exitLimit, func() {
+			klog.InfoS("Gave up ending cleanly", "limit", exitLimit)
+			logs.FlushLogs()
+			os.Exit(exitFine)
+		})
+	})
+	if err := p.run(ctx); err != nil {
+		klog.ErrorS(err, "Could not go on")
+		return exitCannotRun
+	}
+	klog.InfoS("Stopped")
+	return exitFine
+}
+
+// refuse tells why the process does not start. The log is not set up yet.
+func refuse(err error) int {
+	fmt.Fprintln(os.Stderr, "cluster-autoscaler:", err)
+	return exitWrongUse
+}
+
+// alignFeatureGates makes the scheduler's gate for dynamic resource allocation follow the core's flag. The gate loads the
+// scheduler's plugin, the flag makes the core prepare what the plugin needs; one without the other is useless or panics.
+func alignFeatureGates(dynamicResourceAllocation bool) error {
+	gates := utilfeature.DefaultMutableFeatureGate
+	if gates.Enabled(features.DynamicResourceAllocation) == dynamicResourceAllocation {
+		return nil
+	}
+	if err := gates.SetFromMap(map[string]bool{string(features.DynamicResourceAllocation): dynamicResourceAllocation}); err != nil {
+		return fmt.Errorf("set feature gate %q to %v: %w", features.DynamicResourceAllocation, dynamicResourceAllocation, err)
+	}
+	return nil
+}
+
+// startLogging sets up klog as the logging flags say, and controller-runtime's log with it.
+func startLogging(config *logsapi.LoggingConfiguration) error {
+	logs.InitLogs()
+	streams, err := flags.ComputeLoggingOptions(pflag.CommandLine)
+	if err != nil {
+		return fmt.Errorf("logging: %w", err)
+	}
+	if err := logsapi.ValidateAndApplyWithOptions(config, streams, utilfeature.DefaultFeatureGate); err != nil {
+		return fmt.Errorf("logging: %w", err)
+	}
+	ctrl.SetLogger(klog.NewKlogr())
+	return nil
+}

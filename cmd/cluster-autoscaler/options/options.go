@@ -1,0 +1,136 @@
+// Package options is the command line: every flag of the stock autoscaler, and ours beside them.
+//
+// The core registers its flags when it is imported and reads them back from the process's own flag sets, so those are where all flags
+// live. Ours carry the prefix --aws-, but for --version.
+package options
+
+import (
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	_ "k8s.io/autoscaler/cluster-autoscaler/config/flags" // registers the core's flags
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	cliflag "k8s.io/component-base/cli/flag"
+	componentbaseconfig "k8s.io/component-base/config"
+	componentopts "k8s.io/component-base/config/options"
+	"k8s.io/component-base/featuregate"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	_ "k8s.io/component-base/logs/json/register" // --logging-format=json and its flags
+	"k8s.io/klog/v2"
+)
+
+// Options are the values of the flags that the core does not keep itself.
+type Options struct {
+	AWS            AWS
+	LeaderElection componentbaseconfig.LeaderElectionConfiguration
+	Logging        *logsapi.LoggingConfiguration
+	ShowVersion    bool
+}
+
+// AWS are the flags that we add.
+type AWS struct {
+	Region          string        // empty: from the environment, the shared configuration or the instance metadata
+	RefreshInterval time.Duration // between readings of all groups
+	MotionInterval  time.Duration // between readings of the groups in motion
+	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
+	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
+}
+
+// minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
+const minInterval = time.Second
+
+// Register adds all flags to fs: the core's out of stock, where importing the core has put them, those of the
+// Kubernetes components, and ours. The caller parses fs. The feature gates get a flag and must be ready for it.
+func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableVersionedFeatureGate) (*Options, error) {
+	klog.InitFlags(stock)
+	if err := logsapi.AddFeatureGates(gates); err != nil {
+		return nil, fmt.Errorf("add the feature gates of logging: %w", err)
+	}
+	if err := defaultToAWS(stock); err != nil {
+		return nil, err
+	}
+	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
+	componentopts.BindLeaderElectionFlags(&o.LeaderElection, fs)
+	logsapi.AddFlags(o.Logging, fs)
+	gates.AddFlag(fs)
+	o.AWS.addFlags(fs)
+	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
+	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	fs.AddGoFlagSet(stock)
+	return o, nil
+}
+
+// leaderElection is what the stock autoscaler does unless told otherwise.
+func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
+	return componentbaseconfig.LeaderElectionConfiguration{
+		LeaderElect:   true,
+		LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
+		RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
+		RetryPeriod:   metav1.Duration{Duration: 2 * time.Second},
+		ResourceLock:  resourcelock.LeasesResourceLock,
+		ResourceName:  "cluster-autoscaler",
+	}
+}
+
+func (a *AWS) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
+		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
+		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
+	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
+		"Time between two readings of the Auto Scaling groups in motion: just written to, or short of instances (one API call per 100 groups). At least 1s.")
+	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
+		"A burst of unschedulable pods is acted on once no other pod became unschedulable for this time. 0s acts on the first.")
+	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
+		"A burst of unschedulable pods is acted on at the latest this time after its first pod. At least --aws-pod-settle-time.")
+}
+
+// Validate tells the first flag value that cannot be worked with.
+func (a *AWS) Validate() error {
+	for _, interval := range []struct {
+		flag  string
+		value time.Duration
+	}{{"aws-refresh-interval", a.RefreshInterval}, {"aws-motion-interval", a.MotionInterval}} {
+		if interval.value < minInterval {
+			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
+		}
+	}
+	if a.PodSettleTime < 0 {
+		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
+	}
+	if a.PodSettleLimit < a.PodSettleTime {
+		return fmt.Errorf("--aws-pod-settle-limit=%v is shorter than --aws-pod-settle-time=%v: use %v or more",
+			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
+	}
+	return nil
+}
+
+const cloudProviderFlag = "cloud-provider"
+
+// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag that
+// picks which of its own providers are compiled in; none of them is used.
+func defaultToAWS(stock *flag.FlagSet) error {
+	f := stock.Lookup(cloudProviderFlag)
+	if f == nil {
+		return fmt.Errorf("the core has no flag --%s", cloudProviderFlag)
+	}
+	if err := f.Value.Set(cloudprovider.AwsProviderName); err != nil {
+		return fmt.Errorf("default of --%s: %w", cloudProviderFlag, err)
+	}
+	f.DefValue = cloudprovider.AwsProviderName
+	f.Usage = "Cloud provider type. Available values: [" + cloudprovider.AwsProviderName + "]"
+	return nil
+}
+
+// CheckCloudProvider refuses a --cloud-provider that this binary does not serve.
+func CheckCloudProvider(name string) error {
+	if name != cloudprovider.AwsProviderName {
+		return fmt.Errorf("--%s=%q: this autoscaler is for AWS Auto Scaling groups only; use --%s=%s or leave the flag out",
+			cloudProviderFlag, name, cloudProviderFlag, cloudprovider.AwsProviderName)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package options
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/featuregate"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/flags.txt")
+
+// register registers all flags into sets of their own. The sets of the process hold those of the test binary too.
+func register(t *testing.T) (*pflag.FlagSet, *Options) {
+	t.Helper()
+	stock := flag.NewFlagSet("stock", flag.ContinueOnError)
+	flag.CommandLine.VisitAll(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") && f.Name != "update" {
+			stock.Var(f.Value, f.Name, f.Usage)
+			stock.Lookup(f.Name).DefValue = f.DefValue
+		}
+	})
+	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
+	fs.AddFlagSet(pflag.CommandLine)
+	options, err := Register(fs, stock, featuregate.NewFeatureGate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fs, options
+}
+
+// describe lists name, type and default of each flag, sorted by name; without those of a test framework that the core links.
+func describe(fs *pflag.FlagSet) []string {
+	var lines []string
+	fs.VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "ginkgo.") {
+			return
+		}
+		lines = append(lines, fmt.Sprintf("--%s %s %q", f.Name, f.Value.Type(), f.DefValue))
+	})
+	slices.Sort(lines)
+	return lines
+}
+
+func readLines(t *testing.T, name string) []string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(content)), "\n")
+}
+
+func TestFlagsAreThoseOfTheGolden(t *testing.T) {
+	fs, _ := register(t)
+	got := describe(fs)
+	if *update {
+		if err := os.WriteFile(filepath.Join("testdata", "flags.txt"), []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(readLines(t, "flags.txt"), got); diff != "" {
+		t.Errorf("flags (-golden +got); if meant, run with -update:\n%s", diff)
+	}
+}
+
+// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package.
+func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
+	fs, _ := register(t)
+	got := describe(fs)
+	for _, line := range readLines(t, "stock_flags.txt") {
+		if !slices.Contains(got, line) {
+			t.Errorf("missing or different: %s", line)
+		}
+	}
+}
+
+func TestFlagsWeAddAreDocumented(t *testing.T) {
+	fs, _ := register(t)
+	stock := strings.Join(readLines(t, "stock_flags.txt"), "\n")
+	fs.VisitAll(func(f *pflag.Flag) {
+		if strings.Contains(stock, "--"+f.Name+" ") || strings.HasPrefix(f.Name, "ginkgo.") {
+			return
+		}
+		if f.Name != "version" && !strings.HasPrefix(f.Name, "aws-") {
+			t.Errorf("--%s is ours and lacks the prefix --aws-", f.Name)
+		}
+		if len(f.Usage) < 40 || !strings.HasSuffix(f.Usage, ".") {
+			t.Errorf("--%s is not documented: %q", f.Name, f.Usage)
+		}
+	})
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	fs, options := register(t)
+	if err := fs.Parse(nil); err != nil {
+		t.Fatal(err)
+	}
+	want := AWS{RefreshInterval: time.Minute, MotionInterval: 2 * time.Second, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second}
+	if diff := cmp.Diff(want, options.AWS); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if err := options.AWS.Validate(); err != nil {
+		t.Error(err)
+	}
+	if err := CheckCloudProvider(fs.Lookup("cloud-provider").Value.String()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
+	fs, options := register(t)
+	if err := fs.Parse([]string{
+		"--v=4", "--stderrthreshold=info", "--cloud-provider=aws", "--skip-nodes-with-local-storage=false", "--expander=least-waste",
+		"--aws-use-static-instance-list=true", "--leader-elect=false", "--logging-format=json", "--aws_region=cn-northwest-1",
+		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if options.AWS.Region != "cn-northwest-1" || options.LeaderElection.LeaderElect {
+		t.Errorf("region %q, leader election %v", options.AWS.Region, options.LeaderElection.LeaderElect)
+	}
+}
+
+func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
+	valid := AWS{RefreshInterval: time.Minute, MotionInterval: 2 * time.Second, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second}
+	for _, tt := range []struct {
+		name   string
+		change func(*AWS)
+		want   string
+	}{
+		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
+		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
+		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
+		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 }, "--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := valid
+			tt.change(&a)
+			if err := a.Validate(); err == nil || err.Error() != tt.want {
+				t.Errorf("Validate = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOtherCloudsAreRefused(t *testing.T) {
+	err := CheckCloudProvider("gce")
+	if err == nil || !strings.Contains(err.Error(), `--cloud-provider="gce"`) || !strings.Contains(err.Error(), "--cloud-provider=aws") {
+		t.Errorf("CheckCloudProvider = %v, want an error that names the value and the remedy", err)
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/loop"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
+)
+
+// How long each part may take to end. Together they stay below workGrace.
+const (
+	loopEndLimit       = 1800 * time.Millisecond // the loop under way, and the AWS write it is in
+	cleanUpLimit       = 500 * time.Millisecond  // the core's own, which deletes the status config map
+	backgroundEndLimit = 1200 * time.Millisecond
+)
+
+// process is the autoscaler as configured.
+type process struct {
+	core    config.AutoscalingOptions
+	options options.Options
+
+	health      *metrics.HealthCheck
+	snapshotter debuggingsnapshot.DebuggingSnapshotter
+}
+
+// run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
+// ended and everything else has, too.
+func (p *process) run(ctx context.Context) error {
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	p.health = metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime)
+	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
+	stopServing, err := serve(running, p.core.Address, endpoints(p.core, p.health, p.snapshotter), fail)
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	if p.options.LeaderElection.LeaderElect {
+		err = p.underLease(running, p.work)
+	} else {
+		err = p.work(running)
+	}
+	if err == nil && ctx.Err() == nil {
+		return context.Cause(running) // the endpoints broke
+	}
+	return err
+}
+
+// work autoscales until ctx ends, then ends what it started, within the limits above. It returns an error if it could not
+// start, or if something that keeps it going broke.
+func (p *process) work(ctx context.Context) error {
+	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)
+	// What the loop stands on outlives ctx, so that the loop under way can end in peace.
+	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	a, err := p.assemble(ctx, working)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	p.health.StartMonitoring()
+	if err := a.autoscaler.Start(); err != nil {
+		return fmt.Errorf("start the core: %w", err)
+	}
+
+	background, alive := errgroup.WithContext(working)
+	background.Go(func() error { return a.cloud.run(alive) })
+	background.Go(func() error { return a.manager.Start(alive) })
+	looping, stopLooping := context.WithCancel(ctx)
+	defer stopLooping()
+	defer context.AfterFunc(alive, stopLooping)()
+	loopEnded := make(chan struct{})
+	go func() {
+		defer close(loopEnded)
+		p.loop(looping, a)
+	}()
+
+	<-looping.Done()
+	var broken error
+	if ctx.Err() == nil {
+		broken = context.Cause(alive)
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		klog.FromContext(ctx).Info("Stopping", "reason", cause.Error())
+	}
+	teardown.Run(context.WithoutCancel(ctx),
+		teardown.Step{Name: "loop", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, loopEnded) }},
+		teardown.Step{Name: "core", Limit: cleanUpLimit, Do: func(context.Context) { cleanUp(a, loopEnded) }},
+		teardown.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
+			endWork()
+			_ = background.Wait()
+			a.informers.Shutdown()
+		}},
+	)
+	return broken
+}
+
+// loop runs the core's loop whenever the trigger says so, until ctx ends.
+func (p *process) loop(ctx context.Context, a *assembly) {
+	logger := klog.FromContext(ctx)
+	if !a.manager.GetCache().WaitForCacheSync(ctx) {
+		return
+	}
+	// Scale-up alternates between provisioning requests and other pods, so the trigger looks back as far as the loop
+	// before the last one.
+	last := time.Now()
+	for beforeLast := last; ; {
+		waiting := time.Now()
+		reason, err := a.trigger.Wait(ctx, beforeLast)
+		metrics.UpdateDurationFromStart(metrics.LoopWait, waiting)
+		if err != nil {
+			return
+		}
+		beforeLast, last = last, time.Now()
+		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
+		loop.RunAutoscalerOnce(a.autoscaler, p.health, last)
+	}
+}
+
+// cleanUp lets the core clean up after itself, unless its loop still runs: the two do not go together.
+func cleanUp(a *assembly, loopEnded <-chan struct{}) {
+	select {
+	case <-loopEnded:
+		a.autoscaler.ExitCleanUp()
+	default:
+	}
+}
+
+// await returns when the channel is closed or ctx ends.
+func await(ctx context.Context, closed <-chan struct{}) {
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
+}

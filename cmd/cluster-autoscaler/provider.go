@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+)
+
+// cloud is all that the core is given of AWS.
+type cloud struct {
+	provider  cloudprovider.CloudProvider
+	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
+	groups    nodegroups.NodeGroupListProcessor
+	changed   <-chan struct{}                 // receives when a loop would see something new
+	run       func(ctx context.Context) error // keeps all of it fresh until ctx ends
+}
+
+// newCloud reads the Auto Scaling groups for the first time and returns what stands on them. It waits as long as AWS does not
+// answer, but not beyond ctx. Writes are bounded by working instead, so that one under way when ctx ends may be finished.
+func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, nodes corelisters.NodeLister,
+	event func(eventType, reason, message string)) (*cloud, error) {
+	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
+	if err != nil {
+		return nil, err
+	}
+	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := awsclient.New(ctx, awsclient.Options{
+		Region: ours.Region, CloudConfig: cloudConfig, Version: version, Registerer: legacyregistry.Registerer(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	cache := asg.NewCache(asg.Options{
+		AutoScaling:     clients.AutoScaling,
+		Launches:        asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		Discovery:       discovery,
+		RefreshInterval: ours.RefreshInterval,
+		MotionInterval:  ours.MotionInterval,
+		Clock:           clock.RealClock{},
+	})
+	if err := cache.Start(ctx); err != nil {
+		return nil, err
+	}
+	awsOptions := aws.Options{
+		Cache:      cache,
+		Region:     clients.Region,
+		Catalogue:  instancetypes.Embedded(),
+		Limiter:    ca_context.NewResourceLimiterFromAutoscalingOptions(core),
+		Nodes:      nodes,
+		Event:      event,
+		Registerer: legacyregistry.Registerer(),
+		Clock:      clock.RealClock{},
+	}
+	if !core.AWSUseStaticInstanceList {
+		awsOptions.InstanceTypes = clients.EC2
+	}
+	provider, err := aws.New(working, awsOptions)
+	if err != nil {
+		return nil, err
+	}
+	return &cloud{
+		provider:  provider,
+		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
+		groups:    aws.KnownGroups{},
+		changed:   provider.Changed(),
+		run:       provider.Run,
+	}, nil
+}

@@ -1,0 +1,57 @@
+package teardown
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestStepsRunOneAfterTheOtherWithinTheirLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var order []string
+		began := time.Now()
+		takes := func(name string, d, limit time.Duration) Step {
+			return Step{Name: name, Limit: limit, Do: func(context.Context) {
+				mu.Lock()
+				order = append(order, name+" at "+time.Since(began).String())
+				mu.Unlock()
+				time.Sleep(d)
+			}}
+		}
+		complete := Run(t.Context(),
+			takes("quick", 100*time.Millisecond, time.Second),
+			takes("stuck", time.Hour, 2*time.Second),
+			takes("last", 0, time.Second),
+		)
+		if complete {
+			t.Error("Run = true although a step overran")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if took := time.Since(began); took != 2100*time.Millisecond {
+			t.Errorf("took %v, want 2.1s", took)
+		}
+		time.Sleep(2 * time.Hour) // let the stuck step go
+	})
+}
+
+func TestAStepIsToldItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left time.Duration
+		complete := Run(t.Context(), Step{Name: "part", Limit: 3 * time.Second, Do: func(ctx context.Context) {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+		}})
+		if !complete || left != 3*time.Second {
+			t.Errorf("Run = %v with %v left, want true with 3s", complete, left)
+		}
+	})
+}

@@ -1,0 +1,173 @@
+package trigger
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+// minPause is the least time between the end of a loop and the start of the next, whatever asks for it. It bounds what
+// the process can spend on loops should something ask without end, and is too short to be noticed.
+const minPause = 100 * time.Millisecond
+
+// Reason is why a loop runs; for logs.
+type Reason string
+
+// The reasons of the trigger itself. Achievements bring their own.
+const (
+	Start        Reason = "start"
+	ScanInterval Reason = "scan interval"
+	PodsPending  Reason = "unschedulable pods"
+	CloudChanged Reason = "cloud changed"
+)
+
+// Achievement is something loops achieve after which the next one should follow without delay.
+type Achievement struct {
+	Reason Reason
+	// Last is when it was last achieved, as the start time of the loop that did.
+	Last func() time.Time
+}
+
+// Config is what a Trigger waits for, and how long. All durations are used as they are: check them before.
+type Config struct {
+	ScanInterval time.Duration // the longest wait between loops
+	SettleTime   time.Duration // a burst of pods is over once none came for this long
+	SettleLimit  time.Duration // a burst is cut off this long after its first pod
+	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
+	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
+
+	// Changed wakes the loop when the state of the cloud changed. Nil never does; once closed it never does again.
+	Changed <-chan struct{}
+	// Achievements make loops follow each other without delay.
+	Achievements []Achievement
+}
+
+// Trigger tells when the next loop is due.
+type Trigger struct {
+	config  Config
+	clock   clock.Clock
+	changed <-chan struct{} // nil once closed
+	pods    *burst
+	started bool
+}
+
+// New returns a Trigger that has not started yet: its first Wait returns at once.
+func New(config Config, clock clock.Clock) *Trigger {
+	if config.Tick {
+		config.Changed, config.Achievements = nil, nil
+	}
+	return &Trigger{
+		config:  config,
+		clock:   clock,
+		changed: config.Changed,
+		pods:    newBurst(config.SettleTime, config.SettleLimit),
+	}
+}
+
+// PodHandler returns the handler that tells the Trigger of unschedulable pods. Add it to the informer whose lister the
+// loop reads. Pods of the informer's first listing are not counted: the first loop sees them anyway.
+func (t *Trigger) PodHandler() cache.ResourceEventHandler {
+	if t.config.Tick {
+		return cache.ResourceEventHandlerFuncs{}
+	}
+	return podHandler{pods: t.pods, clock: t.clock, delay: t.config.PodDelay}
+}
+
+// wake is when a loop is due, and why.
+type wake struct {
+	at     time.Time
+	reason Reason
+}
+
+// Wait blocks until the next loop is due and returns why it is. What the Trigger knew of until then is considered dealt
+// with by that loop. The loop before the last one began at since: an achievement no older than that makes the next loop
+// follow at once, so that two loops follow each achievement, as in the stock autoscaler, whose scale-up alternates
+// between provisioning requests and other pods. The error is ctx's, once that is done.
+func (t *Trigger) Wait(ctx context.Context, since time.Time) (Reason, error) {
+	if !t.started {
+		t.started = true
+		t.forget()
+		return Start, ctx.Err()
+	}
+	began := t.clock.Now()
+	next := t.next(began, since)
+	for {
+		due := t.withPods(next)
+		if earliest := began.Add(minPause); due.at.Before(earliest) {
+			due.at = earliest
+		}
+		if now := t.clock.Now(); !now.Before(due.at) {
+			t.forget()
+			return due.reason, nil
+		}
+		changed, err := t.sleep(ctx, due, next.reason == ScanInterval)
+		if err != nil {
+			return "", err
+		}
+		if changed {
+			next = wake{t.clock.Now(), CloudChanged}
+		}
+	}
+}
+
+// next is when the next loop is due by what is known as the wait begins, leaving pods aside.
+func (t *Trigger) next(began, since time.Time) wake {
+	for _, a := range t.config.Achievements {
+		if !a.Last().Before(since) {
+			return wake{began, a.Reason}
+		}
+	}
+	return wake{began.Add(t.config.ScanInterval), ScanInterval}
+}
+
+// withPods is the next wake once the pods are taken into account. Pods that have come decide alone: a loop in the middle
+// of their burst, for whatever reason, would pack only part of them.
+func (t *Trigger) withPods(next wake) wake {
+	settled, ripe := t.pods.due(t.clock.Now())
+	switch {
+	case !settled.IsZero():
+		return wake{settled, PodsPending}
+	case !ripe.IsZero() && ripe.Before(next.at):
+		return wake{ripe, PodsPending}
+	default:
+		return next
+	}
+}
+
+// sleep returns when the wake is due or something happened that may move it. Changes of the cloud do, and are told, only
+// if asked for: once one has made the loop due, more of them must not keep the caller busy.
+func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (changed bool, err error) {
+	timer := t.clock.NewTimer(due.at.Sub(t.clock.Now()))
+	defer timer.Stop()
+	var cloud <-chan struct{}
+	if heedCloud {
+		cloud = t.changed
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-timer.C():
+		return false, nil
+	case <-t.pods.arrived:
+		return false, nil
+	case _, open := <-cloud:
+		if !open {
+			t.changed = nil
+		}
+		return open, nil
+	}
+}
+
+// forget drops what the loop that is about to start will see anyway.
+func (t *Trigger) forget() {
+	t.pods.forget()
+	select {
+	case _, open := <-t.changed:
+		if !open {
+			t.changed = nil
+		}
+	default:
+	}
+}

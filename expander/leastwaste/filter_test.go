@@ -1,0 +1,234 @@
+package leastwaste
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+const gib = 1 << 30
+
+// group is a node group of which only the ID is ever asked.
+type group struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (g *group) Id() string { return g.id }
+
+func pod(cpu, memory string) *apiv1.Pod {
+	return &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{
+		Requests: apiv1.ResourceList{
+			apiv1.ResourceCPU:    resource.MustParse(cpu),
+			apiv1.ResourceMemory: resource.MustParse(memory),
+		},
+	}}}}}
+}
+
+func pods(count int, cpu, memory string) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for range count {
+		list = append(list, pod(cpu, memory))
+	}
+	return list
+}
+
+func template(cpu, memory string) *framework.NodeInfo {
+	return framework.NewNodeInfo(&apiv1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "template"},
+		Status: apiv1.NodeStatus{Capacity: apiv1.ResourceList{
+			apiv1.ResourceCPU:    resource.MustParse(cpu),
+			apiv1.ResourceMemory: resource.MustParse(memory),
+		}},
+	}, nil)
+}
+
+func option(id string, nodes int, pods []*apiv1.Pod) expander.Option {
+	return expander.Option{NodeGroup: &group{id: id}, NodeCount: nodes, Pods: pods}
+}
+
+func ids(options []expander.Option) []string {
+	var list []string
+	for _, o := range options {
+		list = append(list, o.NodeGroup.Id())
+	}
+	return list
+}
+
+func TestScoreIsTheMeanIdleRatio(t *testing.T) {
+	offered := Size{CPUMillis: 4000, MemoryBytes: 16 * gib}
+	for _, tt := range []struct {
+		name          string
+		used, offered Size
+		want          float64
+	}{
+		{name: "empty node", offered: offered, want: 1},
+		{name: "full node", used: offered, offered: offered, want: 0},
+		{name: "CPU full, memory half full", used: Size{CPUMillis: 4000, MemoryBytes: 8 * gib}, offered: offered, want: 0.25},
+		{name: "nothing offered", used: Size{CPUMillis: 1, MemoryBytes: 1}, want: 1},
+		{name: "nothing offered or used", want: 1},
+		{name: "only CPU offered", used: Size{CPUMillis: 1000, MemoryBytes: gib}, offered: Size{CPUMillis: 1000}, want: 0.5},
+		{name: "negative offer", used: Size{}, offered: Size{CPUMillis: -1, MemoryBytes: math.MinInt64}, want: 1},
+		{name: "more used than offered", used: Size{CPUMillis: 2000, MemoryBytes: 2 * gib}, offered: Size{CPUMillis: 1000, MemoryBytes: gib}, want: -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Score(tt.used, tt.offered); got != tt.want {
+				t.Errorf("Score(%+v, %+v) = %v, want %v", tt.used, tt.offered, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		options   []expander.Option
+		templates map[string]*framework.NodeInfo
+		want      []string
+	}{
+		{name: "no option"},
+		{
+			name:      "the only option",
+			options:   []expander.Option{option("a", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi")},
+			want:      []string{"a"},
+		},
+		{
+			name:      "the smaller node that takes them all",
+			options:   []expander.Option{option("large", 1, pods(3, "500m", "1Gi")), option("small", 1, pods(3, "500m", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"large": template("8", "32Gi"), "small": template("2", "8Gi")},
+			want:      []string{"small"},
+		},
+		{
+			name:      "one large or two of half the size",
+			options:   []expander.Option{option("b", 1, pods(4, "1", "2Gi")), option("a", 2, pods(4, "1", "2Gi"))},
+			templates: map[string]*framework.NodeInfo{"a": template("2", "8Gi"), "b": template("4", "16Gi")},
+			want:      []string{"b", "a"},
+		},
+		{
+			name:      "a group without a template is left out",
+			options:   []expander.Option{option("gone", 1, pods(1, "4", "16Gi")), option("a", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi"), "gone": nil},
+			want:      []string{"a"},
+		},
+		{
+			name:      "a group that claims no CPU counts as idle there, and does not win for it",
+			options:   []expander.Option{option("none", 1, pods(1, "1", "2Gi")), option("a", 1, pods(1, "1", "2Gi"))},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "4Gi"), "a": template("2", "4Gi")},
+			want:      []string{"a"},
+		},
+		{
+			name:      "a group that claims nothing is better than no group",
+			options:   []expander.Option{option("none", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0")},
+			want:      []string{"none"},
+		},
+		{
+			name:      "a first option that cannot be judged does not hide the others",
+			options:   []expander.Option{option("none", 1, pods(1, "0", "0")), option("a", 1, pods(1, "0", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")},
+			want:      []string{"a"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, ids(New().BestOptions(tt.options, tt.templates))); diff != "" {
+				t.Errorf("best options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The stock expander compares NaN and infinities where a node claims no CPU or no memory; everywhere else the two agree.
+func TestBestOptionsAgreesWithStockWhereverCPUAndMemoryAreOffered(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 35))
+	cpus := []string{"1", "2", "3920m", "4", "8", "16", "95690m"}
+	memories := []string{"1Gi", "3903620Ki", "4Gi", "8Gi", "16Gi", "31398Mi", "384Gi"}
+	requests := []string{"0", "100u", "1m", "250m", "500m", "1", "1500m"}
+	sizes := []string{"0", "64Mi", "512Mi", "1G", "1Gi", "2500M"}
+	for round := range 2000 {
+		templates := map[string]*framework.NodeInfo{}
+		var shared []*apiv1.Pod
+		for range random.IntN(12) {
+			shared = append(shared, pod(requests[random.IntN(len(requests))], sizes[random.IntN(len(sizes))]))
+		}
+		var options []expander.Option
+		for i := range 1 + random.IntN(6) {
+			id := fmt.Sprintf("group-%d", i)
+			if random.IntN(10) > 0 {
+				templates[id] = template(cpus[random.IntN(len(cpus))], memories[random.IntN(len(memories))])
+			}
+			options = append(options, option(id, 1+random.IntN(3), shared[:random.IntN(len(shared)+1)]))
+		}
+		want := ids(waste.NewFilter().BestOptions(options, templates))
+		if diff := cmp.Diff(want, ids(New().BestOptions(options, templates))); diff != "" {
+			t.Fatalf("round %d, %v (-stock +ours):\n%s", round, Explain(options, templates), diff)
+		}
+	}
+}
+
+func TestExplainGivesThePartsOfEachScore(t *testing.T) {
+	options := []expander.Option{option("gone", 1, nil), option("gpu-spot", 3, pods(3, "2", "4Gi"))}
+	templates := map[string]*framework.NodeInfo{"gpu-spot": template("4", "16Gi")}
+	want := []Explanation{{
+		NodeGroup: "gpu-spot", Nodes: 3, Pods: 3,
+		Used:         Size{CPUMillis: 6000, MemoryBytes: 12 * gib},
+		Offered:      Size{CPUMillis: 12000, MemoryBytes: 48 * gib},
+		IdleCPURatio: 0.5, IdleMemoryRatio: 0.75, Score: 0.625,
+	}}
+	got := Explain(options, templates)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("explanations (-want +got):\n%s", diff)
+	}
+	line := "gpu-spot: 3 node(s) for 3 pod(s) leave 0.500 of CPU and 0.750 of memory idle, score 0.625"
+	if got[0].String() != line {
+		t.Errorf("String() = %q, want %q", got[0].String(), line)
+	}
+}
+
+// JSON has no NaN and no infinity: an explanation that holds one could not be shown.
+func TestEveryExplanationIsFinite(t *testing.T) {
+	for _, tt := range []struct{ name, cpu, memory, podCPU, podMemory string }{
+		{"nothing at all", "0", "0", "0", "0"},
+		{"no CPU", "0", "8Gi", "1", "1Gi"},
+		{"no memory", "2", "0", "1", "1Gi"},
+		{"negative capacity", "-1", "-8Gi", "1", "1Gi"},
+		{"more than an int64 of CPU millis", "9E", "8Gi", "1", "1Gi"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			explanations := Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
+				map[string]*framework.NodeInfo{"a": template(tt.cpu, tt.memory)})
+			if _, err := json.Marshal(explanations); err != nil {
+				t.Errorf("marshal %+v: %v", explanations, err)
+			}
+		})
+	}
+}
+
+// BenchmarkBestOptions runs with: go test -bench . ./expander/leastwaste. It leaves out building the options.
+func BenchmarkBestOptions(b *testing.B) {
+	b.Run("groups=100/pods=1000", func(b *testing.B) {
+		shared := pods(1000, "250m", "512Mi")
+		templates := map[string]*framework.NodeInfo{}
+		var options []expander.Option
+		for i := range 100 {
+			id := fmt.Sprintf("group-%03d", i)
+			templates[id] = template("4", "16Gi")
+			options = append(options, option(id, 63, shared))
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			New().BestOptions(options, templates)
+		}
+	})
+}
