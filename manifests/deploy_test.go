@@ -1,0 +1,72 @@
+package manifests_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// deployment returns the Deployment of a file under deploy/, decoded strictly.
+func deployment(t *testing.T, name string) appsv1.Deployment {
+	t.Helper()
+	for document := range strings.SplitSeq(read(t, name), "\n---\n") {
+		if !strings.Contains(document, "\nkind: Deployment\n") {
+			continue
+		}
+		var d appsv1.Deployment
+		if err := yaml.UnmarshalStrict([]byte(document), &d); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return d
+	}
+	t.Fatalf("%s holds no Deployment", name)
+	return appsv1.Deployment{}
+}
+
+func TestS0RunsWithThePublishedFlags(t *testing.T) {
+	want := []string{
+		"./cluster-autoscaler",
+		"--v=4",
+		"--stderrthreshold=info",
+		"--cloud-provider=aws",
+		"--skip-nodes-with-local-storage=false",
+		"--expander=least-waste",
+		"--aws-use-static-instance-list=true",
+		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop",
+	}
+	got := deployment(t, "deploy/s0-gpu-spot-china.yaml").Spec.Template.Spec.Containers[0].Command
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+}
+
+func TestS0CarriesThePublishedFigures(t *testing.T) {
+	pod := deployment(t, "deploy/s0-gpu-spot-china.yaml").Spec.Template
+	for key, want := range map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": "8085"} {
+		if got := pod.Annotations[key]; got != want {
+			t.Errorf("annotation %s = %q, want %q", key, got, want)
+		}
+	}
+	container := pod.Spec.Containers[0]
+	if got := container.Resources.Requests.Cpu().String() + " " + container.Resources.Requests.Memory().String(); got != "100m 300Mi" {
+		t.Errorf("requests = %s, want 100m 300Mi", got)
+	}
+	wantMount := corev1.VolumeMount{Name: "ssl-certs", MountPath: "/etc/ssl/certs/ca-certificates.crt", ReadOnly: true}
+	if diff := cmp.Diff([]corev1.VolumeMount{wantMount}, container.VolumeMounts); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
+	}
+	if got := pod.Spec.Volumes[0].HostPath.Path; got != "/etc/ssl/certs/ca-bundle.crt" {
+		t.Errorf("CA bundle of the host = %s, want /etc/ssl/certs/ca-bundle.crt", got)
+	}
+}
+
+func TestS3IsNotEvictedByItself(t *testing.T) {
+	annotations := deployment(t, "deploy/s3-eks-addons.yaml").Spec.Template.Annotations
+	if got := annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"]; got != "false" {
+		t.Errorf("safe-to-evict = %q, want false", got)
+	}
+}

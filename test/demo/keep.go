@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A kept set-up is held by a process of its own, which listens on a socket in the user's cache directory. Closing is
+// asked for over that socket, so nothing is ever signalled by a number that may have come to mean another process.
+
+// handedOver is the line by which the holding process says that its output is complete.
+const handedOver = "demo: handed over"
+
+// stopRequest is what is written to the socket to end the set-up; the connection closes when everything has ended.
+const stopRequest = "stop\n"
+
+// socketPath is where the one kept set-up of this user listens.
+func socketPath() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "asg-autoscaler")
+	return filepath.Join(dir, "demo.sock"), os.MkdirAll(dir, 0o700)
+}
+
+// detach starts this program again as the holding process and relays its output until it hands over or ends.
+func detach(ctx context.Context, args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	output, err := os.CreateTemp("", "asg-demo-output-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(output.Name())
+	defer output.Close()
+	holder := exec.Command(self, append([]string{"-held"}, args...)...)
+	holder.Stdout, holder.Stderr = output, output
+	holder.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // outlives this process and its terminal
+	if err := holder.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	return relay(ctx, output.Name(), holder.Process, ended)
+}
+
+// relay copies the holding process's output until it is handed over. An interrupt is passed on.
+func relay(ctx context.Context, path string, holder *os.Process, ended <-chan error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	reader := bufio.NewReader(file)
+	interrupted := ctx.Done()
+	for partial := ""; ; {
+		line, err := reader.ReadString('\n')
+		if partial += line; err == nil {
+			if partial == handedOver+"\n" {
+				return nil
+			}
+			fmt.Print(partial)
+			partial = ""
+			continue
+		}
+		select {
+		case <-interrupted:
+			interrupted = nil
+			holder.Signal(os.Interrupt) //nolint:errcheck // it has ended already
+		case err := <-ended:
+			io.Copy(os.Stdout, reader) //nolint:errcheck // the output is a local file
+			if err == nil {
+				err = errors.New("ended without handing over")
+			}
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// hold starts the set-up, runs the rounds if asked, says how to reach it, and keeps it until somebody asks for its end.
+func hold(ctx context.Context, binary string, withRounds bool) (err error) {
+	listener, err := listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	ctx, askers := untilAsked(ctx, listener)
+	defer func() { // last of all, since it tells those who asked that everything is gone
+		for _, conn := range askers() {
+			conn.Close()
+		}
+	}()
+	s, err := start(ctx, binary)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if withRounds {
+		if err := s.rounds(ctx); err != nil {
+			return err
+		}
+	}
+	s.sayHowToReach()
+	say(handedOver)
+	<-ctx.Done()
+	return nil
+}
+
+// untilAsked returns a context that ends when somebody asks for the end over the socket, and a function that then gives
+// the connections of those who did.
+func untilAsked(ctx context.Context, listener net.Listener) (context.Context, func() []net.Conn) {
+	ctx, end := context.WithCancel(ctx)
+	var mu sync.Mutex
+	var askers []net.Conn
+	go func() {
+		defer end()
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.SetReadDeadline(time.Now().Add(time.Second)) //nolint:errcheck // a socket of this machine
+			if line, _ := bufio.NewReader(conn).ReadString('\n'); line != stopRequest {
+				conn.Close()
+				continue
+			}
+			mu.Lock()
+			askers = append(askers, conn)
+			mu.Unlock()
+			end()
+		}
+	}()
+	return ctx, func() []net.Conn {
+		mu.Lock()
+		defer mu.Unlock()
+		return askers
+	}
+}
+
+// listen takes the socket, unless a kept set-up has it.
+func listen(ctx context.Context) (net.Listener, error) {
+	path, err := socketPath()
+	if err != nil {
+		return nil, err
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return nil, errors.New("a set-up is running already; stop it with: make down")
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var config net.ListenConfig
+	return config.Listen(ctx, "unix", path)
+}
+
+// down asks the kept set-up to end and waits until it has.
+func down(ctx context.Context) error {
+	path, err := socketPath()
+	if err != nil {
+		return err
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		say("Nothing is running")
+		return nil
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, stopRequest); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		return err
+	}
+	say("Stopped")
+	return nil
+}
+
+func (s *setup) sayHowToReach() {
+	say(`
+Left running. In another shell:
+    export KUBECONFIG=%s
+    %s get nodes,pods -A
+    curl http://%s/metrics
+Emulated AWS: export AWS_ENDPOINT_URL=%s AWS_REGION=%s
+Logs:         %s
+Stop it with: make down`,
+		s.Cluster.Kubeconfig(), s.Cluster.Kubectl(), s.Autoscaler().Address, s.AWS.URL(), s.AWS.Region(), s.dir)
+}

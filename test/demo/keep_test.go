@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, askers := untilAsked(context.Background(), listener)
+
+	probe, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe.Close()
+	select {
+	case <-ctx.Done():
+		t.Fatal("a connection that asks for nothing ended the set-up")
+	case <-time.After(50 * time.Millisecond):
+	}
+
+	asker, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asker.Close()
+	if _, err := io.WriteString(asker, stopRequest); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("a request to stop did not end the set-up")
+	}
+	if got := len(askers()); got != 1 {
+		t.Errorf("%d connections to tell of the end, want 1", got)
+	}
+}

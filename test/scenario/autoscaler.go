@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Autoscaler is one process of the program under test. Its methods are safe for concurrent use.
+type Autoscaler struct {
+	Address string // host:port of /metrics, /health-check and /snapshotz
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+	err  error         // how it ended; read after done
+}
+
+// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own, appending
+// its output to the log. It returns once the process answers its health check.
+func runAutoscaler(ctx context.Context, binary string, flags, environment []string, log *os.File) (*Autoscaler, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	a := &Autoscaler{Address: address, done: make(chan struct{})}
+	a.cmd = exec.Command(binary, append(flags, "--address="+address)...)
+	a.cmd.Env = environment
+	a.cmd.Stdout, a.cmd.Stderr = log, log
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is the parent's to handle
+	if err := a.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start autoscaler: %w", err)
+	}
+	go func() {
+		a.err = a.cmd.Wait()
+		close(a.done)
+	}()
+	if err := a.waitHealthy(ctx); err != nil {
+		a.Kill()
+		return nil, err
+	}
+	return a, nil
+}
+
+// freeAddress returns a loopback address nobody listens on at the moment.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+func (a *Autoscaler) waitHealthy(ctx context.Context) error {
+	for {
+		if _, err := a.get(ctx, "/health-check"); err == nil {
+			return nil
+		}
+		select {
+		case <-a.done:
+			return fmt.Errorf("autoscaler ended before it was healthy: %w", errors.Join(a.err, errors.New("see its log")))
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the autoscaler's health check: %w", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// get reads one page of the autoscaler's own server.
+func (a *Autoscaler) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Address+path, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", err
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("get %s: %s: %s", path, response.Status, strings.TrimSpace(string(body)))
+	}
+	return string(body), nil
+}
+
+// Kill ends the process the hard way, as kill -9 or a lost machine would, and waits for it.
+func (a *Autoscaler) Kill() {
+	a.cmd.Process.Kill() //nolint:errcheck // it has ended already
+	<-a.done
+}
+
+// stopTimeout is how long a clean stop may take; the product promises less than five seconds.
+const stopTimeout = 5 * time.Second
+
+// Stop ends the process as Kubernetes does, with SIGTERM. It is an error if it takes longer than five seconds or ends
+// with another code than zero.
+func (a *Autoscaler) Stop() error {
+	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop autoscaler: %w", err)
+	}
+	select {
+	case <-a.done:
+	case <-time.After(stopTimeout):
+		a.Kill()
+		return fmt.Errorf("autoscaler did not end within %s of SIGTERM", stopTimeout)
+	}
+	if a.err != nil {
+		return fmt.Errorf("autoscaler did not end cleanly on SIGTERM: %w", a.err)
+	}
+	return nil
+}
+
+// Running reports whether the process has not ended.
+func (a *Autoscaler) Running() bool {
+	select {
+	case <-a.done:
+		return false
+	default:
+		return true
+	}
+}

@@ -1,0 +1,29 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// autoscalerPackage is the program under test; go build finds it from any directory of this module.
+const autoscalerPackage = "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler"
+
+// BuildAutoscaler compiles the autoscaler into dir and returns its path. It is built with the race detector when the
+// caller is, so that a test run compiles the core once and races of the whole program come to light. GOFLAGS carries the
+// build tag, as everywhere.
+func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "cluster-autoscaler")
+	args := []string{"build", "-o", path}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, autoscalerPackage)...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build %s: %w", autoscalerPackage, err)
+	}
+	return path, nil
+}

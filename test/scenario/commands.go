@@ -1,0 +1,262 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/asg-autoscaler/asg-autoscaler/manifests"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// A script's commands, beside testscript's own (see doc of test/e2e for a reader's introduction):
+//
+//	aws FILE                                 serve the account described in FILE
+//	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
+//	autoscaler kill | stop | restart         kill -9; SIGTERM, clean within 5 s; start again as before
+//	kubectl ARG...                           the cluster's kubectl, as its admin; stdout can be compared
+//	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault; "fault clear" ends all of them
+//	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
+//	delete group | template NAME             delete it from the account, as a person would
+//	expect WITHIN WHAT...                    wait until it is so; see expectations
+//	never WHAT...                            it has not been so at any time; see prohibitions
+//	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match
+//	metrics                                  names, types and labels of the metrics, on stdout
+
+// Commands returns the commands for testscript.Params.Cmds. They work on the Env that Setup put into the script's values.
+func Commands() map[string]func(*testscript.TestScript, bool, []string) {
+	commands := map[string]func(*script, []string) error{
+		"aws":        (*script).aws,
+		"autoscaler": (*script).autoscaler,
+		"delete":     (*script).delete,
+		"expect":     (*script).expect,
+		"fault":      (*script).fault,
+		"kubectl":    (*script).kubectl,
+		"logged":     (*script).logged,
+		"metrics":    (*script).metrics,
+		"never":      (*script).never,
+		"shortage":   (*script).shortage,
+	}
+	adapted := map[string]func(*testscript.TestScript, bool, []string){}
+	for name, run := range commands {
+		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
+			err := run(ts.Value(scriptKey{}).(*script).on(ts), args)
+			switch {
+			case negated && err == nil:
+				ts.Fatalf("%s succeeded against expectation", name)
+			case !negated && err != nil:
+				ts.Fatalf("%v", err)
+			}
+		}
+	}
+	return adapted
+}
+
+// script is what one running script works on.
+type script struct {
+	*Env
+	ctx    context.Context
+	stdout io.Writer
+	path   func(string) string // makes a script's file name absolute
+}
+
+type scriptKey struct{}
+
+// Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup; should the
+// script fail, what happened and the end of the autoscaler's log are shown. The script finds the files of Systems in
+// its directory, each system under its name, and what ships in manifests/.
+func Setup(ctx context.Context, env *testscript.Env, binary string) error {
+	if err := copyFiles(env.WorkDir); err != nil {
+		return err
+	}
+	dir := filepath.Join(env.WorkDir, ".env")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	e, err := Start(ctx, Options{Dir: dir, Binary: binary})
+	if err != nil {
+		return err
+	}
+	env.Values[scriptKey{}] = &script{Env: e, ctx: ctx}
+	env.Defer(func() {
+		if failed, ok := env.T().(testscript.TFailed); ok && failed.Failed() {
+			env.T().Log(e.report())
+		}
+		if err := e.Close(); err != nil {
+			env.T().Log("end of the scenario: " + err.Error())
+		}
+	})
+	return nil
+}
+
+func copyFiles(dir string) error {
+	systems, err := fs.Sub(Systems, "systems")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.CopyFS(dir, systems), os.CopyFS(filepath.Join(dir, "manifests"), manifests.FS))
+}
+
+// on returns the script with the files and output of its testscript.
+func (s *script) on(ts *testscript.TestScript) *script {
+	return &script{Env: s.Env, ctx: s.ctx, stdout: ts.Stdout(), path: ts.MkAbs}
+}
+
+func (s *script) aws(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: aws FILE")
+	}
+	config, err := fakeaws.LoadConfig(s.path(args[0]))
+	if err != nil {
+		return err
+	}
+	return s.StartAWS(s.ctx, config)
+}
+
+func (s *script) autoscaler(args []string) error {
+	if len(args) == 0 {
+		return errors.New("usage: autoscaler start MANIFEST [FLAG...] | kill | stop | restart")
+	}
+	switch action := args[0]; {
+	case action == "start" && len(args) > 1:
+		return s.StartAutoscaler(s.ctx, args[1], args[2:]...)
+	case s.Autoscaler() == nil:
+		return errors.New("start the autoscaler first: autoscaler start MANIFEST [FLAG...]")
+	case action == "kill":
+		s.Autoscaler().Kill()
+		return nil
+	case action == "stop":
+		return s.Autoscaler().Stop()
+	case action == "restart":
+		return s.RestartAutoscaler(s.ctx)
+	default:
+		return fmt.Errorf("autoscaler cannot %q", action)
+	}
+}
+
+func (s *script) kubectl(args []string) error {
+	for i, arg := range args {
+		if i > 0 && args[i-1] == "-f" && arg != "-" {
+			args[i] = s.path(arg)
+		}
+	}
+	out, err := s.Kubectl(s.ctx, "", args...)
+	fmt.Fprint(s.stdout, out)
+	return err
+}
+
+func (s *script) fault(args []string) error {
+	if len(args) == 1 && args[0] == "clear" {
+		s.AWS.ClearFaults()
+		return nil
+	}
+	var fault fakeaws.Fault
+	if err := fromPairs(args, &fault); err != nil {
+		return err
+	}
+	s.AWS.Inject(fault)
+	return nil
+}
+
+func (s *script) shortage(args []string) error {
+	if len(args) == 1 && args[0] == "clear" {
+		s.AWS.ClearShortages()
+		return nil
+	}
+	var shortage fakeaws.Shortage
+	if err := fromPairs(args, &shortage); err != nil {
+		return err
+	}
+	s.AWS.AddShortage(shortage)
+	return nil
+}
+
+// fromPairs fills a struct from key=value words by its JSON names. Numbers are numbers; everything else is a string.
+func fromPairs(words []string, into any) error {
+	fields := map[string]any{}
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok {
+			return fmt.Errorf("%q: write it as key=value", word)
+		}
+		fields[key] = value
+		if number, err := strconv.Atoi(value); err == nil {
+			fields[key] = number
+		}
+	}
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
+
+func (s *script) delete(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: delete group|template NAME")
+	}
+	switch args[0] {
+	case "group":
+		return s.AWS.DeleteGroup(args[1])
+	case "template":
+		return s.AWS.DeleteLaunchTemplate(args[1])
+	default:
+		return fmt.Errorf("cannot delete a %q", args[0])
+	}
+}
+
+func (s *script) expect(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: expect WITHIN WHAT...")
+	}
+	within, err := time.ParseDuration(args[0])
+	if err != nil {
+		return fmt.Errorf("expect: %w", err)
+	}
+	holds, err := s.expectation(args[1], args[2:])
+	if err != nil {
+		return err
+	}
+	return eventually(s.ctx, within, strings.Join(args[1:], " "), holds)
+}
+
+func (s *script) logged(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: logged COUNT REGEXP")
+	}
+	want, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	pattern, err := regexp.Compile(args[1])
+	if err != nil {
+		return err
+	}
+	lines, err := s.logLines(pattern)
+	if err == nil && len(lines) != want {
+		err = fmt.Errorf("%d lines of the log match, want %d:\n%s", len(lines), want, strings.Join(lines, "\n"))
+	}
+	return err
+}
+
+func (s *script) metrics(args []string) error {
+	families, err := s.Autoscaler().Metrics(s.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.stdout, metricNames(families))
+	return nil
+}

@@ -1,0 +1,11 @@
+// Package scenario runs the real autoscaler against an emulated AWS account and a real Kubernetes control plane, and
+// tells what happened.
+//
+// An Env is one such set-up. The autoscaler in it is a child process that knows nothing of being watched: it is
+// configured by the flags of a shipped manifest, by the environment variables of the AWS SDK and by the kubeconfig of
+// the manifests' own ServiceAccount, so RBAC is enforced. Observers of the API server and of AWS put what they see
+// on one Timeline, and only the reasons of a choice are taken from the autoscaler's log.
+//
+// Commands turns an Env into a language for testscript files; test/e2e holds the scripts. An Env owns its processes
+// and goroutines, and Close ends them all.
+package scenario

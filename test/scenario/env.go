@@ -1,0 +1,206 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// The ServiceAccount that the shipped manifests bring.
+const (
+	serviceAccountNamespace = "kube-system"
+	serviceAccountName      = "cluster-autoscaler"
+)
+
+// startTimeout bounds the start of one process: a control plane, or an autoscaler with the race detector on a busy machine.
+const startTimeout = time.Minute
+
+// Options say where an Env lives and what it tests.
+type Options struct {
+	Dir      string    // for logs and kubeconfigs; must exist
+	Binary   string    // the autoscaler, see BuildAutoscaler
+	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
+}
+
+// Env is one set-up under observation. Its methods are for one goroutine; Timeline is safe for all.
+type Env struct {
+	Cluster  *controlplane.Cluster
+	AWS      *fakeaws.Server // nil before StartAWS
+	Timeline *Timeline
+
+	dir        string
+	binary     string
+	kubeconfig string // of the ServiceAccount
+	autoscaler *Autoscaler
+	manifest   string // that the autoscaler was started from last
+	extra      []string
+	logs       []string // paths, one for each autoscaler process, oldest first
+	observer   *clusterObserver
+
+	observing context.Context // ends with the Env; it is no request's
+	stop      context.CancelFunc
+	observers sync.WaitGroup
+}
+
+// Start runs a control plane, applies the shipped RBAC and ServiceAccount to it, and observes it from then on.
+func Start(ctx context.Context, opts Options) (_ *Env, err error) {
+	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	e.Cluster, err = controlplane.Start(ctx, controlplane.Options{
+		Dir:      filepath.Join(opts.Dir, "controlplane"),
+		Progress: opts.Progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.grantAccess(ctx); err != nil {
+		return nil, err
+	}
+	e.observing, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	e.observer, err = observeCluster(e.observing, e.Cluster.Client(), e.Timeline)
+	return e, err
+}
+
+// grantAccess applies what the manifests grant and writes the ServiceAccount's kubeconfig.
+func (e *Env) grantAccess(ctx context.Context) error {
+	access, err := readAccess()
+	if err != nil {
+		return err
+	}
+	if _, err := e.Kubectl(ctx, access, "apply", "-f", "-"); err != nil {
+		return err
+	}
+	e.kubeconfig, err = e.Cluster.ServiceAccountKubeconfig(ctx, serviceAccountNamespace, serviceAccountName)
+	return err
+}
+
+// Kubectl runs the cluster's kubectl as its admin, with the text as standard input, and returns its standard output.
+func (e *Env) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, e.Cluster.Kubectl(), append([]string{"--kubeconfig", e.Cluster.Kubeconfig()}, args...)...)
+	cmd.Dir = e.dir
+	cmd.Stdin = strings.NewReader(stdin)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// StartAWS serves the account and publishes its nodes in the cluster.
+func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
+	if e.AWS != nil {
+		return errors.New("the scenario has its AWS account already")
+	}
+	server, err := fakeaws.Start(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return err
+	}
+	e.AWS = server
+	if err := server.Attach(e.Cluster.Client()); err != nil {
+		return err
+	}
+	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.observer.undrained) })
+	return nil
+}
+
+// StartAutoscaler runs the program as the manifest's Deployment does, with the extra flags after its own, so that they
+// win where a flag may be given once. The context bounds the start only.
+func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...string) error {
+	if e.autoscaler != nil && e.autoscaler.Running() {
+		return errors.New("the autoscaler runs already")
+	}
+	if e.AWS == nil {
+		return errors.New("the autoscaler needs the AWS account first")
+	}
+	s, err := readShipped(manifest)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(e.dir, fmt.Sprintf("autoscaler-%d.log", len(e.logs)+1)))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	e.logs = append(e.logs, log.Name())
+	e.observers.Go(func() { observeLog(e.observing, log.Name(), e.Timeline) })
+	e.manifest, e.extra = manifest, extra
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, extra)
+	e.autoscaler, err = runAutoscaler(ctx, e.binary, flags, e.environment(s), log)
+	return err
+}
+
+// environment is all the autoscaler gets: the manifest's variables, and where and who it is for the AWS SDK. The last of
+// equal names wins, so region and endpoint are the emulated account's.
+func (e *Env) environment(s shipped) []string {
+	return append(slices.Clone(s.environment),
+		"HOME="+e.dir,
+		"AWS_REGION="+e.AWS.Region(),
+		"AWS_ENDPOINT_URL="+e.AWS.URL(),
+		"AWS_ACCESS_KEY_ID=autoscaler",
+		"AWS_SECRET_ACCESS_KEY=secret",
+		"AWS_EC2_METADATA_DISABLED=true",
+	)
+}
+
+// RestartAutoscaler starts the program again as it was started last.
+func (e *Env) RestartAutoscaler(ctx context.Context) error {
+	if e.autoscaler == nil {
+		return errors.New("the autoscaler was never started")
+	}
+	return e.StartAutoscaler(ctx, e.manifest, e.extra...)
+}
+
+// Autoscaler returns the newest process of the program, or nil before the first.
+func (e *Env) Autoscaler() *Autoscaler { return e.autoscaler }
+
+// Log returns what all autoscaler processes wrote so far, oldest first.
+func (e *Env) Log() (string, error) {
+	var all strings.Builder
+	for _, path := range e.logs {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		all.Write(raw)
+	}
+	return all.String(), nil
+}
+
+// Close ends the autoscaler, the account and the control plane, in that order, and waits for them. The logs stay.
+func (e *Env) Close() error {
+	var errs []error
+	if e.autoscaler != nil && e.autoscaler.Running() {
+		errs = append(errs, e.autoscaler.Stop())
+	}
+	if e.AWS != nil {
+		errs = append(errs, e.AWS.Close())
+	}
+	if e.stop != nil {
+		e.stop()
+	}
+	e.observers.Wait()
+	if e.Cluster != nil {
+		errs = append(errs, e.Cluster.Stop())
+	}
+	return errors.Join(errs...)
+}

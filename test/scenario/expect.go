@@ -1,0 +1,36 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// pollInterval is how often a condition is looked at. Conditions read loopback servers and files of this machine.
+const pollInterval = 100 * time.Millisecond
+
+// condition reports whether it holds, and what it saw, for the message should it never hold. An error ends the wait.
+type condition func(ctx context.Context) (holds bool, saw string, err error)
+
+// eventually waits until the condition holds. The error tells what was seen last.
+func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	last := "nothing"
+	for {
+		ok, saw, err := holds(ctx)
+		switch {
+		case ok && err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("waited %s for %s; saw %s last", within, what, last)
+		case err != nil:
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+		last = saw
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollInterval):
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// expectation parses what a script waits for:
+//
+//	desired GROUP N              the group's desired capacity is N
+//	instances GROUP N            the group lists N instances, whatever their state
+//	running SELECTOR N           N pods with these labels are Running, in all namespaces
+//	nodes SELECTOR N             N nodes with these labels are Ready
+//	event REASON REGEXP          an event with the reason and a matching message exists
+//	log REGEXP                   a line of the autoscaler's logs matches
+//	metric NAME{LABELS} OP N     the sum of the samples with these labels; OP is ==, >= or <=
+func (s *script) expectation(what string, args []string) (condition, error) {
+	switch {
+	case what == "desired" && len(args) == 2:
+		return s.countIs(args[1], func(context.Context) (int, error) { return s.desired(args[0]) })
+	case what == "instances" && len(args) == 2:
+		return s.countIs(args[1], func(context.Context) (int, error) { return s.instances(args[0]) })
+	case what == "running" && len(args) == 2:
+		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.runningPods(ctx, args[0]) })
+	case what == "nodes" && len(args) == 2:
+		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.readyNodes(ctx, args[0]) })
+	case what == "event" && len(args) == 2:
+		return s.eventMatches(args[0], args[1])
+	case what == "log" && len(args) == 1:
+		return s.logMatches(args[0])
+	case what == "metric" && len(args) == 3:
+		return s.metricIs(args[0], args[1], args[2])
+	default:
+		return nil, fmt.Errorf("expect: nothing is called %q with %d words after it", what, len(args))
+	}
+}
+
+// countIs holds when the count equals the number.
+func (s *script) countIs(number string, count func(context.Context) (int, error)) (condition, error) {
+	want, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (bool, string, error) {
+		got, err := count(ctx)
+		return got == want, strconv.Itoa(got), err
+	}, nil
+}
+
+// desired returns a group's desired capacity.
+func (s *script) desired(group string) (int, error) {
+	state, err := s.group(group)
+	return state.Desired, err
+}
+
+// instances returns how many instances a group lists.
+func (s *script) instances(group string) (int, error) {
+	state, err := s.group(group)
+	return len(state.Instances), err
+}
+
+func (s *script) group(name string) (fakeaws.GroupState, error) {
+	if s.AWS == nil {
+		return fakeaws.GroupState{}, errors.New("no AWS account yet; start it with: aws FILE")
+	}
+	state, known := s.AWS.Group(name)
+	if !known {
+		return fakeaws.GroupState{}, fmt.Errorf("no auto scaling group %q", name)
+	}
+	return state, nil
+}
+
+func (s *script) runningPods(ctx context.Context, selector string) (int, error) {
+	pods, err := s.Cluster.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return 0, err
+	}
+	running := 0
+	for _, pod := range pods.Items {
+		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
+			running++
+		}
+	}
+	return running, nil
+}
+
+func (s *script) readyNodes(ctx context.Context, selector string) (int, error) {
+	nodes, err := s.Cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return 0, err
+	}
+	ready := 0
+	for _, node := range nodes.Items {
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+				ready++
+			}
+		}
+	}
+	return ready, nil
+}
+
+func (s *script) eventMatches(reason, message string) (condition, error) {
+	pattern, err := regexp.Compile(message)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (bool, string, error) {
+		events, err := s.Cluster.Client().CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
+		if err != nil {
+			return false, "", err
+		}
+		var messages []string
+		for _, event := range events.Items {
+			if pattern.MatchString(event.Message) {
+				return true, event.Message, nil
+			}
+			messages = append(messages, event.Message)
+		}
+		return false, fmt.Sprintf("%d others of that reason: %q", len(messages), messages), nil
+	}, nil
+}
+
+func (s *script) logMatches(line string) (condition, error) {
+	pattern, err := regexp.Compile(line)
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) (bool, string, error) {
+		lines, err := s.logLines(pattern)
+		return len(lines) > 0, "no such line", err
+	}, nil
+}
+
+// logLines returns the lines of the autoscaler's logs that match.
+func (s *script) logLines(pattern *regexp.Regexp) ([]string, error) {
+	log, err := s.Log()
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for line := range strings.SplitSeq(log, "\n") {
+		if pattern.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+func (s *script) metricIs(selector, operator, number string) (condition, error) {
+	name, labels, err := parseSelector(selector)
+	if err != nil {
+		return nil, err
+	}
+	want, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return nil, err
+	}
+	compare, known := map[string]func(got float64) bool{
+		"==": func(got float64) bool { return got == want },
+		">=": func(got float64) bool { return got >= want },
+		"<=": func(got float64) bool { return got <= want },
+	}[operator]
+	if !known {
+		return nil, fmt.Errorf("metric: operator %q; use ==, >= or <=", operator)
+	}
+	return func(ctx context.Context) (bool, string, error) {
+		if s.Autoscaler() == nil {
+			return false, "", errors.New("no autoscaler to scrape")
+		}
+		families, err := s.Autoscaler().Metrics(ctx)
+		got := metricSum(families, name, labels)
+		return compare(got), strconv.FormatFloat(got, 'g', -1, 64), err
+	}, nil
+}

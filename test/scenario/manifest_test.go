@@ -1,0 +1,41 @@
+package scenario
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestShippedFlagsAreTheDeployments(t *testing.T) {
+	s, err := readShipped("s0-gpu-spot-china")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(s.flags, "--expander=least-waste") || slices.Contains(s.flags, "./cluster-autoscaler") {
+		t.Errorf("flags = %q, want those of the Deployment without the program's name", s.flags)
+	}
+	if !slices.Contains(s.environment, "AWS_REGION=cn-northwest-1") {
+		t.Errorf("environment = %q, want the region", s.environment)
+	}
+}
+
+func TestAnUnknownManifestIsAnError(t *testing.T) {
+	if _, err := readShipped("no-such"); err == nil {
+		t.Error("read a manifest that does not ship")
+	}
+}
+
+func TestAccessIsTheRolesAndTheServiceAccountAlone(t *testing.T) {
+	access, err := readAccess()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"kind: ClusterRole\n", "kind: Role\n", "kind: RoleBinding\n", "kind: ServiceAccount\n"} {
+		if !strings.Contains(access, want) {
+			t.Errorf("access holds no %q", want)
+		}
+	}
+	if strings.Contains(access, "kind: Deployment") {
+		t.Error("access would also run the Deployment")
+	}
+}

@@ -1,0 +1,90 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// metricPrefix begins the name of every metric of the Cluster Autoscaler, the AWS provider's own included.
+const metricPrefix = "cluster_autoscaler_"
+
+// Metrics scrapes the autoscaler and returns its families by name.
+func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	page, err := a.get(ctx, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
+	if err != nil {
+		return nil, fmt.Errorf("parse /metrics: %w", err)
+	}
+	return families, nil
+}
+
+// metricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by
+// their count. A family that is not there is 0, as a counter that never counted is.
+func metricSum(families map[string]*dto.MetricFamily, name string, labels map[string]string) float64 {
+	var sum float64
+	for _, metric := range families[name].GetMetric() {
+		if !carries(metric, labels) {
+			continue
+		}
+		sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount()) +
+			metric.GetUntyped().GetValue()
+	}
+	return sum
+}
+
+func carries(metric *dto.Metric, labels map[string]string) bool {
+	found := 0
+	for _, pair := range metric.GetLabel() {
+		if value, asked := labels[pair.GetName()]; asked && value == pair.GetValue() {
+			found++
+		}
+	}
+	return found == len(labels)
+}
+
+// metricNames lists the autoscaler's metrics, one a line, sorted: name, type and label names; values would be volatile.
+func metricNames(families map[string]*dto.MetricFamily) string {
+	var lines strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		if !strings.HasPrefix(name, metricPrefix) {
+			continue
+		}
+		labels := map[string]bool{}
+		for _, metric := range families[name].GetMetric() {
+			for _, pair := range metric.GetLabel() {
+				labels[pair.GetName()] = true
+			}
+		}
+		kind := strings.ToLower(families[name].GetType().String())
+		fmt.Fprintln(&lines, strings.Join(append([]string{name, kind}, slices.Sorted(maps.Keys(labels))...), " "))
+	}
+	return lines.String()
+}
+
+// parseSelector splits name{label="value",…} as Prometheus writes it.
+func parseSelector(text string) (name string, labels map[string]string, err error) {
+	name, rest, braces := strings.Cut(text, "{")
+	labels = map[string]string{}
+	if !braces {
+		return name, labels, nil
+	}
+	for pair := range strings.SplitSeq(strings.TrimSuffix(rest, "}"), ",") {
+		label, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return "", nil, fmt.Errorf("metric %q: write labels as name{label=\"value\"}", text)
+		}
+		labels[label] = strings.Trim(value, `"`)
+	}
+	return name, labels, nil
+}

@@ -1,0 +1,197 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	gpuResource      = "nvidia.com/gpu"
+	toBeDeletedTaint = "ToBeDeletedByClusterAutoscaler"
+)
+
+// clusterObserver turns what the API server shows of pods and nodes into Moments. Its handlers run on the
+// informers' goroutines; the mutex guards what they share.
+type clusterObserver struct {
+	timeline *Timeline
+
+	mu    sync.Mutex
+	pods  map[string]*corev1.Pod  // by namespace/name
+	nodes map[string]*corev1.Node // by name
+	told  map[string]bool         // moments already added, by kind and object
+}
+
+// observeCluster adds a Moment for each change of a pod or node until ctx ends. It returns once the first lists are in.
+func observeCluster(ctx context.Context, client kubernetes.Interface, timeline *Timeline) (*clusterObserver, error) {
+	o := &clusterObserver{
+		timeline: timeline,
+		pods:     map[string]*corev1.Pod{},
+		nodes:    map[string]*corev1.Node{},
+		told:     map[string]bool{},
+	}
+	factory := informers.NewSharedInformerFactory(client, 0)
+	handlers := map[cache.SharedIndexInformer]cache.ResourceEventHandlerFuncs{
+		factory.Core().V1().Pods().Informer():  handle(o.podSeen, o.podGone),
+		factory.Core().V1().Nodes().Informer(): handle(o.nodeSeen, o.nodeGone),
+	}
+	for informer, handler := range handlers {
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return nil, fmt.Errorf("observe the cluster: %w", err)
+		}
+	}
+	factory.Start(ctx.Done())
+	for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
+		if !synced {
+			return nil, fmt.Errorf("observe the cluster: list of %v not read: %w", kind, ctx.Err())
+		}
+	}
+	return o, nil
+}
+
+// handle adapts two typed functions to an informer's handler: seen for added and updated objects, gone for deleted ones.
+func handle[T any](seen, gone func(T)) cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { seen(object.(T)) },
+		UpdateFunc: func(_, object any) { seen(object.(T)) },
+		DeleteFunc: func(object any) {
+			if lost, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = lost.Obj
+			}
+			gone(object.(T))
+		},
+	}
+}
+
+// once adds the moment unless one of its kind was added for the key before.
+func (o *clusterObserver) once(key string, kind Kind, object, detail string) {
+	if id := string(kind) + " " + key; !o.told[id] {
+		o.told[id] = true
+		o.timeline.Add(Moment{At: time.Now(), Kind: kind, Object: object, Detail: detail})
+	}
+}
+
+func (o *clusterObserver) podSeen(pod *corev1.Pod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	name := pod.Namespace + "/" + pod.Name
+	o.pods[name] = pod
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
+			reason, _, _ := strings.Cut(condition.Message, ". ")
+			o.once(string(pod.UID), PodPending, name, reason)
+		}
+	}
+	if pod.Status.Phase == corev1.PodRunning {
+		o.once(string(pod.UID), PodRunning, name, "on "+pod.Spec.NodeName)
+	}
+}
+
+func (o *clusterObserver) podGone(pod *corev1.Pod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	name := pod.Namespace + "/" + pod.Name
+	delete(o.pods, name)
+	o.once(string(pod.UID), PodGone, name, "")
+	if node := o.nodes[pod.Spec.NodeName]; node != nil {
+		o.drained(node)
+	}
+}
+
+func (o *clusterObserver) nodeSeen(node *corev1.Node) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.nodes[node.Name] = node
+	key := string(node.UID)
+	o.once(key, NodeRegistered, node.Name, node.Labels[corev1.LabelInstanceTypeStable])
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+			o.once(key, NodeReady, node.Name, "")
+		}
+	}
+	if gpus := node.Status.Allocatable[gpuResource]; gpus.Cmp(resource.Quantity{}) > 0 {
+		o.once(key, GPUPublished, node.Name, gpuResource+": "+gpus.String())
+	}
+	if tainted(node) {
+		o.once(key, NodeTainted, node.Name, toBeDeletedTaint)
+		o.drained(node)
+	}
+}
+
+func (o *clusterObserver) nodeGone(node *corev1.Node) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.nodes, node.Name)
+	o.once(string(node.UID), NodeGone, node.Name, "")
+}
+
+// drained tells once that the node is marked for removal and empty. The caller holds the mutex.
+func (o *clusterObserver) drained(node *corev1.Node) {
+	if tainted(node) && len(o.podsOn(node.Name)) == 0 {
+		o.once(string(node.UID), NodeDrained, node.Name, "")
+	}
+}
+
+// podsOn lists the pods that a removal of the node would cut off: those neither finished nor owned by a DaemonSet or
+// the node itself. The caller holds the mutex.
+func (o *clusterObserver) podsOn(node string) []string {
+	var names []string
+	for name, pod := range o.pods {
+		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if pod.Spec.NodeName == node && !finished && !staysWithNode(pod) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// undrained says why removing the instance now would be a kill: its node holds pods, or was not marked. It is empty
+// when the instance never became a node, or its node is marked and empty.
+func (o *clusterObserver) undrained(instanceID string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, node := range o.nodes {
+		if !hasSuffixSegment(node.Spec.ProviderID, instanceID) {
+			continue
+		}
+		if !tainted(node) {
+			return fmt.Sprintf("node %s was not marked for removal", node.Name)
+		}
+		if pods := o.podsOn(node.Name); len(pods) > 0 {
+			return fmt.Sprintf("node %s still held %v", node.Name, pods)
+		}
+	}
+	return ""
+}
+
+func staysWithNode(pod *corev1.Pod) bool {
+	for _, owner := range pod.OwnerReferences {
+		if owner.Kind == "DaemonSet" || owner.Kind == "Node" {
+			return true
+		}
+	}
+	return false
+}
+
+func tainted(node *corev1.Node) bool {
+	for _, taint := range node.Spec.Taints {
+		if taint.Key == toBeDeletedTaint {
+			return true
+		}
+	}
+	return false
+}
+
+// hasSuffixSegment reports whether a provider ID ends in the instance ID as a whole segment.
+func hasSuffixSegment(providerID, instanceID string) bool {
+	n := len(providerID) - len(instanceID)
+	return n > 0 && providerID[n-1] == '/' && providerID[n:] == instanceID
+}

@@ -1,0 +1,71 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// raced matches the first line of what the race detector prints.
+var raced = regexp.MustCompile(`WARNING: DATA RACE`)
+
+// never checks what must not have happened at any time since the scenario began:
+//
+//	desired GROUP above N        the group's desired capacity was never raised over N
+//	undrained                    no instance was terminated before its node was marked and empty
+//	forbidden                    the API server refused the ServiceAccount nothing
+//	raced                        the race detector found nothing (in a build without it: trivially)
+func (s *script) never(args []string) error {
+	switch what := strings.Join(args, " "); {
+	case len(args) == 4 && args[0] == "desired" && args[2] == "above":
+		return s.neverDesiredAbove(args[1], args[3])
+	case what == "undrained":
+		if kill, happened := First(s.Timeline.Since(time.Time{}), KilledUndrained); happened {
+			return fmt.Errorf("instance %s was terminated undrained: %s", kill.Object, kill.Detail)
+		}
+		return nil
+	case what == "forbidden":
+		return s.neverForbidden()
+	case what == "raced":
+		return s.neverLogged(raced)
+	default:
+		return fmt.Errorf("never: nothing is called %q", what)
+	}
+}
+
+func (s *script) neverDesiredAbove(group, number string) error {
+	limit, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	if s.AWS == nil {
+		return errors.New("never desired: no AWS account yet")
+	}
+	for _, event := range s.AWS.Events() {
+		if event.Kind == fakeaws.DesiredChanged && event.Group == group && event.To > limit {
+			return fmt.Errorf("desired capacity of %q was raised to %d by %s", group, event.To, event.By)
+		}
+	}
+	return nil
+}
+
+func (s *script) neverForbidden() error {
+	refused, err := s.Cluster.Forbidden()
+	if err == nil && len(refused) > 0 {
+		err = fmt.Errorf("the API server refused: %s", strings.Join(refused, "; "))
+	}
+	return err
+}
+
+func (s *script) neverLogged(pattern *regexp.Regexp) error {
+	lines, err := s.logLines(pattern)
+	if err == nil && len(lines) > 0 {
+		err = fmt.Errorf("the autoscaler logged %d such lines, the first: %s", len(lines), lines[0])
+	}
+	return err
+}

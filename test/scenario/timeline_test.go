@@ -1,0 +1,38 @@
+package scenario
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
+	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	timeline := &Timeline{}
+	var heard []Kind
+	timeline.Listen(func(m Moment) { heard = append(heard, m.Kind) })
+	for i, kind := range []Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning} {
+		timeline.Add(Moment{At: start.Add(time.Duration(i) * time.Second), Kind: kind})
+	}
+	if diff := cmp.Diff([]Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning}, heard); diff != "" {
+		t.Errorf("listeners heard (-want +got):\n%s", diff)
+	}
+
+	later := timeline.Since(start.Add(time.Second))
+	if len(later) != 4 {
+		t.Fatalf("%d moments since the first second, want 4", len(later))
+	}
+	if got := Count(later, NodeReady); got != 2 {
+		t.Errorf("%d nodes Ready, want 2", got)
+	}
+	if m, ok := First(later, NodeReady); !ok || m.At.Sub(start) != 2*time.Second {
+		t.Errorf("first node Ready = %v %t, want after 2 s", m, ok)
+	}
+	if m, ok := Last(later, NodeReady); !ok || m.At.Sub(start) != 3*time.Second {
+		t.Errorf("last node Ready = %v %t, want after 3 s", m, ok)
+	}
+	if m, ok := First(later, PodPending); ok {
+		t.Errorf("found %v, which was before", m)
+	}
+}
