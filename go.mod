@@ -54,12 +54,12 @@ require (
 	github.com/spf13/cobra v1.10.0
 	github.com/spf13/pflag v1.0.9
 	golang.org/x/sync v0.19.0
-	golang.org/x/time v0.14.0
 	gopkg.in/gcfg.v1 v1.2.3
 	k8s.io/api v0.35.0
 	k8s.io/apimachinery v0.35.0
 	k8s.io/apiserver v0.35.0
 	k8s.io/autoscaler/cluster-autoscaler v0.0.0-20260401120615-2ceb540e2a0b
+	k8s.io/autoscaler/cluster-autoscaler/apis v0.0.0-20260401120615-2ceb540e2a0b
 	k8s.io/client-go v0.35.0
 	k8s.io/component-base v0.35.0
 	k8s.io/klog/v2 v2.130.1
@@ -241,6 +241,7 @@ require (
 	golang.org/x/sys v0.40.0 // indirect
 	golang.org/x/term v0.39.0 // indirect
 	golang.org/x/text v0.33.0 // indirect
+	golang.org/x/time v0.14.0 // indirect
 	golang.org/x/tools v0.40.0 // indirect
 	gomodules.xyz/jsonpatch/v2 v2.4.0 // indirect
 	google.golang.org/api v0.259.0 // indirect
@@ -254,7 +255,6 @@ require (
 	gopkg.in/warnings.v0 v0.1.2 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	k8s.io/apiextensions-apiserver v0.34.1 // indirect
-	k8s.io/autoscaler/cluster-autoscaler/apis v0.0.0-20260401120615-2ceb540e2a0b
 	k8s.io/cloud-provider v0.35.0 // indirect
 	k8s.io/cloud-provider-aws v1.35.1 // indirect
 	k8s.io/cloud-provider-gcp/providers v0.28.2 // indirect
