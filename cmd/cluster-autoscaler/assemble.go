@@ -45,16 +45,14 @@ type assembly struct {
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. What it
 // starts lives until working ends; waiting ends with ctx.
 func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
-	kube, err := kubeConfig(p.core.KubeClientOpts)
+	client, err := kubeClient(p.kube)
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubeClient(p.core.KubeClientOpts)
-	if err != nil {
-		return nil, err
-	}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(cache.TransformStripManagedFields()))
-	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, p.core.DynamicResourceAllocationEnabled, p.core.CSINodeAwareSchedulingEnabled)
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
+		informers.WithTransform(cache.TransformStripManagedFields()))
+	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig,
+		p.core.DynamicResourceAllocationEnabled, p.core.CSINodeAwareSchedulingEnabled)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler framework: %w", err)
 	}
@@ -72,7 +70,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}
-	manager, err := newManager(kube)
+	manager, err := newManager(p.kube)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +82,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts.AutoscalingKubeClients = clients
 	opts.CloudProvider = cloud.provider
 	opts.ExpanderStrategy = strategy
-	requests, err := p.addProcessors(ctx, working, kube, &opts, cloud)
+	requests, err := p.addProcessors(ctx, working, &opts, cloud)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +90,8 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
-func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly, requests *trigger.Achievement) (*assembly, error) {
+func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
+	requests *trigger.Achievement) (*assembly, error) {
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
 	metrics.InitMetrics()
@@ -121,7 +120,8 @@ func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 	return coreoptions.AutoscalerOptions{
 		AutoscalingOptions: p.core,
 		FrameworkHandle:    handle,
-		ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(p.core.ClusterSnapshotParallelism), handle,
+		ClusterSnapshot: predicate.NewPredicateSnapshot(
+			store.NewDeltaSnapshotStore(p.core.ClusterSnapshotParallelism), handle,
 			p.core.DynamicResourceAllocationEnabled, p.core.PredicateParallelism, p.core.CSINodeAwareSchedulingEnabled),
 		DebuggingSnapshotter: p.snapshotter,
 		DeleteOptions:        deleteOptions,
@@ -150,8 +150,8 @@ func (p *process) newTrigger(a *assembly, requests *trigger.Achievement) *trigge
 	}, clock.RealClock{})
 }
 
-// newManager makes the controller manager that the core reads capacity quotas through. It serves nothing: endpoints and lease
-// are ours.
+// newManager makes the controller manager that the core reads capacity quotas through. It serves nothing: endpoints and
+// lease are ours.
 func newManager(kube *rest.Config) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cqv1alpha1.AddToScheme} {

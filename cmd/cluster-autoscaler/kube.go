@@ -51,11 +51,7 @@ func findKubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
 }
 
 // kubeClient is a client of its own: its requests count against --kube-client-qps apart from those of others.
-func kubeClient(opts config.KubeClientOptions) (*kubernetes.Clientset, error) {
-	kube, err := kubeConfig(opts)
-	if err != nil {
-		return nil, err
-	}
+func kubeClient(kube *rest.Config) (*kubernetes.Clientset, error) {
 	client, err := kubernetes.NewForConfig(kube)
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)

@@ -28,7 +28,7 @@ func (p *process) underLease(ctx context.Context, work func(context.Context) err
 	if err != nil {
 		return fmt.Errorf("name for the leader election: %w", err)
 	}
-	client, err := kubeClient(p.core.KubeClientOpts)
+	client, err := kubeClient(p.kube)
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,8 @@ func alignFeatureGates(dynamicResourceAllocation bool) error {
 	if gates.Enabled(features.DynamicResourceAllocation) == dynamicResourceAllocation {
 		return nil
 	}
-	if err := gates.SetFromMap(map[string]bool{string(features.DynamicResourceAllocation): dynamicResourceAllocation}); err != nil {
+	wanted := map[string]bool{string(features.DynamicResourceAllocation): dynamicResourceAllocation}
+	if err := gates.SetFromMap(wanted); err != nil {
 		return fmt.Errorf("set feature gate %q to %v: %w", features.DynamicResourceAllocation, dynamicResourceAllocation, err)
 	}
 	return nil

@@ -27,8 +27,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// testdata/stock_metrics.txt holds name, type and labels of every metric of the stock binary: those of its /metrics with per-group
-// metrics on, and those of the core's source that only appear with their first observation.
+// testdata/stock_metrics.txt holds name, type and labels of every metric of the stock binary, built with the tag aws:
+// those of its /metrics with per-group metrics on, and those of its source that appear with their first observation.
 func TestEveryStockMetricIsServedWithItsLabels(t *testing.T) {
 	observeEverything(t)
 	served := serveMetrics(t)
@@ -69,7 +69,8 @@ func describeFamily(family *dto.MetricFamily) string {
 func serveMetrics(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	health := metrics.NewHealthCheck(time.Minute, time.Minute)
-	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, debuggingsnapshot.NewDebuggingSnapshotter(false)))
+	snapshotter := debuggingsnapshot.NewDebuggingSnapshotter(false)
+	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, snapshotter))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/metrics")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/loop"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -29,6 +30,7 @@ type process struct {
 	core    config.AutoscalingOptions
 	options options.Options
 
+	kube        *rest.Config
 	health      *metrics.HealthCheck
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 }
@@ -36,6 +38,10 @@ type process struct {
 // run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
 // ended and everything else has, too.
 func (p *process) run(ctx context.Context) error {
+	var err error
+	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
+		return err
+	}
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.health = metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime)

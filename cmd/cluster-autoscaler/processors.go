@@ -23,7 +23,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/prompt"
@@ -33,7 +32,8 @@ import (
 // addProcessors fills in the core's extension points: as the stock autoscaler does for AWS, but with our own node templates
 // and without the rests that the core gives to young pods. The result tells when provisioning requests were worked on; it
 // is nil where they are not enabled.
-func (p *process) addProcessors(ctx, working context.Context, kube *rest.Config, opts *coreoptions.AutoscalerOptions, cloud *cloud) (*trigger.Achievement, error) {
+func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.AutoscalerOptions,
+	cloud *cloud) (*trigger.Achievement, error) {
 	opts.Processors = ca_processors.DefaultProcessors(p.core)
 	opts.Processors.TemplateNodeInfoProvider = cloud.nodeInfos
 	opts.Processors.NodeGroupListProcessor = cloud.groups
@@ -43,11 +43,11 @@ func (p *process) addProcessors(ctx, working context.Context, kube *rest.Config,
 	var requests *trigger.Achievement
 	if p.core.ProvisioningRequestEnabled {
 		var err error
-		if requests, err = p.addProvisioningRequests(ctx, working, kube, opts, podList); err != nil {
+		if requests, err = p.addProvisioningRequests(ctx, working, opts, podList); err != nil {
 			return nil, fmt.Errorf("provisioning requests: %w", err)
 		}
 	}
-	podList = p.addCapacityBuffers(working, kube, opts, podList)
+	podList = p.addCapacityBuffers(working, opts, podList)
 	opts.Processors.PodListProcessor = p.addPodInjection(opts, podList)
 	p.addScaleDownCandidates(opts)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
@@ -64,11 +64,12 @@ func (p *process) similarity() nodegroupset.NodeInfoComparator {
 
 // addCapacityBuffers runs the controller of CapacityBuffer objects and lets the pods they stand for cause scale-up, each if
 // its flag says so. Without a client for them the autoscaler works on without buffers, as stock does, but says so.
-func (p *process) addCapacityBuffers(working context.Context, kube *rest.Config, opts *coreoptions.AutoscalerOptions, podList *pods.CombinedPodListProcessor) *pods.CombinedPodListProcessor {
+func (p *process) addCapacityBuffers(working context.Context, opts *coreoptions.AutoscalerOptions,
+	podList *pods.CombinedPodListProcessor) *pods.CombinedPodListProcessor {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
 		return podList
 	}
-	client, err := cbclient.NewCapacityBufferClientFromConfig(forCustomResources(kube))
+	client, err := cbclient.NewCapacityBufferClientFromConfig(forCustomResources(p.kube))
 	if err != nil || client == nil {
 		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
 		return podList
@@ -89,13 +90,15 @@ func (p *process) addCapacityBuffers(working context.Context, kube *rest.Config,
 	}
 	registry := fakepods.NewRegistry(nil)
 	opts.CapacityBufferPodsRegistry = registry
-	injector := cbprocessor.NewCapacityBufferPodListProcessor(client, []string{capacitybuffer.ActiveProvisioningStrategy}, registry, true)
+	injector := cbprocessor.NewCapacityBufferPodListProcessor(client,
+		[]string{capacitybuffer.ActiveProvisioningStrategy}, registry, true)
 	first(opts, cbprocessor.NewFakePodsScaleUpStatusProcessor(registry))
 	return pods.NewCombinedPodListProcessor([]pods.PodListProcessor{injector, podList})
 }
 
 // addPodInjection lets pods that controllers have yet to create cause scale-up, if --enable-proactive-scaleup says so.
-func (p *process) addPodInjection(opts *coreoptions.AutoscalerOptions, podList *pods.CombinedPodListProcessor) *pods.CombinedPodListProcessor {
+func (p *process) addPodInjection(opts *coreoptions.AutoscalerOptions,
+	podList *pods.CombinedPodListProcessor) *pods.CombinedPodListProcessor {
 	if !p.core.ProactiveScaleupEnabled {
 		return podList
 	}
@@ -120,9 +123,11 @@ func first(opts *coreoptions.AutoscalerOptions, processor status.ScaleUpStatusPr
 func (p *process) addScaleDownCandidates(opts *coreoptions.AutoscalerOptions) {
 	previous := previouscandidates.NewPreviousCandidates()
 	opts.Processors.ScaleDownCandidatesNotifier.Register(previous)
-	empty := emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions, opts.DrainabilityRules)
+	empty := emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot),
+		opts.DeleteOptions, opts.DrainabilityRules)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
-	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{empty, previous}))
+	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor(
+		[]scaledowncandidates.CandidatesComparer{empty, previous}))
 	if p.core.ScaleDownDelayTypeLocal {
 		delays := scaledowncandidates.NewScaleDownCandidatesDelayProcessor()
 		candidates.Register(delays)

@@ -16,7 +16,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/checkcapacity"
 	provreqorchestrator "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
-	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 )
@@ -26,9 +25,9 @@ const provisioningResync = time.Hour
 
 // addProvisioningRequests makes the core serve ProvisioningRequest objects. It waits until they have been read once, but
 // not beyond ctx. The result tells when one was last worked on.
-func (p *process) addProvisioningRequests(ctx, working context.Context, kube *rest.Config, opts *coreoptions.AutoscalerOptions,
+func (p *process) addProvisioningRequests(ctx, working context.Context, opts *coreoptions.AutoscalerOptions,
 	podList *pods.CombinedPodListProcessor) (*trigger.Achievement, error) {
-	clientset, err := provreqclientset.NewForConfig(forCustomResources(kube))
+	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
@@ -42,7 +41,8 @@ func (p *process) addProvisioningRequests(ctx, working context.Context, kube *re
 		}
 	}
 
-	injector := provreq.NewProvisioningRequestPodsInjector(client, p.core.ProvisioningRequestInitialBackoffTime, p.core.ProvisioningRequestMaxBackoffTime,
+	injector := provreq.NewProvisioningRequestPodsInjector(client,
+		p.core.ProvisioningRequestInitialBackoffTime, p.core.ProvisioningRequestMaxBackoffTime,
 		p.core.ProvisioningRequestMaxBackoffCacheSize, p.core.CheckCapacityBatchProcessing, p.core.CheckCapacityProcessorInstance)
 	var batch *provreq.ProvisioningRequestPodsInjector // the class checks in batches if it is given the injector
 	if p.core.CheckCapacityBatchProcessing {
@@ -52,10 +52,11 @@ func (p *process) addProvisioningRequests(ctx, working context.Context, kube *re
 	podList.AddProcessor(provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()))
 	podList.AddProcessor(injector)
 	podList.AddProcessor(processor)
-	opts.ScaleUpOrchestrator = provreqorchestrator.NewWrapperOrchestrator(provreqorchestrator.New(client, []provreqorchestrator.ProvisioningClass{
-		checkcapacity.New(client, batch),
-		besteffortatomic.New(client),
-	}))
+	opts.ScaleUpOrchestrator = provreqorchestrator.NewWrapperOrchestrator(
+		provreqorchestrator.New(client, []provreqorchestrator.ProvisioningClass{
+			checkcapacity.New(client, batch),
+			besteffortatomic.New(client),
+		}))
 	opts.LoopStartNotifier = loopstart.NewObserversList([]loopstart.Observer{processor})
 	opts.Processors.ScaleUpEnforcer = provreq.NewProvisioningRequestScaleUpEnforcer()
 	return &trigger.Achievement{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}, nil

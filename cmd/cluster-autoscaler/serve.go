@@ -17,7 +17,8 @@ import (
 )
 
 // endpoints are the paths of the stock autoscaler, of which /snapshotz and /debug/pprof are there on request.
-func endpoints(core config.AutoscalingOptions, health http.Handler, snapshotter debuggingsnapshot.DebuggingSnapshotter) http.Handler {
+func endpoints(core config.AutoscalingOptions, health http.Handler,
+	snapshotter debuggingsnapshot.DebuggingSnapshotter) http.Handler {
 	paths := mux.NewPathRecorderMux("cluster-autoscaler")
 	paths.Handle("/metrics", legacyregistry.Handler())
 	paths.Handle("/health-check", health)

@@ -1,8 +1,8 @@
 // Package expanders builds the chain of expanders that chooses which node group grows.
 //
 // It is the Cluster Autoscaler's own chain, with every expander it knows, and two differences: least-waste is package
-// leastwaste, and what the chain leaves open is decided by name instead of at random, so that the same input always gives the same
-// answer. Whoever asks for the random expander still gets it.
+// leastwaste, and what the chain leaves open is decided by name instead of at random, so that the same input always gives
+// the same answer. Whoever asks for the random expander still gets it.
 package expanders
 
 import (
@@ -48,7 +48,8 @@ func New(config Config) (expander.Strategy, error) {
 		}
 	}
 	f := factory.NewFactory()
-	f.RegisterDefaultExpanders(config.Provider, config.Clients, config.KubeClient, config.Namespace, config.GRPCCert, config.GRPCURL)
+	f.RegisterDefaultExpanders(config.Provider, config.Clients, config.KubeClient, config.Namespace,
+		config.GRPCCert, config.GRPCURL)
 	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
 	if !slices.Contains(names, expander.RandomExpanderName) {

@@ -1,8 +1,8 @@
 // Package leader does work while it holds a lease, and gives the lease back when the work has ended.
 //
 // The order is the point of it. When the process is told to stop, the work ends first and the lease is released after,
-// so that no other replica writes beside this one, and the next one need not wait for the lease to run out. When the lease is lost,
-// the caller learns of it at once and is expected to exit.
+// so that no other replica writes beside this one, and the next one need not wait for the lease to run out. When the lease
+// is lost, the caller learns of it at once and is expected to exit.
 package leader
 
 import (
@@ -82,8 +82,8 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 	return err
 }
 
-// release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would try even
-// after it lost the lease, and tell of the loss only when it has waited for an API server that does not answer.
+// release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would
+// try even after it lost the lease, and tell of the loss only when it has waited for an API server that does not answer.
 func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}) error {
 	select {
 	case <-electionEnded:

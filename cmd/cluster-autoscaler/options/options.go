@@ -1,7 +1,7 @@
 // Package options is the command line: every flag of the stock autoscaler, and ours beside them.
 //
-// The core registers its flags when it is imported and reads them back from the process's own flag sets, so those are where all flags
-// live. Ours carry the prefix --aws-, but for --version.
+// The core registers its flags when it is imported and reads them back from the process's own flag sets, so those are
+// where all flags live. Ours carry the prefix --aws-, but for --version.
 package options
 
 import (
@@ -82,7 +82,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
-		"Time between two readings of the Auto Scaling groups in motion: just written to, or short of instances (one API call per 100 groups). At least 1s.")
+		"Time between two readings of the Auto Scaling groups in motion: just written to, or short of instances "+
+			"(one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
 		"A burst of unschedulable pods is acted on once no other pod became unschedulable for this time. 0s acts on the first.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
@@ -111,8 +112,8 @@ func (a *AWS) Validate() error {
 
 const cloudProviderFlag = "cloud-provider"
 
-// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag that
-// picks which of its own providers are compiled in; none of them is used.
+// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag
+// that picks which of its own providers are compiled in; none of them is used.
 func defaultToAWS(stock *flag.FlagSet) error {
 	f := stock.Lookup(cloudProviderFlag)
 	if f == nil {

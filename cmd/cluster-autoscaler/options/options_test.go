@@ -103,7 +103,10 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err := fs.Parse(nil); err != nil {
 		t.Fatal(err)
 	}
-	want := AWS{RefreshInterval: time.Minute, MotionInterval: 2 * time.Second, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second}
+	want := AWS{
+		RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
@@ -118,8 +121,9 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 	fs, options := register(t)
 	if err := fs.Parse([]string{
-		"--v=4", "--stderrthreshold=info", "--cloud-provider=aws", "--skip-nodes-with-local-storage=false", "--expander=least-waste",
-		"--aws-use-static-instance-list=true", "--leader-elect=false", "--logging-format=json", "--aws_region=cn-northwest-1",
+		"--v=4", "--stderrthreshold=info", "--cloud-provider=aws", "--skip-nodes-with-local-storage=false",
+		"--expander=least-waste", "--aws-use-static-instance-list=true",
+		"--leader-elect=false", "--logging-format=json", "--aws_region=cn-northwest-1",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop",
 	}); err != nil {
 		t.Fatal(err)
@@ -130,7 +134,10 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 }
 
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
-	valid := AWS{RefreshInterval: time.Minute, MotionInterval: 2 * time.Second, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second}
+	valid := AWS{
+		RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*AWS)
@@ -139,7 +146,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
-		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 }, "--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},
+		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
+			"--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := valid

@@ -1,9 +1,10 @@
 // Package prompt makes the core act on unschedulable pods in the very loop that first sees them.
 //
 // The core lets pods rest before it scales up for them: 2 seconds, or 30 seconds once a GPU is asked for, so that
-// more of a burst may come. Here package trigger waits for bursts, and far more briefly, so those rests are taken away, and nothing else: without
-// pods, or with as many nodes as --max-nodes-total allows, the core still does not scale up; pods that it holds back
-// for --new-pod-scale-up-delay are still held back; and in the loop of a scale-up for such young pods it still does not scale down.
+// more of a burst may come. Here package trigger waits for bursts, and far more briefly, so those rests are taken away,
+// and nothing else: without pods, or with as many nodes as --max-nodes-total allows, the core still does not scale up;
+// pods that it holds back for --new-pod-scale-up-delay are still held back; and in the loop of a scale-up for such young
+// pods it still does not scale down.
 // The core's V(1) message that it waits one more iteration for very new pods appears all the same.
 package prompt
 

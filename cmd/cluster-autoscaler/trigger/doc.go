@@ -5,8 +5,8 @@
 // none has come for a moment, so that a burst is packed as a whole, but never longer than a limit counted from its first pod.
 //
 // The pods are watched through the very informer that feeds the loop's pod lister. An informer fills its store before it
-// tells its handlers, so a loop that was started for a pod always finds that pod listed. A pod that becomes unschedulable while a
-// loop runs is remembered, and the next loop follows right after.
+// tells its handlers, so a loop that was started for a pod always finds that pod listed. A pod that becomes unschedulable
+// while a loop runs is remembered, and the next loop follows right after.
 //
 // A Trigger starts no goroutines. Its pod handler may be called beside Wait; Wait itself is for one caller at a time.
 package trigger
