@@ -68,6 +68,9 @@ type Cache struct {
 	mu      sync.Mutex // guards what follows; never held across a call
 	entries map[string]*entry
 	readAt  time.Time
+	ending  bool // no write begins any more
+
+	writes sync.WaitGroup // those under way
 }
 
 // entry is what the Cache knows of one group beyond its last reading.

@@ -2,10 +2,9 @@ package asg
 
 import (
 	"context"
-	"errors"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -47,13 +46,16 @@ func (c *Cache) Start(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Run keeps the Snapshot fresh until ctx ends. It owns and awaits its goroutines.
+// Run keeps the Snapshot fresh until ctx ends, and returns when the writes under way have ended, too. It owns and awaits its
+// goroutines.
 func (c *Cache) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { c.readLoop(ctx); return nil })
-	g.Go(func() error { c.motionLoop(ctx); return nil })
-	g.Go(func() error { c.resolveLoop(ctx); return nil })
-	return errors.Join(g.Wait(), ignoreCanceled(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { c.readLoop(ctx) })
+	loops.Go(func() { c.motionLoop(ctx) })
+	loops.Go(func() { c.resolveLoop(ctx) })
+	loops.Wait()
+	c.endWrites()
+	return nil
 }
 
 func (c *Cache) readLoop(ctx context.Context) {
@@ -123,11 +125,4 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 		}
 		c.resolveLaunches(ctx)
 	}
-}
-
-func ignoreCanceled(ctx context.Context) error {
-	if err := ctx.Err(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
 }

@@ -238,18 +238,47 @@ func (c *Cache) readOne(ctx context.Context, name string) (*Group, error) {
 	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 }
 
-// takeTurn waits until no other write to the group is under way. done ends the turn.
+// takeTurn waits until no other write to the group is under way. done ends the turn. A write that has its turn is not
+// cancelled with ctx: half of one is worse than a late end.
 func (c *Cache) takeTurn(ctx context.Context, name string) (turn context.Context, done func(), err error) {
-	e, _ := c.entry(name)
-	if e == nil {
-		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+	e, err := c.beginWrite(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	waiting, stopWaiting := context.WithTimeout(ctx, writeTimeout)
+	defer stopWaiting()
 	select {
 	case e.turn <- struct{}{}:
-		return ctx, func() { <-e.turn; cancel() }, nil
-	case <-ctx.Done():
-		cancel()
-		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the write before ours: %w", name, ctx.Err())
+		turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		return turn, func() { <-e.turn; cancel(); c.writes.Done() }, nil
+	case <-waiting.Done():
+		c.writes.Done()
+		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the write before ours: %w", name, waiting.Err())
 	}
+}
+
+// errEnding is the error of a write that came after Run began to end.
+var errEnding = errors.New("the autoscaler is stopping: nothing was written")
+
+// beginWrite counts a write to the group, which the caller must end with writes.Done.
+func (c *Cache) beginWrite(name string) (*entry, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[name]
+	switch {
+	case c.ending:
+		return nil, errEnding
+	case e == nil:
+		return nil, ErrGroupNotFound
+	}
+	c.writes.Add(1)
+	return e, nil
+}
+
+// endWrites lets no further write begin, and waits for those under way.
+func (c *Cache) endWrites() {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+	c.writes.Wait()
 }

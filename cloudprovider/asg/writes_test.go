@@ -210,6 +210,33 @@ func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
 	})
 }
 
+func TestAWriteUnderWayIsFinishedWhenTheProcessEnds(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = w.cache.Run(ctx) }()
+	written := make(chan error, 1)
+	go func() { _, err := w.cache.Increase(ctx, "a", 2); written <- err }()
+	w.eventually(func() string {
+		if w.aws.Calls()["SetDesiredCapacity"] == 0 {
+			return "the write has not begun"
+		}
+		return ""
+	})
+	stop()
+	<-ended
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("Run returned before the write did: desired capacity is %d, want 2", got)
+	}
+	if err := <-written; err != nil {
+		t.Errorf("the write ended with %v", err)
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
+		t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
+	}
+}
+
 // Run under the race detector: one Cache refreshed, written to and read at once.
 func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	w := newWorld(t, group("a", 0, 0, 1000), group("b", 0, 5, 1000), group("c", 0, 0, 10)).running()
