@@ -38,12 +38,13 @@ lint: ## go vet, gofmt
 	$(GO) vet ./...
 
 .PHONY: generate
-generate: ## the embedded table of instance types, checked and in its one format
+generate: ## the embedded tables of instance types and prices, checked and in their one format
 	$(GO) run ./cloudprovider/instancetypes/generate
+	$(GO) run ./pricing/generate
 
 .PHONY: verify
 verify: generate ## generate, and fail if that changes what is committed
-	git diff --exit-code -- cloudprovider/instancetypes/data
+	git diff --exit-code -- cloudprovider/instancetypes/data pricing/data
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)

@@ -31,6 +31,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // assembly is the core with all it stands on, ready to start.
@@ -64,7 +65,8 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	strategy, err := expanders.New(expanders.Config{
-		Names: p.core.ExpanderNames, Provider: cloud.provider, Clients: clients, KubeClient: client,
+		Names: p.core.ExpanderNames, Provider: cloud.provider, Prices: pricing.Embedded(cloud.region),
+		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 // cloud is all that the core is given of AWS.
 type cloud struct {
 	provider  cloudprovider.CloudProvider
+	region    string
 	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
 	groups    nodegroups.NodeGroupListProcessor
 	changed   <-chan struct{}                 // receives when a loop would see something new
@@ -76,6 +77,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	}
 	return &cloud{
 		provider:  provider,
+		region:    clients.Region,
 		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
 		groups:    aws.KnownGroups{},
 		changed:   provider.Changed(),

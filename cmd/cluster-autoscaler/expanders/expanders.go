@@ -1,8 +1,8 @@
 // Package expanders builds the chain of expanders that chooses which node group grows.
 //
 // It is the Cluster Autoscaler's own chain, with every expander it knows, and two differences: least-waste is package
-// leastwaste, and what the chain leaves open is decided by name instead of at random, so that the same input always gives
-// the same answer. Whoever asks for the random expander still gets it.
+// leastwaste, and what the chain leaves open is decided by list price and then by name instead of at random, so that the
+// same input always gives the same answer. Whoever asks for the random expander still gets it.
 package expanders
 
 import (
@@ -21,13 +21,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
 )
 
-// byName is the name under which the last expander of a chain is registered. The comma keeps it out of reach of --expander.
-const byName = "by-name,"
+// The names under which the last expanders of a chain are registered. The comma keeps them out of reach of --expander.
+const (
+	byPrice = "by-price,"
+	byName  = "by-name,"
+)
 
 // Config is what the expanders need. Only the expanders that are named use their part of it.
 type Config struct {
 	Names      string // comma-separated, as in --expander
 	Provider   cloudprovider.CloudProvider
+	Prices     priceList // that break ties; nil for none
 	Clients    *ca_context.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
 	Namespace  string // of the priority expander's config map
@@ -51,9 +55,10 @@ func New(config Config) (expander.Strategy, error) {
 	f.RegisterDefaultExpanders(config.Provider, config.Clients, config.KubeClient, config.Namespace,
 		config.GRPCCert, config.GRPCURL)
 	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
+	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{prices: config.Prices} })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
 	if !slices.Contains(names, expander.RandomExpanderName) {
-		names = append(names, byName)
+		names = append(names, byPrice, byName)
 	}
 	strategy, err := f.Build(names)
 	if err != nil {

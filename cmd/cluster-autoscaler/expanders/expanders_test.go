@@ -96,6 +96,7 @@ func TestAChainThatCannotWorkIsRefused(t *testing.T) {
 		{"least-waste,least-waste", "multiple times"},
 		{"random,least-waste", "came after"},
 		{"by-name,", "by-name not supported"},
+		{"by-price,", "by-price not supported"},
 		{"least-waste,price", "no price list"},
 	} {
 		t.Run(tt.names, func(t *testing.T) {

@@ -1,0 +1,110 @@
+package expanders
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// mixedPrices is a list that breaks its promise of one currency.
+type mixedPrices map[string]pricing.Amount
+
+func (m mixedPrices) Lookup(name string) (pricing.Price, bool) {
+	amount, ok := m[name]
+	return pricing.Price{InstanceType: name, Amount: amount}, ok
+}
+
+// typed is a template with 4 CPUs and 16 GiB, labelled as a node of an instance type is.
+func typed(instanceType string) *framework.NodeInfo {
+	info := template("4", "16Gi")
+	info.Node().Labels = map[string]string{apiv1.LabelInstanceTypeStable: instanceType}
+	return info
+}
+
+// offer is one option per template, each of one node for one pod, in the order of groups.
+func offer(groups ...string) []expander.Option {
+	var list []expander.Option
+	one := []*apiv1.Pod{pod()}
+	for _, id := range groups {
+		list = append(list, expander.Option{NodeGroup: &group{id: id}, NodeCount: 1, Pods: one})
+	}
+	return list
+}
+
+func TestAmongGroupsThatWasteTheSameTheCheaperIsChosen(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{
+		"gpu-a": typed("g5.xlarge"), "gpu-b": typed("g4dn.xlarge"), "gpu-c": typed("g4dn.xlarge"), "gpu-d": typed("zz9.xlarge"),
+	}
+	for _, tt := range []struct{ region, want string }{
+		{region: "us-east-1", want: "gpu-b"},
+		{region: "cn-northwest-1", want: "gpu-b"},
+		{region: "us-gov-west-1", want: "gpu-b"}, // where g5 has no price
+		{region: "us-iso-east-1", want: "gpu-a"}, // where nothing has
+	} {
+		t.Run(tt.region, func(t *testing.T) {
+			strategy, err := New(Config{Names: "least-waste", Provider: unpriced{}, Prices: pricing.Embedded(tt.region)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, list := range [][]expander.Option{
+				offer("gpu-a", "gpu-b", "gpu-c", "gpu-d"), offer("gpu-d", "gpu-c", "gpu-b", "gpu-a"),
+			} {
+				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
+					t.Errorf("best option = %+v, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestCheapestKeepsWhatCostsLeast(t *testing.T) {
+	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+	prices := mixedPrices{"large": usd(0.1), "xlarge": usd(0.2), "metal": usd(5), "beijing": {PerHour: 0.01, Currency: "CNY"}}
+	beta := template("4", "16Gi")
+	beta.Node().Labels = map[string]string{apiv1.LabelInstanceType: "large"}
+	for _, tt := range []struct {
+		name      string
+		templates map[string]*framework.NodeInfo
+		counts    map[string]int // nodes where not 1
+		want      []string       // of a, b, c
+	}{
+		{name: "the lowest price", templates: map[string]*framework.NodeInfo{
+			"a": typed("metal"), "b": typed("xlarge"), "c": typed("large")}, want: []string{"c"}},
+		{name: "all nodes count", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 3}, want: []string{"b"}},
+		{name: "two of half the price are equal", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 2}, want: []string{"a", "b"}},
+		{name: "the older label will do", templates: map[string]*framework.NodeInfo{
+			"a": typed("xlarge"), "b": beta, "c": typed("xlarge")}, want: []string{"b"}},
+		{name: "known before unknown", templates: map[string]*framework.NodeInfo{
+			"a": typed("unheard-of"), "b": template("4", "16Gi"), "c": typed("metal")}, want: []string{"c"}},
+		{name: "no template", templates: map[string]*framework.NodeInfo{"a": nil, "b": typed("metal")}, want: []string{"b"}},
+		{name: "nothing known", want: []string{"a", "b", "c"}},
+		{name: "two currencies", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("beijing"), "c": typed("large")}, want: []string{"a", "b", "c"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list := offer("a", "b", "c")
+			for i := range list {
+				if n := tt.counts[list[i].NodeGroup.Id()]; n > 0 {
+					list[i].NodeCount = n
+				}
+			}
+			var got []string
+			for _, option := range (cheapest{prices: prices}).BestOptions(list, tt.templates) {
+				got = append(got, option.NodeGroup.Id())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("options kept (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := (cheapest{prices: prices}).BestOptions(nil, nil); got != nil {
+		t.Errorf("options kept of none = %+v, want none", got)
+	}
+}

@@ -1,0 +1,54 @@
+package pricing
+
+import (
+	"cmp"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Currency is an ISO 4217 code, such as USD or CNY.
+type Currency string
+
+// Amount is money per hour.
+type Amount struct {
+	PerHour  float64
+	Currency Currency
+}
+
+// Times returns n times the amount.
+func (a Amount) Times(n int) Amount {
+	return Amount{PerHour: a.PerHour * float64(n), Currency: a.Currency}
+}
+
+// Compare returns a negative number if a is less than b, a positive one if it is more, and 0 if they are the same to a
+// billionth, for what is below that comes from binary arithmetic. Amounts in two currencies cannot be compared: ok is false.
+func (a Amount) Compare(b Amount) (order int, ok bool) {
+	if a.Currency != b.Currency {
+		return 0, false
+	}
+	return cmp.Compare(math.Round(a.PerHour*1e9), math.Round(b.PerHour*1e9)), true
+}
+
+// String gives the amount with its unit, such as "0.526 USD/h", to nine decimals at most.
+func (a Amount) String() string {
+	return strconv.FormatFloat(math.Round(a.PerHour*1e9)/1e9, 'f', -1, 64) + " " + string(a.Currency) + "/h"
+}
+
+// Origin says where and when a figure holds, and who says so.
+type Origin struct {
+	Region string    // the region the figure is meant for
+	Date   time.Time // day of the source, at midnight UTC
+	Source string    // where the figure was read, in words
+	Basis  string    // of an estimate, what it was made from; empty for the price itself
+}
+
+// Exact tells a price as published from an estimate.
+func (o Origin) Exact() bool { return o.Basis == "" }
+
+// Price is what one instance of a type costs.
+type Price struct {
+	InstanceType string
+	Amount       Amount
+	Origin
+}

@@ -1,0 +1,36 @@
+package pricing
+
+import "testing"
+
+func TestAmountsCompareOnlyWithinOneCurrency(t *testing.T) {
+	usd := func(perHour float64) Amount { return Amount{PerHour: perHour, Currency: "USD"} }
+	for _, tt := range []struct {
+		name  string
+		a, b  Amount
+		order int
+		ok    bool
+	}{
+		{name: "less", a: usd(0.526), b: usd(1.006), order: -1, ok: true},
+		{name: "more", a: usd(0.000000002), b: usd(0.000000001), order: 1, ok: true},
+		{name: "three at 0.1 cost what one at 0.3 does", a: usd(0.1).Times(3), b: usd(0.3), order: 0, ok: true},
+		{name: "two currencies", a: usd(1), b: Amount{PerHour: 1, Currency: "CNY"}},
+		{name: "no currency", a: usd(0), b: Amount{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if order, ok := tt.a.Compare(tt.b); order != tt.order || ok != tt.ok {
+				t.Errorf("%v.Compare(%v) = %d, %v, want %d, %v", tt.a, tt.b, order, ok, tt.order, tt.ok)
+			}
+		})
+	}
+}
+
+func TestStringGivesAnAmountItsUnit(t *testing.T) {
+	for want, a := range map[string]Amount{
+		"0.526 USD/h": {PerHour: 0.526, Currency: "USD"},
+		"0.3 CNY/h":   Amount{PerHour: 0.1, Currency: "CNY"}.Times(3),
+	} {
+		if got := a.String(); got != want {
+			t.Errorf("String() = %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package pricing
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEmbeddedListsHoldEveryPriceOfTheirSource(t *testing.T) {
+	china, elsewhere := time.Date(2024, 11, 6, 0, 0, 0, 0, time.UTC), time.Date(2026, 7, 20, 0, 0, 0, 0, time.UTC)
+	for region, want := range map[string]struct {
+		count    int
+		currency Currency
+		date     time.Time
+	}{
+		"cn-north-1":    {316, "CNY", china},
+		"us-east-1":     {1367, "USD", elsewhere},
+		"us-gov-east-1": {549, "USD", elsewhere},
+		"us-gov-west-1": {770, "USD", elsewhere},
+	} {
+		l := Embedded(region)
+		if l.Len() != want.count {
+			t.Errorf("%s: %d prices, want %d: say so in the package documentation and in data/SOURCES.md", region, l.Len(), want.count)
+		}
+		if o := l.Origin(); l.Currency() != want.currency || !o.Date.Equal(want.date) || !o.Exact() || o.Region != region || o.Source == "" {
+			t.Errorf("%s: currency %q, origin %+v, want an exact list of %s in %q", region, l.Currency(), o, want.date, want.currency)
+		}
+	}
+	if len(embedded) != 4 {
+		t.Errorf("%d embedded lists, want 4", len(embedded))
+	}
+}
+
+func TestARegionWithoutAListGetsTheNearestOfItsPartitionAsAnEstimate(t *testing.T) {
+	const fromUSEast, fromBeijing = "list price of us-east-1", "list price of cn-north-1"
+	for _, tt := range []struct {
+		region string
+		want   Amount // of g4dn.xlarge
+		basis  string
+	}{
+		{region: "us-east-1", want: Amount{0.526, "USD"}},
+		{region: "cn-north-1", want: Amount{5.223, "CNY"}},
+		{region: "us-gov-east-1", want: Amount{0.663, "USD"}},
+		{region: "us-gov-west-1", want: Amount{0.663, "USD"}},
+		{region: "us-west-2", want: Amount{0.526, "USD"}, basis: fromUSEast},
+		{region: "ap-southeast-7", want: Amount{0.526, "USD"}, basis: fromUSEast},
+		{region: "cn-northwest-1", want: Amount{5.223, "CNY"}, basis: fromBeijing},
+		{region: "us-gov-north-1", want: Amount{0.663, "USD"}, basis: "list price of us-gov-west-1"},
+	} {
+		t.Run(tt.region, func(t *testing.T) {
+			got, ok := Embedded(tt.region).Lookup("g4dn.xlarge")
+			if !ok || got.Exact() != (tt.basis == "") || got.Source == "" || got.Date.IsZero() {
+				t.Errorf("Lookup() = %+v, %v, want a price with source and date", got, ok)
+			}
+			got.Source, got.Date = "", time.Time{}
+			want := Price{InstanceType: "g4dn.xlarge", Amount: tt.want, Origin: Origin{Region: tt.region, Basis: tt.basis}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Lookup() differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if o := Embedded("us-east-1").Origin(); !o.Exact() || o.Region != "us-east-1" {
+		t.Errorf("origin = %+v, want the list itself left as it was", o)
+	}
+}
+
+func TestAPartitionWithoutAnyListHasNoPrices(t *testing.T) {
+	for _, region := range []string{"us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "eusc-de-east-1", "", "nowhere"} {
+		l := Embedded(region)
+		if got, ok := l.Lookup("m5.large"); ok || l.Len() != 0 {
+			t.Errorf("Embedded(%q) has %d prices, m5.large at %v, want none", region, l.Len(), got.Amount)
+		}
+	}
+}
+
+func TestLookupKnowsOnlyWholeNames(t *testing.T) {
+	for _, name := range []string{"", "m5", "m5.larg", "m5.largee", "zz9.metal"} {
+		if got, ok := Embedded("us-east-1").Lookup(name); ok {
+			t.Errorf("Lookup(%q) = %+v, want nothing", name, got)
+		}
+	}
+}
+
+// BenchmarkLookup finds one price among 1,367: go test -bench Lookup ./pricing
+func BenchmarkLookup(b *testing.B) {
+	l := Embedded("us-east-1")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := l.Lookup("m6i.2xlarge"); !ok {
+			b.Fatal("m6i.2xlarge is missing")
+		}
+	}
+}

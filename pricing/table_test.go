@@ -1,0 +1,120 @@
+package pricing
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	facts = "# region: mars-1\n# currency: CNY\n# date: 2026-01-02\n# source: here\n"
+	head  = facts + columns + "\n"
+)
+
+func TestFormatWritesEachEmbeddedListBackAsItIs(t *testing.T) {
+	for _, table := range []string{cnNorth1, usEast1, usGovEast1, usGovWest1} {
+		l, err := Parse(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(table, l.Format()); diff != "" {
+			t.Errorf("run go run ./pricing/generate (-embedded +formatted):\n%s", diff)
+		}
+	}
+}
+
+func TestParseTakesRowsInAnyOrderAndLineEndsOfAnyKind(t *testing.T) {
+	l, err := Parse("# basis: a guess\r\n# note\r\n\n" + strings.ReplaceAll(head, "\n", "\r\n") + "b1.large,2.50\r\na1.large,1e-3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := facts + "# basis: a guess\n" + columns + "\na1.large,0.001\nb1.large,2.5\n"
+	if diff := cmp.Diff(want, l.Format()); diff != "" {
+		t.Errorf("list differs (-want +got):\n%s", diff)
+	}
+	if got, ok := l.Lookup("a1.large"); !ok || got.Exact() {
+		t.Errorf("Lookup() = %+v, %v, want an estimate", got, ok)
+	}
+}
+
+func TestParseNamesTheLineAndTheFault(t *testing.T) {
+	for _, tt := range []struct{ name, table, want string }{
+		{name: "empty", table: "", want: "no prices"},
+		{name: "head only", table: head, want: "no prices"},
+		{name: "other columns", table: facts + "type,price\n", want: `line 5: column names "type,price"`},
+		{name: "no region", table: strings.Replace(head, "# region: mars-1\n", "", 1), want: `line 4: the lines above lack one of "# region: "`},
+		{name: "no date", table: strings.Replace(head, "# date", "# day", 1), want: "line 5: the lines above lack"},
+		{name: "no source", table: strings.Replace(head, "here", "", 1), want: "line 5: the lines above lack"},
+		{name: "bad date", table: "# date: yesterday\n", want: `line 1: date "yesterday" is not of the form 2006-01-02`},
+		{name: "no currency", table: strings.Replace(head, "CNY", "", 1), want: `line 5: currency "" is not a code`},
+		{name: "not a currency", table: strings.Replace(head, "CNY", "yen", 1), want: `line 5: currency "yen"`},
+		{name: "second currency", table: head + "a1.large,1\n# currency: USD\n", want: `line 7: a second currency "USD"`},
+		{name: "second list", table: head + "a1.large,1\n" + head, want: `line 7: a second region "mars-1"`},
+		{name: "field missing", table: head + "a1.large\n", want: `line 6: "a1.large" does not have 2 fields`},
+		{name: "field too many", table: head + "a1.large,1,234\n", want: "line 6: \"a1.large,1,234\" does not have 2 fields"},
+		{name: "no type", table: head + ",1\n", want: `line 6: "" is not an instance type`},
+		{name: "fields exchanged", table: head + "1.5,a1.large\n", want: `line 6: type "1.5": price "a1.large"`},
+		{name: "type in capitals", table: head + "A1.large,1\n", want: `line 6: "A1.large" is not an instance type`},
+		{name: "type without a size", table: head + "a1,1\n", want: `line 6: "a1" is not an instance type`},
+		{name: "not a number", table: head + "a1.large,free\n", want: `line 6: type "a1.large": price "free"`},
+		{name: "no price", table: head + "a1.large,\n", want: `price "" is not a number above 0`},
+		{name: "nothing to pay", table: head + "a1.large,0\n", want: `price "0"`},
+		{name: "negative", table: head + "a1.large,-1\n", want: `price "-1"`},
+		{name: "NaN", table: head + "a1.large,NaN\n", want: `price "NaN"`},
+		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "Inf"`},
+		{name: "beyond a float", table: head + "a1.large,1e999\n", want: `price "1e999"`},
+		{name: "absurd", table: head + "a1.large,1000001\n", want: "up to 1000000"},
+		{name: "twice", table: head + "b1.large,1\na1.large,1\nb1.large,2\n", want: `line 8: type "b1.large" is in line 6 already`},
+		{name: "long line", table: head + strings.Repeat("a", 1<<20) + "\n", want: `line 6: "aaa`},
+		{name: "too large", table: strings.Repeat("#\n", maxTableBytes), want: "larger than"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse(tt.table)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Parse() error = %v, want one with %q", err, tt.want)
+			}
+			if err != nil && len(err.Error()) > 300 {
+				t.Errorf("error of %d bytes, want a short one", len(err.Error()))
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(head + "a1.large,1\n")
+	f.Add(cnNorth1[:2000])
+	f.Add(head + "a1.large,0x1p-4\n# date: x\n,,\n")
+	f.Fuzz(func(t *testing.T, table string) {
+		l, err := Parse(table)
+		if err != nil {
+			return
+		}
+		for _, r := range l.rows {
+			p, ok := l.Lookup(r.instanceType)
+			if !ok || !(p.Amount.PerHour > 0) || math.IsInf(p.Amount.PerHour, 0) {
+				t.Errorf("Lookup(%q) = %+v, %v", r.instanceType, p, ok)
+			}
+		}
+		text := l.Format()
+		again, err := Parse(text)
+		if err != nil {
+			t.Fatalf("what Format wrote does not parse: %v", err)
+		}
+		if diff := cmp.Diff(text, again.Format()); diff != "" {
+			t.Errorf("formatting twice differs:\n%s", diff)
+		}
+	})
+}
+
+// BenchmarkParse loads the largest embedded list, as its first use does: go test -bench Parse ./pricing
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	b.SetBytes(int64(len(usEast1)))
+	for b.Loop() {
+		if _, err := Parse(usEast1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
