@@ -3,7 +3,9 @@ package asg
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,59 +18,67 @@ import (
 )
 
 const (
-	// failureGrace is how long AWS may take over a request before its activities are looked at, and the pause between
-	// two looks. A launch that succeeds is in the group sooner.
-	failureGrace    = 3 * time.Second
-	failureSlowLook = 30 * time.Second
+	// firstLook is how long AWS may take over a request before its activities are looked at: a launch that succeeds is in
+	// the group sooner. The pause doubles from look to look, up to slowestLook.
+	firstLook   = 3 * time.Second
+	slowestLook = 30 * time.Second
+	// lookTimeout is short: what one group's activities tell is not worth more.
+	lookTimeout = 10 * time.Second
 	// maxActivities is enough to see the newest attempt in every pool; AWS lists the newest first.
 	maxActivities = 20
 	// maxMessage bounds what we keep of AWS's text.
 	maxMessage = 500
 )
 
-// readFailures looks up why requests of ours stay unfulfilled: one call per group that waits.
-func (c *Cache) readFailures(ctx context.Context, names []string) {
-	for _, name := range names {
-		if since, due := c.failureDue(name); due {
-			failure, err := c.launchFailure(ctx, name, since)
-			if err != nil {
-				if ctx.Err() == nil {
-					klog.FromContext(ctx).V(2).Info("Could not read the scaling activities", "group", name, "reason", awsclient.Reason(err), "err", err)
-				}
-				continue
-			}
-			if failure != nil {
-				c.failed(ctx, name, failure)
-			}
+// readFailures looks up why requests of ours stay unfulfilled: one call per group that waits, several at a time.
+func (c *Cache) readFailures(ctx context.Context) {
+	due := c.failuresDue()
+	names := slices.Sorted(maps.Keys(due))
+	each(len(names), func(i int) {
+		failure, err := c.launchFailure(ctx, names[i], due[names[i]])
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			c.lookFailed(ctx, names[i], err)
+		case failure != nil:
+			c.failed(ctx, names[i], failure)
 		}
-	}
+	})
 }
 
-// failureDue tells whether the group's request has waited long enough to ask AWS why, and since when it waits.
-func (c *Cache) failureDue(name string) (since time.Time, due bool) {
+// failuresDue returns the groups whose request has waited long enough to ask AWS why, with the time since when it waits.
+func (c *Cache) failuresDue() map[string]time.Time {
 	now := c.clock.Now()
+	due := map[string]time.Time{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[name]
-	if e == nil || e.request.instances == 0 || now.Sub(e.request.since) < failureGrace {
-		return time.Time{}, false
+	for name, e := range c.entries {
+		r := &e.request
+		if r.instances == 0 || now.Before(r.lookDue) {
+			continue
+		}
+		r.lookDue = now.Add(min(firstLook<<min(r.looks, 10), slowestLook))
+		r.looks++
+		due[name] = r.since
 	}
-	pause := failureGrace
-	if now.Sub(e.request.since) > restlessFor {
-		pause = failureSlowLook
+	return due
+}
+
+// lookFailed says once that a group's activities cannot be seen.
+func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
+	news := false
+	c.update(name, func(e *entry, _ *Group) { news, e.request.lookFailed = !e.request.lookFailed, true })
+	if news {
+		klog.FromContext(ctx).Info("Could not see why AWS does not launch what we asked for", "group", name, "err", awsclient.Brief(err),
+			"remedy", "allow autoscaling:DescribeScalingActivities; until then such a request waits for --max-node-provision-time")
 	}
-	if now.Sub(e.request.checked) < pause {
-		return time.Time{}, false
-	}
-	e.request.checked = now
-	return e.request.since, true
 }
 
 // failed enters a launch failure, and wakes the core when it is news.
 func (c *Cache) failed(ctx context.Context, name string, failure *LaunchFailure) {
 	news := false
 	c.update(name, func(e *entry, g *Group) {
-		news = e.request.failure == nil
+		news = e.request.failure == nil && e.request.instances > 0
 		e.request.failure = failure
 		e.request.settle(g)
 	})
@@ -83,7 +93,7 @@ func (c *Cache) failed(ctx context.Context, name string, failure *LaunchFailure)
 
 // launchFailure returns the newest failed launch of the group that began after since, or nil.
 func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time) (*LaunchFailure, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
 		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(maxActivities),
@@ -99,7 +109,7 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 		}
 		if a.StatusCode == types.ScalingActivityStatusCodeFailed && strings.HasPrefix(aws.ToString(a.Description), "Launching") {
 			message := aws.ToString(a.StatusMessage)
-			return &LaunchFailure{At: begun, Code: failureCode(message), Message: message[:min(len(message), maxMessage)]}, nil
+			return &LaunchFailure{At: begun, Code: failureCode(message), Message: strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")}, nil
 		}
 	}
 	return nil, nil

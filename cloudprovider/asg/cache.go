@@ -26,14 +26,26 @@ const readTimeout = 30 * time.Second
 // ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
 var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
 
-// API is what the Cache asks of EC2 Auto Scaling.
-type API interface {
+// autoScalingAPI is what this package asks of EC2 Auto Scaling.
+type autoScalingAPI interface {
+	groupsAPI
+	configurationsAPI
+	writesAPI
+}
+
+type groupsAPI interface {
 	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
 	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
+}
+
+type configurationsAPI interface {
+	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+}
+
+type writesAPI interface {
 	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
 		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
 	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
@@ -42,7 +54,7 @@ type API interface {
 
 // Options of a Cache.
 type Options struct {
-	AutoScaling API
+	AutoScaling autoScalingAPI
 	Launches    LaunchAPIs
 	Discovery   Discovery
 	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
@@ -54,7 +66,7 @@ type Options struct {
 // Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
 // once each, by the owner.
 type Cache struct {
-	api       API
+	api       autoScalingAPI
 	discovery Discovery
 	launches  *launches
 	clock     clock.WithTicker
@@ -67,6 +79,7 @@ type Cache struct {
 
 	mu      sync.Mutex // guards what follows; never held across a call
 	entries map[string]*entry
+	absent  map[string]bool // groups of the --nodes flag that AWS does not have
 	readAt  time.Time
 	ending  bool // no write begins any more
 
@@ -82,6 +95,7 @@ type entry struct {
 	writtenAt time.Time
 	movedAt   time.Time
 	readDue   time.Time
+	shortAt   time.Time            // when instances were first missing, or last came; zero while none is
 	leaving   map[string]time.Time // instances whose termination AWS has accepted
 }
 
@@ -92,7 +106,7 @@ func NewCache(o Options) *Cache {
 		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
-		entries: map[string]*entry{},
+		entries: map[string]*entry{}, absent: map[string]bool{},
 	}
 	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
 	return c
@@ -165,6 +179,9 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	moved, newSource := false, false
 	for name, described := range found {
 		e := c.entries[name]
+		if e == nil && asked != nil {
+			continue // dropped by a complete reading while this one was under way
+		}
 		if e == nil {
 			e = &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}}
 			c.entries[name] = e
@@ -178,11 +195,12 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 		if before == nil || !before.sameMotion(e.group) {
 			e.movedAt, moved = start, true
 		}
-		newSource = newSource || e.group.Launch == nil || !sameSource(before, e.group)
+		newSource = newSource || !sameSource(before, e.group)
 	}
 	moved = c.forget(ctx, found, start, asked) || moved
 	if asked == nil {
 		c.readAt = start
+		c.noteAbsent(ctx, found)
 	}
 	c.publish()
 	if moved {
@@ -196,7 +214,8 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 // merge makes the reading g the entry's group, with what we know beside it.
 func (c *Cache) merge(e *entry, g *Group) {
 	if limits, ok := c.discovery.named(g.Name); ok {
-		g.MinSize, g.MaxSize = limits.MinSize, limits.MaxSize
+		g.MaxSize = min(g.MaxSize, limits.MaxSize)
+		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
 	e.markLeaving(g)
 	if e.group == nil {
@@ -207,7 +226,41 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
 	}
 	e.request.settle(g)
+	e.findOverdue(g)
 	e.group = g
+}
+
+// overdueAfter is how long instances may be missing before those that are not ours to withdraw are counted on no longer.
+// It is well above what a launch takes, and below the time after which the core gives nodes up (--max-node-provision-time).
+const overdueAfter = 5 * time.Minute
+
+// findOverdue tells the group how many of its missing instances are overdue. What its minimum size asks for never is: the
+// core would ask for it again.
+func (e *entry) findOverdue(g *Group) {
+	missing := g.Missing()
+	switch {
+	case missing == 0:
+		e.shortAt = time.Time{}
+		return
+	case e.shortAt.IsZero(), e.group != nil && missing < e.group.Missing():
+		e.shortAt = g.ReadAt
+	}
+	if g.ReadAt.Sub(e.shortAt) >= overdueAfter {
+		g.Overdue = max(0, min(missing-g.Withdrawable(), g.TargetInstances()-g.MinInstances()))
+	}
+}
+
+// noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
+func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
+	for _, name := range c.discovery.names() {
+		if _, ok := found[name]; ok {
+			delete(c.absent, name)
+		} else if !c.absent[name] {
+			c.absent[name] = true
+			klog.FromContext(ctx).Info("There is no Auto Scaling group of the name that a --nodes flag gives, in this region and account",
+				"group", name)
+		}
+	}
 }
 
 // forget drops the groups that the reading was about and did not find.

@@ -27,7 +27,7 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 }
 
 func TestFiltersAreAlternativesAndTheirTagsAreNot(t *testing.T) {
-	discovery, err := asg.ParseDiscovery([]string{"1:5:by-name"}, []string{"asg:tag=a,b=1", "asg:tag=c"})
+	discovery, err := asg.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, []string{"asg:tag=a,b=1", "asg:tag=c"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +44,8 @@ func TestFiltersAreAlternativesAndTheirTagsAreNot(t *testing.T) {
 	if diff := cmp.Diff([]string{"a-and-b", "all", "by-name", "c-only"}, names(w.cache.Snapshot())); diff != "" {
 		t.Errorf("discovered groups (-want +got):\n%s", diff)
 	}
-	if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 5 {
-		t.Errorf("limits of the named group are %d to %d, want those of the flag, 1 to 5", g.MinSize, g.MaxSize)
+	if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
+		t.Errorf("limits of the named group are %d to %d, want those of the flag, 1 to 2", g.MinSize, g.MaxSize)
 	}
 }
 
@@ -60,7 +60,6 @@ func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "negative minimum", nodes: []string{"-1:1:workers"}},
 		{name: "minimum is no number", nodes: []string{"x:1:workers"}},
 		{name: "maximum is no number", nodes: []string{"0:x:workers"}},
-		{name: "same group twice", nodes: []string{"0:1:workers", "0:2:workers"}},
 		{name: "other discoverer", auto: []string{"mig:tag=a"}},
 		{name: "other parameter", auto: []string{"asg:name=a"}},
 		{name: "no tag", auto: []string{"asg:tag="}},
@@ -69,6 +68,30 @@ func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if d, err := asg.ParseDiscovery(tt.nodes, tt.auto); err == nil {
 				t.Errorf("ParseDiscovery(%q, %q) = %+v, want an error", tt.nodes, tt.auto, d)
+			}
+		})
+	}
+}
+
+func TestLimitsOfTheFlagNarrowThoseOfAWS(t *testing.T) {
+	for _, tt := range []struct {
+		flag        string
+		least, most int
+	}{
+		{"3:5:a", 3, 5},
+		{"0:9:a", 2, 6}, // AWS would refuse to go beyond its own
+		{"7:9:a", 6, 6},
+		{"0:0:a", 0, 0},
+	} {
+		t.Run(tt.flag, func(t *testing.T) {
+			discovery, err := asg.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 2, 2, 6)}}, discovery).started()
+			if g := w.group("a"); g.MinSize != tt.least || g.MaxSize != tt.most {
+				t.Errorf("limits are %d to %d, want %d to %d", g.MinSize, g.MaxSize, tt.least, tt.most)
 			}
 		})
 	}
@@ -173,6 +196,50 @@ func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
 	}
 	if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonNodegroupUnread {
 		t.Errorf("problems = %+v, want one of %s", g.Problems, asg.ReasonNodegroupUnread)
+	}
+}
+
+func TestAProblemIsTheSameUntilItsCauseChanges(t *testing.T) {
+	managed := group("managed", 0, 0, 3)
+	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
+	problems := func() []asg.Problem {
+		w := newWorld(t, managed)
+		w.aws.Deny("DescribeNodegroup")
+		return w.started().group("managed").Problems
+	}
+	// Each denial has a request ID of its own.
+	if diff := cmp.Diff(problems(), problems()); diff != "" {
+		t.Errorf("two look-ups that were denied alike (-first +second):\n%s", diff)
+	}
+}
+
+func TestALaunchTemplateThatGoesLaterTakesItsGroupOut(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 3)).running()
+	if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if g := w.group("a"); !g.Blocked() || g.Launch != nil {
+			return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.Launch, g.Problems)
+		}
+		return ""
+	})
+	if err := w.aws.PutLaunchTemplate(workers("m5.large")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASuspendedLaunchProcessBlocksTheGroup(t *testing.T) {
+	suspended := group("a", 0, 0, 3)
+	suspended.SuspendedProcesses = []string{"AZRebalance", "Launch"}
+	rebalance := group("b", 0, 0, 3)
+	rebalance.SuspendedProcesses = []string{"AZRebalance"}
+	w := newWorld(t, suspended, rebalance).started()
+	if !w.group("a").Blocked() || w.group("b").Blocked() {
+		t.Errorf("problems are %+v and %+v, want the first group alone blocked", w.group("a").Problems, w.group("b").Problems)
 	}
 }
 

@@ -37,9 +37,8 @@ func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 		if err != nil {
 			return Discovery{}, fmt.Errorf("--nodes=%s: %w", spec, err)
 		}
-		if slices.ContainsFunc(d.Named, func(n NamedGroup) bool { return n.Name == named.Name }) {
-			return Discovery{}, fmt.Errorf("--nodes=%s: the group %q is given twice: keep one of the flags", spec, named.Name)
-		}
+		// As in stock, the last flag that names a group holds.
+		d.Named = slices.DeleteFunc(d.Named, func(n NamedGroup) bool { return n.Name == named.Name })
 		d.Named = append(d.Named, named)
 	}
 	for _, spec := range autoDiscovery {
@@ -65,8 +64,8 @@ func parseNamedGroup(spec string) (NamedGroup, error) {
 	if err != nil {
 		return NamedGroup{}, fmt.Errorf("maximum size %q is not a whole number", parts[1])
 	}
-	if least < 0 || most < least || most == 0 {
-		return NamedGroup{}, fmt.Errorf("want 0 <= min <= max and max >= 1, got %d and %d", least, most)
+	if least < 0 || most < least {
+		return NamedGroup{}, fmt.Errorf("want 0 <= min <= max, got %d and %d", least, most)
 	}
 	return NamedGroup{Name: parts[2], MinSize: least, MaxSize: most}, nil
 }

@@ -14,10 +14,9 @@ import (
 // Group is one Auto Scaling group as of one reading. It is immutable: what holds a *Group may read it for ever.
 type Group struct {
 	Name string
-	ARN  string
 
 	// MinSize, MaxSize and DesiredCapacity are what AWS states, in capacity units: instances, unless the group's
-	// policy gives its types weights. MinSize and MaxSize are those of the --nodes flag where it names the group.
+	// policy gives its types weights. Where the --nodes flag names the group, its limits narrow those of AWS.
 	MinSize         int
 	MaxSize         int
 	DesiredCapacity int
@@ -32,8 +31,6 @@ type Group struct {
 	Source LaunchSource
 	// SuspendedProcesses are the scaling processes an operator has suspended, sorted.
 	SuspendedProcesses []string
-	// NewInstancesProtected tells whether instances are born protected from scale-in.
-	NewInstancesProtected bool
 	// Deleting tells that the group is being deleted.
 	Deleting bool
 
@@ -48,17 +45,21 @@ type Group struct {
 	Failure *LaunchFailure
 	// Requested is how many instances we asked for that AWS has not launched yet.
 	Requested int
+	// Overdue is how many of the missing instances nobody should count on any longer: AWS has not launched them for
+	// some minutes, and they are not ours to withdraw.
+	Overdue int
+
+	// withdrawalFailed tells that AWS did not let us take back our request.
+	withdrawalFailed bool
 }
 
 // Instance is one member of a group.
 type Instance struct {
-	ID           string
-	Type         string
-	Zone         string
-	Lifecycle    Lifecycle
-	Protected    bool
-	Weight       int // in capacity units, at least 1
-	HealthStatus string
+	ID        string
+	Type      string
+	Zone      string
+	Lifecycle Lifecycle
+	Weight    int // in capacity units, at least 1
 }
 
 // Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
@@ -86,6 +87,8 @@ type Problem struct {
 	Message string
 	// Remedy is the next step.
 	Remedy string
+	// Blocks tells that the group can launch nothing until it is mended.
+	Blocks bool
 }
 
 // LaunchFailure is why AWS did not launch an instance that we asked for.
@@ -93,6 +96,11 @@ type LaunchFailure struct {
 	At      time.Time
 	Code    string // AWS's own code, or "LaunchFailed" where the message has none
 	Message string
+}
+
+// Blocked reports whether a problem keeps the group from launching anything.
+func (g *Group) Blocked() bool {
+	return slices.ContainsFunc(g.Problems, func(p Problem) bool { return p.Blocks })
 }
 
 // Counted are the instances that count towards the desired capacity.
@@ -115,12 +123,28 @@ func (g *Group) Missing() int {
 	return 0
 }
 
-// TargetInstances is the desired capacity as a number of instances: those that count, and those still missing.
+// TargetInstances is the desired capacity as a number of instances: those that count, and those still missing, less the
+// overdue.
 func (g *Group) TargetInstances() int {
 	if !g.Source.weighted() {
-		return g.DesiredCapacity
+		return g.DesiredCapacity - g.Overdue
 	}
-	return len(g.Counted()) + g.Missing()
+	return len(g.Counted()) + g.Missing() - g.Overdue
+}
+
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, and none that the minimum size asks
+// for.
+func (g *Group) Withdrawable() int {
+	if g.withdrawalFailed {
+		return 0
+	}
+	return (g.DesiredCapacity - g.afterWithdrawal(g.Requested)) / g.Source.MinWeight()
+}
+
+// afterWithdrawal is the desired capacity once up to n unfulfilled instances of ours are taken back.
+func (g *Group) afterWithdrawal(n int) int {
+	floor := max(g.MinSize, g.countedCapacity())
+	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
 // MaxInstances is how many instances the group can hold, as far as its weights can tell: those it has, and the smallest
@@ -132,9 +156,18 @@ func (g *Group) MaxInstances() int {
 	return len(g.Counted()) + max(0, g.MaxSize-g.countedCapacity())/g.Source.MinWeight()
 }
 
-// MinInstances is the least number of instances that can satisfy the minimum size.
+// MinInstances is the number of instances below which the group cannot be brought, as far as its weights can tell: taking
+// away the heaviest must leave the minimum size.
 func (g *Group) MinInstances() int {
-	return ceilDiv(g.MinSize, g.Source.maxWeight())
+	if !g.Source.weighted() {
+		return g.MinSize
+	}
+	heaviest := 1
+	for _, i := range g.Counted() {
+		heaviest = max(heaviest, i.Weight)
+	}
+	spare := max(0, g.DesiredCapacity-g.MinSize) / heaviest
+	return max(0, len(g.Counted())+g.Missing()-spare)
 }
 
 func (g *Group) countedCapacity() int {
@@ -159,7 +192,7 @@ func (g *Group) instance(id string) *Instance {
 
 // inMotion reports whether the group is expected to look different in a moment.
 func (g *Group) inMotion() bool {
-	if g.DesiredCapacity != g.countedCapacity() {
+	if g.Missing() > 0 {
 		return true
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
@@ -178,31 +211,27 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // groupFrom turns AWS's description into a Group. Every field of it may be missing.
 func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 	g := &Group{
-		Name:                  aws.ToString(in.AutoScalingGroupName),
-		ARN:                   aws.ToString(in.AutoScalingGroupARN),
-		MinSize:               int(aws.ToInt32(in.MinSize)),
-		MaxSize:               int(aws.ToInt32(in.MaxSize)),
-		DesiredCapacity:       int(aws.ToInt32(in.DesiredCapacity)),
-		Zones:                 slices.Clone(in.AvailabilityZones),
-		Tags:                  make(map[string]string, len(in.Tags)),
-		Instances:             make([]Instance, 0, len(in.Instances)),
-		Source:                launchSourceFrom(in),
-		NewInstancesProtected: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
-		Deleting:              strings.HasPrefix(aws.ToString(in.Status), "Delete"),
-		ReadAt:                at,
+		Name:            aws.ToString(in.AutoScalingGroupName),
+		MinSize:         int(aws.ToInt32(in.MinSize)),
+		MaxSize:         int(aws.ToInt32(in.MaxSize)),
+		DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
+		Zones:           slices.Clone(in.AvailabilityZones),
+		Tags:            make(map[string]string, len(in.Tags)),
+		Instances:       make([]Instance, 0, len(in.Instances)),
+		Source:          launchSourceFrom(in),
+		Deleting:        strings.HasPrefix(aws.ToString(in.Status), "Delete"),
+		ReadAt:          at,
 	}
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	for _, i := range in.Instances {
 		g.Instances = append(g.Instances, Instance{
-			ID:           aws.ToString(i.InstanceId),
-			Type:         aws.ToString(i.InstanceType),
-			Zone:         aws.ToString(i.AvailabilityZone),
-			Lifecycle:    Lifecycle(i.LifecycleState),
-			Protected:    aws.ToBool(i.ProtectedFromScaleIn),
-			Weight:       weightFrom(i.WeightedCapacity),
-			HealthStatus: aws.ToString(i.HealthStatus),
+			ID:        aws.ToString(i.InstanceId),
+			Type:      aws.ToString(i.InstanceType),
+			Zone:      aws.ToString(i.AvailabilityZone),
+			Lifecycle: Lifecycle(i.LifecycleState),
+			Weight:    weightFrom(i.WeightedCapacity),
 		})
 	}
 	for _, p := range in.SuspendedProcesses {
@@ -212,10 +241,10 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 	return g
 }
 
-// weightFrom reads a weight, which AWS keeps as text from 1 to 999; anything else weighs 1.
+// weightFrom reads a weight, which AWS keeps as text; anything but a positive number weighs 1.
 func weightFrom(text *string) int {
 	weight, err := strconv.Atoi(aws.ToString(text))
-	if err != nil || weight < 1 || weight > math.MaxInt16 {
+	if err != nil || weight < 1 || weight > math.MaxInt32 {
 		return 1
 	}
 	return weight

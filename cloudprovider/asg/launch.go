@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // Launch is what a group's next instances would be, put together from its policy, launch template or configuration,
@@ -21,8 +23,6 @@ type Launch struct {
 	BlockDevices []BlockDevice
 	// Spot tells that the launch template itself asks for spot instances. A mixed instances policy says otherwise.
 	Spot bool
-	// InstanceTags are those the template puts on its instances.
-	InstanceTags map[string]string
 	// Nodegroup is the EKS node group the Auto Scaling group belongs to, or nil.
 	Nodegroup *Nodegroup
 }
@@ -45,16 +45,17 @@ const (
 	ReasonLaunchSourceUnread  = "launch-source-unread"
 	ReasonNoInstanceType      = "no-instance-type"
 	ReasonNodegroupUnread     = "nodegroup-unread"
-	ReasonLaunchFailed        = "launch-failed"
+	ReasonLaunchSuspended     = "launch-suspended"
 )
 
 // sameSource reports whether two readings of a group launch from the same place.
 func sameSource(a, b *Group) bool {
-	return a != nil && b != nil && reflect.DeepEqual(a.Source, b.Source) && nodegroupOf(a) == nodegroupOf(b)
+	return a != nil && b != nil && reflect.DeepEqual(a.Source, b.Source) && nodegroupOf(a) == nodegroupOf(b) &&
+		slices.Equal(a.SuspendedProcesses, b.SuspendedProcesses)
 }
 
 // resolveLaunches brings the Launch of every group up to date. Calls are made only for what is not known yet, has
-// changed, or may have: none per group. One resolve runs at a time.
+// changed, or may have. One resolve runs at a time.
 func (c *Cache) resolveLaunches(ctx context.Context) {
 	groups := c.Snapshot().Groups()
 	c.launches.fetch(ctx, groups)
@@ -65,18 +66,7 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		if e == nil || !sameSource(e.group, g) {
 			continue // gone, or a newer source waits for the next round
 		}
-		launch, problems := c.launches.assemble(g)
-		if launch == nil {
-			launch = e.group.Launch // what was good stays
-		} else if reflect.DeepEqual(launch, e.group.Launch) {
-			launch = e.group.Launch
-		}
-		if launch == e.group.Launch && slices.Equal(problems, e.group.Problems) {
-			continue
-		}
-		copied := *e.group
-		copied.Launch, copied.Problems = launch, problems
-		e.group, changed = &copied, true
+		changed = e.learn(c.launches.assemble(g)) || changed
 	}
 	if changed {
 		c.publish()
@@ -88,56 +78,90 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	}
 }
 
+// learn enters what the group launches and reports whether that is news. What was good stays where nothing better is known,
+// unless the group can launch nothing at all.
+func (e *entry) learn(launch *Launch, problems []Problem) (news bool) {
+	g := *e.group
+	g.Problems = problems
+	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.Launch) {
+		launch = g.Launch
+	}
+	if launch == e.group.Launch && slices.Equal(problems, e.group.Problems) {
+		return false
+	}
+	g.Launch = launch
+	e.group = &g
+	return true
+}
+
 // assemble puts together what g launches from what was fetched. Without a Launch there is a Problem that says why.
 func (l *launches) assemble(g *Group) (*Launch, []Problem) {
-	var problems []Problem
-	launch, problem := l.fromSource(g)
-	if problem != nil {
-		return nil, []Problem{*problem}
+	launch, problems := l.fromSource(g)
+	if slices.Contains(g.SuspendedProcesses, "Launch") {
+		problems = append(problems, Problem{Reason: ReasonLaunchSuspended, Blocks: true,
+			Message: "its Launch process is suspended, so AWS launches nothing in it",
+			Remedy:  "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + g.Name})
 	}
-	if key := nodegroupOf(g); key != (nodegroupKey{}) {
-		found, err := l.nodegroups.get(key)
-		launch.Nodegroup = found
-		if err != nil {
-			problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
-				"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
-		}
+	key := nodegroupOf(g)
+	if launch == nil || key == (nodegroupKey{}) {
+		return launch, problems
+	}
+	found, err := l.nodegroups.get(key)
+	launch.Nodegroup = found
+	if err != nil {
+		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
+			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
 	}
 	return launch, problems
 }
 
-func (l *launches) fromSource(g *Group) (*Launch, *Problem) {
+func (l *launches) fromSource(g *Group) (*Launch, []Problem) {
 	switch {
 	case g.Source.ConfigurationName != "":
-		found, err := l.configurations.get(g.Source.ConfigurationName)
-		if found == nil {
-			p := unread(err, ReasonLaunchSourceUnread, fmt.Sprintf("launch configuration %q", g.Source.ConfigurationName),
-				"autoscaling:DescribeLaunchConfigurations", "or give the group a launch template")
-			return nil, &p
-		}
-		launch := *found
-		return &launch, nil
+		return l.fromConfiguration(g.Source.ConfigurationName)
 	case !g.Source.Template.isZero():
 		return l.fromTemplates(g)
 	}
-	return nil, &Problem{Reason: ReasonLaunchSourceMissing, Message: "the group has neither a launch template nor a launch configuration",
-		Remedy: "give it a launch template"}
+	return nil, []Problem{{Reason: ReasonLaunchSourceMissing, Blocks: true,
+		Message: "the group has neither a launch template nor a launch configuration", Remedy: "give it a launch template"}}
 }
 
-func (l *launches) fromTemplates(g *Group) (*Launch, *Problem) {
+func (l *launches) fromConfiguration(name string) (*Launch, []Problem) {
+	found, err := l.configurations.get(name)
+	var problems []Problem
+	if err != nil {
+		problems = append(problems, unread(err, ReasonLaunchSourceUnread, fmt.Sprintf("launch configuration %q", name),
+			"autoscaling:DescribeLaunchConfigurations", "or give the group a launch template"))
+	}
+	if found == nil {
+		return nil, problems
+	}
+	launch := *found
+	return &launch, problems
+}
+
+func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
+	var problems []Problem
+	complete := true
 	for _, ref := range g.Source.templates() {
-		if found, err := l.templates.get(ref); found == nil {
-			p := unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(), "ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists")
-			return nil, &p
+		found, err := l.templates.get(ref)
+		complete = complete && found != nil
+		if err != nil {
+			problems = append(problems, unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(),
+				"ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists"))
 		}
+	}
+	if !complete {
+		return nil, problems
 	}
 	base, _ := l.templates.get(g.Source.Template)
 	launch := base.launch()
 	if err := l.addTypes(launch, g.Source, base); err != nil {
-		return nil, &Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
-			Remedy: "name an instance type in the launch template or in an override, or allow ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"}
+		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
+			Remedy: "name an instance type in the launch template or in an override, or allow " +
+				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
 	}
-	return launch, nil
+	return launch, problems
 }
 
 // addTypes lists what the policy can launch: the overrides where there are any, else what the template says.
@@ -181,7 +205,7 @@ func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template)
 func (l *launches) addMatching(key requirementsKey, weight int, add func(string, int)) error {
 	names, err := l.requirements.get(key)
 	if names == nil {
-		return fmt.Errorf("the instance types that meet the group's requirements are not known: %w", err)
+		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
 	}
 	for _, name := range *names {
 		add(name, weight)
@@ -195,14 +219,13 @@ type template struct {
 	imageID          string
 	userData         string
 	blockDevices     []BlockDevice
-	instanceTags     map[string]string
 	spot             bool
 	requirements     *ec2types.InstanceRequirements
 	requirementsJSON string
 }
 
 func (t *template) launch() *Launch {
-	return &Launch{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, InstanceTags: t.instanceTags, Spot: t.spot}
+	return &Launch{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, Spot: t.spot}
 }
 
 // templateFrom turns AWS's description into a template. Every field of it may be missing.
@@ -215,16 +238,8 @@ func templateFrom(d *ec2types.ResponseLaunchTemplateData) *template {
 		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
 	}
 	for _, b := range d.BlockDeviceMappings {
-		if b.Ebs != nil && b.Ebs.VolumeSize != nil {
-			t.blockDevices = append(t.blockDevices, BlockDevice{Device: aws.ToString(b.DeviceName), SizeGiB: int(*b.Ebs.VolumeSize)})
-		}
-	}
-	for _, s := range d.TagSpecifications {
-		if s.ResourceType == ec2types.ResourceTypeInstance {
-			t.instanceTags = map[string]string{}
-			for _, tag := range s.Tags {
-				t.instanceTags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-			}
+		if b.Ebs != nil {
+			t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
 		}
 	}
 	if d.InstanceRequirements != nil {
@@ -232,4 +247,12 @@ func templateFrom(d *ec2types.ResponseLaunchTemplateData) *template {
 		t.requirementsJSON = canonical(requirementsRequest(d.InstanceRequirements))
 	}
 	return t
+}
+
+// addDevice adds a volume whose size is stated; without one it has that of the image.
+func addDevice(devices []BlockDevice, name *string, sizeGiB *int32) []BlockDevice {
+	if sizeGiB == nil {
+		return devices
+	}
+	return append(devices, BlockDevice{Device: aws.ToString(name), SizeGiB: int(*sizeGiB)})
 }

@@ -61,7 +61,7 @@ type EKSAPI interface {
 // launches looks up what groups launch. Its memos belong to the one goroutine that resolves; suspect may be called from
 // any.
 type launches struct {
-	autoscaling API
+	autoscaling configurationsAPI
 	apis        LaunchAPIs
 	clock       clock.PassiveClock
 
@@ -74,7 +74,7 @@ type launches struct {
 	suspects map[string]bool // groups whose launches fail: what they launch may have changed or gone
 }
 
-func newLaunches(as API, apis LaunchAPIs, c clock.PassiveClock) *launches {
+func newLaunches(as configurationsAPI, apis LaunchAPIs, c clock.PassiveClock) *launches {
 	return &launches{
 		autoscaling: as, apis: apis, clock: c, suspects: map[string]bool{},
 		templates: newMemo[TemplateRef, template](func(r TemplateRef) time.Duration {
@@ -108,12 +108,12 @@ func (l *launches) fetch(ctx context.Context, groups []*Group) {
 		}
 		for _, ref := range g.Source.templates() {
 			l.templates.want(ref)
-			if suspects[g.Name] {
-				l.templates.expire(ref)
-			}
 		}
 		if key := nodegroupOf(g); key != (nodegroupKey{}) {
 			l.nodegroups.want(key)
+		}
+		if suspects[g.Name] {
+			l.expire(g)
 		}
 	}
 	l.fetchConfigurations(ctx, l.configurations.due(l.clock.Now()))
@@ -127,6 +127,18 @@ func (l *launches) fetch(ctx context.Context, groups []*Group) {
 	l.fetchNodegroups(ctx, l.nodegroups.due(l.clock.Now()))
 }
 
+// expire has all that g launches from looked up again.
+func (l *launches) expire(g *Group) {
+	l.configurations.expire(g.Source.ConfigurationName)
+	for _, ref := range g.Source.templates() {
+		l.templates.expire(ref)
+	}
+	for _, key := range l.requirementsOf(g) {
+		l.requirements.expire(key)
+	}
+	l.nodegroups.expire(nodegroupOf(g))
+}
+
 func (l *launches) fetchConfigurations(ctx context.Context, names []string) {
 	slices.Sort(names)
 	for some := range slices.Chunk(names, maxConfigurationsPerCall) {
@@ -135,13 +147,13 @@ func (l *launches) fetchConfigurations(ctx context.Context, names []string) {
 		found := map[string]*Launch{}
 		if err == nil {
 			for _, c := range out.LaunchConfigurations {
-				launch := &Launch{ImageID: aws.ToString(c.ImageId), UserData: aws.ToString(c.UserData)}
+				launch := &Launch{ImageID: aws.ToString(c.ImageId), UserData: aws.ToString(c.UserData), Spot: aws.ToString(c.SpotPrice) != ""}
 				if c.InstanceType != nil {
 					launch.Types = []LaunchType{{Name: *c.InstanceType, Weight: 1}}
 				}
 				for _, b := range c.BlockDeviceMappings {
-					if b.Ebs != nil && b.Ebs.VolumeSize != nil {
-						launch.BlockDevices = append(launch.BlockDevices, BlockDevice{Device: aws.ToString(b.DeviceName), SizeGiB: int(*b.Ebs.VolumeSize)})
+					if b.Ebs != nil {
+						launch.BlockDevices = addDevice(launch.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
 					}
 				}
 				found[aws.ToString(c.LaunchConfigurationName)] = launch
@@ -159,6 +171,8 @@ func (l *launches) fetchConfigurations(ctx context.Context, names []string) {
 
 // errGone is the error of an object that a successful answer does not list.
 var errGone = errors.New("it does not exist")
+
+func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
 
 // fetchTemplates reads the versions, many at once where many are due, the rest one by one.
 func (l *launches) fetchTemplates(ctx context.Context, refs []TemplateRef) {
@@ -218,6 +232,9 @@ func (l *launches) fetchAllTemplates(ctx context.Context) error {
 			}
 		}
 	}
+	if pages.HasMorePages() {
+		return nil // a newer version may be on a page we did not read
+	}
 	for _, v := range newest {
 		l.putVersion(v, "$Latest")
 	}
@@ -246,19 +263,18 @@ func each(n int, do func(int)) {
 
 // unread makes the Problem of something that could not be read.
 func unread(err error, reason, what, action, instead string) Problem {
-	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %v", what, err), Remedy: "it is tried again every minute"}
+	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again every minute"}
 	switch {
 	case errors.Is(err, errNotRead):
 		p.Message = what + " has not been read yet"
 		p.Remedy = "it is being read"
 	case awsclient.IsDenied(err):
 		p.Remedy = fmt.Sprintf("allow %s in the autoscaler's IAM policy, %s", action, instead)
-	case awsclient.IsNotFound(err), errors.Is(err, errGone):
-		p.Reason = ReasonLaunchSourceMissing
-		if reason == ReasonNodegroupUnread {
-			p.Reason = reason
+	case isGone(err):
+		if reason == ReasonLaunchSourceUnread {
+			p.Reason, p.Blocks = ReasonLaunchSourceMissing, true
 		}
-		p.Message = fmt.Sprintf("%s does not exist: %v", what, err)
+		p.Message = what + " does not exist"
 		p.Remedy = "create it again, " + instead
 	}
 	return p

@@ -12,7 +12,7 @@ var errNotRead = errors.New("not read yet")
 const retryLookup = time.Minute
 
 // memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
-// later lookup fails. Not safe for concurrent use.
+// later lookup fails, unless that tells that it is gone. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh; 0 means for ever.
 	keepFor func(K) time.Duration
@@ -75,8 +75,11 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		m.entries[key] = e
 	}
 	e.err, e.readAt = err, now
-	if err == nil {
+	switch {
+	case err == nil:
 		e.value = value
+	case isGone(err):
+		e.value = nil
 	}
 }
 

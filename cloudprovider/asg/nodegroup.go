@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -69,14 +70,6 @@ func (l *launches) describeNodegroup(ctx context.Context, key nodegroupKey) (*No
 	for _, t := range out.Nodegroup.Taints {
 		n.Taints = append(n.Taints, NodegroupTaint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})
 	}
-	slices.SortFunc(n.Taints, func(a, b NodegroupTaint) int {
-		switch {
-		case a.Key < b.Key:
-			return -1
-		case a.Key > b.Key:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(n.Taints, func(a, b NodegroupTaint) int { return cmp.Compare(a.Key, b.Key) })
 	return n, nil
 }

@@ -74,9 +74,11 @@ func canonical(v any) string {
 }
 
 func (l *launches) fetchRequirements(ctx context.Context, keys []requirementsKey) {
-	for _, key := range keys {
-		names, err := l.matchingTypes(ctx, key)
-		l.requirements.put(key, &names, err, l.clock.Now())
+	found := make([][]string, len(keys))
+	errs := make([]error, len(keys))
+	each(len(keys), func(i int) { found[i], errs[i] = l.matchingTypes(ctx, keys[i]) })
+	for i, key := range keys {
+		l.requirements.put(key, &found[i], errs[i], l.clock.Now())
 	}
 }
 

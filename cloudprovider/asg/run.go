@@ -52,6 +52,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
 	loops.Go(func() { c.motionLoop(ctx) })
+	loops.Go(func() { c.failureLoop(ctx) })
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Wait()
 	c.endWrites()
@@ -87,9 +88,18 @@ func (c *Cache) motionLoop(ctx context.Context) {
 		}
 		if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
-			continue
 		}
-		c.readFailures(ctx, due)
+	}
+}
+
+func (c *Cache) failureLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.clock.After(c.motion):
+			c.readFailures(ctx)
+		}
 	}
 }
 

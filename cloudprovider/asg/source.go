@@ -19,7 +19,6 @@ type LaunchSource struct {
 	// OnDemandBase and OnDemandPercentageAboveBase are the policy's, with AWS's defaults (0 and 100) where it has none.
 	OnDemandBase                int
 	OnDemandPercentageAboveBase int
-	SpotAllocationStrategy      string
 	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
 	CapacityUnit string
 }
@@ -133,7 +132,6 @@ func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 		if d.OnDemandPercentageAboveBaseCapacity != nil {
 			s.OnDemandPercentageAboveBase = int(*d.OnDemandPercentageAboveBaseCapacity)
 		}
-		s.SpotAllocationStrategy = aws.ToString(d.SpotAllocationStrategy)
 	}
 	if policy.LaunchTemplate == nil {
 		return s

@@ -2,10 +2,13 @@ package asg_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -20,6 +23,42 @@ type world struct {
 	t     *testing.T
 	aws   *fakeaws.Server
 	cache *asg.Cache
+	calls *calls
+}
+
+// calls are the Auto Scaling calls of the Cache, with places in which a test can step.
+type calls struct {
+	*autoscaling.Client
+	afterWrite func()                 // when AWS has done it and we do not know yet
+	loseAnswer bool                   // of a write
+	activities func(name string) bool // true: never answer
+}
+
+func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	out, err := c.Client.SetDesiredCapacity(ctx, in, o...)
+	if c.afterWrite != nil {
+		c.afterWrite()
+	}
+	if c.loseAnswer {
+		return nil, errors.New("connection reset by peer")
+	}
+	return out, err
+}
+
+func (c *calls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput, o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	out, err := c.Client.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+	if c.afterWrite != nil {
+		c.afterWrite()
+	}
+	return out, err
+}
+
+func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.DescribeScalingActivitiesInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+	if c.activities != nil && c.activities(aws.ToString(in.AutoScalingGroupName)) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return c.Client.DescribeScalingActivities(ctx, in, o...)
 }
 
 // quick are delays that a test can wait for.
@@ -63,8 +102,9 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *w
 	if err != nil {
 		t.Fatalf("AWS clients: %v", err)
 	}
-	return &world{t: t, aws: server, cache: asg.NewCache(asg.Options{
-		AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
+	hooked := &calls{Client: clients.AutoScaling}
+	return &world{t: t, aws: server, calls: hooked, cache: asg.NewCache(asg.Options{
+		AutoScaling: hooked, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 	})}
 }

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 const (
@@ -40,23 +44,29 @@ func (e *LimitError) Error() string {
 // request is what we asked AWS to launch and it has not launched.
 type request struct {
 	instances int
-	since     time.Time
+	since     time.Time // by AWS's clock where it told
 	failure   *LaunchFailure
-	checked   time.Time // when the activities were last looked at
+	// withdrawalFailed tells that AWS did not let us take it back.
+	withdrawalFailed bool
+
+	lookDue    time.Time // when to look next why it is not fulfilled
+	looks      int       // how often we looked
+	lookFailed bool      // and could not see
 }
 
 // settle takes off the request what the reading shows to be fulfilled, and tells the group what is left.
 func (r *request) settle(g *Group) {
-	r.instances = min(r.instances, g.Missing())
+	r.instances = max(0, min(r.instances, g.Missing()))
 	if r.instances == 0 {
-		r.failure = nil
+		*r = request{}
 	}
-	g.Requested, g.Failure = r.instances, r.failure
+	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
 }
 
 // Increase raises the desired capacity so that AWS launches n more instances, counted from a reading made for the
 // purpose: what others have asked for in the meantime stays. It costs two calls. The error is ErrGroupNotFound, a
-// *LimitError, or wraps the SDK's; after an error of the second call the group's next reading tells what came of it.
+// *LimitError, or wraps the SDK's; where the answer to the second call is
+// lost, the group's next reading tells what came of it.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
@@ -74,20 +84,20 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 	if desired > g.MaxSize {
 		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
-	since := c.clock.Now()
-	if err := c.setDesired(ctx, g, desired); err != nil {
+	began := c.clock.Now()
+	since, err := c.setDesired(ctx, g, desired)
+	if err != nil && awsclient.IsRefused(err) {
 		return nil, err
 	}
+	ours := g.Requested + n
 	return c.update(name, func(e *entry, g *Group) {
-		if e.request.instances == 0 {
-			e.request.since = since
-		}
-		e.request.failure = nil
-		e.request.instances += n
-		g.DesiredCapacity = desired
-		e.request.settle(g)
+		e.request = request{instances: ours, since: since, lookDue: began.Add(firstLook)}
 		e.wrote(c.clock.Now())
-	}), nil
+		if err == nil {
+			g.DesiredCapacity = desired
+			e.request.settle(g)
+		} // else the answer was lost: the next reading tells whether the request is one
+	}), err
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. The desired
@@ -103,18 +113,21 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 	if err != nil {
 		return 0, nil, err
 	}
-	unit := g.Source.MinWeight()
-	floor := max(g.MinSize, g.countedCapacity())
-	desired := max(g.DesiredCapacity-min(n, g.Requested)*unit, floor)
-	if desired >= g.DesiredCapacity {
+	desired := g.afterWithdrawal(n)
+	if desired == g.DesiredCapacity {
 		return 0, g, nil
 	}
-	taken := (g.DesiredCapacity - desired) / unit
-	if err := c.setDesired(ctx, g, desired); err != nil {
-		return 0, nil, err
+	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
+	left := g.Requested - taken
+	if _, err := c.setDesired(ctx, g, desired); err != nil {
+		g = c.update(name, func(e *entry, g *Group) {
+			e.request.withdrawalFailed = true
+			e.request.settle(g)
+		})
+		return 0, g, err
 	}
 	c.update(name, func(e *entry, g *Group) {
-		e.request.instances -= taken
+		e.request.instances = min(e.request.instances, left)
 		g.DesiredCapacity = desired
 		e.request.settle(g)
 		e.wrote(c.clock.Now())
@@ -135,7 +148,7 @@ func (c *Cache) repair(ctx context.Context, name string) (*Group, error) {
 	}
 	klog.FromContext(ctx).Info("An instance arrived while its request was withdrawn, raised the desired capacity again",
 		"group", name, "desired", counted)
-	if err := c.setDesired(ctx, g, counted); err != nil {
+	if _, err := c.setDesired(ctx, g, counted); err != nil {
 		return nil, err
 	}
 	return c.update(name, func(e *entry, g *Group) {
@@ -170,6 +183,10 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Grou
 			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", name, "instance", id)
 			continue
 		}
+		if !i.Lifecycle.Counts() {
+			return nil, fmt.Errorf("terminate instance %s of auto scaling group %q: it is in state %s: put it back into service, or terminate it by hand",
+				id, name, i.Lifecycle)
+		}
 		members = append(members, *i)
 		desired -= i.Weight
 	}
@@ -188,6 +205,9 @@ func (c *Cache) terminateEach(ctx context.Context, name string, members []Instan
 			_, err := c.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 				InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(true),
 			})
+			if awsclient.IsNotFound(err) {
+				return nil // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
+			}
 			if err != nil {
 				errs[at] = fmt.Errorf("terminate instance %s of auto scaling group %q: %w", i.ID, name, err)
 				return nil
@@ -202,29 +222,36 @@ func (c *Cache) terminateEach(ctx context.Context, name string, members []Instan
 	return g, errors.Join(errs...)
 }
 
-// left enters an accepted termination.
+// left enters an accepted termination, unless a reading has shown it already.
 func (e *entry) left(g *Group, i Instance, now time.Time) {
-	g.Instances = append([]Instance(nil), g.Instances...)
-	if member := g.instance(i.ID); member != nil {
-		member.Lifecycle = terminating
+	e.wrote(now)
+	member := g.instance(i.ID)
+	if member == nil || member.Lifecycle.Leaving() {
+		return
 	}
+	g.Instances = slices.Clone(g.Instances)
+	g.instance(i.ID).Lifecycle = terminating
 	g.DesiredCapacity -= i.Weight
 	e.leaving[i.ID] = now
-	e.wrote(now)
 }
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }
 
-// setDesired sets the desired capacity. The caller has the group's turn and g is fresh.
-func (c *Cache) setDesired(ctx context.Context, g *Group, desired int) error {
-	_, err := c.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
+// setDesired sets the desired capacity and returns when AWS accepted that, by its own clock where it tells. The caller has
+// the group's turn and g is fresh.
+func (c *Cache) setDesired(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
+	accepted = c.clock.Now()
+	out, err := c.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
 	})
 	if err != nil {
-		return fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
+		return accepted, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
+	}
+	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		accepted = told
 	}
 	klog.FromContext(ctx).V(0).Info("Set desired capacity", "group", g.Name, "from", g.DesiredCapacity, "to", desired)
-	return nil
+	return accepted, nil
 }
 
 // readOne reads the group now.

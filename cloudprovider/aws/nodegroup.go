@@ -3,7 +3,6 @@ package aws
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -71,45 +70,48 @@ func (n *NodeGroup) ForceDeleteNodes([]*corev1.Node) error { return cloudprovide
 
 // IncreaseSize asks AWS for delta more instances.
 func (n *NodeGroup) IncreaseSize(delta int) error {
-	g, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
-	n.provider.adopt(g)
+	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
+	n.provider.adopt(n.name)
 	return err
 }
 
-// DecreaseTargetSize takes back up to -delta instances that we asked for and AWS has not launched. That there is nothing
-// of ours to take back is not an error: the core would end its loop over it, for all groups.
+// DecreaseTargetSize takes back up to -delta instances that we asked for and AWS has not launched. It never fails for want
+// of any: the core would end its loop over it, for all groups.
 func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	if delta >= 0 {
 		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.name, delta)
 	}
-	return n.withdraw(-delta)
-}
-
-func (n *NodeGroup) withdraw(count int) error {
-	taken, g, err := n.provider.cache.Withdraw(n.provider.ctx, n.name, count)
-	n.provider.adopt(g)
-	if err != nil {
-		klog.FromContext(n.provider.ctx).Error(err, "Could not withdraw unfulfilled instances", "nodeGroup", n.name, "count", count)
-		return nil
-	}
-	if taken < count {
-		klog.FromContext(n.provider.ctx).V(1).Info("Fewer unfulfilled instances of our own than were to be withdrawn: "+
-			"the rest came up, or others asked for them", "nodeGroup", n.name, "count", count, "withdrawn", taken)
+	if err := n.withdraw(-delta); err != nil {
+		klog.FromContext(n.provider.ctx).Error(err, "Could not decrease the target size", "nodeGroup", n.name, "by", -delta)
 	}
 	return nil
 }
 
+// withdraw takes back up to count instances; that there was nothing of ours to take back is an error.
+func (n *NodeGroup) withdraw(count int) error {
+	taken, _, err := n.provider.cache.Withdraw(n.provider.ctx, n.name, count)
+	n.provider.adopt(n.name)
+	if err == nil && taken == 0 {
+		return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
+			"the minimum size or another writer asks for them", count, n.name)
+	}
+	return err
+}
+
 // DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Nodes that stand for instances AWS
-// never launched are withdrawn.
+// never launched are withdrawn; one whose instance is gone already is done.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	var ids []string
 	placeholders := 0
 	for _, node := range nodes {
-		if owner := n.provider.groupOf(node); owner != n {
+		owner := n.provider.groupOf(node)
+		id, onEC2 := instanceID(node.Spec.ProviderID)
+		switch _, placeholder := placeholderGroup(id); {
+		case !onEC2 || owner != nil && owner.name != n.name:
 			return fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.name, node.Name)
-		}
-		id, _ := instanceID(node.Spec.ProviderID)
-		if _, ok := placeholderGroup(id); ok {
+		case owner == nil:
+			continue
+		case placeholder:
 			placeholders++
 			continue
 		}
@@ -123,8 +125,8 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 		errs = append(errs, n.withdraw(placeholders))
 	}
 	if len(ids) > 0 {
-		g, err := n.provider.cache.Terminate(n.provider.ctx, n.name, ids)
-		n.provider.adopt(g)
+		_, err := n.provider.cache.Terminate(n.provider.ctx, n.name, ids)
+		n.provider.adopt(n.name)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -168,12 +170,9 @@ func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
 	return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceDeleting}
 }
 
-// failureShownFor bounds how long a placeholder shows its launch failure, so that one which cannot be withdrawn never
-// makes the core think the group's size wrong for longer than nodes may take to come up.
-const failureShownFor = 5 * time.Minute
-
-// placeholders stand for the instances that are missing. Those that we asked for and AWS could not launch carry the reason;
-// those that the minimum size asks for never do, because they cannot be withdrawn.
+// placeholders stand for the instances that are missing. Those that AWS could not launch carry the reason, if and only if
+// they can be withdrawn: the core takes a group's size for wrong while it shows an error that nothing is done about, and in
+// the end stands still over it.
 func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	zone := ""
 	if len(g.Zones) > 0 {
@@ -181,8 +180,8 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	}
 	counted, target := len(g.Counted()), g.TargetInstances()
 	firstFailed := target
-	if f := g.Failure; f != nil && n.provider.clock.Since(f.At) < failureShownFor {
-		firstFailed = max(target-g.Requested, g.MinInstances())
+	if g.Failure != nil {
+		firstFailed = target - g.Withdrawable()
 	}
 	var missing []cloudprovider.Instance
 	for at := counted; at < target; at++ {

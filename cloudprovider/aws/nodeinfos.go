@@ -94,21 +94,26 @@ func extended(name corev1.ResourceName) bool {
 	return true
 }
 
-// KnownGroups is the core's NodeGroupListProcessor: it leaves out the groups of which no NodeInfo could be made, so that
-// the core does not complain of each of them at every scale-up. That they are out, and why, has been reported.
-type KnownGroups struct{}
+// Launchable is the core's NodeGroupListProcessor: it leaves out the groups that can launch nothing and those of which no
+// NodeInfo could be made, so that the core neither asks them nor complains of each at every scale-up. That they are out,
+// and why, has been reported.
+type Launchable struct{ provider *Provider }
 
-// Process returns the groups that have a NodeInfo.
-func (KnownGroups) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
+// NewLaunchable makes a Launchable.
+func NewLaunchable(p *Provider) Launchable { return Launchable{provider: p} }
+
+// Process returns the groups that can grow.
+func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
-	known := make([]cloudprovider.NodeGroup, 0, len(groups))
-	for _, g := range groups {
-		if infos[g.Id()] != nil {
-			known = append(known, g)
+	snapshot := l.provider.view.Load().snapshot
+	able := make([]cloudprovider.NodeGroup, 0, len(groups))
+	for _, ng := range groups {
+		if g := snapshot.Group(ng.Id()); infos[ng.Id()] != nil && g != nil && !g.Blocked() {
+			able = append(able, ng)
 		}
 	}
-	return known, infos, nil
+	return able, infos, nil
 }
 
 // CleanUp implements the core's NodeGroupListProcessor.
-func (KnownGroups) CleanUp() {}
+func (Launchable) CleanUp() {}

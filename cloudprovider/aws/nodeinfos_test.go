@@ -57,11 +57,3 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 		})
 	}
 }
-
-func TestGroupsWithoutNodeInfoAreLeftOut(t *testing.T) {
-	a, b := &NodeGroup{name: "a"}, &NodeGroup{name: "b"}
-	groups, _, err := KnownGroups{}.Process(nil, []cloudprovider.NodeGroup{a, b}, map[string]*framework.NodeInfo{"b": framework.NewNodeInfo(nil, nil)}, nil)
-	if err != nil || len(groups) != 1 || groups[0].Id() != "b" {
-		t.Errorf("groups = %v, error %v, want b alone", groups, err)
-	}
-}

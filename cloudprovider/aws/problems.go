@@ -39,26 +39,32 @@ func newReporter(registerer prometheus.Registerer, event func(eventType, reason,
 
 // report compares what is wrong now with what was: it logs and publishes what is new, and sets the metric.
 func (r *reporter) report(ctx context.Context, found []finding) {
-	log := klog.FromContext(ctx)
 	now := make(map[finding]bool, len(found))
-	r.gauge.Reset()
+	counts := map[[2]string]int{}
 	for _, f := range found {
 		if now[f] {
 			continue
 		}
 		now[f] = true
-		r.gauge.WithLabelValues(f.group, f.reason).Inc()
+		counts[[2]string{f.group, f.reason}]++
 		if r.current[f] {
 			continue
 		}
+		// A warning, which klog has in this form only.
 		klog.Warningf("Node group problem %s: %s", f.reason, f.message)
 		if r.event != nil {
 			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.message)
 		}
 	}
+	for labels, count := range counts {
+		r.gauge.WithLabelValues(labels[0], labels[1]).Set(float64(count))
+	}
 	for f := range r.current {
+		if counts[[2]string{f.group, f.reason}] == 0 {
+			r.gauge.DeleteLabelValues(f.group, f.reason)
+		}
 		if !now[f] {
-			log.Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
+			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
 		}
 	}
 	r.current = now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,7 @@ type Provider struct {
 	problems *reporter
 	gpuTypes map[string]struct{}
 	view     atomic.Pointer[view]
+	changing sync.Mutex // held while a view is made from the one before
 }
 
 // New makes a Provider over a started Cache. The context bounds everything the core asks of it.
@@ -91,6 +93,8 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
 // Refresh moves on to the newest Snapshot. It makes no call and never fails: without a newer reading the last one stays.
 func (p *Provider) Refresh() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	snapshot, catalogue := p.cache.Snapshot(), p.types.catalogue()
 	before := p.view.Load()
 	if before.snapshot == snapshot && before.catalogue == catalogue {
@@ -103,13 +107,12 @@ func (p *Provider) Refresh() error {
 	return nil
 }
 
-// adopt takes a group that a write changed into the view of the current loop.
-func (p *Provider) adopt(g *asg.Group) {
-	for g != nil {
-		before := p.view.Load()
-		if p.view.CompareAndSwap(before, before.with(g)) {
-			return
-		}
+// adopt takes a group into the view of the current loop as a write has left it.
+func (p *Provider) adopt(name string) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if g := p.cache.Snapshot().Group(name); g != nil {
+		p.view.Store(p.view.Load().with(g))
 	}
 }
 

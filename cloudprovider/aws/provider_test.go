@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -90,11 +91,18 @@ func newWorld(t *testing.T, prepare func(*fakeaws.Config), groups ...fakeaws.Aut
 		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
 		t.Setenv(name, value)
 	}
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	return (&world{t: t, aws: server}).restarted()
+}
+
+// restarted is the same AWS with a Provider that knows nothing yet and runs until the test ends.
+func (w *world) restarted() *world {
+	t := w.t
+	t.Helper()
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, aws: server, events: &eventLog{}, metric: prometheus.NewRegistry()}
+	w = &world{t: t, aws: w.aws, events: &eventLog{}, metric: prometheus.NewRegistry()}
 	w.cache = asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{}})
@@ -343,6 +351,126 @@ func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
 	}
 	if state, _ := w.aws.Group("a"); state.Desired != 2 {
 		t.Errorf("desired capacity is %d, want the minimum of 2", state.Desired)
+	}
+}
+
+// weighted is a group whose types count for 1 and 4.
+func weighted(name string, least, desired int) fakeaws.AutoScalingGroup {
+	g := group(name, "", least, desired, 20, nil)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 1}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
+	return g
+}
+
+// The core takes a group's size for wrong while placeholders show an error, and after a while stands still over it, for all
+// groups. So nothing may show one that cannot be taken back.
+func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		group  fakeaws.AutoScalingGroup
+		refuse bool
+	}{
+		{name: "minimum in capacity units", group: weighted("a", 4, 4)},
+		{name: "lowering is denied", group: group("a", "m5.large", 0, 2, 5, nil), refuse: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Retry = ms(100) }, tt.group)
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+			state, _ := w.aws.Group("a")
+			for _, i := range state.Instances {
+				if err := w.aws.Reclaim(i.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.refuse {
+				w.aws.Deny("SetDesiredCapacity")
+			}
+			w = w.restarted() // the deficit is taken over as ours
+			failing := func() []*corev1.Node {
+				var nodes []*corev1.Node
+				for at, s := range w.states("a") {
+					if strings.Contains(s, "InsufficientInstanceCapacity") {
+						nodes = append(nodes, w.nodes("a")[at])
+					}
+				}
+				return nodes
+			}
+			if tt.refuse {
+				w.eventually(func() string {
+					if len(failing()) == 0 {
+						return "no failure shown before the refusal"
+					}
+					return ""
+				})
+				if err := w.nodeGroup("a").DeleteNodes(failing()); err == nil {
+					t.Error("DeleteNodes reports success although lowering was denied")
+				}
+			} else {
+				w.eventually(func() string {
+					if w.cache.Snapshot().Group("a").Failure == nil && w.target("a") > 0 && w.cache.Snapshot().Group("a").Requested > 0 {
+						return "AWS has not reported the failure"
+					}
+					return ""
+				})
+			}
+			w.refresh()
+			if got := failing(); len(got) > 0 {
+				t.Errorf("%d placeholders show a failure that cannot be taken back: %v", len(got), w.states("a"))
+			}
+			if err := w.nodeGroup("a").DecreaseTargetSize(-1); err != nil {
+				t.Errorf("DecreaseTargetSize: %v, want nil", err)
+			}
+		})
+	}
+}
+
+func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
+	w := newWorld(t, nil, weighted("full", 4, 4), weighted("spare", 2, 4))
+	for id, want := range map[string]int{"full": 4, "spare": 2} {
+		if got := w.nodeGroup(id).MinSize(); got != want {
+			t.Errorf("%s has a minimum of %d nodes, want %d", id, got, want)
+		}
+	}
+	if err := w.nodeGroup("spare").DeleteNodes(w.nodes("spare")[:2]); err != nil {
+		t.Errorf("nodes above the minimum could not be deleted: %v", err)
+	}
+}
+
+func TestANodeWhoseInstanceIsGoneDoesNotKeepTheOthers(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	vanished := node("vanished", "aws:///cn-northwest-1a/i-0123456789abcdef0")
+	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.nodes("a")[0]}); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 1 {
+		t.Errorf("desired capacity is %d, want 1", state.Desired)
+	}
+}
+
+func TestAPolicyThatChangesItsCapacityTypeChangesTheTemplate(t *testing.T) {
+	spot := group("a", "m5.large", 0, 0, 5, nil)
+	g := asg.Group{Name: spot.Name, Launch: &asg.Launch{}, Source: asg.LaunchSource{Mixed: true}}
+	before := buildGroupTemplate(&g, "cn-northwest-1", instancetypes.Embedded())
+	g.Source.OnDemandPercentageAboveBase = 100
+	if before.current(&g) {
+		t.Error("the template of a spot group is kept for an on-demand group")
+	}
+}
+
+func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
+	suspended := group("suspended", "m5.large", 0, 0, 5, nil)
+	suspended.SuspendedProcesses = []string{"Launch"}
+	w := newWorld(t, nil, suspended, group("unknown", "x9z.large", 0, 0, 5, nil), group("sound", "m5.large", 0, 0, 5, nil))
+	infos := map[string]*framework.NodeInfo{}
+	for _, ng := range w.NodeGroups() {
+		if info, err := ng.TemplateNodeInfo(); err == nil {
+			infos[ng.Id()] = info
+		}
+	}
+	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
+		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
 	}
 }
 

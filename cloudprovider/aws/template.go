@@ -21,19 +21,20 @@ type groupTemplate struct {
 	problems []nodetemplate.Problem
 	unknown  []string // instance types without facts
 
-	launch *asg.Launch
-	tags   map[string]string
-	zones  []string
+	launch       *asg.Launch
+	tags         map[string]string
+	zones        []string
+	capacityType string
 }
 
 // current reports whether building the template again could not give another.
 func (t *groupTemplate) current(g *asg.Group) bool {
-	return t.launch == g.Launch && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
+	return t.launch == g.Launch && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
 }
 
 func buildGroupTemplate(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *groupTemplate {
-	t := &groupTemplate{launch: g.Launch, tags: g.Tags, zones: g.Zones}
-	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: capacityType(g)}
+	t := &groupTemplate{launch: g.Launch, tags: g.Tags, zones: g.Zones, capacityType: capacityType(g)}
+	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType}
 	if l := g.Launch; l != nil {
 		for _, lt := range l.Types {
 			if facts, ok := catalogue.Lookup(lt.Name); ok {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -19,6 +20,10 @@ import (
 
 // imdsRegionTimeout bounds the last resort in finding the region. Off EC2 nothing answers there.
 const imdsRegionTimeout = 5 * time.Second
+
+// attemptTimeout bounds one attempt of a call, the reading of its answer included: the SDK's own client would wait for
+// ever for an endpoint that accepts and does not answer.
+const attemptTimeout = 25 * time.Second
 
 // Options say which AWS is asked and who is told of it. The zero value asks the SDK's default chain for everything.
 type Options struct {
@@ -58,7 +63,8 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 		apiOptions = append(apiOptions, metric.attach)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)))
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
 	}

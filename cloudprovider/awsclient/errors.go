@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 )
 
@@ -64,6 +65,39 @@ func IsInvalid(err error) bool {
 	code := Code(err)
 	return code == "ValidationError" || code == "ValidationException" || strings.HasPrefix(code, "Invalid") ||
 		strings.HasPrefix(code, "MissingParameter")
+}
+
+// IsRefused reports whether AWS said no, so that what was asked has certainly not been done. A lost answer, a time-out or a
+// fault of AWS's own leaves that open.
+func IsRefused(err error) bool {
+	var answer *awshttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+}
+
+// maxBrief bounds what Brief repeats of AWS's text.
+const maxBrief = 200
+
+// Brief says what went wrong in few words that stay the same for as long as the cause does: no request ID, no encoded
+// authorisation message, no address. It is for telling people, and for telling whether there is anything new to tell.
+func Brief(err error) string {
+	var api smithy.APIError
+	switch {
+	case !errors.As(err, &api):
+		if reason := Reason(err); reason != "error" {
+			return reason
+		}
+		return bounded(err.Error())
+	case IsDenied(err):
+		return api.ErrorCode()
+	}
+	return bounded(api.ErrorCode() + ": " + api.ErrorMessage())
+}
+
+func bounded(text string) string {
+	if len(text) <= maxBrief {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxBrief], "") + "…"
 }
 
 // Reason names the kind of an error in one word out of a small set, fit for a metric label: "throttled", "denied",

@@ -79,7 +79,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		provider:  provider,
 		region:    clients.Region,
 		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
-		groups:    aws.KnownGroups{},
+		groups:    aws.NewLaunchable(provider),
 		changed:   provider.Changed(),
 		run:       provider.Run,
 	}, nil

@@ -1,0 +1,113 @@
+package asg_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// A reading that comes between AWS's doing what we ask and our knowing must not make us count it twice.
+
+func TestAReadingDuringAWithdrawalIsNotCountedTwice(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.afterWrite = nil
+	if g := w.group("a"); g.Requested != 1 || g.DesiredCapacity != 1 {
+		t.Errorf("%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
+		t.Errorf("withdrew %d of 3, error %v, desired capacity %d, want all", taken, err, w.desired("a"))
+	}
+}
+
+func TestAReadingDuringATerminationIsNotCountedTwice(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
+	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); g.DesiredCapacity != got || got != 2 {
+		t.Errorf("snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
+	}
+}
+
+func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.calls.loseAnswer = true
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+		t.Error("no error although the answer was lost")
+	}
+	w.calls.loseAnswer = false
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
+		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
+	}
+}
+
+func TestARefusedRequestIsNotOurs(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.aws.Deny("SetDesiredCapacity")
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+		t.Error("no error although the call was denied")
+	}
+	w.aws.ClearFaults()
+	if err := w.aws.SetDesired("a", 2); err != nil { // another's
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 2 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want none of the other's 2", taken, err, w.desired("a"))
+	}
+}
+
+func TestAWithdrawalThatAWSRefusesIsNotOfferedAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.group("a").Withdrawable(); got != 2 {
+		t.Fatalf("%d withdrawable, want 2", got)
+	}
+	w.aws.Deny("SetDesiredCapacity")
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err == nil {
+		t.Error("no error although the call was denied")
+	}
+	if got := w.group("a").Withdrawable(); got != 0 {
+		t.Errorf("%d withdrawable after the refusal, want 0", got)
+	}
+}
+
+func TestAGroupWhoseActivitiesHangHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
+	asked := make(chan struct{}, 100)
+	w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }
+	if _, err := w.cache.Increase(t.Context(), "bad", 1); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if _, err := w.cache.Increase(t.Context(), "good", 1); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	w.eventually(func() string {
+		if len(w.group("good").Instances) == 0 {
+			return fmt.Sprintf("the good group's instance was not seen for %s", time.Since(start))
+		}
+		return ""
+	})
+}
