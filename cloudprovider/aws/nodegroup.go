@@ -198,7 +198,7 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 
 // TemplateNodeInfo is the node the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
-	return n.provider.view.Load().templates[n.name].nodeInfo()
+	return nodeInfo(n.provider.view.Load().templates[n.name])
 }
 
 // GetOptions are the defaults with what the group's tags set.

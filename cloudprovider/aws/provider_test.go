@@ -448,16 +448,6 @@ func TestANodeWhoseInstanceIsGoneDoesNotKeepTheOthers(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatChangesItsCapacityTypeChangesTheTemplate(t *testing.T) {
-	spot := group("a", "m5.large", 0, 0, 5, nil)
-	g := asg.Group{Name: spot.Name, Launch: &asg.Launch{}, Source: asg.LaunchSource{Mixed: true}}
-	before := buildGroupTemplate(&g, "cn-northwest-1", instancetypes.Embedded())
-	g.Source.OnDemandPercentageAboveBase = 100
-	if before.current(&g) {
-		t.Error("the template of a spot group is kept for an on-demand group")
-	}
-}
-
 func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 	suspended := group("suspended", "m5.large", 0, 0, 5, nil)
 	suspended.SuspendedProcesses = []string{"Launch"}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
@@ -14,7 +15,7 @@ import (
 type view struct {
 	snapshot   *asg.Snapshot
 	catalogue  *instancetypes.Catalogue
-	templates  map[string]*groupTemplate
+	templates  map[string]*grouptemplate.Template
 	nodeGroups []cloudprovider.NodeGroup
 	byName     map[string]*NodeGroup
 }
@@ -25,7 +26,7 @@ func emptyView() *view { return &view{snapshot: &asg.Snapshot{}} }
 func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue) *view {
 	v := &view{
 		snapshot: snapshot, catalogue: catalogue,
-		templates: make(map[string]*groupTemplate, len(snapshot.Groups())),
+		templates: make(map[string]*grouptemplate.Template, len(snapshot.Groups())),
 		byName:    make(map[string]*NodeGroup, len(snapshot.Groups())),
 	}
 	for _, g := range snapshot.Groups() {
@@ -33,8 +34,8 @@ func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *ins
 			continue
 		}
 		t := before.templates[g.Name]
-		if t == nil || before.catalogue != catalogue || !t.current(g) {
-			t = buildGroupTemplate(g, p.region, catalogue)
+		if t == nil || before.catalogue != catalogue || !t.Current(g) {
+			t = grouptemplate.Build(g, p.region, catalogue)
 		}
 		ng := before.byName[g.Name]
 		if ng == nil {
@@ -61,7 +62,7 @@ func (v *view) with(g *asg.Group) *view {
 func (v *view) unknownTypes() []string {
 	unknown := map[string]bool{}
 	for _, t := range v.templates {
-		for _, name := range t.unknown {
+		for _, name := range t.UnknownTypes {
 			unknown[name] = true
 		}
 	}
@@ -80,7 +81,7 @@ func (v *view) findings() []finding {
 		if t == nil || g.Launch == nil && len(g.Problems) > 0 {
 			continue // that it cannot be launched is said already
 		}
-		for _, p := range t.problems {
+		for _, p := range t.Problems {
 			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String()})
 		}
 	}

@@ -20,7 +20,7 @@ func TestWhoMayImportWhom(t *testing.T) {
 		forbidden string   // prefix of an import path, of any depth
 		reason    string
 	}{
-		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/nodetemplate", "cloudprovider/instancetypes"}, core,
+		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/nodetemplate", "cloudprovider/grouptemplate", "cloudprovider/instancetypes"}, core,
 			"the core's module path and interfaces are moving; only adapters may follow them"},
 		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/instancetypes"}, "k8s.io/api/",
 			"what AWS says is kept in AWS's words; the vocabulary changes in cloudprovider/aws alone"},

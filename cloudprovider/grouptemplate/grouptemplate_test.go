@@ -1,0 +1,96 @@
+package grouptemplate
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+func spotGroup() *asg.Group {
+	return &asg.Group{Name: "a", Zones: []string{"us-west-2a"}, Tags: map[string]string{"a": "b"},
+		Launch: &asg.Launch{Types: []asg.LaunchType{{Name: "m5.large", Weight: 1}}}, Source: asg.LaunchSource{Mixed: true}}
+}
+
+func TestATemplateIsBuiltAgainOnlyWhenAnInputChanged(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*asg.Group)
+		want   bool
+	}{
+		{name: "nothing", change: func(*asg.Group) {}, want: true},
+		{name: "another reading of the same", change: func(g *asg.Group) { g.Tags = maps.Clone(g.Tags); g.DesiredCapacity = 3 }, want: true},
+		{name: "a tag", change: func(g *asg.Group) { g.Tags = map[string]string{"a": "c"} }},
+		{name: "zones", change: func(g *asg.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
+		{name: "what it launches", change: func(g *asg.Group) { g.Launch = &asg.Launch{} }},
+		{name: "spot to on-demand", change: func(g *asg.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := spotGroup()
+			template := Build(g, "us-west-2", instancetypes.Embedded())
+			tt.change(g)
+			if got := template.Current(g); got != tt.want {
+				t.Errorf("Current = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAGroupOfWhichNothingIsKnownHasNoTemplate(t *testing.T) {
+	g := spotGroup()
+	if !Build(g, "us-west-2", instancetypes.Embedded()).Known() {
+		t.Error("the template of a known type is not known")
+	}
+	g.Launch = &asg.Launch{Types: []asg.LaunchType{{Name: "x9z.large"}}}
+	if template := Build(g, "us-west-2", instancetypes.Embedded()); template.Known() || len(template.UnknownTypes) != 1 {
+		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
+	}
+	g.Launch = nil
+	if Build(g, "us-west-2", instancetypes.Embedded()).Known() {
+		t.Error("the template of a group without launch facts is known")
+	}
+}
+
+func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		launch asg.Launch
+		want   int64 // GiB; 0 for the default
+	}{
+		{name: "nothing said"},
+		{name: "Amazon Linux root", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 50}}}, want: 50},
+		{name: "Ubuntu root", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/sda1", SizeGiB: 40}}}, want: 40},
+		{name: "Bottlerocket data", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 4}, {Device: "/dev/xvdb", SizeGiB: 80}}}, want: 80},
+		{name: "further volume", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}, {Device: "/dev/xvdb", SizeGiB: 500}}}, want: 30},
+		{name: "EKS node group", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100}}, want: 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := rootVolumeBytes(&tt.launch) / gib; got != tt.want {
+				t.Errorf("root volume has %d GiB, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCapacityTypeOfAGroup(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		source asg.LaunchSource
+		spot   bool
+		want   string
+	}{
+		{name: "launch template", want: "on-demand"},
+		{name: "launch template that asks for spot", spot: true, want: "spot"},
+		{name: "policy all spot", source: asg.LaunchSource{Mixed: true}, want: "spot"},
+		{name: "policy all on demand", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100}, want: "on-demand"},
+		{name: "policy with a base", source: asg.LaunchSource{Mixed: true, OnDemandBase: 2}},
+		{name: "policy half and half", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 50}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := capacityType(&asg.Group{Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}}); got != tt.want {
+				t.Errorf("capacity type is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
