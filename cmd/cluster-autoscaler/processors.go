@@ -37,6 +37,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors = ca_processors.DefaultProcessors(p.core)
 	opts.Processors.TemplateNodeInfoProvider = cloud.nodeInfos
 	opts.Processors.NodeGroupListProcessor = cloud.groups
+	opts.Processors.CustomResourcesProcessor = cloud.starting(opts.Processors.CustomResourcesProcessor)
 	opts.Processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity()}
 
 	podList := podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)

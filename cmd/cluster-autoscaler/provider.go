@@ -6,6 +6,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -24,9 +25,11 @@ type cloud struct {
 	provider  cloudprovider.CloudProvider
 	region    string
 	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
-	groups    nodegroups.NodeGroupListProcessor
-	changed   <-chan struct{}                 // receives when a loop would see something new
-	run       func(ctx context.Context) error // keeps all of it fresh until ctx ends
+	// starting stands in front of the core's processor of resources that come later than their node.
+	starting func(customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor
+	groups   nodegroups.NodeGroupListProcessor
+	changed  <-chan struct{}                 // receives when a loop would see something new
+	run      func(ctx context.Context) error // keeps all of it fresh until ctx ends
 }
 
 // newCloud reads the Auto Scaling groups for the first time and returns what stands on them. It waits as long as AWS does not
@@ -79,8 +82,11 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		provider:  provider,
 		region:    clients.Region,
 		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
-		groups:    aws.NewLaunchable(provider),
-		changed:   provider.Changed(),
-		run:       provider.Run,
+		starting: func(core customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor {
+			return aws.NewStartingNodes(provider, core, clock.RealClock{})
+		},
+		groups:  aws.NewLaunchable(provider),
+		changed: provider.Changed(),
+		run:     provider.Run,
 	}, nil
 }

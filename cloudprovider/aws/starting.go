@@ -1,0 +1,117 @@
+package aws
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// StartingNodes tells the core which nodes are still starting although their kubelet says Ready: those that do not show
+// an accelerator yet that their group's template promises. The core counts such a node as upcoming: it launches no other in
+// its place for the pods that wait, and does not remove it under them for being unneeded.
+//
+// That holds for as long as a node may take to start (--max-node-startup-time, or the group's tag). A node that shows no
+// accelerator by then is reported once and counts as it is: it goes when nothing else needs it, and the waiting pods get
+// another.
+//
+// It implements the core's CustomResourcesProcessor in front of the core's own, and is used by the core's loop alone.
+type StartingNodes struct {
+	customresources.CustomResourcesProcessor
+	provider *Provider
+	clock    clock.PassiveClock
+	late     map[string]bool // nodes, by name, that were reported
+}
+
+// NewStartingNodes makes a StartingNodes in front of the core's processor.
+func NewStartingNodes(p *Provider, core customresources.CustomResourcesProcessor, c clock.PassiveClock) *StartingNodes {
+	return &StartingNodes{CustomResourcesProcessor: core, provider: p, clock: c, late: map[string]bool{}}
+}
+
+// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all.
+func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
+	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
+	starting := map[string]*corev1.Node{}
+	late := map[string]bool{}
+	stillReady := make([]*corev1.Node, 0, len(ready))
+	for _, node := range ready {
+		missing := s.missing(node, devices)
+		switch {
+		case missing == "":
+			stillReady = append(stillReady, node)
+		case s.clock.Since(node.CreationTimestamp.Time) < s.startupTime(ctx, node):
+			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+		default:
+			stillReady = append(stillReady, node)
+			late[node.Name] = true
+			s.reportLate(node, missing)
+		}
+	}
+	s.late = late
+	if len(starting) > 0 {
+		marked := make([]*corev1.Node, 0, len(all))
+		for _, node := range all {
+			if copied := starting[node.Name]; copied != nil {
+				node = copied
+			}
+			marked = append(marked, node)
+		}
+		all = marked
+	}
+	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(ctx, all, stillReady, devices, volumes)
+}
+
+// missing returns the accelerator that the node's group promises and the node does not show, or "". A node whose devices are
+// shared out by a driver shows them in resource slices instead.
+func (s *StartingNodes) missing(node *corev1.Node, devices *drasnapshot.Snapshot) corev1.ResourceName {
+	group := s.provider.groupOf(node)
+	if group == nil {
+		return ""
+	}
+	t := s.provider.view.Load().templates[group.name]
+	if t == nil {
+		return ""
+	}
+	if devices != nil {
+		if slices, shared := devices.NodeResourceSlices(node.Name); shared && len(slices) > 0 {
+			return ""
+		}
+	}
+	for name := range t.Accelerators() {
+		if shown := node.Status.Allocatable[name]; shown.IsZero() {
+			return name
+		}
+	}
+	return ""
+}
+
+// startupTime is how long a node of the group may take until it is whole.
+func (s *StartingNodes) startupTime(ctx *cacontext.AutoscalingContext, node *corev1.Node) time.Duration {
+	defaults := ctx.NodeGroupDefaults
+	if group := s.provider.groupOf(node); group != nil {
+		if options, err := group.GetOptions(defaults); err == nil {
+			return options.MaxNodeStartupTime
+		}
+	}
+	return defaults.MaxNodeStartupTime
+}
+
+func (s *StartingNodes) reportLate(node *corev1.Node, missing corev1.ResourceName) {
+	if s.late[node.Name] {
+		return
+	}
+	age := s.clock.Since(node.CreationTimestamp.Time).Round(time.Second)
+	message := fmt.Sprintf("Node %q has not published %s in %s, although its Auto Scaling group promises it: see whether the device "+
+		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, missing, age)
+	klog.Warning(message)
+	if s.provider.problems.event != nil {
+		s.provider.problems.event(corev1.EventTypeWarning, "AcceleratorMissing", message)
+	}
+}
