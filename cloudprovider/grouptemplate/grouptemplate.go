@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 )
 
 const gib = 1 << 30
@@ -51,10 +52,35 @@ func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Tem
 		}
 		in.RootVolumeBytes = rootVolumeBytes(l)
 		in.Nodegroup = nodegroupInput(l.Nodegroup)
+		t.Problems = addUserData(&in, l.UserData)
 	}
 	t.UnknownTypes = in.UnknownTypes
-	t.Template, t.Problems = nodetemplate.Build(in)
+	built, problems := nodetemplate.Build(in)
+	t.Template, t.Problems = built, append(t.Problems, problems...)
 	return t
+}
+
+// addUserData adds what the user data tells of the node. The image is taken for the one it is written for, unless EKS
+// names another.
+func addUserData(in *nodetemplate.Input, text string) []nodetemplate.Problem {
+	if text == "" {
+		return nil
+	}
+	family := nodetemplate.AMIFamily("")
+	if in.Nodegroup != nil {
+		family = in.Nodegroup.AMIFamily()
+	}
+	facts, problems := userdata.Parse(text, family)
+	for i := range problems {
+		problems[i].Group = in.Group
+	}
+	if facts.Found() {
+		in.UserData, in.InstanceStore = &facts.UserData, facts.InstanceStore
+		if family == "" {
+			in.AMIFamily = facts.AMIFamily
+		}
+	}
+	return problems
 }
 
 // capacityType is that of all instances of the group, or "" where it is not known or both kinds can come.

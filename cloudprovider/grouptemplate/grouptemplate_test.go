@@ -1,6 +1,7 @@
 package grouptemplate
 
 import (
+	"encoding/base64"
 	"maps"
 	"testing"
 
@@ -49,6 +50,25 @@ func TestAGroupOfWhichNothingIsKnownHasNoTemplate(t *testing.T) {
 	g.Launch = nil
 	if Build(g, "us-west-2", instancetypes.Embedded()).Known() {
 		t.Error("the template of a group without launch facts is known")
+	}
+}
+
+func TestLabelsOfTheUserDataAreOnTheTemplate(t *testing.T) {
+	g := spotGroup()
+	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte(
+		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))
+	template := Build(g, "us-west-2", instancetypes.Embedded())
+	if template.Labels["node.spotmax/team"] != "dsp" || template.Labels["node.spotmax/type"] != "spot" {
+		t.Errorf("labels = %v, want those of the user data", template.Labels)
+	}
+	if pods := template.Allocatable.Pods().Value(); pods != 20 {
+		t.Errorf("%d pods, want the 20 of the user data", pods)
+	}
+	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte(
+		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
+	template = Build(g, "us-west-2", instancetypes.Embedded())
+	if len(template.Problems) != 1 || template.Problems[0].Group != "a" {
+		t.Errorf("problems = %v, want one of group a about what cannot be known", template.Problems)
 	}
 }
 

@@ -5,12 +5,15 @@ import (
 	"strings"
 )
 
-// Extended resources under which the vendors' device plugins publish accelerators.
+// Extended resources under which the vendors' device plugins publish accelerators and network interfaces.
 const (
-	ResourceNVIDIA = "nvidia.com/gpu"
-	ResourceAMD    = "amd.com/gpu"
-	ResourceGaudi  = "habana.ai/gaudi"
-	ResourceNeuron = "aws.amazon.com/neuron"
+	ResourceNVIDIA     = "nvidia.com/gpu"
+	ResourceAMD        = "amd.com/gpu"
+	ResourceGaudi      = "habana.ai/gaudi"
+	ResourceNeuron     = "aws.amazon.com/neuron"
+	ResourceNeuronCore = "aws.amazon.com/neuroncore"
+	ResourceEFA        = "vpc.amazonaws.com/efa"
+	ResourcePodENI     = "vpc.amazonaws.com/pod-eni"
 )
 
 // AcceleratorLabel is the node label by which the Cluster Autoscaler on AWS tells GPU nodes, and their model, apart.
@@ -50,6 +53,29 @@ func (t Type) Accelerator() (resource string, count int) {
 		return ResourceNeuron, t.NeuronDevices
 	}
 	return "", 0
+}
+
+// Resource is an extended resource and how many of it a node publishes.
+type Resource struct {
+	Name  string
+	Count int
+}
+
+// Resources returns, by name, every extended resource that a node of this type publishes where the plugin for it runs:
+// one each for GPUs, Neuron and EFA, and the VPC resource controller with ENABLE_POD_ENI for pod interfaces. A Neuron
+// device and its cores are the same hardware under two names.
+func (t Type) Resources() []Resource {
+	accelerator, count := t.Accelerator()
+	var resources []Resource
+	for _, r := range []Resource{
+		{accelerator, count}, {ResourceNeuronCore, t.NeuronCores}, {ResourceEFA, t.EFAInterfaces}, {ResourcePodENI, t.PodENIs},
+	} {
+		if r.Name != "" && r.Count > 0 {
+			resources = append(resources, r)
+		}
+	}
+	slices.SortFunc(resources, func(a, b Resource) int { return strings.Compare(a.Name, b.Name) })
+	return resources
 }
 
 // LabelValue returns the value customary for AcceleratorLabel on nodes with this GPU, such as "nvidia-tesla-t4" or

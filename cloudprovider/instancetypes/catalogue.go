@@ -64,16 +64,17 @@ func (c *Catalogue) Source() string { return c.source }
 // Date is the day the table's hardware facts were read from EC2, at midnight UTC.
 func (c *Catalogue) Date() time.Time { return c.date }
 
-// With returns a catalogue in which the facts of newer replace those of the same name or are added. A measured
-// memory survives if newer has none, for EC2 does not tell it. Of several with one name the last counts.
+// With returns a catalogue in which the facts of newer replace those of the same name or are added. What EC2 does not
+// tell survives where newer has none: a measured memory, the Neuron cores and the pod interfaces of the same hardware. Of
+// several with one name the last counts.
 func (c *Catalogue) With(newer ...Type) *Catalogue {
 	if len(newer) == 0 {
 		return c
 	}
 	byName := make(map[string]Type, len(newer))
 	for _, t := range newer {
-		if old, ok := c.Lookup(t.Name); ok && t.MeasuredMemoryBytes == 0 && t.MemoryBytes == old.MemoryBytes {
-			t.MeasuredMemoryBytes = old.MeasuredMemoryBytes
+		if old, ok := c.Lookup(t.Name); ok {
+			t = t.completedBy(old)
 		}
 		byName[t.Name] = t
 	}
@@ -88,6 +89,20 @@ func (c *Catalogue) With(newer ...Type) *Catalogue {
 	}
 	sortTypes(types)
 	return &Catalogue{types: types, source: c.source, date: c.date}
+}
+
+// completedBy returns t with what it lacks and EC2 does not tell, from older facts of the type of the same name.
+func (t Type) completedBy(old Type) Type {
+	if t.MeasuredMemoryBytes == 0 && t.MemoryBytes == old.MemoryBytes {
+		t.MeasuredMemoryBytes = old.MeasuredMemoryBytes
+	}
+	if t.NeuronCores == 0 && t.NeuronDevices == old.NeuronDevices {
+		t.NeuronCores = old.NeuronCores
+	}
+	if t.PodENIs == 0 {
+		t.PodENIs = old.PodENIs
+	}
+	return t
 }
 
 func sortTypes(types []Type) {

@@ -12,8 +12,8 @@ import (
 // Columns of the table, in their order. An empty field is zero: none, or not known.
 var columns = []string{
 	"instance_type", "vcpu", "memory_mib", "architecture",
-	"gpu_count", "gpu_manufacturer", "gpu_name", "gpu_memory_mib_each",
-	"neuron_devices", "efa_interfaces", "max_enis", "ipv4_per_eni",
+	"gpu_count", "gpu_manufacturer", "gpu_name", "gpu_memory_mib_each", "gpu_fraction",
+	"neuron_devices", "neuron_cores", "efa_interfaces", "max_enis", "ipv4_per_eni", "pod_enis",
 	"bare_metal", "local_nvme_gb", "measured_memory_kib",
 }
 
@@ -66,17 +66,24 @@ func (c *Catalogue) finish() (*Catalogue, error) {
 		return nil, errors.New("instance type table has no rows")
 	}
 	sortTypes(c.types)
+	for i := range c.types {
+		if i > 0 && c.types[i].Name == c.types[i-1].Name {
+			return nil, fmt.Errorf("instance type table has %q twice", c.types[i].Name)
+		}
+	}
+	c.stamp()
+	return c, nil
+}
+
+// stamp gives each type the source and date of the catalogue.
+func (c *Catalogue) stamp() {
 	source := c.source
 	if !c.date.IsZero() {
 		source += ", " + c.date.Format(dateLayout)
 	}
 	for i := range c.types {
-		if i > 0 && c.types[i].Name == c.types[i-1].Name {
-			return nil, fmt.Errorf("instance type table has %q twice", c.types[i].Name)
-		}
 		c.types[i].Source = source
 	}
-	return c, nil
 }
 
 func (c *Catalogue) parseComment(line string) (err error) {
@@ -128,6 +135,31 @@ func (r *row) count() int { return int(r.number(maxCount)) }
 // bytes reads an amount given in unit bytes.
 func (r *row) bytes(unit int64) int64 { return r.number(maxBytes/unit) * unit }
 
+// fraction reads a share between 0 and 1; an empty field is 0.
+func (r *row) fraction() float64 {
+	field := r.text()
+	if field == "" {
+		return 0
+	}
+	f, err := strconv.ParseFloat(field, 64)
+	if err != nil || !(f > 0 && f < 1) {
+		if r.err == nil {
+			r.err = fmt.Errorf("column %q has %.50q, not a number between 0 and 1", columns[r.column-1], field)
+		}
+		return 0
+	}
+	return f
+}
+
+// flag reads "true" or, for false, an empty field.
+func (r *row) flag() bool {
+	field := r.text()
+	if field != "" && field != "true" && field != "false" && r.err == nil {
+		r.err = fmt.Errorf("column %q has %.50q, not true or false", columns[r.column-1], field)
+	}
+	return field == "true"
+}
+
 func parseRow(line string) (Type, error) {
 	r := row{rest: line}
 	t := Type{
@@ -140,12 +172,15 @@ func parseRow(line string) (Type, error) {
 			Manufacturer: r.text(),
 			Name:         r.text(),
 			MemoryBytes:  r.bytes(mib),
+			Fraction:     r.fraction(),
 		},
 		NeuronDevices:       r.count(),
+		NeuronCores:         r.count(),
 		EFAInterfaces:       r.count(),
 		MaxENIs:             r.count(),
 		IPv4PerENI:          r.count(),
-		BareMetal:           r.text() == "true",
+		PodENIs:             r.count(),
+		BareMetal:           r.flag(),
 		LocalNVMeBytes:      r.bytes(1e9),
 		MeasuredMemoryBytes: r.bytes(kib),
 	}
@@ -155,11 +190,28 @@ func parseRow(line string) (Type, error) {
 	return t, t.validate()
 }
 
+// check is validate for facts that did not come through the table's columns, and so may be beyond their limits.
+func (t Type) check() error {
+	for _, n := range []int{t.VCPU, t.GPU.Count, t.NeuronDevices, t.NeuronCores, t.EFAInterfaces, t.MaxENIs, t.IPv4PerENI, t.PodENIs} {
+		if n < 0 || n > maxCount {
+			return fmt.Errorf("type %.50q: a count of %d", t.Name, n)
+		}
+	}
+	for _, n := range []int64{t.MemoryBytes, t.GPU.MemoryBytes, t.LocalNVMeBytes} {
+		if n < 0 || n > maxBytes {
+			return fmt.Errorf("type %.50q: an amount of %d bytes", t.Name, n)
+		}
+	}
+	return t.validate()
+}
+
 // validate refuses facts that no instance type can have and every user of the catalogue would trip over.
 func (t Type) validate() error {
 	switch {
 	case t.Name == "":
 		return errors.New("a type without a name")
+	case strings.ContainsAny(t.Name+t.GPU.Manufacturer+t.GPU.Name, ",\r\n#"):
+		return fmt.Errorf("type %.50q: a name with a comma, a line end or #", t.Name)
 	case t.VCPU < 1 || t.MemoryBytes < mib:
 		return fmt.Errorf("type %.50q: %d vCPU and %d bytes of memory are not a machine", t.Name, t.VCPU, t.MemoryBytes)
 	case t.Architecture != ArchitectureAMD64 && t.Architecture != ArchitectureARM64:
@@ -179,8 +231,9 @@ func Format(types []Type, source string, date time.Time) string {
 	for _, t := range types {
 		b.WriteString(strings.Join([]string{
 			t.Name, field(int64(t.VCPU)), field(t.MemoryBytes / mib), t.Architecture,
-			field(int64(t.GPU.Count)), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib),
-			field(int64(t.NeuronDevices)), field(int64(t.EFAInterfaces)), field(int64(t.MaxENIs)), field(int64(t.IPv4PerENI)),
+			field(int64(t.GPU.Count)), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib), share(t.GPU.Fraction),
+			field(int64(t.NeuronDevices)), field(int64(t.NeuronCores)), field(int64(t.EFAInterfaces)),
+			field(int64(t.MaxENIs)), field(int64(t.IPv4PerENI)), field(int64(t.PodENIs)),
 			flag(t.BareMetal), field(t.LocalNVMeBytes / 1e9), field(t.MeasuredMemoryBytes / kib),
 		}, ","))
 		b.WriteByte('\n')
@@ -193,6 +246,13 @@ func field(n int64) string {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+func share(f float64) string {
+	if f == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
 func flag(b bool) string {

@@ -20,10 +20,12 @@ type Type struct {
 
 	GPU           GPU // zero when the type has none
 	NeuronDevices int // AWS Inferentia and Trainium chips
+	NeuronCores   int // of all chips together, as the device plugin publishes them; 0 when unknown
 	EFAInterfaces int // Elastic Fabric Adapters that can be attached
 
 	MaxENIs    int // network interfaces on the default network card; 0 when unknown
 	IPv4PerENI int // IPv4 addresses of one interface, its primary included; 0 when unknown
+	PodENIs    int // branch interfaces for pods with security groups of their own; 0 when unknown, or none
 
 	BareMetal      bool
 	LocalNVMeBytes int64 // all local NVMe disks together
@@ -41,7 +43,10 @@ type GPU struct {
 	Count        int    // as a device plugin would publish them; a fraction of a card (g6f) counts as one
 	Manufacturer string // "NVIDIA", "AMD", "Habana"
 	Name         string // "T4", as EC2 spells it
-	MemoryBytes  int64  // of each one
+	MemoryBytes  int64  // of each one; of the fraction where it is one
+
+	// Fraction is the share of a physical card that each one is, such as 0.125; 0 for whole cards.
+	Fraction float64
 }
 
 // ENIMaxPods returns how many pods the Amazon VPC CNI can address in its default mode, where each pod takes a

@@ -1,8 +1,6 @@
 package nodetemplate
 
 import (
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
@@ -70,11 +68,4 @@ type Nodegroup struct {
 // NodegroupTaint is a taint as EKS spells it. The value may be empty.
 type NodegroupTaint struct {
 	Key, Value, Effect string // Effect: "NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"
-}
-
-// UserData is what a launch template's user data makes of the node.
-type UserData struct {
-	Labels  map[string]string
-	Taints  []corev1.Taint
-	MaxPods int // 0 when it does not say
 }

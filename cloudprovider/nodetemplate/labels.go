@@ -32,7 +32,7 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.addTypeLabels(in)
 	t.addPlaceLabels(in)
 	if in.UserData != nil {
-		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData})
+		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 	}
 	t.addNodegroupLabels(in, d)
 	problems := t.addTagLabels(in, d)

@@ -27,6 +27,13 @@ const (
 	ReasonUnknownType      Reason = "unknown_instance_type"
 	ReasonNoType           Reason = "no_instance_type"
 	ReasonMixedTypes       Reason = "mixed_architectures"
+
+	// Of user data.
+	ReasonUnreadable      Reason = "unreadable_user_data"    // cannot be decoded or parsed, or too large
+	ReasonUnresolved      Reason = "unresolved_expression"   // known only on the node: $(…), ${VAR}
+	ReasonRestrictedLabel Reason = "restricted_label"        // kubelet may not set it
+	ReasonKubeletSetting  Reason = "invalid_kubelet_setting" //
+	ReasonConditional     Reason = "conditional_setting"     // differs between branches of a script
 )
 
 // Reasons lists every Reason, for metrics that want to start at zero.
@@ -35,6 +42,7 @@ func Reasons() []Reason {
 		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
 		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
 		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
+		ReasonUnreadable, ReasonUnresolved, ReasonRestrictedLabel, ReasonKubeletSetting, ReasonConditional,
 	}
 }
 

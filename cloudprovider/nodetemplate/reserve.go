@@ -3,6 +3,8 @@ package nodetemplate
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
@@ -54,16 +56,27 @@ func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
 
 // allocatableOf returns what is left of capacity for pods on a node of type t.
 func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
-	reservedMemory := kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods) + evictionMemoryBytes +
-		hugePagesBytes(t)
-	reservedDisk := int64(float64(capacity.diskBytes)*evictionDiskRatio) + kubeReservedDiskBytes
+	var told UserData
+	if in.UserData != nil {
+		told = *in.UserData
+	}
+	reserved := func(name corev1.ResourceName, usual int64) int64 {
+		return told.KubeReserved.of(name, usual) + told.SystemReserved.of(name, 0)
+	}
+	memory := reserved(corev1.ResourceMemory, kubeReservedMemory+kubeReservedPerPod*in.reservedPods(t, capacity.pods)) +
+		told.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t)
+	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
+		told.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
 	return amounts{
-		cpuMillis:   max(0, capacity.cpuMillis-reservedCPUMillis(int64(t.VCPU))),
-		memoryBytes: max(0, capacity.memoryBytes-reservedMemory),
-		diskBytes:   max(0, capacity.diskBytes-reservedDisk),
+		cpuMillis:   left(capacity.cpuMillis, reserved(corev1.ResourceCPU, reservedCPUMillis(int64(t.VCPU)))),
+		memoryBytes: left(capacity.memoryBytes, memory),
+		diskBytes:   left(capacity.diskBytes, disk),
 		pods:        capacity.pods,
 	}
 }
+
+// left is what remains of capacity, which is never less than nothing.
+func left(capacity, reserved int64) int64 { return min(capacity, max(0, capacity-reserved)) }
 
 // reservedCPUMillis is kube-reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the third and fourth, 0.25 %
 // of every further one, each range cut to whole millicores.
@@ -101,8 +114,12 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	if pods == 0 {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
-	if in.UserData != nil && in.UserData.MaxPods > 0 {
-		pods, source = int64(in.UserData.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	switch told := in.UserData; {
+	case told == nil:
+	case told.MaxPods > 0:
+		pods, source = int64(told.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	case told.IgnoreAddresses:
+		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
 	}
 	limit := int64(managedMaxPods)
 	if t.VCPU >= managedLargeVCPU {
@@ -167,10 +184,15 @@ func (in *Input) family() AMIFamily {
 	if in.AMIFamily != "" || in.Nodegroup == nil {
 		return in.AMIFamily
 	}
+	return in.Nodegroup.AMIFamily()
+}
+
+// AMIFamily returns the family that the node group's AMI type names; "" for a custom image.
+func (n *Nodegroup) AMIFamily() AMIFamily {
 	for prefix, family := range map[string]AMIFamily{
 		"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows,
 	} {
-		if strings.HasPrefix(in.Nodegroup.AMIType, prefix) {
+		if strings.HasPrefix(n.AMIType, prefix) {
 			return family
 		}
 	}

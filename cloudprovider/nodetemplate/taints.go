@@ -18,7 +18,7 @@ var eksEffects = map[string]corev1.TaintEffect{
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	if in.UserData != nil {
 		for _, taint := range in.UserData.Taints {
-			t.taint(taint, Source{Kind: SourceUserData})
+			t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 		}
 	}
 	var problems []Problem

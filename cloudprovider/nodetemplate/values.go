@@ -119,18 +119,29 @@ var quantityForm = regexp.MustCompile(`^[+]?[0-9.]{1,32}([eE][+-]?[0-9]{1,2}|[A-
 // maxQuantity is far above any machine, and far from where arithmetic on quantities overflows.
 var maxQuantity = resource.MustParse("1Ei")
 
-// parseQuantity reads the value of a resources tag. When it cannot be what a node has, expected says what could.
-func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity, expected string) {
+// ParseQuantity reads an amount that a node can have: a Kubernetes quantity of 0 to 1Ei. It is safe on text from anybody.
+// Where ok is false, expected says in words what could stand there.
+func ParseQuantity(s string) (q resource.Quantity, expected string, ok bool) {
 	const form = "a Kubernetes quantity, not negative"
-	if !quantityForm.MatchString(value) {
-		return q, form
+	if !quantityForm.MatchString(s) {
+		return q, form, false
 	}
-	q, err := resource.ParseQuantity(value)
+	q, err := resource.ParseQuantity(s)
 	switch {
 	case err != nil:
-		return q, form
+		return q, form, false
 	case q.Cmp(maxQuantity) > 0:
-		return q, "a quantity no larger than 1Ei"
+		return q, "a quantity no larger than 1Ei", false
+	}
+	return q, "", true
+}
+
+// parseQuantity reads the value of a resources tag. When it cannot be what a node has, expected says what could.
+func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity, expected string) {
+	q, expected, ok := ParseQuantity(value)
+	switch {
+	case !ok:
+		return q, expected
 	case q.IsZero() && (name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourcePods):
 		return q, "a quantity above zero"
 	case strings.Contains(string(name), "/") && q.Cmp(*resource.NewQuantity(q.Value(), q.Format)) != 0:

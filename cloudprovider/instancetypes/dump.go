@@ -1,0 +1,250 @@
+package instancetypes
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+const (
+	// maxDumpBytes is about ten times what the AWS CLI prints for all types of the largest region.
+	maxDumpBytes = 128 << 20
+	// maxDumpNesting is how deep pages may be wrapped: a list of pages is what jq --slurp makes of several.
+	maxDumpNesting = 3
+	dumpSource     = "ec2:DescribeInstanceTypes"
+)
+
+// ParseDump reads what `aws ec2 describe-instance-types --output json` prints: one or several pages, one after the other
+// or as a list. The first fault ends it, naming the line. A type that is there twice must be the same twice. The facts
+// mean the same as those of the table.
+func ParseDump(dump []byte) (*Catalogue, error) {
+	if len(dump) > maxDumpBytes {
+		return nil, fmt.Errorf("DescribeInstanceTypes dump of %d bytes is larger than %d", len(dump), maxDumpBytes)
+	}
+	d := dumpReader{text: dump, seen: map[string]int{}}
+	if err := d.read(); err != nil {
+		return nil, fmt.Errorf("DescribeInstanceTypes dump, %w", err)
+	}
+	if len(d.types) == 0 {
+		return nil, errors.New("DescribeInstanceTypes dump has no instance types")
+	}
+	sortTypes(d.types)
+	return &Catalogue{types: d.types, source: dumpSource}, nil
+}
+
+// dumpReader walks through a dump. Its offsets are those in text, so that a fault has a line.
+type dumpReader struct {
+	text  []byte
+	types []Type
+	seen  map[string]int // index in types, by name
+}
+
+func (d *dumpReader) read() error {
+	decoder := json.NewDecoder(bytes.NewReader(d.text))
+	for {
+		value, start, err := next(decoder)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = d.value(value, start, 0)
+		} else {
+			err = d.at(decoder.InputOffset(), syntax(err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next reads one value and tells where in the decoder's input it starts.
+func next(decoder *json.Decoder) (json.RawMessage, int64, error) {
+	var value json.RawMessage
+	if err := decoder.Decode(&value); err != nil {
+		return nil, 0, err
+	}
+	return value, decoder.InputOffset() - int64(len(value)), nil
+}
+
+func syntax(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the file ends in the middle")
+	}
+	return err
+}
+
+func (d *dumpReader) at(offset int64, err error) error {
+	offset = min(offset, int64(len(d.text)))
+	return fmt.Errorf("line %d: %w", 1+bytes.Count(d.text[:offset], []byte("\n")), err)
+}
+
+// value reads a page, a type, or a list of them, which is known to be sound JSON.
+func (d *dumpReader) value(raw json.RawMessage, start int64, depth int) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	token, err := decoder.Token()
+	switch {
+	case err != nil:
+		return d.at(start, err)
+	case depth > maxDumpNesting:
+		return d.at(start, errors.New("lists within lists"))
+	case token == json.Delim('['):
+		for decoder.More() {
+			element, at, err := next(decoder)
+			if err != nil {
+				return d.at(start, err)
+			}
+			if err := d.value(element, start+at, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	case token == json.Delim('{'):
+		return d.object(decoder, raw, start, depth)
+	}
+	return d.at(start, fmt.Errorf("%.50s is not a page of DescribeInstanceTypes", raw))
+}
+
+// object reads a type, or the list of types of a page, whose other members do not matter.
+func (d *dumpReader) object(members *json.Decoder, raw json.RawMessage, start int64, depth int) error {
+	for members.More() {
+		key, err := members.Token()
+		if err != nil {
+			return d.at(start, err)
+		}
+		member, at, err := next(members)
+		switch {
+		case err != nil:
+			return d.at(start, err)
+		case key == "InstanceTypes":
+			return d.value(member, start+at, depth+1)
+		case key == "InstanceType":
+			return d.instanceType(raw, start)
+		}
+	}
+	return d.at(start, errors.New(`an object with neither "InstanceTypes" nor "InstanceType" is not of DescribeInstanceTypes`))
+}
+
+func (d *dumpReader) instanceType(raw json.RawMessage, start int64) error {
+	var described dumpType
+	if err := json.Unmarshal(raw, &described); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			start += wrong.Offset
+			err = fmt.Errorf("type %.50q: %s is a %s", described.InstanceType, wrong.Field, wrong.Value)
+		}
+		return d.at(start, err)
+	}
+	t := described.facts()
+	if err := t.check(); err != nil {
+		return d.at(start, err)
+	}
+	if i, twice := d.seen[t.Name]; twice {
+		if d.types[i] != t {
+			return d.at(start, fmt.Errorf("type %.50q is there twice with different facts", t.Name))
+		}
+		return nil
+	}
+	d.seen[t.Name] = len(d.types)
+	d.types = append(d.types, t)
+	return nil
+}
+
+// dumpType is the part of a DescribeInstanceTypes entry that is of use here. Every field of it may be missing.
+type dumpType struct {
+	InstanceType  string
+	BareMetal     bool
+	ProcessorInfo struct{ SupportedArchitectures []string }
+	VCPUInfo      struct{ DefaultVCPUs int }
+	MemoryInfo    dumpSize
+	GPUInfo       struct{ GPUs []dumpGPU }
+	NeuronInfo    struct{ NeuronDevices []dumpNeuron }
+
+	InstanceStorageInfo struct {
+		TotalSizeInGB int64
+		NVMESupport   string
+	}
+	NetworkInfo dumpNetwork
+}
+
+type dumpSize struct{ SizeInMiB int64 }
+
+type dumpGPU struct {
+	Name, Manufacturer     string
+	Count, LogicalGPUCount int
+	GPUPartitionSize       float64
+	MemoryInfo             dumpSize
+}
+
+type dumpNeuron struct {
+	Count    int
+	CoreInfo struct{ Count, Version int }
+}
+
+type dumpNetwork struct {
+	IPv4AddressesPerInterface int
+	MaximumNetworkInterfaces  int
+	DefaultNetworkCardIndex   int
+	NetworkCards              []struct{ NetworkCardIndex, MaximumNetworkInterfaces int }
+	EFASupported              bool
+	EFAInfo                   struct{ MaximumEFAInterfaces int }
+}
+
+// facts turns EC2's description into ours.
+func (in dumpType) facts() Type {
+	t := Type{
+		Name: in.InstanceType, VCPU: in.VCPUInfo.DefaultVCPUs, MemoryBytes: in.MemoryInfo.SizeInMiB * mib,
+		Architecture: ArchitectureAMD64, BareMetal: in.BareMetal, Source: dumpSource,
+		IPv4PerENI: in.NetworkInfo.IPv4AddressesPerInterface, MaxENIs: in.NetworkInfo.defaultCardInterfaces(),
+	}
+	if slices.Contains(in.ProcessorInfo.SupportedArchitectures, "arm64") || slices.Contains(in.ProcessorInfo.SupportedArchitectures, "arm64_mac") {
+		t.Architecture = ArchitectureARM64
+	}
+	for _, g := range in.GPUInfo.GPUs {
+		t.GPU.Manufacturer, t.GPU.Name, t.GPU.MemoryBytes = g.Manufacturer, g.Name, g.MemoryInfo.SizeInMiB*mib
+		t.GPU.Count += g.published()
+		if g.GPUPartitionSize > 0 && g.GPUPartitionSize < 1 {
+			t.GPU.Fraction = g.GPUPartitionSize
+		}
+	}
+	for _, n := range in.NeuronInfo.NeuronDevices {
+		t.NeuronDevices += n.Count
+		t.NeuronCores += n.Count * n.publishedCores()
+	}
+	if s := in.InstanceStorageInfo; s.NVMESupport == "required" || s.NVMESupport == "supported" {
+		t.LocalNVMeBytes = s.TotalSizeInGB * 1e9
+	}
+	if in.NetworkInfo.EFASupported {
+		t.EFAInterfaces = in.NetworkInfo.EFAInfo.MaximumEFAInterfaces
+	}
+	return t
+}
+
+// published is how many GPUs the driver shows: a fraction of a card, which EC2 counts as no whole one, shows as one.
+func (g dumpGPU) published() int {
+	if g.LogicalGPUCount > 0 {
+		return g.LogicalGPUCount
+	}
+	return max(1, g.Count)
+}
+
+// publishedCores is how many cores of a device its plugin shows. From the third version on, two physical cores make a
+// logical one unless told otherwise (AWS Neuron documentation, "Logical NeuronCore configuration", read 2026-11).
+func (n dumpNeuron) publishedCores() int {
+	if n.CoreInfo.Version >= 3 && n.CoreInfo.Count > 4 {
+		return n.CoreInfo.Count / 2
+	}
+	return n.CoreInfo.Count
+}
+
+// defaultCardInterfaces counts those of the default network card, from which pods get their addresses.
+func (n dumpNetwork) defaultCardInterfaces() int {
+	for _, card := range n.NetworkCards {
+		if card.NetworkCardIndex == n.DefaultNetworkCardIndex && card.MaximumNetworkInterfaces > 0 {
+			return card.MaximumNetworkInterfaces
+		}
+	}
+	return n.MaximumNetworkInterfaces
+}

@@ -1,0 +1,197 @@
+package userdata
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// call is one call of a bootstrap script, as bootstrap.sh of the Amazon Linux 2 images and Start-EKSBootstrap.ps1
+// understand their arguments.
+type call struct {
+	windows bool
+	cluster string
+	args    string // --kubelet-extra-args
+	hasArgs bool
+
+	ignoreAddresses bool // --use-max-pods false
+	instanceStore   bool // --local-disks raid0
+	conditional     bool // within a condition or loop of the script
+}
+
+// bootstrapArgs returns the part of a command that begins with bootstrap.sh, nil if the command does not run it.
+func bootstrapArgs(words []string) []string {
+	for i, word := range words {
+		switch base := path.Base(word); {
+		case base == "bootstrap.sh" && (strings.HasSuffix(word, "eks/bootstrap.sh") || slices.Contains(words, "--kubelet-extra-args")):
+			return words[i:]
+		case slices.Contains([]string{"sudo", "bash", "sh", "exec", "nohup", "env", "source", "."}, base),
+			strings.HasPrefix(word, "-"), strings.Contains(word, "="):
+			// what may stand before it
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// bootstrapOptions are the options of bootstrap.sh, each of which takes a value (awslabs/amazon-eks-ami, read 2026-11).
+// It takes any other word for the cluster's name, and does not know the form --option=value.
+var bootstrapOptions = []string{
+	"--use-max-pods", "--b64-cluster-ca", "--apiserver-endpoint", "--kubelet-extra-args", "--enable-docker-bridge",
+	"--aws-api-retry-attempts", "--docker-config-json", "--containerd-config-file", "--pause-container-account",
+	"--pause-container-version", "--dns-cluster-ip", "--container-runtime", "--ip-family", "--service-ipv6-cidr",
+	"--enable-local-outpost", "--cluster-id", "--mount-bpf-fs", "--local-disks", "--pod-max-pids",
+}
+
+// bootstrapCall reads the arguments of bootstrap.sh.
+func (r *reader) bootstrapCall(args []string) call {
+	var c call
+	for i := 0; i < len(args); i++ {
+		if !slices.Contains(bootstrapOptions, args[i]) {
+			name, value, _ := strings.Cut(args[i], "=")
+			switch {
+			case slices.Contains(bootstrapOptions, name):
+				r.problem(name, value, nodetemplate.ReasonKubeletSetting, "option and value of bootstrap.sh as two words, without '='")
+			case c.cluster == "" && !strings.HasPrefix(args[i], "-"):
+				c.cluster = args[i]
+			}
+			continue
+		}
+		option, value := args[i], ""
+		if i++; i < len(args) {
+			value = args[i]
+		}
+		switch option {
+		case "--kubelet-extra-args":
+			c.args, c.hasArgs = value, true
+		case "--use-max-pods":
+			c.ignoreAddresses = value == "false"
+		case "--local-disks":
+			c.instanceStore = value == "raid0"
+		}
+	}
+	return c
+}
+
+// bootstrapFacts evaluates the calls of a bootstrap script. The last one counts; where the last ones stand in branches of
+// a condition, only what all of them say.
+func (r *reader) bootstrapFacts(windows bool) Facts {
+	var calls []call
+	for _, c := range r.calls {
+		if c.windows != windows {
+			continue
+		}
+		if !c.conditional {
+			calls = nil
+		}
+		calls = append(calls, c)
+	}
+	const maxCalls = 16
+	if len(calls) > maxCalls {
+		calls = calls[len(calls)-maxCalls:]
+	}
+	f := r.callFacts(calls[0])
+	for _, c := range calls[1:] {
+		r.intersect(&f, r.callFacts(c))
+	}
+	return f
+}
+
+// callFacts evaluates one call.
+func (r *reader) callFacts(c call) Facts {
+	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster, InstanceStore: c.instanceStore}
+	f.Form, f.IgnoreAddresses = FormBootstrap, c.ignoreAddresses
+	switch {
+	case c.windows:
+		f.Form, f.AMIFamily = FormPowerShell, nodetemplate.Windows
+	case r.family == nodetemplate.Ubuntu:
+		f.AMIFamily = nodetemplate.Ubuntu
+	}
+	if hasUnresolved(f.ClusterName) {
+		f.ClusterName = ""
+	}
+	args := splitArgs(c.args)
+	if !c.hasArgs {
+		args = splitArgs(r.kubeletEnv)
+	}
+	r.applyConfig(&f.UserData, r.kubelet)
+	r.applyFlags(&f.UserData, slices.Concat(args, r.loose))
+	return f
+}
+
+// mostReserved keeps the larger amount of each resource, and reports whether the two differ.
+func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) bool {
+	if apiequality.Semantic.DeepEqual(*r, other) {
+		return false
+	}
+	r.Whole = false
+	for name, q := range other.Resources {
+		if have, ok := r.Resources[name]; ok && have.Cmp(q) >= 0 {
+			continue
+		}
+		if r.Resources == nil {
+			r.Resources = corev1.ResourceList{}
+		}
+		r.Resources[name] = q
+	}
+	return true
+}
+
+// merged returns a map with the keys of both.
+func merged(a, b map[string]string) map[string]string {
+	m := map[string]string{}
+	maps.Copy(m, a)
+	maps.Copy(m, b)
+	return m
+}
+
+// intersect keeps of f what other says too. Which branch a node takes is known only there.
+func (r *reader) intersect(f *Facts, other Facts) {
+	conditional := func(key, value string, used bool) {
+		r.report(nodetemplate.Problem{
+			Key: key, Value: value, Used: used,
+			Reason: nodetemplate.ReasonConditional, Expected: "the same in all branches of the script that join the cluster",
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(merged(f.Labels, other.Labels))) {
+		value, ok := f.Labels[key]
+		if there, too := other.Labels[key]; !ok || !too || value != there {
+			conditional("--node-labels "+key, "", false)
+			delete(f.Labels, key)
+		}
+	}
+	for _, taint := range other.Taints { // too many taints keep pods away, too few launch nodes for nothing
+		if !slices.Contains(f.Taints, taint) {
+			conditional("--register-with-taints "+taint.Key, taint.Value+":"+string(taint.Effect), true)
+			if !slices.ContainsFunc(f.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
+				f.Taints = append(f.Taints, taint)
+			}
+		}
+	}
+	if f.MaxPods != other.MaxPods {
+		conditional("--max-pods", "", f.MaxPods > 0 && other.MaxPods > 0)
+		f.MaxPods = min(f.MaxPods, other.MaxPods)
+	}
+	if mostReserved(&f.KubeReserved, other.KubeReserved) {
+		conditional("--kube-reserved", "", true)
+	}
+	if mostReserved(&f.SystemReserved, other.SystemReserved) {
+		conditional("--system-reserved", "", true)
+	}
+	if !apiequality.Semantic.DeepEqual(f.EvictionHard, other.EvictionHard) {
+		conditional("--eviction-hard", "", false)
+		f.EvictionHard = nodetemplate.Thresholds{}
+	}
+	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
+	f.InstanceStore = f.InstanceStore && other.InstanceStore
+	if f.ClusterName != other.ClusterName {
+		f.ClusterName = ""
+	}
+}

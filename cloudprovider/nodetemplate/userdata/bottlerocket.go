@@ -1,0 +1,103 @@
+package userdata
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// Bounds on TOML, whose parser recurses.
+const (
+	maxTOMLBytes = 128 << 10
+	maxTOMLDepth = 64
+)
+
+// bottlerocket takes in Bottlerocket's settings. Later documents are laid over earlier ones.
+func (r *reader) bottlerocket(text string) {
+	if len(text) > maxTOMLBytes || deep(text, maxTOMLDepth) {
+		r.unreadable("TOML", "128 KiB and few nested brackets at most")
+		return
+	}
+	var doc map[string]any
+	if err := toml.Unmarshal([]byte(text), &doc); err != nil {
+		r.unreadable("TOML", "settings that can be parsed")
+		return
+	}
+	settings := mapAt(doc, "settings")
+	if settings == nil {
+		return
+	}
+	r.rocket = merge(r.rocket, mapAt(settings, "kubernetes"))
+}
+
+// deep reports whether brackets, or the dots of a key, are nested deeper than limit.
+func deep(text string, limit int) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		key, _, _ := strings.Cut(line, "=")
+		if strings.Count(key, ".") > 4*limit {
+			return true
+		}
+	}
+	depth := 0
+	for _, c := range text {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		if depth > limit {
+			return true
+		}
+	}
+	return false
+}
+
+// bottlerocketFacts evaluates settings.kubernetes. What is not named stays as the image has it.
+func (r *reader) bottlerocketFacts() Facts {
+	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.rocket, "cluster-name")}
+	f.Form = FormBottlerocket
+	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.rocket, key))) }
+	r.labels(&f.UserData, "node-labels", setting("node-labels"))
+	r.rocketTaints(&f.UserData, mapAt(r.rocket, "node-taints"))
+	if value, ok := r.rocket["max-pods"]; ok {
+		r.maxPods(&f.UserData, "max-pods", fmt.Sprint(value))
+	}
+	r.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
+	r.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
+	r.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
+	return f
+}
+
+// rocketTaints reads the forms of node-taints: key = "value:effect", and key = ["value:effect", …].
+func (r *reader) rocketTaints(ud *nodetemplate.UserData, taints map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(taints)) {
+		values, ok := taints[key].([]any)
+		if !ok {
+			values = []any{taints[key]}
+		}
+		for _, value := range values {
+			s, _ := value.(string)
+			r.taintSpec(ud, "node-taints", key+"="+s)
+		}
+	}
+}
+
+// scalars writes numbers and booleans of a table as text.
+func scalars(m map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, value := range m {
+		switch value.(type) {
+		case map[string]any, []any:
+			out[key] = value
+		default:
+			out[key] = fmt.Sprint(value)
+		}
+	}
+	return out
+}

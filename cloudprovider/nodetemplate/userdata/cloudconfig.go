@@ -1,0 +1,85 @@
+package userdata
+
+import (
+	"strings"
+)
+
+// cloudConfig reads what a cloud-config document runs and writes, in the order in which cloud-init does so.
+func (r *reader) cloudConfig(text string, nesting int) {
+	for _, doc := range r.yamlDocuments(text, "cloud-config") {
+		r.commands(listAt(doc, "bootcmd"), nesting)
+		for _, item := range listAt(doc, "write_files") {
+			r.writtenFile(item, nesting)
+		}
+		r.commands(listAt(doc, "runcmd"), nesting)
+	}
+}
+
+// commands reads a list of commands as the one script that cloud-init makes of it: text is a line of shell, a list the
+// words of one.
+func (r *reader) commands(list []any, nesting int) {
+	var script strings.Builder
+	for _, item := range list {
+		switch item := item.(type) {
+		case string:
+			script.WriteString(item)
+		case []any:
+			for _, word := range item {
+				if s, ok := word.(string); ok {
+					script.WriteString("'" + strings.ReplaceAll(s, "'", `'\''`) + "' ")
+				}
+			}
+		}
+		script.WriteString("\n")
+	}
+	if script.Len() > 0 && r.spend(script.Len()) {
+		r.script(script.String(), nesting+1)
+	}
+}
+
+// eksctl keeps its settings in a file of variables, and its scripts beside it; the scripts only pass them on.
+const (
+	eksctlEnv     = "/etc/eksctl/kubelet.env"
+	eksctlScripts = "/var/lib/cloud/scripts/eksctl/"
+)
+
+// writtenFile reads one entry of write_files.
+func (r *reader) writtenFile(item any, nesting int) {
+	path, content := textAt(item, "path"), textAt(item, "content")
+	encoding := strings.ToLower(textAt(item, "encoding"))
+	if strings.HasPrefix(path, eksctlScripts) {
+		return
+	}
+	if strings.Contains(encoding, "b64") || strings.Contains(encoding, "base64") {
+		decoded, ok := decodeBase64(content)
+		if !ok {
+			return
+		}
+		content = decoded
+	}
+	content, ok := r.inflate(content)
+	if !ok || !r.spend(len(content)) {
+		return
+	}
+	content = clean(content)
+	if path == eksctlEnv {
+		r.eksctl(content, nesting)
+		return
+	}
+	r.file(content, nesting+1)
+}
+
+// eksctl makes of eksctl's variables the call that its script will make.
+func (r *reader) eksctl(content string, nesting int) {
+	s := newShell(r, content, nesting+1)
+	s.run()
+	args := ""
+	for _, a := range []struct{ variable, flag string }{
+		{"NODE_LABELS", "--node-labels"}, {"NODE_TAINTS", "--register-with-taints"}, {"MAX_PODS", "--max-pods"},
+	} {
+		if value, ok := s.vars[a.variable]; ok && value != "" {
+			args += a.flag + "=" + value + " "
+		}
+	}
+	r.calls = append(r.calls, call{cluster: s.vars["CLUSTER_NAME"], args: args, hasArgs: args != ""})
+}

@@ -1,0 +1,153 @@
+package userdata
+
+import "strings"
+
+// Expansions are what makes a short script long.
+const (
+	maxVariableBytes = 16 << 10
+	expansionWork    = 4 // for every byte
+)
+
+// expansion reads what follows a dollar sign or backquote and returns its value, or an unresolved mark.
+func (s *shell) expansion(c byte) string {
+	if c == '`' {
+		for s.pos < len(s.src) && s.src[s.pos] != '`' {
+			if s.src[s.pos] == '\\' {
+				s.pos++
+			}
+			s.pos++
+		}
+		s.pos = min(len(s.src), s.pos+1)
+		return unresolved("")
+	}
+	switch next := s.peek(); {
+	case next == '(':
+		s.pos++
+		s.skipParens()
+		return unresolved("")
+	case next == '{':
+		s.pos++
+		return s.braced()
+	case next == '\'': // $'…'
+		s.pos++
+		text := s.until('\'')
+		if strings.Contains(text, "\\") {
+			return unresolved("")
+		}
+		return text
+	case next == '"':
+		return ""
+	case next != 0 && strings.IndexByte("0123456789@*#?!-$", next) >= 0:
+		s.pos++
+		if next == '#' || next == '?' || next == '!' || next == '$' || next == '-' {
+			return unresolved("")
+		}
+		return "" // arguments, of which a script run at boot has none
+	}
+	start := s.pos
+	for s.pos < len(s.src) && isNameByte(s.src[s.pos], s.pos > start) {
+		s.pos++
+	}
+	if start == s.pos {
+		return "$"
+	}
+	return s.value(s.src[start:s.pos], false)
+}
+
+// braced reads ${…} after the brace.
+func (s *shell) braced() string {
+	start, depth := s.pos, 1
+	for s.pos < len(s.src) && depth > 0 {
+		switch s.src[s.pos] {
+		case '\\':
+			s.pos++ // the end of the text may be passed, see below
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		s.pos++
+	}
+	s.pos = min(s.pos, len(s.src))
+	text := strings.TrimSuffix(s.src[start:s.pos], "}")
+	end := 0
+	for end < len(text) && isNameByte(text[end], end > 0) {
+		end++
+	}
+	name, operator := text[:end], text[end:]
+	switch {
+	case name == "":
+		return unresolved("")
+	case operator == "":
+		return s.value(name, false)
+	case operator == ":-" || operator == "-": // ${NAME:-}
+		return s.value(name, true)
+	case strings.HasPrefix(operator, ":-") || strings.HasPrefix(operator, ":?"):
+		if value, ok := s.vars[name]; ok && value != "" {
+			return value
+		}
+	}
+	return unresolved(name)
+}
+
+// value returns what a variable is known to be. kubelet's arguments are empty where nobody has set them, and others too
+// if the script says that they may be.
+func (s *shell) value(name string, mayBeUnset bool) string {
+	value, ok := s.vars[name]
+	switch {
+	case ok && s.r.spend(expansionWork*len(value)):
+		return value
+	case mayBeUnset || kubeletVariable(name):
+		return ""
+	}
+	return unresolved(name)
+}
+
+// skipParens reads past the parenthesis that closes the one just read. Quotes hide parentheses.
+func (s *shell) skipParens() {
+	for depth := 1; s.pos < len(s.src) && depth > 0; {
+		c := s.src[s.pos]
+		s.pos++
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case '\\':
+			s.pos = min(len(s.src), s.pos+1)
+		case '\'':
+			s.until('\'')
+		case '"':
+			for s.pos < len(s.src) && s.src[s.pos] != '"' {
+				if s.src[s.pos] == '\\' {
+					s.pos++
+				}
+				s.pos++
+			}
+			s.pos = min(len(s.src), s.pos+1)
+		}
+	}
+}
+
+// assign sets a variable. Where the assignment may not come to pass, the value is known only if nothing changes.
+func (s *shell) assign(name, value string, conditional bool) {
+	old, set := s.vars[name]
+	switch {
+	case len(value) > maxVariableBytes, conditional && (!set || old != value):
+		value = unresolved(name)
+	}
+	s.vars[name] = value
+}
+
+func isNameByte(c byte, digits bool) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || digits && c >= '0' && c <= '9'
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		if !isNameByte(s[i], i > 0) {
+			return false
+		}
+	}
+	return s != ""
+}

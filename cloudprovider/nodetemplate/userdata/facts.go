@@ -1,0 +1,173 @@
+package userdata
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// Facts are what user data tells of a node.
+type Facts struct {
+	nodetemplate.UserData
+
+	// AMIFamily is the family of image this user data is written for, "" when nothing was found; Form says what it was
+	// told by. It is a guess: where the image itself is known, that decides.
+	AMIFamily   nodetemplate.AMIFamily
+	ClusterName string // "" when not told
+
+	// InstanceStore tells that the node joins its local disks into the volume for pods.
+	InstanceStore bool
+}
+
+// Found reports whether anything was understood that tells how a node joins its cluster.
+func (f Facts) Found() bool { return f.Form != "" }
+
+// Forms of user data, as Facts.Form.
+const (
+	FormBootstrap    = "bootstrap.sh"
+	FormNodeConfig   = "nodeadm NodeConfig"
+	FormBottlerocket = "Bottlerocket settings"
+	FormPowerShell   = "PowerShell bootstrap"
+	FormKubelet      = "kubelet settings" // kubelet's arguments or configuration, with none of the above
+)
+
+// Bounds on what is read. EC2 keeps 16 KiB of user data, 21.3 KiB of base64; what gzip makes of it is larger.
+const (
+	maxRawBytes      = 64 << 10
+	maxInflatedBytes = 1 << 20
+	maxWork          = 4 << 20 // bytes of documents and expansions in all
+	maxNesting       = 8       // documents within documents
+	maxProblems      = 32
+	maxTaints        = 128
+	maxShown         = 80 // bytes of a setting that a Problem repeats
+)
+
+// Parse reads user data as EC2 keeps it (base64), or as it was before. family is what is known of the image, "" if
+// nothing: of user data with several forms it picks the one that this image reads, and it tells Ubuntu from Amazon
+// Linux, which share bootstrap.sh.
+//
+// The Problems are without a Group, which Parse does not know. The Facts are complete beside them: a setting with a
+// Problem is left out, unless the Problem says it is Used.
+func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
+	r := &reader{family: family, work: maxWork}
+	text, ok := r.unwrap(data)
+	if ok {
+		r.document(text, "", 0)
+	}
+	return r.facts(), r.problems
+}
+
+// reader gathers what the documents of one user data say.
+type reader struct {
+	family   nodetemplate.AMIFamily
+	work     int // bytes that may still be spent
+	tooMuch  bool
+	problems []nodetemplate.Problem
+
+	conditions int // that what is read now depends on
+
+	calls      []call // of the bootstrap script, Linux and Windows
+	kubeletEnv string // arguments in the environment, which a call may overrule
+	loose      []string
+	useMaxPods string // in the environment
+	nodeConfig *nodeConfig
+	branches   []*nodeConfig  // the same, in branches of a script
+	kubelet    map[string]any // a kubelet configuration written by user data
+	rocket     map[string]any // settings.kubernetes
+}
+
+// spend takes n bytes of work from the budget, and reports whether there were as many left.
+func (r *reader) spend(n int) bool {
+	if r.tooMuch {
+		return false
+	}
+	if r.work -= n; r.work < 0 {
+		r.tooMuch = true
+		r.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read; the rest of it was left out")
+	}
+	return !r.tooMuch
+}
+
+// problem reports setting key with its value; both may be empty.
+func (r *reader) problem(key, value string, reason nodetemplate.Reason, expected string) {
+	r.report(nodetemplate.Problem{Key: key, Value: value, Reason: reason, Expected: expected})
+}
+
+func (r *reader) report(p nodetemplate.Problem) {
+	if len(r.problems) >= maxProblems {
+		return
+	}
+	p.Subject, p.Key, p.Value = "user data", shorten(showUnresolved(p.Key)), shorten(showUnresolved(p.Value))
+	if p.Value == "" && p.Key == "" {
+		p.Expected = "in user data " + p.Expected
+	}
+	if !slices.Contains(r.problems, p) {
+		r.problems = append(r.problems, p)
+	}
+}
+
+// unreadable reports a document that cannot be parsed. Its text is not shown.
+func (r *reader) unreadable(what, expected string) {
+	r.problem(what, "", nodetemplate.ReasonUnreadable, expected)
+}
+
+func shorten(s string) string {
+	s = strings.ToValidUTF8(s, "")
+	for len(s) > maxShown {
+		_, size := utf8.DecodeLastRuneInString(s[:maxShown+1])
+		s = s[:maxShown+1-size]
+	}
+	return s
+}
+
+// facts judges what was gathered.
+func (r *reader) facts() Facts {
+	var f Facts
+	switch form := r.form(); form {
+	case FormBottlerocket:
+		f = r.bottlerocketFacts()
+	case FormNodeConfig:
+		f = r.nodeConfigFacts()
+	case FormBootstrap, FormPowerShell:
+		f = r.bootstrapFacts(form == FormPowerShell)
+	case FormKubelet:
+		f = Facts{AMIFamily: r.family}
+		r.applyConfig(&f.UserData, r.kubelet)
+		r.applyFlags(&f.UserData, slices.Concat(splitArgs(r.kubeletEnv), r.loose))
+		f.Form = FormKubelet
+	}
+	return f
+}
+
+// form picks the form that counts. An image reads its own and passes over the others; where it is not known, the
+// newer form wins, for templates that serve both often carry the older one along.
+func (r *reader) form() string {
+	windows := slices.ContainsFunc(r.calls, func(c call) bool { return c.windows })
+	linux := slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows })
+	present := []struct {
+		form     string
+		there    bool
+		families []nodetemplate.AMIFamily
+	}{
+		{FormBottlerocket, r.rocket != nil, []nodetemplate.AMIFamily{nodetemplate.Bottlerocket}},
+		{FormNodeConfig, r.nodeConfig != nil || r.branches != nil, []nodetemplate.AMIFamily{nodetemplate.AL2023}},
+		{FormBootstrap, linux, []nodetemplate.AMIFamily{nodetemplate.AL2, nodetemplate.Ubuntu}},
+		{FormPowerShell, windows, []nodetemplate.AMIFamily{nodetemplate.Windows}},
+	}
+	for _, p := range present {
+		if p.there && slices.Contains(p.families, r.family) {
+			return p.form
+		}
+	}
+	for _, p := range present {
+		if p.there {
+			return p.form
+		}
+	}
+	if r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil {
+		return FormKubelet
+	}
+	return ""
+}

@@ -1,0 +1,324 @@
+package userdata
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	kubeletapis "k8s.io/kubelet/pkg/apis"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// splitArgs splits a line of arguments at white space, except within quotes, which it takes away, as systemd does with
+// the variable that holds kubelet's arguments.
+func splitArgs(line string) []string {
+	var args []string
+	var cur strings.Builder
+	open, quote := false, rune(0)
+	for _, c := range line {
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, open = c, true
+		case quote == 0 && strings.ContainsRune(" \t\n\\", c): // a backslash here is left of a line that was continued
+			if open {
+				args = append(args, cur.String())
+			}
+			cur.Reset()
+			open = false
+		default:
+			cur.WriteRune(c)
+			open = true
+		}
+	}
+	if open {
+		args = append(args, cur.String())
+	}
+	return args
+}
+
+// applyFlags sets what arguments of kubelet say. As with kubelet, a flag that holds a map begins it anew and adds to it
+// when it is repeated, and of any other the last one counts.
+func (r *reader) applyFlags(ud *nodetemplate.UserData, args []string) {
+	seen := map[string]bool{}
+	for i := 0; i < len(args); i++ {
+		if name, ok := strings.CutPrefix(args[i], markStart); ok {
+			r.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
+			continue
+		}
+		flag, value, assigned := strings.Cut(args[i], "=")
+		if !slices.Contains(kubeletFlags, flag) {
+			continue
+		}
+		if !assigned {
+			if i++; i >= len(args) {
+				return
+			}
+			value = args[i]
+		}
+		r.applyFlag(ud, flag, value, !seen[flag])
+		seen[flag] = true
+	}
+}
+
+var kubeletFlags = []string{
+	"--node-labels", "--register-with-taints", "--max-pods", "--kube-reserved", "--system-reserved", "--eviction-hard",
+}
+
+const literal = "a literal value; what only the node can know is no fact here"
+
+func (r *reader) applyFlag(ud *nodetemplate.UserData, flag, value string, first bool) {
+	switch flag {
+	case "--node-labels":
+		r.labels(ud, flag, pairs(value, "="))
+	case "--register-with-taints":
+		ud.Taints = nil
+		for _, item := range strings.Split(value, ",") {
+			if item != "" {
+				r.taintSpec(ud, flag, item)
+			}
+		}
+	case "--max-pods":
+		r.maxPods(ud, flag, value)
+	case "--kube-reserved", "--system-reserved":
+		reservation := &ud.KubeReserved
+		if flag == "--system-reserved" {
+			reservation = &ud.SystemReserved
+		}
+		if first {
+			*reservation = nodetemplate.Reservation{Whole: true}
+		}
+		r.reserve(reservation, flag, pairs(value, "="))
+	case "--eviction-hard":
+		if first {
+			ud.EvictionHard = nodetemplate.Thresholds{Whole: true}
+		}
+		r.evict(&ud.EvictionHard, flag, pairs(value, "<"))
+	}
+}
+
+// pair is one setting of a list such as a=1,b=2.
+type pair struct {
+	key, value string
+	complete   bool // there was a separator
+}
+
+func pairs(list, separator string) []pair {
+	var out []pair
+	for item := range strings.SplitSeq(list, ",") {
+		if key, value, ok := strings.Cut(item, separator); key != "" || ok {
+			out = append(out, pair{strings.TrimSpace(key), strings.TrimSpace(value), ok})
+		}
+	}
+	return out
+}
+
+// sortedPairs turns a map of a configuration into pairs.
+func sortedPairs(m map[string]any) []pair {
+	var out []pair
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		value, ok := m[key].(string)
+		out = append(out, pair{key, value, ok})
+	}
+	return out
+}
+
+// unresolvedIn reports a setting that only the node can evaluate.
+func (r *reader) unresolvedIn(what, key, value string) bool {
+	if !hasUnresolved(key) && !hasUnresolved(value) {
+		return false
+	}
+	r.problem(strings.TrimSpace(what+" "+key), value, nodetemplate.ReasonUnresolved, literal)
+	return true
+}
+
+func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
+	for _, p := range list {
+		name := what + " " + p.key
+		switch {
+		case r.unresolvedIn(what, p.key, p.value):
+		case !p.complete:
+			r.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
+		case len(validation.IsQualifiedName(p.key)) > 0:
+			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows; with this one kubelet does not start")
+		case restricted(p.key):
+			r.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
+				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…; with this one it does not start")
+		case len(validation.IsValidLabelValue(p.value)) > 0:
+			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows; with this one kubelet does not start")
+		default:
+			if ud.Labels == nil {
+				ud.Labels = map[string]string{}
+			}
+			ud.Labels[p.key] = p.value
+		}
+	}
+}
+
+// restricted reports whether kubelet refuses to set a label on its own node.
+func restricted(key string) bool {
+	domain, _, ok := strings.Cut(key, "/")
+	if !ok || kubeletapis.IsKubeletLabel(key) {
+		return false
+	}
+	return domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") ||
+		domain == "k8s.io" || strings.HasSuffix(domain, ".k8s.io")
+}
+
+// taintSpec reads key=value:effect or key:effect.
+func (r *reader) taintSpec(ud *nodetemplate.UserData, what, item string) {
+	if r.unresolvedIn(what, "", item) {
+		return
+	}
+	spec, effect, ok := strings.Cut(item, ":")
+	key, value, _ := strings.Cut(spec, "=")
+	if !ok {
+		r.problem(what, item, nodetemplate.ReasonTaintForm, "<key>=<value>:<effect>")
+		return
+	}
+	r.taint(ud, what, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+}
+
+func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Taint) {
+	name, value := what+" "+taint.Key, taint.Value+":"+string(taint.Effect)
+	switch {
+	case len(ud.Taints) >= maxTaints:
+		r.problem(what, "", nodetemplate.ReasonKubeletSetting, "fewer taints")
+	case r.unresolvedIn(what, taint.Key, value):
+	case len(validation.IsQualifiedName(taint.Key)) > 0:
+		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
+	case !slices.Contains(taintEffects, taint.Effect):
+		r.problem(name, value, nodetemplate.ReasonTaintEffect, "NoSchedule, PreferNoSchedule or NoExecute after the colon")
+	case len(validation.IsValidLabelValue(taint.Value)) > 0:
+		r.problem(name, value, nodetemplate.ReasonTaintValue, "a value that Kubernetes allows")
+	default:
+		ud.Taints = slices.DeleteFunc(ud.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
+		ud.Taints = append(ud.Taints, taint)
+		slices.SortFunc(ud.Taints, func(a, b corev1.Taint) int {
+			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
+		})
+	}
+}
+
+var taintEffects = []corev1.TaintEffect{
+	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
+}
+
+// mostPods is far above what any node runs.
+const mostPods = 10_000
+
+func (r *reader) maxPods(ud *nodetemplate.UserData, what, value string) {
+	if r.unresolvedIn(what, "", value) {
+		ud.MaxPods, ud.IgnoreAddresses = 0, false // some number there will be: better the image's than kubelet's default
+		return
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(value))
+	if err != nil || n < 1 || n > mostPods {
+		r.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 1 to 10000")
+		return
+	}
+	ud.MaxPods = n
+}
+
+// reserve reads what is kept from pods. Kubelet also knows "pid", which is no resource of a node.
+func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
+	for _, p := range list {
+		name := corev1.ResourceName(p.key)
+		switch {
+		case r.unresolvedIn(what, p.key, p.value):
+			reservation.Whole = false // what it will be is unknown: better the image's amount than none
+		case p.key == "pid":
+		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
+			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
+		default:
+			q, expected, ok := nodetemplate.ParseQuantity(p.value)
+			if !ok {
+				reservation.Whole = false
+				r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
+				continue
+			}
+			if reservation.Resources == nil {
+				reservation.Resources = corev1.ResourceList{}
+			}
+			reservation.Resources[name] = q
+		}
+	}
+}
+
+// evictionSignals are those kubelet knows; only the first two say anything about what is left for pods.
+var evictionSignals = []string{
+	"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
+	"containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available",
+}
+
+func (r *reader) evict(thresholds *nodetemplate.Thresholds, what string, list []pair) {
+	for _, p := range list {
+		if r.unresolvedIn(what, p.key, p.value) {
+			thresholds.Whole = false
+			continue
+		}
+		if !slices.Contains(evictionSignals, p.key) {
+			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "an eviction signal such as memory.available, and '<'")
+			continue
+		}
+		threshold, expected := parseThreshold(p.value)
+		if expected != "" {
+			thresholds.Whole = false
+			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
+			continue
+		}
+		if thresholds.Signals == nil {
+			thresholds.Signals = map[string]nodetemplate.Threshold{}
+		}
+		thresholds.Signals[p.key] = threshold
+	}
+}
+
+// parseThreshold reads a quantity or percentage. Kubelet takes 0% and 100% for no threshold at all.
+func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
+	if percent, ok := strings.CutSuffix(s, "%"); ok {
+		f, err := strconv.ParseFloat(percent, 32)
+		if err != nil || !(f >= 0 && f <= 100) {
+			return t, "a quantity, or a percentage of 0% to 100%"
+		}
+		if f < 100 {
+			t.Ratio = f / 100
+		}
+		return t, ""
+	}
+	q, expected, ok := nodetemplate.ParseQuantity(s)
+	if !ok {
+		return t, expected + ", or a percentage"
+	}
+	t.Quantity = q
+	return t, ""
+}
+
+// kubeletConfig takes in a kubelet configuration that user data writes to a file, laid over the image's own.
+func (r *reader) kubeletConfig(text string) {
+	for _, doc := range r.yamlDocuments(text, "KubeletConfiguration") {
+		r.kubelet = merge(r.kubelet, doc)
+	}
+}
+
+// applyConfig sets what a kubelet configuration says, in kubelet's own words: nodeadm has it under spec.kubelet.config.
+// It is laid over the image's, so that what it does not name stays.
+func (r *reader) applyConfig(ud *nodetemplate.UserData, config map[string]any) {
+	if value, ok := config["maxPods"].(string); ok {
+		r.maxPods(ud, "kubelet maxPods", value)
+	}
+	r.reserve(&ud.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
+	r.reserve(&ud.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
+	r.evict(&ud.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))
+	for _, item := range listAt(config, "registerWithTaints") {
+		r.taint(ud, "kubelet registerWithTaints", corev1.Taint{
+			Key: textAt(item, "key"), Value: textAt(item, "value"), Effect: corev1.TaintEffect(textAt(item, "effect")),
+		})
+	}
+}

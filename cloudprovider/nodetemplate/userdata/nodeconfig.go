@@ -1,0 +1,96 @@
+package userdata
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// nodeConfig is what the NodeConfigs of one user data say together. nodeadm merges them in their order: values of later
+// ones replace earlier ones, and kubelet's flags add up.
+type nodeConfig struct {
+	cluster      string
+	flags        []string
+	config       map[string]any
+	expression   string // spec.kubelet.maxPodsExpression
+	localStorage string
+}
+
+// nodeConfigs takes in the NodeConfigs of a YAML stream.
+func (r *reader) nodeConfigs(text string) {
+	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
+		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {
+			continue
+		}
+		switch {
+		case r.conditions > 0 && len(r.branches) < maxNesting:
+			n := r.nodeConfig.clone()
+			n.add(at(doc, "spec"))
+			r.branches = append(r.branches, n)
+		case r.conditions == 0:
+			n := r.nodeConfig.clone()
+			n.add(at(doc, "spec"))
+			r.nodeConfig, r.branches = n, nil
+		}
+	}
+}
+
+// clone returns a copy, an empty one of nil.
+func (n *nodeConfig) clone() *nodeConfig {
+	if n == nil {
+		return &nodeConfig{}
+	}
+	c := *n
+	c.flags, c.config = slices.Clone(n.flags), merge(nil, n.config)
+	return &c
+}
+
+// add lays the spec of one NodeConfig over those before.
+func (n *nodeConfig) add(spec any) {
+	for _, field := range []struct {
+		to    *string
+		value string
+	}{
+		{&n.cluster, textAt(spec, "cluster", "name")},
+		{&n.expression, textAt(spec, "kubelet", "maxPodsExpression")},
+		{&n.localStorage, textAt(spec, "instance", "localStorage", "strategy")},
+	} {
+		if field.value != "" {
+			*field.to = field.value
+		}
+	}
+	for _, flag := range listAt(spec, "kubelet", "flags") {
+		if s, ok := flag.(string); ok {
+			n.flags = append(n.flags, s)
+		}
+	}
+	n.config = merge(n.config, mapAt(spec, "kubelet", "config"))
+}
+
+// nodeConfigFacts evaluates the NodeConfigs; of those in branches, only what all of them say.
+func (r *reader) nodeConfigFacts() Facts {
+	if len(r.branches) == 0 {
+		return r.evaluate(r.nodeConfig)
+	}
+	f := r.evaluate(r.branches[0])
+	for _, n := range r.branches[1:] {
+		r.intersect(&f, r.evaluate(n))
+	}
+	return f
+}
+
+func (r *reader) evaluate(n *nodeConfig) Facts {
+	f := Facts{AMIFamily: nodetemplate.AL2023, InstanceStore: strings.EqualFold(n.localStorage, "RAID0")}
+	f.Form = FormNodeConfig
+	if !hasUnresolved(n.cluster) {
+		f.ClusterName = n.cluster
+	}
+	r.applyConfig(&f.UserData, r.kubelet)
+	r.applyConfig(&f.UserData, n.config)
+	r.applyFlags(&f.UserData, slices.Concat(n.flags, r.loose))
+	if n.expression != "" && f.MaxPods == 0 {
+		r.problem("maxPodsExpression", n.expression, nodetemplate.ReasonUnresolved, "maxPods in spec.kubelet.config; "+literal)
+	}
+	return f
+}

@@ -1,0 +1,318 @@
+package userdata
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+func zip(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// wrapped in lines of 76, as some tools do.
+func inLines(s string) string {
+	var b strings.Builder
+	for len(s) > 76 {
+		b.WriteString(s[:76] + "\r\n")
+		s = s[76:]
+	}
+	return b.String() + s
+}
+
+func TestWrappingsDoNotMatter(t *testing.T) {
+	for _, file := range samples(t) {
+		raw := read(t, file)
+		want := describe(Parse(raw, ""))
+		for name, data := range map[string]string{
+			"base64":               encode(raw),
+			"base64 in lines":      inLines(encode(raw)),
+			"gzip":                 zip(t, raw),
+			"gzip, base64":         encode(zip(t, raw)),
+			"gzip twice, base64":   encode(zip(t, zip(t, raw))),
+			"Windows line ends":    strings.ReplaceAll(raw, "\n", "\r\n"),
+			"byte order mark":      "\ufeff" + raw,
+			"one part":             "Content-Type: multipart/mixed; boundary=b\nMIME-Version: 1.0\n\n--b\nContent-Type: text/plain\n\n" + raw + "\n--b--\n",
+			"base64 part":          "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n boundary=\"b\"\n\n--b\nContent-Transfer-Encoding: base64\n\n" + inLines(encode(raw)) + "\n--b--\n",
+			"gzip part in a part":  "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Transfer-Encoding: base64\n\n" + encode(zip(t, raw)) + "\n--c--\n--b--\nepilogue",
+			"file of cloud-config": "#cloud-config\nwrite_files:\n- path: /x\n  encoding: gz+b64\n  content: " + encode(zip(t, raw)) + "\n",
+		} {
+			if name == "file of cloud-config" && strings.Contains(file, "bottlerocket") {
+				continue // no file of a node
+			}
+			if diff := cmp.Diff(want, describe(Parse(data, ""))); diff != "" {
+				t.Errorf("%s, %s: facts differ (-plain +wrapped):\n%s", file, name, diff)
+			}
+		}
+	}
+}
+
+func TestScripts(t *testing.T) {
+	const bootstrap = "/etc/eks/bootstrap.sh c --kubelet-extra-args "
+	for _, tt := range []struct {
+		name, script string
+		want         string // labels, sorted; then problems' keys
+	}{
+		{name: "single quotes", script: bootstrap + `'--node-labels=a=1,b=2'`, want: "a=1 b=2"},
+		{name: "two words", script: bootstrap + `'--node-labels a=1'`, want: "a=1"},
+		{name: "flag repeated adds", script: bootstrap + `"--node-labels=a=1 --node-labels=b=2,a=3"`, want: "a=3 b=2"},
+		{name: "inner quotes", script: bootstrap + `"--node-labels='a=1' --v=2"`, want: "a=1"},
+		{name: "escaped quotes", script: bootstrap + `"--node-labels=\"a=1\""`, want: "a=1"},
+		{name: "adjacent quotes", script: bootstrap + `'--node-labels='"a=1",b='2'`, want: "a=1 b=2"},
+		{name: "continued lines", script: "/etc/eks/bootstrap.sh \\\n  c \\\n --kubelet-extra-args \\\n '--node-labels=a=1'", want: "a=1"},
+		{name: "continued within quotes", script: bootstrap + "\"--node-labels=a=1,\\\nb=2 \\\n  --max-pods=3\"", want: "a=1 b=2"},
+		{name: "arguments first", script: "/etc/eks/bootstrap.sh --kubelet-extra-args '--node-labels=a=1' --use-max-pods false c", want: "a=1"},
+		{name: "last argument wins", script: bootstrap + "'--node-labels=a=1' --kubelet-extra-args '--node-labels=b=1'", want: "b=1"},
+		{name: "last call wins", script: bootstrap + "'--node-labels=a=1'\n" + bootstrap + "'--node-labels=b=1'", want: "b=1"},
+		{name: "comment", script: "# " + bootstrap + "'--node-labels=a=1'\n" + bootstrap + "x # '--node-labels=b=1'", want: ""},
+		{name: "not run", script: "echo " + bootstrap + "'--node-labels=a=1'", want: ""},
+		{name: "sudo and environment", script: "sudo -E FOO=1 bash -x " + bootstrap + "'--node-labels=a=1' >/tmp/log 2>&1 &", want: "a=1"},
+		{name: "shell in a shell", script: `bash -c "` + bootstrap + `'--node-labels=a=1'"`, want: "a=1"},
+		{name: "equals sign", script: "/etc/eks/bootstrap.sh c --kubelet-extra-args='--node-labels=a=1'", want: " ! --kubelet-extra-args"},
+		{name: "variable", script: "X='a=1'\nL=\"--node-labels=$X\"\n" + bootstrap + `"${L},b=${X#a=}"`, want: "a=1 ! --node-labels b"},
+		{name: "single quotes do not expand", script: "X=1\n" + bootstrap + `'--node-labels=a=$X'`, want: " ! --node-labels a"},
+		{name: "exported", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'\n/etc/eks/bootstrap.sh c", want: "a=1"},
+		{name: "exported several times", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'\nexport KUBELET_EXTRA_ARGS=\"$KUBELET_EXTRA_ARGS --node-labels=b=2\"\n/etc/eks/bootstrap.sh c", want: "a=1 b=2"},
+		{name: "appended", script: "KUBELET_EXTRA_ARGS='--node-labels=a=1'\nKUBELET_EXTRA_ARGS+=' --node-labels=b=2'\n/etc/eks/bootstrap.sh c --kubelet-extra-args \"$KUBELET_EXTRA_ARGS\"", want: "a=1 b=2"},
+		{name: "exported, then overruled", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'\n" + bootstrap + "'--node-labels=b=2'", want: "b=2"},
+		{name: "prefix", script: "KUBELET_EXTRA_ARGS='--node-labels=a=1' /etc/eks/bootstrap.sh c", want: "a=1"},
+		{name: "exports alone", script: "export KUBELET_EXTRA_ARGS='--node-labels=a=1'", want: "a=1"},
+		{name: "edited in", script: `sed -i 's/KUBELET_EXTRA_ARGS=$2/KUBELET_EXTRA_ARGS="$2 --node-labels=a=1"/' /etc/eks/bootstrap.sh`, want: "a=1"},
+		{name: "written", script: `echo 'KUBELET_EXTRA_ARGS="--node-labels=a=1"' > /etc/default/kubelet`, want: "a=1"},
+		{name: "kops", script: "DAEMON_ARGS=\"--v=2 --node-labels=kops.k8s.io/instancegroup=x,a=1\"", want: "a=1 ! --node-labels kops.k8s.io/instancegroup"},
+		{name: "kubelet itself", script: "exec /usr/bin/true; /usr/bin/kubelet --node-labels=a=1 --v 2", want: "a=1"},
+		{name: "conditional variable", script: "T=od\nif spot; then T=spot; fi\n" + bootstrap + `"--node-labels=a=1,type=$T"`, want: "a=1 ! --node-labels type"},
+		{name: "short condition", script: "T=od\nspot && T=spot\n" + bootstrap + `"--node-labels=a=1,type=$T"`, want: "a=1 ! --node-labels type"},
+		{name: "same in both branches", script: "if x; then T=1\nelse T=1; fi\n" + bootstrap + `"--node-labels=a=$T"`, want: " ! --node-labels a"},
+		{name: "only call is conditional", script: "if [ -x /etc/eks/bootstrap.sh ]; then\n" + bootstrap + "'--node-labels=a=1'\nfi", want: "a=1"},
+		{name: "branches", script: "case $(type) in\nspot) " + bootstrap + "'--node-labels=a=1,t=s' ;;\n*) " + bootstrap + "'--node-labels=a=1,t=o' ;;\nesac", want: "a=1 ! --node-labels t"},
+		{name: "conditional edit", script: "if x; then echo 'KUBELET_EXTRA_ARGS=--node-labels=a=1' >> f; fi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
+		{name: "loop", script: "for T in a b; do\nL=$T\ndone\n" + bootstrap + `"--node-labels=a=1,l=$L"`, want: "a=1 ! --node-labels l"},
+		{name: "function", script: "join() {\n  local L=a=1\n  " + bootstrap + "\"--node-labels=$L\"\n}\njoin", want: "a=1"},
+		{name: "substitution with quotes", script: "X=$(echo \")\" ')' | awk '{print $1}')\n" + bootstrap + "\"--node-labels=a=1,x=$X,y=`id`\"", want: "a=1 ! --node-labels x --node-labels y"},
+		{name: "here-document of data", script: "cat <<'EOF' >/etc/motd\n/etc/eks/no.sh it's \"open\nEOF\n" + bootstrap + "'--node-labels=a=1'", want: "a=1"},
+		{name: "here-document of a script", script: "cat > /x <<EOF\n#!/bin/sh\n" + bootstrap + "'--node-labels=a=1,b=\\$X'\nEOF\nsh /x", want: "a=1 ! --node-labels b"},
+		{
+			name: "NodeConfig in branches", want: "a=1 ! --node-labels t",
+			script: "if spot; then cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=s\"]}}\nEOF\n" +
+				"else cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=o\"]}}\nEOF\nfi",
+		},
+		{name: "unknown arguments", script: bootstrap + `"--node-labels=a=1 $MORE"`, want: "a=1 ! kubelet arguments"},
+		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: "a=1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, problems := Parse("#!/bin/bash\n"+tt.script, "")
+			got := strings.Join(strings.Split(labelText(f), ","), " ")
+			for i, p := range problems {
+				if i == 0 {
+					got += " !"
+				}
+				got += " " + p.Key
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q\n%s", got, tt.want, describe(f, problems))
+			}
+		})
+	}
+}
+
+func labelText(f Facts) string {
+	var list []string
+	for line := range strings.SplitSeq(describe(f, nil), "\n") {
+		if label, ok := strings.CutPrefix(line, "label "); ok {
+			list = append(list, label)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+func TestOtherForms(t *testing.T) {
+	const rocket = "settings.kubernetes.max-pods = 30\n"
+	const config = "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {config: {maxPods: 20}}}\n"
+	const script = "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10\n"
+	both := "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/node.eks.aws\n\n" + config +
+		"\n--b\nContent-Type: text/x-shellscript\n\n" + script + "\n--b--\n"
+	for _, tt := range []struct {
+		name, data string
+		family     nodetemplate.AMIFamily
+		form       string
+		pods       int
+		want       nodetemplate.AMIFamily
+		problems   int
+	}{
+		{name: "nothing"},
+		{name: "words", data: "hello world"},
+		{name: "base64 of nothing known", data: "aGVsbG8gd29ybGQ="},
+		{name: "other interpreter", data: "#!/usr/bin/python3\n'/etc/eks/bootstrap.sh c --kubelet-extra-args --max-pods=10'"},
+		{name: "shell by env", data: strings.Replace(script, "/bin/bash", "/usr/bin/env bash", 1), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
+		{name: "boothook", data: strings.Replace(script, "#!/bin/bash", "#cloud-boothook", 1), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
+		{name: "no first line", data: "/etc/eks/bootstrap.sh c", problems: 1},
+		{name: "Ubuntu", data: script, family: nodetemplate.Ubuntu, form: FormBootstrap, pods: 10, want: nodetemplate.Ubuntu},
+		{name: "dotted TOML", data: rocket, form: FormBottlerocket, pods: 30, want: nodetemplate.Bottlerocket},
+		{name: "broken TOML", data: "[settings.kubernetes\n", problems: 1},
+		{name: "broken YAML", data: config + "  : : -\n\t-", problems: 1},
+		{name: "JSON NodeConfig", data: `{"apiVersion":"node.eks.aws/v1alpha1","kind":"NodeConfig","spec":{"kubelet":{"config":{"maxPods":20}}}}`, form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
+		{name: "expression", data: strings.Replace(config, "config: {maxPods: 20}", "maxPodsExpression: 'max_pods - 5'", 1), form: FormNodeConfig, want: nodetemplate.AL2023, problems: 1},
+		{name: "newer form of two", data: both, form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
+		{name: "the image's form of two", data: both, family: nodetemplate.AL2, form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
+		{name: "broken gzip", data: "\x1f\x8b\x08broken", problems: 1},
+		{name: "quoted-printable part", data: "MIME-Version: 1.0\nContent-Type: text/x-shellscript\nContent-Transfer-Encoding: quoted-printable\n\n" + strings.ReplaceAll(script, "=", "=3D"), form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
+		{name: "part that is not base64", data: "MIME-Version: 1.0\nContent-Type: text/x-shellscript\nContent-Transfer-Encoding: base64\n\n" + script, problems: 1},
+		{name: "no boundary", data: "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--b\n\n" + script, problems: 1},
+		{name: "too large", data: strings.Repeat("#", maxRawBytes+1), problems: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, problems := Parse(tt.data, tt.family)
+			if f.Form != tt.form || f.MaxPods != tt.pods || f.AMIFamily != tt.want || len(problems) != tt.problems || f.Found() != (tt.form != "") {
+				t.Errorf("want form %q, pods %d, family %q, %d problems, got\n%s", tt.form, tt.pods, tt.want, tt.problems, describe(f, problems))
+			}
+		})
+	}
+}
+
+func TestBombsEndSoonWithAProblem(t *testing.T) {
+	doubling := "#!/bin/bash\nA=aaaaaaaaaaaaaaaa\n" + strings.Repeat("A=$A$A\n", 40) + strings.Repeat("echo $A $A $A $A\n", 2000)
+	laughs := "a0: &a0 [" + strings.Repeat("x", 1000) + "]\n"
+	for i := range 12 {
+		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 10))
+	}
+	nested := "cat <<E0\n"
+	for i := range 40 {
+		nested += fmt.Sprintf("cat <<E%d\n", i+1)
+	}
+	parts := ""
+	for i := range 500 {
+		parts += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i)
+	}
+	var taints strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&taints, "a%d=:NoSchedule,", i)
+	}
+	words := "#!/bin/bash\nA='" + strings.Repeat("a ", 4000) + "'\n" + strings.Repeat("B=$A$A$A$A\necho $A $A $A\n", 500)
+	for name, data := range map[string]string{
+		"gzip":            zip(t, "#!/bin/bash\n"+strings.Repeat("#", 8<<20)),
+		"variables":       doubling,
+		"words":           words,
+		"YAML aliases":    "apiVersion: node.eks.aws/v1alpha1\n" + laughs,
+		"YAML depth":      "#cloud-config\nruncmd: " + strings.Repeat("[", 30000),
+		"TOML depth":      "[settings.kubernetes]\na = " + strings.Repeat("[", 30000),
+		"TOML keys":       "[settings.kubernetes]\n" + strings.Repeat("a.", 30000) + "a = 1",
+		"here-documents":  "#!/bin/bash\n" + nested,
+		"parts in parts":  parts,
+		"taints":          zip(t, "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--register-with-taints="+taints.String()+"'"),
+		"files in a file": zip(t, "#cloud-config\nwrite_files:\n"+strings.Repeat("- {path: /x, encoding: gzip+b64, content: "+encode(zip(t, strings.Repeat("#", 500<<10)))+"}\n", 100)),
+	} {
+		start := time.Now()
+		_, problems := Parse(data, "")
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+		if len(problems) == 0 {
+			t.Errorf("%s: no problem", name)
+		}
+	}
+}
+
+func TestProblemsRepeatLittle(t *testing.T) {
+	secret := strings.Repeat("ä$", 3000)
+	_, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels="+strings.Repeat("x", 300)+"="+secret+
+		strings.Repeat(",bad key!=1,=", 100)+"'", "")
+	if len(problems) == 0 || len(problems) > maxProblems {
+		t.Fatalf("%d problems", len(problems))
+	}
+	for _, p := range problems {
+		if len(p.Key) > maxShown || len(p.Value) > maxShown || !utf8.ValidString(p.Key+p.Value) {
+			t.Errorf("problem repeats %q %q", p.Key, p.Value)
+		}
+	}
+}
+
+// A group with no tags but the two of discovery, whose labels are only in user data, gets them on its template.
+func TestLabelsOnlyInUserDataReachTheTemplate(t *testing.T) {
+	m5, ok := instancetypes.Embedded().Lookup("m5.2xlarge")
+	if !ok {
+		t.Fatal("m5.2xlarge is not in the catalogue")
+	}
+	f, problems := Parse(encode(read(t, "testdata/bootstrap-kmax.txt")), "")
+	template, more := nodetemplate.Build(nodetemplate.Input{
+		Group: "dsp-8c64g-kmax", Members: []nodetemplate.Member{{Type: m5}}, UserData: &f.UserData, AMIFamily: f.AMIFamily,
+		Tags: map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/kmax": "owned"},
+	})
+	if len(problems)+len(more) > 0 {
+		t.Errorf("problems %v, %v", problems, more)
+	}
+	for key, want := range map[string]string{
+		"node.spotmax/team": "dsp", "node.spotmax/type": "spot", "node.spotmax/spec": "8c64g",
+		"eks.amazonaws.com/nodegroup": "dsp-8c64g-kmax",
+	} {
+		if got := template.Labels[key]; got != want {
+			t.Errorf("label %s is %q, want %q", key, got, want)
+		}
+		if got, want := template.Sources.Labels[key], (nodetemplate.Source{Kind: nodetemplate.SourceUserData, Detail: FormBootstrap}); got != want {
+			t.Errorf("source of label %s is %+v, want %+v", key, got, want)
+		}
+	}
+	got := map[string]string{}
+	for name, q := range template.Allocatable {
+		got[string(name)] = q.String()
+	}
+	memory := template.Capacity[corev1.ResourceMemory]
+	want := map[string]string{
+		"cpu": "7700m", "pods": "58", "ephemeral-storage": got["ephemeral-storage"],
+		"memory": fmt.Sprintf("%dKi", (memory.Value()-(1<<30)-(300<<20)-(200<<20))>>10),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("allocatable differs (-want +got):\n%s", diff)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range samples(f) {
+		f.Add(read(f, file), "")
+	}
+	f.Add("<powershell>\n[string]$A='1'\n$B = \"$(x)${A}`\"\"\"\n& Start-EKSBootstrap.ps1 -KubeletExtraArgs:\"$A\"", "Windows")
+	f.Add("settings.kubernetes.max-pods = 3", "Bottlerocket")
+	f.Add("#!/bin/sh\nA=(1 2)\necho ${A[@]} $((1+2)) <(x) <<<y <<-'E'\n\tz\n\tE\n`a\\`b` $'\\n' ${A:-${B}}\\", "AL2")
+	f.Fuzz(func(t *testing.T, data, family string) {
+		start := time.Now()
+		facts, problems := Parse(data, nodetemplate.AMIFamily(family))
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		for key, value := range facts.Labels {
+			if restricted(key) || hasUnresolved(key+value) || len(value) > 63 {
+				t.Errorf("label %q=%q", key, value)
+			}
+		}
+		for _, p := range problems {
+			if len(p.Key) > maxShown || len(p.Value) > maxShown {
+				t.Errorf("problem repeats %q %q", p.Key, p.Value)
+			}
+		}
+		if again, _ := Parse(data, nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
+			t.Errorf("not the same twice:\n%s\n%s", describe(facts, nil), describe(again, nil))
+		}
+	})
+}

@@ -1,0 +1,25 @@
+package userdata
+
+import "strings"
+
+// An expression that only the node can evaluate stands in expanded text as its name between these two marks, without a
+// name where it is no plain variable. They are of Unicode's private use area, and taken out of what comes from outside.
+const (
+	markStart = "\ue000"
+	markEnd   = "\ue001"
+)
+
+func unresolved(name string) string { return markStart + name + markEnd }
+
+func hasUnresolved(s string) bool { return strings.Contains(s, markStart) }
+
+var (
+	withoutMarks = strings.NewReplacer(markStart, "?", markEnd, "?", "\x00", "", "\r\n", "\n")
+	marksShown   = strings.NewReplacer(markStart+markEnd, "$(…)", markStart, "${", markEnd, "}")
+)
+
+// clean prepares text from outside: no marks, no NULs, Unix line ends.
+func clean(s string) string { return withoutMarks.Replace(strings.TrimPrefix(s, "\ufeff")) }
+
+// showUnresolved writes marked expressions as a person would.
+func showUnresolved(s string) string { return marksShown.Replace(s) }

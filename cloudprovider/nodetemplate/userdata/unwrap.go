@@ -1,0 +1,65 @@
+package userdata
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// unwrap undoes base64 and gzip. It reports false, with a Problem, where there is nothing to read.
+func (r *reader) unwrap(data string) (string, bool) {
+	if len(data) > maxRawBytes {
+		r.unreadable("", "64 KiB at most; EC2 keeps 16 KiB")
+		return "", false
+	}
+	if strings.TrimSpace(data) == "" {
+		return "", false
+	}
+	if decoded, ok := decodeBase64(data); ok && plausible(decoded) {
+		data = decoded
+	}
+	return r.inflate(data)
+}
+
+// decodeBase64 decodes standard base64 with or without padding and line breaks.
+func decodeBase64(s string) (string, bool) {
+	s = strings.Join(strings.Fields(s), "")
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	return string(b), err == nil && len(b) > 0
+}
+
+// plausible tells decoded text or gzip from a plain word that happens to be base64 too.
+func plausible(s string) bool { return isGzip(s) || utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+func isGzip(s string) bool { return strings.HasPrefix(s, "\x1f\x8b") }
+
+// inflate unpacks gzip, however often it was packed, within the budget; text that is not packed it returns as it is.
+func (r *reader) inflate(s string) (string, bool) {
+	for range maxNesting {
+		if !isGzip(s) {
+			return s, true
+		}
+		z, err := gzip.NewReader(strings.NewReader(s))
+		if err != nil {
+			break
+		}
+		var b bytes.Buffer
+		n, err := io.Copy(&b, io.LimitReader(z, maxInflatedBytes+1))
+		if err != nil && n == 0 {
+			break
+		}
+		if n > maxInflatedBytes {
+			r.unreadable("gzip", "1 MiB at most when unpacked")
+			return "", false
+		}
+		if !r.spend(b.Len()) {
+			return "", false
+		}
+		s = b.String()
+	}
+	r.unreadable("gzip", "data that gzip can unpack")
+	return "", false
+}

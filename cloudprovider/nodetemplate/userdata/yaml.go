@@ -1,0 +1,136 @@
+package userdata
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
+)
+
+const (
+	maxYAMLDepth     = 32
+	maxYAMLDocuments = 64
+	maxYAMLBytes     = 256 << 10
+)
+
+var errYAMLTooLarge = errors.New("too deeply nested or too large with its aliases")
+
+// yamlDocuments decodes all documents of a YAML stream, JSON included, up to the first that does not parse. Aliases are
+// followed within the budget: a few hundred bytes of them can stand for gigabytes.
+func (r *reader) yamlDocuments(text, what string) []map[string]any {
+	if len(text) > maxYAMLBytes {
+		r.unreadable(what, "256 KiB at most")
+		return nil
+	}
+	var list []map[string]any
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for range maxYAMLDocuments {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		var value any
+		if err == nil {
+			value, err = r.yamlValue(&node, 0)
+		}
+		if err != nil {
+			r.unreadable(what, "YAML that can be parsed")
+			return list
+		}
+		if m, ok := value.(map[string]any); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// yamlValue turns a node into maps, lists and scalars.
+func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
+	if depth > maxYAMLDepth || !r.spend(len(node.Value)+16) {
+		return nil, errYAMLTooLarge
+	}
+	switch node.Kind {
+	case yaml.DocumentNode:
+		if len(node.Content) == 1 {
+			return r.yamlValue(node.Content[0], depth+1)
+		}
+	case yaml.AliasNode:
+		return r.yamlValue(node.Alias, depth+1)
+	case yaml.SequenceNode:
+		list := make([]any, 0, len(node.Content))
+		for _, item := range node.Content {
+			value, err := r.yamlValue(item, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			value, err := r.yamlValue(node.Content[i+1], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			if merged, ok := value.(map[string]any); ok && node.Content[i].Tag == "!!merge" {
+				for k, v := range merged {
+					if _, set := m[k]; !set {
+						m[k] = v
+					}
+				}
+				continue
+			}
+			m[node.Content[i].Value] = value
+		}
+		return m, nil
+	case yaml.ScalarNode:
+		if node.Tag == "!!null" {
+			return nil, nil
+		}
+		return node.Value, nil // numbers and booleans too: all are read as text
+	}
+	return nil, nil
+}
+
+// at follows keys into nested maps; nil where there is nothing.
+func at(value any, keys ...string) any {
+	for _, key := range keys {
+		m, _ := value.(map[string]any)
+		value = m[key]
+	}
+	return value
+}
+
+func textAt(value any, keys ...string) string {
+	s, _ := at(value, keys...).(string)
+	return s
+}
+
+func mapAt(value any, keys ...string) map[string]any {
+	m, _ := at(value, keys...).(map[string]any)
+	return m
+}
+
+func listAt(value any, keys ...string) []any {
+	list, _ := at(value, keys...).([]any)
+	return list
+}
+
+// merge lays src over dst, map by map; lists and scalars are replaced. Both may share values afterwards.
+func merge(dst, src map[string]any) map[string]any {
+	if dst == nil {
+		dst = map[string]any{}
+	}
+	for key, value := range src {
+		if m, ok := value.(map[string]any); ok {
+			below, _ := dst[key].(map[string]any)
+			dst[key] = merge(below, m)
+			continue
+		}
+		dst[key] = value
+	}
+	return dst
+}
