@@ -42,6 +42,7 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 		if t := templates[id]; t != nil {
 			infos[id] = withPromised(info, t.Capacity, t.Allocatable)
 		}
+		nameGroup(infos[id], id)
 	}
 	return infos, nil
 }

@@ -38,7 +38,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.TemplateNodeInfoProvider = cloud.nodeInfos
 	opts.Processors.NodeGroupListProcessor = cloud.groups
 	opts.Processors.CustomResourcesProcessor = cloud.starting(opts.Processors.CustomResourcesProcessor)
-	opts.Processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity()}
+	opts.Processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(cloud)}
 
 	podList := podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)
 	var requests *trigger.Achievement
@@ -56,11 +56,11 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 }
 
 // similarity tells which node groups are alike enough to be balanced.
-func (p *process) similarity() nodegroupset.NodeInfoComparator {
+func (p *process) similarity(cloud *cloud) nodegroupset.NodeInfoComparator {
 	if len(p.core.BalancingLabels) > 0 {
 		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
 	}
-	return nodegroupset.CreateAwsNodeInfoComparator(p.core.BalancingExtraIgnoredLabels, p.core.NodeGroupSetRatios)
+	return cloud.similar(nodegroupset.CreateAwsNodeInfoComparator(p.core.BalancingExtraIgnoredLabels, p.core.NodeGroupSetRatios))
 }
 
 // addCapacityBuffers runs the controller of CapacityBuffer objects and lets the pods they stand for cause scale-up, each if

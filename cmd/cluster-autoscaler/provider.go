@@ -8,6 +8,7 @@ import (
 	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -25,6 +26,8 @@ type cloud struct {
 	provider  cloudprovider.CloudProvider
 	region    string
 	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
+	// similar has the core's comparator of node groups get along with groups that have no nodes.
+	similar func(nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator
 	// starting stands in front of the core's processor of resources that come later than their node.
 	starting func(customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor
 	groups   nodegroups.NodeGroupListProcessor

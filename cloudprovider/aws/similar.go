@@ -1,0 +1,45 @@
+package aws
+
+import (
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// annotationGroup names the node group on the node of a NodeInfo that NodeInfos made. It is on no node of the cluster.
+const annotationGroup = "asg-autoscaler/node-group"
+
+// NewSimilar makes the comparator that tells which node groups are alike enough to be balanced (--balance-similar-node-groups)
+// out of the core's own. A live node differs from any template in what only a node can know: a few labels, huge pages, the
+// exact memory. So a group without nodes is compared by its template, with the template of the other.
+func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
+	return func(a, b *framework.NodeInfo) bool {
+		if core(a, b) {
+			return true
+		}
+		first, second := groupName(a), groupName(b)
+		v := p.view.Load()
+		if !v.empty(first) && !v.empty(second) {
+			return false
+		}
+		templateA, errA := nodeInfo(v.templates[first])
+		templateB, errB := nodeInfo(v.templates[second])
+		return errA == nil && errB == nil && core(templateA, templateB)
+	}
+}
+
+// empty reports whether the group is one of ours and has no instance.
+func (v *view) empty(name string) bool {
+	g := v.snapshot.Group(name)
+	return g != nil && len(g.Instances) == 0
+}
+
+func groupName(info *framework.NodeInfo) string { return info.Node().Annotations[annotationGroup] }
+
+// nameGroup notes on the NodeInfo's node, which is the core's own copy, whose it is.
+func nameGroup(info *framework.NodeInfo, name string) {
+	node := info.Node()
+	if node.Annotations == nil {
+		node.Annotations = map[string]string{}
+	}
+	node.Annotations[annotationGroup] = name
+}

@@ -1,0 +1,68 @@
+package aws
+
+import (
+	"testing"
+
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
+	inZone := func(g fakeaws.AutoScalingGroup, zone string) fakeaws.AutoScalingGroup {
+		g.Zones = []string{zone}
+		return g
+	}
+	team := map[string]string{template + "label/team": "dsp"}
+	w := newWorld(t, nil,
+		group("live", "m5.large", 0, 1, 5, team),
+		group("other-live", "m5.large", 0, 1, 5, nil),
+		inZone(group("zero", "m5.large", 0, 0, 5, team), "cn-northwest-1b"),
+		group("zero-other-label", "m5.large", 0, 0, 5, map[string]string{template + "label/team": "web"}),
+		group("zero-other-type", "g4dn.xlarge", 0, 0, 5, team))
+	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios()))
+
+	// liveNode is the template's node with what only a real one has.
+	liveNode := func(id string) *framework.NodeInfo {
+		info, err := w.nodeGroup(id).TemplateNodeInfo()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := info.Node().DeepCopy()
+		n.Labels["k8s.io/cloud-provider-aws"] = "0123"
+		n.Status.Capacity["hugepages-2Mi"] = *n.Status.Capacity.Name("pods", "DecimalSI")
+		n.Status.Allocatable["hugepages-2Mi"] = n.Status.Capacity["hugepages-2Mi"]
+		return named(framework.NewNodeInfo(n, nil), id)
+	}
+	fromTemplate := func(id string) *framework.NodeInfo {
+		info, err := w.nodeGroup(id).TemplateNodeInfo()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return named(info, id)
+	}
+	for _, tt := range []struct {
+		name string
+		a, b *framework.NodeInfo
+		want bool
+	}{
+		{name: "same but for the zone", a: liveNode("live"), b: fromTemplate("zero"), want: true},
+		{name: "the other way round", a: fromTemplate("zero"), b: liveNode("live"), want: true},
+		{name: "another label", a: liveNode("live"), b: fromTemplate("zero-other-label")},
+		{name: "another type", a: liveNode("live"), b: fromTemplate("zero-other-type")},
+		{name: "two groups with nodes are compared by them", a: liveNode("live"), b: liveNode("other-live")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := similar(tt.a, tt.b); got != tt.want {
+				t.Errorf("similar = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func named(info *framework.NodeInfo, id string) *framework.NodeInfo {
+	nameGroup(info, id)
+	return info
+}
