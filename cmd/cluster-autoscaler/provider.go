@@ -88,6 +88,9 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		starting: func(core customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor {
 			return aws.NewStartingNodes(provider, core, clock.RealClock{})
 		},
+		similar: func(core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
+			return aws.NewSimilar(provider, core)
+		},
 		groups:  aws.NewLaunchable(provider),
 		changed: provider.Changed(),
 		run:     provider.Run,
