@@ -84,9 +84,9 @@ func relay(ctx context.Context, path string, holder *os.Process, ended <-chan er
 		case err := <-ended:
 			io.Copy(os.Stdout, reader) //nolint:errcheck // the output is a local file
 			if err == nil {
-				err = errors.New("ended without handing over")
+				err = errors.New("it ended early")
 			}
-			return err
+			return fmt.Errorf("nothing was left running: %w", err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -109,7 +109,7 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = s.close(err) }()
 	if withRounds {
 		if err := s.rounds(ctx); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 
 // firstAskWithin is the promise about reaction: from the workload's creation to the raised desired capacity.
 const firstAskWithin = 1500 * time.Millisecond
+
+// errInterrupted is what a round ends with when somebody asks for the end.
+var errInterrupted = errors.New("interrupted")
 
 // round is one pass from zero to all pods running and back, as durations since its start or since the deletion.
 type round struct {
@@ -58,15 +62,19 @@ func runRound(ctx context.Context, env *scenario.Env, workload *appsv1.Deploymen
 
 // waitFor waits until the timeline has seen count moments of the kind since start.
 func waitFor(ctx context.Context, env *scenario.Env, start time.Time, within time.Duration, kind scenario.Kind, count int) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+	timeout := time.After(within)
 	for {
 		seen := scenario.Count(env.Timeline.Since(start), kind)
 		if seen >= count {
 			return nil
 		}
+		if !env.Autoscaler().Running() {
+			return errors.New("the autoscaler ended by itself")
+		}
 		select {
 		case <-ctx.Done():
+			return errInterrupted
+		case <-timeout:
 			return fmt.Errorf("waited %s for %d × %q, saw %d", within, count, kind, seen)
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -92,6 +100,9 @@ func (r round) judge() error {
 	}
 	if kill, happened := scenario.First(r.moments, scenario.KilledUndrained); happened {
 		return fmt.Errorf("instance %s was terminated undrained: %s", kill.Object, kill.Detail)
+	}
+	if _, told := scenario.First(r.moments, scenario.GroupChosen); !told {
+		return errors.New("the autoscaler's log does not tell which group it chose, and why")
 	}
 	asked, raised := scenario.First(r.moments, scenario.DesiredRaised)
 	if !raised {

@@ -22,6 +22,7 @@ func goodRound() round {
 	}
 	add(0.1, scenario.PodPending, pods)
 	add(0.4, scenario.DesiredRaised, 1)
+	add(0.4, scenario.GroupChosen, 1)
 	add(4, scenario.NodeReady, pods)
 	add(12, scenario.GPUPublished, pods)
 	add(13, scenario.PodRunning, pods)
@@ -42,7 +43,8 @@ func TestJudgeMissesNothing(t *testing.T) {
 		{name: "all is there", change: func(*round) {}},
 		{name: "asked too late", change: func(r *round) { r.moments[3].At = r.start.Add(1600 * time.Millisecond) }, want: "raised after 1.6s"},
 		{name: "never asked", change: func(r *round) { r.moments[3].Kind = scenario.PodPending }, want: "pod pending"},
-		{name: "a GPU missing", change: func(r *round) { r.moments = append(r.moments[:7], r.moments[8:]...) }, want: `saw 2`},
+		{name: "no reason given", change: func(r *round) { r.moments[4].Kind = scenario.NodeRegistered }, want: "which group it chose"},
+		{name: "a GPU missing", change: func(r *round) { r.moments = append(r.moments[:8], r.moments[9:]...) }, want: `saw 2`},
 		{name: "a kill", change: func(r *round) {
 			r.moments = append(r.moments, scenario.Moment{Kind: scenario.KilledUndrained, Object: "i-1", Detail: "it held pods"})
 		}, want: "i-1 was terminated undrained: it held pods"},

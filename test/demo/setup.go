@@ -46,7 +46,7 @@ func start(ctx context.Context, binary string) (_ *setup, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = s.close(err)
 		}
 	}()
 	say("Starting a control plane (built first if it never was: some minutes)")
@@ -109,11 +109,14 @@ func (s *setup) rounds(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything and removes the directory.
-func (s *setup) close() error {
-	var err error
+// close ends everything and returns err with whatever went wrong on the way. After a failure the directory stays, for
+// its logs.
+func (s *setup) close(err error) error {
 	if s.Env != nil {
-		err = s.Env.Close()
+		err = errors.Join(err, s.Env.Close())
+	}
+	if err != nil && !errors.Is(err, errInterrupted) {
+		return fmt.Errorf("%w\nLogs are in %s", err, s.dir)
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }

@@ -20,21 +20,37 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// A script's commands, beside testscript's own (see doc of test/e2e for a reader's introduction):
+// Commands returns what a script may say, for testscript.Params.Cmds, beside testscript's own commands. They work on the
+// Env that Setup put into the script's values.
 //
-//	aws FILE                                 serve the account described in FILE
+//	aws FILE                                 serve the account described in FILE, see fakeaws.Config
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9; SIGTERM, clean within 5 s; start again as before
-//	kubectl ARG...                           the cluster's kubectl, as its admin; stdout can be compared
+//	kubectl ARG...                           the cluster's kubectl, as its admin; its output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault; "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
 //	delete group | template NAME             delete it from the account, as a person would
-//	expect WITHIN WHAT...                    wait until it is so; see expectations
-//	never WHAT...                            it has not been so at any time; see prohibitions
+//	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most
+//	never WHAT...                            it has not been so at any time
 //	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match
-//	metrics                                  names, types and labels of the metrics, on stdout
-
-// Commands returns the commands for testscript.Params.Cmds. They work on the Env that Setup put into the script's values.
+//	metrics                                  print names, types and labels of the autoscaler's metrics
+//
+// What can be expected:
+//
+//	desired GROUP N                          the group's desired capacity is N
+//	instances GROUP N                        the group lists N instances, whatever their state
+//	running SELECTOR N                       N pods with these labels are Running, in all namespaces
+//	nodes SELECTOR N                         N nodes with these labels are Ready
+//	event REASON REGEXP                      an event with the reason and a matching message exists
+//	log REGEXP                               a line of the autoscaler's logs matches
+//	metric NAME{LABELS} OP N                 the sum of the samples with these labels; OP is ==, >= or <=
+//
+// What must never have been, since the scenario began:
+//
+//	desired GROUP above N                    the group's desired capacity raised over N
+//	undrained                                an instance terminated before its node was marked and empty
+//	forbidden                                a request of the ServiceAccount refused by the API server
+//	raced                                    our own code at fault in the eyes of the race detector, where the test runs with it
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := map[string]func(*script, []string) error{
 		"aws":        (*script).aws,

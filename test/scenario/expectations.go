@@ -14,15 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// expectation parses what a script waits for:
-//
-//	desired GROUP N              the group's desired capacity is N
-//	instances GROUP N            the group lists N instances, whatever their state
-//	running SELECTOR N           N pods with these labels are Running, in all namespaces
-//	nodes SELECTOR N             N nodes with these labels are Ready
-//	event REASON REGEXP          an event with the reason and a matching message exists
-//	log REGEXP                   a line of the autoscaler's logs matches
-//	metric NAME{LABELS} OP N     the sum of the samples with these labels; OP is ==, >= or <=
+// expectation parses what a script waits for, as listed at Commands.
 func (s *script) expectation(what string, args []string) (condition, error) {
 	switch {
 	case what == "desired" && len(args) == 2:

@@ -10,12 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// never checks what must not have happened at any time since the scenario began:
-//
-//	desired GROUP above N        the group's desired capacity was never raised over N
-//	undrained                    no instance was terminated before its node was marked and empty
-//	forbidden                    the API server refused the ServiceAccount nothing
-//	raced                        the race detector found our own code at fault (it is on where the test's own is)
+// never checks what must not have happened at any time since the scenario began, as listed at Commands.
 func (s *script) never(args []string) error {
 	switch what := strings.Join(args, " "); {
 	case len(args) == 4 && args[0] == "desired" && args[2] == "above":

@@ -1,0 +1,60 @@
+package scenario
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestPairsFillAStructByItsJSONNames(t *testing.T) {
+	var got fakeaws.Fault
+	if err := fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3"}, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Times: 3}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fault (-want +got):\n%s", diff)
+	}
+}
+
+func TestPairsNameWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct{ word, want string }{
+		{"AccessDenied", "write it as key=value"},
+		{"kode=AccessDenied", "kode"},
+	} {
+		if err := fromPairs([]string{tt.word}, &fakeaws.Fault{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", tt.word, err, tt.want)
+		}
+	}
+}
+
+func TestAScriptFindsSystemsAndManifests(t *testing.T) {
+	dir := t.TempDir()
+	if err := copyFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"s0/account.yaml", "s0/workload.yaml", "manifests/deploy/rbac.yaml"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestExpectRefusesWhatItDoesNotKnow(t *testing.T) {
+	s := &script{Env: &Env{}}
+	for _, args := range [][]string{{"10s"}, {"soon", "desired", "a", "1"}, {"10s", "desired", "a"}, {"10s", "luck", "a", "1"}, {"10s", "metric", "m", "~", "1"}} {
+		if err := s.expect(args); err == nil {
+			t.Errorf("accepted: expect %q", args)
+		}
+	}
+	for _, args := range [][]string{{}, {"desired", "a", "above", "many"}, {"luck"}} {
+		if err := s.never(args); err == nil {
+			t.Errorf("accepted: never %q", args)
+		}
+	}
+}
