@@ -27,7 +27,7 @@ func cacheKey(ctx context.Context, m module) (string, error) {
 	}
 	hash := sha256.New()
 	hash.Write(release)
-	for _, file := range []string{"go.mod", "go.sum", filepath.Join("kwok", "main.go")} {
+	for _, file := range []string{"go.mod", "go.sum", filepath.Join("kwok", "main.go"), filepath.Join("kwok", "leases.go")} {
 		content, err := os.ReadFile(filepath.Join(m.dir, file))
 		if err != nil {
 			return "", err

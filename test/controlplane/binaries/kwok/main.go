@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -28,8 +29,6 @@ import (
 const (
 	// parallelism is how many nodes, pods and leases are worked on at once, each: KWOK's own default.
 	parallelism = 4
-	// leaseSeconds is how long a node's lease lasts: kubelet's default.
-	leaseSeconds = 40
 )
 
 // flags are the command's parameters.
@@ -75,6 +74,13 @@ func run(ctx context.Context, f flags) error {
 	if err := controller.Start(ctx); err != nil {
 		return fmt.Errorf("start controller: %w", err)
 	}
+	selected, err := labels.Parse(f.nodes)
+	if err != nil {
+		return fmt.Errorf("selector %q: %w", f.nodes, err)
+	}
+	if err := renewLeases(ctx, conf.TypedClient, conf.ID, selected); err != nil {
+		return err
+	}
 	return serveHealth(ctx, listener)
 }
 
@@ -101,8 +107,7 @@ func controllerConfig(ctx context.Context, f flags) (controllers.Config, error) 
 		NodeIP:                            "10.0.0.1", // of nodes that come without an address
 		PodPlayStageParallelism:           parallelism,
 		NodePlayStageParallelism:          parallelism,
-		NodeLeaseDurationSeconds:          leaseSeconds,
-		NodeLeaseParallelism:              parallelism,
+		NodeLeaseDurationSeconds:          0, // see renewLeases
 		PodsOnNodeSyncParallelism:         parallelism,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
