@@ -8,7 +8,8 @@ GO ?= go
 export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS) -buildvcs=false)
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -X main.version=$(VERSION)
+# Without symbol tables the binaries are a third smaller; stack traces need none.
+LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -16,7 +17,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## bin/cluster-autoscaler
+build: ## bin/cluster-autoscaler and bin/asgctl
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: test

@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 )
 
 // GPULabel is the node label by which the core knows a node that should have accelerators.
@@ -33,7 +34,7 @@ type Options struct {
 	Region    string
 	Catalogue *instancetypes.Catalogue
 	// InstanceTypes looks up instance types the catalogue lacks; nil leaves them unknown.
-	InstanceTypes InstanceTypesAPI
+	InstanceTypes typelookup.API
 	Limiter       *cloudprovider.ResourceLimiter
 	// Nodes tells which nodes are registered; nil where nobody knows.
 	Nodes corelisters.NodeLister

@@ -61,20 +61,16 @@ type Resource struct {
 	Count int
 }
 
-// Resources returns, by name, every extended resource that a node of this type publishes where the plugin for it runs:
-// one each for GPUs, Neuron and EFA, and the VPC resource controller with ENABLE_POD_ENI for pod interfaces. A Neuron
-// device and its cores are the same hardware under two names.
-func (t Type) Resources() []Resource {
-	accelerator, count := t.Accelerator()
+// Accelerators returns, by name, every resource under which a node of this type publishes its accelerators once their
+// device plugin runs. A Neuron device and its cores are the same hardware under two names.
+func (t Type) Accelerators() []Resource {
+	name, count := t.Accelerator()
 	var resources []Resource
-	for _, r := range []Resource{
-		{accelerator, count}, {ResourceNeuronCore, t.NeuronCores}, {ResourceEFA, t.EFAInterfaces}, {ResourcePodENI, t.PodENIs},
-	} {
+	for _, r := range []Resource{{name, count}, {ResourceNeuronCore, t.NeuronCores}} {
 		if r.Name != "" && r.Count > 0 {
 			resources = append(resources, r)
 		}
 	}
-	slices.SortFunc(resources, func(a, b Resource) int { return strings.Compare(a.Name, b.Name) })
 	return resources
 }
 

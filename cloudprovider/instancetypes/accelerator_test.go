@@ -3,6 +3,8 @@ package instancetypes
 import (
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
@@ -45,6 +47,23 @@ func TestEveryGPUOfTheCatalogueHasAResourceAndALabelValue(t *testing.T) {
 		}
 		if resource, _ := typ.Accelerator(); resource == "" || typ.GPU.LabelValue() == "" {
 			t.Errorf("%s: resource %q, label value %q for %+v", typ.Name, resource, typ.GPU.LabelValue(), typ.GPU)
+		}
+	}
+}
+
+func TestNeuronDevicesAndTheirCoresArePublishedBoth(t *testing.T) {
+	for name, want := range map[string][]Resource{
+		"m5.large":      nil,
+		"g5.48xlarge":   {{"nvidia.com/gpu", 8}},
+		"dl1.24xlarge":  {{"habana.ai/gaudi", 8}},
+		"inf1.6xlarge":  {{"aws.amazon.com/neuron", 4}, {"aws.amazon.com/neuroncore", 16}},
+		"inf2.24xlarge": {{"aws.amazon.com/neuron", 6}, {"aws.amazon.com/neuroncore", 12}},
+		"trn1.32xlarge": {{"aws.amazon.com/neuron", 16}, {"aws.amazon.com/neuroncore", 32}},
+		"trn2.48xlarge": {{"aws.amazon.com/neuron", 16}, {"aws.amazon.com/neuroncore", 64}},
+	} {
+		typ, _ := Embedded().Lookup(name)
+		if diff := cmp.Diff(want, typ.Accelerators()); diff != "" {
+			t.Errorf("%s: resources (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -195,7 +195,7 @@ type dumpNetwork struct {
 // facts turns EC2's description into ours.
 func (in dumpType) facts() Type {
 	t := Type{
-		Name: in.InstanceType, VCPU: in.VCPUInfo.DefaultVCPUs, MemoryBytes: in.MemoryInfo.SizeInMiB * mib,
+		Name: in.InstanceType, VCPU: in.VCPUInfo.DefaultVCPUs, MemoryBytes: amount(in.MemoryInfo.SizeInMiB, mib),
 		Architecture: ArchitectureAMD64, BareMetal: in.BareMetal, Source: dumpSource,
 		IPv4PerENI: in.NetworkInfo.IPv4AddressesPerInterface, MaxENIs: in.NetworkInfo.defaultCardInterfaces(),
 	}
@@ -203,7 +203,7 @@ func (in dumpType) facts() Type {
 		t.Architecture = ArchitectureARM64
 	}
 	for _, g := range in.GPUInfo.GPUs {
-		t.GPU.Manufacturer, t.GPU.Name, t.GPU.MemoryBytes = g.Manufacturer, g.Name, g.MemoryInfo.SizeInMiB*mib
+		t.GPU.Manufacturer, t.GPU.Name, t.GPU.MemoryBytes = g.Manufacturer, g.Name, amount(g.MemoryInfo.SizeInMiB, mib)
 		t.GPU.Count += g.published()
 		if g.GPUPartitionSize > 0 && g.GPUPartitionSize < 1 {
 			t.GPU.Fraction = g.GPUPartitionSize
@@ -214,12 +214,20 @@ func (in dumpType) facts() Type {
 		t.NeuronCores += n.Count * n.publishedCores()
 	}
 	if s := in.InstanceStorageInfo; s.NVMESupport == "required" || s.NVMESupport == "supported" {
-		t.LocalNVMeBytes = s.TotalSizeInGB * 1e9
+		t.LocalNVMeBytes = amount(s.TotalSizeInGB, 1e9)
 	}
 	if in.NetworkInfo.EFASupported {
 		t.EFAInterfaces = in.NetworkInfo.EFAInfo.MaximumEFAInterfaces
 	}
 	return t
+}
+
+// amount is n times unit bytes; one beyond the limits stays so.
+func amount(n, unit int64) int64 {
+	if n < 0 || n > maxBytes/unit {
+		return -1
+	}
+	return n * unit
 }
 
 // published is how many GPUs the driver shows: a fraction of a card, which EC2 counts as no whole one, shows as one.

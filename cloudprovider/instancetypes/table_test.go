@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const head = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each," +
-	"neuron_devices,efa_interfaces,max_enis,ipv4_per_eni,bare_metal,local_nvme_gb,measured_memory_kib\n"
+const head = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each,gpu_fraction," +
+	"neuron_devices,neuron_cores,efa_interfaces,max_enis,ipv4_per_eni,pod_enis,bare_metal,local_nvme_gb,measured_memory_kib\n"
 
 func TestFormatWritesTheEmbeddedTableBackAsItIs(t *testing.T) {
 	c := Embedded()
@@ -19,7 +19,7 @@ func TestFormatWritesTheEmbeddedTableBackAsItIs(t *testing.T) {
 
 func TestParseTakesRowsInAnyOrderAndLineEndsOfAnyKind(t *testing.T) {
 	c, err := Parse("# source: here\r\n# date: 2026-01-02\r\n\n# note\n" + head +
-		"b.large,2,2048,arm64,,,,,,,,,,,\r\na.large,1,1024,amd64,,,,,,,,,true,,900000")
+		"b.large,2,2048,arm64,,,,,,,,,,,,,,\r\na.large,1,1024,amd64,,,,,,,,,,,,true,,900000")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,16 +41,18 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "header only", table: head, want: "no rows"},
 		{name: "other columns", table: "type,cpu\n", want: `line 1: header "type,cpu"`},
 		{name: "bad date", table: "# date: yesterday\n", want: "line 1: parsing time"},
-		{name: "field missing", table: head + "a.large,1,1024,amd64,,,,,,,,,,\n", want: `line 2: type "a.large": line does not have 15 fields`},
-		{name: "field too many", table: head + "a.large,1,1024,amd64,,,,,,,,,,,,\n", want: "line does not have 15 fields"},
-		{name: "not a number", table: head + "a.large,one,1024,amd64,,,,,,,,,,,\n", want: `column "vcpu" has "one"`},
-		{name: "negative", table: head + "a.large,1,-1,amd64,,,,,,,,,,,\n", want: `column "memory_mib" has "-1"`},
-		{name: "absurd", table: head + "a.large,1,1024,amd64,,,,,,,,,,9999999999999,\n", want: `column "local_nvme_gb"`},
-		{name: "no vCPU", table: head + "a.large,,1024,amd64,,,,,,,,,,,\n", want: "are not a machine"},
-		{name: "no name", table: head + ",1,1024,amd64,,,,,,,,,,,\n", want: "without a name"},
-		{name: "architecture", table: head + "a.large,1,1024,x86_64,,,,,,,,,,,\n", want: `architecture "x86_64"`},
-		{name: "measured above EC2", table: head + "a.large,1,1,amd64,,,,,,,,,,,1025\n", want: "above EC2's"},
-		{name: "twice", table: head + strings.Repeat("a.large,1,1024,amd64,,,,,,,,,,,\n", 2), want: `"a.large" twice`},
+		{name: "field missing", table: head + "a.large,1,1024,amd64,,,,,,,,,,,,,\n", want: `line 2: type "a.large": line does not have 18 fields`},
+		{name: "field too many", table: head + "a.large,1,1024,amd64,,,,,,,,,,,,,,,\n", want: "line does not have 18 fields"},
+		{name: "not a number", table: head + "a.large,one,1024,amd64,,,,,,,,,,,,,,\n", want: `column "vcpu" has "one"`},
+		{name: "negative", table: head + "a.large,1,-1,amd64,,,,,,,,,,,,,,\n", want: `column "memory_mib" has "-1"`},
+		{name: "absurd", table: head + "a.large,1,1024,amd64,,,,,,,,,,,,,9999999999999,\n", want: `column "local_nvme_gb"`},
+		{name: "no vCPU", table: head + "a.large,,1024,amd64,,,,,,,,,,,,,,\n", want: "are not a machine"},
+		{name: "no name", table: head + ",1,1024,amd64,,,,,,,,,,,,,,\n", want: "without a name"},
+		{name: "architecture", table: head + "a.large,1,1024,x86_64,,,,,,,,,,,,,,\n", want: `architecture "x86_64"`},
+		{name: "fraction", table: head + "a.large,1,1024,amd64,1,NVIDIA,L4,1,1.5,,,,,,,,,\n", want: `column "gpu_fraction" has "1.5"`},
+		{name: "bare metal", table: head + "a.large,1,1024,amd64,,,,,,,,,,,,yes,,\n", want: `column "bare_metal" has "yes"`},
+		{name: "measured above EC2", table: head + "a.large,1,1,amd64,,,,,,,,,,,,,,1025\n", want: "above EC2's"},
+		{name: "twice", table: head + strings.Repeat("a.large,1,1024,amd64,,,,,,,,,,,,,,\n", 2), want: `"a.large" twice`},
 		{name: "too large", table: strings.Repeat("#\n", maxTableBytes), want: "larger than"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +64,7 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(head + "a.large,1,1024,amd64,,,,,,,,,,,\n")
+	f.Add(head + "a.large,1,1024,amd64,,,,,,,,,,,,,,\n")
 	f.Add(embeddedTable[:2000])
 	f.Add("# date: x\n,,,,\n")
 	f.Fuzz(func(t *testing.T, table string) {

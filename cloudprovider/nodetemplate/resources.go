@@ -107,21 +107,29 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	return Source{Kind: SourceDefault, Detail: "a volume of 20 GiB"}
 }
 
-// addAccelerators sets an accelerator if every member has it, to the least number of them. Which resource name it
+// addAccelerators sets each accelerator that every member has, to the least number of them. Which resource names it
 // is published under follows from the vendor; there is never one with a zero.
 func (t *Template) addAccelerators(in *Input) {
-	name, count := in.Members[0].Type.Accelerator()
-	for _, m := range in.Members[1:] {
-		other, n := m.Type.Accelerator()
-		if other != name {
-			return
+	for _, r := range in.Members[0].Type.Accelerators() {
+		count := r.Count
+		for _, m := range in.Members[1:] {
+			count = min(count, countOf(m.Type, r.Name))
 		}
-		count = min(count, n)
+		if count > 0 {
+			source := Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name}
+			t.declare(corev1.ResourceName(r.Name), decimal(int64(count)), source)
+		}
 	}
-	if count > 0 {
-		source := Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name}
-		t.declare(corev1.ResourceName(name), decimal(int64(count)), source)
+}
+
+// countOf returns how many accelerators a type publishes under the name.
+func countOf(t instancetypes.Type, name string) int {
+	for _, r := range t.Accelerators() {
+		if r.Name == name {
+			return r.Count
+		}
 	}
+	return 0
 }
 
 // declare sets a resource in capacity and allocatable alike. A zero takes an extended resource away.

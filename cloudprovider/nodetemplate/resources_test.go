@@ -24,7 +24,7 @@ func TestSeveralTypesAreRepresentedByWhatEachOfThemHolds(t *testing.T) {
 		{name: "GPUs of two vendors", types: []string{"g4dn.xlarge", "g4ad.xlarge"}, want: map[string]string{"cpu": "4", "pods": "8"}},
 		{name: "AMD", types: []string{"g4ad.16xlarge"}, want: map[string]string{"cpu": "64", "pods": "234", "amd.com/gpu": "4"}},
 		{name: "Gaudi", types: []string{"dl1.24xlarge"}, want: map[string]string{"cpu": "96", "pods": "737", "habana.ai/gaudi": "8"}},
-		{name: "Neuron", types: []string{"trn1.32xlarge"}, want: map[string]string{"cpu": "128", "pods": "247", "aws.amazon.com/neuron": "16"}},
+		{name: "Neuron", types: []string{"trn1.32xlarge"}, want: map[string]string{"cpu": "128", "pods": "247", "aws.amazon.com/neuron": "16", "aws.amazon.com/neuroncore": "32"}},
 		{name: "fractional GPU", types: []string{"g6f.large"}, want: map[string]string{"cpu": "2", "pods": "20", "nvidia.com/gpu": "1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

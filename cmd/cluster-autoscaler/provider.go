@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -47,6 +48,10 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	if err != nil {
 		return nil, err
 	}
+	catalogue, err := readCatalogue(ours.InstanceTypes)
+	if err != nil {
+		return nil, err
+	}
 	clients, err := awsclient.New(ctx, awsclient.Options{
 		Region: ours.Region, CloudConfig: cloudConfig, Version: version, Registerer: legacyregistry.Registerer(),
 	})
@@ -67,7 +72,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	awsOptions := aws.Options{
 		Cache:      cache,
 		Region:     clients.Region,
-		Catalogue:  instancetypes.Embedded(),
+		Catalogue:  catalogue,
 		Limiter:    ca_context.NewResourceLimiterFromAutoscalingOptions(core),
 		Nodes:      nodes,
 		Event:      event,
@@ -95,4 +100,16 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		changed: provider.Changed(),
 		run:     provider.Run,
 	}, nil
+}
+
+// readCatalogue returns the built-in list of instance types, under that of the file if there is one.
+func readCatalogue(file string) (*instancetypes.Catalogue, error) {
+	if file == "" {
+		return instancetypes.Embedded(), nil
+	}
+	newer, err := instancetypes.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
+	}
+	return instancetypes.Embedded().With(newer.Types()...), nil
 }

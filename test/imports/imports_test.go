@@ -32,6 +32,7 @@ func TestWhoMayImportWhom(t *testing.T) {
 			"nothing that ships may know the emulator or the tests"},
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
+		{[]string{"cmd/asgctl/..."}, core, "the CLI shows what the autoscaler knows of AWS, and needs nothing that simulates a cluster"},
 		{[]string{"test/fakeaws", "test/controlplane"}, core, "the world the autoscaler runs in does not contain it"},
 	} {
 		for _, room := range rule.rooms {

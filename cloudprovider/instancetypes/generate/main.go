@@ -1,20 +1,27 @@
 // Command generate writes the table of instance types that package instancetypes embeds.
 //
 //	go run ./cloudprovider/instancetypes/generate                                   # check and re-format the table
+//	go run ./cloudprovider/instancetypes/generate -dump us-east-1.json [FILE…]      # what the AWS CLI prints
 //	go run ./cloudprovider/instancetypes/generate -types types.csv -measured m.csv -source TEXT -date 2026-08-02
 //
-// Without -types it starts from the present table, so that running it twice changes nothing. With -measured, each
+// With -dump, the types of the files replace those of the present table or join them; what EC2 does not tell (measured
+// memory, pod interfaces) stays. Types that the dumps lack stay as well, for no region has all, unless -only is given. A
+// dump comes from: aws ec2 describe-instance-types --output json
+//
+// Without -dump and -types it starts from the present table, so that running it twice changes nothing. With -measured, each
 // type's measured memory becomes the smallest of the readings given; types without a reading keep none. The columns
 // each input needs are listed beside the code that reads them. The table is written only if it parses again.
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +31,8 @@ import (
 type options struct {
 	table, types, measured string
 	source, date           string
+	dumps                  []string
+	only                   bool
 }
 
 func main() {
@@ -31,9 +40,15 @@ func main() {
 	flag.StringVar(&o.table, "table", "cloudprovider/instancetypes/data/instance_types.csv", "table to write")
 	flag.StringVar(&o.types, "types", "", "CSV of hardware facts to start from (default: the present table)")
 	flag.StringVar(&o.measured, "measured", "", "CSV of memory measured on real nodes to join in")
-	flag.StringVar(&o.source, "source", "", "one line on where -types comes from")
-	flag.StringVar(&o.date, "date", "", "day the facts of -types were read, as YYYY-MM-DD")
+	flag.StringVar(&o.source, "source", "", "one line on where -types or -dump comes from")
+	flag.StringVar(&o.date, "date", "", "day the facts of -types or -dump were read, as YYYY-MM-DD (default: the day the newest dump was written)")
+	flag.Func("dump", "file of aws ec2 describe-instance-types --output json to lay over the table; more may follow as arguments", func(path string) error {
+		o.dumps = append(o.dumps, path)
+		return nil
+	})
+	flag.BoolVar(&o.only, "only", false, "with -dump: drop the types that the dumps lack")
 	flag.Parse()
+	o.dumps = append(o.dumps, flag.Args()...)
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
@@ -57,9 +72,14 @@ func run(o options) error {
 	return os.WriteFile(o.table, []byte(table), 0o644)
 }
 
-// facts reads the types to write, and their source and date, from -types or else from the present table.
+// facts reads the types to write, and their source and date, from -dump, from -types, or else from the present table.
 func facts(o options) ([]instancetypes.Type, string, time.Time, error) {
-	if o.types == "" {
+	switch {
+	case len(o.dumps) > 0 && o.types != "":
+		return nil, "", time.Time{}, errors.New("give -dump or -types, not both")
+	case len(o.dumps) > 0:
+		return fromDumps(o)
+	case o.types == "":
 		present, err := os.ReadFile(o.table)
 		if err != nil {
 			return nil, "", time.Time{}, err
@@ -70,6 +90,11 @@ func facts(o options) ([]instancetypes.Type, string, time.Time, error) {
 		}
 		return c.Types(), c.Source(), c.Date(), nil
 	}
+	return fromTypes(o)
+}
+
+// fromTypes reads -types.
+func fromTypes(o options) ([]instancetypes.Type, string, time.Time, error) {
 	date, err := time.Parse(time.DateOnly, o.date)
 	if err != nil || o.source == "" {
 		return nil, "", time.Time{}, errors.New("-types needs -source and -date, for the head of the table")
@@ -77,6 +102,43 @@ func facts(o options) ([]instancetypes.Type, string, time.Time, error) {
 	var types []instancetypes.Type
 	err = readCSV(o.types, func(r record) { types = append(types, r.hardware()) })
 	return types, o.source, date, err
+}
+
+// fromDumps lays the dumps over the present table, a later one over an earlier.
+func fromDumps(o options) ([]instancetypes.Type, string, time.Time, error) {
+	fail := func(err error) ([]instancetypes.Type, string, time.Time, error) { return nil, "", time.Time{}, err }
+	present, err := os.ReadFile(o.table)
+	if err != nil {
+		return fail(err)
+	}
+	catalogue, err := instancetypes.Parse(string(present))
+	if err != nil {
+		return fail(err)
+	}
+	told, newest := map[string]bool{}, time.Time{}
+	for _, path := range o.dumps {
+		dump, err := instancetypes.ReadFile(path)
+		if err != nil {
+			return fail(err)
+		}
+		for _, name := range dump.Names() {
+			told[name] = true
+		}
+		if dump.Date().After(newest) {
+			newest = dump.Date()
+		}
+		catalogue = catalogue.With(dump.Types()...)
+	}
+	if o.date != "" {
+		if newest, err = time.Parse(time.DateOnly, o.date); err != nil {
+			return fail(fmt.Errorf("-date: %w", err))
+		}
+	}
+	types := catalogue.Types()
+	if o.only {
+		types = slices.DeleteFunc(types, func(t instancetypes.Type) bool { return !told[t.Name] })
+	}
+	return types, cmp.Or(o.source, "EC2 DescribeInstanceTypes"), newest, nil
 }
 
 // joinMeasured sets the measured memory of types from a CSV with the columns instance_type, and one or both of
@@ -142,9 +204,11 @@ func (r record) hardware() instancetypes.Type {
 			MemoryBytes:  r.number("gpu_memory_mib_each") << 20,
 		},
 		NeuronDevices:  int(r.number("neuron_devices")),
+		NeuronCores:    int(r.number("neuron_cores")),
 		EFAInterfaces:  int(r.number("efa_interfaces")),
 		MaxENIs:        int(r.number("max_enis")),
 		IPv4PerENI:     int(r.number("ipv4_per_eni")),
+		PodENIs:        int(r.number("pod_enis")),
 		BareMetal:      r.text("bare_metal") == "true",
 		LocalNVMeBytes: r.number("local_nvme_gb") * 1e9,
 	}

@@ -17,6 +17,10 @@ const (
 		"m5.large,8192,7816000,559\ng4dn.xlarge,16384,16061312,\nt9.large,8,,1\n"
 )
 
+// tableHeader is that of the table as it is written.
+const tableHeader = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each,gpu_fraction," +
+	"neuron_devices,neuron_cores,efa_interfaces,max_enis,ipv4_per_eni,pod_enis,bare_metal,local_nvme_gb,measured_memory_kib\n"
+
 func write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -39,7 +43,7 @@ func TestRunJoinsTheSmallestMeasuredMemoryAndSorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rows, _ := strings.Cut(string(got), "measured_memory_kib\n")
-	want := "g4dn.xlarge,4,16384,amd64,1,NVIDIA,T4,16384,,,3,10,,125,16061312\nm5.large,2,8192,amd64,,,,,,,3,10,,,7816000\n"
+	want := "g4dn.xlarge,4,16384,amd64,1,NVIDIA,T4,16384,,,,,3,10,,,125,16061312\nm5.large,2,8192,amd64,,,,,,,,,3,10,,,,7816000\n"
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("rows differ (-want +got):\n%s", diff)
 	}
@@ -71,5 +75,53 @@ func TestRunLeavesTheTableAloneWhenTheFactsAreBad(t *testing.T) {
 				t.Errorf("table = %q, want it untouched", got)
 			}
 		})
+	}
+}
+
+// dump is what the AWS CLI prints: m5.large with another network, and a type that the table lacks.
+const dump = `{
+    "InstanceTypes": [
+        {"InstanceType": "m5.large", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192},
+         "NetworkInfo": {"MaximumNetworkInterfaces": 4, "Ipv4AddressesPerInterface": 20}},
+        {"InstanceType": "m9z.large", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}
+    ]
+}
+`
+
+func TestDumpsAreLaidOverTheTable(t *testing.T) {
+	const rows = "m5.large,2,8192,amd64,,,,,,,,,4,20,9,,,7816000\nm9z.large,2,8192,amd64,,,,,,,,,,,,,,\n"
+	const kept = "g4dn.xlarge,4,16384,amd64,1,NVIDIA,T4,16384,,,,,3,10,,,125,16061312\n"
+	present := "# source: x\n# date: 2026-01-02\n" + tableHeader + kept + "m5.large,2,8192,amd64,,,,,,,,,3,10,9,,,7816000\n"
+	for _, tt := range []struct {
+		name string
+		only bool
+		want string
+	}{{"types the dump lacks stay", false, kept + rows}, {"only those of the dump", true, rows}} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := write(t, "table.csv", present)
+			o := options{table: table, dumps: []string{write(t, "us-east-1.json", dump)}, date: "2026-11-20", only: tt.only}
+			for range 2 {
+				if err := run(o); err != nil {
+					t.Fatal(err)
+				}
+				got, _ := os.ReadFile(table)
+				if diff := cmp.Diff("# source: EC2 DescribeInstanceTypes\n# date: 2026-11-20\n"+tableHeader+tt.want, string(got)); diff != "" {
+					t.Errorf("table (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+func TestABadDumpLeavesTheTableAlone(t *testing.T) {
+	table := write(t, "table.csv", "# source: x\n"+tableHeader+"m5.large,2,8192,amd64,,,,,,,,,3,10,9,,,7816000\n")
+	before, _ := os.ReadFile(table)
+	bad := write(t, "bad.json", strings.Replace(dump, `"SizeInMiB": 8192}}`, `"SizeInMiB": -1}}`, 1))
+	err := run(options{table: table, dumps: []string{write(t, "good.json", dump), bad}, date: "2026-11-20"})
+	if err == nil || !strings.Contains(err.Error(), "bad.json") || !strings.Contains(err.Error(), "line 5") {
+		t.Errorf("run() error = %v, want one with the file and line 5", err)
+	}
+	if after, _ := os.ReadFile(table); string(after) != string(before) {
+		t.Errorf("table = %q, want it untouched", after)
 	}
 }

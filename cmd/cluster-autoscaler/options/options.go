@@ -34,6 +34,7 @@ type Options struct {
 // AWS are the flags that we add.
 type AWS struct {
 	Region          string        // empty: from the environment, the shared configuration or the instance metadata
+	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
@@ -79,6 +80,8 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types, laid over the built-in list: "+
+		"what `aws ec2 describe-instance-types --output json` prints, or a table of the built-in form. If empty: the built-in list alone.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,

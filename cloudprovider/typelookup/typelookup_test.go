@@ -1,0 +1,71 @@
+package typelookup
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.Client) {
+	t.Helper()
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{InstanceTypes: types})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+}
+
+func TestTypesTheRegionLacksDoNotKeepTheOthers(t *testing.T) {
+	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
+	found, err := Describe(t.Context(), api, []string{"x9z.large", "no.such", "g4dn.xlarge"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range found {
+		got[f.Name] = fmt.Sprintf("%d vCPU, %d GPU", f.VCPU, f.GPU.Count)
+	}
+	if diff := cmp.Diff(map[string]string{"x9z.large": "2 vCPU, 0 GPU", "g4dn.xlarge": "4 vCPU, 1 GPU"}, got); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+	if calls := server.Calls()["DescribeInstanceTypes"]; calls != 1 {
+		t.Errorf("%d calls, want 1", calls)
+	}
+}
+
+func TestAHundredTypesCostOneCall(t *testing.T) {
+	var types []fakeaws.InstanceType
+	var names []string
+	for i := range 150 {
+		types = append(types, fakeaws.InstanceType{Name: fmt.Sprintf("x9z.%dxlarge", i+1), VCPU: 2, MemoryMiB: 8192})
+		names = append(names, types[i].Name)
+	}
+	server, api := client(t, types...)
+	found, err := Describe(t.Context(), api, names)
+	if err != nil || len(found) != 150 {
+		t.Errorf("found %d types, error %v, want 150", len(found), err)
+	}
+	if calls := server.Calls()["DescribeInstanceTypes"]; calls != 2 {
+		t.Errorf("%d calls for 150 types, want 2", calls)
+	}
+}
+
+func TestADeniedCallKeepsWhatWasFound(t *testing.T) {
+	server, api := client(t)
+	names := slices.Repeat([]string{"none"}, maxTypesPerCall)
+	names[0] = "m5.large"
+	server.Inject(fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Params: map[string]string{"Filter.1.Value.1": "c5.large"}})
+	found, err := Describe(t.Context(), api, append(names, "c5.large"))
+	if err == nil || len(found) != 1 || found[0].Name != "m5.large" {
+		t.Errorf("found %v with error %v, want m5.large and an error", found, err)
+	}
+}

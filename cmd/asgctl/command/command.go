@@ -1,0 +1,129 @@
+// Package command is asgctl's command line: flags in, results on stdout, everything else on stderr, and an exit code.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+)
+
+// Exit codes.
+const (
+	ExitFine      = 0
+	ExitCannotRun = 1 // AWS, a file or a folder could not be read
+	ExitWrongUse  = 2
+	ExitFindings  = 3 // it ran and found what the user must put right
+)
+
+// finding is the error of a command that ran and has something to complain about. Its output is complete.
+type finding struct{ text string }
+
+func (f finding) Error() string { return f.text }
+
+// failure is the error of a command that was used rightly.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// cli is one invocation.
+type cli struct {
+	stdout, stderr io.Writer
+	version        string
+
+	format    output.Format
+	verbosity int
+	timeout   time.Duration
+	read      reading.Options
+}
+
+// Run runs asgctl with the arguments that follow its name, and returns the exit code.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, version string) int {
+	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(stderr, "asgctl:", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var found finding
+	var wrong reading.WrongUse
+	var failed failure
+	switch {
+	case err == nil:
+		return ExitFine
+	case errors.As(err, &found):
+		return ExitFindings
+	case errors.As(err, &wrong):
+		return ExitWrongUse
+	case errors.As(err, &failed):
+		return ExitCannotRun
+	}
+	return ExitWrongUse // cobra's own: a flag, an argument or a command it does not know
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "asgctl",
+		Short: "See what the autoscaler sees of EC2 Auto Scaling groups",
+		Long: `asgctl shows what the autoscaler knows of the Auto Scaling groups it serves, and from where.
+It only reads, from AWS or from files that the AWS CLI has written (--from).
+
+Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
+		Version: c.version, SilenceErrors: true, SilenceUsage: true,
+	}
+	flags := root.PersistentFlags()
+	flags.VarP(&c.format, "output", "o", "Form of the result.")
+	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log what is done to stderr: 1 and up.")
+	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
+		"List of instance types to lay over the built-in one: a table, or what aws ec2 describe-instance-types prints.")
+	root.AddCommand(c.types(), c.groups(), c.template())
+	return root
+}
+
+// readFlags adds the flags of the commands that read groups.
+func (c *cli) readFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
+		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
+	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>. May be repeated.")
+	flags.StringVar(&c.read.Region, "region", "",
+		"AWS region. If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
+	flags.StringVar(&c.read.From, "from", "", "Folder of what the AWS CLI prints, to read instead of AWS: auto-scaling-groups.json, and "+
+		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
+	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")
+}
+
+// reading reads the groups, with logs as asked for.
+func (c *cli) reading(ctx context.Context) (*reading.Reading, error) {
+	log := klog.New(nil)
+	if c.verbosity > 0 {
+		log = textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(c.stderr), textlogger.Verbosity(c.verbosity)))
+	}
+	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, log), c.timeout)
+	defer cancel()
+	c.read.Version = c.version
+	r, err := reading.Read(ctx, c.read)
+	if err != nil {
+		return nil, failure{err}
+	}
+	if r.Unlooked != nil {
+		fmt.Fprintln(c.stderr, "asgctl: instance types that the built-in list lacks stay unknown:", r.Unlooked)
+	}
+	return r, nil
+}

@@ -1,0 +1,101 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/templateview"
+)
+
+func (c *cli) groups() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "groups",
+		Short: "The Auto Scaling groups the autoscaler would serve, and what is wrong with them",
+		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, what they launch
+from, and what keeps them from working. Exits with 3 if no node can be added to one of them, or if one that --nodes names
+does not exist.`,
+		Example: "  asgctl groups --node-group-auto-discovery asg:tag=k8s.io/cluster-autoscaler/enabled\n  asgctl groups --from ./recorded -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.reading(cmd.Context())
+			if err != nil {
+				return err
+			}
+			list := grouplist.Of(r)
+			if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+				return failure{err}
+			}
+			switch blocked := list.Blocked(); {
+			case len(r.Absent) > 0:
+				return finding{"no Auto Scaling group " + strings.Join(r.Absent, ", ") + " in this region and account"}
+			case len(blocked) > 0:
+				return finding{"no node can be added to " + strings.Join(blocked, ", ")}
+			}
+			return nil
+		},
+	}
+	c.readFlags(cmd)
+	return cmd
+}
+
+func (c *cli) template() *cobra.Command {
+	form, only := tagging.AWSCLI, ""
+	cmd := &cobra.Command{
+		Use:   "template GROUP",
+		Short: "The node that a group would add, field by field with its source",
+		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with the source
+it was taken from; what is assumed rather than promised; and the tags that would state what was derived. Exits with 3 if
+there is no such group, or too little is known of it to add a node.`,
+		Example: "  asgctl template gpu-spot\n  asgctl template gpu-spot --tags terraform\n  asgctl template gpu-spot --from ./recorded -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if only != "" {
+				form = only
+			}
+			if !slices.Contains(tagging.Forms, form) {
+				return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(tagging.Forms, ", "))
+			}
+			c.read.Only = args[0]
+			r, err := c.reading(cmd.Context())
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(r.Groups, func(g *asg.Group) bool { return g.Name == args[0] })
+			if i < 0 {
+				return finding{fmt.Sprintf("no Auto Scaling group %q: asgctl groups lists those there are", args[0])}
+			}
+			return c.printTemplate(templateview.Of(r, r.Groups[i]), form, only != "")
+		},
+	}
+	c.readFlags(cmd)
+	forms := strings.Join(tagging.Forms, ", ")
+	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
+	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")
+	return cmd
+}
+
+func (c *cli) printTemplate(v templateview.View, form string, tagsOnly bool) error {
+	var err error
+	switch {
+	case tagsOnly:
+		err = v.WriteTags(c.stdout, form)
+	case c.format == output.Table:
+		err = v.WriteTable(c.stdout, form)
+	default:
+		err = output.Print(c.stdout, c.format, v, nil)
+	}
+	switch {
+	case err != nil:
+		return failure{err}
+	case !v.Usable:
+		return finding{fmt.Sprintf("too little is known of %q to add a node", v.Group)}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/typelist"
+)
+
+func (c *cli) types() *cobra.Command {
+	return &cobra.Command{
+		Use:   "types [TYPE…]",
+		Short: "What instance types offer: vCPU, memory, accelerators, interfaces, disks",
+		Long: `What instance types offer, from the list built in or brought by --instance-types-file, with its source and date.
+A TYPE may be a pattern such as 'g4dn.*'. Nothing is asked of AWS.
+
+ON-NODE is the memory a node reports at least: measured on a node of the type, or estimated.
+PUBLISHES are the resources under which its accelerators appear once their device plugin runs. EFA and POD-ENIS are how many
+a node can have as vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni. ENI-PODS is how many pods get an address.`,
+		Example: "  asgctl types g4dn.xlarge 'p5*'\n  asgctl types -o json | jq '.types[] | select(.efaInterfaces > 0).name'",
+		RunE: func(_ *cobra.Command, names []string) error {
+			catalogue, err := reading.Catalogue(c.read.InstanceTypesFile)
+			if err != nil {
+				return failure{err}
+			}
+			list, unknown := typelist.Select(catalogue, names)
+			if len(list.Types) > 0 || len(unknown) == 0 || c.format != output.Table {
+				if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+					return failure{err}
+				}
+			}
+			if len(unknown) > 0 {
+				return finding{"unknown instance type " + strings.Join(unknown, ", ") +
+					": check the name, or bring a newer list with --instance-types-file (aws ec2 describe-instance-types --output json)"}
+			}
+			return nil
+		},
+	}
+}

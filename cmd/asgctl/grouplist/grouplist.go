@@ -1,0 +1,209 @@
+// Package grouplist shows the Auto Scaling groups that an autoscaler with the same flags would serve.
+package grouplist
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+)
+
+// List is what asgctl groups prints: the groups by name.
+type List struct {
+	Version string  `json:"version"`
+	Groups  []Group `json:"groups"`
+}
+
+// Group is one Auto Scaling group. Sizes are in capacity units: instances, unless the policy gives its types weights.
+type Group struct {
+	Name    string   `json:"name"`
+	Region  string   `json:"region,omitempty"`
+	Zones   []string `json:"zones"`
+	Min     int      `json:"min"`
+	Desired int      `json:"desired"`
+	Max     int      `json:"max"`
+	// InService are instances in that lifecycle state, of all that Instances counts.
+	InService     int      `json:"inService"`
+	Instances     int      `json:"instances"`
+	InstanceTypes []string `json:"instanceTypes"`
+	// CapacityType is on-demand, spot or mixed, "" where it is not known.
+	CapacityType string `json:"capacityType"`
+	// OnDemandBase and OnDemandPercentageAboveBase are those of a mixed instances policy.
+	OnDemandBase                *int   `json:"onDemandBase,omitempty"`
+	OnDemandPercentageAboveBase *int   `json:"onDemandPercentageAboveBase,omitempty"`
+	Launch                      Launch `json:"launch"`
+	// Nodegroup is the EKS managed node group behind the group.
+	Nodegroup *Nodegroup        `json:"nodegroup,omitempty"`
+	Suspended []string          `json:"suspendedProcesses,omitempty"`
+	Problems  []reading.Problem `json:"problems"`
+}
+
+// Launch says where a group's instances are described.
+type Launch struct {
+	// Kind is launch-template, launch-configuration, mixed-instances-policy, or none.
+	Kind    string `json:"kind"`
+	Name    string `json:"name,omitempty"` // or ID, whichever the group has
+	Version string `json:"version,omitempty"`
+}
+
+// Nodegroup names an EKS managed node group.
+type Nodegroup struct {
+	Cluster string `json:"cluster"`
+	Name    string `json:"name"`
+}
+
+// Of lists the groups of a reading.
+func Of(r *reading.Reading) List {
+	list := List{Version: output.Version, Groups: []Group{}}
+	for _, g := range r.Groups {
+		list.Groups = append(list.Groups, groupFrom(r, g))
+	}
+	return list
+}
+
+func groupFrom(r *reading.Reading, g *asg.Group) Group {
+	out := Group{
+		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize,
+		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
+		Suspended: g.SuspendedProcesses, Problems: r.Problems(g),
+	}
+	for _, i := range g.Instances {
+		if i.Lifecycle == "InService" {
+			out.InService++
+		}
+	}
+	if g.Source.Mixed {
+		out.OnDemandBase, out.OnDemandPercentageAboveBase = &g.Source.OnDemandBase, &g.Source.OnDemandPercentageAboveBase
+	}
+	if g.Launch == nil {
+		return out
+	}
+	for _, t := range g.Launch.Types {
+		out.InstanceTypes = append(out.InstanceTypes, t.Name)
+	}
+	if n := g.Launch.Nodegroup; n != nil {
+		out.Nodegroup = &Nodegroup{Cluster: n.Cluster, Name: n.Name}
+	}
+	return out
+}
+
+// capacityType is that of all instances of the group, or mixed.
+func capacityType(g *asg.Group) string {
+	s := g.Source
+	switch {
+	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
+		return "on-demand"
+	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
+		return "spot"
+	case s.Mixed:
+		return "mixed"
+	case g.Launch == nil:
+		return ""
+	case g.Launch.Spot:
+		return "spot"
+	}
+	return "on-demand"
+}
+
+func launchFrom(s asg.LaunchSource) Launch {
+	name := s.Template.ID
+	if name == "" {
+		name = s.Template.Name
+	}
+	switch {
+	case s.ConfigurationName != "":
+		return Launch{Kind: "launch-configuration", Name: s.ConfigurationName}
+	case s.Mixed:
+		return Launch{Kind: "mixed-instances-policy", Name: name, Version: s.Template.Version}
+	case name != "":
+		return Launch{Kind: "launch-template", Name: name, Version: s.Template.Version}
+	}
+	return Launch{Kind: "none"}
+}
+
+// Blocked are the names of the groups to which no node can be added.
+func (l List) Blocked() []string {
+	var names []string
+	for _, g := range l.Groups {
+		if slices.ContainsFunc(g.Problems, func(p reading.Problem) bool { return p.Blocks }) {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+// WriteTable writes the list for people: the groups, then their problems.
+func (l List) WriteTable(w io.Writer) error {
+	rows := make([][]string, 0, len(l.Groups))
+	for _, g := range l.Groups {
+		rows = append(rows, []string{
+			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
+			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), count(len(g.Problems)),
+		})
+	}
+	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "PROBLEMS"}
+	if err := output.Columns(w, header, rows); err != nil {
+		return err
+	}
+	for _, g := range l.Groups {
+		if err := WriteProblems(w, g.Name, g.Problems); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteProblems writes the problems of one group, nothing where there are none.
+func WriteProblems(w io.Writer, group string, problems []reading.Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nProblems of %s:\n", output.Clean(group))
+	for _, p := range problems {
+		fmt.Fprintf(&b, "- %s: %s\n", p.Reason, output.Clean(p.Message))
+		if p.Remedy != "" {
+			fmt.Fprintf(&b, "  %s\n", output.Clean(p.Remedy))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// capacity is the capacity type with the shares of a mixed one.
+func (g Group) capacity() string {
+	if g.CapacityType != "mixed" {
+		return g.CapacityType
+	}
+	return fmt.Sprintf("mixed: %d on-demand, then %d%%", *g.OnDemandBase, *g.OnDemandPercentageAboveBase)
+}
+
+// String is the source in a few words.
+func (l Launch) String() string {
+	words := map[string]string{
+		"launch-configuration": "configuration " + l.Name, "launch-template": "template " + l.Name + " " + l.Version,
+		"mixed-instances-policy": "policy over " + l.Name + " " + l.Version,
+	}
+	return words[l.Kind]
+}
+
+// some lists the first names of a list that may be long.
+func some(names []string) string {
+	const shown = 4
+	if len(names) <= shown {
+		return strings.Join(names, ",")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ","), len(names)-shown)
+}
+
+func count(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}

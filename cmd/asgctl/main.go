@@ -1,0 +1,22 @@
+// Command asgctl shows what the autoscaler sees of EC2 Auto Scaling groups: the groups, the node each would add, and what
+// instance types offer. It only reads.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+)
+
+// version is this binary's version. The build sets it.
+var version = "unknown"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := command.Run(ctx, os.Args[1:], os.Stdout, os.Stderr, version)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,90 @@
+// Package output writes results to a terminal or to a program: as a table, as JSON or as YAML.
+package output
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Version is that of the JSON and YAML that every command prints, in their member "version". It changes when a member
+// changes its meaning or goes; new members may come without.
+const Version = "v1"
+
+// Format is one of Table, JSON and YAML. It is a flag value.
+type Format string
+
+// Formats.
+const (
+	Table Format = "table"
+	JSON  Format = "json"
+	YAML  Format = "yaml"
+)
+
+// String returns the flag's value.
+func (f *Format) String() string { return string(*f) }
+
+// Type is what the help calls the value.
+func (f *Format) Type() string { return "table|json|yaml" }
+
+// Set takes the flag's value.
+func (f *Format) Set(value string) error {
+	formats := []Format{Table, JSON, YAML}
+	if !slices.Contains(formats, Format(value)) {
+		return fmt.Errorf("want table, json or yaml")
+	}
+	*f = Format(value)
+	return nil
+}
+
+// Print writes result, or what table writes of it.
+func Print(w io.Writer, f Format, result any, table func(io.Writer) error) error {
+	switch f {
+	case JSON:
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(result)
+	case YAML:
+		text, err := yaml.Marshal(result)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	return table(w)
+}
+
+// Columns writes rows under a header, aligned. What comes from outside cannot break a row.
+func Columns(w io.Writer, header []string, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = Clean(cell)
+		}
+		if _, err := fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// Clean replaces control characters, so that text from outside can move no cursor and end no line; "-" stands for nothing.
+func Clean(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,61 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+)
+
+func TestTextFromOutsideStaysInItsCell(t *testing.T) {
+	var b bytes.Buffer
+	if err := Columns(&b, []string{"A", "B"}, [][]string{{"x\ty\n\x1b[31mz", ""}, {"p", "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "A            B\nx\ufffdy\ufffd\ufffd[31mz   -\np            q\n"
+	if got := b.String(); got != want {
+		t.Errorf("table = %q, want %q", got, want)
+	}
+}
+
+func TestEveryFormatPrintsTheSame(t *testing.T) {
+	type result struct {
+		Version string `json:"version"`
+		Command string `json:"command"`
+	}
+	table := func(w io.Writer) error { _, err := io.WriteString(w, "table\n"); return err }
+	for format, want := range map[Format]string{
+		Table: "table\n",
+		JSON:  "{\n  \"version\": \"v1\",\n  \"command\": \"a > b\"\n}\n",
+		YAML:  "command: a > b\nversion: v1\n",
+	} {
+		var b bytes.Buffer
+		if err := Print(&b, format, result{Version, "a > b"}, table); err != nil || b.String() != want {
+			t.Errorf("%s: %q, %v, want %q", format, b.String(), err, want)
+		}
+	}
+}
+
+func TestAnUnknownFormatIsRefused(t *testing.T) {
+	f := Table
+	if err := f.Set("xml"); err == nil || f != Table {
+		t.Errorf("Set(xml) = %v and left %s, want an error and table", err, f)
+	}
+	if err := f.Set("yaml"); err != nil || f != YAML || f.String() != "yaml" {
+		t.Errorf("Set(yaml) = %v and left %s", err, f)
+	}
+}
+
+// broken fails to be written to.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+func TestAnOutputThatBreaksIsAnError(t *testing.T) {
+	for _, f := range []Format{Table, JSON, YAML} {
+		table := func(w io.Writer) error { return Columns(w, []string{"A"}, nil) }
+		if err := Print(broken{}, f, map[string]string{"a": "b"}, table); err == nil {
+			t.Errorf("%s: no error", f)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package reading
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
+)
+
+// Problem is one thing about a group that its owner should put right.
+type Problem struct {
+	// Reason is one of a small set of words.
+	Reason string `json:"reason"`
+	// Message says what is wrong and how we know.
+	Message string `json:"message"`
+	// Remedy is the next step, a command where there is one; may be empty.
+	Remedy string `json:"remedy,omitempty"`
+	// Blocks tells that the autoscaler can add no node to the group until it is mended.
+	Blocks bool `json:"blocks,omitempty"`
+}
+
+// Problems returns what is wrong with a group of the reading: first what AWS said, then what its tags and types say.
+func (r *Reading) Problems(g *asg.Group) []Problem {
+	problems := []Problem{}
+	known := r.Template(g).Known()
+	for _, p := range g.Problems {
+		blocks := p.Blocks || !known && p.Reason != asg.ReasonNodegroupUnread
+		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: r.remedy(p), Blocks: blocks})
+	}
+	if g.Failure != nil {
+		problems = append(problems, Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
+	}
+	for _, p := range r.Template(g).Problems {
+		if p.Reason == nodetemplate.ReasonNoType && len(g.Problems) > 0 {
+			continue // said above, with the cause
+		}
+		problems = append(problems, r.ofTemplate(g, p))
+	}
+	if g.Launch == nil && len(problems) == 0 {
+		problems = append(problems, Problem{Reason: asg.ReasonLaunchSourceUnread, Message: "what the group launches is not known", Blocks: true})
+	}
+	return problems
+}
+
+// ofTemplate words a problem of the template. A malformed tag has the command that writes it right.
+func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
+	out := Problem{
+		Reason:  string(p.Reason),
+		Message: strings.TrimPrefix(p.String(), fmt.Sprintf("Auto Scaling group %q: ", p.Group)),
+	}
+	if key, value, ok := strings.Cut(p.Example, "="); ok && p.Subject == "" && strings.HasPrefix(key, tagging.Prefix) {
+		out.Remedy = tagging.Command(g.Name, r.Region(g), []tagging.Tag{{Key: key, Value: value}})
+	}
+	unknown := p.Reason == nodetemplate.ReasonUnknownType || p.Reason == nodetemplate.ReasonNoType
+	out.Blocks = unknown && !r.Template(g).Known()
+	return out
+}
+
+// remedy is the problem's own, unless it was recorded answers that fell short.
+func (r *Reading) remedy(p asg.Problem) string {
+	if r.from == "" {
+		return p.Remedy
+	}
+	write := func(command, file string) string {
+		return fmt.Sprintf("record it: aws %s --output json > %s", command, filepath.Join(r.from, file))
+	}
+	switch p.Reason {
+	case asg.ReasonNodegroupUnread:
+		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", recorded.NodegroupsFile)
+	case asg.ReasonLaunchSourceUnread, asg.ReasonLaunchSourceMissing:
+		if strings.HasPrefix(p.Message, "launch configuration") {
+			return write("autoscaling describe-launch-configurations", recorded.ConfigurationsFile)
+		}
+		if strings.HasPrefix(p.Message, "launch template") {
+			return write("ec2 describe-launch-template-versions --versions '$Latest' '$Default'", recorded.TemplatesFile)
+		}
+	}
+	return p.Remedy
+}

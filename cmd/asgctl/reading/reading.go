@@ -1,0 +1,221 @@
+// Package reading takes one reading of the Auto Scaling groups, from AWS or from files that the AWS CLI has written, with
+// the same code as the autoscaler's.
+//
+// It only reads. Read returns when everything there is to know is known, or as much as the account lets one know; it
+// leaves no goroutine behind.
+package reading
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
+)
+
+// Options say what is read.
+type Options struct {
+	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
+	Nodes         []string
+	AutoDiscovery []string
+	// Only, unless empty, is the one group to read where neither of the above is given.
+	Only string
+
+	// From is a folder of recorded answers (package recorded); "" asks AWS.
+	From string
+	// Region is AWS's; "" follows the environment, or what was recorded.
+	Region            string
+	CloudConfig       string // path; may be ""
+	InstanceTypesFile string // path; may be ""
+	Version           string // of this binary, for the user agent
+}
+
+// Reading is every group as of one moment. It is immutable.
+type Reading struct {
+	Groups    []*asg.Group // by name
+	Catalogue *instancetypes.Catalogue
+	// Absent are the groups that were asked for by name and do not exist.
+	Absent []string
+	// Unlooked is why instance types that the catalogue lacks could not be looked up; nil where there was no need.
+	Unlooked error
+
+	templates map[string]*grouptemplate.Template
+	regions   map[string]string
+	from      string // the folder, "" for AWS
+}
+
+// Template returns the template of a group of the reading.
+func (r *Reading) Template(g *asg.Group) *grouptemplate.Template { return r.templates[g.Name] }
+
+// Region returns the region of a group of the reading, "" where nothing tells.
+func (r *Reading) Region(g *asg.Group) string { return r.regions[g.Name] }
+
+// labelRegion is corev1.LabelTopologyRegion: without a region of its own, a template takes that of the zones.
+const labelRegion = "topology.kubernetes.io/region"
+
+// WrongUse is an error in what the caller was asked to read, as against one in reading it.
+type WrongUse struct{ error }
+
+// Unwrap returns the cause.
+func (e WrongUse) Unwrap() error { return e.error }
+
+// Read reads the groups, what they launch, and the facts of their instance types. It makes the calls of an autoscaler
+// that starts: one per hundred groups, a few for what they launch, and one per hundred instance types of which nothing is
+// known.
+func Read(ctx context.Context, o Options) (*Reading, error) {
+	discovery, err := o.discovery()
+	if err != nil {
+		return nil, WrongUse{err}
+	}
+	catalogue, err := Catalogue(o.InstanceTypesFile)
+	if err != nil {
+		return nil, err
+	}
+	src, err := o.source(ctx, catalogue)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := src.read(ctx, discovery)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reading{Groups: groups, Catalogue: src.catalogue, from: o.From, templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
+	r.Absent = absent(discovery, groups)
+	if src.types != nil {
+		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, groups, r.Catalogue)
+	}
+	for _, g := range groups {
+		region := src.region(g.Name)
+		template := grouptemplate.Build(g, region, r.Catalogue)
+		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
+	}
+	return r, nil
+}
+
+// Catalogue is the embedded list of instance types with the file at path, unless that is "", laid over it.
+func Catalogue(path string) (*instancetypes.Catalogue, error) {
+	if path == "" {
+		return instancetypes.Embedded(), nil
+	}
+	own, err := instancetypes.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return instancetypes.Embedded().With(own.Types()...), nil
+}
+
+func (o Options) discovery() (asg.Discovery, error) {
+	d, err := asg.ParseDiscovery(o.Nodes, o.AutoDiscovery)
+	switch {
+	case err != nil || len(o.Nodes)+len(o.AutoDiscovery) > 0:
+		return d, err
+	case o.Only != "":
+		d.Named = []asg.NamedGroup{{Name: o.Only, MaxSize: math.MaxInt}}
+	default:
+		d.Filters = []asg.TagFilter{{}}
+	}
+	return d, nil
+}
+
+func absent(d asg.Discovery, groups []*asg.Group) []string {
+	have := map[string]bool{}
+	for _, g := range groups {
+		have[g.Name] = true
+	}
+	var names []string
+	for _, n := range d.Named {
+		if !have[n.Name] {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// autoScalingAPI is what is asked of EC2 Auto Scaling: what a Cache asks.
+type autoScalingAPI interface {
+	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
+	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
+	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
+		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
+	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
+}
+
+// source is where a reading comes from.
+type source struct {
+	autoscaling autoScalingAPI
+	launches    asg.LaunchAPIs
+	types       typelookup.API // nil: unknown types stay unknown
+	catalogue   *instancetypes.Catalogue
+	region      func(group string) string
+}
+
+func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue) (source, error) {
+	if o.From != "" {
+		account, err := recorded.Load(o.From, catalogue)
+		if err != nil {
+			return source{}, err
+		}
+		return source{
+			autoscaling: account, launches: asg.LaunchAPIs{EC2: account, EKS: account}, catalogue: account.Catalogue(),
+			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
+		}, nil
+	}
+	config, err := awsclient.ReadCloudConfig(o.CloudConfig)
+	if err != nil {
+		return source{}, err
+	}
+	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
+	if err != nil {
+		return source{}, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
+	}
+	return source{
+		autoscaling: clients.AutoScaling, launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		types: clients.EC2, catalogue: catalogue,
+		region: func(string) string { return clients.Region },
+	}, nil
+}
+
+// read reads the groups once. A Cache would try for ever where its first reading fails; here the first failure is the end.
+func (s source) read(ctx context.Context, discovery asg.Discovery) ([]*asg.Group, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cache := asg.NewCache(asg.Options{
+		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery,
+		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{},
+	})
+	if err := cache.Start(ctx); err != nil {
+		return nil, cmp.Or(context.Cause(ctx), err)
+	}
+	return cache.Snapshot().Groups(), nil
+}
+
+// firstFailureEnds cancels the reading with the error of DescribeAutoScalingGroups.
+type firstFailureEnds struct {
+	autoScalingAPI
+	cancel context.CancelCauseFunc
+}
+
+// DescribeAutoScalingGroups asks, and ends the reading where the answer is an error.
+func (f firstFailureEnds) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
+	options ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	out, err := f.autoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)
+	if err != nil {
+		f.cancel(fmt.Errorf("describe auto scaling groups: %w", err))
+	}
+	return out, err
+}

@@ -1,0 +1,155 @@
+package reading
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// start starts an emulated AWS with one group per instance type, named like it.
+func start(t *testing.T, types ...string) *fakeaws.Server {
+	t.Helper()
+	config := fakeaws.Config{InstanceTypes: []fakeaws.InstanceType{{Name: "m9z.large", VCPU: 2, MemoryMiB: 8192, MaxENIs: 3, IPv4PerENI: 10}}}
+	for _, name := range types {
+		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name, Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: name}}})
+		config.AutoScalingGroups = append(config.AutoScalingGroups, fakeaws.AutoScalingGroup{
+			Name: name, Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: name, Version: "$Default"},
+		})
+	}
+	server, err := fakeaws.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	t.Setenv("AWS_REGION", server.Region())
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	return server
+}
+
+func names(r *Reading) []string {
+	var out []string
+	for _, g := range r.Groups {
+		out = append(out, g.Name)
+	}
+	return out
+}
+
+func TestOneReadingMakesFewCalls(t *testing.T) {
+	server := start(t, "m5.large", "c5.large")
+	r, err := Read(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"c5.large", "m5.large"}, names(r)); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+	want := map[string]int{"DescribeAutoScalingGroups": 1, "DescribeLaunchTemplateVersions": 2}
+	if diff := cmp.Diff(want, server.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneGroupIsReadAloneAndKeepsItsLimits(t *testing.T) {
+	start(t, "m5.large", "c5.large")
+	r, err := Read(t.Context(), Options{Only: "c5.large"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Groups) != 1 || r.Groups[0].Name != "c5.large" || r.Groups[0].MaxSize != 3 || r.Groups[0].MinSize != 0 {
+		t.Errorf("groups = %+v, want c5.large from 0 to 3", r.Groups)
+	}
+	if r, err = Read(t.Context(), Options{Nodes: []string{"0:1:c5.large", "0:1:none"}}); err != nil || !cmp.Equal(r.Absent, []string{"none"}) {
+		t.Errorf("absent = %v, %v, want the one that is not there", r.Absent, err)
+	}
+}
+
+func TestATypeThatTheCatalogueLacksIsLookedUp(t *testing.T) {
+	server := start(t, "m9z.large", "m5.large")
+	r, err := Read(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Unlooked != nil || server.Calls()["DescribeInstanceTypes"] != 1 {
+		t.Errorf("error %v after %d calls, want none after one", r.Unlooked, server.Calls()["DescribeInstanceTypes"])
+	}
+	for _, g := range r.Groups {
+		if !r.Template(g).Known() || len(r.Problems(g)) > 0 {
+			t.Errorf("%s: problems %+v, want a template without", g.Name, r.Problems(g))
+		}
+	}
+	server.Deny("DescribeInstanceTypes")
+	if r, err = Read(t.Context(), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if !awsclient.IsDenied(r.Unlooked) {
+		t.Errorf("error = %v, want that of the look-up", r.Unlooked)
+	}
+	for _, g := range r.Groups {
+		problems := r.Problems(g)
+		if unknown := len(problems) == 1 && problems[0].Blocks && strings.Contains(problems[0].Message, "m9z.large"); unknown != (g.Name == "m9z.large") {
+			t.Errorf("%s: problems %+v", g.Name, problems)
+		}
+	}
+}
+
+func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
+	server := start(t, "m5.large")
+	server.Deny("DescribeAutoScalingGroups")
+	begun := time.Now()
+	_, err := Read(t.Context(), Options{})
+	if !awsclient.IsDenied(err) || time.Since(begun) > 10*time.Second {
+		t.Errorf("error = %v after %v, want AWS's own at once", err, time.Since(begun))
+	}
+	var wrong WrongUse
+	if _, err := Read(t.Context(), Options{Nodes: []string{"x"}}); !errors.As(err, &wrong) {
+		t.Errorf("error = %v, want wrong use", err)
+	}
+}
+
+func TestADeniedLaunchTemplateBlocksItsGroupAndNoOther(t *testing.T) {
+	server := start(t, "m5.large", "c5.large")
+	server.Deny("DescribeLaunchTemplateVersions")
+	r, err := Read(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range r.Groups {
+		problems := r.Problems(g)
+		if len(problems) != 1 || !problems[0].Blocks || !strings.Contains(problems[0].Remedy, "ec2:DescribeLaunchTemplateVersions") {
+			t.Errorf("%s: problems %+v, want one with the permission", g.Name, problems)
+		}
+	}
+}
+
+func TestOfflineTheRemedyIsToRecordMore(t *testing.T) {
+	dir := t.TempDir()
+	group := `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "AvailabilityZones": ["eu-central-1a"], "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "7"}}]}`
+	for name, text := range map[string]string{"auto-scaling-groups.json": group, "launch-template-versions.json": `{"LaunchTemplateVersions": []}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Read(t.Context(), Options{From: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := r.Groups[0]
+	problems := r.Problems(g)
+	if len(problems) != 1 || !problems[0].Blocks || !strings.HasPrefix(problems[0].Remedy, "record it: aws ec2 describe-launch-template-versions") {
+		t.Errorf("problems = %+v, want one that says what to record", problems)
+	}
+	if r.Region(g) != "eu-central-1" {
+		t.Errorf("region = %q, want that of the zone", r.Region(g))
+	}
+}

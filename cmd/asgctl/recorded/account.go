@@ -1,0 +1,185 @@
+package recorded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// File names within the folder, and the command that writes each.
+const (
+	GroupsFile         = "auto-scaling-groups.json"
+	TemplatesFile      = "launch-template-versions.json"
+	ConfigurationsFile = "launch-configurations.json"
+	ImagesFile         = "images.json"
+	NodegroupsFile     = "nodegroups.json"
+	InstanceTypesFile  = "instance-types.json"
+)
+
+// maxFileBytes bounds one file: a page of a hundred groups with all their instances and tags takes about a megabyte.
+const maxFileBytes = 256 << 20
+
+// Account is what the files of one folder tell of an AWS account.
+type Account struct {
+	dir            string
+	groups         []astypes.AutoScalingGroup
+	templates      []ec2types.LaunchTemplateVersion
+	configurations []astypes.LaunchConfiguration
+	images         []ec2types.Image
+	nodegroups     []ekstypes.Nodegroup
+	missing        map[string]bool // files that are not there
+	types          *instancetypes.Catalogue
+}
+
+// Load reads the files in dir. One that is missing is no error, but for the groups; one that cannot be understood is. The
+// folder's own list of instance types, where there is one, is laid over the catalogue.
+func Load(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
+	a := &Account{dir: dir, missing: map[string]bool{}, types: catalogue}
+	if err := errors.Join(
+		load(a, GroupsFile, "AutoScalingGroups", &a.groups, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName }),
+		load(a, TemplatesFile, "LaunchTemplateVersions", &a.templates, func(v ec2types.LaunchTemplateVersion) *string { return v.LaunchTemplateId }),
+		load(a, ConfigurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
+		load(a, ImagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
+		load(a, NodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
+		a.loadTypes(),
+	); err != nil {
+		return nil, err
+	}
+	if a.missing[GroupsFile] {
+		return nil, fmt.Errorf("no file %q in %q: write it with aws autoscaling describe-auto-scaling-groups --output json", GroupsFile, dir)
+	}
+	return a, nil
+}
+
+// Catalogue is the one that was given, with the folder's own list over it.
+func (a *Account) Catalogue() *instancetypes.Catalogue { return a.types }
+
+func (a *Account) loadTypes() error {
+	found, err := instancetypes.ReadFile(filepath.Join(a.dir, InstanceTypesFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	a.types = a.types.With(found.Types()...)
+	return nil
+}
+
+// Region returns the region of the group called name, as its ARN tells; "" where it does not.
+func (a *Account) Region(name string) string {
+	for _, g := range a.groups {
+		if aws.ToString(g.AutoScalingGroupName) != name {
+			continue
+		}
+		if parsed, err := arn.Parse(aws.ToString(g.AutoScalingGroupARN)); err == nil {
+			return parsed.Region
+		}
+	}
+	return ""
+}
+
+// load reads the objects of one file into list. They stand under the member called key, which may be one object or a list.
+// An object without a name is of another kind.
+func load[T any](a *Account, name, key string, list *[]T, named func(T) *string) error {
+	path := filepath.Join(a.dir, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		a.missing[name] = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	decoder := json.NewDecoder(io.LimitReader(f, maxFileBytes))
+	decoder.UseNumber()
+	for {
+		var document any
+		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for _, object := range objects(document, key) {
+			var item T
+			if err := into(object, &item); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if aws.ToString(named(item)) == "" {
+				return fmt.Errorf("%s: an object that is not of %s", path, key)
+			}
+			*list = append(*list, item)
+		}
+	}
+}
+
+// objects finds the objects in a document: what stands under key, in a list of documents, or the document itself.
+func objects(document any, key string) []any {
+	switch d := document.(type) {
+	case []any:
+		var all []any
+		for _, element := range d {
+			all = append(all, objects(element, key)...)
+		}
+		return all
+	case map[string]any:
+		for _, k := range []string{key, key + "s"} {
+			if inner, ok := d[k]; ok && (k == key || isList(inner)) {
+				return objects(inner, key)
+			}
+		}
+		return []any{d}
+	}
+	return []any{document}
+}
+
+func isList(v any) bool { _, ok := v.([]any); return ok }
+
+// into turns a decoded object into a structure of the SDK, whose fields have the names that the CLI prints, in another
+// case at most. Times that are numbers, as the older CLI prints them, are left out: nothing here depends on one.
+func into(object, item any) error {
+	if _, ok := object.(map[string]any); !ok {
+		return fmt.Errorf("%.60v is not an object", object)
+	}
+	text, err := json.Marshal(withoutEpochs(object))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, item)
+}
+
+// epochs are the members that hold a time.
+var epochs = []string{"createdtime", "createtime", "createdat", "modifiedat", "validuntil"}
+
+func withoutEpochs(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = withoutEpochs(v[i])
+		}
+	case map[string]any:
+		for key, member := range v {
+			if _, number := member.(json.Number); number && slices.Contains(epochs, strings.ToLower(key)) {
+				delete(v, key)
+				continue
+			}
+			v[key] = withoutEpochs(member)
+		}
+	}
+	return v
+}

@@ -1,0 +1,163 @@
+package recorded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/smithy-go"
+)
+
+// errReadOnly is the error of every write.
+var errReadOnly = errors.New("recorded answers of AWS cannot be written to")
+
+// DescribeAutoScalingGroups answers with the groups that are named and match all filters, in one page.
+func (a *Account) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
+	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	out := &autoscaling.DescribeAutoScalingGroupsOutput{}
+	for _, g := range a.groups {
+		named := len(in.AutoScalingGroupNames) == 0 || slices.Contains(in.AutoScalingGroupNames, aws.ToString(g.AutoScalingGroupName))
+		if named && !slices.ContainsFunc(in.Filters, func(f astypes.Filter) bool { return !matches(g.Tags, f) }) {
+			out.AutoScalingGroups = append(out.AutoScalingGroups, g)
+		}
+	}
+	return out, nil
+}
+
+// matches reports whether a tag is as the filter wants it: one with the key (tag-key), with the value (tag-value), or
+// with one of the values under the key (tag:<key>).
+func matches(tags []astypes.TagDescription, f astypes.Filter) bool {
+	name := aws.ToString(f.Name)
+	key, keyed := strings.CutPrefix(name, "tag:")
+	return slices.ContainsFunc(tags, func(t astypes.TagDescription) bool {
+		switch {
+		case name == "tag-key":
+			return slices.Contains(f.Values, aws.ToString(t.Key))
+		case name == "tag-value":
+			return slices.Contains(f.Values, aws.ToString(t.Value))
+		}
+		return keyed && aws.ToString(t.Key) == key && slices.Contains(f.Values, aws.ToString(t.Value))
+	})
+}
+
+// DescribeScalingActivities answers that there are none: they are not recorded.
+func (a *Account) DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
+	...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+	return &autoscaling.DescribeScalingActivitiesOutput{}, nil
+}
+
+// DescribeLaunchConfigurations answers with those that are named.
+func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
+	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
+	if err := a.recorded(ConfigurationsFile); err != nil {
+		return nil, err
+	}
+	out := &autoscaling.DescribeLaunchConfigurationsOutput{}
+	for _, c := range a.configurations {
+		if len(in.LaunchConfigurationNames) == 0 || slices.Contains(in.LaunchConfigurationNames, aws.ToString(c.LaunchConfigurationName)) {
+			out.LaunchConfigurations = append(out.LaunchConfigurations, c)
+		}
+	}
+	return out, nil
+}
+
+// SetDesiredCapacity always fails.
+func (a *Account) SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
+	...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	return nil, errReadOnly
+}
+
+// TerminateInstanceInAutoScalingGroup always fails.
+func (a *Account) TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+	...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	return nil, errReadOnly
+}
+
+// DescribeLaunchTemplateVersions answers with the versions asked for, of one template or of all. $Latest is the newest that
+// was recorded.
+func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+	if err := a.recorded(TemplatesFile); err != nil {
+		return nil, err
+	}
+	id, name := aws.ToString(in.LaunchTemplateId), aws.ToString(in.LaunchTemplateName)
+	newest := map[string]int64{}
+	var found []ec2types.LaunchTemplateVersion
+	for _, v := range a.templates {
+		if id != "" && aws.ToString(v.LaunchTemplateId) != id || name != "" && aws.ToString(v.LaunchTemplateName) != name {
+			continue
+		}
+		found = append(found, v)
+		newest[aws.ToString(v.LaunchTemplateId)] = max(newest[aws.ToString(v.LaunchTemplateId)], aws.ToInt64(v.VersionNumber))
+	}
+	if len(found) == 0 && id+name != "" {
+		return nil, notRecorded("InvalidLaunchTemplateId.NotFound", "launch template "+id+name, TemplatesFile)
+	}
+	wanted := func(v ec2types.LaunchTemplateVersion) bool {
+		latest := aws.ToInt64(v.VersionNumber) == newest[aws.ToString(v.LaunchTemplateId)]
+		return len(in.Versions) == 0 || slices.Contains(in.Versions, strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10)) ||
+			latest && slices.Contains(in.Versions, "$Latest") || aws.ToBool(v.DefaultVersion) && slices.Contains(in.Versions, "$Default")
+	}
+	found = slices.DeleteFunc(found, func(v ec2types.LaunchTemplateVersion) bool { return !wanted(v) })
+	if len(found) == 0 && id+name != "" {
+		return nil, notRecorded("InvalidLaunchTemplateId.VersionNotFound",
+			fmt.Sprintf("version %s of launch template %s", strings.Join(in.Versions, ", "), id+name), TemplatesFile)
+	}
+	return &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: found}, nil
+}
+
+// DescribeImages answers with the images asked for. Without a file it knows nothing of them but that they are there.
+func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
+	out := &ec2.DescribeImagesOutput{}
+	if a.missing[ImagesFile] {
+		for _, id := range in.ImageIds {
+			out.Images = append(out.Images, ec2types.Image{ImageId: aws.String(id)})
+		}
+		return out, nil
+	}
+	for _, i := range a.images {
+		if len(in.ImageIds) == 0 || slices.Contains(in.ImageIds, aws.ToString(i.ImageId)) {
+			out.Images = append(out.Images, i)
+		}
+	}
+	if len(out.Images) == 0 && len(in.ImageIds) > 0 {
+		return nil, notRecorded("InvalidAMIID.NotFound", "image "+strings.Join(in.ImageIds, ", "), ImagesFile)
+	}
+	return out, nil
+}
+
+// DescribeNodegroup answers with the node group of the cluster.
+func (a *Account) DescribeNodegroup(_ context.Context, in *eks.DescribeNodegroupInput, _ ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error) {
+	if err := a.recorded(NodegroupsFile); err != nil {
+		return nil, err
+	}
+	for i, n := range a.nodegroups {
+		if aws.ToString(n.NodegroupName) == aws.ToString(in.NodegroupName) && aws.ToString(n.ClusterName) == aws.ToString(in.ClusterName) {
+			return &eks.DescribeNodegroupOutput{Nodegroup: &a.nodegroups[i]}, nil
+		}
+	}
+	return nil, notRecorded("ResourceNotFoundException",
+		fmt.Sprintf("node group %s of cluster %s", aws.ToString(in.NodegroupName), aws.ToString(in.ClusterName)), NodegroupsFile)
+}
+
+// recorded is the error of a call whose file is missing.
+func (a *Account) recorded(file string) error {
+	if a.missing[file] {
+		return fmt.Errorf("there is no %s in %s", file, a.dir)
+	}
+	return nil
+}
+
+// notRecorded is AWS's own error for what the file does not have.
+func notRecorded(code, what, file string) error {
+	return &smithy.GenericAPIError{Code: code, Message: what + " is not in " + file}
+}

@@ -1,0 +1,15 @@
+// Package recorded answers the AWS calls of package asg from files that the AWS CLI has written, so that everything
+// above it works offline exactly as it does against AWS.
+//
+// A folder holds what these print, each with --output json; only the first must be there:
+//
+//	auto-scaling-groups.json        aws autoscaling describe-auto-scaling-groups
+//	launch-template-versions.json   aws ec2 describe-launch-template-versions --versions '$Latest' '$Default'
+//	launch-configurations.json      aws autoscaling describe-launch-configurations
+//	images.json                     aws ec2 describe-images --image-ids …
+//	nodegroups.json                 aws eks describe-nodegroup …, once per node group, one after the other
+//	instance-types.json             aws ec2 describe-instance-types
+//
+// Every file may hold several such answers, one after the other or as a list, and lists of the objects themselves. An
+// Account is immutable once loaded and safe for concurrent use. It makes no call and writes nothing.
+package recorded

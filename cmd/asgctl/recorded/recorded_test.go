@@ -1,0 +1,233 @@
+package recorded
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// account loads files by name and content.
+func account(t *testing.T, files map[string]string) *Account {
+	t.Helper()
+	a, err := Load(folder(t, files), instancetypes.Embedded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const groups = `{"AutoScalingGroups": [
+	{"AutoScalingGroupName": "a", "AutoScalingGroupARN": "arn:aws-cn:autoscaling:cn-north-1:1:autoScalingGroup:x:autoScalingGroupName/a",
+	 "Tags": [{"Key": "enabled", "Value": "true"}, {"Key": "cluster", "Value": "one"}]},
+	{"AutoScalingGroupName": "b", "Tags": [{"Key": "enabled", "Value": "false"}]},
+	{"AutoScalingGroupName": "c"}]}`
+
+func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
+	a := account(t, map[string]string{GroupsFile: groups})
+	filter := func(name string, values ...string) astypes.Filter {
+		return astypes.Filter{Name: aws.String(name), Values: values}
+	}
+	for _, tt := range []struct {
+		name    string
+		names   []string
+		filters []astypes.Filter
+		want    []string
+	}{
+		{name: "all", want: []string{"a", "b", "c"}},
+		{name: "by name", names: []string{"c", "a", "z"}, want: []string{"a", "c"}},
+		{name: "a key", filters: []astypes.Filter{filter("tag-key", "enabled")}, want: []string{"a", "b"}},
+		{name: "a key with a value", filters: []astypes.Filter{filter("tag:enabled", "true", "yes")}, want: []string{"a"}},
+		{name: "a value", filters: []astypes.Filter{filter("tag-value", "false", "one")}, want: []string{"a", "b"}},
+		{name: "both", filters: []astypes.Filter{filter("tag-key", "enabled"), filter("tag-key", "cluster")}, want: []string{"a"}},
+		{name: "keys mind their case", filters: []astypes.Filter{filter("tag-key", "Enabled")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := a.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: tt.names, Filters: tt.filters})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, g := range out.AutoScalingGroups {
+				got = append(got, *g.AutoScalingGroupName)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("groups (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if a.Region("a") != "cn-north-1" || a.Region("b") != "" {
+		t.Errorf("regions are %q and %q, want cn-north-1 and none", a.Region("a"), a.Region("b"))
+	}
+}
+
+func TestVersionsOfALaunchTemplate(t *testing.T) {
+	a := account(t, map[string]string{GroupsFile: groups, TemplatesFile: `
+		{"LaunchTemplateVersions": [
+			{"LaunchTemplateId": "lt-1", "LaunchTemplateName": "one", "VersionNumber": 1, "DefaultVersion": true},
+			{"LaunchTemplateId": "lt-1", "LaunchTemplateName": "one", "VersionNumber": 3, "DefaultVersion": false}]}
+		{"LaunchTemplateVersions": [{"LaunchTemplateId": "lt-2", "LaunchTemplateName": "two", "VersionNumber": 9, "DefaultVersion": true}]}`})
+	for _, tt := range []struct {
+		name    string
+		in      ec2.DescribeLaunchTemplateVersionsInput
+		want    []int64
+		missing bool
+	}{
+		{name: "latest", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-1"), Versions: []string{"$Latest"}}, want: []int64{3}},
+		{name: "default, by name", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateName: aws.String("one"), Versions: []string{"$Default"}}, want: []int64{1}},
+		{name: "number", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-1"), Versions: []string{"1"}}, want: []int64{1}},
+		{name: "of all", in: ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest", "$Default"}}, want: []int64{1, 3, 9}},
+		{name: "a version there is not", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-1"), Versions: []string{"2"}}, missing: true},
+		{name: "a template there is not", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-3"), Versions: []string{"1"}}, missing: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := a.DescribeLaunchTemplateVersions(t.Context(), &tt.in)
+			if tt.missing {
+				if !awsclient.IsNotFound(err) {
+					t.Errorf("error = %v, want AWS's for what is not there", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, v := range out.LaunchTemplateVersions {
+				got = append(got, *v.VersionNumber)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("versions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNodegroupsMayStandAloneInAListOrOneAfterTheOther(t *testing.T) {
+	const a, b = `{"nodegroup": {"nodegroupName": "a", "clusterName": "x"}}`, `{"nodegroupName": "b", "clusterName": "x", "createdAt": 1.5}`
+	for name, text := range map[string]string{
+		"one after the other": a + "\n" + `{"nodegroup": ` + b + `}`,
+		"a list":              `[` + a + `,` + b + `]`,
+		"a list of objects":   `{"nodegroups": [{"nodegroupName": "a", "clusterName": "x"}, ` + b + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			account := account(t, map[string]string{GroupsFile: groups, NodegroupsFile: text})
+			for _, n := range []string{"a", "b"} {
+				if _, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
+					t.Errorf("node group %s: %v", n, err)
+				}
+			}
+			_, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
+			if !awsclient.IsNotFound(err) {
+				t.Errorf("error = %v, want AWS's for what is not there", err)
+			}
+		})
+	}
+}
+
+func TestAFileThatCannotBeUnderstoodIsAnError(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"no groups", map[string]string{ImagesFile: `{"Images": []}`}, "no file \"auto-scaling-groups.json\""},
+		{"cut off", map[string]string{GroupsFile: `{"AutoScalingGroups": [`}, "unexpected EOF"},
+		{"of another kind", map[string]string{GroupsFile: groups, TemplatesFile: groups}, "launch-template-versions.json: an object that is not of LaunchTemplateVersions"},
+		{"names alone", map[string]string{GroupsFile: groups, NodegroupsFile: `{"nodegroups": ["a"]}`}, "nodegroups.json: a is not an object"},
+		{"a text for a number", map[string]string{GroupsFile: `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "MinSize": "x"}]}`}, "MinSize"},
+		{"bad types", map[string]string{GroupsFile: groups, InstanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Load(folder(t, tt.files), instancetypes.Embedded()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Load() error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
+	a := account(t, map[string]string{GroupsFile: groups})
+	size := func(vcpu, memoryMiB int32) ec2types.InstanceRequirementsRequest {
+		return ec2types.InstanceRequirementsRequest{
+			VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(vcpu), Max: aws.Int32(vcpu)},
+			MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(memoryMiB), Max: aws.Int32(memoryMiB)},
+		}
+	}
+	for _, tt := range []struct {
+		name         string
+		change       func(*ec2types.InstanceRequirementsRequest)
+		arm          bool
+		with, lacks  string
+		vcpu, memory int32
+	}{
+		{name: "size", vcpu: 2, memory: 8192, with: "m5.large", lacks: "m5.xlarge"},
+		{name: "burstable types are out", vcpu: 2, memory: 8192, with: "m5.large", lacks: "t3.large"},
+		{name: "unless they are wanted", vcpu: 2, memory: 8192, with: "t3.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.BurstablePerformance = "included" }},
+		{name: "ARM", vcpu: 2, memory: 8192, arm: true, with: "m6g.large", lacks: "m5.large"},
+		{name: "AMD", vcpu: 2, memory: 8192, with: "m5a.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) {
+			r.CpuManufacturers = []ec2types.CpuManufacturer{"amd"}
+		}},
+		{name: "excluded", vcpu: 2, memory: 8192, with: "m6i.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.ExcludedInstanceTypes = []string{"m5.*"} }},
+		{name: "no accelerator", vcpu: 4, memory: 16384, with: "m5.xlarge", lacks: "g4dn.xlarge", change: func(r *ec2types.InstanceRequirementsRequest) {
+			r.AcceleratorCount = &ec2types.AcceleratorCountRequest{Max: aws.Int32(0)}
+		}},
+		{name: "a T4", vcpu: 4, memory: 16384, with: "g4dn.xlarge", lacks: "g5.xlarge", change: func(r *ec2types.InstanceRequirementsRequest) {
+			r.AcceleratorNames = []ec2types.AcceleratorName{"t4"}
+		}},
+		{name: "local disks", vcpu: 2, memory: 8192, with: "m5d.large", lacks: "m5.large", change: func(r *ec2types.InstanceRequirementsRequest) { r.LocalStorage = "required" }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := size(tt.vcpu, tt.memory)
+			if tt.change != nil {
+				tt.change(&r)
+			}
+			in := &ec2.GetInstanceTypesFromInstanceRequirementsInput{ArchitectureTypes: []ec2types.ArchitectureType{"x86_64"}, InstanceRequirements: &r}
+			if tt.arm {
+				in.ArchitectureTypes[0] = "arm64"
+			}
+			out, err := a.GetInstanceTypesFromInstanceRequirements(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]bool{}
+			for _, found := range out.InstanceTypes {
+				got[*found.InstanceType] = true
+			}
+			if !got[tt.with] || got[tt.lacks] {
+				t.Errorf("%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
+			}
+		})
+	}
+}
+
+func TestNothingCanBeWritten(t *testing.T) {
+	a := account(t, map[string]string{GroupsFile: groups})
+	if _, err := a.SetDesiredCapacity(t.Context(), nil); err == nil {
+		t.Error("SetDesiredCapacity has no error")
+	}
+	if _, err := a.TerminateInstanceInAutoScalingGroup(t.Context(), nil); err == nil {
+		t.Error("TerminateInstanceInAutoScalingGroup has no error")
+	}
+}

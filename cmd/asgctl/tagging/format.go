@@ -1,0 +1,180 @@
+package tagging
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Forms in which tags are written.
+const (
+	AWSCLI    = "aws-cli"
+	Eksctl    = "eksctl"
+	Terraform = "terraform"
+)
+
+// Forms are all of them.
+var Forms = []string{AWSCLI, Eksctl, Terraform}
+
+// Target is the group the tags are for.
+type Target struct {
+	Group  string
+	Region string            // "" where it is not known
+	Tags   map[string]string // that the group has
+}
+
+// Write writes the tags in one of the Forms, ready to paste.
+func Write(w io.Writer, form string, target Target, tags []Tag) error {
+	var text string
+	switch form {
+	case AWSCLI:
+		text = Command(target.Group, target.Region, tags) + "\n"
+	case Eksctl:
+		text = eksctl(target, tags)
+	case Terraform:
+		text = terraform(target.Group, tags)
+	default:
+		return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(Forms, ", "))
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// Command is the AWS CLI's, for a POSIX shell.
+func Command(group, region string, tags []Tag) string {
+	var b strings.Builder
+	b.WriteString("aws autoscaling create-or-update-tags ")
+	if region != "" {
+		b.WriteString("--region " + shell(region) + " ")
+	}
+	list := make([]string, len(tags))
+	for i, t := range tags {
+		list[i] = encode(struct {
+			ResourceID   string `json:"ResourceId"`
+			ResourceType string
+			Key, Value   string
+			Propagate    bool `json:"PropagateAtLaunch"`
+		}{group, "auto-scaling-group", t.Key, t.Value, false})
+	}
+	separator := ",\n  "
+	text := "[" + strings.Join(list, separator) + "]"
+	if len(list) > 1 {
+		text = "[\n  " + strings.Join(list, separator) + "\n]"
+	}
+	return b.String() + "--tags " + shell(text)
+}
+
+// shell quotes for a POSIX shell what it might take for more than a word.
+func shell(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=") == ""
+	if plain && s != "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// encode writes v as JSON that leaves <, > and & as they are.
+func encode(v any) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Tags by which a group's own node group is known to eksctl and to EKS.
+const (
+	eksctlNodegroupTag = "alpha.eksctl.io/nodegroup-name"
+	eksNodegroupTag    = "eks:nodegroup-name"
+)
+
+// eksctl writes the part of a ClusterConfig. The tags of an unmanaged node group become those of its Auto Scaling group.
+// Of a managed one they do not: there labels and taints are copied by propagateASGTags, and resources are read from the
+// EKS node group's tags (eksctl user guide, "Auto Scaling", read 2026-11).
+func eksctl(target Target, tags []Tag) string {
+	group := map[string]any{"name": cmp.Or(target.Tags[eksctlNodegroupTag], target.Tags[eksNodegroupTag], target.Group)}
+	list := "nodeGroups"
+	if target.Tags[eksNodegroupTag] == "" {
+		group["tags"] = tagMap(tags)
+	} else {
+		list = "managedNodeGroups"
+		managed(group, tags)
+	}
+	text, err := yaml.Marshal(map[string]any{list: []any{group}})
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// managed spreads the tags over the fields of a managed node group.
+func managed(group map[string]any, tags []Tag) {
+	labels, resources, taints := map[string]string{}, map[string]string{}, []any{}
+	for _, t := range tags {
+		if key, ok := strings.CutPrefix(t.Key, LabelPrefix); ok {
+			labels[key] = t.Value
+		} else if key, ok := strings.CutPrefix(t.Key, TaintPrefix); ok {
+			value, effect, _ := strings.Cut(t.Value, ":")
+			taints = append(taints, map[string]string{"key": key, "value": value, "effect": effect})
+		} else {
+			resources[t.Key] = t.Value
+		}
+	}
+	if len(labels) > 0 {
+		group["labels"] = labels
+	}
+	if len(taints) > 0 {
+		group["taints"] = taints
+	}
+	if len(labels)+len(taints) > 0 {
+		group["propagateASGTags"] = true
+	}
+	if len(resources) > 0 {
+		group["tags"] = resources
+	}
+}
+
+func tagMap(tags []Tag) map[string]string {
+	m := map[string]string{}
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+// terraform writes one resource for all tags; aws_autoscaling_group_tag leaves the group's other tags alone.
+func terraform(group string, tags []Tag) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "resource \"aws_autoscaling_group_tag\" %q {\n  for_each = {\n", identifier(group)+"_node_template")
+	for _, t := range tags {
+		fmt.Fprintf(&b, "    %s = %s\n", hcl(t.Key), hcl(t.Value))
+	}
+	fmt.Fprintf(&b, "  }\n\n  autoscaling_group_name = %s\n\n", hcl(group))
+	b.WriteString("  tag {\n    key                 = each.key\n    value               = each.value\n    propagate_at_launch = false\n  }\n}\n")
+	return b.String()
+}
+
+// hcl quotes a string, with what would begin a template in it doubled. The escapes are those of JSON.
+func hcl(s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(encode(s))
+}
+
+// identifier turns a name into one that Terraform takes.
+func identifier(name string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, name)
+	if clean == "" || clean[0] >= '0' && clean[0] <= '9' || clean[0] == '-' {
+		return "_" + clean
+	}
+	return clean
+}

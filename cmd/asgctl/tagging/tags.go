@@ -1,0 +1,70 @@
+// Package tagging finds the tags that would make a node template explicit, and writes them as commands and configuration
+// to paste.
+//
+// It is pure. Names, keys and values come from outside and are quoted for whatever they are written into.
+package tagging
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// Prefixes of the tags that describe a group's nodes.
+const (
+	Prefix          = "k8s.io/cluster-autoscaler/node-template/"
+	LabelPrefix     = Prefix + "label/"
+	TaintPrefix     = Prefix + "taint/"
+	ResourcesPrefix = Prefix + "resources/"
+)
+
+// Limits of EC2 Auto Scaling on a tag (user guide, "Tag naming and usage restrictions").
+const (
+	maxKey   = 128
+	maxValue = 256
+)
+
+// Tag is one tag of an Auto Scaling group.
+type Tag struct{ Key, Value string }
+
+// Explicit returns, by key, the tags that state what t was only derived to be: labels and taints that stand in user data
+// alone, and resources that follow from instance types, formulas and defaults. With them the template stays as it is,
+// but for its capacity, which a resources tag makes equal to what is allocatable. Notes say what no tag can state.
+func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
+	add := func(key, value string) {
+		if len(key) > maxKey || len(value) > maxValue {
+			notes = append(notes, fmt.Sprintf("%s is too long for a tag", key))
+			return
+		}
+		tags = append(tags, Tag{Key: key, Value: value})
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
+		if t.Sources.Labels[key].Kind == nodetemplate.SourceUserData {
+			add(LabelPrefix+key, t.Labels[key])
+		}
+	}
+	written := map[string]corev1.Taint{}
+	for _, taint := range t.Taints {
+		if t.Sources.Taints[taint.Key+":"+string(taint.Effect)].Kind != nodetemplate.SourceUserData {
+			continue
+		}
+		if first, ok := written[taint.Key]; ok {
+			notes = append(notes, fmt.Sprintf("taint %s has the effects %s and %s, of which a tag can state one", taint.Key, first.Effect, taint.Effect))
+			continue
+		}
+		written[taint.Key] = taint
+		add(TaintPrefix+taint.Key, taint.Value+":"+string(taint.Effect))
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Allocatable)) {
+		if q := t.Allocatable[name]; t.Sources.Allocatable[string(name)].Kind != nodetemplate.SourceTag && !q.IsZero() {
+			add(ResourcesPrefix+string(name), q.String())
+		}
+	}
+	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	return tags, notes
+}

@@ -1,0 +1,241 @@
+// Package templateview shows the node that a group would add, field by field, with the source of each.
+package templateview
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
+)
+
+// View is what asgctl template prints.
+type View struct {
+	Version string `json:"version"`
+	Group   string `json:"group"`
+	Region  string `json:"region,omitempty"`
+	// Usable tells whether the autoscaler knows enough to add a node of this group for a pod.
+	Usable        bool     `json:"usable"`
+	InstanceTypes []string `json:"instanceTypes"`
+	// Labels are those that every node will carry with just this value.
+	Labels map[string]string `json:"labels"`
+	// Assumed are labels that every node will carry with some value such as this, which differs between them.
+	Assumed map[string]string `json:"assumed"`
+	Taints  []Taint           `json:"taints"`
+	// Capacity and Allocatable are Kubernetes quantities by resource name.
+	Capacity    map[string]string `json:"capacity"`
+	Allocatable map[string]string `json:"allocatable"`
+	Options     map[string]string `json:"options"`
+	Sources     Sources           `json:"sources"`
+	// Tags would state for this group what was derived.
+	Tags     map[string]string `json:"tags"`
+	Problems []reading.Problem `json:"problems"`
+
+	explicit []tagging.Tag
+	notes    []string
+	target   tagging.Target
+}
+
+// Taint is a taint as Kubernetes spells it.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// Sources tell where each field comes from: labels (promised and assumed) by key, taints by "<key>:<effect>", the rest by
+// resource name.
+type Sources struct {
+	Labels      map[string]Source `json:"labels"`
+	Taints      map[string]Source `json:"taints"`
+	Capacity    map[string]Source `json:"capacity"`
+	Allocatable map[string]Source `json:"allocatable"`
+}
+
+// Source is one source: its kind, and what exactly.
+type Source struct {
+	Kind   string `json:"kind"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Of is the view of one group of a reading.
+func Of(r *reading.Reading, g *asg.Group) View {
+	t := r.Template(g)
+	explicit, notes := tagging.Explicit(t.Template)
+	v := View{
+		Version: output.Version, Group: g.Name, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
+		Labels: clone(t.Labels), Assumed: clone(t.Assumed), Taints: []Taint{},
+		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
+		Sources: Sources{
+			Labels: sources(t.Sources.Labels), Taints: sources(t.Sources.Taints),
+			Capacity: sources(t.Sources.Capacity), Allocatable: sources(t.Sources.Allocatable),
+		},
+		Tags: map[string]string{}, Problems: r.Problems(g),
+		explicit: explicit, notes: notes, target: tagging.Target{Group: g.Name, Region: r.Region(g), Tags: g.Tags},
+	}
+	for _, taint := range t.Taints {
+		v.Taints = append(v.Taints, Taint{Key: taint.Key, Value: taint.Value, Effect: string(taint.Effect)})
+	}
+	for _, tag := range explicit {
+		v.Tags[tag.Key] = tag.Value
+	}
+	return v
+}
+
+func clone(m map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, m)
+	return out
+}
+
+func quantities(list corev1.ResourceList) map[string]string {
+	out := map[string]string{}
+	for name, q := range list {
+		out[string(name)] = q.String()
+	}
+	return out
+}
+
+func sources(from map[string]nodetemplate.Source) map[string]Source {
+	out := map[string]Source{}
+	for key, s := range from {
+		out[key] = Source{Kind: string(s.Kind), Detail: s.Detail}
+	}
+	return out
+}
+
+// options are the autoscaling options that the group's tags set, by their tag names.
+func options(o nodetemplate.Options) map[string]string {
+	out := map[string]string{}
+	ratio := func(name string, value *float64) {
+		if value != nil {
+			out[name] = strconv.FormatFloat(*value, 'g', -1, 64)
+		}
+	}
+	ratio("scaledownutilizationthreshold", o.ScaleDownUtilizationThreshold)
+	ratio("scaledowngpuutilizationthreshold", o.ScaleDownGPUUtilizationThreshold)
+	if o.ScaleDownUnneededTime != nil {
+		out["scaledownunneededtime"] = o.ScaleDownUnneededTime.String()
+	}
+	if o.ScaleDownUnreadyTime != nil {
+		out["scaledownunreadytime"] = o.ScaleDownUnreadyTime.String()
+	}
+	if o.MaxNodeProvisionTime != nil {
+		out["maxnodeprovisiontime"] = o.MaxNodeProvisionTime.String()
+	}
+	if o.MaxNodeStartupTime != nil {
+		out["maxnodestartuptime"] = o.MaxNodeStartupTime.String()
+	}
+	if o.IgnoreDaemonSetsUtilization != nil {
+		out["ignoredaemonsetsutilization"] = strconv.FormatBool(*o.IgnoreDaemonSetsUtilization)
+	}
+	return out
+}
+
+// WriteTags writes the tags that would make the template explicit, in one of tagging.Forms. What no tag can state comes
+// first, as comments.
+func (v View) WriteTags(w io.Writer, form string) error {
+	for _, note := range v.notes {
+		if _, err := fmt.Fprintf(w, "# %s\n", output.Clean(note)); err != nil {
+			return err
+		}
+	}
+	if len(v.explicit) == 0 {
+		_, err := fmt.Fprintf(w, "# nothing to state: every field of %s is declared by tags\n", output.Clean(v.Group))
+		return err
+	}
+	return tagging.Write(w, form, v.target, v.explicit)
+}
+
+// WriteTable writes the view for people, with the tags in the given form below it.
+func (v View) WriteTable(w io.Writer, form string) error {
+	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.Group), prefixed(" in ", v.Region), output.Clean(strings.Join(v.InstanceTypes, " or ")))
+	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeOptions} {
+		if err == nil {
+			err = write(w)
+		}
+	}
+	if err == nil {
+		err = grouplist.WriteProblems(w, v.Group, v.Problems)
+	}
+	if err != nil || !v.Usable {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "\nTags that would state what was derived (%s; --format has other forms):\n\n", form); err != nil {
+		return err
+	}
+	return v.WriteTags(w, form)
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + output.Clean(s)
+}
+
+// writeFields writes labels and taints.
+func (v View) writeFields(w io.Writer) error {
+	var rows [][]string
+	row := func(kind, name, value string, s Source) {
+		rows = append(rows, []string{kind, name, value, s.Kind, s.Detail})
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
+		row("label", key, v.Labels[key], v.Sources.Labels[key])
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Assumed)) {
+		row("assumed label", key, v.Assumed[key], v.Sources.Labels[key])
+	}
+	for _, t := range v.Taints {
+		row("taint", t.Key, t.Value+":"+t.Effect, v.Sources.Taints[t.Key+":"+t.Effect])
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	if err := output.Columns(w, []string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows); err != nil || len(v.Assumed) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.")
+	return err
+}
+
+// writeResources writes capacity and allocatable side by side.
+func (v View) writeResources(w io.Writer) error {
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
+		capacity, allocatable := v.Sources.Capacity[name], v.Sources.Allocatable[name]
+		detail := capacity.Detail
+		if allocatable != capacity {
+			detail += "; allocatable: " + allocatable.Detail
+		}
+		rows = append(rows, []string{name, v.Capacity[name], v.Allocatable[name], capacity.Kind, detail})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return output.Columns(w, []string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
+}
+
+func (v View) writeOptions(w io.Writer) error {
+	if len(v.Options) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(v.Options)) {
+		rows = append(rows, []string{name, v.Options[name], string(nodetemplate.SourceTag)})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return output.Columns(w, []string{"OPTION", "VALUE", "SOURCE"}, rows)
+}
