@@ -116,7 +116,7 @@ func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
 			t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
 		}
 	}
-	want := map[string]int{"DescribeAutoScalingGroups": 10, "DescribeLaunchTemplateVersions": 5}
+	want := map[string]int{"DescribeAutoScalingGroups": 10, "DescribeLaunchTemplateVersions": 5, "DescribeImages": 1}
 	if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
 		t.Errorf("calls at start (-want +got):\n%s", diff)
 	}

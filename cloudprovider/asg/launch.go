@@ -21,6 +21,10 @@ type Launch struct {
 	ImageID      string
 	UserData     string // base64, as AWS keeps it
 	BlockDevices []BlockDevice
+	// Image is the machine image; nil where it has nothing to tell that is not known without it, or could not be read.
+	Image *Image
+	// EFAInterfaces is how many Elastic Fabric Adapters every instance gets attached.
+	EFAInterfaces int
 	// Spot tells that the launch template itself asks for spot instances. A mixed instances policy says otherwise.
 	Spot bool
 	// Nodegroup is the EKS node group the Auto Scaling group belongs to, or nil.
@@ -31,6 +35,8 @@ type Launch struct {
 type LaunchType struct {
 	Name   string
 	Weight int // in capacity units
+	// Image is that of the override that names this type; nil where it has none of its own, or could not be read.
+	Image *Image
 }
 
 // BlockDevice is a volume the template asks for.
@@ -45,6 +51,7 @@ const (
 	ReasonLaunchSourceUnread  = "launch-source-unread"
 	ReasonNoInstanceType      = "no-instance-type"
 	ReasonNodegroupUnread     = "nodegroup-unread"
+	ReasonImageUnread         = "image-unread"
 	ReasonLaunchSuspended     = "launch-suspended"
 )
 
@@ -137,6 +144,7 @@ func (l *launches) fromConfiguration(name string) (*Launch, []Problem) {
 		return nil, problems
 	}
 	launch := *found
+	launch.Image, _ = l.image(launch.ImageID)
 	return &launch, problems
 }
 
@@ -156,32 +164,53 @@ func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
 	}
 	base, _ := l.templates.get(g.Source.Template)
 	launch := base.launch()
+	launch.Image, _ = l.image(launch.ImageID)
 	if err := l.addTypes(launch, g.Source, base); err != nil {
 		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
 			Remedy: "name an instance type in the launch template or in an override, or allow " +
 				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
 	}
-	return launch, problems
+	return launch, append(problems, l.assumedArchitecture(g, base)...)
+}
+
+// assumedArchitecture is the problem of a group whose types are found by requirements, for an architecture that only a
+// parameter of Systems Manager tells which could not be resolved. Elsewhere an unread image does no harm.
+func (l *launches) assumedArchitecture(g *Group, base *template) []Problem {
+	asksForTypes := base.requirements != nil || slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil })
+	found, err := l.image(base.imageID)
+	if !asksForTypes || !isAlias(base.imageID) || found != nil {
+		return nil
+	}
+	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.imageID), "ec2:DescribeImages and ssm:GetParameters",
+		"or name the image by its ID in the launch template")
+	p.Message += ", so that the group's instance types are taken to be those for x86_64"
+	return []Problem{p}
 }
 
 // addTypes lists what the policy can launch: the overrides where there are any, else what the template says.
 func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template) error {
+	var image *Image
 	add := func(name string, weight int) {
 		known := slices.ContainsFunc(launch.Types, func(t LaunchType) bool { return t.Name == name })
 		if name != "" && !known {
-			launch.Types = append(launch.Types, LaunchType{Name: name, Weight: weight})
+			launch.Types = append(launch.Types, LaunchType{Name: name, Weight: weight, Image: image})
 		}
 	}
-	for _, o := range source.Overrides {
+	for i, o := range source.Overrides {
 		used := base
+		image = nil
 		if !o.Template.isZero() {
 			used, _ = l.templates.get(o.Template)
+			image, _ = l.image(used.imageID)
+		}
+		if i == 0 || used.efaInterfaces < launch.EFAInterfaces {
+			launch.EFAInterfaces = used.efaInterfaces
 		}
 		switch {
 		case o.InstanceType != "":
 			add(o.InstanceType, o.Weight)
 		case o.Requirements != nil:
-			if err := l.addMatching(requirementsOf(o, used.imageID), o.Weight, add); err != nil {
+			if err := l.addMatching(requirementsJSON(o), used.imageID, o.Weight, add); err != nil {
 				return err
 			}
 		default:
@@ -190,7 +219,7 @@ func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template)
 	}
 	if len(source.Overrides) == 0 {
 		if base.requirements != nil {
-			if err := l.addMatching(requirementsKey{json: base.requirementsJSON, image: base.imageID}, 1, add); err != nil {
+			if err := l.addMatching(base.requirementsJSON, base.imageID, 1, add); err != nil {
 				return err
 			}
 		}
@@ -202,8 +231,12 @@ func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template)
 	return nil
 }
 
-func (l *launches) addMatching(key requirementsKey, weight int, add func(string, int)) error {
-	names, err := l.requirements.get(key)
+func (l *launches) addMatching(json, imageID string, weight int, add func(string, int)) error {
+	image, err := l.machineImage(imageID)
+	if err != nil {
+		return fmt.Errorf("the instance types that meet the group's requirements are not known: image %q: %s", imageID, awsclient.Brief(err))
+	}
+	names, err := l.requirements.get(requirementsKey{json: json, image: image})
 	if names == nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
 	}
@@ -220,12 +253,13 @@ type template struct {
 	userData         string
 	blockDevices     []BlockDevice
 	spot             bool
+	efaInterfaces    int
 	requirements     *ec2types.InstanceRequirements
 	requirementsJSON string
 }
 
 func (t *template) launch() *Launch {
-	return &Launch{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, Spot: t.spot}
+	return &Launch{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
 }
 
 // templateFrom turns AWS's description into a template. Every field of it may be missing.
@@ -240,6 +274,11 @@ func templateFrom(d *ec2types.ResponseLaunchTemplateData) *template {
 	for _, b := range d.BlockDeviceMappings {
 		if b.Ebs != nil {
 			t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+		}
+	}
+	for _, n := range d.NetworkInterfaces {
+		if kind := aws.ToString(n.InterfaceType); kind == "efa" || kind == "efa-only" {
+			t.efaInterfaces++
 		}
 	}
 	if d.InstanceRequirements != nil {

@@ -69,13 +69,15 @@ type launches struct {
 	configurations memo[string, Launch]
 	requirements   memo[requirementsKey, []string]
 	nodegroups     memo[nodegroupKey, Nodegroup]
+	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
+	images         memo[string, Image]
 
 	mu       sync.Mutex
 	suspects map[string]bool // groups whose launches fail: what they launch may have changed or gone
 }
 
 func newLaunches(as configurationsAPI, apis LaunchAPIs, c clock.PassiveClock) *launches {
-	return &launches{
+	l := &launches{
 		autoscaling: as, apis: apis, clock: c, suspects: map[string]bool{},
 		templates: newMemo[TemplateRef, template](func(r TemplateRef) time.Duration {
 			if r.floats() {
@@ -86,7 +88,11 @@ func newLaunches(as configurationsAPI, apis LaunchAPIs, c clock.PassiveClock) *l
 		configurations: newMemo[string, Launch](func(string) time.Duration { return 0 }),
 		requirements:   newMemo[requirementsKey, []string](func(requirementsKey) time.Duration { return requirementsKeptFor }),
 		nodegroups:     newMemo[nodegroupKey, Nodegroup](func(nodegroupKey) time.Duration { return nodegroupKeptFor }),
+		aliases:        newMemo[string, string](func(string) time.Duration { return floatingRecheck }),
+		images:         newMemo[string, Image](func(string) time.Duration { return 0 }),
 	}
+	l.images.goneFor = goneImageRecheck
+	return l
 }
 
 // suspect has what the group launches looked up again, for its launches fail.
@@ -118,13 +124,14 @@ func (l *launches) fetch(ctx context.Context, groups []*Group) {
 	}
 	l.fetchConfigurations(ctx, l.configurations.due(l.clock.Now()))
 	l.fetchTemplates(ctx, l.templates.due(l.clock.Now()))
+	l.fetchNodegroups(ctx, l.nodegroups.due(l.clock.Now()))
+	l.fetchImages(ctx, groups)
 	for _, g := range groups {
 		for _, key := range l.requirementsOf(g) {
 			l.requirements.want(key)
 		}
 	}
 	l.fetchRequirements(ctx, l.requirements.due(l.clock.Now()))
-	l.fetchNodegroups(ctx, l.nodegroups.due(l.clock.Now()))
 }
 
 // expire has all that g launches from looked up again.
@@ -137,6 +144,12 @@ func (l *launches) expire(g *Group) {
 		l.requirements.expire(key)
 	}
 	l.nodegroups.expire(nodegroupOf(g))
+	for _, u := range l.imageUsers(g) {
+		if image, _ := l.image(u.imageID); image != nil {
+			l.images.expire(image.ID)
+		}
+		l.aliases.expire(u.imageID)
+	}
 }
 
 func (l *launches) fetchConfigurations(ctx context.Context, names []string) {
@@ -185,14 +198,19 @@ func (l *launches) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	}
 	found := make([]*template, len(refs))
 	errs := make([]error, len(refs))
-	each(len(refs), func(i int) { found[i], errs[i] = l.describeTemplate(ctx, refs[i]) })
+	each(len(refs), func(i int) { found[i], errs[i] = l.describeTemplate(ctx, refs[i], false) })
 	for i, ref := range refs {
 		l.templates.put(ref, found[i], errs[i], l.clock.Now())
 	}
 }
 
-func (l *launches) describeTemplate(ctx context.Context, ref TemplateRef) (*template, error) {
+// describeTemplate reads one version. With resolve, a parameter of Systems Manager in the place of its image is replaced by the
+// image; that needs a permission of its own, so it is asked for apart.
+func (l *launches) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
+	if resolve {
+		in.ResolveAlias = aws.Bool(true)
+	}
 	if ref.ID != "" {
 		in.LaunchTemplateId = aws.String(ref.ID)
 	} else {

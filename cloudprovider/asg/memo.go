@@ -16,6 +16,8 @@ const retryLookup = time.Minute
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh; 0 means for ever.
 	keepFor func(K) time.Duration
+	// goneFor is how long what is gone is left alone; 0 as for other failures, retryLookup.
+	goneFor time.Duration
 	entries map[K]*memoEntry[V]
 }
 
@@ -60,11 +62,19 @@ func (m memo[K, V]) due(now time.Time) []K {
 		switch age := now.Sub(e.readAt); {
 		case e.readAt.IsZero():
 			due = append(due, key)
-		case e.err != nil && age >= retryLookup, e.err == nil && keep > 0 && age >= keep:
+		case e.err != nil && age >= m.retry(e.err), e.err == nil && keep > 0 && age >= keep:
 			due = append(due, key)
 		}
 	}
 	return due
+}
+
+// retry is how long a lookup that failed with err is left alone.
+func (m memo[K, V]) retry(err error) time.Duration {
+	if m.goneFor > 0 && isGone(err) {
+		return m.goneFor
+	}
+	return retryLookup
 }
 
 // put enters the outcome of a lookup.

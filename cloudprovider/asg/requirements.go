@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -14,9 +13,12 @@ import (
 
 // requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the
 // image whose architecture narrows them.
-type requirementsKey struct{ json, image string }
+type requirementsKey struct {
+	json  string
+	image machineImage
+}
 
-// machineImage is what matters of a machine image.
+// machineImage is what the question says of the image.
 type machineImage struct {
 	Architecture   ec2types.ArchitectureType
 	Virtualization ec2types.VirtualizationType
@@ -32,6 +34,11 @@ func (l *launches) requirementsOf(g *Group) []requirementsKey {
 		return nil
 	}
 	var keys []requirementsKey
+	ask := func(json, imageID string) {
+		if image, err := l.machineImage(imageID); err == nil {
+			keys = append(keys, requirementsKey{json: json, image: image})
+		}
+	}
 	for _, o := range g.Source.Overrides {
 		if o.Requirements == nil {
 			continue
@@ -42,17 +49,15 @@ func (l *launches) requirementsOf(g *Group) []requirementsKey {
 				continue
 			}
 		}
-		keys = append(keys, requirementsOf(o, used.imageID))
+		ask(requirementsJSON(o), used.imageID)
 	}
 	if len(g.Source.Overrides) == 0 && base.requirements != nil {
-		keys = append(keys, requirementsKey{json: base.requirementsJSON, image: base.imageID})
+		ask(base.requirementsJSON, base.imageID)
 	}
 	return keys
 }
 
-func requirementsOf(o Override, image string) requirementsKey {
-	return requirementsKey{json: canonical(requirementsRequest(o.Requirements)), image: image}
-}
+func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
 
 // requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into those of the
 // request. All three have the same fields under the same names.
@@ -84,17 +89,13 @@ func (l *launches) fetchRequirements(ctx context.Context, keys []requirementsKey
 
 // matchingTypes asks EC2 for the instance types, all pages of them, by name.
 func (l *launches) matchingTypes(ctx context.Context, key requirementsKey) ([]string, error) {
-	image, err := l.image(ctx, key.image)
-	if err != nil {
-		return nil, err
-	}
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(key.json), &request); err != nil {
 		return nil, fmt.Errorf("instance requirements: %w", err)
 	}
 	pages := ec2.NewGetInstanceTypesFromInstanceRequirementsPaginator(l.apis.EC2, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
-		ArchitectureTypes:    []ec2types.ArchitectureType{image.Architecture},
-		VirtualizationTypes:  []ec2types.VirtualizationType{image.Virtualization},
+		ArchitectureTypes:    []ec2types.ArchitectureType{key.image.Architecture},
+		VirtualizationTypes:  []ec2types.VirtualizationType{key.image.Virtualization},
 		InstanceRequirements: &request,
 	})
 	var names []string
@@ -114,25 +115,25 @@ func (l *launches) matchingTypes(ctx context.Context, key requirementsKey) ([]st
 	return names, nil
 }
 
-// image reads the architecture of a machine image; without one, or with a reference into Systems Manager, it is taken for
-// x86-64, as every current image is hardware-virtualised.
-func (l *launches) image(ctx context.Context, id string) (machineImage, error) {
+// machineImage is what the image tells of the types that can run it. Without an image, or with a parameter that was not
+// resolved, it is taken for x86-64, as every current image is hardware-virtualised.
+func (l *launches) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
-	if id == "" || strings.HasPrefix(id, "resolve:") {
+	if imageID == "" {
 		return image, nil
 	}
-	out, err := l.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{id}, IncludeDeprecated: aws.Bool(true)})
-	if err != nil {
-		return machineImage{}, fmt.Errorf("describe image %q: %w", id, err)
+	found, err := l.image(imageID)
+	if found == nil && isAlias(imageID) {
+		return image, nil
 	}
-	if len(out.Images) == 0 {
-		return machineImage{}, fmt.Errorf("image %q: %w", id, errGone)
+	if found == nil {
+		return machineImage{}, err
 	}
-	if a := out.Images[0].Architecture; a != "" {
-		image.Architecture = ec2types.ArchitectureType(a)
+	if found.Architecture != "" {
+		image.Architecture = ec2types.ArchitectureType(found.Architecture)
 	}
-	if v := out.Images[0].VirtualizationType; v != "" {
-		image.Virtualization = v
+	if found.Virtualization != "" {
+		image.Virtualization = ec2types.VirtualizationType(found.Virtualization)
 	}
 	return image, nil
 }

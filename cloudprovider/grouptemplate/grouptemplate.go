@@ -6,6 +6,7 @@
 package grouptemplate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -45,32 +46,52 @@ func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Tem
 	if l := g.Launch; l != nil {
 		for _, lt := range l.Types {
 			if facts, ok := catalogue.Lookup(lt.Name); ok {
-				in.Members = append(in.Members, nodetemplate.Member{Type: facts, Weight: lt.Weight})
+				in.Members = append(in.Members, nodetemplate.Member{Type: facts, Weight: lt.Weight,
+					ImageArchitecture: architectureOf(cmp.Or(lt.Image, l.Image))})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}
 		}
-		in.RootVolumeBytes = rootVolumeBytes(l)
+		in.EFAInterfaces = l.EFAInterfaces
 		in.Nodegroup = nodegroupInput(l.Nodegroup)
-		t.Problems = addUserData(&in, l.UserData)
+		t.Problems = addUserData(&in, l)
+		in.RootVolumeBytes, in.RootVolumeOfImage = volumeBytes(l, familyOf(&in))
 	}
 	t.UnknownTypes = in.UnknownTypes
 	built, problems := nodetemplate.Build(in)
-	t.Template, t.Problems = built, append(t.Problems, problems...)
+	t.Template, t.Problems = built, append(t.Problems, hinted(problems, g.Launch)...)
 	return t
 }
 
-// addUserData adds what the user data tells of the node. The image is taken for the one it is written for, unless EKS
-// names another.
-func addUserData(in *nodetemplate.Input, text string) []nodetemplate.Problem {
-	if text == "" {
+// hinted says in a problem of mixed architectures how the image could settle it, where the image could not be read.
+func hinted(problems []nodetemplate.Problem, l *asg.Launch) []nodetemplate.Problem {
+	for i := range problems {
+		if problems[i].Reason == nodetemplate.ReasonMixedTypes && l.ImageID != "" && l.Image == nil {
+			problems[i].Expected += "; if the image runs on one of them only, allow ec2:DescribeImages (and ssm:GetParameters, if a parameter names it) in the autoscaler's IAM policy to have the others left out"
+		}
+	}
+	return problems
+}
+
+// familyOf is the family of the image, by EKS or what was found out; "" if nothing tells.
+func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
+	if in.Nodegroup != nil {
+		return cmp.Or(in.Nodegroup.AMIFamily(), in.AMIFamily)
+	}
+	return in.AMIFamily
+}
+
+// addUserData adds what image and user data tell of the node. An image that neither EKS nor its name tells apart is
+// taken for the one that the user data is written for.
+func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
+	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {
+		in.AMIFamily = familyOfImage(l.Image)
+	}
+	if l.UserData == "" {
 		return nil
 	}
-	family := nodetemplate.AMIFamily("")
-	if in.Nodegroup != nil {
-		family = in.Nodegroup.AMIFamily()
-	}
-	facts, problems := userdata.Parse(text, family)
+	family := familyOf(in)
+	facts, problems := userdata.Parse(l.UserData, family)
 	for i := range problems {
 		problems[i].Group = in.Group
 	}
@@ -95,31 +116,6 @@ func capacityType(g *asg.Group) string {
 		return "spot"
 	}
 	return ""
-}
-
-// rootVolumeBytes is the size of the volume that holds the pods' data, 0 where the template does not say: the root
-// volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its operating system, /dev/xvdb its data).
-func rootVolumeBytes(l *asg.Launch) int64 {
-	size := func(device string) int64 {
-		for _, b := range l.BlockDevices {
-			if b.Device == device {
-				return int64(b.SizeGiB) * gib
-			}
-		}
-		return 0
-	}
-	if data, root := size("/dev/xvdb"), size("/dev/xvda"); data > 0 && root > 0 && root <= 4*gib {
-		return data
-	}
-	for _, device := range []string{"/dev/xvda", "/dev/sda1"} {
-		if root := size(device); root > 0 {
-			return root
-		}
-	}
-	if l.Nodegroup != nil {
-		return int64(l.Nodegroup.DiskSizeGiB) * gib
-	}
-	return 0
 }
 
 func nodegroupInput(n *asg.Nodegroup) *nodetemplate.Nodegroup {

@@ -72,27 +72,6 @@ func TestLabelsOfTheUserDataAreOnTheTemplate(t *testing.T) {
 	}
 }
 
-func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		launch asg.Launch
-		want   int64 // GiB; 0 for the default
-	}{
-		{name: "nothing said"},
-		{name: "Amazon Linux root", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 50}}}, want: 50},
-		{name: "Ubuntu root", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/sda1", SizeGiB: 40}}}, want: 40},
-		{name: "Bottlerocket data", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 4}, {Device: "/dev/xvdb", SizeGiB: 80}}}, want: 80},
-		{name: "further volume", launch: asg.Launch{BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}, {Device: "/dev/xvdb", SizeGiB: 500}}}, want: 30},
-		{name: "EKS node group", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100}}, want: 100},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := rootVolumeBytes(&tt.launch) / gib; got != tt.want {
-				t.Errorf("root volume has %d GiB, want %d", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestCapacityTypeOfAGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -11,6 +11,7 @@ import (
 // are unknown and no tags stand in for them, it is not Usable.
 func Build(in Input) (Template, []Problem) {
 	declared, problems := ParseTags(in.Group, in.Tags)
+	problems = append(problems, in.dropMembersOfOtherImages()...)
 	t := Template{
 		Group:            in.Group,
 		Sources:          newSources(),
@@ -21,6 +22,7 @@ func Build(in Input) (Template, []Problem) {
 		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
 	}
 	problems = append(problems, in.memberProblems()...)
+	problems = append(problems, in.spreadProblems(declared)...)
 	problems = append(problems, t.addLabels(&in, declared)...)
 	problems = append(problems, t.addTaints(&in, declared)...)
 	problems = append(problems, t.addResources(&in, declared)...)

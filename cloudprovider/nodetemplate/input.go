@@ -28,9 +28,15 @@ type Input struct {
 	CapacityType string    // "on-demand" or "spot" if all of the group is; else ""
 
 	// RootVolumeBytes is the size of the volume that holds kubelet's and the runtime's data; 0 takes 20 GiB, the size
-	// of the EKS images. With InstanceStore the node joins its local NVMe disks into one volume for that data instead.
-	RootVolumeBytes int64
-	InstanceStore   bool
+	// of the EKS images, or 50 GiB for Windows. RootVolumeOfImage tells that the image gives it that size, as nothing else
+	// does. With InstanceStore the node joins its local NVMe disks into one volume for that data instead.
+	RootVolumeBytes   int64
+	RootVolumeOfImage bool
+	InstanceStore     bool
+
+	// EFAInterfaces is how many Elastic Fabric Adapters the launch template attaches. A type that could have more gets
+	// no more.
+	EFAInterfaces int
 
 	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered
 	UserData  *UserData  // nil unless user data could be read
@@ -42,6 +48,8 @@ type Member struct {
 	// Weight is the number of units of desired capacity one instance counts for; 0 means 1. A template always stands
 	// for one whole instance, whatever it weighs: dividing by the weight would leave fractions of GPUs that no pod fits.
 	Weight int
+	// ImageArchitecture is that of the image which this type would start with, spelt as in Type; "" when not known.
+	ImageArchitecture string
 }
 
 // AMIFamily is the family of operating system images that decides how a node reserves resources for itself.

@@ -27,6 +27,8 @@ const (
 	ReasonUnknownType      Reason = "unknown_instance_type"
 	ReasonNoType           Reason = "no_instance_type"
 	ReasonMixedTypes       Reason = "mixed_architectures"
+	ReasonImageMismatch    Reason = "image_architecture" // types that the group's image does not run on
+	ReasonWideSpread       Reason = "wide_spread"        // types so different that what all of them hold is little
 
 	// Of user data.
 	ReasonUnreadable      Reason = "unreadable_user_data"    // cannot be decoded or parsed, or too large
@@ -42,6 +44,7 @@ func Reasons() []Reason {
 		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
 		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
 		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
+		ReasonImageMismatch, ReasonWideSpread,
 		ReasonUnreadable, ReasonUnresolved, ReasonRestrictedLabel, ReasonKubeletSetting, ReasonConditional,
 	}
 }

@@ -25,6 +25,17 @@ const (
 	defaultRootVolumeBytes = 20 * gib  // EKS images and managed node groups
 )
 
+// What differs on Windows (EKS user guide, "Deploy Windows nodes", and EKS best practices guide, "Avoiding OOM errors", read
+// 2026-11). Pods get their addresses from one network interface, and the count of those is a resource of the node that EKS
+// makes every Windows pod ask for; kubelet itself is told no number of pods. The image reserves nothing, but its
+// owners are advised to reserve 2 GiB, so that a template cannot count on that memory.
+const (
+	ResourcePrivateIPv4     = "vpc.amazonaws.com/PrivateIPv4Address"
+	windowsReservedMemory   = 2 * gib
+	windowsRootVolumeBytes  = 50 * gib // EKS images and managed node groups
+	windowsDiskMissingBytes = gib      // boot and recovery partitions, on the safe side
+)
+
 // evictionDiskRatio is the share of the file system below which kubelet evicts. Kubelet keeps percentages as float32,
 // and the error of that shows in the last digits of every node's allocatable ephemeral storage.
 var evictionDiskRatio = float64(float32(0.1))
@@ -63,7 +74,7 @@ func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
 		return told.KubeReserved.of(name, usual) + told.SystemReserved.of(name, 0)
 	}
-	memory := reserved(corev1.ResourceMemory, kubeReservedMemory+kubeReservedPerPod*in.reservedPods(t, capacity.pods)) +
+	memory := reserved(corev1.ResourceMemory, in.reservedMemory(t, capacity.pods)) +
 		told.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t)
 	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
 		told.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
@@ -73,6 +84,14 @@ func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
 		diskBytes:   left(capacity.diskBytes, disk),
 		pods:        capacity.pods,
 	}
+}
+
+// reservedMemory is kube-reserved memory where nothing says otherwise, on a node of type t with that many pods.
+func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
+	if in.os() == "windows" {
+		return windowsReservedMemory
+	}
+	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
 }
 
 // left is what remains of capacity, which is never less than nothing.
@@ -111,7 +130,7 @@ func hugePagesBytes(t instancetypes.Type) int64 {
 // the cap of a managed node group both, unless the group is known to bring an image of its own.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
-	if pods == 0 {
+	if pods == 0 || in.os() == "windows" {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
 	switch told := in.UserData; {
@@ -150,7 +169,7 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	switch in.family() {
 	case AL2, AL2023, Ubuntu:
 		return addressable
-	case Bottlerocket, Windows:
+	case Bottlerocket:
 		return effective
 	}
 	return max(addressable, effective)
@@ -171,12 +190,22 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 	}
 	volume := in.RootVolumeBytes
 	if volume == 0 {
-		volume = defaultRootVolumeBytes
+		volume = in.defaultVolumeBytes()
+	}
+	if in.os() == "windows" {
+		return max(0, volume-windowsDiskMissingBytes)
 	}
 	if in.family() == Bottlerocket {
 		return volume - volume/bottlerocketMissingDivisor
 	}
 	return max(0, volume-rootMissingBytes)
+}
+
+func (in *Input) defaultVolumeBytes() int64 {
+	if in.os() == "windows" {
+		return windowsRootVolumeBytes
+	}
+	return defaultRootVolumeBytes
 }
 
 // family returns the family of the group's image, from the Input or the EKS node group; "" if neither tells.

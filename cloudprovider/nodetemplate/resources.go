@@ -18,6 +18,7 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	if len(in.Members) > 0 {
 		t.addMachine(in, d)
 		t.addAccelerators(in)
+		t.addInterfaces(in)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
 		t.declare(name, d.Resources[name], Source{Kind: SourceTag, Detail: resourcesPrefix + string(name)})
@@ -101,10 +102,12 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	switch {
 	case in.InstanceStore && t.LocalNVMeBytes > 0:
 		return Source{Kind: SourceCatalogue, Detail: "local disks of " + t.Name}
+	case in.RootVolumeBytes > 0 && in.RootVolumeOfImage:
+		return Source{Kind: SourceGroup, Detail: "volume of the image"}
 	case in.RootVolumeBytes > 0:
 		return Source{Kind: SourceGroup, Detail: "volume of the launch template"}
 	}
-	return Source{Kind: SourceDefault, Detail: "a volume of 20 GiB"}
+	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", in.defaultVolumeBytes()/gib)}
 }
 
 // addAccelerators sets each accelerator that every member has, to the least number of them. Which resource names it
@@ -119,6 +122,22 @@ func (t *Template) addAccelerators(in *Input) {
 			source := Source{Kind: SourceCatalogue, Detail: in.Members[0].Type.Name}
 			t.declare(corev1.ResourceName(r.Name), decimal(int64(count)), source)
 		}
+	}
+}
+
+// addInterfaces sets what a node publishes of its network interfaces: the fabric adapters that the launch template attaches,
+// and on Windows the addresses for pods. Branch interfaces for pods with security groups are declared by tag only, for the
+// cluster decides whether nodes have them.
+func (t *Template) addInterfaces(in *Input) {
+	adapters, addresses := in.EFAInterfaces, in.Members[0].Type.IPv4PerENI-1
+	for _, m := range in.Members {
+		adapters, addresses = min(adapters, m.Type.EFAInterfaces), min(addresses, m.Type.IPv4PerENI-1)
+	}
+	if adapters > 0 {
+		t.declare(instancetypes.ResourceEFA, decimal(int64(adapters)), Source{Kind: SourceGroup, Detail: "network interfaces of the launch template"})
+	}
+	if in.os() == "windows" && addresses > 0 {
+		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
 	}
 }
 

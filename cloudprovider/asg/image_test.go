@@ -1,0 +1,187 @@
+package asg_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// al2023 is an image of EKS with a volume of its own.
+var al2023 = fakeaws.Image{ID: "ami-0abc", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801", RootDevice: "/dev/xvda",
+	BlockDevices: []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 30}}}
+
+// withImages is the world of one group "g" that launches from the version.
+func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...fakeaws.Image) *world {
+	t.Helper()
+	return newWorldOf(t, fakeaws.Config{Delays: quick, Images: images, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
+		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{version}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("g", 0, 0, 3)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+}
+
+func TestWhatAnImageTells(t *testing.T) {
+	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
+	want := &asg.Image{ID: "ami-0abc", Name: al2023.Name, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
+		BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
+	if diff := cmp.Diff(want, w.group("g").Launch.Image); diff != "" {
+		t.Errorf("image (-want +got):\n%s", diff)
+	}
+	windows := al2023
+	windows.Platform = "windows"
+	w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, windows).started()
+	if i := w.group("g").Launch.Image; i == nil || !i.Windows {
+		t.Errorf("image %+v, want one of Windows", i)
+	}
+}
+
+func TestAnImageIsAskedForOnlyWhereItTellsSomething(t *testing.T) {
+	sized := []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 50}}
+	for _, tt := range []struct {
+		name    string
+		version fakeaws.LaunchTemplateVersion
+		want    int // calls
+	}{
+		{name: "nothing else known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc"}, want: 1},
+		{name: "volume missing", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh"}, want: 1},
+		{name: "all known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: sized}},
+		{name: "no image", version: fakeaws.LaunchTemplateVersion{}},
+		{name: "no image ID", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.version.InstanceType = "m5.large"
+			w := withImages(t, tt.version, al2023).started()
+			if got := w.aws.Calls()["DescribeImages"]; got != tt.want {
+				t.Errorf("%d calls, want %d", got, tt.want)
+			}
+			if g := w.group("g"); g.Launch == nil || len(g.Problems) > 0 {
+				t.Errorf("launches %+v with problems %+v", g.Launch, g.Problems)
+			}
+		})
+	}
+}
+
+func TestStartSurvivesWhateverBecomesOfImages(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+	}{
+		{name: "denied", fault: fakeaws.Fault{Action: "DescribeImages", Code: "AccessDenied"}},
+		{name: "throttled", fault: fakeaws.Fault{Action: "DescribeImages", Code: "Throttling"}},
+		{name: "garbled", fault: fakeaws.Fault{Action: "DescribeImages", Body: fakeaws.Garbled}},
+		{name: "never answered", fault: fakeaws.Fault{Action: "DescribeImages", Latency: fakeaws.Duration(time.Minute)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023)
+			w.aws.Inject(tt.fault)
+			begun := time.Now()
+			w.started()
+			if took := time.Since(begun); took > 8*time.Second {
+				t.Errorf("the start took %v", took)
+			}
+			if g := w.group("g"); g.Launch == nil || g.Launch.Image != nil || len(g.Problems) > 0 {
+				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.Launch, g.Problems)
+			}
+		})
+	}
+}
+
+func TestAnImageThatIsGoneTakesNoOtherWithIt(t *testing.T) {
+	config := fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}}
+	for _, image := range []string{"ami-0abc", "ami-0gone"} {
+		g := group(image, 0, 0, 3)
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: image, Version: "1"}
+		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
+		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: image,
+			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image, InstanceType: "m5.large"}}})
+	}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	if w.group("ami-0abc").Launch.Image == nil || w.group("ami-0gone").Launch.Image != nil {
+		t.Errorf("images %+v and %+v, want the first alone", w.group("ami-0abc").Launch.Image, w.group("ami-0gone").Launch.Image)
+	}
+}
+
+func TestManyImagesAreReadAHundredAtATime(t *testing.T) {
+	config := fakeaws.Config{Delays: quick}
+	for n := range 150 {
+		name := fmt.Sprintf("ami-%04d", n)
+		g := group(name, 0, 0, 3)
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
+		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
+		config.Images = append(config.Images, fakeaws.Image{ID: name})
+		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name,
+			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: name, InstanceType: "m5.large"}}})
+	}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	if got := w.aws.Calls()["DescribeImages"]; got != 2 {
+		t.Errorf("%d calls for 150 images, want 2", got)
+	}
+	for _, g := range w.cache.Snapshot().Groups() {
+		if g.Launch.Image == nil || g.Launch.Image.ID != g.Name {
+			t.Fatalf("image of %s is %+v", g.Name, g.Launch.Image)
+		}
+	}
+}
+
+func TestAnImageBehindAParameterIsResolved(t *testing.T) {
+	arm := al2023
+	arm.Architecture = "arm64"
+	most := 2
+	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
+		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}}, arm).started()
+	g := w.group("g")
+	if g.Launch == nil || g.Launch.Image == nil || g.Launch.Image.ID != "ami-0abc" || g.Launch.ImageID != "resolve:ssm:/eks/ami" {
+		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.Launch, g.Problems)
+	}
+	if diff := cmp.Diff([]asg.LaunchType{{Name: "m6g.large", Weight: 1}}, g.Launch.Types); diff != "" {
+		t.Errorf("types that run an arm64 image (-want +got):\n%s", diff)
+	}
+	// One plain reading of the template, and one that resolves it.
+	if got := w.aws.Calls()["DescribeLaunchTemplateVersions"]; got != 2 {
+		t.Errorf("%d readings of the launch template, want 2", got)
+	}
+}
+
+func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
+	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}
+	g := group("g", 0, 0, 9)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}}}}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "arm", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0arm"}}}},
+	}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	launch := w.group("g").Launch
+	if launch == nil || launch.Image.ID != "ami-0abc" || launch.Types[0].Image != nil || launch.Types[1].Image == nil || launch.Types[1].Image.Architecture != "arm64" {
+		t.Errorf("launches %+v, want the second type alone with an image of its own", launch)
+	}
+}
+
+func TestAnUnresolvedParameterIsReportedWhereTheArchitectureDecides(t *testing.T) {
+	most := 2
+	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
+		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}
+	for _, tt := range []struct {
+		name    string
+		version fakeaws.LaunchTemplateVersion
+		want    []string // reasons
+	}{
+		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: requirements},
+			want: []string{asg.ReasonImageUnread}},
+		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := withImages(t, tt.version, al2023).started().group("g")
+			var reasons []string
+			for _, p := range g.Problems {
+				reasons = append(reasons, p.Reason)
+			}
+			if diff := cmp.Diff(tt.want, reasons); diff != "" || g.Blocked() || g.Launch == nil || g.Launch.Types[0].Name != "m5.large" {
+				t.Errorf("problems %+v of a group that launches %+v (-want +got):\n%s", g.Problems, g.Launch, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package asg
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+func TestElasticFabricAdaptersOfALaunchTemplate(t *testing.T) {
+	interfaces := func(kinds ...string) *ec2types.ResponseLaunchTemplateData {
+		d := &ec2types.ResponseLaunchTemplateData{}
+		for _, kind := range kinds {
+			d.NetworkInterfaces = append(d.NetworkInterfaces, ec2types.LaunchTemplateInstanceNetworkInterfaceSpecification{InterfaceType: aws.String(kind)})
+		}
+		return d
+	}
+	missing := interfaces("efa")
+	missing.NetworkInterfaces[0].InterfaceType = nil
+	for _, tt := range []struct {
+		name string
+		data *ec2types.ResponseLaunchTemplateData
+		want int
+	}{
+		{name: "no data"},
+		{name: "none", data: interfaces()},
+		{name: "plain", data: interfaces("interface")},
+		{name: "kind missing", data: missing},
+		{name: "both kinds", data: interfaces("efa", "efa-only", "interface"), want: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := templateFrom(tt.data).launch().EFAInterfaces; got != tt.want {
+				t.Errorf("%d adapters, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
+	l := newLaunches(nil, LaunchAPIs{}, nil)
+	base, other := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
+	l.templates.entries[base] = &memoEntry[template]{value: &template{efaInterfaces: 4}}
+	l.templates.entries[other] = &memoEntry[template]{value: &template{efaInterfaces: 1}}
+	for _, tt := range []struct {
+		name      string
+		overrides []Override
+		want      int
+	}{
+		{name: "the policy's template alone", overrides: []Override{{InstanceType: "p4d.24xlarge"}}, want: 4},
+		{name: "another for some", overrides: []Override{{InstanceType: "p4d.24xlarge"}, {InstanceType: "g5.8xlarge", Template: other}}, want: 1},
+		{name: "another for all", overrides: []Override{{InstanceType: "g5.8xlarge", Template: other}}, want: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			launch, problems := l.fromTemplates(&Group{Source: LaunchSource{Template: base, Mixed: true, Overrides: tt.overrides}})
+			if launch == nil || launch.EFAInterfaces != tt.want {
+				t.Errorf("launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package grouptemplate
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// imageNames match the names that Amazon and Canonical give their images for EKS nodes. A name that only
+// resembles them says nothing. AL2023 stands before AL2, whose names go on with a version of Kubernetes.
+var imageNames = []struct {
+	name   *regexp.Regexp
+	family nodetemplate.AMIFamily
+}{
+	{regexp.MustCompile(`^amazon-eks-node-al2023-`), nodetemplate.AL2023},
+	{regexp.MustCompile(`^amazon-eks-(?:gpu-|arm64-)?node-[0-9]+\.[0-9]+-`), nodetemplate.AL2},
+	{regexp.MustCompile(`^bottlerocket-aws-k8s-[0-9]+\.[0-9]+-`), nodetemplate.Bottlerocket},
+	{regexp.MustCompile(`^ubuntu-eks(?:-pro)?/`), nodetemplate.Ubuntu},
+	{regexp.MustCompile(`^Windows_Server-.*-EKS_Optimized-`), nodetemplate.Windows},
+}
+
+// familyOfImage is the family of the image: by its name, or as it runs Windows; "" where neither tells.
+func familyOfImage(i *asg.Image) nodetemplate.AMIFamily {
+	if i == nil {
+		return ""
+	}
+	if i.Windows {
+		return nodetemplate.Windows
+	}
+	for _, n := range imageNames {
+		if n.name.MatchString(i.Name) {
+			return n.family
+		}
+	}
+	return ""
+}
+
+// architectureOf is that of the image in the words of instancetypes; "" where it is not known.
+func architectureOf(i *asg.Image) string {
+	switch {
+	case i == nil:
+		return ""
+	case i.Architecture == "x86_64" || i.Architecture == "i386":
+		return instancetypes.ArchitectureAMD64
+	case i.Architecture == "arm64":
+		return instancetypes.ArchitectureARM64
+	}
+	return ""
+}
+
+// The devices that the images of EKS and of Canonical boot from, and Bottlerocket's second volume, which holds the data.
+const (
+	bottlerocketData = "/dev/xvdb"
+	maxBottlerocket  = 4 // GiB of Bottlerocket's own volume
+)
+
+var rootDevices = []string{"/dev/xvda", "/dev/sda1"}
+
+// volumeBytes is the size of the volume that holds the pods' data, and whether it is the image that gives it that size; 0
+// where nothing says. That is the root volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its
+// operating system, /dev/xvdb its data).
+func volumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
+	var image asg.Image
+	if l.Image != nil {
+		image = *l.Image
+	}
+	devices := rootDevices
+	switch {
+	case family == nodetemplate.Bottlerocket || family == "" && likeBottlerocket(l.BlockDevices):
+		devices = []string{bottlerocketData}
+	case image.RootDevice != "":
+		devices = []string{image.RootDevice}
+	}
+	for _, device := range devices {
+		if size := sizeOf(l.BlockDevices, device); size > 0 {
+			return size, false
+		}
+	}
+	if l.Nodegroup != nil && l.Nodegroup.DiskSizeGiB > 0 {
+		return int64(l.Nodegroup.DiskSizeGiB) * gib, false
+	}
+	for _, device := range devices {
+		if size := sizeOf(image.BlockDevices, device); size > 0 {
+			return size, true
+		}
+	}
+	return 0, false
+}
+
+// likeBottlerocket tells the two volumes of Bottlerocket from a root volume and a further one.
+func likeBottlerocket(devices []asg.BlockDevice) bool {
+	root := sizeOf(devices, rootDevices[0])
+	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib
+}
+
+func sizeOf(devices []asg.BlockDevice, name string) int64 {
+	for _, b := range devices {
+		if strings.EqualFold(b.Device, name) {
+			return int64(b.SizeGiB) * gib
+		}
+	}
+	return 0
+}

@@ -1,0 +1,144 @@
+package grouptemplate
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+func TestFamilyOfAnImage(t *testing.T) {
+	for name, want := range map[string]nodetemplate.AMIFamily{
+		"amazon-eks-node-al2023-x86_64-standard-1.33-v20250801":         nodetemplate.AL2023,
+		"amazon-eks-node-al2023-arm64-nvidia-1.33-v20250801":            nodetemplate.AL2023,
+		"amazon-eks-node-1.29-v20240213":                                nodetemplate.AL2,
+		"amazon-eks-gpu-node-1.29-v20240213":                            nodetemplate.AL2,
+		"amazon-eks-arm64-node-1.29-v20240213":                          nodetemplate.AL2,
+		"bottlerocket-aws-k8s-1.33-nvidia-x86_64-v1.44.0-abcdef":        nodetemplate.Bottlerocket,
+		"ubuntu-eks/k8s_1.29/images/hvm-ssd/ubuntu-jammy-22.04-amd64-1": nodetemplate.Ubuntu,
+		"ubuntu-eks-pro/k8s_1.30/images/hvm-ssd-gp3/ubuntu-noble":       nodetemplate.Ubuntu,
+		"Windows_Server-2022-English-Core-EKS_Optimized-1.30-2024.06":   nodetemplate.Windows,
+		"Windows_Server-2022-English-Core-Base-2024.06":                 "",
+		"my-amazon-eks-node-1.29-v1":                                    "",
+		"amazon-eks-node-custom":                                        "",
+		"bottlerocket-aws-ecs-2-x86_64-v1.44.0":                         "",
+		"":                                                              "",
+	} {
+		if got := familyOfImage(&asg.Image{Name: name}); got != want {
+			t.Errorf("image %q is of the family %q, want %q", name, got, want)
+		}
+	}
+	if got := familyOfImage(&asg.Image{Name: "ours", Windows: true}); got != nodetemplate.Windows {
+		t.Errorf("an image of Windows is of the family %q", got)
+	}
+	if got := familyOfImage(nil); got != "" {
+		t.Errorf("no image is of the family %q", got)
+	}
+}
+
+func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
+	devices := func(sizes ...any) []asg.BlockDevice {
+		var list []asg.BlockDevice
+		for pair := range slices.Chunk(sizes, 2) {
+			list = append(list, asg.BlockDevice{Device: pair[0].(string), SizeGiB: pair[1].(int)})
+		}
+		return list
+	}
+	rocket := &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 2, "/dev/xvdb", 20)}
+	for _, tt := range []struct {
+		name    string
+		launch  asg.Launch
+		family  nodetemplate.AMIFamily
+		want    int64 // GiB; 0 for the default
+		ofImage bool
+	}{
+		{name: "nothing said"},
+		{name: "Amazon Linux root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50)}, want: 50},
+		{name: "Ubuntu root", launch: asg.Launch{BlockDevices: devices("/dev/sda1", 40)}, want: 40},
+		{name: "Bottlerocket data", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 80)}, want: 80},
+		{name: "Bottlerocket with a large root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50)}, family: nodetemplate.Bottlerocket},
+		{name: "Bottlerocket as its image has it", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50), Image: rocket},
+			family: nodetemplate.Bottlerocket, want: 20, ofImage: true},
+		{name: "further volume", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 30, "/dev/xvdb", 500)}, want: 30},
+		{name: "further volume as small as Bottlerocket's", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 500)},
+			family: nodetemplate.AL2023, want: 4},
+		{name: "EKS node group", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100}}, want: 100},
+		{name: "image alone", launch: asg.Launch{Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 30, ofImage: true},
+		{name: "template over image", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 60),
+			Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 60},
+		{name: "template sizes another device than the image's root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 60),
+			Image: &asg.Image{RootDevice: "/dev/sda1", BlockDevices: devices("/dev/sda1", 8)}}, want: 8, ofImage: true},
+		{name: "EKS node group over image", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100},
+			Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ofImage := volumeBytes(&tt.launch, tt.family)
+			if got/gib != tt.want || ofImage != tt.ofImage {
+				t.Errorf("volume of %d GiB, of the image: %t; want %d, %t", got/gib, ofImage, tt.want, tt.ofImage)
+			}
+		})
+	}
+}
+
+func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
+	g := spotGroup()
+	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))
+	g.Launch.Image = &asg.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
+	template := Build(g, "us-west-2", instancetypes.Embedded())
+	kept := template.Capacity.Memory().Value() - template.Allocatable.Memory().Value()
+	if want := int64(255+11*20+100) << 20; kept != want {
+		t.Errorf("%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
+	}
+}
+
+func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
+	g := spotGroup()
+	g.Launch.Image = &asg.Image{Name: "ours", Architecture: "x86_64", Windows: true}
+	template := Build(g, "us-west-2", instancetypes.Embedded())
+	if os := template.Labels[corev1.LabelOSStable]; os != "windows" {
+		t.Errorf("operating system %q, want windows", os)
+	}
+	if n := template.Capacity[nodetemplate.ResourcePrivateIPv4]; n.Value() != 9 {
+		t.Errorf("%s addresses for pods, want 9", n.String())
+	}
+}
+
+func TestTypesThatTheImageDoesNotRunOnAreNotPromised(t *testing.T) {
+	x86, arm := &asg.Image{ID: "ami-1", Architecture: "x86_64"}, &asg.Image{ID: "ami-2", Architecture: "arm64"}
+	for _, tt := range []struct {
+		name    string
+		image   *asg.Image // of the group
+		own     *asg.Image // of the override that names the Graviton type
+		types   int
+		problem string
+	}{
+		{name: "one image", image: x86, types: 1, problem: "m6g.large\" ignored"},
+		{name: "an image for each", image: x86, own: arm, types: 2, problem: "expected one architecture"},
+		{name: "image not read", types: 2, problem: "allow ec2:DescribeImages"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := spotGroup()
+			g.Launch = &asg.Launch{ImageID: "ami-1", Image: tt.image,
+				Types: []asg.LaunchType{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
+			template := Build(g, "us-west-2", instancetypes.Embedded())
+			if len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem) {
+				t.Errorf("types %v with problems %v, want %d with one of %q", template.InstanceTypes, template.Problems, tt.types, tt.problem)
+			}
+		})
+	}
+}
+
+func TestAdaptersOfTheLaunchTemplateAreOnTheTemplate(t *testing.T) {
+	g := spotGroup()
+	g.Launch = &asg.Launch{EFAInterfaces: 4, Types: []asg.LaunchType{{Name: "p4d.24xlarge", Weight: 1}}}
+	template := Build(g, "us-west-2", instancetypes.Embedded())
+	if n := template.Allocatable[instancetypes.ResourceEFA]; n.Value() != 4 {
+		t.Errorf("%s adapters, want 4", n.String())
+	}
+}

@@ -1,0 +1,125 @@
+package grouptemplate_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const region = "us-west-2"
+
+// read starts an emulated AWS with n groups of two types and a Cache that has read them.
+func read(t testing.TB, n int) *asg.Cache {
+	t.Helper()
+	const tag = "k8s.io/cluster-autoscaler/enabled"
+	config := fakeaws.Config{Region: region, Images: []fakeaws.Image{{ID: "ami-1", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801",
+		BlockDevices: []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 20}}}}}
+	for i := range n {
+		name := fmt.Sprintf("workers-%04d", i)
+		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name, Versions: []fakeaws.LaunchTemplateVersion{{
+			ImageID: "ami-1", UserData: "#!/bin/bash\n/etc/eks/bootstrap.sh demo --kubelet-extra-args '--node-labels=team=a,index=" + fmt.Sprint(i) + "'\n"}}})
+		config.AutoScalingGroups = append(config.AutoScalingGroups, fakeaws.AutoScalingGroup{Name: name, Max: 3,
+			Zones: []string{"us-west-2a", "us-west-2b"}, Tags: map[string]string{tag: "true", "k8s.io/cluster-autoscaler/node-template/label/a": "b"},
+			MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: name, Version: "1"},
+				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}}})
+	}
+	server, err := fakeaws.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
+		t.Setenv(name, value)
+	}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
+	if err := cache.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return cache
+}
+
+// stale are the groups whose template would be built again.
+func stale(templates map[string]*grouptemplate.Template, s *asg.Snapshot) []string {
+	var names []string
+	for _, g := range s.Groups() {
+		if !templates[g.Name].Current(g) {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
+	const groups = 1000
+	cache := read(t, groups)
+	templates := map[string]*grouptemplate.Template{}
+	for _, g := range cache.Snapshot().Groups() {
+		templates[g.Name] = grouptemplate.Build(g, region, instancetypes.Embedded())
+		if !templates[g.Name].Known() || len(templates[g.Name].Problems) > 0 {
+			t.Fatalf("%s: problems %v", g.Name, templates[g.Name].Problems)
+		}
+	}
+	if len(templates) != groups {
+		t.Fatalf("%d groups, want %d", len(templates), groups)
+	}
+	before := cache.Snapshot()
+	for range 2 {
+		if err := cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if cache.Snapshot() == before {
+			t.Fatal("the refresh gave no new snapshot")
+		}
+		if names := stale(templates, cache.Snapshot()); len(names) > 0 {
+			t.Errorf("%d templates would be built again, %s first", len(names), names[0])
+		}
+	}
+}
+
+// BenchmarkBuild makes the template of one group of two types with two tags, user data and an image, without reading it:
+// go test -run - -bench Build ./cloudprovider/grouptemplate
+func BenchmarkBuild(b *testing.B) {
+	g := read(b, 1).Snapshot().Groups()[0]
+	catalogue := instancetypes.Embedded()
+	b.ReportAllocs()
+	for b.Loop() {
+		if !grouptemplate.Build(g, region, catalogue).Known() {
+			b.Fatal("not known")
+		}
+	}
+}
+
+// BenchmarkUnchanged looks through groups=1000 that were read anew and have not changed, as every loop of the autoscaler
+// does: go test -run - -bench Unchanged ./cloudprovider/grouptemplate
+func BenchmarkUnchanged(b *testing.B) {
+	b.Run("groups=1000", func(b *testing.B) {
+		cache := read(b, 1000)
+		templates := map[string]*grouptemplate.Template{}
+		for _, g := range cache.Snapshot().Groups() {
+			templates[g.Name] = grouptemplate.Build(g, region, instancetypes.Embedded())
+		}
+		if err := cache.Refresh(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		fresh := cache.Snapshot()
+		b.ReportAllocs()
+		for b.Loop() {
+			if len(stale(templates, fresh)) > 0 {
+				b.Fatal("a template would be built again")
+			}
+		}
+	})
+}

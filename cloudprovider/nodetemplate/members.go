@@ -1,0 +1,102 @@
+package nodetemplate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// dropMembersOfOtherImages leaves out the instance types that the group's image does not run on: EC2 refuses to launch
+// them. If it runs on none, they all stay, as what is known of the image is then more likely wrong than the group.
+func (in *Input) dropMembersOfOtherImages() []Problem {
+	var fit []Member
+	var others []string
+	image := ""
+	for _, m := range in.Members {
+		if m.ImageArchitecture == "" || m.ImageArchitecture == m.Type.Architecture {
+			fit = append(fit, m)
+		} else {
+			others, image = append(others, m.Type.Name), m.ImageArchitecture
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	p := Problem{
+		Group: in.Group, Subject: "instance types", Value: someOf(others), Reason: ReasonImageMismatch, Used: len(fit) == 0,
+		Expected: fmt.Sprintf("types of the image's architecture, %s, or an override with a launch template and image of its own", image),
+	}
+	if len(fit) > 0 {
+		in.Members = fit
+	}
+	return []Problem{p}
+}
+
+// maxSpread is how many times the CPU or memory of the smallest type the largest may have before its owner is told: beyond,
+// more than half of each large node that comes was not counted on.
+const maxSpread = 2
+
+// spreadProblems tells where the types of the group differ so much that money is lost, or pods that only some of them
+// can take do not get a node. What tags declare is the owner's own choice.
+func (in *Input) spreadProblems(d Declared) []Problem {
+	if len(in.Members) < 2 {
+		return nil
+	}
+	var problems []Problem
+	report := func(value, expected string) {
+		problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Value: value, Reason: ReasonWideSpread,
+			Used: true, Expected: expected})
+	}
+	if value, expected := in.sizeSpread(d); value != "" {
+		report(value, expected)
+	}
+	if value, expected := in.acceleratorSpread(d); value != "" {
+		report(value, expected)
+	}
+	return problems
+}
+
+// sizeSpread compares the smallest type with the largest, by CPU or else by memory.
+func (in *Input) sizeSpread(d Declared) (value, expected string) {
+	for _, r := range []struct {
+		name string
+		of   func(instancetypes.Type) int64
+		show func(instancetypes.Type) string
+	}{
+		{"cpu", func(t instancetypes.Type) int64 { return int64(t.VCPU) }, func(t instancetypes.Type) string { return fmt.Sprintf("%d vCPU", t.VCPU) }},
+		{"memory", func(t instancetypes.Type) int64 { return t.MemoryBytes }, func(t instancetypes.Type) string { return fmt.Sprintf("%.4g GiB", float64(t.MemoryBytes)/float64(gib)) }},
+	} {
+		bySize := func(a, b Member) int {
+			return cmp.Or(cmp.Compare(r.of(a.Type), r.of(b.Type)), cmp.Compare(a.Type.Name, b.Type.Name))
+		}
+		smallest, largest := slices.MinFunc(in.Members, bySize).Type, slices.MaxFunc(in.Members, bySize).Type
+		if _, declared := d.Resources[corev1.ResourceName(r.name)]; declared || r.of(largest) <= maxSpread*r.of(smallest) {
+			continue
+		}
+		return fmt.Sprintf("%s (%s) to %s (%s)", smallest.Name, r.show(smallest), largest.Name, r.show(largest)),
+			fmt.Sprintf("types of about one size: only the least %s of all, %s, is counted on, and larger pods get no node here", r.name, r.show(smallest))
+	}
+	return "", ""
+}
+
+// acceleratorSpread finds an accelerator that some types have and others lack.
+func (in *Input) acceleratorSpread(d Declared) (value, expected string) {
+	for _, with := range in.Members {
+		for _, r := range with.Type.Accelerators() {
+			if _, declared := d.Resources[corev1.ResourceName(r.Name)]; declared {
+				continue
+			}
+			for _, without := range in.Members {
+				if countOf(without.Type, r.Name) == 0 {
+					return fmt.Sprintf("%s (%d %s), %s (none)", with.Type.Name, r.Count, r.Name, without.Type.Name),
+						fmt.Sprintf("types that all have %s: as some lack it, none is counted on, and pods that ask for it get no node here", r.Name)
+				}
+			}
+		}
+	}
+	return "", ""
+}

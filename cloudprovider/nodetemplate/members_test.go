@@ -1,0 +1,143 @@
+package nodetemplate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestTypesThatTheImageDoesNotRunOnAreLeftOut(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		types   []string
+		images  []string // architecture of each one's image
+		want    []string // types the template stands for
+		problem string   // part of the only one
+	}{
+		{name: "all fit", types: []string{"m5.large", "m5a.large"}, images: []string{"amd64", "amd64"}, want: []string{"m5.large", "m5a.large"}},
+		{name: "image not known", types: []string{"m6g.large"}, images: []string{""}, want: []string{"m6g.large"}},
+		{name: "one of another architecture", types: []string{"m5.large", "m6g.large"}, images: []string{"amd64", "amd64"},
+			want: []string{"m5.large"}, problem: `"m6g.large" ignored: expected types of the image's architecture, amd64`},
+		{name: "each with an image of its own", types: []string{"m5.large", "m6g.large"}, images: []string{"amd64", "arm64"},
+			want: []string{"m5.large", "m6g.large"}, problem: "expected one architecture in a group"},
+		{name: "none fits", types: []string{"m6g.large", "m7g.large"}, images: []string{"amd64", "amd64"},
+			want: []string{"m6g.large", "m7g.large"}, problem: `"m6g.large, m7g.large" used, but expected types of the image's architecture`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Group: "g", Members: members(t, tt.types...)}
+			for i := range in.Members {
+				in.Members[i].ImageArchitecture = tt.images[i]
+			}
+			template, problems := Build(in)
+			if diff := cmp.Diff(tt.want, template.InstanceTypes); diff != "" {
+				t.Errorf("types (-want +got):\n%s", diff)
+			}
+			if len(in.Members) != len(tt.types) {
+				t.Error("Build changed its input")
+			}
+			wantOneProblem(t, problems, tt.problem)
+		})
+	}
+}
+
+// wantOneProblem checks that there is just one problem, with the text; or none where that is "".
+func wantOneProblem(t *testing.T, problems []Problem, text string) {
+	t.Helper()
+	if text == "" && len(problems) == 0 {
+		return
+	}
+	if text == "" || len(problems) != 1 || !strings.Contains(problems[0].String(), text) {
+		t.Errorf("problems %v, want one with %q", problems, text)
+	}
+}
+
+func TestTypesThatDifferTooMuchAreReported(t *testing.T) {
+	declared := map[string]string{resourcesPrefix + "cpu": "4", resourcesPrefix + "memory": "16Gi"}
+	for _, tt := range []struct {
+		name    string
+		types   []string
+		tags    map[string]string
+		problem string
+	}{
+		{name: "one type", types: []string{"m5.large"}},
+		{name: "of a size", types: []string{"m5.large", "m5a.large"}},
+		{name: "twice as large", types: []string{"m5.large", "m5.xlarge"}},
+		{name: "four times as large", types: []string{"m5.2xlarge", "m5.large", "m5.xlarge"},
+			problem: `"m5.large (2 vCPU) to m5.2xlarge (8 vCPU)" used, but expected types of about one size: only the least cpu of all, 2 vCPU`},
+		{name: "memory alone", types: []string{"r5.large", "c5.large"}, problem: `"c5.large (4 GiB) to r5.large (16 GiB)"`},
+		{name: "declared", types: []string{"m5.2xlarge", "m5.large"}, tags: declared},
+		{name: "accelerator in some", types: []string{"g4dn.xlarge", "m5.xlarge"},
+			problem: `"g4dn.xlarge (1 nvidia.com/gpu), m5.xlarge (none)" used, but expected types that all have nvidia.com/gpu`},
+		{name: "accelerator declared", types: []string{"g4dn.xlarge", "m5.xlarge"}, tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, problems := Build(Input{Group: "g", Members: members(t, tt.types...), Tags: tt.tags})
+			wantOneProblem(t, problems, tt.problem)
+		})
+	}
+}
+
+func TestAFabricAdapterIsPromisedWhereTheLaunchTemplateAttachesIt(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		types    []string
+		attached int
+		tags     map[string]string
+		want     string
+	}{
+		{name: "none attached", types: []string{"p4d.24xlarge"}},
+		{name: "fewer than it could have", types: []string{"p4d.24xlarge"}, attached: 1, want: "1"},
+		{name: "more than one of them has", types: []string{"p4d.24xlarge", "p5.48xlarge"}, attached: 32, want: "4"},
+		{name: "a type without", types: []string{"m5.large"}, attached: 1},
+		{name: "a tag wins", types: []string{"p4d.24xlarge"}, attached: 4, tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "2"}, want: "2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			template, _ := Build(Input{Group: "g", Members: members(t, tt.types...), EFAInterfaces: tt.attached, Tags: tt.tags})
+			if got := show(template.Capacity)["vpc.amazonaws.com/efa"]; got != tt.want {
+				t.Errorf("%q adapters, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBranchInterfacesAreDeclaredByTagOnly(t *testing.T) {
+	for want, tags := range map[string]map[string]string{"": nil, "9": {resourcesPrefix + "vpc.amazonaws.com/pod-eni": "9"}} {
+		template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), Tags: tags})
+		if got := show(template.Capacity)["vpc.amazonaws.com/pod-eni"]; got != want {
+			t.Errorf("with tags %v: %q branch interfaces, want %q", tags, got, want)
+		}
+	}
+}
+
+func TestANodeOfWindows(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   Input
+	}{
+		{name: "by its image", in: Input{OS: "windows"}},
+		{name: "by its family", in: Input{AMIFamily: Windows}},
+		{name: "by the EKS node group", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "m5.xlarge", "m5.2xlarge")
+			template, problems := Build(tt.in)
+			if len(problems) > 0 || template.Labels[corev1.LabelOSStable] != "windows" {
+				t.Errorf("labels %v, problems %v", template.Labels, problems)
+			}
+			capacity := show(template.Capacity)
+			if capacity[ResourcePrivateIPv4] != "14" || capacity["pods"] != "110" || capacity["ephemeral-storage"] != "49Gi" {
+				t.Errorf("capacity %v, want 14 addresses, 110 pods and a disk of 49 GiB", capacity)
+			}
+			kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
+			if kept != 2*gib+100*mib {
+				t.Errorf("%d MiB kept from pods, want 2148", kept/mib)
+			}
+		})
+	}
+	template, _ := Build(Input{Group: "g", Members: members(t, "m5.xlarge")})
+	if _, ok := template.Capacity[ResourcePrivateIPv4]; ok {
+		t.Error("a node of Linux has addresses as a resource")
+	}
+}
