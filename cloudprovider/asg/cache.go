@@ -14,11 +14,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes
 // (EC2 Auto Scaling API reference, MaxRecords).
 const maxGroupsPerCall = 100
+
+// garbledRetries is how often a page is asked for again that could not be read.
+const garbledRetries = 2
 
 // readTimeout bounds one reading of a handful of groups, its retries included.
 const readTimeout = 30 * time.Second
@@ -159,6 +164,9 @@ func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalin
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.api, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
+		for again := 0; awsclient.IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
+			page, err = pages.NextPage(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("describe auto scaling groups: %w", err)
 		}

@@ -312,3 +312,19 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 		t.Errorf("the newest snapshot shows a desired capacity of %d after the write, want 2", got)
 	}
 }
+
+func TestALaunchTemplateThatCouldNotBeReadIsAskedForAgainWithinSeconds(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 3))
+	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
+	w.running()
+	if g := w.group("a"); g.Launch != nil || len(g.Problems) != 1 {
+		t.Fatalf("launches %+v with problems %+v, want nothing and one", g.Launch, g.Problems)
+	}
+	w.aws.ClearFaults(fault)
+	w.eventually(func() string {
+		if g := w.group("a"); g.Launch == nil || len(g.Problems) > 0 {
+			return fmt.Sprintf("launches %+v with problems %+v", g.Launch, g.Problems)
+		}
+		return ""
+	})
+}

@@ -48,10 +48,25 @@ func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.loseAnswer = true
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-		t.Error("no error although the answer was lost")
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Errorf("AWS did what it was asked, and still: %v", err)
 	}
 	w.calls.loseAnswer = false
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
+		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
+	}
+}
+
+func TestARequestOfWhichNothingIsKnownIsStillOurs(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.calls.loseAnswer = true
+	w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling"}) }
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+		t.Error("no error although neither the answer nor a reading came")
+	}
+	w.calls.loseAnswer, w.calls.afterWrite = false, nil
+	w.aws.ClearFaults()
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
 		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
 	}

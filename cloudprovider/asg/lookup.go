@@ -72,6 +72,8 @@ type launches struct {
 	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
 	images         memo[string, Image]
 
+	failing bool // a look-up of the last fetch failed, and may not the next time
+
 	mu       sync.Mutex
 	suspects map[string]bool // groups whose launches fail: what they launch may have changed or gone
 }
@@ -132,6 +134,7 @@ func (l *launches) fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	l.fetchRequirements(ctx, l.requirements.due(l.clock.Now()))
+	l.failing = l.templates.failing() || l.configurations.failing() || l.requirements.failing() || l.nodegroups.failing()
 }
 
 // expire has all that g launches from looked up again.
@@ -281,7 +284,7 @@ func each(n int, do func(int)) {
 
 // unread makes the Problem of something that could not be read.
 func unread(err error, reason, what, action, instead string) Problem {
-	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again every minute"}
+	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again within a minute"}
 	switch {
 	case errors.Is(err, errNotRead):
 		p.Message = what + " has not been read yet"

@@ -8,15 +8,19 @@ import (
 // errNotRead is the error of what has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
-// retryLookup is how long a lookup that failed is left alone.
-const retryLookup = time.Minute
+// A lookup that failed is left alone for retryFirst, and for twice as long each time it fails again, up to retryMost. What does
+// not exist is left alone for retryMost from the first.
+const (
+	retryFirst = 2 * time.Second
+	retryMost  = time.Minute
+)
 
 // memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
 // later lookup fails, unless that tells that it is gone. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh; 0 means for ever.
 	keepFor func(K) time.Duration
-	// goneFor is how long what is gone is left alone; 0 as for other failures, retryLookup.
+	// goneFor is how long what is gone is left alone; 0 means retryMost.
 	goneFor time.Duration
 	entries map[K]*memoEntry[V]
 }
@@ -25,6 +29,7 @@ type memoEntry[V any] struct {
 	value  *V
 	err    error
 	readAt time.Time
+	failed int // times in a row
 	wanted bool
 }
 
@@ -62,19 +67,32 @@ func (m memo[K, V]) due(now time.Time) []K {
 		switch age := now.Sub(e.readAt); {
 		case e.readAt.IsZero():
 			due = append(due, key)
-		case e.err != nil && age >= m.retry(e.err), e.err == nil && keep > 0 && age >= keep:
+		case e.err != nil && age >= m.retry(e), e.err == nil && keep > 0 && age >= keep:
 			due = append(due, key)
 		}
 	}
 	return due
 }
 
-// retry is how long a lookup that failed with err is left alone.
-func (m memo[K, V]) retry(err error) time.Duration {
-	if m.goneFor > 0 && isGone(err) {
+// retry is how long an entry whose lookup failed is left alone.
+func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
+	switch {
+	case !isGone(e.err):
+		return min(retryFirst<<min(e.failed-1, 10), retryMost)
+	case m.goneFor > 0:
 		return m.goneFor
 	}
-	return retryLookup
+	return retryMost
+}
+
+// failing reports whether a lookup failed for a reason that may pass.
+func (m memo[K, V]) failing() bool {
+	for _, e := range m.entries {
+		if e.err != nil && !isGone(e.err) {
+			return true
+		}
+	}
+	return false
 }
 
 // put enters the outcome of a lookup.
@@ -85,9 +103,10 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		m.entries[key] = e
 	}
 	e.err, e.readAt = err, now
+	e.failed++
 	switch {
 	case err == nil:
-		e.value = value
+		e.value, e.failed = value, 0
 	case isGone(err):
 		e.value = nil
 	}

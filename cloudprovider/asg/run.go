@@ -43,6 +43,10 @@ func (c *Cache) Start(ctx context.Context) error {
 	defer cancel()
 	c.resolveLaunches(resolveCtx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.Snapshot().Groups()))
+	if len(c.Snapshot().Groups()) == 0 {
+		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.discovery.names(), "filters", c.discovery.Filters,
+			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
+	}
 	return ctx.Err()
 }
 
@@ -124,15 +128,20 @@ func (c *Cache) motionDue() []string {
 }
 
 func (c *Cache) resolveLoop(ctx context.Context) {
-	ticker := c.clock.NewTicker(retryLookup)
+	ticker := c.clock.NewTicker(retryFirst)
 	defer ticker.Stop()
+	last := c.clock.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.resolve:
 		case <-ticker.C():
+			if !c.launches.failing && c.clock.Since(last) < retryMost {
+				continue
+			}
 		}
+		last = c.clock.Now()
 		c.resolveLaunches(ctx)
 	}
 }

@@ -63,10 +63,10 @@ func (r *request) settle(g *Group) {
 	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
 }
 
-// Increase raises the desired capacity so that AWS launches n more instances, counted from a reading made for the
-// purpose: what others have asked for in the meantime stays. It costs two calls. The error is ErrGroupNotFound, a
-// *LimitError, or wraps the SDK's; where the answer to the second call is
-// lost, the group's next reading tells what came of it.
+// Increase raises the desired capacity so that AWS launches n more instances, or as many as the maximum leaves room for,
+// counted from a reading made for the purpose: what others have asked for in the meantime stays. It costs two calls. The
+// error is ErrGroupNotFound, a *LimitError, or wraps the SDK's. Where the answer to the second call is lost, a reading
+// tells what came of it: at once, or else the next one that succeeds.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
@@ -80,24 +80,36 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 	if err != nil {
 		return nil, err
 	}
-	desired := g.DesiredCapacity + n*g.Source.MinWeight()
-	if desired > g.MaxSize {
-		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	unit := g.Source.MinWeight()
+	room := (g.MaxSize - g.DesiredCapacity) / unit
+	if room <= 0 {
+		return nil, &LimitError{Group: name, Desired: g.DesiredCapacity + n*unit, Limit: g.MaxSize, LimitIsMost: true}
 	}
-	began := c.clock.Now()
+	if n > room {
+		klog.FromContext(ctx).Info("The group has less room than it seemed, raising by what is left", "group", name, "asked", n, "room", room)
+		n = room
+	}
+	began, ours, desired := c.clock.Now(), g.Requested+n, g.DesiredCapacity+n*unit
 	since, err := c.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
 		return nil, err
 	}
-	ours := g.Requested + n
-	return c.update(name, func(e *entry, g *Group) {
+	g = c.update(name, func(e *entry, g *Group) {
 		e.request = request{instances: ours, since: since, lookDue: began.Add(firstLook)}
 		e.wrote(c.clock.Now())
 		if err == nil {
 			g.DesiredCapacity = desired
 			e.request.settle(g)
 		} // else the answer was lost: the next reading tells whether the request is one
-	}), err
+	})
+	if err == nil {
+		return g, nil
+	}
+	if now, readErr := c.readOne(ctx, name); readErr == nil && now.DesiredCapacity >= desired {
+		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		return now, nil
+	}
+	return g, err
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. The desired

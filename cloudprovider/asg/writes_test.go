@@ -28,16 +28,30 @@ func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
 	}
 }
 
-func TestIncreaseBeyondTheMaximumWritesNothing(t *testing.T) {
-	w := newWorld(t, group("a", 0, 1, 3)).started()
+func TestIncreaseGoesAsFarAsTheMaximum(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	if err := w.aws.SetLimits("a", 0, 3); err != nil { // nobody told the Cache
+		t.Fatal(err)
+	}
+	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
+		t.Errorf("raised to %d, error %v, want the maximum of 3", w.desired("a"), err)
+	}
 	w.aws.ResetCalls()
-	_, err := w.cache.Increase(t.Context(), "a", 3)
+	_, err := w.cache.Increase(t.Context(), "a", 1)
 	var limit *asg.LimitError
 	if !errors.As(err, &limit) || limit.Desired != 4 || limit.Limit != 3 {
 		t.Errorf("error = %v, want a LimitError of 4 over 3", err)
 	}
-	if n := w.aws.Calls()["SetDesiredCapacity"]; n != 0 || w.desired("a") != 1 {
-		t.Errorf("%d writes were made and desired is %d, want none and 1", n, w.desired("a"))
+	if n := w.aws.Calls()["SetDesiredCapacity"]; n != 0 || w.desired("a") != 3 {
+		t.Errorf("%d writes were made and desired is %d, want none and 3", n, w.desired("a"))
+	}
+}
+
+func TestAnAnswerThatCannotBeReadIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
+		t.Errorf("desired capacity is %d, error %v, want 2", w.desired("a"), err)
 	}
 }
 

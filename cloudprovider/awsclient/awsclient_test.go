@@ -154,6 +154,7 @@ func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "no service", text: strings.Replace(valid, "Service = ec2", "Service = ", 1), want: "Service is missing"},
 		{name: "no region", text: strings.Replace(valid, "Region = cn-northwest-1\n", "", 1), want: "Region is missing"},
 		{name: "no URL", text: strings.Replace(valid, "URL = http://127.0.0.1:1\n", "", 1), want: "URL is missing"},
+		{name: "no host in the URL", text: strings.Replace(valid, "http://127.0.0.1:1", "://x", 1), want: "scheme and a host"},
 		{name: "no signing region", text: strings.Replace(valid, "SigningRegion = cn-north-1\n", "", 1), want: "SigningRegion is missing"},
 		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
 	} {

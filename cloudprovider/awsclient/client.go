@@ -23,7 +23,7 @@ const imdsRegionTimeout = 5 * time.Second
 
 // attemptTimeout bounds one attempt of a call, the reading of its answer included: the SDK's own client would wait for
 // ever for an endpoint that accepts and does not answer.
-const attemptTimeout = 25 * time.Second
+const attemptTimeout = 10 * time.Second
 
 // Options say which AWS is asked and who is told of it. The zero value asks the SDK's default chain for everything.
 type Options struct {

@@ -3,6 +3,7 @@ package awsclient
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"sort"
 	"strings"
@@ -65,6 +66,9 @@ func (c CloudConfig) validate() error {
 			if *field.value == "" {
 				errs = append(errs, fmt.Errorf("ServiceOverride %q: %s is missing: set %s = …", name, field.name, field.name))
 			}
+		}
+		if u, err := url.Parse(o.URL); o.URL != "" && (err != nil || u.Host == "") {
+			errs = append(errs, fmt.Errorf("ServiceOverride %q: URL %q is not one with a scheme and a host, such as https://ec2.example.com", name, o.URL))
 		}
 		key := o.Service + "_" + o.Region
 		if first, dup := seen[key]; dup {

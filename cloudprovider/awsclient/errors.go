@@ -74,6 +74,12 @@ func IsRefused(err error) bool {
 	return errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
 }
 
+// IsGarbled reports whether an answer came that could not be read. The SDK does not try again on its own.
+func IsGarbled(err error) bool {
+	var garbled *smithy.DeserializationError
+	return errors.As(err, &garbled)
+}
+
 // maxBrief bounds what Brief repeats of AWS's text.
 const maxBrief = 200
 

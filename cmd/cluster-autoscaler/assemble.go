@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -129,6 +130,8 @@ func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 		DeleteOptions:        deleteOptions,
 		DrainabilityRules:    rules.Default(deleteOptions),
 		ScaleUpOrchestrator:  orchestrator.New(),
+		Backoff: backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration,
+			p.core.NodeGroupBackoffResetTimeout),
 	}
 }
 
