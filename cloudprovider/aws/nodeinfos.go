@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
@@ -16,7 +17,9 @@ import (
 // NodeInfos tells the core what the next node of each group looks like. A live node of the group is the best witness of
 // CPU, memory and what runs on every node; but accelerators and other extended resources that the group's template
 // promises stay promised while a live node does not show them: its device plugin is late, restarting, or was when the
-// core took the node's picture for later.
+// core took the node's picture for later. Where GPUs are shared out by dynamic resource allocation instead, a group whose
+// nodes have not shown their devices yet has those that NVIDIA's driver would publish for its instance types; and where the
+// core simulates volume limits, a new node has the EBS driver with the limit of its type, as other nodes have it.
 //
 // It implements the core's TemplateNodeInfoProvider, and is used by the core's loop alone.
 type NodeInfos struct {
@@ -37,12 +40,20 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	if err != nil {
 		return nil, err
 	}
-	templates := n.provider.view.Load().templates
+	v, shared, volumes := n.provider.view.Load(), n.provider.sharing(ctx, nodes), ebsLimits(ctx, nodes)
 	for id, info := range infos {
-		if t := templates[id]; t != nil {
-			infos[id] = withPromised(info, t.Capacity, t.Allocatable)
+		if t := v.templates[id]; t != nil {
+			counted := info.Node().Annotations[annotationTemplate] == "" && showsGPUs(info.Node())
+			info = withPromised(info, t.Capacity, t.Allocatable)
+			if shared != nil {
+				info = shared.complete(info, counted, t, v.catalogue)
+			}
+			if volumes != nil {
+				info = volumes.complete(info, t.InstanceTypes, v.catalogue)
+			}
 		}
-		nameGroup(infos[id], id)
+		nameGroup(info, id)
+		infos[id] = info
 	}
 	return infos, nil
 }
@@ -69,11 +80,16 @@ func withPromised(info *framework.NodeInfo, capacity, allocatable corev1.Resourc
 	if node == nil {
 		return info
 	}
-	rebuilt := framework.NewNodeInfo(node, info.LocalResourceSlices, info.Pods()...)
+	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// rebuilt is info with another node and other slices.
+func rebuilt(info *framework.NodeInfo, node *corev1.Node, slices []*resourceapi.ResourceSlice) *framework.NodeInfo {
+	again := framework.NewNodeInfo(node, slices, info.Pods()...)
 	if info.CSINode != nil {
-		rebuilt.SetCSINode(info.CSINode)
+		again.SetCSINode(info.CSINode)
 	}
-	return rebuilt
+	return again
 }
 
 func ensureLists(node *corev1.Node) {

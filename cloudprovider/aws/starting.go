@@ -65,7 +65,9 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		}
 		all = marked
 	}
-	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(ctx, all, stillReady, devices, volumes)
+	measured := *ctx
+	measured.TemplateNodeInfoRegistry = measuredOnly{ctx.TemplateNodeInfoRegistry}
+	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&measured, all, stillReady, devices, volumes)
 }
 
 // missing returns the accelerator that the node's group promises and the node does not show, or "". A node whose devices are

@@ -9,6 +9,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 )
 
+// annotationTemplate tells the node of a template from a picture of a live one. It is on no node of the cluster.
+const annotationTemplate = "asg-autoscaler/template"
+
 // nodeInfo is a new NodeInfo of the template, or an error where the group cannot be simulated.
 func nodeInfo(t *grouptemplate.Template) (*framework.NodeInfo, error) {
 	if t == nil || !t.Known() {
@@ -16,5 +19,6 @@ func nodeInfo(t *grouptemplate.Template) (*framework.NodeInfo, error) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	node := t.Node(fmt.Sprintf("template-of-%s", t.Group))
+	node.Annotations = map[string]string{annotationTemplate: "true"}
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }

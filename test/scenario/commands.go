@@ -30,6 +30,11 @@ import (
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault; "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
 //	delete group | template NAME             delete it from the account, as a person would
+//	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
+//	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
+//	age SELECTOR DURATION                    these nodes have been Ready for so long; the core trusts none younger than 1m
+//	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
+//	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
 //	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most
 //	never WHAT...                            it has not been so at any time
 //	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match
@@ -48,22 +53,13 @@ import (
 // What must never have been, since the scenario began:
 //
 //	desired GROUP above N                    the group's desired capacity raised over N
+//	launched GROUP twice within DURATION     two instances of the group launched closer together than that
 //	undrained                                an instance terminated before its node was marked and empty
 //	forbidden                                a request of the ServiceAccount refused by the API server
 //	raced                                    our own code at fault in the eyes of the race detector, where the test runs with it
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
-	commands := map[string]func(*script, []string) error{
-		"aws":        (*script).aws,
-		"autoscaler": (*script).autoscaler,
-		"delete":     (*script).delete,
-		"expect":     (*script).expect,
-		"fault":      (*script).fault,
-		"kubectl":    (*script).kubectl,
-		"logged":     (*script).logged,
-		"metrics":    (*script).metrics,
-		"never":      (*script).never,
-		"shortage":   (*script).shortage,
-	}
+	commands := simpleCommands()
+	commands["repeat"] = (*script).repeat
 	adapted := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
@@ -77,6 +73,26 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		}
 	}
 	return adapted
+}
+
+// simpleCommands are those that run no others.
+func simpleCommands() map[string]func(*script, []string) error {
+	return map[string]func(*script, []string) error{
+		"age":        (*script).age,
+		"apply":      (*script).apply,
+		"autoscaler": (*script).autoscaler,
+		"aws":        (*script).aws,
+		"bootstrap":  (*script).bootstrap,
+		"delete":     (*script).delete,
+		"expect":     (*script).expect,
+		"fault":      (*script).fault,
+		"kubectl":    (*script).kubectl,
+		"logged":     (*script).logged,
+		"metrics":    (*script).metrics,
+		"never":      (*script).never,
+		"publish":    (*script).publish,
+		"shortage":   (*script).shortage,
+	}
 }
 
 // script is what one running script works on.

@@ -15,6 +15,8 @@ func (s *script) never(args []string) error {
 	switch what := strings.Join(args, " "); {
 	case len(args) == 4 && args[0] == "desired" && args[2] == "above":
 		return s.neverDesiredAbove(args[1], args[3])
+	case len(args) == 5 && args[0] == "launched" && args[2] == "twice" && args[3] == "within":
+		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":
 		if kill, happened := First(s.Timeline.Since(time.Time{}), KilledUndrained); happened {
 			return fmt.Errorf("instance %s was terminated undrained: %s", kill.Object, kill.Detail)
@@ -41,6 +43,32 @@ func (s *script) neverDesiredAbove(group, number string) error {
 		if event.Kind == fakeaws.DesiredChanged && event.Group == group && event.To > limit {
 			return fmt.Errorf("desired capacity of %q was raised to %d by %s", group, event.To, event.By)
 		}
+	}
+	return nil
+}
+
+func (s *script) neverLaunchedWithin(group, duration string) error {
+	apart, err := time.ParseDuration(duration)
+	if err != nil {
+		return err
+	}
+	if s.AWS == nil {
+		return errors.New("never launched: no AWS account yet")
+	}
+	return closerThan(apart, group, s.AWS.Events())
+}
+
+// closerThan tells of the first two instances of a group that were launched closer together than a duration.
+func closerThan(apart time.Duration, group string, events []fakeaws.Event) error {
+	var last *fakeaws.Event
+	for i, event := range events {
+		if event.Kind != fakeaws.Launched || event.Group != group {
+			continue
+		}
+		if last != nil && event.Time.Sub(last.Time) < apart {
+			return fmt.Errorf("instances %s and %s of %q were launched within %s", last.Instance, event.Instance, group, event.Time.Sub(last.Time))
+		}
+		last = &events[i]
 	}
 	return nil
 }

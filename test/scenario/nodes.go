@@ -1,0 +1,154 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func (s *script) bootstrap(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: bootstrap GROUP FILE")
+	}
+	if s.AWS == nil {
+		return errors.New("bootstrap: no AWS account yet")
+	}
+	raw, err := os.ReadFile(s.path(args[1]))
+	if err != nil {
+		return err
+	}
+	var config fakeaws.NodeConfig
+	if err := yaml.UnmarshalStrict(raw, &config); err != nil {
+		return fmt.Errorf("bootstrap %q: %w", args[1], err)
+	}
+	return s.AWS.SetNodeConfig(args[0], config)
+}
+
+func (s *script) publish(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: publish SELECTOR RESOURCE=QUANTITY...")
+	}
+	resources := map[string]string{}
+	for _, word := range args[1:] {
+		name, quantity, ok := strings.Cut(word, "=")
+		if !ok {
+			return fmt.Errorf("%q: write it as resource=quantity", word)
+		}
+		resources[name] = quantity
+	}
+	return s.eachNode(args[0], func(node corev1.Node) error {
+		return s.AWS.SetNodeResources(s.ctx, node.Name, resources)
+	})
+}
+
+func (s *script) apply(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: apply SELECTOR FILE")
+	}
+	raw, err := os.ReadFile(s.path(args[1]))
+	if err != nil {
+		return err
+	}
+	return s.eachNode(args[0], func(node corev1.Node) error {
+		manifest := strings.NewReplacer("$NODE", node.Name, "$UID", string(node.UID)).Replace(string(raw))
+		_, err := s.Kubectl(s.ctx, manifest, "apply", "-f", "-")
+		return err
+	})
+}
+
+func (s *script) age(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: age SELECTOR DURATION")
+	}
+	age, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	return s.eachNode(args[0], func(node corev1.Node) error { return s.readySince(s.ctx, node, time.Now().Add(-age)) })
+}
+
+// readySince moves the moment at which a node became Ready. The core takes the youngest of several conditions for it, so all
+// are moved.
+func (s *script) readySince(ctx context.Context, node corev1.Node, since time.Time) error {
+	conditions := node.Status.Conditions
+	if len(conditions) == 0 {
+		return fmt.Errorf("age: node %q is not Ready", node.Name)
+	}
+	for i := range conditions {
+		conditions[i].LastTransitionTime = metav1.NewTime(since)
+	}
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": conditions}})
+	if err != nil {
+		return err
+	}
+	_, err = s.Cluster.Client().CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
+
+// eachNode does something with every node that has the labels. That there is none is an error.
+func (s *script) eachNode(selector string, do func(corev1.Node) error) error {
+	nodes, err := s.Cluster.Client().CoreV1().Nodes().List(s.ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return err
+	}
+	if len(nodes.Items) == 0 {
+		return fmt.Errorf("no node has the labels %q", selector)
+	}
+	for _, node := range nodes.Items {
+		if err := do(node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *script) repeat(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: repeat COUNT FILE")
+	}
+	count, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(s.path(args[1]))
+	if err != nil {
+		return err
+	}
+	for round := range count {
+		if err := s.lines(string(raw)); err != nil {
+			return fmt.Errorf("round %d of %d of %s: %w", round+1, count, args[1], err)
+		}
+	}
+	return nil
+}
+
+// lines does each line of the text, but for empty ones and comments.
+func (s *script) lines(text string) error {
+	commands := simpleCommands()
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		run, known := commands[words[0]]
+		if !known {
+			return fmt.Errorf("no command is called %q", words[0])
+		}
+		if err := run(s, words[1:]); err != nil {
+			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package scenario
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
+	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	at := func(seconds int, kind fakeaws.EventKind, group, instance string) fakeaws.Event {
+		return fakeaws.Event{Time: start.Add(time.Duration(seconds) * time.Second), Kind: kind, Group: group, Instance: instance}
+	}
+	events := []fakeaws.Event{
+		at(0, fakeaws.Launched, "gpu", "i-1"),
+		at(1, fakeaws.Launched, "web", "i-2"),
+		at(2, fakeaws.InService, "gpu", "i-1"),
+		at(30, fakeaws.Launched, "gpu", "i-3"),
+	}
+	if err := closerThan(20*time.Second, "gpu", events); err != nil {
+		t.Errorf("30 s apart: %v", err)
+	}
+	if err := closerThan(40*time.Second, "gpu", events); err == nil || !strings.Contains(err.Error(), "i-1 and i-3") {
+		t.Errorf("30 s apart where 40 are wanted: error %v, want one that names both", err)
+	}
+}
+
+func TestARepeatedScriptTellsWhichLineFailed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "round.txt")
+	if err := os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &script{Env: &Env{}, path: func(name string) string { return name }}
+	err := s.repeat([]string{"2", file})
+	if err == nil || !strings.Contains(err.Error(), "round 1 of 2") || !strings.Contains(err.Error(), "logged 1 luck: ") {
+		t.Errorf("error %v, want one that names round and line", err)
+	}
+}
+
+func TestNodeCommandsRefuseWhatTheyDoNotKnow(t *testing.T) {
+	s := &script{Env: &Env{}, path: func(name string) string { return name }}
+	for name, run := range map[string]func([]string) error{
+		"age": s.age, "apply": s.apply, "bootstrap": s.bootstrap, "publish": s.publish, "repeat": s.repeat, "never": s.never,
+	} {
+		for _, args := range [][]string{{}, {"one"}, {"group", "soon"}} {
+			if err := run(args); err == nil {
+				t.Errorf("accepted: %s %q", name, args)
+			}
+		}
+	}
+	if err := s.lines("dance\n"); err == nil || !strings.Contains(err.Error(), "dance") {
+		t.Errorf("an unknown command: error %v, want one that names it", err)
+	}
+}
