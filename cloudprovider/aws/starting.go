@@ -2,6 +2,9 @@ package aws
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,17 +13,20 @@ import (
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // StartingNodes tells the core which nodes are still starting although their kubelet says Ready: those that do not show
 // an accelerator yet that their group's template promises. The core counts such a node as upcoming: it launches no other in
 // its place for the pods that wait, and does not remove it under them for being unneeded.
 //
-// That holds for as long as a node may take to start (--max-node-startup-time, or the group's tag). A node that shows no
-// accelerator by then is reported once and counts as it is: it goes when nothing else needs it, and the waiting pods get
-// another.
+// That holds for as long as a node may take to start (--max-node-startup-time, or the group's tag), and for as long as no
+// pod runs there but those of every node: one that others use already counts as it is. A node that shows no accelerator in
+// time is reported once and counts as it is, too: it goes when nothing else needs it, and the waiting pods get another.
 //
 // It implements the core's CustomResourcesProcessor in front of the core's own, and is used by the core's loop alone.
 type StartingNodes struct {
@@ -41,10 +47,11 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	starting := map[string]*corev1.Node{}
 	late := map[string]bool{}
 	stillReady := make([]*corev1.Node, 0, len(ready))
+	used := sync.OnceValue(func() map[string]bool { return usedNodes(ctx) })
 	for _, node := range ready {
 		missing := s.missing(node, devices)
 		switch {
-		case missing == "":
+		case missing == "" || used()[node.Name]:
 			stillReady = append(stillReady, node)
 		case s.clock.Since(node.CreationTimestamp.Time) < s.startupTime(ctx, node):
 			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
@@ -82,16 +89,38 @@ func (s *StartingNodes) missing(node *corev1.Node, devices *drasnapshot.Snapshot
 		return ""
 	}
 	if devices != nil {
-		if slices, shared := devices.NodeResourceSlices(node.Name); shared && len(slices) > 0 {
+		if published, shared := devices.NodeResourceSlices(node.Name); shared && len(published) > 0 {
 			return ""
 		}
 	}
-	for name := range t.Accelerators() {
-		if shown := node.Status.Allocatable[name]; shown.IsZero() {
-			return name
+	for name, shown := range node.Status.Allocatable {
+		if nodetemplate.IsAccelerator(name) && !shown.IsZero() {
+			return "" // its device plugin runs, and knows better how they are to be shared
 		}
 	}
+	if promised := slices.Sorted(maps.Keys(t.Accelerators())); len(promised) > 0 {
+		return promised[0]
+	}
 	return ""
+}
+
+// usedNodes are the nodes, by name, that run pods other than those that every node has.
+func usedNodes(ctx *cacontext.AutoscalingContext) map[string]bool {
+	if ctx.ListerRegistry == nil {
+		return nil
+	}
+	pods, err := ctx.AllPodLister().List()
+	if err != nil {
+		return nil // a lister of a cache; the core's own listing fails, too
+	}
+	used := map[string]bool{}
+	for _, pod := range pods {
+		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if !finished && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
+			used[pod.Spec.NodeName] = true
+		}
+	}
+	return used
 }
 
 // startupTime is how long a node of the group may take until it is whole.

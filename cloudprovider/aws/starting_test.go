@@ -29,12 +29,18 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		node      *corev1.Node
+		pods      []*corev1.Pod
 		wantReady bool
 		wantEvent bool
 	}{
 		{name: "no accelerator promised", node: ready("plain", time.Minute, resources("cpu", "2")), wantReady: true},
 		{name: "published", node: ready("gpu", time.Minute, resources("nvidia.com/gpu", "1")), wantReady: true},
 		{name: "not published yet", node: ready("gpu", 9*time.Minute, resources("cpu", "4"))},
+		{name: "published in slices", node: ready("gpu", time.Minute, resources("nvidia.com/mig-1g.5gb", "7")), wantReady: true},
+		{name: "not published, but used already", node: ready("gpu", time.Minute, resources("cpu", "4")), wantReady: true,
+			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
+		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, resources("cpu", "4")),
+			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "DaemonSet"), podOn("other", "ReplicaSet")}},
 		{name: "zero published", node: ready("gpu", 9*time.Minute, resources("nvidia.com/gpu", "0"))},
 		{name: "never published", node: ready("gpu", 11*time.Minute, resources("cpu", "4")), wantReady: true, wantEvent: true},
 		{name: "not ours", node: node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"), wantReady: true},
@@ -44,6 +50,7 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			s := NewStartingNodes(w.Provider, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{
 				NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+			ctx.ListerRegistry = podsOf{list: tt.pods}
 			nodes := []*corev1.Node{tt.node}
 			for range 3 { // loops
 				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, nil)
@@ -63,4 +70,20 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			}
 		})
 	}
+}
+
+// podsOf is a registry of listers of which only that of all pods is asked for.
+type podsOf struct {
+	kubernetes.ListerRegistry
+	list []*corev1.Pod
+}
+
+func (p podsOf) AllPodLister() kubernetes.PodLister { return p }
+
+func (p podsOf) List() ([]*corev1.Pod, error) { return p.list, nil }
+
+func podOn(node, ownerKind string) *corev1.Pod {
+	controller := true
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: ownerKind, Controller: &controller}}},
+		Spec: corev1.PodSpec{NodeName: node}}
 }
