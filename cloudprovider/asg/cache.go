@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,8 +32,8 @@ const readTimeout = 30 * time.Second
 // ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
 var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
 
-// autoScalingAPI is what this package asks of EC2 Auto Scaling.
-type autoScalingAPI interface {
+// AutoScalingAPI is what this package asks of EC2 Auto Scaling.
+type AutoScalingAPI interface {
 	groupsAPI
 	configurationsAPI
 	writesAPI
@@ -59,7 +60,7 @@ type writesAPI interface {
 
 // Options of a Cache.
 type Options struct {
-	AutoScaling autoScalingAPI
+	AutoScaling AutoScalingAPI
 	Launches    LaunchAPIs
 	Discovery   Discovery
 	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
@@ -71,7 +72,7 @@ type Options struct {
 // Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
 // once each, by the owner.
 type Cache struct {
-	api       autoScalingAPI
+	api       AutoScalingAPI
 	discovery Discovery
 	launches  *launches
 	clock     clock.WithTicker
@@ -274,11 +275,12 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 // forget drops the groups that the reading was about and did not find.
 func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
 	dropped := false
-	for name, e := range c.entries {
-		if _, ok := found[name]; ok || asked != nil && !slices.Contains(asked, name) {
-			continue
-		}
-		if e.group != nil && start.Before(e.group.ReadAt) {
+	if asked == nil {
+		asked = slices.Collect(maps.Keys(c.entries))
+	}
+	for _, name := range asked {
+		e := c.entries[name]
+		if _, ok := found[name]; ok || e == nil || e.group != nil && start.Before(e.group.ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)

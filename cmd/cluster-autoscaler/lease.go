@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	workGrace    = 3600 * time.Millisecond // covers the steps of stopLimits
+	workGrace    = 3600 * time.Millisecond // covers the limits of the steps in process.go
 	releaseGrace = time.Second
 	// tryLimit bounds the call that tells early whether the API server can be reached.
 	tryLimit = 30 * time.Second

@@ -141,23 +141,9 @@ func absent(d asg.Discovery, groups []*asg.Group) []string {
 	return names
 }
 
-// autoScalingAPI is what is asked of EC2 Auto Scaling: what a Cache asks.
-type autoScalingAPI interface {
-	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
-	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
-	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
-		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
-	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
-}
-
 // source is where a reading comes from.
 type source struct {
-	autoscaling autoScalingAPI
+	autoscaling asg.AutoScalingAPI
 	launches    asg.LaunchAPIs
 	types       typelookup.API // nil: unknown types stay unknown
 	catalogue   *instancetypes.Catalogue
@@ -206,14 +192,14 @@ func (s source) read(ctx context.Context, discovery asg.Discovery) ([]*asg.Group
 
 // firstFailureEnds cancels the reading with the error of DescribeAutoScalingGroups.
 type firstFailureEnds struct {
-	autoScalingAPI
+	asg.AutoScalingAPI
 	cancel context.CancelCauseFunc
 }
 
 // DescribeAutoScalingGroups asks, and ends the reading where the answer is an error.
 func (f firstFailureEnds) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
 	options ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-	out, err := f.autoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)
+	out, err := f.AutoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)
 	if err != nil {
 		f.cancel(fmt.Errorf("describe auto scaling groups: %w", err))
 	}
