@@ -90,6 +90,9 @@ type Cache struct {
 	ending  bool // no write begins any more
 
 	writes sync.WaitGroup // those under way
+
+	// singleTerminations tells that AWS does not terminate several instances in one call here.
+	singleTerminations atomic.Bool
 }
 
 // entry is what the Cache knows of one group beyond its last reading.

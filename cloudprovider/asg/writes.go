@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -19,10 +17,6 @@ import (
 const (
 	// writeTimeout bounds a write, its reading, its wait for the group's turn and its retries included.
 	writeTimeout = 45 * time.Second
-	// freshEnough is how old the reading may be on which a named instance is terminated.
-	freshEnough = 2 * time.Second
-	// terminationsAtOnce bounds the calls under way for one group.
-	terminationsAtOnce = 8
 )
 
 // LimitError tells that a write would have taken a group beyond its limits; nothing was written.
@@ -167,84 +161,6 @@ func (c *Cache) repair(ctx context.Context, name string) (*Group, error) {
 		g.DesiredCapacity = counted
 		e.wrote(c.clock.Now())
 	}), nil
-}
-
-// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old:
-// members only, none that is leaving already, and not below the minimum size. An instance that is leaving or gone
-// counts as done. It costs one call an instance. The error joins one error per instance that stays.
-func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
-	ctx, done, err := c.takeTurn(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	_, g := c.entry(name)
-	if g == nil {
-		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
-	}
-	if c.clock.Since(g.ReadAt) > freshEnough {
-		if g, err = c.readOne(ctx, name); err != nil {
-			return nil, err
-		}
-	}
-	var members []Instance
-	desired := g.DesiredCapacity
-	for _, id := range ids {
-		i := g.instance(id)
-		if i == nil || i.Lifecycle.Leaving() {
-			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", name, "instance", id)
-			continue
-		}
-		if !i.Lifecycle.Counts() {
-			return nil, fmt.Errorf("terminate instance %s of auto scaling group %q: it is in state %s: put it back into service, or terminate it by hand",
-				id, name, i.Lifecycle)
-		}
-		members = append(members, *i)
-		desired -= i.Weight
-	}
-	if desired < g.MinSize {
-		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MinSize}
-	}
-	return c.terminateEach(ctx, name, members)
-}
-
-func (c *Cache) terminateEach(ctx context.Context, name string, members []Instance) (*Group, error) {
-	errs := make([]error, len(members))
-	var calls errgroup.Group
-	calls.SetLimit(terminationsAtOnce)
-	for at, i := range members {
-		calls.Go(func() error {
-			_, err := c.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-				InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(true),
-			})
-			if awsclient.IsNotFound(err) {
-				return nil // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
-			}
-			if err != nil {
-				errs[at] = fmt.Errorf("terminate instance %s of auto scaling group %q: %w", i.ID, name, err)
-				return nil
-			}
-			klog.FromContext(ctx).V(1).Info("Terminated instance", "group", name, "instance", i.ID)
-			c.update(name, func(e *entry, g *Group) { e.left(g, i, c.clock.Now()) })
-			return nil
-		})
-	}
-	_ = calls.Wait()
-	_, g := c.entry(name)
-	return g, errors.Join(errs...)
-}
-
-// left enters an accepted termination, unless a reading has shown it already.
-func (e *entry) left(g *Group, i Instance, now time.Time) {
-	e.wrote(now)
-	member := g.instance(i.ID)
-	if member == nil || member.Lifecycle.Leaving() {
-		return
-	}
-	g.Instances = slices.Clone(g.Instances)
-	g.instance(i.ID).Lifecycle = terminating
-	g.DesiredCapacity -= i.Weight
-	e.leaving[i.ID] = now
 }
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }

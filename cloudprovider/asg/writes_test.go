@@ -130,34 +130,6 @@ func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
 	}
 }
 
-func TestTerminateBelowTheMinimumTerminatesNothing(t *testing.T) {
-	w := newWorld(t, group("a", 2, 3, 10)).started()
-	members := w.group("a").Instances
-	_, err := w.cache.Terminate(t.Context(), "a", []string{members[0].ID, members[1].ID})
-	var limit *asg.LimitError
-	if !errors.As(err, &limit) {
-		t.Errorf("error = %v, want a LimitError", err)
-	}
-	if state, _ := w.aws.Group("a"); state.Desired != 3 || len(state.Instances) != 3 {
-		t.Errorf("desired %d with %d instances, want 3 and 3", state.Desired, len(state.Instances))
-	}
-}
-
-func TestTerminateThatFailsForOneInstanceNamesIt(t *testing.T) {
-	w := newWorld(t, group("a", 0, 3, 10)).started()
-	w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Times: 1, Code: "InternalFailure"})
-	var ids []string
-	for _, i := range w.group("a").Instances {
-		ids = append(ids, i.ID)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "a", ids); err == nil {
-		t.Error("no error although one call failed")
-	}
-	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
-		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
-	}
-}
-
 func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
 	w := newWorld(t, group("a", 0, 1, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})

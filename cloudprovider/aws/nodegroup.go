@@ -65,9 +65,6 @@ func (n *NodeGroup) Autoprovisioned() bool { return false }
 // AtomicIncreaseSize is not implemented; the core raises the size as usual.
 func (n *NodeGroup) AtomicIncreaseSize(int) error { return cloudprovider.ErrNotImplemented }
 
-// ForceDeleteNodes is not implemented; the core deletes as usual.
-func (n *NodeGroup) ForceDeleteNodes([]*corev1.Node) error { return cloudprovider.ErrNotImplemented }
-
 // IncreaseSize asks AWS for delta more instances.
 func (n *NodeGroup) IncreaseSize(delta int) error {
 	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
@@ -98,38 +95,61 @@ func (n *NodeGroup) withdraw(count int) error {
 	return err
 }
 
-// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Nodes that stand for instances AWS
-// never launched are withdrawn; one whose instance is gone already is done.
+// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them, in one call with what is deleted at
+// the same moment. Nodes that stand for instances AWS never launched are withdrawn; one whose instance is gone already is
+// done.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
-	var ids []string
-	placeholders := 0
-	for _, node := range nodes {
-		owner := n.provider.groupOf(node)
-		id, onEC2 := instanceID(node.Spec.ProviderID)
-		switch _, placeholder := placeholderGroup(id); {
-		case !onEC2 || owner != nil && owner.name != n.name:
-			return fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.name, node.Name)
-		case owner == nil:
-			continue
-		case placeholder:
-			placeholders++
-			continue
-		}
-		if err := n.provider.stillUnregistered(node); err != nil {
-			return err
-		}
-		ids = append(ids, id)
+	ids, placeholders, err := n.instances(nodes)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	if placeholders > 0 {
 		errs = append(errs, n.withdraw(placeholders))
 	}
 	if len(ids) > 0 {
-		_, err := n.provider.cache.Terminate(n.provider.ctx, n.name, ids)
-		n.provider.adopt(n.name)
-		errs = append(errs, err)
+		errs = append(errs, n.provider.deletions.delete(n.name, ids))
 	}
 	return errors.Join(errs...)
+}
+
+// ForceDeleteNodes terminates the nodes' instances whatever the minimum size says: AWS replaces those that it asks for.
+func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
+	ids, placeholders, err := n.instances(nodes)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if placeholders > 0 {
+		errs = append(errs, n.withdraw(placeholders))
+	}
+	if len(ids) > 0 {
+		errs = append(errs, n.provider.forceTerminate(n.name, ids))
+	}
+	return errors.Join(errs...)
+}
+
+// instances are the IDs of the nodes' instances in the group, and how many nodes stand for instances never launched. A node
+// of another group is an error; one whose instance no group has is left out.
+func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders int, err error) {
+	for _, node := range nodes {
+		owner := n.provider.groupOf(node)
+		id, onEC2 := instanceID(node.Spec.ProviderID)
+		_, placeholder := placeholderGroup(id)
+		switch {
+		case !onEC2 || owner != nil && owner.name != n.name:
+			return nil, 0, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.name, node.Name)
+		case owner == nil:
+		case placeholder:
+			placeholders++
+		default:
+			if err := n.provider.stillUnregistered(node); err != nil {
+				return nil, 0, err
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids, placeholders, nil
 }
 
 // stillUnregistered refuses a node that was to be deleted because it never registered and has registered meanwhile.

@@ -57,8 +57,10 @@ type Provider struct {
 	types    *typeLookup
 	problems *reporter
 	gpuTypes map[string]struct{}
-	view     atomic.Pointer[view]
-	changing sync.Mutex // held while a view is made from the one before
+	// deletions under way.
+	deletions *deletions
+	view      atomic.Pointer[view]
+	changing  sync.Mutex // held while a view is made from the one before
 }
 
 // New makes a Provider over a started Cache. The context bounds everything the core asks of it.
@@ -72,6 +74,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), problems: problems,
 		gpuTypes: gpuTypes(o.Catalogue),
 	}
+	p.deletions = newDeletions(o.Clock, p.terminate)
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {
 			return nil, fmt.Errorf("register snapshot age metric: %w", err)

@@ -1,0 +1,235 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+const (
+	// freshEnough is how old the reading may be on which a named instance is terminated.
+	freshEnough = 2 * time.Second
+	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes
+	// (EC2 Auto Scaling API reference, InstanceIds).
+	terminationsPerCall = 100
+	// terminationsAtOnce bounds the calls under way for one group where each instance needs its own.
+	terminationsAtOnce = 8
+)
+
+// TerminationError tells which of the instances that were to be terminated stay, and why. The others are done.
+type TerminationError struct {
+	Group string
+	Stays map[string]error // by instance ID
+}
+
+func (e *TerminationError) Error() string {
+	errs := make([]error, 0, len(e.Stays))
+	for _, id := range slices.Sorted(maps.Keys(e.Stays)) {
+		errs = append(errs, fmt.Errorf("terminate instance %s of auto scaling group %q: %w", id, e.Group, e.Stays[id]))
+	}
+	return errors.Join(errs...).Error()
+}
+
+// Unwrap returns the reasons, so that errors.As finds them.
+func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(e.Stays)) }
+
+// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old:
+// members only, none that is leaving already, and not below the minimum size. An instance that is leaving or gone
+// counts as done. It costs one call per 100 instances; where AWS does not take several at once, one an instance. The error
+// is ErrGroupNotFound, that of a reading, or a *TerminationError.
+func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
+	return c.terminate(ctx, name, ids, func(g *Group, members []Instance, t *termination) {
+		desired := g.DesiredCapacity
+		members = slices.DeleteFunc(members, func(i Instance) bool {
+			if desired-i.Weight < g.MinSize {
+				t.stay(i.ID, &LimitError{Group: name, Desired: desired - i.Weight, Limit: g.MinSize})
+				return true
+			}
+			desired -= i.Weight
+			return false
+		})
+		for batch := range slices.Chunk(members, terminationsPerCall) {
+			t.batch(ctx, batch)
+		}
+	})
+}
+
+// Replace terminates the instances and leaves the desired capacity as it is, so that AWS launches others in their place.
+// For what may be terminated, its costs and its errors see Terminate.
+func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
+	return c.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
+		t.replace = true
+		for batch := range slices.Chunk(members, terminationsPerCall) {
+			t.batch(ctx, batch)
+		}
+	})
+}
+
+// terminate takes the group's turn, leaves out what is on its way already, and has act terminate the rest.
+func (c *Cache) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
+	ctx, done, err := c.takeTurn(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	_, g := c.entry(name)
+	if g == nil {
+		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
+	}
+	if c.clock.Since(g.ReadAt) > freshEnough {
+		if g, err = c.readOne(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	t := &termination{cache: c, group: name, stays: map[string]error{}}
+	act(g, t.members(ctx, g, ids), t)
+	_, g = c.entry(name)
+	if len(t.stays) > 0 {
+		return g, &TerminationError{Group: name, Stays: t.stays}
+	}
+	return g, nil
+}
+
+// termination is one call of Terminate or Replace under way.
+type termination struct {
+	cache   *Cache
+	group   string
+	replace bool // leave the desired capacity as it is
+
+	mu    sync.Mutex
+	stays map[string]error // guarded by mu
+}
+
+func (t *termination) stay(id string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stays[id] = err
+}
+
+// members are the instances of the group that have the IDs, each once, but for those that are on their way out already.
+func (t *termination) members(ctx context.Context, g *Group, ids []string) []Instance {
+	var members []Instance
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		i := g.instance(id)
+		switch {
+		case i == nil || i.Lifecycle.Leaving():
+			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", t.group, "instance", id)
+		case !i.Lifecycle.Counts():
+			t.stay(id, fmt.Errorf("it is in state %s: put it back into service, or terminate it by hand", i.Lifecycle))
+		default:
+			members = append(members, *i)
+		}
+	}
+	return members
+}
+
+// batch terminates up to 100 instances by one call. AWS does all of it or nothing; where it refuses, each is tried alone.
+func (t *termination) batch(ctx context.Context, members []Instance) {
+	if len(members) == 1 || t.cache.singleTerminations.Load() {
+		t.each(ctx, members)
+		return
+	}
+	ids := make([]string, len(members))
+	for at, i := range members {
+		ids[at] = i.ID
+	}
+	_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
+	})
+	switch {
+	case err == nil:
+		t.done(ctx, members)
+	case awsclient.IsThrottled(err), awsclient.IsDenied(err):
+		for _, i := range members {
+			t.stay(i.ID, err)
+		}
+	case awsclient.IsRefused(err):
+		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
+			"instances", len(members), "err", awsclient.Brief(err))
+		if t.each(ctx, members) && !awsclient.IsNotFound(err) && t.cache.singleTerminations.CompareAndSwap(false, true) {
+			klog.FromContext(ctx).Info("Terminating instances one by one from now on: AWS takes only one in a call here", "err", awsclient.Brief(err))
+		}
+	default:
+		t.lost(ctx, members, err)
+	}
+}
+
+// each terminates the instances by one call each, several at a time, and reports whether all of them go.
+func (t *termination) each(ctx context.Context, members []Instance) bool {
+	all := make([]bool, len(members))
+	var calls errgroup.Group
+	calls.SetLimit(terminationsAtOnce)
+	for at, i := range members {
+		calls.Go(func() error {
+			_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+				InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
+			})
+			switch {
+			case err == nil:
+				t.done(ctx, members[at:at+1])
+				all[at] = true
+			case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
+			case awsclient.IsRefused(err):
+				t.stay(i.ID, err)
+			default:
+				t.lost(ctx, members[at:at+1], err)
+			}
+			return nil
+		})
+	}
+	_ = calls.Wait()
+	return !slices.Contains(all, false)
+}
+
+// lost finds out by a reading what came of a call without an answer.
+func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
+	g, err := t.cache.readOne(ctx, t.group)
+	for _, i := range members {
+		if err == nil {
+			if now := g.instance(i.ID); now == nil || now.Lifecycle.Leaving() {
+				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
+				continue
+			}
+		}
+		t.stay(i.ID, cause)
+	}
+}
+
+// done enters terminations that AWS has accepted.
+func (t *termination) done(ctx context.Context, members []Instance) {
+	for _, i := range members {
+		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.replace)
+	}
+	now := t.cache.clock.Now()
+	t.cache.update(t.group, func(e *entry, g *Group) {
+		e.wrote(now)
+		g.Instances = slices.Clone(g.Instances)
+		for _, i := range members {
+			e.left(g, i, now, !t.replace)
+		}
+	})
+}
+
+// left enters an accepted termination, unless a reading has shown it already. g is not shared yet.
+func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
+	member := g.instance(i.ID)
+	if member == nil || member.Lifecycle.Leaving() {
+		return
+	}
+	member.Lifecycle = terminating
+	e.leaving[i.ID] = now
+	if decrement {
+		g.DesiredCapacity -= i.Weight
+	}
+}

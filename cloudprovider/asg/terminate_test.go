@@ -1,0 +1,179 @@
+package asg_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const terminateCall = "TerminateInstanceInAutoScalingGroup"
+
+// ids are the instances of the group, in its order.
+func (w *world) ids(name string) []string {
+	w.t.Helper()
+	var ids []string
+	for _, i := range w.group(name).Instances {
+		ids = append(ids, i.ID)
+	}
+	return ids
+}
+
+// staying are the IDs that a *TerminationError names, sorted.
+func staying(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var partial *asg.TerminationError
+	if !errors.As(err, &partial) {
+		t.Fatalf("error = %v, want a TerminationError", err)
+	}
+	return slices.Sorted(maps.Keys(partial.Stays))
+}
+
+func TestAHundredInstancesGoByOneCall(t *testing.T) {
+	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
+		w := newWorld(t, group("a", 0, tt.instances, 300)).started()
+		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.aws.Calls()[terminateCall]; got != tt.calls || w.desired("a") != 0 {
+			t.Errorf("%d instances took %d calls and left a desired capacity of %d, want %d and 0", tt.instances, got, w.desired("a"), tt.calls)
+		}
+	}
+}
+
+func TestTerminateGoesNoFurtherThanTheMinimum(t *testing.T) {
+	w := newWorld(t, group("a", 2, 4, 10)).started()
+	ids := slices.Sorted(slices.Values(w.ids("a")))
+	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
+	var limit *asg.LimitError
+	if diff := cmp.Diff(ids[2:3], staying(t, err)); diff != "" || !errors.As(err, &limit) {
+		t.Errorf("error %v, instances that stay (-want +got):\n%s", err, diff)
+	}
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("desired capacity is %d, want the minimum of 2", got)
+	}
+}
+
+func TestAnInstanceThatIsGoneSpoilsNothingForTheOthers(t *testing.T) {
+	w := newWorld(t, group("a", 0, 4, 10)).started()
+	ids := w.ids("a")
+	if err := w.aws.Reclaim(ids[1]); err != nil { // nobody told the Cache
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		state, _ := w.aws.Group("a")
+		for _, i := range state.Instances {
+			if i.ID == ids[1] {
+				return "AWS still has the reclaimed instance"
+			}
+		}
+		return ""
+	})
+	if _, err := w.cache.Terminate(t.Context(), "a", ids[:3]); err != nil {
+		t.Error(err)
+	}
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("desired capacity is %d, want 2: AWS replaces the reclaimed instance, two of ours went", got)
+	}
+	w.aws.ResetCalls()
+	if _, err := w.cache.Terminate(t.Context(), "a", ids[3:]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhereAWSTakesOneInstanceACallEachGetsItsOwn(t *testing.T) {
+	w := newWorld(t, group("a", 0, 6, 10)).started()
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError",
+		Message: "1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null"})
+	ids := w.ids("a")
+	for at, want := range []int{1 + 3, 3} { // the first is found out
+		w.aws.ResetCalls()
+		if _, err := w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]); err != nil {
+			t.Error(err)
+		}
+		if got := w.aws.Calls()[terminateCall]; got != want {
+			t.Errorf("termination %d of three instances took %d calls, want %d", at+1, got, want)
+		}
+	}
+	if got := w.desired("a"); got != 0 {
+		t.Errorf("desired capacity is %d, want 0", got)
+	}
+}
+
+func TestWhatAWSRefusesStaysAndIsNamed(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	ids := w.ids("a")
+	for _, code := range []string{"AccessDenied", "Throttling"} {
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
+		_, err := w.cache.Terminate(t.Context(), "a", ids)
+		if diff := cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)); diff != "" {
+			t.Errorf("%s: instances that stay (-want +got):\n%s", code, diff)
+		}
+	}
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ScalingActivityInProgress", Times: 1})
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ScalingActivityInProgress"})
+	_, err := w.cache.Terminate(t.Context(), "a", ids)
+	if diff := cmp.Diff(ids[1:2], staying(t, err)); diff != "" {
+		t.Errorf("instances that stay (-want +got):\n%s", diff)
+	}
+	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
+		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
+	}
+}
+
+func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		stay  bool
+	}{
+		{name: "done", fault: fakeaws.Fault{Code: "InternalFailure", Late: true}},
+		{name: "answer broken", fault: fakeaws.Fault{Body: fakeaws.Truncated}},
+		{name: "not done", fault: fakeaws.Fault{Code: "InternalFailure"}, stay: true},
+	} {
+		for _, count := range []int{1, 3} {
+			w := newWorld(t, group("a", 0, count, 10)).started()
+			tt.fault.Action, tt.fault.Times = terminateCall, 1
+			w.aws.Inject(tt.fault)
+			_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+			left := 0
+			if tt.stay {
+				left = count
+			}
+			if got := staying(t, err); len(got) != left || w.desired("a") != left || w.group("a").DesiredCapacity != left {
+				t.Errorf("%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"),
+					w.group("a").DesiredCapacity, left)
+			}
+		}
+	}
+}
+
+func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
+	w := newWorld(t, group("a", 2, 2, 10)).running()
+	ids := w.ids("a")
+	if _, err := w.cache.Replace(t.Context(), "a", ids); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
+		t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
+	}
+	w.eventually(func() string {
+		for _, id := range w.ids("a") {
+			if slices.Contains(ids, id) {
+				return id + " is still there"
+			}
+		}
+		if n := len(w.group("a").Counted()); n != 2 {
+			return "not replaced yet"
+		}
+		return ""
+	})
+}

@@ -1,0 +1,105 @@
+package aws
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// gatherFor is how long a deletion waits for others of its group. The core deletes nodes one by one, each from a goroutine of
+// its own, so that those of one loop come within milliseconds, or, with pods of DaemonSets to evict, a little more.
+const gatherFor = 200 * time.Millisecond
+
+// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they go by one call, and
+// tells each caller what became of its own. Safe for concurrent use.
+type deletions struct {
+	terminate func(group string, ids []string) error
+	clock     clock.Clock
+
+	mu   sync.Mutex
+	open map[string]*gathering // by group; guarded by mu
+}
+
+// gathering is one call to come.
+type gathering struct {
+	ids  []string // guarded by deletions.mu until it is closed
+	done chan struct{}
+	err  error // set when done is closed
+}
+
+func newDeletions(c clock.Clock, terminate func(group string, ids []string) error) *deletions {
+	return &deletions{terminate: terminate, clock: c, open: map[string]*gathering{}}
+}
+
+// delete terminates the instances of the group, together with those of other callers, and returns why any of them stays.
+func (d *deletions) delete(group string, ids []string) error {
+	d.mu.Lock()
+	g := d.open[group]
+	first := g == nil
+	if first {
+		g = &gathering{done: make(chan struct{})}
+		d.open[group] = g
+	}
+	g.ids = append(g.ids, ids...)
+	d.mu.Unlock()
+	if first {
+		d.clock.Sleep(gatherFor)
+		d.mu.Lock()
+		delete(d.open, group)
+		d.mu.Unlock()
+		g.err = d.terminate(group, g.ids)
+		close(g.done)
+	}
+	<-g.done
+	return errorOf(g.err, ids)
+}
+
+// errorOf is the part of a termination's error that is about the instances: nil where all of them go.
+func errorOf(err error, ids []string) error {
+	var partial *asg.TerminationError
+	if !errors.As(err, &partial) {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if why := partial.Stays[id]; why != nil {
+			errs = append(errs, fmt.Errorf("terminate instance %s of auto scaling group %q: %w", id, partial.Group, why))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// terminate terminates the instances of the group and takes the result into the view of the current loop.
+func (p *Provider) terminate(group string, ids []string) error {
+	_, err := p.cache.Terminate(p.ctx, group, ids)
+	p.adopt(group)
+	return err
+}
+
+// forceTerminate terminates the instances of the group; those that the minimum size asks for are replaced by AWS.
+func (p *Provider) forceTerminate(group string, ids []string) error {
+	err := p.terminate(group, ids)
+	var partial *asg.TerminationError
+	if !errors.As(err, &partial) {
+		return err
+	}
+	var needed []string
+	for id, why := range partial.Stays {
+		var limit *asg.LimitError
+		if errors.As(why, &limit) {
+			needed = append(needed, id)
+			delete(partial.Stays, id)
+		}
+	}
+	_, replaceErr := p.cache.Replace(p.ctx, group, needed)
+	p.adopt(group)
+	if len(partial.Stays) == 0 {
+		return replaceErr
+	}
+	return errors.Join(err, replaceErr)
+}
