@@ -78,6 +78,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 	owned := map[string]map[string]string{
 		"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/CLUSTER_NAME": "owned"},
 	}
+	byAWSAlone := map[string]map[string]string{"Bool": {"aws:ViaAWSService": "true"}}
 	for _, name := range []string{"iam/policy-aws.json", "iam/policy-aws-cn.json"} {
 		for _, s := range readPolicy(t, name).Statement {
 			for _, action := range s.Action {
@@ -86,6 +87,12 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 				}
 			}
 			if !slices.ContainsFunc(s.Action, writes) {
+				continue
+			}
+			if slices.Equal(s.Action, []string{"ec2:CreateFleet"}) { // which Auto Scaling makes for the caller of LaunchInstances
+				if diff := cmp.Diff(byAWSAlone, s.Condition); diff != "" {
+					t.Errorf("%s: %s can be used by others than AWS (-want +got):\n%s", name, s.Sid, diff)
+				}
 				continue
 			}
 			if s.Resource == "*" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 const (
@@ -85,6 +85,8 @@ func (c *Cache) failed(ctx context.Context, name string, failure *LaunchFailure)
 	if !news {
 		return
 	}
+	_, g := c.entry(name)
+	c.rests.fail(name, failure.meaning(g), failure.Message)
 	klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", name, "code", failure.Code, "message", failure.Message)
 	c.launches.suspect(name)
 	signal(c.changed)
@@ -109,32 +111,54 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 		}
 		if a.StatusCode == types.ScalingActivityStatusCodeFailed && strings.HasPrefix(aws.ToString(a.Description), "Launching") {
 			message := aws.ToString(a.StatusMessage)
-			return &LaunchFailure{At: begun, Code: failureCode(message), Message: strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")}, nil
+			return failureFrom(message, begun), nil
 		}
 	}
 	return nil, nil
 }
 
-// codeInMessage finds the EC2 error code in a status message such as "Could not launch Spot Instances.
+// failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
-var codeInMessage = regexp.MustCompile(`(?:^|\s)([A-Z][A-Za-z]{5,60}(?:\.[A-Za-z]{1,40})*) - `)
-
-// codelessMessages are the status messages in which AWS gives no code, by words that never change.
-var codelessMessages = []struct{ words, code string }{
-	{"do not have sufficient", "InsufficientInstanceCapacity"},
-	{"no Spot capacity available", "InsufficientInstanceCapacity"},
-	{"more vCPU capacity than your current vCPU limit", "VcpuLimitExceeded"},
-	{"launch template", "InvalidLaunchTemplate"},
+func failureFrom(message string, at time.Time) *LaunchFailure {
+	m := awsmessage.Of("", message)
+	f := &LaunchFailure{At: at, Code: m.Code, Message: bounded(message), Class: m.Class,
+		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	if f.Code == "" {
+		f.Code = codeless[m.Class]
+	}
+	if f.Code == "" {
+		f.Code = "LaunchFailed"
+	}
+	return f
 }
 
-func failureCode(message string) string {
-	if found := codeInMessage.FindStringSubmatch(message); found != nil {
-		return found[1]
+// codeless are the codes that stand for the messages in which AWS gives none.
+var codeless = map[awsmessage.Class]string{
+	awsmessage.NoCapacity:    "InsufficientInstanceCapacity",
+	awsmessage.Quota:         "VcpuLimitExceeded",
+	awsmessage.SpotLimit:     "MaxSpotInstanceCountExceeded",
+	awsmessage.Configuration: "InvalidLaunchTemplate",
+}
+
+// meaning is what the failure says of pools, completed by what the group can only have meant.
+func (f *LaunchFailure) meaning(g *Group) awsmessage.Meaning {
+	m := awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
+	if g == nil {
+		return m
 	}
-	for _, m := range codelessMessages {
-		if strings.Contains(message, m.words) {
-			return m.code
-		}
+	if m.CapacityType == "" {
+		m.CapacityType = g.CapacityType()
 	}
-	return "LaunchFailed"
+	if m.InstanceType == "" && g.Launch != nil && len(g.Launch.Types) == 1 {
+		m.InstanceType = g.Launch.Types[0].Name
+	}
+	if m.Zone == "" && len(g.Zones) == 1 {
+		m.Zone = g.Zones[0]
+	}
+	return m
+}
+
+// bounded cuts a text of AWS's to what is worth keeping.
+func bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
 }

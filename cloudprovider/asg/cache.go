@@ -54,6 +54,8 @@ type configurationsAPI interface {
 type writesAPI interface {
 	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
 		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
+	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
+		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
 	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
 }
@@ -66,6 +68,7 @@ type Options struct {
 	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
 	RefreshInterval time.Duration
 	MotionInterval  time.Duration
+	LaunchMode      LaunchMode // the zero value is LaunchAuto
 	Clock           clock.WithTicker
 }
 
@@ -93,6 +96,10 @@ type Cache struct {
 
 	// singleTerminations tells that AWS does not terminate several instances in one call here.
 	singleTerminations atomic.Bool
+
+	mode     LaunchMode
+	rests    *rests
+	refusals *refusals
 }
 
 // entry is what the Cache knows of one group beyond its last reading.
@@ -106,6 +113,14 @@ type entry struct {
 	readDue   time.Time
 	shortAt   time.Time            // when instances were first missing, or last came; zero while none is
 	leaving   map[string]time.Time // instances whose termination AWS has accepted
+	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
+	tries     map[string]int       // synchronous launches that have ended, by zone
+	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
+}
+
+func newEntry() *entry {
+	return &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}, arriving: map[string]arrival{},
+		tries: map[string]int{}, disputes: map[string]time.Time{}}
 }
 
 // NewCache makes a Cache without a reading.
@@ -116,6 +131,9 @@ func NewCache(o Options) *Cache {
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
 		entries: map[string]*entry{}, absent: map[string]bool{},
+		mode:     o.LaunchMode,
+		rests:    &rests{clock: o.Clock},
+		refusals: &refusals{clock: o.Clock, groups: map[string]time.Time{}, said: map[string]bool{}},
 	}
 	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
 	return c
@@ -195,7 +213,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			continue // dropped by a complete reading while this one was under way
 		}
 		if e == nil {
-			e = &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}}
+			e = newEntry()
 			c.entries[name] = e
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
@@ -229,6 +247,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.MaxSize = min(g.MaxSize, limits.MaxSize)
 		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
+	e.markArriving(g)
 	e.markLeaving(g)
 	if e.group == nil {
 		// A deficit found at start is taken over from whoever ran before us: it is ours to withdraw, and failures

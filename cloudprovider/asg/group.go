@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // Group is one Auto Scaling group as of one reading. It is immutable: what holds a *Group may read it for ever.
@@ -60,6 +62,9 @@ type Instance struct {
 	Zone      string
 	Lifecycle Lifecycle
 	Weight    int // in capacity units, at least 1
+	// Origin names the launch template version or launch configuration it was started from, as in Launch.Origins; "" where
+	// AWS names none: it was attached, or its configuration is gone.
+	Origin string
 }
 
 // Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
@@ -94,8 +99,10 @@ type Problem struct {
 // LaunchFailure is why AWS did not launch an instance that we asked for.
 type LaunchFailure struct {
 	At      time.Time
-	Code    string // AWS's own code, or "LaunchFailed" where the message has none
+	Code    string // AWS's own code, or one that stands for the message where it has none
 	Message string
+	Class   awsmessage.Class
+	Pool    Pool // as far as AWS names it
 }
 
 // Blocked reports whether a problem keeps the group from launching anything.
@@ -232,6 +239,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 			Zone:      aws.ToString(i.AvailabilityZone),
 			Lifecycle: Lifecycle(i.LifecycleState),
 			Weight:    weightFrom(i.WeightedCapacity),
+			Origin:    instanceOrigin(i),
 		})
 	}
 	for _, p := range in.SuspendedProcesses {
@@ -240,6 +248,16 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 	slices.Sort(g.SuspendedProcesses)
 	return g
 }
+
+func instanceOrigin(i types.Instance) string {
+	if t := i.LaunchTemplate; t != nil {
+		return templateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
+	}
+	return aws.ToString(i.LaunchConfigurationName)
+}
+
+// templateOrigin names a version of the launch template with the ID.
+func templateOrigin(id, version string) string { return id + " version " + version }
 
 // weightFrom reads a weight, which AWS keeps as text; anything but a positive number weighs 1.
 func weightFrom(text *string) int {

@@ -1,7 +1,9 @@
 package asg
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +30,7 @@ const (
 type Image struct {
 	ID             string
 	Name           string
+	Description    string
 	Architecture   string // as EC2 spells it: x86_64, arm64
 	Virtualization string // hvm or paravirtual
 	Windows        bool
@@ -74,7 +77,8 @@ func (l *launches) imageUsers(g *Group) []imageUser {
 }
 
 // imageMatters reports whether the image tells anything of g's nodes that is not known without: the operating system from
-// user data or EKS, the volume from the template, the architecture from a single type.
+// user data or EKS, the volume from the template, the architecture from a single type. The release of Windows stands in the
+// image's name alone, or in EKS's type of image.
 func (l *launches) imageMatters(g *Group, t *template) bool {
 	asksForTypes := func(o Override) bool { return o.Requirements != nil }
 	if t.requirements != nil || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
@@ -83,7 +87,13 @@ func (l *launches) imageMatters(g *Group, t *template) bool {
 	if n, _ := l.nodegroups.get(nodegroupOf(g)); n != nil && n.AMIType != "" && n.AMIType != "CUSTOM" {
 		return len(t.blockDevices) == 0 && n.DiskSizeGiB == 0
 	}
-	return t.userData == "" || len(t.blockDevices) == 0 || len(g.Source.Overrides) > 1
+	return t.userData == "" || len(t.blockDevices) == 0 || len(g.Source.Overrides) > 1 || forWindows(t.userData)
+}
+
+// forWindows reports whether user data, in base64, is what Windows runs.
+func forWindows(userData string) bool {
+	text, err := base64.StdEncoding.DecodeString(userData)
+	return err == nil && bytes.Contains(bytes.ToLower(text), []byte("<powershell>"))
 }
 
 // fetchImages reads the images the groups use, and first which images those are that are named by a parameter. Images
@@ -179,7 +189,7 @@ func (l *launches) describeImages(ctx context.Context, ids []string) (map[string
 // imageFrom turns AWS's description into an Image. Every field of it may be missing.
 func imageFrom(in ec2types.Image) *Image {
 	i := &Image{
-		ID: aws.ToString(in.ImageId), Name: aws.ToString(in.Name), RootDevice: aws.ToString(in.RootDeviceName),
+		ID: aws.ToString(in.ImageId), Name: aws.ToString(in.Name), Description: aws.ToString(in.Description), RootDevice: aws.ToString(in.RootDeviceName),
 		Architecture: string(in.Architecture), Virtualization: string(in.VirtualizationType),
 		Windows: strings.EqualFold(string(in.Platform), "windows"),
 	}

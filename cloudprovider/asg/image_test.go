@@ -12,7 +12,7 @@ import (
 )
 
 // al2023 is an image of EKS with a volume of its own.
-var al2023 = fakeaws.Image{ID: "ami-0abc", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801", RootDevice: "/dev/xvda",
+var al2023 = fakeaws.Image{ID: "ami-0abc", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801", Description: "EKS-optimized node", RootDevice: "/dev/xvda",
 	BlockDevices: []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 30}}}
 
 // withImages is the world of one group "g" that launches from the version.
@@ -25,7 +25,7 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...f
 
 func TestWhatAnImageTells(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
-	want := &asg.Image{ID: "ami-0abc", Name: al2023.Name, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
+	want := &asg.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
 		BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
 	if diff := cmp.Diff(want, w.group("g").Launch.Image); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
@@ -48,6 +48,7 @@ func TestAnImageIsAskedForOnlyWhereItTellsSomething(t *testing.T) {
 		{name: "nothing else known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc"}, want: 1},
 		{name: "volume missing", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh"}, want: 1},
 		{name: "all known", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "#!/bin/sh", BlockDevices: sized}},
+		{name: "the release of Windows", version: fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", UserData: "<powershell>\nStart-EKSBootstrap", BlockDevices: sized}, want: 1},
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{}},
 		{name: "no image ID", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing"}},
 	} {

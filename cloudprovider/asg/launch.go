@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -17,9 +18,13 @@ import (
 // image and EKS node group. It is immutable, and the same pointer for as long as nothing in it changed.
 type Launch struct {
 	// Types are what the policy may launch, in its order of preference, each once.
-	Types        []LaunchType
-	ImageID      string
-	UserData     string // base64, as AWS keeps it
+	Types    []LaunchType
+	ImageID  string
+	UserData string // base64, as AWS keeps it
+	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the
+	// group refers to them. Instance.Origin is one of them if the instance started from this very description. A version whose
+	// image is named by a parameter of Systems Manager is not among them, for it starts another image tomorrow.
+	Origins      []string
 	BlockDevices []BlockDevice
 	// Image is the machine image; nil where it has nothing to tell that is not known without it, or could not be read.
 	Image *Image
@@ -73,7 +78,12 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		if e == nil || !sameSource(e.group, g) {
 			continue // gone, or a newer source waits for the next round
 		}
+		before := e.group.Launch
 		changed = e.learn(c.launches.assemble(g)) || changed
+		if e.group.Launch != before {
+			c.rests.changed(g.Name)
+			c.refusals.forget(g.Name)
+		}
 	}
 	if changed {
 		c.publish()
@@ -144,12 +154,14 @@ func (l *launches) fromConfiguration(name string) (*Launch, []Problem) {
 		return nil, problems
 	}
 	launch := *found
+	launch.Origins = []string{name}
 	launch.Image, _ = l.image(launch.ImageID)
 	return &launch, problems
 }
 
 func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
 	var problems []Problem
+	var origins []string
 	complete := true
 	for _, ref := range g.Source.templates() {
 		found, err := l.templates.get(ref)
@@ -158,12 +170,19 @@ func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
 			problems = append(problems, unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(),
 				"ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists"))
 		}
+		if found != nil && !isAlias(found.imageID) {
+			origins = append(origins, templateOrigin(found.id, found.version))
+			if ref.floats() {
+				origins = append(origins, templateOrigin(found.id, ref.Version))
+			}
+		}
 	}
 	if !complete {
 		return nil, problems
 	}
 	base, _ := l.templates.get(g.Source.Template)
 	launch := base.launch()
+	launch.Origins = origins
 	launch.Image, _ = l.image(launch.ImageID)
 	if err := l.addTypes(launch, g.Source, base); err != nil {
 		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
@@ -248,6 +267,7 @@ func (l *launches) addMatching(json, imageID string, weight int, add func(string
 
 // template is one version of a launch template, as far as we use it.
 type template struct {
+	id, version      string // the version's number
 	instanceType     string
 	imageID          string
 	userData         string
@@ -263,11 +283,13 @@ func (t *template) launch() *Launch {
 }
 
 // templateFrom turns AWS's description into a template. Every field of it may be missing.
-func templateFrom(d *ec2types.ResponseLaunchTemplateData) *template {
+func templateFrom(v ec2types.LaunchTemplateVersion) *template {
+	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10)}
+	d := v.LaunchTemplateData
 	if d == nil {
-		return &template{}
+		return t
 	}
-	t := &template{instanceType: string(d.InstanceType), imageID: aws.ToString(d.ImageId), userData: aws.ToString(d.UserData)}
+	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
 	if d.InstanceMarketOptions != nil {
 		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
 	}

@@ -29,7 +29,7 @@ func TestElasticFabricAdaptersOfALaunchTemplate(t *testing.T) {
 		{name: "both kinds", data: interfaces("efa", "efa-only", "interface"), want: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := templateFrom(tt.data).launch().EFAInterfaces; got != tt.want {
+			if got := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: tt.data}).launch().EFAInterfaces; got != tt.want {
 				t.Errorf("%d adapters, want %d", got, tt.want)
 			}
 		})

@@ -226,7 +226,7 @@ func (l *launches) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	if len(out.LaunchTemplateVersions) == 0 {
 		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
 	}
-	return templateFrom(out.LaunchTemplateVersions[0].LaunchTemplateData), nil
+	return templateFrom(out.LaunchTemplateVersions[0]), nil
 }
 
 // fetchAllTemplates reads the newest and the default version of every template of the account: one call per 200, where
@@ -267,7 +267,7 @@ func (l *launches) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
 	} {
 		if l.templates.entries[ref] != nil {
-			l.templates.put(ref, templateFrom(v.LaunchTemplateData), nil, l.clock.Now())
+			l.templates.put(ref, templateFrom(v), nil, l.clock.Now())
 		}
 	}
 }

@@ -19,6 +19,12 @@ type LaunchSource struct {
 	// OnDemandBase and OnDemandPercentageAboveBase are the policy's, with AWS's defaults (0 and 100) where it has none.
 	OnDemandBase                int
 	OnDemandPercentageAboveBase int
+	// OnDemandStrategy and SpotStrategy are the policy's allocation strategies, as AWS spells them: "prioritized",
+	// "lowest-price", "price-capacity-optimized"…; "" where the policy leaves them to AWS, or there is none.
+	OnDemandStrategy string
+	SpotStrategy     string
+	// SpotPools is over how many pools a zone the spot strategy "lowest-price" spreads; 0 where the policy has no figure.
+	SpotPools int
 	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
 	CapacityUnit string
 }
@@ -132,6 +138,8 @@ func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 		if d.OnDemandPercentageAboveBaseCapacity != nil {
 			s.OnDemandPercentageAboveBase = int(*d.OnDemandPercentageAboveBaseCapacity)
 		}
+		s.OnDemandStrategy, s.SpotStrategy = aws.ToString(d.OnDemandAllocationStrategy), aws.ToString(d.SpotAllocationStrategy)
+		s.SpotPools = int(aws.ToInt32(d.SpotInstancePools))
 	}
 	if policy.LaunchTemplate == nil {
 		return s

@@ -24,18 +24,25 @@ type world struct {
 	aws   *fakeaws.Server
 	cache *asg.Cache
 	calls *calls
+
+	options asg.Options // of the Cache
 }
 
 // calls are the Auto Scaling calls of the Cache, with places in which a test can step.
 type calls struct {
-	*autoscaling.Client
-	afterWrite func()                 // when AWS has done it and we do not know yet
-	loseAnswer bool                   // of a write
-	activities func(name string) bool // true: never answer
+	*awsclient.AutoScaling
+	beforeWrite func()                 // when we have decided and AWS does not know yet
+	afterWrite  func()                 // when AWS has done it and we do not know yet
+	neverAnswer bool                   // to a launch, as if the process had been killed meanwhile
+	loseAnswer  bool                   // of a write
+	activities  func(name string) bool // true: never answer
 }
 
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
-	out, err := c.Client.SetDesiredCapacity(ctx, in, o...)
+	if c.beforeWrite != nil {
+		c.beforeWrite()
+	}
+	out, err := c.AutoScaling.SetDesiredCapacity(ctx, in, o...)
 	if c.afterWrite != nil {
 		c.afterWrite()
 	}
@@ -45,8 +52,20 @@ func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesir
 	return out, err
 }
 
+func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
+	if c.beforeWrite != nil {
+		c.beforeWrite()
+	}
+	out, err := c.AutoScaling.LaunchInstances(ctx, in, o...)
+	if c.neverAnswer {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return out, err
+}
+
 func (c *calls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput, o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
-	out, err := c.Client.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+	out, err := c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 	if c.afterWrite != nil {
 		c.afterWrite()
 	}
@@ -58,12 +77,12 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return c.Client.DescribeScalingActivities(ctx, in, o...)
+	return c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
 }
 
 // quick are delays that a test can wait for.
 var quick = fakeaws.Delays{
-	Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200),
+	Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200), Synchronous: ms(20),
 }
 
 func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
@@ -102,11 +121,25 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *w
 	if err != nil {
 		t.Fatalf("AWS clients: %v", err)
 	}
-	hooked := &calls{Client: clients.AutoScaling}
-	return &world{t: t, aws: server, calls: hooked, cache: asg.NewCache(asg.Options{
+	hooked := &calls{AutoScaling: clients.AutoScaling}
+	options := asg.Options{
 		AutoScaling: hooked, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-	})}
+		LaunchMode: asg.LaunchDesiredCapacity,
+	}
+	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}
+}
+
+// with is the same AWS with another Cache, which has not read yet: another process, as it were.
+func (w *world) with(change func(*asg.Options)) *world {
+	other := *w
+	if change != nil {
+		change(&other.options)
+	}
+	hooked := &calls{AutoScaling: w.calls.AutoScaling}
+	other.options.AutoScaling, other.calls = hooked, hooked
+	other.cache = asg.NewCache(other.options)
+	return &other
 }
 
 // started is the world after the first reading.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,33 +58,100 @@ func (r *request) settle(g *Group) {
 	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
 }
 
-// Increase raises the desired capacity so that AWS launches n more instances, or as many as the maximum leaves room for,
-// counted from a reading made for the purpose: what others have asked for in the meantime stays. It costs two calls. The
-// error is ErrGroupNotFound, a *LimitError, or wraps the SDK's. Where the answer to the second call is lost, a reading
-// tells what came of it: at once, or else the next one that succeeds.
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for, counted from a reading made for the
+// purpose: what others have asked for in the meantime stays. Where the group can be launched synchronously, the instances
+// are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
+// ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
-	if n <= 0 {
-		return nil, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
-	}
-	ctx, done, err := c.takeTurn(ctx, name)
+	ctx, done, g, n, err := c.beginIncrease(ctx, name, n)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	g, err := c.readOne(ctx, name)
+	now, err := c.synchronously(g)
+	if err != nil {
+		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
+	}
+	if now {
+		_, err := c.launch(ctx, g, n)
+		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
+			_, g = c.entry(name)
+			return g, err
+		}
+	}
+	return c.raise(ctx, g, n)
+}
+
+// IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
+// be launched synchronously can do that; the error of others wraps ErrNotAtomic.
+func (c *Cache) IncreaseAtomically(ctx context.Context, name string, n int) (*Group, error) {
+	ctx, done, g, room, err := c.beginIncrease(ctx, name, n)
 	if err != nil {
 		return nil, err
 	}
-	unit := g.Source.MinWeight()
-	room := (g.MaxSize - g.DesiredCapacity) / unit
-	if room <= 0 {
+	defer done()
+	if room < n {
+		unit := g.Source.MinWeight()
 		return nil, &LimitError{Group: name, Desired: g.DesiredCapacity + n*unit, Limit: g.MaxSize, LimitIsMost: true}
 	}
-	if n > room {
-		klog.FromContext(ctx).Info("The group has less room than it seemed, raising by what is left", "group", name, "asked", n, "room", room)
-		n = room
+	if now, err := c.synchronously(g); !now {
+		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	began, ours, desired := c.clock.Now(), g.Requested+n, g.DesiredCapacity+n*unit
+	launched, err := c.launch(ctx, g, n)
+	_, g = c.entry(name)
+	switch {
+	case errors.Is(err, errNotSynchronous):
+		return nil, errors.Join(ErrNotAtomic, err)
+	case err != nil || len(launched) == n:
+		return g, err
+	}
+	t := &termination{cache: c, group: name, stays: map[string]error{}}
+	for batch := range slices.Chunk(launched, terminationsPerCall) {
+		t.batch(ctx, batch)
+	}
+	_, g = c.entry(name)
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, len(launched), n)
+	if len(t.stays) > 0 {
+		err = errors.Join(err, &TerminationError{Group: name, Stays: t.stays})
+	}
+	return g, err
+}
+
+// ErrNotAtomic is the error of a group that cannot launch all or nothing.
+var ErrNotAtomic = errors.New("cannot launch all or nothing")
+
+// beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for, at most n.
+func (c *Cache) beginIncrease(ctx context.Context, name string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
+	if n <= 0 {
+		return nil, nil, nil, 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
+	}
+	turn, done, err = c.takeTurn(ctx, name)
+	if err != nil {
+		return nil, nil, nil, 0, err
+	}
+	if g, err = c.readOne(turn, name); err != nil {
+		done()
+		return nil, nil, nil, 0, err
+	}
+	unit := g.Source.MinWeight()
+	room = (g.MaxSize - g.DesiredCapacity) / unit
+	if room <= 0 {
+		done()
+		return nil, nil, nil, 0, &LimitError{Group: name, Desired: g.DesiredCapacity + n*unit, Limit: g.MaxSize, LimitIsMost: true}
+	}
+	if n > room {
+		klog.FromContext(turn).Info("The group has less room than it seemed", "group", name, "asked", n, "room", room)
+	}
+	return turn, done, g, min(n, room), nil
+}
+
+// raise raises the desired capacity by n instances, g being a fresh reading. Where the answer is lost, a reading tells what came
+// of it: at once, or else the next one that succeeds. Others may have raised it between the reading and the write, and AWS
+// would end what it launched for them: a reading after the write repairs that at once.
+func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
+	name := g.Name
+	before, extra := g, n*g.Source.MinWeight()
+	began, ours, desired := c.clock.Now(), g.Requested+n, g.DesiredCapacity+extra
 	since, err := c.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
 		return nil, err
@@ -97,7 +165,10 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		} // else the answer was lost: the next reading tells whether the request is one
 	})
 	if err == nil {
-		return g, nil
+		if repaired, err := c.repair(ctx, before, extra); err == nil {
+			return repaired, nil
+		}
+		return g, nil // the next reading will do
 	}
 	if now, readErr := c.readOne(ctx, name); readErr == nil && now.DesiredCapacity >= desired {
 		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
@@ -124,7 +195,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		return 0, g, nil
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
-	left := g.Requested - taken
+	left, before := g.Requested-taken, g
 	if _, err := c.setDesired(ctx, g, desired); err != nil {
 		g = c.update(name, func(e *entry, g *Group) {
 			e.request.withdrawalFailed = true
@@ -138,29 +209,44 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		e.request.settle(g)
 		e.wrote(c.clock.Now())
 	})
-	g, err = c.repair(ctx, name)
+	g, err = c.repair(ctx, before, 0)
 	return taken, g, err
 }
 
-// repair raises a desired capacity that a write of ours left below what AWS has launched meanwhile.
-func (c *Cache) repair(ctx context.Context, name string) (*Group, error) {
-	g, err := c.readOne(ctx, name)
+// repair looks for what a write of ours has overwritten, before being the group as it was when that was decided: AWS has
+// launched for another writer's request more than is desired now, and ends it, or is about to. Then the desired capacity is
+// raised again, to what the other asked for, as far as can be seen, and extra capacity on top of it. An excess that was there
+// before the write stays one: AWS itself has more instances than desired while it moves some.
+func (c *Cache) repair(ctx context.Context, before *Group, extra int) (*Group, error) {
+	g, err := c.readOne(ctx, before.Name)
 	if err != nil {
 		return nil, err
 	}
-	counted := min(g.countedCapacity(), g.MaxSize)
-	if counted <= g.DesiredCapacity {
+	excess := max(0, before.countedCapacity()-before.DesiredCapacity)
+	there := g.countedCapacity() + g.endedSince(before) - excess
+	if there <= g.DesiredCapacity {
 		return g, nil
 	}
-	klog.FromContext(ctx).Info("An instance arrived while its request was withdrawn, raised the desired capacity again",
-		"group", name, "desired", counted)
-	if _, err := c.setDesired(ctx, g, counted); err != nil {
+	desired := min(there+extra, g.MaxSize)
+	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raised the desired capacity again", "group", g.Name, "desired", desired)
+	if _, err := c.setDesired(ctx, g, desired); err != nil {
 		return nil, err
 	}
-	return c.update(name, func(e *entry, g *Group) {
-		g.DesiredCapacity = counted
+	return c.update(g.Name, func(e *entry, g *Group) {
+		g.DesiredCapacity = desired
 		e.wrote(c.clock.Now())
 	}), nil
+}
+
+// endedSince is the capacity of the instances that are leaving and were not, or not there, before.
+func (g *Group) endedSince(before *Group) int {
+	capacity := 0
+	for _, i := range g.Instances {
+		if was := before.instance(i.ID); i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving()) {
+			capacity += i.Weight
+		}
+	}
+	return capacity
 }
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }

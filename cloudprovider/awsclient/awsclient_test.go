@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -218,5 +219,39 @@ func TestReasonOfAnError(t *testing.T) {
 				t.Errorf("Reason = %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestReadingsThatAreThrottledHoldUpNoWrite(t *testing.T) {
+	server := startAWS(t)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling"})
+	within := func(timeout time.Duration, call func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		defer cancel()
+		return call(ctx)
+	}
+	read := func(ctx context.Context) error {
+		_, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+		return err
+	}
+	held := false // by our own rate, before AWS is asked
+	for range 20 {
+		held = held || errors.Is(within(100*time.Millisecond, read), context.DeadlineExceeded)
+	}
+	if !held {
+		t.Error("readings go on as quickly as before although each is throttled")
+	}
+	name, one := "none", int32(1)
+	err = within(1500*time.Millisecond, func(ctx context.Context) error {
+		_, err := clients.AutoScaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one})
+		return err
+	})
+	if !awsclient.IsNotFound(err) {
+		t.Errorf("a write gave %v, want AWS's answer that there is no such group", err)
 	}
 }

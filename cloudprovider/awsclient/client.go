@@ -42,13 +42,13 @@ type Options struct {
 // Clients are the AWS services the autoscaler talks to, all in one region and with the same credentials.
 type Clients struct {
 	Region      string
-	AutoScaling *autoscaling.Client
+	AutoScaling *AutoScaling
 	EC2         *ec2.Client
 	EKS         *eks.Client
 }
 
 // New makes the clients. It makes no AWS call, but for the region from the instance metadata where nothing else names it.
-// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE.
+// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE; without the latter, readings that AWS throttles slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -74,13 +74,18 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 	}
 	cfg.APIOptions = append(cfg.APIOptions, apiOptions...)
+	autoscalingOptions := func(s *autoscaling.Options) {
+		if found := o.CloudConfig.override("autoscaling", cfg.Region); found != nil {
+			s.EndpointResolverV2 = autoscalingEndpoint{fixedEndpoint{"autoscaling", *found}}
+		}
+	}
+	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
+	if cfg.RetryMode == "" {
+		cfg.RetryMode = aws.RetryModeAdaptive
+	}
 	return &Clients{
-		Region: cfg.Region,
-		AutoScaling: autoscaling.NewFromConfig(cfg, func(s *autoscaling.Options) {
-			if found := o.CloudConfig.override("autoscaling", cfg.Region); found != nil {
-				s.EndpointResolverV2 = autoscalingEndpoint{fixedEndpoint{"autoscaling", *found}}
-			}
-		}),
+		Region:      cfg.Region,
+		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
 		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
 			if found := o.CloudConfig.override("ec2", cfg.Region); found != nil {
 				s.EndpointResolverV2 = ec2Endpoint{fixedEndpoint{"ec2", *found}}

@@ -51,6 +51,16 @@ func IsNotFound(err error) bool {
 	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
 }
 
+// IsInProgress reports whether a call with the same token is under way; asking again tells what came of it.
+func IsInProgress(err error) bool {
+	return strings.HasPrefix(Code(err), "IdempotentCallInProgress")
+}
+
+// IsTokenDisputed reports whether a call with the same token asked for something else.
+func IsTokenDisputed(err error) bool {
+	return strings.HasPrefix(Code(err), "IdempotentParameterMismatch")
+}
+
 // IsUnsupported reports whether the partition or endpoint does not know the call at all.
 func IsUnsupported(err error) bool {
 	switch Code(err) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -33,12 +34,19 @@ type account struct {
 	nodegroups map[string]EKSNodegroup // by cluster/name
 	images     map[string]Image
 	ssm        map[string]string
+	spotPrices []SpotPrice            // by pool, the newest of each first
 	instances  map[string]*instance   // by ID, those just terminated included
 	activities map[string][]*activity // by group, oldest first; outlives the group
 	sequence   int                    // of everything that is numbered
 	addresses  int                    // given to instances so far
 	nodes      nodeSink               // nil until a cluster is attached
 	started    time.Time
+	tokens     *clientTokens // of LaunchInstances
+	lacks      Lacks
+	past       past
+	deeds      []Deed // to come from the start
+	random     *rand.Rand
+	created    map[string]int // how often, by name of the group
 }
 
 // A nodeSink is told about instances whose Nodes are to come and go. Its methods must not block.
@@ -68,6 +76,12 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		instances:  map[string]*instance{},
 		activities: map[string][]*activity{},
 		started:    time.Now(),
+		tokens:     newClientTokens(),
+		lacks:      cfg.Lacks,
+		past:       past{most: time.Duration(cfg.StaleReads)},
+		deeds:      cfg.Deeds,
+		random:     newRandom(cfg.Seed),
+		created:    map[string]int{},
 	}
 	for _, t := range cfg.LaunchTemplates {
 		a.addTemplate(t)
@@ -80,6 +94,9 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 	}
 	for _, img := range cfg.Images {
 		a.images[img.ID] = img
+	}
+	for _, p := range cfg.SpotPrices {
+		a.setSpotPrice(p, a.started.Add(-time.Hour))
 	}
 	for _, g := range cfg.AutoScalingGroups {
 		a.groups[g.Name] = newGroup(a, g)

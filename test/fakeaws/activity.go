@@ -29,6 +29,7 @@ const (
 	activityFailed       = "Failed"
 	activityCancelled    = "Cancelled"
 	activityInProgress   = "InProgress"
+	activityMidLifecycle = "MidLifecycleAction"
 )
 
 // record adds an activity to the group's history.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -17,6 +18,9 @@ import (
 //	GET    /_fakeaws/events[?from=N][&follow]   events as a list, or as one JSON document a line while they happen
 //	GET    /_fakeaws/faults                     POST a Fault; DELETE all, or ?id=ID
 //	GET    /_fakeaws/shortages                  POST a Shortage; DELETE all, or ?id=ID
+//	POST   /_fakeaws/lacks                      a Lacks of the Config
+//	POST   /_fakeaws/deeds                      a Deed of the Config
+//	POST   /_fakeaws/stale-reads                a duration
 //	POST   /_fakeaws/groups                     an AutoScalingGroup of the Config
 //	DELETE /_fakeaws/groups/{name}
 //	POST   /_fakeaws/groups/{name}/desired      a number
@@ -64,6 +68,9 @@ func (s *Server) routes() http.Handler {
 func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any, error))) {
 	do("POST /_fakeaws/faults", body(func(_ *http.Request, f Fault) (any, error) { return s.Inject(f), nil }))
 	do("POST /_fakeaws/shortages", body(func(_ *http.Request, sh Shortage) (any, error) { return s.AddShortage(sh), nil }))
+	do("POST /_fakeaws/deeds", body(func(_ *http.Request, d Deed) (any, error) { return nil, s.Do(d) }))
+	do("POST /_fakeaws/stale-reads", body(func(_ *http.Request, d Duration) (any, error) { s.SetStaleReads(time.Duration(d)); return nil, nil }))
+	do("POST /_fakeaws/lacks", body(func(_ *http.Request, l Lacks) (any, error) { s.SetLacks(l); return nil, nil }))
 	do("POST /_fakeaws/groups", body(func(_ *http.Request, g AutoScalingGroup) (any, error) { return nil, s.AddGroup(g) }))
 	do("DELETE /_fakeaws/groups/{name}", func(r *http.Request) (any, error) { return nil, s.DeleteGroup(r.PathValue("name")) })
 	do("POST /_fakeaws/groups/{name}/desired", body(func(r *http.Request, n int) (any, error) {
@@ -82,6 +89,7 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 	do("DELETE /_fakeaws/launch-templates/{name}", func(r *http.Request) (any, error) {
 		return nil, s.DeleteLaunchTemplate(r.PathValue("name"))
 	})
+	do("POST /_fakeaws/spot-prices", body(func(_ *http.Request, p SpotPrice) (any, error) { s.SetSpotPrice(p); return nil, nil }))
 	do("POST /_fakeaws/instances/{id}/reclaim", func(r *http.Request) (any, error) { return nil, s.Reclaim(r.PathValue("id")) })
 	do("POST /_fakeaws/nodes/{name}/resources", body(func(r *http.Request, resources map[string]string) (any, error) {
 		return nil, s.SetNodeResources(r.Context(), r.PathValue("name"), resources)

@@ -101,8 +101,9 @@ func (a *account) describeAutoScalingGroups(r *request) (any, error) {
 		NextToken string            `xml:"NextToken,omitempty"`
 	}
 	withInstances := !r.form.has("IncludeInstances") || r.form.boolean("IncludeInstances")
+	read := a.reader()
 	for _, g := range groups {
-		x := a.shape(g)
+		x := read(g)
 		if !withInstances {
 			x.Instances.Member = nil
 		}
@@ -123,7 +124,7 @@ func (a *account) describeAutoScalingInstances(r *request) (any, error) {
 	}
 	var found []*instance
 	for _, i := range a.instances {
-		if i.ended.IsZero() && (len(ids) == 0 || slices.Contains(ids, i.id)) {
+		if i.ended.IsZero() && i.state != detached && (len(ids) == 0 || slices.Contains(ids, i.id)) {
 			found = append(found, i)
 		}
 	}

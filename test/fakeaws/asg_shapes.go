@@ -36,6 +36,8 @@ type (
 		ServiceLinkedRoleARN             string                 `xml:"ServiceLinkedRoleARN"`
 		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
 		TrafficSources                   members[string]        `xml:"TrafficSources"`
+		WarmPool                         *xmlWarmPool           `xml:"WarmPoolConfiguration"`
+		WarmPoolSize                     *int                   `xml:"WarmPoolSize"`
 	}
 
 	// members is a list, present even when it is empty.
@@ -165,6 +167,10 @@ func (a *account) shape(g *group) xmlGroup {
 	for _, process := range g.SuspendedProcesses {
 		x.SuspendedProcesses.Member = append(x.SuspendedProcesses.Member, xmlSuspension{process, "User suspended at " + seconds(g.created)})
 	}
+	if g.WarmPool != nil {
+		size := len(g.warm)
+		x.WarmPool, x.WarmPoolSize = g.WarmPool.shape(), &size
+	}
 	x.Tags.Member = g.tagShapes()
 	return x
 }
@@ -248,7 +254,7 @@ func (i *instance) shape() xmlInstance {
 		InstanceID: i.id, InstanceType: i.pool.instanceType, AvailabilityZone: i.pool.zone, LifecycleState: i.state,
 		HealthStatus: "Healthy", LaunchConfigurationName: i.config, ProtectedFromScaleIn: i.protected,
 	}
-	if i.reclaimed {
+	if i.dead && !i.group.suspended("HealthCheck") {
 		x.HealthStatus = "Unhealthy"
 	}
 	if i.template != nil {

@@ -89,8 +89,11 @@ func (a *account) managed(ids []string, groupName string) ([]*instance, error) {
 	var out []*instance
 	for _, id := range ids {
 		i, ok := a.instances[id]
-		if !ok || !i.ended.IsZero() || groupName != "" && i.group.Name != groupName {
+		if !ok || !i.ended.IsZero() || i.state == detached || groupName != "" && i.group.Name != groupName {
 			return nil, invalid("Instance Id not found - No managed instance found for instance ID: %s", id)
+		}
+		if i.isWarm() {
+			return nil, invalid("The instance %s is in a warm pool, on whose instances this operation cannot be called", id)
 		}
 		if !slices.Contains(out, i) {
 			out = append(out, i)
@@ -120,9 +123,9 @@ func (a *account) terminateAll(victims []*instance, decrement bool, by string) (
 	var out []xmlActivity
 	left := from
 	for _, i := range victims {
-		if i.counts() {
+		if i.ending == nil {
 			to := left
-			if decrement {
+			if decrement && i.counts() {
 				to -= i.weight
 			}
 			e := i.event(TerminateRequested)
@@ -181,17 +184,21 @@ func sizes(f form, lower, upper, desired int) (int, int, int, error) {
 	if !f.has("DesiredCapacity") {
 		desired = min(max(desired, lower), upper)
 	}
+	return lower, upper, desired, checkSizes(lower, upper, desired)
+}
+
+func checkSizes(lower, upper, desired int) error {
 	switch {
 	case lower < 0:
-		return 0, 0, 0, invalid("Min bound, %d, must be greater than or equal to 0", lower)
+		return invalid("Min bound, %d, must be greater than or equal to 0", lower)
 	case upper > maxGroupSize:
-		return 0, 0, 0, invalid("Max bound, %d, must be less than or equal to %d", upper, maxGroupSize)
+		return invalid("Max bound, %d, must be less than or equal to %d", upper, maxGroupSize)
 	case lower > upper:
-		return 0, 0, 0, invalid("Max bound, %d, must be greater than or equal to min bound, %d", upper, lower)
+		return invalid("Max bound, %d, must be greater than or equal to min bound, %d", upper, lower)
 	case desired < lower || desired > upper:
-		return 0, 0, 0, invalid("Desired capacity:%d must be between the specified min size:%d and max size:%d", desired, lower, upper)
+		return invalid("Desired capacity:%d must be between the specified min size:%d and max size:%d", desired, lower, upper)
 	}
-	return lower, upper, desired, nil
+	return nil
 }
 
 // createAutoScalingGroup knows groups of one launch template or launch configuration; others come with the Config or
@@ -216,11 +223,7 @@ func (a *account) createAutoScalingGroup(r *request) (any, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, invalid("%s", err)
 	}
-	cfg.Desired = 0
-	g := newGroup(a, cfg)
-	a.groups[name] = g
-	a.events.add(Event{Kind: GroupCreated, Group: name, By: r.by()})
-	a.setDesired(g, desired, r.by())
+	a.create(cfg, r.by())
 	return nil, nil
 }
 
@@ -236,7 +239,7 @@ func (a *account) deleteAutoScalingGroup(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(g.instances) > 0 && !r.form.boolean("ForceDelete") {
+	if len(g.instances)+len(g.warm) > 0 && !r.form.boolean("ForceDelete") {
 		return nil, &apiError{
 			Code:    "ResourceInUse",
 			Message: "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
@@ -248,12 +251,16 @@ func (a *account) deleteAutoScalingGroup(r *request) (any, error) {
 
 // deleteGroup ends a group and its instances. It is described until the last of them is gone.
 func (a *account) deleteGroup(g *group) {
-	if len(g.instances) == 0 {
+	if len(g.instances)+len(g.warm) == 0 {
 		a.dropGroup(g)
 		return
 	}
 	g.deleting, g.Min, g.Desired = true, 0, 0
-	for _, i := range slices.Clone(g.instances) {
+	for _, i := range append(slices.Clone(g.instances), g.warm...) {
+		if i.ending != nil && len(i.actions) > 0 { // outstanding lifecycle actions are deleted with the group
+			i.actions = nil
+			i.onward()
+		}
 		a.terminate(i, "At "+seconds(time.Now())+" a user request force deleted AutoScalingGroup changing the desired capacity to 0.")
 	}
 }

@@ -19,6 +19,14 @@ type Config struct {
 	Latency Duration `json:"latency,omitempty"`
 	Delays  Delays   `json:"delays,omitempty"`
 
+	Lacks Lacks `json:"lacks,omitempty"`
+
+	// StaleReads is how old a reading of the groups can be, each by chance.
+	StaleReads Duration `json:"staleReads,omitempty"`
+
+	Deeds []Deed `json:"deeds,omitempty"` // of others than the caller
+	Seed  uint64 `json:"seed,omitempty"`  // of all that is left to chance
+
 	// DiversifySpot spreads spot instances evenly over the first spotInstancePools overrides, as the lowest-price
 	// strategy of AWS does. Otherwise the first override that has capacity gets them all.
 	DiversifySpot bool `json:"diversifySpot,omitempty"`
@@ -30,6 +38,7 @@ type Config struct {
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
+	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
 }
 
 // Delays are how long AWS and a node take for each step. Zero takes the default; 1ms is as good as at once.
@@ -40,6 +49,9 @@ type Delays struct {
 	GPU       Duration `json:"gpu,omitempty"`       // Node Ready → device plugin publishes; 15 s; "never" is possible
 	Terminate Duration `json:"terminate,omitempty"` // Terminating → gone from the group, Node deleted; 1 s
 	Retry     Duration `json:"retry,omitempty"`     // a launch failed in every zone → next attempt; 10 s
+
+	// Synchronous is how long a call of LaunchInstances takes EC2: then its instances are Pending, and it is answered; 500 ms.
+	Synchronous Duration `json:"synchronous,omitempty"`
 }
 
 // A LaunchTemplate has versions numbered from 1 in the order they are written.
@@ -102,10 +114,13 @@ type AutoScalingGroup struct {
 	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib; reported only
 	CapacityRebalance   bool     `json:"capacityRebalance,omitempty"`
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
-	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"` // Launch and Terminate are obeyed
-	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"`    // 300
+	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
+	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"` // 300
 	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
 	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
+
+	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
+	WarmPool       *WarmPool       `json:"warmPool,omitempty"`
 
 	NodeConfig `json:",inline"`
 }
@@ -120,6 +135,7 @@ type NodeConfig struct {
 	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register; "never" keeps the Node away
 	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value; default is the ENI formula
 	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
+	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // that the EBS driver reports in the CSINode; 0 runs no driver
 }
 
 // A LaunchTemplateRef names a launch template by ID or by name. Version is a number, $Latest or $Default.
@@ -206,6 +222,7 @@ type EKSTaint struct {
 type Image struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name,omitempty"`
+	Description  string            `json:"description,omitempty"`
 	Architecture string            `json:"architecture,omitempty"` // x86_64
 	Owner        string            `json:"owner,omitempty"`
 	Platform     string            `json:"platform,omitempty"`   // windows, or none

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -212,4 +213,32 @@ func TestTagsCanBeChangedAndListed(t *testing.T) {
 	if out, err = c.autoscaling.DescribeTags(ctx, &autoscaling.DescribeTagsInput{Filters: filters}); err != nil || len(out.Tags) != 0 {
 		t.Errorf("after delete: tags = %+v, error %v", out.Tags, err)
 	}
+}
+
+func TestStaleReadingsAreOfAnyAgeUpToTheMost(t *testing.T) {
+	cfg := oneGroup()
+	cfg.StaleReads = Duration(2 * time.Second)
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		pass(10 * time.Second)
+		setDesired(t, c, "g", 3)
+		seen := map[int32]bool{}
+		for range 50 {
+			seen[*describe(t, c, "g").DesiredCapacity] = true
+			pass(10 * time.Millisecond)
+		}
+		if len(seen) != 2 || !seen[0] || !seen[3] {
+			t.Errorf("half a second after 3 was set, readings were of %v; want 0 and 3, for some are older", seen)
+		}
+		pass(3 * time.Second)
+		for range 50 {
+			if g := describe(t, c, "g"); *g.DesiredCapacity != 3 {
+				t.Fatal("a reading is older than two seconds")
+			}
+		}
+		setDesired(t, c, "g", 4)
+		s.SetStaleReads(0)
+		if got := *describe(t, c, "g").DesiredCapacity; got != 4 {
+			t.Errorf("desired %d once readings are fresh again, want 4", got)
+		}
+	})
 }

@@ -8,9 +8,13 @@
 // The account is described by a Config, in Go or as a YAML file (testdata/s0.yaml is one); faults, shortages and edits
 // come through the methods of Server or, from other processes, through the admin interface below /_fakeaws/.
 //
+// The account is not the caller's alone: Deeds, in the Config or one by one, are what schedules, operators, Auto Scaling's own
+// processes, EKS and EC2 do to its groups meanwhile. All chance follows the Config's seed.
+//
 // Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
-// spot instances spread over several pools only if the Config says so; zones are never rebalanced; requests are not
-// authenticated, the signature only tells who calls; lifecycle hooks, warm pools and instance refresh do not exist.
+// spot instances spread over several pools only if the Config says so; zones are rebalanced, and instances refreshed, only
+// as Deeds; requests are not authenticated, the signature only tells who calls; instances that EC2 takes away wait for no
+// lifecycle hook. What the reference of LaunchInstances leaves open is decided at launchInstances.
 //
 // Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
 package fakeaws

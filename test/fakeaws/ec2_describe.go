@@ -19,6 +19,7 @@ type (
 		Architecture       string            `xml:"architecture"`
 		ImageType          string            `xml:"imageType"`
 		Name               string            `xml:"name"`
+		Description        string            `xml:"description,omitempty"`
 		Platform           string            `xml:"platform,omitempty"`
 		RootDeviceType     string            `xml:"rootDeviceType"`
 		RootDeviceName     string            `xml:"rootDeviceName"`
@@ -130,7 +131,7 @@ func (img Image) field(name string) (string, bool) {
 func (a *account) imageShape(img Image) ec2Image {
 	owner := first(img.Owner, a.id)
 	return ec2Image{
-		ImageID: img.ID, Name: first(img.Name, img.ID), ImageLocation: owner + "/" + first(img.Name, img.ID), ImageState: "available",
+		ImageID: img.ID, Name: first(img.Name, img.ID), Description: img.Description, ImageLocation: owner + "/" + first(img.Name, img.ID), ImageState: "available",
 		ImageOwnerID: owner, CreationDate: timestamp(a.started), IsPublic: true, Architecture: first(img.Architecture, "x86_64"),
 		ImageType: "machine", Platform: img.Platform, RootDeviceType: "ebs", RootDeviceName: first(img.RootDevice, "/dev/xvda"),
 		BlockDevices: ec2Devices(img.BlockDevices), VirtualizationType: "hvm", Tags: ec2Tags(img.Tags), EnaSupport: true,
@@ -195,10 +196,12 @@ func (i *instance) field(name string) (string, bool) {
 // ec2State is where EC2 has the instance.
 func (i *instance) ec2State() ec2State {
 	switch {
-	case !i.ended.IsZero():
+	case !i.ended.IsZero() || i.dead && i.ending == nil:
 		return ec2State{48, "terminated"}
-	case i.state == terminating:
+	case i.state == terminating || i.state == terminatingProceed || i.state == warmedTerminating:
 		return ec2State{32, "shutting-down"}
+	case i.stopped():
+		return ec2State{80, "stopped"}
 	case i.running:
 		return ec2State{16, "running"}
 	}

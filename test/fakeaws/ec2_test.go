@@ -287,3 +287,23 @@ func TestLaunchConfigurationsAndManagedInstancesAreDescribed(t *testing.T) {
 		t.Errorf("capacity types %v, want spot for a configuration with a spot price", got)
 	}
 }
+
+func TestZonesOfTheGroupsAreDescribed(t *testing.T) {
+	_, c := overHTTP(t, Config{Region: "us-west-2", AutoScalingGroups: []AutoScalingGroup{
+		{Name: "a", LaunchTemplate: &LaunchTemplateRef{Name: "alpha"}, Zones: []string{"us-west-2b", "us-west-2a"}},
+		{Name: "b", LaunchTemplate: &LaunchTemplateRef{Name: "alpha"}, Zones: []string{"us-west-2a", "us-west-2-lax-1a"}},
+	}})
+	out, err := c.ec2.DescribeAvailabilityZones(t.Context(), &ec2.DescribeAvailabilityZonesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, zone := range out.AvailabilityZones {
+		got = append(got, fmt.Sprint(*zone.ZoneName, " ", *zone.ZoneId, " ", *zone.ZoneType, " ", *zone.RegionName))
+	}
+	want := []string{"us-west-2-lax-1a uswest2-lax-1a local-zone us-west-2", "us-west-2a uswest2-az2 availability-zone us-west-2",
+		"us-west-2b uswest2-az3 availability-zone us-west-2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("zones (-want +got):\n%s", diff)
+	}
+}

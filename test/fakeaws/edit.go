@@ -25,7 +25,7 @@ type InstanceState struct {
 	InstanceType string    `json:"instanceType"`
 	CapacityType string    `json:"capacityType"`
 	Zone         string    `json:"zone"`
-	State        string    `json:"state"` // Pending, InService or Terminating
+	State        string    `json:"state"` // lifecycle state, such as Pending, InService or Terminating:Wait
 	Weight       int       `json:"weight"`
 	Node         string    `json:"node"` // name of its Node, registered or not
 	Launched     time.Time `json:"launched"`
@@ -123,14 +123,7 @@ func (s *Server) SetLimits(name string, lower, upper int) error {
 // SetTags adds or changes tags of a group; a nil value deletes one.
 func (s *Server) SetTags(name string, tags map[string]*string) error {
 	return s.change(name, func(a *account, g *group) {
-		for key, value := range tags {
-			if value == nil {
-				delete(g.Tags, key)
-			} else {
-				g.Tags[key] = *value
-			}
-		}
-		a.events.add(Event{Kind: TagsChanged, Group: name, By: admin})
+		_ = a.changeTags(g, Deed{By: admin, Tags: tags})
 	})
 }
 
@@ -180,10 +173,7 @@ func (s *Server) Reclaim(instanceID string) error {
 	if !ok || !i.ended.IsZero() {
 		return fmt.Errorf("no instance %q", instanceID)
 	}
-	i.reclaimed = true
-	a.emit(Reclaimed, i)
-	a.terminate(i, unhealthyCause(time.Now()))
-	a.reconcile(i.group, "")
+	a.lose(i)
 	return nil
 }
 

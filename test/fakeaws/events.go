@@ -31,6 +31,10 @@ const (
 	GroupDeleted       EventKind = "GroupDeleted"
 	TagsChanged        EventKind = "TagsChanged"
 	TemplateDeleted    EventKind = "TemplateDeleted"
+	Replaced           EventKind = "Replaced"           // AZRebalance, a refresh or an update terminates the instance; By tells which
+	Refused            EventKind = "Refused"            // a Deed could not be done; Message says why
+	ProcessesSuspended EventKind = "ProcessesSuspended" // Message lists them
+	ProcessesResumed   EventKind = "ProcessesResumed"
 )
 
 // An Event is one thing that happened. Fields that do not apply are zero.

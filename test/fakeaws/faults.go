@@ -20,7 +20,7 @@ type Fault struct {
 
 	Times   int      `json:"times,omitempty"`
 	For     Duration `json:"for,omitempty"`
-	Percent int      `json:"percent,omitempty"` // of the matching calls, by a fixed seed; 0 is all
+	Percent int      `json:"percent,omitempty"` // of the matching calls, by the Config's seed; 0 is all
 
 	// Code fails the call. AccessDenied and Throttling become the code and the status the service itself uses for
 	// them. Message and Status default to what AWS gives with the code.
@@ -29,6 +29,9 @@ type Fault struct {
 	Status  int    `json:"status,omitempty"`
 	Late    bool   `json:"late,omitempty"` // fail only after the call has taken effect
 
+	// First has only so many of the InstanceIds of the call be looked at, as if the others had not been named.
+	First int `json:"first,omitempty"`
+
 	Latency Duration   `json:"latency,omitempty"` // on top of the Server's own
 	Body    BodyDamage `json:"body,omitempty"`    // done to the answer, so after the call has taken effect
 }
@@ -36,10 +39,11 @@ type Fault struct {
 // BodyDamage is what a Fault does to an answer's body.
 type BodyDamage string
 
-// Kinds of damage. Both leave the status as it was.
+// Kinds of damage. Truncated and Garbled leave the status as it was.
 const (
 	Truncated BodyDamage = "truncated" // half of it arrives, then the connection breaks
 	Garbled   BodyDamage = "garbled"   // all of it arrives, but it does not parse
+	Lost      BodyDamage = "lost"      // the connection breaks before any of it arrives
 )
 
 // A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set.
@@ -76,8 +80,8 @@ type activeShortage struct {
 	until time.Time
 }
 
-func newFaultSet() *faultSet {
-	return &faultSet{random: rand.New(rand.NewPCG(1, 2))}
+func newFaultSet(seed uint64) *faultSet {
+	return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))}
 }
 
 // Inject puts a Fault in force and returns its ID.

@@ -1,9 +1,6 @@
 package fakeaws
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Capacity types.
 const (
@@ -13,9 +10,18 @@ const (
 
 // Lifecycle states of instances in a group.
 const (
-	pending     = "Pending"
-	inService   = "InService"
-	terminating = "Terminating"
+	pending            = "Pending"
+	pendingWait        = "Pending:Wait"
+	pendingProceed     = "Pending:Proceed"
+	inService          = "InService"
+	terminating        = "Terminating"
+	terminatingWait    = "Terminating:Wait"
+	terminatingProceed = "Terminating:Proceed"
+	enteringStandby    = "EnteringStandby"
+	standby            = "Standby"
+	detached           = "Detached"
+	warmedPending      = "Warmed:Pending"
+	warmedTerminating  = "Warmed:Terminating"
 )
 
 // A group is an Auto Scaling group at work. Desired capacity, weights and counts are in the group's units.
@@ -26,9 +32,12 @@ type group struct {
 	cooldown  time.Duration
 	deleting  bool
 	instances []*instance    // in the order of launch
+	warm      []*instance    // of the warm pool, in the order of launch
+	surplus   int            // weight of the instances beyond the desired capacity that are wanted for now
 	retryAt   time.Time      // no launches before, after one failed in every zone
 	lastScale *activity      // begins the cool-down
 	attempts  map[int][]slot // asked of EC2 and not answered yet, by attempt number
+	launching int            // capacity of the synchronous launches under way
 }
 
 // A pool is where EC2 keeps capacity.
@@ -57,13 +66,20 @@ type instance struct {
 	nodeName   string
 	nodeDue    bool // the kubelet runs: the Node belongs into the cluster
 	running    bool
-	reclaimed  bool      // taken from outside
+	dead       bool      // taken from outside: EC2 has ended it
+	launching  *activity // of its launch
 	ending     *activity // of its termination
+
+	actions map[string]*lifecycleAction // it waits for, by hook
+	onward  func()                      // when it need not wait any more
 }
 
 func newGroup(a *account, cfg AutoScalingGroup) *group {
 	g := &group{AutoScalingGroup: cfg, created: time.Now(), cooldown: 300 * time.Second, attempts: map[int][]slot{}}
 	g.arn = a.groupARN(uuidOf("group", cfg.Name), cfg.Name)
+	if a.created[cfg.Name]++; a.created[cfg.Name] > 1 {
+		g.arn = a.groupARN(uuidOf("group", cfg.Name, a.created[cfg.Name]), cfg.Name)
+	}
 	g.Tags = cloneMap(cfg.Tags)
 	if cfg.CooldownSeconds != nil {
 		g.cooldown = time.Duration(*cfg.CooldownSeconds) * time.Second
@@ -80,7 +96,13 @@ func cloneMap(m map[string]string) map[string]string {
 }
 
 // counts tells if the instance fills desired capacity.
-func (i *instance) counts() bool { return i.state == pending || i.state == inService }
+func (i *instance) counts() bool {
+	switch i.state {
+	case pending, pendingWait, pendingProceed, inService:
+		return true
+	}
+	return false
+}
 
 // capacity is the sum of the weights of the instances that count.
 func (g *group) capacity() int {
@@ -103,9 +125,6 @@ func (g *group) inFlight() int {
 	}
 	return sum
 }
-
-// suspended tells if a process of Auto Scaling is.
-func (g *group) suspended(process string) bool { return slices.Contains(g.SuspendedProcesses, process) }
 
 // baseRef is the launch template the group starts from, or nil with a launch configuration.
 func (g *group) baseRef() *LaunchTemplateRef {

@@ -20,7 +20,8 @@ func (a *account) reconcile(g *group, why string) {
 	if a.groups[g.Name] != g {
 		return
 	}
-	if g.capacity() > g.Desired {
+	a.keepWarm(g)
+	if g.capacity() > g.Desired+g.surplus {
 		a.scaleIn(g)
 		return
 	}
@@ -89,6 +90,10 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 
 // fill launches one instance of the first candidate with capacity, or returns why none has.
 func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) []launchFailure {
+	if i := g.takeWarm(); i != nil {
+		a.wake(i, began, why)
+		return nil
+	}
 	var failures []launchFailure
 	for _, c := range a.preferred(g, s, candidates) {
 		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}

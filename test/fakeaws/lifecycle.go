@@ -17,10 +17,10 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 		cause:       why + launchCause(began, g.capacity(), g.Desired),
 		status:      activityPreInService, progress: 30, started: began, zone: p.zone,
 	})
-	g.lastScale = act
+	g.lastScale, i.launching = act, act
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
-	a.at(began, a.delays.InService, func() { a.enterService(i, act) })
+	a.at(began, a.delays.InService, func() { a.launched(i) })
 	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
 	return i
 }
@@ -79,20 +79,35 @@ func (i *instance) event(kind EventKind) Event {
 	}
 }
 
+// launched is when EC2 runs an instance: it enters service, or waits for its hooks first.
+func (a *account) launched(i *instance) {
+	if i.state != pending || i.dead {
+		return
+	}
+	i.running = true
+	if !a.wait(i, hookLaunching, func() {
+		i.state = pendingProceed
+		a.at(time.Now(), a.delays.Listed, func() { a.enterService(i) })
+	}) {
+		a.enterService(i)
+		return
+	}
+	i.state, i.launching.status = pendingWait, activityMidLifecycle
+}
+
 // enterService ends a launch, unless the instance is on its way out already.
-func (a *account) enterService(i *instance, act *activity) {
-	if i.state != pending {
-		act.finish(activityCancelled, "")
+func (a *account) enterService(i *instance) {
+	if i.state != pending && i.state != pendingProceed {
 		return
 	}
 	i.state, i.running = inService, true
-	act.finish(activitySuccessful, "")
+	i.launching.finish(activitySuccessful, "")
 	a.emit(InService, i)
 }
 
 // register has the kubelet start, unless the instance is on its way out already.
 func (a *account) register(i *instance) {
-	if !i.counts() {
+	if !i.counts() || i.dead {
 		return
 	}
 	i.nodeDue = true
@@ -101,17 +116,32 @@ func (a *account) register(i *instance) {
 	}
 }
 
-// terminate begins an instance's end; it leaves the group Delays.Terminate later. An instance that is ending already
-// is left to it.
+// terminate begins an instance's end: it waits for the group's hooks, unless it is dead or the group is being deleted, and
+// leaves the group Delays.Terminate later. An instance that is ending already is left to it.
 func (a *account) terminate(i *instance, cause string) *activity {
-	if !i.counts() {
+	if i.ending != nil {
 		return i.ending
 	}
+	warm := slices.Contains(i.group.warm, i)
 	i.state = terminating
+	if warm {
+		i.state = warmedTerminating
+	}
+	i.actions = nil
+	if i.launching != nil && i.launching.ended.IsZero() {
+		i.launching.finish(activityCancelled, "")
+	}
 	i.ending = a.record(i.group, activity{
 		description: "Terminating EC2 instance: " + i.id, cause: cause,
 		status: activityInProgress, started: time.Now(), zone: i.pool.zone,
 	})
+	if !i.dead && !i.group.deleting && !warm && a.wait(i, hookTerminating, func() {
+		i.state = terminatingProceed
+		a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
+	}) {
+		i.state, i.ending.status = terminatingWait, activityMidLifecycle
+		return i.ending
+	}
 	a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
 	return i.ending
 }
@@ -119,31 +149,41 @@ func (a *account) terminate(i *instance, cause string) *activity {
 // gone takes an instance out of its group, and its Node out of the cluster.
 func (a *account) gone(i *instance) {
 	g := i.group
-	g.instances = slices.DeleteFunc(g.instances, func(x *instance) bool { return x == i })
+	g.drop(i)
 	i.state, i.running, i.ended = "Terminated", false, time.Now()
 	i.ending.finish(activitySuccessful, "")
 	a.emit(Terminated, i)
-	if a.nodes != nil && i.nodeDue {
-		a.nodes.remove(i.nodeName)
-	}
-	i.nodeDue = false
+	a.removeNode(i)
 	a.at(i.ended, Duration(shownAfterEnd), func() { delete(a.instances, i.id) })
-	if g.deleting && len(g.instances) == 0 {
+	if g.deleting && len(g.instances)+len(g.warm) == 0 {
 		a.dropGroup(g)
 		return
 	}
 	a.reconcile(g, "")
 }
 
-// scaleIn terminates instances until no more than the desired capacity is left: in the zone with the most, the oldest
-// first, protected ones never.
+// drop takes an instance off the group's lists.
+func (g *group) drop(i *instance) {
+	g.instances = slices.DeleteFunc(g.instances, func(x *instance) bool { return x == i })
+	g.warm = slices.DeleteFunc(g.warm, func(x *instance) bool { return x == i })
+}
+
+// removeNode takes an instance's Node out of the cluster.
+func (a *account) removeNode(i *instance) {
+	if a.nodes != nil && i.nodeDue {
+		a.nodes.remove(i.nodeName)
+	}
+	i.nodeDue = false
+}
+
+// scaleIn terminates instances until no more than the desired capacity is left. Victims are chosen by victim.
 func (a *account) scaleIn(g *group) {
 	if g.suspended("Terminate") {
 		return
 	}
 	for {
-		victim := g.victim()
-		if victim == nil || g.capacity()-victim.weight < g.Desired {
+		victim := a.victim(g)
+		if victim == nil || g.capacity()-victim.weight < g.Desired+g.surplus {
 			return
 		}
 		cause := shrinkCause(time.Now(), victim.id, g.capacity(), g.Desired)
@@ -152,29 +192,16 @@ func (a *account) scaleIn(g *group) {
 	}
 }
 
-// victim is the instance that scale-in would end next, or nil.
-func (g *group) victim() *instance {
-	zones := map[string]int{}
-	for _, i := range g.instances {
-		if i.counts() {
-			zones[i.pool.zone]++
-		}
-	}
-	var victim *instance
-	for _, i := range g.instances { // oldest first
-		if i.counts() && !i.protected && (victim == nil || zones[i.pool.zone] > zones[victim.pool.zone]) {
-			victim = i
-		}
-	}
-	return victim
-}
-
 // launchInitial gives every group the instances it starts with, as if they had been there for long.
 func (a *account) launchInitial() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, g := range a.sortedGroups() {
 		a.settle(g)
+	}
+	a.remember()
+	for _, d := range a.deeds {
+		a.plot(d, time.Duration(d.After))
 	}
 }
 
@@ -202,9 +229,9 @@ func (a *account) settled(g *group, c candidate, p pool, why string) {
 		cause:       why + launchCause(i.launchTime, g.capacity(), g.Desired),
 		started:     i.launchTime, zone: p.zone,
 	})
-	g.instances = append(g.instances, i)
+	g.instances, i.launching = append(g.instances, i), act
 	a.emit(Launched, i)
-	a.enterService(i, act)
+	a.enterService(i)
 	if g.RegisterAfter != Never {
 		a.register(i)
 	}

@@ -229,6 +229,9 @@ func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 }
 
 func (p *publisher) create(ctx context.Context, n *publishedNode) error {
+	if err := p.createCSINode(ctx, n); err != nil {
+		return err
+	}
 	// The event comes before the Node can be seen to be Ready.
 	p.mu.Lock()
 	n.created = true
@@ -257,6 +260,11 @@ func (p *publisher) delete(ctx context.Context, n *publishedNode, created bool) 
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
+	}
+	if err := p.deleteCSINode(ctx, n); err != nil {
+		return err
+	}
+	if created {
 		p.emit(n, NodeDeleted, "")
 	}
 	p.mu.Lock()

@@ -11,15 +11,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// managedByKWOK selects the nodes KWOK keeps alive.
-const managedByKWOK = "kwok.x-k8s.io/node"
+const (
+	// managedByKWOK selects the nodes KWOK keeps alive.
+	managedByKWOK = "kwok.x-k8s.io/node"
+	// labelEBSZone is the zone as the EBS driver names it.
+	labelEBSZone = "topology.ebs.csi.aws.com/zone"
+)
 
 // A nodeSpec is a Node to register, and what its device plugins publish some time after it is Ready.
 type nodeSpec struct {
-	node     *corev1.Node
-	origin   Event // names group, instance and pool
-	devices  corev1.ResourceList
-	gpuDelay time.Duration // below zero for never
+	node        *corev1.Node
+	origin      Event // names group, instance and pool
+	devices     corev1.ResourceList
+	gpuDelay    time.Duration // below zero for never
+	volumeLimit int32         // of the EBS driver; 0 for none
 }
 
 // nodeSpec is the Node an instance registers as on EKS.
@@ -28,10 +33,11 @@ func (a *account) nodeSpec(i *instance) nodeSpec {
 	g := i.group
 	delay := first(g.GPUAfterReady, a.delays.GPU)
 	return nodeSpec{
-		node:     a.node(i, t),
-		origin:   i.event(NodeRegistered),
-		devices:  devices(t, g.NodeConfig),
-		gpuDelay: time.Duration(delay),
+		node:        a.node(i, t),
+		origin:      i.event(NodeRegistered),
+		devices:     devices(t, g.NodeConfig),
+		gpuDelay:    time.Duration(delay),
+		volumeLimit: g.VolumeLimit,
 	}
 }
 
@@ -79,7 +85,8 @@ func (a *account) nodeLabels(i *instance, t InstanceType) map[string]string {
 		corev1.LabelFailureDomainBetaRegion: a.region,
 		corev1.LabelTopologyZone:            i.pool.zone,
 		corev1.LabelFailureDomainBetaZone:   i.pool.zone,
-		"topology.ebs.csi.aws.com/zone":     i.pool.zone,
+		labelEBSZone:                        i.pool.zone,
+		"topology.k8s.aws/zone-id":          zoneID(a.region, i.pool.zone),
 	}
 	maps.Copy(labels, i.group.NodeLabels)
 	if i.pool.capacityType == spot {

@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -79,8 +80,24 @@ func (d direct) Do(r *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	recorder := httptest.NewRecorder()
-	d.handler.ServeHTTP(recorder, r)
+	if aborted(func() { d.handler.ServeHTTP(recorder, r) }) {
+		return nil, io.ErrUnexpectedEOF
+	}
 	return recorder.Result(), nil
+}
+
+// aborted tells if serve broke the connection off, as handlers of net/http do.
+func aborted(serve func()) (broken bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != http.ErrAbortHandler {
+				panic(r)
+			}
+			broken = true
+		}
+	}()
+	serve()
+	return false
 }
 
 // pass lets time go by in a bubble.

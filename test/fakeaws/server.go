@@ -75,7 +75,7 @@ func newServer(cfg Config) (*Server, error) {
 		timeline: newTimeline(),
 		events:   newEventLog(),
 		calls:    newCallLog(),
-		faults:   newFaultSet(),
+		faults:   newFaultSet(cfg.Seed),
 		stop:     make(chan struct{}),
 	}
 	s.account = newAccount(cfg, types, s.timeline, s.events, s.faults)

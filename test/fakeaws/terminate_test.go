@@ -110,6 +110,43 @@ func TestManyInstancesEndInOneCall(t *testing.T) {
 	})
 }
 
+// API reference, TerminateInstanceInAutoScalingGroup: "You can specify up to 100 instances", by either parameter. The answer
+// has a list of activities and none of errors, so a batch is done whole or, if anything is wrong, not at all.
+func TestABatchIsDoneWholeOrNotAtAll(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Min = 2 }), func(t *testing.T, s *Server, c clients) {
+		var all []string
+		for _, i := range describe(t, c, "g").Instances {
+			all = append(all, *i.InstanceId)
+		}
+		for _, tt := range []struct {
+			name    string
+			single  *string
+			ids     []string
+			message string
+		}{
+			{"one unknown", nil, []string{all[0], "i-0123"}, "Instance Id not found - No managed instance found for instance ID: i-0123"},
+			{"three with a minimum of two", nil, all[:3], "Currently, desiredSize equals minSize (2). Terminating instance without replacement will violate " +
+				"group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size."},
+			{"101", nil, make([]string, 101), "1 validation error detected: Value at 'instanceIds' failed to satisfy constraint: Member must have length less than or equal to 100"},
+			{"both parameters", &all[0], all[:1], "Only one of InstanceId and InstanceIds can be specified"},
+		} {
+			_, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+				AutoScalingGroupName: aws.String("g"), InstanceId: tt.single, InstanceIds: tt.ids, ShouldDecrementDesiredCapacity: aws.Bool(true),
+			})
+			if wantAPIError(t, err, "ValidationError", tt.message); count(s, TerminateRequested) != 0 {
+				t.Errorf("%s: something was terminated", tt.name)
+			}
+		}
+		s.Inject(Fault{Action: "TerminateInstanceInAutoScalingGroup", First: 1, Times: 1})
+		out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("g"), InstanceIds: all[:2], ShouldDecrementDesiredCapacity: aws.Bool(true),
+		})
+		if err != nil || len(out.Activities) != 1 || count(s, TerminateRequested) != 1 {
+			t.Errorf("with a fault that looks at the first only: %v, %v", out, err)
+		}
+	})
+}
+
 func TestALoweredDesiredCapacityKillsTheOldestUnprotected(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Zones = g.Zones[:1] }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g").Instances

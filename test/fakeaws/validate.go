@@ -22,6 +22,7 @@ func (c Config) withDefaults() Config {
 	d.GPU = first(d.GPU, Duration(15*time.Second))
 	d.Terminate = first(d.Terminate, Duration(time.Second))
 	d.Retry = first(d.Retry, Duration(10*time.Second))
+	d.Synchronous = first(d.Synchronous, Duration(500*time.Millisecond))
 	return c
 }
 
@@ -49,6 +50,9 @@ func (c Config) validate() error {
 		if ng.Cluster == "" || ng.Name == "" {
 			errs = append(errs, fmt.Errorf("eks nodegroup %q of cluster %q: both names are needed", ng.Name, ng.Cluster))
 		}
+	}
+	for _, d := range c.Deeds {
+		errs = append(errs, d.validate())
 	}
 	for _, img := range c.Images {
 		if !strings.HasPrefix(img.ID, "ami-") {
@@ -90,6 +94,11 @@ func (g AutoScalingGroup) validate() error {
 		return fmt.Errorf("auto scaling group %q: max %d is over %d", g.Name, g.Max, maxGroupSize)
 	case g.Min < 0 || g.Max < g.Min || g.Desired < g.Min || g.Desired > g.Max:
 		return fmt.Errorf("auto scaling group %q: min %d ≤ desired %d ≤ max %d does not hold", g.Name, g.Min, g.Desired, g.Max)
+	case g.VolumeLimit < 0:
+		return fmt.Errorf("auto scaling group %q: volume limit %d is below zero", g.Name, g.VolumeLimit)
+	}
+	if err := g.validateLifecycle(); err != nil {
+		return fmt.Errorf("auto scaling group %q: %w", g.Name, err)
 	}
 	for _, taint := range append(g.NodeTaints, g.SpotNodeTaints...) {
 		if _, err := parseTaint(taint); err != nil {
@@ -100,6 +109,25 @@ func (g AutoScalingGroup) validate() error {
 		if _, err := parseQuantity(quantity); err != nil {
 			return fmt.Errorf("auto scaling group %q: node resource %q: %w", g.Name, name, err)
 		}
+	}
+	return nil
+}
+
+// validateLifecycle checks hooks, processes and the warm pool.
+func (g AutoScalingGroup) validateLifecycle() error {
+	for _, h := range g.LifecycleHooks {
+		if err := h.validate(); err != nil {
+			return err
+		}
+	}
+	if _, err := processNames(g.SuspendedProcesses); err != nil {
+		return err
+	}
+	if g.WarmPool != nil && warmStates[first(g.WarmPool.State, "Stopped")] == "" {
+		return fmt.Errorf("warm pool state %q: want Stopped, Running or Hibernated", g.WarmPool.State)
+	}
+	if g.WarmPool != nil && g.MixedInstancesPolicy != nil {
+		return errors.New("a warm pool needs a group of one instance type")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,6 +51,7 @@ type operation func(*account, *request) (any, error)
 // operations by service and action.
 var operations = map[string]map[string]operation{
 	serviceAutoScaling: {
+		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
 		"CreateAutoScalingGroup":              (*account).createAutoScalingGroup,
 		"CreateOrUpdateTags":                  (*account).createOrUpdateTags,
 		"DeleteAutoScalingGroup":              (*account).deleteAutoScalingGroup,
@@ -57,17 +59,29 @@ var operations = map[string]map[string]operation{
 		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
 		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
+		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,
 		"DescribeScalingActivities":           (*account).describeScalingActivities,
 		"DescribeTags":                        (*account).describeTags,
+		"DescribeWarmPool":                    (*account).describeWarmPool,
+		"DetachInstances":                     (*account).detachInstances,
+		"EnterStandby":                        (*account).enterStandby,
+		"ExitStandby":                         (*account).exitStandby,
+		"LaunchInstances":                     (*account).launchInstances,
+		"RecordLifecycleActionHeartbeat":      (*account).recordLifecycleActionHeartbeat,
+		"ResumeProcesses":                     (*account).resumeProcesses,
 		"SetDesiredCapacity":                  (*account).setDesiredCapacity,
+		"SetInstanceProtection":               (*account).setInstanceProtection,
+		"SuspendProcesses":                    (*account).suspendProcesses,
 		"TerminateInstanceInAutoScalingGroup": (*account).terminateInstance,
 		"UpdateAutoScalingGroup":              (*account).updateAutoScalingGroup,
 	},
 	serviceEC2: {
+		"DescribeAvailabilityZones":                (*account).describeAvailabilityZones,
 		"DescribeImages":                           (*account).describeImages,
 		"DescribeInstances":                        (*account).describeInstances,
 		"DescribeInstanceTypes":                    (*account).describeInstanceTypes,
 		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
+		"DescribeSpotPriceHistory":                 (*account).describeSpotPriceHistory,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
 	},
 	serviceEKS: {
@@ -87,14 +101,15 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	sent := url.Values(req.form)
 	hits := s.faults.strike(req, s.account.groupsOf(req))
-	reply, code := s.answer(req, hits)
-	if !sleep(r.Context(), s.stop, s.latency(hits)-time.Since(began)) {
+	reply, code, waited := s.answer(req, hits)
+	if !sleep(r.Context(), s.stop, s.latency(hits)+waited-time.Since(began)) {
 		panic(http.ErrAbortHandler) // the client is gone, or the Server closes: no answer
 	}
 	s.calls.add(Call{
 		Time: began, Service: req.service, Action: req.action, By: req.caller, Agent: req.agent,
-		Params: url.Values(req.form), Code: code, Duration: time.Since(began),
+		Params: sent, Code: code, Duration: time.Since(began),
 	})
 	reply.write(w, damage(hits))
 }
@@ -145,27 +160,33 @@ func credentialScope(header string) (caller, service string) {
 	return scope[0], scope[len(scope)-2]
 }
 
-// answer performs the call, or what the faults make of it. The code is the error's, or none.
-func (s *Server) answer(req *request, hits []Fault) (reply, string) {
+// answer performs the call, or what the faults make of it. The code is the error's, or none; waited is how long the call
+// itself took.
+func (s *Server) answer(req *request, hits []Fault) (p reply, code string, waited time.Duration) {
 	var result any
 	var err error
+	for _, f := range hits {
+		req.form = req.form.cut("InstanceIds.member", f.First)
+	}
 	failure := failureOf(req, s.account, hits)
 	if failure == nil || failure.late {
 		result, err = s.account.perform(req)
+		if l, ok := result.(later); ok {
+			waited = l.after
+			result, err = s.await(l)
+		}
 	}
 	if failure != nil {
 		err = failure.apiError
 	}
+	if err == nil {
+		p, err = encodeResult(req, result)
+	}
 	if err != nil {
 		known := asAPIError(err)
-		return encodeError(req, known), known.Code
+		return encodeError(req, known), known.Code, waited
 	}
-	encoded, err := encodeResult(req, result)
-	if err != nil {
-		known := asAPIError(err)
-		return encodeError(req, known), known.Code
-	}
-	return encoded, ""
+	return p, "", waited
 }
 
 // perform runs the operation with the account's state locked.
@@ -176,6 +197,10 @@ func (a *account) perform(req *request) (any, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if slices.Contains(a.lacks.Actions, req.action) {
+		return nil, unknownAction(req)
+	}
+	req.form = a.lacks.known(req)
 	return op(a, req)
 }
 
@@ -241,6 +266,9 @@ type reply struct {
 
 // write sends the reply, damaged if asked.
 func (p reply) write(w http.ResponseWriter, damage BodyDamage) {
+	if damage == Lost {
+		panic(http.ErrAbortHandler) // breaks the connection, quietly
+	}
 	for key, values := range p.header {
 		w.Header()[key] = values
 	}

@@ -76,6 +76,12 @@ func (a *Account) SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCap
 	return nil, errReadOnly
 }
 
+// LaunchInstances always fails.
+func (a *Account) LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
+	...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
+	return nil, errReadOnly
+}
+
 // TerminateInstanceInAutoScalingGroup always fails.
 func (a *Account) TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 	...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {

@@ -227,6 +227,9 @@ func TestNothingCanBeWritten(t *testing.T) {
 	if _, err := a.SetDesiredCapacity(t.Context(), nil); err == nil {
 		t.Error("SetDesiredCapacity has no error")
 	}
+	if _, err := a.LaunchInstances(t.Context(), nil); err == nil {
+		t.Error("LaunchInstances has no error")
+	}
 	if _, err := a.TerminateInstanceInAutoScalingGroup(t.Context(), nil); err == nil {
 		t.Error("TerminateInstanceInAutoScalingGroup has no error")
 	}

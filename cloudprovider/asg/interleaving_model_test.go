@@ -1,0 +1,375 @@
+package asg_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// modelAWS is one Auto Scaling group, with AWS's part in its life cut into steps that can come at any time: it asks EC2 for
+// an instance, gets it, ends one that is too many, answers to a synchronous launch. Between its steps it may do nothing for as
+// long as it likes. All calls and steps come one at a time.
+type modelAWS struct {
+	lower, upper, desired int
+	stock                 int // instances that EC2 still has
+	instances             []*modelInstance
+	asked                 int // of EC2, for which no instance is listed
+	surplus               int // instances beyond the desired capacity that AWS wants for now
+	protect               bool
+	launches              []*modelLaunch // in the order of their calls
+	tokens                map[string]*modelLaunch
+
+	changes int                      // how often something changed
+	past    []types.AutoScalingGroup // after each change
+	blame   []string                 // who made each instance one too many that is, the latest last
+	kills   []kill                   // by scale-in
+	ended   map[string]int           // terminations with decrement that were accepted, by instance
+	named   map[string]bool          // instances that we have named in a termination
+	wish    int                      // what others want: the desired capacity they last set, and less what was named since
+	wishAt  int                      // the change with which they did
+	done    map[string]int           // acts of each foreign writer that are over
+	blind   int                      // writes of ours below a wish that we could not know of
+	wrong   string                   // what must never happen, and has
+}
+
+type modelInstance struct {
+	id, zone  string
+	leaving   bool
+	protected bool
+}
+
+type modelLaunch struct {
+	token string
+	n     int
+	zone  string
+	out   *autoscaling.LaunchInstancesOutput // nil until AWS has answered
+	done  chan struct{}
+}
+
+// A kill is an instance that scale-in chose, and who had lowered the desired capacity below what there was.
+type kill struct{ id, by string }
+
+func newModelAWS(lower, desired, upper int) *modelAWS {
+	m := &modelAWS{lower: lower, upper: upper, desired: desired, stock: 100, tokens: map[string]*modelLaunch{},
+		ended: map[string]int{}, named: map[string]bool{}, done: map[string]int{}}
+	for range desired {
+		m.arrive(zoneA)
+	}
+	m.changed("")
+	return m
+}
+
+const (
+	zoneA = "us-west-2a"
+	ours  = "we"
+)
+
+func (m *modelAWS) arrive(zone string) *modelInstance {
+	i := &modelInstance{id: fmt.Sprintf("i-%d", len(m.instances)), zone: zone, protected: m.protect}
+	m.instances = append(m.instances, i)
+	return i
+}
+
+func (m *modelAWS) counted() (n int) {
+	for _, i := range m.instances {
+		if !i.leaving {
+			n++
+		}
+	}
+	return n
+}
+
+// changed notes what the world looks like after somebody changed it.
+func (m *modelAWS) changed(by string) {
+	m.changes++
+	m.past = append(m.past, m.describe())
+	excess := max(0, m.counted()+m.asked-m.desired-m.surplus)
+	for len(m.blame) < excess {
+		m.blame = append(m.blame, by)
+	}
+	m.blame = m.blame[:excess]
+}
+
+func (m *modelAWS) hasPast() bool { return len(m.past) > 1 }
+
+// steps are what AWS could do next.
+func (m *modelAWS) steps(s *sim) []option {
+	var options []option
+	if m.counted()+m.asked < m.desired && m.stock > 0 {
+		if s.slowLaunches {
+			options = append(options, option{"AWS asks EC2 for an instance", func() {
+				m.asked, m.stock = m.asked+1, m.stock-1
+				m.changed("AWS")
+			}})
+		} else {
+			options = append(options, option{"AWS launches an instance", func() {
+				m.stock--
+				m.arrive(zoneA)
+				m.changed("AWS")
+			}})
+		}
+	}
+	if m.asked > 0 {
+		options = append(options, option{"the instance arrives", func() {
+			m.asked--
+			m.arrive(zoneA)
+			m.changed("AWS")
+		}})
+	}
+	if victim := m.victim(); victim != nil && (s.prompt || !s.busy()) {
+		options = append(options, option{"AWS ends " + victim.id + ", one too many", func() {
+			m.kills = append(m.kills, kill{victim.id, m.blame[len(m.blame)-1]})
+			victim.leaving = true
+			m.changed("AWS")
+		}})
+	}
+	for _, l := range m.launches {
+		if l.out == nil {
+			options = append(options, option{fmt.Sprintf("AWS launches the %d that it was asked for at once", l.n), func() { m.answer(l) }})
+		}
+	}
+	return options
+}
+
+// victim is the instance that scale-in would end: the oldest that is not protected, as likely as not a busy one.
+func (m *modelAWS) victim() *modelInstance {
+	if m.counted() <= m.desired+m.surplus {
+		return nil
+	}
+	for _, i := range m.instances {
+		if !i.leaving && !i.protected {
+			return i
+		}
+	}
+	return nil
+}
+
+// answer ends a synchronous launch.
+func (m *modelAWS) answer(l *modelLaunch) {
+	got := types.InstanceCollection{InstanceType: aws.String("m5.large"), AvailabilityZone: aws.String(l.zone)}
+	for range min(l.n, m.stock) {
+		got.InstanceIds = append(got.InstanceIds, m.arrive(l.zone).id)
+		m.stock--
+		m.desired++
+	}
+	l.out = &autoscaling.LaunchInstancesOutput{Instances: []types.InstanceCollection{got}}
+	if len(got.InstanceIds) < l.n {
+		l.out.Errors = []types.LaunchInstancesError{{ErrorCode: aws.String("InsufficientInstanceCapacity"), AvailabilityZone: aws.String(l.zone),
+			InstanceType: aws.String("m5.large"), ErrorMessage: aws.String("We currently do not have sufficient capacity.")}}
+	}
+	m.changed(ours)
+	close(l.done)
+}
+
+// set is SetDesiredCapacity by anybody.
+func (m *modelAWS) set(by string, desired int) {
+	if by != ours {
+		m.wish, m.wishAt = desired, m.changes+1
+	}
+	m.desired = desired
+	m.changed(by)
+}
+
+// end terminates an instance by name.
+func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
+	if i.leaving {
+		return
+	}
+	i.leaving = true
+	if decrement {
+		m.ended[i.id]++
+		m.desired--
+		m.wish--
+	}
+	m.changed(by)
+}
+
+func (m *modelAWS) find(id string) *modelInstance {
+	for _, i := range m.instances {
+		if i.id == id {
+			return i
+		}
+	}
+	return nil
+}
+
+// oldest is the first instance that stays.
+func (m *modelAWS) oldest() *modelInstance {
+	for _, i := range m.instances {
+		if !i.leaving {
+			return i
+		}
+	}
+	return &modelInstance{leaving: true}
+}
+
+// killedByUs are the instances that scale-in ended on account of a write of ours.
+func (m *modelAWS) killedByUs() (ids []string) {
+	for _, k := range m.kills {
+		if k.by == ours {
+			ids = append(ids, k.id)
+		}
+	}
+	return ids
+}
+
+func (m *modelAWS) describe() types.AutoScalingGroup {
+	g := types.AutoScalingGroup{
+		AutoScalingGroupName: aws.String("a"), MinSize: aws.Int32(int32(m.lower)), MaxSize: aws.Int32(int32(m.upper)),
+		DesiredCapacity: aws.Int32(int32(m.desired)), AvailabilityZones: []string{zoneA},
+		Tags: []types.TagDescription{{Key: aws.String(discoveryTag), Value: aws.String("true")}},
+		MixedInstancesPolicy: &types.MixedInstancesPolicy{LaunchTemplate: &types.LaunchTemplate{
+			LaunchTemplateSpecification: &types.LaunchTemplateSpecification{LaunchTemplateId: aws.String("lt-1"), Version: aws.String("1")},
+			Overrides:                   []types.LaunchTemplateOverrides{{InstanceType: aws.String("m5.large")}},
+		}},
+	}
+	for _, i := range m.instances {
+		state := types.LifecycleStateInService
+		if i.leaving {
+			state = types.LifecycleStateTerminating
+		}
+		g.Instances = append(g.Instances, types.Instance{InstanceId: aws.String(i.id), InstanceType: aws.String("m5.large"),
+			AvailabilityZone: aws.String(i.zone), LifecycleState: state})
+	}
+	return g
+}
+
+// refusal is AWS's no.
+func refusal(code, format string, args ...any) error {
+	return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusBadRequest}},
+		Err:      &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...)},
+	}}
+}
+
+// modelCalls are the calls of one process.
+type modelCalls struct {
+	asg.AutoScalingAPI // those that no script here leads to
+	*process
+	seen int // the change that the last reading showed
+}
+
+func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	how, err := c.wait(ctx, "read", false)
+	if err != nil {
+		return nil, err
+	}
+	shown := len(c.aws.past) - 1
+	if how == stale {
+		shown--
+	}
+	c.seen = c.aws.changes - (len(c.aws.past) - 1 - shown)
+	out := &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []types.AutoScalingGroup{c.aws.past[shown]}}
+	return out, c.answerOf(ctx, "the reading")
+}
+
+// answerOf waits for the moment of the answer, where scripts of one process can overtake each other.
+func (c *modelCalls) answerOf(ctx context.Context, what string) error {
+	if !c.lateAnswers {
+		return nil
+	}
+	_, err := c.wait(ctx, "learn of "+what, true)
+	return err
+}
+
+// write has a call go as chosen: do is its effect.
+func (c *modelCalls) write(ctx context.Context, name string, do func() error) error {
+	how, err := c.wait(ctx, name, false)
+	if err != nil {
+		return err
+	}
+	if how == requestLost {
+		return errLost
+	}
+	err = do()
+	if how == answerLost {
+		return errLost
+	}
+	if late := c.answerOf(ctx, name); late != nil {
+		return late
+	}
+	return err
+}
+
+func (c *modelCalls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, _ ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	desired := int(aws.ToInt32(in.DesiredCapacity))
+	return &autoscaling.SetDesiredCapacityOutput{}, c.write(ctx, fmt.Sprintf("set %d", desired), func() error {
+		m := c.aws
+		if desired < m.lower || desired > m.upper {
+			return refusal("ValidationError", "New SetDesiredCapacity value %d is not within limits", desired)
+		}
+		switch {
+		case desired >= m.wish:
+		case c.seen >= m.wishAt:
+			m.wrong = fmt.Sprintf("we set %d although we had seen that others want %d", desired, m.wish)
+		default:
+			m.blind++
+		}
+		m.set(ours, desired)
+		return nil
+	})
+}
+
+func (c *modelCalls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput, _ ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	ids := slices.Clone(in.InstanceIds)
+	if in.InstanceId != nil {
+		ids = []string{*in.InstanceId}
+	}
+	return &autoscaling.TerminateInstanceInAutoScalingGroupOutput{}, c.write(ctx, fmt.Sprintf("terminate %v", ids), func() error {
+		m, staying := c.aws, 0
+		for _, id := range ids {
+			i := m.find(id)
+			if i == nil {
+				return refusal("ValidationError", "Instance Id not found - No managed instance found for instance ID: %s", id)
+			}
+			if m.named[id] = true; !i.leaving {
+				staying++
+			}
+		}
+		decrement := aws.ToBool(in.ShouldDecrementDesiredCapacity)
+		if decrement && m.desired-staying < m.lower && staying > 0 {
+			return refusal("ValidationError", "Terminating instance without replacement will violate group's min size constraint")
+		}
+		for _, id := range ids {
+			m.end(ours, m.find(id), decrement)
+		}
+		return nil
+	})
+}
+
+func (c *modelCalls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, _ ...func(*autoscaling.Options)) (out *autoscaling.LaunchInstancesOutput, err error) {
+	n, token := int(aws.ToInt32(in.RequestedCapacity)), aws.ToString(in.ClientToken)
+	err = c.write(ctx, fmt.Sprintf("launch %d", n), func() error {
+		m := c.aws
+		l, again := m.tokens[token]
+		switch {
+		case again && l.n != n:
+			return refusal("IdempotentParameterMismatch", "The parameters do not match")
+		case again && l.out == nil:
+			return refusal("IdempotentCallInProgress", "The service is currently processing another request with the same client token")
+		case again:
+			out = l.out
+			return nil
+		case m.desired+n > m.upper:
+			return refusal("ValidationError", "above max value")
+		}
+		l = &modelLaunch{token: token, n: n, zone: in.AvailabilityZones[0], done: make(chan struct{})}
+		m.tokens[token], m.launches = l, append(m.launches, l)
+		select {
+		case <-l.done:
+			out = l.out
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	return out, err
+}

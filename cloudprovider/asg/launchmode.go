@@ -1,0 +1,134 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// LaunchMode is how instances are asked for.
+type LaunchMode string
+
+// Launch modes. The zero LaunchMode is LaunchAuto.
+const (
+	// LaunchAuto launches synchronously where that is possible, and raises the desired capacity elsewhere.
+	LaunchAuto LaunchMode = "auto"
+	// LaunchSynchronous asks for instances by LaunchInstances only; a group for which that is impossible does not grow.
+	LaunchSynchronous LaunchMode = "synchronous"
+	// LaunchDesiredCapacity raises the desired capacity always, as the stock provider does.
+	LaunchDesiredCapacity LaunchMode = "desired-capacity"
+)
+
+// ParseLaunchMode reads a launch mode; the empty text is LaunchAuto.
+func ParseLaunchMode(text string) (LaunchMode, error) {
+	switch mode := LaunchMode(text); mode {
+	case "":
+		return LaunchAuto, nil
+	case LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity:
+		return mode, nil
+	}
+	return "", fmt.Errorf("launch mode %q: want %s, %s or %s", text, LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
+}
+
+// synchronousRetry is how long a group is asked for by its desired capacity after AWS refused to launch in it synchronously:
+// until somebody may have allowed it.
+const synchronousRetry = 15 * time.Minute
+
+// errNotSynchronous tells that a group cannot be launched synchronously, and why; nothing was launched.
+var errNotSynchronous = errors.New("cannot be launched synchronously")
+
+// refusals remembers where AWS refused LaunchInstances. Safe for concurrent use.
+type refusals struct {
+	clock clock.PassiveClock
+
+	mu     sync.Mutex
+	all    bool                 // AWS does not know the call here
+	groups map[string]time.Time // until when
+	said   map[string]bool      // reasons that have been logged
+}
+
+// synchronously reports whether the group's next instances are launched synchronously, and if not, why.
+func (c *Cache) synchronously(g *Group) (bool, error) {
+	if c.mode == LaunchDesiredCapacity {
+		return false, nil
+	}
+	err := g.launchableSynchronously()
+	if err == nil {
+		err = c.refusals.of(g.Name)
+	}
+	if err != nil && c.mode != LaunchSynchronous {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// launchableSynchronously tells why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch
+// instances synchronously).
+func (g *Group) launchableSynchronously() error {
+	switch {
+	case g.Source.ConfigurationName != "" || g.Source.Template.isZero():
+		return fmt.Errorf("%w: it has no launch template: give it one in place of the launch configuration", errNotSynchronous)
+	case g.CapacityType() == "":
+		return fmt.Errorf("%w: its policy mixes on-demand and spot: make it wholly one of them", errNotSynchronous)
+	case len(g.Zones) == 0:
+		return fmt.Errorf("%w: it has no availability zone", errNotSynchronous)
+	}
+	return nil
+}
+
+func (r *refusals) of(group string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch until, refused := r.groups[group]; {
+	case r.all:
+		return fmt.Errorf("%w: AWS does not know LaunchInstances here", errNotSynchronous)
+	case refused && r.clock.Now().Before(until):
+		return fmt.Errorf("%w: AWS refused", errNotSynchronous)
+	}
+	return nil
+}
+
+// refused remembers that AWS would not launch synchronously in the group, and says so once per reason.
+func (r *refusals) refused(ctx context.Context, group string, err error) {
+	reason := awsclient.Reason(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if awsclient.IsUnsupported(err) {
+		r.all = true
+	}
+	r.groups[group] = r.clock.Now().Add(synchronousRetry)
+	if r.said[reason] {
+		return
+	}
+	r.said[reason] = true
+	remedy := "none needed: instances are asked for by the desired capacity"
+	if awsclient.IsDenied(err) {
+		remedy = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once; " +
+			"until then instances are asked for by the desired capacity"
+	}
+	klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", awsclient.Brief(err), "remedy", remedy)
+}
+
+// forget makes AWS be asked again for a group that launches something else now.
+func (r *refusals) forget(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.groups, group)
+}
+
+// weightOf is the capacity an instance of the type adds.
+func (s LaunchSource) weightOf(instanceType string) int {
+	for _, o := range s.Overrides {
+		if o.InstanceType == instanceType {
+			return o.Weight
+		}
+	}
+	return s.MinWeight()
+}

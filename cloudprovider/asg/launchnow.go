@@ -1,0 +1,356 @@
+package asg
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+const (
+	// launchesPerCall is the most instances one LaunchInstances launches, and callsAtOnce how many of them are under way.
+	launchesPerCall = 100 // EC2 Auto Scaling API reference, RequestedCapacity
+	callsAtOnce     = 8
+	// launchPoll is the pause before AWS is asked again what came of a launch that it did not answer to, or is still at.
+	launchPoll = time.Second
+	// tokenAge is how long the same launch of the same instances is taken for a repetition of a call whose answer nobody got.
+	tokenAge = 10 * time.Minute
+	// disputeAge is how long a launch that a process before us began may still be under way.
+	disputeAge = 10 * time.Second
+	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
+	arrivingGrace = 30 * time.Second
+)
+
+// LaunchError tells why AWS launched nothing, in AWS's words.
+type LaunchError struct {
+	Group string
+	Failures
+}
+
+// Failures are the reasons AWS gave, one a pool.
+type Failures []LaunchFailure
+
+func (e *LaunchError) Error() string {
+	var all []string
+	for _, f := range e.Failures {
+		all = append(all, fmt.Sprintf("%s (%s): %s", f.Code, f.Pool, f.Message))
+	}
+	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
+}
+
+// launch launches n instances in the group at once, g being a fresh reading, and returns those it got. It spreads them over
+// the zones that have capacity, and tries the next ones where AWS says that it has none. Where nothing at all was launched,
+// the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The
+// caller has the group's turn.
+func (c *Cache) launch(ctx context.Context, g *Group, n int) (launched []Instance, err error) {
+	name := g.Name
+	var failures Failures
+	for rounds := 2*len(g.Zones) + 1; len(launched) < n && rounds > 0; rounds-- {
+		plan := c.spread(g, n-len(launched))
+		if len(plan) == 0 {
+			break
+		}
+		got := c.launchRound(ctx, g, plan)
+		launched = append(launched, got.launched...)
+		failures = append(failures, got.failures...)
+		if got.err != nil {
+			if len(launched) == 0 {
+				return nil, got.err
+			}
+			klog.FromContext(ctx).Info("Launched less than asked", "group", name, "launched", len(launched), "of", n, "err", awsclient.Brief(got.err))
+			return launched, nil
+		}
+		if _, g = c.entry(name); g == nil {
+			return launched, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		}
+	}
+	if len(launched) > 0 {
+		return launched, nil
+	}
+	if len(failures) == 0 { // no zone was open
+		rest, _ := c.Resting(g)
+		failures = Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
+			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
+	}
+	return nil, &LaunchError{Group: name, Failures: failures}
+}
+
+// order is one call to come: so many instances in a zone.
+type order struct {
+	group string
+	zone  string
+	count int
+	part  int // of the orders for this zone, which it is
+}
+
+// spread divides n instances among the zones of the group that are open: to the one with the fewest instances first, and to
+// the first by AWS's order among equals. A zone whose rest has just ended gets one, as a probe.
+func (c *Cache) spread(g *Group, n int) []order {
+	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, i := range g.Counted() {
+		have[i.Zone]++
+	}
+	var open []string
+	for _, zone := range g.Zones {
+		if _, closed := c.rests.closed(g, zone); closed || slices.Contains(open, zone) {
+			continue
+		}
+		open = append(open, zone)
+		most[zone] = n
+		if !slices.ContainsFunc(g.pools(zone), func(p Pool) bool { return !c.rests.probing(g.Name, p) }) {
+			most[zone] = 1
+		}
+	}
+	for range n {
+		best := ""
+		for _, zone := range open {
+			if want[zone] < most[zone] && (best == "" || have[zone]+want[zone] < have[best]+want[best]) {
+				best = zone
+			}
+		}
+		if best == "" {
+			break
+		}
+		want[best]++
+	}
+	var orders []order
+	for _, zone := range open {
+		for part := 0; want[zone] > 0; part++ {
+			count := min(want[zone], launchesPerCall)
+			orders = append(orders, order{group: g.Name, zone: zone, count: count, part: part})
+			want[zone] -= count
+		}
+	}
+	return orders
+}
+
+// outcome is what came of one call, or of several.
+type outcome struct {
+	launched []Instance
+	failures Failures
+	err      error // why the group is not worth another call now
+}
+
+// launchRound makes the calls of a plan, several at a time, and enters what came of them.
+func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome {
+	outcomes := make([]outcome, len(plan))
+	var calls errgroup.Group
+	calls.SetLimit(callsAtOnce)
+	for at, o := range plan {
+		calls.Go(func() error {
+			out, err := c.launchInstances(ctx, g, o)
+			if err != nil {
+				outcomes[at].err = fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
+				return nil
+			}
+			outcomes[at] = c.launched(ctx, g, o, out)
+			return nil
+		})
+	}
+	_ = calls.Wait()
+	var all outcome
+	for _, o := range outcomes {
+		all.launched = append(all.launched, o.launched...)
+		all.failures = append(all.failures, o.failures...)
+		if all.err == nil {
+			all.err = o.err
+		}
+	}
+	return all
+}
+
+// launchInstances makes one call and repeats it until AWS tells what came of it, by a token that makes it one launch.
+func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autoscaling.LaunchInstancesOutput, error) {
+	in := &autoscaling.LaunchInstancesInput{
+		AutoScalingGroupName: aws.String(g.Name),
+		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
+		AvailabilityZones:    []string{o.zone},
+		ClientToken:          aws.String(c.token(g, o)),
+		RetryStrategy:        types.RetryStrategyNone,
+	}
+	for {
+		out, err := c.api.LaunchInstances(ctx, in)
+		switch {
+		case err == nil:
+			return out, nil
+		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
+		case awsclient.IsTokenDisputed(err):
+			c.disputed(g.Name, o)
+			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
+		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
+			c.refusals.refused(ctx, g.Name, err)
+			return nil, errors.Join(errNotSynchronous, err)
+		case awsclient.IsRefused(err):
+			return nil, err
+		default:
+			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		case <-c.clock.After(launchPoll):
+		}
+	}
+}
+
+// launched enters what AWS answered.
+func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
+	var result outcome
+	var arrived []Instance
+	for _, some := range out.Instances {
+		for _, id := range some.InstanceIds {
+			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: aws.ToString(some.AvailabilityZone), Lifecycle: "Pending"}
+			if i.Zone == "" {
+				i.Zone = o.zone
+			}
+			i.Weight = g.Source.weightOf(i.Type)
+			arrived = append(arrived, i)
+		}
+		c.rests.succeed(g.Name, Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+	}
+	now := c.clock.Now()
+	for _, e := range out.Errors {
+		f := c.failedNow(g, o, e, now)
+		result.failures = append(result.failures, f)
+		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", f.Pool, "code", f.Code, "message", f.Message)
+	}
+	if len(arrived) > 0 {
+		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
+	}
+	c.update(g.Name, func(e *entry, g *Group) {
+		e.wrote(now)
+		e.tries[o.zone]++
+		e.arrive(g, arrived, now)
+	})
+	result.launched = arrived
+	if len(arrived) == 0 && len(result.failures) == 0 {
+		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
+	}
+	if len(arrived) < o.count && len(result.failures) > 0 && !c.closed(g, result.failures) {
+		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
+	}
+	return result
+}
+
+// closed reports whether the failures closed a pool, so that another try goes elsewhere.
+func (c *Cache) closed(g *Group, failures Failures) bool {
+	return slices.ContainsFunc(failures, func(f LaunchFailure) bool {
+		_, resting := c.rests.of(g.Name, f.Pool)
+		return resting
+	})
+}
+
+// failedNow takes in one error of an answer.
+func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now time.Time) LaunchFailure {
+	zone := aws.ToString(e.AvailabilityZone)
+	if zone == "" {
+		zone = o.zone
+	}
+	message := bounded(aws.ToString(e.ErrorMessage))
+	m := awsmessage.OfLaunch(aws.ToString(e.ErrorCode), message, aws.ToString(e.InstanceType), zone, aws.ToString(e.MarketType))
+	if m.CapacityType == "" {
+		m.CapacityType = g.CapacityType()
+	}
+	if m.InstanceType == "" && g.Launch != nil && len(g.Launch.Types) == 1 {
+		m.InstanceType = g.Launch.Types[0].Name
+	}
+	c.rests.fail(g.Name, m, message)
+	return LaunchFailure{At: now, Code: m.Code, Message: message, Class: m.Class,
+		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+}
+
+// token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, within ten
+// minutes, gets the answer of the first. So a process that comes after one that did not live to see the answer finds out
+// what came of the launch instead of making another.
+func (c *Cache) token(g *Group, o order) string {
+	hash := sha256.New()
+	write := func(parts ...string) {
+		for _, p := range parts {
+			_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
+		}
+	}
+	e, _ := c.entry(g.Name)
+	write(g.Name, o.zone, strconv.Itoa(o.part), strconv.FormatInt(c.clock.Now().UnixNano()/int64(tokenAge), 10), strconv.Itoa(c.try(e, o.zone)))
+	var there []string
+	for _, i := range g.Counted() {
+		if i.Zone == o.zone {
+			there = append(there, i.ID)
+		}
+	}
+	slices.Sort(there)
+	write(there...)
+	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
+}
+
+// try is how many calls for the zone this process has seen the end of.
+func (c *Cache) try(e *entry, zone string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e == nil {
+		return 0
+	}
+	return e.tries[zone]
+}
+
+// disputed remembers that a process before us began another launch in the zone. Its end is waited for: either its instances
+// show, or nothing came of it.
+func (c *Cache) disputed(name string, o order) {
+	now := c.clock.Now()
+	c.update(name, func(e *entry, _ *Group) {
+		switch since, before := e.disputes[o.zone]; {
+		case !before:
+			e.disputes[o.zone] = now
+		case now.Sub(since) >= disputeAge:
+			delete(e.disputes, o.zone)
+			e.tries[o.zone]++
+		}
+	})
+}
+
+// arrive enters instances that AWS has launched for us. g is not shared yet.
+func (e *entry) arrive(g *Group, instances []Instance, now time.Time) {
+	g.Instances = slices.Clone(g.Instances)
+	for _, i := range instances {
+		if g.instance(i.ID) != nil {
+			continue // a reading has shown it already
+		}
+		g.Instances = append(g.Instances, i)
+		g.DesiredCapacity += i.Weight
+		e.arriving[i.ID] = arrival{Instance: i, at: now}
+	}
+}
+
+// arrival is an instance that AWS has launched for us and no reading has shown.
+type arrival struct {
+	Instance
+	at time.Time
+}
+
+// markArriving carries the instances that AWS has launched into a reading that does not show them yet, and forgets those that
+// it does.
+func (e *entry) markArriving(g *Group) {
+	for id, a := range e.arriving {
+		if g.instance(id) != nil || g.ReadAt.Sub(a.at) > arrivingGrace {
+			delete(e.arriving, id)
+			continue
+		}
+		g.Instances = append(g.Instances, a.Instance)
+	}
+	if len(e.arriving) > 0 {
+		g.DesiredCapacity = max(g.DesiredCapacity, g.countedCapacity())
+	}
+}

@@ -1,0 +1,370 @@
+package asg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	launchCall  = "LaunchInstances"
+	desiredCall = "SetDesiredCapacity"
+)
+
+// synchronous launches at once where that is possible.
+func synchronous(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }
+
+// zonal is a group over three zones.
+func zonal(name string, least, desired, most int) fakeaws.AutoScalingGroup {
+	g := group(name, least, desired, most)
+	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}
+	return g
+}
+
+// perZone counts the instances that AWS has, by the last letter of their zone.
+func (w *world) perZone(name string) map[string]int {
+	state, _ := w.aws.Group(name)
+	count := map[string]int{}
+	for _, i := range state.Instances {
+		count[i.Zone[len(i.Zone)-1:]]++
+	}
+	return count
+}
+
+func TestInstancesAreLaunchedAtOnce(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	w.aws.ResetCalls()
+	g, err := w.cache.Increase(t.Context(), "a", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Counted()) != 4 || g.Missing() != 0 || g.DesiredCapacity != 4 || w.desired("a") != 4 {
+		t.Errorf("%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
+	}
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1}, w.aws.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	state, _ := w.aws.Group("a")
+	for _, i := range state.Instances {
+		if !slices.Contains(w.ids("a"), i.ID) {
+			t.Errorf("instance %s of AWS is not known", i.ID)
+		}
+	}
+}
+
+func TestInstancesAreSpreadOverZones(t *testing.T) {
+	for _, tt := range []struct {
+		n    int
+		want map[string]int
+	}{
+		{1, map[string]int{"a": 1}},
+		{2, map[string]int{"a": 1, "b": 1}},
+		{7, map[string]int{"a": 3, "b": 2, "c": 2}},
+	} {
+		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
+		if _, err := w.cache.Increase(t.Context(), "a", tt.n); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, w.perZone("a")); diff != "" {
+			t.Errorf("%d instances by zone (-want +got):\n%s", tt.n, diff)
+		}
+	}
+	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone beside one that was there (-want +got):\n%s", diff)
+	}
+}
+
+func TestThreeHundredInstancesTakeThreeCallsAZone(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 300)).with(synchronous).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 300); err != nil {
+		t.Fatal(err)
+	}
+	if calls := w.aws.Calls()[launchCall]; calls != 3 || w.desired("a") != 300 {
+		t.Errorf("%d calls for a desired capacity of %d, want 3 for 300", calls, w.desired("a"))
+	}
+}
+
+func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
+	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
+	if g, err := w.cache.Increase(t.Context(), "a", 6); err != nil || len(g.Counted()) != 6 {
+		t.Fatalf("launched %d, error %v, want 6", len(g.Counted()), err)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+	w.aws.ResetCalls()
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
+		t.Fatal(err)
+	}
+	if calls := w.aws.Calls()[launchCall]; calls != 1 {
+		t.Errorf("%d calls, want 1: the zones without capacity are left alone", calls)
+	}
+}
+
+func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
+		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	_, err := w.cache.Increase(t.Context(), "a", 5)
+	var failed *asg.LaunchError
+	pool := asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
+	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
+		t.Fatalf("error = %v, want no capacity in %s", err, pool)
+	}
+	for _, name := range []string{"a", "b"} { // b launches in the same pool
+		rest, resting := w.cache.Resting(w.group(name))
+		if !resting || rest.Pool != pool || rest.Until.Sub(now.Now()) != 3*time.Minute {
+			t.Errorf("group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
+		}
+	}
+	w.aws.ResetCalls()
+	if _, err := w.cache.Increase(t.Context(), "b", 5); !errors.As(err, &failed) || w.aws.Calls()[launchCall] != 0 {
+		t.Errorf("error = %v after %d calls, want a LaunchError without one", err, w.aws.Calls()[launchCall])
+	}
+	now.Step(3*time.Minute + time.Second)
+	for _, name := range []string{"a", "b"} {
+		if rest, resting := w.cache.Resting(w.group(name)); resting {
+			t.Errorf("group %s still rests: %+v", name, rest)
+		}
+	}
+	w.aws.ResetCalls()
+	if _, err := w.cache.Increase(t.Context(), "a", 5); err == nil {
+		t.Error("launched where there is no capacity")
+	}
+	if log := w.aws.CallLog(); w.aws.Calls()[launchCall] != 1 {
+		t.Errorf("calls %+v, want one probe", log)
+	}
+	now.Step(3*time.Minute + time.Second)
+	w.aws.ClearShortages(shortage)
+	w.aws.ResetCalls()
+	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || len(g.Counted()) != 5 || w.aws.Calls()[launchCall] != 2 {
+		t.Errorf("launched %d by %d calls, error %v, want 5: one as a probe, then the rest", len(g.Counted()), w.aws.Calls()[launchCall], err)
+	}
+}
+
+func TestWhichGroupsAreRaisedInstead(t *testing.T) {
+	half, none := 50, 0
+	policy := func(base int, above *int) *fakeaws.MixedInstancesPolicy {
+		return &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+			Distribution: fakeaws.Distribution{OnDemandBaseCapacity: base, OnDemandPercentageAboveBaseCapacity: above},
+			Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}}
+	}
+	for _, tt := range []struct {
+		name    string
+		change  func(*fakeaws.AutoScalingGroup)
+		fault   fakeaws.Fault
+		raised  bool
+		refused bool // the call is tried
+	}{
+		{name: "launch template"},
+		{name: "policy wholly on demand", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, nil) }},
+		{name: "policy wholly spot", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, &none) }},
+		{name: "on-demand base", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(1, &none) }},
+		{name: "half of each", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, &half) }},
+		{name: "launch configuration", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }},
+		{name: "not allowed", raised: true, refused: true, fault: fakeaws.Fault{Code: "AccessDenied"}},
+		{name: "not known", raised: true, refused: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
+		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group("a", 0, 0, 10)
+			if tt.change != nil {
+				tt.change(&g)
+			}
+			config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
+				AutoScalingGroups:    []fakeaws.AutoScalingGroup{g}}
+			w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+			if tt.fault.Code != "" {
+				tt.fault.Action = launchCall
+				w.aws.Inject(tt.fault)
+			}
+			for range 2 {
+				if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := map[string]int{launchCall: 2}
+			switch {
+			case tt.refused:
+				want = map[string]int{launchCall: 1, desiredCall: 2}
+			case tt.raised:
+				want = map[string]int{desiredCall: 2}
+			}
+			got := map[string]int{}
+			for _, call := range []string{launchCall, desiredCall} {
+				if n := w.aws.Calls()[call]; n > 0 {
+					got[call] = n
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" || w.desired("a") != 2 {
+				t.Errorf("desired capacity %d, calls (-want +got):\n%s", w.desired("a"), diff)
+			}
+			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+			only.aws.ResetCalls()
+			_, err := only.cache.Increase(t.Context(), "a", 1)
+			if (err != nil) != tt.raised || only.aws.Calls()[desiredCall] != 0 {
+				t.Errorf("in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
+			}
+		})
+	}
+}
+
+func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
+	for _, name := range []string{"a", "b", "a"} {
+		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.aws.Calls()[launchCall]; got != 1 || w.desired("a") != 2 || w.desired("b") != 1 {
+		t.Errorf("%d calls, desired capacities %d and %d, want 1, 2 and 1", got, w.desired("a"), w.desired("b"))
+	}
+}
+
+func TestALaunchWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+	for _, fault := range []fakeaws.Fault{
+		{Code: "InternalFailure", Late: true}, {Body: fakeaws.Truncated}, {Body: fakeaws.Garbled}, {Code: "InternalFailure"},
+	} {
+		t.Run(fmt.Sprintf("%s %s late=%t", fault.Code, fault.Body, fault.Late), func(t *testing.T) {
+			w := newWorld(t, group("a", 0, 0, 10)).with(synchronous).started()
+			fault.Action, fault.Times = launchCall, 1
+			w.aws.Inject(fault)
+			g, err := w.cache.Increase(t.Context(), "a", 2)
+			if err != nil || len(g.Counted()) != 2 {
+				t.Fatalf("launched %d, error %v, want 2", len(g.Counted()), err)
+			}
+			if state, _ := w.aws.Group("a"); len(state.Instances) != 2 || state.Desired != 2 {
+				t.Errorf("AWS has %d instances of %d desired, want 2 of 2", len(state.Instances), state.Desired)
+			}
+		})
+	}
+}
+
+func TestAProcessThatComesAfterOneThatWasKilledLaunchesNothingTwice(t *testing.T) {
+	delays := quick
+	delays.Synchronous = ms(700)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	next, other := w.with(nil).started(), w.with(nil).started()
+	begun := make(chan struct{})
+	w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
+	go func() { _, _ = w.cache.Increase(context.WithoutCancel(t.Context()), "a", 3) }()
+	<-begun
+	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+	// Another number is not launched beside a launch of which nothing is known.
+	if _, err := other.cache.Increase(t.Context(), "a", 4); err == nil {
+		t.Error("another number was launched beside a launch of which nothing is known")
+	}
+	// The same again is the same launch.
+	g, err := next.cache.Increase(t.Context(), "a", 3)
+	if err != nil || len(g.Counted()) != 3 {
+		t.Errorf("launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
+	}
+	if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
+		t.Errorf("AWS has %d instances of %d desired, want 3 of 3", len(state.Instances), state.Desired)
+	}
+}
+
+func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
+	delays := quick
+	delays.Listed = ms(500)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 {
+			t.Fatalf("%d instances of %d desired, want 2 of 2 in every reading", len(g.Counted()), g.DesiredCapacity)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestAllOrNothing(t *testing.T) {
+	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
+	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", 3); err != nil || len(g.Counted()) != 4 {
+		t.Fatalf("launched %d, error %v, want 4", len(g.Counted()), err)
+	}
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 2})
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", 3); err == nil {
+		t.Error("no error although AWS had two of three")
+	}
+	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
+		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
+	}
+	var limit *asg.LimitError
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", 7); !errors.As(err, &limit) || w.desired("a") != 4 {
+		t.Errorf("error = %v, want a LimitError", err)
+	}
+	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
+	if _, err := raised.cache.IncreaseAtomically(t.Context(), "a", 1); !errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 4 {
+		t.Errorf("error = %v, want ErrNotAtomic", err)
+	}
+}
+
+func TestWhatOthersAskForDuringOurLaunchStays(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+	w.calls.beforeWrite = func() {
+		if err := w.aws.SetDesired("a", 5); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	if got, kills := w.desired("a"), w.kills(); got != 7 || len(kills) > 0 {
+		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 5 of the other writer and 2 of ours", got, kills)
+	}
+}
+
+func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 20)).started()
+	once := true
+	w.calls.beforeWrite = func() {
+		if !once {
+			return
+		}
+		once = false
+		if err := w.aws.SetDesired("a", 5); err != nil {
+			t.Error(err)
+		}
+		w.eventually(func() string {
+			if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
+				return "the other writer's instances are not there yet"
+			}
+			return ""
+		})
+	}
+	g, err := w.cache.Increase(t.Context(), "a", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.desired("a"); got != 7 || g.DesiredCapacity != 7 {
+		t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
+	}
+}

@@ -1,0 +1,140 @@
+package awsmessage
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// codes are the classes of codes that say enough by themselves.
+var codes = map[string]Class{
+	"DryRunOperation": Unknown,
+
+	"UnfulfillableCapacity":             NoCapacity,
+	"ReservationCapacityExceeded":       NoCapacity,
+	"InsufficientFreeAddressesInSubnet": NoCapacity, // the subnet's, so of this zone alone
+
+	"MaxSpotInstanceCountExceeded": SpotLimit,
+	"MaxFleetCountExceeded":        Quota,
+
+	"Client.InternalError":        Configuration, // "Client error on launch": the role may not use the volume's key
+	"Unsupported":                 Configuration,
+	"UnsupportedOperation":        Configuration,
+	"SpotMaxPriceTooLow":          Configuration,
+	"IdempotentParameterMismatch": Configuration,
+
+	"AuthFailure":                 Permission,
+	"ExpiredToken":                Permission,
+	"ExpiredTokenException":       Permission,
+	"IncompleteSignature":         Permission,
+	"InvalidClientTokenId":        Permission,
+	"InvalidIdentityToken":        Permission,
+	"OptInRequired":               Permission,
+	"SignatureDoesNotMatch":       Permission,
+	"UnrecognizedClientException": Permission,
+	"WebIdentityErr":              Permission,
+
+	"BandwidthLimitExceeded":         Throttle,
+	"LimitExceededException":         Throttle, // as the SDK takes it; Auto Scaling's own quota is LimitExceeded
+	"PriorRequestNotComplete":        Throttle,
+	"RequestLimitExceeded":           Throttle,
+	"RequestThrottled":               Throttle,
+	"RequestThrottledException":      Throttle,
+	"SlowDown":                       Throttle,
+	"TooManyRequestsException":       Throttle,
+	"TransactionInProgressException": Throttle,
+
+	"IdempotentCallInProgress":  Transient,
+	"IncorrectInstanceState":    Transient,
+	"IncorrectState":            Transient,
+	"InternalError":             Transient,
+	"InternalFailure":           Transient,
+	"InternalServerError":       Transient,
+	"PendingVerification":       Transient,
+	"RequestExpired":            Transient,
+	"ResourceContention":        Transient,
+	"ResourceInUse":             Transient,
+	"ScalingActivityInProgress": Transient,
+	"ServerException":           Transient,
+	"ServiceUnavailable":        Transient,
+	"Unavailable":               Transient,
+}
+
+// kinds are the classes of codes that are not in the list, by what such codes have in common.
+var kinds = []struct {
+	pattern *regexp.Regexp
+	class   Class
+	sure    bool
+}{
+	{regexp.MustCompile(`Throttl`), Throttle, true},
+	{regexp.MustCompile(`Denied|Unauthorized|NotAuthorized|NotPermitted|^AuthFailure\.`), Permission, true},
+	{regexp.MustCompile(`^Insufficient\w*(Capacity|Addresses)`), NoCapacity, true},
+	{regexp.MustCompile(`MaxSpot|^SpotInstanceCountExceeded`), SpotLimit, true},
+	{regexp.MustCompile(`LimitExceeded|QuotaExceeded|CountExceeded`), Quota, true},
+	{regexp.MustCompile(`NotFound|DoesNotExist`), Configuration, true},
+	// These are said of nearly everything that can be wrong, so the text has the word.
+	{regexp.MustCompile(`^(Validation|Invalid|Malformed|Missing|Unknown)`), Configuration, false},
+}
+
+// codeClass is a code's class, and whether the text need not be asked.
+func codeClass(code string) (class Class, sure bool) {
+	if code == "" {
+		return Unknown, false
+	}
+	bare := strings.TrimPrefix(strings.TrimPrefix(code, "Client."), "Server.")
+	for _, name := range []string{code, bare} {
+		if class, listed := codes[name]; listed {
+			return class, true
+		}
+	}
+	for _, k := range kinds {
+		if k.pattern.MatchString(bare) {
+			return k.class, k.sure
+		}
+	}
+	return Unknown, false
+}
+
+// codeShapes are the ways in which a text carries its code, the surest first:
+//
+//	operation error …, api error Throttling: Rate exceeded                           a log of the SDK
+//	An error occurred (AccessDenied) when calling the … operation: …                 the AWS CLI
+//	Could not launch Spot Instances. UnfulfillableCapacity - Unable to …             a status message
+//	… Termination Reason: Client.VolumeLimitExceeded: Volume limit exceeded          another
+//	WebIdentityErr: failed to retrieve credentials caused by: AccessDenied: …        a log of the older SDK
+//	RequestLimitExceeded                                                             what somebody remembers of it
+var codeShapes = []*regexp.Regexp{
+	regexp.MustCompile(`api error (` + codeWord + `)\b`),
+	regexp.MustCompile(`An error occurred \((` + codeWord + `)\)`),
+	regexp.MustCompile(`(?:^|[\s:])(` + codeWord + `) - `),
+	regexp.MustCompile(`(?:^|[\s"])(` + codeWord + `):(?:\s|$)`),
+	regexp.MustCompile(`^(` + codeWord + `)\s`),
+	regexp.MustCompile(`(?:^|\s)(` + codeWord + `)\.?\s*$`),
+}
+
+const codeWord = `[A-Z][A-Za-z0-9]{4,80}(?:\.[A-Z][A-Za-z0-9]{2,80})*`
+
+// surely is how many of the codeShapes have nothing but a code in that place.
+const surely = 2
+
+// codeIn finds the code in a text: the first of the surest shape that means something. It is empty if there is none.
+func codeIn(text string) string {
+	for n, shape := range codeShapes {
+		for _, found := range shape.FindAllStringSubmatch(text, 8) {
+			if n < surely || means(found[1]) {
+				return found[1]
+			}
+		}
+	}
+	return ""
+}
+
+// means tells a code from a word with a capital letter, such as the name of a service before a colon.
+func means(word string) bool {
+	if _, listed := codes[word]; listed {
+		return true
+	}
+	class, _ := codeClass(word)
+	inner := strings.IndexFunc(word[1:], func(r rune) bool { return r >= 'A' && r <= 'Z' }) >= 0
+	return class != Unknown && inner || slices.Contains([]string{"Throttling", "Unsupported", "Unavailable"}, word)
+}

@@ -1,0 +1,96 @@
+package awsmessage
+
+import (
+	"strings"
+)
+
+// A Class is a kind of trouble that calls for one kind of answer.
+type Class string
+
+// Classes. Unknown is also that of a message that tells of no trouble, such as the one of a dry run.
+const (
+	Unknown       Class = ""
+	NoCapacity    Class = "no-capacity"  // EC2 has none in the pool now; another pool may
+	Quota         Class = "quota"        // the account may have no more, until somebody asks AWS for it
+	SpotLimit     Class = "spot-limit"   // the account may have no more spot instances
+	Configuration Class = "config-error" // what was asked for can never be, until somebody changes it
+	Permission    Class = "permission"   // the caller, or the account, may not
+	Throttle      Class = "throttle"     // too many calls
+	Transient     Class = "transient"    // the same may succeed in a moment
+	Cancelled     Class = "cancelled"    // somebody took the request back
+)
+
+// Capacity types.
+const (
+	OnDemand = "on-demand"
+	Spot     = "spot"
+)
+
+// A Meaning is what a message says. What it does not name is empty.
+type Meaning struct {
+	Class        Class
+	Code         string   // AWS's own, given or found in the text
+	InstanceType string   // as written, even where there is no such type
+	Zone         string   // where the launch failed
+	Elsewhere    []string // zones that AWS names as having what was asked for
+	CapacityType string   // OnDemand or Spot
+	Action       string   // that IAM does not allow, such as autoscaling:SetDesiredCapacity
+}
+
+// maxText is how much of a text is read: the longest of AWS's, those with an encoded authorisation failure, tell all they
+// have to tell before.
+const maxText = 4096
+
+// Of is what a code with its text means. Either may be empty. A status message, a line of a log or what the AWS CLI
+// prints has its code, if any, in the text.
+func Of(code, text string) Meaning {
+	text = bounded(text)
+	m := Meaning{Code: strings.TrimSpace(bounded(code))}
+	if m.Code == "" {
+		m.Code = codeIn(text)
+	}
+	m.Class = classOf(m.Code, text)
+	m.InstanceType = instanceTypeIn(text)
+	m.Zone, m.Elsewhere = zonesIn(text)
+	m.CapacityType = capacityTypeIn(m.Code, text)
+	m.Action = actionIn(text)
+	return m
+}
+
+// OfLaunch is Of for an error of LaunchInstances, whose fields tell its pool more surely than its text. A market type is
+// OnDemand, On-Demand or Spot; fields may be empty.
+func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
+	m := Of(code, text)
+	if instanceType != "" {
+		m.InstanceType = instanceType
+	}
+	if zone != "" {
+		m.Zone = zone
+	}
+	switch strings.ToLower(strings.ReplaceAll(marketType, "-", "")) {
+	case "ondemand":
+		m.CapacityType = OnDemand
+	case "spot":
+		m.CapacityType = Spot
+	}
+	return m
+}
+
+// classOf lets a code decide that says enough, then the phrases of the text, then what is usual for the code.
+func classOf(code, text string) Class {
+	class, sure := codeClass(code)
+	if sure {
+		return class
+	}
+	if found := phraseClass(text); found != Unknown {
+		return found
+	}
+	return class
+}
+
+func bounded(text string) string {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	return strings.ToValidUTF8(text, "")
+}

@@ -1,0 +1,290 @@
+package awsmessage_test
+
+import (
+	"encoding/csv"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+// A row is one message as it was seen in public, with what it means.
+type row struct {
+	kind, code, text string
+	want             awsmessage.Meaning // class and pool only
+}
+
+// rows reads testdata/messages.csv; its sources are in testdata/SOURCES.md.
+func rows(t testing.TB) []row {
+	t.Helper()
+	file, err := os.Open("testdata/messages.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	records, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []row
+	for _, r := range records[1:] {
+		out = append(out, row{kind: r[0], code: r[1], text: r[2], want: awsmessage.Meaning{
+			Class: awsmessage.Class(r[3]), InstanceType: r[4], Zone: r[5], CapacityType: r[6],
+		}})
+	}
+	return out
+}
+
+// pool is class and pool of a meaning: what must not change with the way a message is written.
+func pool(m awsmessage.Meaning) awsmessage.Meaning {
+	return awsmessage.Meaning{Class: m.Class, InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}
+}
+
+func TestEveryKnownMessageIsUnderstood(t *testing.T) {
+	known := rows(t)
+	if len(known) != 73 {
+		t.Errorf("%d messages, want all 73", len(known))
+	}
+	for _, r := range known {
+		got := awsmessage.Of(r.code, r.text)
+		if diff := cmp.Diff(r.want, pool(got)); diff != "" {
+			t.Errorf("%s %q %q (-want +got):\n%s", r.kind, r.code, r.text, diff)
+		}
+		if r.code != "" && got.Code != r.code {
+			t.Errorf("%q %q: code %q", r.code, r.text, got.Code)
+		}
+	}
+}
+
+// TestTheTextAloneTellsTheClass leaves the code out, where there is a text that says enough.
+func TestTheTextAloneTellsTheClass(t *testing.T) {
+	for _, r := range rows(t) {
+		if r.text == "" || r.want.Class == awsmessage.Unknown {
+			continue
+		}
+		if got := awsmessage.Of("", r.text); got.Class != r.want.Class {
+			t.Errorf("%q = %q, want %q", r.text, got.Class, r.want.Class)
+		}
+	}
+}
+
+func TestTheCodeAloneTellsTheClass(t *testing.T) {
+	for _, r := range rows(t) {
+		if r.code == "" {
+			continue
+		}
+		if got := awsmessage.Of("", r.code); got.Class != r.want.Class || got.Code != r.code {
+			t.Errorf("%q = %q with code %q, want %q", r.code, got.Class, got.Code, r.want.Class)
+		}
+	}
+}
+
+func TestAnyWrappingLeavesTheMeaning(t *testing.T) {
+	for _, wrap := range []struct {
+		name string
+		with func(code, text string) string
+	}{
+		{"log of the SDK", func(code, text string) string {
+			return "set desired capacity of \"g\": operation error Auto Scaling: SetDesiredCapacity, https response error StatusCode: 400, " +
+				"RequestID: 5e0e6a2f-8ff7-4a33-8c4f-d5b6dd2e7c0a, api error " + code + ": " + text
+		}},
+		{"AWS CLI", func(code, text string) string {
+			return "An error occurred (" + code + ") when calling the LaunchInstances operation: " + text
+		}},
+		{"older SDK", func(code, text string) string {
+			return code + ": " + text + "\n\tstatus code: 400, request id: 5e0e6a2f-8ff7-4a33-8c4f-d5b6dd2e7c0a"
+		}},
+		{"side by side", func(code, text string) string { return code + " " + text }},
+		{"status message", func(code, text string) string { return code + " - " + text + " Launching EC2 instance failed." }},
+	} {
+		t.Run(wrap.name, func(t *testing.T) {
+			for _, r := range rows(t) {
+				if r.kind == "scaling-activity" || r.code == "" {
+					continue
+				}
+				line := wrap.with(r.code, r.text)
+				got := awsmessage.Of("", line)
+				if diff := cmp.Diff(r.want, pool(got)); diff != "" {
+					t.Errorf("%q (-want +got):\n%s", line, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestOtherNamesLeaveTheClass(t *testing.T) {
+	type replacement struct {
+		pattern *regexp.Regexp
+		with    string
+	}
+	zone, size := replacement{regexp.MustCompile(`[a-z]{2}-[a-z]+-\d[a-z]\b`), "cn-northwest-1b"}, replacement{regexp.MustCompile(`\b[a-z]+\d[a-z]*\.\d*x*large`), "u-6tb1.112xlarge"}
+	for _, r := range rows(t) {
+		text := zone.pattern.ReplaceAllString(size.pattern.ReplaceAllString(r.text, size.with), zone.with)
+		got := awsmessage.Of(r.code, text+" (Request ID: 5e0e6a2f-8ff7-4a33-8c4f-d5b6dd2e7c0a)")
+		want := r.want
+		if want.InstanceType != "" {
+			want.InstanceType = size.with
+		}
+		if want.Zone != "" {
+			want.Zone = zone.with
+		}
+		if diff := cmp.Diff(want, pool(got)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// TestACutTextIsNotMistaken cuts every message short: what is left may say less, but nothing else.
+func TestACutTextIsNotMistaken(t *testing.T) {
+	for _, r := range rows(t) {
+		for n := range len(r.text) {
+			cut := r.text[:n]
+			got := awsmessage.Of(r.code, cut)
+			if strong := awsmessage.Of(r.code, "").Class; strong != awsmessage.Unknown && strong != r.want.Class {
+				t.Fatalf("code %q alone = %q, want %q", r.code, strong, r.want.Class)
+			}
+			if got.Class != r.want.Class && got.Class != awsmessage.Unknown {
+				t.Errorf("%q %q = %q, want %q", r.code, cut, got.Class, r.want.Class)
+			}
+			if got.InstanceType != "" && got.InstanceType != r.want.InstanceType && r.want.InstanceType == "" {
+				t.Errorf("%q names %q", cut, got.InstanceType)
+			}
+			if got.CapacityType != "" && got.CapacityType != r.want.CapacityType {
+				t.Errorf("%q names %q, want %q", cut, got.CapacityType, r.want.CapacityType)
+			}
+		}
+	}
+}
+
+func TestAMessageNamesItsPool(t *testing.T) {
+	for _, tt := range []struct {
+		name, code, text string
+		want             awsmessage.Meaning
+	}{
+		{
+			"zones elsewhere are not the one that failed", "", "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not " +
+				"have sufficient t3.xlarge capacity in the Availability Zone you requested (us-west-1c). Our system will be working on provisioning " +
+				"additional capacity. You can currently get t3.xlarge capacity by not specifying an Availability Zone in your request or choosing " +
+				"us-west-1a, us-west-1b. Launching EC2 instance failed.",
+			awsmessage.Meaning{
+				Class: awsmessage.NoCapacity, Code: "InsufficientInstanceCapacity", InstanceType: "t3.xlarge", Zone: "us-west-1c",
+				Elsewhere: []string{"us-west-1a", "us-west-1b"}, CapacityType: awsmessage.OnDemand,
+			},
+		},
+		{
+			"Local Zone, odd family", "Unsupported", "Your requested instance type (mac2-m2pro.metal) is not supported in your requested Availability Zone (us-west-2-lax-1a).",
+			awsmessage.Meaning{Class: awsmessage.Configuration, Code: "Unsupported", InstanceType: "mac2-m2pro.metal", Zone: "us-west-2-lax-1a"},
+		},
+		{
+			"Wavelength Zone and GovCloud", "", "nothing in us-gov-west-1a and us-east-1-wl1-bos-wlz-1",
+			awsmessage.Meaning{},
+		},
+		{
+			"one Wavelength Zone", "InsufficientInstanceCapacity", "(us-east-1-wl1-bos-wlz-1)",
+			awsmessage.Meaning{Class: awsmessage.NoCapacity, Code: "InsufficientInstanceCapacity", Zone: "us-east-1-wl1-bos-wlz-1"},
+		},
+		{
+			"names that people gave are not the pool", "AccessDenied", "User: arn:aws:sts::123456789012:assumed-role/ca-us-east-1a-m5.large/x is not authorized to " +
+				"perform: autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:1:autoScalingGroupName/spot-us-east-1b",
+			awsmessage.Meaning{Class: awsmessage.Permission, Code: "AccessDenied", Action: "autoscaling:SetDesiredCapacity"},
+		},
+		{
+			"a code nobody has seen yet", "InsufficientQuantumCapacity", "",
+			awsmessage.Meaning{Class: awsmessage.NoCapacity, Code: "InsufficientQuantumCapacity"},
+		},
+		{
+			"a code that says nothing, with a text that does", "SomethingNew", "We currently do not have sufficient capacity.",
+			awsmessage.Meaning{Class: awsmessage.NoCapacity, Code: "SomethingNew"},
+		},
+		{
+			"a new code in a log", "", "operation error Auto Scaling: LaunchInstances, https response error StatusCode: 400, RequestID: 1, api error " +
+				"MoonIsFull: come back tomorrow",
+			awsmessage.Meaning{Code: "MoonIsFull"},
+		},
+		{"nothing known", "", "The moon is full. Launching EC2 instance failed.", awsmessage.Meaning{}},
+		{"nothing", "", "", awsmessage.Meaning{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, awsmessage.Of(tt.code, tt.text)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFieldsOfALaunchErrorWinOverItsText(t *testing.T) {
+	const text = "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a)."
+	for _, tt := range []struct {
+		instanceType, zone, market string
+		want                       awsmessage.Meaning
+	}{
+		{"", "", "", awsmessage.Meaning{InstanceType: "m5.large", Zone: "us-east-1a"}},
+		{"m6i.large", "us-east-1b", "OnDemand", awsmessage.Meaning{InstanceType: "m6i.large", Zone: "us-east-1b", CapacityType: awsmessage.OnDemand}},
+		{"m6i.large", "us-east-1b", "On-Demand", awsmessage.Meaning{InstanceType: "m6i.large", Zone: "us-east-1b", CapacityType: awsmessage.OnDemand}},
+		{"m6i.large", "us-east-1b", "Spot", awsmessage.Meaning{InstanceType: "m6i.large", Zone: "us-east-1b", CapacityType: awsmessage.Spot}},
+	} {
+		tt.want.Class, tt.want.Code = awsmessage.NoCapacity, "InsufficientInstanceCapacity"
+		got := awsmessage.OfLaunch("InsufficientInstanceCapacity", text, tt.instanceType, tt.zone, tt.market)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", tt, diff)
+		}
+	}
+}
+
+// TestBothJudgesAgree holds this package's classes against what awsclient makes of the same codes.
+func TestBothJudgesAgree(t *testing.T) {
+	agree := map[string]awsmessage.Class{"throttled": awsmessage.Throttle, "denied": awsmessage.Permission, "invalid": awsmessage.Configuration, "not-found": awsmessage.Configuration}
+	codes := []string{"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+		"RequestLimitExceeded", "TooManyRequestsException", "BandwidthLimitExceeded", "SlowDown", "EC2ThrottledException",
+		"PriorRequestNotComplete", "TransactionInProgressException", "LimitExceededException", "AccessDenied", "AccessDeniedException",
+		"UnauthorizedOperation", "AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken",
+		"ExpiredTokenException", "SignatureDoesNotMatch", "OptInRequired", "ValidationError", "InvalidParameterValue"}
+	for _, r := range rows(t) {
+		codes = append(codes, r.code)
+	}
+	for _, code := range codes {
+		reason := awsclient.Reason(&smithy.GenericAPIError{Code: code, Message: "m"})
+		if want, judged := agree[reason]; judged {
+			if got := awsmessage.Of(code, "m").Class; got != want {
+				t.Errorf("%q is %q here and %q to awsclient", code, got, reason)
+			}
+		}
+	}
+}
+
+func FuzzOf(f *testing.F) {
+	for _, r := range rows(f) {
+		f.Add(r.code, r.text)
+	}
+	f.Add("\xff.", strings.Repeat("A - ", 5000))
+	classes := []awsmessage.Class{awsmessage.Unknown, awsmessage.NoCapacity, awsmessage.Quota, awsmessage.SpotLimit, awsmessage.Configuration,
+		awsmessage.Permission, awsmessage.Throttle, awsmessage.Transient, awsmessage.Cancelled}
+	f.Fuzz(func(t *testing.T, code, text string) {
+		m := awsmessage.Of(code, text)
+		known := false
+		for _, c := range classes {
+			known = known || m.Class == c
+		}
+		if !known {
+			t.Errorf("class %q", m.Class)
+		}
+		if m.CapacityType != "" && m.CapacityType != awsmessage.OnDemand && m.CapacityType != awsmessage.Spot {
+			t.Errorf("capacity type %q", m.CapacityType)
+		}
+		for _, word := range append([]string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action}, m.Elsewhere...) {
+			if len(word) > 4096 || !utf8.ValidString(word) {
+				t.Errorf("a word of %d bytes", len(word))
+			}
+		}
+		if len(m.Elsewhere) > 16 || len(m.InstanceType) > 64 || len(m.Zone) > 64 {
+			t.Errorf("out of bounds: %+v", m)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package awsmessage
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxZones is more than a region has.
+const maxZones = 16
+
+var (
+	// typeName is a family with its generation, and a size; "xxlarge" is none, but it is what AWS repeats of a slip.
+	typeName = regexp.MustCompile(`(?:^|[^\w.-])([a-z][a-z0-9-]{0,15}[0-9][a-z0-9-]{0,15}\.(?:nano|micro|small|medium|x*large|[0-9]{1,3}xlarge|metal(?:-[0-9]{1,3}xl)?))(?:$|[^\w-])`)
+
+	// zoneName also fits those of Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1).
+	zoneName = regexp.MustCompile(`\b[a-z]{2,3}(?:-[a-z]{2,9}){1,3}-[0-9](?:[a-z]\b|-[a-z]{3}-[0-9][a-z]\b|-wl[0-9]-[a-z]{3}-wlz-[0-9]\b)`)
+
+	// elsewhere begins the part of a text that names where else to ask.
+	elsewhere = regexp.MustCompile(`(?i)you can currently get|please retry|or choosing`)
+
+	action = regexp.MustCompile(`(?i)not authorized to perform:?\s+([a-z0-9-]{2,40}):\s?([A-Za-z]{3,80})`)
+)
+
+func instanceTypeIn(text string) string {
+	if found := typeName.FindStringSubmatch(withoutARNs(text)); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+// zonesIn returns the one zone a text complains of, and those it recommends. A text that complains of several names
+// none: which of them failed is not said.
+func zonesIn(text string) (zone string, others []string) {
+	complaint, advice := text, ""
+	if at := elsewhere.FindStringIndex(text); at != nil {
+		complaint, advice = text[:at[0]], text[at[0]:]
+	}
+	found := slices.Compact(zoneName.FindAllString(withoutARNs(complaint), maxZones))
+	if len(found) == 1 {
+		zone = found[0]
+	}
+	return zone, zoneName.FindAllString(advice, maxZones)
+}
+
+// arn is a resource name: what people put into theirs is not what a text is about.
+var arn = regexp.MustCompile(`arn:\S{1,512}`)
+
+func withoutARNs(text string) string { return arn.ReplaceAllString(text, "") }
+
+// capacityTypeIn reads how the instances were to be bought, where a text says so of the launch itself.
+func capacityTypeIn(code, text string) string {
+	lower := strings.ToLower(text)
+	has := func(words string) bool { return strings.Contains(lower, words) }
+	switch {
+	case has("launch on-demand instance"):
+		return OnDemand
+	case has("launch spot instance"), has("spot capacity"), has("spot instance count"), has("spot request price"),
+		has("placed spot instance request"), has("spot instance request:"), has("placing spot instance request"),
+		strings.HasPrefix(code, "MaxSpot"), strings.HasPrefix(code, "Spot"):
+		return Spot
+	}
+	return ""
+}
+
+// actionIn is the IAM action a text says is not allowed.
+func actionIn(text string) string {
+	found := action.FindStringSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	return found[1] + ":" + found[2]
+}

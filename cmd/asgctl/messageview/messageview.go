@@ -1,0 +1,68 @@
+// Package messageview shows what the autoscaler makes of a message of AWS.
+package messageview
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+// A View is one message with its meaning. What the message does not name is left out; class is always there, and empty if
+// the message tells of no trouble we know.
+type View struct {
+	Version      string   `json:"version"`
+	Class        string   `json:"class"`
+	Code         string   `json:"code,omitempty"`
+	InstanceType string   `json:"instanceType,omitempty"`
+	Zone         string   `json:"zone,omitempty"`
+	CapacityType string   `json:"capacityType,omitempty"`
+	Elsewhere    []string `json:"zonesElsewhere,omitempty"` // which AWS recommends instead
+	Action       string   `json:"action,omitempty"`         // that IAM does not allow
+	Meaning      string   `json:"meaning"`
+}
+
+// meanings tell each class to an operator.
+var meanings = map[awsmessage.Class]string{
+	awsmessage.Unknown:       "It tells of no trouble that is known here.",
+	awsmessage.NoCapacity:    "AWS has no such instances there now. Another instance type, zone or capacity type may have some.",
+	awsmessage.Quota:         "The account may have no more of these. Ask for a higher limit in the Service Quotas console.",
+	awsmessage.SpotLimit:     "The account may have no more spot instances. Ask for a higher limit in the Service Quotas console, or use on-demand.",
+	awsmessage.Configuration: "The request can never succeed as it is. Correct the group, its launch template or the call.",
+	awsmessage.Permission:    "The caller or the account may not do this. Correct the IAM policy, its tags condition or the credentials.",
+	awsmessage.Throttle:      "Too many calls were made in this account and region. The same call succeeds later.",
+	awsmessage.Transient:     "The same may succeed in a moment.",
+	awsmessage.Cancelled:     "The request was taken back before it was fulfilled.",
+}
+
+// Of is the view of a message, with its code if that is known apart from the text.
+func Of(code, text string) View {
+	m := awsmessage.Of(code, text)
+	return View{
+		Version: output.Version, Class: string(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
+		CapacityType: m.CapacityType, Elsewhere: m.Elsewhere, Action: m.Action, Meaning: meanings[m.Class],
+	}
+}
+
+// WriteTable writes the view for a person.
+func (v View) WriteTable(w io.Writer) error {
+	class := v.Class
+	if class == "" {
+		class = "unknown"
+	}
+	header := []string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}
+	if err := output.Columns(w, header, [][]string{{class, v.Code, v.InstanceType, v.Zone, v.CapacityType}}); err != nil {
+		return err
+	}
+	text := "\n" + v.Meaning
+	if len(v.Elsewhere) > 0 {
+		text += " AWS names " + strings.Join(v.Elsewhere, ", ") + "."
+	}
+	if v.Action != "" {
+		text += " What is not allowed is " + v.Action + "."
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}

@@ -1,0 +1,339 @@
+package fakeaws
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func do(t *testing.T, s *Server, d Deed) {
+	t.Helper()
+	d.Group = first(d.Group, "g")
+	if err := s.Do(d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func number(n int) *int { return &n }
+
+// happened are the events of a kind, as one line each.
+func happened(s *Server, kind EventKind) []string {
+	out := []string{}
+	for _, e := range s.Events() {
+		if e.Kind == kind {
+			out = append(out, strings.TrimSpace(e.By+" "+e.Message))
+		}
+	}
+	return out
+}
+
+func TestAScheduledActionComesAgainAndAgain(t *testing.T) {
+	cfg := oneGroup(withDesired(1))
+	cfg.Deeds = []Deed{
+		{Kind: ScheduledAction, Group: "g", After: Duration(time.Minute), Every: Duration(time.Hour), Min: number(2), Desired: number(3)},
+		{Kind: OperatorDesired, Group: "g", After: Duration(30 * time.Minute), Add: 2},
+	}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		for _, step := range []struct {
+			after   time.Duration
+			desired int32
+		}{{59 * time.Second, 1}, {2 * time.Second, 3}, {30 * time.Minute, 5}, {30 * time.Minute, 3}} {
+			pass(step.after)
+			if g := describe(t, c, "g"); *g.DesiredCapacity != step.desired {
+				t.Errorf("%v later: desired %d, want %d", step.after, *g.DesiredCapacity, step.desired)
+			}
+		}
+		if err := s.Suspend("g", "ScheduledActions"); err != nil {
+			t.Fatal(err)
+		}
+		setDesired(t, c, "g", 4)
+		pass(time.Hour)
+		want := []string{"scheduled-action the process ScheduledActions is suspended"}
+		if diff := cmp.Diff(want, happened(s, Refused)); diff != "" || *describe(t, c, "g").DesiredCapacity != 4 {
+			t.Errorf("refused (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnOperatorStaysWithinTheLimits(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: OperatorDesired, Desired: number(11)})
+		do(t, s, Deed{Kind: OperatorLimits, Max: number(3)})
+		do(t, s, Deed{Kind: OperatorLimits, Max: number(-1)})
+		pass(time.Minute)
+		statesAre(t, c, "after the limits fell", map[string]int{"InService": 3})
+		if got := happened(s, Refused); len(got) != 2 {
+			t.Errorf("refused %q, want two", got)
+		}
+	})
+}
+
+// User guide, "Rebalancing activities": "launches new instances before terminating the old ones", beyond the maximum if need be.
+func TestARebalanceEvensTheZonesOut(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(6), func(g *AutoScalingGroup) { g.Max = 6 }), func(t *testing.T, s *Server, c clients) {
+		byZone := func() []int {
+			n := map[string]int{}
+			g, _ := s.Group("g")
+			for _, i := range g.Instances {
+				n[i.Zone]++
+			}
+			return []int{n["us-west-2a"], n["us-west-2b"], n["us-west-2c"]}
+		}
+		group, _ := s.Group("g")
+		for _, i := range group.Instances {
+			if i.Zone == "us-west-2c" {
+				if _, err := terminate(t, c, true, &i.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		pass(time.Minute)
+		if diff := cmp.Diff([]int{2, 2, 0}, byZone()); diff != "" {
+			t.Fatalf("before (-want +got):\n%s", diff)
+		}
+		most := 0
+		do(t, s, Deed{Kind: Rebalance})
+		for range 600 {
+			pass(100 * time.Millisecond)
+			g, _ := s.Group("g")
+			most = max(most, len(g.Instances))
+		}
+		if diff := cmp.Diff([]int{1, 2, 1}, byZone()); diff != "" || most != 5 {
+			t.Errorf("at most %d instances, want 5; zones (-want +got):\n%s", most, diff)
+		}
+		if diff := cmp.Diff([]string{"az-rebalance"}, happened(s, Replaced)); diff != "" || count(s, ScaleInKill) != 0 {
+			t.Errorf("%d killed; replaced (-want +got):\n%s", count(s, ScaleInKill), diff)
+		}
+		do(t, s, Deed{Kind: SuspendProcesses, Processes: []string{"AZRebalance"}})
+	})
+}
+
+func TestASuspendedRebalanceMovesNothing(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.SuspendedProcesses = []string{"AZRebalance"} }), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{Zone: "us-west-2b"})
+		s.AddShortage(Shortage{Zone: "us-west-2c"})
+		setDesired(t, c, "g", 5)
+		pass(time.Minute)
+		s.ClearShortages()
+		launched := count(s, Launched)
+		do(t, s, Deed{Kind: Rebalance})
+		pass(time.Minute)
+		if got := count(s, Launched); got != launched || count(s, Replaced) != 0 {
+			t.Errorf("%d launched and %d replaced by a suspended process", got-launched, count(s, Replaced))
+		}
+	})
+}
+
+// User guide, "Instance refresh": replaces instances while at least the minimum healthy percentage stays in service.
+func TestARefreshReplacesEveryInstance(t *testing.T) {
+	cfg := oneGroup(withDesired(4))
+	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, LaunchTemplateVersion{InstanceType: "m5.xlarge", ImageID: "ami-2"})
+	cfg.AutoScalingGroups[0].LaunchTemplate.Version = "1"
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		before, _ := s.Group("g")
+		if err := s.ProtectInstance(before.Instances[2].ID, true); err != nil {
+			t.Fatal(err)
+		}
+		do(t, s, Deed{Kind: Refresh, MinHealthy: number(50), Template: &LaunchTemplateRef{Name: "t", Version: "2"}})
+		least := 4
+		for range 600 {
+			pass(100 * time.Millisecond)
+			least = min(least, states(describe(t, c, "g"))["InService"])
+		}
+		types := map[string]int{}
+		g, _ := s.Group("g")
+		for _, i := range g.Instances {
+			types[i.InstanceType]++
+		}
+		if diff := cmp.Diff(map[string]int{"m5.xlarge": 3, "m5.large": 1}, types); diff != "" || g.Desired != 4 || least != 2 {
+			t.Errorf("desired %d, %d in service at least; types (-want +got):\n%s", g.Desired, least, diff)
+		}
+		if got := happened(s, Replaced); len(got) != 3 {
+			t.Errorf("replaced %q, want 3", got)
+		}
+	})
+}
+
+// EKS user guide, "Understand each phase of node updates": scale up, upgrade, scale down.
+func TestANodegroupUpdateRaisesReplacesAndLowers(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Max = 3 }), func(t *testing.T, s *Server, c clients) {
+		before, _ := s.Group("g")
+		do(t, s, Deed{Kind: NodegroupUpdate, Surge: 2})
+		if g, _ := s.Group("g"); g.Max != 5 || g.Desired != 5 {
+			t.Errorf("at first max %d and desired %d, want 5 and 5", g.Max, g.Desired)
+		}
+		pass(5 * time.Minute)
+		g, _ := s.Group("g")
+		for _, i := range g.Instances {
+			if slices.ContainsFunc(before.Instances, func(old InstanceState) bool { return old.ID == i.ID }) {
+				t.Errorf("%s is still there", i.ID)
+			}
+		}
+		if g.Max != 3 || g.Desired != 3 || len(g.Instances) != 3 || count(s, Replaced) != 3 || count(s, ScaleInKill) != 2 {
+			t.Errorf("in the end max %d, desired %d, %d instances, %d replaced, %d chosen by Auto Scaling; want 3, 3, 3, 3, 2",
+				g.Max, g.Desired, len(g.Instances), count(s, Replaced), count(s, ScaleInKill))
+		}
+	})
+}
+
+func TestChanceFollowsTheSeed(t *testing.T) {
+	victims := func(seed uint64) []string {
+		var out []string
+		cfg := oneGroup(withDesired(8))
+		cfg.Seed = seed
+		inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+			do(t, s, Deed{Kind: Reclaim, Count: 2, Jitter: Duration(time.Minute)})
+			pass(time.Hour)
+			began := s.Events()[0].Time
+			for _, e := range s.Events() {
+				if e.Kind == Reclaimed {
+					out = append(out, e.Instance+e.Time.Sub(began).String())
+				}
+			}
+		})
+		return out
+	}
+	one := victims(1)
+	if diff := cmp.Diff(one, victims(1)); diff != "" || len(one) != 2 {
+		t.Errorf("the same seed twice (-first +second):\n%s", diff)
+	}
+	if cmp.Equal(one, victims(2)) {
+		t.Error("another seed changed nothing")
+	}
+}
+
+func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
+	half := 50
+	inBubble(t, oneGroup(withDesired(4), mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half})), func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: Reclaim, Count: 2})
+		for _, e := range s.Events() {
+			if e.Kind == Reclaimed && e.CapacityType != spot {
+				t.Errorf("reclaimed %v", e)
+			}
+		}
+		pass(time.Minute)
+		if count(s, Reclaimed) != 2 || len(describe(t, c, "g").Instances) != 4 {
+			t.Errorf("%d reclaimed, %d instances; want 2, replaced", count(s, Reclaimed), len(describe(t, c, "g").Instances))
+		}
+	})
+}
+
+func TestAGroupIsRecreatedAsAnotherOfTheSameName(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
+		old := describe(t, c, "g")
+		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
+		pass(5 * time.Second)
+		if _, exists := s.Group("g"); exists {
+			t.Error("the group is still there")
+		}
+		pass(time.Minute)
+		g := describe(t, c, "g")
+		if len(g.Instances) != 2 || *g.AutoScalingGroupARN == *old.AutoScalingGroupARN || *g.Instances[0].InstanceId == *old.Instances[0].InstanceId {
+			t.Errorf("group %s with %d instances; want another with 2 others", *g.AutoScalingGroupARN, len(g.Instances))
+		}
+	})
+}
+
+func TestOtherDeeds(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: Standby})
+		do(t, s, Deed{Kind: Detach})
+		do(t, s, Deed{Kind: Protect, Count: 9})
+		value := "1"
+		do(t, s, Deed{Kind: ChangeTags, Tags: map[string]*string{"k": &value}})
+		do(t, s, Deed{Kind: SuspendProcesses, Processes: []string{"Launch"}})
+		do(t, s, Deed{Kind: ResumeProcesses})
+		setDesired(t, c, "g", 0)
+		pass(time.Minute)
+		statesAre(t, c, "all protected but one in standby", map[string]int{"InService": 2, "Standby": 1})
+		g, _ := s.Group("g")
+		if g.Tags["k"] != "1" || len(happened(s, Refused)) != 0 {
+			t.Errorf("tags %v, refused %q", g.Tags, happened(s, Refused))
+		}
+		do(t, s, Deed{Kind: Delete, Group: "gone"})
+		if got := happened(s, Refused); len(got) != 1 {
+			t.Errorf("refused %q, want one of a group that does not exist", got)
+		}
+		if err := s.Do(Deed{Kind: "dance", Group: "g"}); err == nil {
+			t.Error("an unknown kind was accepted")
+		}
+	})
+}
+
+func TestDeedsComeOverHTTP(t *testing.T) {
+	s, _ := overHTTP(t, oneGroup(withDesired(1)))
+	for body, status := range map[string]int{
+		`{"kind": "set-desired", "group": "g", "desired": 2}`: http.StatusNoContent,
+		`{"kind": "dance", "group": "g"}`:                     http.StatusBadRequest,
+	} {
+		answer, err := http.Post(s.URL()+"/_fakeaws/deeds", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != status {
+			t.Errorf("%s: %s, want %d", body, answer.Status, status)
+		}
+	}
+	if g, _ := s.Group("g"); g.Desired != 2 {
+		t.Errorf("desired %d, want 2", g.Desired)
+	}
+}
+
+// User guide, "Default termination policy": the zone with the most instances, then the oldest launch template version.
+func TestScaleInChoosesByThePolicy(t *testing.T) {
+	for _, tt := range []struct {
+		policies []string
+		want     int // of four in one zone, the oldest first
+	}{{nil, 0}, {[]string{"OldestInstance"}, 0}, {[]string{"NewestInstance"}, 3}} {
+		t.Run(strings.Join(tt.policies, ","), func(t *testing.T) {
+			cfg := oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Zones, g.TerminationPolicies = g.Zones[:1], tt.policies })
+			inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+				for n := range int32(3) {
+					pass(time.Minute)
+					setDesired(t, c, "g", n+2)
+				}
+				pass(time.Minute)
+				all, _ := s.Group("g")
+				setDesired(t, c, "g", 3)
+				for _, e := range s.Events() {
+					if e.Kind == ScaleInKill && e.Instance != all.Instances[tt.want].ID {
+						t.Errorf("killed %s, want %s", e.Instance, all.Instances[tt.want].ID)
+					}
+				}
+				if count(s, ScaleInKill) != 1 {
+					t.Errorf("%d killed", count(s, ScaleInKill))
+				}
+			})
+		})
+	}
+}
+
+func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
+	cfg := oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.Zones, g.LaunchTemplate.Version = g.Zones[:1], "2" })
+	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, cfg.LaunchTemplates[0].Versions[0])
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: OperatorDesired, Add: 1, After: Duration(time.Minute)})
+		if err := s.change("g", func(_ *account, g *group) { g.retemplate(&LaunchTemplateRef{Name: "t", Version: "1"}) }); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Minute)
+		if err := s.change("g", func(_ *account, g *group) { g.retemplate(&LaunchTemplateRef{Name: "t", Version: "2"}) }); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := s.Group("g")
+		setDesired(t, c, "g", 2)
+		for _, e := range s.Events() {
+			if e.Kind == ScaleInKill && e.Instance != all.Instances[2].ID {
+				t.Errorf("killed %s, want the newest, which has the wrong version", e.Instance)
+			}
+		}
+		if count(s, ScaleInKill) != 1 {
+			t.Errorf("%d killed", count(s, ScaleInKill))
+		}
+	})
+}

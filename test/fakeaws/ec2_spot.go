@@ -1,0 +1,152 @@
+package fakeaws
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// spotPricesPerPage is the most that DescribeSpotPriceHistory gives at a time.
+const spotPricesPerPage = 1000
+
+// linux is the product whose spot prices an account has unless its Config says otherwise.
+const linux = "Linux/UNIX"
+
+// A SpotPrice is what an instance type costs in a zone as spot, in the currency of the region. Types without one have no
+// history, as those that a zone does not offer.
+type SpotPrice struct {
+	InstanceType string  `json:"instanceType"`
+	Zone         string  `json:"zone"`
+	PerHour      float64 `json:"perHour"`
+	Product      string  `json:"product,omitempty"` // default Linux/UNIX
+
+	since time.Time
+}
+
+// key tells prices apart, those of one pool by age.
+func (p SpotPrice) key() string {
+	return fmt.Sprintf("%s/%s/%s/%020d", p.InstanceType, p.Zone, p.Product, math.MaxInt64-p.since.UnixNano())
+}
+
+func (p SpotPrice) samePool(o SpotPrice) bool {
+	return p.InstanceType == o.InstanceType && p.Zone == o.Zone && p.Product == o.Product
+}
+
+type (
+	ec2SpotPrice struct {
+		InstanceType string `xml:"instanceType"`
+		Product      string `xml:"productDescription"`
+		SpotPrice    string `xml:"spotPrice"`
+		Timestamp    string `xml:"timestamp"`
+		Zone         string `xml:"availabilityZone"`
+	}
+	ec2SpotPrices struct {
+		ec2Header
+		Prices    items[ec2SpotPrice] `xml:"spotPriceHistorySet"`
+		NextToken string              `xml:"nextToken"` // present and empty on the last page, as with EC2
+	}
+)
+
+// SetSpotPrice changes what a pool costs from now on. The prices before stay in its history.
+func (s *Server) SetSpotPrice(p SpotPrice) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	s.account.setSpotPrice(p, time.Now())
+}
+
+func (a *account) setSpotPrice(p SpotPrice, since time.Time) {
+	p.Product, p.since = first(p.Product, linux), since
+	i, _ := slices.BinarySearchFunc(a.spotPrices, p.key(), func(x SpotPrice, key string) int { return cmp.Compare(x.key(), key) })
+	a.spotPrices = slices.Insert(a.spotPrices, i, p)
+}
+
+func (a *account) describeSpotPriceHistory(r *request) (any, error) {
+	limit, err := ec2Page(r.form, 1, spotPricesPerPage, spotPricesPerPage)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := ec2Filters(r.form, "availability-zone", "instance-type", "product-description", "spot-price")
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range []struct{ parameter, field string }{
+		{"InstanceType", "instance-type"}, {"ProductDescription", "product-description"},
+	} {
+		if values := r.form.list(list.parameter); len(values) > 0 {
+			filters = append(filters, ec2Filter{list.field, values})
+		}
+	}
+	if zone := r.form.get("AvailabilityZone"); zone != "" {
+		filters = append(filters, ec2Filter{"availability-zone", []string{zone}})
+	}
+	if unknown := a.unknownTypes(r.form.list("InstanceType")); len(unknown) > 0 {
+		return nil, &apiError{Code: "InvalidParameterValue", Message: fmt.Sprintf("Invalid instance type: %v", unknown)}
+	}
+	from, to, err := spotPriceSpan(r.form)
+	if err != nil {
+		return nil, err
+	}
+	found, next, ok := page(a.spotPricesWithin(filters, from, to), SpotPrice.key, r.form.get("NextToken"), limit)
+	if !ok {
+		return nil, ec2BadToken
+	}
+	out := &ec2SpotPrices{NextToken: next}
+	for _, p := range found {
+		out.Prices.Item = append(out.Prices.Item, p.ec2Shape())
+	}
+	return out, nil
+}
+
+// spotPricesWithin are the prices that hold at some time from one moment to another.
+func (a *account) spotPricesWithin(filters []ec2Filter, from, to time.Time) []SpotPrice {
+	var found []SpotPrice
+	for i, p := range a.spotPrices { // of one pool, the newest first
+		superseded := i > 0 && a.spotPrices[i-1].samePool(p) && !a.spotPrices[i-1].since.After(from)
+		if !superseded && !p.since.After(to) && allHold(filters, p.field) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// spotPriceSpan reads the time the request is about: all of it unless it says otherwise.
+func spotPriceSpan(f form) (from, to time.Time, err error) {
+	to = time.Now()
+	for _, bound := range []struct {
+		parameter string
+		value     *time.Time
+	}{{"StartTime", &from}, {"EndTime", &to}} {
+		if !f.has(bound.parameter) {
+			continue
+		}
+		if *bound.value, err = time.Parse(time.RFC3339Nano, f.get(bound.parameter)); err != nil {
+			return from, to, &apiError{Code: "InvalidParameterValue",
+				Message: fmt.Sprintf("Value (%s) for parameter %s is invalid.", f.get(bound.parameter), bound.parameter)}
+		}
+	}
+	return from, to, nil
+}
+
+func (p SpotPrice) field(name string) (string, bool) {
+	switch name {
+	case "availability-zone":
+		return p.Zone, true
+	case "instance-type":
+		return p.InstanceType, true
+	case "product-description":
+		return p.Product, true
+	case "spot-price":
+		return p.text(), true
+	}
+	return "", false
+}
+
+// text is the price as EC2 writes it.
+func (p SpotPrice) text() string { return strconv.FormatFloat(p.PerHour, 'f', 6, 64) }
+
+func (p SpotPrice) ec2Shape() ec2SpotPrice {
+	return ec2SpotPrice{InstanceType: p.InstanceType, Product: p.Product, SpotPrice: p.text(), Timestamp: timestamp(p.since), Zone: p.Zone}
+}

@@ -1,0 +1,54 @@
+package fakeaws
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+type (
+	ec2Zone struct {
+		ZoneName   string `xml:"zoneName"`
+		ZoneID     string `xml:"zoneId"`
+		State      string `xml:"zoneState"`
+		RegionName string `xml:"regionName"`
+		OptIn      string `xml:"optInStatus"`
+		Kind       string `xml:"zoneType"`
+	}
+	ec2Zones struct {
+		ec2Header
+		Zones items[ec2Zone] `xml:"availabilityZoneInfo"`
+	}
+)
+
+// describeAvailabilityZones answers with the zones that groups name; filters are not served.
+func (a *account) describeAvailabilityZones(r *request) (any, error) {
+	if _, err := ec2Filters(r.form); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, g := range a.groups {
+		names = append(names, g.Zones...)
+	}
+	slices.Sort(names)
+	out := &ec2Zones{}
+	for _, name := range slices.Compact(names) {
+		kind := "availability-zone"
+		if len(name) > len(a.region)+1 {
+			kind = "local-zone"
+		}
+		out.Zones.Item = append(out.Zones.Item, ec2Zone{ZoneName: name, ZoneID: zoneID(a.region, name), State: "available",
+			RegionName: a.region, OptIn: "opt-in-not-required", Kind: kind})
+	}
+	return out, nil
+}
+
+// zoneID is a zone's identifier, in the manner of AWS's: euwest1-az2 for AWS's euw1-az2. Which letter of which account has
+// which number is AWS's secret; here a is 2, and so on. Local Zones keep their ending.
+func zoneID(region, zone string) string {
+	short, letter := strings.ReplaceAll(region, "-", ""), strings.TrimPrefix(zone, region)
+	if len(letter) != 1 {
+		return short + letter
+	}
+	return fmt.Sprintf("%s-az%d", short, letter[0]-'a'+2)
+}

@@ -1,0 +1,162 @@
+package fakeaws
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/google/go-cmp/cmp"
+)
+
+func withHook(h LifecycleHook) func(*AutoScalingGroup) {
+	return func(g *AutoScalingGroup) { g.LifecycleHooks = append(g.LifecycleHooks, h) }
+}
+
+func complete(t *testing.T, c clients, id *string, hook, result string) error {
+	t.Helper()
+	_, err := c.autoscaling.CompleteLifecycleAction(t.Context(), &autoscaling.CompleteLifecycleActionInput{
+		AutoScalingGroupName: aws.String("g"), InstanceId: id, LifecycleHookName: &hook, LifecycleActionResult: &result,
+	})
+	return err
+}
+
+// statesAre checks the instances of group g by lifecycle state.
+func statesAre(t *testing.T, c clients, when string, want map[string]int) {
+	t.Helper()
+	if diff := cmp.Diff(want, states(describe(t, c, "g"))); diff != "" {
+		t.Errorf("%s: instances (-want +got):\n%s", when, diff)
+	}
+}
+
+// User guide, "How lifecycle hooks work": Pending, Pending:Wait until completed, Pending:Proceed, InService; they count
+// against desired capacity all the while.
+func TestALaunchWaitsForItsHook(t *testing.T) {
+	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 1)
+		pass(time.Minute)
+		statesAre(t, c, "before it is completed", map[string]int{"Pending:Wait": 1})
+		if got := activities(t, c, "g")[0].StatusCode; got != "MidLifecycleAction" {
+			t.Errorf("activity %s", got)
+		}
+		id := describe(t, c, "g").Instances[0].InstanceId
+		if err := complete(t, c, id, "up", "CONTINUE"); err != nil {
+			t.Fatal(err)
+		}
+		statesAre(t, c, "just completed", map[string]int{"Pending:Proceed": 1})
+		pass(time.Second)
+		statesAre(t, c, "later", map[string]int{"InService": 1})
+		wantAPIError(t, complete(t, c, id, "up", "CONTINUE"), "ValidationError", "No active Lifecycle Action found with instance ID "+*id)
+		if got := count(s, Launched); got != 1 {
+			t.Errorf("%d launched, want 1", got)
+		}
+	})
+}
+
+// User guide: "If the instance is launching, CONTINUE indicates that your actions were successful […] ABANDON indicates that
+// your custom actions were unsuccessful, and that the instance can be terminated." It is then replaced.
+func TestAnAbandonedLaunchIsReplaced(t *testing.T) {
+	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 1)
+		pass(2 * time.Second)
+		id := describe(t, c, "g").Instances[0].InstanceId
+		if err := complete(t, c, id, "up", "ABANDON"); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second)
+		statesAre(t, c, "after it", map[string]int{"Pending:Wait": 1})
+		if got := describe(t, c, "g").Instances[0].InstanceId; *got == *id || count(s, Terminated) != 1 {
+			t.Errorf("instance %s is still the one that was abandoned, or %d terminated", *got, count(s, Terminated))
+		}
+	})
+}
+
+// API reference, PutLifecycleHook: HeartbeatTimeout is "the maximum time […] before the lifecycle hook times out", upon which
+// DefaultResult applies; RecordLifecycleActionHeartbeat "extends the timeout by the length of time defined".
+func TestAHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
+	for _, tt := range []struct {
+		result string
+		after  time.Duration // the heartbeat's end, at which the state is wanted
+		want   map[string]int
+	}{
+		{"CONTINUE", 600 * time.Millisecond, map[string]int{"InService": 1}},
+		{"", 100 * time.Millisecond, map[string]int{"Terminating": 1}}, // ABANDON is the default
+	} {
+		t.Run("default "+tt.result, func(t *testing.T) {
+			hook := LifecycleHook{Name: "up", Transition: "launching", HeartbeatTimeout: Duration(30 * time.Second), DefaultResult: tt.result}
+			inBubble(t, oneGroup(withHook(hook)), func(t *testing.T, s *Server, c clients) {
+				setDesired(t, c, "g", 1)
+				pass(21500 * time.Millisecond)
+				if _, err := c.autoscaling.RecordLifecycleActionHeartbeat(t.Context(), &autoscaling.RecordLifecycleActionHeartbeatInput{
+					AutoScalingGroupName: aws.String("g"), LifecycleHookName: aws.String("up"), InstanceId: describe(t, c, "g").Instances[0].InstanceId,
+				}); err != nil {
+					t.Fatal(err)
+				}
+				pass(29 * time.Second)
+				statesAre(t, c, "before the second half minute is over", map[string]int{"Pending:Wait": 1})
+				pass(time.Second + tt.after)
+				statesAre(t, c, "after it", tt.want)
+			})
+		})
+	}
+}
+
+func TestATerminationWaitsForItsHooks(t *testing.T) {
+	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}), withHook(LifecycleHook{Name: "log", Transition: "terminating"}))
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		both := describe(t, c, "g").Instances
+		for _, i := range both {
+			act, err := terminate(t, c, true, i.InstanceId)
+			if err != nil || act.StatusCode != "MidLifecycleAction" {
+				t.Fatalf("%v, %v", act, err)
+			}
+		}
+		pass(time.Minute)
+		statesAre(t, c, "waiting", map[string]int{"Terminating:Wait": 2})
+		if got := *describe(t, c, "g").DesiredCapacity; got != 0 {
+			t.Errorf("desired %d, want 0: what waits for its end does not count", got)
+		}
+		// CONTINUE waits for the other hook, ABANDON stops it.
+		for n, result := range []string{"CONTINUE", "ABANDON"} {
+			if err := complete(t, c, both[n].InstanceId, "drain", result); err != nil {
+				t.Fatal(err)
+			}
+		}
+		statesAre(t, c, "one hook each", map[string]int{"Terminating:Wait": 1, "Terminating:Proceed": 1})
+		if err := complete(t, c, both[0].InstanceId, "log", "CONTINUE"); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		statesAre(t, c, "after all", map[string]int{})
+	})
+}
+
+// API reference, DeleteAutoScalingGroup, ForceDelete: "also deletes any outstanding lifecycle actions associated with the group".
+func TestADeletedGroupWaitsForNoHook(t *testing.T) {
+	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}))
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeleteGroup("g"); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		if _, exists := s.Group("g"); exists {
+			t.Error("the group is still there")
+		}
+	})
+}
+
+func TestHooksAreDescribed(t *testing.T) {
+	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching", HeartbeatTimeout: Duration(time.Minute)})), func(t *testing.T, s *Server, c clients) {
+		out, err := c.autoscaling.DescribeLifecycleHooks(t.Context(), &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String("g")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := out.LifecycleHooks[0]
+		if *h.LifecycleTransition != "autoscaling:EC2_INSTANCE_LAUNCHING" || *h.HeartbeatTimeout != 60 || *h.GlobalTimeout != 6000 || *h.DefaultResult != "ABANDON" {
+			t.Errorf("hook %s %d %d %s", *h.LifecycleTransition, *h.HeartbeatTimeout, *h.GlobalTimeout, *h.DefaultResult)
+		}
+	})
+}

@@ -1,0 +1,29 @@
+package fakeaws
+
+import (
+	"net/http"
+	"time"
+)
+
+// later is the result of an operation that takes its time: do runs after that, with the account's state locked.
+type later struct {
+	after time.Duration
+	do    func() (any, error)
+}
+
+// await waits for a later result. That the caller leaves does not stop it; that the Server closes does.
+func (s *Server) await(l later) (result any, err error) {
+	done := make(chan struct{})
+	s.timeline.after(l.after, func() {
+		s.account.mu.Lock()
+		defer s.account.mu.Unlock()
+		result, err = l.do()
+		close(done)
+	})
+	select {
+	case <-done:
+		return result, err
+	case <-s.stop:
+		panic(http.ErrAbortHandler)
+	}
+}

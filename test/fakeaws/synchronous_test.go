@@ -1,0 +1,339 @@
+package fakeaws
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// launch calls LaunchInstances for group g with a token, after the changes.
+func launch(ctx context.Context, c clients, token string, capacity int32, change ...func(*autoscaling.LaunchInstancesInput)) (*autoscaling.LaunchInstancesOutput, error) {
+	in := &autoscaling.LaunchInstancesInput{
+		AutoScalingGroupName: aws.String("g"), ClientToken: &token, RequestedCapacity: &capacity, AvailabilityZones: []string{"us-west-2b"},
+	}
+	for _, f := range change {
+		f(in)
+	}
+	return c.autoscaling.LaunchInstances(ctx, in)
+}
+
+func retryWithGroup(in *autoscaling.LaunchInstancesInput) {
+	in.RetryStrategy = types.RetryStrategyRetryWithGroupConfiguration
+}
+
+var sameLaunch = cmpopts.IgnoreUnexported(autoscaling.LaunchInstancesOutput{}, types.InstanceCollection{}, types.LaunchInstancesError{})
+
+// API reference, LaunchInstances: "Returns instance IDs and other details if launch is successful".
+func TestASynchronousLaunchReturnsItsInstances(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
+		began := time.Now()
+		out, err := launch(t.Context(), c, "token", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 505*time.Millisecond {
+			t.Errorf("took %v, want EC2's 500 ms and the answer's 5", took)
+		}
+		want := &autoscaling.LaunchInstancesOutput{
+			AutoScalingGroupName: aws.String("g"), ClientToken: aws.String("token"), Errors: []types.LaunchInstancesError{},
+			Instances: []types.InstanceCollection{{
+				AvailabilityZone: aws.String("us-west-2b"), AvailabilityZoneId: aws.String(zoneID("us-west-2", "us-west-2b")),
+				InstanceType: aws.String("m5.large"), MarketType: aws.String("OnDemand"), SubnetId: aws.String(subnetID("us-west-2b")),
+			}},
+		}
+		if diff := cmp.Diff(want, out, sameLaunch, cmpopts.IgnoreFields(types.InstanceCollection{}, "InstanceIds"), cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")); diff != "" {
+			t.Errorf("answer (-want +got):\n%s", diff)
+		}
+		ids := out.Instances[0].InstanceIds
+		g := describe(t, c, "g")
+		if *g.DesiredCapacity != 3 || len(ids) != 2 || *g.Instances[1].InstanceId != ids[0] || g.Instances[1].LifecycleState != types.LifecycleStatePending {
+			t.Errorf("desired %d, instances %v of %v; want 3, and the new ones Pending", *g.DesiredCapacity, g.Instances, ids)
+		}
+		pass(time.Minute)
+		if got := states(describe(t, c, "g")); got["InService"] != 3 || count(s, Launched) != 3 {
+			t.Errorf("instances %v, %d launched in all; want 3 InService", got, count(s, Launched))
+		}
+	})
+}
+
+// API reference, LaunchInstances: Errors are "details about failed instance launches with their corresponding error codes
+// and messages", beside the Instances that could be launched. RetryStrategy none asks for no more.
+func TestAPartialLaunchTellsOfEveryPool(t *testing.T) {
+	none := 0
+	inBubble(t, oneGroup(mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &none})), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{InstanceType: "m5.large", Available: 1})
+		s.AddShortage(Shortage{InstanceType: "m5.xlarge", Code: "UnfulfillableCapacity"})
+		out, err := launch(t.Context(), c, "token", 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errors []string
+		for _, e := range out.Errors {
+			errors = append(errors, *e.ErrorCode+" "+*e.InstanceType+" "+*e.MarketType+" "+*e.AvailabilityZone)
+		}
+		want := []string{"InsufficientInstanceCapacity m5.large Spot us-west-2b", "UnfulfillableCapacity m5.xlarge Spot us-west-2b"}
+		if diff := cmp.Diff(want, errors); diff != "" || len(out.Instances) != 1 || len(out.Instances[0].InstanceIds) != 1 {
+			t.Errorf("instances %v, errors (-want +got):\n%s", out.Instances, diff)
+		}
+		pass(time.Minute)
+		if g := describe(t, c, "g"); *g.DesiredCapacity != 1 || len(g.Instances) != 1 {
+			t.Errorf("desired %d with %d instances, want 1 and 1", *g.DesiredCapacity, len(g.Instances))
+		}
+	})
+}
+
+// API reference, RetryStrategy: "RETRY_WITH_GROUP_CONFIGURATION (increase desired capacity and retry with group configuration)".
+func TestWhatCouldNotBeLaunchedIsLeftToTheGroupIfAsked(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{Zone: "us-west-2b"})
+		out, err := launch(t.Context(), c, "token", 2, retryWithGroup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Instances) != 0 || len(out.Errors) != 1 {
+			t.Errorf("instances %v, errors %v; want one error", out.Instances, out.Errors)
+		}
+		pass(time.Minute)
+		if g := describe(t, c, "g"); *g.DesiredCapacity != 2 || states(g)["InService"] != 2 {
+			t.Errorf("desired %d, instances %v; want 2, from other zones", *g.DesiredCapacity, states(g))
+		}
+	})
+}
+
+// API reference, ClientToken: "A unique, case-sensitive identifier to ensure idempotency of the request." Its errors:
+// IdempotentCallInProgress, IdempotentParameterMismatch "within the idempotency window".
+func TestATokenLaunchesOnce(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		var first *autoscaling.LaunchInstancesOutput
+		var err error
+		var calls sync.WaitGroup
+		calls.Go(func() { first, err = launch(t.Context(), c, "token", 2) })
+		pass(100 * time.Millisecond)
+		_, during := launch(t.Context(), c, "token", 2)
+		wantAPIError(t, during, "IdempotentCallInProgress", "")
+		_, other := launch(t.Context(), c, "token", 1)
+		wantAPIError(t, other, "IdempotentParameterMismatch", "")
+		calls.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		again, err := launch(t.Context(), c, "token", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, again, sameLaunch, cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")); diff != "" {
+			t.Errorf("repeated (-want +got):\n%s", diff)
+		}
+		if _, err := launch(t.Context(), c, "TOKEN", 1); err != nil {
+			t.Errorf("another token: %v", err)
+		}
+		if got := count(s, Launched); got != 3 {
+			t.Errorf("%d launched, want 2 by the first token and 1 by the other", got)
+		}
+	})
+}
+
+// The API takes one zone a call (AvailabilityZones, AvailabilityZoneIds and SubnetIds have at most one member).
+func TestTheZoneOfALaunchIsNamedInThreeWays(t *testing.T) {
+	id, subnet := zoneID("us-west-2", "us-west-2c"), subnetID("us-west-2c")
+	for _, tt := range []struct {
+		name              string
+		zones, ids, subs  []string
+		refused, launched string
+	}{
+		{name: "none of three", refused: "You must specify an Availability Zone or a subnet to launch instances in an AutoScalingGroup with multiple Availability Zones"},
+		{name: "zone", zones: []string{"us-west-2c"}, launched: "us-west-2c"},
+		{name: "zone ID", ids: []string{id}, launched: "us-west-2c"},
+		{name: "subnet", subs: []string{subnet}, launched: "us-west-2c"},
+		{name: "zone and its subnet", zones: []string{"us-west-2c"}, subs: []string{subnet}, launched: "us-west-2c"},
+		{name: "zone and ID", zones: []string{"us-west-2c"}, ids: []string{id}, refused: "You cannot specify both AvailabilityZones and AvailabilityZoneIds"},
+		{name: "zone and another's subnet", zones: []string{"us-west-2a"}, subs: []string{subnet},
+			refused: "The Availability Zone or subnet us-west-2a is not in the configuration of the AutoScalingGroup"},
+		{name: "foreign zone", zones: []string{"us-west-2d"}, refused: "The Availability Zone or subnet us-west-2d is not in the configuration of the AutoScalingGroup"},
+		{name: "two zones", zones: []string{"us-west-2a", "us-west-2b"},
+			refused: "1 validation error detected: Value at 'availabilityZones' failed to satisfy constraint: Member must have length less than or equal to 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+				out, err := launch(t.Context(), c, "token", 1, func(in *autoscaling.LaunchInstancesInput) {
+					in.AvailabilityZones, in.AvailabilityZoneIds, in.SubnetIds = tt.zones, tt.ids, tt.subs
+				})
+				if tt.refused != "" {
+					wantAPIError(t, err, "ValidationError", tt.refused)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := aws.ToString(out.Instances[0].AvailabilityZone); got != tt.launched {
+					t.Errorf("launched in %q, want %q", got, tt.launched)
+				}
+			})
+		})
+	}
+}
+
+// User guide, "Launch instances synchronously": launch templates only; wholly On-Demand or wholly Spot policies only. API
+// reference: at most 100 instances a call, though the capacity may be higher with weights.
+func TestALaunchIsRefusedWhereItCannotBe(t *testing.T) {
+	half, none := 50, 0
+	for _, tt := range []struct {
+		name     string
+		capacity int32
+		change   func(*Config)
+		refused  string // start of the message; empty if the launch is right
+	}{
+		{"nothing asked for", 0, func(*Config) {}, "1 validation error detected: Value '0' at 'requestedCapacity' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"above max", 11, func(*Config) {}, "Launching 11 of capacity would bring the desired capacity to 11, above max value 10 for the AutoScalingGroup."},
+		{"101 instances", 101, func(c *Config) { c.AutoScalingGroups[0].Max = 500 },
+			"The requested capacity of 101 needs 101 instances. At most 100 can be launched in one call."},
+		{"launch configuration", 1, func(c *Config) {
+			c.LaunchConfigurations = []LaunchConfiguration{{Name: "lc", InstanceType: "m5.large"}}
+			c.AutoScalingGroups[0].LaunchTemplate, c.AutoScalingGroups[0].LaunchConfiguration = nil, "lc"
+		}, "LaunchInstances is not supported for an AutoScalingGroup with a launch configuration. Use a launch template."},
+		{"half spot", 1, func(c *Config) {
+			mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &half})(&c.AutoScalingGroups[0])
+		}, "LaunchInstances is not supported for a mixed instances policy that combines On-Demand and Spot Instances"},
+		{"spot above a base", 1, func(c *Config) {
+			mixed(Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: &none})(&c.AutoScalingGroups[0])
+		}, "LaunchInstances is not supported for a mixed instances policy that combines On-Demand and Spot Instances"},
+		{"all on-demand", 1, func(c *Config) { mixed(Distribution{OnDemandBaseCapacity: 1})(&c.AutoScalingGroups[0]) }, ""},
+		{"suspended", 1, func(c *Config) { c.AutoScalingGroups[0].SuspendedProcesses = []string{"Launch"} },
+			"The Launch process of the AutoScalingGroup is suspended"},
+		{"template deleted", 1, func(c *Config) { c.LaunchTemplates = nil },
+			"You must use a valid fully-formed launch template. The specified launch template, with template name t, does not exist."},
+		{"150 of capacity in 75 instances", 150, func(c *Config) {
+			c.AutoScalingGroups[0].Max = 500
+			mixed(Distribution{})(&c.AutoScalingGroups[0])
+			c.AutoScalingGroups[0].MixedInstancesPolicy.Overrides = []Override{{InstanceType: "m5.large", WeightedCapacity: 2}}
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := oneGroup()
+			tt.change(&cfg)
+			inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+				_, err := launch(t.Context(), c, "token", tt.capacity)
+				if tt.refused == "" {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				wantAPIError(t, err, "ValidationError", tt.refused)
+				if tt.name == "suspended" { // and the token is as good as new
+					if err := s.Resume("g", "Launch"); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := launch(t.Context(), c, "token", tt.capacity); err != nil {
+						t.Errorf("the same call once it is possible: %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLaunchesAtOnceStayBelowTheMaximumTogether(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if _, err := launch(t.Context(), c, "a", 6); err != nil {
+				t.Error(err)
+			}
+		})
+		pass(100 * time.Millisecond)
+		_, err := launch(t.Context(), c, "b", 6)
+		wantAPIError(t, err, "ValidationError", "")
+		calls.Wait()
+	})
+}
+
+// What a caller that was cut off cannot know: the launch was done all the same, and its token tells.
+func TestALostAnswerIsRepeatedByItsToken(t *testing.T) {
+	for _, damage := range []BodyDamage{Lost, Truncated, Garbled} {
+		t.Run(string(damage), func(t *testing.T) {
+			inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+				s.Inject(Fault{Action: "LaunchInstances", Body: damage, Times: 1})
+				if _, err := launch(t.Context(), c, "token", 1); err == nil {
+					t.Fatal("no error though the answer was lost")
+				}
+				out, err := launch(t.Context(), c, "token", 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := describe(t, c, "g").Instances; len(got) != 1 || *got[0].InstanceId != out.Instances[0].InstanceIds[0] {
+					t.Errorf("instances %v, answer %v; want one and the same", got, out.Instances)
+				}
+			})
+		})
+	}
+}
+
+// A launch goes on though the caller hangs up, over a real connection.
+func TestACallerThatHangsUpStopsNoLaunch(t *testing.T) {
+	s, c := overHTTP(t, oneGroup())
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := launch(ctx, c, "token", 1); err == nil {
+		t.Fatal("the call was answered in a tenth of a second")
+	}
+	if g, _ := s.Group("g"); len(g.Instances) != 0 {
+		t.Error("launched before EC2 had answered")
+	}
+	if _, err := s.WaitFor(t.Context(), func(e Event) bool { return e.Kind == Launched }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFaultsOfALaunch(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Action: "LaunchInstances", Group: "g", Code: "Throttling", Times: 1})
+		_, err := launch(t.Context(), c, "token", 1)
+		wantAPIError(t, err, "Throttling", "Rate exceeded")
+		s.Inject(Fault{Action: "LaunchInstances", Code: "InternalFailure", Late: true, Times: 1})
+		_, err = launch(t.Context(), c, "late", 1)
+		wantAPIError(t, err, "InternalFailure", "")
+		id := s.Deny("LaunchInstances")
+		_, err = launch(t.Context(), c, "token", 1)
+		wantAPIError(t, err, "AccessDenied", "")
+		s.ClearFaults(id)
+		s.Inject(Fault{Action: "LaunchInstances", Latency: Duration(5 * time.Second), Times: 1})
+		began := time.Now()
+		if _, err = launch(t.Context(), c, "token", 1); err != nil || time.Since(began) != 5505*time.Millisecond {
+			t.Errorf("took %v (%v), want 5 s on top", time.Since(began), err)
+		}
+		if got := len(describe(t, c, "g").Instances); got != 2 {
+			t.Errorf("%d instances, want that of the late failure and that of the success", got)
+		}
+	})
+}
+
+func TestAnOldPartitionDoesNotKnowTheNewParts(t *testing.T) {
+	cfg := oneGroup(withDesired(2))
+	cfg.Lacks = Lacks{Actions: []string{"LaunchInstances"}, Parameters: []string{"TerminateInstanceInAutoScalingGroup.InstanceIds"}}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		_, err := launch(t.Context(), c, "token", 1)
+		wantAPIError(t, err, "InvalidAction", "Could not find operation LaunchInstances for version 2011-01-01")
+		id := describe(t, c, "g").Instances[0].InstanceId
+		many := &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("g"), InstanceIds: []string{*id}, ShouldDecrementDesiredCapacity: aws.Bool(true),
+		}
+		_, err = c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), many)
+		wantAPIError(t, err, "ValidationError", "1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null")
+		if _, err := terminate(t, c, true, id); err != nil {
+			t.Errorf("one by one: %v", err)
+		}
+		s.SetLacks(Lacks{})
+		if _, err := launch(t.Context(), c, "token", 1); err != nil {
+			t.Errorf("once it is known: %v", err)
+		}
+	})
+}

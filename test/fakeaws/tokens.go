@@ -1,0 +1,52 @@
+package fakeaws
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+)
+
+// clientTokens remember the calls that may be repeated without being done again. They are forgotten with the Server: how
+// long AWS keeps them is not documented.
+type clientTokens struct {
+	calls map[string]*tokenCall
+}
+
+// A tokenCall is the first call with a token.
+type tokenCall struct {
+	params url.Values
+	done   bool
+	answer any
+}
+
+func newClientTokens() *clientTokens { return &clientTokens{calls: map[string]*tokenCall{}} }
+
+// take begins a call, or finds the one with the same token: then again is true, and either it has its answer, or there is
+// the error that tells why not.
+func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bool, err error) {
+	params := url.Values(maps.Clone(r.form))
+	call, again = t.calls[token]
+	switch {
+	case !again:
+		call = &tokenCall{params: params}
+		t.calls[token] = call
+		return call, false, nil
+	case call.params.Encode() != params.Encode():
+		return call, true, &apiError{
+			Code:    "IdempotentParameterMismatch",
+			Message: "The parameters in the current request do not match the parameters from a previous request with the same client token.",
+		}
+	case !call.done:
+		return call, true, &apiError{ // a fault of the server, by the SDK's model: its clients repeat the call by themselves
+			Code: "IdempotentCallInProgress", Status: http.StatusInternalServerError,
+			Message: "The service is currently processing another request with the same client token. Retry the request with the same client token.",
+		}
+	}
+	return call, true, nil
+}
+
+// release forgets a call that was refused.
+func (t *clientTokens) release(token string) { delete(t.calls, token) }
+
+// answered ends a call.
+func (c *tokenCall) answered(answer any) { c.answer, c.done = answer, true }

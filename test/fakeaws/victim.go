@@ -1,0 +1,57 @@
+package fakeaws
+
+import "strconv"
+
+// victim is the instance that scale-in would end next, or nil. Protected ones never are. As the default termination policy
+// does, it takes the zone with the most instances, there those of an older launch template or version first, and among
+// them the one launched first; the policies NewestInstance, OldestInstance and OldestLaunchTemplate change what follows
+// the zone (user guide, "Work with termination policies", read 2026-11). Others of a group's policies count as Default, and
+// the last resort of Default, closeness to the next billing hour, is taken as age.
+func (a *account) victim(g *group) *instance {
+	zones := map[string]int{}
+	for _, i := range g.instances {
+		if i.counts() {
+			zones[i.pool.zone]++
+		}
+	}
+	var victim *instance
+	for _, i := range g.instances { // oldest first
+		if !i.counts() || i.protected {
+			continue
+		}
+		if victim == nil || zones[i.pool.zone] > zones[victim.pool.zone] ||
+			zones[i.pool.zone] == zones[victim.pool.zone] && a.rather(g, i, victim) {
+			victim = i
+		}
+	}
+	return victim
+}
+
+// rather tells if policy takes i, which was launched later, before other.
+func (a *account) rather(g *group, i, other *instance) bool {
+	policy := "Default"
+	if len(g.TerminationPolicies) > 0 {
+		policy = g.TerminationPolicies[0]
+	}
+	switch policy {
+	case "NewestInstance":
+		return i.launchTime.After(other.launchTime)
+	case "OldestInstance":
+		return false
+	}
+	return a.outdated(i) && !a.outdated(other)
+}
+
+// outdated tells if the group would launch the instance from another template, version or configuration today.
+func (a *account) outdated(i *instance) bool {
+	g := i.group
+	ref := g.baseRef()
+	if ref == nil || i.template == nil {
+		return i.config != g.LaunchConfiguration || ref != nil
+	}
+	if i.override != nil && i.override.LaunchTemplate != nil {
+		ref = i.override.LaunchTemplate
+	}
+	t := a.template(*ref)
+	return t != nil && (t.ID != i.template.ID || strconv.Itoa(t.number(ref.Version)) != i.template.Version)
+}
