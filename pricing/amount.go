@@ -38,7 +38,7 @@ func (a Amount) String() string {
 // Origin says where and when a figure holds, and who says so.
 type Origin struct {
 	Region string    // the region the figure is meant for
-	Date   time.Time // day of the source, at midnight UTC
+	Date   time.Time // day of the source, at midnight UTC; of a live price, the moment it was read
 	Source string    // where the figure was read, in words
 	Basis  string    // of an estimate, what it was made from; empty for the price itself
 }
@@ -49,6 +49,7 @@ func (o Origin) Exact() bool { return o.Basis == "" }
 // Price is what one instance of a type costs.
 type Price struct {
 	InstanceType string
-	Amount       Amount
+	Amount       Amount  // to pay, the discount taken off
+	Discount     float64 // what was taken off the listed price, as a ratio from 0 (nothing) to below 1
 	Origin
 }

@@ -4,9 +4,10 @@ import "slices"
 
 // List holds the on-demand prices of one region, by instance type. It never changes. The zero List is empty.
 type List struct {
-	origin   Origin
-	currency Currency
-	rows     []row // sorted by instance type, which is unique
+	origin    Origin
+	currency  Currency
+	rows      []row // sorted by instance type, which is unique
+	unchecked bool  // its types need not be known to anyone else
 }
 
 // row is one line of a list.
@@ -38,10 +39,31 @@ func (l *List) Currency() Currency { return l.currency }
 // Len returns how many prices the list has.
 func (l *List) Len() int { return len(l.rows) }
 
+// Types returns the instance types that the list has a price for, sorted.
+func (l *List) Types() []string {
+	names := make([]string, len(l.rows))
+	for i, r := range l.rows {
+		names[i] = r.instanceType
+	}
+	return names
+}
+
 // standIn is the list as an estimate for another region.
 func (l *List) standIn(region string) *List {
 	other := *l
 	other.origin.Region = region
 	other.origin.Basis = "list price of " + l.origin.Region
 	return &other
+}
+
+// NewList makes a list of what AWS itself sells: its head says "types: unchecked", so that a type that is newer than the
+// catalogue is no error where the list is given as a user's own prices. perHour is by instance type. The error is that of
+// Parse for the same list as a table.
+func NewList(origin Origin, currency Currency, perHour map[string]float64) (*List, error) {
+	l := &List{origin: origin, currency: currency, unchecked: true, rows: make([]row, 0, len(perHour))}
+	for instanceType, amount := range perHour {
+		l.rows = append(l.rows, row{instanceType: instanceType, perHour: amount})
+	}
+	slices.SortFunc(l.rows, byType)
+	return Parse(l.Format())
 }

@@ -1,133 +1,145 @@
 package pricing
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// The columns of a table. A list has the first two; a user's own prices may have all four.
 const columns = "instance_type,price_per_hour"
 
-// limits of what Parse accepts, far above any real list.
+var columnNames = strings.Split(columns+",capacity_type,zone", ",")
+
+// MaxBytes is how long a text may be. Whoever reads one may stop a byte later.
+const MaxBytes = 8 << 20
+
+// limits of what is accepted, far above anything real.
 const (
-	maxTableBytes = 8 << 20
-	maxPerHour    = 1e6 // in any currency
+	maxLineBytes = 4 << 10 // of a table; JSON may be all in one line
+	maxTypes     = 10_000  // that room is made for ahead
+	minPerHour   = 1e-9    // what Compare and String can tell from 0
+	maxPerHour   = 1e6     // in any currency
 )
 
 // Parse reads a list as Format writes it: head lines "# region: …", "# currency: …", "# date: YYYY-MM-DD", "# source: …" and,
 // if the prices are estimates, "# basis: …", each once; a line with the column names; then one line per instance type, in
 // any order. Other lines that begin with # are notes. The first error ends it, naming the line. The list keeps slices
-// of table.
+// of table. "# types: unchecked" tells that the types are what AWS sells, so that ParseTerms takes those it does not know.
 func Parse(table string) (*List, error) {
-	if len(table) > maxTableBytes {
-		return nil, fmt.Errorf("price list of %d bytes is larger than %d", len(table), maxTableBytes)
+	if err := checkSize(table); err != nil {
+		return nil, err
 	}
-	l := &List{rows: make([]row, 0, strings.Count(table, "\n"))}
-	inHead, number := true, 0
+	d, err := parseTable(table)
+	if err != nil {
+		return nil, err
+	}
+	return d.asList()
+}
+
+// checkSize refuses a text that is too large, naming the line that is too long or where the limit is.
+func checkSize(text string) error {
+	if len(text) <= MaxBytes {
+		return nil
+	}
+	number := 0
+	for line := range strings.Lines(text[:MaxBytes]) {
+		number++
+		if len(line) > maxLineBytes {
+			return fmt.Errorf("price list, line %d: longer than %d bytes, in a file larger than %d", number, maxLineBytes, MaxBytes)
+		}
+	}
+	return fmt.Errorf("price list, line %d: the file is larger than %d bytes", number, MaxBytes)
+}
+
+// parseTable reads all that a table may say.
+func parseTable(table string) (*draft, error) {
+	lines := min(strings.Count(table, "\n"), maxTypes) // more would be empty lines or notes
+	d := &draft{list: &List{rows: make([]row, 0, lines)}}
+	width, number := 0, 0
 	for line := range strings.Lines(table) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
 		var err error
 		switch {
+		case len(line) > maxLineBytes:
+			err = fmt.Errorf("longer than %d bytes", maxLineBytes)
 		case line == "":
 		case strings.HasPrefix(line, "#"):
-			err = l.parseHead(line)
-		case inHead:
-			inHead = false
-			err = l.endHead(line)
+			err = d.parseHead(line, number)
+		case width == 0:
+			width, err = d.endHead(line)
 		default:
-			var r row
-			r, err = parseRow(line)
-			r.line = number
-			l.rows = append(l.rows, r)
+			err = d.parseRow(line, width, number)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("price list, line %d: %w", number, err)
 		}
 	}
-	return l.finish()
+	if width == 0 && number > 0 {
+		if err := d.complete(); err != nil {
+			return nil, fmt.Errorf("price list, line %d: %w", number, err)
+		}
+	}
+	return d, d.finish()
 }
 
 // parseHead reads one line of the head, or passes over a note.
-func (l *List) parseHead(line string) error {
+func (d *draft) parseHead(line string, number int) error {
 	key, value, _ := strings.Cut(strings.TrimPrefix(line, "# "), ": ")
-	repeated := false
 	switch key {
-	case "region":
-		repeated, l.origin.Region = l.origin.Region != "", value
-	case "currency":
-		repeated, l.currency = l.currency != "", Currency(value)
-	case "source":
-		repeated, l.origin.Source = l.origin.Source != "", value
-	case "basis":
-		repeated, l.origin.Basis = l.origin.Basis != "", value
-	case "date":
-		date, err := time.Parse(time.DateOnly, value)
-		if err != nil {
-			return fmt.Errorf("date %.50q is not of the form %s", value, time.DateOnly)
+	case "discount":
+		of, percent, _ := strings.Cut(value, " ")
+		off, err := strconv.ParseFloat(strings.TrimSuffix(percent, "%"), 64)
+		if err != nil || !strings.HasSuffix(percent, "%") {
+			return fmt.Errorf(`discount %.50q is not of the form "all 10%%", "g5 25%%" or "g5.xlarge 25%%"`, value)
 		}
-		repeated, l.origin.Date = !l.origin.Date.IsZero(), date
+		return d.discount(of, off, number)
+	case "spot-ratio":
+		ratio, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("spot ratio %.50q is not a number", value)
+		}
+		return d.ratio(ratio)
 	}
-	if repeated {
-		return fmt.Errorf("a second %s %.50q: a list has one", key, value)
-	}
-	return nil
+	return d.fact(key, value)
 }
 
-// endHead checks that the head is complete where the line with the column names ends it.
-func (l *List) endHead(line string) error {
-	switch {
-	case line != columns:
-		return fmt.Errorf("column names %.50q are not %q", line, columns)
-	case l.origin.Region == "" || l.origin.Source == "" || l.origin.Date.IsZero():
-		return errors.New(`the lines above lack one of "# region: ", "# date: " and "# source: "`)
-	case !validCurrency(l.currency):
-		return fmt.Errorf(`currency %.50q is not a code of three capitals: write "# currency: USD" above`, l.currency)
+// endHead checks that the head is complete where the line with the column names ends it, and returns how many columns those are.
+func (d *draft) endHead(line string) (int, error) {
+	width := strings.Count(line, ",") + 1
+	if width < 2 || width > len(columnNames) || line != strings.Join(columnNames[:width], ",") {
+		return 0, fmt.Errorf("column names %.50q are not %q, to which %q may be added", line, columns, columnNames[2:])
 	}
-	return nil
+	return width, d.complete()
 }
 
-func validCurrency(c Currency) bool {
-	return len(c) == 3 && strings.Trim(string(c), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
-
-func parseRow(line string) (row, error) {
-	instanceType, price, ok := strings.Cut(line, ",")
-	if !ok || strings.Contains(price, ",") {
-		return row{}, fmt.Errorf("%.50q does not have 2 fields", line)
+func (d *draft) parseRow(line string, width, number int) error {
+	if strings.Count(line, ",")+1 != width {
+		return fmt.Errorf("%.50q does not have %d fields", line, width)
 	}
+	instanceType, rest, _ := strings.Cut(line, ",")
+	price, rest, _ := strings.Cut(rest, ",")
+	capacityType, zone, _ := strings.Cut(rest, ",")
 	if !validType(instanceType) {
-		return row{}, fmt.Errorf("%.50q is not an instance type", instanceType)
+		return badType(instanceType)
 	}
 	perHour, err := strconv.ParseFloat(price, 64)
-	if err != nil || !(perHour > 0 && perHour <= maxPerHour) { // not <= 0 ||, which would let NaN pass
-		return row{}, fmt.Errorf("type %.50q: price %.50q is not a number above 0 and up to %.0f", instanceType, price, maxPerHour)
+	if err != nil {
+		return badPrice(instanceType, price)
 	}
-	return row{instanceType: instanceType, perHour: perHour}, nil
+	return d.price(instanceType, capacityType, zone, perHour, number)
 }
+
+// validPrice reports whether a figure can be the price of an instance. NaN is not: it is above nothing.
+func validPrice(perHour float64) bool { return perHour >= minPerHour && perHour <= maxPerHour }
 
 // validType reports whether a name has the form of an instance type, family.size.
 func validType(name string) bool {
 	family, size, _ := strings.Cut(name, ".")
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 	return family != "" && size != "" && strings.Trim(family, letters) == "" && strings.Trim(size, letters) == ""
-}
-
-// finish sorts the rows and refuses duplicates and an empty list.
-func (l *List) finish() (*List, error) {
-	if len(l.rows) == 0 {
-		return nil, errors.New("price list has no prices")
-	}
-	slices.SortStableFunc(l.rows, byType)
-	for i, r := range l.rows[1:] {
-		if first := l.rows[i]; first.instanceType == r.instanceType {
-			return nil, fmt.Errorf("price list, line %d: type %.50q is in line %d already", r.line, r.instanceType, first.line)
-		}
-	}
-	return l, nil
 }
 
 func byType(a, b row) int { return strings.Compare(a.instanceType, b.instanceType) }
@@ -139,6 +151,9 @@ func (l *List) Format() string {
 		l.origin.Region, l.currency, l.origin.Date.Format(time.DateOnly), l.origin.Source)
 	if l.origin.Basis != "" {
 		fmt.Fprintf(&b, "# basis: %s\n", l.origin.Basis)
+	}
+	if l.unchecked {
+		fmt.Fprintf(&b, "# %s: %s\n", headTypes, typesUnchecked)
 	}
 	b.WriteString(columns + "\n")
 	for _, r := range l.rows {

@@ -44,9 +44,9 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "empty", table: "", want: "no prices"},
 		{name: "head only", table: head, want: "no prices"},
 		{name: "other columns", table: facts + "type,price\n", want: `line 5: column names "type,price"`},
-		{name: "no region", table: strings.Replace(head, "# region: mars-1\n", "", 1), want: `line 4: the lines above lack one of "# region: "`},
-		{name: "no date", table: strings.Replace(head, "# date", "# day", 1), want: "line 5: the lines above lack"},
-		{name: "no source", table: strings.Replace(head, "here", "", 1), want: "line 5: the lines above lack"},
+		{name: "no region", table: strings.Replace(head, "# region: mars-1\n", "", 1), want: `line 4: the head lacks "region"`},
+		{name: "no date", table: strings.Replace(head, "# date", "# day", 1), want: `line 5: the head lacks "date"`},
+		{name: "no source", table: strings.Replace(head, "here", "", 1), want: `line 5: the head lacks "source"`},
 		{name: "bad date", table: "# date: yesterday\n", want: `line 1: date "yesterday" is not of the form 2006-01-02`},
 		{name: "no currency", table: strings.Replace(head, "CNY", "", 1), want: `line 5: currency "" is not a code`},
 		{name: "not a currency", table: strings.Replace(head, "CNY", "yen", 1), want: `line 5: currency "yen"`},
@@ -63,12 +63,12 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "nothing to pay", table: head + "a1.large,0\n", want: `price "0"`},
 		{name: "negative", table: head + "a1.large,-1\n", want: `price "-1"`},
 		{name: "NaN", table: head + "a1.large,NaN\n", want: `price "NaN"`},
-		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "Inf"`},
+		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "+Inf"`},
 		{name: "beyond a float", table: head + "a1.large,1e999\n", want: `price "1e999"`},
 		{name: "absurd", table: head + "a1.large,1000001\n", want: "up to 1000000"},
 		{name: "twice", table: head + "b1.large,1\na1.large,1\nb1.large,2\n", want: `line 8: type "b1.large" is in line 6 already`},
-		{name: "long line", table: head + strings.Repeat("a", 1<<20) + "\n", want: `line 6: "aaa`},
-		{name: "too large", table: strings.Repeat("#\n", maxTableBytes), want: "larger than"},
+		{name: "long line", table: head + strings.Repeat("a", 1<<20) + "\n", want: "line 6: longer than 4096 bytes"},
+		{name: "too large", table: strings.Repeat("#\n", MaxBytes), want: "larger than"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(tt.table)

@@ -1,5 +1,5 @@
 // Command asgctl shows what the autoscaler sees of EC2 Auto Scaling groups: the groups, the node each would add, and what
-// instance types offer. It only reads.
+// instance types offer and cost. It changes nothing in AWS.
 package main
 
 import (

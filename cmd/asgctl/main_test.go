@@ -27,11 +27,15 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"asgctl": main})
 }
 
-// TestScripts runs asgctl as an operator does: offline, and against an emulated AWS over HTTP. Three commands are ours:
+// TestScripts runs asgctl as an operator does: offline, and against an emulated AWS over HTTP. These commands are ours:
 //
 //	code N CMD…    as exec, and wants CMD to exit with N
 //	fakeaws FILE   starts an emulated AWS with the account in FILE, for what follows
 //	record DIR     writes into DIR what the AWS CLI would print of it
+//	offer FILE     writes an offer file of EC2, in JSON or CSV by FILE's name
+//	cut FILE N     cuts the last N bytes off FILE
+//	offers         starts a server of offer files, for what follows
+//	asked          waits until that server has sent half of an offer that it will not send the rest of
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true,
@@ -42,7 +46,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_MAX_ATTEMPTS", "1")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fakeaws": startAWS, "record": record, "code": code},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fakeaws": startAWS, "record": record, "code": code,
+			"offer": writeOffer, "cut": cut, "offers": serveOffers, "asked": asked},
 	})
 }
 

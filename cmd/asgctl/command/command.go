@@ -81,7 +81,7 @@ func (c *cli) root() *cobra.Command {
 		Use:   "asgctl",
 		Short: "See what the autoscaler sees of EC2 Auto Scaling groups",
 		Long: `asgctl shows what the autoscaler knows of the Auto Scaling groups it serves, and from where.
-It only reads, from AWS or from files that the AWS CLI has written (--from).
+It only reads, from AWS or from files that the AWS CLI has written (--from); prices refresh writes the file it is told to.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.version, SilenceErrors: true, SilenceUsage: true,
@@ -91,7 +91,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log what is done to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or what aws ec2 describe-instance-types prints.")
-	root.AddCommand(c.types(), c.groups(), c.template())
+	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain())
 	return root
 }
 
@@ -101,8 +101,7 @@ func (c *cli) readFlags(cmd *cobra.Command) {
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
 	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>. May be repeated.")
-	flags.StringVar(&c.read.Region, "region", "",
-		"AWS region. If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.StringVar(&c.read.From, "from", "", "Folder of what the AWS CLI prints, to read instead of AWS: auto-scaling-groups.json, and "+
 		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")

@@ -1,0 +1,91 @@
+package spotprice
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// Limits of a call. EC2 takes 200 values in a filter and gives pages of 1,000 prices (EC2 API reference, read 2026-08). A
+// hundred types in six zones fit into one page.
+const (
+	maxTypesPerCall = 100
+	maxZonesPerCall = 200
+	maxPages        = 50 // of one call; an endpoint that never ends would keep us for ever
+)
+
+// products are what EC2 calls Linux, with and without the network that all have today.
+var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
+
+// API is the one EC2 call that tells spot prices.
+type API interface {
+	DescribeSpotPriceHistory(context.Context, *ec2.DescribeSpotPriceHistoryInput, ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error)
+}
+
+// Pools are the instance types and zones whose prices are asked for: each type in each zone.
+type Pools struct {
+	Types []string
+	Zones []string
+}
+
+// Describe returns the prices that hold now, in no order; types that are not sold in a zone have none there. An error means
+// that some are missing. It asks by filter: asked by name, one type that the region lacks would fail all the others.
+func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
+	latest := map[[2]string]ec2types.SpotPrice{}
+	for types := range slices.Chunk(pools.Types, maxTypesPerCall) {
+		for zones := range slices.Chunk(pools.Zones, maxZonesPerCall) {
+			if err := describe(ctx, api, types, zones, now, latest); err != nil {
+				return nil, fmt.Errorf("describe spot price history: %w", err)
+			}
+		}
+	}
+	quotes := make([]pricing.SpotQuote, 0, len(latest))
+	for pool, p := range latest {
+		perHour, err := strconv.ParseFloat(aws.ToString(p.SpotPrice), 64)
+		if err != nil {
+			continue
+		}
+		quotes = append(quotes, pricing.SpotQuote{InstanceType: pool[0], Zone: pool[1], PerHour: perHour, ReadAt: now})
+	}
+	return quotes, nil
+}
+
+// describe adds the last price of each type and zone to latest. From now on, EC2 gives the prices in effect, and those that
+// change while it answers.
+func describe(ctx context.Context, api API, types, zones []string, now time.Time, latest map[[2]string]ec2types.SpotPrice) error {
+	pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
+		StartTime: aws.Time(now),
+		Filters: []ec2types.Filter{
+			{Name: aws.String("instance-type"), Values: types},
+			{Name: aws.String("availability-zone"), Values: zones},
+			{Name: aws.String("product-description"), Values: products},
+		},
+	})
+	for n := 0; pages.HasMorePages(); n++ {
+		if n == maxPages {
+			return fmt.Errorf("more than %d pages for %d instance types in %d zones", maxPages, len(types), len(zones))
+		}
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range page.SpotPriceHistory {
+			pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
+			if !slices.Contains(types, pool[0]) || !slices.Contains(zones, pool[1]) {
+				continue // EC2 answers what it is asked; an endpoint that does not shall not fill the memory
+			}
+			if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
+				latest[pool] = p
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package spotprice
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// InUse are the instance types and zones of the groups that may launch spot instances, sorted: those they would launch,
+// and those of the instances they have.
+func InUse(groups []*asg.Group) Pools {
+	types, zones := map[string]bool{}, map[string]bool{}
+	for _, g := range groups {
+		if !mayLaunchSpot(g) {
+			continue
+		}
+		for _, t := range g.Launch.Types {
+			types[t.Name] = true
+		}
+		for _, zone := range g.Zones {
+			zones[zone] = true
+		}
+		for _, i := range g.Instances {
+			types[i.Type], zones[i.Zone] = true, true
+		}
+	}
+	delete(types, "")
+	delete(zones, "")
+	return Pools{Types: slices.Sorted(maps.Keys(types)), Zones: slices.Sorted(maps.Keys(zones))}
+}
+
+// mayLaunchSpot reports whether a group's policy or template asks for spot instances, as far as it is known yet.
+func mayLaunchSpot(g *asg.Group) bool {
+	switch {
+	case g.Launch == nil:
+		return false
+	case g.Source.Mixed:
+		return g.Source.OnDemandPercentageAboveBase < 100
+	}
+	return g.Launch.Spot
+}

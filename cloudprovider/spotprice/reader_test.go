@@ -1,0 +1,235 @@
+package spotprice
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// market is an EC2 that sells every type in every zone at one price, and counts.
+type market struct {
+	mu    sync.Mutex
+	price string
+	err   error
+	inUse Pools
+	at    []time.Duration // of the calls, since it began
+	began time.Time
+}
+
+// change does something to the market while nobody asks.
+func (m *market) change(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	do()
+}
+
+// calls are when it was asked.
+func (m *market) calls() []time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.at)
+}
+
+func (m *market) pools() Pools {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inUse
+}
+
+func (m *market) DescribeSpotPriceHistory(_ context.Context, in *ec2.DescribeSpotPriceHistoryInput, _ ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = append(m.at, time.Since(m.began))
+	if m.err != nil {
+		return nil, m.err
+	}
+	out := &ec2.DescribeSpotPriceHistoryOutput{NextToken: aws.String("")}
+	for _, name := range in.Filters[0].Values {
+		for _, zone := range in.Filters[1].Values {
+			out.SpotPriceHistory = append(out.SpotPriceHistory, ec2types.SpotPrice{
+				InstanceType: ec2types.InstanceType(name), AvailabilityZone: aws.String(zone), SpotPrice: aws.String(m.price)})
+		}
+	}
+	return out, nil
+}
+
+// running runs a Reader beside test, in time that passes only while all wait.
+func running(t *testing.T, test func(t *testing.T, m *market, r *Reader)) {
+	synctest.Test(t, func(t *testing.T) {
+		book, err := pricing.NewBook("us-east-1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &market{price: "0.2", began: time.Now(), inUse: Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}}
+		r, err := New(Options{API: m, InUse: m.pools, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Run(ctx) }()
+		synctest.Wait()
+		test(t, m, r)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run() = %v, want nil", err)
+		}
+	})
+}
+
+// pass lets time go by.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func spotOf(t *testing.T, r *Reader, instanceType string) string {
+	t.Helper()
+	price, ok := r.Book.Spot(instanceType, []string{"us-east-1a"})
+	if !ok {
+		return "unknown"
+	}
+	if !price.Exact() {
+		return price.Amount.String() + " by " + price.Basis
+	}
+	return price.Amount.String()
+}
+
+func TestPricesAreReadAtOnceAndEveryTenMinutes(t *testing.T) {
+	running(t, func(t *testing.T, m *market, r *Reader) {
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
+			t.Errorf("price after the first reading: %s", got)
+		}
+		m.change(func() { m.price = "0.3" })
+		pass(9 * time.Minute)
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" || len(m.calls()) != 1 {
+			t.Errorf("price after 9 minutes: %s, %d calls, want the first", got, len(m.calls()))
+		}
+		pass(2 * time.Minute)
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.3 USD/h" || len(m.calls()) != 2 {
+			t.Errorf("price after 11 minutes: %s, %d calls", got, len(m.calls()))
+		}
+	})
+}
+
+func TestATypeThatComesIntoUseIsReadWithinSeconds(t *testing.T) {
+	running(t, func(t *testing.T, m *market, r *Reader) {
+		if got := spotOf(t, r, "m5.large"); got != "0.0336 USD/h by 0.35 × on-demand list price" {
+			t.Errorf("price of a type that nobody uses: %s", got)
+		}
+		m.change(func() { m.inUse = Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}} })
+		pass(lookEvery)
+		if got := spotOf(t, r, "m5.large"); got != "0.2 USD/h" {
+			t.Errorf("price of a type in use: %s", got)
+		}
+		pass(5 * time.Minute)
+		if len(m.calls()) != 2 {
+			t.Errorf("%d calls, want 2", len(m.calls()))
+		}
+	})
+}
+
+func TestAReadingThatFailsLeavesTheLastOneWithItsAge(t *testing.T) {
+	running(t, func(t *testing.T, m *market, r *Reader) {
+		began := time.Now()
+		m.change(func() { m.err = errors.New("connection refused") })
+		pass(3 * time.Hour)
+		price, _ := r.Book.Spot("g4dn.xlarge", []string{"us-east-1a"})
+		if !price.Date.Equal(began) || !price.Exact() || price.Source != "EC2 spot price history" {
+			t.Errorf("price %+v, want that of the reading 3 hours ago", price)
+		}
+		if age := collectedAge(t, r); age != (3 * time.Hour).Seconds() {
+			t.Errorf("age %v s, want 3 h", age)
+		}
+		tries := make([]time.Duration, 0, 6)
+		for _, at := range m.calls()[1:7] {
+			tries = append(tries, at.Round(time.Minute))
+		}
+		want := []time.Duration{10 * time.Minute, 11 * time.Minute, 13 * time.Minute, 17 * time.Minute, 25 * time.Minute, 35 * time.Minute}
+		if diff := cmp.Diff(want, tries); diff != "" {
+			t.Errorf("tries (-want +got):\n%s", diff)
+		}
+		m.change(func() { m.err, m.price = nil, "0.4" })
+		pass(interval)
+		if got, age := spotOf(t, r, "g4dn.xlarge"), collectedAge(t, r); got != "0.4 USD/h" || age > interval.Seconds() {
+			t.Errorf("after it works again: %s, %v s old", got, age)
+		}
+	})
+}
+
+func TestNothingInUseIsNotAskedAbout(t *testing.T) {
+	running(t, func(t *testing.T, m *market, r *Reader) {
+		m.change(func() { m.inUse.Zones = nil })
+		pass(time.Hour)
+		if len(m.calls()) != 1 {
+			t.Errorf("%d calls, want that of the start alone", len(m.calls()))
+		}
+	})
+}
+
+func TestLivePricesAreInTheCurrencyOfTheRegion(t *testing.T) {
+	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
+	book, err := pricing.NewBook("cn-northwest-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
+		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"cn-northwest-1a"}} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.readIfDue(t.Context())
+	if price, ok := book.Spot("g4dn.xlarge", []string{"cn-northwest-1a"}); !ok || !price.Exact() || price.Amount.String() != "1.7 CNY/h" {
+		t.Errorf("Spot() = %+v, %v, want EC2's 1.7 CNY/h", price, ok)
+	}
+}
+
+func TestADeniedCallNamesThePermissionAndLeavesTheRatio(t *testing.T) {
+	server, api := emulate(t, "us-east-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "us-east-1a", PerHour: 0.2})
+	server.Deny("DescribeSpotPriceHistory")
+	_, err := Describe(t.Context(), api, Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}, time.Now())
+	if text := remedy(err); !strings.Contains(text, "ec2:DescribeSpotPriceHistory") {
+		t.Errorf("remedy of %v: %q, want the permission", err, text)
+	}
+	book, err := pricing.NewBook("us-east-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
+		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.readIfDue(t.Context())
+	if got := spotOf(t, r, "g4dn.xlarge"); got != "0.1841 USD/h by 0.35 × on-demand list price" {
+		t.Errorf("price %s, want the ratio's", got)
+	}
+	if r.fallback() != "a ratio of the on-demand price" || r.due.Before(time.Now()) {
+		t.Errorf("fallback %q, next try at %v", r.fallback(), r.due)
+	}
+}
+
+// collectedAge is what the metric says.
+func collectedAge(t *testing.T, r *Reader) float64 {
+	t.Helper()
+	families, err := r.Registerer.(*prometheus.Registry).Gather()
+	if err != nil || len(families) != 1 || families[0].GetName() != "cluster_autoscaler_aws_spot_price_age_seconds" {
+		t.Fatalf("metrics %v, error %v", families, err)
+	}
+	return families[0].Metric[0].Gauge.GetValue()
+}

@@ -1,0 +1,115 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/pricelist"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
+)
+
+func (c *cli) prices() *cobra.Command {
+	file, capacityType := "", pricelist.OnDemand
+	cmd := &cobra.Command{
+		Use:   "prices [TYPE…]",
+		Short: "What instance types cost per hour, and how good that figure is",
+		Long: `What an instance costs per hour: amount, currency, date and source, and whether it is the price itself (exact) or an
+estimate, with its basis. The prices are those built in, and over them those of --file. A TYPE may be a pattern such as
+'g4dn.*'. Nothing is asked of AWS. Exits with 3 if the price of a TYPE is not known.`,
+		Example: "  asgctl prices g4dn.xlarge 'p5*' --region cn-north-1\n  asgctl prices --file prices.csv -o json | jq '.prices[] | select(.exact | not)'",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if capacityType != pricelist.OnDemand && capacityType != pricelist.Spot {
+				return fmt.Errorf("--capacity-type=%s: use %s or %s", capacityType, pricelist.OnDemand, pricelist.Spot)
+			}
+			book, known, err := c.book(cmd.Context(), file)
+			if err != nil {
+				return failure{err}
+			}
+			return c.printPrices(pricelist.Select(book, known, capacityType, names))
+		},
+	}
+	flags := cmd.Flags()
+	c.regionFlag(cmd)
+	flags.StringVar(&file, "file", "", "Price file to lay over the built-in prices, as the autoscaler's --aws-price-file. Without --region, its region counts.")
+	flags.StringVar(&capacityType, "capacity-type", capacityType, "Capacity type: on-demand or spot. Spot prices that the file does not state are estimated.")
+	cmd.AddCommand(c.refresh())
+	return cmd
+}
+
+func (c *cli) regionFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.read.Region, "region", "",
+		"AWS region. If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+}
+
+// book is the prices of the region, and the types that may have one.
+func (c *cli) book(ctx context.Context, file string) (*pricing.Book, []string, error) {
+	catalogue, err := reading.Catalogue(c.read.InstanceTypesFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := map[string]bool{}
+	learn := func(names []string) {
+		for _, name := range names {
+			known[name] = true
+		}
+	}
+	learn(catalogue.Names())
+	var terms *pricing.Terms
+	if file != "" {
+		if terms, err = pricefile.Read(file, catalogue.Names()); err != nil {
+			return nil, nil, err
+		}
+		learn(terms.OnDemand().Types())
+	}
+	region, err := c.region(ctx, terms)
+	if err != nil {
+		return nil, nil, err
+	}
+	learn(pricing.Embedded(region).Types())
+	book, err := pricing.NewBook(region, terms)
+	if err != nil {
+		return nil, nil, fmt.Errorf("price file %q: %w", file, err)
+	}
+	return book, slices.Sorted(maps.Keys(known)), nil
+}
+
+// region is the one asked for, that of the user's file, or the environment's.
+func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) {
+	switch {
+	case c.read.Region != "":
+		return c.read.Region, nil
+	case terms != nil:
+		return terms.OnDemand().Origin().Region, nil
+	}
+	clients, err := awsclient.New(ctx, awsclient.Options{Version: c.version})
+	if err != nil {
+		return "", fmt.Errorf("find the region (--region states it): %w", err)
+	}
+	return clients.Region, nil
+}
+
+func (c *cli) printPrices(list pricelist.List, unknown []string) error {
+	if len(list.Prices) > 0 || c.format != output.Table {
+		if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+			return failure{err}
+		}
+	}
+	const remedy = "state them in a file, or fetch AWS's list (asgctl prices refresh --region %s --to FILE), and give that with --file"
+	switch {
+	case len(unknown) > 0:
+		return finding{fmt.Sprintf("no price known in %s for %s: check the name; "+remedy, list.Region, strings.Join(unknown, ", "), list.Region)}
+	case len(list.Prices) == 0:
+		return finding{fmt.Sprintf("no prices known for region %q: "+remedy, list.Region, list.Region)}
+	}
+	return nil
+}

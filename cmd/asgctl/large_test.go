@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+)
+
+// BenchmarkRefresh makes a price file of an offer of 1 GiB that comes through a pipe, and reports the largest amount of memory
+// that the process ever had. Time and CPU are those of asgctl and of who writes the offer, which is the slower of the two:
+//
+//	go test -run '^$' -bench Refresh -benchtime 1x ./cmd/asgctl
+func BenchmarkRefresh(b *testing.B) {
+	for _, form := range []struct {
+		name  string
+		types int // such that it is 1 GiB
+		write func(fakeoffer.Offer, io.Writer) error
+	}{
+		{"json", 1<<30/fakeoffer.LargeTypeBytes + 10, fakeoffer.Offer.WriteJSON},
+		{"csv", 1<<30/(fakeoffer.LargeTypeBytes*6/10) + 10, fakeoffer.Offer.WriteCSV},
+	} {
+		b.Run(fmt.Sprintf("form=%s/GiB=1", form.name), func(b *testing.B) {
+			var bytes int64
+			var used *syscall.Rusage
+			for b.Loop() {
+				bytes, used = refresh(b, func(w io.Writer) error { return form.write(fakeoffer.Offer{Products: fakeoffer.Large(form.types)}, w) })
+			}
+			if bytes < 1<<30 {
+				b.Errorf("an offer of %d bytes, want 1 GiB", bytes)
+			}
+			if used.Maxrss > 150<<10 { // KiB
+				b.Errorf("the process had %d KiB of memory, want below 150 MiB", used.Maxrss)
+			}
+			b.SetBytes(bytes)
+			b.ReportMetric(float64(used.Maxrss)/1024, "peak-RSS-MiB")
+			b.ReportMetric(float64(used.Utime.Nano()+used.Stime.Nano())/1e9, "CPU-s")
+		})
+	}
+}
+
+// refresh runs asgctl prices refresh on what write writes, and returns how much that was and what it took.
+func refresh(b *testing.B, write func(io.Writer) error) (int64, *syscall.Rusage) {
+	b.Helper()
+	cmd := exec.Command("asgctl", "prices", "refresh", "--from", "-", "--region", "us-east-1", "--to", b.TempDir())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	counted := &counter{w: stdin}
+	if err := write(counted); err != nil {
+		b.Fatal(err)
+	}
+	if err := stdin.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return counted.bytes, cmd.ProcessState.SysUsage().(*syscall.Rusage)
+}
+
+type counter struct {
+	w     io.Writer
+	bytes int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.bytes += int64(n)
+	return n, err
+}

@@ -1,0 +1,135 @@
+// Package pricelist shows what instance types cost: how much, where that is known from, and how good the figure is.
+package pricelist
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// Capacity types.
+const (
+	OnDemand = "on-demand"
+	Spot     = "spot"
+)
+
+// List is what asgctl prices prints.
+type List struct {
+	Version  string  `json:"version"`
+	Region   string  `json:"region"`
+	Currency string  `json:"currency"` // of every amount; empty where no price is known
+	Prices   []Price `json:"prices"`
+}
+
+// Price is what one instance costs.
+type Price struct {
+	InstanceType string  `json:"instanceType"`
+	CapacityType string  `json:"capacityType"`
+	Amount       float64 `json:"amount"` // to pay, the discount taken off
+	Currency     string  `json:"currency"`
+	Unit         string  `json:"unit"` // always "hour"
+	// DiscountPercent is what the user's discount took off the listed price.
+	DiscountPercent float64 `json:"discountPercent,omitempty"`
+	// Exact tells the price as its source states it from an estimate, whose Basis says what it was made from.
+	Exact  bool   `json:"exact"`
+	Basis  string `json:"basis,omitempty"`
+	Date   string `json:"date"` // YYYY-MM-DD, of the source
+	Source string `json:"source"`
+}
+
+// book answers what an instance costs.
+type book interface {
+	Region() string
+	Currency() pricing.Currency
+	OnDemand(instanceType string) (pricing.Price, bool)
+	Spot(instanceType string, zones []string) (pricing.Price, bool)
+}
+
+// Select lists the prices, for one capacity type, of the types that are named, sorted; of all in known where none is. A name may
+// be a pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
+func Select(b book, known []string, capacityType string, names []string) (list List, unknown []string) {
+	list = List{Version: output.Version, Region: b.Region(), Currency: string(b.Currency()), Prices: []Price{}}
+	found := map[string]Price{}
+	if len(names) == 0 {
+		match(b, known, capacityType, "*", found)
+	}
+	for _, name := range names {
+		if !match(b, append([]string{name}, known...), capacityType, name, found) {
+			unknown = append(unknown, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		list.Prices = append(list.Prices, found[name])
+	}
+	return list, unknown
+}
+
+// match adds the prices of the candidates that a pattern matches, and reports whether there are any.
+func match(b book, candidates []string, capacityType, pattern string, found map[string]Price) bool {
+	matched := false
+	for _, name := range candidates {
+		if matches, err := path.Match(pattern, name); name != pattern && (err != nil || !matches) {
+			continue
+		}
+		price, ok := b.OnDemand(name)
+		if capacityType == Spot {
+			price, ok = b.Spot(name, nil)
+		}
+		if ok {
+			found[name], matched = priceFrom(price, capacityType), true
+		}
+	}
+	return matched
+}
+
+func priceFrom(p pricing.Price, capacityType string) Price {
+	return Price{
+		InstanceType: p.InstanceType, CapacityType: capacityType, Amount: rounded(p.Amount.PerHour), Currency: string(p.Amount.Currency), Unit: "hour",
+		DiscountPercent: rounded(100 * p.Discount), Exact: p.Exact(), Basis: p.Basis, Date: p.Date.UTC().Format(time.DateOnly), Source: p.Source,
+	}
+}
+
+// rounded is a figure to nine decimals, for what is below comes from binary arithmetic.
+func rounded(figure float64) float64 {
+	out, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', 9, 64), 64)
+	return out
+}
+
+// WriteTable writes the list for people.
+func (l List) WriteTable(w io.Writer) error {
+	rows := make([][]string, 0, len(l.Prices))
+	for _, p := range l.Prices {
+		rows = append(rows, []string{
+			p.InstanceType, p.CapacityType, figure(p.Amount), p.Currency, p.Unit, discount(p.DiscountPercent), standing(p.Exact), p.Basis, p.Date, p.Source,
+		})
+	}
+	header := []string{"TYPE", "CAPACITY", "AMOUNT", "CURRENCY", "PER", "DISCOUNT", "STANDING", "BASIS", "DATE", "SOURCE"}
+	if err := output.Columns(w, header, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nRegion: %s\n", output.Clean(l.Region))
+	return err
+}
+
+func figure(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
+func discount(percent float64) string {
+	if percent == 0 {
+		return ""
+	}
+	return figure(percent) + "%"
+}
+
+func standing(exact bool) string {
+	if exact {
+		return "exact"
+	}
+	return "estimate"
+}

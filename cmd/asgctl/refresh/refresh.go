@@ -1,0 +1,104 @@
+// Package refresh fetches an offer file of AWS, from the network or a disk, and writes the price lists that it makes.
+//
+// An offer is read as a stream and kept nowhere. Nothing is written before it was read to its end, and each file then appears
+// under its name as a whole, in place of the one before, or not at all. Progress is told while it lasts. No goroutine outlives
+// Run.
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/offer"
+)
+
+// Options say what to fetch.
+type Options struct {
+	// From is the URL or path of an offer, "-" for standard input; "" is AWS's own, one of each region.
+	From    string
+	Regions []string // at least one
+	OS      offer.OS
+	Stall   time.Duration // without a byte for so long, the fetching fails
+	Clock   clock.PassiveClock
+	// Progress is told how far it is: as one line that changes if Terminal, as a line now and then if not.
+	Progress io.Writer
+	Terminal bool
+}
+
+// Fetched are the prices of one region.
+type Fetched struct {
+	Region string
+	offer.Prices
+}
+
+// Fetch reads the offers, one after the other, and returns the prices of each region, in the order of Options.Regions.
+func Fetch(ctx context.Context, o Options) ([]Fetched, error) {
+	if o.From != "" {
+		return fetch(ctx, o, o.From, o.Regions)
+	}
+	var all []Fetched
+	for _, region := range o.Regions {
+		from, err := URL(region)
+		if err != nil {
+			return nil, err
+		}
+		fetched, err := fetch(ctx, o, from, []string{region})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, fetched...)
+	}
+	return all, nil
+}
+
+// URL is where AWS publishes the offer of a region. China has its own, under names of its own (quoted by kubernetes/autoscaler
+// pull request 3528 and used by OpenCost); the other partitions that have none to be reached are errors.
+func URL(region string) (string, error) {
+	switch {
+	case !validRegion(region):
+		return "", fmt.Errorf("%.50q is not the code of a region, such as eu-central-1", region)
+	case strings.HasPrefix(region, "cn-"):
+		return "https://pricing.cn-north-1.amazonaws.com.cn/offers/v1.0/cn/AmazonEC2/current/" + region + "/index.json", nil
+	case strings.HasPrefix(region, "us-gov-"), strings.Count(region, "-") == 2:
+		return "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/" + region + "/index.json", nil
+	}
+	return "", fmt.Errorf("nothing is known of where the prices of %q are published: say --from", region)
+}
+
+// validRegion reports whether a code can stand in a path and name a file.
+func validRegion(region string) bool {
+	return strings.Count(region, "-") >= 2 && strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// fetch reads one offer.
+func fetch(ctx context.Context, o Options, from string, regions []string) ([]Fetched, error) {
+	for _, region := range regions {
+		if !validRegion(region) {
+			return nil, fmt.Errorf("%.50q is not the code of a region, such as eu-central-1", region)
+		}
+	}
+	in, err := open(ctx, from, o.Stall)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	meter := newMeter(in, in.size, o)
+	prices, err := offer.Read(meter, offer.Options{Regions: regions, OS: o.OS, Source: in.name})
+	meter.finish()
+	if cause := in.interrupted(); err != nil && cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.name, err)
+	}
+	fetched := make([]Fetched, len(prices))
+	for i, p := range prices {
+		fetched[i] = Fetched{Region: regions[i], Prices: p}
+	}
+	return fetched, nil
+}

@@ -1,0 +1,93 @@
+package pricing
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Book answers what an instance costs in one region, from what is laid one over the other: the user's own terms, the live
+// spot prices, and the embedded list. All of it is in one currency. It does no I/O: others lay what they read into it.
+//
+// Each answer comes from parts that are immutable and replaced as a whole. It is safe for concurrent use.
+type Book struct {
+	region   string
+	embedded *List
+
+	writing sync.Mutex // serialises replacing; reading needs none
+	current atomic.Pointer[layers]
+}
+
+// layers are what a Book answers from at one moment.
+type layers struct {
+	generation uint64
+	currency   Currency
+	terms      *Terms // nil: the user states nothing
+	spot       map[string][]zonePrice
+}
+
+// NewBook makes the book of a region over its embedded list; terms may be nil. The error tells that the terms are for another
+// region, or in a currency that is not the region's: amounts in two currencies cannot be compared.
+func NewBook(region string, terms *Terms) (*Book, error) {
+	b := &Book{region: region, embedded: Embedded(region)}
+	b.current.Store(&layers{generation: 1, currency: b.embedded.Currency()})
+	if terms == nil {
+		return b, nil
+	}
+	if err := b.SetTerms(terms); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Region is the one that the book is for.
+func (b *Book) Region() string { return b.region }
+
+// Currency is that of every answer. It is empty in a partition without an embedded list, as long as the user states nothing.
+func (b *Book) Currency() Currency { return b.current.Load().currency }
+
+// Generation is another number whenever any answer may have changed. It starts at 1 or above and grows.
+func (b *Book) Generation() uint64 { return b.current.Load().generation }
+
+// SetTerms replaces what the user states. On error everything stays as it was: the terms are for another region, or in
+// another currency than the book.
+func (b *Book) SetTerms(terms *Terms) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	next := *b.current.Load()
+	origin, currency := terms.list.Origin(), terms.list.Currency()
+	switch {
+	case origin.Region != b.region:
+		return fmt.Errorf("the prices are for region %.50q, not for %q: give a list of that region; where there is none, "+
+			`write "region: %s" with a "basis: …", which marks them as estimates`, origin.Region, b.region, b.region)
+	case next.currency != "" && currency != next.currency:
+		return fmt.Errorf("the prices are in %s, but those of %s are in %s: amounts in two currencies cannot be compared, "+
+			"and none is converted; give the prices in %s", currency, b.region, next.currency, next.currency)
+	}
+	next.generation++
+	next.terms, next.currency = terms, currency
+	b.current.Store(&next)
+	return nil
+}
+
+// OnDemand returns what an on-demand instance of the type costs, the user's discount taken off: by the user's own list, or
+// else by the embedded one. The second result is false where the price is unknown.
+func (b *Book) OnDemand(instanceType string) (Price, bool) {
+	now := b.current.Load()
+	price, ok := b.listed(now, instanceType)
+	if ok {
+		price.Discount = now.terms.discount(instanceType)
+		price.Amount.PerHour *= 1 - price.Discount
+	}
+	return price, ok
+}
+
+// listed is the on-demand price before discounts.
+func (b *Book) listed(now *layers, instanceType string) (Price, bool) {
+	if now.terms != nil {
+		if price, ok := now.terms.list.Lookup(instanceType); ok {
+			return price, true
+		}
+	}
+	return b.embedded.Lookup(instanceType)
+}

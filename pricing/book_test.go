@@ -1,0 +1,234 @@
+package pricing
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// nearly lets amounts differ by what binary arithmetic leaves.
+var nearly = cmpopts.EquateApprox(0, 1e-12)
+
+// readAt is when the live prices of these tests were read.
+var readAt = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func terms(t *testing.T, text string) *Terms {
+	t.Helper()
+	read, err := ParseTerms(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+func book(t *testing.T, region, text string, live ...SpotQuote) *Book {
+	t.Helper()
+	var own *Terms
+	if text != "" {
+		own = terms(t, text)
+	}
+	b, err := NewBook(region, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(live) > 0 {
+		b.SetSpot(live)
+	}
+	return b
+}
+
+// ownHead begins the terms of these tests.
+const ownHead = "# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"
+
+func TestOnDemandComesFromTheUserFirstAndThenFromTheEmbeddedListLessTheDiscount(t *testing.T) {
+	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
+	list := Embedded("us-east-1").Origin()
+	b := book(t, "us-east-1", ownHead+"# discount: all 10%\n# discount: g4dn 25%\n# discount: g4dn.2xlarge 0%\n"+columns+"\nm5.large,0.08\n")
+	for _, tt := range []struct {
+		name, instanceType string
+		want               Price
+	}{
+		{"the user's", "m5.large", Price{"m5.large", Amount{0.072, "USD"}, 0.1, own}},
+		{"the embedded list's", "m5.xlarge", Price{"m5.xlarge", Amount{0.1728, "USD"}, 0.1, list}},
+		{"discount of the family alone", "g4dn.xlarge", Price{"g4dn.xlarge", Amount{0.3945, "USD"}, 0.25, list}},
+		{"discount of the type alone", "g4dn.2xlarge", Price{"g4dn.2xlarge", Amount{0.752, "USD"}, 0, list}},
+		{"unknown", "zz9.large", Price{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := b.OnDemand(tt.instanceType)
+			if diff := cmp.Diff(tt.want, got, nearly); diff != "" || ok != (tt.want.InstanceType != "") {
+				t.Errorf("OnDemand() = %v (-want +got):\n%s", ok, diff)
+			}
+		})
+	}
+}
+
+func TestSpotComesFromTheUserThenFromEC2ThenFromTheRatio(t *testing.T) {
+	text := ownHead + "# spot-ratio: 0.5\n# discount: all 50%\n" + columns + ",capacity_type,zone\n" +
+		"m5.large,0.02,spot,us-east-1a\nm5.xlarge,0.05,spot,\nm5.xlarge,0.06,spot,us-east-1b\n" +
+		"c5.large,0.08,,\n"
+	live := []SpotQuote{
+		{"m5.large", "us-east-1a", 0.9, readAt}, {"m5.large", "us-east-1b", 0.04, readAt}, {"m5.large", "us-east-1c", 0.04, readAt},
+		{"m5.xlarge", "us-east-1a", 0.9, readAt}, {"c5.large", "us-east-1a", 0.03, readAt}, {"c5.large", "us-east-1a", 0.031, readAt},
+	}
+	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
+	ec2 := Origin{Region: "us-east-1", Date: readAt, Source: "EC2 spot price history"}
+	with := func(o Origin, basis string) Origin { o.Basis = basis; return o }
+	b := book(t, "us-east-1", text, live...)
+	for _, tt := range []struct {
+		name, instanceType string
+		zones              []string
+		perHour            float64
+		origin             Origin
+	}{
+		{"the user's for the zone", "m5.large", []string{"us-east-1a"}, 0.02, own},
+		{"EC2's", "m5.large", []string{"us-east-1b"}, 0.04, ec2},
+		{"EC2's, the same in both zones", "m5.large", []string{"us-east-1b", "us-east-1c"}, 0.04, ec2},
+		{"the mean of two sources, with the older date", "m5.large", []string{"us-east-1a", "us-east-1b", "us-east-1c"}, 0.1 / 3,
+			Origin{Region: "us-east-1", Date: own.Date, Source: "our contract and EC2 spot price history", Basis: "mean over the zones"}},
+		{"the only zone that has one", "c5.large", []string{"us-east-1a", "us-east-1f"}, 0.031, ec2},
+		{"the user's for every zone, before EC2's", "m5.xlarge", []string{"us-east-1a"}, 0.05, own},
+		{"the user's for the zone, before that for every zone", "m5.xlarge", []string{"us-east-1b"}, 0.06, own},
+		{"every zone known", "m5.xlarge", nil, 0.055, with(own, "mean over the zones")},
+		{"ratio of the embedded list, undiscounted", "g4dn.xlarge", []string{"us-east-1a"}, 0.263,
+			with(Embedded("us-east-1").Origin(), "0.5 × on-demand list price")},
+		{"ratio of the user's list", "c5.large", []string{"us-east-1f"}, 0.04, with(own, "0.5 × on-demand list price")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := b.Spot(tt.instanceType, tt.zones)
+			want := Price{InstanceType: tt.instanceType, Amount: Amount{tt.perHour, "USD"}, Origin: tt.origin}
+			if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
+				t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
+			}
+		})
+	}
+	if got, ok := b.Spot("zz9.large", nil); ok {
+		t.Errorf("price of an unknown type: %+v", got)
+	}
+}
+
+func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
+	got, ok := book(t, "cn-northwest-1", "").Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
+	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{5.223 * 0.35, "CNY"}, Origin: Embedded("cn-northwest-1").Origin()}
+	want.Basis = "0.35 × list price of cn-north-1"
+	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
+		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
+	}
+}
+
+func TestTermsForAnotherRegionOrInAnotherCurrencyAreRefusedAndChangeNothing(t *testing.T) {
+	row := columns + "\nm5.large,0.08\n"
+	for _, tt := range []struct{ name, region, text, want string }{
+		{"dollars in China", "cn-northwest-1", strings.Replace(ownHead, "us-east-1", "cn-northwest-1", 1) + row, "in USD, but those of cn-northwest-1 are in CNY"},
+		{"yuan in the USA", "us-east-1", strings.Replace(ownHead, "USD", "CNY", 1) + row, "in CNY, but those of us-east-1 are in USD"},
+		{"another region", "us-west-2", ownHead + row, `for region "us-east-1", not for "us-west-2"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			own := terms(t, tt.text)
+			if _, err := NewBook(tt.region, own); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("NewBook() error = %v, want one with %q", err, tt.want)
+			}
+			b := book(t, tt.region, "")
+			before, generation := b.Currency(), b.Generation()
+			price, _ := b.OnDemand("m5.large")
+			if err := b.SetTerms(own); err == nil {
+				t.Error("SetTerms() took them")
+			}
+			if after, _ := b.OnDemand("m5.large"); after != price || b.Currency() != before || b.Generation() != generation {
+				t.Errorf("price %+v in %s after a refusal, was %+v in %s", after, b.Currency(), price, before)
+			}
+		})
+	}
+}
+
+func TestAPartitionWithoutListsTakesTheCurrencyOfTheUserAndKeepsIt(t *testing.T) {
+	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
+	b := book(t, "eusc-de-east-1", "", SpotQuote{"m5.large", "eusc-de-east-1a", 0.03, readAt})
+	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); ok {
+		t.Errorf("a live price of no currency: %+v", price)
+	}
+	if err := b.SetTerms(terms(t, text)); err != nil {
+		t.Fatal(err)
+	}
+	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); !ok || price.Amount != (Amount{0.03, "EUR"}) {
+		t.Errorf("Spot() = %+v, %v, want the live price in EUR", price, ok)
+	}
+	if err := b.SetTerms(terms(t, strings.Replace(text, "EUR", "USD", 1))); err == nil || b.Currency() != "EUR" {
+		t.Errorf("another currency later: error %v, currency %s", err, b.Currency())
+	}
+}
+
+func TestWhatIsNoPriceIsLeftOutOfTheLiveOnes(t *testing.T) {
+	b := book(t, "us-east-1", "")
+	zero := 0.0
+	held := b.SetSpot([]SpotQuote{{"m5.large", "us-east-1a", -1, readAt}, {"m5.large", "us-east-1a", zero / zero, readAt},
+		{"m5.large", "us-east-1a", 1 / zero, readAt}, {"M5", "us-east-1a", 1, readAt}, {"m5.large", "", 1, readAt}, {"c5.large", "us-east-1a", 0.03, readAt}})
+	if price, _ := b.Spot("m5.large", nil); held != 1 || price.Exact() {
+		t.Errorf("%d prices held, m5.large at %+v, want 1 and the ratio", held, price)
+	}
+}
+
+func TestTheGenerationGrowsWithEachChange(t *testing.T) {
+	b := book(t, "us-east-1", "")
+	first := b.Generation()
+	b.SetSpot(nil)
+	second := b.Generation()
+	if err := b.SetTerms(terms(t, ownHead+"# discount: all 5%\n")); err != nil {
+		t.Fatal(err)
+	}
+	if third := b.Generation(); first == 0 || second <= first || third <= second {
+		t.Errorf("generations %d, %d, %d, want them to grow from above 0", first, second, third)
+	}
+}
+
+func TestABookIsReadWhileItChanges(t *testing.T) {
+	b := book(t, "us-east-1", "")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 200 {
+				b.SetSpot([]SpotQuote{{"m5.large", "us-east-1a", 0.03, readAt}})
+				if price, ok := b.Spot("m5.large", []string{"us-east-1a"}); !ok || price.Amount.PerHour != 0.03 {
+					t.Errorf("Spot() = %+v, %v", price, ok)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := b.Generation(); got != 801 {
+		t.Errorf("generation %d after 800 changes, want 801", got)
+	}
+}
+
+// BenchmarkBook prices one type on demand and as spot in three zones, of 1,367 types with live prices each:
+// go test -bench Book ./pricing
+func BenchmarkBook(b *testing.B) {
+	own, err := ParseTerms(ownHead+"# discount: all 10%\n# discount: g5 20%\n", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bk, err := NewBook("us-east-1", own)
+	if err != nil {
+		b.Fatal(err)
+	}
+	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c"}
+	var live []SpotQuote
+	for i, r := range Embedded("us-east-1").rows {
+		for j, zone := range zones {
+			live = append(live, SpotQuote{r.instanceType, zone, float64(1 + (i+j)%7), readAt})
+		}
+	}
+	bk.SetSpot(live)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, od := bk.OnDemand("m6i.2xlarge")
+		_, spot := bk.Spot("m6i.2xlarge", zones)
+		if !od || !spot {
+			b.Fatal("m6i.2xlarge is missing")
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package pricing
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// draft is a list, or all the Terms of a user, while its text is being read. Every method returns what is wrong with the one
+// thing it is told, in words for whoever wrote the text; the caller adds the line.
+type draft struct {
+	list      *List
+	spot      []spotRow
+	discounts []discountRow
+	spotRatio float64
+}
+
+type discountRow struct {
+	of   string // an instance type, a family, or everything
+	off  float64
+	line int
+}
+
+// Members of the head, named alike in tables and in JSON.
+const (
+	headRegion   = "region"
+	headCurrency = "currency"
+	headDate     = "date"
+	headSource   = "source"
+	headBasis    = "basis"
+	headTypes    = "types"
+)
+
+// typesUnchecked is the head's "types" of a list that was made from what AWS sells, not written by hand.
+const typesUnchecked = "unchecked"
+
+// fact takes one member of the head. Members it does not know are none of its business.
+func (d *draft) fact(key, value string) error {
+	repeated := false
+	o := &d.list.origin
+	switch key {
+	case headRegion:
+		repeated, o.Region = o.Region != "", value
+	case headCurrency:
+		repeated, d.list.currency = d.list.currency != "", Currency(value)
+	case headSource:
+		repeated, o.Source = o.Source != "", value
+	case headBasis:
+		repeated, o.Basis = o.Basis != "", value
+	case headDate:
+		date, err := time.Parse(time.DateOnly, value)
+		if err != nil {
+			return fmt.Errorf("date %.50q is not of the form %s", value, time.DateOnly)
+		}
+		repeated, o.Date = !o.Date.IsZero(), date
+	case headTypes:
+		if value != typesUnchecked {
+			return fmt.Errorf("types %.50q is not %q: leave it out to have the instance types checked", value, typesUnchecked)
+		}
+		repeated, d.list.unchecked = d.list.unchecked, true
+	}
+	if repeated {
+		return fmt.Errorf("a second %s %.50q: a list has one", key, value)
+	}
+	return nil
+}
+
+// complete checks that the head says all it must.
+func (d *draft) complete() error {
+	o := d.list.origin
+	for _, member := range []struct {
+		name    string
+		missing bool
+	}{{headRegion, o.Region == ""}, {headDate, o.Date.IsZero()}, {headSource, o.Source == ""}} {
+		if member.missing {
+			return fmt.Errorf("the head lacks %q", member.name)
+		}
+	}
+	if !validCurrency(d.list.currency) {
+		return fmt.Errorf("currency %.50q is not a code of three capitals, such as USD", d.list.currency)
+	}
+	return nil
+}
+
+func validCurrency(c Currency) bool {
+	return len(c) == 3 && strings.Trim(string(c), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// Capacity types, as a price has them.
+const (
+	capacityOnDemand = "on-demand"
+	capacitySpot     = "spot"
+)
+
+// price takes the price of one instance type, whose name is checked. Without a capacity type it is on demand.
+func (d *draft) price(instanceType, capacityType, zone string, perHour float64, line int) error {
+	switch {
+	case !validPrice(perHour):
+		return badPrice(instanceType, strconv.FormatFloat(perHour, 'g', -1, 64))
+	case capacityType == capacitySpot:
+		if zone != "" && !strings.HasPrefix(zone, d.list.origin.Region) {
+			return fmt.Errorf("type %.50q: zone %.50q is not one of region %q", instanceType, zone, d.list.origin.Region)
+		}
+		d.spot = append(d.spot, spotRow{instanceType: instanceType, zone: zone, perHour: perHour, line: line})
+		return nil
+	case capacityType != "" && capacityType != capacityOnDemand:
+		return fmt.Errorf("type %.50q: capacity type %.50q is neither %q nor %q", instanceType, capacityType, capacityOnDemand, capacitySpot)
+	case zone != "":
+		return fmt.Errorf("type %.50q: on-demand prices are the same in every zone: leave zone %.50q out", instanceType, zone)
+	}
+	d.list.rows = append(d.list.rows, row{instanceType: instanceType, perHour: perHour, line: line})
+	return nil
+}
+
+func badType(name string) error { return fmt.Errorf("%.50q is not an instance type", name) }
+
+func badPrice(instanceType, price string) error {
+	return fmt.Errorf("type %.50q: price %.50q is not a number above 0 and up to %.0f", instanceType, price, maxPerHour)
+}
+
+// discount takes what is off the on-demand prices of a type, a family or everything.
+func (d *draft) discount(of string, percent float64, line int) error {
+	if of != everything && !validType(of) && !validType(of+".any") {
+		return fmt.Errorf("discount on %.50q: neither %q nor a family nor an instance type", of, everything)
+	}
+	if !(percent >= 0 && percent < 100) { // not < 0 ||, which would let NaN pass
+		return fmt.Errorf("discount on %.50q: %v is not a percentage from 0 to below 100", of, percent)
+	}
+	d.discounts = append(d.discounts, discountRow{of: of, off: percent / 100, line: line})
+	return nil
+}
+
+// minSpotRatio keeps a slip of the pen from making spot instances cost nothing.
+const minSpotRatio = 0.001
+
+// ratio takes what spot costs by the on-demand list price.
+func (d *draft) ratio(ratio float64) error {
+	switch {
+	case !(ratio >= minSpotRatio && ratio <= 1):
+		return fmt.Errorf("spot ratio %v is not a number from %v to 1", ratio, minSpotRatio)
+	case d.spotRatio != 0:
+		return fmt.Errorf("a second spot ratio %v: there is one", ratio)
+	}
+	d.spotRatio = ratio
+	return nil
+}
+
+// finish sorts what was read, and refuses duplicates.
+func (d *draft) finish() error {
+	slices.SortStableFunc(d.list.rows, byType)
+	for i, r := range tail(d.list.rows) {
+		if first := d.list.rows[i]; first.instanceType == r.instanceType {
+			return fmt.Errorf("price list, line %d: type %.50q is in line %d already", r.line, r.instanceType, first.line)
+		}
+	}
+	slices.SortStableFunc(d.spot, byPool)
+	for i, r := range tail(d.spot) {
+		if first := d.spot[i]; byPool(first, r) == 0 {
+			return fmt.Errorf("price list, line %d: spot price of %.50q in zone %.50q is in line %d already", r.line, r.instanceType, r.zone, first.line)
+		}
+	}
+	slices.SortStableFunc(d.discounts, func(a, b discountRow) int { return strings.Compare(a.of, b.of) })
+	for i, r := range tail(d.discounts) {
+		if first := d.discounts[i]; first.of == r.of {
+			return fmt.Errorf("price list, line %d: discount on %.50q is in line %d already", r.line, r.of, first.line)
+		}
+	}
+	return nil
+}
+
+// tail is all but the first.
+func tail[T any](rows []T) []T { return rows[min(1, len(rows)):] }
+
+// asList is the draft as a list, which has prices and nothing else.
+func (d *draft) asList() (*List, error) {
+	switch {
+	case len(d.spot) > 0 || len(d.discounts) > 0 || d.spotRatio > 0:
+		return nil, errors.New("price list has discounts or spot prices, which only a user's own prices may have")
+	case len(d.list.rows) == 0:
+		return nil, errors.New("price list has no prices")
+	}
+	return d.list, nil
+}
+
+// asTerms is the draft as what a user states, which must be something.
+func (d *draft) asTerms() (*Terms, error) {
+	if len(d.list.rows) == 0 && len(d.spot) == 0 && len(d.discounts) == 0 && d.spotRatio == 0 {
+		return nil, errors.New("price list has no prices, no discount and no spot ratio")
+	}
+	t := &Terms{list: d.list, spot: d.spot, spotRatio: d.spotRatio, discounts: make(map[string]float64, len(d.discounts))}
+	for _, r := range d.discounts {
+		t.discounts[r.of] = r.off
+	}
+	return t, nil
+}
+
+// checkTypes refuses instance types and families that are neither in known nor in any embedded list.
+func (d *draft) checkTypes(known []string) error {
+	types, families := map[string]bool{}, map[string]bool{everything: true}
+	learn := func(name string) { types[name], families[family(name)] = true, true }
+	for _, name := range known {
+		learn(name)
+	}
+	for _, list := range embedded {
+		for _, r := range list().rows {
+			learn(r.instanceType)
+		}
+	}
+	var first struct {
+		name string
+		line int
+	}
+	count := 0
+	check := func(name string, line int, known bool) {
+		if known {
+			return
+		}
+		if count++; count == 1 || line < first.line {
+			first.name, first.line = name, line
+		}
+	}
+	for _, r := range d.list.rows {
+		check(r.instanceType, r.line, types[r.instanceType])
+	}
+	for _, r := range d.spot {
+		check(r.instanceType, r.line, types[r.instanceType])
+	}
+	for _, r := range d.discounts {
+		check(r.of, r.line, types[r.of] || families[r.of])
+	}
+	if count == 0 {
+		return nil
+	}
+	return fmt.Errorf("price list, line %d: instance type or family %.50q is not known (%d such in all): correct the name; "+
+		`if AWS sells it, state "%s: %s" in the head`, first.line, first.name, count, headTypes, typesUnchecked)
+}

@@ -1,0 +1,283 @@
+package groupprice
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// sheet has prices by type: on-demand as stated, spot for a tenth of it unless stated by zone.
+type sheet struct {
+	onDemand map[string]float64
+	spot     map[string]float64 // by type/zone
+}
+
+var market = sheet{
+	onDemand: map[string]float64{"m5.large": 0.1, "m5.xlarge": 0.2, "m5a.xlarge": 0.15, "m6g.xlarge": 0.05, "c5.large": 0.08},
+	spot:     map[string]float64{"m5.large/a": 0.03, "m5.large/b": 0.05},
+}
+
+func (s sheet) OnDemand(name string) (pricing.Price, bool) {
+	perHour, ok := s.onDemand[name]
+	return priceOf(name, perHour), ok
+}
+
+func (s sheet) Spot(name string, zones []string) (pricing.Price, bool) {
+	if len(zones) == 1 && s.spot[name+"/"+zones[0]] > 0 {
+		return priceOf(name, s.spot[name+"/"+zones[0]]), true
+	}
+	perHour, ok := s.onDemand[name]
+	return priceOf(name, perHour/10), ok
+}
+
+func (sheet) Currency() pricing.Currency { return "USD" }
+
+func priceOf(name string, perHour float64) pricing.Price {
+	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: "USD"}}
+}
+
+func usd(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+
+// launching makes the Launch of a group: types, each with a weight after a colon if it is not 1.
+func launching(names ...string) *asg.Launch {
+	l := &asg.Launch{}
+	for _, name := range names {
+		t := asg.LaunchType{Name: name, Weight: 1}
+		if _, err := fmt.Sscanf(name, "%d*%s", &t.Weight, &t.Name); err != nil {
+			t.Weight, t.Name = 1, name
+		}
+		l.Types = append(l.Types, t)
+	}
+	return l
+}
+
+func mixed(base, percentage int) asg.LaunchSource {
+	return asg.LaunchSource{Mixed: true, OnDemandBase: base, OnDemandPercentageAboveBase: percentage, CapacityUnit: "units"}
+}
+
+// approximately compares amounts of money.
+var approximately = cmpopts.EquateApprox(0, 1e-9)
+
+// The rows with a base of 10 and 50 % are the example of the EC2 Auto Scaling user guide ("Instances distribution").
+func TestOnDemandFillsTheBaseFirstThenThePercentage(t *testing.T) {
+	for _, tt := range []struct{ base, percentage, capacity, want int }{
+		{10, 50, 10, 10}, {10, 50, 20, 15}, {10, 50, 30, 20}, {10, 50, 40, 25},
+		{12, 0, 10, 10}, {12, 0, 20, 12}, {12, 0, 40, 12},
+		{0, 100, 10, 10}, {0, 0, 10, 0},
+		{12, 100, 40, 40},
+		{2, 25, 3, 3}, {2, 25, 4, 3}, {2, 25, 6, 3}, {2, 25, 7, 4}, // fractions in favour of on-demand
+		{0, 1, 1, 1}, {0, 1, 100, 1}, {0, 1, 101, 2},
+		{-1, 50, 2, 1}, {0, 500, 4, 4}, {0, -5, 4, 0}, {5, 50, -3, 0}, // what AWS would not accept
+	} {
+		if got := onDemandUnits(mixed(tt.base, tt.percentage), tt.capacity); got != tt.want {
+			t.Errorf("base %d, %d %%, capacity %d: %d on-demand, want %d", tt.base, tt.percentage, tt.capacity, got, tt.want)
+		}
+	}
+}
+
+func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
+	const od, spot = OnDemand, Spot
+	withStrategies := func(s asg.LaunchSource, onDemand, spot string, pools int) asg.LaunchSource {
+		s.OnDemandStrategy, s.SpotStrategy, s.SpotPools = onDemand, spot, pools
+		return s
+	}
+	byRequirements := func(s asg.LaunchSource) asg.LaunchSource {
+		s.Overrides = []asg.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
+		return s
+	}
+	weighted := mixed(2, 0)
+	weighted.Overrides = []asg.Override{{Weight: 1}, {Weight: 2}}
+	inCPUs := mixed(0, 0)
+	inCPUs.CapacityUnit = "vcpu"
+	part := func(capacityType string, count int, name string, perHour float64) Part {
+		return Part{CapacityType: capacityType, Instances: count, Price: priceOf(name, perHour)}
+	}
+	for _, tt := range []struct {
+		name   string
+		source asg.LaunchSource
+		launch *asg.Launch
+		has, n int
+		want   []Part
+		sure   bool // nothing is estimated
+	}{
+		{name: "a launch template on-demand", launch: launching("m5.large"), n: 3, want: []Part{part(od, 3, "m5.large", 0.1)}, sure: true},
+		{name: "a launch template that asks for spot", launch: &asg.Launch{Spot: true, Types: launching("m5.large").Types}, n: 2,
+			want: []Part{part(spot, 2, "m5.large", 0.01)}, sure: true},
+		{name: "in the base", source: mixed(2, 0), launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}, sure: true},
+		{name: "across the base", source: mixed(2, 0), launch: launching("m5.large"), has: 1, n: 3,
+			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01)}, sure: true},
+		{name: "above the base", source: mixed(2, 0), launch: launching("m5.large"), has: 4, n: 4,
+			want: []Part{part(spot, 4, "m5.large", 0.01)}, sure: true},
+		{name: "half above the base, where on-demand is ahead", source: mixed(10, 50), launch: launching("m5.large"), has: 11, n: 1,
+			want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true},
+		{name: "the first in order is the next on-demand", source: mixed(0, 100), launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
+			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
+		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
+			n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "the cheapest on-demand where types are found by requirements", source: byRequirements(mixed(0, 100)),
+			launch: launching("m5.xlarge", "m5a.xlarge"), n: 1, want: []Part{part(od, 1, "m5a.xlarge", 0.15)}, sure: true},
+		{name: "spot spreads over the two cheapest unless told otherwise", source: mixed(0, 0), launch: launching("m5.xlarge", "m5a.xlarge", "c5.large"), n: 4,
+			want: []Part{part(spot, 2, "c5.large", 0.008), part(spot, 2, "m5a.xlarge", 0.015)}, sure: true},
+		{name: "which of two pools is next is not known", source: mixed(0, 0), launch: launching("m5.xlarge", "c5.large"), n: 1,
+			want: []Part{part(spot, 1, "c5.large", 0.008)}},
+		{name: "one pool is the cheapest", source: withStrategies(mixed(0, 0), "", "lowest-price", 1), launch: launching("m5.xlarge", "c5.large"), n: 3,
+			want: []Part{part(spot, 3, "c5.large", 0.008)}, sure: true},
+		{name: "more pools than types", source: withStrategies(mixed(0, 0), "", "lowest-price", 20), launch: launching("m5.xlarge", "c5.large"), n: 2,
+			want: []Part{part(spot, 1, "c5.large", 0.008), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
+		{name: "by price and capacity it is probably the cheapest", source: withStrategies(mixed(0, 0), "", "price-capacity-optimized", 0),
+			launch: launching("m5.xlarge", "c5.large"), n: 2, want: []Part{part(spot, 2, "c5.large", 0.008)}},
+		{name: "by capacity it may be any", source: withStrategies(mixed(0, 0), "", "capacity-optimized", 0),
+			launch: launching("m5.xlarge", "m5.large"), n: 2, want: []Part{part(spot, 2, "", 0.015)}},
+		{name: "by capacity in order it is probably the first", source: withStrategies(mixed(0, 0), "", "capacity-optimized-prioritized", 0),
+			launch: launching("m5.xlarge", "m5.large"), n: 2, want: []Part{part(spot, 2, "m5.xlarge", 0.02)}},
+		{name: "a strategy of tomorrow may bring any", source: withStrategies(mixed(0, 0), "", "quantum", 0),
+			launch: launching("m5.xlarge", "m5.large"), n: 1, want: []Part{part(spot, 1, "", 0.015)}},
+		{name: "of one type a strategy leaves no doubt", source: withStrategies(mixed(0, 0), "", "capacity-optimized", 0),
+			launch: launching("m5.large"), n: 2, want: []Part{part(spot, 2, "m5.large", 0.01)}, sure: true},
+		{name: "weights count in units, and the base too", source: weighted, launch: launching("1*m5.large", "2*m5.xlarge"), has: 1, n: 5,
+			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
+		{name: "vCPUs are units", source: inCPUs, launch: launching("m5.xlarge"), n: 8, want: []Part{part(spot, 2, "m5.xlarge", 0.02)}, sure: true},
+		{name: "types the image does not run on do not come", source: withStrategies(mixed(0, 100), "lowest-price", "", 0),
+			launch: &asg.Launch{Image: &asg.Image{Architecture: "x86_64"}, Types: launching("m6g.xlarge", "m5.xlarge").Types}, n: 1,
+			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
+		{name: "none of none", source: mixed(0, 0), launch: launching("m5.large")},
+		{name: "less than none", source: mixed(0, 0), launch: launching("m5.large"), n: -3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := &asg.Group{Name: "g", Source: tt.source, Launch: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
+			got, ok := New(market, instancetypes.Embedded()).Next(g, tt.n)
+			if !ok {
+				t.Fatal("no cost")
+			}
+			if diff := cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Origin{}, "Basis")); diff != "" {
+				t.Errorf("parts (-want +got):\n%s", diff)
+			}
+			sum := usd(0)
+			for _, p := range tt.want {
+				sum.PerHour += p.Price.Amount.PerHour * float64(p.Instances)
+			}
+			if diff := cmp.Diff(sum, got.Amount, approximately); diff != "" {
+				t.Errorf("amount (-want +got):\n%s", diff)
+			}
+			wantRatio := 1.0
+			if tt.sure || sum.PerHour == 0 {
+				wantRatio = 0
+			}
+			if got.EstimatedRatio() != wantRatio {
+				t.Errorf("estimated ratio = %v, want %v: %+v", got.EstimatedRatio(), wantRatio, got.Parts)
+			}
+		})
+	}
+}
+
+func TestATypeWithoutAPriceIsEstimatedFromOthers(t *testing.T) {
+	full := book{pricing.Embedded("us-east-1")}
+	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
+	for _, spot := range []bool{false, true} {
+		g := &asg.Group{Name: "g", Launch: &asg.Launch{Spot: spot, Types: launching("m5.3xlarge").Types}}
+		got, ok := p.Next(g, 2)
+		want := 2 * 0.576 // between m5.2xlarge and m5.4xlarge
+		if spot {
+			want /= 4
+		}
+		if !ok || math.Abs(got.Amount.PerHour/want-1) > 0.01 || got.EstimatedRatio() != 1 || got.Amount.Currency != "USD" {
+			t.Errorf("spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
+		}
+	}
+	unheard := &asg.Group{Name: "g", Launch: launching("zz9.plural")}
+	if got, ok := p.Next(unheard, 1); ok {
+		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
+	}
+	got := p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
+	if got.Amount.PerHour < 2*0.25 || got.Amount.PerHour > 2*1 || got.EstimatedRatio() != 1 {
+		t.Errorf("NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
+	}
+	if got, ok := p.Next(&asg.Group{Name: "g"}, 1); ok {
+		t.Errorf("Next() of a group of which nothing is known = %+v, want none", got)
+	}
+}
+
+// book is a list with spot at a quarter.
+type book struct{ *pricing.List }
+
+func (b book) OnDemand(name string) (pricing.Price, bool) { return b.Lookup(name) }
+
+func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
+	p, ok := b.Lookup(name)
+	p.Amount.PerHour /= 4
+	return p, ok
+}
+
+func TestPresentSharesAMixedGroupOutByItsPolicy(t *testing.T) {
+	in := func(lifecycle asg.Lifecycle, name, zone string) asg.Instance {
+		return asg.Instance{ID: "i-" + name + zone, Type: name, Zone: zone, Lifecycle: lifecycle, Weight: 1}
+	}
+	inService := func(name string) asg.Instance { return in("InService", name, "x") }
+	type want struct {
+		PerHour, EstimatedRatio float64
+	}
+	for _, tt := range []struct {
+		name      string
+		source    asg.LaunchSource
+		spot      bool
+		instances []asg.Instance
+		want      map[string]want
+	}{
+		{name: "no instance", source: mixed(1, 50), want: map[string]want{OnDemand: {}, Spot: {}}},
+		{name: "no spot instance, ever", source: mixed(1, 100), want: map[string]want{OnDemand: {}}},
+		{name: "no on-demand instance, ever", source: mixed(0, 0), want: map[string]want{Spot: {}}},
+		{name: "all on-demand", instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")}, want: map[string]want{OnDemand: {0.3, 0}}},
+		{name: "all spot, each at the price of its zone", spot: true,
+			instances: []asg.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")}, want: map[string]want{Spot: {0.08, 0}}},
+		{name: "the starting and the idle are paid for, the terminating are not",
+			instances: []asg.Instance{in("Pending", "m5.large", "a"), in("Standby", "m5.large", "a"), in("Terminating", "m5.large", "a")},
+			want:      map[string]want{OnDemand: {0.2, 0}}},
+		{name: "two of four alike are the base", source: mixed(2, 0),
+			instances: []asg.Instance{inService("m5.large"), inService("m5.large"), inService("m5.large"), inService("m5.large")},
+			want:      map[string]want{OnDemand: {0.2, 0}, Spot: {0.02, 0}}},
+		{name: "which of two kinds are spot is not known", source: mixed(1, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
+			want: map[string]want{OnDemand: {0.15, 1}, Spot: {0.015, 1}}},
+		{name: "all in the base", source: mixed(5, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
+			want: map[string]want{OnDemand: {0.3, 0}, Spot: {}}},
+		{name: "a type nobody knows is left out", instances: []asg.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{OnDemand: {0.1, 0}}},
+		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{OnDemand: {}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := &asg.Group{Name: "g", Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}, Instances: tt.instances}
+			got := map[string]want{}
+			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
+				got[capacityType] = want{cost.Amount.PerHour, cost.EstimatedRatio()}
+			}
+			if diff := cmp.Diff(tt.want, got, approximately); diff != "" {
+				t.Errorf("present costs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// BenchmarkNext prices a group whose types are found by requirements: go test -bench Next ./pricing/groupprice
+func BenchmarkNext(b *testing.B) {
+	names := instancetypes.Embedded().Names()
+	p, err := pricing.NewBook("us-east-1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g := &asg.Group{Name: "g", Source: mixed(2, 25), Launch: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
+	pricer := New(p, instancetypes.Embedded())
+	b.Run("types=300", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := pricer.Next(g, 10); !ok {
+				b.Fatal("no cost")
+			}
+		}
+	})
+}

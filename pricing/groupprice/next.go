@@ -1,0 +1,215 @@
+package groupprice
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// Allocation strategies (EC2 Auto Scaling API reference, InstancesDistribution, read 2026-11).
+const (
+	lowestPrice            = "lowest-price"
+	prioritized            = "prioritized"
+	priceCapacityOptimized = "price-capacity-optimized"
+	inOrderOfCapacity      = "capacity-optimized-prioritized"
+	defaultSpotPools       = 2
+)
+
+// Next is what the instances cost that come where the desired capacity is raised by n nodes, each of the least weight: with
+// weights, fewer and larger instances may come for it. It is not ok where what the group launches is not known, or is a
+// type nobody knows. n below 1 costs nothing.
+func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
+	types := p.candidates(g)
+	if len(types) == 0 {
+		return Cost{}, false
+	}
+	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
+	c.Amount.Currency = p.currency()
+	c.Estimated.Currency = c.Amount.Currency
+	for _, want := range []struct {
+		capacityType string
+		units        int
+	}{{OnDemand, onDemand}, {Spot, spot}} {
+		if want.units <= 0 {
+			continue
+		}
+		choices := p.choose(g, types, want.capacityType)
+		if len(choices) == 0 {
+			return Cost{}, false
+		}
+		if want.units%len(choices) > 0 { // which pool is next depends on what AWS has in each
+			choices = estimated(choices, "one of the %d cheapest pools", len(choices))
+		}
+		for i, choice := range choices {
+			// Of what does not divide evenly, the first pools get one more.
+			units := (want.units + len(choices) - 1 - i) / len(choices)
+			c.add(want.capacityType, ceilDiv(units, choice.weight), choice.price)
+		}
+	}
+	return c, true
+}
+
+func (p *Pricer) currency() pricing.Currency {
+	if currency := p.prices.Currency(); currency != "" {
+		return currency
+	}
+	return p.rates().Currency()
+}
+
+// split divides the units by which the desired capacity is raised among on-demand and spot. What the group has follows its
+// policy already: AWS launches, and replaces, so that it does.
+func split(g *asg.Group, units int) (onDemand, spot int) {
+	if !g.Source.Mixed {
+		if g.Launch != nil && g.Launch.Spot {
+			return 0, units
+		}
+		return units, 0
+	}
+	onDemand = onDemandUnits(g.Source, g.DesiredCapacity+units) - onDemandUnits(g.Source, g.DesiredCapacity)
+	return onDemand, units - onDemand
+}
+
+// onDemandUnits is how much of a capacity the policy wants on-demand: all up to the base, and of the rest the percentage,
+// fractions in favour of on-demand.
+func onDemandUnits(s asg.LaunchSource, capacity int) int {
+	base := max(0, s.OnDemandBase)
+	if capacity <= base {
+		return max(0, capacity)
+	}
+	percentage := min(max(s.OnDemandPercentageAboveBase, 0), 100)
+	return base + ceilDiv((capacity-base)*percentage, 100)
+}
+
+// candidate is a type the group can launch, in the policy's order.
+type candidate struct {
+	name   string
+	weight int // units of desired capacity
+}
+
+// choice is a candidate that comes, with its price.
+type choice struct {
+	candidate
+	price pricing.Price
+}
+
+// perUnit is what the strategies compare: the price of a unit of capacity.
+func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
+
+// candidates are the types that g can launch: those its image runs on, unless that leaves none.
+func (p *Pricer) candidates(g *asg.Group) []candidate {
+	if g.Launch == nil {
+		return nil
+	}
+	var all, fit []candidate
+	for _, t := range g.Launch.Types {
+		c := candidate{name: t.Name, weight: p.weight(g.Source.CapacityUnit, t)}
+		all = append(all, c)
+		if p.runs(cmp.Or(t.Image, g.Launch.Image), t.Name) {
+			fit = append(fit, c)
+		}
+	}
+	if len(fit) > 0 {
+		return fit
+	}
+	return all
+}
+
+// weight is how many units of desired capacity one instance counts for.
+func (p *Pricer) weight(unit string, t asg.LaunchType) int {
+	facts, known := p.catalogue.Lookup(t.Name)
+	switch {
+	case known && unit == "vcpu":
+		return max(1, facts.VCPU)
+	case known && unit == "memory-mib":
+		return max(1, int(facts.MemoryBytes>>20))
+	}
+	return max(1, t.Weight)
+}
+
+// architectures are EC2's names of them, by those of the catalogue.
+var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
+
+// runs reports whether the image, as far as it is known, runs on the type, as far as that is known.
+func (p *Pricer) runs(image *asg.Image, name string) bool {
+	facts, known := p.catalogue.Lookup(name)
+	return image == nil || image.Architecture == "" || !known || architectures[facts.Architecture] == image.Architecture
+}
+
+// choose tells which types come by the allocation strategy for the capacity type, each for an equal share. Where that is not
+// known, it is the type or the mean that is most likely near, marked as an estimate. Types without a price are passed over;
+// none is chosen if none has one.
+func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []choice {
+	var priced []choice
+	for _, t := range types {
+		if price, ok := p.price(t.name, capacityType, g.Zones); ok {
+			priced = append(priced, choice{candidate: t, price: price})
+		}
+	}
+	if len(priced) < 2 {
+		return priced
+	}
+	strategy := strategyOf(g, capacityType)
+	switch strategy {
+	case prioritized:
+		return priced[:1]
+	case inOrderOfCapacity:
+		return estimated(priced[:1], "the first of %d types: %s goes by capacity as well", len(priced), strategy)
+	case lowestPrice, priceCapacityOptimized:
+		slices.SortStableFunc(priced, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
+	default: // capacity-optimized, and what AWS may think of next
+		return []choice{meanOf(priced, strategy)}
+	}
+	if strategy == priceCapacityOptimized {
+		return estimated(priced[:1], "the cheapest of %d types: %s goes by capacity as well", len(priced), strategy)
+	}
+	if capacityType == Spot {
+		return priced[:min(len(priced), cmp.Or(max(0, g.Source.SpotPools), defaultSpotPools))]
+	}
+	return priced[:1]
+}
+
+// strategyOf is the allocation strategy, with AWS's defaults; without a policy there is one type only.
+func strategyOf(g *asg.Group, capacityType string) string {
+	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o asg.Override) bool { return o.Requirements != nil })
+	switch {
+	case capacityType == Spot:
+		return cmp.Or(g.Source.SpotStrategy, lowestPrice)
+	case byRequirements:
+		return cmp.Or(g.Source.OnDemandStrategy, lowestPrice)
+	}
+	return cmp.Or(g.Source.OnDemandStrategy, prioritized)
+}
+
+// estimated marks the prices as estimates, with what each was made from already.
+func estimated(choices []choice, format string, args ...any) []choice {
+	for i := range choices {
+		choices[i].price.Basis = joined(fmt.Sprintf(format, args...), choices[i].price.Basis)
+	}
+	return choices
+}
+
+func joined(basis, more string) string {
+	if more == "" {
+		return basis
+	}
+	return basis + "; " + more
+}
+
+// meanOf stands for types of which any may come: their mean weight, at the mean price of a unit. There must be some.
+func meanOf(priced []choice, strategy string) choice {
+	weights, perUnit := 0, 0.0
+	for _, c := range priced {
+		weights += c.weight
+		perUnit += c.perUnit()
+	}
+	count := len(priced)
+	mean := choice{candidate: candidate{weight: max(1, weights/count)}, price: priced[0].price}
+	mean.price.InstanceType = ""
+	mean.price.Amount.PerHour = perUnit / float64(count) * float64(mean.weight)
+	return estimated([]choice{mean}, "mean of %d types: %s goes by capacity", count, strategy)[0]
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -1,0 +1,76 @@
+package groupprice
+
+import (
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// sharedOut is the basis of what a mixed group costs by capacity type.
+const sharedOut = "AWS does not list which of the group's instances are spot: shared out by its policy"
+
+// Present is what the instances cost that g has, without Parts, for each capacity type that g can launch: nothing where it has
+// none. An instance counts until it is terminating. AWS's list of a group's instances does not tell their capacity types; where
+// the policy allows both, each instance counts for the share of each that the policy keeps, and unless all instances are
+// alike, that is an estimate. An instance of a type nobody knows is left out.
+func (p *Pricer) Present(g *asg.Group) map[string]Cost {
+	running, units := runningOf(g)
+	alike := true
+	for _, i := range running {
+		alike = alike && i.Type == running[0].Type
+	}
+	costs := map[string]Cost{}
+	for capacityType, share := range shares(g, units) {
+		var c Cost
+		c.plus(pricing.Amount{Currency: p.currency()}, true)
+		for _, i := range running {
+			if price, ok := p.price(i.Type, capacityType, []string{i.Zone}); ok {
+				c.addShare(share, price, alike)
+			}
+		}
+		costs[capacityType] = c
+	}
+	return costs
+}
+
+// addShare enters a share of one instance.
+func (c *Cost) addShare(share float64, price pricing.Price, alike bool) {
+	price.Amount.PerHour *= share
+	if share > 0 && share < 1 && !alike {
+		price.Basis = joined(sharedOut, price.Basis)
+	}
+	c.plus(price.Amount, price.Exact())
+}
+
+// runningOf are the instances that are paid for, and the units of capacity they count for.
+func runningOf(g *asg.Group) (running []asg.Instance, units int) {
+	for _, i := range g.Instances {
+		if i.Lifecycle.Leaving() {
+			continue
+		}
+		running = append(running, i)
+		units += i.Weight
+	}
+	return running, units
+}
+
+// shares are how much of the capacity the policy keeps of each capacity type that the group can launch, together 1.
+func shares(g *asg.Group, units int) map[string]float64 {
+	if !g.Source.Mixed {
+		if g.Launch != nil && g.Launch.Spot {
+			return map[string]float64{Spot: 1}
+		}
+		return map[string]float64{OnDemand: 1}
+	}
+	s, list := g.Source, map[string]float64{}
+	onDemand := 0.0
+	if units > 0 {
+		onDemand = float64(onDemandUnits(s, units)) / float64(units)
+	}
+	if onDemand > 0 || s.OnDemandBase > 0 || s.OnDemandPercentageAboveBase > 0 {
+		list[OnDemand] = onDemand
+	}
+	if s.OnDemandPercentageAboveBase < 100 {
+		list[Spot] = 1 - onDemand
+	}
+	return list
+}

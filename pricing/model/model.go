@@ -1,0 +1,136 @@
+// Package model prices nodes and pods as the Cluster Autoscaler's core asks for it.
+//
+// A node of one of our groups costs what the group's next instance costs: by its policy, its allocation strategy, and what is
+// there. Whose node it is, the groups tell; nothing is guessed from names. A node of an unknown type, and a pod, cost
+// what similar types charge for CPU, memory and accelerators. Neither question ever fails.
+//
+// A Model makes no call and starts no goroutine. It is safe for concurrent use, as far as what it asks is.
+package model
+
+import (
+	"cmp"
+	"sync/atomic"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
+)
+
+// groups tell about the Auto Scaling groups, and what is known of instance types.
+type groups interface {
+	// Group returns the group of that name, or nil.
+	Group(name string) *asg.Group
+	// GroupOf returns the group that the node is in or, if it is of a template, that it is made for; or nil.
+	GroupOf(node *apiv1.Node) *asg.Group
+	Catalogue() *instancetypes.Catalogue
+}
+
+// prices are those of one region, in one currency, at one moment.
+type prices interface {
+	OnDemand(instanceType string) (pricing.Price, bool)
+	Spot(instanceType string, zones []string) (pricing.Price, bool)
+	Currency() pricing.Currency
+	// Generation is another number whenever an answer of the others may have changed.
+	Generation() uint64
+}
+
+// Model implements the core's PricingModel. Amounts are in the currency of the prices.
+type Model struct {
+	groups  groups
+	prices  prices
+	current atomic.Pointer[pricer]
+}
+
+// pricer is a Pricer with what it was made of.
+type pricer struct {
+	*groupprice.Pricer
+	generation uint64
+	catalogue  *instancetypes.Catalogue
+}
+
+// New makes a Model.
+func New(groups groups, prices prices) *Model { return &Model{groups: groups, prices: prices} }
+
+// Pricer prices groups by what is known at the moment. It is the same one for as long as that does not change.
+func (m *Model) Pricer() *groupprice.Pricer {
+	generation, catalogue := m.prices.Generation(), m.groups.Catalogue()
+	if now := m.current.Load(); now != nil && now.generation == generation && now.catalogue == catalogue {
+		return now.Pricer
+	}
+	next := &pricer{Pricer: groupprice.New(m.prices, catalogue), generation: generation, catalogue: catalogue}
+	m.current.Store(next)
+	return next.Pricer
+}
+
+// NodePrice is what the node costs from start to end. The error is always nil.
+func (m *Model) NodePrice(node *apiv1.Node, start, end time.Time) (float64, error) {
+	if g := m.groups.GroupOf(node); g != nil {
+		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
+	}
+	return m.ofNobody(node).PerHour * hours(start, end), nil
+}
+
+// PodPrice is what the pod's requests for CPU, memory and accelerators cost from start to end, on-demand, in a type that
+// they fill. The error is always nil.
+func (m *Model) PodPrice(pod *apiv1.Pod, start, end time.Time) (float64, error) {
+	r := resources(podutils.PodRequests(pod))
+	price := m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
+	return price.Amount.PerHour * hours(start, end), nil
+}
+
+// NodeCost is what the next count nodes of the group cost together per hour. The template is the node that the group would
+// add, for types of which nothing is known; it may be nil. It is not ok where the group is not one of ours, or of such a type
+// and without a template.
+func (m *Model) NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+	cost, ok := m.Next(nodeGroup, template, count)
+	return cost.Amount, ok
+}
+
+// Next is NodeCost with its parts, and how much of it is estimated.
+func (m *Model) Next(nodeGroup string, template *apiv1.Node, count int) (groupprice.Cost, bool) {
+	g := m.groups.Group(nodeGroup)
+	if g == nil {
+		return groupprice.Cost{}, false
+	}
+	if template == nil {
+		return m.Pricer().Next(g, count)
+	}
+	return m.next(m.Pricer(), g, template, count), true
+}
+
+// next is what the next count nodes of g cost, nodes such as node if nothing is known of their types.
+func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *apiv1.Node, count int) groupprice.Cost {
+	if cost, ok := p.Next(g, count); ok {
+		return cost
+	}
+	return p.NextOfUnknownType(g, count, resources(node.Status.Capacity))
+}
+
+// ofNobody prices a node that is in no group of ours, by its instance type or else by what it has.
+func (m *Model) ofNobody(node *apiv1.Node) pricing.Amount {
+	name := cmp.Or(node.Labels[apiv1.LabelInstanceTypeStable], node.Labels[apiv1.LabelInstanceType])
+	if price, ok := m.prices.OnDemand(name); ok {
+		return price.Amount
+	}
+	r := resources(node.Status.Capacity)
+	return m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators).Amount
+}
+
+// resources are those of a list that cost money.
+func resources(list apiv1.ResourceList) groupprice.Resources {
+	r := groupprice.Resources{CPUMillis: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value(), Accelerators: map[string]int64{}}
+	for name, quantity := range list {
+		if nodetemplate.IsAccelerator(name) {
+			r.Accelerators[string(name)] = quantity.Value()
+		}
+	}
+	return r
+}
+
+func hours(start, end time.Time) float64 { return max(0, end.Sub(start).Hours()) }

@@ -1,0 +1,224 @@
+package model
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+var _ cloudprovider.PricingModel = (*Model)(nil)
+
+const groupAnnotation = "group"
+
+// cluster has the groups it maps to, each named on the nodes that belong to it.
+type cluster map[string]*asg.Group
+
+func (c cluster) Group(name string) *asg.Group        { return c[name] }
+func (c cluster) GroupOf(node *apiv1.Node) *asg.Group { return c[node.Annotations[groupAnnotation]] }
+func (c cluster) Catalogue() *instancetypes.Catalogue { return instancetypes.Embedded() }
+func (c cluster) add(name, instanceType string, spot bool) {
+	c[name] = groupOf(name, instanceType, spot)
+}
+func groupOf(name, instanceType string, spot bool) *asg.Group {
+	return &asg.Group{Name: name, Source: asg.LaunchSource{CapacityUnit: "units"},
+		Launch: &asg.Launch{Spot: spot, Types: []asg.LaunchType{{Name: instanceType, Weight: 1}}}}
+}
+
+func bookOf(t *testing.T, region string) *pricing.Book {
+	t.Helper()
+	b, err := pricing.NewBook(region, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// node is one of the group, with what its instance type has.
+func node(t *testing.T, group, instanceType string) *apiv1.Node {
+	t.Helper()
+	facts, ok := instancetypes.Embedded().Lookup(instanceType)
+	if !ok {
+		t.Fatalf("%s is not in the catalogue", instanceType)
+	}
+	capacity := apiv1.ResourceList{
+		apiv1.ResourceCPU:    *resource.NewQuantity(int64(facts.VCPU), resource.DecimalSI),
+		apiv1.ResourceMemory: *resource.NewQuantity(facts.MemoryBytes, resource.BinarySI),
+	}
+	for _, r := range facts.Accelerators() {
+		capacity[apiv1.ResourceName(r.Name)] = *resource.NewQuantity(int64(r.Count), resource.DecimalSI)
+	}
+	return &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Annotations: map[string]string{groupAnnotation: group},
+		Labels: map[string]string{apiv1.LabelInstanceTypeStable: instanceType}},
+		Status: apiv1.NodeStatus{Capacity: capacity, Allocatable: capacity}}
+}
+
+func pod(requests ...string) *apiv1.Pod {
+	list := apiv1.ResourceList{}
+	for i := 0; i < len(requests); i += 2 {
+		list[apiv1.ResourceName(requests[i])] = resource.MustParse(requests[i+1])
+	}
+	return &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{Requests: list}}}}}
+}
+
+var start = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+
+func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
+	groups := cluster{"unread": {Name: "unread"}}
+	groups.add("known", "m5.large", false)
+	groups.add("unknown-type", "zz9.xlarge", false)
+	groups.add("unknown-type-spot", "zz9.xlarge", true)
+	for _, region := range []string{"us-east-1", "cn-north-1", "us-gov-east-1", "eu-west-3", "us-iso-east-1"} {
+		m := New(groups, bookOf(t, region))
+		for name := range groups {
+			got, err := m.NodePrice(node(t, name, "m5.large"), start, start.Add(time.Hour))
+			if err != nil || !(got > 0) || math.IsInf(got, 0) {
+				t.Errorf("%s: NodePrice(%s) = %v, %v, want a price", region, name, got, err)
+			}
+			if amount, ok := m.NodeCost(name, node(t, name, "m5.large"), 3); !ok || amount.PerHour < 2.9*got || amount.Currency == "" {
+				t.Errorf("%s: NodeCost(%s, 3) = %v, %v, want three times %v", region, name, amount, ok, got)
+			}
+		}
+		if got, err := m.NodePrice(node(t, "foreign", "c5.large"), start, start.Add(time.Hour)); err != nil || !(got > 0) {
+			t.Errorf("%s: NodePrice() of a node of no group = %v, %v, want a price", region, got, err)
+		}
+		if amount, ok := m.NodeCost("foreign", node(t, "foreign", "c5.large"), 1); ok {
+			t.Errorf("%s: NodeCost() of no group = %v, want none", region, amount)
+		}
+	}
+}
+
+func TestPricesAreForTheTimeAskedFor(t *testing.T) {
+	groups := cluster{}
+	groups.add("web", "m5.large", false)
+	m := New(groups, bookOf(t, "us-east-1"))
+	for _, tt := range []struct {
+		time time.Duration
+		want float64
+	}{{time.Hour, 0.096}, {90 * time.Minute, 0.144}, {0, 0}, {-time.Hour, 0}} {
+		if got, err := m.NodePrice(node(t, "web", "m5.large"), start, start.Add(tt.time)); err != nil || math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("NodePrice() over %v = %v, %v, want %v", tt.time, got, err, tt.want)
+		}
+	}
+}
+
+func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
+	m := New(cluster{}, bookOf(t, "us-east-1"))
+	price := func(requests ...string) float64 {
+		got, err := m.PodPrice(pod(requests...), start, start.Add(time.Hour))
+		if err != nil || got < 0 {
+			t.Errorf("PodPrice(%v) = %v, %v", requests, got, err)
+		}
+		return got
+	}
+	small, large := price("cpu", "1", "memory", "4Gi"), price("cpu", "2", "memory", "8Gi")
+	if math.Abs(large-2*small) > 1e-12 || small < 0.03 || small > 0.07 {
+		t.Errorf("1 CPU with 4 GiB costs %v, twice that %v, want half an m5.large (0.048) and its double", small, large)
+	}
+	for _, accelerator := range []string{"nvidia.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi", "nvidia.com/mig-1g.5gb"} {
+		if with := price("cpu", "1", "memory", "4Gi", accelerator, "1"); with < small+0.05 {
+			t.Errorf("with %s it costs %v, without %v, want more", accelerator, with, small)
+		}
+	}
+	if price() != 0 {
+		t.Errorf("a pod that asks for nothing costs %v", price())
+	}
+}
+
+func TestThePricerIsNewWhenPricesAre(t *testing.T) {
+	book := bookOf(t, "us-east-1")
+	m := New(cluster{}, book)
+	before := m.Pricer()
+	if m.Pricer() != before {
+		t.Error("another pricer without need")
+	}
+	book.SetSpot([]pricing.SpotQuote{{InstanceType: "m5.large", Zone: "us-east-1a", PerHour: 0.01, ReadAt: start}})
+	if m.Pricer() == before {
+		t.Error("the pricer of before the new spot prices")
+	}
+}
+
+// provider and preferred are what the core's price expander asks for.
+type provider struct {
+	cloudprovider.CloudProvider
+	model *Model
+}
+
+func (p provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) { return p.model, nil }
+func (p provider) GPULabel() string                                              { return "k8s.amazonaws.com/accelerator" }
+
+type preferred struct{}
+
+func (preferred) Node() (*apiv1.Node, error) {
+	return &apiv1.Node{Status: apiv1.NodeStatus{Capacity: apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("4")}}}, nil
+}
+
+// nodeGroup is a node group of which the price expander asks no more.
+type nodeGroup struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (g nodeGroup) Id() string  { return g.id }
+func (g nodeGroup) Exist() bool { return true }
+
+func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
+	groups := cluster{}
+	types := map[string]string{}
+	for _, g := range []struct {
+		name, instanceType string
+		spot               bool
+	}{
+		{"m5", "m5.xlarge", false}, {"m5-spot", "m5.xlarge", true}, {"r5", "r5.xlarge", false}, {"c5", "c5.xlarge", false}, {"m5-large", "m5.4xlarge", false},
+		{"t4", "g4dn.xlarge", false}, {"t4-large", "g4dn.2xlarge", false}, {"a10g", "g5.xlarge", false}, {"v100", "p3.2xlarge", false},
+	} {
+		groups.add(g.name, g.instanceType, g.spot)
+		types[g.name] = g.instanceType
+	}
+	gpu, cpu := pod("cpu", "1", "memory", "2Gi", "nvidia.com/gpu", "1"), pod("cpu", "3", "memory", "10Gi")
+	type option struct {
+		group string
+		nodes int
+	}
+	for _, tt := range []struct {
+		name    string
+		pod     *apiv1.Pod
+		options []option
+		want    string
+	}{
+		{"the cheapest type with a GPU", gpu, []option{{"v100", 5}, {"a10g", 5}, {"t4-large", 5}, {"t4", 5}}, "t4"},
+		{"a node without a GPU for pods that want none", cpu, []option{{"t4", 5}, {"m5", 5}}, "m5"},
+		{"not even where it costs more", cpu, []option{{"t4", 5}, {"m5-large", 5}}, "m5-large"},
+		{"spot, for its price", cpu, []option{{"m5", 5}, {"m5-spot", 5}}, "m5-spot"},
+		{"what the pods fill", cpu, []option{{"r5", 5}, {"m5", 5}, {"m5-large", 2}}, "m5"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, region := range []string{"us-east-1", "us-west-2", "cn-northwest-1", "us-iso-east-1"} {
+				filter := price.NewFilter(provider{model: New(groups, bookOf(t, region))}, preferred{}, price.SimpleNodeUnfitness)
+				var options []expander.Option
+				infos := map[string]*framework.NodeInfo{}
+				for _, o := range tt.options {
+					options = append(options, expander.Option{NodeGroup: nodeGroup{id: o.group}, NodeCount: o.nodes, Pods: slices.Repeat([]*apiv1.Pod{tt.pod}, 5)})
+					infos[o.group] = framework.NewNodeInfo(node(t, o.group, types[o.group]), nil)
+				}
+				got := filter.BestOptions(options, infos)
+				if len(got) != 1 || got[0].NodeGroup.Id() != tt.want {
+					t.Errorf("%s: best options %+v, want %s", region, got, tt.want)
+				}
+			}
+		})
+	}
+}

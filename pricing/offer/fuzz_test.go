@@ -1,0 +1,60 @@
+package offer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+)
+
+// check reads an offer and looks at what can be said of any: what comes out is a price list, and reading cannot change its mind.
+func check(t *testing.T, offer []byte) {
+	o := Options{Regions: []string{"us-east-1"}}
+	got, err := Read(bytes.NewReader(offer), o)
+	again, errAgain := Read(bytes.NewReader(offer), o)
+	if (err == nil) != (errAgain == nil) {
+		t.Fatalf("once %v, then %v", err, errAgain)
+	}
+	if err != nil {
+		return
+	}
+	list, err := pricing.Parse(got[0].List.Format())
+	if err != nil || list.Len() != got[0].List.Len() || list.Len() == 0 || list.Currency() != "USD" {
+		t.Fatalf("%d prices became %+v, %v", got[0].List.Len(), list, err)
+	}
+	if prices(got[0]) != prices(again[0]) {
+		t.Errorf("once\n%s\nthen\n%s", prices(got[0]), prices(again[0]))
+	}
+}
+
+func FuzzReadJSON(f *testing.F) {
+	offer := written(f, "json", fakeoffer.Virginia.Sells("m5.large", 0.096)[:2], fakeoffer.Boston.Sells("m5.metal", 5)[3:4])
+	f.Add(offer)
+	f.Add(bytes.Replace(offer, []byte("m5.large"), []byte(`m5\u002elarge`), 1))
+	f.Add([]byte(`{"offerCode":"AmazonEC2","products":{"a":{"attributes":null}},"terms":{"OnDemand":{"a":[]}}}`))
+	f.Fuzz(func(t *testing.T, offer []byte) {
+		check(t, offer)
+		scans(t, offer)
+	})
+}
+
+// scans holds the scanner against encoding/json: an object or array that the one takes, the other passes over as a whole.
+func scans(t *testing.T, text []byte) {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || text[0] != '{' && text[0] != '[' || bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) > maxDepth || !json.Valid(text) {
+		return
+	}
+	s := newScanner(bytes.NewReader(text))
+	if err := errors.Join(s.skip(), s.finish()); err != nil {
+		t.Fatalf("skip %q: %v", text, err)
+	}
+}
+
+func FuzzReadCSV(f *testing.F) {
+	f.Add(written(f, "csv", fakeoffer.Virginia.Sells("m5.large", 0.096)[:2], fakeoffer.Boston.Sells("m5.metal", 5)[3:4]))
+	f.Add([]byte("\"FormatVersion\"\n\n\"a\",\"b\",\"c\"\n"))
+	f.Fuzz(check)
+}

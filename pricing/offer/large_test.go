@@ -1,0 +1,99 @@
+package offer
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+)
+
+// stream is a large offer that is written as it is read, so that it is nowhere as a whole. Whoever calls it reads it to its end.
+func stream(form string, types int) io.Reader {
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(forms[form](fakeoffer.Offer{Products: fakeoffer.Large(types)}, w)) }()
+	return r
+}
+
+// counted counts what is read through it.
+type counted struct {
+	io.Reader
+	bytes int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
+	const types, ceiling = 400, 8 << 20 // heap bytes, the writer's of the test included
+	for form := range forms {
+		t.Run(form, func(t *testing.T) {
+			var before runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			in := &counted{Reader: stream(form, types)}
+			probe := &peak{Reader: in}
+			got, err := Read(probe, Options{Regions: []string{"us-east-1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := got[0].List.Len(); n != types/32 {
+				t.Errorf("%d prices, want %d", n, types/32)
+			}
+			if in.bytes < 50<<20 {
+				t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.bytes)
+			}
+			if grown := int64(probe.heap.Load()) - int64(before.HeapAlloc); grown > ceiling {
+				t.Errorf("the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.bytes, ceiling)
+			}
+		})
+	}
+}
+
+// peak looks at the heap every 8 MB of what is read, once the garbage is gone.
+type peak struct {
+	io.Reader
+	since int
+	heap  atomic.Uint64
+}
+
+func (p *peak) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if p.since += n; p.since > 8<<20 {
+		p.since = 0
+		var now runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&now)
+		p.heap.Store(max(p.heap.Load(), now.HeapAlloc))
+	}
+	return n, err
+}
+
+// BenchmarkRead reads an offer of some 100 MB, without the time it takes to write it:
+//
+//	go test -run '^$' -bench Read ./pricing/offer
+//
+// cmd/asgctl has the same at 1 GiB, as a process.
+func BenchmarkRead(b *testing.B) {
+	for form := range forms {
+		var text strings.Builder
+		if _, err := io.Copy(&text, stream(form, 500)); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("form=%s/MB=%d", form, text.Len()>>20), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(text.Len()))
+			for b.Loop() {
+				if _, err := Read(strings.NewReader(text.String()), Options{Regions: []string{"us-east-1"}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,350 @@
+package offer
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+)
+
+var update = flag.Bool("update", false, "rewrite the offers and lists in testdata")
+
+// forms are the two ways to write an offer.
+var forms = map[string]func(fakeoffer.Offer, io.Writer) error{"json": fakeoffer.Offer.WriteJSON, "csv": fakeoffer.Offer.WriteCSV}
+
+func written(t testing.TB, form string, products ...[]fakeoffer.Product) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := forms[form](fakeoffer.Offer{Products: slices.Values(slices.Concat(products...))}, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// prices are those of an outcome, with what is left out, as lines.
+func prices(p Prices) string {
+	var lines []string
+	for _, name := range p.List.Types() {
+		price, _ := p.List.Lookup(name)
+		lines = append(lines, name+" "+price.Amount.String())
+	}
+	for _, l := range p.LeftOut {
+		lines = append(lines, l.InstanceType+": "+l.Reason)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestAnOfferBecomesOneListPerRegion(t *testing.T) {
+	china := slices.Concat(fakeoffer.Beijing.Sells("m5.large", 1.25), fakeoffer.Ningxia.Sells("m5.large", 1), fakeoffer.Ningxia.Sells("m5.metal", 16))
+	china = slices.DeleteFunc(china, func(p fakeoffer.Product) bool { // a few, for the offers are committed
+		return p.Software != "NA" || p.OS != "Linux" && p.OS != "Windows" || p.Capacity == "UnusedCapacityReservation" || p.Tenancy == "Host"
+	})
+	for i := range china {
+		china[i].Reserved = min(china[i].Reserved, i%2)
+	}
+	for form := range forms {
+		t.Run(form, func(t *testing.T) {
+			offer := written(t, form, china)
+			golden(t, "china."+form, offer)
+			got, err := Read(bytes.NewReader(offer), Options{Regions: []string{"cn-northwest-1", "cn-north-1"}, Source: "https://example.com/index." + form})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range got {
+				if len(p.LeftOut) > 0 {
+					t.Errorf("left out: %v", p.LeftOut)
+				}
+				golden(t, p.List.Origin().Region+"."+form+".prices", []byte(p.List.Format()))
+				if _, err := pricing.ParseTerms(p.List.Format(), nil); err != nil {
+					t.Errorf("not a user's price file: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestTheOperatingSystemWantedIsTaken(t *testing.T) {
+	sold := [][]fakeoffer.Product{fakeoffer.Virginia.Sells("m5.large", 0.096), fakeoffer.Virginia.Sells("m5.metal", 4.608)}
+	for os, want := range map[OS]string{
+		"":      "m5.large 0.096 USD/h\nm5.metal 4.896 USD/h",
+		Linux:   "m5.large 0.096 USD/h\nm5.metal 4.896 USD/h",
+		Windows: "m5.large 0.192 USD/h\nm5.metal 9.792 USD/h",
+		RHEL:    "m5.large 0.144 USD/h\nm5.metal 7.344 USD/h",
+	} {
+		for form := range forms {
+			got, err := Read(bytes.NewReader(written(t, form, sold...)), Options{Regions: []string{"us-east-1"}, OS: os})
+			if err != nil {
+				t.Fatalf("%s, %q: %v", form, os, err)
+			}
+			if diff := cmp.Diff(want, prices(got[0])); diff != "" {
+				t.Errorf("%s, %q: prices differ (-want +got):\n%s", form, os, diff)
+			}
+		}
+	}
+}
+
+// only returns what AWS sells of a type as Linux in the given tenancy, one product, to be changed.
+func only(p fakeoffer.Place, instanceType, tenancy string, price float64) fakeoffer.Product {
+	for _, one := range p.Sells(instanceType, price) {
+		if one.OS == "Linux" && one.Software == "NA" && one.Tenancy == tenancy && one.Capacity == "Used" {
+			return one
+		}
+	}
+	panic("nothing sold")
+}
+
+func TestOneProductOfSeveralIsTakenOrNone(t *testing.T) {
+	shared := only(fakeoffer.Virginia, "m5.large", "Shared", 0.096)
+	other := fakeoffer.Virginia.Sells("c5.large", 0.085)
+	changed := func(p fakeoffer.Product, change func(p *fakeoffer.Product)) fakeoffer.Product {
+		p.SKU, p.Prices = "ANOTHERSKU000000", []fakeoffer.Price{{Unit: "Hrs", Currency: "USD", Amount: "7"}}
+		change(&p)
+		return p
+	}
+	priced := func(prices ...fakeoffer.Price) []fakeoffer.Product {
+		p := shared
+		p.Prices = prices
+		return []fakeoffer.Product{p}
+	}
+	for _, tt := range []struct {
+		name string
+		sold []fakeoffer.Product
+		want string // of m5.large
+	}{
+		{name: "one", sold: []fakeoffer.Product{shared}, want: "m5.large 0.096 USD/h"},
+		{name: "twice at one price", sold: []fakeoffer.Product{shared, changed(shared, func(p *fakeoffer.Product) { p.Prices = shared.Prices })}, want: "m5.large 0.096 USD/h"},
+		{name: "twice at two prices", sold: []fakeoffer.Product{shared, changed(shared, func(*fakeoffer.Product) {})}, want: "m5.large: several prices, [7 0.096] (SKU ANOTHERSKU000000, "},
+		{name: "another operation", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Operation = "RunInstances:FFP-1" }), shared}, want: "m5.large 0.096 USD/h"},
+		{name: "no other operation", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Operation = "RunInstances:SV001" })}, want: "m5.large 7 USD/h"},
+		{name: "the plain operation without a price", sold: append(priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "0.0000000000"}), changed(shared, func(p *fakeoffer.Product) { p.Operation = "x" })), want: "m5.large 7 USD/h"},
+		{name: "dedicated", sold: []fakeoffer.Product{only(fakeoffer.Virginia, "m5.large", "Dedicated", 1)}, want: ""},
+		{name: "another market", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Market = "CapacityBlock" })}, want: ""},
+		{name: "Outposts", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.LocationType = "AWS Outposts" })}, want: ""},
+		{name: "a host", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Family = "Dedicated Host" })}, want: ""},
+		{name: "a family without a size", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Type = "m5" })}, want: ""},
+		{name: "older, with fewer attributes", sold: []fakeoffer.Product{changed(shared, func(p *fakeoffer.Product) { p.Market, p.LocationType, p.Family, p.Licence = "", "", "", "" })}, want: "m5.large 7 USD/h"},
+		{name: "free", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "0.0000000000"}), want: "m5.large: a price of 0"},
+		{name: "no term", sold: priced(), want: "m5.large: no on-demand price"},
+		{name: "per second", sold: priced(fakeoffer.Price{Unit: "Secs", Currency: "USD", Amount: "1"}), want: `m5.large: a price per "Secs", not per hour`},
+		{name: "per hour and in all", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "1"}, fakeoffer.Price{Unit: "Quantity", Currency: "USD", Amount: "99"}), want: `m5.large: a price per "Quantity", not per hour`},
+		{name: "two dimensions, one price", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "1"}, fakeoffer.Price{Unit: "hrs", Currency: "USD", Amount: "1.00"}), want: "m5.large 1 USD/h"},
+		{name: "two dimensions, two prices", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "1"}, fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "2"}), want: "m5.large: several prices, [1 2] (SKU "},
+		{name: "another currency", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "CNY", Amount: "1"}), want: `m5.large: no price in USD, but in ["CNY"]`},
+		{name: "two currencies", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "CNY", Amount: "1"}, fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "2"}), want: "m5.large 2 USD/h"},
+		{name: "negative", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "-1"}), want: `m5.large: "-1", which is no price`},
+		{name: "NaN", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "NaN"}), want: `m5.large: "NaN", which is no price`},
+		{name: "absurd", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "1e7"}), want: `m5.large: "1e7", which is no price up to 1000000`},
+		{name: "no number", sold: priced(fakeoffer.Price{Unit: "Hrs", Currency: "USD", Amount: "free"}), want: `m5.large: "free", which is no price`},
+	} {
+		for form := range forms {
+			t.Run(tt.name+"/"+form, func(t *testing.T) {
+				got, err := Read(bytes.NewReader(written(t, form, other, tt.sold)), Options{Regions: []string{"us-east-1"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := tt.want
+				if tt.name == "no term" && form == "csv" {
+					want = "" // what has no term has no line
+				}
+				text, found := strings.CutPrefix(prices(got[0]), "c5.large 0.085 USD/h")
+				text = strings.TrimSpace(text)
+				if !found || want == "" && text != "" || !strings.HasPrefix(text, want) {
+					t.Errorf("prices = %q, want those of c5.large and %q", text, want)
+				}
+			})
+		}
+	}
+}
+
+// Metal is sold in both tenancies. The list has the dedicated price, as the embedded lists do, and the other where it is the only one.
+func TestBareMetalHasItsDedicatedPrice(t *testing.T) {
+	alone := only(fakeoffer.Virginia, "c5.metal", "Shared", 4)
+	for form := range forms {
+		got, err := Read(bytes.NewReader(written(t, form, fakeoffer.Virginia.Sells("m5.metal", 4), []fakeoffer.Product{alone})), Options{Regions: []string{"us-east-1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff("c5.metal 4 USD/h\nm5.metal 4.25 USD/h", prices(got[0])); diff != "" {
+			t.Errorf("%s: prices differ (-want +got):\n%s", form, diff)
+		}
+	}
+}
+
+func TestALocalZoneDoesNotStandForItsRegion(t *testing.T) {
+	namedOnly, ownCode := fakeoffer.Boston, fakeoffer.Boston
+	namedOnly.LocationType = ""
+	ownCode.LocationType, ownCode.Region = "", "us-east-1-bos-1"
+	for name, zone := range map[string]fakeoffer.Place{"by its type": fakeoffer.Boston, "by its name": namedOnly, "by its code": ownCode} {
+		for form := range forms {
+			offer := written(t, form, zone.Sells("m5.large", 0.12), fakeoffer.Virginia.Sells("m5.large", 0.096), fakeoffer.Virginia.Sells("c5.large", 0.085), zone.Sells("r5.large", 1))
+			if name == "by its name" { // the region sells more
+				offer = written(t, form, zone.Sells("m5.large", 0.12), fakeoffer.Virginia.Sells("m5.large", 0.096), fakeoffer.Virginia.Sells("c5.large", 0.085))
+			}
+			got, err := Read(bytes.NewReader(offer), Options{Regions: []string{"us-east-1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff("c5.large 0.085 USD/h\nm5.large 0.096 USD/h", prices(got[0])); diff != "" {
+				t.Errorf("%s, %s: prices differ (-want +got):\n%s", form, name, diff)
+			}
+		}
+	}
+}
+
+func TestAnOfferCutShortIsRefusedWhereverItIsCut(t *testing.T) {
+	for form := range forms {
+		offer := written(t, form, fakeoffer.Virginia.Sells("m5.large", 0.096)[:3])
+		end := bytes.LastIndexAny(offer, "}\"") // what follows is white space
+		for length := range offer[:end+1] {
+			if length > 300 && length < len(offer)-500 && length%7 > 0 {
+				continue // for the time it takes
+			}
+			if form == "csv" && length > 0 && offer[length-1] == '\n' {
+				continue // between two lines, which nobody can see in the text
+			}
+			_, err := Read(bytes.NewReader(offer[:length]), Options{Regions: []string{"us-east-1"}})
+			if err == nil {
+				t.Fatalf("%s cut after %d of %d bytes: no error; the last ones are %q", form, length, len(offer), offer[max(0, length-40):length])
+			}
+			if length > 2000 && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatalf("%s cut after %d of %d bytes: %v, want an unexpected end", form, length, len(offer), err)
+			}
+		}
+	}
+}
+
+func TestAGzippedOfferIsUnpackedAndRefusedWhenCutShort(t *testing.T) {
+	for form := range forms {
+		offer := written(t, form, fakeoffer.Virginia.Sells("m5.large", 0.096))
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		if _, err := w.Write(offer); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Read(bytes.NewReader(packed.Bytes()), Options{Regions: []string{"us-east-1"}})
+		if err != nil || prices(got[0]) != "m5.large 0.096 USD/h" {
+			t.Fatalf("%s: %v, %v", form, got, err)
+		}
+		for _, missing := range []int{1, 8, 9, packed.Len() / 2} { // the last 8 are checksum and length
+			_, err := Read(bytes.NewReader(packed.Bytes()[:packed.Len()-missing]), Options{Regions: []string{"us-east-1"}})
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s without its last %d bytes: %v, want an unexpected end", form, missing, err)
+			}
+		}
+	}
+}
+
+func TestReadSaysWhatIsWrongWithAnOffer(t *testing.T) {
+	sold := fakeoffer.Virginia.Sells("m5.large", 0.096)
+	of := func(form string, o fakeoffer.Offer) string {
+		var b bytes.Buffer
+		if o.Products == nil {
+			o.Products = slices.Values(sold)
+		}
+		if err := forms[form](o, &b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	json, csv := of("json", fakeoffer.Offer{}), of("csv", fakeoffer.Offer{})
+	virginia := Options{Regions: []string{"us-east-1"}}
+	for _, tt := range []struct {
+		name, offer string
+		options     Options
+		want        string
+	}{
+		{name: "empty", want: "it is empty"},
+		{name: "white space", offer: " \n", want: "it is empty"},
+		{name: "a web page", offer: "<html>", want: "neither JSON nor CSV"},
+		{name: "an index of offers", offer: `{"formatVersion": "v1.0", "regions": {"us-east-1": {"currentVersionUrl": "/x"}}}`, want: "is it the offer file of EC2, and not an index"},
+		{name: "another service's JSON", offer: of("json", fakeoffer.Offer{Code: "AmazonRDS"}), want: `it is of "AmazonRDS", not of AmazonEC2`},
+		{name: "another service's CSV", offer: of("csv", fakeoffer.Offer{Code: "AmazonRDS"}), want: `it is of "AmazonRDS"`},
+		{name: "no date", offer: of("json", fakeoffer.Offer{Published: "yesterday"}), want: `publication date "yesterday"`},
+		{name: "terms first", offer: `{"terms": {}, "products": {}}`, want: "products come after the terms"},
+		{name: "products that are a list", offer: `{"products": []}`, want: `byte 13: '[' where '{' should be`},
+		{name: "something after the end", offer: json + "{}", want: `'{' after the end`},
+		{name: "brackets that do not match", offer: `{"x": {"y": [1}]}`, want: `'}' where ']' should be`},
+		{name: "no value", offer: `{"x": ,}`, want: `',' where a value should be`},
+		{name: "no key", offer: `{"x": 1,}`, want: `'}' where '"' should be`},
+		{name: "a bad escape", offer: `{"offerCode": "\z"}`, want: "invalid character"},
+		{name: "nested without end", offer: `{"x":` + strings.Repeat("[", 1000), want: "more than 64 objects"},
+		{name: "a key without end", offer: `{"` + strings.Repeat("x", 1<<20), want: "a text is longer than 65536 bytes"},
+		{name: "a line without end", offer: csv + `"` + strings.Repeat("x", 3<<20), want: "a line is longer than 1048576 bytes"},
+		{name: "a line with too few fields", offer: csv + "\"A\",\"B\"\n" + csv, want: "wrong number of fields"},
+		{name: "a column missing", offer: strings.Replace(csv, `"Tenancy"`, `"Tenant"`, 1), want: `no column "tenancy"`},
+		{name: "a column twice", offer: strings.Replace(csv, `"Memory"`, `"Tenancy"`, 1), want: `two columns "tenancy"`},
+		{name: "no SKUs", offer: strings.Replace(csv, `"SKU"`, `"Code"`, 1), want: "no line with the column names"},
+		{name: "no column names", offer: "\"FormatVersion\",\"v1.0\"\n", want: "no line with the column names"},
+		{name: "another region", offer: json, options: Options{Regions: []string{"us-west-2"}}, want: `it has nothing for region "us-west-2", only for "us-east-1"`},
+		{name: "one region of two", offer: json, options: Options{Regions: []string{"us-east-1", "us-west-2"}}, want: `nothing for region "us-west-2"`},
+		{name: "no region codes", offer: strings.ReplaceAll(json, `"regionCode"`, `"region"`), want: "no products for instances with a region code"},
+		{name: "nothing wanted in it", offer: strings.ReplaceAll(json, `"Used"`, `"Unused"`), want: "none of the 77 products for instances in \"us-east-1\" is one of Linux"},
+		{name: "no price", offer: strings.ReplaceAll(csv, `"Hrs"`, `"Days"`), want: `no price for any of the 1 types of "us-east-1": the first, m5.large, has a price per "Days"`},
+		{name: "no region wanted", offer: json, options: Options{OS: RHEL}, want: "no region"},
+		{name: "unknown system", offer: json, options: Options{Regions: virginia.Regions, OS: "dos"}, want: `operating system "dos" is none of ["linux" "windows" "rhel"]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.options.Regions == nil && tt.options.OS == "" {
+				tt.options = virginia
+			}
+			_, err := Read(strings.NewReader(tt.offer), tt.options)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 1000 {
+				t.Errorf("Read() error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAFileThatASpreadsheetHasWrittenIsRead(t *testing.T) {
+	lines := strings.Split(string(written(t, "csv", fakeoffer.Virginia.Sells("m5.large", 0.096))), "\n")
+	for i := range 5 {
+		lines[i] += strings.Repeat(",", strings.Count(lines[5], ",")-1) // as wide as the column names
+	}
+	got, err := Read(strings.NewReader("\ufeff"+strings.Join(lines, "\r\n")), Options{Regions: []string{"us-east-1"}})
+	if err != nil || prices(got[0]) != "m5.large 0.096 USD/h" {
+		t.Errorf("Read() = %v, %v", got, err)
+	}
+}
+
+func TestTheSourceStaysOneShortLine(t *testing.T) {
+	offer := written(t, "json", fakeoffer.Virginia.Sells("m5.large", 0.096))
+	got, err := Read(bytes.NewReader(offer), Options{Regions: []string{"us-east-1"}, Source: "a\nb\x1b[31m " + strings.Repeat("é", 1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := got[0].List.Origin().Source
+	if !strings.HasPrefix(source, "AWS price list AmazonEC2 version 20260801123456, Linux, from a b[31m éé") || len(source) > maxSource {
+		t.Errorf("source = %q", source)
+	}
+}

@@ -1,0 +1,276 @@
+package pricefile
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+const (
+	head    = "# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"
+	columns = "instance_type,price_per_hour\n"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsNoPriceFileIsRefusedByName(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		return path
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, path, want string }{
+		{"directory", dir, "is not a regular file but d"},
+		{"pipe", pipe, "is not a regular file but p"},
+		{"missing", filepath.Join(dir, "none"), "no such file"},
+		{"empty", file("empty", ""), "price list, line 1: there is nothing in it"},
+		{"negative price", file("bad.csv", head+columns+"m5.large,-1\n"), `price list, line 6: type "m5.large": price "-1"`},
+		{"unknown type", file("unknown.json", `{"version": "v1", "region": "us-east-1", "currency": "USD", "date": "2026-11-01", "source": "x",`+"\n"+
+			`"prices": [{"instanceType": "m5.lrage", "perHour": 1}]}`), `price list, line 2: instance type or family "m5.lrage" is not known`},
+		{"line of 10 MB", file("long", head+strings.Repeat("x", 10<<20)), "price list, line 5: longer than 4096 bytes"},
+		{"20 MB", file("large", strings.Repeat("# note\n", 3<<20)), "the file is larger than 8388608 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Read(tt.path, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.path) {
+				t.Errorf("Read() error = %v, want one with %q and %q", err, tt.want, tt.path)
+			}
+		})
+	}
+}
+
+func TestAByteOrderMarkIsPassedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prices.csv")
+	write(t, path, "\ufeff"+head+columns+"m99.large,1\n")
+	if own, err := Read(path, []string{"m99.large"}); err != nil || own.OnDemand().Len() != 1 {
+		t.Errorf("Read() error = %v, want one price", err)
+	}
+}
+
+func TestAFileThatIsBadAtTheStartIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prices.csv")
+	write(t, path, strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n")
+	b, err := pricing.NewBook("us-east-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD") {
+		t.Errorf("New() error = %v, want one with file and currencies", err)
+	}
+	if price, _ := b.OnDemand("m5.large"); price.Amount.PerHour != 0.096 {
+		t.Errorf("price %+v after a refusal, want the embedded one", price)
+	}
+}
+
+// world is a Watcher that runs, in time that passes only while all wait.
+type world struct {
+	t       *testing.T
+	dir     string
+	book    *pricing.Book
+	metrics *prometheus.Registry
+	events  []string
+}
+
+func (w *world) path() string { return filepath.Join(w.dir, "prices.csv") }
+
+// mount publishes a text as the kubelet does with a ConfigMap: prices.csv leads through ..data to a folder that is exchanged.
+func (w *world) mount(name, text string) {
+	w.t.Helper()
+	if err := os.Mkdir(filepath.Join(w.dir, name), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	write(w.t, filepath.Join(w.dir, name, "prices.csv"), text)
+	next := filepath.Join(w.dir, "..data_tmp")
+	if err := os.Symlink(name, next); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(w.dir, "..data")); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("..data", "prices.csv"), w.path()); err != nil && !os.IsExist(err) {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) price() float64 {
+	price, _ := w.book.OnDemand("m5.large")
+	return price.Amount.PerHour
+}
+
+// gauge is the value of a metric.
+func (w *world) gauge(name string) float64 {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "cluster_autoscaler_aws_price_file_"+name {
+			return f.Metric[0].Gauge.GetValue()
+		}
+	}
+	w.t.Fatalf("no metric %q", name)
+	return 0
+}
+
+func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := pricing.NewBook("us-east-1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, dir: t.TempDir(), book: b, metrics: prometheus.NewRegistry()}
+		w.mount("..first", text)
+		watcher, err := New(Options{Path: w.path(), Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{},
+			Registerer: w.metrics, Event: func(kind, reason, message string) { w.events = append(w.events, kind+" "+reason+" "+message) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- watcher.Run(ctx) }()
+		test(t, w)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run() = %v, want nil", err)
+		}
+	})
+}
+
+// pass lets the file be read a few times.
+func pass() {
+	time.Sleep(3*pollInterval + time.Second)
+	synctest.Wait()
+}
+
+func TestAConfigMapThatChangesIsTaken(t *testing.T) {
+	mounted(t, head+columns+"m5.large,0.08\n", func(t *testing.T, w *world) {
+		began := time.Now()
+		if w.price() != 0.08 {
+			t.Fatalf("price %v, want the file's", w.price())
+		}
+		first := w.book.Generation()
+		pass()
+		if w.book.Generation() != first {
+			t.Error("a file that did not change was taken again")
+		}
+		w.mount("..second", head+columns+"m5.large,0.07\n")
+		time.Sleep(pollInterval)
+		if w.price() != 0.08 {
+			t.Error("a change was taken before a second reading agreed on it")
+		}
+		pass()
+		if w.price() != 0.07 || w.book.Generation() == first {
+			t.Errorf("price %v after the change, want 0.07", w.price())
+		}
+		if at := w.gauge("accepted_timestamp_seconds"); at <= float64(began.Unix()) || w.gauge("refused") != 0 || len(w.events) != 0 {
+			t.Errorf("accepted at %v, refused %v, events %q", at, w.gauge("refused"), w.events)
+		}
+	})
+}
+
+func TestAFileThatTurnsBadKeepsTheLastGoodOneAndSaysSoOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		turn func(w *world)
+		want string // in the event
+	}{
+		{"not a price", func(w *world) { w.mount("..bad", head+columns+"m5.large,NaN\n") }, `prices.csv": price list, line 6: type "m5.large": price "NaN"`},
+		{"other currency", func(w *world) { w.mount("..bad", strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n") }, "in CNY"},
+		{"empty", func(w *world) { w.mount("..bad", "") }, "there is nothing in it"},
+		{"gone", func(w *world) { _ = os.Remove(w.path()) }, "no such file"},
+		{"a folder", func(w *world) { _ = os.Remove(w.path()); _ = os.Mkdir(w.path(), 0o755) }, "not a regular file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			mounted(t, head+columns+"m5.large,0.08\n", func(t *testing.T, w *world) {
+				generation := w.book.Generation()
+				tt.turn(w)
+				for range 5 {
+					pass()
+				}
+				if w.price() != 0.08 || w.book.Generation() != generation || w.gauge("refused") != 1 {
+					t.Errorf("price %v, refused %v, want the last good one", w.price(), w.gauge("refused"))
+				}
+				if len(w.events) != 1 || !strings.Contains(w.events[0], tt.want) || !strings.HasPrefix(w.events[0], "Warning PriceFileRefused") {
+					t.Errorf("events %q, want one with %q", w.events, tt.want)
+				}
+				_ = os.Remove(w.path())
+				w.mount("..good", head+columns+"m5.large,0.06\n")
+				pass()
+				if w.price() != 0.06 || w.gauge("refused") != 0 {
+					t.Errorf("price %v, refused %v after the file was mended", w.price(), w.gauge("refused"))
+				}
+			})
+		})
+	}
+}
+
+func TestAFileCaughtHalfWayThroughWritingIsNotTaken(t *testing.T) {
+	whole := head + columns + "m5.large,0.0752\n"
+	mounted(t, head+columns+"m5.large,0.08\n", func(t *testing.T, w *world) {
+		seen := map[float64]bool{}
+		for cut := len(whole) - 4; cut <= len(whole); cut++ { // 0.075, 0.0752 and so on: each a price of its own
+			write(t, w.path(), whole[:cut])
+			time.Sleep(pollInterval)
+			synctest.Wait()
+			seen[w.price()] = true
+		}
+		pass()
+		seen[w.price()] = true
+		if diff := cmp.Diff(map[float64]bool{0.08: true, 0.0752: true}, seen); diff != "" {
+			t.Errorf("prices on the way (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The README shows a price file in a ConfigMap, and the same form as JSON.
+func TestTheExamplesOfTheREADMEAreRead(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Prices\n")
+	_, table, _ := strings.Cut(section, "  prices.csv: |\n")
+	table, _, _ = strings.Cut(table, "```")
+	_, object, _ := strings.Cut(section, "The same as JSON: `")
+	object, _, _ = strings.Cut(object, "`")
+	for _, example := range []string{strings.ReplaceAll(table, "    ", ""),
+		strings.NewReplacer(`"region": …`, `"region": "cn-northwest-1"`, `"currency": …`, `"currency": "CNY"`, `"date": …`, `"date": "2026-11-01"`,
+			`"source": …`, `"source": "x"`).Replace(object)} {
+		own, err := pricing.ParseTerms(example, nil)
+		if err != nil {
+			t.Fatalf("%v in:\n%s", err, example)
+		}
+		b, err := pricing.NewBook("cn-northwest-1", own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		onDemand, _ := b.OnDemand("g4dn.2xlarge")
+		spot, _ := b.Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
+		if onDemand.Discount != 0.25 || spot.Amount.PerHour != 1.4 || own.SpotRatio() != 0.3 {
+			t.Errorf("discount %v, spot %v, ratio %v, want 0.25, 1.4 and 0.3 from:\n%s", onDemand.Discount, spot.Amount, own.SpotRatio(), example)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package pricefile
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// pollInterval is the time between two readings of the file. A change counts after one to two of them.
+const pollInterval = 3 * time.Second
+
+// Options are what a Watcher works with.
+type Options struct {
+	Path  string
+	Book  *pricing.Book
+	Known func() []string // the instance types that exist
+	Clock clock.WithTicker
+	// Registerer receives the metrics; nil means there are none.
+	Registerer prometheus.Registerer
+	// Event tells the cluster of a file that is refused, as Warning; nil means nobody is told.
+	Event func(eventType, reason, message string)
+}
+
+// Watcher keeps a book at what a file says. Not safe for concurrent use: whoever called New calls Run, once.
+type Watcher struct {
+	Options
+	metrics metrics
+	taken   version // what the book was last tried with
+	pending version // what the last reading found instead, still to be confirmed
+}
+
+// version tells contents, and failures to read, from one another.
+type version struct {
+	sum     [sha256.Size]byte
+	failure string
+}
+
+// New reads the file for the first time and lays it into the book. The error, which names the file and the line, means that
+// the book is as it was; it is for whoever starts the process, for a file that was never good has no last good one.
+func New(o Options) (*Watcher, error) {
+	w := &Watcher{Options: o, metrics: newMetrics()}
+	text, err := content(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.take(text); err != nil {
+		return nil, err
+	}
+	w.taken = versionOf(text, nil)
+	if err := w.metrics.register(o.Registerer); err != nil {
+		return nil, fmt.Errorf("register price file metrics: %w", err)
+	}
+	return w, nil
+}
+
+// Run follows the file until ctx ends. It returns nil.
+func (w *Watcher) Run(ctx context.Context) error {
+	ticker := w.Clock.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+			w.poll(ctx)
+		}
+	}
+}
+
+// poll reads the file and takes what two readings agree on.
+func (w *Watcher) poll(ctx context.Context) {
+	text, err := content(w.Path)
+	found := versionOf(text, err)
+	confirmed := found == w.pending
+	w.pending = found
+	if found == w.taken || !confirmed {
+		return
+	}
+	w.taken = found
+	if err == nil {
+		err = w.take(text)
+	}
+	if err != nil {
+		w.refuse(ctx, err)
+	}
+}
+
+func versionOf(text string, err error) version {
+	if err != nil {
+		return version{failure: err.Error()}
+	}
+	return version{sum: sha256.Sum256([]byte(text))}
+}
+
+// take lays what the text says into the book.
+func (w *Watcher) take(text string) error {
+	terms, err := parse(w.Path, text, w.Known())
+	if err != nil {
+		return err
+	}
+	if err := w.Book.SetTerms(terms); err != nil {
+		return fmt.Errorf("price file %q: %w", w.Path, err)
+	}
+	w.metrics.accepted(w.Clock.Now())
+	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(),
+		"discounts", terms.Discounts(), "spotRatio", terms.SpotRatio(), "currency", terms.OnDemand().Currency(),
+		"source", terms.OnDemand().Origin().Source, "date", terms.OnDemand().Origin().Date.Format(time.DateOnly))
+	return nil
+}
+
+// refuse tells that the file is not used.
+func (w *Watcher) refuse(ctx context.Context, err error) {
+	w.metrics.refused.Set(1)
+	klog.FromContext(ctx).Error(err, "The price file is refused, the last good one stays in use", "file", w.Path)
+	if w.Event != nil {
+		w.Event("Warning", "PriceFileRefused", err.Error()+"; the last good one stays in use")
+	}
+}
+
+// metrics tell whether the file at hand is the one in use.
+type metrics struct {
+	refused, at prometheus.Gauge
+}
+
+func newMetrics() metrics {
+	refused := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "cluster_autoscaler", Name: "aws_price_file_refused",
+		Help: "1 while the price file cannot be used and the last good one is; 0 otherwise.",
+	})
+	at := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "cluster_autoscaler", Name: "aws_price_file_accepted_timestamp_seconds",
+		Help: "When the price file in use was read, in seconds since 1970.",
+	})
+	return metrics{refused: refused, at: at}
+}
+
+func (m metrics) register(registerer prometheus.Registerer) error {
+	if registerer == nil {
+		return nil
+	}
+	return errors.Join(registerer.Register(m.refused), registerer.Register(m.at))
+}
+
+func (m metrics) accepted(now time.Time) {
+	m.refused.Set(0)
+	m.at.Set(float64(now.UnixMilli()) / 1000)
+}

@@ -1,0 +1,116 @@
+// Package rates tells what a vCPU, a GiB of memory and an accelerator cost per hour, fitted to the prices of instance types.
+//
+// It prices what no list has: an instance type that is too new, or a pod. Each figure is an estimate and says so. CPU and
+// memory are fitted to the types that are little else; what a type with accelerators costs beyond them is divided among its
+// accelerators, for each model apart; and what a family costs is set against what the fit says, so that a new size of a known
+// family is priced by its family. On the lists that ship with this binary, a type left out of the fit is met exactly in
+// the median and within 11 % for nine in ten; with its whole family left out, within 19 % in the median
+// (TestWhatIsLeftOutIsEstimatedFromTheRest).
+//
+// Rates are immutable and safe for any number of readers. Fitting 1,367 prices takes 2.5 ms on one core of a two-core
+// cloud machine (BenchmarkFit).
+package rates
+
+import (
+	"math"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+const gib = 1 << 30
+
+// Rates of one region, in one currency. All of them are above or equal to 0 and finite.
+type Rates struct {
+	VCPU float64 // an hour of one vCPU
+	GiB  float64 // an hour of one GiB of memory
+
+	origin       pricing.Origin
+	currency     pricing.Currency
+	accelerators map[string]float64 // the cheapest whole one, by the resource it is published under
+	models       map[model]float64  // one of the model
+	memory       map[string]float64 // a GiB of accelerator memory, by resource
+	families     map[string]float64 // what the family costs in terms of the fit, 1 where it is just that
+	classes      map[string]float64 // the same for all families of one letter
+	spot         float64            // what spot costs in terms of on-demand
+}
+
+// model is an accelerator that a price can be told of.
+type model struct {
+	resource, name string
+	memoryBytes    int64
+	fraction       bool // of a card
+}
+
+func modelOf(t instancetypes.Type) (model, int) {
+	resource, count := t.Accelerator()
+	return model{resource: resource, name: t.GPU.Name, memoryBytes: t.GPU.MemoryBytes, fraction: t.GPU.Fraction > 0}, count
+}
+
+// Currency is that of every amount.
+func (r *Rates) Currency() pricing.Currency { return r.currency }
+
+// SpotRatio is what spot costs in terms of on-demand in the median, between 0 and 1.
+func (r *Rates) SpotRatio() float64 { return r.spot }
+
+// Type estimates the on-demand price of an instance type.
+func (r *Rates) Type(t instancetypes.Type) pricing.Price {
+	perHour := r.plain(t) + r.accelerated(t)
+	factor, known := r.families[family(t.Name)]
+	if !known {
+		factor, known = r.classes[class(t.Name)]
+	}
+	if known {
+		perHour *= factor
+	}
+	return r.price(t.Name, perHour, "what similar types cost")
+}
+
+// Resources estimates what CPU, memory and accelerators cost, these by the resources they are published under. An
+// accelerator that nothing tells of costs nothing.
+func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]int64) pricing.Price {
+	perHour := r.VCPU*float64(max(0, cpuMillis))/1000 + r.GiB*float64(max(0, memoryBytes))/gib
+	dearest := 0.0 // one device under two names is paid for once
+	for name, count := range accelerators {
+		dearest = math.Max(dearest, r.Accelerator(name)*float64(max(0, count)))
+	}
+	return r.price("", perHour+dearest, "what its CPU, memory and accelerators cost in similar types")
+}
+
+// Accelerator is what an hour of the cheapest accelerator costs that is published under the resource; a slice of one costs as
+// much as the whole.
+func (r *Rates) Accelerator(resource string) float64 {
+	if rate, ok := r.accelerators[resource]; ok {
+		return rate
+	}
+	return r.accelerators[wholeOf(resource)]
+}
+
+func (r *Rates) price(name string, perHour float64, basis string) pricing.Price {
+	origin := r.origin
+	if origin.Basis != "" {
+		basis += ", by the " + origin.Basis
+	}
+	origin.Basis = basis
+	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
+}
+
+// plain is what the fit says of CPU and memory alone.
+func (r *Rates) plain(t instancetypes.Type) float64 {
+	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib
+}
+
+// accelerated is what the accelerators of t cost: by their model, else by their memory, else as the cheapest.
+func (r *Rates) accelerated(t instancetypes.Type) float64 {
+	m, count := modelOf(t)
+	if count == 0 {
+		return 0
+	}
+	if rate, ok := r.models[m]; ok {
+		return rate * float64(count)
+	}
+	if rate, ok := r.memory[m.resource]; ok && m.memoryBytes > 0 {
+		return rate * float64(m.memoryBytes) / gib * float64(count)
+	}
+	return r.accelerators[m.resource] * float64(count)
+}

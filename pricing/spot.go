@@ -1,0 +1,178 @@
+package pricing
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultSpotRatio is what a spot instance is taken to cost, as a ratio of the on-demand list price, where neither EC2 nor the
+// user tells: the median of what AWS's spot advisor states, half of whose figures lie between 0.28 and 0.42
+// (data/SOURCES.md). It is marked as an estimate wherever it is used.
+const DefaultSpotRatio = 0.35
+
+// meanOverZones is the basis of a spot price for several zones that differ.
+const meanOverZones = "mean over the zones"
+
+// liveSource is the source of live spot prices.
+const liveSource = "EC2 spot price history"
+
+// zonePrice is the live spot price in one zone.
+type zonePrice struct {
+	zone    string
+	perHour float64
+	readAt  time.Time
+}
+
+// SpotQuote is the spot price of a type in a zone, as EC2 tells it, in the currency of the region.
+type SpotQuote struct {
+	InstanceType string
+	Zone         string
+	PerHour      float64
+	ReadAt       time.Time
+}
+
+// SetSpot replaces the live spot prices. Of two for the same type and zone the last one holds. What is not a price is left out.
+// It returns how many are held.
+func (b *Book) SetSpot(quotes []SpotQuote) int {
+	spot := make(map[string][]zonePrice, len(quotes))
+	held := 0
+	for _, q := range quotes {
+		if !validPrice(q.PerHour) || !validType(q.InstanceType) || q.Zone == "" {
+			continue
+		}
+		zones, price := spot[q.InstanceType], zonePrice{zone: q.Zone, perHour: q.PerHour, readAt: q.ReadAt}
+		if i := indexOfZone(zones, q.Zone); i >= 0 {
+			zones[i] = price
+			continue
+		}
+		spot[q.InstanceType] = append(zones, price)
+		held++
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	next := *b.current.Load()
+	next.generation++
+	next.spot = spot
+	b.current.Store(&next)
+	return held
+}
+
+// Spot returns what a spot instance of the type costs in one of the zones; without zones, in any that has a price. For each zone
+// the user's own figure counts, or else the live one. Where the zones differ, nobody knows which one the next instance comes up
+// in; groups spread over their zones evenly, so the answer is the mean, marked as an estimate. Zones without a figure are
+// passed over. Where none has one, the answer is the spot ratio times the on-demand list price, marked as an estimate, too:
+// spot prices know no discount. The second result is false where the price is unknown.
+func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
+	now := b.current.Load()
+	var m mean
+	for _, zone := range zones {
+		b.addZone(now, &m, instanceType, zone)
+	}
+	if len(zones) == 0 {
+		b.addEveryZone(now, &m, instanceType)
+	}
+	if m.count == 0 {
+		return b.spotByRatio(now, instanceType)
+	}
+	return m.price(instanceType, now.currency), true
+}
+
+func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
+	if perHour, ok := now.terms.spotIn(instanceType, zone); ok {
+		m.add(perHour, now.terms.list.Origin())
+		return
+	}
+	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
+		live := now.spot[instanceType][i]
+		m.add(live.perHour, Origin{Region: b.region, Date: live.readAt, Source: liveSource})
+	}
+}
+
+// addEveryZone adds the price of each zone that any part of the book has one for.
+func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
+	for _, live := range now.spot[instanceType] {
+		b.addZone(now, m, instanceType, live.zone)
+	}
+	if now.terms == nil {
+		return
+	}
+	for _, r := range now.terms.spotOf(instanceType) {
+		if r.zone == "" && m.count > 0 || indexOfZone(now.spot[instanceType], r.zone) >= 0 {
+			continue // counted above
+		}
+		m.add(r.perHour, now.terms.list.Origin())
+	}
+}
+
+// spotByRatio estimates a spot price from the on-demand one.
+func (b *Book) spotByRatio(now *layers, instanceType string) (Price, bool) {
+	price, ok := b.listed(now, instanceType)
+	if !ok {
+		return Price{}, false
+	}
+	ratio := DefaultSpotRatio
+	if now.terms != nil && now.terms.spotRatio > 0 {
+		ratio = now.terms.spotRatio
+	}
+	basis := price.Basis
+	if basis == "" {
+		basis = "on-demand list price"
+	}
+	price.Amount.PerHour *= ratio
+	price.Basis = strconv.FormatFloat(ratio, 'g', -1, 64) + " × " + basis
+	return price, true
+}
+
+// mean gathers the prices of several zones.
+type mean struct {
+	count  int
+	sum    float64
+	first  float64
+	differ bool
+	origin Origin
+}
+
+func (m *mean) add(perHour float64, from Origin) {
+	if m.count == 0 {
+		m.first, m.origin = perHour, from
+	}
+	m.differ = m.differ || perHour != m.first
+	if from != m.origin {
+		m.origin = m.origin.oldest(from)
+	}
+	m.sum += perHour
+	m.count++
+}
+
+func (m *mean) price(instanceType string, currency Currency) Price {
+	p := Price{InstanceType: instanceType, Amount: Amount{PerHour: m.first, Currency: currency}, Origin: m.origin}
+	if m.differ {
+		p.Amount.PerHour = m.sum / float64(m.count)
+		p.Basis = meanOverZones
+	}
+	return p
+}
+
+// oldest is the origin to state of two figures that make one.
+func (o Origin) oldest(other Origin) Origin {
+	if other.Date.Before(o.Date) {
+		o.Date = other.Date
+	}
+	if o.Source != other.Source && !strings.Contains(o.Source, other.Source) {
+		o.Source += " and " + other.Source
+	}
+	if o.Basis == "" {
+		o.Basis = other.Basis
+	}
+	return o
+}
+
+func indexOfZone(prices []zonePrice, zone string) int {
+	for i := range prices {
+		if prices[i].zone == zone {
+			return i
+		}
+	}
+	return -1
+}

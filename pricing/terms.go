@@ -1,0 +1,127 @@
+package pricing
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Terms are what a user states about the prices of one region: prices of their own, discounts, and what spot costs where
+// nothing else tells. Each part may be missing. They never change.
+type Terms struct {
+	list      *List // on-demand; its origin and currency are those of all of the Terms
+	spot      []spotRow
+	discounts map[string]float64 // ratio off, by instance type, family, or everything
+	spotRatio float64            // spot price by on-demand list price; 0 where the user does not state it
+}
+
+// spotRow is the spot price of a type in one zone, or in all that have no row of their own.
+type spotRow struct {
+	instanceType string
+	zone         string // empty for all
+	perHour      float64
+	line         int
+}
+
+// everything is what a discount on all instance types is given for.
+const everything = "all"
+
+// OnDemand is the list of the user's own on-demand prices, undiscounted; it may be empty.
+func (t *Terms) OnDemand() *List { return t.list }
+
+// SpotPrices is how many spot prices the user states.
+func (t *Terms) SpotPrices() int { return len(t.spot) }
+
+// Discounts is how many discounts the user states.
+func (t *Terms) Discounts() int { return len(t.discounts) }
+
+// SpotRatio is what the user states spot instances to cost, as a ratio of the on-demand list price; 0 if nothing is stated.
+func (t *Terms) SpotRatio() float64 { return t.spotRatio }
+
+// discount is what is off the on-demand list price of a type, as a ratio: that of the type alone, or else of its family, or
+// else of everything. They do not add up.
+func (t *Terms) discount(instanceType string) float64 {
+	if t == nil || len(t.discounts) == 0 {
+		return 0
+	}
+	if off, ok := t.discounts[instanceType]; ok {
+		return off
+	}
+	if off, ok := t.discounts[family(instanceType)]; ok {
+		return off
+	}
+	return t.discounts[everything]
+}
+
+// spotIn returns what the user says spot costs in a zone.
+func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
+	if t == nil {
+		return 0, false
+	}
+	for _, z := range [...]string{zone, ""} {
+		i, found := slices.BinarySearchFunc(t.spot, spotRow{instanceType: instanceType, zone: z}, byPool)
+		if found {
+			return t.spot[i].perHour, true
+		}
+	}
+	return 0, false
+}
+
+func byPool(a, b spotRow) int {
+	return cmp.Or(strings.Compare(a.instanceType, b.instanceType), strings.Compare(a.zone, b.zone))
+}
+
+// family is the part of an instance type before its size.
+func family(instanceType string) string {
+	name, _, _ := strings.Cut(instanceType, ".")
+	return name
+}
+
+// spotOf are the user's spot prices of a type, that for all zones first.
+func (t *Terms) spotOf(instanceType string) []spotRow {
+	from, _ := slices.BinarySearchFunc(t.spot, spotRow{instanceType: instanceType}, byPool)
+	to := from
+	for to < len(t.spot) && t.spot[to].instanceType == instanceType {
+		to++
+	}
+	return t.spot[from:to]
+}
+
+// ParseTerms reads what a user states about prices: a table, as Parse reads it, or the same as JSON, told apart by the first
+// character. Beyond a list, a table may have
+//
+//	# discount: all 10%          off every on-demand list price, the embedded ones included;
+//	# discount: g5 25%           the most specific of type, family and all counts, alone
+//	# spot-ratio: 0.35           what spot costs by the on-demand list price, where no spot price is known
+//
+// and the columns capacity_type (on-demand, which empty means, or spot) and, for spot, zone (empty: every zone without a row of
+// its own). It need not have any prices. The JSON form is {"version": "v1", "region", "currency", "date", "source", "basis",
+// "types", "spotRatio", "discounts": [{"of", "percent"}], "prices": [{"instanceType", "perHour", "capacityType", "zone"}]}.
+//
+// Instance types that are neither in known nor in any embedded list are errors, most likely slips of the pen, unless the head has
+// "types: unchecked". The first error ends it, naming the line. A text of more than MaxBytes
+// is refused.
+func ParseTerms(text string, known []string) (*Terms, error) {
+	if err := checkSize(text); err != nil {
+		return nil, err
+	}
+	begin := strings.TrimLeft(text, " \t\r\n")
+	if begin == "" {
+		return nil, errors.New("price list, line 1: there is nothing in it")
+	}
+	parse := parseTable
+	if begin[0] == '{' || begin[0] == '[' {
+		parse = parseJSON
+	}
+	d, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if !d.list.unchecked {
+		if err := d.checkTypes(known); err != nil {
+			return nil, err
+		}
+	}
+	return d.asTerms()
+}

@@ -1,0 +1,252 @@
+package pricing
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	ownTable = `# region: cn-northwest-1
+# currency: CNY
+# date: 2026-11-01
+# source: contract of 2026
+# basis: half of last year's
+# types: unchecked
+# a note, passed over
+# discount: all 10%
+# discount: g5 25.5%
+# discount: g5.xlarge 0%
+# spot-ratio: 0.3
+
+instance_type,price_per_hour,capacity_type,zone
+m5.large,1.1,,
+x99.large,2.5,on-demand,
+g4dn.xlarge,1.7,spot,
+g4dn.xlarge,1.9,spot,cn-northwest-1b
+`
+	ownJSON = `{
+  "version": "v1",
+  "region": "cn-northwest-1", "currency": "CNY",
+  "date": "2026-11-01",
+  "source": "contract of 2026",
+  "basis": "half of last year's",
+  "types": "unchecked",
+  "prices": [
+    {"instanceType": "m5.large", "perHour": 1.1},
+    {"instanceType": "x99.large", "perHour": 2.5, "capacityType": "on-demand"},
+    {"instanceType": "g4dn.xlarge", "perHour": 1.7, "capacityType": "spot"},
+    {
+      "instanceType": "g4dn.xlarge",
+      "perHour": 1.9,
+      "capacityType": "spot",
+      "zone": "cn-northwest-1b"
+    }
+  ],
+  "discounts": [{"of": "all", "percent": 10}, {"of": "g5", "percent": 25.5}, {"of": "g5.xlarge", "percent": 0}],
+  "spotRatio": 0.3
+}
+`
+)
+
+// said is everything that terms state.
+type said struct {
+	List      string
+	Spot      map[string]float64 // by type and zone
+	Discounts map[string]float64
+	SpotRatio float64
+}
+
+func saidBy(t *Terms) said {
+	s := said{List: t.OnDemand().Format(), Discounts: t.discounts, SpotRatio: t.SpotRatio(), Spot: map[string]float64{}}
+	for _, r := range t.spot {
+		s.Spot[r.instanceType+" "+r.zone] = r.perHour
+	}
+	return s
+}
+
+func TestTermsSayTheSameAsTableAndAsJSON(t *testing.T) {
+	want := said{
+		List: "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: contract of 2026\n# basis: half of last year's\n# types: unchecked\n" +
+			columns + "\nm5.large,1.1\nx99.large,2.5\n",
+		Spot:      map[string]float64{"g4dn.xlarge ": 1.7, "g4dn.xlarge cn-northwest-1b": 1.9},
+		Discounts: map[string]float64{"all": 0.1, "g5": 0.255, "g5.xlarge": 0},
+		SpotRatio: 0.3,
+	}
+	for name, text := range map[string]string{"table": ownTable, "JSON": ownJSON,
+		"JSON in one line": strings.Join(strings.Fields(strings.ReplaceAll(ownJSON, `contract of 2026`, `contract\u0020of\u00202026`)), " ")} {
+		read, err := ParseTerms(text, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(want, saidBy(read), nearly); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestEveryEmbeddedListServesAsTerms(t *testing.T) {
+	for _, region := range []string{"cn-north-1", "us-east-1", "us-gov-east-1", "us-gov-west-1"} {
+		list := Embedded(region)
+		own, err := ParseTerms(list.Format(), nil)
+		if err != nil {
+			t.Errorf("%s: %v", region, err)
+			continue
+		}
+		if diff := cmp.Diff(list.Format(), own.OnDemand().Format()); diff != "" {
+			t.Errorf("%s (-embedded +read):\n%s", region, diff)
+		}
+	}
+}
+
+func TestTypesNobodyKnowsAreErrorsUnlessTheyAreNotChecked(t *testing.T) {
+	known := []string{"m99.large"}
+	for _, tt := range []struct{ name, text, want string }{
+		{"slip of the pen", ownHead + columns + "\nm5.large,1\nm5.lrage,1\nm5.xxl,1\n", `line 7: instance type or family "m5.lrage" is not known (2 such in all)`},
+		{"spot", ownHead + columns + ",capacity_type,zone\nm5.lrage,1,spot,\n", `line 6: instance type or family "m5.lrage"`},
+		{"family of a discount", ownHead + "# discount: g55 10%\n", `line 5: instance type or family "g55"`},
+		{"in JSON", `{"version": "v1", "region": "us-east-1", "currency": "USD", "date": "2026-11-01", "source": "x",` + "\n" + `"prices": [` + "\n" + `{"instanceType": "m5.lrage", "perHour": 1}]}`,
+			`line 3: instance type or family "m5.lrage"`},
+		{"known", ownHead + "# discount: m99 1%\n" + columns + "\nm99.large,1\n", ""},
+		{"unchecked", ownHead + "# types: unchecked\n# discount: g55 10%\n" + columns + "\nm5.lrage,1\n", ""},
+		{"types of what", ownHead + "# types: all\n", `line 5: types "all" is not "unchecked"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ParseTerms(tt.text, known)
+			switch {
+			case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("ParseTerms() error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAListOfWhatAWSSellsIsNotChecked(t *testing.T) {
+	list, err := NewList(Origin{Region: "us-east-1", Date: readAt, Source: "AWS"}, "USD", map[string]float64{"x99.large": 2, "m5.large": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, err := ParseTerms(list.Format(), nil); err != nil || own.OnDemand().Len() != 2 {
+		t.Errorf("ParseTerms() error = %v, want both types", err)
+	}
+	for name, perHour := range map[string]float64{"m5.large": math.NaN(), "m5.xlarge": -1, "M5": 1} {
+		if _, err := NewList(list.Origin(), "USD", map[string]float64{name: perHour}); err == nil {
+			t.Errorf("NewList() took %s at %v", name, perHour)
+		}
+	}
+}
+
+func TestTermsNameTheLineAndTheFault(t *testing.T) {
+	wide := columns + ",capacity_type,zone\n"
+	object := `{"version": "v1", "region": "us-east-1", "currency": "USD", "date": "2026-11-01", "source": "x",` + "\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"empty", "", "line 1: there is nothing"},
+		{"blank", " \n\t\n", "line 1: there is nothing"},
+		{"head only", ownHead, "no prices, no discount and no spot ratio"},
+		{"no prices below the columns", ownHead + columns + "\n", "no prices, no discount"},
+		{"not a table", "hello\n", `line 1: column names "hello"`},
+		{"binary", "\x00\x01\x02\n", "line 1: column names"},
+		{"no source", strings.Replace(ownHead, "source", "sauce", 1) + "# discount: all 10%\n", `line 5: the head lacks "source"`},
+		{"columns in another order", ownHead + "price_per_hour,instance_type\n", "line 5: column names"},
+		{"a fifth column", ownHead + strings.TrimSpace(wide) + ",os\n", "line 5: column names"},
+		{"fewer fields than columns", ownHead + wide + "m5.large,1\n", `line 6: "m5.large,1" does not have 4 fields`},
+		{"negative", ownHead + wide + "m5.large,-1,spot,\n", `line 6: type "m5.large": price "-1"`},
+		{"NaN", ownHead + wide + "m5.large,NaN,spot,\n", `line 6: type "m5.large": price "NaN"`},
+		{"infinite", ownHead + wide + "m5.large,+Inf,spot,\n", `line 6: type "m5.large": price "+Inf"`},
+		{"capacity type", ownHead + wide + "m5.large,1,reserved,\n", `line 6: type "m5.large": capacity type "reserved" is neither`},
+		{"zone elsewhere", ownHead + wide + "m5.large,1,spot,us-west-2a\n", `line 6: type "m5.large": zone "us-west-2a" is not one of region "us-east-1"`},
+		{"zone on demand", ownHead + wide + "m5.large,1,,us-east-1a\n", `line 6: type "m5.large": on-demand prices are the same in every zone`},
+		{"twice on demand", ownHead + wide + "m5.large,1,,\nm5.large,1,on-demand,\n", `line 7: type "m5.large" is in line 6 already`},
+		{"twice in a zone", ownHead + wide + "m5.large,1,spot,us-east-1a\nm5.large,2,spot,us-east-1a\n", `line 7: spot price of "m5.large" in zone "us-east-1a" is in line 6 already`},
+		{"second currency", ownHead + "# discount: all 1%\n# currency: CNY\n", `line 6: a second currency "CNY"`},
+		{"discount without a percent sign", ownHead + "# discount: all 10\n", `line 5: discount "all 10" is not of the form`},
+		{"discount on nothing", ownHead + "# discount: 10%\n", `line 5: discount "10%" is not of the form`},
+		{"discount on a name no type has", ownHead + "# discount: G5 10%\n", `line 5: discount on "G5": neither "all" nor a family nor an instance type`},
+		{"negative discount", ownHead + "# discount: all -5%\n", `line 5: discount on "all": -5 is not a percentage`},
+		{"all of it off", ownHead + "# discount: all 100%\n", `line 5: discount on "all": 100 is not a percentage`},
+		{"NaN off", ownHead + "# discount: all NaN%\n", `line 5: discount on "all": NaN is not a percentage`},
+		{"two discounts on one", ownHead + "# discount: g5 5%\n# discount: g5 6%\n", `line 6: discount on "g5" is in line 5 already`},
+		{"ratio above 1", ownHead + "# spot-ratio: 35\n", "line 5: spot ratio 35 is not a number from 0.001 to 1"},
+		{"ratio of 0", ownHead + "# spot-ratio: 0\n", "line 5: spot ratio 0 is not"},
+		{"ratio in words", ownHead + "# spot-ratio: third\n", `line 5: spot ratio "third" is not a number`},
+		{"two ratios", ownHead + "# spot-ratio: 0.3\n# spot-ratio: 0.4\n", "line 6: a second spot ratio 0.4"},
+		{"a line of 10 MB", ownHead + strings.Repeat("a", 10<<20) + "\n", "line 5: longer than 4096 bytes"},
+		{"a line of 10 MB of JSON", object + `"x": "` + strings.Repeat("a", 10<<20) + `"}`, "line 2: longer than"},
+		{"too many lines", strings.Repeat("#\n", MaxBytes), "the file is larger than"},
+
+		{"JSON list", "[]", "line 1: not a JSON object"},
+		{"JSON cut off", object + `"prices": [` + "\n", "line 3: unexpected end"},
+		{"JSON with a comma too many", object + "\"prices\": [\n{},\n]}", "line 4: invalid character ']'"},
+		{"JSON and more", object + `"spotRatio": 0.3}` + "\nx", "line 3: invalid character 'x'"},
+		{"JSON NaN", object + `"spotRatio": NaN}`, "line 2: invalid character 'N'"},
+		{"JSON beyond a float", object + `"prices": [{"instanceType": "m5.large", "perHour": 1e999}]}`, "line 2: prices: perHour cannot be a JSON number 1e999"},
+		{"JSON price as text", object + "\"prices\": [\n{\"instanceType\": \"m5.large\", \"perHour\": \"1\"}]}", "line 3: prices: perHour cannot be a JSON string"},
+		{"JSON without a price", object + "\"prices\": [\n{\"instanceType\": \"m5.large\"}]}", `line 3: type "m5.large": price "0"`},
+		{"JSON price of no type", object + "\"prices\": [\n{\"perHour\": 1}]}", `line 3: "" is not an instance type`},
+		{"JSON negative", object + "\"prices\": [{\"instanceType\": \"c5.large\", \"perHour\": 1},\n{\"instanceType\": \"m5.large\", \"perHour\": -1}]}", `line 3: type "m5.large": price "-1"`},
+		{"JSON member nobody knows", object + `"discount": []}`, `line 2: member "discount" does not exist`},
+		{"JSON member of a price nobody knows", object + "\"prices\": [\n{\"type\": \"m5.large\"}]}", `line 3: prices: json: unknown field "type"`},
+		{"JSON member twice", object + "\"spotRatio\": 0.3,\n\"spotRatio\": 0.4}", `line 3: a second "spotRatio"`},
+		{"JSON list that is none", object + `"prices": {}}`, `line 2: "prices" is not a list`},
+		{"JSON list of null", object + `"prices": null}`, `line 2: "prices" is not a list`},
+		{"JSON without a version", strings.Replace(object, `"version": "v1", `, "", 1) + `"spotRatio": 0.3}`, `the head lacks "version": "v1"`},
+		{"JSON of another version", strings.Replace(object, "v1", "v2", 1) + `"spotRatio": 0.3}`, `line 1: version "v2" is not "v1"`},
+		{"JSON head of another kind", strings.Replace(object, `"USD"`, "1", 1) + `"spotRatio": 0.3}`, "line 1: currency: cannot be a JSON number"},
+		{"JSON twice", object + "\"prices\": [{\"instanceType\": \"m5.large\", \"perHour\": 1},\n{\"instanceType\": \"m5.large\", \"perHour\": 2}]}", `line 3: type "m5.large" is in line 2 already`},
+		{"JSON says nothing", object + `"prices": []}`, "no prices, no discount and no spot ratio"},
+		{"JSON as deep as it goes", strings.Repeat("[", 100_000), "line 1: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ParseTerms(tt.text, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "price list") {
+				t.Errorf("ParseTerms() error = %v, want one with %q", err, tt.want)
+			}
+			if err != nil && len(err.Error()) > 400 {
+				t.Errorf("error of %d bytes, want a short one", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestAListHasPricesAndNothingElse(t *testing.T) {
+	for _, text := range []string{ownHead + "# discount: all 1%\n" + columns + "\nm5.large,1\n", ownHead + columns + ",capacity_type\nm5.large,1,\nm5.large,1,spot\n"} {
+		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), "discounts or spot prices") {
+			t.Errorf("Parse() error = %v, want a refusal", err)
+		}
+	}
+}
+
+func FuzzParseTerms(f *testing.F) {
+	f.Add(ownTable)
+	f.Add(ownJSON)
+	f.Add(ownHead + "# discount: all 0x1p-4%\n# spot-ratio: 1e-9\n")
+	f.Add(`{"version":"v1","prices":[{"PERHOUR":1}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		own, err := ParseTerms(text, nil)
+		if err != nil {
+			if len(err.Error()) > 2000 {
+				t.Errorf("error of %d bytes", len(err.Error()))
+			}
+			return
+		}
+		b, err := NewBook(own.OnDemand().Origin().Region, own)
+		if err != nil {
+			return
+		}
+		for _, r := range append(own.list.rows, row{instanceType: "g5.xlarge"}) {
+			zones := []string{b.Region() + "a", b.Region() + "b"}
+			for _, price := range []func() (Price, bool){
+				func() (Price, bool) { return b.OnDemand(r.instanceType) },
+				func() (Price, bool) { return b.Spot(r.instanceType, zones) },
+				func() (Price, bool) { return b.Spot(r.instanceType, nil) },
+			} {
+				if p, ok := price(); ok && (!(p.Amount.PerHour > 0 && p.Amount.PerHour <= maxPerHour) || p.Amount.Currency != b.Currency() || p.Source == "") {
+					t.Errorf("price of %q: %+v", r.instanceType, p)
+				}
+			}
+		}
+	})
+}
