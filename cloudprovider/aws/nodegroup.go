@@ -62,8 +62,16 @@ func (n *NodeGroup) Delete() error { return cloudprovider.ErrNotImplemented }
 // Autoprovisioned implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Autoprovisioned() bool { return false }
 
-// AtomicIncreaseSize is not implemented; the core raises the size as usual.
-func (n *NodeGroup) AtomicIncreaseSize(int) error { return cloudprovider.ErrNotImplemented }
+// AtomicIncreaseSize asks AWS for delta more instances, all or none. Where it cannot be asked so, the core raises the size as
+// usual.
+func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
+	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, delta)
+	n.provider.adopt(n.name)
+	if errors.Is(err, asg.ErrNotAtomic) {
+		return cloudprovider.ErrNotImplemented
+	}
+	return err
+}
 
 // IncreaseSize asks AWS for delta more instances.
 func (n *NodeGroup) IncreaseSize(delta int) error {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
 )
 
 // NodeInfos tells the core what the next node of each group looks like. A live node of the group is the best witness of
@@ -19,7 +20,8 @@ import (
 // promises stay promised while a live node does not show them: its device plugin is late, restarting, or was when the
 // core took the node's picture for later. Where GPUs are shared out by dynamic resource allocation instead, a group whose
 // nodes have not shown their devices yet has those that NVIDIA's driver would publish for its instance types; and where the
-// core simulates volume limits, a new node has the EBS driver with the limit of its type, as other nodes have it.
+// core simulates volume limits, a new node has the EBS driver with the limit of its type, as other nodes have it. Once a group
+// launches something else, pictures of the nodes it had before do not count any more.
 //
 // It implements the core's TemplateNodeInfoProvider, and is used by the core's loop alone.
 type NodeInfos struct {
@@ -40,7 +42,9 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	if err != nil {
 		return nil, err
 	}
+	n.dropOutdated(infos, daemonSets, taintConfig)
 	v, shared, volumes := n.provider.view.Load(), n.provider.sharing(ctx, nodes), ebsLimits(ctx, nodes)
+	zones := n.provider.learnZoneIDs(nodes, v)
 	for id, info := range infos {
 		if t := v.templates[id]; t != nil {
 			counted := info.Node().Annotations[annotationTemplate] == "" && showsGPUs(info.Node())
@@ -51,6 +55,7 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 			if volumes != nil {
 				info = volumes.complete(info, t.InstanceTypes, v.catalogue)
 			}
+			zones.complete(info, t)
 		}
 		nameGroup(info, id)
 		infos[id] = info
@@ -111,9 +116,9 @@ func extended(name corev1.ResourceName) bool {
 	return true
 }
 
-// Launchable is the core's NodeGroupListProcessor: it leaves out the groups that can launch nothing and those of which no
-// NodeInfo could be made, so that the core neither asks them nor complains of each at every scale-up. That they are out,
-// and why, has been reported.
+// Launchable is the core's NodeGroupListProcessor: it leaves out the groups that can launch nothing, those whose pools have all
+// been without capacity a moment ago, and those of which no NodeInfo could be made, so that the core neither asks them nor
+// complains of each at every scale-up. That they are out, and why, has been reported.
 type Launchable struct{ provider *Provider }
 
 // NewLaunchable makes a Launchable.
@@ -125,9 +130,16 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	snapshot := l.provider.view.Load().snapshot
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
-		if g := snapshot.Group(ng.Id()); infos[ng.Id()] != nil && g != nil && !g.Blocked() {
-			able = append(able, ng)
+		g := snapshot.Group(ng.Id())
+		if g == nil || infos[ng.Id()] == nil || g.Blocked() {
+			continue
 		}
+		if rest, resting := l.provider.cache.Resting(g); resting {
+			klog.FromContext(l.provider.ctx).V(2).Info("Passed over a node group that cannot launch now", "nodeGroup", g.Name,
+				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
+			continue
+		}
+		able = append(able, ng)
 	}
 	return able, infos, nil
 }

@@ -2,12 +2,19 @@ package aws
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 func resources(pairs ...string) corev1.ResourceList {
@@ -53,6 +60,49 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 			}
 			if _, changed := node.Status.Allocatable["example.com/nothing"]; changed || !tt.live.Name("nvidia.com/gpu", resource.DecimalSI).Equal(*node.Status.Allocatable.Name("nvidia.com/gpu", resource.DecimalSI)) {
 				t.Error("the live node itself was changed")
+			}
+		})
+	}
+}
+
+func TestThePictureOfANodeWithoutItsGPUSpoilsNoLaterScaleUp(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		shown corev1.ResourceList
+	}{
+		{name: "the device plugin never came", shown: resources("cpu", "4", "memory", "15Gi", "pods", "29")},
+		{name: "it left zero behind", shown: resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "0")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+			w.refresh()
+			now := time.Now()
+			live := w.nodes("gpu")[0]
+			live.Status = corev1.NodeStatus{Capacity: tt.shown, Allocatable: tt.shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady,
+				Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-2 * time.Minute))}}}
+			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
+			infos := NewNodeInfos(w.Provider, time.Hour, false)
+			// In the first loop the node is there, for long enough to be its group's picture; in the second it is gone.
+			for _, nodes := range [][]*corev1.Node{{live}, nil} {
+				if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				got, coreErr := infos.Process(ctx, nodes, nil, taints.TaintConfig{}, now)
+				if coreErr != nil {
+					t.Fatal(coreErr)
+				}
+				info := got["gpu"]
+				if memory := info.Node().Status.Allocatable.Memory().String(); memory != "15Gi" {
+					t.Fatalf("with %d nodes: memory %s, want the 15Gi of the picture", len(nodes), memory)
+				}
+				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 1 {
+					t.Errorf("with %d nodes: the scheduler sees %d GPUs on the next node, want 1", len(nodes), gpus)
+				}
 			}
 		})
 	}

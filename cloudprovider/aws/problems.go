@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // finding is one thing wrong with one group. It is reported once, and again only after it was gone.
@@ -14,6 +16,20 @@ type finding struct {
 	group   string
 	reason  string // out of a small set
 	message string // one sentence: what, why, what to do
+}
+
+// refusedLaunches are the groups in which AWS launches nothing until somebody changes something: it is not for want of capacity.
+func (p *Provider) refusedLaunches(v *view) []finding {
+	var found []finding
+	for _, g := range v.snapshot.Groups() {
+		rest, resting := p.cache.Resting(g)
+		if !resting || rest.Class == awsmessage.NoCapacity || g.Blocked() {
+			continue
+		}
+		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),
+			message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch (%s): %s", g.Name, rest.Class, rest.Message)})
+	}
+	return found
 }
 
 // reporter tells of findings as they come and go. Used by one goroutine.

@@ -12,14 +12,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
 // GPULabel is the node label by which the core knows a node that should have accelerators.
@@ -35,9 +36,15 @@ type Options struct {
 	Catalogue *instancetypes.Catalogue
 	// InstanceTypes looks up instance types the catalogue lacks; nil leaves them unknown.
 	InstanceTypes typelookup.API
-	Limiter       *cloudprovider.ResourceLimiter
+	// Zones tells the identifiers of zones in which the cluster has no node; nil leaves them unknown.
+	Zones   zonesAPI
+	Limiter *cloudprovider.ResourceLimiter
 	// Nodes tells which nodes are registered; nil where nobody knows.
 	Nodes corelisters.NodeLister
+	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
+	DaemonSets appslisters.DaemonSetLister
+	// Prices of the region; nil where there are none.
+	Prices prices
 	// Event publishes an event about a node group; nil for none.
 	Event func(eventType, reason, message string)
 	// Registerer receives the provider's metrics; nil for none.
@@ -53,14 +60,20 @@ type Provider struct {
 	region   string
 	limiter  *cloudprovider.ResourceLimiter
 	nodes    corelisters.NodeLister
+	network  appslisters.DaemonSetLister
 	clock    clock.WithTicker
 	types    *typeLookup
+	zones    *zoneLookup
+	zoneIDs  atomic.Pointer[zoneIDs]
 	problems *reporter
+	costs    *model.Model // nil without prices
+	spend    *spend       // nil without prices
 	gpuTypes map[string]struct{}
 	// deletions under way.
 	deletions *deletions
 	view      atomic.Pointer[view]
 	changing  sync.Mutex // held while a view is made from the one before
+	lessons   *lessons   // under changing
 }
 
 // New makes a Provider over a started Cache. The context bounds everything the core asks of it.
@@ -70,9 +83,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{
-		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, nodes: o.Nodes, clock: o.Clock,
-		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), problems: problems,
-		gpuTypes: gpuTypes(o.Catalogue),
+		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, nodes: o.Nodes, network: o.DaemonSets, clock: o.Clock,
+		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
+		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
 	}
 	p.deletions = newDeletions(o.Clock, p.terminate)
 	if o.Registerer != nil {
@@ -81,6 +94,13 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		}
 	}
 	p.view.Store(emptyView())
+	if o.Prices != nil {
+		p.costs = model.New(groupFacts{p}, o.Prices)
+		if p.spend, err = newSpend(p.costs, o.Registerer); err != nil {
+			return nil, err
+		}
+	}
+	p.zoneIDs.Store(&zoneIDs{})
 	return p, p.Refresh()
 }
 
@@ -89,24 +109,28 @@ func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.cache.Run(ctx) })
 	g.Go(func() error { p.types.run(ctx); return nil })
+	g.Go(func() error { p.zones.run(ctx); return nil })
 	return g.Wait()
 }
 
 // Changed receives when the core's next loop would see something new in a group.
 func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
-// Refresh moves on to the newest Snapshot. It makes no call and never fails: without a newer reading the last one stays.
+// Refresh moves on to the newest Snapshot, and to what nodes have shown meanwhile. It makes no call and never fails: without a newer reading the last one stays.
 func (p *Provider) Refresh() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	snapshot, catalogue := p.cache.Snapshot(), p.types.catalogue()
-	before := p.view.Load()
-	if before.snapshot == snapshot && before.catalogue == catalogue {
+	snapshot, catalogue, cni := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network)
+	if p.spend != nil {
+		defer p.spend.show(snapshot)
+	}
+	before, news := p.view.Load(), p.lessons.learn(snapshot, p.clock.Now())
+	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && !news {
 		return nil
 	}
-	v := p.nextView(before, snapshot, catalogue)
+	v := p.nextView(before, snapshot, catalogue, cni)
 	p.types.want(v.unknownTypes())
-	p.problems.report(p.ctx, v.findings())
+	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
 	p.view.Store(v)
 	return nil
 }
@@ -168,11 +192,6 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 		return !i.Lifecycle.Leaving(), nil
 	}
 	return true, cloudprovider.ErrNotImplemented
-}
-
-// Pricing is not implemented yet.
-func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
-	return nil, cloudprovider.ErrNotImplemented
 }
 
 // GetAvailableMachineTypes implements cloudprovider.CloudProvider; groups are not created here.

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -105,13 +106,18 @@ func (w *world) restarted() *world {
 	w = &world{t: t, aws: w.aws, events: &eventLog{}, metric: prometheus.NewRegistry()}
 	w.cache = asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
-		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{}})
+		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
+		LaunchMode: asg.LaunchDesiredCapacity})
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := w.cache.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	w.Provider, err = New(ctx, Options{Cache: w.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(),
-		InstanceTypes: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
+	prices, err := pricing.NewBook(clients.Region, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Provider, err = New(ctx, Options{Cache: w.cache, Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
+		InstanceTypes: clients.EC2, Zones: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package aws
 import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 )
 
 // annotationGroup names the node group on the node of a NodeInfo that NodeInfos made. It is on no node of the cluster.
@@ -10,7 +12,8 @@ const annotationGroup = "asg-autoscaler/node-group"
 
 // NewSimilar makes the comparator that tells which node groups are alike enough to be balanced (--balance-similar-node-groups)
 // out of the core's own. A live node differs from any template in what only a node can know: a few labels, huge pages, the
-// exact memory. So a group without nodes is compared by its template, with the template of the other.
+// exact memory. So a group without nodes is compared by its template, with the template of the other; and both without what
+// real nodes have taught, which may be known of one of them only.
 func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
 	return func(a, b *framework.NodeInfo) bool {
 		if core(a, b) {
@@ -21,10 +24,19 @@ func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.
 		if !v.empty(first) && !v.empty(second) {
 			return false
 		}
-		templateA, errA := nodeInfo(v.templates[first])
-		templateB, errB := nodeInfo(v.templates[second])
+		templateA, errA := nodeInfo(v.untaught(first, p.region))
+		templateB, errB := nodeInfo(v.untaught(second, p.region))
 		return errA == nil && errB == nil && core(templateA, templateB)
 	}
+}
+
+// untaught is the group's template by all but what its real nodes have shown; nil for none.
+func (v *view) untaught(name, region string) *grouptemplate.Template {
+	t, g := v.templates[name], v.snapshot.Group(name)
+	if t == nil || t.Seen.Learnt == nil || g == nil {
+		return t
+	}
+	return grouptemplate.Seen{CNI: t.Seen.CNI}.Build(g, region, v.catalogue)
 }
 
 // empty reports whether the group is one of ours and has no instance.

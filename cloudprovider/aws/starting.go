@@ -41,11 +41,13 @@ func NewStartingNodes(p *Provider, core customresources.CustomResourcesProcessor
 	return &StartingNodes{CustomResourcesProcessor: core, provider: p, clock: c, late: map[string]bool{}}
 }
 
-// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all.
+// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. As the
+// first in a loop to see all nodes with their volumes, it also adds the CSINodes that the core cannot do without.
 func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
 	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
+	addCSINodes(volumes, all)
 	starting := map[string]*corev1.Node{}
-	late := map[string]bool{}
+	late := s.stillLate(all, devices)
 	stillReady := make([]*corev1.Node, 0, len(ready))
 	used := sync.OnceValue(func() map[string]bool { return usedNodes(ctx) })
 	for _, node := range ready {
@@ -75,6 +77,17 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	measured := *ctx
 	measured.TemplateNodeInfoRegistry = measuredOnly{ctx.TemplateNodeInfoRegistry}
 	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&measured, all, stillReady, devices, volumes)
+}
+
+// stillLate are those of the nodes that were reported and have not shown their accelerator since, used or Ready as they may be.
+func (s *StartingNodes) stillLate(nodes []*corev1.Node, devices *drasnapshot.Snapshot) map[string]bool {
+	late := map[string]bool{}
+	for _, node := range nodes {
+		if s.late[node.Name] && s.missing(node, devices) != "" {
+			late[node.Name] = true
+		}
+	}
+	return late
 }
 
 // missing returns the accelerator that the node's group promises and the node does not show, or "". A node whose devices are

@@ -72,6 +72,26 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsLateIsReportedOnceWhateverHappensMeanwhile(t *testing.T) {
+	w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	late := w.nodes("gpu")[0]
+	late.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour))
+	s := NewStartingNodes(w.Provider, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
+	all := []*corev1.Node{late}
+	for _, loop := range []struct {
+		ready []*corev1.Node
+		pods  []*corev1.Pod
+	}{{ready: all}, {ready: all, pods: []*corev1.Pod{podOn(late.Name, "ReplicaSet")}}, {ready: nil}, {ready: all}} {
+		ctx.ListerRegistry = podsOf{list: loop.pods}
+		s.FilterOutNodesWithUnreadyResources(ctx, all, loop.ready, nil, nil)
+	}
+	if events := w.events.all(); len(events) != 1 {
+		t.Errorf("events %q, want one", events)
+	}
+}
+
 // podsOf is a registry of listers of which only that of all pods is asked for.
 type podsOf struct {
 	kubernetes.ListerRegistry

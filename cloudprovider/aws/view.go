@@ -9,12 +9,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // view is what the core sees during one loop. It is immutable.
 type view struct {
 	snapshot   *asg.Snapshot
 	catalogue  *instancetypes.Catalogue
+	cni        nodetemplate.CNI
 	templates  map[string]*grouptemplate.Template
 	nodeGroups []cloudprovider.NodeGroup
 	byName     map[string]*NodeGroup
@@ -23,9 +25,9 @@ type view struct {
 func emptyView() *view { return &view{snapshot: &asg.Snapshot{}} }
 
 // nextView is the view of a newer Snapshot. What did not change is taken over from the view before.
-func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue) *view {
+func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI) *view {
 	v := &view{
-		snapshot: snapshot, catalogue: catalogue,
+		snapshot: snapshot, catalogue: catalogue, cni: cni,
 		templates: make(map[string]*grouptemplate.Template, len(snapshot.Groups())),
 		byName:    make(map[string]*NodeGroup, len(snapshot.Groups())),
 	}
@@ -34,8 +36,9 @@ func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *ins
 			continue
 		}
 		t := before.templates[g.Name]
-		if t == nil || before.catalogue != catalogue || !t.Current(g) {
-			t = grouptemplate.Build(g, p.region, catalogue)
+		seen := grouptemplate.Seen{CNI: cni, Learnt: p.lessons.of(g.Name)}
+		if t == nil || before.catalogue != catalogue || t.Seen != seen || !t.Current(g) {
+			t = seen.Build(g, p.region, catalogue)
 		}
 		ng := before.byName[g.Name]
 		if ng == nil {

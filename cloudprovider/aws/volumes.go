@@ -5,7 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -14,26 +16,46 @@ import (
 // ebsDriver is the CSI driver of EBS volumes.
 const ebsDriver = "ebs.csi.aws.com"
 
+// annotationNoDrivers marks what stands for a CSINode that is not there.
+const annotationNoDrivers = "asg-autoscaler/no-csi-node"
+
+// addCSINodes gives every node without a CSINode an empty one in the snapshot; nil, where the core does not simulate volumes,
+// is left alone. kubelet's comes a moment after its Node, and where no kubelet runs none ever does: the core would give up
+// every loop for one such node.
+func addCSINodes(volumes *csisnapshot.Snapshot, nodes []*corev1.Node) {
+	if volumes == nil {
+		return
+	}
+	for _, node := range nodes {
+		if _, err := volumes.Get(node.Name); err == nil {
+			continue
+		}
+		empty := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node.Name, Annotations: map[string]string{annotationNoDrivers: "true"}}}
+		_ = volumes.AddCSINode(empty) // fails only for one that is there
+	}
+}
+
 // volumeLimits tells how many EBS volumes can be attached to nodes that do not exist yet.
 type volumeLimits struct {
 	measured map[string]int32 // the least that the driver reports of nodes of an instance type
 }
 
-// ebsLimits looks at the cluster; nil if the core does not simulate volume limits, or the EBS driver runs on no node. It is
-// on the NodeInfos for scale-up alone: the core takes a Ready node whose driver is late for unready only by what
+// ebsLimits looks at the cluster; nil if the core does not simulate volume limits, or nodes tell which drivers they run and
+// none runs that of EBS. Where no node tells, as in a cluster at zero, a pod with EBS volumes needs it in any case. It is on
+// the NodeInfos for scale-up alone: the core takes a Ready node whose driver is late for unready only by what
 // NodeGroup.TemplateNodeInfo promises, which is nothing.
 func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeLimits {
 	if ctx == nil || !ctx.CSINodeAwareSchedulingEnabled || ctx.ClusterSnapshot == nil || ctx.ClusterSnapshot.CsiSnapshot() == nil {
 		return nil
 	}
-	limits, running := &volumeLimits{measured: map[string]int32{}}, false
+	limits, told, running := &volumeLimits{measured: map[string]int32{}}, false, false
 	for _, node := range nodes {
 		drivers, err := ctx.ClusterSnapshot.CsiSnapshot().Get(node.Name)
-		if err != nil {
+		if err != nil || drivers.Annotations[annotationNoDrivers] != "" {
 			continue // the node has none
 		}
 		driver := ebsOf(drivers)
-		running = running || driver != nil
+		told, running = true, running || driver != nil
 		if driver == nil || driver.Allocatable == nil || driver.Allocatable.Count == nil {
 			continue
 		}
@@ -42,7 +64,7 @@ func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeL
 			limits.measured[name] = count
 		}
 	}
-	if !running {
+	if told && !running {
 		return nil
 	}
 	return limits

@@ -24,6 +24,8 @@ type Template struct {
 	Problems []nodetemplate.Problem
 	// UnknownTypes are the instance types of the group without facts.
 	UnknownTypes []string
+	// Seen is what the cluster told when it was built.
+	Seen Seen
 
 	launch       *asg.Launch
 	tags         map[string]string
@@ -31,7 +33,7 @@ type Template struct {
 	capacityType string
 }
 
-// Current reports whether building the template of g again, with the same catalogue, could not give another.
+// Current reports whether building the template of g again, with the same catalogue and the same Seen, could not give another.
 func (t *Template) Current(g *asg.Group) bool {
 	return t.launch == g.Launch && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
 }
@@ -39,10 +41,23 @@ func (t *Template) Current(g *asg.Group) bool {
 // Known reports whether enough is known of the group to simulate a node of it.
 func (t *Template) Known() bool { return t.launch != nil && t.Usable() }
 
-// Build makes the template of g in the region.
+// Build makes the template of g in the region out of what AWS tells.
 func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	t := &Template{launch: g.Launch, tags: g.Tags, zones: g.Zones, capacityType: capacityType(g)}
-	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType}
+	return Seen{}.Build(g, region, catalogue)
+}
+
+// Seen is what the cluster, rather than AWS, tells of a group's next node; the zero value where there is no cluster to look at.
+// Two are equal if a template built with the one is right for the other.
+type Seen struct {
+	CNI    nodetemplate.CNI
+	Learnt *nodetemplate.Learnt // from the group's real nodes, the same pointer for as long as they tell the same; or nil
+}
+
+// Build makes the template of g in the region out of what AWS and the cluster tell.
+func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+	t := &Template{Seen: s, launch: g.Launch, tags: g.Tags, zones: g.Zones, capacityType: capacityType(g)}
+	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
+		CNI: s.CNI, Learnt: s.Learnt}
 	if l := g.Launch; l != nil {
 		for _, lt := range l.Types {
 			if facts, ok := catalogue.Lookup(lt.Name); ok {
@@ -52,7 +67,7 @@ func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Tem
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}
 		}
-		in.EFAInterfaces = l.EFAInterfaces
+		in.EFAInterfaces, in.WindowsRelease = l.EFAInterfaces, windowsRelease(l)
 		in.Nodegroup = nodegroupInput(l.Nodegroup)
 		t.Problems = addUserData(&in, l)
 		in.RootVolumeBytes, in.RootVolumeOfImage = volumeBytes(l, familyOf(&in))

@@ -1,6 +1,7 @@
 package grouptemplate
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -36,6 +37,30 @@ func familyOfImage(i *asg.Image) nodetemplate.AMIFamily {
 		}
 	}
 	return ""
+}
+
+// windowsName finds the year in the names that Amazon gives images of Windows Server, and in what it says about them.
+var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(?:[^0-9]|$)`)
+
+// windowsRelease is the year in the name of Windows Server that all images of the group's types tell, by their names or else
+// their descriptions; "" where one does not, or they differ.
+func windowsRelease(l *asg.Launch) string {
+	release := ""
+	for i, t := range l.Types {
+		year := ""
+		if image := cmp.Or(t.Image, l.Image); image != nil {
+			for _, text := range []string{image.Description, image.Name} {
+				if match := windowsName.FindStringSubmatch(text); match != nil {
+					year = match[1]
+				}
+			}
+		}
+		if i > 0 && year != release {
+			return ""
+		}
+		release = year
+	}
+	return release
 }
 
 // architectureOf is that of the image in the words of instancetypes; "" where it is not known.

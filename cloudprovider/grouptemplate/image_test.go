@@ -109,6 +109,41 @@ func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	}
 }
 
+func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
+	named := func(name string) *asg.Image { return &asg.Image{Name: name, Architecture: "x86_64", Windows: true} }
+	eks2022 := named("Windows_Server-2022-English-Core-EKS_Optimized-1.30-2024.06.11")
+	for _, tt := range []struct {
+		name  string
+		image *asg.Image // of the group
+		own   *asg.Image // of one of its two types
+		want  string
+	}{
+		{name: "2019 of EKS", image: named("Windows_Server-2019-English-Full-EKS_Optimized-1.30-2024.06.11"), want: "10.0.17763"},
+		{name: "2022 of EKS", image: eks2022, want: "10.0.20348"},
+		{name: "2025 of Amazon", image: named("Windows_Server-2025-English-Full-Base-2025.01.15"), want: "10.0.26100"},
+		{name: "a copy with a name of its own", image: &asg.Image{Name: "workers-7", Description: "Microsoft Windows Server 2019 Core with containers",
+			Windows: true}, want: "10.0.17763"},
+		{name: "the name tells more than the description", image: &asg.Image{Name: "Windows_Server-2022-English-Core-Base", Windows: true,
+			Description: "from Windows Server 2019"}, want: "10.0.20348"},
+		{name: "a name that does not tell", image: named("our-windows-workers-2022.06.11")},
+		{name: "a release nobody knows", image: named("Windows_Server-20225-English-Core-Base")},
+		{name: "an image that was not read"},
+		{name: "Linux of that name", image: &asg.Image{Name: "Windows_Server-2022-tools"}},
+		{name: "two images of one release", image: eks2022, own: named("Windows_Server-2022-English-Full-Base-2024.06.11"), want: "10.0.20348"},
+		{name: "images of two releases", image: eks2022, own: named("Windows_Server-2019-English-Full-Base-2024.06.11")},
+		{name: "one image that does not tell", image: eks2022, own: named("ours")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := spotGroup()
+			g.Launch = &asg.Launch{Image: tt.image, Types: []asg.LaunchType{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
+			template := Build(g, "us-west-2", instancetypes.Embedded())
+			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
+				t.Errorf("build %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestTypesThatTheImageDoesNotRunOnAreNotPromised(t *testing.T) {
 	x86, arm := &asg.Image{ID: "ami-1", Architecture: "x86_64"}, &asg.Image{ID: "ami-2", Architecture: "arm64"}
 	for _, tt := range []struct {

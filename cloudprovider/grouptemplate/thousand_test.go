@@ -19,7 +19,6 @@ const region = "us-west-2"
 // read starts an emulated AWS with n groups of two types and a Cache that has read them.
 func read(t testing.TB, n int) *asg.Cache {
 	t.Helper()
-	const tag = "k8s.io/cluster-autoscaler/enabled"
 	config := fakeaws.Config{Region: region, Images: []fakeaws.Image{{ID: "ami-1", Name: "amazon-eks-node-al2023-x86_64-standard-1.33-v20250801",
 		BlockDevices: []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 20}}}}}
 	for i := range n {
@@ -27,10 +26,20 @@ func read(t testing.TB, n int) *asg.Cache {
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name, Versions: []fakeaws.LaunchTemplateVersion{{
 			ImageID: "ami-1", UserData: "#!/bin/bash\n/etc/eks/bootstrap.sh demo --kubelet-extra-args '--node-labels=team=a,index=" + fmt.Sprint(i) + "'\n"}}})
 		config.AutoScalingGroups = append(config.AutoScalingGroups, fakeaws.AutoScalingGroup{Name: name, Max: 3,
-			Zones: []string{"us-west-2a", "us-west-2b"}, Tags: map[string]string{tag: "true", "k8s.io/cluster-autoscaler/node-template/label/a": "b"},
+			Zones: []string{"us-west-2a", "us-west-2b"}, Tags: map[string]string{discoveryTag: "true", "k8s.io/cluster-autoscaler/node-template/label/a": "b"},
 			MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: name, Version: "1"},
 				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}}})
 	}
+	_, cache := over(t, config)
+	return cache
+}
+
+// discoveryTag is on every group that is read.
+const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
+
+// over starts an emulated AWS and a Cache that has read its groups.
+func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
+	t.Helper()
 	server, err := fakeaws.Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -39,16 +48,16 @@ func read(t testing.TB, n int) *asg.Cache {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
 		t.Setenv(name, value)
 	}
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: region})
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
-		Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
+		Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
 	if err := cache.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return cache
+	return server, cache
 }
 
 // stale are the groups whose template would be built again.

@@ -2,8 +2,9 @@
 //
 // Build joins what is known of a group (its tags, its EKS managed node group, its instance types) into a Template:
 // labels, taints, capacity and allocatable resources, each with the Source it was taken from. Where sources
-// disagree, the first of these wins: the group's tags, the EKS node group, the launch template's user data, the
-// catalogue of instance types with the formulas by which a node reserves resources for itself.
+// disagree, the first of these wins: the group's tags, the EKS node group, the launch template's user data, what real
+// nodes of the group have shown (see Learnt), the catalogue of instance types with the formulas by which a node reserves
+// resources for itself.
 //
 // What the package promises:
 //   - It is pure. It reads no clock, network or file, and the same input gives the same output, so a caller may keep

@@ -26,6 +26,8 @@ type Input struct {
 	OS           string    // "linux" or "windows"; "" follows AMIFamily, and is linux in the end
 	AMIFamily    AMIFamily // "" when not known
 	CapacityType string    // "on-demand" or "spot" if all of the group is; else ""
+	// WindowsRelease is the year in the name of Windows Server, such as "2022", if all images of the group tell it; else "".
+	WindowsRelease string
 
 	// RootVolumeBytes is the size of the volume that holds kubelet's and the runtime's data; 0 takes 20 GiB, the size
 	// of the EKS images, or 50 GiB for Windows. RootVolumeOfImage tells that the image gives it that size, as nothing else
@@ -40,6 +42,8 @@ type Input struct {
 
 	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered
 	UserData  *UserData  // nil unless user data could be read
+	Learnt    *Learnt    // nil unless real nodes have been seen that started from the same description
+	CNI       CNI        // settings of the cluster's VPC CNI; the zero value is what it does by default
 }
 
 // Member is one instance type a group can launch.

@@ -31,6 +31,9 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
 	t.addPlaceLabels(in)
+	if in.Learnt != nil {
+		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on every node of this group that was seen"})
+	}
 	if in.UserData != nil {
 		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 	}
@@ -79,6 +82,9 @@ func (t *Template) follow(leader, follower string) {
 // addTypeLabels sets what follows from image and instance types. With several types, the first stands for all.
 func (t *Template) addTypeLabels(in *Input) {
 	t.promise(corev1.LabelOSStable, in.os(), Source{Kind: SourceDefault, Detail: "operating system of the image"})
+	if build, source := in.windowsBuild(); build != "" {
+		t.promise(corev1.LabelWindowsBuild, build, source)
+	}
 	if len(in.Members) == 0 {
 		return
 	}

@@ -53,20 +53,28 @@ type amounts struct {
 	cpuMillis, memoryBytes, diskBytes, pods int64
 }
 
-// capacityOf returns what a node of type t reports as its capacity.
+// capacityOf returns what a node of type t reports as its capacity: what one has shown, or else what can be relied upon.
 func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
-	memory, _ := t.MemoryCapacity()
 	pods, _ := in.maxPods(t, d)
-	return amounts{
+	memory, _ := t.MemoryCapacity()
+	m, _ := in.measured(t)
+	m.capacity.pods = pods
+	return m.capacity.or(amounts{
 		cpuMillis:   int64(t.VCPU) * 1000,
 		memoryBytes: memory,
 		diskBytes:   in.diskBytes(t),
-		pods:        pods,
-	}
+	})
 }
 
 // allocatableOf returns what is left of capacity for pods on a node of type t.
 func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
+	m, _ := in.measured(t)
+	m.allocatable.pods = capacity.pods
+	return m.allocatable.or(in.unreserved(t, capacity))
+}
+
+// unreserved is what the node, computed as it does itself, leaves of capacity for pods.
+func (in *Input) unreserved(t instancetypes.Type, capacity amounts) amounts {
 	var told UserData
 	if in.UserData != nil {
 		told = *in.UserData
@@ -82,7 +90,6 @@ func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
 		cpuMillis:   left(capacity.cpuMillis, reserved(corev1.ResourceCPU, reservedCPUMillis(int64(t.VCPU)))),
 		memoryBytes: left(capacity.memoryBytes, memory),
 		diskBytes:   left(capacity.diskBytes, disk),
-		pods:        capacity.pods,
 	}
 }
 
@@ -126,25 +133,33 @@ func hugePagesBytes(t instancetypes.Type) int64 {
 	return int64(t.VCPU)*hugePagesPerVCPUBytes + hugePagesFixedBytes
 }
 
-// maxPods returns how many pods a node of type t takes, and what says so. User data overrules the interface formula, and
-// the cap of a managed node group both, unless the group is known to bring an image of its own.
+// maxPods returns how many pods a node of type t takes, and what says so. User data overrules what nodes have shown, that the
+// settings of the CNI, and those the plain formula; the cap of a managed node group overrules all that is not seen, unless the
+// group is known to bring an image of its own.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
 	if pods == 0 || in.os() == "windows" {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
+	m, seen := in.measured(t)
 	switch told := in.UserData; {
-	case told == nil:
-	case told.MaxPods > 0:
+	case told != nil && told.MaxPods > 0:
 		pods, source = int64(told.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
-	case told.IgnoreAddresses:
+	case told != nil && told.IgnoreAddresses:
 		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
+	case seen:
+		return m.capacity.pods, learntSource(t) // the cap is in it
+	case in.followsCNI(d) && t.ENIMaxPods() > 0:
+		pods, source = in.CNI.addressable(t), Source{Kind: SourceCNI, Detail: in.CNI.String()}
 	}
 	limit := int64(managedMaxPods)
 	if t.VCPU >= managedLargeVCPU {
 		limit = managedMaxPodsLarge
 	}
 	if in.managed(d) && pods > limit {
+		if source.Kind == SourceCNI {
+			return limit, Source{Kind: SourceCNI, Detail: source.Detail + ", up to the cap of EKS managed node groups"}
+		}
 		return limit, Source{Kind: SourceFormula, Detail: "cap of EKS managed node groups"}
 	}
 	return pods, source

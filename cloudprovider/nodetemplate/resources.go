@@ -43,6 +43,13 @@ func (t *Template) addMachine(in *Input, d Declared) {
 		_, source := in.maxPods(t, d)
 		return source
 	}
+	seen := func(name corev1.ResourceName, of func(amounts) int64, t instancetypes.Type, otherwise Source) Source {
+		m, _ := in.measured(t)
+		if of(m.capacity) == 0 || name == corev1.ResourcePods && podsSource(t).Kind != SourceLearnt {
+			return otherwise
+		}
+		return learntSource(t)
+	}
 	for _, r := range []struct {
 		name     corev1.ResourceName
 		of       func(amounts) int64
@@ -56,11 +63,11 @@ func (t *Template) addMachine(in *Input, d Declared) {
 	} {
 		i := least(capacities, r.of)
 		t.Capacity[r.name] = r.quantity(r.of(capacities[i]))
-		t.Sources.Capacity[string(r.name)] = leastOf(in, i, r.why(in.Members[i].Type))
+		t.Sources.Capacity[string(r.name)] = leastOf(in, i, seen(r.name, r.of, in.Members[i].Type, r.why(in.Members[i].Type)))
 		i = least(allocatables, r.of)
 		t.Allocatable[r.name] = r.quantity(r.of(allocatables[i]))
 		reserved := Source{Kind: SourceFormula, Detail: "capacity of " + in.Members[i].Type.Name + " less what kubelet reserves"}
-		t.Sources.Allocatable[string(r.name)] = leastOf(in, i, reserved)
+		t.Sources.Allocatable[string(r.name)] = leastOf(in, i, seen(r.name, r.of, in.Members[i].Type, reserved))
 	}
 }
 

@@ -7,8 +7,10 @@ const (
 	SourceTag       SourceKind = "tag"           // a node-template tag of the Auto Scaling group or EKS node group
 	SourceNodegroup SourceKind = "eks-nodegroup" // EKS DescribeNodegroup, or the tags EKS puts on its groups
 	SourceUserData  SourceKind = "user-data"     // the launch template's user data
+	SourceLearnt    SourceKind = "learnt"        // seen on real nodes of this group
 	SourceGroup     SourceKind = "group"         // the Auto Scaling group itself: region, zones, what its launch template or image attaches
 	SourceCatalogue SourceKind = "catalogue"     // facts of the instance types
+	SourceCNI       SourceKind = "cni"           // computed as EKS does, with the settings of the cluster's VPC CNI
 	SourceFormula   SourceKind = "formula"       // computed as the node does
 	SourceDefault   SourceKind = "default"       // nothing known, the usual assumed
 )

@@ -29,10 +29,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // assembly is the core with all it stands on, ready to start.
@@ -59,14 +59,16 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("scheduler framework: %w", err)
 	}
 	clients := ca_context.NewAutoscalingKubeClients(working, p.core, client, factory)
-	nodes := factory.Core().V1().Nodes().Lister()
+	nodes, daemonSets := factory.Core().V1().Nodes().Lister(), factory.Apps().V1().DaemonSets().Lister()
+	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
+		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
-	cloud, err := newCloud(ctx, working, p.core, p.options.AWS, nodes, clients.LogRecorder.Event)
+	cloud, err := newCloud(ctx, working, p.core, p.options.AWS, nodes, daemonSets, volumes, clients.LogRecorder.Event)
 	if err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	strategy, err := expanders.New(expanders.Config{
-		Names: p.core.ExpanderNames, Provider: cloud.provider, Prices: pricing.Embedded(cloud.region),
+		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, Event: clients.LogRecorder.Event,
 		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
@@ -25,6 +26,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/prompt"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 )
@@ -40,7 +42,11 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.CustomResourcesProcessor = cloud.starting(opts.Processors.CustomResourcesProcessor)
 	opts.Processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(cloud)}
 
-	podList := podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)
+	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor(
+		[]status.ScaleUpStatusProcessor{opts.Processors.ScaleUpStatusProcessor, cloud.zoneEvents})
+
+	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal,
+		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)})
 	var requests *trigger.Achievement
 	if p.core.ProvisioningRequestEnabled {
 		var err error
@@ -60,7 +66,8 @@ func (p *process) similarity(cloud *cloud) nodegroupset.NodeInfoComparator {
 	if len(p.core.BalancingLabels) > 0 {
 		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
 	}
-	return cloud.similar(nodegroupset.CreateAwsNodeInfoComparator(p.core.BalancingExtraIgnoredLabels, p.core.NodeGroupSetRatios))
+	ignored := append(slices.Clone(p.core.BalancingExtraIgnoredLabels), aws.LabelZoneAssumed)
+	return cloud.similar(nodegroupset.CreateAwsNodeInfoComparator(ignored, p.core.NodeGroupSetRatios))
 }
 
 // addCapacityBuffers runs the controller of CapacityBuffer objects and lets the pods they stand for cause scale-up, each if

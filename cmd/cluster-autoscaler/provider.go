@@ -11,6 +11,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
@@ -19,27 +22,32 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
 // cloud is all that the core is given of AWS.
 type cloud struct {
 	provider  cloudprovider.CloudProvider
-	region    string
+	costs     *model.Model // what nodes and pods cost
 	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
 	// similar has the core's comparator of node groups get along with groups that have no nodes.
 	similar func(nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator
 	// starting stands in front of the core's processor of resources that come later than their node.
 	starting func(customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor
 	groups   nodegroups.NodeGroupListProcessor
-	changed  <-chan struct{}                 // receives when a loop would see something new
-	run      func(ctx context.Context) error // keeps all of it fresh until ctx ends
+	// zonal keeps pods that need one zone from groups that cannot promise it; zoneEvents tells their owners.
+	zonal      pods.PodListProcessor
+	zoneEvents status.ScaleUpStatusProcessor
+	changed    <-chan struct{}                 // receives when a loop would see something new
+	run        func(ctx context.Context) error // keeps all of it fresh until ctx ends
 }
 
 // newCloud reads the Auto Scaling groups for the first time and returns what stands on them. It waits as long as AWS does not
 // answer, but not beyond ctx. Writes are bounded by working instead, so that one under way when ctx ends may be finished.
 func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, nodes corelisters.NodeLister,
-	event func(eventType, reason, message string)) (*cloud, error) {
+	daemonSets appslisters.DaemonSetLister, volumes podzone.Volumes, event func(eventType, reason, message string)) (*cloud, error) {
 	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err
@@ -58,14 +66,24 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	if err != nil {
 		return nil, err
 	}
+	prices, err := newPrices(clients.Region, ours, catalogue, event)
+	if err != nil {
+		return nil, err
+	}
 	cache := asg.NewCache(asg.Options{
 		AutoScaling:     clients.AutoScaling,
 		Launches:        asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,
+		LaunchMode:      asg.LaunchDesiredCapacity,
 		Clock:           clock.RealClock{},
 	})
+	if ours.SpotPrices == options.SpotPricesLive {
+		if err := prices.followSpot(clients.EC2, cache); err != nil {
+			return nil, err
+		}
+	}
 	if err := cache.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -73,8 +91,11 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		Cache:      cache,
 		Region:     clients.Region,
 		Catalogue:  catalogue,
+		Prices:     prices.book,
+		Zones:      clients.EC2,
 		Limiter:    ca_context.NewResourceLimiterFromAutoscalingOptions(core),
 		Nodes:      nodes,
+		DaemonSets: daemonSets,
 		Event:      event,
 		Registerer: legacyregistry.Registerer(),
 		Clock:      clock.RealClock{},
@@ -86,9 +107,10 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	if err != nil {
 		return nil, err
 	}
+	zonal := aws.NewZonalPods(provider, volumes)
 	return &cloud{
 		provider:  provider,
-		region:    clients.Region,
+		costs:     provider.Costs(),
 		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
 		starting: func(core customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor {
 			return aws.NewStartingNodes(provider, core, clock.RealClock{})
@@ -96,9 +118,11 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		similar: func(core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
 			return aws.NewSimilar(provider, core)
 		},
-		groups:  aws.NewLaunchable(provider),
-		changed: provider.Changed(),
-		run:     provider.Run,
+		groups:     aws.NewLaunchable(provider),
+		zonal:      zonal,
+		zoneEvents: aws.NewZoneEvents(zonal, clock.RealClock{}),
+		changed:    provider.Changed(),
+		run:        func(ctx context.Context) error { return prices.run(ctx, provider.Run) },
 	}, nil
 }
 

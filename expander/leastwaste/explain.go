@@ -10,65 +10,87 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
-// Explanation is how one option came to its score. It is a plain value: comparable, and fit for logs and JSON.
+// Explanation is how one option was judged. It is a plain value: comparable, and fit for logs, events and JSON.
 type Explanation struct {
-	NodeGroup       string  // ID of the node group
-	Nodes           int     // nodes the option adds
-	Pods            int     // pods that find a place on them
-	Used            Size    // sum of what those pods request
-	Offered         Size    // capacity of all the nodes together
-	IdleCPURatio    float64 // unused share of the offered CPU, 1 where none is offered
-	IdleMemoryRatio float64 // unused share of the offered memory, 1 where none is offered
-	Score           float64 // mean of the idle ratios; the lowest wins
+	NodeGroup            string  // ID of the node group
+	Nodes                int     // nodes the option adds
+	Pods                 int     // pods that find a place on them
+	Accelerator          string  // resource of the accelerators that all the nodes have; "" for none
+	Used                 Size    // sum of what those pods request
+	Offered              Size    // what all the nodes together have for them
+	IdleCPURatio         float64 // unused share of the offered CPU, 1 where none is offered
+	IdleMemoryRatio      float64 // unused share of the offered memory, 1 where none is offered
+	IdleAcceleratorRatio float64 // unused share of the offered accelerators, 0 where none are offered
+	Score                float64 // mean of the idle ratios of what is offered; the lowest wins
+	Tolerance            float64 // by how much the score may be above the lowest and still share the first place
+	Verdict              Verdict
 }
 
 // String tells the explanation in one line, ratios rounded to three digits.
 func (e Explanation) String() string {
-	return fmt.Sprintf("%s: %d node(s) for %d pod(s) leave %.3f of CPU and %.3f of memory idle, score %.3f",
-		e.NodeGroup, e.Nodes, e.Pods, e.IdleCPURatio, e.IdleMemoryRatio, e.Score)
+	devices := ""
+	if e.Offered.Accelerators > 0 {
+		devices = fmt.Sprintf(", %.3f of %s", e.IdleAcceleratorRatio, e.Accelerator)
+	}
+	return fmt.Sprintf("%s: %d node(s) for %d pod(s) leave %.3f of CPU, %.3f of memory%s idle, score %.3f: %s",
+		e.NodeGroup, e.Nodes, e.Pods, e.IdleCPURatio, e.IdleMemoryRatio, devices, e.Score, e.Verdict)
 }
 
-// explain scores one option on nodes such as node.
-func explain(option expander.Option, node *apiv1.Node, requests requestCache) Explanation {
-	used := requests.sum(option.Pods)
-	offered := offeredBy(node, option.NodeCount)
-	cpu := idleRatio(used.CPUMillis, offered.CPUMillis)
-	memory := idleRatio(used.MemoryBytes, offered.MemoryBytes)
-	return Explanation{
-		NodeGroup:       option.NodeGroup.Id(),
-		Nodes:           option.NodeCount,
-		Pods:            len(option.Pods),
-		Used:            used,
-		Offered:         offered,
-		IdleCPURatio:    cpu,
-		IdleMemoryRatio: memory,
-		Score:           mean(cpu, memory),
+// pairs are the explanation's fields for a structured log line.
+func (e Explanation) pairs() []any {
+	pairs := []any{
+		"nodeGroup", e.NodeGroup, "score", e.Score, "idleCPURatio", e.IdleCPURatio, "idleMemoryRatio", e.IdleMemoryRatio,
+		"nodes", e.Nodes, "pods", e.Pods, "verdict", e.Verdict,
 	}
+	if e.Offered.Accelerators > 0 {
+		pairs = append(pairs, "accelerator", e.Accelerator, "idleAcceleratorRatio", e.IdleAcceleratorRatio)
+	}
+	return pairs
 }
 
-// offeredBy is the capacity of count nodes such as node. Capacity rather than allocatable, as the Cluster Autoscaler's
-// own expander has it.
-func offeredBy(node *apiv1.Node, count int) Size {
-	capacity := node.Status.Capacity
-	return Size{
-		CPUMillis:   capacity.Cpu().MilliValue() * int64(count),
-		MemoryBytes: capacity.Memory().Value() * int64(count),
+// explain scores one option on nodes such as that of info; the verdict comes later.
+func explain(option expander.Option, info *framework.NodeInfo, requests requestCache) Explanation {
+	accelerator, count := acceleratorsOf(info)
+	e := Explanation{
+		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: accelerator,
+		Used: requests.sum(option.Pods), Offered: offeredBy(info, requests).times(option.NodeCount),
 	}
+	if count > 0 {
+		e.Used.Accelerators = requests.accelerators(option.Pods, info)
+		e.Offered.Accelerators = count * int64(option.NodeCount)
+		e.IdleAcceleratorRatio = idleRatio(e.Used.Accelerators, e.Offered.Accelerators)
+	}
+	e.IdleCPURatio = idleRatio(e.Used.CPUMillis, e.Offered.CPUMillis)
+	e.IdleMemoryRatio = idleRatio(e.Used.MemoryBytes, e.Offered.MemoryBytes)
+	e.Score, e.Tolerance = Score(e.Used, e.Offered), tolerance(e.Used, e.Offered)
+	return e
 }
 
-// nodeOf is the node behind the template of a group, nil when the group has none.
-func nodeOf(nodeInfos map[string]*framework.NodeInfo, group string) *apiv1.Node {
-	info := nodeInfos[group]
-	if info == nil {
-		return nil
+// offeredBy is what is allocatable on the node, less what the pods ask for that run on every node of the group. A node
+// that states nothing as allocatable offers its capacity.
+func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
+	status := info.Node().Status
+	list := status.Allocatable
+	if len(list) == 0 {
+		list = status.Capacity
 	}
-	return info.Node()
+	var everywhere []*apiv1.Pod
+	for _, pod := range info.Pods() {
+		everywhere = append(everywhere, pod.Pod)
+	}
+	taken := requests.sum(everywhere)
+	return Size{CPUMillis: list.Cpu().MilliValue() - taken.CPUMillis, MemoryBytes: list.Memory().Value() - taken.MemoryBytes}
+}
+
+func (s Size) times(count int) Size {
+	return Size{CPUMillis: s.CPUMillis * int64(count), MemoryBytes: s.MemoryBytes * int64(count)}
 }
 
 // request is what one pod asks for. It stays a pair of quantities until all are added up: rounding each pod up to a
 // whole millicore first would give another sum.
 type request struct {
-	cpu, memory resource.Quantity
+	cpu, memory  resource.Quantity
+	accelerators apiv1.ResourceList // nil for none
 }
 
 // requestCache keeps what each pod asks for, because the same pods stand in the options of many groups.
@@ -78,13 +100,13 @@ func (c requestCache) of(pod *apiv1.Pod) request {
 	r, known := c[pod]
 	if !known {
 		list := podutils.PodRequests(pod)
-		r = request{cpu: list.Cpu().DeepCopy(), memory: list.Memory().DeepCopy()}
+		r = request{cpu: list.Cpu().DeepCopy(), memory: list.Memory().DeepCopy(), accelerators: acceleratorsIn(list)}
 		c[pod] = r
 	}
 	return r
 }
 
-// sum adds up what the pods request.
+// sum adds up what the pods request, accelerators left out.
 func (c requestCache) sum(pods []*apiv1.Pod) Size {
 	var total request
 	for _, pod := range pods {

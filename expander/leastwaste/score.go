@@ -1,15 +1,20 @@
 package leastwaste
 
-// Size is an amount of the two resources that are weighed.
+// Size is an amount of the resources that are weighed.
 type Size struct {
-	CPUMillis   int64
-	MemoryBytes int64
+	CPUMillis    int64
+	MemoryBytes  int64
+	Accelerators int64
 }
 
-// Score is the mean idle ratio of what is offered once used is taken from it: 0 is full, 1 is empty. It is below 0 only
-// where more is used than offered, and always finite.
+// Score is the mean idle ratio of what is offered once used is taken from it: 0 is full, 1 is empty. Accelerators count where
+// any are offered. It is below 0 only where more is used than offered, and always finite.
 func Score(used, offered Size) float64 {
-	return mean(idleRatio(used.CPUMillis, offered.CPUMillis), idleRatio(used.MemoryBytes, offered.MemoryBytes))
+	cpu, memory := idleRatio(used.CPUMillis, offered.CPUMillis), idleRatio(used.MemoryBytes, offered.MemoryBytes)
+	if offered.Accelerators <= 0 {
+		return (cpu + memory) / 2 // the halved sum is exact in binary floating point: what is equal stays equal
+	}
+	return (cpu + memory + idleRatio(used.Accelerators, offered.Accelerators)) / 3
 }
 
 // idleRatio is the unused share of offered. Where nothing is offered nothing can be put to use, so that counts as wholly
@@ -21,5 +26,32 @@ func idleRatio(used, offered int64) float64 {
 	return float64(offered-used) / float64(offered)
 }
 
-// mean halves the plain sum, which is exact in binary floating point: options whose sums are equal stay equal.
-func mean(a, b float64) float64 { return (a + b) / 2 }
+// alikeRatio is by how much of what is allocatable two nodes may differ and still be alike (the core's
+// MaxAllocatableDifferenceRatio). Between g4dn.xlarge and g6.xlarge, with 16 GiB each by EC2, it is 4 % of the memory.
+const alikeRatio = 0.05
+
+// tolerance is how much lower the score would be on nodes alike but for less memory.
+func tolerance(used, offered Size) float64 {
+	resources := 2.0
+	if offered.Accelerators > 0 {
+		resources = 3
+	}
+	usedRatio := 1 - idleRatio(used.MemoryBytes, offered.MemoryBytes)
+	return alikeRatio * min(max(usedRatio, 0), 1) / resources
+}
+
+// wastesNoMore reports whether a leaves no more of anything idle for each of its pods than b does.
+func wastesNoMore(a, b Explanation) bool {
+	idle := func(e Explanation) [3]float64 {
+		pods := float64(e.Pods)
+		return [3]float64{float64(e.Offered.CPUMillis-e.Used.CPUMillis) / pods,
+			float64(e.Offered.MemoryBytes-e.Used.MemoryBytes) / pods, float64(e.Offered.Accelerators-e.Used.Accelerators) / pods}
+	}
+	idleA, idleB := idle(a), idle(b)
+	for i := range idleA {
+		if idleA[i] > idleB[i] {
+			return false
+		}
+	}
+	return true
+}

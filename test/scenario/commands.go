@@ -46,7 +46,9 @@ import (
 //	instances GROUP N                        the group lists N instances, whatever their state
 //	running SELECTOR N                       N pods with these labels are Running, in all namespaces
 //	nodes SELECTOR N                         N nodes with these labels are Ready
+//	launched GROUP N                         N instances of the group were launched since the scenario began
 //	event REASON REGEXP                      an event with the reason and a matching message exists
+//	events REASON N                          N events with the reason were sent, repetitions counted
 //	log REGEXP                               a line of the autoscaler's logs matches
 //	metric NAME{LABELS} OP N                 the sum of the samples with these labels; OP is ==, >= or <=
 //

@@ -73,6 +73,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		return nil, err
 	}
 	e.observing, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	e.observers.Go(func() { provisionVolumes(e.observing, e.Cluster.Client()) })
 	e.observer, err = observeCluster(e.observing, e.Cluster.Client(), e.Timeline)
 	return e, err
 }

@@ -25,8 +25,12 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.runningPods(ctx, args[0]) })
 	case what == "nodes" && len(args) == 2:
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.readyNodes(ctx, args[0]) })
+	case what == "launched" && len(args) == 2:
+		return s.countIs(args[1], func(context.Context) (int, error) { return s.launched(args[0]) })
 	case what == "event" && len(args) == 2:
 		return s.eventMatches(args[0], args[1])
+	case what == "events" && len(args) == 2:
+		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.eventsSent(ctx, args[0]) })
 	case what == "log" && len(args) == 1:
 		return s.logMatches(args[0])
 	case what == "metric" && len(args) == 3:
@@ -69,6 +73,20 @@ func (s *script) group(name string) (fakeaws.GroupState, error) {
 		return fakeaws.GroupState{}, fmt.Errorf("no auto scaling group %q", name)
 	}
 	return state, nil
+}
+
+// launched returns how many instances of a group were ever launched.
+func (s *script) launched(group string) (int, error) {
+	if _, err := s.group(group); err != nil {
+		return 0, err
+	}
+	launched := 0
+	for _, event := range s.AWS.Events() {
+		if event.Kind == fakeaws.Launched && event.Group == group {
+			launched++
+		}
+	}
+	return launched, nil
 }
 
 func (s *script) runningPods(ctx context.Context, selector string) (int, error) {
@@ -120,6 +138,19 @@ func (s *script) eventMatches(reason, message string) (condition, error) {
 		}
 		return false, fmt.Sprintf("%d others of that reason: %q", len(messages), messages), nil
 	}, nil
+}
+
+// eventsSent returns how often an event with the reason was sent; one that repeats another is counted on it.
+func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
+	events, err := s.Cluster.Client().CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
+	if err != nil {
+		return 0, err
+	}
+	sent := 0
+	for _, event := range events.Items {
+		sent += max(1, int(event.Count))
+	}
+	return sent, nil
 }
 
 func (s *script) logMatches(line string) (condition, error) {

@@ -11,12 +11,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// mixedPrices is a list that breaks its promise of one currency.
-type mixedPrices map[string]pricing.Amount
+// listed costs what its list has for the instance type that the template is labelled with; nothing else is known.
+type listed map[string]pricing.Amount
 
-func (m mixedPrices) Lookup(name string) (pricing.Price, bool) {
-	amount, ok := m[name]
-	return pricing.Price{InstanceType: name, Amount: amount}, ok
+func (l listed) NodeCost(_ string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+	if template == nil {
+		return pricing.Amount{}, false
+	}
+	amount, ok := l[template.Labels[apiv1.LabelInstanceTypeStable]]
+	return amount.Times(count), ok
 }
 
 // typed is a template with 4 CPUs and 16 GiB, labelled as a node of an instance type is.
@@ -40,14 +43,19 @@ func TestAmongGroupsThatWasteTheSameTheCheaperIsChosen(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{
 		"gpu-a": typed("g5.xlarge"), "gpu-b": typed("g4dn.xlarge"), "gpu-c": typed("g4dn.xlarge"), "gpu-d": typed("zz9.xlarge"),
 	}
-	for _, tt := range []struct{ region, want string }{
-		{region: "us-east-1", want: "gpu-b"},
-		{region: "cn-northwest-1", want: "gpu-b"},
-		{region: "us-gov-west-1", want: "gpu-b"}, // where g5 has no price
-		{region: "us-iso-east-1", want: "gpu-a"}, // where nothing has
+	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+	for _, tt := range []struct {
+		name  string
+		costs costs
+		want  string
+	}{
+		{name: "the cheapest, then the first by name", costs: listed{"g5.xlarge": usd(1.006), "g4dn.xlarge": usd(0.526)}, want: "gpu-b"},
+		{name: "known before unknown", costs: listed{"g4dn.xlarge": usd(0.526)}, want: "gpu-b"},
+		{name: "nothing known", costs: listed{}, want: "gpu-a"},
+		{name: "nothing to ask", want: "gpu-a"},
 	} {
-		t.Run(tt.region, func(t *testing.T) {
-			strategy, err := New(Config{Names: "least-waste", Provider: unpriced{}, Prices: pricing.Embedded(tt.region)})
+		t.Run(tt.name, func(t *testing.T) {
+			strategy, err := New(Config{Names: "least-waste", Provider: unpriced{}, Costs: tt.costs})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,9 +72,7 @@ func TestAmongGroupsThatWasteTheSameTheCheaperIsChosen(t *testing.T) {
 
 func TestCheapestKeepsWhatCostsLeast(t *testing.T) {
 	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
-	prices := mixedPrices{"large": usd(0.1), "xlarge": usd(0.2), "metal": usd(5), "beijing": {PerHour: 0.01, Currency: "CNY"}}
-	beta := template("4", "16Gi")
-	beta.Node().Labels = map[string]string{apiv1.LabelInstanceType: "large"}
+	prices := listed{"large": usd(0.1), "xlarge": usd(0.2), "metal": usd(5), "beijing": {PerHour: 0.01, Currency: "CNY"}}
 	for _, tt := range []struct {
 		name      string
 		templates map[string]*framework.NodeInfo
@@ -79,8 +85,6 @@ func TestCheapestKeepsWhatCostsLeast(t *testing.T) {
 			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 3}, want: []string{"b"}},
 		{name: "two of half the price are equal", templates: map[string]*framework.NodeInfo{
 			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 2}, want: []string{"a", "b"}},
-		{name: "the older label will do", templates: map[string]*framework.NodeInfo{
-			"a": typed("xlarge"), "b": beta, "c": typed("xlarge")}, want: []string{"b"}},
 		{name: "known before unknown", templates: map[string]*framework.NodeInfo{
 			"a": typed("unheard-of"), "b": template("4", "16Gi"), "c": typed("metal")}, want: []string{"c"}},
 		{name: "no template", templates: map[string]*framework.NodeInfo{"a": nil, "b": typed("metal")}, want: []string{"b"}},
@@ -96,7 +100,7 @@ func TestCheapestKeepsWhatCostsLeast(t *testing.T) {
 				}
 			}
 			var got []string
-			for _, option := range (cheapest{prices: prices}).BestOptions(list, tt.templates) {
+			for _, option := range (cheapest{costs: prices}).BestOptions(list, tt.templates) {
 				got = append(got, option.NodeGroup.Id())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -104,7 +108,7 @@ func TestCheapestKeepsWhatCostsLeast(t *testing.T) {
 			}
 		})
 	}
-	if got := (cheapest{prices: prices}).BestOptions(nil, nil); got != nil {
+	if got := (cheapest{costs: prices}).BestOptions(nil, nil); got != nil {
 		t.Errorf("options kept of none = %+v, want none", got)
 	}
 }

@@ -1,8 +1,9 @@
 // Package expanders builds the chain of expanders that chooses which node group grows.
 //
-// It is the Cluster Autoscaler's own chain, with every expander it knows, and two differences: least-waste is package
-// leastwaste, and what the chain leaves open is decided by list price and then by name instead of at random, so that the
-// same input always gives the same answer. Whoever asks for the random expander still gets it.
+// It is the Cluster Autoscaler's own chain, with every expander it knows, and these differences: least-waste is package
+// leastwaste, and what stock calls so is least-waste-stock; least-cost is package leastcost; and what the chain leaves open is
+// decided by price and then by name instead of at random, so that the same input always gives the same answer. Whoever
+// asks for the random expander still gets it.
 package expanders
 
 import (
@@ -11,15 +12,29 @@ import (
 	"slices"
 	"strings"
 
+	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/factory"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
+
+// LeastWasteStock is the core's own least-waste expander.
+const LeastWasteStock = "least-waste-stock"
+
+// Names are all that --expander can name, sorted.
+var Names = []string{
+	expander.GRPCExpanderName, leastcost.Name, expander.LeastNodesExpanderName, expander.LeastWasteExpanderName, LeastWasteStock,
+	expander.MostPodsExpanderName, expander.PriceBasedExpanderName, expander.PriorityBasedExpanderName, expander.RandomExpanderName,
+}
 
 // The names under which the last expanders of a chain are registered. The comma keeps them out of reach of --expander.
 const (
@@ -27,16 +42,31 @@ const (
 	byName  = "by-name,"
 )
 
+// costs tells what the next nodes of a group cost.
+type costs interface {
+	// NodeCost is what the next count nodes of a node group cost together per hour, and whether that is known. The
+	// template is the Node that the group would add.
+	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
+}
+
+// penalties tells which groups are a risk at the moment.
+type penalties interface {
+	Penalty(nodeGroup string) leastcost.Penalty
+}
+
 // Config is what the expanders need. Only the expanders that are named use their part of it.
 type Config struct {
 	Names      string // comma-separated, as in --expander
 	Provider   cloudprovider.CloudProvider
-	Prices     priceList // that break ties; nil for none
+	Costs      costs     // that break ties, too; nil for none
+	Penalties  penalties // of least-cost; nil for none
 	Clients    *ca_context.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
+	// Event publishes an event that says why an option was chosen; nil for none.
+	Event func(eventType, reason, message string)
 }
 
 // New builds the chain that config names. It fails where a name is unknown or repeated, stands after an expander that
@@ -45,17 +75,25 @@ func New(config Config) (expander.Strategy, error) {
 	names := strings.Split(config.Names, ",")
 	for i := range names {
 		names[i] = strings.TrimSpace(names[i])
+		if !slices.Contains(Names, names[i]) {
+			return nil, fmt.Errorf("expander %q is unknown: use one of %s, or several in the order in which they decide", names[i], strings.Join(Names, ", "))
+		}
 	}
 	if slices.Contains(names, expander.PriceBasedExpanderName) {
 		if _, err := config.Provider.Pricing(); err != nil {
 			return nil, fmt.Errorf("expander %q needs prices: %w", expander.PriceBasedExpanderName, err)
 		}
 	}
+	if config.Costs == nil && slices.Contains(names, leastcost.Name) {
+		return nil, fmt.Errorf("expander %q needs prices, and there are none", leastcost.Name)
+	}
 	f := factory.NewFactory()
 	f.RegisterDefaultExpanders(config.Provider, config.Clients, config.KubeClient, config.Namespace,
 		config.GRPCCert, config.GRPCURL)
 	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
-	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{prices: config.Prices} })
+	f.RegisterFilter(LeastWasteStock, waste.NewFilter)
+	f.RegisterFilter(leastcost.Name, func() expander.Filter { return leastcost.New(config.Costs, config.Penalties) })
+	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{costs: config.Costs} })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
 	if !slices.Contains(names, expander.RandomExpanderName) {
 		names = append(names, byPrice, byName)
@@ -64,7 +102,28 @@ func New(config Config) (expander.Strategy, error) {
 	if err != nil {
 		return nil, errors.New(err.Error())
 	}
-	return strategy, nil
+	return told{strategy, config.Event}, nil
+}
+
+// told says what was chosen, and why, as far as the chosen option says it of itself.
+type told struct {
+	expander.Strategy
+	event func(eventType, reason, message string) // nil for none
+}
+
+// BestOption returns the strategy's choice.
+func (t told) BestOption(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *expander.Option {
+	best := t.Strategy.BestOption(options, nodeInfos)
+	if best == nil {
+		return nil
+	}
+	why := strings.TrimPrefix(best.Debug, " | ") // the price expander's separator
+	klog.Background().V(2).Info("Chose a scale-up option", "nodeGroup", best.NodeGroup.Id(), "nodes", best.NodeCount, "pods", len(best.Pods),
+		"options", len(options), "why", why)
+	if t.event != nil && why != "" {
+		t.event(apiv1.EventTypeNormal, "ScaleUpOptionChosen", fmt.Sprintf("node group %q, of %d options: %s", best.NodeGroup.Id(), len(options), why))
+	}
+	return best
 }
 
 // firstByName keeps the option whose node group comes first by ID.

@@ -1,15 +1,19 @@
 package expanders
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 type group struct {
@@ -19,10 +23,22 @@ type group struct {
 
 func (g *group) Id() string { return g.id }
 
+func (g *group) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
+	return &defaults, nil
+}
+
 type unpriced struct{ cloudprovider.CloudProvider }
 
 func (unpriced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
 	return nil, errors.NewAutoscalerError(errors.ConfigurationError, "no price list")
+}
+
+// flat costs the same per node of a group, whatever its template.
+type flat map[string]float64
+
+func (f flat) NodeCost(group string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
+	perHour, ok := f[group]
+	return pricing.Amount{PerHour: perHour * float64(count), Currency: "USD"}, ok
 }
 
 func template(cpu, memory string) *framework.NodeInfo {
@@ -58,10 +74,14 @@ func TestTheChainDecidesAndNamesBreakTies(t *testing.T) {
 		{"least-nodes,most-pods", "large"},
 		{"least-nodes,least-waste", "a"},
 		{"least-waste, most-pods", "a"},
+		{"least-waste-stock", "a"},
+		{"least-cost", "a"},
+		{"most-pods,least-cost,least-waste", "large"},
+		{"least-cost,random", "a"},
 		{"most-pods,random", "large"},
 	} {
 		t.Run(tt.names, func(t *testing.T) {
-			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}})
+			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}, Costs: flat{"a": 1, "b": 2, "large": 9}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,13 +111,14 @@ func TestNoOptionIsChosenFromNone(t *testing.T) {
 
 func TestAChainThatCannotWorkIsRefused(t *testing.T) {
 	for _, tt := range []struct{ names, want string }{
-		{"", "not supported"},
-		{"cheapest", "cheapest not supported"},
+		{"", `expander "" is unknown: use one of grpc, least-cost, least-nodes, least-waste, least-waste-stock, most-pods, price, priority, random`},
+		{"cheapest", `expander "cheapest" is unknown`},
 		{"least-waste,least-waste", "multiple times"},
 		{"random,least-waste", "came after"},
-		{"by-name,", "by-name not supported"},
-		{"by-price,", "by-price not supported"},
+		{"by-name,", `expander "by-name" is unknown`},
+		{"by-price,", `expander "by-price" is unknown`},
 		{"least-waste,price", "no price list"},
+		{"least-cost", `expander "least-cost" needs prices`},
 	} {
 		t.Run(tt.names, func(t *testing.T) {
 			_, err := New(Config{Names: tt.names, Provider: unpriced{}})
@@ -105,5 +126,29 @@ func TestAChainThatCannotWorkIsRefused(t *testing.T) {
 				t.Errorf("New = %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestAnEventSaysWhyAnOptionWasChosen(t *testing.T) {
+	var events []string
+	strategy, err := New(Config{Names: "least-waste", Event: func(eventType, reason, message string) {
+		events = append(events, eventType+" "+reason+": "+message)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, templates := options()
+	strategy.BestOption(list, templates)
+	strategy.BestOption(nil, nil)
+	want := []string{`Normal ScaleUpOptionChosen: node group "a", of 3 options: least-waste: a: 1 node(s) for 1 pod(s) leave 0.500 of CPU, ` +
+		"0.750 of memory idle, score 0.625: chosen"}
+	if !slices.Equal(events, want) {
+		t.Errorf("events = %q, want %q", events, want)
+	}
+}
+
+func TestNamesAreSorted(t *testing.T) {
+	if !slices.IsSorted(Names) {
+		t.Errorf("names = %q", Names)
 	}
 }

@@ -5,8 +5,10 @@
 package options
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -21,6 +23,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json and its flags
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 )
 
 // Options are the values of the flags that the core does not keep itself.
@@ -35,11 +39,19 @@ type Options struct {
 type AWS struct {
 	Region          string        // empty: from the environment, the shared configuration or the instance metadata
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
+	PriceFile       string        // file of the user's own prices; may be empty
+	SpotPrices      string        // SpotPricesOff or SpotPricesLive
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
 }
+
+// Values of --aws-spot-prices.
+const (
+	SpotPricesOff  = "off"
+	SpotPricesLive = "live"
+)
 
 // minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
 const minInterval = time.Second
@@ -52,6 +64,9 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 		return nil, fmt.Errorf("add the feature gates of logging: %w", err)
 	}
 	if err := defaultToAWS(stock); err != nil {
+		return nil, err
+	}
+	if err := describeExpanders(stock); err != nil {
 		return nil, err
 	}
 	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
@@ -82,6 +97,10 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
 	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types, laid over the built-in list: "+
 		"what `aws ec2 describe-instance-types --output json` prints, or a table of the built-in form. If empty: the built-in list alone.")
+	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, CSV or JSON, "+
+		"laid over the built-in prices and read again when it changes. If empty: the built-in list prices alone.")
+	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Where spot prices come from: \""+SpotPricesLive+"\" asks EC2 every 10 minutes in the "+
+		"background (ec2:DescribeSpotPriceHistory), \""+SpotPricesOff+"\" estimates them as a ratio of the on-demand price.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
@@ -102,6 +121,9 @@ func (a *AWS) Validate() error {
 		if interval.value < minInterval {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
 		}
+	}
+	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
+		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
 	}
 	if a.PodSettleTime < 0 {
 		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
@@ -127,6 +149,18 @@ func defaultToAWS(stock *flag.FlagSet) error {
 	}
 	f.DefValue = cloudprovider.AwsProviderName
 	f.Usage = "Cloud provider type. Available values: [" + cloudprovider.AwsProviderName + "]"
+	return nil
+}
+
+// describeExpanders says in the help of --expander which there are, and how ties end.
+func describeExpanders(stock *flag.FlagSet) error {
+	f := stock.Lookup("expander")
+	if f == nil {
+		return errors.New("the core has no flag --expander")
+	}
+	f.Usage = "How the node group is chosen that grows: one of [" + strings.Join(expanders.Names, ",") + "], or several separated by commas, " +
+		"each deciding among the options that those before it leave. What is still open then is decided by price and then by name, " +
+		"or at random if random is named. least-waste counts accelerators, too; least-waste-stock is what the stock autoscaler does by that name."
 	return nil
 }
 

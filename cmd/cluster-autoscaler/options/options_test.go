@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/featuregate"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/flags.txt")
@@ -104,7 +106,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := AWS{
-		RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		SpotPrices: SpotPricesOff, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
@@ -135,7 +137,7 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
-		RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		SpotPrices: SpotPricesOff, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 	}
 	for _, tt := range []struct {
@@ -144,6 +146,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		want   string
 	}{
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
+		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--aws-spot-prices="on" is unknown: use "off" or "live"`},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
@@ -170,4 +173,11 @@ func TestOtherCloudsAreRefused(t *testing.T) {
 // the Makefile is missing and the core links every cloud.
 func foreign(name string) bool {
 	return strings.HasPrefix(name, "ginkgo.") || strings.HasPrefix(name, "cloud-provider-gce-")
+}
+
+func TestTheHelpOfExpanderNamesThemAll(t *testing.T) {
+	fs, _ := register(t)
+	if usage := fs.Lookup("expander").Usage; !strings.Contains(usage, "["+strings.Join(expanders.Names, ",")+"]") {
+		t.Errorf("help of --expander = %q, want all of %q named", usage, expanders.Names)
+	}
 }

@@ -1,0 +1,48 @@
+package aws
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// The Amazon VPC CNI as every EKS cluster has it, and its settings that nodetemplate knows (aws/amazon-vpc-cni-k8s, README,
+// read 2026-11).
+const (
+	cniNamespace        = "kube-system"
+	cniDaemonSet        = "aws-node" // and its container
+	cniPrefixDelegation = "ENABLE_PREFIX_DELEGATION"
+	cniCustomNetworking = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+)
+
+// cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or whose DaemonSets nobody lists, has the defaults.
+func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
+	if daemonSets == nil {
+		return nodetemplate.CNI{}
+	}
+	found, err := daemonSets.DaemonSets(cniNamespace).Get(cniDaemonSet)
+	if err != nil {
+		return nodetemplate.CNI{} // there is none
+	}
+	var cni nodetemplate.CNI
+	for _, c := range found.Spec.Template.Spec.Containers {
+		if c.Name == cniDaemonSet {
+			cni = nodetemplate.CNI{PrefixDelegation: isOn(c.Env, cniPrefixDelegation), CustomNetworking: isOn(c.Env, cniCustomNetworking)}
+		}
+	}
+	return cni
+}
+
+// isOn reads a switch as the CNI does: the last of that name counts, and what is no Boolean is off.
+func isOn(env []corev1.EnvVar, name string) bool {
+	on := false
+	for _, e := range env {
+		if e.Name == name {
+			on, _ = strconv.ParseBool(e.Value)
+		}
+	}
+	return on
+}

@@ -1,0 +1,87 @@
+package aws
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// awsNode is the DaemonSet of the VPC CNI with the environment, given as names and values in turn.
+func awsNode(env ...string) *appsv1.DaemonSet {
+	agent := corev1.Container{Name: "aws-node"}
+	for i := 0; i < len(env); i += 2 {
+		agent.Env = append(agent.Env, corev1.EnvVar{Name: env[i], Value: env[i+1]})
+	}
+	other := corev1.Container{Name: "aws-eks-nodeagent", Env: []corev1.EnvVar{{Name: cniPrefixDelegation, Value: "true"}}}
+	return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
+		Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{other, agent}}}}}
+}
+
+func TestSettingsOfTheCNI(t *testing.T) {
+	elsewhere := awsNode(cniPrefixDelegation, "true")
+	elsewhere.Namespace = "default"
+	for _, tt := range []struct {
+		name string
+		set  *appsv1.DaemonSet
+		want nodetemplate.CNI
+	}{
+		{name: "no CNI of AWS"},
+		{name: "one of that name elsewhere", set: elsewhere},
+		{name: "nothing set", set: awsNode()},
+		{name: "as EKS installs it", set: awsNode(cniPrefixDelegation, "false", cniCustomNetworking, "false")},
+		{name: "prefix delegation", set: awsNode(cniPrefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},
+		{name: "custom networking", set: awsNode(cniCustomNetworking, "True"), want: nodetemplate.CNI{CustomNetworking: true}},
+		{name: "no Boolean", set: awsNode(cniPrefixDelegation, "yes")},
+		{name: "set twice", set: awsNode(cniPrefixDelegation, "true", cniPrefixDelegation, "false")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+			if tt.set != nil {
+				if err := indexer.Add(tt.set); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := cniOf(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
+				t.Errorf("settings are %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+	if got := cniOf(nil); got != (nodetemplate.CNI{}) {
+		t.Errorf("without a lister the settings are %+v", got)
+	}
+}
+
+func TestPodsOfManagedNodeGroupsFollowTheCNIWhenItChanges(t *testing.T) {
+	managed := map[string]string{"eks:cluster-name": "c", "eks:nodegroup-name": "managed"}
+	w := newWorld(t, func(c *fakeaws.Config) {
+		c.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "c", Name: "managed", AutoScalingGroup: "managed", AMIType: "AL2023_x86_64_STANDARD"}}
+	}, group("managed", "m5.large", 0, 0, 5, managed), group("own", "m5.large", 0, 0, 5, nil))
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	w.Provider.network = appslisters.NewDaemonSetLister(indexer)
+	for _, tt := range []struct {
+		set  *appsv1.DaemonSet
+		want int64
+	}{
+		{awsNode(), 29},
+		{awsNode(cniPrefixDelegation, "true"), 110},
+		{awsNode(cniCustomNetworking, "true"), 20},
+	} {
+		if err := indexer.Update(tt.set); err != nil {
+			t.Fatal(err)
+		}
+		w.refresh()
+		if pods := w.promised("managed").Status.Allocatable.Pods().Value(); pods != tt.want {
+			t.Errorf("%d pods on a node of the managed group, want %d", pods, tt.want)
+		}
+		if pods := w.promised("own").Status.Allocatable.Pods().Value(); pods != 29 {
+			t.Errorf("%d pods on a node of a group that counts for itself, want 29", pods)
+		}
+	}
+}

@@ -1,0 +1,361 @@
+package aws
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// cluster holds the nodes that a provider sees.
+type cluster struct{ indexer cache.Indexer }
+
+// watched has the provider learn from the nodes of a new cluster.
+func (w *world) watched() cluster {
+	c := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
+	w.Provider.lessons = newLessons(corelisters.NewNodeLister(c.indexer))
+	return c
+}
+
+func (c cluster) put(t *testing.T, nodes ...*corev1.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := c.indexer.Add(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c cluster) drop(t *testing.T, nodes ...*corev1.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := c.indexer.Delete(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// m5Large is a real m5.large with the instance, which has been Ready for a while.
+func m5Large(name, providerID string, labels map[string]string) *corev1.Node {
+	n := node(name, providerID)
+	n.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
+	n.Labels = maps.Clone(labels)
+	n.Status.Capacity = resources("cpu", "2", "memory", "7845568Ki", "ephemeral-storage", "52416492Ki", "pods", "110")
+	n.Status.Allocatable = resources("cpu", "1930m", "memory", "7155392Ki", "ephemeral-storage", "47233297124", "pods", "110")
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-9 * time.Minute))}}
+	return n
+}
+
+// members are real nodes of the group's instances, with the labels.
+func (w *world) members(id string, labels map[string]string) []*corev1.Node {
+	var nodes []*corev1.Node
+	for i, n := range w.nodes(id) {
+		nodes = append(nodes, m5Large(fmt.Sprintf("%s-%d", id, i), n.Spec.ProviderID, labels))
+	}
+	return nodes
+}
+
+// promised is the node that the group's template promises.
+func (w *world) promised(id string) *corev1.Node {
+	w.t.Helper()
+	info, err := w.nodeGroup(id).TemplateNodeInfo()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info.Node()
+}
+
+// empty has AWS end all instances of the group.
+func (w *world) emptied(id string) {
+	w.t.Helper()
+	if err := w.aws.SetDesired(id, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.cache.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(func() string { return cmp.Diff([]string(nil), w.states(id)) })
+}
+
+func TestAGroupThatWentToZeroIsRememberedByWhatItsNodesHaveShown(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	before := w.promised("a")
+	if before.Labels["image.example.com/team"] != "" {
+		t.Fatal("the label stands somewhere already")
+	}
+	real := w.members("a", map[string]string{"image.example.com/team": "dsp"})
+	nodes.put(t, real...)
+	w.refresh()
+	nodes.drop(t, real...)
+	w.emptied("a")
+
+	got := w.promised("a")
+	if team := got.Labels["image.example.com/team"]; team != "dsp" {
+		t.Errorf("at zero again the label of the image is %q, want what the real node carried", team)
+	}
+	for _, name := range []corev1.ResourceName{"cpu", "memory", "pods", "ephemeral-storage"} {
+		capacity, allocatable := got.Status.Capacity[name], got.Status.Allocatable[name]
+		if capacity.Cmp(real[0].Status.Capacity[name]) != 0 || allocatable.Cmp(real[0].Status.Allocatable[name]) != 0 {
+			t.Errorf("at zero again %s is %s, %s of it allocatable, want what the real node had", name, capacity.String(), allocatable.String())
+		}
+	}
+	if earlier := before.Status.Capacity.Memory(); earlier.Cmp(*real[0].Status.Capacity.Memory()) >= 0 {
+		t.Errorf("the first template had %s of memory: this proves nothing", earlier)
+	}
+	source := w.view.Load().templates["a"].Sources.Labels["image.example.com/team"]
+	if source.Kind != nodetemplate.SourceLearnt {
+		t.Errorf("the label is said to come from %q", source.Kind)
+	}
+}
+
+func TestALabelThatOneNodeLacksIsNotPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp", "maintenance": "tonight"})
+	delete(real[1].Labels, "maintenance")
+	nodes.put(t, real[0])
+	w.refresh()
+	if got := w.promised("a").Labels["maintenance"]; got != "tonight" {
+		t.Fatalf("label is %q while all nodes that were seen have it: this proves nothing", got)
+	}
+	nodes.put(t, real[1])
+	w.refresh()
+	nodes.drop(t, real...)
+	w.refresh()
+	if got := w.promised("a").Labels; got["team"] != "dsp" || got["maintenance"] != "" {
+		t.Errorf("labels are %v, want those that both nodes carried", got)
+	}
+}
+
+func TestALabelThatIsTakenFromTheNodesIsNoLongerPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	for _, label := range []string{"dsp", "web", ""} {
+		real := w.members("a", map[string]string{"team": label})
+		if label == "" {
+			real[0].Labels = nil
+		}
+		nodes.put(t, real...)
+		w.refresh()
+		if got := w.promised("a").Labels["team"]; got != label {
+			t.Errorf("label is %q, want the node's %q", got, label)
+		}
+	}
+}
+
+func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	young := w.members("a", map[string]string{"team": "dsp"})[0]
+	young.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-59 * time.Second))
+	nodes.put(t, young)
+	w.refresh()
+	if got := w.promised("a").Labels["team"]; got != "" {
+		t.Errorf("label is %q of a node that became Ready just now", got)
+	}
+	w.eventually(func() string { // the node object does not change any more
+		if got := w.promised("a").Labels["team"]; got != "dsp" {
+			return "label is " + got
+		}
+		return ""
+	})
+}
+
+// TestWhatHoldsForAnotherLaunchIsForgotten looks at lessons alone, to step from one Snapshot to another.
+func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp"})
+	snapshot := w.cache.Snapshot()
+	for _, tt := range []struct {
+		name   string
+		change func(*asg.Group, *asg.Launch, *corev1.Node)
+		want   bool // still known
+	}{
+		{name: "another reading of the same", change: func(g *asg.Group, _ *asg.Launch, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
+		{name: "another version", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) {
+			l.Origins = []string{"lt-1 version 2"}
+			g.Launch = l
+		}},
+		{name: "the same version, other facts about it", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) { g.Launch = l }, want: true},
+		{name: "an image named by a parameter", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) { l.Origins = nil; g.Launch = l }},
+		{name: "nothing known any more", change: func(g *asg.Group, _ *asg.Launch, _ *corev1.Node) { g.Launch = nil }},
+		{name: "one more type", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) {
+			l.Types = append([]asg.LaunchType{{Name: "m5a.large"}}, l.Types...)
+			g.Launch = l
+		}, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			nodes.put(t, real...)
+			l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+			if !l.learn(snapshot, time.Now()) || l.of("a") == nil {
+				t.Fatal("nothing learnt")
+			}
+			g := *snapshot.Group("a")
+			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			launch, changed := *g.Launch, real[0].DeepCopy()
+			tt.change(&g, &launch, changed)
+			nodes.put(t, changed)
+			news := l.learn(snapshot.With(&g), time.Now())
+			if got := l.of("a") != nil; got != tt.want || news == tt.want {
+				t.Errorf("still known: %t, news: %t; want it known: %t", got, news, tt.want)
+			}
+		})
+	}
+	l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+	l.learn(snapshot, time.Now())
+	l.learn(&asg.Snapshot{}, time.Now())
+	if len(l.groups) > 0 || l.of("a") != nil {
+		t.Error("a group that is gone is remembered")
+	}
+	if l.learn(snapshot, time.Now()); l.of("a") == nil {
+		t.Error("nothing is learnt of a group that came back")
+	}
+}
+
+func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	real, snapshot, start := w.members("a", nil)[0], w.cache.Snapshot(), time.Now()
+	for _, tt := range []struct {
+		name    string
+		origin  string        // of the instance, "" as AWS tells it
+		unknown bool          // AWS does not tell it
+		created time.Duration // after the autoscaler's start
+		want    bool
+	}{
+		{name: "as the next one", created: -time.Hour, want: true},
+		{name: "another version", origin: "lt-1 version 7", created: time.Hour},
+		{name: "unknown", unknown: true, created: -time.Hour},
+		{name: "unknown, but young", unknown: true, created: time.Hour, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := *snapshot.Group("a")
+			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			if tt.origin != "" || tt.unknown {
+				g.Instances[0].Origin = tt.origin
+			}
+			n := real.DeepCopy()
+			n.CreationTimestamp = metav1.NewTime(start.Add(tt.created))
+			nodes.put(t, n)
+			l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+			l.learn(snapshot.With(&g), start)
+			if got := l.of("a") != nil; got != tt.want {
+				t.Errorf("learnt something: %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestGroupsAreBalancedWhetherTheirNodesWereSeenOrNot(t *testing.T) {
+	w := newWorld(t, nil, group("seen", "m5.large", 0, 1, 5, nil), group("unseen", "m5.large", 0, 0, 5, nil))
+	nodes := w.watched()
+	real := w.members("seen", map[string]string{"team": "dsp"})
+	nodes.put(t, real...)
+	w.refresh()
+	nodes.drop(t, real...)
+	w.emptied("seen")
+	core := nodegroupset.CreateAwsNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios())
+	seen, err := w.nodeGroup("seen").TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unseen, err := w.nodeGroup("unseen").TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if core(seen, unseen) {
+		t.Fatal("the templates are alike to the core: this proves nothing")
+	}
+	if similar := NewSimilar(w.Provider, core); !similar(named(seen, "seen"), named(unseen, "unseen")) {
+		t.Error("two groups that differ in nothing but what was seen of them are not balanced")
+	}
+}
+
+// heartbeat is the node after its kubelet said that it is still there.
+func heartbeat(n *corev1.Node) *corev1.Node {
+	beat := n.DeepCopy()
+	beat.ResourceVersion += "1"
+	beat.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
+	return beat
+}
+
+func TestNoTemplateIsBuiltAgainWhileAThousandGroupsAndTheirNodesStayAsTheyAre(t *testing.T) {
+	const count = 1000
+	var groups []fakeaws.AutoScalingGroup
+	for i := range count {
+		groups = append(groups, group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 1, 5, nil))
+	}
+	w := newWorld(t, nil, groups...)
+	nodes := w.watched()
+	var all []*corev1.Node
+	for _, g := range groups {
+		all = append(all, w.members(g.Name, map[string]string{"team": g.Name})...)
+	}
+	nodes.put(t, all...)
+	w.refresh()
+	before := maps.Clone(w.view.Load().templates)
+	if len(all) != count || before["group-0007"].Labels["team"] != "group-0007" {
+		t.Fatalf("%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
+	}
+	for range 2 {
+		for i := range all {
+			all[i] = heartbeat(all[i])
+		}
+		nodes.put(t, all...)
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.refresh()
+	}
+	again := 0
+	for name, template := range w.view.Load().templates {
+		if before[name] != template {
+			again++
+		}
+	}
+	if again > 0 {
+		t.Errorf("%d templates were built again", again)
+	}
+	all[7] = heartbeat(all[7])
+	all[7].Labels["team"] = "other"
+	nodes.put(t, all[7])
+	w.refresh()
+	for name, template := range w.view.Load().templates {
+		if built := before[name] != template; built != (name == "group-0007") {
+			t.Errorf("%s: built again: %t", name, built)
+		}
+	}
+}
+
+// BenchmarkLearn is one loop over nodes=5000, of which none has changed:
+// go test -run - -bench Learn ./cloudprovider/aws
+func BenchmarkLearn(b *testing.B) {
+	b.Run("nodes=5000", func(b *testing.B) {
+		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+		for i := range 5000 {
+			if err := indexer.Add(m5Large(fmt.Sprint("n", i), providerID("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		l, snapshot := newLessons(corelisters.NewNodeLister(indexer)), &asg.Snapshot{}
+		b.ReportAllocs()
+		for b.Loop() {
+			l.learn(snapshot, time.Time{})
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package aws
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestANodeIsPricedByTheGroupItsInstanceIsInOrItsTemplateIsOf(t *testing.T) {
+	w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 1, 5, nil), group("web", "m5.large", 0, 0, 5, nil))
+	w.eventually(func() string {
+		if len(w.view.Load().snapshot.Group("gpu").Instances) == 0 {
+			return "no instance in gpu"
+		}
+		return ""
+	})
+	prices, err := w.Pricing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	member := w.view.Load().snapshot.Group("gpu").Instances[0]
+	templateOf := func(id string) *corev1.Node {
+		info, err := w.nodeGroup(id).TemplateNodeInfo()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return named(info, id).Node()
+	}
+	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	gpu, web := templateOf("gpu"), templateOf("web")
+	for _, tt := range []struct {
+		name string
+		node *corev1.Node
+		like string // the type whose list price it has
+	}{
+		{"the template of a group with GPUs", gpu, "g4dn.xlarge"},
+		{"the template of a group without instances", web, "m5.large"},
+		{"an instance without labels", &corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerID(member.Zone, member.ID)}}, "g4dn.xlarge"},
+		{"a name that only looks like a group's", &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "template-of-gpu",
+			Labels: map[string]string{corev1.LabelInstanceTypeStable: "c5.large"}}}, "c5.large"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			price, ok := pricing.Embedded("cn-northwest-1").Lookup(tt.like)
+			if !ok {
+				t.Fatalf("%s has no price", tt.like)
+			}
+			got, err := prices.NodePrice(tt.node, start, start.Add(2*time.Hour))
+			if err != nil || math.Abs(got-2*price.Amount.PerHour) > 1e-9 {
+				t.Errorf("NodePrice() over two hours = %v, %v, want %v", got, err, 2*price.Amount.PerHour)
+			}
+		})
+	}
+}
+
+func TestWithoutPricesThereIsNoPricingModel(t *testing.T) {
+	w := newWorld(t, nil)
+	p, err := New(t.Context(), Options{Cache: w.cache, Catalogue: instancetypes.Embedded(), Clock: clock.RealClock{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Pricing(); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("Pricing() = %v, want %v", err, cloudprovider.ErrNotImplemented)
+	}
+}
+
+func TestSpendIsShownByGroupAndCapacityTypeUntilTheGroupIsGone(t *testing.T) {
+	mixed := fakeaws.AutoScalingGroup{Name: "mixed", Min: 0, Max: 5, Desired: 3, Zones: []string{"cn-northwest-1a"},
+		Tags: map[string]string{enabledTag: "true"},
+		MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
+			Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}},
+			Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}}
+	w := newWorld(t, nil, mixed, group("idle", "g4dn.xlarge", 0, 0, 5, nil))
+	const each = 1.013 // of m5.large in cn-north-1, which stands in for the region
+	if price, _ := pricing.Embedded("cn-north-1").Lookup("m5.large"); price.Amount.PerHour != each {
+		t.Fatalf("m5.large costs %v", price.Amount)
+	}
+	w.eventually(func() string {
+		return w.differs(`
+# HELP cluster_autoscaler_aws_spend_per_hour What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.
+# TYPE cluster_autoscaler_aws_spend_per_hour gauge
+cluster_autoscaler_aws_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
+cluster_autoscaler_aws_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
+cluster_autoscaler_aws_spend_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
+`, "cluster_autoscaler_aws_spend_per_hour")
+	})
+	if wrong := w.differs(`
+# HELP cluster_autoscaler_aws_spend_estimated_per_hour How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.
+# TYPE cluster_autoscaler_aws_spend_estimated_per_hour gauge
+cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
+cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
+cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
+`, "cluster_autoscaler_aws_spend_estimated_per_hour"); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
+	w := newWorld(t, nil, group("web", "m5.large", 0, 0, 5, nil))
+	names := []string{"cluster_autoscaler_aws_spend_per_hour", "cluster_autoscaler_aws_spend_estimated_per_hour"}
+	for _, name := range names {
+		if count, err := testutil.GatherAndCount(w.metric, name); err != nil || count != 1 {
+			t.Errorf("%d series of %s, %v, want 1", count, name, err)
+		}
+	}
+	w.spend.show(&asg.Snapshot{})
+	if wrong := w.differs("", names...); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
+	w := newWorld(t, nil, group("web", "m5.large", 0, 0, 5, nil))
+	book, err := pricing.NewBook("cn-northwest-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSpend(model.New(groupFacts{w.Provider}, book), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot := w.view.Load().snapshot
+	s.show(snapshot)
+	shown := s.amount.WithLabelValues("web", "on-demand", "CNY")
+	shown.Set(99)
+	s.show(snapshot)
+	if got := testutil.ToFloat64(shown); got != 99 {
+		t.Errorf("spend = %v, computed again though nothing changed", got)
+	}
+	book.SetSpot(nil) // new prices
+	s.show(snapshot)
+	if got := testutil.ToFloat64(shown); got != 0 {
+		t.Errorf("spend = %v after prices changed, want 0 again", got)
+	}
+}
+
+// differs says how metrics differ from what is wanted; "" if they do not.
+func (w *world) differs(want string, names ...string) string {
+	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(want), names...); err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+package aws
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
+)
+
+// spend shows what the instances of each group cost. It is computed when the groups or the prices have changed, neither by
+// loop nor by scrape. Used by one goroutine at a time.
+type spend struct {
+	costs    *model.Model
+	amount   *prometheus.GaugeVec
+	estimate *prometheus.GaugeVec
+
+	snapshot *asg.Snapshot
+	pricer   *groupprice.Pricer
+	shown    map[spendSeries]bool
+}
+
+// spendSeries is one series of each metric.
+type spendSeries struct{ group, capacityType, currency string }
+
+func (s spendSeries) labels() prometheus.Labels {
+	return prometheus.Labels{"node_group": s.group, "capacity_type": s.capacityType, "currency": s.currency}
+}
+
+// newSpend registers the metrics, unless registerer is nil.
+func newSpend(costs *model.Model, registerer prometheus.Registerer) (*spend, error) {
+	labels := []string{"node_group", "capacity_type", "currency"}
+	s := &spend{costs: costs, shown: map[spendSeries]bool{},
+		amount: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "cluster_autoscaler", Name: "aws_spend_per_hour",
+			Help: "What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.",
+		}, labels),
+		estimate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "cluster_autoscaler", Name: "aws_spend_estimated_per_hour",
+			Help: "How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.",
+		}, labels),
+	}
+	if registerer == nil {
+		return s, nil
+	}
+	for _, c := range []prometheus.Collector{s.amount, s.estimate} {
+		if err := registerer.Register(c); err != nil {
+			return nil, fmt.Errorf("register spend metrics: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// show brings the metrics up to a Snapshot and to the prices of the moment. The series of groups that are gone vanish.
+func (s *spend) show(snapshot *asg.Snapshot) {
+	pricer := s.costs.Pricer()
+	if snapshot == s.snapshot && pricer == s.pricer {
+		return
+	}
+	s.snapshot, s.pricer = snapshot, pricer
+	now := map[spendSeries]bool{}
+	for _, g := range snapshot.Groups() {
+		if g.Deleting {
+			continue
+		}
+		for capacityType, cost := range pricer.Present(g) {
+			series := spendSeries{g.Name, capacityType, string(cost.Amount.Currency)}
+			now[series] = true
+			s.amount.With(series.labels()).Set(cost.Amount.PerHour)
+			s.estimate.With(series.labels()).Set(cost.Estimated.PerHour)
+		}
+	}
+	for series := range s.shown {
+		if !now[series] {
+			s.amount.Delete(series.labels())
+			s.estimate.Delete(series.labels())
+		}
+	}
+	s.shown = now
+}

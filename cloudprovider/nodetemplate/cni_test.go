@@ -1,0 +1,79 @@
+package nodetemplate
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestPodsOfAManagedNodeGroupFollowTheCNI holds the figures of max-pods-calculator.sh (awslabs/amazon-eks-ami) for the interface
+// limits that EC2 publishes; those of m5.large stand in the EKS user guide, and 110 pods with the memory reserved for 29 on
+// line 4 of testdata/real_nodes.csv.
+func TestPodsOfAManagedNodeGroupFollowTheCNI(t *testing.T) {
+	prefixes, custom := CNI{PrefixDelegation: true}, CNI{CustomNetworking: true}
+	both := CNI{PrefixDelegation: true, CustomNetworking: true}
+	eks := &Nodegroup{Name: "n", AMIType: "AL2023_x86_64_STANDARD"}
+	for _, tt := range []struct {
+		name      string
+		in        Input
+		types     []string
+		want      int64
+		otherwise SourceKind // "" wants the CNI to be named
+	}{
+		{name: "defaults", types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
+		{name: "prefixes", in: Input{CNI: prefixes}, types: []string{"m5.large"}, want: 110},
+		{name: "custom networking", in: Input{CNI: custom}, types: []string{"m5.large"}, want: 20},
+		{name: "both", in: Input{CNI: both}, types: []string{"m5.large"}, want: 110},
+		{name: "prefixes on a small type", in: Input{CNI: prefixes}, types: []string{"t3.nano"}, want: 34},
+		{name: "prefixes with one interface left", in: Input{CNI: both}, types: []string{"t3.nano"}, want: 18},
+		{name: "prefixes with 32 vCPUs", in: Input{CNI: prefixes}, types: []string{"m5.8xlarge"}, want: 250},
+		{name: "custom networking with 32 vCPUs", in: Input{CNI: custom}, types: []string{"m5.8xlarge"}, want: 205},
+		{name: "custom networking, many pods", in: Input{CNI: custom}, types: []string{"m5.4xlarge"}, want: 110},
+		{name: "not on Nitro", in: Input{CNI: prefixes}, types: []string{"t2.medium"}, want: 17},
+		{name: "not on Nitro, custom networking", in: Input{CNI: both}, types: []string{"t2.medium"}, want: 12},
+		{name: "the least of several types", in: Input{CNI: custom}, types: []string{"m5.xlarge", "m5.large"}, want: 20},
+		{name: "an image of the owner's", in: Input{CNI: prefixes, Nodegroup: &Nodegroup{Name: "n", AMIType: "CUSTOM"}}, types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
+		{name: "user data tells", in: Input{CNI: prefixes, UserData: &UserData{MaxPods: 29}}, types: []string{"m5.large"}, want: 29, otherwise: SourceUserData},
+		{name: "user data that leaves it to the node", in: Input{CNI: prefixes, UserData: &UserData{}}, types: []string{"m5.large"}, want: 29, otherwise: SourceFormula},
+		{name: "Windows", in: Input{CNI: prefixes, Nodegroup: &Nodegroup{Name: "n", AMIType: "WINDOWS_CORE_2022_x86_64"}}, types: []string{"m5.large"}, want: 110, otherwise: SourceDefault},
+		{name: "a tag tells", in: Input{CNI: prefixes, Tags: map[string]string{resourcesPrefix + "pods": "40"}}, types: []string{"m5.large"}, want: 40, otherwise: SourceTag},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := tt.in
+			in.Group, in.Members = "g", members(t, tt.types...)
+			if in.Nodegroup == nil {
+				in.Nodegroup = eks
+			}
+			template, _ := Build(in)
+			want := tt.otherwise
+			if want == "" {
+				want = SourceCNI
+			}
+			if pods, source := template.Capacity.Pods().Value(), template.Sources.Capacity["pods"]; pods != tt.want || source.Kind != want {
+				t.Errorf("%d pods from %q (%s), want %d from %q", pods, source.Kind, source.Detail, tt.want, want)
+			}
+		})
+	}
+}
+
+func TestNodesThatCountForThemselvesDoNotFollowTheCNI(t *testing.T) {
+	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
+	if pods := template.Capacity.Pods().Value(); pods != 29 {
+		t.Errorf("%d pods on a node of no managed group, want the plain 29", pods)
+	}
+}
+
+func TestPrefixesDoNotChangeTheMemoryThatAmazonLinuxReserves(t *testing.T) {
+	in := Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "n", AMIType: "AL2_x86_64"}}
+	plain, _ := Build(in)
+	in.CNI.PrefixDelegation = true
+	prefixes, _ := Build(in)
+	if a, b := plain.Allocatable[corev1.ResourceMemory], prefixes.Allocatable[corev1.ResourceMemory]; a.Cmp(b) != 0 {
+		t.Errorf("allocatable memory is %s with prefixes, want the %s without", b.String(), a.String())
+	}
+	in.Nodegroup = &Nodegroup{Name: "n", AMIType: "BOTTLEROCKET_x86_64"}
+	rocket, _ := Build(in)
+	if a, b := plain.Allocatable[corev1.ResourceMemory], rocket.Allocatable[corev1.ResourceMemory]; b.Cmp(a) >= 0 {
+		t.Errorf("Bottlerocket leaves %s, want less than %s: it reserves for each of the 110 pods", b.String(), a.String())
+	}
+}

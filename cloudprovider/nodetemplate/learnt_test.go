@@ -1,0 +1,271 @@
+package nodetemplate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// realM5Large is an m5.large as line 4 of testdata/real_nodes.csv has it, Ready for five minutes at noon.
+func realM5Large(change ...func(*corev1.Node)) *corev1.Node {
+	amounts := func(cpu, memory, disk string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory),
+			corev1.ResourceEphemeralStorage: resource.MustParse(disk), corev1.ResourcePods: resource.MustParse("110")}
+	}
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "ip-10-0-1-23.ec2.internal", UID: "5f0c7c1e-8f0f-4a51-9d1c-0d1c5f0c7c1e", Labels: map[string]string{}},
+		Spec:       corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-0a1b2c3d4e5f60718"},
+		Status: corev1.NodeStatus{Capacity: amounts("2", "7845568Ki", "52416492Ki"), Allocatable: amounts("1930m", "7155392Ki", "47233297124"),
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon.Add(-5 * time.Minute))}},
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.1.23"}}},
+	}
+	for _, c := range change {
+		c(node)
+	}
+	return node
+}
+
+func labelled(pairs ...string) func(*corev1.Node) {
+	return func(n *corev1.Node) {
+		for i := 0; i < len(pairs); i += 2 {
+			n.Labels[pairs[i]] = pairs[i+1]
+		}
+	}
+}
+
+// learntM5Large is an Input of a group of m5.large whose nodes were seen.
+func learntM5Large(t *testing.T, nodes ...*corev1.Node) Input {
+	in := Input{Group: "g", Members: members(t, "m5.large"), AMIFamily: AL2}
+	for _, n := range nodes {
+		in.Learnt = Together(in.Learnt, Learn(n, "m5.large"))
+	}
+	return in
+}
+
+func TestTheNextNodeIsTakenToBeAsTheRealOneIs(t *testing.T) {
+	template, _ := Build(learntM5Large(t, realM5Large()))
+	for _, list := range []struct {
+		what      string
+		want, got corev1.ResourceList
+		sources   map[string]Source
+	}{
+		{"capacity", realM5Large().Status.Capacity, template.Capacity, template.Sources.Capacity},
+		{"allocatable", realM5Large().Status.Allocatable, template.Allocatable, template.Sources.Allocatable},
+	} {
+		for name, want := range list.want {
+			got := list.got[name]
+			if got.Cmp(want) != 0 {
+				t.Errorf("%s of %s is %s, want the real %s", list.what, name, got.String(), want.String())
+			}
+			if source := list.sources[string(name)]; source.Kind != SourceLearnt {
+				t.Errorf("%s of %s comes from %q, want it learnt", list.what, name, source.Kind)
+			}
+		}
+	}
+}
+
+func TestEveryOtherSourceButFormulasAndCatalogueWinsOverWhatNodesShow(t *testing.T) {
+	in := learntM5Large(t, realM5Large(labelled("team", "seen", "tier", "seen", "rack", "seen", "row", "seen")))
+	in.Tags = map[string]string{labelPrefix + "team": "tag", resourcesPrefix + "memory": "7Gi"}
+	in.Nodegroup = &Nodegroup{Name: "n", AMIType: "CUSTOM", Labels: map[string]string{"team": "eks", "tier": "eks"}}
+	in.UserData = &UserData{Labels: map[string]string{"team": "user-data", "tier": "user-data", "rack": "user-data"}, MaxPods: 20}
+	template, _ := Build(in)
+	want := map[string]string{"team": "tag", "tier": "eks", "rack": "user-data", "row": "seen"}
+	got := map[string]string{}
+	for key := range want {
+		got[key] = template.Labels[key]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("labels differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"cpu": "1930m", "memory": "7Gi", "pods": "20", "ephemeral-storage": "47233297124"}, show(template.Allocatable)); diff != "" {
+		t.Errorf("allocatable differs (-want +got):\n%s", diff)
+	}
+	if pods := template.Sources.Allocatable["pods"]; pods.Kind == SourceLearnt {
+		t.Errorf("the pods of user data are said to be learnt")
+	}
+	if source := template.Sources.Labels["row"]; source.Kind != SourceLearnt {
+		t.Errorf("the label nobody else tells comes from %q", source.Kind)
+	}
+}
+
+func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		labels map[string]string
+		want   map[string]string
+	}{
+		{name: "set by the image", labels: map[string]string{"team": "dsp", "example.com/tier": "", "node.spotmax/spec": "large"},
+			want: map[string]string{"team": "dsp", "example.com/tier": "", "node.spotmax/spec": "large"}},
+		{name: "of Kubernetes and of AWS", labels: map[string]string{"kubernetes.io/hostname": "a", "node.kubernetes.io/exclude-from-external-load-balancers": "true",
+			"node-role.kubernetes.io/worker": "", "topology.k8s.aws/zone-id": "use1-az1", "eks.amazonaws.com/nodegroup-image": "ami", "k8s.io/cloud-provider-aws": "a",
+			"vpc.amazonaws.com/has-trunk-attached": "true", "feature.node.kubernetes.io/cpu-cpuid.AVX": "true"}},
+		{name: "of devices, which come and go with their plugins", labels: map[string]string{"nvidia.com/gpu.product": "Tesla-T4", "gpu.nvidia.com/x": "1",
+			"amd.com/gpu": "1", "habana.ai/a": "1", "gpu.intel.com/b": "1"}},
+		{name: "that name this node", labels: map[string]string{"alpha.eksctl.io/instance-id": "i-0a1b2c3d4e5f60718", "host": "ip-10-0-1-23.ec2.internal",
+			"address": "10.0.1.23", "name": "worker-10-0-1-23", "az": "us-east-1a", "type": "m5.large"}},
+		{name: "that a machine made", labels: map[string]string{"boot": "20261120115500", "id": "123e4567-e89b-12d3-a456-426614174000", "serial": "0123456789ab"}},
+		{name: "that no label can be", labels: map[string]string{"team": "a b", "-": "a"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := realM5Large(labelled(corev1.LabelTopologyZone, "us-east-1a"))
+			for key, value := range tt.labels {
+				node.Labels[key] = value
+			}
+			want := tt.want
+			if want == nil {
+				want = map[string]string{}
+			}
+			if diff := cmp.Diff(want, Learn(node, "m5.large").labels); diff != "" {
+				t.Errorf("labels learnt differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
+	smaller := func(n *corev1.Node) {
+		n.Status.Capacity[corev1.ResourceMemory] = resource.MustParse("7845000Ki")
+		n.Status.Allocatable[corev1.ResourceMemory] = resource.MustParse("7155000Ki")
+	}
+	template, _ := Build(learntM5Large(t, realM5Large(labelled("team", "dsp", "slot", "1", "once", "a")),
+		realM5Large(smaller, labelled("team", "dsp", "slot", "2"))))
+	if template.Labels["team"] != "dsp" {
+		t.Errorf("team is %q, want what both carry", template.Labels["team"])
+	}
+	for _, key := range []string{"slot", "once"} {
+		if value, ok := template.Labels[key]; ok {
+			t.Errorf("%s=%s is promised, but the nodes do not share it", key, value)
+		}
+	}
+	if memory := template.Capacity[corev1.ResourceMemory]; memory.String() != "7845000Ki" {
+		t.Errorf("memory is %s, want the least of both", memory.String())
+	}
+	if Together() != nil || Together(nil, nil) != nil {
+		t.Error("no nodes teach something")
+	}
+}
+
+func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
+	node := realM5Large(func(n *corev1.Node) {
+		n.Spec.Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}, {Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
+		n.Status.Capacity["nvidia.com/gpu"], n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("0"), resource.MustParse("0")
+		n.Status.Capacity["example.com/device"], n.Status.Allocatable["example.com/device"] = resource.MustParse("3"), resource.MustParse("3")
+	})
+	template, _ := Build(Input{Group: "g", Members: members(t, "g4dn.xlarge"), Learnt: Learn(node, "g4dn.xlarge")})
+	if len(template.Taints) > 0 {
+		t.Errorf("taints %v, want none", template.Taints)
+	}
+	gpus := template.Capacity["nvidia.com/gpu"]
+	if _, ok := template.Capacity["example.com/device"]; ok || gpus.Value() != 1 {
+		t.Errorf("capacity %v, want the GPU of the catalogue and no other device", show(template.Capacity))
+	}
+	if source := template.Sources.Capacity["memory"]; source.Kind != SourceLearnt {
+		t.Errorf("memory comes from %q: the node was not looked at", source.Kind)
+	}
+}
+
+func TestWhatNoSuchNodeCanHaveIsNotBelieved(t *testing.T) {
+	set := func(capacity, allocatable string, name corev1.ResourceName) func(*corev1.Node) {
+		return func(n *corev1.Node) {
+			n.Status.Capacity[name], n.Status.Allocatable[name] = resource.MustParse(capacity), resource.MustParse(allocatable)
+		}
+	}
+	plain, _ := Build(learntM5Large(t))
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Node)
+	}{
+		{"more memory than EC2 sells", set("9Gi", "7Gi", "memory")},
+		{"more CPU", set("4", "2", "cpu")},
+		{"more allocatable than there is", set("7Gi", "7.5Gi", "memory")},
+		{"no memory", set("7Gi", "0", "memory")},
+		{"below zero", set("2", "-1", "cpu")},
+		{"beyond all numbers", set("9e18", "9e18", "memory")},
+		{"nothing at all", func(n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = nil, nil }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			template, _ := Build(learntM5Large(t, realM5Large(tt.change)))
+			if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
+				t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestADiskThatKubeletDoesNotCountIsTakenFromTheFormula(t *testing.T) {
+	template, _ := Build(learntM5Large(t, realM5Large(func(n *corev1.Node) {
+		delete(n.Status.Capacity, corev1.ResourceEphemeralStorage)
+		delete(n.Status.Allocatable, corev1.ResourceEphemeralStorage)
+	})))
+	memory, disk := template.Sources.Capacity["memory"], template.Sources.Capacity["ephemeral-storage"]
+	if size := template.Capacity.StorageEphemeral(); size.Sign() <= 0 || disk.Kind != SourceDefault || memory.Kind != SourceLearnt {
+		t.Errorf("disk %s from %q, memory from %q; want the usual disk beside the memory learnt", size, disk.Kind, memory.Kind)
+	}
+}
+
+func TestATypeThatWasNotSeenIsComputedBesideOneThatWas(t *testing.T) {
+	in := learntM5Large(t, realM5Large())
+	in.Members = members(t, "m5.large", "m5a.large")
+	mixed, _ := Build(in)
+	in.Members, in.Learnt = members(t, "m5a.large"), nil
+	unseen, _ := Build(in)
+	if diff := cmp.Diff(unseen.Allocatable.Memory().String(), mixed.Allocatable.Memory().String()); diff != "" {
+		t.Errorf("allocatable memory is not the least of what was seen and computed (-want +got):\n%s", diff)
+	}
+	if source := mixed.Sources.Allocatable["cpu"]; source.Kind != SourceLearnt {
+		t.Errorf("CPU comes from %q, want the first of two alike", source.Kind)
+	}
+}
+
+func TestANodeTeachesOnceItIsSettled(t *testing.T) {
+	ready := func(status corev1.ConditionStatus, ago time.Duration) func(*corev1.Node) {
+		return func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status, LastTransitionTime: metav1.NewTime(noon.Add(-ago))}}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Node)
+		want   bool
+	}{
+		{"ready for five minutes", func(*corev1.Node) {}, true},
+		{"ready for a minute", ready(corev1.ConditionTrue, time.Minute), false},
+		{"not ready", ready(corev1.ConditionFalse, time.Hour), false},
+		{"without conditions", func(n *corev1.Node) { n.Status.Conditions = nil }, false},
+		{"cordoned", func(n *corev1.Node) { n.Spec.Unschedulable = true }, false},
+		{"going", func(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{Time: noon} }, false},
+	} {
+		if got := Settled(realM5Large(tt.change), noon); got != tt.want {
+			t.Errorf("%s: settled = %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestANodeWithVeryManyLabelsTeachesNone(t *testing.T) {
+	node := realM5Large()
+	for i := range maxLearntLabels + 1 {
+		node.Labels[fmt.Sprintf("l%d", i)] = "a"
+	}
+	if l := Learn(node, "m5.large"); len(l.labels) != 0 || len(l.types) != 1 {
+		t.Errorf("%d labels and %d types learnt, want the machine alone", len(l.labels), len(l.types))
+	}
+}
+
+func TestTellingTheSame(t *testing.T) {
+	one, other := Learn(realM5Large(), "m5.large"), Learn(realM5Large(labelled("team", "dsp")), "m5.large")
+	var none *Learnt
+	if !one.Equal(Learn(realM5Large(), "m5.large")) || !none.Equal(nil) {
+		t.Error("the same is not equal")
+	}
+	if one.Equal(other) || one.Equal(Learn(realM5Large(), "m5.xlarge")) || one.Equal(nil) || none.Equal(one) {
+		t.Error("different things are equal")
+	}
+}

@@ -1,0 +1,47 @@
+package nodetemplate
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestTheBuildOfWindowsIsPromisedWhereItIsKnown(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   Input
+		want string
+		from SourceKind
+	}{
+		{name: "2019 by its image", in: Input{AMIFamily: Windows, WindowsRelease: "2019"}, want: "10.0.17763", from: SourceGroup},
+		{name: "2022 by its image", in: Input{AMIFamily: Windows, WindowsRelease: "2022"}, want: "10.0.20348", from: SourceGroup},
+		{name: "2025 by its image", in: Input{OS: "windows", WindowsRelease: "2025"}, want: "10.0.26100", from: SourceGroup},
+		{name: "a release nobody knows yet", in: Input{AMIFamily: Windows, WindowsRelease: "2031"}},
+		{name: "an image that does not tell", in: Input{AMIFamily: Windows}},
+		{name: "core by EKS", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2019_x86_64"}}, want: "10.0.17763", from: SourceNodegroup},
+		{name: "full by EKS", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_FULL_2022_x86_64"}}, want: "10.0.20348", from: SourceNodegroup},
+		{name: "an AMI type nobody knows yet", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_NANO"}}},
+		{name: "a custom image on EKS", in: Input{AMIFamily: Windows, WindowsRelease: "2022", Nodegroup: &Nodegroup{AMIType: "CUSTOM"}},
+			want: "10.0.20348", from: SourceGroup},
+		{name: "declared by a tag", in: Input{AMIFamily: Windows, WindowsRelease: "2022", Tags: map[string]string{
+			labelPrefix + corev1.LabelWindowsBuild: "10.0.25398"}}, want: "10.0.25398", from: SourceTag},
+		{name: "not on Linux", in: Input{WindowsRelease: "2022"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
+			template, problems := Build(tt.in)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
+				t.Errorf("build %q, want %q", got, tt.want)
+			}
+			if _, assumed := template.Assumed[corev1.LabelWindowsBuild]; assumed {
+				t.Error("a build is assumed, want it promised or absent")
+			}
+			if got := template.Sources.Labels[corev1.LabelWindowsBuild].Kind; got != tt.from {
+				t.Errorf("from %q, want %q", got, tt.from)
+			}
+		})
+	}
+}

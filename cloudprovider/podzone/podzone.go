@@ -1,0 +1,139 @@
+// Package podzone tells which zone a pod has to run in, and what says so: its own fields, or those of its volumes.
+//
+// It answers from the objects it is given: it makes no call, starts no goroutines, changes nothing, and does not know
+// the Cluster Autoscaler's core, so that the autoscaler and asgctl give the same answer.
+package podzone
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// LabelZoneID is the zone's identifier, the same in all AWS accounts, on nodes from Kubernetes 1.30 on
+// (github.com/kubernetes/cloud-provider-aws, pull request 855).
+const LabelZoneID = "topology.k8s.aws/zone-id"
+
+// LabelEBSZone is the zone as the EBS CSI driver names it.
+const LabelEBSZone = "topology.ebs.csi.aws.com/zone"
+
+// NameLabels are the node labels that hold the zone's name.
+var NameLabels = []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone, LabelEBSZone}
+
+// Need is the one zone that a pod has to run in.
+type Need struct {
+	Zone string // its name, or its identifier where the name is not known
+	Said string // by what, such as `nodeSelector` or `volume "data" of claim "data-0"`
+}
+
+// Constraint is a condition on the labels of a pod's node. It holds if one of the terms does.
+type Constraint struct {
+	Said  string
+	Terms []corev1.NodeSelectorTerm
+}
+
+// Of returns the one zone in which all that the pod says of its node, and the constraints of its volumes, can hold; false
+// if several are left, none, or nothing speaks of zones. What a pod excludes by NotIn does not count: how much that leaves
+// depends on which zones there are. nameOf returns the name of the zone with an identifier, "" where it is not known.
+func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (Need, bool) {
+	var left []string
+	constrained, said := false, ""
+	for _, c := range append(ofPod(pod), volumes...) {
+		zones, ok := c.zones(nameOf)
+		if !ok {
+			continue
+		}
+		if before := len(left); constrained {
+			left = intersection(left, zones)
+			if before == 1 || len(left) != 1 {
+				continue
+			}
+		} else {
+			left, constrained = zones, true
+		}
+		said = c.Said
+	}
+	if len(left) != 1 {
+		return Need{}, false
+	}
+	return Need{Zone: left[0], Said: said}, true
+}
+
+// ofPod are the constraints in the pod's own fields.
+func ofPod(pod *corev1.Pod) []Constraint {
+	var constraints []Constraint
+	for _, key := range append([]string{LabelZoneID}, NameLabels...) {
+		if value, ok := pod.Spec.NodeSelector[key]; ok {
+			constraints = append(constraints, Constraint{Said: fmt.Sprintf("nodeSelector %s", key), Terms: in(key, value)})
+		}
+	}
+	if required := Required(pod); required != nil {
+		constraints = append(constraints, Constraint{Said: "required node affinity", Terms: required.NodeSelectorTerms})
+	}
+	return constraints
+}
+
+// Required is the pod's required node affinity; nil for none.
+func Required(pod *corev1.Pod) *corev1.NodeSelector {
+	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
+		return a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	}
+	return nil
+}
+
+// in is the one term that asks for a label with one of the values.
+func in(key string, values ...string) []corev1.NodeSelectorTerm {
+	return []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+		{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}
+}
+
+// zones are those in which the constraint can hold, sorted; false if that is not for it to say: one of its terms, of
+// which any will do, says nothing of zones.
+func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
+	var all []string
+	for _, term := range c.Terms {
+		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
+			continue // matches nothing, by Kubernetes' rules
+		}
+		zones, ok := ofTerm(term, nameOf)
+		if !ok {
+			return nil, false
+		}
+		all = append(all, zones...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), true
+}
+
+// ofTerm are the zones in which all of the term's expressions can hold; false if none speaks of zones.
+func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []string, constrained bool) {
+	for _, e := range term.MatchExpressions {
+		if e.Operator != corev1.NodeSelectorOpIn || e.Key != LabelZoneID && !slices.Contains(NameLabels, e.Key) {
+			continue
+		}
+		values := slices.Clone(e.Values)
+		if e.Key == LabelZoneID {
+			for i, id := range values {
+				if name := nameOf(id); name != "" {
+					values[i] = name
+				}
+			}
+		}
+		if constrained {
+			values = intersection(zones, values)
+		}
+		zones, constrained = values, true
+	}
+	return zones, constrained
+}
+
+func intersection(a, b []string) []string {
+	var both []string
+	for _, zone := range a {
+		if slices.Contains(b, zone) && !slices.Contains(both, zone) {
+			both = append(both, zone)
+		}
+	}
+	return both
+}

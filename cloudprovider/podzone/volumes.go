@@ -1,0 +1,97 @@
+package podzone
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	storagelisters "k8s.io/client-go/listers/storage/v1"
+)
+
+// zoneSeparator stands between the zones in the label of a volume that is in several (k8s.io/cloud-provider/volume).
+const zoneSeparator = "__"
+
+// Volumes finds what a pod's volumes say of its node. It is safe for concurrent use.
+type Volumes struct {
+	Claims  corelisters.PersistentVolumeClaimLister
+	Volumes corelisters.PersistentVolumeLister
+	Classes storagelisters.StorageClassLister
+}
+
+// Of returns the constraints of the pod's volumes: of those bound to its claims, and of the storage class where there is
+// none yet. A claim, volume or class that cannot be found has none; the scheduler will tell the pod's owner.
+func (v Volumes) Of(pod *corev1.Pod) []Constraint {
+	var constraints []Constraint
+	for i := range pod.Spec.Volumes {
+		name := claimOf(pod, &pod.Spec.Volumes[i])
+		if name == "" {
+			continue
+		}
+		claim, err := v.Claims.PersistentVolumeClaims(pod.Namespace).Get(name)
+		if err != nil {
+			continue
+		}
+		constraints = append(constraints, v.ofClaim(claim)...)
+	}
+	return constraints
+}
+
+// claimOf is the name of the claim behind a pod's volume; "" for none. Kubernetes names the claim of an ephemeral volume
+// after both.
+func claimOf(pod *corev1.Pod, volume *corev1.Volume) string {
+	switch {
+	case volume.PersistentVolumeClaim != nil:
+		return volume.PersistentVolumeClaim.ClaimName
+	case volume.Ephemeral != nil:
+		return pod.Name + "-" + volume.Name
+	}
+	return ""
+}
+
+func (v Volumes) ofClaim(claim *corev1.PersistentVolumeClaim) []Constraint {
+	if claim.Spec.VolumeName != "" {
+		volume, err := v.Volumes.Get(claim.Spec.VolumeName)
+		if err != nil {
+			return nil
+		}
+		return ofVolume(volume, fmt.Sprintf("volume %q of claim %q", volume.Name, claim.Name))
+	}
+	if claim.Spec.StorageClassName == nil {
+		return nil
+	}
+	class, err := v.Classes.Get(*claim.Spec.StorageClassName)
+	if err != nil || len(class.AllowedTopologies) == 0 {
+		return nil
+	}
+	return []Constraint{ofClass(class, fmt.Sprintf("storage class %q of claim %q", class.Name, claim.Name))}
+}
+
+// ofVolume is what a volume asks of the node: by its node affinity and, on one of the old in-tree drivers, by its labels.
+func ofVolume(volume *corev1.PersistentVolume, said string) []Constraint {
+	var constraints []Constraint
+	if a := volume.Spec.NodeAffinity; a != nil && a.Required != nil {
+		constraints = append(constraints, Constraint{Said: said, Terms: a.Required.NodeSelectorTerms})
+	}
+	for _, key := range NameLabels {
+		if zones, ok := volume.Labels[key]; ok {
+			constraints = append(constraints, Constraint{Said: said, Terms: in(key, strings.Split(zones, zoneSeparator)...)})
+		}
+	}
+	return constraints
+}
+
+// ofClass is what a storage class asks of the node on which a volume of it is to be made.
+func ofClass(class *storagev1.StorageClass, said string) Constraint {
+	c := Constraint{Said: said}
+	for _, topology := range class.AllowedTopologies {
+		var term corev1.NodeSelectorTerm
+		for _, e := range topology.MatchLabelExpressions {
+			term.MatchExpressions = append(term.MatchExpressions,
+				corev1.NodeSelectorRequirement{Key: e.Key, Operator: corev1.NodeSelectorOpIn, Values: e.Values})
+		}
+		c.Terms = append(c.Terms, term)
+	}
+	return c
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
+)
+
+// prices are the price book of the region and what keeps it true.
+type prices struct {
+	book *pricing.Book
+	keep []func(context.Context) error // each until its context ends
+}
+
+// newPrices makes the price book of a region, the prices of --aws-price-file in it. It makes no call.
+func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
+	event func(eventType, reason, message string)) (*prices, error) {
+	book, err := pricing.NewBook(region, nil)
+	if err != nil || ours.PriceFile == "" {
+		return &prices{book: book}, err
+	}
+	watcher, err := pricefile.New(pricefile.Options{
+		Path: ours.PriceFile, Book: book, Known: catalogue.Names, Event: event,
+		Clock: clock.RealClock{}, Registerer: legacyregistry.Registerer(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--aws-price-file: %w", err)
+	}
+	return &prices{book: book, keep: []func(context.Context) error{watcher.Run}}, nil
+}
+
+// followSpot has the spot prices of what the groups may launch read, too.
+func (p *prices) followSpot(api spotprice.API, groups *asg.Cache) error {
+	reader, err := spotprice.New(spotprice.Options{
+		API: api, Book: p.book, InUse: func() spotprice.Pools { return spotprice.InUse(groups.Snapshot().Groups()) },
+		Clock: clock.RealClock{}, Registerer: legacyregistry.Registerer(),
+	})
+	if err != nil {
+		return err
+	}
+	p.keep = append(p.keep, reader.Run)
+	return nil
+}
+
+// run keeps the book true beside work, until ctx ends or one of them breaks.
+func (p *prices) run(ctx context.Context, work func(context.Context) error) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, keep := range append([]func(context.Context) error{work}, p.keep...) {
+		all.Go(func() error { return keep(ctx) })
+	}
+	return all.Wait()
+}

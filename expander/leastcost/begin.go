@@ -1,0 +1,192 @@
+package leastcost
+
+import (
+	"math"
+	"slices"
+
+	apiv1 "k8s.io/api/core/v1"
+	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+)
+
+// begin is what to do at once, and the plan that it begins, by candidate.
+type begin struct {
+	chosen []int // those that do equally well
+	nodes  int   // to ask one of them for; 0 for the whole option
+	pods   []*apiv1.Pod
+	// nodePods are those pods node by node.
+	nodePods [][]*apiv1.Pod
+
+	planned []assignment // by candidate
+	total   float64      // what the plan counts as
+}
+
+// assignment is what a plan has one group do.
+type assignment struct {
+	nodes    int
+	pods     []*apiv1.Pod
+	nodePods [][]*apiv1.Pod // the pods node by node; nil for a whole option
+}
+
+// cheapestBegin finds what to begin with.
+func (f *Filter) cheapestBegin(candidates []candidate) begin {
+	single, covered := f.cheapestSingle(candidates)
+	if !separable(candidates) {
+		return single
+	}
+	planned := f.planned(candidates)
+	if covered == len(planned.all()) && single.total <= planned.total*(1+costTolerance) {
+		return single
+	}
+	return planned
+}
+
+// separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
+// want all or nothing, and a group may add all its nodes or none: then only whole options are compared.
+func separable(candidates []candidate) bool {
+	for i := range candidates {
+		if !candidates[i].divisible() {
+			return false
+		}
+		for _, pod := range candidates[i].option.Pods {
+			if _, requested := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]; requested {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// cheapestSingle chooses among the options as they are: of those with the most pods the cheapest. The number of its pods comes
+// with it.
+func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
+	most, lowest := 0, math.Inf(1)
+	var b begin
+	for i := range candidates {
+		o := candidates[i].option
+		cost := f.weighed(&candidates[i], o.NodeCount)
+		switch {
+		case len(o.Pods) > most || len(o.Pods) == most && cost < lowest*(1-costTolerance):
+			most, lowest = len(o.Pods), cost
+			b.chosen = []int{i}
+		case len(o.Pods) == most && cost <= lowest*(1+costTolerance):
+			b.chosen = append(b.chosen, i)
+		}
+	}
+	b.total = lowest
+	b.planned = make([]assignment, len(candidates))
+	o := candidates[b.chosen[0]].option
+	b.planned[b.chosen[0]] = assignment{nodes: o.NodeCount, pods: o.Pods}
+	return b, most
+}
+
+// planned makes the plan, once more where groups turn out to cost another sum for the nodes that it has than for those of
+// their options, and begins with the group that gets the most pods.
+func (f *Filter) planned(candidates []candidate) begin {
+	b := f.plannedAt(f.priced(candidates, nil))
+	counts := make([]int, len(candidates))
+	for i, a := range b.planned {
+		counts[i] = a.nodes
+	}
+	for i, again := range f.priced(candidates, counts) {
+		if first := f.weighed(&candidates[i], again.option.NodeCount) / float64(again.option.NodeCount); math.Abs(again.unit-first) > 0.001*first {
+			if other := f.plannedAt(f.priced(candidates, counts)); len(other.all()) >= len(b.all()) && other.total < b.total {
+				return other
+			}
+			break
+		}
+	}
+	return b
+}
+
+// plannedAt makes the plan with the prices that the candidates have.
+func (f *Filter) plannedAt(candidates []candidate) begin {
+	p := newProblem(candidates)
+	result := p.solve()
+	b := begin{planned: p.assign(result, candidates)}
+	first, most := 0, -1
+	for i, a := range b.planned {
+		if a.nodes > 0 {
+			b.total += f.weighed(&candidates[i], a.nodes)
+		}
+		if len(a.pods) > most {
+			first, most = i, len(a.pods)
+		}
+	}
+	b.nodes, b.pods, b.nodePods = b.planned[first].nodes, b.planned[first].pods, b.planned[first].nodePods
+	for _, s := range p.shapes {
+		if slices.Contains(s.groups, first) {
+			for _, i := range s.groups {
+				if i == first || candidates[i].option.NodeCount >= b.nodes {
+					b.chosen = append(b.chosen, i)
+				}
+			}
+		}
+	}
+	return b
+}
+
+// assign gives the planned nodes and their pods to the groups, those of one shape in the order of their names.
+func (p *problem) assign(result plan, candidates []candidate) []assignment {
+	assigned := make([]assignment, len(candidates))
+	next := make([]int, len(p.classes))
+	for _, node := range result.nodes {
+		groups := p.shapes[node.shape].groups
+		i := slices.IndexFunc(groups, func(c int) bool { return assigned[c].nodes < candidates[c].option.NodeCount })
+		to := &assigned[groups[max(0, i)]]
+		to.nodes++
+		var pods []*apiv1.Pod
+		for _, sh := range node.shares {
+			pods = append(pods, p.classes[sh.class].pods[next[sh.class]:next[sh.class]+sh.count]...)
+			next[sh.class] += sh.count
+		}
+		to.pods, to.nodePods = append(to.pods, pods...), append(to.nodePods, pods)
+	}
+	return assigned
+}
+
+// all are the pods of the plan.
+func (b begin) all() []*apiv1.Pod {
+	var pods []*apiv1.Pod
+	for _, a := range b.planned {
+		pods = append(pods, a.pods...)
+	}
+	return pods
+}
+
+// options are the options to return: copies where there is something to cut.
+func (b begin) options(candidates []candidate) []expander.Option {
+	var list []expander.Option
+	for _, i := range b.chosen {
+		o := candidates[i].option
+		if b.nodes > 0 {
+			o.NodeCount, o.Pods = b.nodes, slices.Clone(b.pods)
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// explain tells how the candidates were judged.
+func (f *Filter) explain(candidates []candidate, b begin) []Explanation {
+	list := make([]Explanation, len(candidates))
+	total := 0.0
+	for i := range candidates {
+		c, a, e := &candidates[i], b.planned[i], &list[i]
+		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
+		e.Cost, _ = f.cost(c, c.option.NodeCount)
+		e.PlannedCost.Currency = e.Cost.Currency
+		e.PlannedNodes, e.PlannedPods = a.nodes, len(a.pods)
+		if a.nodes > 0 {
+			e.PlannedCost, _ = f.cost(c, a.nodes)
+			total += e.PlannedCost.PerHour
+		}
+		e.Chosen = slices.Contains(b.chosen, i)
+	}
+	for i := range list {
+		list[i].TotalCost = list[i].Cost
+		list[i].TotalCost.PerHour = total
+		list[i].TotalPods = len(b.all())
+	}
+	return list
+}

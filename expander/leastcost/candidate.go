@@ -1,0 +1,95 @@
+package leastcost
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// candidate is an option whose nodes have a known price.
+type candidate struct {
+	option  expander.Option
+	id      string // of its group
+	info    *framework.NodeInfo
+	penalty Penalty
+	unit    float64 // what one node counts as per hour, penalty included, if the option's nodes are added together
+}
+
+// candidates are the options of a known price in one currency, by the name of their group. Of several currencies the
+// first by name of the group counts; amounts in another cannot be compared with it.
+func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
+	var list []candidate
+	for _, option := range options {
+		id := option.NodeGroup.Id()
+		info := nodeInfos[id]
+		if info == nil || info.Node() == nil || option.NodeCount <= 0 || len(option.Pods) == 0 {
+			klog.Background().V(2).Info("Left out a scale-up option without node template, nodes or pods", "nodeGroup", id)
+			continue
+		}
+		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id)})
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int { return strings.Compare(a.id, b.id) })
+	var currency pricing.Currency
+	return slices.DeleteFunc(list, func(c candidate) bool {
+		cost, known := f.cost(&c, c.option.NodeCount)
+		if known && currency == "" {
+			currency = cost.Currency
+		}
+		return !known || cost.Currency != currency
+	})
+}
+
+// priced sets what one node of each candidate counts as when as many are added as counts says; those of 0 keep their own
+// number.
+func (f *Filter) priced(candidates []candidate, counts []int) []candidate {
+	list := slices.Clone(candidates)
+	for i := range list {
+		count := list[i].option.NodeCount
+		if counts != nil && counts[i] > 0 {
+			count = counts[i]
+		}
+		list[i].unit = f.weighed(&list[i], count) / float64(count)
+	}
+	return list
+}
+
+// weighed is what count nodes of a candidate count as: their cost and the penalty. It is above 0.
+func (f *Filter) weighed(c *candidate, count int) float64 {
+	cost, _ := f.cost(c, count)
+	return max(cost.PerHour, 1e-9) * (1 + c.penalty.Ratio)
+}
+
+// cost is what count nodes of a candidate cost, and whether that is known and a number that can be.
+func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
+	if f.prices == nil {
+		return pricing.Amount{}, false
+	}
+	cost, known := f.prices.NodeCost(c.id, c.info.Node(), count)
+	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)
+}
+
+func (f *Filter) penaltyOf(id string) Penalty {
+	if f.penalties == nil {
+		return Penalty{}
+	}
+	p := f.penalties.Penalty(id)
+	if !(p.Ratio > 0) || math.IsInf(p.Ratio, 0) {
+		p.Ratio = 0
+	}
+	return p
+}
+
+// divisible reports whether fewer nodes and pods of the option may be asked for than it has: not of a group that knows only
+// none or all of its nodes.
+func (c *candidate) divisible() bool {
+	options, err := c.option.NodeGroup.GetOptions(config.NodeGroupAutoscalingOptions{})
+	return err != nil && err == cloudprovider.ErrNotImplemented || options == nil || !options.ZeroOrMaxNodeScaling
+}

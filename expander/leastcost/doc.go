@@ -1,0 +1,18 @@
+// Package leastcost chooses scale-ups by money: of all ways to give the pending pods a node, the one that costs the least per
+// hour.
+//
+// The Cluster Autoscaler asks its expanders to compare options as if each had to help alone: so many nodes of one group, for
+// all the pods that this group could take. The cheapest of them is rarely the cheapest way to place all pods, for
+// pods of different shapes belong on different nodes. So a Filter plans first: it takes the pods of all options together,
+// packs them on nodes of all the groups, and then returns the option of the one group that its plan gives the most pods,
+// cut down to the nodes and pods that the plan has there. The others stay pending, the core's next loop starts at once, and
+// finds them with the nodes already asked for counted as there.
+//
+// A plan is made in two steps. A linear program over packing patterns, with nodes and pods divisible, gives each pod the
+// price at which it is best placed; then whole nodes are filled by these prices, and the costliest of them packed anew as
+// long as that helps. Package covering solves the program. A plan never costs more than the cheapest single option that
+// takes every pod.
+//
+// The same options give the same answer: nothing depends on time, on map order or on chance. A Filter starts no goroutine
+// and makes no call.
+package leastcost

@@ -1,0 +1,47 @@
+package leastcost
+
+import (
+	"fmt"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// Explanation is what one option costs, and what the plan over all options has its group do. It is a plain value: comparable,
+// and fit for logs and JSON.
+type Explanation struct {
+	NodeGroup string         // ID of the node group
+	Nodes     int            // nodes of the option as the core offered it
+	Pods      int            // pods that find a place on them
+	Cost      pricing.Amount // of those nodes
+	Penalty   Penalty        // for which they count as dearer
+
+	PlannedNodes int            // nodes of the group in the plan
+	PlannedPods  int            // pods that the plan places on them
+	PlannedCost  pricing.Amount // of those nodes
+	TotalCost    pricing.Amount // of the whole plan, over all groups
+	TotalPods    int            // pods that the plan places, over all groups
+	Chosen       bool           // the plan begins with this group, or might as well
+}
+
+// String tells the explanation in one line.
+func (e Explanation) String() string {
+	s := fmt.Sprintf("%s: %d node(s) for %d pod(s) cost %v", e.NodeGroup, e.Nodes, e.Pods, e.Cost)
+	if e.Penalty.Ratio > 0 {
+		s += fmt.Sprintf(", counted %.3g times as much (%s)", 1+e.Penalty.Ratio, e.Penalty.Reason)
+	}
+	if e.PlannedNodes == 0 {
+		return s + "; the cheapest plan has none of them"
+	}
+	return s + fmt.Sprintf("; the cheapest plan has %d node(s) of them for %d pod(s) at %v, and costs %v for %d pod(s) in all",
+		e.PlannedNodes, e.PlannedPods, e.PlannedCost, e.TotalCost, e.TotalPods)
+}
+
+// pairs are the explanation's fields for a structured log line.
+func (e Explanation) pairs() []any {
+	return []any{
+		"nodeGroup", e.NodeGroup, "cost", e.Cost.String(), "nodes", e.Nodes, "pods", e.Pods,
+		"penalty", e.Penalty.Ratio, "penaltyReason", e.Penalty.Reason, "plannedNodes", e.PlannedNodes,
+		"plannedPods", e.PlannedPods, "plannedCost", e.PlannedCost.String(),
+		"totalCost", e.TotalCost.String(), "totalPods", e.TotalPods,
+	}
+}

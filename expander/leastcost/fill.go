@@ -1,0 +1,138 @@
+package leastcost
+
+import (
+	"cmp"
+	"slices"
+)
+
+// share is how many pods of a class are on a node.
+type share struct {
+	class, count int
+}
+
+// filler fills single nodes as full of value as it can. It keeps what it needs from call to call; use it from one goroutine.
+type filler struct {
+	problem *problem
+	sizes   [][]float64 // by shape, then class·dimensions + dimension: the share of the node that one pod takes
+	dims    int
+	weights [][]float64 // ways to count several dimensions as one
+
+	order  []int     // classes that fit, the most worth for their size first
+	worth  []float64 // by class
+	room   amounts
+	chosen []share
+	best   []share
+	fills  int // calls so far
+}
+
+func newFiller(p *problem) *filler {
+	f := &filler{problem: p, worth: make([]float64, len(p.classes))}
+	if len(p.classes) == 0 {
+		return f
+	}
+	f.dims = len(p.classes[0].request)
+	f.room = make(amounts, f.dims)
+	for _, s := range p.shapes {
+		sizes := make([]float64, len(p.classes)*f.dims)
+		for c, class := range p.classes {
+			for d, n := range class.request {
+				if s.offered[d] > 0 {
+					sizes[c*f.dims+d] = float64(n) / float64(s.offered[d])
+				}
+			}
+		}
+		f.sizes = append(f.sizes, sizes)
+	}
+	all := make([]float64, f.dims)
+	for d := range f.dims {
+		one := make([]float64, f.dims)
+		one[d], all[d] = 1, 1
+		for other := range one {
+			one[other] += 0.05 // so that what is not weighed is not free
+		}
+		f.weights = append(f.weights, one)
+	}
+	f.weights = append(f.weights, all)
+	return f
+}
+
+// fill packs a node of a shape with the pods that are together worth the most, of those left among some classes: values and
+// left are by class. It tries several orders and keeps the best; the result is good, not always the best there is, and the next call
+// overwrites it. A class worth nothing is left out.
+func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share, float64) {
+	f.best = f.best[:0]
+	best := 0.0
+	f.order = f.order[:0]
+	f.fills++
+	for _, c := range among {
+		if left[c] > 0 && values[c] > 0 && f.problem.classes[c].fits[s] {
+			f.order = append(f.order, c)
+		}
+	}
+	weights := f.weights
+	if len(f.order) < 2 {
+		weights = weights[:min(1, len(weights))]
+	}
+	for _, weight := range weights {
+		f.sort(s, values, weight)
+		if worth := f.greedy(s, values, left, -1); worth > best*(1+1e-12) {
+			best = worth
+			f.best = append(f.best[:0], f.chosen...)
+		}
+	}
+	// What comes first in the best order may be in the way of better fits: try with one of it less.
+	if len(f.order) > 1 {
+		for _, first := range slices.Clone(f.best) {
+			if worth := f.greedy(s, values, left, first.class); worth > best*(1+1e-12) {
+				best = worth
+				f.best = append(f.best[:0], f.chosen...)
+			}
+		}
+	}
+	return f.best, best
+}
+
+// sort puts the classes that are worth the most for their weighed size first.
+func (f *filler) sort(s int, values, weight []float64) {
+	for _, c := range f.order {
+		size := 1e-9
+		for d, w := range weight {
+			size += w * f.sizes[s][c*f.dims+d]
+		}
+		f.worth[c] = values[c] / size
+	}
+	slices.SortFunc(f.order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(f.worth[b], f.worth[a]), cmp.Compare(a, b))
+	})
+}
+
+// greedy takes as many of each class as still fit, in order, but one less of the class called fewer.
+func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 {
+	f.chosen = f.chosen[:0]
+	copy(f.room, f.problem.shapes[s].offered)
+	total := 0.0
+	for _, c := range f.order {
+		class := &f.problem.classes[c]
+		count := min(left[c], class.perNode)
+		for d, n := range class.request {
+			if n > 0 {
+				count = min(count, int(f.room[d]/n))
+			}
+		}
+		if c == fewer {
+			count--
+		}
+		if count <= 0 {
+			continue
+		}
+		for d, n := range class.request {
+			f.room[d] -= n * int64(count)
+		}
+		f.chosen = append(f.chosen, share{c, count})
+		total += values[c] * float64(count)
+		if f.room[0] == 0 {
+			break
+		}
+	}
+	return total
+}

@@ -1,0 +1,96 @@
+package leastcost
+
+import (
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// Name is the name of the expander in --expander.
+const Name = "least-cost"
+
+// prices tells what the next nodes of a group cost.
+type prices interface {
+	// NodeCost is what the next count nodes of a node group cost together per hour, and whether that is known. The
+	// template is the Node that the group would add. The cost of count nodes need not be count times that of one.
+	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
+}
+
+// penalties tells which groups are a risk at the moment.
+type penalties interface {
+	// Penalty is the penalty of a node group; the zero Penalty where nothing speaks against it.
+	Penalty(nodeGroup string) Penalty
+}
+
+// Penalty makes the nodes of a group count as dearer than they are.
+type Penalty struct {
+	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times; below 0 or not a number is 0
+	Reason string  // such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"; for people
+}
+
+// Filter keeps the options that a plan over all of them begins with. It implements the core's expander.Filter.
+type Filter struct {
+	prices    prices
+	penalties penalties
+	places    []place // of raises whose pods may still be pending
+}
+
+// New returns a Filter. prices may change between two calls of BestOptions, not during one; penalties may be nil for none.
+func New(prices prices, penalties penalties) *Filter {
+	return &Filter{prices: prices, penalties: penalties}
+}
+
+// BestOptions returns the option to begin with, its nodes and pods cut to what the plan has for its group, and those that
+// would do exactly as well; the options given are not changed. Groups whose prices are known come before all others: only
+// where there is none of a known price do the options come back as they were. nil only comes from no options.
+func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
+	d := f.decide(options, nodeInfos)
+	if d == nil {
+		if len(options) > 0 {
+			klog.Background().V(2).Info("Left the scale-up options as they are: no price is known", "options", len(options))
+		}
+		return options
+	}
+	d.log()
+	f.remember(d.candidates, d.begin)
+	return d.begin.options(d.candidates)
+}
+
+// Explain tells how BestOptions judges the options: one Explanation for each whose price is known, by name of the group.
+func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
+	if d := f.decide(options, nodeInfos); d != nil {
+		return d.explanations
+	}
+	return nil
+}
+
+// decision is what comes of a set of options.
+type decision struct {
+	candidates   []candidate
+	begin        begin
+	explanations []Explanation // by name of the group
+}
+
+// decide plans, and compares the plan with what each option would cost alone; nil where no price is known.
+func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *decision {
+	candidates := f.candidates(options, nodeInfos)
+	if len(candidates) == 0 {
+		return nil
+	}
+	b := f.cheapestBegin(candidates)
+	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b)}
+}
+
+// log says what was chosen on V(2), and how each option was judged on V(4).
+func (d *decision) log() {
+	logger := klog.Background()
+	for _, e := range d.explanations {
+		logger.V(4).Info("Weighed a scale-up option", e.pairs()...)
+		if e.Chosen {
+			logger.V(2).Info("Found a scale-up option to begin the cheapest plan with", append(e.pairs(), "options", len(d.explanations))...)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package leastwaste
+
+// Verdict is what becomes of an option, and why.
+type Verdict string
+
+// The verdicts.
+const (
+	Chosen      Verdict = "chosen"
+	IdleDevices Verdict = "accelerators that no pod asks for" // and another option has none
+	FewerPods   Verdict = "fewer pods"                        // than another that wastes no more for each, or as little in all
+	WastesMore  Verdict = "wastes more"
+)
+
+// judge gives each explanation its Verdict. At least one is Chosen if there is any.
+func judge(explanations []Explanation) {
+	contenders := withoutIdleDevices(explanations)
+	contenders = withoutFewerPods(explanations, contenders)
+	lowest := lowestScore(explanations, contenders)
+	most := 0
+	for _, i := range contenders {
+		if e := &explanations[i]; e.Score-e.Tolerance <= lowest {
+			e.Verdict = Chosen
+			most = max(most, e.Pods)
+		} else {
+			e.Verdict = WastesMore
+		}
+	}
+	for _, i := range contenders {
+		if e := &explanations[i]; e.Verdict == Chosen && e.Pods < most {
+			e.Verdict = FewerPods
+		}
+	}
+}
+
+// withoutIdleDevices are the explanations left once those with accelerators that no pod asks for have lost to any without
+// accelerators.
+func withoutIdleDevices(explanations []Explanation) []int {
+	var left, idle []int
+	plain := false
+	for i, e := range explanations {
+		plain = plain || e.Offered.Accelerators <= 0
+		if e.Offered.Accelerators > 0 && e.Used.Accelerators <= 0 {
+			idle = append(idle, i)
+		} else {
+			left = append(left, i)
+		}
+	}
+	if !plain {
+		return append(left, idle...)
+	}
+	for _, i := range idle {
+		explanations[i].Verdict = IdleDevices
+	}
+	return left
+}
+
+// withoutFewerPods are the contenders left once those have lost that place fewer pods than another which wastes no more of
+// anything for each.
+func withoutFewerPods(explanations []Explanation, contenders []int) []int {
+	left := contenders[:0:0]
+	for _, i := range contenders {
+		e := &explanations[i]
+		for _, j := range contenders {
+			if other := explanations[j]; other.Pods > e.Pods && (e.Pods == 0 || wastesNoMore(other, *e)) {
+				if e.Verdict = FewerPods; e.Score > other.Score {
+					e.Verdict = WastesMore
+				}
+				break
+			}
+		}
+		if e.Verdict == "" {
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+func lowestScore(explanations []Explanation, among []int) float64 {
+	lowest := 0.0
+	for n, i := range among {
+		if score := explanations[i].Score; n == 0 || score < lowest {
+			lowest = score
+		}
+	}
+	return lowest
+}
