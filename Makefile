@@ -28,6 +28,11 @@ test: controlplane ## unit, component and scenario tests, race detector on
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
 	$(GO) test -race -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
 
+.PHONY: chaos
+chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, or SEED=17 again
+	$(GO) run ./test/chaos/cmd/chaos $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
+		$(if $(WORKERS),-workers $(WORKERS))
+
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
 	$(GO) run ./test/controlplane/cmd/controlplane build
@@ -46,6 +51,10 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 .PHONY: verify
 verify: generate ## generate, and fail if that changes what is committed
 	git diff --exit-code -- cloudprovider/instancetypes/data pricing/data
+
+.PHONY: bench-cost
+bench-cost: ## what each expander's choices cost against a lower bound (MIX=FILE for a mix of your own, OUTPUT=json)
+	$(GO) run ./test/bench/cost $(if $(MIX),-mix $(MIX)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)

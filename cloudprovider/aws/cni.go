@@ -16,6 +16,7 @@ const (
 	cniDaemonSet        = "aws-node" // and its container
 	cniPrefixDelegation = "ENABLE_PREFIX_DELEGATION"
 	cniCustomNetworking = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+	cniPodInterfaces    = "ENABLE_POD_ENI"
 )
 
 // cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or whose DaemonSets nobody lists, has the defaults.
@@ -30,7 +31,11 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	var cni nodetemplate.CNI
 	for _, c := range found.Spec.Template.Spec.Containers {
 		if c.Name == cniDaemonSet {
-			cni = nodetemplate.CNI{PrefixDelegation: isOn(c.Env, cniPrefixDelegation), CustomNetworking: isOn(c.Env, cniCustomNetworking)}
+			cni = nodetemplate.CNI{
+				PrefixDelegation: isOn(c.Env, cniPrefixDelegation),
+				CustomNetworking: isOn(c.Env, cniCustomNetworking),
+				PodInterfaces:    isOn(c.Env, cniPodInterfaces),
+			}
 		}
 	}
 	return cni

@@ -38,6 +38,7 @@ func TestSettingsOfTheCNI(t *testing.T) {
 		{name: "as EKS installs it", set: awsNode(cniPrefixDelegation, "false", cniCustomNetworking, "false")},
 		{name: "prefix delegation", set: awsNode(cniPrefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},
 		{name: "custom networking", set: awsNode(cniCustomNetworking, "True"), want: nodetemplate.CNI{CustomNetworking: true}},
+		{name: "security groups for pods", set: awsNode(cniPodInterfaces, "true"), want: nodetemplate.CNI{PodInterfaces: true}},
 		{name: "no Boolean", set: awsNode(cniPrefixDelegation, "yes")},
 		{name: "set twice", set: awsNode(cniPrefixDelegation, "true", cniPrefixDelegation, "false")},
 	} {

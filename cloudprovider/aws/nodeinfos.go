@@ -118,7 +118,8 @@ func extended(name corev1.ResourceName) bool {
 
 // Launchable is the core's NodeGroupListProcessor: it leaves out the groups that can launch nothing, those whose pools have all
 // been without capacity a moment ago, and those of which no NodeInfo could be made, so that the core neither asks them nor
-// complains of each at every scale-up. That they are out, and why, has been reported.
+// complains of each at every scale-up. That they are out, and why, has been reported. While the last reading of the groups
+// is too old to choose by, it leaves out all.
 type Launchable struct{ provider *Provider }
 
 // NewLaunchable makes a Launchable.
@@ -127,6 +128,9 @@ func NewLaunchable(p *Provider) Launchable { return Launchable{provider: p} }
 // Process returns the groups that can grow.
 func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
+	if l.provider.cache.TooOldToAdd() {
+		return nil, infos, nil
+	}
 	snapshot := l.provider.view.Load().snapshot
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {

@@ -37,8 +37,10 @@ type Options struct {
 	// InstanceTypes looks up instance types the catalogue lacks; nil leaves them unknown.
 	InstanceTypes typelookup.API
 	// Zones tells the identifiers of zones in which the cluster has no node; nil leaves them unknown.
-	Zones   zonesAPI
-	Limiter *cloudprovider.ResourceLimiter
+	Zones zonesAPI
+	// Instances tells what became of instances that left their groups; nil leaves that open.
+	Instances instancesAPI
+	Limiter   *cloudprovider.ResourceLimiter
 	// Nodes tells which nodes are registered; nil where nobody knows.
 	Nodes corelisters.NodeLister
 	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
@@ -69,8 +71,10 @@ type Provider struct {
 	costs    *model.Model // nil without prices
 	spend    *spend       // nil without prices
 	gpuTypes map[string]struct{}
-	// deletions under way.
+	// deletions under way, and instances that left their groups otherwise.
 	deletions *deletions
+	departed  *departures
+	ageing    ageing // under changing
 	view      atomic.Pointer[view]
 	changing  sync.Mutex // held while a view is made from the one before
 	lessons   *lessons   // under changing
@@ -87,7 +91,8 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
 		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
 	}
-	p.deletions = newDeletions(o.Clock, p.terminate)
+	p.deletions, p.departed = newDeletions(o.Clock, p.terminate), newDepartures(o.Instances, o.Clock)
+	p.ageing.event = o.Event
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {
 			return nil, fmt.Errorf("register snapshot age metric: %w", err)
@@ -110,6 +115,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	g.Go(func() error { return p.cache.Run(ctx) })
 	g.Go(func() error { p.types.run(ctx); return nil })
 	g.Go(func() error { p.zones.run(ctx); return nil })
+	g.Go(func() error { p.departed.run(ctx); return nil })
 	return g.Wait()
 }
 
@@ -120,6 +126,7 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 func (p *Provider) Refresh() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
+	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
 	snapshot, catalogue, cni := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network)
 	if p.spend != nil {
 		defer p.spend.show(snapshot)
@@ -128,6 +135,7 @@ func (p *Provider) Refresh() error {
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && !news {
 		return nil
 	}
+	p.departed.compare(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni)
 	p.types.want(v.unknownTypes())
 	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
@@ -177,8 +185,9 @@ func (p *Provider) groupOf(node *corev1.Node) *NodeGroup {
 	return v.byName[g.Name]
 }
 
-// HasInstance reports whether the node's instance is in its group and will stay. What is not in any of our groups is not
-// for us to judge: the error tells the core so.
+// HasInstance reports whether the node's instance is in its group and will stay. One that left its group is gone once EC2 has
+// said so: it may have been detached. What never was in any of our groups is not for us to judge: the error tells the core
+// so.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if node.Annotations[annotationNotAutoscaled] == "false" {
 		return false, nil
@@ -190,6 +199,9 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	snapshot := p.view.Load().snapshot
 	if i, _ := snapshot.Instance(id); i != nil {
 		return !i.Lifecycle.Leaving(), nil
+	}
+	if p.departed.has(id) {
+		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented
 }

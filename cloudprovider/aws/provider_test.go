@@ -117,7 +117,7 @@ func (w *world) restarted() *world {
 		t.Fatal(err)
 	}
 	w.Provider, err = New(ctx, Options{Cache: w.cache, Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
-		InstanceTypes: clients.EC2, Zones: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
+		InstanceTypes: clients.EC2, Instances: clients.EC2, Zones: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
 	if err != nil {
 		t.Fatal(err)
 	}

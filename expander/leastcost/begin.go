@@ -1,12 +1,14 @@
 package leastcost
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
 // begin is what to do at once, and the plan that it begins, by candidate.
@@ -35,7 +37,7 @@ func (f *Filter) cheapestBegin(candidates []candidate) begin {
 		return single
 	}
 	planned := f.planned(candidates)
-	if covered == len(planned.all()) && single.total <= planned.total*(1+costTolerance) {
+	if all := len(planned.all()); covered > all || covered == all && single.total < planned.total*(1-costTolerance) {
 		return single
 	}
 	return planned
@@ -57,8 +59,8 @@ func separable(candidates []candidate) bool {
 	return true
 }
 
-// cheapestSingle chooses among the options as they are: of those with the most pods the cheapest. The number of its pods comes
-// with it.
+// cheapestSingle chooses among the options as they are: of those with the most pods the cheapest, of several such those that
+// leave the least idle. The number of its pods comes with it.
 func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
 	most, lowest := 0, math.Inf(1)
 	var b begin
@@ -74,27 +76,56 @@ func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
 		}
 	}
 	b.total = lowest
+	b.chosen = leastIdle(candidates, b.chosen)
 	b.planned = make([]assignment, len(candidates))
 	o := candidates[b.chosen[0]].option
 	b.planned[b.chosen[0]] = assignment{nodes: o.NodeCount, pods: o.Pods}
 	return b, most
 }
 
+// leastIdle are those of the chosen that leave the least of what their nodes offer idle, over all resources asked for.
+func leastIdle(candidates []candidate, chosen []int) []int {
+	if len(chosen) < 2 {
+		return chosen
+	}
+	idle := make([]float64, len(candidates))
+	for _, i := range chosen {
+		o := candidates[i].option
+		lists := make([]apiv1.ResourceList, len(o.Pods))
+		for k, pod := range o.Pods {
+			lists[k] = podutils.PodRequests(pod)
+		}
+		d := newDimensions(lists)
+		used := make(amounts, len(d.names))
+		for _, list := range lists {
+			for k, n := range d.of(list) {
+				used[k] += n
+			}
+		}
+		for k, offered := range d.offeredBy(candidates[i].info)[1:] {
+			idle[i] += 1 - float64(used[k+1])/float64(max(1, offered)*int64(o.NodeCount))
+		}
+	}
+	least := slices.MinFunc(chosen, func(a, b int) int { return cmp.Compare(idle[a], idle[b]) })
+	return slices.DeleteFunc(chosen, func(i int) bool { return idle[i] > idle[least]+costTolerance })
+}
+
 // planned makes the plan, once more where groups turn out to cost another sum for the nodes that it has than for those of
 // their options, and begins with the group that gets the most pods.
 func (f *Filter) planned(candidates []candidate) begin {
-	b := f.plannedAt(f.priced(candidates, nil))
+	first := f.priced(candidates, nil)
+	b := f.plannedAt(first)
 	counts := make([]int, len(candidates))
 	for i, a := range b.planned {
 		counts[i] = a.nodes
 	}
-	for i, again := range f.priced(candidates, counts) {
-		if first := f.weighed(&candidates[i], again.option.NodeCount) / float64(again.option.NodeCount); math.Abs(again.unit-first) > 0.001*first {
-			if other := f.plannedAt(f.priced(candidates, counts)); len(other.all()) >= len(b.all()) && other.total < b.total {
-				return other
-			}
-			break
-		}
+	again := f.priced(candidates, counts)
+	same := func(x, y candidate) bool { return math.Abs(x.unit-y.unit) <= 0.001*x.unit }
+	if slices.EqualFunc(first, again, same) {
+		return b
+	}
+	if other := f.plannedAt(again); len(other.all()) >= len(b.all()) && other.total < b.total {
+		return other
 	}
 	return b
 }
@@ -154,14 +185,19 @@ func (b begin) all() []*apiv1.Pod {
 	return pods
 }
 
-// options are the options to return: copies where there is something to cut.
-func (b begin) options(candidates []candidate) []expander.Option {
+// options are the options to return, each with its explanation added to what it says of itself: copies, cut where there is
+// something to cut.
+func (b begin) options(candidates []candidate, explanations []Explanation) []expander.Option {
 	var list []expander.Option
 	for _, i := range b.chosen {
 		o := candidates[i].option
 		if b.nodes > 0 {
 			o.NodeCount, o.Pods = b.nodes, slices.Clone(b.pods)
 		}
+		if o.Debug != "" {
+			o.Debug += " | "
+		}
+		o.Debug += Name + ": " + explanations[i].String()
 		list = append(list, o)
 	}
 	return list

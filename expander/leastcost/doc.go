@@ -13,6 +13,12 @@
 // long as that helps. Package covering solves the program. A plan never costs more than the cheapest single option that
 // takes every pod.
 //
+// What the nodes were planned for, the core's packing of pending pods does not know; Filter.Places has it put the pods there. The
+// scheduler does not know it either: once it binds the pods in its own way, a plan of several kinds of nodes may need more.
+//
 // The same options give the same answer: nothing depends on time, on map order or on chance. A Filter starts no goroutine
-// and makes no call.
+// and makes no call. It remembers places between two calls, and belongs on the goroutine of the core's loop.
+//
+// Cost: 5,000 pods of 40 workloads over 60 groups are planned in 0.1 s, 5,000 pods no two of which are alike in half a second
+// (BenchmarkBestOptions, on one core of a two-core cloud machine). What a plan saves is measured by test/bench/cost.
 package leastcost

@@ -22,8 +22,14 @@ type filler struct {
 	room   amounts
 	chosen []share
 	best   []share
-	fills  int // calls so far
+	work   int // classes looked at so far
+
+	ranked   [][]int  // by shape, for many classes: those that fit, the most worth for their size first
+	rankedBy *float64 // the values by which they are
 }
+
+// maxWeights is how many dimensions are weighed on their own, too.
+const maxWeights = 7
 
 func newFiller(p *problem) *filler {
 	f := &filler{problem: p, worth: make([]float64, len(p.classes))}
@@ -45,8 +51,12 @@ func newFiller(p *problem) *filler {
 	}
 	all := make([]float64, f.dims)
 	for d := range f.dims {
+		all[d] = 1
+		if d >= maxWeights {
+			continue
+		}
 		one := make([]float64, f.dims)
-		one[d], all[d] = 1, 1
+		one[d] = 1
 		for other := range one {
 			one[other] += 0.05 // so that what is not weighed is not free
 		}
@@ -63,7 +73,10 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	f.best = f.best[:0]
 	best := 0.0
 	f.order = f.order[:0]
-	f.fills++
+	f.work += 1 + len(among)*len(f.weights)
+	if len(among) > manyClasses {
+		return f.fillRanked(s, values, left)
+	}
 	for _, c := range among {
 		if left[c] > 0 && values[c] > 0 && f.problem.classes[c].fits[s] {
 			f.order = append(f.order, c)
@@ -92,6 +105,32 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	return f.best, best
 }
 
+// maxMisses is after how many classes in a row that do not fit any more a node of many classes counts as full.
+const maxMisses = 400
+
+// fillRanked is fill for very many classes: all of them, in one order that is kept from call to call.
+func (f *filler) fillRanked(s int, values []float64, left []int) ([]share, float64) {
+	if f.rankedBy != &values[0] {
+		f.rankedBy, f.ranked = &values[0], make([][]int, len(f.problem.shapes))
+	}
+	if f.ranked[s] == nil {
+		f.order = f.order[:0]
+		for c := range f.problem.classes {
+			if values[c] > 0 && f.problem.classes[c].fits[s] {
+				f.order = append(f.order, c)
+			}
+		}
+		f.sort(s, values, f.weights[len(f.weights)-1])
+		f.ranked[s] = slices.Clone(f.order)
+	}
+	f.work += len(f.ranked[s])
+	own := f.order
+	f.order = f.ranked[s]
+	worth := f.greedy(s, values, left, -1)
+	f.order = own
+	return f.chosen, worth
+}
+
 // sort puts the classes that are worth the most for their weighed size first.
 func (f *filler) sort(s int, values, weight []float64) {
 	for _, c := range f.order {
@@ -110,10 +149,13 @@ func (f *filler) sort(s int, values, weight []float64) {
 func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 {
 	f.chosen = f.chosen[:0]
 	copy(f.room, f.problem.shapes[s].offered)
-	total := 0.0
+	total, misses := 0.0, 0
 	for _, c := range f.order {
 		class := &f.problem.classes[c]
 		count := min(left[c], class.perNode)
+		if count == 0 {
+			continue
+		}
 		for d, n := range class.request {
 			if n > 0 {
 				count = min(count, int(f.room[d]/n))
@@ -123,8 +165,12 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 			count--
 		}
 		if count <= 0 {
+			if misses++; misses > maxMisses {
+				break
+			}
 			continue
 		}
+		misses = 0
 		for d, n := range class.request {
 			f.room[d] -= n * int64(count)
 		}

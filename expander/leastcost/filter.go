@@ -56,7 +56,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	}
 	d.log()
 	f.remember(d.candidates, d.begin)
-	return d.begin.options(d.candidates)
+	return d.begin.options(d.candidates, d.explanations)
 }
 
 // Explain tells how BestOptions judges the options: one Explanation for each whose price is known, by name of the group.

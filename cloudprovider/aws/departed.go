@@ -1,0 +1,156 @@
+package aws
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+const (
+	// departedPerCall is the most values a filter of DescribeInstances takes (EC2 API reference, Filters).
+	departedPerCall = 200
+	// departedRetry is the pause after a look-up that failed.
+	departedRetry = 30 * time.Second
+	// departedFor is how long it is remembered that an instance is gone: its node is long deleted by then.
+	departedFor = time.Hour
+)
+
+// instancesAPI is the EC2 call that tells a terminated instance from a detached one.
+type instancesAPI interface {
+	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+}
+
+// departures finds out, in the background and by one call per 200, what became of instances that are in their group no
+// longer: terminated, or detached and still running. Safe for concurrent use.
+type departures struct {
+	api   instancesAPI // nil: nothing is found out
+	clock clock.Clock
+	wake  chan struct{}
+
+	mu      sync.Mutex
+	missing map[string]bool      // instances of which it is not known yet; guarded by mu
+	gone    map[string]time.Time // since when it is known; guarded by mu
+}
+
+func newDepartures(api instancesAPI, c clock.Clock) *departures {
+	return &departures{api: api, clock: c, wake: make(chan struct{}, 1), missing: map[string]bool{}, gone: map[string]time.Time{}}
+}
+
+// compare takes in which instances have left between two Snapshots.
+func (d *departures) compare(before, now *asg.Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, g := range before.Groups() {
+		if now.Group(g.Name) == g {
+			continue
+		}
+		for _, i := range g.Instances {
+			if now.GroupOf(i.ID) != nil {
+				continue
+			}
+			if i.Lifecycle.Leaving() {
+				d.gone[i.ID] = d.clock.Now()
+			} else {
+				d.missing[i.ID] = true
+			}
+		}
+	}
+	for id, since := range d.gone {
+		if d.clock.Since(since) > departedFor {
+			delete(d.gone, id)
+		}
+	}
+	if len(d.missing) > 0 {
+		select {
+		case d.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// has reports whether the instance is known to be gone.
+func (d *departures) has(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, gone := d.gone[id]
+	return gone
+}
+
+func (d *departures) run(ctx context.Context) {
+	if d.api == nil {
+		return
+	}
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.wake:
+		case <-again:
+		}
+		again = nil
+		if !d.lookUp(ctx) {
+			again = d.clock.After(departedRetry)
+		}
+	}
+}
+
+// lookUp asks EC2 for the missing instances, and reports whether it knows of all of them now.
+func (d *departures) lookUp(ctx context.Context) bool {
+	d.mu.Lock()
+	ids := slices.Sorted(maps.Keys(d.missing))
+	d.mu.Unlock()
+	for some := range slices.Chunk(ids, departedPerCall) {
+		running, err := d.running(ctx, some)
+		if err != nil {
+			if ctx.Err() == nil {
+				klog.FromContext(ctx).V(1).Info("Could not see what became of instances that left their groups", "instances", len(some),
+					"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes")
+			}
+			return false
+		}
+		now := d.clock.Now()
+		d.mu.Lock()
+		for _, id := range some {
+			delete(d.missing, id)
+			if !running[id] {
+				d.gone[id] = now
+			}
+		}
+		d.mu.Unlock()
+	}
+	return true
+}
+
+// running are those of the instances that EC2 has and does not end.
+func (d *departures) running(ctx context.Context, ids []string) (map[string]bool, error) {
+	running := map[string]bool{}
+	pages := ec2.NewDescribeInstancesPaginator(d.api, &ec2.DescribeInstancesInput{
+		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if s := i.State; s != nil && s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
+					running[awssdk.ToString(i.InstanceId)] = true
+				}
+			}
+		}
+	}
+	return running, nil
+}

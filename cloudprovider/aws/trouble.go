@@ -1,0 +1,29 @@
+package aws
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Trouble tells whether instances of a node group have lately failed to launch, and in which way; false where nothing of the
+// kind is known, or the group is not one of ours.
+func (p *Provider) Trouble(nodeGroup string) (string, bool) {
+	g := p.view.Load().snapshot.Group(nodeGroup)
+	if g == nil {
+		return "", false
+	}
+	rest, known := p.cache.Trouble(g)
+	if !known {
+		return "", false
+	}
+	return fmt.Sprintf("%s in pool %s", rest.Class, rest.Pool), true
+}
+
+// NodeGroupName is the name of the node group that a node is in, or that a node made from a template stands for; "" for none.
+func (p *Provider) NodeGroupName(node *corev1.Node) string {
+	if g := (groupFacts{p}).GroupOf(node); g != nil {
+		return g.Name
+	}
+	return ""
+}

@@ -1,0 +1,235 @@
+package leastcost
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// improve packs a few nodes anew, again and again, and keeps what is cheaper. Nodes that cost more than their pods are worth
+// are looked at most.
+func (pl *planner) improve(to *plan, room []int) {
+	p := pl.problem
+	values := slices.Clone(pl.values)
+	limit := pl.filler.work + maxWork
+	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0; try++ {
+		picked := pl.pick(to)
+		part := plan{left: slices.Clone(to.left)}
+		before := 0.0
+		for _, i := range picked {
+			node := to.nodes[i]
+			before += p.shapes[node.shape].cost
+			room[node.shape]++
+			for _, sh := range node.shares {
+				part.left[sh.class] += sh.count
+				values[sh.class] = pl.values[sh.class] * (0.7 + 0.6*pl.random.Float64())
+			}
+		}
+		placed := pl.rest(&part, room, values, before*(1+costTolerance), 0.2)
+		if placed && !slices.ContainsFunc(pl.all, func(c int) bool { return part.left[c] > to.left[c] }) {
+			to.cost += part.cost - before
+			to.left = part.left
+			slices.Sort(picked)
+			for k := len(picked) - 1; k >= 0; k-- {
+				to.nodes = slices.Delete(to.nodes, picked[k], picked[k]+1)
+			}
+			to.nodes = append(to.nodes, part.nodes...)
+			continue
+		}
+		for _, node := range part.nodes {
+			room[node.shape]++
+		}
+		for _, i := range picked {
+			room[to.nodes[i].shape]--
+		}
+	}
+}
+
+// pick chooses up to four nodes, by index.
+func (pl *planner) pick(of *plan) []int {
+	count := min(len(of.nodes), 1+pl.random.IntN(4))
+	var picked []int
+	for len(picked) < count {
+		best, most := -1, math.Inf(-1)
+		for range 3 {
+			i := pl.random.IntN(len(of.nodes))
+			if loss := pl.loss(of.nodes[i]); !slices.Contains(picked, i) && loss > most {
+				best, most = i, loss
+			}
+		}
+		if best < 0 {
+			break
+		}
+		picked = append(picked, best)
+	}
+	return picked
+}
+
+// loss is what a node costs beyond what its pods are worth.
+func (pl *planner) loss(node planned) float64 {
+	loss := pl.problem.shapes[node.shape].cost
+	for _, sh := range node.shares {
+		loss -= pl.values[sh.class] * float64(sh.count)
+	}
+	return loss
+}
+
+// settle moves each node's pods to the cheapest shape that can take them, and of those that cost the same to the one that
+// leaves the least idle.
+func (pl *planner) settle(to *plan, room []int) {
+	p := pl.problem
+	for i, node := range to.nodes {
+		best := node.shape
+		for s, shape := range p.shapes {
+			if s == best || room[s] <= 0 || !p.holds(s, node.shares) {
+				continue
+			}
+			difference := shape.cost - p.shapes[best].cost
+			same := math.Abs(difference) <= costTolerance*shape.cost
+			if !same && difference < 0 || same && pl.idle(s, node.shares) < pl.idle(best, node.shares)-costTolerance {
+				best = s
+			}
+		}
+		room[node.shape]++
+		room[best]--
+		to.cost += p.shapes[best].cost - p.shapes[node.shape].cost
+		to.nodes[i].shape = best
+	}
+}
+
+// simplify does without whole shapes, those with the cheapest nodes first, as far as the pods have a place in what room
+// the others leave or on a few more of them. Each shape is a raise of its own, and the last pods wait for all of them.
+func (pl *planner) simplify(to *plan, room []int) {
+	for {
+		costs := make([]float64, len(pl.problem.shapes))
+		var used []int
+		for _, node := range to.nodes {
+			if costs[node.shape] == 0 {
+				used = append(used, node.shape)
+			}
+			costs[node.shape] += pl.problem.shapes[node.shape].cost
+		}
+		slices.SortFunc(used, func(a, b int) int { return cmp.Or(cmp.Compare(costs[a], costs[b]), cmp.Compare(a, b)) })
+		if !slices.ContainsFunc(used, func(s int) bool { return len(used) > 1 && pl.without(to, room, s, used) }) {
+			return
+		}
+	}
+}
+
+// without replaces the nodes of a shape by room on those of the other shapes in use, and reports whether it did.
+func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
+	p := pl.problem
+	part := plan{left: make([]int, len(p.classes))}
+	for c, class := range p.classes {
+		part.left[c] = class.count
+	}
+	for _, node := range to.nodes {
+		if node.shape != s {
+			part.add(p, planned{node.shape, slices.Clone(node.shares)})
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(pl.byValue()), func(c int) bool { return part.left[c] == 0 })
+	for i := range part.nodes {
+		pl.top(&part, i, left)
+	}
+	others := make([]int, len(room))
+	for _, u := range used {
+		if u != s {
+			others[u] = room[u]
+		}
+	}
+	most := to.cost*(1+raiseWorth) + costTolerance
+	if !pl.rest(&part, others, pl.values, most, 0) || part.cost > most || slices.Compare(part.left, to.left) != 0 {
+		return false
+	}
+	for _, node := range to.nodes {
+		room[node.shape]++
+	}
+	for _, node := range part.nodes {
+		room[node.shape]--
+	}
+	*to = part
+	return true
+}
+
+// top adds pods that are left of some classes to a node that has room for them, in the order of the classes.
+func (pl *planner) top(to *plan, i int, classes []int) {
+	p, node := pl.problem, &to.nodes[i]
+	room := slices.Clone(p.shapes[node.shape].offered)
+	for _, sh := range node.shares {
+		for d, n := range p.classes[sh.class].request {
+			room[d] -= n * int64(sh.count)
+		}
+	}
+	for _, c := range classes {
+		class := &p.classes[c]
+		if to.left[c] == 0 || !class.fits[node.shape] {
+			continue
+		}
+		count := min(to.left[c], class.perNode-node.has(c))
+		for d, n := range class.request {
+			if n > 0 {
+				count = min(count, int(room[d]/n))
+			}
+		}
+		if count <= 0 {
+			continue
+		}
+		for d, n := range class.request {
+			room[d] -= n * int64(count)
+		}
+		node.shares = append(node.shares, share{c, count})
+		to.left[c] -= count
+	}
+}
+
+// has is how many pods of a class are on the node.
+func (n *planned) has(class int) int {
+	count := 0
+	for _, sh := range n.shares {
+		if sh.class == class {
+			count += sh.count
+		}
+	}
+	return count
+}
+
+// byValue are the classes, the most valuable first.
+func (pl *planner) byValue() []int {
+	if pl.sorted == nil {
+		pl.sorted = slices.Clone(pl.all)
+		slices.SortFunc(pl.sorted, func(a, b int) int {
+			return cmp.Or(cmp.Compare(pl.values[b], pl.values[a]), cmp.Compare(a, b))
+		})
+	}
+	return pl.sorted
+}
+
+// holds reports whether a node of a shape can take these pods.
+func (p *problem) holds(s int, shares []share) bool {
+	sum := make(amounts, len(p.shapes[s].offered))
+	for _, sh := range shares {
+		class := &p.classes[sh.class]
+		if !class.fits[s] {
+			return false
+		}
+		for d, n := range class.request {
+			sum[d] += n * int64(sh.count)
+		}
+	}
+	return sum.within(p.shapes[s].offered)
+}
+
+// idle is the mean idle ratio of a node with these pods, over the dimensions but the count of pods.
+func (pl *planner) idle(s int, shares []share) float64 {
+	f := pl.filler
+	total := 0.0
+	for d := 1; d < f.dims; d++ {
+		used := 0.0
+		for _, sh := range shares {
+			used += f.sizes[s][sh.class*f.dims+d] * float64(sh.count)
+		}
+		total += 1 - used
+	}
+	return total / float64(max(1, f.dims-1))
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
+)
+
+// measured runs the bench and reads what it prints.
+func measured(t *testing.T, args ...string) report {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), append(args, "-o", "json"), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	var r report
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The small mixes stand for the others here: they take a second each.
+func TestLeastCostStaysNearTheBoundAndBelowEveryStockExpander(t *testing.T) {
+	for _, args := range [][]string{{"-mix", "testdata/shop.yaml"}, {"-only", "web-small,gpu-training,memory-heavy"}} {
+		for _, m := range measured(t, args...).Mixes {
+			ours := m.Runs[slices.Index(simulate.Expanders, "least-cost")]
+			if ours.Ratio > 1.15 || ours.Ratio < 1 {
+				t.Errorf("mix %q: least-cost is at %v of the bound, want 1 to 1.15", m.Name, ours.Ratio)
+			}
+			for _, run := range m.Runs {
+				if run.Unplaced > 0 || run.PerHour < m.WholePods*(1-1e-6) || run.Settled.PerHour < run.PerHour {
+					t.Errorf("mix %q with %s: %d pods unplaced, %v per hour, %v in the end, where the bound is %v",
+						m.Name, run.Expander, run.Unplaced, run.PerHour, run.Settled.PerHour, m.WholePods)
+				}
+				if slices.Contains(simulate.Stock, run.Expander) && run.PerHour <= ours.PerHour {
+					t.Errorf("mix %q: %s costs %v, least-cost %v", m.Name, run.Expander, run.PerHour, ours.PerHour)
+				}
+			}
+		}
+	}
+}
+
+func TestTheSameMixCostsTheSameAgain(t *testing.T) {
+	args := []string{"-only", "web-small", "-expanders", "least-cost"}
+	first, again := measured(t, args...).Mixes[0].Runs[0], measured(t, args...).Mixes[0].Runs[0]
+	if first.PerHour != again.PerHour || first.Raises != again.Raises {
+		t.Errorf("%v in %d raises, then %v in %d", first.PerHour, first.Raises, again.PerHour, again.Raises)
+	}
+}
+
+func TestTheTableHasALinePerMix(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	if n := strings.Count(stdout.String(), "\nweb-small "); n != 2 {
+		t.Errorf("%d lines for web-small, want one for the nodes asked for and one for the end:\n%s", n, stdout.String())
+	}
+}
+
+func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-o", "yaml"}, 2, "-o takes table or json"},
+		{[]string{"mix.yaml"}, 2, "no other arguments"},
+		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
+		{[]string{"-mix", "testdata/none.yaml"}, 1, "no such file"},
+		{[]string{"-only", "web-small,none"}, 1, "not all of these are seeded mixes"},
+		{[]string{"-only", "web-small", "-expanders", "best"}, 1, `expander "best" is none of least-cost`},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {
+			t.Errorf("%v: exit code %d with %q, want %d with %q", tt.args, code, stderr.String(), tt.code, tt.want)
+		}
+	}
+}

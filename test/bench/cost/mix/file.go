@@ -1,0 +1,331 @@
+package mix
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
+)
+
+// Limits of what a file may ask for.
+const (
+	maxFileBytes = 16 << 20
+	maxPods      = 20000
+	maxGroups    = 500
+)
+
+// file is the form of a mix in a file; README.md has it in words.
+type file struct {
+	Name       string             `json:"name"`
+	About      string             `json:"about"`
+	Region     string             `json:"region"`
+	Currency   string             `json:"currency"`
+	SpotRatio  *float64           `json:"spotRatio"`
+	Prices     map[string]float64 `json:"prices"`
+	Types      []fileType         `json:"types"`
+	Groups     []fileGroup        `json:"groups"`
+	Pods       []filePods         `json:"pods"`
+	DaemonSets []filePods         `json:"daemonSets"`
+}
+
+// fileType is an instance type: the name of one in the catalogue, or one with figures of its own.
+type fileType struct {
+	fileTypeFields
+}
+
+type fileTypeFields struct {
+	Name      string         `json:"name"`
+	CPU       *quantity      `json:"cpu"`
+	Memory    *quantity      `json:"memory"`
+	GPU       *quantity      `json:"gpu"`
+	Pods      *quantity      `json:"pods"`
+	Resources map[string]any `json:"resources"`
+	Arch      string         `json:"arch"`
+	Price     *float64       `json:"price"`
+}
+
+type fileGroup struct {
+	Name         string            `json:"name"`
+	Type         string            `json:"type"`
+	CapacityType string            `json:"capacityType"`
+	Price        *float64          `json:"price"`
+	Max          *int              `json:"max"`
+	Zone         string            `json:"zone"`
+	Labels       map[string]string `json:"labels"`
+	Taints       []string          `json:"taints"`
+}
+
+type filePods struct {
+	Name         string            `json:"name"`
+	Count        *int              `json:"count"`
+	CPU          *quantity         `json:"cpu"`
+	Memory       *quantity         `json:"memory"`
+	GPU          *quantity         `json:"gpu"`
+	Resources    map[string]any    `json:"resources"`
+	NodeSelector map[string]string `json:"nodeSelector"`
+	Tolerations  []string          `json:"tolerations"`
+	OnePerNode   bool              `json:"onePerNode"`
+}
+
+// quantity is an amount as Kubernetes writes it, a string or a number.
+type quantity struct{ resource.Quantity }
+
+func (q *quantity) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	parsed, err := resource.ParseQuantity(text)
+	if err != nil || parsed.Sign() < 0 {
+		return fmt.Errorf("%.40q is not an amount such as 500m, 2 or 4Gi", text)
+	}
+	q.Quantity = parsed
+	return nil
+}
+
+func (t *fileType) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &t.Name); err == nil {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(&t.fileTypeFields)
+}
+
+// Read reads a mix from a YAML or JSON file.
+func Read(path string) (*Mix, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("%s: %d bytes are more than %d", path, info.Size(), maxFileBytes)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m.Name = cmp.Or(m.Name, path)
+	return m, nil
+}
+
+// Parse reads a mix as it stands in a file.
+func Parse(text []byte) (*Mix, error) {
+	var f file
+	if err := yaml.UnmarshalStrict(text, &f); err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), "error unmarshaling JSON: ", ""))
+	}
+	s, err := f.source()
+	if err != nil {
+		return nil, err
+	}
+	m := &Mix{Name: f.Name, About: f.About, Region: s.region, Currency: cmp.Or(f.Currency, string(s.list.Currency()), "USD")}
+	if m.Groups, err = f.groups(s); err != nil {
+		return nil, err
+	}
+	if m.Pods, err = podsOf(f.Pods, "pods"); err != nil {
+		return nil, err
+	}
+	if m.DaemonSets, err = podsOf(f.DaemonSets, "daemonSets"); err != nil {
+		return nil, err
+	}
+	return m, m.check()
+}
+
+// source is the catalogue and the list with what the file states over them.
+func (f *file) source() (*source, error) {
+	s := newSource(cmp.Or(f.Region, "us-east-1"))
+	if f.SpotRatio != nil {
+		if !(*f.SpotRatio > 0 && *f.SpotRatio <= 1) {
+			return nil, fmt.Errorf("spotRatio %v is not above 0 and up to 1", *f.SpotRatio)
+		}
+		s.spotRatio = *f.SpotRatio
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Prices)) {
+		if err := validPrice(f.Prices[name]); err != nil {
+			return nil, fmt.Errorf("prices: %q: %w", name, err)
+		}
+		s.prices[name] = f.Prices[name]
+	}
+	for i, t := range f.Types {
+		if err := t.addTo(s); err != nil {
+			return nil, fmt.Errorf("types, item %d: %w", i+1, err)
+		}
+	}
+	return s, nil
+}
+
+func validPrice(perHour float64) error {
+	if !(perHour > 0) || math.IsInf(perHour, 0) {
+		return fmt.Errorf("price %v is not a number above 0", perHour)
+	}
+	return nil
+}
+
+// addTo makes the type known: one without figures must be in the catalogue.
+func (t *fileType) addTo(s *source) error {
+	if t.Name == "" {
+		return errors.New("a type has no name")
+	}
+	if t.Price != nil {
+		if err := validPrice(*t.Price); err != nil {
+			return fmt.Errorf("%q: %w", t.Name, err)
+		}
+		s.prices[t.Name] = *t.Price
+	}
+	if t.CPU == nil && t.Memory == nil {
+		if _, ok := s.catalogue.Lookup(t.Name); !ok {
+			return fmt.Errorf("%q is not in the catalogue of instance types: describe it with cpu and memory", t.Name)
+		}
+		if t.GPU != nil || t.Pods != nil || len(t.Resources) > 0 || t.Arch != "" {
+			return fmt.Errorf("%q is described without cpu and memory: give both, or nothing but a price to use the catalogue's facts", t.Name)
+		}
+		return nil
+	}
+	if t.CPU == nil || t.Memory == nil || t.CPU.Sign() == 0 || t.Memory.Sign() == 0 {
+		return fmt.Errorf("%q needs both cpu and memory, above 0", t.Name)
+	}
+	if _, twice := s.own[t.Name]; twice {
+		return fmt.Errorf("%q is described twice", t.Name)
+	}
+	offers, err := resources(t.CPU, t.Memory, t.GPU, t.Resources)
+	if err != nil {
+		return fmt.Errorf("%q: %w", t.Name, err)
+	}
+	offers[corev1.ResourcePods] = resource.MustParse("110")
+	if t.Pods != nil {
+		offers[corev1.ResourcePods] = t.Pods.Quantity
+	}
+	if _, stated := offers[corev1.ResourceEphemeralStorage]; !stated {
+		offers[corev1.ResourceEphemeralStorage] = resource.MustParse("100Gi")
+	}
+	s.own[t.Name] = ownType{offers: offers, arch: cmp.Or(t.Arch, "amd64")}
+	return nil
+}
+
+// resources joins the amounts of a type or of a pod.
+func resources(cpu, memory, gpu *quantity, others map[string]any) (corev1.ResourceList, error) {
+	list := corev1.ResourceList{}
+	for name, q := range map[corev1.ResourceName]*quantity{
+		corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory, "nvidia.com/gpu": gpu,
+	} {
+		if q != nil && q.Sign() > 0 {
+			list[name] = q.Quantity
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		var q quantity
+		if err := q.UnmarshalJSON([]byte(fmt.Sprint(others[name]))); err != nil {
+			return nil, fmt.Errorf("resources: %q: %w", name, err)
+		}
+		list[corev1.ResourceName(name)] = q.Quantity
+	}
+	return list, nil
+}
+
+// groups makes the groups listed, or else one of each type.
+func (f *file) groups(s *source) ([]Group, error) {
+	specs := f.Groups
+	if len(specs) == 0 {
+		for _, t := range f.Types {
+			specs = append(specs, fileGroup{Type: t.Name})
+		}
+	}
+	if len(specs) > maxGroups {
+		return nil, fmt.Errorf("%d groups are more than %d", len(specs), maxGroups)
+	}
+	var list []Group
+	for i, spec := range specs {
+		made, err := spec.groupSpec()
+		if err == nil {
+			var g Group
+			if g, err = s.group(made); err == nil {
+				list = append(list, g)
+				continue
+			}
+		}
+		return nil, fmt.Errorf("groups, item %d: %w", i+1, err)
+	}
+	return list, nil
+}
+
+func (g *fileGroup) groupSpec() (groupSpec, error) {
+	spec := groupSpec{name: g.Name, instanceType: g.Type, capacityType: g.CapacityType, zone: g.Zone, labels: g.Labels}
+	if g.Type == "" {
+		return spec, fmt.Errorf("group %q has no type", g.Name)
+	}
+	if spec.name == "" {
+		spec.name = g.Type
+		if g.CapacityType == spot {
+			spec.name += "-spot"
+		}
+	}
+	if g.Price != nil {
+		if err := validPrice(*g.Price); err != nil {
+			return spec, fmt.Errorf("group %q: %w", spec.name, err)
+		}
+		spec.perHour = *g.Price
+	}
+	if g.Max != nil {
+		if *g.Max < 1 {
+			return spec, fmt.Errorf("group %q: max %d is below 1", spec.name, *g.Max)
+		}
+		spec.max = *g.Max
+	}
+	for _, text := range g.Taints {
+		taint, err := parseTaint(text)
+		if err != nil {
+			return spec, fmt.Errorf("group %q: %w", spec.name, err)
+		}
+		spec.taints = append(spec.taints, taint)
+	}
+	return spec, nil
+}
+
+// podsOf makes the pods of a list of the file.
+func podsOf(list []filePods, where string) ([]*corev1.Pod, error) {
+	var pods []*corev1.Pod
+	for i, entry := range list {
+		w, err := entry.workload(fmt.Sprintf("%s-%d", where, i+1))
+		if err != nil {
+			return nil, fmt.Errorf("%s, item %d: %w", where, i+1, err)
+		}
+		if len(pods)+w.count > maxPods {
+			return nil, fmt.Errorf("%s: more than %d", where, maxPods)
+		}
+		pods = append(pods, w.pods()...)
+	}
+	return pods, nil
+}
+
+func (p *filePods) workload(unnamed string) (workload, error) {
+	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode}
+	if p.Count != nil {
+		if w.count = *p.Count; w.count < 1 || w.count > maxPods {
+			return w, fmt.Errorf("%q: count %d is not between 1 and %d", w.name, w.count, maxPods)
+		}
+	}
+	var err error
+	if w.requests, err = resources(p.CPU, p.Memory, p.GPU, p.Resources); err != nil {
+		return w, fmt.Errorf("%q: %w", w.name, err)
+	}
+	for _, text := range p.Tolerations {
+		t, err := parseToleration(text)
+		if err != nil {
+			return w, fmt.Errorf("%q: %w", w.name, err)
+		}
+		w.tolerations = append(w.tolerations, t)
+	}
+	return w, nil
+}

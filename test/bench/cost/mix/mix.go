@@ -1,0 +1,161 @@
+// Package mix describes pods that wait for nodes, and the node groups that could give them some, with their prices.
+//
+// A Mix comes from a file (Read) or is one of the ten made here (Seeded). Node groups of instance types in the
+// catalogue offer what package nodetemplate says such a node offers, at the embedded list price; a file may state
+// types and prices of its own.
+package mix
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+)
+
+// Mix is a set of pods with the groups that could run them. Do not change one that others read.
+type Mix struct {
+	Name   string
+	About  string // one line on what it is like
+	Groups []Group
+	Pods   []*corev1.Pod
+	// DaemonSets are pods that run on every node which they tolerate.
+	DaemonSets []*corev1.Pod
+	Currency   string
+	Region     string
+}
+
+// Copy is a mix of its own: the core writes to the pods it is given.
+func (m *Mix) Copy() *Mix {
+	c := *m
+	c.Groups, c.Pods, c.DaemonSets = slices.Clone(m.Groups), slices.Clone(m.Pods), slices.Clone(m.DaemonSets)
+	for i := range c.Groups {
+		c.Groups[i].Node = c.Groups[i].Node.DeepCopy()
+	}
+	for _, list := range [][]*corev1.Pod{c.Pods, c.DaemonSets} {
+		for i := range list {
+			list[i] = list[i].DeepCopy()
+		}
+	}
+	return &c
+}
+
+// Group is a node group without nodes.
+type Group struct {
+	Name         string
+	InstanceType string
+	Spot         bool
+	PerHour      float64 // price of one node
+	Max          int     // nodes
+	Node         *corev1.Node
+}
+
+// workload is pods that are alike, as if of one Deployment.
+type workload struct {
+	name        string
+	count       int
+	requests    corev1.ResourceList
+	selector    map[string]string
+	tolerations []corev1.Toleration
+	apart       bool // no two on one node
+}
+
+// pods makes the pods of a workload.
+func (w workload) pods() []*corev1.Pod {
+	var list []*corev1.Pod
+	owner := metav1.OwnerReference{
+		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: w.name, UID: types.UID("owner-" + w.name), Controller: new(true),
+	}
+	var affinity *corev1.Affinity
+	if w.apart {
+		affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": w.name}},
+				TopologyKey:   corev1.LabelHostname,
+			}},
+		}}
+	}
+	for i := range w.count {
+		name := fmt.Sprintf("%s-%d", w.name, i)
+		list = append(list, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: name, UID: types.UID(name),
+				Labels: map[string]string{"app": w.name}, OwnerReferences: []metav1.OwnerReference{owner},
+			},
+			Spec: corev1.PodSpec{
+				Containers:    []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{Requests: w.requests}}},
+				NodeSelector:  w.selector,
+				Tolerations:   w.tolerations,
+				Affinity:      affinity,
+				SchedulerName: corev1.DefaultSchedulerName,
+			},
+			Status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+			}}},
+		})
+	}
+	return list
+}
+
+// check tells what would make a mix impossible to run.
+func (m *Mix) check() error {
+	switch {
+	case len(m.Groups) == 0:
+		return fmt.Errorf(`no groups: list "groups", or "types" to have a group of each`)
+	case len(m.Pods) == 0:
+		return fmt.Errorf(`no pods: list some under "pods", each with a count`)
+	}
+	names := make([]string, 0, len(m.Groups))
+	for _, g := range m.Groups {
+		names = append(names, g.Name)
+	}
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			return fmt.Errorf("two groups are called %q: give one another name", names[i])
+		}
+	}
+	seen := make(map[string]bool)
+	for _, pod := range append(slices.Clone(m.Pods), m.DaemonSets...) {
+		if seen[pod.Name] {
+			return fmt.Errorf("two pods are called %q: give their workloads other names", pod.Name)
+		}
+		seen[pod.Name] = true
+	}
+	return nil
+}
+
+// Tolerated are those of the pods that may run on the node: its labels are what they select, and they tolerate its taints.
+// What room there is does not count.
+func Tolerated(pods []*corev1.Pod, node *corev1.Node) []*corev1.Pod {
+	var list []*corev1.Pod
+	for _, pod := range pods {
+		if Suits(pod, node) {
+			list = append(list, pod)
+		}
+	}
+	return list
+}
+
+// Suits reports whether the pod selects the node and tolerates its taints.
+func Suits(pod *corev1.Pod, node *corev1.Node) bool {
+	for key, value := range pod.Spec.NodeSelector {
+		if node.Labels[key] != value {
+			return false
+		}
+	}
+	for _, taint := range node.Spec.Taints {
+		tolerated := slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool {
+			return t.ToleratesTaint(klog.Background(), &taint, false)
+		})
+		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated {
+			return false
+		}
+	}
+	return true
+}
+
+// Apart reports whether no two of the pod's kind may share a node.
+func Apart(pod *corev1.Pod) bool { return pod.Spec.Affinity != nil }

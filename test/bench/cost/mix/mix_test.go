@@ -1,0 +1,149 @@
+package mix
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestTheExampleFileIsReadAsItsCommentsSay(t *testing.T) {
+	m, err := Read("../testdata/shop.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		Name, Type string
+		Spot       bool
+		PerHour    float64
+		Max        int
+		CPU        string
+	}
+	var got []row
+	for _, g := range m.Groups {
+		got = append(got, row{g.Name, g.InstanceType, g.Spot, g.PerHour, g.Max, g.Node.Status.Allocatable.Cpu().String()})
+	}
+	want := []row{
+		{"m5.large", "m5.large", false, 0.09, 1000, "1930m"},
+		{"m5.2xlarge", "m5.2xlarge", false, 0.384, 20, "7910m"},
+		{"r6g", "r6g.xlarge", false, 0.2016, 1000, "3920m"},
+		{"m5-spot", "m5.2xlarge", true, 0.384 * 0.35, 1000, "7910m"},
+		{"own.small", "own.small", false, 0.15, 1000, "3900m"},
+		{"own.gpu", "own.gpu", false, 0.6, 1000, "7800m"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+	if len(m.Pods) != 57 || len(m.DaemonSets) != 1 || m.Currency != "USD" {
+		t.Errorf("%d pods, %d daemon sets, in %s; want 57, 1, in USD", len(m.Pods), len(m.DaemonSets), m.Currency)
+	}
+	for _, tt := range []struct {
+		pod, group int
+		want       bool
+	}{
+		{pod: 0, group: 0, want: true},  // web on m5.large
+		{pod: 0, group: 3, want: false}, // web on spot, which it does not tolerate
+		{pod: 30, group: 2, want: true}, // arm on r6g
+		{pod: 30, group: 0, want: false},
+		{pod: 56, group: 5, want: true}, // model on its GPU
+	} {
+		if got := Suits(m.Pods[tt.pod], m.Groups[tt.group].Node); got != tt.want {
+			t.Errorf("pod %s suits group %s: %t, want %t", m.Pods[tt.pod].Name, m.Groups[tt.group].Name, got, tt.want)
+		}
+	}
+}
+
+func TestTypesAloneMakeAGroupEach(t *testing.T) {
+	m, err := Parse([]byte(`{"types": ["m5.large", {"name": "mine", "cpu": 8, "memory": "32Gi", "gpu": 2, "price": 0.5}],
+		"pods": [{"count": 3, "cpu": 0.5, "memory": "1Gi", "resources": {"nvidia.com/gpu": 1}}, {"cpu": "250m"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Groups) != 2 || m.Groups[1].PerHour != 0.5 || len(m.Pods) != 4 {
+		t.Errorf("%d groups and %d pods, the second group at %v; want 2, 4 and 0.5", len(m.Groups), len(m.Pods), m.Groups[1].PerHour)
+	}
+	gpus := m.Groups[1].Node.Status.Allocatable["nvidia.com/gpu"]
+	if gpus.Value() != 2 {
+		t.Errorf("%v GPUs, want 2", gpus.Value())
+	}
+	asked := m.Pods[0].Spec.Containers[0].Resources.Requests
+	if asked.Cpu().MilliValue() != 500 || asked.Name("nvidia.com/gpu", "").Value() != 1 {
+		t.Errorf("the first pod asks for %v", asked)
+	}
+}
+
+func TestFilesThatCannotBeUsedAreRefusedWithAReason(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"nothing", ``, `no groups: list "groups", or "types"`},
+		{"no pods", `{"types": ["m5.large"]}`, `no pods: list some`},
+		{"no YAML", `[`, `yaml`},
+		{"a list", `[1]`, `cannot unmarshal`},
+		{"unknown field", `{"types": ["m5.large"], "pods": [{"cup": 1}]}`, `unknown field "cup"`},
+		{"unknown field of a type", `{"types": [{"name": "m5.large", "prise": 1}], "pods": [{"cpu": 1}]}`, `unknown field "prise"`},
+		{"unknown type", `{"types": ["m99.large"], "pods": [{"cpu": 1}]}`, `types, item 1: "m99.large" is not in the catalogue`},
+		{"unknown type of a group", `{"groups": [{"type": "m99.large", "price": 1}], "pods": [{"cpu": 1}]}`, `describe it under "types"`},
+		{"group without type", `{"groups": [{"name": "a"}], "pods": [{"cpu": 1}]}`, `groups, item 1: group "a" has no type`},
+		{"no price", `{"types": [{"name": "a", "cpu": 1, "memory": "1Gi"}], "pods": [{"cpu": 1}]}`, `no price of "a" is known in us-east-1`},
+		{"half a type", `{"types": [{"name": "a", "cpu": 1}], "pods": [{"cpu": 1}]}`, `"a" needs both cpu and memory`},
+		{"negative price", `{"types": ["m5.large"], "prices": {"m5.large": -1}, "pods": [{"cpu": 1}]}`, `prices: "m5.large": price -1 is not a number above 0`},
+		{"bad amount", `{"types": ["m5.large"], "pods": [{"cpu": "lots"}]}`, `"lots" is not an amount`},
+		{"negative amount", `{"types": ["m5.large"], "pods": [{"cpu": -1}]}`, `"-1" is not an amount`},
+		{"bad other resource", `{"types": ["m5.large"], "pods": [{"resources": {"x": "y"}}]}`, `pods, item 1: "pods-1": resources: "x": "y" is not an amount`},
+		{"bad count", `{"types": ["m5.large"], "pods": [{"count": 0}]}`, `count 0 is not between 1`},
+		{"too many", `{"types": ["m5.large"], "pods": [{"name": "a", "count": 15000}, {"name": "b", "count": 15000}]}`, `pods: more than 20000`},
+		{"bad taint", `{"groups": [{"type": "m5.large", "taints": ["a=b"]}], "pods": [{"cpu": 1}]}`, `taint "a=b" is not of the form`},
+		{"bad toleration", `{"types": ["m5.large"], "pods": [{"tolerations": ["a=b:Sometimes"]}]}`, `toleration: taint "a=b:Sometimes"`},
+		{"bad capacity type", `{"groups": [{"type": "m5.large", "capacityType": "cheap"}], "pods": [{"cpu": 1}]}`, `capacity type "cheap" is neither`},
+		{"bad spot ratio", `{"types": ["m5.large"], "spotRatio": 2, "pods": [{"cpu": 1}]}`, `spotRatio 2 is not above 0 and up to 1`},
+		{"bad max", `{"groups": [{"type": "m5.large", "max": 0}], "pods": [{"cpu": 1}]}`, `max 0 is below 1`},
+		{"one name twice", `{"types": ["m5.large", "m5.large"], "pods": [{"cpu": 1}]}`, `two groups are called "m5.large"`},
+		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Parse([]byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSeededMixesAreTheSameEachTime(t *testing.T) {
+	first, err := Seeded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Seeded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first) != 10 {
+		t.Errorf("%d mixes, want 10", len(first))
+	}
+	for i, m := range first {
+		if diff := cmp.Diff(summaryOf(m), summaryOf(again[i])); diff != "" {
+			t.Errorf("mix %q (-first +second):\n%s", m.Name, diff)
+		}
+		if n := len(m.Pods); n < 50 || n > 5000 {
+			t.Errorf("mix %q has %d pods, want 50 to 5000", m.Name, n)
+		}
+		if n := len(m.Groups); n < 10 || n > 70 {
+			t.Errorf("mix %q has %d groups, want 10 to 70", m.Name, n)
+		}
+	}
+}
+
+func summaryOf(m *Mix) []string {
+	var list []string
+	for _, g := range m.Groups {
+		list = append(list, g.Name, pricePerHour(g.PerHour))
+	}
+	for _, pod := range m.Pods {
+		r := pod.Spec.Containers[0].Resources.Requests
+		list = append(list, pod.Name, r.Cpu().String(), r.Memory().String(), r.Name(corev1.ResourceName("nvidia.com/gpu"), "").String())
+	}
+	return list
+}
+
+func pricePerHour(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

@@ -1,0 +1,182 @@
+package mix
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Seeded are the ten mixes of the bench, smallest first. They are the same each time: every choice in them is drawn from a
+// seed of its own. Prices are the list prices of us-east-1; a spot node costs between 0.30 and 0.55 of it, by family.
+func Seeded() ([]*Mix, error) {
+	var list []*Mix
+	for i, plan := range seeded {
+		m, err := plan.mix(uint64(i + 1))
+		if err != nil {
+			return nil, fmt.Errorf("mix %q: %w", plan.name, err)
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// seededPlan is what a seeded mix is drawn from.
+type seededPlan struct {
+	name, about string
+	types       string // instance types, separated by spaces; "family:size,size" for several
+	spot        bool   // each type as a spot group, too
+	zones       int    // groups of one type, a zone each
+	parts       []part
+}
+
+// part is pods of one character: so many workloads drawn from shapes.
+type part struct {
+	name      string
+	pods      int
+	workloads int
+	cpu       string // amounts to draw from, separated by spaces
+	memory    string // of each CPU amount, as multiples in GiB per CPU
+	gpu       string // amounts to draw from; empty for none
+	spot      bool   // tolerates spot nodes
+	arch      string // selects it; empty for either
+	apart     bool   // no two of a workload on a node
+}
+
+var seeded = []seededPlan{
+	{name: "web-small", about: "a few services, on-demand",
+		types: "m5:large,xlarge,2xlarge c5:large,xlarge,2xlarge r5:large,xlarge,2xlarge m6i:large,2xlarge", zones: 1,
+		parts: []part{{name: "web", pods: 50, workloads: 8, cpu: "100m 250m 500m 750m 1", memory: "1 2 4"}}},
+	{name: "gpu-training", about: "jobs of 1 to 8 GPUs, spot and on-demand",
+		types: "g4dn:xlarge,12xlarge g5:xlarge,2xlarge,12xlarge,48xlarge g6:xlarge,12xlarge,48xlarge p3:2xlarge,8xlarge,16xlarge", spot: true, zones: 1,
+		parts: []part{{name: "train", pods: 60, workloads: 6, cpu: "3 7 10 20", memory: "3 4", gpu: "1 1 2 4", spot: true},
+			{name: "tune", pods: 40, workloads: 4, cpu: "2 3", memory: "3 4", gpu: "1"}}},
+	{name: "gpu-inference", about: "one GPU a pod, from light to hungry",
+		types: "g4dn:xlarge,2xlarge,4xlarge,8xlarge,12xlarge g5:xlarge,2xlarge,4xlarge,8xlarge,12xlarge g6:xlarge,2xlarge,4xlarge,8xlarge,12xlarge m5:xlarge,2xlarge", spot: true, zones: 1,
+		parts: []part{{name: "infer", pods: 150, workloads: 8, cpu: "1 2 3 3 6", memory: "2 3 4", gpu: "1"},
+			{name: "front", pods: 50, workloads: 3, cpu: "500m 1", memory: "1 2", spot: true}}},
+	{name: "memory-heavy", about: "caches and in-memory stores",
+		types: "r5:large,xlarge,2xlarge,4xlarge,8xlarge r6i:large,xlarge,2xlarge,4xlarge r6g:large,xlarge,2xlarge,4xlarge m6i:xlarge,2xlarge,4xlarge x2gd:xlarge,2xlarge", zones: 1,
+		parts: []part{{name: "cache", pods: 240, workloads: 8, cpu: "250m 500m 1 2", memory: "6 8 12", apart: false},
+			{name: "store", pods: 60, workloads: 4, cpu: "1 2 3", memory: "7 10 14"}}},
+	{name: "web", about: "services that take either architecture, on-demand, in two zones",
+		types: "m5:large,xlarge,2xlarge c5:xlarge,2xlarge m6g:large,xlarge,2xlarge c6g:large,xlarge,2xlarge r6g:large,xlarge", zones: 2,
+		parts: []part{{name: "web", pods: 400, workloads: 14, cpu: "100m 200m 250m 500m 1 1500m", memory: "1 2 3 4"},
+			{name: "edge", pods: 30, workloads: 3, cpu: "500m 1", memory: "1 2", apart: true}}},
+	{name: "two-architectures", about: "a part built for arm64 alone, a part for amd64 alone",
+		types: "m6g:large,xlarge,2xlarge,4xlarge c6g:large,xlarge,2xlarge,4xlarge r6g:xlarge,2xlarge m6i:large,xlarge,2xlarge,4xlarge c6i:large,xlarge,2xlarge,4xlarge r6i:xlarge,2xlarge", spot: true, zones: 1,
+		parts: []part{{name: "arm", pods: 250, workloads: 8, cpu: "250m 500m 1 2", memory: "1 2 4", arch: "arm64"},
+			{name: "x86", pods: 250, workloads: 8, cpu: "250m 500m 1 2 3", memory: "1 2 6", arch: "amd64"},
+			{name: "any", pods: 200, workloads: 6, cpu: "500m 1", memory: "2 4", spot: true}}},
+	{name: "mixed", about: "services, batch, caches and GPUs beside each other",
+		types: "m5:large,xlarge,2xlarge c5:large,xlarge,2xlarge r5:large,xlarge,2xlarge m6g:large,xlarge,2xlarge g4dn:xlarge,2xlarge,12xlarge g5:xlarge,2xlarge,12xlarge c6g:xlarge,2xlarge", spot: true, zones: 1,
+		parts: []part{{name: "web", pods: 300, workloads: 8, cpu: "250m 500m 1", memory: "1 2 4"},
+			{name: "batch", pods: 300, workloads: 5, cpu: "1 2 3", memory: "1 2", spot: true},
+			{name: "cache", pods: 80, workloads: 3, cpu: "500m 1", memory: "7 10"},
+			{name: "infer", pods: 60, workloads: 4, cpu: "1 2 3", memory: "2 4", gpu: "1"}}},
+	{name: "batch", about: "jobs that take spot nodes",
+		types: "c5:large,xlarge,2xlarge,4xlarge,9xlarge m5:xlarge,2xlarge,4xlarge,8xlarge c6g:xlarge,2xlarge,4xlarge c6i:xlarge,2xlarge,4xlarge", spot: true, zones: 1,
+		parts: []part{{name: "batch", pods: 1000, workloads: 12, cpu: "500m 1 2 3 4 7", memory: "1 2 3", spot: true}}},
+	{name: "mixed-large", about: "all of it, 60 groups",
+		types: "m5:large,xlarge,2xlarge,4xlarge c5:large,xlarge,2xlarge,4xlarge r5:large,xlarge,2xlarge,4xlarge m6g:xlarge,2xlarge,4xlarge c6g:xlarge,2xlarge,4xlarge r6g:xlarge,2xlarge g4dn:xlarge,2xlarge,4xlarge,12xlarge g5:xlarge,2xlarge,12xlarge g6:xlarge,2xlarge,12xlarge", spot: true, zones: 1,
+		parts: []part{{name: "web", pods: 900, workloads: 10, cpu: "250m 500m 1 2", memory: "1 2 4"},
+			{name: "batch", pods: 700, workloads: 6, cpu: "1 2 4", memory: "1 2 3", spot: true},
+			{name: "cache", pods: 200, workloads: 4, cpu: "500m 1 2", memory: "7 10"},
+			{name: "infer", pods: 160, workloads: 5, cpu: "1 2 3", memory: "2 4", gpu: "1"},
+			{name: "train", pods: 40, workloads: 3, cpu: "4 8 16", memory: "3 4", gpu: "1 2 4", spot: true}}},
+	{name: "burst", about: "five thousand small pods at once",
+		types: "m5:xlarge,2xlarge,4xlarge c5:2xlarge,4xlarge m6g:xlarge,2xlarge,4xlarge c6g:2xlarge,4xlarge r6g:2xlarge,4xlarge", zones: 1,
+		parts: []part{{name: "burst", pods: 5000, workloads: 20, cpu: "100m 200m 250m 300m 500m", memory: "1 2 3 4"}}},
+}
+
+// GPU nodes and spot nodes keep others away.
+var (
+	gpuTaint  = corev1.Taint{Key: "nvidia.com/gpu", Effect: corev1.TaintEffectNoSchedule}
+	spotTaint = corev1.Taint{Key: "lifecycle", Value: "spot", Effect: corev1.TaintEffectNoSchedule}
+)
+
+func (p seededPlan) mix(seed uint64) (*Mix, error) {
+	random := rand.New(rand.NewPCG(seed, 2026))
+	s := newSource("us-east-1")
+	m := &Mix{Name: p.name, About: p.about, Region: s.region, Currency: string(s.list.Currency())}
+	for _, entry := range strings.Fields(p.types) {
+		family, sizes, _ := strings.Cut(entry, ":")
+		ratio := 0.3 + 0.25*random.Float64()
+		for _, size := range strings.Split(sizes, ",") {
+			for zone := range p.zones {
+				groups, err := p.groups(s, family+"."+size, zone, ratio)
+				if err != nil {
+					return nil, err
+				}
+				m.Groups = append(m.Groups, groups...)
+			}
+		}
+	}
+	for _, part := range p.parts {
+		m.Pods = append(m.Pods, part.draw(random)...)
+	}
+	return m, m.check()
+}
+
+// groups are those of an instance type in one zone: on-demand and, if the plan says so, spot.
+func (p seededPlan) groups(s *source, instanceType string, zone int, ratio float64) ([]Group, error) {
+	spec := groupSpec{instanceType: instanceType, capacityType: onDemand, zone: s.region + string(rune('a'+zone))}
+	spec.name = instanceType
+	if p.zones > 1 {
+		spec.name += "-" + spec.zone[len(spec.zone)-1:]
+	}
+	if t, ok := s.catalogue.Lookup(instanceType); ok && t.GPU.Count > 0 {
+		spec.taints = append(spec.taints, gpuTaint)
+	}
+	g, err := s.group(spec)
+	if err != nil || !p.spot {
+		return []Group{g}, err
+	}
+	spec.name, spec.capacityType, spec.perHour = spec.name+"-spot", spot, g.PerHour*ratio
+	spec.taints = append(slices.Clone(spec.taints), spotTaint)
+	other, err := s.group(spec)
+	return []Group{g, other}, err
+}
+
+// draw makes the pods of a part: its workloads share them out unevenly.
+func (p part) draw(random *rand.Rand) []*corev1.Pod {
+	weights, total := make([]float64, p.workloads), 0.0
+	for i := range weights {
+		weights[i] = 0.3 + random.Float64()
+		total += weights[i]
+	}
+	var pods []*corev1.Pod
+	for i, weight := range weights {
+		w := workload{name: fmt.Sprintf("%s-%d", p.name, i+1), apart: p.apart}
+		w.count = int(float64(p.pods)*weight/total + 0.5)
+		if i == p.workloads-1 {
+			w.count = p.pods - len(pods)
+		}
+		cpu, perCPU := oneOf(random, p.cpu), oneOf(random, p.memory)
+		w.requests = quantities(map[corev1.ResourceName]string{corev1.ResourceCPU: cpu})
+		gib, _ := strconv.ParseFloat(perCPU, 64)
+		mebibytes := int64(float64(w.requests.Cpu().MilliValue())*gib*1.024 + 0.5)
+		w.requests[corev1.ResourceMemory] = quantities(map[corev1.ResourceName]string{"m": fmt.Sprintf("%dMi", mebibytes)})["m"]
+		if p.gpu != "" {
+			gpus := oneOf(random, p.gpu)
+			w.requests["nvidia.com/gpu"] = quantities(map[corev1.ResourceName]string{"g": gpus})["g"]
+			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+		}
+		if p.spot {
+			w.tolerations = append(w.tolerations, corev1.Toleration{Key: spotTaint.Key, Operator: corev1.TolerationOpExists})
+		}
+		if p.arch != "" {
+			w.selector = map[string]string{corev1.LabelArchStable: p.arch}
+		}
+		pods = append(pods, w.pods()...)
+	}
+	return pods
+}
+
+func oneOf(random *rand.Rand, list string) string {
+	fields := strings.Fields(list)
+	return fields[random.IntN(len(fields))]
+}

@@ -1,0 +1,126 @@
+package simulate
+
+import (
+	"math"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
+)
+
+// scheduler binds pods as kube-scheduler does by default, as far as it matters here: one after the other, each on the node
+// with the highest score of those that fit, where emptier nodes and those whose CPU and memory are in better balance score
+// higher (NodeResourcesFit with LeastAllocated, NodeResourcesBalancedAllocation). It knows nothing of a plan.
+type scheduler struct {
+	names []corev1.ResourceName
+	nodes []*boundNode
+}
+
+// boundNode is a node with the pods bound to it.
+type boundNode struct {
+	node *corev1.Node
+	room []int64 // by resource, CPU and memory first
+	size []int64
+	pods []*corev1.Pod
+}
+
+func newScheduler(pods []*corev1.Pod) *scheduler {
+	s := &scheduler{names: []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods}}
+	for _, pod := range pods {
+		for name := range podutils.PodRequests(pod) {
+			if !slices.Contains(s.names, name) {
+				s.names = append(s.names, name)
+			}
+		}
+	}
+	return s
+}
+
+// add lets the scheduler see a node on which some pods run already.
+func (s *scheduler) add(node *corev1.Node, running []*framework.PodInfo) {
+	b := &boundNode{node: node, size: s.amounts(node.Status.Allocatable)}
+	b.room = slices.Clone(b.size)
+	for _, info := range running {
+		for i, n := range s.requests(info.Pod) {
+			b.room[i] -= n
+		}
+	}
+	s.nodes = append(s.nodes, b)
+}
+
+// bind binds the pods in their order, and returns those for which no node has room.
+func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
+	var pending []*corev1.Pod
+	suits := map[[2]string]bool{}
+	for _, pod := range pods {
+		requests := s.requests(pod)
+		var best *boundNode
+		highest := math.Inf(-1)
+		for _, node := range s.nodes {
+			key := [2]string{pod.OwnerReferences[0].Name, node.node.Labels["asg-autoscaler/group"]}
+			suit, known := suits[key]
+			if !known {
+				suit = mix.Suits(pod, node.node)
+				suits[key] = suit
+			}
+			if !suit || !node.takes(pod, requests) {
+				continue
+			}
+			if score := node.score(requests); score > highest {
+				best, highest = node, score
+			}
+		}
+		if best == nil {
+			pending = append(pending, pod)
+			continue
+		}
+		for i, n := range requests {
+			best.room[i] -= n
+		}
+		best.pods = append(best.pods, pod)
+	}
+	return pending
+}
+
+func (b *boundNode) takes(pod *corev1.Pod, requests []int64) bool {
+	for i, n := range requests {
+		if n > b.room[i] {
+			return false
+		}
+	}
+	return !mix.Apart(pod) || !slices.ContainsFunc(b.pods, func(other *corev1.Pod) bool {
+		return other.OwnerReferences[0].Name == pod.OwnerReferences[0].Name
+	})
+}
+
+// score is the sum of the two scores of kube-scheduler, each from 0 to 100, with the pod on the node.
+func (b *boundNode) score(requests []int64) float64 {
+	var used [2]float64
+	for i := range used {
+		used[i] = 1 - float64(b.room[i]-requests[i])/float64(max(1, b.size[i]))
+	}
+	mean := (used[0] + used[1]) / 2
+	return math.Floor(100*(1-mean)) + math.Floor(100*(1-math.Abs(used[0]-used[1])/2))
+}
+
+func (s *scheduler) requests(pod *corev1.Pod) []int64 {
+	list := s.amounts(podutils.PodRequests(pod))
+	list[2] = 1
+	return list
+}
+
+func (s *scheduler) amounts(list corev1.ResourceList) []int64 {
+	amounts := make([]int64, len(s.names))
+	for i, name := range s.names {
+		q := list[name]
+		if name == corev1.ResourceCPU {
+			amounts[i] = q.MilliValue()
+		} else {
+			amounts[i] = q.Value()
+		}
+	}
+	return amounts
+}

@@ -1,0 +1,339 @@
+// Package simulate runs the Cluster Autoscaler's own scale-up, loop after loop, until every pod of a mix that can run has a
+// node, and tells which nodes that took. There is no cluster and no AWS.
+//
+// What runs is the core's: the orchestrator, the estimator with the limits of the default flags, the cluster snapshot with the
+// scheduler's filters, the processors that our binary installs, and the expander under test. What is put in its place is
+// the world. While nodes are asked for, none of them joins and no pod is bound, as in a burst: each loop takes out the
+// pods that have a place on the nodes so far, and scales up for the others. Only then the nodes join, and a stand-in for
+// kube-scheduler binds the pods in its own way; if some find no room, it begins again for these.
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
+)
+
+// maxRaises is far more than any mix takes.
+const maxRaises = 2000
+
+// Result is what came of a mix.
+type Result struct {
+	Asked    Nodes         // until every pod that can run had a place, none bound
+	Settled  Nodes         // when every pod that can run was bound, the former included
+	Unplaced int           // pods that no group can take, or not within its limit
+	Choosing time.Duration // the longest that the expander took
+	Took     time.Duration // all of it
+}
+
+// Nodes are nodes that were asked for.
+type Nodes struct {
+	Count   map[string]int // by group, those with any
+	PerHour float64        // what they cost together
+	Raises  int            // that they took
+}
+
+// scaler is a mix in the core's hands.
+type scaler struct {
+	mix          *mix.Mix
+	cloud        *cloud
+	snapshot     clustersnapshot.ClusterSnapshot
+	ctx          *cacontext.AutoscalingContext
+	processors   *caprocessors.AutoscalingProcessors
+	registry     *clusterstate.ClusterStateRegistry
+	orchestrator *orchestrator.ScaleUpOrchestrator
+	templates    map[string]*framework.NodeInfo
+	strategy     *timed
+	bound        []*boundNode // nodes with the pods that the scheduler bound
+	raises       int
+	result       *Result
+}
+
+// Run scales up for the mix with the expander of that name. The mix is not changed.
+func Run(ctx context.Context, m *mix.Mix, expanderName string) (*Result, error) {
+	start := time.Now()
+	s, err := newScaler(ctx, m.Copy(), expanderName)
+	if err == nil {
+		err = s.run(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mix %q with %s: %w", m.Name, expanderName, err)
+	}
+	s.result.Choosing, s.result.Took = s.strategy.longest, time.Since(start)
+	return s.result, nil
+}
+
+// run lets nodes be asked for until no more are, then has the scheduler bind the pods to what has come, and begins again for
+// those that it found no room for.
+func (s *scaler) run(ctx context.Context) error {
+	pending, err := s.converge(ctx, s.mix.Pods)
+	if err != nil {
+		return err
+	}
+	s.result.Asked, s.result.Unplaced = s.nodes(), len(pending)
+	scheduler := newScheduler(s.mix.Pods)
+	unbound := s.mix.Pods
+	for {
+		s.join(scheduler)
+		left := scheduler.bind(unbound)
+		s.bound = scheduler.nodes
+		if len(left) == 0 || len(left) == len(unbound) {
+			s.result.Settled = s.nodes()
+			return nil
+		}
+		unbound = left
+		if _, err := s.converge(ctx, unbound); err != nil {
+			return err
+		}
+	}
+}
+
+// converge scales up until every pod that can have a place has one, and returns those that cannot.
+func (s *scaler) converge(ctx context.Context, unbound []*corev1.Pod) ([]*corev1.Pod, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		pending, err := s.pending(unbound)
+		if err != nil || len(pending) == 0 {
+			return nil, err
+		}
+		if scaled, err := s.scaleUp(pending); err != nil || !scaled {
+			return pending, err
+		}
+		if s.raises++; s.raises > maxRaises {
+			return nil, fmt.Errorf("no end after %d raises", maxRaises)
+		}
+	}
+}
+
+// nodes are those asked for so far.
+func (s *scaler) nodes() Nodes {
+	n := Nodes{Count: map[string]int{}, Raises: s.raises}
+	for _, g := range s.cloud.groups {
+		if count := len(g.nodes); count > 0 {
+			n.Count[g.Name] = count
+			n.PerHour += float64(count) * g.PerHour
+		}
+	}
+	return n
+}
+
+// join shows the scheduler the nodes that have come.
+func (s *scaler) join(scheduler *scheduler) {
+	known := make(map[string]bool)
+	for _, node := range scheduler.nodes {
+		known[node.node.Name] = true
+	}
+	for _, g := range s.cloud.groups {
+		for _, node := range g.nodes {
+			if !known[node.Name] {
+				scheduler.add(node, s.templates[g.Name].Pods())
+			}
+		}
+	}
+}
+
+// defaults are the core's flags that matter here, as they are unless somebody sets them.
+func defaults() config.AutoscalingOptions {
+	return config.AutoscalingOptions{
+		EstimatorName:                  estimator.BinpackingEstimatorName,
+		MaxNodesPerScaleUp:             1000,
+		MaxNodeGroupBinpackingDuration: 10 * time.Second,
+		MaxBinpackingTime:              5 * time.Minute,
+		PredicateParallelism:           1, // mixes run side by side
+		ClusterSnapshotParallelism:     1,
+		NodeGroupDefaults:              config.NodeGroupAutoscalingOptions{MaxNodeProvisionTime: 15 * time.Minute},
+		ExpendablePodsPriorityCutoff:   -10,
+	}
+}
+
+func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, error) {
+	cloud, err := newCloud(m)
+	if err != nil {
+		return nil, err
+	}
+	s := &scaler{mix: m, cloud: cloud, templates: map[string]*framework.NodeInfo{}, result: &Result{}}
+	options := defaults()
+	client := fake.NewClientset()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	handle, err := framework.NewHandle(ctx, factory, nil, false, false)
+	if err != nil {
+		return nil, err
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	s.snapshot = predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle, false,
+		options.PredicateParallelism, false)
+	strategy, places, err := newStrategy(expanderName, s.cloud)
+	if err != nil {
+		return nil, err
+	}
+	s.strategy = &timed{Strategy: strategy}
+	recorder := &record.FakeRecorder{} // without a channel events are dropped
+	log, err := utils.NewStatusMapRecorder(client, "kube-system", recorder, false, "status")
+	if err != nil {
+		return nil, err
+	}
+	s.processors = caprocessors.DefaultProcessors(options)
+	s.processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{
+		Comparator: nodegroupset.CreateAwsNodeInfoComparator(nil, config.NodeGroupDifferenceRatios{}),
+	}
+	// The default list but for the pods of nodes being drained, of which there are none.
+	list := []pods.PodListProcessor{
+		podlistprocessor.NewFilterOutExpendablePodListProcessor(),
+		podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere),
+		podlistprocessor.NewFilterOutDaemonSetPodListProcessor(),
+	}
+	if places != nil {
+		list = append([]pods.PodListProcessor{places}, list...)
+	}
+	s.processors.PodListProcessor = pods.NewCombinedPodListProcessor(list)
+	s.ctx = &cacontext.AutoscalingContext{
+		AutoscalingOptions: options,
+		AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
+			ClientSet: client, Recorder: recorder, LogRecorder: log,
+			ListerRegistry: kubeutil.NewListerRegistryWithDefaultListers(factory),
+		},
+		CloudProvider: s.cloud, FrameworkHandle: handle, ClusterSnapshot: s.snapshot, ExpanderStrategy: s.strategy,
+		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false),
+	}
+	s.registry = clusterstate.NewClusterStateRegistry(s.cloud, clusterstate.ClusterStateRegistryConfig{MaxTotalUnreadyPercentage: 45},
+		log, backoff.NewIdBasedExponentialBackoff(time.Minute, time.Hour, time.Hour), s.processors.NodeGroupConfigProcessor,
+		s.processors.AsyncNodeGroupStateChecker)
+	s.ctx.ClusterStateRegistry = s.registry
+	s.processors.ScaleStateNotifier.Register(s.registry)
+	return s, s.initialize(options)
+}
+
+// initialize makes templates, estimator and orchestrator.
+func (s *scaler) initialize(options config.AutoscalingOptions) error {
+	for _, g := range s.cloud.groups {
+		info, aErr := simulator.SanitizedTemplateNodeInfoFromNodeGroup(g, nil, taints.TaintConfig{})
+		if aErr != nil {
+			return aErr
+		}
+		s.templates[g.Name] = s.withDaemons(info)
+	}
+	builder, err := estimator.NewEstimatorBuilder(options.EstimatorName, estimator.NewThresholdBasedEstimationLimiter(
+		[]estimator.Threshold{
+			estimator.NewStaticThreshold(options.MaxNodesPerScaleUp, options.MaxNodeGroupBinpackingDuration),
+			estimator.NewSngCapacityThreshold(), estimator.NewClusterCapacityThreshold(),
+		}), estimator.NewDecreasingPodOrderer(), nil, options.FastpathBinpackingEnabled)
+	if err != nil {
+		return err
+	}
+	s.orchestrator = orchestrator.New()
+	s.orchestrator.Initialize(s.ctx, s.processors, s.registry, builder, taints.TaintConfig{},
+		resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
+			QuotaProvider:            resourcequotas.NewCloudQuotasProvider(s.cloud),
+			CustomResourcesProcessor: s.processors.CustomResourcesProcessor,
+		}))
+	return nil
+}
+
+// withDaemons is a template with the pods that run on every node of its kind.
+func (s *scaler) withDaemons(info *framework.NodeInfo) *framework.NodeInfo {
+	pods := info.Pods()
+	for _, pod := range mix.Tolerated(s.mix.DaemonSets, info.Node()) {
+		daemon := pod.DeepCopy()
+		daemon.OwnerReferences[0].Kind = "DaemonSet"
+		daemon.Spec.NodeName = info.Node().Name
+		pods = append(pods, framework.NewPodInfo(daemon, nil))
+	}
+	return framework.NewNodeInfo(info.Node(), nil, pods...)
+}
+
+// pending makes the snapshot of the cluster anew, and returns the unbound pods that have no place in it. Those that have one are
+// in it afterwards.
+func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
+	if err := s.snapshot.SetClusterState(nil, nil, nil, nil); err != nil {
+		return nil, err
+	}
+	bound := make(map[string][]*corev1.Pod)
+	for _, b := range s.bound {
+		bound[b.node.Name] = b.pods
+	}
+	for _, g := range s.cloud.groups {
+		for i, node := range g.nodes {
+			fresh, err := simulator.SanitizedNodeInfo(s.templates[g.Name], fmt.Sprint(i))
+			if err != nil {
+				return nil, err
+			}
+			running := fresh.Pods()
+			for _, pod := range bound[node.Name] {
+				pod = pod.DeepCopy()
+				pod.Spec.NodeName = node.Name
+				running = append(running, framework.NewPodInfo(pod, nil))
+			}
+			if err := s.snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil, running...)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s.processors.PodListProcessor.Process(s.ctx, slices.Clone(unbound))
+}
+
+// scaleUp has the core scale up once, and reports whether it did.
+func (s *scaler) scaleUp(pending []*corev1.Pod) (bool, error) {
+	var nodes []*corev1.Node
+	for _, g := range s.cloud.groups {
+		nodes = append(nodes, g.nodes...)
+	}
+	if err := s.registry.UpdateNodes(nodes, s.templates, time.Now()); err != nil {
+		return false, err
+	}
+	infos := make(map[string]*framework.NodeInfo, len(s.templates))
+	for id, info := range s.templates {
+		infos[id] = info
+	}
+	result, aErr := s.orchestrator.ScaleUp(pending, nodes, []*appsv1.DaemonSet{}, infos, false)
+	if aErr != nil {
+		return false, aErr
+	}
+	return result.Result == status.ScaleUpSuccessful, nil
+}
+
+// timed notes how long an expander takes.
+type timed struct {
+	expander.Strategy
+	longest time.Duration
+}
+
+func (t *timed) BestOption(options []expander.Option, infos map[string]*framework.NodeInfo) *expander.Option {
+	start := time.Now()
+	defer func() { t.longest = max(t.longest, time.Since(start)) }()
+	return t.Strategy.BestOption(options, infos)
+}

@@ -1,0 +1,75 @@
+package simulate
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
+)
+
+func TestMain(m *testing.M) {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard) // the core logs each thing it does
+	os.Exit(m.Run())
+}
+
+// What nodes come of small mixes, when they are asked for and in the end.
+func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
+	for _, tt := range []struct {
+		name, mix, expander string
+		asked, settled      map[string]int
+		unplaced            int
+	}{
+		{
+			name:     "each pod where it fits",
+			mix:      `{"types": ["m5.large", "r5.large"], "pods": [{"count": 3, "cpu": "1500m"}, {"count": 2, "memory": "13Gi"}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 1, "r5.large": 2}, settled: map[string]int{"m5.large": 1, "r5.large": 2},
+		},
+		{
+			name:     "a pod that fits nowhere is unplaced",
+			mix:      `{"types": ["m5.large"], "pods": [{"cpu": 1}, {"cpu": 64}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 1}, settled: map[string]int{"m5.large": 1}, unplaced: 1,
+		},
+		{
+			name:     "and so are those beyond the limit of the only group",
+			mix:      `{"groups": [{"type": "m5.large", "max": 2}], "pods": [{"count": 5, "cpu": "1500m"}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 2}, settled: map[string]int{"m5.large": 2}, unplaced: 3,
+		},
+		{
+			name:     "one pod a node where they keep apart",
+			mix:      `{"types": ["m5.2xlarge", "m5.large"], "pods": [{"count": 4, "cpu": "100m", "onePerNode": true}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 4}, settled: map[string]int{"m5.large": 4},
+		},
+		{
+			name: "small pods that the scheduler puts in the room of a large one cost a node more",
+			// One node for the large pod and two small ones, one for the other four; the scheduler spreads the small.
+			mix: `{"types": [{"name": "n", "cpu": "4100m", "memory": "64Gi", "price": 1}],
+				"pods": [{"name": "small", "count": 5, "cpu": 1, "memory": "1Gi"}, {"name": "large", "cpu": 3, "memory": "1Gi"}]}`,
+			expander: "least-cost", asked: map[string]int{"n": 2}, settled: map[string]int{"n": 3},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := mix.Parse([]byte(tt.mix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Run(t.Context(), m, tt.expander)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.asked, got.Asked.Count); diff != "" {
+				t.Errorf("asked for (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.settled, got.Settled.Count); diff != "" {
+				t.Errorf("in the end (-want +got):\n%s", diff)
+			}
+			if got.Unplaced != tt.unplaced {
+				t.Errorf("%d pods unplaced, want %d", got.Unplaced, tt.unplaced)
+			}
+		})
+	}
+}

@@ -1,0 +1,96 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
+)
+
+// Expanders are the names that Run knows, ours first.
+var Expanders = []string{"least-cost", "least-waste", "least-waste-stock", "price", "random"}
+
+// Stock are those of them that the stock autoscaler has. There price has no prices on AWS; it gets ours here.
+var Stock = []string{"least-waste-stock", "price", "random"}
+
+// newStrategy makes the expander of that name. What ours leave open is decided by price and name, as in our binary; what
+// stock's leave open is drawn by lot, as in stock, with a seed. A processor of pending pods may come with it; nil for none.
+func newStrategy(name string, c *cloud) (expander.Strategy, pods.PodListProcessor, error) {
+	lots := &lots{rand.New(rand.NewPCG(4, 8))}
+	switch name {
+	case "least-cost":
+		filter := leastcost.New(c, nil)
+		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
+	case "least-waste":
+		return &chain{leastwaste.New(), cheapest{c}}, nil, nil
+	case "least-waste-stock":
+		return &chain{waste.NewFilter(), lots}, nil, nil
+	case "price":
+		return &chain{price.NewFilter(c, price.NewSimplePreferredNodeProvider(lister{c}), price.SimpleNodeUnfitness), lots}, nil, nil
+	case "random":
+		return lots, nil, nil
+	}
+	return nil, nil, fmt.Errorf("expander %q is none of %s", name, strings.Join(Expanders, ", "))
+}
+
+// chain is a filter and what decides among the options that it leaves.
+type chain struct {
+	filter expander.Filter
+	last   expander.Strategy
+}
+
+func (c *chain) BestOption(options []expander.Option, infos map[string]*framework.NodeInfo) *expander.Option {
+	return c.last.BestOption(c.filter.BestOptions(options, infos), infos)
+}
+
+// cheapest decides by what the nodes of an option cost together, then by name.
+type cheapest struct{ cloud *cloud }
+
+func (c cheapest) BestOption(options []expander.Option, _ map[string]*framework.NodeInfo) *expander.Option {
+	if len(options) == 0 {
+		return nil
+	}
+	cost := func(o expander.Option) float64 {
+		return float64(o.NodeCount) * c.cloud.byName[o.NodeGroup.Id()].PerHour
+	}
+	best := slices.MinFunc(options, func(a, b expander.Option) int {
+		return cmp.Or(cmp.Compare(cost(a), cost(b)), strings.Compare(a.NodeGroup.Id(), b.NodeGroup.Id()))
+	})
+	return &best
+}
+
+// lots is stock's random expander with a seed.
+type lots struct{ *rand.Rand }
+
+func (l *lots) BestOption(options []expander.Option, _ map[string]*framework.NodeInfo) *expander.Option {
+	if len(options) == 0 {
+		return nil
+	}
+	return &options[l.IntN(len(options))]
+}
+
+// lister lists the nodes of the cloud, for the price expander to see how large the cluster is.
+type lister struct{ *cloud }
+
+func (l lister) List() ([]*corev1.Node, error) {
+	var list []*corev1.Node
+	for _, g := range l.groups {
+		list = append(list, g.nodes...)
+	}
+	return list, nil
+}
+
+func (l lister) Get(name string) (*corev1.Node, error) {
+	return nil, fmt.Errorf("node %q: not asked for here", name)
+}
