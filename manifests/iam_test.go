@@ -63,7 +63,7 @@ func TestIAMDocumentsAreJSON(t *testing.T) {
 
 func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 	toAWS := strings.NewReplacer("arn:aws-cn:", "arn:aws:", ".amazonaws.com.cn/", ".amazonaws.com/")
-	for _, kind := range []string{"policy", "trust-irsa"} {
+	for _, kind := range []string{"policy", "interruption", "trust-irsa"} {
 		china := read(t, "iam/"+kind+"-aws-cn.json")
 		if strings.Contains(china, "arn:aws:") {
 			t.Errorf("%s for aws-cn names an ARN of another partition", kind)
@@ -79,7 +79,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 		"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/CLUSTER_NAME": "owned"},
 	}
 	byAWSAlone := map[string]map[string]string{"Bool": {"aws:ViaAWSService": "true"}}
-	for _, name := range []string{"iam/policy-aws.json", "iam/policy-aws-cn.json"} {
+	for _, name := range []string{"iam/policy-aws.json", "iam/policy-aws-cn.json", "iam/interruption-aws.json", "iam/interruption-aws-cn.json"} {
 		for _, s := range readPolicy(t, name).Statement {
 			for _, action := range s.Action {
 				if strings.Contains(action, "*") {
@@ -98,6 +98,12 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 			if s.Resource == "*" {
 				t.Errorf("%s: %s allows writes on every resource", name, s.Sid)
 			}
+			if strings.HasPrefix(s.Action[0], "sqs:") { // on the cluster's own queue, which has no tag that a condition could look at
+				if !strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") || slices.ContainsFunc(s.Action, notSQS) {
+					t.Errorf("%s: %s allows more than one queue, or more than SQS", name, s.Sid)
+				}
+				continue
+			}
 			if diff := cmp.Diff(owned, s.Condition); diff != "" {
 				t.Errorf("%s: %s allows writes under another condition than the owned tag (-want +got):\n%s", name, s.Sid, diff)
 			}
@@ -111,17 +117,21 @@ func writes(action string) bool {
 	return !strings.HasPrefix(verb, "Describe") && !strings.HasPrefix(verb, "Get") && !strings.HasPrefix(verb, "List")
 }
 
+func notSQS(action string) bool { return !strings.HasPrefix(action, "sqs:") }
+
 // sdkInput matches the input type of an SDK call; each service's package is named as its IAM prefix is.
 var sdkInput = regexp.MustCompile(`\b(autoscaling|ec2|eks|sqs|sts|pricing)\.(\w+)Input\b`)
 
 func TestEveryCallTheProductMakesIsAllowed(t *testing.T) {
 	var allowed []string
-	for _, s := range readPolicy(t, "iam/policy-aws.json").Statement {
-		allowed = append(allowed, s.Action...)
+	for _, name := range []string{"iam/policy-aws.json", "iam/interruption-aws.json"} {
+		for _, s := range readPolicy(t, name).Statement {
+			allowed = append(allowed, s.Action...)
+		}
 	}
 	for action, file := range calledActions(t) {
 		if !slices.Contains(allowed, action) {
-			t.Errorf("%s calls %s, which iam/policy-aws.json does not allow", file, action)
+			t.Errorf("%s calls %s, which neither iam/policy-aws.json nor iam/interruption-aws.json allows", file, action)
 		}
 	}
 }
@@ -137,7 +147,11 @@ func calledActions(t *testing.T) map[string]string {
 			}
 			source, err := os.ReadFile(path)
 			for _, match := range sdkInput.FindAllStringSubmatch(string(source), -1) {
-				called[match[1]+":"+match[2]] = path
+				action := match[2]
+				if match[1] == "sqs" { // whose batches need the right to the single action
+					action = strings.TrimSuffix(action, "Batch")
+				}
+				called[match[1]+":"+action] = path
 			}
 			return err
 		})

@@ -1,10 +1,11 @@
-// Package manifests holds what an operator applies to run the autoscaler: Kubernetes objects under deploy/ and IAM
-// documents under iam/. They are embedded so that tests read exactly the files that ship.
+// Package manifests holds what an operator applies to run the autoscaler: Kubernetes objects under deploy/, IAM documents
+// under iam/, and under interruption/ the queue of spot interruptions with all that fills it, as CloudFormation and as
+// Terraform. They are embedded so that tests read exactly the files that ship.
 package manifests
 
 import "embed"
 
-// FS holds deploy/*.yaml and iam/*.json, by those paths. It is read-only and safe for concurrent use.
+// FS holds deploy/*.yaml, iam/*.json and interruption/*, by those paths. It is read-only and safe for concurrent use.
 //
-//go:embed deploy/*.yaml iam/*.json
+//go:embed deploy/*.yaml iam/*.json interruption/*.yaml interruption/*.json
 var FS embed.FS

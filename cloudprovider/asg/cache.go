@@ -99,6 +99,7 @@ type Cache struct {
 
 	mode     LaunchMode
 	rests    *rests
+	lost     *rests // pools that EC2 took instances back from
 	refusals *refusals
 }
 
@@ -109,18 +110,22 @@ type entry struct {
 	request request
 	// writtenAt is when our last write ended. A reading that began earlier may not know of it.
 	writtenAt time.Time
+	metAt     time.Time // when we first read it
 	movedAt   time.Time
 	readDue   time.Time
-	shortAt   time.Time            // when instances were first missing, or last came; zero while none is
+	shortAt   time.Time // when instances were first missing, or last came; zero while none is
+	overwrite overwrite
+	known     int                  // the desired capacity that the last reading showed, or the last write of ours set
+	others    int                  // the desired capacity that somebody else has raised it to: not to be lowered by a withdrawal
 	leaving   map[string]time.Time // instances whose termination AWS has accepted
 	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
-	tries     map[string]int       // synchronous launches that have ended, by zone
+	tries     map[attempt]int      // synchronous launches that have ended
 	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
 }
 
 func newEntry() *entry {
 	return &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}, arriving: map[string]arrival{},
-		tries: map[string]int{}, disputes: map[string]time.Time{}}
+		tries: map[attempt]int{}, disputes: map[string]time.Time{}}
 }
 
 // NewCache makes a Cache without a reading.
@@ -133,6 +138,7 @@ func NewCache(o Options) *Cache {
 		entries: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,
 		rests:    &rests{clock: o.Clock},
+		lost:     &rests{clock: o.Clock},
 		refusals: &refusals{clock: o.Clock, groups: map[string]time.Time{}, said: map[string]bool{}},
 	}
 	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
@@ -249,10 +255,12 @@ func (c *Cache) merge(e *entry, g *Group) {
 	}
 	e.markArriving(g)
 	e.markLeaving(g)
+	e.findOthers(g)
 	if e.group == nil {
 		// A deficit found at start is taken over from whoever ran before us: it is ours to withdraw, and failures
 		// count from now on.
 		e.request = request{instances: g.Missing(), since: g.ReadAt}
+		e.metAt = g.ReadAt
 	} else {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
 	}

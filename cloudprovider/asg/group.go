@@ -33,6 +33,12 @@ type Group struct {
 	Source LaunchSource
 	// SuspendedProcesses are the scaling processes an operator has suspended, sorted.
 	SuspendedProcesses []string
+	// ProtectsNewInstances tells that AWS ends no new instance by its own choice, whatever is desired.
+	ProtectsNewInstances bool
+	// WarmPool tells that instances beside the group's own are kept ready for it; they count for nothing until they join.
+	WarmPool bool
+	// CapacityRebalance tells that AWS itself replaces spot instances at risk, before they go.
+	CapacityRebalance bool
 	// Deleting tells that the group is being deleted.
 	Deleting bool
 
@@ -53,6 +59,8 @@ type Group struct {
 
 	// withdrawalFailed tells that AWS did not let us take back our request.
 	withdrawalFailed bool
+	// others is the desired capacity that somebody else wants at least, as far as is known.
+	others int
 }
 
 // Instance is one member of a group.
@@ -61,7 +69,8 @@ type Instance struct {
 	Type      string
 	Zone      string
 	Lifecycle Lifecycle
-	Weight    int // in capacity units, at least 1
+	Weight    int  // in capacity units, at least 1
+	Protected bool // from being ended by AWS's own choice; naming it still ends it
 	// Origin names the launch template version or launch configuration it was started from, as in Launch.Origins; "" where
 	// AWS names none: it was attached, or its configuration is gone.
 	Origin string
@@ -139,8 +148,8 @@ func (g *Group) TargetInstances() int {
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
 
-// Withdrawable is how many of the missing instances Withdraw would take back: our own, and none that the minimum size asks
-// for.
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, and none that the minimum size or
+// another writer asks for.
 func (g *Group) Withdrawable() int {
 	if g.withdrawalFailed {
 		return 0
@@ -150,7 +159,7 @@ func (g *Group) Withdrawable() int {
 
 // afterWithdrawal is the desired capacity once up to n unfulfilled instances of ours are taken back.
 func (g *Group) afterWithdrawal(n int) int {
-	floor := max(g.MinSize, g.countedCapacity())
+	floor := max(g.MinSize, g.countedCapacity(), g.others)
 	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
@@ -226,8 +235,13 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 		Tags:            make(map[string]string, len(in.Tags)),
 		Instances:       make([]Instance, 0, len(in.Instances)),
 		Source:          launchSourceFrom(in),
-		Deleting:        strings.HasPrefix(aws.ToString(in.Status), "Delete"),
-		ReadAt:          at,
+		WarmPool:        in.WarmPoolConfiguration != nil,
+
+		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
+		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
+		ReadAt:            at,
+
+		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
 	}
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
@@ -239,6 +253,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 			Zone:      aws.ToString(i.AvailabilityZone),
 			Lifecycle: Lifecycle(i.LifecycleState),
 			Weight:    weightFrom(i.WeightedCapacity),
+			Protected: aws.ToBool(i.ProtectedFromScaleIn),
 			Origin:    instanceOrigin(i),
 		})
 	}

@@ -1,7 +1,9 @@
 package asg_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -158,6 +160,55 @@ func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
 	launch := w.group("g").Launch
 	if launch == nil || launch.Image.ID != "ami-0abc" || launch.Types[0].Image != nil || launch.Types[1].Image == nil || launch.Types[1].Image.Architecture != "arm64" {
 		t.Errorf("launches %+v, want the second type alone with an image of its own", launch)
+	}
+}
+
+func TestTheTemplatesThatTypesStartFromCountAndNoOther(t *testing.T) {
+	ref := &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}
+	for _, tt := range []struct {
+		name      string
+		overrides []fakeaws.Override
+		want      string   // user data of the first template
+		others    []string // of the others
+	}{
+		{name: "the group's own", overrides: []fakeaws.Override{{InstanceType: "m5.large"}}, want: "own"},
+		{name: "no override", want: "own"},
+		{name: "both", overrides: []fakeaws.Override{{InstanceType: "m6g.large", LaunchTemplate: ref}, {InstanceType: "m5.large"}, {InstanceType: "m7g.large", LaunchTemplate: ref}},
+			want: "own", others: []string{"arm"}},
+		{name: "that of all overrides", overrides: []fakeaws.Override{{InstanceType: "m6g.large", LaunchTemplate: ref}, {InstanceType: "m7g.large", LaunchTemplate: ref}}, want: "arm"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group("g", 0, 0, 9)
+			g.LaunchTemplate = nil
+			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "own", Version: "1"}, Overrides: tt.overrides}
+			version := func(text string) []fakeaws.LaunchTemplateVersion {
+				return []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: text}}
+			}
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
+			}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+			launch := w.group("g").Launch
+			if launch == nil {
+				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
+			}
+			plain := func(userData string) string {
+				text, err := base64.StdEncoding.DecodeString(userData)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text)
+			}
+			var others []string
+			for _, o := range launch.Others {
+				others = append(others, plain(o.UserData))
+				if o.Image == nil {
+					t.Error("another template has no image")
+				}
+			}
+			if got := plain(launch.UserData); got != tt.want || !slices.Equal(others, tt.others) {
+				t.Errorf("user data %q, and %q of others; want %q, %q", got, others, tt.want, tt.others)
+			}
+		})
 	}
 }
 

@@ -17,41 +17,73 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// A schedule is one order of events: of all that could come next, what did, again and again.
+// An explorer goes through every order of events, depth first. Where a run comes to a state in which one before it was, what
+// can follow has been seen, and is not seen again: what we do depends on nothing but the answers we got.
+type explorer struct {
+	path  []place           // of the run under way
+	known map[string]uint64 // how many ways lead on from a state, once all have been gone
+	runs  int
+}
+
+// A place is where several things could come next.
+type place struct {
+	state     string
+	taken, of int
+	ways      uint64 // that have been gone
+}
+
+// A schedule is one order of events.
 type schedule struct {
-	prefix    []int // what to take; the first possibility thereafter
-	taken, of []int // what was taken, of how many
-	trace     []string
+	*explorer
+	depth int
+	ways  uint64   // for which it stands; 0 until that is known
+	trace []string // what happened
 }
 
-func (s *schedule) choose(options []option) option {
-	pick := 0
-	if at := len(s.taken); at < len(s.prefix) {
-		pick = s.prefix[at]
+// choose takes what is next in this order; ok is false where all that can follow has been seen.
+func (s *schedule) choose(state func() string, options []option) (next option, ok bool) {
+	if s.depth == len(s.path) {
+		key := state()
+		if s.ways, ok = s.known[key]; ok {
+			return option{}, false
+		}
+		s.path = append(s.path, place{state: key, of: len(options)})
 	}
-	s.taken, s.of = append(s.taken, pick), append(s.of, len(options))
-	s.trace = append(s.trace, options[pick].name)
-	return options[pick]
+	at := s.path[s.depth]
+	if s.depth++; at.of != len(options) {
+		panic(fmt.Sprintf("the same steps led elsewhere: there were %d options, and now %d:\n%s", at.of, len(options), numbered(s.trace)))
+	}
+	s.trace = append(s.trace, options[at.taken].name)
+	return options[at.taken], true
 }
 
-// next is the prefix of the schedule after this one, depth first; false after the last.
-func (s *schedule) next() ([]int, bool) {
-	for last := len(s.taken) - 1; last >= 0; last-- {
-		if s.taken[last]+1 < s.of[last] {
-			return append(slices.Clone(s.taken[:last]), s.taken[last]+1), true
+// next goes back to the last place from which not all ways have been gone; false when there is none.
+func (e *explorer) next(ways uint64) bool {
+	for len(e.path) > 0 {
+		last := &e.path[len(e.path)-1]
+		last.ways += ways
+		if last.taken++; last.taken < last.of {
+			return true
+		}
+		ways, e.known[last.state] = last.ways, last.ways
+		e.path = e.path[:len(e.path)-1]
+	}
+	return false
+}
+
+// everySchedule runs until every order of events has been seen, or one has failed, and returns how many orders and runs.
+func everySchedule(t *testing.T, run func(*testing.T, *schedule)) (orders uint64, runs int) {
+	e := &explorer{known: map[string]uint64{}}
+	for {
+		s := &schedule{explorer: e}
+		synctest.Test(t, func(t *testing.T) { run(t, s) })
+		e.runs++
+		ways := max(1, s.ways)
+		orders += ways
+		if t.Failed() || !e.next(ways) {
+			return orders, e.runs
 		}
 	}
-	return nil, false
-}
-
-// everySchedule calls run once with every schedule there is until one fails, and returns how many that were.
-func everySchedule(t *testing.T, run func(*testing.T, *schedule)) (count int) {
-	for prefix, more := []int(nil), true; more && !t.Failed(); count++ {
-		s := &schedule{prefix: prefix}
-		synctest.Test(t, func(t *testing.T) { run(t, s) })
-		prefix, more = s.next()
-	}
-	return count
 }
 
 // An option is something that could happen next.
@@ -67,10 +99,13 @@ type sim struct {
 	t   *testing.T
 	aws *modelAWS
 
+	life context.Context // of all scripts, without a log
+
 	mu      sync.Mutex
 	waiting []*call // guarded by mu
 
 	processes []*process
+	began     time.Time
 	staleLeft int
 	lossLeft  int
 	crashed   bool
@@ -103,13 +138,42 @@ type process struct {
 	free bool // its calls wait no longer
 	dead bool
 	left int // scripts that have not ended
+
+	looked  int // the change after which it has looked again
+	scripts []*script
+
+	history strings.Builder // what it has been told; guarded by mu
 }
 
-// run starts a script of the process.
-func (p *process) run(script func(*process)) {
+// A script is what a process does, one thing after the other.
+type script struct {
+	*process
+	ctx  context.Context
+	seen int // the change that its last reading showed
+	set  int // the desired capacity that the write under way has set
+}
+
+type scriptKey struct{}
+
+// scriptOf is the script that makes a call.
+func scriptOf(ctx context.Context) *script { return ctx.Value(scriptKey{}).(*script) }
+
+func (p *process) newScript() *script {
+	s := &script{process: p}
+	s.ctx = context.WithValue(p.life, scriptKey{}, s)
+	p.scripts = append(p.scripts, s)
+	return s
+}
+
+// run has a script of the process begin at its moment, or now if it has no name.
+func (p *process) run(name string, do func(*script)) {
+	s := p.newScript()
 	p.left++
 	go func() {
-		script(p)
+		if name != "" {
+			_, _ = p.wait(s.ctx, "begin to "+name, true)
+		}
+		do(s)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.left--
@@ -138,11 +202,19 @@ func (p *process) wait(ctx context.Context, name string, split bool) (string, er
 	p.mu.Unlock()
 	select {
 	case how := <-c.chosen:
+		p.told(name, how)
 		return how, nil
 	case <-ctx.Done():
 		p.forget(c)
 		return "", ctx.Err()
 	}
+}
+
+// told notes what the process has been told.
+func (p *process) told(what ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintln(&p.history, what...)
 }
 
 func (s *sim) forget(c *call) {
@@ -169,6 +241,17 @@ func (s *sim) busy() bool {
 	return slices.ContainsFunc(s.processes, func(p *process) bool { return !p.dead && p.left > 0 })
 }
 
+// alive is the process that lives.
+func (s *sim) alive() *process { return s.processes[len(s.processes)-1] }
+
+// overlooked reports whether there is more than desired and none of our readings since has shown that.
+func (s *sim) overlooked() bool {
+	return !s.prompt && s.aws.victim() != nil && !s.busy() && s.alive().looked < s.aws.overAt
+}
+
+// mayEnd reports whether AWS may scale in now: if it is not prompt, it takes longer to than we take to end a write and to look.
+func (s *sim) mayEnd() bool { return s.prompt || !s.busy() && !s.overlooked() }
+
 // options are what could come next.
 func (s *sim) options() []option {
 	var options []option
@@ -176,6 +259,18 @@ func (s *sim) options() []option {
 		options = append(options, s.optionsOf(c)...)
 	}
 	options = append(options, s.aws.steps(s)...)
+	if p := s.alive(); s.overlooked() {
+		options = append(options, option{p.name + ": look again", func() {
+			time.Sleep(time.Second)
+			left, at := s.staleLeft+s.lossLeft, s.aws.overAt
+			p.run("", func(script *script) {
+				asg.ReadMoving(p.cache, script.ctx)
+				if left == s.staleLeft+s.lossLeft {
+					p.looked = at
+				}
+			})
+		}})
+	}
 	for at := range s.foreign {
 		f := &s.foreign[at]
 		if done := s.aws.done[f.who]; done < len(f.acts) {
@@ -188,7 +283,7 @@ func (s *sim) options() []option {
 	if first := s.processes[0]; s.restart != nil && !s.crashed && first.left > 0 {
 		options = append(options, option{"we are killed and start anew", func() {
 			s.crashed, first.dead = true, true
-			s.newProcess("then").run(s.restart)
+			s.newProcess("then").run("", s.restart)
 		}})
 	}
 	return options
@@ -223,14 +318,37 @@ func (s *sim) optionsOf(c *call) []option {
 // settled is how long nothing can happen before a run is given up.
 const settled = 3 * time.Minute
 
-// play lets everything happen in the order of the schedule, and checks what must always hold after every step.
-func (s *sim) play(order *schedule) {
+// state is all that what can follow depends on.
+func (s *sim) state() string {
+	var text strings.Builder
+	fmt.Fprintln(&text, time.Since(s.began)/time.Second, s.staleLeft, s.lossLeft, s.crashed)
+	s.aws.write(&text, s.staleLeft > 0)
+	ready := s.ready()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.processes {
+		if !p.dead {
+			fmt.Fprintln(&text, p.name, p.left, p.looked >= s.aws.overAt, p.history.String())
+			for _, script := range p.scripts {
+				fmt.Fprintln(&text, script.seen >= s.aws.wishAt, script.seen == s.aws.changes, script.set)
+			}
+		}
+	}
+	for _, c := range ready {
+		fmt.Fprintln(&text, c.process.name, c.name, c.split)
+	}
+	return text.String()
+}
+
+// play lets everything happen in the order of the schedule, and checks what must always hold after every step. It returns false
+// where what follows has been seen.
+func (s *sim) play(order *schedule) bool {
 	for quiet := time.Duration(0); ; {
 		synctest.Wait()
 		options := s.options()
 		if len(options) == 0 {
 			if !s.busy() {
-				return
+				return true
 			}
 			if quiet += time.Second; quiet > settled {
 				s.fail(order, "a write of ours does not end")
@@ -238,8 +356,11 @@ func (s *sim) play(order *schedule) {
 			time.Sleep(time.Second)
 			continue
 		}
-		quiet = 0
-		order.choose(options).do()
+		next, ok := order.choose(s.state, options)
+		if !ok {
+			return false
+		}
+		next.do()
 		synctest.Wait()
 		time.Sleep(time.Millisecond)
 		if wrong := s.aws.wrong; wrong != "" {

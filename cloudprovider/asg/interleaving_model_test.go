@@ -3,8 +3,10 @@ package asg_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -12,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
 // modelAWS is one Auto Scaling group, with AWS's part in its life cut into steps that can come at any time: it asks EC2 for
@@ -27,22 +31,28 @@ type modelAWS struct {
 	launches              []*modelLaunch // in the order of their calls
 	tokens                map[string]*modelLaunch
 
-	changes int                      // how often something changed
-	past    []types.AutoScalingGroup // after each change
-	blame   []string                 // who made each instance one too many that is, the latest last
-	kills   []kill                   // by scale-in
-	ended   map[string]int           // terminations with decrement that were accepted, by instance
-	named   map[string]bool          // instances that we have named in a termination
-	wish    int                      // what others want: the desired capacity they last set, and less what was named since
-	wishAt  int                      // the change with which they did
-	done    map[string]int           // acts of each foreign writer that are over
-	blind   int                      // writes of ours below a wish that we could not know of
-	wrong   string                   // what must never happen, and has
+	changes      int                      // how often something changed
+	past         []types.AutoScalingGroup // after each change
+	over, overAt int                      // how many there are beyond what is desired, and the change by which that grew
+	blame        []string                 // who made each instance one too many that is, the latest last
+	kills        []kill                   // by scale-in
+	ended        map[string]int           // terminations with decrement that were accepted, by instance
+	named        map[string]bool          // instances that we have named in a termination
+	setLast      string                   // who has set the desired capacity
+	ours         int                      // what we have set last
+	wish         int                      // what others want: the desired capacity they last set, and less what was named since
+	wishAt       int                      // the change with which they did
+	read         int                      // what another autoscaler has read
+	done         map[string]int           // acts of each foreign writer that are over
+	blind        int                      // writes of ours below a wish that we could not know of
+	wrong        string                   // what must never happen, and has
 }
 
 type modelInstance struct {
 	id, zone  string
 	leaving   bool
+	gone      bool // and not listed any more
+	unlisted  bool // not yet
 	protected bool
 }
 
@@ -57,8 +67,8 @@ type modelLaunch struct {
 // A kill is an instance that scale-in chose, and who had lowered the desired capacity below what there was.
 type kill struct{ id, by string }
 
-func newModelAWS(lower, desired, upper int) *modelAWS {
-	m := &modelAWS{lower: lower, upper: upper, desired: desired, stock: 100, tokens: map[string]*modelLaunch{},
+func newModelAWS(lower, desired, upper int, protect bool) *modelAWS {
+	m := &modelAWS{lower: lower, upper: upper, desired: desired, protect: protect, stock: 100, tokens: map[string]*modelLaunch{},
 		ended: map[string]int{}, named: map[string]bool{}, done: map[string]int{}}
 	for range desired {
 		m.arrive(zoneA)
@@ -92,10 +102,41 @@ func (m *modelAWS) changed(by string) {
 	m.changes++
 	m.past = append(m.past, m.describe())
 	excess := max(0, m.counted()+m.asked-m.desired-m.surplus)
+	if over := m.counted() - m.desired - m.surplus; over > m.over {
+		m.overAt = m.changes
+	}
+	m.over = max(0, m.counted()-m.desired-m.surplus)
 	for len(m.blame) < excess {
 		m.blame = append(m.blame, by)
 	}
 	m.blame = m.blame[:excess]
+}
+
+// write writes down all that what can follow depends on.
+func (m *modelAWS) write(w io.Writer, past bool) {
+	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.named, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.views())
+	for _, l := range m.launches {
+		fmt.Fprintln(w, l.token, l.n, l.out != nil)
+	}
+	if past {
+		fmt.Fprintln(w, shown(m.past[max(0, len(m.past)-2)]))
+	}
+}
+
+func (m *modelAWS) views() (all []modelInstance) {
+	for _, i := range m.instances {
+		all = append(all, *i)
+	}
+	return all
+}
+
+// shown is what a reading tells.
+func shown(g types.AutoScalingGroup) string {
+	text := fmt.Sprint(*g.MinSize, *g.MaxSize, *g.DesiredCapacity)
+	for _, i := range g.Instances {
+		text += fmt.Sprint(" ", *i.InstanceId, i.LifecycleState)
+	}
+	return text
 }
 
 func (m *modelAWS) hasPast() bool { return len(m.past) > 1 }
@@ -124,16 +165,24 @@ func (m *modelAWS) steps(s *sim) []option {
 			m.changed("AWS")
 		}})
 	}
-	if victim := m.victim(); victim != nil && (s.prompt || !s.busy()) {
+	if victim := m.victim(); victim != nil && s.mayEnd() {
 		options = append(options, option{"AWS ends " + victim.id + ", one too many", func() {
 			m.kills = append(m.kills, kill{victim.id, m.blame[len(m.blame)-1]})
 			victim.leaving = true
 			m.changed("AWS")
 		}})
 	}
+	for _, i := range m.instances {
+		if i.unlisted {
+			options = append(options, option{i.id + " is listed", func() { i.unlisted = false; m.changed("AWS") }})
+		}
+		if i.leaving && !i.gone && s.gone {
+			options = append(options, option{i.id + " is gone", func() { i.gone = true; m.changed("AWS") }})
+		}
+	}
 	for _, l := range m.launches {
 		if l.out == nil {
-			options = append(options, option{fmt.Sprintf("AWS launches the %d that it was asked for at once", l.n), func() { m.answer(l) }})
+			options = append(options, option{fmt.Sprintf("AWS launches the %d that it was asked for at once", l.n), func() { m.answer(l, s.lateListing) }})
 		}
 	}
 	return options
@@ -153,10 +202,12 @@ func (m *modelAWS) victim() *modelInstance {
 }
 
 // answer ends a synchronous launch.
-func (m *modelAWS) answer(l *modelLaunch) {
+func (m *modelAWS) answer(l *modelLaunch, lateListing bool) {
 	got := types.InstanceCollection{InstanceType: aws.String("m5.large"), AvailabilityZone: aws.String(l.zone)}
 	for range min(l.n, m.stock) {
-		got.InstanceIds = append(got.InstanceIds, m.arrive(l.zone).id)
+		i := m.arrive(l.zone)
+		i.unlisted = lateListing
+		got.InstanceIds = append(got.InstanceIds, i.id)
 		m.stock--
 		m.desired++
 	}
@@ -171,10 +222,16 @@ func (m *modelAWS) answer(l *modelLaunch) {
 
 // set is SetDesiredCapacity by anybody.
 func (m *modelAWS) set(by string, desired int) {
-	if by != ours {
-		m.wish, m.wishAt = desired, m.changes+1
+	m.desired, m.setLast = desired, by
+	if by == ours {
+		m.ours = desired
 	}
-	m.desired = desired
+	if by != ours {
+		if m.wish, m.wishAt = desired, m.changes+1; desired == m.ours {
+			m.wish, m.setLast = 0, ours // nobody can tell
+		}
+		m.blame = nil // whatever was set before: it is this that counts now
+	}
 	m.changed(by)
 }
 
@@ -188,6 +245,9 @@ func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
 		m.ended[i.id]++
 		m.desired--
 		m.wish--
+		if by != ours {
+			m.blame = nil
+		}
 	}
 	m.changed(by)
 }
@@ -232,6 +292,9 @@ func (m *modelAWS) describe() types.AutoScalingGroup {
 		}},
 	}
 	for _, i := range m.instances {
+		if i.gone || i.unlisted {
+			continue
+		}
 		state := types.LifecycleStateInService
 		if i.leaving {
 			state = types.LifecycleStateTerminating
@@ -254,21 +317,32 @@ func refusal(code, format string, args ...any) error {
 type modelCalls struct {
 	asg.AutoScalingAPI // those that no script here leads to
 	*process
-	seen int // the change that the last reading showed
+	began time.Time // the reading that is kept
+	seen  int       // and the change that it showed
 }
 
 func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	began := time.Now()
 	how, err := c.wait(ctx, "read", false)
 	if err != nil {
 		return nil, err
 	}
-	shown := len(c.aws.past) - 1
+	at := len(c.aws.past) - 1
 	if how == stale {
-		shown--
+		at--
 	}
-	c.seen = c.aws.changes - (len(c.aws.past) - 1 - shown)
-	out := &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []types.AutoScalingGroup{c.aws.past[shown]}}
-	return out, c.answerOf(ctx, "the reading")
+	script := scriptOf(ctx)
+	seen := c.aws.changes - (len(c.aws.past) - 1 - at)
+	c.told(shown(c.aws.past[at]))
+	out := &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []types.AutoScalingGroup{c.aws.past[at]}}
+	if err := c.answerOf(ctx, "the reading"); err != nil {
+		return nil, err
+	}
+	if !began.Before(c.began) { // else another reading, begun later, came first and is kept
+		c.began, c.seen = began, seen
+	}
+	script.seen = c.seen
+	return out, nil
 }
 
 // answerOf waits for the moment of the answer, where scripts of one process can overtake each other.
@@ -290,6 +364,7 @@ func (c *modelCalls) write(ctx context.Context, name string, do func() error) er
 		return errLost
 	}
 	err = do()
+	c.told(name, err)
 	if how == answerLost {
 		return errLost
 	}
@@ -306,14 +381,22 @@ func (c *modelCalls) SetDesiredCapacity(ctx context.Context, in *autoscaling.Set
 		if desired < m.lower || desired > m.upper {
 			return refusal("ValidationError", "New SetDesiredCapacity value %d is not within limits", desired)
 		}
+		script := scriptOf(ctx)
+		known := script.seen == m.changes
 		switch {
-		case desired >= m.wish:
-		case c.seen >= m.wishAt:
+		case desired < m.wish && script.seen >= m.wishAt:
 			m.wrong = fmt.Sprintf("we set %d although we had seen that others want %d", desired, m.wish)
-		default:
+		case desired < m.wish: // it is lost: AWS keeps no record of it
 			m.blind++
+			m.wish = 0
+		case script.set > 0 && script.set != m.wish && m.setLast != ours && script.seen >= m.wishAt:
+			m.wrong = fmt.Sprintf("we set %d again although we had seen that others have set %d since", desired, m.wish)
 		}
+		before := len(m.blame)
 		m.set(ours, desired)
+		if script.set = desired; len(m.blame) > before && known && m.asked == 0 {
+			m.wrong = fmt.Sprintf("we set %d although we had seen all that there is", desired)
+		}
 		return nil
 	})
 }
@@ -371,5 +454,8 @@ func (c *modelCalls) LaunchInstances(ctx context.Context, in *autoscaling.Launch
 			return ctx.Err()
 		}
 	})
+	if out != nil && err == nil {
+		c.told("launched", out.Instances[0].InstanceIds)
+	}
 	return out, err
 }

@@ -1,13 +1,14 @@
 package asg_test
 
 import (
+	"context"
 	"fmt"
-	"slices"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
@@ -22,13 +23,16 @@ type scenario struct {
 	prompt       bool // AWS scales in between two calls of ours, too
 	slowLaunches bool // an instance that AWS asks EC2 for is listed at a later step, even when it is not desired any more
 	lateAnswers  bool // between AWS's doing something and our learning of it, other scripts of ours may go on
-	protect      bool // new instances are protected from scale-in
+	gone         bool // instances that leave are not listed to the end
+	lateListing  bool // instances launched at once are listed later
+	protect      bool // instances are protected from scale-in
+	asIs         bool // what we know in the end is right without another reading
 	stale, lost  int  // how many readings show what was before the last change, and how many answers or requests are lost
 
-	before  func(*process) // what we do in peace, first
-	script  func(*process) // what we do
-	beside  func(*process) // what we do at the same time
-	restart func(*process) // what we do in our next life; we can be killed at any step if there is one
+	before  func(*script) // what we do in peace, first
+	script  func(*script) // what we do
+	beside  func(*script) // what we do at the same time
+	restart func(*script) // what we do in our next life; we can be killed at any step if there is one
 	foreign []writer
 
 	check func(*sim) string // what else must hold in the end; "" if it does
@@ -46,25 +50,38 @@ type act struct {
 }
 
 func (sc *scenario) play(t *testing.T, order *schedule) *sim {
-	s := &sim{scenario: sc, t: t, aws: newModelAWS(sc.lower, sc.desired, sc.upper), staleLeft: sc.stale, lossLeft: sc.lost}
-	if s.aws.protect = sc.protect; sc.stock != 0 {
+	s := &sim{scenario: sc, t: t, aws: newModelAWS(sc.lower, sc.desired, sc.upper, sc.protect), staleLeft: sc.stale, lossLeft: sc.lost}
+	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), klog.New(nil)))
+	s.life = ctx
+	if sc.stock != 0 {
 		s.aws.stock = max(0, sc.stock)
 	}
+	defer func() { // those that were killed end, too: their calls time out
+		cancel()
+		time.Sleep(5 * time.Minute)
+	}()
 	p := s.newProcess("we")
 	p.free = true
 	p.look()
 	if sc.before != nil {
-		sc.before(p)
+		sc.before(p.newScript())
 	}
 	time.Sleep(time.Minute)
 	p.look()
-	p.free = false
+	p.free, s.began = false, time.Now()
 	s.aws.past = s.aws.past[len(s.aws.past)-1:]
-	p.run(sc.script)
-	if sc.beside != nil {
-		p.run(sc.beside)
+	if sc.beside == nil {
+		p.run("", sc.script)
+	} else {
+		p.run("write", sc.script)
+		p.run("do the other", sc.beside)
 	}
-	s.play(order)
+	if !s.play(order) {
+		for _, p := range s.processes {
+			p.dead = true
+		}
+		return nil
+	}
 	s.agree(order)
 	if sc.check != nil {
 		if wrong := sc.check(s); wrong != "" {
@@ -78,14 +95,22 @@ func (sc *scenario) play(t *testing.T, order *schedule) *sim {
 func (s *sim) agree(order *schedule) {
 	p := s.processes[len(s.processes)-1]
 	p.free = true
-	p.look()
+	if !s.asIs {
+		p.look()
+	}
 	type view struct {
 		Desired   int
+		Requested int             // of ours and withdrawable, where nobody else writes
 		Instances map[string]bool // and whether they are leaving
 	}
-	want, got := view{s.aws.desired, map[string]bool{}}, view{p.group().DesiredCapacity, map[string]bool{}}
+	want, got := view{Desired: s.aws.desired, Instances: map[string]bool{}}, view{Desired: p.group().DesiredCapacity, Instances: map[string]bool{}}
+	if s.asIs {
+		want.Requested, got.Requested = s.aws.desired-s.aws.counted(), p.group().Withdrawable()
+	}
 	for _, i := range s.aws.instances {
-		want.Instances[i.id] = i.leaving
+		if !i.gone {
+			want.Instances[i.id] = i.leaving
+		}
 	}
 	for _, i := range p.group().Instances {
 		got.Instances[i.ID] = i.Lifecycle.Leaving()
@@ -101,7 +126,7 @@ func (s *sim) agree(order *schedule) {
 }
 
 func (p *process) look() {
-	if err := p.cache.Refresh(p.t.Context()); err != nil {
+	if err := p.cache.Refresh(p.newScript().ctx); err != nil {
 		p.t.Errorf("refresh: %v", err)
 	}
 }
@@ -110,31 +135,31 @@ func (p *process) group() *asg.Group { return p.cache.Snapshot().Group("a") }
 
 // What we do.
 
-func look(p *process) { _ = p.cache.Refresh(p.t.Context()) }
+func look(p *script) { _ = p.cache.Refresh(p.ctx) }
 
-func increase(n int) func(*process) {
-	return func(p *process) { _, _ = p.cache.Increase(p.t.Context(), "a", n) }
+func increase(n int) func(*script) {
+	return func(p *script) { p.set = 0; _, _ = p.cache.Increase(p.ctx, "a", n) }
 }
 
-func withdraw(n int) func(*process) {
-	return func(p *process) { _, _, _ = p.cache.Withdraw(p.t.Context(), "a", n) }
+func withdraw(n int) func(*script) {
+	return func(p *script) { p.set = 0; _, _, _ = p.cache.Withdraw(p.ctx, "a", n) }
 }
 
-func terminate(ids ...string) func(*process) {
-	return func(p *process) { _, _ = p.cache.Terminate(p.t.Context(), "a", ids) }
+func terminate(ids ...string) func(*script) {
+	return func(p *script) { _, _ = p.cache.Terminate(p.ctx, "a", ids) }
 }
 
 // grow asks for what is missing for n instances, as the core does: by what the last reading showed.
-func grow(n int) func(*process) {
-	return func(p *process) {
+func grow(n int) func(*script) {
+	return func(p *script) {
 		if g := p.group(); g != nil && g.TargetInstances() < n {
 			increase(n - g.TargetInstances())(p)
 		}
 	}
 }
 
-func oneAfterTheOther(scripts ...func(*process)) func(*process) {
-	return func(p *process) {
+func oneAfterTheOther(scripts ...func(*script)) func(*script) {
+	return func(p *script) {
 		for _, script := range scripts {
 			script(p)
 		}
@@ -149,11 +174,10 @@ func sets(who string, desired int) writer {
 
 // anotherAutoscaler reads, and then sets what it read and some more.
 func anotherAutoscaler(more int) writer {
-	read := 0
 	const who = "another autoscaler"
 	return writer{who, []act{
-		{"reads", func(m *modelAWS) { read = m.desired }},
-		{fmt.Sprintf("sets %d more", more), func(m *modelAWS) { m.set(who, read+more) }},
+		{"reads", func(m *modelAWS) { m.read = m.desired }},
+		{fmt.Sprintf("sets %d more", more), func(m *modelAWS) { m.set(who, m.read+more) }},
 	}}
 }
 
@@ -173,44 +197,143 @@ var (
 )
 
 func foreigners() []writer {
-	return []writer{sets("a scheduled action", 5), sets("a scheduled action", 2), anotherAutoscaler(1), azRebalance, instanceRefresh, reclaim, nodegroupUpdate, endsOne}
+	return []writer{sets("a scheduled action", 8), sets("a scheduled action", 2), anotherAutoscaler(1), azRebalance, instanceRefresh, reclaim, nodegroupUpdate, endsOne}
 }
 
-// noKill is that no instance was ended on account of a write of ours.
-func noKill(s *sim) string {
-	if ids := s.aws.killedByUs(); len(ids) > 0 {
-		return fmt.Sprintf("AWS ended %v because of a write of ours", ids)
+// A family is scenarios that differ in who else writes.
+type family struct {
+	scenario
+	writers []writer
+	kills   bool // AWS may end an instance on account of a write of ours
+}
+
+func TestNoInterleavingEndsAnInstanceThatWasNotAskedFor(t *testing.T) {
+	var all struct {
+		sync.Mutex
+		orders uint64
+		runs   int
 	}
-	return ""
+	t.Run("all", func(t *testing.T) {
+		for _, f := range families() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				for _, w := range f.writers {
+					orders, runs := f.explore(t, w)
+					all.Lock()
+					all.orders, all.runs = all.orders+orders, all.runs+runs
+					all.Unlock()
+				}
+			})
+		}
+	})
+	t.Logf("%d interleavings, by %d runs", all.orders, all.runs)
 }
 
-func TestEveryInterleaving(t *testing.T) {
-	_ = aws.String
-	_ = slices.Contains[[]int]
-	writes := map[string]func(*process){"increase": increase(2), "withdraw": withdraw(2), "terminate": terminate("i-1")}
-	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
-		for name, script := range writes {
-			for _, f := range foreigners() {
-				t.Run(fmt.Sprintf("%s/%s/%s", mode, name, f.who), func(t *testing.T) {
-					t.Parallel()
-					sc := &scenario{mode: mode, lower: 0, desired: 3, upper: 10, script: script, foreign: []writer{f}, check: noKill}
-					if name == "withdraw" {
-						if mode == asg.LaunchAuto {
-							t.Skip()
-						}
-						sc.before = increase(2)
-					}
-					start := time.Now()
-					blind := 0
-					n := everySchedule(t, func(t *testing.T, order *schedule) {
-						s := sc.play(t, order)
-						if s.aws.blind > 0 {
-							blind++
-						}
-					})
-					t.Logf("%d interleavings, %d blind, %s", n, blind, time.Since(start))
-				})
-			}
+// explore goes through every order in which the scenario and the writer can come, and tells the first by which AWS ends an
+// instance where it may.
+func (f *family) explore(t *testing.T, w writer) (orders uint64, runs int) {
+	sc := f.scenario
+	sc.foreign = []writer{w}
+	var killing []string
+	killed, blind := 0, 0
+	orders, runs = everySchedule(t, func(t *testing.T, order *schedule) {
+		s := sc.play(t, order)
+		if s == nil {
+			return
 		}
+		if s.aws.blind > 0 {
+			blind++
+		}
+		ids := s.aws.killedByUs()
+		switch {
+		case len(ids) == 0:
+			return
+		case !f.kills:
+			s.fail(order, fmt.Sprintf("AWS ended %v on account of a write of ours", ids))
+		case killing == nil || len(order.trace) < len(killing):
+			killing = order.trace
+		}
+		killed++
+	})
+	t.Logf("%s: %d interleavings, by %d runs; wishes overwritten in %d, instances ended in %d of them", w.who, orders, runs, blind, killed)
+	if killing != nil {
+		t.Logf("the shortest that ends one:\n%s", numbered(killing))
+	}
+	return orders, runs
+}
+
+func families() []family {
+	const now, raise = asg.LaunchAuto, asg.LaunchDesiredCapacity
+	var all []family
+	add := func(name string, sc scenario, kills bool, writers ...writer) {
+		sc.name, sc.desired, sc.upper = name, 3, 10
+		all = append(all, family{sc, writers, kills})
+	}
+	everyone := foreigners()
+	some := []writer{everyone[0], everyone[1], everyone[2], everyone[5]}
+	for _, w := range []struct {
+		name    string
+		sc      scenario
+		writers []writer
+	}{
+		{"increase", scenario{script: increase(2), stock: 3}, everyone},
+		{"withdraw", scenario{before: increase(2), script: withdraw(2), stock: 2}, everyone},
+		{"terminate", scenario{script: terminate("i-1")}, everyone},
+		{"increase and terminate", scenario{script: increase(1), beside: terminate("i-1"), stock: 2}, some},
+		{"increase, a stale reading", scenario{stale: 1, script: increase(2), stock: 2}, some},
+		{"increase, a lost answer", scenario{lost: 1, script: increase(2), stock: 4}, some[:1]},
+		{"withdraw, a stale reading", scenario{stale: 1, before: increase(2), script: withdraw(2), stock: 1}, some},
+		{"withdraw, a lost answer", scenario{lost: 1, before: increase(2), script: withdraw(2), stock: 1}, some},
+		{"terminate, a stale reading", scenario{stale: 1, script: terminate("i-1"), stock: 2}, some},
+		{"terminate, a lost answer", scenario{lost: 1, script: terminate("i-1"), stock: 2}, some},
+		{"increase and read", scenario{lateAnswers: true, script: increase(1), beside: look, stock: -1}, some[:1]},
+		{"withdraw and read", scenario{lateAnswers: true, before: increase(2), script: withdraw(2), beside: look, stock: -1}, some[:1]},
+		{"terminate and read", scenario{lateAnswers: true, script: terminate("i-1"), beside: look, stock: 1}, some[:1]},
+		{"increase and be killed", scenario{script: grow(5), restart: oneAfterTheOther(look, grow(5)), stock: 3}, some[:2]},
+	} {
+		sc := w.sc
+		if sc.before == nil {
+			sc.mode, sc.prompt, sc.gone = now, true, sc.beside == nil
+			add("synchronous/"+w.name, sc, false, w.writers...)
+		}
+		sc.mode, sc.prompt, sc.slowLaunches, sc.gone = raise, false, sc.beside == nil, false
+		add("desired capacity/"+w.name, sc, sc.restart != nil, w.writers...)
+		if sc.beside == nil && sc.stale+sc.lost == 0 && w.name != "terminate" {
+			sc.prompt, sc.stock = true, 3
+			add("desired capacity, AWS scales in at once/"+w.name, sc, true, some...)
+			sc.protect = true
+			add("desired capacity, instances are protected/"+w.name, sc, false, some...)
+		}
+	}
+	nobody := writer{who: "nobody"}
+	for name, script := range map[string]func(*script){"increase": increase(2), "withdraw": withdraw(1), "terminate": terminate("i-1"),
+		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
+		add("desired capacity, known at once/"+name, scenario{mode: raise, lateAnswers: true, asIs: true, stock: -1, before: increase(2), script: script, beside: look}, false, nobody)
+	}
+	rest := func(*script) { time.Sleep(31 * time.Second) }
+	again := oneAfterTheOther(look, grow(5), rest, look, grow(5))
+	for mode, spare := range map[asg.LaunchMode]int{now: 0, raise: 2} {
+		once := func(name string, sc scenario, spare int) {
+			sc.mode, sc.check = mode, exactly(5, spare)
+			add(string(mode)+" once/"+name, sc, false, nobody)
+		}
+		once("killed", scenario{script: grow(5), restart: again}, 0)
+		once("killed in the second", scenario{script: oneAfterTheOther(grow(4), grow(5)), restart: again}, 0)
+		once("killed, a lost answer", scenario{lost: 1, script: oneAfterTheOther(grow(4), again), restart: again}, 0)
+		once("killed, a stale reading", scenario{stale: 1, script: grow(5), restart: again}, spare)
+		once("two lost answers", scenario{lost: 2, script: oneAfterTheOther(grow(5), again, again)}, 0)
+		once("killed, listed late", scenario{lateListing: true, script: oneAfterTheOther(grow(4), grow(5)), restart: again}, 0)
+		once("up, down and up", scenario{gone: true, script: oneAfterTheOther(grow(5), terminate("i-3", "i-4"), grow(5)), restart: again}, 0)
+	}
+	return all
+}
+
+// exactly is that there are n instances in the end, or up to so many to spare.
+func exactly(n, spare int) func(*sim) string {
+	return func(s *sim) string {
+		if s.aws.desired < n || s.aws.desired > n+spare || s.aws.counted() != s.aws.desired {
+			return fmt.Sprintf("there are %d of %d desired, want %d", s.aws.counted(), s.aws.desired, n)
+		}
+		return ""
 	}
 }

@@ -18,7 +18,9 @@ import (
 // image and EKS node group. It is immutable, and the same pointer for as long as nothing in it changed.
 type Launch struct {
 	// Types are what the policy may launch, in its order of preference, each once.
-	Types    []LaunchType
+	Types []LaunchType
+	// ImageID, UserData, BlockDevices and Image are of the launch configuration, or of the first launch template that any of the
+	// types starts from.
 	ImageID  string
 	UserData string // base64, as AWS keeps it
 	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the
@@ -28,6 +30,8 @@ type Launch struct {
 	BlockDevices []BlockDevice
 	// Image is the machine image; nil where it has nothing to tell that is not known without it, or could not be read.
 	Image *Image
+	// Others are the further launch templates that types start from: those of overrides that name one of their own.
+	Others []OtherTemplate
 	// EFAInterfaces is how many Elastic Fabric Adapters every instance gets attached.
 	EFAInterfaces int
 	// Spot tells that the launch template itself asks for spot instances. A mixed instances policy says otherwise.
@@ -42,6 +46,13 @@ type LaunchType struct {
 	Weight int // in capacity units
 	// Image is that of the override that names this type; nil where it has none of its own, or could not be read.
 	Image *Image
+}
+
+// OtherTemplate is a launch template beside the first one of a group, as far as it decides what a node will be.
+type OtherTemplate struct {
+	UserData     string // base64
+	BlockDevices []BlockDevice
+	Image        *Image // as in Launch
 }
 
 // BlockDevice is a volume the template asks for.
@@ -181,15 +192,37 @@ func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
 		return nil, problems
 	}
 	base, _ := l.templates.get(g.Source.Template)
-	launch := base.launch()
+	used := l.used(g.Source, base)
+	launch := used[0].launch()
 	launch.Origins = origins
 	launch.Image, _ = l.image(launch.ImageID)
+	for _, t := range used[1:] {
+		image, _ := l.image(t.imageID)
+		launch.Others = append(launch.Others, OtherTemplate{UserData: t.userData, BlockDevices: t.blockDevices, Image: image})
+	}
 	if err := l.addTypes(launch, g.Source, base); err != nil {
 		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
 			Remedy: "name an instance type in the launch template or in an override, or allow " +
 				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
 	}
 	return launch, append(problems, l.assumedArchitecture(g, base)...)
+}
+
+// used are the launch templates that instances of the group start from, each once: its own, unless every override names
+// another, and those of the overrides. All of them must have been read.
+func (l *launches) used(source LaunchSource, base *template) []*template {
+	var used, others []*template
+	if len(source.Overrides) == 0 {
+		used = append(used, base)
+	}
+	for _, o := range source.Overrides {
+		if o.Template.isZero() {
+			used = []*template{base}
+		} else if t, _ := l.templates.get(o.Template); !slices.Contains(others, t) {
+			others = append(others, t)
+		}
+	}
+	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
 }
 
 // assumedArchitecture is the problem of a group whose types are found by requirements, for an architecture that only a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +68,18 @@ func (c *Cache) synchronously(g *Group) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// AskedFor is how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why
+// not synchronously. What AWS refuses is not known here.
+func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
+	if mode == LaunchDesiredCapacity {
+		return LaunchDesiredCapacity, "the launch mode says so"
+	}
+	if err := g.launchableSynchronously(); err != nil {
+		return LaunchDesiredCapacity, strings.TrimPrefix(err.Error(), errNotSynchronous.Error()+": ")
+	}
+	return LaunchSynchronous, ""
 }
 
 // launchableSynchronously tells why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch

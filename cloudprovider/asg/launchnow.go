@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,50 @@ type order struct {
 	zone  string
 	count int
 	part  int // of the orders for this zone, which it is
+	as    attempt
+}
+
+// inheritance is how long after our first reading of a group instances may come that a process before us asked for: its call
+// may have been under way when it ended.
+const inheritance = time.Minute
+
+// inherited is how many of the instances that were to be launched, before being the group by which that was decided, have
+// come since from a process before us: it wanted the same.
+func (c *Cache) inherited(before, g *Group) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[g.Name]
+	if e == nil || before == nil || c.clock.Since(e.metAt) > inheritance {
+		return 0
+	}
+	come := 0
+	for _, i := range g.Counted() {
+		if before.instance(i.ID) == nil {
+			come++
+		}
+	}
+	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)/g.Source.MinWeight())
+}
+
+// attempt is what two processes that want the same have in common, and two launches in a row have not: where, when, and
+// what was there.
+type attempt struct {
+	zone   string
+	part   int
+	window int64 // since 1970, counted in tokenAge
+	there  string
+}
+
+// attemptOf is what the order is an attempt at, g being the group by which it was planned.
+func (c *Cache) attemptOf(g *Group, o order) attempt {
+	var there []string
+	for _, i := range g.Counted() {
+		if i.Zone == o.zone {
+			there = append(there, i.ID)
+		}
+	}
+	slices.Sort(there)
+	return attempt{zone: o.zone, part: o.part, window: c.clock.Now().UnixNano() / int64(tokenAge), there: strings.Join(there, " ")}
 }
 
 // spread divides n instances among the zones of the group that are open: to the one with the fewest instances first, and to
@@ -110,6 +155,9 @@ func (c *Cache) spread(g *Group, n int) []order {
 			continue
 		}
 		open = append(open, zone)
+	}
+	open = c.leastInterrupted(g, open)
+	for _, zone := range open {
 		most[zone] = n
 		if !slices.ContainsFunc(g.pools(zone), func(p Pool) bool { return !c.rests.probing(g.Name, p) }) {
 			most[zone] = 1
@@ -151,6 +199,7 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 	var calls errgroup.Group
 	calls.SetLimit(callsAtOnce)
 	for at, o := range plan {
+		o.as = c.attemptOf(g, o)
 		calls.Go(func() error {
 			out, err := c.launchInstances(ctx, g, o)
 			if err != nil {
@@ -179,7 +228,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
 		AvailabilityZones:    []string{o.zone},
-		ClientToken:          aws.String(c.token(g, o)),
+		ClientToken:          aws.String(c.token(g, o.as)),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for {
@@ -211,8 +260,12 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
 	var result outcome
 	var arrived []Instance
+	old := g.shows(out)
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
+			if old {
+				continue
+			}
 			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: aws.ToString(some.AvailabilityZone), Lifecycle: "Pending"}
 			if i.Zone == "" {
 				i.Zone = o.zone
@@ -233,17 +286,25 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 	}
 	c.update(g.Name, func(e *entry, g *Group) {
 		e.wrote(now)
-		e.tries[o.zone]++
+		e.tried(o.as)
 		e.arrive(g, arrived, now)
 	})
 	result.launched = arrived
-	if len(arrived) == 0 && len(result.failures) == 0 {
+	if len(arrived) == 0 && len(result.failures) == 0 && !old {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
 	if len(arrived) < o.count && len(result.failures) > 0 && !c.closed(g, result.failures) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
+}
+
+// shows reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
+// process before us, which has seen them go.
+func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
+	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
+		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return g.instance(id) != nil })
+	})
 }
 
 // closed reports whether the failures closed a pool, so that another try goes elsewhere.
@@ -276,34 +337,28 @@ func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now t
 // token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, within ten
 // minutes, gets the answer of the first. So a process that comes after one that did not live to see the answer finds out
 // what came of the launch instead of making another.
-func (c *Cache) token(g *Group, o order) string {
+func (c *Cache) token(g *Group, as attempt) string {
 	hash := sha256.New()
-	write := func(parts ...string) {
-		for _, p := range parts {
-			_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
-		}
+	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(c.try(g.Name, as)), as.there} {
+		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
 	}
-	e, _ := c.entry(g.Name)
-	write(g.Name, o.zone, strconv.Itoa(o.part), strconv.FormatInt(c.clock.Now().UnixNano()/int64(tokenAge), 10), strconv.Itoa(c.try(e, o.zone)))
-	var there []string
-	for _, i := range g.Counted() {
-		if i.Zone == o.zone {
-			there = append(there, i.ID)
-		}
-	}
-	slices.Sort(there)
-	write(there...)
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }
 
-// try is how many calls for the zone this process has seen the end of.
-func (c *Cache) try(e *entry, zone string) int {
+// try is how many calls for the same this process has seen the end of.
+func (c *Cache) try(group string, as attempt) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e == nil {
-		return 0
+	if e := c.entries[group]; e != nil {
+		return e.tries[as]
 	}
-	return e.tries[zone]
+	return 0
+}
+
+// tried counts a call whose end was seen, and forgets those that nothing can be taken for any more.
+func (e *entry) tried(as attempt) {
+	maps.DeleteFunc(e.tries, func(old attempt, _ int) bool { return old.window < as.window })
+	e.tries[as]++
 }
 
 // disputed remembers that a process before us began another launch in the zone. Its end is waited for: either its instances
@@ -316,7 +371,7 @@ func (c *Cache) disputed(name string, o order) {
 			e.disputes[o.zone] = now
 		case now.Sub(since) >= disputeAge:
 			delete(e.disputes, o.zone)
-			e.tries[o.zone]++
+			e.tried(o.as)
 		}
 	})
 }
@@ -330,6 +385,8 @@ func (e *entry) arrive(g *Group, instances []Instance, now time.Time) {
 		}
 		g.Instances = append(g.Instances, i)
 		g.DesiredCapacity += i.Weight
+		e.known += i.Weight
+		e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired+i.Weight, e.overwrite.perhaps+i.Weight
 		e.arriving[i.ID] = arrival{Instance: i, at: now}
 	}
 }

@@ -368,3 +368,54 @@ func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
 		t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
 	}
 }
+
+func TestTheNextProcessRecognisesTheLastOfManyLaunches(t *testing.T) {
+	delays := quick
+	delays.Synchronous = ms(700)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	next := w.with(nil).started()
+	begun := make(chan struct{})
+	w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
+	go func() { _, _ = w.cache.Increase(context.WithoutCancel(t.Context()), "a", 2) }()
+	<-begun
+	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
+		t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
+	}
+}
+
+func TestWhatTheProcessBeforeHadLaunchedIsNotLaunchedAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	next := w.with(nil).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil { // whose answer comes between the next one's decision and its write
+		t.Fatal(err)
+	}
+	if g, err := next.cache.Increase(t.Context(), "a", 3); err != nil || len(g.Counted()) != 4 || w.desired("a") != 4 {
+		t.Errorf("there are %d of %d desired, error %v, want 4: of the three, two had come", len(g.Counted()), w.desired("a"), err)
+	}
+}
+
+func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
+	delays := quick
+	delays.Terminate = ms(2000)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	there := w.ids("a")
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
+	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
+		t.Fatal(err)
+	}
+	next := w.with(nil).started() // wants the same where the same is there
+	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
+		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
+	}
+}

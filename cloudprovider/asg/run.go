@@ -86,14 +86,20 @@ func (c *Cache) motionLoop(ctx context.Context) {
 			return
 		case <-c.clock.After(c.motion):
 		}
-		due := c.motionDue()
-		if len(due) == 0 {
-			continue
-		}
-		if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
-		}
+		c.readMoving(ctx)
 	}
+}
+
+// readMoving reads the groups in motion that are due, and mends what their readings show.
+func (c *Cache) readMoving(ctx context.Context) {
+	due := c.motionDue()
+	if len(due) == 0 {
+		return
+	}
+	if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
+	}
+	c.mend(ctx)
 }
 
 func (c *Cache) failureLoop(ctx context.Context) {
@@ -114,7 +120,7 @@ func (c *Cache) motionDue() []string {
 	defer c.mu.Unlock()
 	var due []string
 	for name, e := range c.entries {
-		if e.group == nil || !e.group.inMotion() || now.Before(e.readDue) {
+		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) {
 			continue
 		}
 		interval := c.motion

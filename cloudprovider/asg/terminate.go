@@ -229,7 +229,12 @@ func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
 	}
 	member.Lifecycle = terminating
 	e.leaving[i.ID] = now
+	delete(e.arriving, i.ID)
 	if decrement {
 		g.DesiredCapacity -= i.Weight
+		e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired-i.Weight, e.overwrite.perhaps-i.Weight
+		e.known -= i.Weight
+		e.others -= i.Weight
+		g.others = e.others
 	}
 }

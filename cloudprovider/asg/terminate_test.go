@@ -177,3 +177,27 @@ func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
 		return ""
 	})
 }
+
+func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	there := w.ids("a")
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
+	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("a"); len(state.Instances) != 1 {
+			return "AWS still has it"
+		}
+		return ""
+	})
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g := w.group("a"); g.DesiredCapacity != 1 || len(g.Instances) != 1 {
+		t.Errorf("%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
+	}
+}

@@ -63,6 +63,7 @@ func (r *request) settle(g *Group) {
 // are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
 // ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
+	_, before := c.entry(name)
 	ctx, done, g, n, err := c.beginIncrease(ctx, name, n)
 	if err != nil {
 		return nil, err
@@ -73,13 +74,30 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
 	}
 	if now {
+		if n -= c.inherited(before, g); n <= 0 {
+			return g, nil
+		}
 		_, err := c.launch(ctx, g, n)
 		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
 			_, g = c.entry(name)
 			return g, err
 		}
+		if g, err = c.readOne(ctx, name); err != nil { // that took its time
+			return nil, err
+		}
+		if n = min(n, g.room()); n <= 0 {
+			return nil, g.full(1)
+		}
 	}
 	return c.raise(ctx, g, n)
+}
+
+// room is how many instances the maximum size leaves room for.
+func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
+
+// full is the error of an increase by n for which there is no room.
+func (g *Group) full(n int) error {
+	return &LimitError{Group: g.Name, Desired: g.DesiredCapacity + n*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
 }
 
 // IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
@@ -91,8 +109,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name string, n int) (*Gr
 	}
 	defer done()
 	if room < n {
-		unit := g.Source.MinWeight()
-		return nil, &LimitError{Group: name, Desired: g.DesiredCapacity + n*unit, Limit: g.MaxSize, LimitIsMost: true}
+		return nil, g.full(n)
 	}
 	if now, err := c.synchronously(g); !now {
 		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
@@ -133,11 +150,9 @@ func (c *Cache) beginIncrease(ctx context.Context, name string, n int) (turn con
 		done()
 		return nil, nil, nil, 0, err
 	}
-	unit := g.Source.MinWeight()
-	room = (g.MaxSize - g.DesiredCapacity) / unit
-	if room <= 0 {
+	if room = g.room(); room <= 0 {
 		done()
-		return nil, nil, nil, 0, &LimitError{Group: name, Desired: g.DesiredCapacity + n*unit, Limit: g.MaxSize, LimitIsMost: true}
+		return nil, nil, nil, 0, g.full(n)
 	}
 	if n > room {
 		klog.FromContext(turn).Info("The group has less room than it seemed", "group", name, "asked", n, "room", room)
@@ -158,6 +173,7 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	}
 	g = c.update(name, func(e *entry, g *Group) {
 		e.request = request{instances: ours, since: since, lookDue: began.Add(firstLook)}
+		e.overwritten(before, desired, c.clock.Now())
 		e.wrote(c.clock.Now())
 		if err == nil {
 			g.DesiredCapacity = desired
@@ -165,7 +181,7 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		} // else the answer was lost: the next reading tells whether the request is one
 	})
 	if err == nil {
-		if repaired, err := c.repair(ctx, before, extra); err == nil {
+		if repaired, err := c.repair(ctx, before, desired, extra); err == nil {
 			return repaired, nil
 		}
 		return g, nil // the next reading will do
@@ -196,7 +212,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
 	left, before := g.Requested-taken, g
-	if _, err := c.setDesired(ctx, g, desired); err != nil {
+	if err := c.lower(ctx, g, desired); err != nil {
 		g = c.update(name, func(e *entry, g *Group) {
 			e.request.withdrawalFailed = true
 			e.request.settle(g)
@@ -207,35 +223,42 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		e.request.instances = min(e.request.instances, left)
 		g.DesiredCapacity = desired
 		e.request.settle(g)
+		e.known = desired
+		e.overwritten(before, desired, c.clock.Now())
 		e.wrote(c.clock.Now())
 	})
-	g, err = c.repair(ctx, before, 0)
+	g, err = c.repair(ctx, before, desired, 0)
 	return taken, g, err
 }
 
-// repair looks for what a write of ours has overwritten, before being the group as it was when that was decided: AWS has
-// launched for another writer's request more than is desired now, and ends it, or is about to. Then the desired capacity is
-// raised again, to what the other asked for, as far as can be seen, and extra capacity on top of it. An excess that was there
-// before the write stays one: AWS itself has more instances than desired while it moves some.
-func (c *Cache) repair(ctx context.Context, before *Group, extra int) (*Group, error) {
+// lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
+func (c *Cache) lower(ctx context.Context, g *Group, desired int) error {
+	_, err := c.setDesired(ctx, g, desired)
+	if err == nil || awsclient.IsRefused(err) {
+		return err
+	}
+	c.update(g.Name, func(e *entry, _ *Group) { e.overwritten(g, desired, c.clock.Now()) })
+	if now, readErr := c.readOne(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
+		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		return nil
+	}
+	return err
+}
+
+// repair looks for what a write of ours has overwritten, before being the group as it was when that was decided, and written
+// what we set: AWS has launched for another writer's request more than is desired now, and ends it, or is about to. Then the
+// desired capacity is raised again, to what the other asked for, as far as can be seen, and extra capacity on top of it. An
+// excess that was there before the write stays one, and what somebody else has set since stays theirs.
+func (c *Cache) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
 	g, err := c.readOne(ctx, before.Name)
 	if err != nil {
 		return nil, err
 	}
-	excess := max(0, before.countedCapacity()-before.DesiredCapacity)
-	there := g.countedCapacity() + g.endedSince(before) - excess
-	if there <= g.DesiredCapacity {
+	there := g.countedCapacity() + g.endedSince(before) - before.excess()
+	if there <= g.DesiredCapacity || g.DesiredCapacity != written {
 		return g, nil
 	}
-	desired := min(there+extra, g.MaxSize)
-	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raised the desired capacity again", "group", g.Name, "desired", desired)
-	if _, err := c.setDesired(ctx, g, desired); err != nil {
-		return nil, err
-	}
-	return c.update(g.Name, func(e *entry, g *Group) {
-		g.DesiredCapacity = desired
-		e.wrote(c.clock.Now())
-	}), nil
+	return c.raiseAgain(ctx, g, there+extra)
 }
 
 // endedSince is the capacity of the instances that are leaving and were not, or not there, before.
@@ -290,12 +313,33 @@ func (c *Cache) takeTurn(ctx context.Context, name string) (turn context.Context
 	defer stopWaiting()
 	select {
 	case e.turn <- struct{}{}:
-		turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-		return turn, func() { <-e.turn; cancel(); c.writes.Done() }, nil
+		turn, done = c.turnOf(ctx, e)
+		return turn, done, nil
 	case <-waiting.Done():
 		c.writes.Done()
 		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the write before ours: %w", name, waiting.Err())
 	}
+}
+
+// tryTurn is takeTurn where that needs no waiting.
+func (c *Cache) tryTurn(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
+	e, err := c.beginWrite(name)
+	if err != nil {
+		return nil, nil, false
+	}
+	select {
+	case e.turn <- struct{}{}:
+		turn, done = c.turnOf(ctx, e)
+		return turn, done, true
+	default:
+		c.writes.Done()
+		return nil, nil, false
+	}
+}
+
+func (c *Cache) turnOf(ctx context.Context, e *entry) (turn context.Context, done func()) {
+	turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	return turn, func() { <-e.turn; cancel(); c.writes.Done() }
 }
 
 // errEnding is the error of a write that came after Run began to end.

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -24,6 +25,9 @@ const imdsRegionTimeout = 5 * time.Second
 // attemptTimeout bounds one attempt of a call, the reading of its answer included: the SDK's own client would wait for
 // ever for an endpoint that accepts and does not answer.
 const attemptTimeout = 10 * time.Second
+
+// longPollTimeout is attemptTimeout for SQS, whose ReceiveMessage may wait 20 seconds for a message before it answers.
+const longPollTimeout = 30 * time.Second
 
 // Options say which AWS is asked and who is told of it. The zero value asks the SDK's default chain for everything.
 type Options struct {
@@ -45,6 +49,7 @@ type Clients struct {
 	AutoScaling *AutoScaling
 	EC2         *ec2.Client
 	EKS         *eks.Client
+	SQS         *sqs.Client
 }
 
 // New makes the clients. It makes no AWS call, but for the region from the instance metadata where nothing else names it.
@@ -80,6 +85,12 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 	}
 	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
+	queues := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
+		s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
+		if found := o.CloudConfig.override("sqs", cfg.Region); found != nil {
+			s.EndpointResolverV2 = sqsEndpoint{fixedEndpoint{"sqs", *found}}
+		}
+	})
 	if cfg.RetryMode == "" {
 		cfg.RetryMode = aws.RetryModeAdaptive
 	}
@@ -96,6 +107,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 				s.EndpointResolverV2 = eksEndpoint{fixedEndpoint{"eks", *found}}
 			}
 		}),
+		SQS: queues,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	smithyauth "github.com/aws/smithy-go/auth"
 	smithyendpoints "github.com/aws/smithy-go/endpoints"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -41,6 +42,7 @@ type (
 	autoscalingEndpoint struct{ fixedEndpoint }
 	ec2Endpoint         struct{ fixedEndpoint }
 	eksEndpoint         struct{ fixedEndpoint }
+	sqsEndpoint         struct{ fixedEndpoint }
 )
 
 // ResolveEndpoint implements autoscaling.EndpointResolverV2.
@@ -55,5 +57,10 @@ func (e ec2Endpoint) ResolveEndpoint(context.Context, ec2.EndpointParameters) (s
 
 // ResolveEndpoint implements eks.EndpointResolverV2.
 func (e eksEndpoint) ResolveEndpoint(context.Context, eks.EndpointParameters) (smithyendpoints.Endpoint, error) {
+	return e.endpoint()
+}
+
+// ResolveEndpoint implements sqs.EndpointResolverV2.
+func (e sqsEndpoint) ResolveEndpoint(context.Context, sqs.EndpointParameters) (smithyendpoints.Endpoint, error) {
 	return e.endpoint()
 }

@@ -70,7 +70,7 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 		in.EFAInterfaces, in.WindowsRelease = l.EFAInterfaces, windowsRelease(l)
 		in.Nodegroup = nodegroupInput(l.Nodegroup)
 		t.Problems = addUserData(&in, l)
-		in.RootVolumeBytes, in.RootVolumeOfImage = volumeBytes(l, familyOf(&in))
+		in.RootVolumeBytes, in.RootVolumeOfImage = leastVolumeBytes(l, familyOf(&in))
 	}
 	t.UnknownTypes = in.UnknownTypes
 	built, problems := nodetemplate.Build(in)
@@ -96,17 +96,24 @@ func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
 	return in.AMIFamily
 }
 
-// addUserData adds what image and user data tell of the node. An image that neither EKS nor its name tells apart is
-// taken for the one that the user data is written for.
+// addUserData adds what image and user data tell of the node; of several launch templates, what all of them do. An image that
+// neither EKS nor its name tells apart is taken for the one that the user data is written for.
 func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
 	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {
 		in.AMIFamily = familyOfImage(l.Image)
 	}
-	if l.UserData == "" {
-		return nil
-	}
 	family := familyOf(in)
 	facts, problems := userdata.Parse(l.UserData, family)
+	for _, o := range l.Others {
+		other, unclear := userdata.Parse(o.UserData, cmp.Or(familyOfImage(o.Image), family))
+		var differing []nodetemplate.Problem
+		facts, differing = userdata.Common(facts, other)
+		for _, p := range slices.Concat(unclear, differing) {
+			if !slices.Contains(problems, p) {
+				problems = append(problems, p)
+			}
+		}
+	}
 	for i := range problems {
 		problems[i].Group = in.Group
 	}

@@ -3,6 +3,7 @@ package grouptemplate
 import (
 	"encoding/base64"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -69,6 +70,39 @@ func TestLabelsOfTheUserDataAreOnTheTemplate(t *testing.T) {
 	template = Build(g, "us-west-2", instancetypes.Embedded())
 	if len(template.Problems) != 1 || template.Problems[0].Group != "a" {
 		t.Errorf("problems = %v, want one of group a about what cannot be known", template.Problems)
+	}
+}
+
+// Overrides may name launch templates of their own, as they must for types of another architecture.
+func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
+	script := func(args string) string {
+		return base64.StdEncoding.EncodeToString([]byte("#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '" + args + "'\n"))
+	}
+	g := spotGroup()
+	g.Launch.UserData = script("--node-labels=team=dsp,own=1,arch=x86 --max-pods=20 --register-with-taints=a=1:NoSchedule")
+	g.Launch.Others = []asg.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
+	template := Build(g, "us-west-2", instancetypes.Embedded())
+	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
+		if got := template.Labels[key]; got != want {
+			t.Errorf("label %s is %q, want %q", key, got, want)
+		}
+	}
+	if len(template.Taints) != 2 {
+		t.Errorf("taints %v, want both: each keeps pods from some node", template.Taints)
+	}
+	if pods := template.Allocatable.Pods().Value(); pods != 10 {
+		t.Errorf("%d pods, want the 10 that fit on every node", pods)
+	}
+	if len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates") {
+		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
+	}
+	g.Launch.Others[0].UserData = g.Launch.UserData
+	if template = Build(g, "us-west-2", instancetypes.Embedded()); len(template.Problems) > 0 || template.Labels["own"] != "1" {
+		t.Errorf("labels %v, problems %v of two launch templates that say the same", template.Labels, template.Problems)
+	}
+	g.Launch.Others[0].UserData = ""
+	if template = Build(g, "us-west-2", instancetypes.Embedded()); template.Labels["team"] != "" {
+		t.Errorf("labels %v, want none that nodes of the launch template without user data lack", template.Labels)
 	}
 }
 

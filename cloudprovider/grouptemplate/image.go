@@ -84,6 +84,19 @@ const (
 
 var rootDevices = []string{"/dev/xvda", "/dev/sda1"}
 
+// leastVolumeBytes is volumeBytes of the launch template that gives its nodes the smallest.
+func leastVolumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
+	bytes, ofImage = volumeBytes(l, family)
+	for _, o := range l.Others {
+		its := cmp.Or(familyOfImage(o.Image), family)
+		other, ofOther := volumeBytes(&asg.Launch{BlockDevices: o.BlockDevices, Image: o.Image, Nodegroup: l.Nodegroup}, its)
+		if cmp.Or(other, nodetemplate.DefaultVolumeBytes(its)) < cmp.Or(bytes, nodetemplate.DefaultVolumeBytes(family)) {
+			bytes, ofImage = other, ofOther
+		}
+	}
+	return bytes, ofImage
+}
+
 // volumeBytes is the size of the volume that holds the pods' data, and whether it is the image that gives it that size; 0
 // where nothing says. That is the root volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its
 // operating system, /dev/xvdb its data).

@@ -86,6 +86,28 @@ func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
 	}
 }
 
+func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
+	root := func(gib int) []asg.BlockDevice { return []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: gib}} }
+	for _, tt := range []struct {
+		name        string
+		first, more []asg.BlockDevice
+		want        int64 // GiB; 0 for the default
+	}{
+		{name: "the first", first: root(30), more: root(50), want: 30},
+		{name: "another", first: root(50), more: root(30), want: 30},
+		{name: "one that does not say", first: root(50)},
+		{name: "smaller than what is assumed of the other", first: root(8), want: 8},
+		{name: "the first does not say", more: root(8), want: 8},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := asg.Launch{BlockDevices: tt.first, Others: []asg.OtherTemplate{{BlockDevices: tt.more}}}
+			if got, _ := leastVolumeBytes(&l, nodetemplate.AL2023); got/gib != tt.want {
+				t.Errorf("volume of %d GiB, want %d", got/gib, tt.want)
+			}
+		})
+	}
+}
+
 func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	g := spotGroup()
 	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))

@@ -7,16 +7,20 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// CNI holds those settings of the cluster's Amazon VPC CNI (DaemonSet kube-system/aws-node) that decide how many pods a node
-// takes where EKS counts them: a managed node group whose launch template names no image. EKS then runs the formula of
-// max-pods-calculator.sh and writes the result into the user data (EKS user guide, "Increase the available IP addresses for
-// your Amazon EKS node", and awslabs/amazon-eks-ami, read 2026-11). Other nodes count for themselves, without asking the CNI:
-// there user data or tags have to say it.
+// CNI holds settings of the cluster's Amazon VPC CNI (DaemonSet kube-system/aws-node).
+//
+// The first two decide how many pods a node takes where EKS counts them: a managed node group whose launch template names no
+// image. EKS then runs the formula of max-pods-calculator.sh and writes the result into the user data (EKS user guide,
+// "Increase the available IP addresses for your Amazon EKS node", and awslabs/amazon-eks-ami, read 2026-11). Other nodes count
+// for themselves, without asking the CNI: there user data or tags have to say it.
 type CNI struct {
 	// PrefixDelegation gives each address slot of an interface a prefix of 16 (ENABLE_PREFIX_DELEGATION).
 	PrefixDelegation bool
 	// CustomNetworking leaves the first interface to the node itself (AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG).
 	CustomNetworking bool
+	// PodInterfaces gives pods that ask for security groups of their own an interface of their own, on every node of Linux whose
+	// type has branch interfaces (ENABLE_POD_ENI; EKS user guide, "Security groups for Pods", read 2026-11).
+	PodInterfaces bool
 }
 
 const addressesPerPrefix = 16
@@ -63,5 +67,5 @@ func (c CNI) String() string {
 // followsCNI reports whether EKS has counted the pods of the group's nodes by the settings of the CNI. Where its user data can
 // be read, the result stands there, or the nodes count for themselves.
 func (in *Input) followsCNI(d Declared) bool {
-	return in.CNI != CNI{} && in.Nodegroup != nil && in.managed(d) && in.UserData == nil && in.os() == "linux"
+	return (in.CNI.PrefixDelegation || in.CNI.CustomNetworking) && in.Nodegroup != nil && in.managed(d) && in.UserData == nil && in.os() == "linux"
 }

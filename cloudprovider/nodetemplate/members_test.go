@@ -102,12 +102,33 @@ func TestAFabricAdapterIsPromisedWhereTheLaunchTemplateAttachesIt(t *testing.T) 
 	}
 }
 
-func TestBranchInterfacesAreDeclaredByTagOnly(t *testing.T) {
-	for want, tags := range map[string]map[string]string{"": nil, "9": {resourcesPrefix + "vpc.amazonaws.com/pod-eni": "9"}} {
-		template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), Tags: tags})
-		if got := show(template.Capacity)["vpc.amazonaws.com/pod-eni"]; got != want {
-			t.Errorf("with tags %v: %q branch interfaces, want %q", tags, got, want)
-		}
+func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
+	on := CNI{PodInterfaces: true}
+	tag := map[string]string{resourcesPrefix + "vpc.amazonaws.com/pod-eni": "5"}
+	for _, tt := range []struct {
+		name  string
+		in    Input
+		types []string
+		want  string
+	}{
+		{name: "off", types: []string{"m5.large"}},
+		{name: "off, by tag", in: Input{Tags: tag}, types: []string{"m5.large"}, want: "5"},
+		{name: "on", in: Input{CNI: on}, types: []string{"m5.large"}, want: "9"},
+		{name: "on, by tag", in: Input{CNI: on, Tags: tag}, types: []string{"m5.large"}, want: "5"},
+		{name: "the least of several types", in: Input{CNI: on}, types: []string{"m5.xlarge", "m5.large"}, want: "9"},
+		{name: "a type without", in: Input{CNI: on}, types: []string{"m5.large", "t3.large"}},
+		{name: "Windows", in: Input{CNI: on, OS: "windows"}, types: []string{"m5.large"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Group, tt.in.Members = "g", members(t, tt.types...)
+			template, _ := Build(tt.in)
+			if got := show(template.Capacity)["vpc.amazonaws.com/pod-eni"]; got != tt.want {
+				t.Errorf("%q branch interfaces, want %q", got, tt.want)
+			}
+			if pods := template.Sources.Capacity["pods"]; pods.Kind == SourceCNI {
+				t.Errorf("pods come from %+v, want another source", pods)
+			}
+		})
 	}
 }
 

@@ -218,6 +218,14 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 
 func (in *Input) defaultVolumeBytes() int64 {
 	if in.os() == "windows" {
+		return DefaultVolumeBytes(Windows)
+	}
+	return DefaultVolumeBytes("")
+}
+
+// DefaultVolumeBytes is the size of the volume for pods' data that is assumed of an image of the family where nothing tells.
+func DefaultVolumeBytes(family AMIFamily) int64 {
+	if family == Windows {
 		return windowsRootVolumeBytes
 	}
 	return defaultRootVolumeBytes

@@ -133,15 +133,19 @@ func (t *Template) addAccelerators(in *Input) {
 }
 
 // addInterfaces sets what a node publishes of its network interfaces: the fabric adapters that the launch template attaches,
-// and on Windows the addresses for pods. Branch interfaces for pods with security groups are declared by tag only, for the
-// cluster decides whether nodes have them.
+// on Windows the addresses for pods, and branch interfaces for pods with security groups where the CNI is known to give them.
 func (t *Template) addInterfaces(in *Input) {
-	adapters, addresses := in.EFAInterfaces, in.Members[0].Type.IPv4PerENI-1
+	first := in.Members[0].Type
+	adapters, addresses, branches := in.EFAInterfaces, first.IPv4PerENI-1, first.PodENIs
 	for _, m := range in.Members {
 		adapters, addresses = min(adapters, m.Type.EFAInterfaces), min(addresses, m.Type.IPv4PerENI-1)
+		branches = min(branches, m.Type.PodENIs)
 	}
 	if adapters > 0 {
 		t.declare(instancetypes.ResourceEFA, decimal(int64(adapters)), Source{Kind: SourceGroup, Detail: "network interfaces of the launch template"})
+	}
+	if in.CNI.PodInterfaces && in.os() == "linux" && branches > 0 {
+		t.declare(instancetypes.ResourcePodENI, decimal(int64(branches)), Source{Kind: SourceCNI, Detail: "security groups for pods"})
 	}
 	if in.os() == "windows" && addresses > 0 {
 		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
@@ -184,6 +188,9 @@ func (t *Template) addNodegroupResources(in *Input) []Problem {
 		}
 	}
 	d, problems := ParseTags(in.Group, tags)
+	for i := range problems {
+		problems[i].Subject = "tag of the EKS node group"
+	}
 	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
 		source := Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"}
 		t.declare(name, d.Resources[name], source)

@@ -112,6 +112,14 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 	}
 }
 
+// The group's own tags are not where it has to be put right.
+func TestAMalformedTagOfTheEKSNodeGroupIsNamedAsOne(t *testing.T) {
+	_, problems := Build(Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "two"}}})
+	if len(problems) != 1 || problems[0].Subject != "tag of the EKS node group" {
+		t.Errorf("problems %+v, want one with a tag of the EKS node group", problems)
+	}
+}
+
 func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
 	managed := map[string]string{eksNodegroupTag: "ng", eksClusterTag: "c"}
 	for _, tt := range []struct {

@@ -10,7 +10,7 @@ const (
 	SourceLearnt    SourceKind = "learnt"        // seen on real nodes of this group
 	SourceGroup     SourceKind = "group"         // the Auto Scaling group itself: region, zones, what its launch template or image attaches
 	SourceCatalogue SourceKind = "catalogue"     // facts of the instance types
-	SourceCNI       SourceKind = "cni"           // computed as EKS does, with the settings of the cluster's VPC CNI
+	SourceCNI       SourceKind = "cni"           // by the settings of the cluster's VPC CNI, computed as EKS does
 	SourceFormula   SourceKind = "formula"       // computed as the node does
 	SourceDefault   SourceKind = "default"       // nothing known, the usual assumed
 )

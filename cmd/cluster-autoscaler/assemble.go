@@ -42,6 +42,7 @@ type assembly struct {
 	cloud      *cloud
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  informers.SharedInformerFactory
+	*interruptions
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. What it
@@ -68,7 +69,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	strategy, err := expanders.New(expanders.Config{
-		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, Event: clients.LogRecorder.Event,
+		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
 		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
@@ -91,7 +92,11 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.start(ctx, working, opts, &assembly{cloud: cloud, manager: manager, informers: factory}, requests)
+	interruptions, err := p.addInterruptions(&opts, cloud)
+	if err != nil {
+		return nil, err
+	}
+	return p.start(ctx, working, opts, &assembly{cloud: cloud, manager: manager, informers: factory, interruptions: interruptions}, requests)
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
@@ -153,6 +158,7 @@ func (p *process) newTrigger(a *assembly, requests *trigger.Achievement) *trigge
 		PodDelay:     p.core.NewPodScaleUpDelay,
 		Tick:         !p.core.FrequentLoopsEnabled,
 		Changed:      a.cloud.changed,
+		Interrupted:  a.wake,
 		Achievements: achievements,
 	}, clock.RealClock{})
 }

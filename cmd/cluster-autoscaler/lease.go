@@ -20,11 +20,20 @@ const (
 	tryLimit = 30 * time.Second
 )
 
+// identity is the name by which the lease knows this process: the pod's, so that a container that is restarted takes the
+// lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network: there two
+// replicas on one host would both take the lease for theirs, and POD_NAME tells them apart.
+func identity() (string, error) {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name, nil
+	}
+	return os.Hostname()
+}
+
 // underLease does the work while holding the lease of the stock autoscaler, so that the two never work side by side.
 func (p *process) underLease(ctx context.Context, work func(context.Context) error) error {
 	election := p.options.LeaderElection
-	// The host's name is the pod's: a container that is restarted takes the lease up again without waiting.
-	identity, err := os.Hostname()
+	identity, err := identity()
 	if err != nil {
 		return fmt.Errorf("name for the leader election: %w", err)
 	}

@@ -70,7 +70,7 @@ func serveMetrics(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	health := metrics.NewHealthCheck(time.Minute, time.Minute)
 	snapshotter := debuggingsnapshot.NewDebuggingSnapshotter(false)
-	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, snapshotter))
+	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, &readiness{}, snapshotter))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/metrics")
 	if err != nil {

@@ -32,6 +32,7 @@ type process struct {
 
 	kube        *rest.Config
 	health      *metrics.HealthCheck
+	ready       readiness
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 }
 
@@ -46,7 +47,7 @@ func (p *process) run(ctx context.Context) error {
 	defer fail(nil)
 	p.health = metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime)
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
-	stopServing, err := serve(running, p.core.Address, endpoints(p.core, p.health, p.snapshotter), fail)
+	stopServing, err := serve(running, p.core.Address, endpoints(p.core, p.health, &p.ready, p.snapshotter), fail)
 	if err != nil {
 		return err
 	}
@@ -69,6 +70,7 @@ func (p *process) work(ctx context.Context) error {
 	// What the loop stands on outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
+	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
 	a, err := p.assemble(ctx, working)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -76,6 +78,7 @@ func (p *process) work(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	p.ready.done()
 	p.health.StartMonitoring()
 	if err := a.autoscaler.Start(); err != nil {
 		return fmt.Errorf("start the core: %w", err)
@@ -84,6 +87,7 @@ func (p *process) work(ctx context.Context) error {
 	background, alive := errgroup.WithContext(working)
 	background.Go(func() error { return a.cloud.run(alive) })
 	background.Go(func() error { return a.manager.Start(alive) })
+	background.Go(func() error { return a.handler.Run(alive) })
 	looping, stopLooping := context.WithCancel(ctx)
 	defer stopLooping()
 	defer context.AfterFunc(alive, stopLooping)()

@@ -45,7 +45,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor(
 		[]status.ScaleUpStatusProcessor{opts.Processors.ScaleUpStatusProcessor, cloud.zoneEvents})
 
-	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal,
+	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal, cloud.places,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)})
 	var requests *trigger.Achievement
 	if p.core.ProvisioningRequestEnabled {
@@ -57,6 +57,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	podList = p.addCapacityBuffers(working, opts, podList)
 	opts.Processors.PodListProcessor = p.addPodInjection(opts, podList)
 	p.addScaleDownCandidates(opts)
+	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
 	return requests, nil
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	processor "k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	appslisters "k8s.io/client-go/listers/apps/v1"
@@ -24,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
@@ -31,15 +33,22 @@ import (
 type cloud struct {
 	provider  cloudprovider.CloudProvider
 	costs     *model.Model // what nodes and pods cost
+	leastCost *leastcost.Filter
 	nodeInfos nodeinfosprovider.TemplateNodeInfoProvider
 	// similar has the core's comparator of node groups get along with groups that have no nodes.
 	similar func(nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator
 	// starting stands in front of the core's processor of resources that come later than their node.
 	starting func(customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor
 	groups   nodegroups.NodeGroupListProcessor
+	// fresh stands in front of the core's choice of nodes to remove.
+	fresh func(processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor
+	// places puts pods on the nodes that leastCost planned them for.
+	places pods.PodListProcessor
 	// zonal keeps pods that need one zone from groups that cannot promise it; zoneEvents tells their owners.
 	zonal      pods.PodListProcessor
 	zoneEvents status.ScaleUpStatusProcessor
+	cache      *asg.Cache
+	clients    *awsclient.Clients
 	changed    <-chan struct{}                 // receives when a loop would see something new
 	run        func(ctx context.Context) error // keeps all of it fresh until ctx ends
 }
@@ -76,7 +85,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,
-		LaunchMode:      asg.LaunchDesiredCapacity,
+		LaunchMode:      ours.LaunchMode,
 		Clock:           clock.RealClock{},
 	})
 	if ours.SpotPrices == options.SpotPricesLive {
@@ -93,6 +102,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		Catalogue:  catalogue,
 		Prices:     prices.book,
 		Zones:      clients.EC2,
+		Instances:  clients.EC2,
 		Limiter:    ca_context.NewResourceLimiterFromAutoscalingOptions(core),
 		Nodes:      nodes,
 		DaemonSets: daemonSets,
@@ -108,9 +118,12 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		return nil, err
 	}
 	zonal := aws.NewZonalPods(provider, volumes)
+	leastCost := leastcost.New(provider.Costs(), penalties{troubles: provider, ratio: ours.TroublePenalty})
 	return &cloud{
 		provider:  provider,
 		costs:     provider.Costs(),
+		leastCost: leastCost,
+		places:    leastCost.Places(provider.NodeGroupName),
 		nodeInfos: aws.NewNodeInfos(provider, core.NodeInfoCacheExpireTime, core.ForceDaemonSets),
 		starting: func(core customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor {
 			return aws.NewStartingNodes(provider, core, clock.RealClock{})
@@ -118,9 +131,14 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		similar: func(core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
 			return aws.NewSimilar(provider, core)
 		},
-		groups:     aws.NewLaunchable(provider),
+		groups: aws.NewLaunchable(provider),
+		fresh: func(core processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor {
+			return aws.NewFreshCandidates(provider, core)
+		},
 		zonal:      zonal,
 		zoneEvents: aws.NewZoneEvents(zonal, clock.RealClock{}),
+		cache:      cache,
+		clients:    clients,
 		changed:    provider.Changed(),
 		run:        func(ctx context.Context) error { return prices.run(ctx, provider.Run) },
 	}, nil

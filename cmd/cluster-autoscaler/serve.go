@@ -16,12 +16,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// endpoints are the paths of the stock autoscaler, of which /snapshotz and /debug/pprof are there on request.
-func endpoints(core config.AutoscalingOptions, health http.Handler,
+// endpoints are the paths of the stock autoscaler, of which /snapshotz and /debug/pprof are there on request, and /readyz.
+func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	snapshotter debuggingsnapshot.DebuggingSnapshotter) http.Handler {
 	paths := mux.NewPathRecorderMux("cluster-autoscaler")
 	paths.Handle("/metrics", legacyregistry.Handler())
 	paths.Handle("/health-check", health)
+	paths.Handle("/readyz", ready)
 	if core.DebuggingSnapshotEnabled {
 		paths.HandleFunc("/snapshotz", snapshotter.ResponseHandler)
 	}

@@ -8,7 +8,8 @@
 // whatever signal, a watchdog does the same.
 //
 // A Node that carries the annotation kwok.x-k8s.io/node=fake becomes Ready as soon as it appears and keeps what it was
-// created with: capacity, allocatable, addresses, and whatever is patched in later. Pods bound to it run a fifth of a
+// created with: capacity, allocatable, addresses, and whatever is patched in later; whoever wants it not to be Ready says so
+// in its status, after the annotation controlplane/not-ready, which keeps KWOK from mending that. Pods bound to it run a fifth of a
 // second later, end that quickly when deleted, and complete if they are a Job's; see config/stages.yaml. Whoever
 // creates the Node also deletes it.
 //

@@ -10,8 +10,6 @@ package e2e
 
 import (
 	"flag"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -26,7 +24,9 @@ func TestScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs whole control planes for minutes")
 	}
-	lookAtSources(t)
+	if err := scenario.LookAtSources(filepath.Join("..", "..")); err != nil {
+		t.Fatal(err)
+	}
 	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -39,22 +39,4 @@ func TestScenarios(t *testing.T) {
 			return scenario.Setup(t.Context(), env, binary)
 		},
 	})
-}
-
-// lookAtSources looks at every file the autoscaler is built from. go test remembers which files a test looked at and runs
-// it again when one has changed; it cannot know what the go build below reads.
-func lookAtSources(t *testing.T) {
-	t.Helper()
-	for _, path := range []string{"go.mod", "go.sum", "cloudprovider", "cmd", "expander", "pricing"} {
-		err := filepath.WalkDir(filepath.Join("..", "..", path), func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			_, err = os.Stat(path)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 }

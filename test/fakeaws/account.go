@@ -32,6 +32,8 @@ type account struct {
 	templateID map[string]string    // by name
 	configs    map[string]LaunchConfiguration
 	nodegroups map[string]EKSNodegroup // by cluster/name
+	queues     []*queue
+	announced  int // events that EventBridge was told of
 	images     map[string]Image
 	ssm        map[string]string
 	spotPrices []SpotPrice            // by pool, the newest of each first
@@ -44,7 +46,8 @@ type account struct {
 	tokens     *clientTokens // of LaunchInstances
 	lacks      Lacks
 	past       past
-	deeds      []Deed // to come from the start
+	skew       time.Duration // how far AWS's clock is ahead
+	deeds      []Deed        // to come from the start
 	random     *rand.Rand
 	created    map[string]int // how often, by name of the group
 }
@@ -97,6 +100,9 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 	}
 	for _, p := range cfg.SpotPrices {
 		a.setSpotPrice(p, a.started.Add(-time.Hour))
+	}
+	for _, q := range cfg.Queues {
+		a.queues = append(a.queues, newQueue(a, q, cfg.Seed))
 	}
 	for _, g := range cfg.AutoScalingGroups {
 		a.groups[g.Name] = newGroup(a, g)

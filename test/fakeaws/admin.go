@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,6 +31,9 @@ import (
 //	POST   /_fakeaws/launch-templates           a LaunchTemplate of the Config
 //	DELETE /_fakeaws/launch-templates/{name}    by name or ID
 //	POST   /_fakeaws/instances/{id}/reclaim
+//	POST   /_fakeaws/instances/{id}/interrupt   {"notice": "40s"}, or another Deed that announces something
+//	GET    /_fakeaws/queues                     POST a Queue of the Config, to change it
+//	POST   /_fakeaws/queues/{name}/messages     {"body": "…", "times": 1}
 //	POST   /_fakeaws/nodes/{name}/resources     {"nvidia.com/gpu": "0"}
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -39,6 +43,7 @@ func (s *Server) routes() http.Handler {
 	}
 	get("state", func(*http.Request) any { return s.Groups() })
 	get("faults", func(*http.Request) any { return s.Faults() })
+	get("queues", func(*http.Request) any { return s.Queues() })
 	get("shortages", func(*http.Request) any { return s.Shortages() })
 	get("calls", func(r *http.Request) any {
 		if r.URL.Query().Has("log") {
@@ -90,6 +95,20 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 		return nil, s.DeleteLaunchTemplate(r.PathValue("name"))
 	})
 	do("POST /_fakeaws/spot-prices", body(func(_ *http.Request, p SpotPrice) (any, error) { s.SetSpotPrice(p); return nil, nil }))
+	do("POST /_fakeaws/queues", body(func(_ *http.Request, q Queue) (any, error) { return nil, s.SetQueue(q) }))
+	do("POST /_fakeaws/queues/{name}/messages", body(func(r *http.Request, m struct {
+		Body  string
+		Times int
+	}) (any, error) {
+		var err error
+		for range max(1, m.Times) {
+			err = errors.Join(err, s.SendMessage(r.PathValue("name"), m.Body))
+		}
+		return nil, err
+	}))
+	do("POST /_fakeaws/instances/{id}/interrupt", body(func(r *http.Request, d Deed) (any, error) {
+		return nil, s.Announce(r.PathValue("id"), d)
+	}))
 	do("POST /_fakeaws/instances/{id}/reclaim", func(r *http.Request) (any, error) { return nil, s.Reclaim(r.PathValue("id")) })
 	do("POST /_fakeaws/nodes/{name}/resources", body(func(r *http.Request, resources map[string]string) (any, error) {
 		return nil, s.SetNodeResources(r.Context(), r.PathValue("name"), resources)

@@ -199,7 +199,7 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 		NextToken  string               `xml:"NextToken,omitempty"`
 	}
 	for _, act := range found {
-		out.Activities.Member = append(out.Activities.Member, act.shape())
+		out.Activities.Member = append(out.Activities.Member, a.skewed(act))
 	}
 	out.NextToken = next
 	return out, nil

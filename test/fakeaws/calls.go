@@ -18,7 +18,8 @@ type Call struct {
 	By       string        `json:"by,omitempty"` // access key ID the request is signed with
 	Agent    string        `json:"agent,omitempty"`
 	Params   url.Values    `json:"params,omitempty"`
-	Code     string        `json:"code,omitempty"` // error code, or none
+	Code     string        `json:"code,omitempty"`   // error code, or none
+	Faults   int           `json:"faults,omitempty"` // that it was hit by
 	Duration time.Duration `json:"durationNanos"`
 }
 

@@ -39,6 +39,7 @@ type Config struct {
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
 	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
+	Queues               []Queue               `json:"queues,omitempty"`        // of SQS, with the EventBridge rules that fill them
 }
 
 // Delays are how long AWS and a node take for each step. Zero takes the default; 1ms is as good as at once.

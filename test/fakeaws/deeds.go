@@ -36,6 +36,8 @@ type Deed struct {
 	Processes  []string           `json:"processes,omitempty"`
 	Template   *LaunchTemplateRef `json:"launchTemplate,omitempty"`
 	BackAfter  Duration           `json:"backAfter,omitempty"`
+	Notice     Duration           `json:"notice,omitempty"`
+	Backup     bool               `json:"backup,omitempty"`
 }
 
 // A DeedKind names who does what.
@@ -90,6 +92,11 @@ var deedsDone = map[DeedKind]func(*account, *group, Deed) error{
 	ChangeTags:       (*account).changeTags,
 	SuspendProcesses: (*account).suspendDeed,
 	ResumeProcesses:  (*account).suspendDeed,
+
+	Interrupt:            (*account).announce,
+	RecommendRebalance:   (*account).announce,
+	InterruptReservation: (*account).announce,
+	ScheduleChange:       (*account).announce,
 }
 
 func (d Deed) by() string { return first(d.By, string(d.Kind)) }
@@ -207,7 +214,7 @@ func (a *account) chosen(g *group, d Deed) []*instance {
 	if len(d.Instances) > 0 {
 		return out
 	}
-	if d.Kind == Reclaim && len(spots) > 0 {
+	if slices.Contains([]DeedKind{Reclaim, Interrupt, RecommendRebalance}, d.Kind) && len(spots) > 0 {
 		out = spots
 	}
 	a.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })

@@ -1,4 +1,4 @@
-// Package fakeaws is an emulator of the parts of AWS a node autoscaler talks to: EC2 Auto Scaling, EC2, EKS and STS,
+// Package fakeaws is an emulator of the parts of AWS a node autoscaler talks to: EC2 Auto Scaling, EC2, EKS, SQS and STS,
 // served with their real wire protocols over HTTP on loopback.
 //
 // A Server keeps the state of one account in one region. It launches and terminates instances in real time, in the
@@ -10,6 +10,20 @@
 //
 // The account is not the caller's alone: Deeds, in the Config or one by one, are what schedules, operators, Auto Scaling's own
 // processes, EKS and EC2 do to its groups meanwhile. All chance follows the Config's seed.
+//
+// Its Queues fill as EventBridge rules and lifecycle hooks fill those of SQS. An interruption is a Deed, or comes with
+// Server.Interrupt or POST /_fakeaws/instances/{id}/interrupt: the warning is in the queues at once, and the instance goes
+// when its notice is over, unless it has gone by then. So a test of what reads the queue says
+//
+//	s, err := fakeaws.Start(ctx, fakeaws.Config{
+//		Queues:            []fakeaws.Queue{{Name: "interruptions", Events: []string{"*"}}},
+//		AutoScalingGroups: …,
+//	})
+//	client := sqs.NewFromConfig(aws.Config{BaseEndpoint: aws.String(s.URL()), Region: s.Region(), …})
+//	err = s.Interrupt(instanceID, 40*time.Second)
+//
+// with any other message through Server.SendMessage, disorder through Queue.Duplicates, Queue.Shuffles and Queue.Lag, and
+// what became of the messages from Server.Queues.
 //
 // Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
 // spot instances spread over several pools only if the Config says so; zones are rebalanced, and instances refreshed, only

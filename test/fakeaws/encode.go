@@ -127,6 +127,9 @@ func encodeError(req *request, failure *apiError) reply {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
+	if req.service == serviceSQS {
+		return sqsError(req, status, failure)
+	}
 	if req.json {
 		body, _ := json.Marshal(map[string]string{"__type": failure.Code, "message": failure.Message})
 		p := jsonReply(req, status, body)
@@ -152,8 +155,12 @@ func errorDocument(req *request, failure *apiError, status int) any {
 }
 
 func jsonReply(req *request, status int, body []byte) reply {
+	contentType := "application/json"
+	if req.service == serviceSQS {
+		contentType = "application/x-amz-json-1.0"
+	}
 	return reply{status: status, body: body, header: http.Header{
-		"Content-Type":     {"application/json"},
+		"Content-Type":     {contentType},
 		"X-Amzn-Requestid": {req.id},
 	}}
 }

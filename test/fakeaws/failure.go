@@ -19,6 +19,7 @@ var dialect = map[string]struct {
 	serviceAutoScaling: {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
 	serviceEC2:         {"UnauthorizedOperation", "RequestLimitExceeded", http.StatusForbidden, http.StatusServiceUnavailable},
 	serviceEKS:         {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
+	serviceSQS:         {"AccessDenied", "RequestThrottled", http.StatusForbidden, http.StatusForbidden},
 	serviceSTS:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
 }
 
@@ -33,6 +34,7 @@ var (
 	messages = map[string]string{
 		"Throttling":           "Rate exceeded",
 		"ThrottlingException":  "Rate exceeded",
+		"RequestThrottled":     "Rate exceeded",
 		"RequestLimitExceeded": "Request limit exceeded.",
 		"ExpiredToken":         "The security token included in the request is expired",
 		"InvalidClientTokenId": "The security token included in the request is invalid.",
@@ -83,6 +85,9 @@ func defaultMessage(req *request, a *account, code string) string {
 		resource := ""
 		if groups := req.groups(); len(groups) == 1 {
 			resource = " on resource: " + a.groupARN("*", groups[0])
+		}
+		if req.service == serviceSQS {
+			return a.queueDenied(req)
 		}
 		return fmt.Sprintf("User: %s is not authorized to perform: %s:%s%s because no identity-based policy allows the %s:%s action",
 			a.callerARN(), req.service, req.action, resource, req.service, req.action)

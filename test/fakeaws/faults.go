@@ -12,7 +12,7 @@ import (
 // and ends after Times calls or after For, whichever comes first; with neither it stays until removed.
 type Fault struct {
 	ID      string `json:"id,omitempty"`      // chosen by the Server if empty
-	Service string `json:"service,omitempty"` // autoscaling, ec2, eks or sts
+	Service string `json:"service,omitempty"` // autoscaling, ec2, eks, sqs or sts
 	Action  string `json:"action,omitempty"`
 	Group   string `json:"group,omitempty"` // calls that name this Auto Scaling group or an instance of it
 
@@ -29,7 +29,8 @@ type Fault struct {
 	Status  int    `json:"status,omitempty"`
 	Late    bool   `json:"late,omitempty"` // fail only after the call has taken effect
 
-	// First has only so many of the InstanceIds of the call be looked at, as if the others had not been named.
+	// First has only so many of the InstanceIds of the call be looked at, as if the others had not been named; of a batch of
+	// SQS, the entries beyond it fail.
 	First int `json:"first,omitempty"`
 
 	Latency Duration   `json:"latency,omitempty"` // on top of the Server's own

@@ -66,6 +66,7 @@ type instance struct {
 	nodeName   string
 	nodeDue    bool // the kubelet runs: the Node belongs into the cluster
 	running    bool
+	told       string    // EC2's state that EventBridge has been told
 	dead       bool      // taken from outside: EC2 has ended it
 	launching  *activity // of its launch
 	ending     *activity // of its termination
@@ -84,6 +85,7 @@ func newGroup(a *account, cfg AutoScalingGroup) *group {
 	if cfg.CooldownSeconds != nil {
 		g.cooldown = time.Duration(*cfg.CooldownSeconds) * time.Second
 	}
+	a.testHooks(g)
 	return g
 }
 

@@ -32,6 +32,9 @@ type LifecycleHook struct {
 	Transition       string   `json:"transition"`                 // launching or terminating
 	HeartbeatTimeout Duration `json:"heartbeatTimeout,omitempty"` // 1h
 	DefaultResult    string   `json:"defaultResult,omitempty"`    // ABANDON (default) or CONTINUE
+
+	NotificationTarget   string `json:"notificationTarget,omitempty"` // name of a queue, beside what EventBridge is told
+	NotificationMetadata string `json:"notificationMetadata,omitempty"`
 }
 
 // Limits of lifecycle hooks (user guide, read 2026-11): an instance waits no longer than 48 hours or 100 heartbeats.
@@ -81,6 +84,7 @@ func (a *account) wait(i *instance, transition string, onward func()) bool {
 	}
 	i.onward = onward
 	for _, name := range slices.Sorted(maps.Keys(i.actions)) {
+		a.tellHook(i, i.actions[name])
 		a.beat(i, i.actions[name])
 	}
 	return len(i.actions) > 0
@@ -169,6 +173,8 @@ type xmlHook struct {
 	HeartbeatTimeout     int    `xml:"HeartbeatTimeout"`
 	GlobalTimeout        int    `xml:"GlobalTimeout"`
 	DefaultResult        string `xml:"DefaultResult"`
+	NotificationTarget   string `xml:"NotificationTargetARN,omitempty"`
+	NotificationMetadata string `xml:"NotificationMetadata,omitempty"`
 }
 
 func (a *account) describeLifecycleHooks(r *request) (any, error) {
@@ -187,6 +193,7 @@ func (a *account) describeLifecycleHooks(r *request) (any, error) {
 		out.Hooks.Member = append(out.Hooks.Member, xmlHook{
 			Name: h.Name, AutoScalingGroupName: g.Name, Transition: transitions[h.Transition],
 			HeartbeatTimeout: int(h.heartbeat().Seconds()), GlobalTimeout: int(h.limit().Seconds()), DefaultResult: h.result(),
+			NotificationTarget: a.targetARN(h), NotificationMetadata: h.NotificationMetadata,
 		})
 	}
 	slices.SortFunc(out.Hooks.Member, func(x, y xmlHook) int { return strings.Compare(x.Name, y.Name) })

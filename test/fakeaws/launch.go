@@ -203,5 +203,6 @@ func (a *account) launchFailed(g *group, began time.Time, why string, m market, 
 		started:     began, zone: m.zone,
 	})
 	act.finish(activityFailed, message)
+	a.publishActivity(launchUnsuccessful, activityFailed, act, "")
 	a.events.add(Event{Kind: LaunchFailed, Group: g.Name, Zone: m.zone, CapacityType: m.capacityType, Message: message})
 }

@@ -20,6 +20,7 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 	g.lastScale, i.launching = act, act
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
+	a.changeState(i, "pending")
 	a.at(began, a.delays.InService, func() { a.launched(i) })
 	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
 	return i
@@ -85,6 +86,7 @@ func (a *account) launched(i *instance) {
 		return
 	}
 	i.running = true
+	a.changeState(i, "running")
 	if !a.wait(i, hookLaunching, func() {
 		i.state = pendingProceed
 		a.at(time.Now(), a.delays.Listed, func() { a.enterService(i) })
@@ -103,6 +105,9 @@ func (a *account) enterService(i *instance) {
 	i.state, i.running = inService, true
 	i.launching.finish(activitySuccessful, "")
 	a.emit(InService, i)
+	if i.told != "" { // not one of those that were there from the start
+		a.publishActivity(launchSuccess, activityInProgress, i.launching, i.id)
+	}
 }
 
 // register has the kubelet start, unless the instance is on its way out already.
@@ -137,13 +142,19 @@ func (a *account) terminate(i *instance, cause string) *activity {
 	})
 	if !i.dead && !i.group.deleting && !warm && a.wait(i, hookTerminating, func() {
 		i.state = terminatingProceed
-		a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
+		a.shutDown(i)
 	}) {
 		i.state, i.ending.status = terminatingWait, activityMidLifecycle
 		return i.ending
 	}
-	a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
+	a.shutDown(i)
 	return i.ending
+}
+
+// shutDown has EC2 end an instance that leaves its group then.
+func (a *account) shutDown(i *instance) {
+	a.changeState(i, "shutting-down")
+	a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
 }
 
 // gone takes an instance out of its group, and its Node out of the cluster.
@@ -153,6 +164,8 @@ func (a *account) gone(i *instance) {
 	i.state, i.running, i.ended = "Terminated", false, time.Now()
 	i.ending.finish(activitySuccessful, "")
 	a.emit(Terminated, i)
+	a.changeState(i, "terminated")
+	a.publishActivity(terminateSuccess, activityInProgress, i.ending, i.id)
 	a.removeNode(i)
 	a.at(i.ended, Duration(shownAfterEnd), func() { delete(a.instances, i.id) })
 	if g.deleting && len(g.instances)+len(g.warm) == 0 {

@@ -80,15 +80,23 @@ func (s *Server) switchProcesses(name string, names []string, suspend bool) erro
 	return s.change(name, func(a *account, g *group) { a.suspend(g, names, suspend, admin) })
 }
 
-// lose is what happens to an instance that EC2 takes away: it dies, and the group replaces it, unless that is suspended.
+// lose is what happens to an instance that EC2 takes away: it dies, and the group replaces it, unless that is suspended. One
+// that is on its way out goes at once, whatever hook it waits for.
 func (a *account) lose(i *instance) {
-	if i.dead || i.ending != nil {
+	if i.dead || i.ending != nil && i.state != terminatingWait {
 		return
 	}
 	i.dead, i.running = true, false
 	a.emit(Reclaimed, i)
+	a.changeState(i, "shutting-down")
+	if i.ending != nil {
+		i.actions = nil
+		i.onward()
+		return
+	}
 	a.replaceUnhealthy(i)
 	if i.ending == nil {
+		a.at(time.Now(), a.delays.Terminate, func() { a.changeState(i, "terminated") })
 		a.removeNode(i)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 )
@@ -23,6 +24,7 @@ type clients struct {
 	autoscaling *autoscaling.Client
 	ec2         *ec2.Client
 	eks         *eks.Client
+	sqs         *sqs.Client
 	sts         *sts.Client
 }
 
@@ -31,6 +33,7 @@ func newClients(cfg aws.Config) clients {
 		autoscaling: autoscaling.NewFromConfig(cfg),
 		ec2:         ec2.NewFromConfig(cfg),
 		eks:         eks.NewFromConfig(cfg),
+		sqs:         sqs.NewFromConfig(cfg),
 		sts:         sts.NewFromConfig(cfg),
 	}
 }

@@ -54,6 +54,7 @@ func (c Config) validate() error {
 	for _, d := range c.Deeds {
 		errs = append(errs, d.validate())
 	}
+	errs = append(errs, c.validateQueues())
 	for _, img := range c.Images {
 		if !strings.HasPrefix(img.ID, "ami-") {
 			errs = append(errs, fmt.Errorf("image %q: IDs begin with ami-", img.ID))

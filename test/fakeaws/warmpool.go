@@ -94,6 +94,11 @@ func (a *account) launchWarm(g *group) bool {
 	a.at(time.Now(), a.delays.InService, func() {
 		if i.state == warmedPending {
 			i.state, i.running = warmStates[first(g.WarmPool.State, "Stopped")], true
+			a.changeState(i, "running")
+			if i.state != warmStates["Running"] {
+				a.changeState(i, "stopping")
+				a.changeState(i, "stopped")
+			}
 		}
 		act.finish(activitySuccessful, "")
 	})
@@ -121,6 +126,7 @@ func (a *account) wake(i *instance, began time.Time, why string) {
 	i.state, i.protected, g.lastScale = pending, g.ProtectNewInstances, i.launching
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
+	a.changeState(i, "pending")
 	a.at(began, a.delays.InService, func() { a.launched(i) })
 	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
 	a.keepWarm(g)

@@ -23,6 +23,7 @@ const (
 	serviceAutoScaling = "autoscaling"
 	serviceEC2         = "ec2"
 	serviceEKS         = "eks"
+	serviceSQS         = "sqs"
 	serviceSTS         = "sts"
 )
 
@@ -43,6 +44,7 @@ type request struct {
 	json    bool     // the answer is expected in JSON, whatever the service
 	caller  string   // access key ID
 	agent   string
+	first   int // entries of a batch beyond it fail; 0 is all
 }
 
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.
@@ -87,6 +89,17 @@ var operations = map[string]map[string]operation{
 	serviceEKS: {
 		"DescribeNodegroup": (*account).describeNodegroup,
 	},
+	serviceSQS: {
+		"ChangeMessageVisibility":      (*account).changeMessageVisibility,
+		"ChangeMessageVisibilityBatch": batch((*queue).hide),
+		"DeleteMessage":                (*account).deleteMessage,
+		"DeleteMessageBatch":           batch((*queue).discard),
+		"GetQueueAttributes":           (*account).getQueueAttributes,
+		"GetQueueUrl":                  (*account).getQueueURL,
+		"ReceiveMessage":               (*account).receiveMessage,
+		"SendMessage":                  (*account).sendMessage,
+		"SendMessageBatch":             batch((*queue).accept),
+	},
 	serviceSTS: {
 		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
 		"GetCallerIdentity":         (*account).getCallerIdentity,
@@ -103,14 +116,15 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
 	}
 	sent := url.Values(req.form)
 	hits := s.faults.strike(req, s.account.groupsOf(req))
-	reply, code, waited := s.answer(req, hits)
+	reply, code, waited := s.answer(r.Context(), req, hits)
 	if !sleep(r.Context(), s.stop, s.latency(hits)+waited-time.Since(began)) {
 		panic(http.ErrAbortHandler) // the client is gone, or the Server closes: no answer
 	}
 	s.calls.add(Call{
 		Time: began, Service: req.service, Action: req.action, By: req.caller, Agent: req.agent,
-		Params: sent, Code: code, Duration: time.Since(began),
+		Params: sent, Code: code, Faults: len(hits), Duration: time.Since(began),
 	})
+	w.Header().Set("Date", s.account.date())
 	reply.write(w, damage(hits))
 }
 
@@ -135,8 +149,14 @@ func readRequest(r *http.Request) (*request, error) {
 	if _, known := operations[req.service]; !known {
 		req.service = apiVersions[values.Get("Version")]
 	}
-	if _, target, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+	if prefix, target, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
 		req.json, req.action = true, target
+		if prefix == "AmazonSQS" {
+			req.service = serviceSQS
+			if req.form, err = readJSON(body); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/"); parts[0] == "clusters" {
 		req.json, req.service = true, serviceEKS
@@ -162,11 +182,12 @@ func credentialScope(header string) (caller, service string) {
 
 // answer performs the call, or what the faults make of it. The code is the error's, or none; waited is how long the call
 // itself took.
-func (s *Server) answer(req *request, hits []Fault) (p reply, code string, waited time.Duration) {
+func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p reply, code string, waited time.Duration) {
 	var result any
 	var err error
 	for _, f := range hits {
 		req.form = req.form.cut("InstanceIds.member", f.First)
+		req.first = first(f.First, req.first)
 	}
 	failure := failureOf(req, s.account, hits)
 	if failure == nil || failure.late {
@@ -174,6 +195,10 @@ func (s *Server) answer(req *request, hits []Fault) (p reply, code string, waite
 		if l, ok := result.(later); ok {
 			waited = l.after
 			result, err = s.await(l)
+		}
+		if p, ok := result.(polling); ok {
+			began := time.Now()
+			result, waited = s.poll(ctx, p), time.Since(began)
 		}
 	}
 	if failure != nil {

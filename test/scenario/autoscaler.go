@@ -121,6 +121,23 @@ func (a *Autoscaler) Stop() error {
 	return nil
 }
 
+// Pause stops the process where it stands, as a virtual machine that is suspended does to all in it; Resume lets it go on,
+// for which no time has passed.
+func (a *Autoscaler) Pause() error { return a.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (a *Autoscaler) Resume() error { return a.signal(syscall.SIGCONT) }
+
+func (a *Autoscaler) signal(s syscall.Signal) error {
+	if err := a.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send %s to the autoscaler: %w", s, err)
+	}
+	return nil
+}
+
+// Done is closed when the process has ended.
+func (a *Autoscaler) Done() <-chan struct{} { return a.done }
+
 // Running reports whether the process has not ended.
 func (a *Autoscaler) Running() bool {
 	select {

@@ -29,13 +29,15 @@ import (
 //	kubectl ARG...                           the cluster's kubectl, as its admin; its output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault; "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
+//	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
+//	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
 //	delete group | template NAME             delete it from the account, as a person would
 //	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
 //	age SELECTOR DURATION                    these nodes have been Ready for so long; the core trusts none younger than 1m
 //	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
-//	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most
+//	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most, and print how long it took
 //	never WHAT...                            it has not been so at any time
 //	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match
 //	metrics                                  print names, types and labels of the autoscaler's metrics
@@ -46,15 +48,19 @@ import (
 //	instances GROUP N                        the group lists N instances, whatever their state
 //	running SELECTOR N                       N pods with these labels are Running, in all namespaces
 //	nodes SELECTOR N                         N nodes with these labels are Ready
+//	calls ACTION N                           N calls of this action were made to AWS
+//	queue NAME N                             N messages are left in the queue, received ones that are not deleted included
 //	launched GROUP N                         N instances of the group were launched since the scenario began
 //	event REASON REGEXP                      an event with the reason and a matching message exists
 //	events REASON N                          N events with the reason were sent, repetitions counted
+//	ready | unready                          the autoscaler says so at /readyz
 //	log REGEXP                               a line of the autoscaler's logs matches
 //	metric NAME{LABELS} OP N                 the sum of the samples with these labels; OP is ==, >= or <=
 //
 // What must never have been, since the scenario began:
 //
 //	desired GROUP above N                    the group's desired capacity raised over N
+//	calls ACTION above N                     more than N calls of this action to AWS
 //	launched GROUP twice within DURATION     two instances of the group launched closer together than that
 //	undrained                                an instance terminated before its node was marked and empty
 //	forbidden                                a request of the ServiceAccount refused by the API server
@@ -88,11 +94,13 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"delete":     (*script).delete,
 		"expect":     (*script).expect,
 		"fault":      (*script).fault,
+		"interrupt":  (*script).interrupt,
 		"kubectl":    (*script).kubectl,
 		"logged":     (*script).logged,
 		"metrics":    (*script).metrics,
 		"never":      (*script).never,
 		"publish":    (*script).publish,
+		"send":       (*script).send,
 		"shortage":   (*script).shortage,
 	}
 }
@@ -264,7 +272,12 @@ func (s *script) expect(args []string) error {
 	if err != nil {
 		return err
 	}
-	return eventually(s.ctx, within, strings.Join(args[1:], " "), holds)
+	what, began := strings.Join(args[1:], " "), time.Now()
+	if err := eventually(s.ctx, within, what, holds); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "%s after %.2f s\n", what, time.Since(began).Seconds())
+	return nil
 }
 
 func (s *script) logged(args []string) error {

@@ -131,10 +131,6 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	if e.AWS == nil {
 		return errors.New("the autoscaler needs the AWS account first")
 	}
-	s, err := readShipped(manifest)
-	if err != nil {
-		return err
-	}
 	log, err := os.Create(filepath.Join(e.dir, fmt.Sprintf("autoscaler-%d.log", len(e.logs)+1)))
 	if err != nil {
 		return err
@@ -143,10 +139,7 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	e.logs = append(e.logs, log.Name())
 	e.observers.Go(func() { observeLog(e.observing, log.Name(), e.Timeline) })
 	e.manifest, e.extra = manifest, extra
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, extra)
-	e.autoscaler, err = runAutoscaler(ctx, e.binary, flags, e.environment(s), log)
+	e.autoscaler, err = e.run(ctx, log, manifest, nil, extra)
 	return err
 }
 
@@ -160,7 +153,7 @@ func (e *Env) environment(s shipped) []string {
 		"AWS_ACCESS_KEY_ID=autoscaler",
 		"AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_EC2_METADATA_DISABLED=true",
-		"GORACE=exitcode=0", // races are judged by their reports, see ownRaces
+		"GORACE=exitcode=0", // races are judged by their reports, see OwnRaces
 	)
 }
 

@@ -27,10 +27,16 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.readyNodes(ctx, args[0]) })
 	case what == "launched" && len(args) == 2:
 		return s.countIs(args[1], func(context.Context) (int, error) { return s.launched(args[0]) })
+	case what == "calls" && len(args) == 2:
+		return s.countIs(args[1], func(context.Context) (int, error) { return s.calls(args[0]) })
+	case what == "queue" && len(args) == 2:
+		return s.countIs(args[1], func(context.Context) (int, error) { return s.queued(args[0]) })
 	case what == "event" && len(args) == 2:
 		return s.eventMatches(args[0], args[1])
 	case what == "events" && len(args) == 2:
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.eventsSent(ctx, args[0]) })
+	case (what == "ready" || what == "unready") && len(args) == 0:
+		return s.saysReady(what == "ready"), nil
 	case what == "log" && len(args) == 1:
 		return s.logMatches(args[0])
 	case what == "metric" && len(args) == 3:
@@ -73,6 +79,14 @@ func (s *script) group(name string) (fakeaws.GroupState, error) {
 		return fakeaws.GroupState{}, fmt.Errorf("no auto scaling group %q", name)
 	}
 	return state, nil
+}
+
+// calls returns how many calls of an action were made to AWS.
+func (s *script) calls(action string) (int, error) {
+	if s.AWS == nil {
+		return 0, errors.New("no AWS account yet; start it with: aws FILE")
+	}
+	return s.AWS.Calls()[action], nil
 }
 
 // launched returns how many instances of a group were ever launched.
@@ -151,6 +165,20 @@ func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
 		sent += max(1, int(event.Count))
 	}
 	return sent, nil
+}
+
+// saysReady holds when the autoscaler says at /readyz that it is ready, or is not.
+func (s *script) saysReady(want bool) condition {
+	return func(ctx context.Context) (bool, string, error) {
+		if s.Autoscaler() == nil {
+			return false, "", errors.New("no autoscaler to ask")
+		}
+		text, err := s.Autoscaler().get(ctx, "/readyz")
+		if err != nil {
+			text = err.Error()
+		}
+		return (err == nil) == want, text, nil
+	}
 }
 
 func (s *script) logMatches(line string) (condition, error) {

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	gpuResource      = "nvidia.com/gpu"
-	toBeDeletedTaint = "ToBeDeletedByClusterAutoscaler"
+	gpuResource       = "nvidia.com/gpu"
+	toBeDeletedTaint  = "ToBeDeletedByClusterAutoscaler"
+	interruptionTaint = "asg-autoscaler/interruption"
 )
 
 // clusterObserver turns what the API server shows of pods and nodes into Moments. Its handlers run on the
@@ -153,6 +154,14 @@ func (o *clusterObserver) podsOn(node string) []string {
 	return names
 }
 
+// PodsOn lists the pods, as "namespace/name", that a removal of the node would cut off: those neither finished nor owned by
+// a DaemonSet or the node itself. Safe for concurrent use.
+func (e *Env) PodsOn(node string) []string {
+	e.observer.mu.Lock()
+	defer e.observer.mu.Unlock()
+	return e.observer.podsOn(node)
+}
+
 // undrained says why removing the instance now would be a kill: its node holds pods, or was not marked. It is empty
 // when the instance never became a node, or its node is marked and empty.
 func (o *clusterObserver) undrained(instanceID string) string {
@@ -181,9 +190,10 @@ func staysWithNode(pod *corev1.Pod) bool {
 	return false
 }
 
+// tainted reports whether the node is marked for removal: by the core, or for an interruption.
 func tainted(node *corev1.Node) bool {
 	for _, taint := range node.Spec.Taints {
-		if taint.Key == toBeDeletedTaint {
+		if taint.Key == toBeDeletedTaint || taint.Key == interruptionTaint {
 			return true
 		}
 	}

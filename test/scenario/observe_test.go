@@ -48,6 +48,7 @@ func TestUndrainedTellsAKillFromARemoval(t *testing.T) {
 	}{
 		{name: "marked and empty", node: testNode(marked), instance: "i-0001"},
 		{name: "a DaemonSet's pod stays", node: testNode(marked), pod: testPod("DaemonSet"), instance: "i-0001"},
+		{name: "interrupted and empty", node: testNode(corev1.Taint{Key: interruptionTaint}), instance: "i-0001"},
 		{name: "never a node", node: testNode(), pod: testPod("ReplicaSet"), instance: "i-9999"},
 		{name: "the ID is the end of another", node: testNode(), instance: "0001"},
 		{name: "not marked", node: testNode(), instance: "i-0001", want: "node node was not marked for removal"},

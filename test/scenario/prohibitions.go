@@ -15,6 +15,8 @@ func (s *script) never(args []string) error {
 	switch what := strings.Join(args, " "); {
 	case len(args) == 4 && args[0] == "desired" && args[2] == "above":
 		return s.neverDesiredAbove(args[1], args[3])
+	case len(args) == 4 && args[0] == "calls" && args[2] == "above":
+		return s.neverCalledAbove(args[1], args[3])
 	case len(args) == 5 && args[0] == "launched" && args[2] == "twice" && args[3] == "within":
 		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":
@@ -43,6 +45,17 @@ func (s *script) neverDesiredAbove(group, number string) error {
 		if event.Kind == fakeaws.DesiredChanged && event.Group == group && event.To > limit {
 			return fmt.Errorf("desired capacity of %q was raised to %d by %s", group, event.To, event.By)
 		}
+	}
+	return nil
+}
+
+func (s *script) neverCalledAbove(action, number string) error {
+	limit, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	if made, err := s.calls(action); err != nil || made > limit {
+		return errors.Join(err, fmt.Errorf("%d calls of %s were made", made, action))
 	}
 	return nil
 }
@@ -86,7 +99,7 @@ func (s *script) neverRaced() error {
 	if err != nil {
 		return err
 	}
-	if races := ownRaces(log); len(races) > 0 {
+	if races := OwnRaces(log); len(races) > 0 {
 		return fmt.Errorf("the race detector found %d races in our own code, the first:\n%s", len(races), races[0])
 	}
 	return nil

@@ -9,9 +9,9 @@ const (
 	ownProgram = "main." // the functions of package main are reported under that name
 )
 
-// ownRaces returns the race detector's reports in a log in which our own code made one of the two accesses. The core has
+// OwnRaces returns the race detector's reports in a log in which our own code made one of the two accesses. The core has
 // races of its own (its event recorder and its status writer, for one); they are not ours to fail on.
-func ownRaces(log string) []string {
+func OwnRaces(log string) []string {
 	var own []string
 	for part := range strings.SplitSeq(log, raceRule) {
 		report, isRace := strings.CutPrefix(part, raceTitle)

@@ -32,7 +32,7 @@ func TestOnlyRacesOfOurOwnAccessesAreOurs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
-			if got := len(ownRaces(log)); got != tt.want {
+			if got := len(OwnRaces(log)); got != tt.want {
 				t.Errorf("%d races are ours, want %d", got, tt.want)
 			}
 		})

@@ -59,6 +59,8 @@ func (r *reader) bootstrapCall(args []string) call {
 			switch {
 			case slices.Contains(bootstrapOptions, name):
 				r.problem(name, value, nodetemplate.ReasonKubeletSetting, "option and value of bootstrap.sh as two words, without '='")
+			case wholeArray(args[i]), c.cluster != "" && hasUnresolved(args[i]):
+				r.problem("bootstrap.sh", args[i], nodetemplate.ReasonUnresolved, literal) // options, maybe
 			case c.cluster == "" && !strings.HasPrefix(args[i], "-"):
 				c.cluster = args[i]
 			}
@@ -99,7 +101,7 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 	}
 	f := r.callFacts(calls[0])
 	for _, c := range calls[1:] {
-		r.intersect(&f, r.callFacts(c))
+		r.intersect(&f, r.callFacts(c), inAllBranches)
 	}
 	return f
 }
@@ -152,12 +154,15 @@ func merged(a, b map[string]string) map[string]string {
 	return m
 }
 
-// intersect keeps of f what other says too. Which branch a node takes is known only there.
-func (r *reader) intersect(f *Facts, other Facts) {
+// inAllBranches is what is expected of a script: which branch a node takes is known only there.
+const inAllBranches = "the same in all branches of the script that join the cluster"
+
+// intersect keeps of f what other says too. Problems tell what differs, and that the same was expected.
+func (r *reader) intersect(f *Facts, other Facts, same string) {
 	conditional := func(key, value string, used bool) {
 		r.report(nodetemplate.Problem{
 			Key: key, Value: value, Used: used,
-			Reason: nodetemplate.ReasonConditional, Expected: "the same in all branches of the script that join the cluster",
+			Reason: nodetemplate.ReasonConditional, Expected: same,
 		})
 	}
 	for _, key := range slices.Sorted(maps.Keys(merged(f.Labels, other.Labels))) {

@@ -33,6 +33,25 @@ func (r *reader) bottlerocket(text string) {
 		return
 	}
 	r.rocket = merge(r.rocket, mapAt(settings, "kubernetes"))
+	for _, unit := range mapAt(settings, "bootstrap-commands") {
+		m, _ := unit.(map[string]any)
+		if mode := textAt(m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {
+			r.rocketDisks = true
+		}
+	}
+}
+
+// bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder, which is among those
+// taken where none are named (bottlerocket-os/bottlerocket-core-kit#15 and #632, read 2026-11).
+func bindsKubelet(commands any) bool {
+	list, _ := commands.([]any)
+	return slices.ContainsFunc(list, func(command any) bool {
+		words, _ := command.([]any)
+		if len(words) < 3 || words[1] != "ephemeral-storage" || words[2] != "bind" {
+			return false
+		}
+		return len(words) == 3 || slices.Contains(words, any("/var/lib/kubelet"))
+	})
 }
 
 // deep reports whether brackets, or the dots of a key, are nested deeper than limit.
@@ -61,7 +80,7 @@ func deep(text string, limit int) bool {
 // bottlerocketFacts evaluates settings.kubernetes. What is not named stays as the image has it.
 func (r *reader) bottlerocketFacts() Facts {
 	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.rocket, "cluster-name")}
-	f.Form = FormBottlerocket
+	f.Form, f.InstanceStore = FormBottlerocket, r.rocketDisks
 	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.rocket, key))) }
 	r.labels(&f.UserData, "node-labels", setting("node-labels"))
 	r.rocketTaints(&f.UserData, mapAt(r.rocket, "node-taints"))

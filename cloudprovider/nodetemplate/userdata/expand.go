@@ -42,6 +42,9 @@ func (s *shell) expansion(c byte) string {
 		if next == '#' || next == '?' || next == '!' || next == '$' || next == '-' {
 			return unresolved("")
 		}
+		if s.functions {
+			return unresolved(string(next))
+		}
 		return "" // arguments, of which a script run at boot has none
 	}
 	start := s.pos
@@ -82,6 +85,8 @@ func (s *shell) braced() string {
 		return s.value(name, false)
 	case operator == ":-" || operator == "-": // ${NAME:-}
 		return s.value(name, true)
+	case operator == "[@]" || operator == "[*]":
+		return unresolved(name + operator)
 	case strings.HasPrefix(operator, ":-") || strings.HasPrefix(operator, ":?"):
 		if value, ok := s.vars[name]; ok && value != "" {
 			return value

@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -59,6 +60,15 @@ func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pr
 	return r.facts(), r.problems
 }
 
+// Common returns what holds for nodes that start from either of two user data, which f and other tell of, and as Problems
+// where these differ. It may change f.
+func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
+	r := &reader{}
+	r.intersect(&f, other, "the same in all launch templates of the group's overrides")
+	f.Form, f.AMIFamily = cmp.Or(f.Form, other.Form), cmp.Or(f.AMIFamily, other.AMIFamily)
+	return f, r.problems
+}
+
 // reader gathers what the documents of one user data say.
 type reader struct {
 	family   nodetemplate.AMIFamily
@@ -76,6 +86,8 @@ type reader struct {
 	branches   []*nodeConfig  // the same, in branches of a script
 	kubelet    map[string]any // a kubelet configuration written by user data
 	rocket     map[string]any // settings.kubernetes
+
+	rocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
 }
 
 // spend takes n bytes of work from the budget, and reports whether there were as many left.

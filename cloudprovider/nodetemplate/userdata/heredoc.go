@@ -100,7 +100,7 @@ func (s *shell) within(read func()) {
 
 // expandText expands a here-document.
 func (s *shell) expandText(text string) string {
-	in := &shell{r: s.r, src: text, vars: s.vars}
+	in := &shell{r: s.r, src: text, vars: s.vars, functions: s.functions}
 	var out strings.Builder
 	for in.pos < len(text) && !s.r.tooMuch {
 		c := text[in.pos]

@@ -75,7 +75,7 @@ func (r *reader) nodeConfigFacts() Facts {
 	}
 	f := r.evaluate(r.branches[0])
 	for _, n := range r.branches[1:] {
-		r.intersect(&f, r.evaluate(n))
+		r.intersect(&f, r.evaluate(n), inAllBranches)
 	}
 	return f
 }

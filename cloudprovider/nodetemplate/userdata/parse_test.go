@@ -111,6 +111,14 @@ func TestScripts(t *testing.T) {
 		{name: "conditional edit", script: "if x; then echo 'KUBELET_EXTRA_ARGS=--node-labels=a=1' >> f; fi\n" + bootstrap + "'--node-labels=b=2'", want: "b=2 ! --node-labels"},
 		{name: "loop", script: "for T in a b; do\nL=$T\ndone\n" + bootstrap + `"--node-labels=a=1,l=$L"`, want: "a=1 ! --node-labels l"},
 		{name: "function", script: "join() {\n  local L=a=1\n  " + bootstrap + "\"--node-labels=$L\"\n}\njoin", want: "a=1"},
+		{name: "arguments of a function", script: "join() {\n  " + bootstrap + "\"--node-labels=a=1,b=$1 $2\"\n}\njoin x", want: "a=1 ! --node-labels b kubelet arguments"},
+		{name: "keyword function", script: "function join {\n  " + bootstrap + "\"--node-labels=a=1,b=${1}\"\n}\njoin x", want: "a=1 ! --node-labels b"},
+		{name: "arguments of a script", script: bootstrap + `"--node-labels=a=1 $1 $@"`, want: "a=1"},
+		{name: "array", script: "ARGS=(--kubelet-extra-args '--node-labels=a=1')\n/etc/eks/bootstrap.sh c \"${ARGS[@]}\"", want: " ! bootstrap.sh"},
+		{name: "array alone", script: "/etc/eks/bootstrap.sh ${ARGS[*]}", want: " ! bootstrap.sh"},
+		{name: "options in a variable", script: "/etc/eks/bootstrap.sh $CLUSTER $MORE", want: " ! bootstrap.sh"},
+		{name: "cluster in a variable", script: "/etc/eks/bootstrap.sh $CLUSTER --kubelet-extra-args --node-labels=a=1", want: "a=1"},
+		{name: "evaluated", script: "X=1\neval \"" + bootstrap + "'--node-labels=a=$X'\"", want: "a=1"},
 		{name: "substitution with quotes", script: "X=$(echo \")\" ')' | awk '{print $1}')\n" + bootstrap + "\"--node-labels=a=1,x=$X,y=`id`\"", want: "a=1 ! --node-labels x --node-labels y"},
 		{name: "here-document of data", script: "cat <<'EOF' >/etc/motd\n/etc/eks/no.sh it's \"open\nEOF\n" + bootstrap + "'--node-labels=a=1'", want: "a=1"},
 		{name: "here-document of a script", script: "cat > /x <<EOF\n#!/bin/sh\n" + bootstrap + "'--node-labels=a=1,b=\\$X'\nEOF\nsh /x", want: "a=1 ! --node-labels b"},
@@ -133,6 +141,30 @@ func TestScripts(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("got %q, want %q\n%s", got, tt.want, describe(f, problems))
+			}
+		})
+	}
+}
+
+func TestBottlerocketOnLocalDisks(t *testing.T) {
+	const settings = "[settings.kubernetes]\ncluster-name = 'c'\n[settings.bootstrap-commands.disks]\nmode = 'always'\ncommands = "
+	for _, tt := range []struct {
+		name, data string
+		want       bool
+	}{
+		{name: "no commands", data: "[settings.kubernetes]\ncluster-name = 'c'\n"},
+		{name: "bound to kubelet's folder", data: settings + `[["apiclient", "ephemeral-storage", "init"], ["apiclient", "ephemeral-storage", "bind", "--dirs", "/var/lib/containerd", "/var/lib/kubelet"]]`, want: true},
+		{name: "bound to another folder", data: settings + `[["apiclient", "ephemeral-storage", "init"], ["apiclient", "ephemeral-storage", "bind", "--dirs", "/var/lib/containerd"]]`},
+		{name: "bound to all folders", data: settings + `[["apiclient", "ephemeral-storage", "init"], ["apiclient", "ephemeral-storage", "bind"]]`, want: true},
+		{name: "formatted only", data: settings + `[["apiclient", "ephemeral-storage", "init", "/var/lib/kubelet"]]`},
+		{name: "never run", data: strings.Replace(settings, "always", "off", 1) + `[["apiclient", "ephemeral-storage", "bind", "--dirs", "/var/lib/kubelet"]]`},
+		{name: "no list", data: settings + `[1, "x", ["apiclient"], []]`},
+		{name: "no table", data: "[settings]\nbootstrap-commands = 3\n[settings.kubernetes]\ncluster-name = 'c'\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, problems := Parse(tt.data, nodetemplate.Bottlerocket)
+			if f.InstanceStore != tt.want || !f.Found() || len(problems) > 0 {
+				t.Errorf("local disks hold the pods' data: %t, want %t; problems %v", f.InstanceStore, tt.want, problems)
 			}
 		})
 	}
@@ -174,6 +206,7 @@ func TestOtherForms(t *testing.T) {
 		{name: "broken TOML", data: "[settings.kubernetes\n", problems: 1},
 		{name: "broken YAML", data: config + "  : : -\n\t-", problems: 1},
 		{name: "JSON NodeConfig", data: `{"apiVersion":"node.eks.aws/v1alpha1","kind":"NodeConfig","spec":{"kubelet":{"config":{"maxPods":20}}}}`, form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
+		{name: "arguments in a hash table", data: "<powershell>\n$p = @{KubeletExtraArgs='--max-pods=9'}\n& 'C:\\EKS\\Start-EKSBootstrap.ps1' @p\n</powershell>", form: FormPowerShell, want: nodetemplate.Windows, problems: 1},
 		{name: "expression", data: strings.Replace(config, "config: {maxPods: 20}", "maxPodsExpression: 'max_pods - 5'", 1), form: FormNodeConfig, want: nodetemplate.AL2023, problems: 1},
 		{name: "newer form of two", data: both, form: FormNodeConfig, pods: 20, want: nodetemplate.AL2023},
 		{name: "the image's form of two", data: both, family: nodetemplate.AL2, form: FormBootstrap, pods: 10, want: nodetemplate.AL2},
@@ -226,7 +259,8 @@ func TestBombsEndSoonWithAProblem(t *testing.T) {
 	} {
 		start := time.Now()
 		_, problems := Parse(data, "")
-		if took := time.Since(start); took > 5*time.Second {
+		// A bomb that goes off takes minutes; the race detector on a busy machine takes seconds.
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("%s took %v", name, took)
 		}
 		if len(problems) == 0 {

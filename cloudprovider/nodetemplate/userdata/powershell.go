@@ -3,6 +3,8 @@ package userdata
 import (
 	"regexp"
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 var (
@@ -214,6 +216,9 @@ func (p *powerShell) endCommand() {
 			c.cluster = value
 		case "-kubeletextraargs":
 			c.args, c.hasArgs = value, true
+		}
+		if variable, ok := strings.CutPrefix(word, "@"); ok && isName(variable) {
+			p.r.problem("Start-EKSBootstrap.ps1", word, nodetemplate.ReasonUnresolved, literal) // options in a hash table
 		}
 	}
 	p.r.calls = append(p.r.calls, c)

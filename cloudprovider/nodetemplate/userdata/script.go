@@ -67,6 +67,10 @@ func (s *shell) command(words []string) {
 		s.within(func() { s.r.script(words[i+1], s.nesting+1) })
 		return
 	}
+	if words[0] == "eval" {
+		s.within(func() { s.r.script(strings.Join(words[1:], " "), s.nesting+1) })
+		return
+	}
 	s.r.mentions(words, conditional)
 	if path.Base(local["ExecStart"]) == "kubelet" {
 		s.r.addLoose(words, conditional)
@@ -92,6 +96,7 @@ func (s *shell) keywords(words []string) []string {
 			s.depth = max(0, s.depth-1)
 		case "then", "do", "else", "elif", "!", "{", "}", "time":
 		case "function":
+			s.functions = true
 			return nil
 		default:
 			return words

@@ -13,6 +13,8 @@ type shell struct {
 	vars  map[string]string // a value may hold unresolved expressions
 	depth int               // of if, case and loops
 
+	functions bool // one has begun: from here on, arguments may be those of a function
+
 	// The command being read.
 	words  []string
 	cur    strings.Builder
@@ -235,5 +237,6 @@ func (s *shell) openParen() {
 		s.add(unresolved(""))
 		return
 	}
+	s.functions = s.functions || s.peek() == ')'
 	s.endCommand(false)
 }

@@ -21,5 +21,10 @@ var (
 // clean prepares text from outside: no marks, no NULs, Unix line ends.
 func clean(s string) string { return withoutMarks.Replace(strings.TrimPrefix(s, "\ufeff")) }
 
+// wholeArray reports whether a word is all values of an array that cannot be read, each a word to the shell.
+func wholeArray(word string) bool {
+	return strings.HasSuffix(word, "[@]"+markEnd) || strings.HasSuffix(word, "[*]"+markEnd)
+}
+
 // showUnresolved writes marked expressions as a person would.
 func showUnresolved(s string) string { return marksShown.Replace(s) }

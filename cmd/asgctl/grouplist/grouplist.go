@@ -28,9 +28,11 @@ type Group struct {
 	Desired int      `json:"desired"`
 	Max     int      `json:"max"`
 	// InService are instances in that lifecycle state, of all that Instances counts.
-	InService     int      `json:"inService"`
-	Instances     int      `json:"instances"`
-	InstanceTypes []string `json:"instanceTypes"`
+	InService int `json:"inService"`
+	Instances int `json:"instances"`
+	// States counts the instances by lifecycle state.
+	States        map[string]int `json:"states,omitempty"`
+	InstanceTypes []string       `json:"instanceTypes"`
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`
 	// OnDemandBase and OnDemandPercentageAboveBase are those of a mixed instances policy.
@@ -38,9 +40,16 @@ type Group struct {
 	OnDemandPercentageAboveBase *int   `json:"onDemandPercentageAboveBase,omitempty"`
 	Launch                      Launch `json:"launch"`
 	// Nodegroup is the EKS managed node group behind the group.
-	Nodegroup *Nodegroup        `json:"nodegroup,omitempty"`
-	Suspended []string          `json:"suspendedProcesses,omitempty"`
-	Problems  []reading.Problem `json:"problems"`
+	Nodegroup *Nodegroup `json:"nodegroup,omitempty"`
+	Suspended []string   `json:"suspendedProcesses,omitempty"`
+	// AskedFor is how instances are asked for, synchronous or desired-capacity, and WhyNotSynchronous why not at once.
+	AskedFor          string `json:"askedFor"`
+	WhyNotSynchronous string `json:"whyNotSynchronous,omitempty"`
+	// NewInstancesProtected tells that AWS ends no new instance by its own choice, ProtectedInstances how many it does not.
+	NewInstancesProtected bool              `json:"newInstancesProtected,omitempty"`
+	ProtectedInstances    int               `json:"protectedInstances,omitempty"`
+	WarmPool              bool              `json:"warmPool,omitempty"`
+	Problems              []reading.Problem `json:"problems"`
 }
 
 // Launch says where a group's instances are described.
@@ -72,11 +81,19 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
 		Suspended: g.SuspendedProcesses, Problems: r.Problems(g),
 	}
+	mode, why := g.AskedFor(asg.LaunchAuto)
+	out.AskedFor, out.WhyNotSynchronous = string(mode), why
+	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
 	for _, i := range g.Instances {
-		if i.Lifecycle == "InService" {
-			out.InService++
+		if out.States == nil {
+			out.States = map[string]int{}
+		}
+		out.States[string(i.Lifecycle)]++
+		if i.Protected {
+			out.ProtectedInstances++
 		}
 	}
+	out.InService = out.States["InService"]
 	if g.Source.Mixed {
 		out.OnDemandBase, out.OnDemandPercentageAboveBase = &g.Source.OnDemandBase, &g.Source.OnDemandPercentageAboveBase
 	}
@@ -94,20 +111,10 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 
 // capacityType is that of all instances of the group, or mixed.
 func capacityType(g *asg.Group) string {
-	s := g.Source
-	switch {
-	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
-		return "on-demand"
-	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
-		return "spot"
-	case s.Mixed:
-		return "mixed"
-	case g.Launch == nil:
-		return ""
-	case g.Launch.Spot:
-		return "spot"
+	if one := g.CapacityType(); one != "" || !g.Source.Mixed {
+		return one
 	}
-	return "on-demand"
+	return "mixed"
 }
 
 func launchFrom(s asg.LaunchSource) Launch {
@@ -143,10 +150,10 @@ func (l List) WriteTable(w io.Writer) error {
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), count(len(g.Problems)),
+			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, count(len(g.Problems)),
 		})
 	}
-	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "PROBLEMS"}
+	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "PROBLEMS"}
 	if err := output.Columns(w, header, rows); err != nil {
 		return err
 	}

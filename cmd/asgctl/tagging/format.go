@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -99,25 +100,42 @@ const (
 // EKS node group's tags (eksctl user guide, "Auto Scaling", read 2026-11).
 func eksctl(target Target, tags []Tag) string {
 	group := map[string]any{"name": cmp.Or(target.Tags[eksctlNodegroupTag], target.Tags[eksNodegroupTag], target.Group)}
+	var b strings.Builder
 	list := "nodeGroups"
 	if target.Tags[eksNodegroupTag] == "" {
 		group["tags"] = tagMap(tags)
 	} else {
 		list = "managedNodeGroups"
-		managed(group, tags)
+		for _, key := range managed(group, tags) {
+			fmt.Fprintf(&b, "# EKS refuses the label %s of a managed node group\n", key)
+		}
 	}
 	text, err := yaml.Marshal(map[string]any{list: []any{group}})
 	if err != nil {
 		return ""
 	}
-	return string(text)
+	b.Write(text)
+	return b.String()
 }
 
-// managed spreads the tags over the fields of a managed node group.
-func managed(group map[string]any, tags []Tag) {
+// refusedDomains are those of which CreateNodegroup takes no label: "Label cannot contain reserved prefixes"
+// (eksctl-io/eksctl#4007, read 2026-11).
+var refusedDomains = []string{"kubernetes.io", "k8s.io", "eks.amazonaws.com"}
+
+// refusedLabel reports whether EKS refuses the label on a managed node group.
+func refusedLabel(key string) bool {
+	domain, _, _ := strings.Cut(key, "/")
+	return domain != key && slices.ContainsFunc(refusedDomains, func(d string) bool { return strings.HasSuffix(domain, d) })
+}
+
+// managed spreads the tags over the fields of a managed node group, and returns the keys of those labels that have no
+// place there.
+func managed(group map[string]any, tags []Tag) (refused []string) {
 	labels, resources, taints := map[string]string{}, map[string]string{}, []any{}
 	for _, t := range tags {
-		if key, ok := strings.CutPrefix(t.Key, LabelPrefix); ok {
+		if key, ok := strings.CutPrefix(t.Key, LabelPrefix); ok && refusedLabel(key) {
+			refused = append(refused, key)
+		} else if ok {
 			labels[key] = t.Value
 		} else if key, ok := strings.CutPrefix(t.Key, TaintPrefix); ok {
 			value, effect, _ := strings.Cut(t.Value, ":")
@@ -138,6 +156,7 @@ func managed(group map[string]any, tags []Tag) {
 	if len(resources) > 0 {
 		group["tags"] = resources
 	}
+	return refused
 }
 
 func tagMap(tags []Tag) map[string]string {
@@ -152,8 +171,12 @@ func tagMap(tags []Tag) map[string]string {
 func terraform(group string, tags []Tag) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "resource \"aws_autoscaling_group_tag\" %q {\n  for_each = {\n", identifier(group)+"_node_template")
+	width := 0 // terraform fmt aligns what is assigned
 	for _, t := range tags {
-		fmt.Fprintf(&b, "    %s = %s\n", hcl(t.Key), hcl(t.Value))
+		width = max(width, len(hcl(t.Key)))
+	}
+	for _, t := range tags {
+		fmt.Fprintf(&b, "    %-*s = %s\n", width, hcl(t.Key), hcl(t.Value))
 	}
 	fmt.Fprintf(&b, "  }\n\n  autoscaling_group_name = %s\n\n", hcl(group))
 	b.WriteString("  tag {\n    key                 = each.key\n    value               = each.value\n    propagate_at_launch = false\n  }\n}\n")

@@ -87,6 +87,38 @@ func TestWhatNoTagCanStateIsNoted(t *testing.T) {
 	}
 }
 
+// They change with the image and the launch template, and a tag outlives them.
+func TestTheLabelsThatEKSGivesItsNodesAreNoTags(t *testing.T) {
+	in := input(t, "m5.large")
+	in.UserData.Labels = map[string]string{"eks.amazonaws.com/nodegroup": "n", "eks.amazonaws.com/nodegroup-image": "ami-1", "team": "a"}
+	for _, tt := range []struct {
+		name string
+		tags map[string]string
+		want []string
+	}{
+		{name: "managed by EKS", tags: map[string]string{"eks:nodegroup-name": "n", "eks:cluster-name": "c"}, want: []string{"team"}},
+		{name: "by its owner", want: []string{"eks.amazonaws.com/nodegroup", "eks.amazonaws.com/nodegroup-image", "team"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in.Tags = tt.tags
+			template, _ := nodetemplate.Build(in)
+			tags, _ := Explicit(template)
+			var labels []string
+			for _, tag := range tags {
+				if key, ok := strings.CutPrefix(tag.Key, LabelPrefix); ok {
+					labels = append(labels, key)
+				}
+			}
+			if diff := cmp.Diff(tt.want, labels); diff != "" {
+				t.Errorf("labels in tags (-want +got):\n%s", diff)
+			}
+			if got := template.Labels["eks.amazonaws.com/nodegroup-image"]; got != "ami-1" {
+				t.Errorf("the template's label is %q, want it kept", got)
+			}
+		})
+	}
+}
+
 // hostile is what a name, and by way of tags a value, can be in AWS.
 const hostile = "it's $(touch /tmp/x) `id` \"q\" ${var} %{if} \\ <&>"
 
@@ -120,12 +152,13 @@ func TestTerraformTakesNoTextForATemplate(t *testing.T) {
 }
 
 func TestEksctlSpreadsAManagedNodeGroupsTags(t *testing.T) {
-	tags := []Tag{{LabelPrefix + "team", "a"}, {ResourcesPrefix + "cpu", "2"}, {TaintPrefix + "bare", ":NoExecute"}}
+	tags := []Tag{{LabelPrefix + "node.kubernetes.io/pool", "p"}, {LabelPrefix + "team", "a"}, {ResourcesPrefix + "cpu", "2"}, {TaintPrefix + "bare", ":NoExecute"}}
 	var b strings.Builder
 	if err := Write(&b, Eksctl, Target{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags); err != nil {
 		t.Fatal(err)
 	}
-	want := `managedNodeGroups:
+	want := `# EKS refuses the label node.kubernetes.io/pool of a managed node group
+managedNodeGroups:
 - labels:
     team: a
   name: a

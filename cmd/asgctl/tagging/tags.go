@@ -29,12 +29,17 @@ const (
 	maxValue = 256
 )
 
+// eksLabels begin the labels that EKS itself puts on the nodes of managed node groups, by their user data. They change
+// with the image and the launch template; a tag would go on promising the old value.
+const eksLabels = "eks.amazonaws.com/"
+
 // Tag is one tag of an Auto Scaling group.
 type Tag struct{ Key, Value string }
 
 // Explicit returns, by key, the tags that state what t was only derived to be: labels and taints that stand in user data
-// alone, and resources that follow from instance types, formulas and defaults. With them the template stays as it is,
-// but for its capacity, which a resources tag makes equal to what is allocatable. Notes say what no tag can state.
+// alone, but for EKS's own labels, and resources that follow from instance types, formulas and defaults. With them the
+// template stays as it is, but for its capacity, which a resources tag makes equal to what is allocatable. Notes say what no
+// tag can state.
 func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
 	add := func(key, value string) {
 		if len(key) > maxKey || len(value) > maxValue {
@@ -43,8 +48,10 @@ func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
 		}
 		tags = append(tags, Tag{Key: key, Value: value})
 	}
+	nodegroup := t.Sources.Labels[eksLabels+"nodegroup"].Kind
+	managed := nodegroup != "" && nodegroup != nodetemplate.SourceUserData // there, it is a label of the owner's
 	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
-		if t.Sources.Labels[key].Kind == nodetemplate.SourceUserData {
+		if t.Sources.Labels[key].Kind == nodetemplate.SourceUserData && !(managed && strings.HasPrefix(key, eksLabels)) {
 			add(LabelPrefix+key, t.Labels[key])
 		}
 	}

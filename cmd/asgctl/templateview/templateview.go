@@ -159,7 +159,7 @@ func (v View) WriteTags(w io.Writer, form string) error {
 
 // WriteTable writes the view for people, with the tags in the given form below it.
 func (v View) WriteTable(w io.Writer, form string) error {
-	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.Group), prefixed(" in ", v.Region), output.Clean(strings.Join(v.InstanceTypes, " or ")))
+	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.Group), prefixed(" in ", v.Region), output.Clean(oneOf(v.InstanceTypes)))
 	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeOptions} {
 		if err == nil {
 			err = write(w)
@@ -175,6 +175,15 @@ func (v View) WriteTable(w io.Writer, form string) error {
 		return err
 	}
 	return v.WriteTags(w, form)
+}
+
+// oneOf lists the first instance types of what may be hundreds.
+func oneOf(types []string) string {
+	const shown = 8
+	if len(types) <= shown {
+		return strings.Join(types, " or ")
+	}
+	return fmt.Sprintf("%s or one of %d more", strings.Join(types[:shown], " or "), len(types)-shown)
 }
 
 func prefixed(prefix, s string) string {

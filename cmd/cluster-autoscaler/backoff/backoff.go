@@ -1,8 +1,9 @@
 // Package backoff says how long a node group is left alone after a scale-up that failed, by the cause of the failure.
 //
-// A group that AWS has no capacity for, or whose nodes do not come up, is left alone for as long as the stock autoscaler's
-// flags say. A call that AWS refused or did not answer says nothing of the group: it is tried again after seconds, and less
-// and less often while it goes on failing.
+// A group whose nodes do not come up is left alone for as long as the stock autoscaler's flags say, longer each time. One that
+// AWS has no capacity for is left alone for three minutes, each time: capacity comes back without notice. A call that AWS
+// refused or did not answer says nothing of the group: it is tried again after seconds, and less and less often while it goes
+// on failing.
 package backoff
 
 import (
@@ -12,6 +13,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 const (
@@ -19,19 +22,24 @@ const (
 	firstPause = 5 * time.Second
 	// callsForgotten is how long after the last failed call the next one counts as the first.
 	callsForgotten = 10 * time.Minute
+	// capacityPause is the pause after a launch for which there was no capacity.
+	capacityPause = 3 * time.Minute
 )
 
 // ByCause implements the core's Backoff. It is used by the core's loop alone.
 type ByCause struct {
 	calls  backoff.Backoff // of calls that failed
+	pools  backoff.Backoff // of launches without capacity
 	groups backoff.Backoff // of everything else
 }
 
 // New makes a ByCause with the durations of the flags --initial-node-group-backoff-duration,
-// --max-node-group-backoff-duration and --node-group-backoff-reset-timeout. No call pauses for longer than initial.
+// --max-node-group-backoff-duration and --node-group-backoff-reset-timeout. No call and no want of capacity pauses for longer
+// than initial.
 func New(initial, most, reset time.Duration) *ByCause {
 	return &ByCause{
 		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
+		pools:  backoff.NewIdBasedExponentialBackoff(min(capacityPause, initial), min(capacityPause, initial), reset),
 		groups: backoff.NewIdBasedExponentialBackoff(initial, most, reset),
 	}
 }
@@ -41,13 +49,19 @@ func (b *ByCause) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInf
 	if cause.ErrorCode == string(errors.CloudProviderError) {
 		return b.calls.Backoff(group, info, cause, now)
 	}
+	switch awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class {
+	case awsmessage.NoCapacity, awsmessage.SpotLimit:
+		return b.pools.Backoff(group, info, cause, now)
+	}
 	return b.groups.Backoff(group, info, cause, now)
 }
 
 // BackoffStatus tells whether the group is left alone, and why.
 func (b *ByCause) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) backoff.Status {
-	if status := b.groups.BackoffStatus(group, info, now); status.IsBackedOff {
-		return status
+	for _, causes := range []backoff.Backoff{b.groups, b.pools} {
+		if status := causes.BackoffStatus(group, info, now); status.IsBackedOff {
+			return status
+		}
 	}
 	return b.calls.BackoffStatus(group, info, now)
 }
@@ -55,11 +69,13 @@ func (b *ByCause) BackoffStatus(group cloudprovider.NodeGroup, info *framework.N
 // RemoveBackoff forgets the group's failures.
 func (b *ByCause) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
 	b.calls.RemoveBackoff(group, info)
+	b.pools.RemoveBackoff(group, info)
 	b.groups.RemoveBackoff(group, info)
 }
 
 // RemoveStaleBackoffData forgets failures that are long over.
 func (b *ByCause) RemoveStaleBackoffData(now time.Time) {
 	b.calls.RemoveStaleBackoffData(now)
+	b.pools.RemoveStaleBackoffData(now)
 	b.groups.RemoveStaleBackoffData(now)
 }

@@ -49,17 +49,12 @@ type costs interface {
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
-// penalties tells which groups are a risk at the moment.
-type penalties interface {
-	Penalty(nodeGroup string) leastcost.Penalty
-}
-
 // Config is what the expanders need. Only the expanders that are named use their part of it.
 type Config struct {
 	Names      string // comma-separated, as in --expander
 	Provider   cloudprovider.CloudProvider
-	Costs      costs     // that break ties, too; nil for none
-	Penalties  penalties // of least-cost; nil for none
+	Costs      costs             // that break ties, too; nil for none
+	LeastCost  *leastcost.Filter // the least-cost expander; nil where there are no prices
 	Clients    *ca_context.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
 	Namespace  string // of the priority expander's config map
@@ -84,7 +79,7 @@ func New(config Config) (expander.Strategy, error) {
 			return nil, fmt.Errorf("expander %q needs prices: %w", expander.PriceBasedExpanderName, err)
 		}
 	}
-	if config.Costs == nil && slices.Contains(names, leastcost.Name) {
+	if config.LeastCost == nil && slices.Contains(names, leastcost.Name) {
 		return nil, fmt.Errorf("expander %q needs prices, and there are none", leastcost.Name)
 	}
 	f := factory.NewFactory()
@@ -92,7 +87,7 @@ func New(config Config) (expander.Strategy, error) {
 		config.GRPCCert, config.GRPCURL)
 	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
 	f.RegisterFilter(LeastWasteStock, waste.NewFilter)
-	f.RegisterFilter(leastcost.Name, func() expander.Filter { return leastcost.New(config.Costs, config.Penalties) })
+	f.RegisterFilter(leastcost.Name, func() expander.Filter { return config.LeastCost })
 	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{costs: config.Costs} })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
 	if !slices.Contains(names, expander.RandomExpanderName) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -42,10 +43,12 @@ func (f flat) NodeCost(group string, _ *apiv1.Node, count int) (pricing.Amount, 
 }
 
 func template(cpu, memory string) *framework.NodeInfo {
-	return framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: apiv1.ResourceList{
+	list := apiv1.ResourceList{
 		apiv1.ResourceCPU:    resource.MustParse(cpu),
 		apiv1.ResourceMemory: resource.MustParse(memory),
-	}}}, nil)
+		apiv1.ResourcePods:   resource.MustParse("110"),
+	}
+	return framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: list, Allocatable: list}}, nil)
 }
 
 func pod() *apiv1.Pod {
@@ -56,7 +59,8 @@ func pod() *apiv1.Pod {
 
 // Three groups: b and a waste the same, large wastes more and takes more pods.
 func options() ([]expander.Option, map[string]*framework.NodeInfo) {
-	one, two := []*apiv1.Pod{pod()}, []*apiv1.Pod{pod(), pod()}
+	two := []*apiv1.Pod{pod(), pod()}
+	one := two[:1]
 	return []expander.Option{
 			{NodeGroup: &group{id: "large"}, NodeCount: 1, Pods: two},
 			{NodeGroup: &group{id: "b"}, NodeCount: 1, Pods: one},
@@ -75,13 +79,14 @@ func TestTheChainDecidesAndNamesBreakTies(t *testing.T) {
 		{"least-nodes,least-waste", "a"},
 		{"least-waste, most-pods", "a"},
 		{"least-waste-stock", "a"},
-		{"least-cost", "a"},
+		{"least-cost", "large"}, // for one of the pods it is needed anyway
 		{"most-pods,least-cost,least-waste", "large"},
-		{"least-cost,random", "a"},
+		{"least-cost,random", "large"},
 		{"most-pods,random", "large"},
 	} {
 		t.Run(tt.names, func(t *testing.T) {
-			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}, Costs: flat{"a": 1, "b": 2, "large": 9}})
+			costs := flat{"a": 1, "b": 2, "large": 9}
+			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,6 +24,8 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json and its flags
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 )
 
@@ -41,10 +43,16 @@ type AWS struct {
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	PriceFile       string        // file of the user's own prices; may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
+	TroublePenalty  float64       // by which nodes of a group that lately failed to launch count as dearer, as a ratio
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
+	LaunchMode      asg.LaunchMode
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
+
+	InterruptionQueue    string // name or URL; empty: interruptions are not heard of
+	InterruptionDeadline interruption.Deadline
+	Rebalance            interruption.OnRebalance
 }
 
 // Values of --aws-spot-prices.
@@ -52,6 +60,9 @@ const (
 	SpotPricesOff  = "off"
 	SpotPricesLive = "live"
 )
+
+// maxTroublePenalty makes a group the last choice among any that are not in trouble.
+const maxTroublePenalty = 1000
 
 // minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
 const minInterval = time.Second
@@ -77,7 +88,7 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
 	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
 	fs.AddGoFlagSet(stock)
-	return o, nil
+	return o, documentUnset(fs)
 }
 
 // leaderElection is what the stock autoscaler does unless told otherwise.
@@ -101,15 +112,26 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"laid over the built-in prices and read again when it changes. If empty: the built-in list prices alone.")
 	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Where spot prices come from: \""+SpotPricesLive+"\" asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory), \""+SpotPricesOff+"\" estimates them as a ratio of the on-demand price.")
+	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "By how much dearer the least-cost expander counts the nodes of a group "+
+		"that lately failed to launch instances, for want of capacity or otherwise: 0.5 counts them one and a half times. 0 counts them as they are.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
 		"Time between two readings of the Auto Scaling groups in motion: just written to, or short of instances "+
 			"(one API call per 100 groups). At least 1s.")
+	fs.StringVar((*string)(&a.LaunchMode), "aws-launch-mode", string(asg.LaunchAuto), "How instances are asked for. "+
+		"auto: by LaunchInstances, which answers at once, where the group, the partition and the permissions allow it, else by the "+
+		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
 		"A burst of unschedulable pods is acted on once no other pod became unschedulable for this time. 0s acts on the first.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
 		"A burst of unschedulable pods is acted on at the latest this time after its first pod. At least --aws-pod-settle-time.")
+	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue that tells of spot interruptions, rebalance "+
+		"recommendations, scheduled changes and lifecycle actions: nodes are drained before their instances go, and replaced once. If empty: nothing is.")
+	fs.StringVar((*string)(&a.InterruptionDeadline), "aws-interruption-deadline", string(interruption.Force), "What happens in the last seconds of an "+
+		"interruption to pods that a disruption budget still holds back. force: they are deleted with the grace that is left. leave: they end with the instance.")
+	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What is done about rebalance recommendations. count: they are counted. "+
+		"drain: the node is replaced and then drained, one node of a group at a time.")
 }
 
 // Validate tells the first flag value that cannot be worked with.
@@ -122,8 +144,20 @@ func (a *AWS) Validate() error {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
 		}
 	}
+	if !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty) {
+		return fmt.Errorf("--aws-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
+	}
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
 		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
+	}
+	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {
+		return fmt.Errorf("--aws-launch-mode: %w", err)
+	}
+	if d := a.InterruptionDeadline; d != interruption.Force && d != interruption.Leave {
+		return fmt.Errorf("--aws-interruption-deadline=%q is unknown: use %q or %q", d, interruption.Force, interruption.Leave)
+	}
+	if r := a.Rebalance; r != interruption.Count && r != interruption.Drain {
+		return fmt.Errorf("--aws-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
 	}
 	if a.PodSettleTime < 0 {
 		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)

@@ -12,8 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/component-base/featuregate"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 )
 
@@ -106,8 +109,9 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := AWS{
-		SpotPrices: SpotPricesOff, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		SpotPrices: SpotPricesOff, TroublePenalty: 0.5, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		LaunchMode: asg.LaunchAuto, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -135,10 +139,28 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 	}
 }
 
+func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
+	fs, _ := register(t)
+	if err := fs.Parse([]string{"--kube-client-qps=5"}); err != nil {
+		t.Fatal(err)
+	}
+	core := config.AutoscalingOptions{MaxScaleDownParallelism: 10}
+	core.KubeClientOpts.KubeClientQPS, core.KubeClientOpts.KubeClientBurst = 5, 10
+	FillUnset(fs, &core)
+	if core.MaxScaleDownParallelism != 40 || core.KubeClientOpts.KubeClientBurst != 100 || core.KubeClientOpts.KubeClientQPS != 5 {
+		t.Errorf("parallelism %d, burst %d, QPS %v, want 40, 100 and the 5 that was given",
+			core.MaxScaleDownParallelism, core.KubeClientOpts.KubeClientBurst, core.KubeClientOpts.KubeClientQPS)
+	}
+	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 40") {
+		t.Errorf("the help does not tell: %q", usage)
+	}
+}
+
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -147,7 +169,12 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	}{
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
 		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--aws-spot-prices="on" is unknown: use "off" or "live"`},
+		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--aws-least-cost-penalty=-1 is not between 0 and 1000"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
+		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
+			`--aws-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},
+		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--aws-rebalance="" is unknown: use "count" or "drain"`},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
 			"--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},

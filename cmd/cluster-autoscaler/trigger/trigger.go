@@ -21,6 +21,7 @@ const (
 	ScanInterval Reason = "scan interval"
 	PodsPending  Reason = "unschedulable pods"
 	CloudChanged Reason = "cloud changed"
+	Interruption Reason = "interruption"
 )
 
 // Achievement is something loops achieve after which the next one should follow without delay.
@@ -40,6 +41,8 @@ type Config struct {
 
 	// Changed wakes the loop when the state of the cloud changed. Nil never does; once closed it never does again.
 	Changed <-chan struct{}
+	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does; it is never closed.
+	Interrupted <-chan struct{}
 	// Achievements make loops follow each other without delay.
 	Achievements []Achievement
 }
@@ -56,7 +59,7 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Changed, config.Achievements = nil, nil
+		config.Changed, config.Interrupted, config.Achievements = nil, nil, nil
 	}
 	return &Trigger{
 		config:  config,
@@ -102,12 +105,12 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (Reason, error) {
 			t.forget()
 			return due.reason, nil
 		}
-		changed, err := t.sleep(ctx, due, next.reason == ScanInterval)
+		woken, err := t.sleep(ctx, due, next.reason == ScanInterval)
 		if err != nil {
 			return "", err
 		}
-		if changed {
-			next = wake{t.clock.Now(), CloudChanged}
+		if woken != "" {
+			next = wake{t.clock.Now(), woken}
 		}
 	}
 }
@@ -136,33 +139,38 @@ func (t *Trigger) withPods(next wake) wake {
 	}
 }
 
-// sleep returns when the wake is due or something happened that may move it. Changes of the cloud do, and are told, only
-// if asked for: once one has made the loop due, more of them must not keep the caller busy.
-func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (changed bool, err error) {
+// sleep returns when the wake is due or something happened that may move it. Changes of the cloud and interruptions do, and are
+// told, only if asked for: once one has made the loop due, more of them must not keep the caller busy.
+func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Reason, err error) {
 	timer := t.clock.NewTimer(due.at.Sub(t.clock.Now()))
 	defer timer.Stop()
-	var cloud <-chan struct{}
+	var cloud, interrupted <-chan struct{}
 	if heedCloud {
-		cloud = t.changed
+		cloud, interrupted = t.changed, t.config.Interrupted
 	}
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return "", ctx.Err()
 	case <-timer.C():
-		return false, nil
 	case <-t.pods.arrived:
-		return false, nil
+	case <-interrupted:
+		return Interruption, nil
 	case _, open := <-cloud:
-		if !open {
-			t.changed = nil
+		if open {
+			return CloudChanged, nil
 		}
-		return open, nil
+		t.changed = nil
 	}
+	return "", nil
 }
 
 // forget drops what the loop that is about to start will see anyway.
 func (t *Trigger) forget() {
 	t.pods.forget()
+	select {
+	case <-t.config.Interrupted:
+	default:
+	}
 	select {
 	case _, open := <-t.changed:
 		if !open {

@@ -249,6 +249,20 @@ func TestACloudThatChangedWakesTheLoop(t *testing.T) {
 	})
 }
 
+func TestAnInterruptionStartsTheLoopAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interrupted := make(chan struct{}, 1)
+		trigger := started(t, Config{ScanInterval: 10 * time.Second, Interrupted: interrupted})
+		time.AfterFunc(2*time.Second, func() { interrupted <- struct{}{} })
+		expect(t, trigger, Interruption, 2*time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		ticking := started(t, Config{ScanInterval: 10 * time.Second, Interrupted: interrupted, Tick: true})
+		interrupted <- struct{}{}
+		expect(t, ticking, ScanInterval, 10*time.Second)
+	})
+}
+
 func TestLoopsFollowAnAchievementTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var scaledUp time.Time

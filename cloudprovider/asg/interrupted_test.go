@@ -1,0 +1,55 @@
+package asg_test
+
+import (
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
+	spot := group("spot", 0, 0, 5)
+	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
+	onDemand := group("on-demand", 0, 0, 5)
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand},
+		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
+		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+
+	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
+	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large"}, "taken somewhere")
+	if was("spot") || was("on-demand") {
+		t.Error("interrupted with a zone left")
+	}
+	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
+	if !was("spot") || was("on-demand") {
+		t.Errorf("spot %v, on-demand %v, want the spot group alone", was("spot"), was("on-demand"))
+	}
+	if _, resting := w.cache.Resting(w.group("spot")); resting {
+		t.Error("a group is left alone that may well have capacity")
+	}
+}
+
+func TestInstancesAreLaunchedWhereNoneWereTakenBack(t *testing.T) {
+	spot := group("spot", 0, 0, 5)
+	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
+		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
+		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	g, err := w.cache.Increase(t.Context(), "spot", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range g.Instances {
+		if i.Zone != "us-west-2b" {
+			t.Errorf("launched in %s", i.Zone)
+		}
+	}
+	if len(g.Instances) != 3 {
+		t.Errorf("%d instances, want 3", len(g.Instances))
+	}
+}

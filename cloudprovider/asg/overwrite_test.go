@@ -1,0 +1,111 @@
+package asg_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// short is the world of one group "a" that has three instances and wants two more of ours, for which there is no capacity.
+func short(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestAWithdrawalLeavesWhatAnotherHasSet(t *testing.T) {
+	w := short(t)
+	if err := w.aws.SetDesired("a", 8); err != nil {
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other's 8", taken, err, w.desired("a"))
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 1 || err != nil || w.desired("a") != 8 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want the one above the other's 8", taken, err, w.desired("a"))
+	}
+}
+
+func TestAWithdrawalWhoseAnswerIsLostIsLookedUp(t *testing.T) {
+	w := short(t)
+	w.calls.loseAnswer = true
+	if taken, g, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d (returned %d), want 2 and 3", taken, err, w.desired("a"), g.DesiredCapacity)
+	}
+}
+
+func TestWhatArrivesAfterAWithdrawalIsKept(t *testing.T) {
+	w := short(t)
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	// EC2 had been asked already, and Auto Scaling takes its time over what is too many.
+	w.aws.ClearShortages()
+	suspend(t, w, "Terminate")
+	arrive(t, w, 1)
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 4 {
+		t.Errorf("desired capacity is %d, want 4: one has arrived", got)
+	}
+	if g := w.group("a"); g.DesiredCapacity != 4 || len(g.Counted()) != 4 {
+		t.Errorf("%d instances of %d desired, want 4 of 4", len(g.Counted()), g.DesiredCapacity)
+	}
+}
+
+func TestWhatAnotherLowersAfterOurWriteStaysLow(t *testing.T) {
+	w := short(t)
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	suspend(t, w, "Terminate")
+	if err := w.aws.SetDesired("a", 1); err != nil {
+		t.Fatal(err)
+	}
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 1 {
+		t.Errorf("desired capacity is %d, want the 1 of the other writer", got)
+	}
+	if err := w.aws.SetDesired("a", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.afterWrite = func() {
+		w.calls.afterWrite = nil
+		if err := w.aws.SetDesired("a", 2); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
+		t.Errorf("desired capacity is %d, error %v, want the 2 that another set right after us", w.desired("a"), err)
+	}
+}
+
+// suspend suspends a process of the group "a".
+func suspend(t *testing.T, w *world, process string) {
+	t.Helper()
+	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{process}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// arrive has n more instances come up in the group "a" than are desired.
+func arrive(t *testing.T, w *world, n int) {
+	t.Helper()
+	state, _ := w.aws.Group("a")
+	if err := w.aws.SetDesired("a", state.Desired+n); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", len(state.Instances)+n)
+	if err := w.aws.SetDesired("a", state.Desired); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Millisecond)
+}

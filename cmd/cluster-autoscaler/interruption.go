@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/calm"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/doomed"
+)
+
+// interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
+// whatever --kube-client-qps and --kube-client-burst say: a hundred instances may get their two minutes at the same moment.
+const (
+	interruptionQPS   = 200
+	interruptionBurst = 400
+)
+
+// interruptions drain the nodes that AWS is about to take.
+type interruptions struct {
+	handler *interruption.Handler
+	wake    chan struct{} // a loop is wanted now
+}
+
+// addInterruptions makes the handler of interruptions, and has the core count the pods of their nodes as pending. Without a queue it
+// only finishes what one with a queue has begun.
+func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *cloud) (*interruptions, error) {
+	kube := rest.CopyConfig(p.kube)
+	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	client, err := kubeClient(kube)
+	if err != nil {
+		return nil, err
+	}
+	wake := make(chan struct{}, 1)
+	flags := p.options.AWS
+	handler, err := interruption.New(interruption.Options{
+		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
+		Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
+		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance,
+		Wake: func() {
+			select {
+			case wake <- struct{}{}:
+			default: // one is wanted already
+			}
+		},
+		Registerer: legacyregistry.Registerer(), Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("interruptions: %w", err)
+	}
+	counted := doomed.NewPods(handler)
+	opts.Processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{
+		doomed.List{Pods: counted}, opts.Processors.PodListProcessor})
+	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor([]status.ScaleUpStatusProcessor{
+		opts.Processors.ScaleUpStatusProcessor, doomed.Status{Pods: counted}})
+	opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: func(nodeGroup string) bool {
+		g := cloud.cache.Snapshot().Group(nodeGroup)
+		return g != nil && cloud.cache.WasInterrupted(g)
+	}}
+	return &interruptions{handler: handler, wake: wake}, nil
+}

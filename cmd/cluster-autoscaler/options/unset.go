@@ -1,0 +1,52 @@
+package options
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+)
+
+// Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
+// ten nodes at a time, each of whose taints waits for the client's five calls a second.
+const (
+	scaleDownParallelism = 40
+	kubeClientQPS        = 50
+	kubeClientBurst      = 100
+)
+
+// unset are the stock flags whose default counts only as long as nobody looks: their help tells of the other value.
+var unset = []struct {
+	name  string
+	value any
+	why   string
+	set   func(*config.AutoscalingOptions)
+}{
+	{"max-scale-down-parallelism", scaleDownParallelism, "empty nodes of a group leave by one call to AWS",
+		func(o *config.AutoscalingOptions) { o.MaxScaleDownParallelism = scaleDownParallelism }},
+	{"kube-client-qps", kubeClientQPS, "so that their taints do not hold up the loop",
+		func(o *config.AutoscalingOptions) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
+	{"kube-client-burst", kubeClientBurst, "so that their taints do not hold up the loop",
+		func(o *config.AutoscalingOptions) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
+}
+
+// documentUnset adds to the help of the flags what holds where they are not given.
+func documentUnset(fs *pflag.FlagSet) error {
+	for _, u := range unset {
+		f := fs.Lookup(u.name)
+		if f == nil {
+			return fmt.Errorf("the core has no flag --%s", u.name)
+		}
+		f.Usage += fmt.Sprintf(" If not given: %v, %s.", u.value, u.why)
+	}
+	return nil
+}
+
+// FillUnset gives the core our values for the flags that were not given. fs is parsed.
+func FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
+	for _, u := range unset {
+		if !fs.Changed(u.name) {
+			u.set(core)
+		}
+	}
+}

@@ -1,0 +1,373 @@
+package manifests_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// A place is where a stack is made, for a cluster called "c".
+type place struct{ partition, region string }
+
+var places = []place{{"aws", "us-west-2"}, {"aws-cn", "cn-north-1"}}
+
+const (
+	account   = "123456789012"
+	queueName = "c-interruptions"
+)
+
+func (p place) queueARN() string {
+	return fmt.Sprintf("arn:%s:sqs:%s:%s:%s", p.partition, p.region, account, queueName)
+}
+
+// ruleARN names a rule by the detail type it is for, as both languages leave its real name to AWS.
+func (p place) ruleARN(detailType string) string {
+	return fmt.Sprintf("arn:%s:events:%s:%s:rule/%s", p.partition, p.region, account, detailType)
+}
+
+// An infrastructure is what a stack makes of queue, rules and policies.
+type infrastructure struct {
+	Queue          map[string]any // name, retention in seconds, encryption
+	Rules          map[string]any // patterns by detail type
+	QueuePolicy    any
+	ConsumerPolicy any
+}
+
+// fromCloudFormation resolves the template. Functions it does not know, and references to nothing, fail the test.
+func fromCloudFormation(t *testing.T, p place) infrastructure {
+	t.Helper()
+	var template struct {
+		AWSTemplateFormatVersion, Description string
+		Parameters                            map[string]any
+		Resources                             map[string]struct {
+			Type       string
+			Properties map[string]any
+		}
+		Outputs map[string]any
+	}
+	if err := yaml.UnmarshalStrict([]byte(read(t, "interruption/cloudformation.yaml")), &template); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]string{"ClusterName": "c", "AWS::Partition": p.partition, "Queue": p.queueURL(), "Queue.Arn": p.queueARN(), "ConsumerPolicy": "policy"}
+	out := infrastructure{Rules: map[string]any{}}
+	for name, r := range template.Resources {
+		if r.Type == "AWS::Events::Rule" {
+			detailType := detailTypeOf(t, r.Properties["EventPattern"])
+			known[name+".Arn"] = p.ruleARN(detailType)
+			out.Rules[detailType] = r.Properties["EventPattern"]
+		}
+	}
+	types := map[string]int{}
+	for name, r := range template.Resources {
+		types[r.Type]++
+		properties := resolved(t, r.Properties, known).(map[string]any)
+		switch r.Type {
+		case "AWS::SQS::Queue":
+			out.Queue = renamed(t, properties, map[string]string{"QueueName": "name", "MessageRetentionPeriod": "retention", "SqsManagedSseEnabled": "encrypted"})
+		case "AWS::SQS::QueuePolicy":
+			out.QueuePolicy = properties["PolicyDocument"]
+			if diff := cmp.Diff([]any{p.queueURL()}, properties["Queues"]); diff != "" {
+				t.Errorf("queues of the policy (-want +got):\n%s", diff)
+			}
+		case "AWS::Events::Rule":
+			if diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"]); diff != "" || properties["State"] != nil {
+				t.Errorf("targets of %s (-want +got):\n%s", name, diff)
+			}
+		case "AWS::IAM::ManagedPolicy":
+			out.ConsumerPolicy = parsed(t, properties["PolicyDocument"].(string))
+		default:
+			t.Errorf("%s: nobody asked for a %s", name, r.Type)
+		}
+	}
+	wantTypes := map[string]int{"AWS::SQS::Queue": 1, "AWS::SQS::QueuePolicy": 1, "AWS::Events::Rule": 7, "AWS::IAM::ManagedPolicy": 1}
+	if diff := cmp.Diff(wantTypes, types); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+	if url := resolved(t, template.Outputs["QueueURL"], known).(map[string]any)["Value"]; url != p.queueURL() {
+		t.Errorf("output QueueURL is %v", url)
+	}
+	return out.sorted()
+}
+
+func (p place) queueURL() string {
+	suffix := map[string]string{"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}[p.partition]
+	return fmt.Sprintf("https://sqs.%s.%s/%s/%s", p.region, suffix, account, queueName)
+}
+
+var substitution = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// resolved replaces CloudFormation's functions by their values.
+func resolved(t *testing.T, value any, known map[string]string) any {
+	t.Helper()
+	look := func(name string) string {
+		found, ok := known[name]
+		if !ok {
+			t.Errorf("reference to %q, which is not there", name)
+		}
+		return found
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		if len(v) == 1 {
+			for function, argument := range v {
+				switch function {
+				case "Ref":
+					return look(argument.(string))
+				case "Fn::GetAtt":
+					return look(fmt.Sprint(argument.([]any)[0], ".", argument.([]any)[1]))
+				case "Fn::Sub":
+					return substitution.ReplaceAllStringFunc(argument.(string), func(s string) string { return look(s[2 : len(s)-1]) })
+				}
+			}
+		}
+		out := map[string]any{}
+		for key, member := range v {
+			if strings.HasPrefix(key, "Fn::") {
+				t.Errorf("function %s is not known here", key)
+			}
+			out[key] = resolved(t, member, known)
+		}
+		return out
+	case []any:
+		out := []any{}
+		for _, member := range v {
+			out = append(out, resolved(t, member, known))
+		}
+		return out
+	}
+	return value
+}
+
+// fromTerraform resolves the configuration, which is Terraform's JSON syntax. Of its expressions exactly those are known
+// that are written there; any other fails the test.
+func fromTerraform(t *testing.T, p place) infrastructure {
+	t.Helper()
+	var module struct {
+		Comment   string         `json:"//"`
+		Terraform map[string]any `json:"terraform"`
+		Variable  map[string]any `json:"variable"`
+		Data      map[string]any `json:"data"`
+		Locals    struct {
+			Rules map[string]struct {
+				Description string         `json:"description"`
+				Pattern     map[string]any `json:"pattern"`
+			} `json:"rules"`
+			QueuePolicy    any `json:"queue_policy"`
+			ConsumerPolicy any `json:"consumer_policy"`
+		} `json:"locals"`
+		Resource map[string]map[string]map[string]any `json:"resource"`
+		Output   map[string]map[string]any            `json:"output"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(read(t, "interruption/main.tf.json")))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&module); err != nil {
+		t.Fatal(err)
+	}
+	out := infrastructure{Rules: map[string]any{}}
+	var rules []any
+	for name, r := range module.Locals.Rules {
+		detailType := detailTypeOf(t, r.Pattern)
+		out.Rules[detailType] = map[string]any(r.Pattern)
+		rules = append(rules, p.ruleARN(detailType))
+		if r.Description == "" {
+			t.Errorf("rule %q has no description", name)
+		}
+	}
+	known := map[string]any{
+		"aws_sqs_queue.interruptions.arn":                                  p.queueARN(),
+		"data.aws_partition.current.partition":                             p.partition,
+		"var.cluster_name":                                                 "c",
+		"[for rule in aws_cloudwatch_event_rule.interruptions : rule.arn]": rules,
+	}
+	out.QueuePolicy = interpolated(t, module.Locals.QueuePolicy, known)
+	out.ConsumerPolicy = interpolated(t, module.Locals.ConsumerPolicy, known)
+	queue := interpolated(t, module.Resource["aws_sqs_queue"]["interruptions"], known).(map[string]any)
+	out.Queue = renamed(t, queue, map[string]string{"name": "name", "message_retention_seconds": "retention", "sqs_managed_sse_enabled": "encrypted"})
+	delete(module.Resource, "aws_sqs_queue")
+	want := map[string]map[string]map[string]any{
+		"aws_sqs_queue_policy": {"interruptions": {
+			"queue_url": "${aws_sqs_queue.interruptions.url}", "policy": "${jsonencode(local.queue_policy)}",
+		}},
+		"aws_cloudwatch_event_rule": {"interruptions": {
+			"for_each": "${local.rules}", "description": "${each.value.description}", "event_pattern": "${jsonencode(each.value.pattern)}",
+		}},
+		"aws_cloudwatch_event_target": {"interruptions": {
+			"for_each": "${aws_cloudwatch_event_rule.interruptions}", "rule": "${each.value.name}", "target_id": "queue", "arn": "${aws_sqs_queue.interruptions.arn}",
+		}},
+		"aws_iam_policy": {"interruptions": {
+			"description": "Lets the autoscaler read its interruption queue and answer lifecycle hooks", "policy": "${jsonencode(local.consumer_policy)}",
+		}},
+	}
+	if diff := cmp.Diff(want, module.Resource); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+	if url := module.Output["queue_url"]["value"]; url != "${aws_sqs_queue.interruptions.url}" {
+		t.Errorf("output queue_url is %v", url)
+	}
+	return out.sorted()
+}
+
+// interpolated replaces Terraform's expressions, in keys too, by their values.
+func interpolated(t *testing.T, value any, known map[string]any) any {
+	t.Helper()
+	look := func(expression string) any {
+		found, ok := known[expression]
+		if !ok {
+			t.Errorf("expression %q is not known here", expression)
+		}
+		return found
+	}
+	text := func(s string) string {
+		return substitution.ReplaceAllStringFunc(s, func(e string) string { return fmt.Sprint(look(e[2 : len(e)-1])) })
+	}
+	switch v := value.(type) {
+	case string:
+		if whole := substitution.FindString(v); whole != "" && whole == v {
+			return look(v[2 : len(v)-1])
+		}
+		return text(v)
+	case map[string]any:
+		out := map[string]any{}
+		for key, member := range v {
+			out[text(key)] = interpolated(t, member, known)
+		}
+		return out
+	case []any:
+		out := []any{}
+		for _, member := range v {
+			out = append(out, interpolated(t, member, known))
+		}
+		return out
+	}
+	return value
+}
+
+// renamed has the properties under common names, and fails the test where one has none.
+func renamed(t *testing.T, properties map[string]any, names map[string]string) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	for key, value := range properties {
+		if names[key] == "" {
+			t.Errorf("the queue has a property %s that nothing is compared with", key)
+		}
+		out[names[key]] = value
+	}
+	return out
+}
+
+func parsed(t *testing.T, text string) any {
+	t.Helper()
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return value
+}
+
+// detailTypeOf is the one detail type of a pattern.
+func detailTypeOf(t *testing.T, pattern any) string {
+	t.Helper()
+	p, _ := pattern.(map[string]any)
+	types, _ := p["detail-type"].([]any)
+	if len(types) != 1 {
+		t.Fatalf("pattern %v is not for one detail type", pattern)
+	}
+	return types[0].(string)
+}
+
+// sorted has the sources that the queue policy allows in an order that can be compared.
+func (i infrastructure) sorted() infrastructure {
+	for _, s := range i.QueuePolicy.(map[string]any)["Statement"].([]any) {
+		condition := s.(map[string]any)["Condition"].(map[string]any)
+		if arns, ok := condition["ArnEquals"].(map[string]any); ok {
+			sources := arns["aws:SourceArn"].([]any)
+			slices.SortFunc(sources, func(x, y any) int { return strings.Compare(x.(string), y.(string)) })
+		}
+	}
+	return i
+}
+
+func TestCloudFormationAndTerraformMakeTheSame(t *testing.T) {
+	for _, p := range places {
+		if diff := cmp.Diff(fromCloudFormation(t, p), fromTerraform(t, p)); diff != "" {
+			t.Errorf("%s (-CloudFormation +Terraform):\n%s", p.partition, diff)
+		}
+	}
+}
+
+func TestTheQueueIsEncryptedAndKeepsWarningsForAnHour(t *testing.T) {
+	want := map[string]any{"name": queueName, "retention": 3600.0, "encrypted": true}
+	if diff := cmp.Diff(want, fromTerraform(t, places[0]).Queue); diff != "" {
+		t.Errorf("queue (-want +got):\n%s", diff)
+	}
+}
+
+func TestOnlyTheRulesMaySend(t *testing.T) {
+	for _, p := range places {
+		made := fromCloudFormation(t, p)
+		var sources []any
+		for detailType := range made.Rules {
+			sources = append(sources, p.ruleARN(detailType))
+		}
+		want := infrastructure{QueuePolicy: map[string]any{
+			"Version": "2012-10-17",
+			"Statement": []any{
+				map[string]any{
+					"Sid": "LetTheRulesSend", "Effect": "Allow", "Principal": map[string]any{"Service": "events.amazonaws.com"},
+					"Action": "sqs:SendMessage", "Resource": p.queueARN(),
+					"Condition": map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": sources}},
+				},
+				map[string]any{
+					"Sid": "DenyPlainHTTP", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": p.queueARN(),
+					"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}},
+				},
+			},
+		}}.sorted()
+		if diff := cmp.Diff(want.QueuePolicy, made.QueuePolicy); diff != "" {
+			t.Errorf("%s: queue policy (-want +got):\n%s", p.partition, diff)
+		}
+	}
+}
+
+func TestTheConsumersPolicyIsThatOfTheIAMDocuments(t *testing.T) {
+	for _, p := range places {
+		document := read(t, "iam/interruption-"+p.partition+".json")
+		document = strings.NewReplacer("CLUSTER_NAME", "c", "REGION", p.region, "ACCOUNT_ID", account).Replace(document)
+		if diff := cmp.Diff(parsed(t, document), fromCloudFormation(t, p).ConsumerPolicy); diff != "" {
+			t.Errorf("%s (-iam +CloudFormation):\n%s", p.partition, diff)
+		}
+	}
+}
+
+func TestStacksNameNoPartition(t *testing.T) {
+	for _, name := range []string{"interruption/cloudformation.yaml", "interruption/main.tf.json"} {
+		text := strings.ReplaceAll(read(t, name), "events.amazonaws.com.cn.", "") // of the comment that says why not
+		for _, word := range []string{"arn:aws", "amazonaws.com.cn", "cn-north", "us-west", ".amazonaws.com/"} {
+			if strings.Contains(text, word) {
+				t.Errorf("%s contains %q, so it holds in one partition or Region only", name, word)
+			}
+		}
+	}
+}
+
+func TestEveryRuleIsForAnEventThatAWSSends(t *testing.T) {
+	var events []string
+	for detailType := range fromTerraform(t, places[0]).Rules {
+		events = append(events, detailType)
+	}
+	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{{Name: queueName, Events: events}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := aws.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,363 @@
+package fakeaws
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// EventBridge's own examples, as AWS's pages and the tests of AWS's node termination handler have them; the fields and their
+// order are checked byte by byte.
+func TestEventsAreWrittenAsAWSWritesThem(t *testing.T) {
+	envelope := func(id, detailType, source, at, region, resource string, detail any) busEvent {
+		return busEvent{"0", id, detailType, source, "123456789012", at, region, []string{resource}, detail}
+	}
+	for _, tt := range []struct {
+		name  string
+		value any
+		want  string
+	}{
+		{"spot interruption", envelope("1e5527d7-bb36-4607-3370-4164db56a40e", spotWarning, sourceEC2, "1970-01-01T00:00:00Z", "us-east-1",
+			"arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0", interruptionDetail{"i-0b662ef9931388ba0", "terminate"}),
+			`{"version":"0","id":"1e5527d7-bb36-4607-3370-4164db56a40e","detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","account":"123456789012","time":"1970-01-01T00:00:00Z","region":"us-east-1","resources":["arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0"],"detail":{"instance-id":"i-0b662ef9931388ba0","instance-action":"terminate"}}`},
+		{"rebalance", envelope("5d5555d5-dd55-5555-5555-5555dd55d55d", rebalanceAdvice, sourceEC2, "2020-10-26T14:14:14Z", "us-east-1",
+			"arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0", interruptionDetail{Instance: "i-0b662ef9931388ba0"}),
+			`{"version":"0","id":"5d5555d5-dd55-5555-5555-5555dd55d55d","detail-type":"EC2 Instance Rebalance Recommendation","source":"aws.ec2","account":"123456789012","time":"2020-10-26T14:14:14Z","region":"us-east-1","resources":["arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0"],"detail":{"instance-id":"i-0b662ef9931388ba0"}}`},
+		{"state change", envelope("7bf73129-1428-4cd3-a780-95db273d1602", stateChange, sourceEC2, "2015-11-11T21:29:54Z", "us-east-1",
+			"arn:aws:ec2:us-east-1:123456789012:instance/i-abcd1111", stateDetail{"i-abcd1111", "pending"}),
+			`{"version":"0","id":"7bf73129-1428-4cd3-a780-95db273d1602","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","account":"123456789012","time":"2015-11-11T21:29:54Z","region":"us-east-1","resources":["arn:aws:ec2:us-east-1:123456789012:instance/i-abcd1111"],"detail":{"instance-id":"i-abcd1111","state":"pending"}}`},
+		{"health", healthDetail{
+			ARN: "arn:aws:health:region::event/id", Service: "EC2", Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED",
+			Category: "scheduledChange", Start: "Sat, 05 Jun 2016 15:10:09 GMT",
+			Description: []healthDescription{{"en_US", "A description of the event will be provided here"}},
+			Entities:    []healthEntity{{"i-12345678", map[string]string{"app": "my-app"}}},
+		}, `{"eventArn":"arn:aws:health:region::event/id","service":"EC2","eventTypeCode":"AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED","eventTypeCategory":"scheduledChange","startTime":"Sat, 05 Jun 2016 15:10:09 GMT","eventDescription":[{"language":"en_US","latestDescription":"A description of the event will be provided here"}],"affectedEntities":[{"entityValue":"i-12345678","tags":{"app":"my-app"}}]}`},
+		{"lifecycle action", envelope("782d5b4c-0f6f-1fd6-9d62-ecf6aed0a470", terminateAction, sourceAutoScaling, "2020-07-01T22:19:58Z", "us-east-1",
+			"arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:26e7234b-03a4-47fb-b0a9-2b241662774e:autoScalingGroupName/testt1.demo-0a20f32c.kops.sh",
+			lifecycleDetail{
+				Token: "0befcbdb-6ecd-498a-9ff7-ae9b54447cd6", Group: "testt1.demo-0a20f32c.kops.sh", Hook: "cluster-termination-handler",
+				Instance: "i-0633ac2b0d9769723", Transition: "autoscaling:EC2_INSTANCE_TERMINATING",
+			}),
+			`{"version":"0","id":"782d5b4c-0f6f-1fd6-9d62-ecf6aed0a470","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","account":"123456789012","time":"2020-07-01T22:19:58Z","region":"us-east-1","resources":["arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:26e7234b-03a4-47fb-b0a9-2b241662774e:autoScalingGroupName/testt1.demo-0a20f32c.kops.sh"],"detail":{"LifecycleActionToken":"0befcbdb-6ecd-498a-9ff7-ae9b54447cd6","AutoScalingGroupName":"testt1.demo-0a20f32c.kops.sh","LifecycleHookName":"cluster-termination-handler","EC2InstanceId":"i-0633ac2b0d9769723","LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING"}}`},
+		{"launch unsuccessful", activityDetail{
+			StatusCode: "Failed", Group: "my-auto-scaling-group", Activity: "87654321-4321-4321-4321-210987654321",
+			Details: activityPlaces{"us-west-2b", "subnet-12345678"}, Request: "12345678-1234-1234-1234-123456789012", Message: "message-text",
+			End: "yyyy-mm-ddThh:mm:ssZ", Instance: "i-1234567890abcdef0", Start: "yyyy-mm-ddThh:mm:ssZ", Cause: "description-text",
+		}, `{"StatusCode":"Failed","AutoScalingGroupName":"my-auto-scaling-group","ActivityId":"87654321-4321-4321-4321-210987654321","Details":{"Availability Zone":"us-west-2b","Subnet ID":"subnet-12345678"},"RequestId":"12345678-1234-1234-1234-123456789012","StatusMessage":"message-text","EndTime":"yyyy-mm-ddThh:mm:ssZ","EC2InstanceId":"i-1234567890abcdef0","StartTime":"yyyy-mm-ddThh:mm:ssZ","Cause":"description-text"}`},
+		{"direct lifecycle action", hookNotification{
+			Hook: "hook", Account: "123456789012", Request: "5d858daa-5692-135e-98ca-ef04118c2ab5", Transition: "autoscaling:EC2_INSTANCE_TERMINATING",
+			Group: "g", Service: "AWS Auto Scaling", Time: "2018-05-16T20:13:40.414Z", Instance: "i-0194708ef7e24dcc7", Token: "602063c7-4a06-4a67-b8cf-87ccc33bdc86",
+		}, `{"LifecycleHookName":"hook","AccountId":"123456789012","RequestId":"5d858daa-5692-135e-98ca-ef04118c2ab5","LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"g","Service":"AWS Auto Scaling","Time":"2018-05-16T20:13:40.414Z","EC2InstanceId":"i-0194708ef7e24dcc7","LifecycleActionToken":"602063c7-4a06-4a67-b8cf-87ccc33bdc86"}`},
+		{"test notification", testNotification{
+			"123456789012", "b36d6757-57c7-11e8-a9ca-b3409db76d91", "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:d3ab:autoScalingGroupName/g", "g",
+			"AWS Auto Scaling", "autoscaling:TEST_NOTIFICATION", "2018-05-14T22:39:45.555Z",
+		}, `{"AccountId":"123456789012","RequestId":"b36d6757-57c7-11e8-a9ca-b3409db76d91","AutoScalingGroupARN":"arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:d3ab:autoScalingGroupName/g","AutoScalingGroupName":"g","Service":"AWS Auto Scaling","Event":"autoscaling:TEST_NOTIFICATION","Time":"2018-05-14T22:39:45.555Z"}`},
+	} {
+		if diff := cmp.Diff(tt.want, compactJSON(tt.value)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// spotGroup is a group with two on-demand and two spot instances, and a queue q that gets these events, or all.
+func spotGroup(events ...string) Config {
+	none := 0
+	cfg := oneGroup(withDesired(4), func(g *AutoScalingGroup) {
+		g.LaunchTemplate = nil
+		g.MixedInstancesPolicy = &MixedInstancesPolicy{
+			LaunchTemplate: LaunchTemplateRef{Name: "t"}, Overrides: []Override{{InstanceType: "m5.large"}},
+			Distribution: Distribution{OnDemandBaseCapacity: 2, OnDemandPercentageAboveBaseCapacity: &none},
+		}
+	})
+	if len(events) == 0 {
+		events = []string{"*"}
+	}
+	cfg.Queues = []Queue{{Name: "q", Events: events}}
+	return cfg
+}
+
+// spotInstance is one of group g.
+func spotInstance(t *testing.T, s *Server) InstanceState {
+	t.Helper()
+	g, _ := s.Group("g")
+	for _, i := range g.Instances {
+		if i.CapacityType == spot {
+			return i
+		}
+	}
+	t.Fatal("no spot instance")
+	return InstanceState{}
+}
+
+// delivered empties queue q and returns each message as "detail-type: what it is about".
+func delivered(t *testing.T, c clients) []string {
+	t.Helper()
+	out := []string{}
+	for got := receive(t, c); len(got) > 0; got = receive(t, c) {
+		for _, m := range got {
+			var e struct {
+				Type   string `json:"detail-type"`
+				Detail struct {
+					Instance string `json:"instance-id"`
+					Action   string `json:"instance-action"`
+					State    string
+				}
+			}
+			if err := json.Unmarshal([]byte(*m.Body), &e); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, strings.Join(strings.Fields(strings.Join([]string{e.Type + ":", e.Detail.Instance, e.Detail.Action, e.Detail.State}, " ")), " "))
+		}
+	}
+	return out
+}
+
+func TestAnInterruptedInstanceGoesWhenItsNoticeIsOver(t *testing.T) {
+	for _, tt := range []struct {
+		notice, want time.Duration
+	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
+		inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
+			victim := spotInstance(t, s)
+			if err := s.Interrupt(victim.ID, tt.notice); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{spotWarning + ": " + victim.ID + " terminate"}, delivered(t, c)); diff != "" {
+				t.Errorf("messages (-want +got):\n%s", diff)
+			}
+			pass(tt.want - time.Second)
+			if spotInstance(t, s).ID != victim.ID || count(s, Reclaimed) != 0 {
+				t.Error("it went before its time")
+			}
+			pass(10 * time.Second)
+			if g, _ := s.Group("g"); spotInstance(t, s).ID == victim.ID || count(s, Reclaimed) != 1 || len(g.Instances) != 4 {
+				t.Errorf("it has not gone, or was not replaced: %+v", g)
+			}
+		})
+	}
+}
+
+func TestAnInstanceHandedBackInTimeIsNotReplaced(t *testing.T) {
+	inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
+		victim := spotInstance(t, s)
+		do(t, s, Deed{Kind: Interrupt, Instances: []string{victim.ID}, Notice: Duration(40 * time.Second)})
+		if _, err := terminate(t, c, true, &victim.ID); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Minute)
+		if g, _ := s.Group("g"); g.Desired != 3 || len(g.Instances) != 3 || count(s, Reclaimed) != 0 {
+			t.Errorf("group %+v, %d reclaimed", g, count(s, Reclaimed))
+		}
+	})
+}
+
+func TestEC2DoesNotWaitForAHookWhenTheNoticeIsOver(t *testing.T) {
+	cfg := spotGroup(spotWarning)
+	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		victim := spotInstance(t, s)
+		if err := s.Interrupt(victim.ID, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := terminate(t, c, true, &victim.ID); err != nil {
+			t.Fatal(err)
+		}
+		pass(50 * time.Second)
+		statesAre(t, c, "before", map[string]int{"InService": 3, "Terminating:Wait": 1})
+		pass(15 * time.Second)
+		statesAre(t, c, "after", map[string]int{"InService": 3})
+	})
+}
+
+func TestDeedsAnnounceThemselves(t *testing.T) {
+	for kind, want := range map[DeedKind]string{
+		Interrupt: spotWarning, RecommendRebalance: rebalanceAdvice, InterruptReservation: capacityWarning, ScheduleChange: healthEvent,
+	} {
+		inBubble(t, spotGroup(spotWarning, rebalanceAdvice, capacityWarning, healthEvent), func(t *testing.T, s *Server, c clients) {
+			do(t, s, Deed{Kind: kind, Notice: Duration(time.Minute)})
+			got := delivered(t, c)
+			if len(got) != 1 || !strings.HasPrefix(got[0], want+":") || count(s, Announced) != 1 {
+				t.Errorf("%s was announced as %q", kind, got)
+			}
+			pass(2 * time.Minute)
+			gone := 1
+			if kind == RecommendRebalance {
+				gone = 0
+			}
+			if count(s, Reclaimed) != gone {
+				t.Errorf("%s: %d instances went, want %d", kind, count(s, Reclaimed), gone)
+			}
+		})
+	}
+}
+
+func TestHealthNewsOfTheOtherRegionOfChinaTakesNothing(t *testing.T) {
+	cfg := spotGroup(healthEvent)
+	cfg.Region = "cn-north-1"
+	cfg.AutoScalingGroups[0].Zones = []string{"cn-north-1a"}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: ScheduleChange, Backup: true, Notice: Duration(time.Minute)})
+		do(t, s, Deed{Kind: ScheduleChange, Notice: Duration(time.Minute)})
+		got := bodies(receive(t, c))
+		if len(got) != 2 || !strings.Contains(got[0], `"backupEvent":"True"`) || !strings.Contains(got[1], `"backupEvent":"False"`) ||
+			!strings.Contains(got[0], "arn:aws-cn:health:cn-north-1::event/") {
+			t.Errorf("messages %q", got)
+		}
+		pass(2 * time.Minute)
+		if count(s, Reclaimed) != 1 {
+			t.Errorf("%d went, want 1", count(s, Reclaimed))
+		}
+	})
+}
+
+func TestStatesAreToldFromLaunchToEnd(t *testing.T) {
+	inBubble(t, spotGroup(stateChange), func(t *testing.T, s *Server, c clients) {
+		if got := delivered(t, c); len(got) != 0 {
+			t.Errorf("instances that were there before were told of: %q", got)
+		}
+		setDesired(t, c, "g", 5)
+		pass(5 * time.Second)
+		g, _ := s.Group("g")
+		id := g.Instances[4].ID
+		if _, err := terminate(t, c, true, &id); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		want := []string{}
+		for _, state := range []string{"pending", "running", "shutting-down", "terminated"} {
+			want = append(want, stateChange+": "+id+" "+state)
+		}
+		if diff := cmp.Diff(want, delivered(t, c)); diff != "" {
+			t.Errorf("states (-want +got):\n%s", diff)
+		}
+		if err := s.Reclaim(g.Instances[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		got := delivered(t, c)
+		for n, state := range []string{"shutting-down", "terminated"} {
+			if line := stateChange + ": " + g.Instances[0].ID + " " + state; !slices.Contains(got, line) {
+				t.Errorf("%d: no %q among %q", n, line, got)
+			}
+		}
+	})
+}
+
+func TestFailedLaunchesAreTold(t *testing.T) {
+	inBubble(t, spotGroup(launchUnsuccessful), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{CapacityType: spot})
+		setDesired(t, c, "g", 5)
+		pass(3 * time.Second)
+		got := bodies(receive(t, c))
+		if len(got) == 0 || !strings.Contains(got[0], `"StatusCode":"Failed"`) || !strings.Contains(got[0], "There is no Spot capacity available") {
+			t.Errorf("messages %q", got)
+		}
+	})
+}
+
+func TestHooksTellEventBridgeAndTheirOwnTarget(t *testing.T) {
+	cfg := spotGroup(terminateAction, launchAction)
+	cfg.Queues = append(cfg.Queues, Queue{Name: "direct"})
+	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating", NotificationTarget: "direct", NotificationMetadata: "m"}}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		victim := spotInstance(t, s)
+		if _, err := terminate(t, c, true, &victim.ID); err != nil {
+			t.Fatal(err)
+		}
+		s.account.mu.Lock()
+		direct := s.account.queue("direct").messages
+		s.account.mu.Unlock()
+		if len(direct) != 2 || !strings.Contains(direct[0].body, "autoscaling:TEST_NOTIFICATION") {
+			t.Fatalf("%d direct messages, want a test notification and one action", len(direct))
+		}
+		var own hookNotification
+		var bus struct{ Detail lifecycleDetail }
+		if err := json.Unmarshal([]byte(direct[1].body), &own); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus); err != nil {
+			t.Fatal(err)
+		}
+		want := lifecycleDetail{own.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING", "m"}
+		if diff := cmp.Diff(want, bus.Detail); diff != "" || own.Instance != victim.ID {
+			t.Errorf("EventBridge was told otherwise than the target (-want +got):\n%s", diff)
+		}
+		if err := complete(t, c, &own.Instance, own.Hook, "CONTINUE"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDuplicatesAndLagOfEvents(t *testing.T) {
+	cfg := spotGroup(rebalanceAdvice)
+	cfg.Queues[0].Duplicates, cfg.Queues[0].Lag = 100, Duration(30*time.Second)
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: RecommendRebalance})
+		pass(29 * time.Second)
+		if got := s.Queues()[0].Sent; got != 0 {
+			t.Errorf("%d messages before the lag was over", got)
+		}
+		pass(2 * time.Second)
+		got := bodies(receive(t, c))
+		if len(got) != 2 || got[0] != got[1] {
+			t.Errorf("messages %q, want the same twice", got)
+		}
+	})
+}
+
+func TestInterruptionsComeThroughTheAdminInterface(t *testing.T) {
+	s, c := overHTTP(t, spotGroup(spotWarning))
+	post := func(path, body string) int {
+		resp, err := http.Post(s.URL()+"/_fakeaws/"+path, "application/yaml", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	victim := spotInstance(t, s)
+	for _, tt := range []struct {
+		path, body string
+		want       int
+	}{
+		{"instances/" + victim.ID + "/interrupt", `{notice: 1h}`, http.StatusNoContent},
+		{"instances/" + victim.ID + "/interrupt", `{kind: rebalance-recommendation}`, http.StatusNoContent},
+		{"instances/" + victim.ID + "/interrupt", `{kind: reclaim}`, http.StatusBadRequest},
+		{"instances/i-nobody/interrupt", ``, http.StatusBadRequest},
+		{"queues/q/messages", `{body: "garbage", times: 2}`, http.StatusNoContent},
+		{"queues/other/messages", `{body: "garbage"}`, http.StatusBadRequest},
+		{"queues", `{name: q, duplicates: 101}`, http.StatusBadRequest},
+		{"queues", `{name: q, events: ["*"]}`, http.StatusNoContent},
+	} {
+		if got := post(tt.path, tt.body); got != tt.want {
+			t.Errorf("%s %s: status %d, want %d", tt.path, tt.body, got, tt.want)
+		}
+	}
+	got := receive(t, c)
+	if len(got) != 3 || *got[1].Body != "garbage" {
+		t.Errorf("messages %q", bodies(got))
+	}
+}
+
+func TestQueueConfigsThatMakeNoSense(t *testing.T) {
+	for _, q := range []Queue{
+		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101}, {Name: "q", WaitTime: Duration(time.Minute)},
+		{Name: "q", DeadLetter: &DeadLetter{Queue: "nowhere", MaxReceiveCount: 1}}, {Name: "q", DeadLetter: &DeadLetter{Queue: "q"}}, {Name: "q", Retention: Never},
+	} {
+		if _, err := newServer(Config{Queues: []Queue{q}}); err == nil {
+			t.Errorf("%+v was accepted", q)
+		}
+	}
+	if _, err := newServer(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}}); err == nil {
+		t.Error("two queues of one name were accepted")
+	}
+	cfg := oneGroup(withHook(LifecycleHook{Name: "h", Transition: "launching", NotificationTarget: "nowhere"}))
+	if _, err := newServer(cfg); err == nil || !strings.Contains(fmt.Sprint(err), "nowhere") {
+		t.Errorf("a hook without its queue: %v", err)
+	}
+}

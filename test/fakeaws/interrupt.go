@@ -1,0 +1,89 @@
+package fakeaws
+
+import (
+	"fmt"
+	"time"
+)
+
+// What EC2 tells EventBridge of instances, as Deeds. Each is done to Instances, or to Count (1) that are in service, by the
+// seed; an interruption and a rebalance recommendation find spot instances first. Each leaves an event of the kind Announced.
+const (
+	// Interrupt warns of a spot interruption, and takes the instance away Notice (2m) later. It may be on its way out by then.
+	Interrupt DeedKind = "interrupt"
+	// RecommendRebalance tells that an instance is at a higher risk of interruption. Nothing follows of itself.
+	RecommendRebalance DeedKind = "rebalance-recommendation"
+	// InterruptReservation warns that a capacity reservation takes the instance back, which it does Notice (2m) later.
+	InterruptReservation DeedKind = "capacity-reservation-interruption"
+	// ScheduleChange has AWS Health tell of maintenance that takes the instance Notice (2m) later. With Backup it is, as in
+	// China, news of the other Region, and nothing happens.
+	ScheduleChange DeedKind = "scheduled-change"
+)
+
+// usualNotice is how long before an interruption EC2 warns of it.
+const usualNotice = Duration(2 * time.Minute)
+
+// announcements are what the deeds say, and about whom.
+var announcements = map[DeedKind]func(*account, *instance, Deed){
+	Interrupt: func(a *account, i *instance, d Deed) {
+		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{i.id, "terminate"})
+	},
+	RecommendRebalance: func(a *account, i *instance, _ Deed) {
+		a.publish(rebalanceAdvice, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{Instance: i.id})
+	},
+	InterruptReservation: func(a *account, i *instance, _ Deed) {
+		a.publish(capacityWarning, sourceEC2, []string{a.instanceARN(i.id)}, interruptionDetail{i.id, "terminate"})
+	},
+	ScheduleChange: func(a *account, i *instance, d Deed) {
+		a.publishHealth(i, time.Now().Add(time.Duration(first(d.Notice, usualNotice))), d.Backup)
+	},
+}
+
+// announce does a deed that tells EventBridge something.
+func (a *account) announce(g *group, d Deed) error {
+	chosen := a.chosen(g, d)
+	if len(chosen) == 0 {
+		return fmt.Errorf("no such instance in service")
+	}
+	for _, i := range chosen {
+		a.announceOne(i, d)
+	}
+	return nil
+}
+
+// announceOne is announce for one instance, which goes when its time has come.
+func (a *account) announceOne(i *instance, d Deed) {
+	announcements[d.Kind](a, i, d)
+	e := i.event(Announced)
+	e.By, e.Message = d.by(), string(d.Kind)
+	if d.Kind != RecommendRebalance && !d.Backup {
+		notice := first(d.Notice, usualNotice)
+		if notice != Never {
+			e.Message += " in " + time.Duration(notice).String()
+		}
+		a.at(time.Now(), notice, func() { a.lose(i) })
+	}
+	a.events.add(e)
+}
+
+// Interrupt warns of a spot interruption of one instance and takes it away when the notice is over; zero is two minutes.
+// It returns an error if there is no such instance.
+func (s *Server) Interrupt(instanceID string, notice time.Duration) error {
+	return s.Announce(instanceID, Deed{Kind: Interrupt, Notice: Duration(notice)})
+}
+
+// Announce does one of the deeds that tell EventBridge something to one instance, now. It returns an error if there is no
+// such instance, or no such deed.
+func (s *Server) Announce(instanceID string, d Deed) error {
+	d.Kind = first(d.Kind, Interrupt)
+	if announcements[d.Kind] == nil {
+		return fmt.Errorf("deed %q is no announcement", d.Kind)
+	}
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	i, ok := s.account.instances[instanceID]
+	if !ok || i.dead || !i.ended.IsZero() {
+		return fmt.Errorf("no instance %q", instanceID)
+	}
+	s.account.announceOne(i, d)
+	return nil
+}

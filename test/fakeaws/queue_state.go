@@ -1,0 +1,90 @@
+package fakeaws
+
+import (
+	"fmt"
+	"time"
+)
+
+// A QueueState is a queue as it is at one moment.
+type QueueState struct {
+	Name     string `json:"name"`
+	URL      string `json:"url"`
+	Visible  int    `json:"visible"`  // messages that can be received
+	InFlight int    `json:"inFlight"` // received and hidden
+	Delayed  int    `json:"delayed"`  // not to be received yet
+	Sent     int    `json:"sent"`     // since the start
+	Received int    `json:"received"` // receptions; a message has several
+	Deleted  int    `json:"deleted"`
+}
+
+func (q *queue) snapshot() QueueState {
+	now := time.Now()
+	q.expire(now)
+	out := QueueState{Name: q.Name, URL: q.url, Sent: q.sent, Received: q.received, Deleted: q.deleted}
+	for _, m := range q.messages {
+		switch {
+		case !m.visible.After(now):
+			out.Visible++
+		case m.receives > 0:
+			out.InFlight++
+		default:
+			out.Delayed++
+		}
+	}
+	return out
+}
+
+// Queues returns the state of every queue, in the order of the Config.
+func (s *Server) Queues() []QueueState {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	out := []QueueState{}
+	for _, q := range s.account.queues {
+		out = append(out, q.snapshot())
+	}
+	return out
+}
+
+// SendMessage puts a message into a queue, as somebody with a right to send would.
+func (s *Server) SendMessage(name, body string) error {
+	return s.withQueue(name, func(q *queue) { q.send(body, 0) })
+}
+
+// SetQueue changes what a queue is like. What is in it stays.
+func (s *Server) SetQueue(cfg Queue) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	if cfg.DeadLetter != nil && s.account.lockedQueue(cfg.DeadLetter.Queue) == nil {
+		return fmt.Errorf("queue %q: no queue %q for dead letters", cfg.Name, cfg.DeadLetter.Queue)
+	}
+	return s.withQueue(cfg.Name, func(q *queue) { q.Queue = cfg })
+}
+
+func (s *Server) withQueue(name string, do func(*queue)) error {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	q := s.account.queue(name)
+	if q == nil {
+		return fmt.Errorf("no queue %q", name)
+	}
+	do(q)
+	return nil
+}
+
+// queue finds a queue by name; nil if there is none.
+func (a *account) queue(name string) *queue {
+	for _, q := range a.queues {
+		if q.Name == name {
+			return q
+		}
+	}
+	return nil
+}
+
+// lockedQueue is queue for callers that do not hold mu.
+func (a *account) lockedQueue(name string) *queue {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.queue(name)
+}

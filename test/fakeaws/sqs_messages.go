@@ -1,0 +1,164 @@
+package fakeaws
+
+import (
+	"fmt"
+	"time"
+)
+
+type sqsSent struct {
+	ID        string `json:"Id,omitempty"` // of a batch's entry
+	MD5OfBody string `json:"MD5OfMessageBody"`
+	MessageID string `json:"MessageId"`
+}
+
+func (a *account) sendMessage(r *request) (any, error) {
+	q, err := a.findQueue(r.form)
+	if err != nil {
+		return nil, err
+	}
+	return q.accept(r.form)
+}
+
+// accept puts a caller's message into the queue.
+func (q *queue) accept(f form) (any, error) {
+	body := f.get("MessageBody")
+	if body == "" {
+		return nil, &apiError{Code: "MissingParameter", Message: "The request must contain the parameter MessageBody."}
+	}
+	if len(body) > maxMessageBytes {
+		return nil, parameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessageBytes)
+	}
+	delay, err := f.within("DelaySeconds", 0, maxDelay)
+	if err != nil {
+		return nil, err
+	}
+	m := q.send(body, delay)
+	return sqsSent{ID: f.get("Id"), MD5OfBody: md5Of(body), MessageID: m.id}, nil
+}
+
+func (a *account) deleteMessage(r *request) (any, error) {
+	q, err := a.findQueue(r.form)
+	if err != nil {
+		return nil, err
+	}
+	return q.discard(r.form)
+}
+
+// discard deletes a message. With a handle that is not the newest, or of a message that is gone, it does nothing and says so
+// to nobody (API reference, DeleteMessage).
+func (q *queue) discard(f form) (any, error) {
+	m, newest, err := q.find(f.get("ReceiptHandle"))
+	if err != nil {
+		return nil, err
+	}
+	if newest {
+		q.remove(m)
+		q.deleted++
+	}
+	return sqsDone{f.get("Id")}, nil
+}
+
+// sqsDone is the entry of a batch that went well, or nothing.
+type sqsDone struct {
+	ID string `json:"Id,omitempty"`
+}
+
+func (a *account) changeMessageVisibility(r *request) (any, error) {
+	q, err := a.findQueue(r.form)
+	if err != nil {
+		return nil, err
+	}
+	return q.hide(r.form)
+}
+
+// hide sets for how long from now a message in flight stays hidden; 0 makes it visible.
+func (q *queue) hide(f form) (any, error) {
+	m, newest, err := q.find(f.get("ReceiptHandle"))
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := f.within("VisibilityTimeout", 0, maxVisibility)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	switch {
+	case m == nil:
+		return nil, parameter("Value %s for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.",
+			f.get("ReceiptHandle"))
+	case !newest || !m.visible.After(now):
+		return nil, &apiError{Code: "MessageNotInflight", Message: "The message referred to is not in flight."}
+	case now.Add(timeout).After(m.last.Add(maxVisibility)):
+		return nil, parameter("Total VisibilityTimeout for the message is beyond the limit [%d seconds]", int(maxVisibility.Seconds()))
+	}
+	m.visible = now.Add(timeout)
+	q.wake()
+	return sqsDone{f.get("Id")}, nil
+}
+
+type (
+	sqsBatch struct {
+		Successful []any       `json:"Successful"`
+		Failed     []sqsFailed `json:"Failed"`
+	}
+	sqsFailed struct {
+		ID          string `json:"Id"`
+		Code        string
+		Message     string
+		SenderFault bool
+	}
+)
+
+// batch makes an operation on entries of one on a single message.
+func batch(one func(*queue, form) (any, error)) operation {
+	return func(a *account, r *request) (any, error) {
+		q, err := a.findQueue(r.form)
+		if err != nil {
+			return nil, err
+		}
+		entries := r.form.structs("Entries")
+		if err := checkBatch(entries); err != nil {
+			return nil, err
+		}
+		out := sqsBatch{Successful: []any{}, Failed: []sqsFailed{}}
+		for n, entry := range entries {
+			if r.first > 0 && n >= r.first {
+				out.Failed = append(out.Failed, sqsFailed{ID: entry.get("Id"), Code: "InternalError", Message: "Internal Error"})
+				continue
+			}
+			done, err := one(q, entry)
+			if err != nil {
+				known := asAPIError(err)
+				out.Failed = append(out.Failed, sqsFailed{entry.get("Id"), known.Code, known.Message, true})
+				continue
+			}
+			out.Successful = append(out.Successful, done)
+		}
+		return out, nil
+	}
+}
+
+func checkBatch(entries []form) error {
+	seen := map[string]bool{}
+	bytes := 0
+	for _, entry := range entries {
+		id := entry.get("Id")
+		if seen[id] {
+			return &apiError{Code: "BatchEntryIdsNotDistinct", Message: "Id " + id + " repeated."}
+		}
+		seen[id] = true
+		bytes += len(entry.get("MessageBody"))
+	}
+	switch {
+	case len(entries) == 0:
+		return &apiError{Code: "EmptyBatchRequest", Message: "There should be at least one entry in the request."}
+	case len(entries) > maxReceived:
+		return &apiError{
+			Code:    "TooManyEntriesInBatchRequest",
+			Message: fmt.Sprintf("Maximum number of entries per request are %d. You have sent %d.", maxReceived, len(entries)),
+		}
+	case bytes > maxMessageBytes:
+		return &apiError{Code: "BatchRequestTooLong", Message: fmt.Sprintf("Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxMessageBytes, bytes)}
+	}
+	return nil
+}

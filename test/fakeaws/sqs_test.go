@@ -1,0 +1,386 @@
+package fakeaws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// queues is an account with nothing but queues.
+func queues(all ...Queue) Config { return Config{Queues: all} }
+
+func queueURL(t *testing.T, c clients, name string) *string {
+	t.Helper()
+	out, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.QueueUrl
+}
+
+// receive asks for up to ten messages of queue q.
+func receive(t *testing.T, c clients, change ...func(*sqs.ReceiveMessageInput)) []types.Message {
+	t.Helper()
+	in := &sqs.ReceiveMessageInput{
+		QueueUrl: queueURL(t, c, "q"), MaxNumberOfMessages: 10,
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
+	}
+	for _, f := range change {
+		f(in)
+	}
+	out, err := c.sqs.ReceiveMessage(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Messages
+}
+
+func bodies(messages []types.Message) []string {
+	out := []string{}
+	for _, m := range messages {
+		out = append(out, *m.Body)
+	}
+	return out
+}
+
+func wantBodies(t *testing.T, when string, got []types.Message, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), bodies(got)); diff != "" {
+		t.Errorf("%s: received (-want +got):\n%s", when, diff)
+	}
+}
+
+func send(t *testing.T, s *Server, bodies ...string) {
+	t.Helper()
+	for _, body := range bodies {
+		if err := s.SendMessage("q", body); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQueuesAreFoundByNameInBothPartitions(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-west-2":  "https://sqs.us-west-2.amazonaws.com/123456789012/q",
+		"cn-north-1": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q",
+	} {
+		cfg := queues(Queue{Name: "q"})
+		cfg.Region = region
+		inBubble(t, cfg, func(t *testing.T, _ *Server, c clients) {
+			if got := *queueURL(t, c, "q"); got != want {
+				t.Errorf("URL %q, want %q", got, want)
+			}
+			_, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("other")})
+			wantAPIError(t, err, "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+			if missing := new(types.QueueDoesNotExist); !errors.As(err, &missing) {
+				t.Errorf("error %T is not a QueueDoesNotExist", err)
+			}
+			_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(want[:strings.LastIndex(want, "/")] + "/other")})
+			wantAPIError(t, err, "AWS.SimpleQueueService.NonExistentQueue", "")
+		})
+	}
+}
+
+// Developer guide, "Amazon SQS visibility timeout": a message received and not deleted can be received again after it.
+func TestAMessageComesBackUntilItIsDeleted(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		queueURL(t, c, "q") // takes a moment
+		millis := func(in time.Duration) string { return fmt.Sprint(time.Now().Add(in).UnixMilli()) }
+		sent := millis(0)
+		send(t, s, "one")
+		received := millis(5 * time.Millisecond) // when the URL was asked for again
+		got := receive(t, c)
+		wantBodies(t, "at first", got, "one")
+		want := map[string]string{
+			"ApproximateReceiveCount": "1", "SenderId": "123456789012", "SentTimestamp": sent, "ApproximateFirstReceiveTimestamp": received,
+		}
+		if diff := cmp.Diff(want, got[0].Attributes); diff != "" {
+			t.Errorf("attributes (-want +got):\n%s", diff)
+		}
+		wantBodies(t, "while it is hidden", receive(t, c))
+		pass(31 * time.Second)
+		again := receive(t, c)
+		wantBodies(t, "when it is visible again", again, "one")
+		if n := again[0].Attributes["ApproximateReceiveCount"]; n != "2" || *again[0].ReceiptHandle == *got[0].ReceiptHandle {
+			t.Errorf("receive count %s, or the handle is the same", n)
+		}
+		remove := func(handle *string) error {
+			_, err := c.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle})
+			return err
+		}
+		if err := remove(got[0].ReceiptHandle); err != nil || s.Queues()[0].InFlight != 1 {
+			t.Errorf("an old handle: error %v, queue %+v; want neither error nor effect", err, s.Queues()[0])
+		}
+		if err := remove(again[0].ReceiptHandle); err != nil || s.Queues()[0].Deleted != 1 {
+			t.Errorf("the newest handle: error %v, queue %+v", err, s.Queues()[0])
+		}
+		wantAPIError(t, remove(aws.String("rubbish")), "ReceiptHandleIsInvalid", "")
+		pass(time.Hour)
+		wantBodies(t, "after it is deleted", receive(t, c))
+	})
+}
+
+func TestALongPollEndsWithTheFirstMessageOrEmpty(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		long := func(in *sqs.ReceiveMessageInput) { in.WaitTimeSeconds = 20 }
+		began := time.Now()
+		wantBodies(t, "of an empty queue", receive(t, c, long))
+		if took := time.Since(began).Round(time.Second); took != 20*time.Second {
+			t.Errorf("an empty long poll took %v, want 20s", took)
+		}
+		began = time.Now()
+		time.AfterFunc(7*time.Second, func() { _ = s.SendMessage("q", "late") })
+		wantBodies(t, "of one sent meanwhile", receive(t, c, long), "late")
+		if took := time.Since(began).Round(time.Second); took != 7*time.Second {
+			t.Errorf("took %v, want 7s", took)
+		}
+		pass(15 * time.Second)
+		began = time.Now()
+		wantBodies(t, "of one that becomes visible", receive(t, c, long), "late")
+		if took := time.Since(began).Round(time.Second); took != 15*time.Second {
+			t.Errorf("took %v, want the other 15s of its visibility timeout", took)
+		}
+	})
+}
+
+func TestAPollThatIsBrokenOffTakesNothing(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		url := queueURL(t, c, "q")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20}); err == nil {
+			t.Fatal("the poll was not broken off")
+		}
+		send(t, s, "one")
+		wantBodies(t, "afterwards", receive(t, c), "one")
+	})
+}
+
+func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q", VisibilityTimeout: Duration(10 * time.Second)}), func(t *testing.T, s *Server, c clients) {
+		send(t, s, "one")
+		handle := receive(t, c)[0].ReceiptHandle
+		change := func(seconds int32) error {
+			_, err := c.sqs.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{
+				QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle, VisibilityTimeout: seconds,
+			})
+			return err
+		}
+		for range 3 {
+			pass(9 * time.Second)
+			if err := change(10); err != nil {
+				t.Fatal(err)
+			}
+			wantBodies(t, "while it is extended", receive(t, c))
+		}
+		wantAPIError(t, change(43200), "InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
+		if err := change(0); err != nil {
+			t.Fatal(err)
+		}
+		wantAPIError(t, change(10), "AWS.SimpleQueueService.MessageNotInflight", "")
+		wantBodies(t, "once it is given back", receive(t, c), "one")
+	})
+}
+
+func TestBatchesAnswerForEachEntry(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		url := queueURL(t, c, "q")
+		sent, err := c.sqs.SendMessageBatch(t.Context(), &sqs.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{
+			{Id: aws.String("a"), MessageBody: aws.String("one")}, {Id: aws.String("b"), MessageBody: aws.String("two")},
+			{Id: aws.String("c"), MessageBody: aws.String("three"), DelaySeconds: 5},
+		}})
+		if err != nil || len(sent.Successful) != 3 {
+			t.Fatalf("sent %+v, %v", sent, err)
+		}
+		got := receive(t, c)
+		wantBodies(t, "before the delay is over", got, "one", "two")
+		s.Inject(Fault{Action: "DeleteMessageBatch", First: 1, Times: 1})
+		entries := []types.DeleteMessageBatchRequestEntry{
+			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("b"), ReceiptHandle: got[1].ReceiptHandle},
+		}
+		remove := func() *sqs.DeleteMessageBatchOutput {
+			out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: entries})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		if out := remove(); len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "InternalError" || out.Failed[0].SenderFault {
+			t.Errorf("partly failed: %+v", out)
+		}
+		entries = append(entries[1:], types.DeleteMessageBatchRequestEntry{Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")})
+		if out := remove(); len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "ReceiptHandleIsInvalid" || !out.Failed[0].SenderFault {
+			t.Errorf("one handle is rubbish: %+v", out)
+		}
+		_, err = c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: make([]types.DeleteMessageBatchRequestEntry, 0)})
+		wantAPIError(t, err, "AWS.SimpleQueueService.EmptyBatchRequest", "")
+		pass(6 * time.Second)
+		late := receive(t, c)
+		wantBodies(t, "after the delay", late, "three")
+		out, err := c.sqs.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{
+			QueueUrl: url, Entries: []types.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("c"), ReceiptHandle: late[0].ReceiptHandle, VisibilityTimeout: 0}},
+		})
+		if err != nil || len(out.Successful) != 1 {
+			t.Errorf("changed %+v, %v", out, err)
+		}
+		wantBodies(t, "given back", receive(t, c), "three")
+	})
+}
+
+func TestAMessageReceivedTooOftenIsADeadLetter(t *testing.T) {
+	cfg := queues(Queue{Name: "q", DeadLetter: &DeadLetter{Queue: "dead", MaxReceiveCount: 2}}, Queue{Name: "dead"})
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		send(t, s, "poison")
+		for range 2 {
+			wantBodies(t, "while there is patience", receive(t, c), "poison")
+			pass(time.Minute)
+		}
+		wantBodies(t, "after that", receive(t, c))
+		if dead := s.Queues()[1]; dead.Visible != 1 {
+			t.Errorf("dead letters %+v", dead)
+		}
+	})
+}
+
+func TestMessagesAreNotKeptBeyondTheirRetention(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q", Retention: Duration(5 * time.Minute)}), func(t *testing.T, s *Server, c clients) {
+		send(t, s, "old")
+		pass(4 * time.Minute)
+		send(t, s, "young")
+		pass(time.Minute)
+		wantBodies(t, "five minutes after the first", receive(t, c), "young")
+	})
+}
+
+func TestDeliveryIsAtLeastOnceAndInAnyOrder(t *testing.T) {
+	run := func(t *testing.T) (order []string) {
+		cfg := queues(Queue{Name: "q", Duplicates: 30, Shuffles: 50})
+		cfg.Seed = 7
+		inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+			for n := range 40 {
+				send(t, s, fmt.Sprint(n))
+			}
+			for range 12 {
+				order = append(order, bodies(receive(t, c))...)
+			}
+		})
+		return order
+	}
+	first := run(t)
+	seen := map[string]int{}
+	inOrder := true
+	for n, body := range first {
+		seen[body]++
+		inOrder = inOrder && (n == 0 || first[n-1] <= body)
+	}
+	if len(seen) != 40 || len(first) == 40 || inOrder {
+		t.Errorf("%d receptions of %d messages, in order %v; want all 40, some twice, some out of order", len(first), len(seen), inOrder)
+	}
+	if diff := cmp.Diff(first, run(t)); diff != "" {
+		t.Errorf("the same seed gave something else:\n%s", diff)
+	}
+}
+
+func TestSQSFaultsLookAsInSQS(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		send(t, s, "one")
+		in := &sqs.ReceiveMessageInput{QueueUrl: queueURL(t, c, "q")}
+		call := func() error { _, err := c.sqs.ReceiveMessage(t.Context(), in); return err }
+		s.Inject(Fault{Service: "sqs", Action: "ReceiveMessage", Code: "AccessDenied", Times: 1})
+		wantAPIError(t, call(), "AccessDenied", "User: arn:aws:sts::123456789012:assumed-role/cluster-autoscaler/fakeaws is not authorized to perform: "+
+			"sqs:receivemessage on resource: arn:aws:sqs:us-west-2:123456789012:q because no identity-based policy allows the sqs:receivemessage action")
+		s.Inject(Fault{Action: "ReceiveMessage", Code: "Throttling", Times: 1, Params: map[string]string{"QueueUrl": *in.QueueUrl}})
+		wantAPIError(t, call(), "RequestThrottled", "")
+		s.Inject(Fault{Action: "ReceiveMessage", Body: Lost, Times: 1})
+		if err := call(); err == nil {
+			t.Error("a lost answer arrived")
+		}
+		if q := s.Queues()[0]; q.InFlight != 1 {
+			t.Errorf("a lost answer leaves the message in flight: %+v", q)
+		}
+		if got := s.Calls()["ReceiveMessage"]; got != 3 {
+			t.Errorf("%d calls counted, want 3", got)
+		}
+	})
+}
+
+func TestQueueAttributes(t *testing.T) {
+	cfg := queues(Queue{Name: "q", Retention: Duration(5 * time.Minute), DeadLetter: &DeadLetter{"dead", 3}}, Queue{Name: "dead"})
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		send(t, s, "one", "two", "three")
+		receive(t, c, func(in *sqs.ReceiveMessageInput) { in.MaxNumberOfMessages = 1 })
+		out, err := c.sqs.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
+			QueueUrl: queueURL(t, c, "q"), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{
+			"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1", "MessageRetentionPeriod": "300",
+			"VisibilityTimeout": "30", "SqsManagedSseEnabled": "true", "QueueArn": "arn:aws:sqs:us-west-2:123456789012:q",
+			"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-west-2:123456789012:dead","maxReceiveCount":3}`,
+		} {
+			if got := out.Attributes[name]; got != want {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+	})
+}
+
+func TestSQSOverHTTPClosesWithAPollUnderWay(t *testing.T) {
+	s, c := overHTTP(t, queues(Queue{Name: "q"}))
+	url := queueURL(t, c, "q")
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.sqs.ReceiveMessage(context.Background(), &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20})
+		done <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || time.Since(began) > 5*time.Second {
+		t.Errorf("the poll ended after %v with %v", time.Since(began), err)
+	}
+}
+
+// A queue of the size that a whole fleet's interruption makes is read in no time.
+func TestTenThousandMessagesAreReadAndDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newServer(queues(Queue{Name: "q"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		cfg := sdkConfig("http://fakeaws.invalid", s.Region())
+		cfg.HTTPClient = direct{s.handler}
+		c := newClients(cfg)
+		for n := range 10_000 {
+			send(t, s, fmt.Sprint(n))
+		}
+		url := queueURL(t, c, "q")
+		for s.Queues()[0].Deleted < 10_000 {
+			out, err := c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10})
+			if err != nil || len(out.Messages) == 0 {
+				t.Fatalf("received %v, %v", out, err)
+			}
+			in := &sqs.DeleteMessageBatchInput{QueueUrl: url}
+			for n, m := range out.Messages {
+				in.Entries = append(in.Entries, types.DeleteMessageBatchRequestEntry{Id: aws.String(fmt.Sprint(n)), ReceiptHandle: m.ReceiptHandle})
+			}
+			if _, err := c.sqs.DeleteMessageBatch(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

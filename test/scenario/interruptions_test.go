@@ -1,0 +1,64 @@
+package scenario
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestSendPutsAFileIntoAQueue(t *testing.T) {
+	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{{Name: "q"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer aws.Close()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "garbage"), []byte("{\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: func(name string) string { return filepath.Join(dir, name) }}
+	for _, args := range [][]string{{"q", "garbage"}, {"q", "garbage", "3"}} {
+		if err := s.send(args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds, err := s.expectation("queue", []string{"q", "4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, saw, err := holds(t.Context()); !ok || err != nil {
+		t.Errorf("saw %s messages, %v; want 4", saw, err)
+	}
+}
+
+func TestInterruptionWordsRefuseWhatTheyDoNotKnow(t *testing.T) {
+	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer aws.Close()
+	without := &script{Env: &Env{}}
+	with := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: filepath.Clean}
+	for _, tt := range []struct {
+		s    *script
+		run  func(*script, []string) error
+		args []string
+	}{
+		{with, (*script).interrupt, nil},
+		{without, (*script).interrupt, []string{"pool=spot"}},
+		{with, (*script).interrupt, []string{"pool=spot", "notise=40s"}},
+		{with, (*script).send, []string{"q"}},
+		{with, (*script).send, []string{"q", "interruptions.go", "often"}},
+		{with, (*script).send, []string{"q", "interruptions.go"}},
+		{without, (*script).send, []string{"q", "interruptions.go"}},
+	} {
+		if err := tt.run(tt.s, tt.args); err == nil {
+			t.Errorf("accepted: %q", tt.args)
+		}
+	}
+	if _, err := with.queued("q"); err == nil {
+		t.Error("counted the messages of a queue that is not there")
+	}
+}

@@ -1,0 +1,45 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// StartReplica runs one of several autoscalers side by side, as the pods of one Deployment do, under a name of its own, by
+// which the leader lease knows it. Its output is appended to the file log, which the Timeline does not follow. The context
+// bounds the start only; the caller ends the process.
+func (e *Env) StartReplica(ctx context.Context, name, log, manifest string, extra ...string) (*Autoscaler, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return e.run(ctx, file, manifest, []string{"POD_NAME=" + name}, extra)
+}
+
+// run starts one process as the manifest's Deployment does, with variables and flags beside its own.
+func (e *Env) run(ctx context.Context, log *os.File, manifest string, environment, extra []string) (*Autoscaler, error) {
+	s, err := readShipped(manifest)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, extra)
+	return runAutoscaler(ctx, e.binary, flags, append(e.environment(s), environment...), log)
+}
+
+// StopAWS ends the account, so that another one can be started. Its nodes stay in the cluster.
+func (e *Env) StopAWS() error {
+	if e.AWS == nil {
+		return nil
+	}
+	err := e.AWS.Close()
+	e.AWS = nil
+	if err != nil {
+		return fmt.Errorf("end the AWS account: %w", err)
+	}
+	return nil
+}
