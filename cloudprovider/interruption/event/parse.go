@@ -1,0 +1,228 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// maxBody is the longest body that is read: EventBridge makes none longer (quota "event size").
+	maxBody = 256 << 10
+	// maxInstances is the most instances of one event that are looked at. AWS Health names a hundred at most.
+	maxInstances = 1000
+	// maxText bounds the texts that are kept.
+	maxText = 256
+)
+
+// Parse reads the body of a message. The error is an *Unusable.
+func Parse(body string) (Event, error) {
+	if len(body) > maxBody {
+		return Event{}, unusable(Oversize, "%d bytes", len(body))
+	}
+	return parse([]byte(body), true)
+}
+
+// message is every form that a body takes at once: which one it is shows in what is set.
+type message struct {
+	// EventBridge.
+	ID         string          `json:"id"`
+	DetailType string          `json:"detail-type"`
+	Source     string          `json:"source"`
+	Time       string          `json:"time"` // a lifecycle hook's "Time" is read into it as well
+	Region     string          `json:"region"`
+	Detail     json.RawMessage `json:"detail"`
+	// SNS.
+	Message string `json:"Message"`
+	// A lifecycle hook.
+	lifecycle
+	Event     string `json:"Event"`
+	RequestID string `json:"RequestId"`
+}
+
+type lifecycle struct {
+	LifecycleActionToken string
+	AutoScalingGroupName string
+	LifecycleHookName    string
+	EC2InstanceID        string `json:"EC2InstanceId"`
+	LifecycleTransition  string
+}
+
+const testNotification = "autoscaling:TEST_NOTIFICATION"
+
+func parse(body []byte, mayBeWrapped bool) (Event, error) {
+	var m message
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Event{}, unusable(Garbage, "%v", err)
+	}
+	switch {
+	case m.DetailType != "":
+		return fromEventBridge(m)
+	case m.Event == testNotification, m.LifecycleTransition == testNotification:
+		return Event{}, unusable(Test, "")
+	case m.LifecycleTransition != "":
+		return fromHook(Event{ID: m.RequestID, Time: timeOf(m.Time)}, m.lifecycle)
+	case m.Message != "" && mayBeWrapped:
+		return parse([]byte(m.Message), false)
+	}
+	return Event{}, unusable(UnknownType, "neither an event nor a lifecycle action")
+}
+
+func fromEventBridge(m message) (Event, error) {
+	read := readers[m.Source+"/"+m.DetailType]
+	if read == nil {
+		return Event{}, unusable(UnknownType, "%.64q of %.64q", m.DetailType, m.Source)
+	}
+	return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time), Region: bounded(m.Region)}, m.Detail)
+}
+
+// readers read the details of the events that are known, by source and type.
+var readers = map[string]func(Event, json.RawMessage) (Event, error){
+	"aws.ec2/EC2 Spot Instance Interruption Warning":                 fromEC2(SpotInterruption),
+	"aws.ec2/EC2 Capacity Reservation Instance Interruption Warning": fromEC2(ReservationEnd),
+	"aws.ec2/EC2 Instance Rebalance Recommendation":                  fromEC2(Rebalance),
+	"aws.ec2/EC2 Instance State-change Notification":                 fromEC2(StateChange),
+	"aws.health/AWS Health Event":                                    fromHealth,
+	"aws.autoscaling/EC2 Instance-terminate Lifecycle Action":        fromLifecycle,
+	"aws.autoscaling/EC2 Instance-launch Lifecycle Action":           fromLifecycle,
+	"aws.autoscaling/EC2 Instance Launch Successful":                 fromActivity(LaunchSuccessful),
+	"aws.autoscaling/EC2 Instance Launch Unsuccessful":               fromActivity(LaunchUnsuccessful),
+	"aws.autoscaling/EC2 Instance Terminate Successful":              fromActivity(TerminateSuccessful),
+	"aws.autoscaling/EC2 Instance Terminate Unsuccessful":            fromActivity(TerminateFailed),
+}
+
+func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
+	return func(e Event, detail json.RawMessage) (Event, error) {
+		// The ARN in the event's resources has a zone in the place of the region in some of AWS's examples: it is not read.
+		var d struct {
+			Instance string `json:"instance-id"`
+			Action   string `json:"instance-action"`
+			State    string `json:"state"`
+		}
+		if err := json.Unmarshal(detail, &d); err != nil {
+			return Event{}, unusable(Garbage, "detail: %v", err)
+		}
+		e.Kind, e.State = kind, bounded(d.Action)
+		if kind == StateChange {
+			e.State = bounded(d.State)
+		}
+		return e.about(d.Instance)
+	}
+}
+
+func fromHealth(e Event, detail json.RawMessage) (Event, error) {
+	var d struct {
+		Service   string          `json:"service"`
+		Code      string          `json:"eventTypeCode"`
+		Category  string          `json:"eventTypeCategory"`
+		StartTime string          `json:"startTime"`
+		Backup    json.RawMessage `json:"backupEvent"` // true or "true", and "True" in a rule's pattern
+		Entities  []struct {
+			Value string `json:"entityValue"`
+		} `json:"affectedEntities"`
+	}
+	if err := json.Unmarshal(detail, &d); err != nil {
+		return Event{}, unusable(Garbage, "detail: %v", err)
+	}
+	if d.Service != "EC2" || d.Category != "scheduledChange" {
+		return Event{}, unusable(OtherHealth, "%.64q of service %.64q", d.Category, d.Service)
+	}
+	if strings.EqualFold(strings.Trim(string(d.Backup), `"`), "true") {
+		return Event{}, unusable(BackupCopy, "")
+	}
+	e.Kind, e.Code, e.Starts = ScheduledChange, bounded(d.Code), timeOf(d.StartTime)
+	instances := make([]string, 0, min(len(d.Entities), maxInstances))
+	for _, entity := range d.Entities[:min(len(d.Entities), maxInstances)] {
+		instances = append(instances, entity.Value)
+	}
+	return e.about(instances...)
+}
+
+func fromLifecycle(e Event, detail json.RawMessage) (Event, error) {
+	var d lifecycle
+	if err := json.Unmarshal(detail, &d); err != nil {
+		return Event{}, unusable(Garbage, "detail: %v", err)
+	}
+	if d.LifecycleTransition == testNotification {
+		return Event{}, unusable(Test, "")
+	}
+	return fromHook(e, d)
+}
+
+func fromHook(e Event, d lifecycle) (Event, error) {
+	switch d.LifecycleTransition {
+	case "autoscaling:EC2_INSTANCE_TERMINATING":
+		e.Kind = TerminateHook
+	case "autoscaling:EC2_INSTANCE_LAUNCHING":
+		e.Kind = LaunchHook
+	default:
+		return Event{}, unusable(UnknownType, "lifecycle transition %.64q", d.LifecycleTransition)
+	}
+	// Names of groups and hooks have up to 255 characters, tokens 36 (EC2 Auto Scaling API reference).
+	e.Group, e.Hook, e.Token = bounded(d.AutoScalingGroupName), bounded(d.LifecycleHookName), bounded(d.LifecycleActionToken)
+	if e.Group == "" || e.Hook == "" {
+		return Event{}, unusable(Garbage, "a lifecycle action without its group or hook")
+	}
+	return e.about(d.EC2InstanceID)
+}
+
+func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
+	return func(e Event, detail json.RawMessage) (Event, error) {
+		var d struct {
+			AutoScalingGroupName string
+			StatusMessage        string
+			EC2InstanceID        string `json:"EC2InstanceId"`
+		}
+		if err := json.Unmarshal(detail, &d); err != nil {
+			return Event{}, unusable(Garbage, "detail: %v", err)
+		}
+		if d.AutoScalingGroupName == "" {
+			return Event{}, unusable(Garbage, "an activity without its group")
+		}
+		e.Kind, e.Group, e.Message = kind, bounded(d.AutoScalingGroupName), bounded(d.StatusMessage)
+		if validInstance.MatchString(d.EC2InstanceID) { // a launch that failed has none
+			e.Instances = []string{d.EC2InstanceID}
+		}
+		return e, nil
+	}
+}
+
+// validInstance matches the ID of an instance, of the long form, the short one, and those of emulators.
+var validInstance = regexp.MustCompile(`^i-[0-9a-z]{1,40}$`)
+
+// about completes the event by its instances, each once. Those that cannot exist are left out.
+func (e Event) about(instances ...string) (Event, error) {
+	for _, id := range instances {
+		if validInstance.MatchString(id) {
+			e.Instances = append(e.Instances, id)
+		}
+	}
+	slices.Sort(e.Instances)
+	e.Instances = slices.Compact(e.Instances)
+	if len(e.Instances) == 0 {
+		return Event{}, unusable(NoInstance, "")
+	}
+	return e, nil
+}
+
+// timeOf reads a time as EventBridge writes it, or as AWS Health does; zero where it is neither.
+func timeOf(text string) time.Time {
+	for _, layout := range []string{time.RFC3339Nano, http.TimeFormat, time.RFC1123, time.RFC1123Z} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+func bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
+}
+
+func unusable(reason Reason, format string, args ...any) error {
+	return &Unusable{Reason: reason, Detail: bounded(fmt.Sprintf(format, args...))}
+}

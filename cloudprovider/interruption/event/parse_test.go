@@ -1,0 +1,157 @@
+package event
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// testdata/*.json are bodies as AWS documents or sends them.
+func TestEveryDocumentedFormIsRead(t *testing.T) {
+	kops := "testt1.demo-0a20f32c.kops.sh"
+	for file, want := range map[string]Event{
+		"spot.json": {ID: "1e5527d7-bb36-4607-3370-4164db56a40e", Kind: SpotInterruption, Time: at("1970-01-01T00:00:00Z"),
+			Region: "us-east-1", Instances: []string{"i-0b662ef9931388ba0"}, State: "terminate"},
+		"rebalance.json": {ID: "5d5555d5-dd55-5555-5555-5555dd55d55d", Kind: Rebalance, Time: at("2020-10-26T14:14:14Z"),
+			Region: "us-east-1", Instances: []string{"i-0b662ef9931388ba0"}},
+		"state.json": {ID: "7bf73129-1428-4cd3-a780-95db273d1602", Kind: StateChange, Time: at("2015-11-11T21:29:54Z"),
+			Region: "us-east-1", Instances: []string{"i-abcd1111"}, State: "pending"},
+		"reservation.json": {ID: "r", Kind: ReservationEnd, Time: at("2026-11-20T10:00:00Z"), Region: "cn-north-1",
+			Instances: []string{"i-0b662ef9931388ba0"}, State: "terminate"},
+		"health.json": {ID: "7fb65329-1628-4cf3-a740-95fg457h1402", Kind: ScheduledChange, Time: at("2016-06-05T06:27:57Z"),
+			Region: "us-east-1", Instances: []string{"i-12345678"}, Starts: at("2016-06-05T15:10:09Z"),
+			Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED"},
+		"lifecycle.json": {ID: "782d5b4c-0f6f-1fd6-9d62-ecf6aed0a470", Kind: TerminateHook, Time: at("2020-07-01T22:19:58Z"),
+			Region: "us-east-1", Instances: []string{"i-0633ac2b0d9769723"}, Group: kops,
+			Hook: "cluster-termination-handler", Token: "0befcbdb-6ecd-498a-9ff7-ae9b54447cd6"},
+		"lifecycle_direct.json": {ID: "request", Kind: TerminateHook, Time: at("2022-01-31T23:07:47.872Z"),
+			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops, Hook: "hook", Token: "token"},
+		"lifecycle_sns.json": {ID: "request", Kind: TerminateHook, Time: at("2022-01-31T23:07:47.872Z"),
+			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops, Hook: "hook", Token: "token"},
+		"lifecycle_launch.json": {ID: "l", Kind: LaunchHook, Time: at("2020-07-01T22:19:58Z"), Region: "us-east-1",
+			Instances: []string{"i-0633ac2b0d9769723"}, Group: kops, Hook: "h", Token: "t"},
+		"launch_unsuccessful.json": {ID: "12345678-1234-1234-1234-123456789012", Kind: LaunchUnsuccessful, Region: "us-west-2",
+			Instances: []string{"i-1234567890abcdef0"}, Group: "my-auto-scaling-group", Message: "message-text"},
+	} {
+		t.Run(file, func(t *testing.T) {
+			body, err := os.ReadFile(filepath.Join("testdata", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Parse(string(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
+	const spot = `{"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","detail":`
+	const health = `{"detail-type":"AWS Health Event","source":"aws.health","detail":`
+	for _, tt := range []struct {
+		name, body string
+		want       Reason
+	}{
+		{"nothing", "", Garbage},
+		{"text", "hello", Garbage},
+		{"another kind of JSON", `["i-0123"]`, Garbage},
+		{"null", `null`, UnknownType},
+		{"no type", `{}`, UnknownType},
+		{"another event", `{"detail-type":"EC2 Fleet Error","source":"aws.ec2","detail":{}}`, UnknownType},
+		{"an event of somebody else by the same name", strings.Replace(spot, "aws.ec2", "my.app", 1) + `{"instance-id":"i-0123"}}`, UnknownType},
+		{"no detail", strings.TrimSuffix(spot, `,"detail":`) + `}`, Garbage},
+		{"detail of another type", spot + `"i-0123"}`, Garbage},
+		{"no instance", spot + `{}}`, NoInstance},
+		{"an instance that cannot be", spot + `{"instance-id":"i-../../etc"}}`, NoInstance},
+		{"too long", spot + `{"instance-id":"` + strings.Repeat("x", maxBody) + `"}}`, Oversize},
+		{"the test of a hook", `{"Event":"autoscaling:TEST_NOTIFICATION","AutoScalingGroupName":"g"}`, Test},
+		{"the other test of a hook", `{"LifecycleTransition":"autoscaling:TEST_NOTIFICATION"}`, Test},
+		{"a test in SNS", `{"Type":"Notification","Message":"{\"Event\":\"autoscaling:TEST_NOTIFICATION\"}"}`, Test},
+		{"SNS in SNS", `{"Message":"{\"Message\":\"{}\"}"}`, UnknownType},
+		{"an unknown transition", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_DREAMING","EC2InstanceId":"i-0123"}`, UnknownType},
+		{"a hook without its group", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123"}`, Garbage},
+		{"health of another service", health + `{"service":"RDS","eventTypeCategory":"scheduledChange"}}`, OtherHealth},
+		{"an issue", health + `{"service":"EC2","eventTypeCategory":"issue"}}`, OtherHealth},
+		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
+			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, BackupCopy},
+		{"the other region's, as a boolean", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":true}}`, BackupCopy},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Parse(tt.body)
+			var why *Unusable
+			if !errors.As(err, &why) || why.Reason != tt.want {
+				t.Errorf("got %+v, error %v; want reason %q", got, err, tt.want)
+			}
+			if err != nil && len(err.Error()) > 2*maxText {
+				t.Errorf("an error of %d characters", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestOwnHealthEventsOfChinaAreRead(t *testing.T) {
+	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","backupEvent":"False",` +
+		`"eventTypeCategory":"scheduledChange","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},{"entityValue":"i-1"},{"entityValue":"i-2"}]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"i-1", "i-2"}, got.Instances); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no bodies to start from", err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(body))
+		f.Add(string(body[:len(body)/2]))
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		e, err := Parse(body)
+		if err != nil {
+			var why *Unusable
+			if !errors.As(err, &why) || why.Reason == "" {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		for _, id := range e.Instances {
+			if !validInstance.MatchString(id) {
+				t.Errorf("instance %q", id)
+			}
+		}
+		acts := e.Kind != LaunchSuccessful && e.Kind != LaunchUnsuccessful && e.Kind != TerminateSuccessful && e.Kind != TerminateFailed
+		if e.Kind == "" || acts && (len(e.Instances) == 0 || len(e.Instances) > maxInstances) {
+			t.Errorf("%+v", e)
+		}
+		for _, text := range []string{e.ID, e.Group, e.Hook, e.Token, e.State, e.Message, e.Code} {
+			if len(text) > maxText {
+				t.Errorf("a text of %d characters is kept", len(text))
+			}
+		}
+	})
+}

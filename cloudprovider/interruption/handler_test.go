@@ -1,0 +1,388 @@
+package interruption_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed, other := w.inService()[0], w.inService()[1]
+	w.run(doomed, "a", "b", "c")
+	w.run(other, "d")
+	events := record.NewFakeRecorder(100)
+	w.running(func(o *interruption.Options) { o.Events = events })
+	if err := w.aws.Interrupt(doomed, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the node is cordoned", func() bool { n := w.nodes()[doomed]; return n == nil || n.Spec.Unschedulable })
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if w.desired() != 1 || w.terminations() != 1 || !slices.Equal(w.inService(), []string{other}) {
+		t.Errorf("desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
+	}
+	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.evicted); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.handled()["drained spot-interruption"]; got != 1 {
+		t.Errorf("%v", w.handled())
+	}
+	for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
+		if got := w.count("cluster_autoscaler_aws_interruption_" + name)[""]; got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+	var told []string
+	for len(events.Events) > 0 {
+		told = append(told, <-events.Events)
+	}
+	if all := strings.Join(told, "\n"); strings.Count(all, "NodeInterrupted Evicted") != 3 || !strings.Contains(all, "Interruption Cordoned and drained, by ") {
+		t.Errorf("events:\n%s", all)
+	}
+}
+
+func TestANodeTellsItsStory(t *testing.T) {
+	w := newWorld(t, group(0, 1, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.refused.Store(true)
+	w.running()
+	began := time.Now().Truncate(time.Second)
+	w.send(warning(doomed, began))
+	w.wait("marked", func() bool { return w.nodes()[doomed].Annotations["asg-autoscaler/interruption"] != "" })
+	n := w.nodes()[doomed]
+	if !n.Spec.Unschedulable || n.Labels[corev1.LabelNodeExcludeBalancers] == "" ||
+		!slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
+			return t.Key == interruption.Taint && t.Effect == corev1.TaintEffectNoSchedule
+		}) {
+		t.Errorf("unschedulable %v, labels %v, taints %v", n.Spec.Unschedulable, n.Labels, n.Spec.Taints)
+	}
+	got := maps.Clone(n.Annotations)
+	maps.DeleteFunc(got, func(key, _ string) bool { return !strings.HasPrefix(key, "asg-autoscaler/") })
+	delete(got, "asg-autoscaler/interruption-began")
+	want := map[string]string{
+		"asg-autoscaler/interruption":          "spot-interruption",
+		"asg-autoscaler/interruption-reason":   "EC2 takes the instance back (terminate), event event-of-" + doomed,
+		"asg-autoscaler/interruption-deadline": began.Add(2 * time.Minute).UTC().Format(time.RFC3339),
+		"asg-autoscaler/interruption-stage":    "draining",
+		"asg-autoscaler/interruption-undo":     "cordon,label",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnEmptyNodeGoesAtOnce(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if w.desired() != 1 || w.handled()["empty spot-interruption"] != 1 {
+		t.Errorf("desired %d, %v", w.desired(), w.handled())
+	}
+}
+
+func TestAtTheMinimumSizeAWSReplacesTheInstance(t *testing.T) {
+	w := newWorld(t, group(2, 2, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	w.wait("another in its place", func() bool { return len(w.inService()) == 2 })
+	if w.desired() != 2 {
+		t.Errorf("desired %d, want the minimum of 2", w.desired())
+	}
+}
+
+func TestWhatABudgetHoldsToTheEnd(t *testing.T) {
+	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
+		t.Run(string(deadline), func(t *testing.T) {
+			w := newWorld(t, group(0, 2, 5))
+			doomed := w.inService()[0]
+			w.run(doomed, "a")
+			w.refused.Store(true)
+			w.running(func(o *interruption.Options) { o.AtDeadline = deadline })
+			w.send(warning(doomed, time.Now().Add(-118*time.Second))) // two seconds to go, of which we make five
+			w.gone(doomed)
+			w.waitEmptyQueue()
+			if w.desired() != 1 || w.handled()[want+" spot-interruption"] != 1 {
+				t.Errorf("desired %d, %v, want %s", w.desired(), w.handled(), want)
+			}
+		})
+	}
+}
+
+func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	ids := w.inService()
+	w.run(ids[0], "a")
+	w.running()
+	state := `{"id":"s","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{"instance-id":%q,"state":%q}}`
+	bodies := []string{
+		"garbage", `{"detail-type":"EC2 Fleet Error","source":"aws.ec2"}`, `{"Event":"autoscaling:TEST_NOTIFICATION"}`,
+		strings.Repeat("x", 300<<10),
+		warning(ids[0], time.Now().Add(-time.Hour)),
+		fmt.Sprintf(state, ids[0], "running"),
+		`{"id":"r","detail-type":"EC2 Instance Rebalance Recommendation","source":"aws.ec2","detail":{"instance-id":"` + ids[0] + `"}}`,
+		`{"id":"h","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","detail":{"LifecycleTransition":` +
+			`"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":"h","EC2InstanceId":"` + ids[0] + `"}}`,
+	}
+	for _, body := range bodies {
+		w.send(body)
+	}
+	w.waitEmptyQueue()
+	want := map[string]int{"garbage unusable": 1, "unknown-type unusable": 1, "test-notification unusable": 1, "oversize unusable": 1,
+		"stale spot-interruption": 1, "counted state-change": 1, "counted rebalance-recommendation": 1, "stale lifecycle-terminate": 1}
+	got := w.handled()
+	maps.DeleteFunc(got, func(key string, _ int) bool {
+		return strings.HasPrefix(key, "counted launch") || strings.HasPrefix(key, "counted state") && got[key] > 1
+	})
+	if got["counted state-change"] == 0 {
+		got["counted state-change"] = 1 // those of the launches count, too
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for id, node := range w.nodes() {
+		if node.Spec.Unschedulable {
+			t.Errorf("the node of %s was cordoned", id)
+		}
+	}
+	if w.desired() != 2 || w.terminations() != 0 {
+		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
+	}
+}
+
+func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
+	w := newWorld(t, group(0, 3, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a", "b")
+	for range 20 {
+		w.send(warning(doomed, time.Now()))
+	}
+	w.running()
+	w.gone(doomed)
+	w.send(warning(doomed, time.Now()))
+	w.waitEmptyQueue()
+	if w.desired() != 2 || w.terminations() != 1 {
+		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
+	}
+	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnInstanceWithoutANodeIsHandedBack(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[doomed].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if w.desired() != 1 || w.handled()["no-node spot-interruption"] != 1 {
+		t.Errorf("desired %d, %v", w.desired(), w.handled())
+	}
+}
+
+func TestTheNextLeaderGoesOn(t *testing.T) {
+	for _, withMessage := range []bool{true, false} {
+		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
+			w := newWorld(t, group(0, 2, 5))
+			doomed := w.inService()[0]
+			w.run(doomed, "a")
+			w.refused.Store(true)
+			stop := w.running()
+			w.send(warning(doomed, time.Now()))
+			w.wait("cordoned", func() bool { return w.nodes()[doomed].Spec.Unschedulable })
+			stop()
+			if w.handled()["left-to-next spot-interruption"] != 1 {
+				t.Errorf("%v", w.handled())
+			}
+			if q := w.aws.Queues()[0]; q.Visible == 0 {
+				t.Errorf("the message is not there for the next leader: %+v", q)
+			}
+			w.refused.Store(false)
+			w.running(func(o *interruption.Options) {
+				if !withMessage {
+					o.Queue = ""
+				}
+			})
+			w.gone(doomed)
+			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
+				t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
+			}
+		})
+	}
+}
+
+func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
+	for _, tt := range []struct {
+		name, undo string
+		cordoned   bool // in the end
+	}{
+		{"cordoned by us", "cordon,label", false},
+		{"cordoned before", "label", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, group(0, 1, 5))
+			spared := w.inService()[0]
+			node := w.nodes()[spared]
+			node.Spec.Unschedulable = true
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: interruption.Taint, Value: "spot-interruption", Effect: corev1.TaintEffectNoSchedule})
+			node.Labels[corev1.LabelNodeExcludeBalancers] = "true"
+			if node.Annotations == nil {
+				node.Annotations = map[string]string{}
+			}
+			node.Annotations["asg-autoscaler/interruption"] = "spot-interruption"
+			node.Annotations["asg-autoscaler/interruption-undo"] = tt.undo
+			node.Annotations["asg-autoscaler/interruption-deadline"] = time.Now().Add(-6 * time.Minute).Format(time.RFC3339)
+			if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			w.running(func(o *interruption.Options) { o.Queue = "" })
+			w.wait("unmarked", func() bool { return w.nodes()[spared].Annotations["asg-autoscaler/interruption"] == "" })
+			n := w.nodes()[spared]
+			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
+			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
+			if n.Spec.Unschedulable != tt.cordoned || excluded || tainted || w.terminations() != 0 {
+				t.Errorf("unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
+			}
+		})
+	}
+}
+
+// aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
+func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a", "b")
+	node := w.nodes()[doomed]
+	node.Spec.Unschedulable = true
+	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
+	if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.wait("marked", func() bool { return w.nodes()[doomed].Annotations["asg-autoscaler/interruption"] != "" })
+	time.Sleep(1500 * time.Millisecond)
+	if len(w.evicted) != 0 || w.terminations() != 0 {
+		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := w.cluster.Tracker().Delete(podsResource, "default", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if len(w.evicted) != 0 || w.desired() != 1 || w.terminations() != 1 {
+		t.Errorf("evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
+	}
+}
+
+func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
+	w := newWorld(t, group(0, 3, 5))
+	ids := w.inService()
+	for n, id := range ids[:2] {
+		w.run(id, fmt.Sprint("pod-", n))
+	}
+	w.refused.Store(true)
+	w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
+	for _, id := range ids[:2] {
+		if err := w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cordoned := func() int {
+		n := 0
+		for _, node := range w.nodes() {
+			if node.Spec.Unschedulable {
+				n++
+			}
+		}
+		return n
+	}
+	w.wait("one node cordoned", func() bool { return cordoned() > 0 })
+	time.Sleep(time.Second)
+	if n := cordoned(); n != 1 {
+		t.Errorf("%d nodes of the group cordoned at once", n)
+	}
+	w.refused.Store(false)
+	w.wait("one instance handed back", func() bool { return w.desired() == 2 })
+}
+
+func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
+	g := group(0, 2, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "drain", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	w := newWorld(t, g)
+	doomed := w.inService()[0]
+	w.run(doomed, "a", "b")
+	w.running()
+	if err := w.aws.SetDesired("spot", 1); err != nil { // Auto Scaling chooses one
+		t.Fatal(err)
+	}
+	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
+	w.waitEmptyQueue()
+	if left := w.inService(); left[0] != doomed && len(w.evicted) != 2 {
+		t.Errorf("evicted %v", w.evicted)
+	}
+	if w.desired() != 1 || w.terminations() != 0 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
+		t.Errorf("desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
+	}
+}
+
+func TestAWarningInAGroupWithAHookIsHandedBackAndItsHookCompleted(t *testing.T) {
+	g := group(0, 2, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "drain", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	w := newWorld(t, g)
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
+		t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
+	}
+}
+
+func TestSeveralClustersCanShareAQueue(t *testing.T) {
+	theirs := group(0, 1, 5)
+	theirs.Name, theirs.Tags = "theirs", map[string]string{"other": "true"}
+	w := newWorld(t, group(0, 3, 5), theirs)
+	other, _ := w.aws.Group("theirs")
+	w.wait("their instance", func() bool { other, _ = w.aws.Group("theirs"); return len(other.Instances) == 1 })
+	id := other.Instances[0].ID
+	w.running()
+	w.send(warning(id, time.Now()))
+	w.wait("looked at several times", func() bool { return w.handled()["left-to-others spot-interruption"] >= 3 })
+	q := w.aws.Queues()[0]
+	if q.Deleted > 0 && q.Visible+q.InFlight+q.Delayed == 0 {
+		t.Errorf("another cluster's message was deleted: %+v", q)
+	}
+	ours := w.inService()[0]
+	w.send(warning(ours, time.Now()))
+	w.gone(ours)
+	if other, _ = w.aws.Group("theirs"); len(other.Instances) != 1 || other.Desired != 1 {
+		t.Errorf("%+v", other)
+	}
+}

@@ -1,0 +1,108 @@
+package interruption
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+)
+
+// heartbeatEvery is how often the time of a lifecycle action is extended while its node is drained. The shortest that a hook can
+// have is 30 seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
+const heartbeatEvery = 15 * time.Second
+
+// judgeHook drains an instance that waits to be ended, and then has Auto Scaling go on.
+func (h *Handler) judgeHook(ctx context.Context, m queue.Message, e event.Event, told time.Time) (queue.Verdict, outcome) {
+	if h.Groups.Snapshot().Group(e.Group) == nil {
+		return h.othersTurn(m, ownersTimeHook)
+	}
+	group, err := h.Groups.Reread(ctx, e.Group)
+	if err != nil {
+		return queue.Leave(comeAgain), leftToNext(ctx)
+	}
+	id := e.Instances[0]
+	instance, owner := h.Groups.Snapshot().Instance(id)
+	switch {
+	case instance == nil || owner.Name != group.Name:
+		return queue.Done(), stale // it is gone
+	case !instance.Lifecycle.Leaving():
+		return queue.Done(), stale // spared, or never meant
+	case h.node(id) == nil || h.dealtWith(id):
+		h.complete(ctx, e)
+		return queue.Done(), empty
+	}
+	j, ok := h.begin(ctx, id, group.Name, causeOf(e, told, h.Clock.Now()))
+	if !ok {
+		return queue.Leave(comeAgain), leftToNext(ctx)
+	}
+	beating, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.heartbeats(beating, e)
+	}()
+	verdict, what := h.await(ctx, []*job{j})
+	stop()
+	<-ended
+	if verdict == queue.Done() {
+		h.complete(ctx, e)
+	}
+	return verdict, what
+}
+
+// heartbeats extends the time of a lifecycle action until ctx ends, or the action is over.
+func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
+	for {
+		sleep(ctx, h.Clock, heartbeatEvery)
+		if ctx.Err() != nil {
+			return
+		}
+		in := &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
+			InstanceId: aws.String(e.Instances[0])}
+		if e.Token != "" {
+			in.LifecycleActionToken = aws.String(e.Token)
+		}
+		_, err := h.Hooks.RecordLifecycleActionHeartbeat(ctx, in)
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).V(1).Info("Could not extend a lifecycle action", "group", e.Group, "hook", e.Hook, "instance", e.Instances[0],
+				"err", awsclient.Brief(err), "remedy", "allow autoscaling:RecordLifecycleActionHeartbeat")
+			if awsclient.IsInvalid(err) {
+				return
+			}
+		}
+	}
+}
+
+// completions is how often completing an action is tried; after that it ends by its own time.
+const completions = 5
+
+// complete has Auto Scaling go on with an instance. An action that is over already is none to complain of.
+func (h *Handler) complete(ctx context.Context, e event.Event) {
+	in := &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
+		InstanceId: aws.String(e.Instances[0]), LifecycleActionResult: aws.String("CONTINUE")}
+	if e.Token != "" {
+		in.LifecycleActionToken = aws.String(e.Token)
+	}
+	for try := range completions {
+		_, err := h.Hooks.CompleteLifecycleAction(ctx, in)
+		log := klog.FromContext(ctx).WithValues("group", e.Group, "hook", e.Hook, "instance", e.Instances[0])
+		switch {
+		case err == nil:
+			log.V(1).Info("Completed a lifecycle action")
+			return
+		case awsclient.IsInvalid(err):
+			log.V(1).Info("A lifecycle action is over already", "err", awsclient.Brief(err))
+			return
+		case ctx.Err() != nil:
+			return
+		}
+		log.Error(err, "Could not complete a lifecycle action", "remedy", "allow autoscaling:CompleteLifecycleAction")
+		sleep(ctx, h.Clock, time.Second<<try)
+	}
+}

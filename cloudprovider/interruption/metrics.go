@@ -1,0 +1,85 @@
+package interruption
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+)
+
+// outcome is what became of a message. It is a metric label; what makes a message unusable is one, too.
+type outcome string
+
+const (
+	drained        outcome = "drained"          // all pods moved in time, the instance handed back
+	forced         outcome = "forced"           // moved, some against a disruption budget in the last seconds
+	lost           outcome = "lost"             // some pods were still there when the time was over
+	empty          outcome = "empty"            // there was nothing to move
+	noNode         outcome = "no-node"          // the instance had not joined the cluster
+	gaveUp         outcome = "gave-up"          // a recommendation that could not be followed in time: the node is back in use
+	handBackFailed outcome = "hand-back-failed" // drained, but AWS did not take the instance back
+	leftBehind     outcome = "left-to-next"     // this process ended before: the next leader goes on
+	counted        outcome = "counted"          // nothing to do about it
+	postponed      outcome = "postponed"        // has to wait for other work, and comes again
+	duplicate      outcome = "duplicate"        // dealt with before
+	stale          outcome = "stale"            // too old to be true
+	notOurs        outcome = "not-ours"         // of no group of ours, and nobody has wanted it for as long as it mattered
+	leftToOthers   outcome = "left-to-others"   // of no group of ours: maybe another cluster's
+	broken         outcome = "broken"
+)
+
+type metrics struct {
+	received *prometheus.CounterVec
+	handled  *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	duration prometheus.Histogram
+	timeLeft prometheus.Histogram
+	evicted  prometheus.Counter
+	lost     prometheus.Counter
+	nodes    prometheus.Gauge
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "cluster_autoscaler", Subsystem: "aws_interruption", Name: name, Help: help}
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		o := opts(name, help)
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: o.Namespace, Subsystem: o.Subsystem, Name: o.Name, Help: o.Help, Buckets: buckets})
+	}
+	m := &metrics{
+		received: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_received_total",
+			"Messages received from the interruption queue, by type; one that is received twice counts twice.")), []string{"type"}),
+		handled: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_handled_total",
+			"Messages of the interruption queue that were dealt with, by type and outcome.")), []string{"type", "outcome"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts(opts("queue_errors_total",
+			"Calls to the interruption queue that failed, by call.")), []string{"call"}),
+		duration: histogram("drain_duration_seconds", "Time from hearing of an interruption until the node was empty or its time over, in seconds.",
+			[]float64{0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 300, 600, 1800}),
+		timeLeft: histogram("time_left_seconds", "Time that was left until the deadline when an interrupted node was empty, in seconds.",
+			[]float64{0, 1, 2, 5, 10, 20, 30, 45, 60, 90, 105, 120, 300, 600}),
+		evicted: prometheus.NewCounter(prometheus.CounterOpts(opts("pods_evicted_total", "Pods moved off interrupted nodes in time."))),
+		lost:    prometheus.NewCounter(prometheus.CounterOpts(opts("pods_lost_total", "Pods still on their node when an interruption's time was over."))),
+		nodes:   prometheus.NewGauge(prometheus.GaugeOpts(opts("nodes", "Nodes that are being drained because of an interruption."))),
+	}
+	for _, kind := range []event.Kind{event.SpotInterruption, event.Rebalance, event.StateChange, event.ScheduledChange, event.ReservationEnd,
+		event.TerminateHook, event.LaunchHook, event.LaunchSuccessful, event.LaunchUnsuccessful, event.TerminateSuccessful, event.TerminateFailed, unusable} {
+		m.received.WithLabelValues(string(kind))
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.received, m.handled, m.failures, m.duration, m.timeLeft, m.evicted, m.lost, m.nodes} {
+		errs = append(errs, registerer.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register interruption metrics: %w", err)
+	}
+	return m, nil
+}
+
+// unusable is the type label of what is no event.
+const unusable event.Kind = "unusable"

@@ -1,0 +1,292 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const name = "interruptions"
+
+// world is an account with one queue.
+type world struct {
+	t   testing.TB
+	aws *fakeaws.Server
+	api *awsclient.Clients
+}
+
+func newWorld(t testing.TB, q fakeaws.Queue) *world {
+	t.Helper()
+	q.Name = name
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{q}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for key, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
+		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
+		t.Setenv(key, value)
+	}
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, aws: server, api: clients}
+}
+
+func (w *world) send(bodies ...string) {
+	w.t.Helper()
+	for _, body := range bodies {
+		if err := w.aws.SendMessage(name, body); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) state() fakeaws.QueueState { return w.aws.Queues()[0] }
+
+// reading has the queue read until stop is called or the test ends.
+func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (stop func()) {
+	w.t.Helper()
+	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}}
+	for _, c := range change {
+		c(&config)
+	}
+	return w.run(queue.New(config))
+}
+
+func (w *world) run(c *queue.Consumer) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// wait waits until it is so; what is what should be.
+func (w *world) wait(what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not so in time: %s; queue %+v", what, w.state())
+		}
+	}
+}
+
+func (w *world) waitEmpty() {
+	w.t.Helper()
+	w.wait("an empty queue", func() bool { s := w.state(); return s.Visible+s.InFlight+s.Delayed == 0 })
+}
+
+// diary notes how often bodies were handled.
+type diary struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func newDiary() *diary { return &diary{seen: map[string]int{}} }
+
+func (d *diary) note(body string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen[body]++
+	return d.seen[body]
+}
+
+func (d *diary) bodies() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.seen))
+}
+
+func TestEveryMessageIsHandledAndDeleted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		queue fakeaws.Queue
+	}{
+		{"in order", fakeaws.Queue{}},
+		{"duplicated and shuffled", fakeaws.Queue{Duplicates: 20, Shuffles: 100}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, d := newWorld(t, tt.queue), newDiary()
+			var want []string
+			for n := range 300 {
+				want = append(want, fmt.Sprintf("%03d", n))
+			}
+			w.send(want...)
+			w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() })
+			w.waitEmpty()
+			if diff := cmp.Diff(want, d.bodies()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAMessageThatIsLeftComesAgain(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.send("a")
+	var receives []int
+	w.reading(func(_ context.Context, m queue.Message) queue.Verdict {
+		if age := time.Since(m.Sent); age < -time.Second || age > time.Minute {
+			t.Errorf("sent %v ago", age)
+		}
+		receives = append(receives, m.Receives)
+		if d.note(m.Body) < 3 {
+			return queue.Leave(0)
+		}
+		return queue.Done()
+	})
+	w.waitEmpty()
+	if diff := cmp.Diff([]int{1, 2, 3}, receives); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatIsBeingHandledIsNotReceivedAgain(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.send("a")
+	release := make(chan struct{})
+	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
+		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); <-release; return queue.Done() },
+	}).Hide(2*time.Second, 500*time.Millisecond))
+	time.Sleep(4 * time.Second)
+	if received := w.state().Received; received != 1 {
+		t.Errorf("received %d times while it was handled for twice the time it was hidden for", received)
+	}
+	close(release)
+	w.waitEmpty()
+}
+
+func TestAHandlerThatPanicsOrHangsHoldsUpNoOther(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.send("poison", "hang")
+	for n := range 50 {
+		w.send(fmt.Sprint(n))
+	}
+	w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+		switch m.Body {
+		case "poison":
+			panic("poison")
+		case "hang":
+			<-ctx.Done()
+			return queue.Leave(0)
+		}
+		d.note(m.Body)
+		return queue.Done()
+	})
+	w.wait("all but two done", func() bool { return w.state().Deleted == 50 })
+	if s := w.state(); s.InFlight != 2 {
+		t.Errorf("%+v: want the two others out of sight", s)
+	}
+}
+
+func TestNoMoreIsTakenThanCanBeHandled(t *testing.T) {
+	w := newWorld(t, fakeaws.Queue{})
+	for n := range 100 {
+		w.send(fmt.Sprint(n))
+	}
+	var mu sync.Mutex
+	now, most := 0, 0
+	count := func(by int) {
+		mu.Lock()
+		defer mu.Unlock()
+		now += by
+		most = max(most, now)
+	}
+	w.reading(func(context.Context, queue.Message) queue.Verdict {
+		count(1)
+		defer count(-1)
+		time.Sleep(5 * time.Millisecond)
+		return queue.Done()
+	}, func(c *queue.Config) { c.InFlight = 7 })
+	w.waitEmpty()
+	if most > 7 {
+		t.Errorf("%d handled at once, want at most 7", most)
+	}
+}
+
+func TestWhatIsUnfinishedAtTheEndIsGivenBackAtOnce(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.send("a", "b", "c")
+	stop := w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+		d.note(m.Body)
+		<-ctx.Done()
+		return queue.Leave(0)
+	})
+	w.wait("three at work", func() bool { return len(d.bodies()) == 3 })
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("ended after %v", took)
+	}
+	if s := w.state(); s.Visible != 3 || s.InFlight != 0 {
+		t.Errorf("%+v: want all three in sight for the next reader", s)
+	}
+}
+
+func TestCallsThatFailAreMadeAgainAndTold(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	for _, action := range []string{"GetQueueUrl", "ReceiveMessage"} {
+		w.aws.Inject(fakeaws.Fault{Action: action, Times: 1, Status: 503, Code: "ServiceUnavailable"})
+	}
+	w.send("a")
+	failed := newDiary()
+	w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
+		func(c *queue.Config) { c.Failed = func(call string, _ error) { failed.note(call) } })
+	w.waitEmpty()
+	if diff := cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestADeletionThatFailsBringsTheMessageAgain(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessageBatch", Times: 1, Status: 503, Code: "ServiceUnavailable"})
+	w.send("a")
+	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
+		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
+	}).Hide(time.Second, 10*time.Second))
+	w.waitEmpty()
+	if times := d.note("a") - 1; times != 2 {
+		t.Errorf("handled %d times, want 2", times)
+	}
+}
+
+// BenchmarkTenThousandMessages reads messages that need nothing done. Left out: the time SQS itself takes, for fakeaws
+// answers in some milliseconds, as SQS does at its best.
+//
+//	go test -bench TenThousand -benchtime 3x ./cloudprovider/interruption/queue
+func BenchmarkTenThousandMessages(b *testing.B) {
+	const messages = 10_000
+	w := newWorld(b, fakeaws.Queue{})
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		for n := range messages {
+			w.send(fmt.Sprint(n))
+		}
+		b.StartTimer()
+		stop := w.reading(func(context.Context, queue.Message) queue.Verdict { return queue.Done() })
+		w.waitEmpty()
+		stop()
+	}
+	b.ReportMetric(float64(b.N)*messages/b.Elapsed().Minutes(), "messages/min")
+}

@@ -1,0 +1,354 @@
+package interruption_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	queueName = "interruptions"
+	zone      = "us-west-2a"
+	tag       = "k8s.io/cluster-autoscaler/enabled"
+)
+
+func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
+
+// world is an account with one group and one queue, and a cluster whose nodes are the group's. Its API server evicts pods, and
+// its core decides at once.
+type world struct {
+	t       testing.TB
+	aws     *fakeaws.Server
+	clients *awsclient.Clients
+	cluster *fake.Clientset
+	cache   *asg.Cache
+	options interruption.Options
+	metrics *prometheus.Registry
+
+	refused atomic.Bool // by a disruption budget
+	grace   atomic.Int64
+	mu      sync.Mutex
+	evicted map[string]int // by pod
+}
+
+// group is the group of a world.
+func group(least, desired, most int) fakeaws.AutoScalingGroup {
+	return fakeaws.AutoScalingGroup{
+		Name: "spot", Min: least, Max: most, Desired: desired, Zones: []string{zone}, Tags: map[string]string{tag: "true"},
+		LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "spot", Version: "1"},
+	}
+}
+
+func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
+		Delays: fakeaws.Delays{Listed: ms(20), InService: ms(40), Register: ms(60), Terminate: ms(300), Retry: ms(200), Synchronous: ms(20)},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}},
+		AutoScalingGroups: append(more, g),
+		Queues:            []fakeaws.Queue{{Name: queueName, Events: []string{"*"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for key, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
+		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
+		t.Setenv(key, value)
+	}
+	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}}
+	if w.clients, err = awsclient.New(t.Context(), awsclient.Options{Region: server.Region()}); err != nil {
+		t.Fatal(err)
+	}
+	w.serveEvictions()
+	if err := server.Attach(w.cluster); err != nil {
+		t.Fatal(err)
+	}
+	w.cache = asg.NewCache(asg.Options{
+		AutoScaling: w.clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
+		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
+		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
+		LaunchMode: asg.LaunchDesiredCapacity,
+	})
+	desired := g.Desired
+	w.wait("every instance in service, with its node", func() bool {
+		return len(w.inService()) == desired && len(w.nodes()) >= desired
+	})
+	for _, node := range w.nodes() {
+		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+		if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.cache.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.background(w.cache.Run)
+	return w
+}
+
+// background runs until the test, or the returned function, ends it.
+func (w *world) background(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// handler makes a Handler over the world, as a new process would.
+func (w *world) handler(change ...func(*interruption.Options)) *interruption.Handler {
+	w.t.Helper()
+	factory := informers.NewSharedInformerFactory(w.cluster, 0)
+	nodes := factory.Core().V1().Nodes().Informer()
+	w.metrics = prometheus.NewRegistry()
+	wake := make(chan struct{}, 1)
+	o := interruption.Options{
+		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Client: w.cluster, Nodes: nodes,
+		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
+		Wake: func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		},
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	h, err := interruption.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.t.Cleanup(func() { cancel(); factory.Shutdown() })
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	w.background(func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-wake:
+				h.Decided(h.Doomed())
+			}
+		}
+	})
+	return h
+}
+
+// running has a Handler run until the test, or the returned function, ends it.
+func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
+	w.t.Helper()
+	return w.background(w.handler(change...).Run)
+}
+
+var podsResource = corev1.SchemeGroupVersion.WithResource("pods")
+
+// serveEvictions has the API server evict pods after their grace, and list them by node.
+func (w *world) serveEvictions() {
+	w.grace.Store(50)
+	end := func(namespace, name string) error {
+		object, err := w.cluster.Tracker().Get(podsResource, namespace, name)
+		if err != nil {
+			return err
+		}
+		pod := object.(*corev1.Pod).DeepCopy()
+		pod.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		if err := w.cluster.Tracker().Update(podsResource, pod, namespace); err != nil {
+			return err
+		}
+		time.AfterFunc(time.Duration(w.grace.Load())*time.Millisecond, func() { _ = w.cluster.Tracker().Delete(podsResource, namespace, name) })
+		return nil
+	}
+	w.cluster.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if action.GetSubresource() != "eviction" {
+			return false, nil, nil
+		}
+		name := action.(clienttesting.CreateAction).GetObject().(*policyv1.Eviction).Name
+		if w.refused.Load() {
+			return true, nil, apierrors.NewTooManyRequests("a budget", 0)
+		}
+		w.mu.Lock()
+		w.evicted[name]++
+		w.mu.Unlock()
+		return true, nil, end(action.GetNamespace(), name)
+	})
+	w.cluster.PrependReactor("delete", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, end(action.GetNamespace(), action.(clienttesting.DeleteAction).GetName())
+	})
+	w.cluster.PrependReactor("list", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		all, err := w.cluster.Tracker().List(action.GetResource(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, "")
+		if err != nil {
+			return true, nil, err
+		}
+		list := &corev1.PodList{}
+		for _, pod := range all.(*corev1.PodList).Items {
+			if action.(clienttesting.ListAction).GetListRestrictions().Fields.Matches(fields.Set{"spec.nodeName": pod.Spec.NodeName}) {
+				list.Items = append(list.Items, pod)
+			}
+		}
+		return true, list, nil
+	})
+}
+
+// nodes are the nodes by instance.
+func (w *world) nodes() map[string]*corev1.Node {
+	w.t.Helper()
+	list, err := w.cluster.CoreV1().Nodes().List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	nodes := map[string]*corev1.Node{}
+	for n := range list.Items {
+		var id string
+		if _, err := fmt.Sscanf(list.Items[n].Spec.ProviderID, "aws:///"+zone+"/%s", &id); err == nil {
+			nodes[id] = &list.Items[n]
+		}
+	}
+	return nodes
+}
+
+// inService are the instances of the group that are in service, sorted.
+func (w *world) inService() []string {
+	var ids []string
+	g, _ := w.aws.Group("spot")
+	for _, i := range g.Instances {
+		if i.State == "InService" {
+			ids = append(ids, i.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (w *world) desired() int {
+	g, _ := w.aws.Group("spot")
+	return g.Desired
+}
+
+// run puts pods on the node of an instance.
+func (w *world) run(instance string, names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+			Spec:   corev1.PodSpec{NodeName: w.nodes()[instance].Name, TerminationGracePeriodSeconds: ptr.To[int64](1)},
+			Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+		if err := w.cluster.Tracker().Create(podsResource, pod, "default"); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) send(body string) {
+	w.t.Helper()
+	if err := w.aws.SendMessage(queueName, body); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// warning is a spot interruption warning.
+func warning(instance string, at time.Time) string {
+	return fmt.Sprintf(`{"version":"0","id":"event-of-%s","detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2",`+
+		`"time":%q,"region":"us-west-2","detail":{"instance-id":%q,"instance-action":"terminate"}}`, instance, at.UTC().Format(time.RFC3339), instance)
+}
+
+func (w *world) wait(what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			g, _ := w.aws.Group("spot")
+			w.t.Fatalf("not so in time: %s; group %+v, queue %+v, handled %v", what, g, w.aws.Queues(), w.handled())
+		}
+	}
+}
+
+func (w *world) waitEmptyQueue() {
+	w.t.Helper()
+	w.wait("an empty queue", func() bool { q := w.aws.Queues()[0]; return q.Visible+q.InFlight+q.Delayed == 0 })
+}
+
+// gone waits until the group has lost the instance.
+func (w *world) gone(instance string) {
+	w.t.Helper()
+	w.wait("instance "+instance+" gone", func() bool {
+		g, _ := w.aws.Group("spot")
+		return !slices.ContainsFunc(g.Instances, func(i fakeaws.InstanceState) bool { return i.ID == instance })
+	})
+}
+
+// handled counts the messages by type and outcome.
+func (w *world) handled() map[string]int {
+	return w.count("cluster_autoscaler_aws_interruption_messages_handled_total")
+}
+
+// count is a counter's value, or a histogram's number of samples, by the values of its labels, as "outcome type".
+func (w *world) count(name string) map[string]int {
+	if w.metrics == nil {
+		return nil
+	}
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.Metric {
+			var values []string
+			for _, l := range m.Label { // sorted by name
+				values = append(values, l.GetValue())
+			}
+			counts[strings.Join(values, " ")] = int(m.GetCounter().GetValue()) + int(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return counts
+}
+
+// terminations are the calls that ended instances.
+func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }
+
+var listAll = metav1.ListOptions{}
+
+func nodeOf(event watch.Event) *corev1.Node {
+	node, ok := event.Object.(*corev1.Node)
+	if !ok {
+		return &corev1.Node{}
+	}
+	return node
+}
