@@ -28,7 +28,8 @@
 // Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
 // spot instances spread over several pools only if the Config says so; zones are rebalanced, and instances refreshed, only
 // as Deeds; requests are not authenticated, the signature only tells who calls; instances that EC2 takes away wait for no
-// lifecycle hook. What the reference of LaunchInstances leaves open is decided at launchInstances.
+// lifecycle hook; a group with capacity rebalancing does nothing about a recommendation or warning itself; spot instances are
+// terminated, not stopped or hibernated. What the reference of LaunchInstances leaves open is decided at launchInstances.
 //
 // Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
 package fakeaws

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -24,7 +25,7 @@ const usualNotice = Duration(2 * time.Minute)
 
 // announcements are what the deeds say, and about whom.
 var announcements = map[DeedKind]func(*account, *instance, Deed){
-	Interrupt: func(a *account, i *instance, d Deed) {
+	Interrupt: func(a *account, i *instance, _ Deed) {
 		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{i.id, "terminate"})
 	},
 	RecommendRebalance: func(a *account, i *instance, _ Deed) {
@@ -42,7 +43,7 @@ var announcements = map[DeedKind]func(*account, *instance, Deed){
 func (a *account) announce(g *group, d Deed) error {
 	chosen := a.chosen(g, d)
 	if len(chosen) == 0 {
-		return fmt.Errorf("no such instance in service")
+		return errors.New("no such instance in service")
 	}
 	for _, i := range chosen {
 		a.announceOne(i, d)

@@ -20,6 +20,7 @@ type queue struct {
 	created  time.Time
 	messages []*message // in the order they were sent
 	byID     map[string]*message
+	expires  time.Time // no message does before
 	sent     int
 	received int
 	deleted  int
@@ -67,6 +68,7 @@ func (q *queue) send(body string, delay time.Duration) *message {
 }
 
 func (q *queue) add(m *message) {
+	q.expires = earliest(q.expires, m.sent.Add(q.retention()))
 	q.messages, q.byID[m.id] = append(q.messages, m), m
 	q.wake()
 }
@@ -79,17 +81,25 @@ func (q *queue) wake() {
 
 func (q *queue) remove(m *message) {
 	delete(q.byID, m.id)
-	q.messages = slices.DeleteFunc(q.messages, func(x *message) bool { return x == m })
+	if i := slices.Index(q.messages, m); i >= 0 {
+		q.messages = slices.Delete(q.messages, i, i+1)
+	}
 }
 
 // expire drops what has been kept for long enough.
 func (q *queue) expire(now time.Time) {
+	if now.Before(q.expires) {
+		return
+	}
+	q.expires = now.Add(q.retention())
 	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool {
-		over := !now.Before(m.sent.Add(q.retention()))
-		if over {
+		end := m.sent.Add(q.retention())
+		if !now.Before(end) {
 			delete(q.byID, m.id)
+			return true
 		}
-		return over
+		q.expires = earliest(q.expires, end)
+		return false
 	})
 }
 
@@ -100,7 +110,10 @@ func (q *queue) take(limit int, hide time.Duration, dead *queue) []*message {
 	q.expire(now)
 	var out []*message
 	bytes := 0
-	for _, m := range q.ready(now) {
+	for _, m := range q.inOrder() {
+		if m.visible.After(now) {
+			continue
+		}
 		if len(out) == limit || len(out) > 0 && bytes+len(m.body) > maxReceivedBytes {
 			break
 		}
@@ -116,14 +129,9 @@ func (q *queue) take(limit int, hide time.Duration, dead *queue) []*message {
 	return out
 }
 
-// ready are the messages that can be received, the oldest first or in any order.
-func (q *queue) ready(now time.Time) []*message {
-	var out []*message
-	for _, m := range q.messages {
-		if !m.visible.After(now) {
-			out = append(out, m)
-		}
-	}
+// inOrder are the messages in the order in which one receiver looks at them: the oldest first, or any.
+func (q *queue) inOrder() []*message {
+	out := slices.Clone(q.messages)
 	if q.chance(q.Shuffles) {
 		q.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	}

@@ -58,7 +58,7 @@ func (s *Server) SetQueue(cfg Queue) error {
 	if cfg.DeadLetter != nil && s.account.lockedQueue(cfg.DeadLetter.Queue) == nil {
 		return fmt.Errorf("queue %q: no queue %q for dead letters", cfg.Name, cfg.DeadLetter.Queue)
 	}
-	return s.withQueue(cfg.Name, func(q *queue) { q.Queue = cfg })
+	return s.withQueue(cfg.Name, func(q *queue) { q.Queue, q.expires = cfg, time.Time{} })
 }
 
 func (s *Server) withQueue(name string, do func(*queue)) error {

@@ -369,7 +369,7 @@ func TestTenThousandMessagesAreReadAndDeleted(t *testing.T) {
 			send(t, s, fmt.Sprint(n))
 		}
 		url := queueURL(t, c, "q")
-		for s.Queues()[0].Deleted < 10_000 {
+		for range 10_000 / maxReceived {
 			out, err := c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10})
 			if err != nil || len(out.Messages) == 0 {
 				t.Fatalf("received %v, %v", out, err)
@@ -381,6 +381,9 @@ func TestTenThousandMessagesAreReadAndDeleted(t *testing.T) {
 			if _, err := c.sqs.DeleteMessageBatch(t.Context(), in); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if got := s.Queues()[0].Deleted; got != 10_000 {
+			t.Errorf("%d deleted", got)
 		}
 	})
 }
