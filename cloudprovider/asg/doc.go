@@ -8,7 +8,9 @@
 //
 // Writes to one group follow each other, each on a reading of its own: a desired capacity is only ever raised from a
 // fresh reading, and lowered only by naming the instance to terminate or by taking back a request of our own that AWS
-// has not fulfilled. A write is in the Snapshot as soon as AWS accepted it. No lock is held across a call.
+// has not fulfilled. Where AWS turns out to have launched more than such a write left room for, the desired capacity is
+// raised again before AWS ends what it launched. A write is in the Snapshot as soon as AWS accepted it. No lock is held
+// across a call.
 //
 // The package knows no Kubernetes type. One group's trouble is a Problem of that group and of no other.
 package asg

@@ -37,7 +37,6 @@ type modelAWS struct {
 	blame        []string                 // who made each instance one too many that is, the latest last
 	kills        []kill                   // by scale-in
 	ended        map[string]int           // terminations with decrement that were accepted, by instance
-	named        map[string]bool          // instances that we have named in a termination
 	setLast      string                   // who has set the desired capacity
 	ours         int                      // what we have set last
 	wish         int                      // what others want: the desired capacity they last set, and less what was named since
@@ -69,7 +68,7 @@ type kill struct{ id, by string }
 
 func newModelAWS(lower, desired, upper int, protect bool) *modelAWS {
 	m := &modelAWS{lower: lower, upper: upper, desired: desired, protect: protect, stock: 100, tokens: map[string]*modelLaunch{},
-		ended: map[string]int{}, named: map[string]bool{}, done: map[string]int{}}
+		ended: map[string]int{}, done: map[string]int{}}
 	for range desired {
 		m.arrive(zoneA)
 	}
@@ -114,7 +113,7 @@ func (m *modelAWS) changed(by string) {
 
 // write writes down all that what can follow depends on.
 func (m *modelAWS) write(w io.Writer, past bool) {
-	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.named, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.views())
+	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.views())
 	for _, l := range m.launches {
 		fmt.Fprintln(w, l.token, l.n, l.out != nil)
 	}
@@ -413,7 +412,7 @@ func (c *modelCalls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in
 			if i == nil {
 				return refusal("ValidationError", "Instance Id not found - No managed instance found for instance ID: %s", id)
 			}
-			if m.named[id] = true; !i.leaving {
+			if !i.leaving {
 				staying++
 			}
 		}

@@ -3,6 +3,7 @@ package asg
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -25,11 +26,22 @@ type overwrite struct {
 	until   time.Time
 }
 
-// overwritten notes that we have set the desired capacity, or may have: the answer of AWS may be lost. before is the group as
-// it was when that was decided.
-func (e *entry) overwritten(before *Group, desired int, now time.Time) {
-	e.known = max(e.known, desired)
-	e.overwrite = overwrite{desired: desired, perhaps: desired, excess: before.excess(), until: now.Add(overwriteWatch)}
+// overwriting notes that we are about to set the desired capacity, g being the group by which that was decided: readings may
+// show it before AWS has answered, and its answer may be lost. refused takes that back.
+func (c *Cache) overwriting(g *Group, desired int) (refused func()) {
+	now := c.clock.Now()
+	var was overwrite
+	c.update(g.Name, func(e *entry, _ *Group) {
+		excess := g.excess()
+		if was = e.overwrite; e.watched(now) {
+			excess = min(excess, was.excess) // the rest is what we look after
+		}
+		e.known = max(e.known, desired)
+		e.overwrite = overwrite{desired: desired, perhaps: desired, excess: excess, until: now.Add(overwriteWatch)}
+	})
+	return func() {
+		c.update(g.Name, func(e *entry, now *Group) { e.known, e.overwrite = now.DesiredCapacity, was })
+	}
 }
 
 // excess is the capacity that counts beyond what is desired.
@@ -38,9 +50,19 @@ func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapaci
 // watched reports whether a write may yet turn out to have been too low.
 func (e *entry) watched(now time.Time) bool { return now.Before(e.overwrite.until) }
 
-// short reports whether there is more than our last write left room for, and nobody has set anything else since.
+// short reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
 func (o overwrite) short(g *Group) bool {
-	return (g.DesiredCapacity == o.desired || g.DesiredCapacity == o.perhaps) && g.excess() > o.excess
+	return (g.DesiredCapacity == o.desired || g.DesiredCapacity == o.perhaps) && g.excess() >= o.excess+g.lightest()
+}
+
+// lightest is the least weight of the instances that count: where they have weights, AWS launches a part of one more than is
+// desired, and keeps it.
+func (g *Group) lightest() int {
+	least := math.MaxInt32
+	for _, i := range g.Counted() {
+		least = min(least, i.Weight)
+	}
+	return least
 }
 
 // findOthers notes what others want by the reading g. What they raise the desired capacity to is theirs as a whole: they

@@ -167,13 +167,14 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()
 	began, ours, desired := c.clock.Now(), g.Requested+n, g.DesiredCapacity+extra
+	refused := c.overwriting(g, desired)
 	since, err := c.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
+		refused()
 		return nil, err
 	}
 	g = c.update(name, func(e *entry, g *Group) {
 		e.request = request{instances: ours, since: since, lookDue: began.Add(firstLook)}
-		e.overwritten(before, desired, c.clock.Now())
 		e.wrote(c.clock.Now())
 		if err == nil {
 			g.DesiredCapacity = desired
@@ -224,7 +225,6 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		g.DesiredCapacity = desired
 		e.request.settle(g)
 		e.known = desired
-		e.overwritten(before, desired, c.clock.Now())
 		e.wrote(c.clock.Now())
 	})
 	g, err = c.repair(ctx, before, desired, 0)
@@ -233,11 +233,15 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 
 // lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
 func (c *Cache) lower(ctx context.Context, g *Group, desired int) error {
+	refused := c.overwriting(g, desired)
 	_, err := c.setDesired(ctx, g, desired)
-	if err == nil || awsclient.IsRefused(err) {
+	switch {
+	case err == nil:
+		return nil
+	case awsclient.IsRefused(err):
+		refused()
 		return err
 	}
-	c.update(g.Name, func(e *entry, _ *Group) { e.overwritten(g, desired, c.clock.Now()) })
 	if now, readErr := c.readOne(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
 		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return nil
