@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// gatherFor is how long a deletion waits for others of its group. The core deletes nodes one by one, each from a goroutine of
+// gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
 // its own, so that those of one loop come within milliseconds, or, with pods of DaemonSets to evict, a little more.
 const gatherFor = 200 * time.Millisecond
 
@@ -20,6 +20,7 @@ const gatherFor = 200 * time.Millisecond
 type deletions struct {
 	terminate func(group string, ids []string) error
 	clock     clock.Clock
+	gather    time.Duration
 
 	mu   sync.Mutex
 	open map[string]*gathering // by group; guarded by mu
@@ -32,8 +33,8 @@ type gathering struct {
 	err  error // set when done is closed
 }
 
-func newDeletions(c clock.Clock, terminate func(group string, ids []string) error) *deletions {
-	return &deletions{terminate: terminate, clock: c, open: map[string]*gathering{}}
+func newDeletions(c clock.Clock, gather time.Duration, terminate func(group string, ids []string) error) *deletions {
+	return &deletions{terminate: terminate, clock: c, gather: max(gather, gatherFor), open: map[string]*gathering{}}
 }
 
 // delete terminates the instances of the group, together with those of other callers, and returns why any of them stays.
@@ -48,7 +49,7 @@ func (d *deletions) delete(group string, ids []string) error {
 	g.ids = append(g.ids, ids...)
 	d.mu.Unlock()
 	if first {
-		d.clock.Sleep(gatherFor)
+		d.clock.Sleep(d.gather)
 		d.mu.Lock()
 		delete(d.open, group)
 		d.mu.Unlock()

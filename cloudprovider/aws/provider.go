@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,8 @@ type Options struct {
 	Nodes corelisters.NodeLister
 	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
 	DaemonSets appslisters.DaemonSetLister
+	// GatherDeletions is how long deletions of a group are gathered, if longer than the moment they always are.
+	GatherDeletions time.Duration
 	// Prices of the region; nil where there are none.
 	Prices prices
 	// Event publishes an event about a node group; nil for none.
@@ -91,7 +94,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
 		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
 	}
-	p.deletions, p.departed = newDeletions(o.Clock, p.terminate), newDepartures(o.Instances, o.Clock)
+	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
 	p.ageing.event = o.Event
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {

@@ -87,6 +87,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts.InformerFactory = factory
 	opts.AutoscalingKubeClients = clients
 	opts.CloudProvider = cloud.provider
+	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead: unlike the core, it can tell which of a batch failed
 	opts.ExpanderStrategy = strategy
 	requests, err := p.addProcessors(ctx, working, &opts, cloud)
 	if err != nil {

@@ -97,18 +97,20 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		return nil, err
 	}
 	awsOptions := aws.Options{
-		Cache:      cache,
-		Region:     clients.Region,
-		Catalogue:  catalogue,
-		Prices:     prices.book,
-		Zones:      clients.EC2,
-		Instances:  clients.EC2,
-		Limiter:    ca_context.NewResourceLimiterFromAutoscalingOptions(core),
-		Nodes:      nodes,
-		DaemonSets: daemonSets,
-		Event:      event,
-		Registerer: legacyregistry.Registerer(),
-		Clock:      clock.RealClock{},
+		Cache:     cache,
+		Region:    clients.Region,
+		Catalogue: catalogue,
+		Prices:    prices.book,
+		Zones:     clients.EC2,
+		Instances: clients.EC2,
+
+		GatherDeletions: core.NodeDeletionBatcherInterval,
+		Limiter:         ca_context.NewResourceLimiterFromAutoscalingOptions(core),
+		Nodes:           nodes,
+		DaemonSets:      daemonSets,
+		Event:           event,
+		Registerer:      legacyregistry.Registerer(),
+		Clock:           clock.RealClock{},
 	}
 	if !core.AWSUseStaticInstanceList {
 		awsOptions.InstanceTypes = clients.EC2
