@@ -123,9 +123,9 @@ func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 func TestTermsForAnotherRegionOrInAnotherCurrencyAreRefusedAndChangeNothing(t *testing.T) {
 	row := columns + "\nm5.large,0.08\n"
 	for _, tt := range []struct{ name, region, text, want string }{
-		{"dollars in China", "cn-northwest-1", strings.Replace(ownHead, "us-east-1", "cn-northwest-1", 1) + row, "in USD, but those of cn-northwest-1 are in CNY"},
-		{"yuan in the USA", "us-east-1", strings.Replace(ownHead, "USD", "CNY", 1) + row, "in CNY, but those of us-east-1 are in USD"},
-		{"another region", "us-west-2", ownHead + row, `for region "us-east-1", not for "us-west-2"`},
+		{"dollars in China", "cn-northwest-1", strings.Replace(ownHead, "us-east-1", "cn-northwest-1", 1) + row, "line 2: the prices are in USD, but those of cn-northwest-1 are in CNY"},
+		{"yuan in the USA", "us-east-1", strings.Replace(ownHead, "USD", "CNY", 1) + row, "line 2: the prices are in CNY, but those of us-east-1 are in USD"},
+		{"another region", "us-west-2", ownHead + row, `line 1: the prices are for region "us-east-1", not for "us-west-2"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			own := terms(t, tt.text)

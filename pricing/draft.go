@@ -16,7 +16,11 @@ type draft struct {
 	spot      []spotRow
 	discounts []discountRow
 	spotRatio float64
+	lines     headLines
 }
+
+// headLines are where the head says what a Book may object to.
+type headLines struct{ region, currency int }
 
 type discountRow struct {
 	of   string // an instance type, a family, or everything
@@ -37,15 +41,17 @@ const (
 // typesUnchecked is the head's "types" of a list that was made from what AWS sells, not written by hand.
 const typesUnchecked = "unchecked"
 
-// fact takes one member of the head. Members it does not know are none of its business.
-func (d *draft) fact(key, value string) error {
+// fact takes one member of the head, which stands in that line. Members it does not know are none of its business.
+func (d *draft) fact(key, value string, line int) error {
 	repeated := false
 	o := &d.list.origin
 	switch key {
 	case headRegion:
 		repeated, o.Region = o.Region != "", value
+		d.lines.region = line
 	case headCurrency:
 		repeated, d.list.currency = d.list.currency != "", Currency(value)
+		d.lines.currency = line
 	case headSource:
 		repeated, o.Source = o.Source != "", value
 	case headBasis:
@@ -190,7 +196,7 @@ func (d *draft) asTerms() (*Terms, error) {
 	if len(d.list.rows) == 0 && len(d.spot) == 0 && len(d.discounts) == 0 && d.spotRatio == 0 {
 		return nil, errors.New("price list has no prices, no discount and no spot ratio")
 	}
-	t := &Terms{list: d.list, spot: d.spot, spotRatio: d.spotRatio, discounts: make(map[string]float64, len(d.discounts))}
+	t := &Terms{list: d.list, spot: d.spot, spotRatio: d.spotRatio, lines: d.lines, discounts: make(map[string]float64, len(d.discounts))}
 	for _, r := range d.discounts {
 		t.discounts[r.of] = r.off
 	}

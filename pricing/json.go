@@ -124,7 +124,7 @@ func (r *jsonReader) member(name string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return r.draft.fact(name, value)
+		return r.draft.fact(name, value, r.line+1)
 	case "spotRatio":
 		ratio, err := next[float64](r)
 		if err != nil {

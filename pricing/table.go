@@ -85,9 +85,11 @@ func parseTable(table string) (*draft, error) {
 	return d, d.finish()
 }
 
-// parseHead reads one line of the head, or passes over a note.
+// parseHead reads one line of the head, or passes over a note. Spaces and capitals make no difference: a discount must not
+// become a note by a slip of the pen.
 func (d *draft) parseHead(line string, number int) error {
-	key, value, _ := strings.Cut(strings.TrimPrefix(line, "# "), ": ")
+	key, value, _ := strings.Cut(strings.TrimPrefix(line, "#"), ":")
+	key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)
 	switch key {
 	case "discount":
 		of, percent, _ := strings.Cut(value, " ")
@@ -103,7 +105,7 @@ func (d *draft) parseHead(line string, number int) error {
 		}
 		return d.ratio(ratio)
 	}
-	return d.fact(key, value)
+	return d.fact(key, value, number)
 }
 
 // endHead checks that the head is complete where the line with the column names ends it, and returns how many columns those are.

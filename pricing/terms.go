@@ -14,6 +14,7 @@ type Terms struct {
 	spot      []spotRow
 	discounts map[string]float64 // ratio off, by instance type, family, or everything
 	spotRatio float64            // spot price by on-demand list price; 0 where the user does not state it
+	lines     headLines
 }
 
 // spotRow is the spot price of a type in one zone, or in all that have no row of their own.

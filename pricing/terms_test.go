@@ -161,6 +161,7 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 		{"zone on demand", ownHead + wide + "m5.large,1,,us-east-1a\n", `line 6: type "m5.large": on-demand prices are the same in every zone`},
 		{"twice on demand", ownHead + wide + "m5.large,1,,\nm5.large,1,on-demand,\n", `line 7: type "m5.large" is in line 6 already`},
 		{"twice in a zone", ownHead + wide + "m5.large,1,spot,us-east-1a\nm5.large,2,spot,us-east-1a\n", `line 7: spot price of "m5.large" in zone "us-east-1a" is in line 6 already`},
+		{"a slip in the head", ownHead + "#Discount:all 10\n", `line 5: discount "all 10" is not of the form`},
 		{"second currency", ownHead + "# discount: all 1%\n# currency: CNY\n", `line 6: a second currency "CNY"`},
 		{"discount without a percent sign", ownHead + "# discount: all 10\n", `line 5: discount "all 10" is not of the form`},
 		{"discount on nothing", ownHead + "# discount: 10%\n", `line 5: discount "10%" is not of the form`},

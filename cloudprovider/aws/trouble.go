@@ -6,18 +6,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Trouble tells whether instances of a node group have lately failed to launch, and in which way; false where nothing of the
-// kind is known, or the group is not one of ours.
+// Trouble tells whether instances of a node group have lately failed to launch, and in which way, or spot instances were taken back
+// where it would launch; false where nothing of the kind is known, or the group is not one of ours.
 func (p *Provider) Trouble(nodeGroup string) (string, bool) {
 	g := p.view.Load().snapshot.Group(nodeGroup)
 	if g == nil {
 		return "", false
 	}
-	rest, known := p.cache.Trouble(g)
-	if !known {
-		return "", false
+	if rest, known := p.cache.Trouble(g); known {
+		return fmt.Sprintf("%s in pool %s", rest.Class, rest.Pool), true
 	}
-	return fmt.Sprintf("%s in pool %s", rest.Class, rest.Pool), true
+	if p.cache.WasInterrupted(g) {
+		return "spot instances taken back", true
+	}
+	return "", false
 }
 
 // NodeGroupName is the name of the node group that a node is in, or that a node made from a template stands for; "" for none.

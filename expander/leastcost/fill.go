@@ -150,6 +150,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 	f.chosen = f.chosen[:0]
 	copy(f.room, f.problem.shapes[s].offered)
 	total, misses := 0.0, 0
+	var present apart
 	for _, c := range f.order {
 		class := &f.problem.classes[c]
 		count := min(left[c], class.perNode)
@@ -164,7 +165,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 		if c == fewer {
 			count--
 		}
-		if count <= 0 {
+		if count <= 0 || class.apart.has != nil && class.apart.from(present) {
 			if misses++; misses > maxMisses {
 				break
 			}
@@ -175,6 +176,9 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 			f.room[d] -= n * int64(count)
 		}
 		f.chosen = append(f.chosen, share{c, count})
+		if class.apart.has != nil {
+			present = present.with(class.apart)
+		}
 		total += values[c] * float64(count)
 		if f.room[0] == 0 {
 			break

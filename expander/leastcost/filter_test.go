@@ -325,7 +325,11 @@ func world(random *rand.Rand, groups, workloads, most int) ([]expander.Option, m
 	shapes := [][]string{{"100m", "128Mi"}, {"500m", "1Gi"}, {"500m", "3Gi"}, {"1", "2Gi"}, {"1500m", "6Gi"}, {"3", "4Gi"}, {"2", "20Gi"}, {"7", "12Gi"}}
 	var all [][]*apiv1.Pod
 	for i := range workloads {
-		all = append(all, replicas(fmt.Sprintf("w%d", i), 1+random.IntN(most), shapes[random.IntN(len(shapes))]...))
+		w := replicas(fmt.Sprintf("w%d", i), 1+random.IntN(most), shapes[random.IntN(len(shapes))]...)
+		for _, pod := range w { // so that a group may take one workload and not another
+			pod.Spec.NodeSelector = map[string]string{"for": fmt.Sprint("w", i)}
+		}
+		all = append(all, w)
 	}
 	templates, prices := map[string]*framework.NodeInfo{}, flat{}
 	var options []expander.Option

@@ -156,7 +156,9 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 func (pl *planner) top(to *plan, i int, classes []int) {
 	p, node := pl.problem, &to.nodes[i]
 	room := slices.Clone(p.shapes[node.shape].offered)
+	var present apart
 	for _, sh := range node.shares {
+		present = present.with(p.classes[sh.class].apart)
 		for d, n := range p.classes[sh.class].request {
 			room[d] -= n * int64(sh.count)
 		}
@@ -172,12 +174,13 @@ func (pl *planner) top(to *plan, i int, classes []int) {
 				count = min(count, int(room[d]/n))
 			}
 		}
-		if count <= 0 {
+		if count <= 0 || class.apart.from(present) {
 			continue
 		}
 		for d, n := range class.request {
 			room[d] -= n * int64(count)
 		}
+		present = present.with(class.apart)
 		node.shares = append(node.shares, share{c, count})
 		to.left[c] -= count
 	}

@@ -14,7 +14,7 @@ import (
 
 // place is one node that was asked for, with the pods that the plan has on it.
 type place struct {
-	groups []string // any of which it may be in: those of the options that did equally well
+	groups []string // any of which it may be in: those of the options that did equally well, then those balanced with them
 	pods   []types.UID
 }
 
@@ -45,6 +45,13 @@ func (f *Filter) remember(candidates []candidate, b begin) {
 	var groups []string
 	for _, i := range b.chosen {
 		groups = append(groups, candidates[i].id)
+	}
+	for _, i := range b.chosen {
+		for _, similar := range candidates[i].option.SimilarNodeGroups {
+			if id := similar.Id(); !slices.Contains(groups, id) {
+				groups = append(groups, id)
+			}
+		}
 	}
 	for _, node := range b.nodePods {
 		uids := make([]types.UID, len(node))

@@ -75,3 +75,19 @@ func TestPlacesForgetsWhatIsNoLongerSo(t *testing.T) {
 		t.Errorf("%d pods left and %d places kept (%v), want none when nothing is pending", len(left), len(filter.places), err)
 	}
 }
+
+func TestPlacesLooksAtTheGroupsThatARaiseIsBalancedOver(t *testing.T) {
+	web := replicas("web", 8, "1", "1Gi")
+	filter := New(flat{"a": 0.1, "b": 0.11}, nil)
+	balanced := option("a", 2, web)
+	balanced.SimilarNodeGroups = append(balanced.SimilarNodeGroups, &group{id: "b"})
+	filter.BestOptions([]expander.Option{balanced}, map[string]*framework.NodeInfo{"a": template("4", "8Gi")})
+	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+	join(t, snapshot, "a", 1, "4", "8Gi")
+	join(t, snapshot, "b", 1, "4", "8Gi")
+	processor := filter.Places(func(node *apiv1.Node) string { return node.Labels[labelled] })
+	left, err := processor.Process(&cacontext.AutoscalingContext{ClusterSnapshot: snapshot}, web)
+	if err != nil || len(left) != 0 || len(filter.places) != 2 {
+		t.Errorf("%d pods left and %d places kept (%v), want none left and both places", len(left), len(filter.places), err)
+	}
+}

@@ -8,9 +8,6 @@ import (
 	"strconv"
 
 	apiv1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
@@ -26,6 +23,7 @@ type class struct {
 	pods    []*apiv1.Pod // by namespace and name
 	fits    []bool       // by shape
 	perNode int          // how many of them one node may hold, whatever it offers
+	apart   apart        // from pods of which classes
 }
 
 // shape is groups whose nodes are alike to the plan: they offer the same, cost the same and can take the same pods.
@@ -42,9 +40,9 @@ type problem struct {
 	shapes  []shape
 }
 
-// newProblem collects pods and shapes from the candidates. The pods of an option that other options of its kind do not list,
-// because they were cut short by a limit, count as fit for these, too: what pods of one owner with one specification need
-// from a node is the same. Not so where pods keep away from each other, for then those listed may be all that fit.
+// newProblem collects pods and shapes from the candidates. A pod that an option does not list, because a limit cut it short,
+// counts as fit for it where the option lists one with the same needs. Not so where it matters which pods other nodes have, for
+// then those listed may be all that fit.
 func newProblem(candidates []candidate) *problem {
 	pods, able := podsOf(candidates)
 	lists := make([]apiv1.ResourceList, len(pods))
@@ -89,20 +87,16 @@ func podsOf(candidates []candidate) ([]*apiv1.Pod, []bits) {
 	return pods, sets
 }
 
-// shareAbility makes pods of one owner that ask for the same fit wherever one of them fits.
+// shareAbility makes pods that need the same of a node, beside resources, fit wherever one of them fits: addClasses looks at the
+// resources.
 func shareAbility(pods []*apiv1.Pod, requests []amounts, able []bits) {
-	type sort struct {
-		owner   types.UID
-		request string
-	}
-	shared := make(map[sort]bits)
-	keys := make([]sort, len(pods))
+	shared := make(map[string]bits)
+	keys := make([]string, len(pods))
 	for i, pod := range pods {
-		owner := metav1.GetControllerOfNoCopy(pod)
-		if owner == nil || keepsAway(pod) {
+		key, alike := needs(pod, requests[i])
+		if !alike {
 			continue
 		}
-		key := sort{owner.UID, requests[i].key()}
 		keys[i] = key
 		if all, known := shared[key]; known {
 			all.add(able[i])
@@ -115,19 +109,6 @@ func shareAbility(pods []*apiv1.Pod, requests []amounts, able []bits) {
 			able[i] = all
 		}
 	}
-}
-
-// keepsAway reports whether where a pod may run depends on where other pods run.
-func keepsAway(pod *apiv1.Pod) bool {
-	a := pod.Spec.Affinity
-	return len(pod.Spec.TopologySpreadConstraints) > 0 || a != nil && (a.PodAffinity != nil || a.PodAntiAffinity != nil) ||
-		hasHostPort(pod)
-}
-
-func hasHostPort(pod *apiv1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Containers, func(c apiv1.Container) bool {
-		return slices.ContainsFunc(c.Ports, func(p apiv1.ContainerPort) bool { return p.HostPort > 0 })
-	})
 }
 
 // addShapes joins the candidates that are alike, in the order of their names.
@@ -157,9 +138,10 @@ func (p *problem) addShapes(candidates []candidate, d *dimensions, able []bits) 
 // addClasses joins the pods that are alike.
 func (p *problem) addClasses(pods []*apiv1.Pod, requests []amounts, able []bits, candidates []candidate) {
 	index := make(map[string]int)
+	apart := apartness(pods)
 	for i, pod := range pods {
 		caps := perNode(pod, candidates, able[i])
-		key := requests[i].key() + able[i].key() + string(binary.AppendVarint(nil, int64(caps)))
+		key := requests[i].key() + able[i].key() + apart[i].has.key() + apart[i].concernedBy.key() + string(binary.AppendVarint(nil, int64(caps)))
 		at, known := index[key]
 		if !known {
 			at = len(p.classes)
@@ -168,40 +150,28 @@ func (p *problem) addClasses(pods []*apiv1.Pod, requests []amounts, able []bits,
 			for s, shape := range p.shapes {
 				fits[s] = able[i].has(shape.groups[0]) && requests[i].within(shape.offered)
 			}
-			p.classes = append(p.classes, class{request: requests[i], fits: fits, perNode: caps})
+			p.classes = append(p.classes, class{request: requests[i], fits: fits, perNode: caps, apart: apart[i]})
 		}
 		p.classes[at].count++
 		p.classes[at].pods = append(p.classes[at].pods, pod)
 	}
 }
 
-// perNode is how many pods such as this one may share a node. Where they keep away from others it is what the core's own
-// packing shows at the least.
+// perNode is how many pods such as this one may share a node. Where other nodes matter, it is what the core's own packing
+// shows at the least.
 func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
 	most := math.MaxInt32
-	if !keepsAway(pod) {
-		return most
-	}
 	if hasHostPort(pod) || avoidsItself(pod) {
 		return 1
+	}
+	if !beyondItsNode(pod) {
+		return most
 	}
 	able.each(func(c int) {
 		o := candidates[c].option
 		most = min(most, (len(o.Pods)+o.NodeCount-1)/o.NodeCount)
 	})
 	return max(1, most)
-}
-
-// avoidsItself reports whether a pod must not share a node with others of its labels.
-func avoidsItself(pod *apiv1.Pod) bool {
-	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAntiAffinity == nil {
-		return false
-	}
-	terms := pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	return slices.ContainsFunc(terms, func(t apiv1.PodAffinityTerm) bool {
-		selector, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
-		return err == nil && selector.Matches(labels.Set(pod.Labels))
-	})
 }
 
 // dimensions are the resources that the pods ask for, with pods as the first.
@@ -291,6 +261,15 @@ func (b bits) add(other bits) {
 	for i, w := range other {
 		b[i] |= w
 	}
+}
+
+func (b bits) meets(other bits) bool {
+	for i := range min(len(b), len(other)) {
+		if b[i]&other[i] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (b bits) each(visit func(i int)) {

@@ -61,11 +61,13 @@ func withoutFewerPods(explanations []Explanation, contenders []int) []int {
 	for _, i := range contenders {
 		e := &explanations[i]
 		for _, j := range contenders {
-			if other := explanations[j]; other.Pods > e.Pods && (e.Pods == 0 || wastesNoMore(other, *e)) {
-				if e.Verdict = FewerPods; e.Score > other.Score {
-					e.Verdict = WastesMore
-				}
-				break
+			other := explanations[j]
+			switch {
+			case other.Pods <= e.Pods || e.Pods > 0 && !wastesNoMore(other, *e):
+			case e.Score <= other.Score:
+				e.Verdict = FewerPods
+			case e.Verdict == "":
+				e.Verdict = WastesMore
 			}
 		}
 		if e.Verdict == "" {

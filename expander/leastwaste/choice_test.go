@@ -1,6 +1,10 @@
 package leastwaste
 
 import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -156,6 +160,28 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 			if diff := cmp.Diff(want, ids(New().BestOptions(options, templates))); diff != "" {
 				t.Errorf("pod of %v, best options of %v (-want +got):\n%s", request, Explain(options, templates), diff)
 			}
+		}
+	}
+}
+
+func TestVerdictsDoNotDependOnTheOrderOfOptions(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	for round := range 2000 {
+		var given []Explanation
+		for i := range 1 + random.IntN(6) {
+			nodes, pods := int64(1+random.IntN(3)), random.IntN(5)
+			offered := Size{nodes * int64(1000*(1+random.IntN(4))), nodes * int64(1+random.IntN(4)) << 30, nodes * int64(random.IntN(3))}
+			used := Size{min(offered.CPUMillis, int64(pods*500)), min(offered.MemoryBytes, int64(pods)<<29), min(offered.Accelerators, int64(random.IntN(3)))}
+			given = append(given, Explanation{NodeGroup: strconv.Itoa(i), Nodes: int(nodes), Pods: pods, Used: used, Offered: offered,
+				Score: Score(used, offered), Tolerance: tolerance(used, offered)})
+		}
+		shuffled := slices.Clone(given)
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		judge(given)
+		judge(shuffled)
+		slices.SortFunc(shuffled, func(a, b Explanation) int { return strings.Compare(a.NodeGroup, b.NodeGroup) })
+		if diff := cmp.Diff(given, shuffled); diff != "" {
+			t.Fatalf("round %d (-in order +shuffled):\n%s", round, diff)
 		}
 	}
 }

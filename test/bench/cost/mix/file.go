@@ -124,7 +124,7 @@ func Read(path string) (*Mix, error) {
 func Parse(text []byte) (*Mix, error) {
 	var f file
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
-		return nil, errors.New(strings.ReplaceAll(err.Error(), "error unmarshaling JSON: ", ""))
+		return nil, errors.New(strings.ReplaceAll(err.Error(), "error unmarshaling JSON: while decoding JSON: ", ""))
 	}
 	s, err := f.source()
 	if err != nil {
@@ -223,6 +223,9 @@ func resources(cpu, memory, gpu *quantity, others map[string]any) (corev1.Resour
 		if q != nil && q.Sign() > 0 {
 			list[name] = q.Quantity
 		}
+	}
+	if bytes, stated := list[corev1.ResourceMemory]; stated && bytes.Value() < 1<<20 {
+		return nil, fmt.Errorf("memory %s is in bytes: write a unit, such as %[1]sGi", bytes.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(others)) {
 		var q quantity

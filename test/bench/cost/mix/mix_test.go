@@ -90,6 +90,7 @@ func TestFilesThatCannotBeUsedAreRefusedWithAReason(t *testing.T) {
 		{"negative price", `{"types": ["m5.large"], "prices": {"m5.large": -1}, "pods": [{"cpu": 1}]}`, `prices: "m5.large": price -1 is not a number above 0`},
 		{"bad amount", `{"types": ["m5.large"], "pods": [{"cpu": "lots"}]}`, `"lots" is not an amount`},
 		{"negative amount", `{"types": ["m5.large"], "pods": [{"cpu": -1}]}`, `"-1" is not an amount`},
+		{"memory without a unit", `{"types": ["m5.large"], "pods": [{"cpu": 1, "memory": 16}]}`, `memory 16 is in bytes: write a unit, such as 16Gi`},
 		{"bad other resource", `{"types": ["m5.large"], "pods": [{"resources": {"x": "y"}}]}`, `pods, item 1: "pods-1": resources: "x": "y" is not an amount`},
 		{"bad count", `{"types": ["m5.large"], "pods": [{"count": 0}]}`, `count 0 is not between 1`},
 		{"too many", `{"types": ["m5.large"], "pods": [{"name": "a", "count": 15000}, {"name": "b", "count": 15000}]}`, `pods: more than 20000`},

@@ -1,0 +1,174 @@
+package leastcost
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes.
+type rule struct {
+	port       string          // that the others take, too; "" for a term
+	namespaces []string        // of the others; nil for all
+	selector   labels.Selector // of the others
+}
+
+// maxRules bounds the work for pods each of which has a rule of its own. Pods whose rules come later may be planned on one
+// node where they cannot share it; the core finds the rest pending.
+const maxRules = 128
+
+// apart is which rules a pod has, and which concern it, by number. Pods may share a node unless a rule of one concerns the other.
+type apart struct{ has, concernedBy bits }
+
+func (a apart) from(b apart) bool { return a.has.meets(b.concernedBy) || b.has.meets(a.concernedBy) }
+
+// with is what both have and are concerned by, together. It may change a, which must not be that of a class.
+func (a apart) with(b apart) apart {
+	if a.has == nil {
+		return apart{slices.Clone(b.has), slices.Clone(b.concernedBy)}
+	}
+	a.has.add(b.has)
+	a.concernedBy.add(b.concernedBy)
+	return a
+}
+
+// apartness is the rules of the pods by pod; where there is no rule all are empty.
+func apartness(pods []*apiv1.Pod) []apart {
+	list := make([]apart, len(pods))
+	own := make([][]int, len(pods))
+	index := make(map[string]int)
+	var rules []rule
+	for i, pod := range pods {
+		visitRules(pod, func(key string, r func() rule) {
+			number, known := index[key]
+			if !known {
+				if len(rules) == maxRules {
+					return
+				}
+				number = len(rules)
+				index[key], rules = number, append(rules, r())
+			}
+			own[i] = append(own[i], number)
+		})
+	}
+	if len(rules) == 0 {
+		return list
+	}
+	for i, pod := range pods {
+		list[i] = apart{newBits(len(rules)), newBits(len(rules))}
+		for _, number := range own[i] {
+			list[i].has.set(number)
+		}
+		for number, r := range rules {
+			if r.concerns(pod) {
+				list[i].concernedBy.set(number)
+			}
+		}
+	}
+	return list
+}
+
+// visitRules calls visit with each rule of a pod: those of one key are the same.
+func visitRules(pod *apiv1.Pod, visit func(key string, r func() rule)) {
+	for _, port := range hostPorts(pod) {
+		visit(port, func() rule { return rule{port: port} })
+	}
+	for _, term := range avoided(pod) {
+		selector, err := metav1.LabelSelectorAsSelector(term.LabelSelector)
+		if err != nil {
+			continue // the scheduler refuses such a pod
+		}
+		namespaces := term.Namespaces
+		switch {
+		case term.NamespaceSelector != nil: // no namespaces are at hand to select from
+			namespaces = nil
+		case len(namespaces) == 0:
+			namespaces = []string{pod.Namespace}
+		}
+		visit(strings.Join(namespaces, ",")+" "+selector.String(), func() rule {
+			return rule{namespaces: namespaces, selector: selector}
+		})
+	}
+}
+
+func (r rule) concerns(pod *apiv1.Pod) bool {
+	if r.port != "" {
+		return slices.Contains(hostPorts(pod), r.port)
+	}
+	return (r.namespaces == nil || slices.Contains(r.namespaces, pod.Namespace)) && r.selector.Matches(labels.Set(pod.Labels))
+}
+
+// beyondItsNode reports whether where a pod may run depends on pods on other nodes, so that a new node need not do for it.
+// Mere preferences do not count.
+func beyondItsNode(pod *apiv1.Pod) bool {
+	hard := func(c apiv1.TopologySpreadConstraint) bool { return c.WhenUnsatisfiable != apiv1.ScheduleAnyway }
+	wide := func(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
+	a := pod.Spec.Affinity
+	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, hard) || slices.ContainsFunc(avoided(pod), wide) ||
+		a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
+}
+
+// avoided are the terms of a pod's required anti-affinity.
+func avoided(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
+	if pod.Spec.Affinity == nil || pod.Spec.Affinity.PodAntiAffinity == nil {
+		return nil
+	}
+	return pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+}
+
+// avoidsItself reports whether a pod must not share a node with others of its labels.
+func avoidsItself(pod *apiv1.Pod) bool {
+	return slices.ContainsFunc(avoided(pod), func(t apiv1.PodAffinityTerm) bool {
+		selector, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
+		return err == nil && selector.Matches(labels.Set(pod.Labels))
+	})
+}
+
+func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }
+
+// hostPorts are the ports of the host that a pod takes, such as "TCP/8080", whatever the address.
+func hostPorts(pod *apiv1.Pod) []string {
+	var ports []string
+	for _, c := range pod.Spec.Containers {
+		for _, p := range c.Ports {
+			if p.HostPort > 0 {
+				ports = append(ports, fmt.Sprintf("%s/%d", cmp.Or(p.Protocol, apiv1.ProtocolTCP), p.HostPort))
+			}
+		}
+	}
+	return ports
+}
+
+// needs tells what a pod asks of a node beside resources, never "", and whether one that asks for the same can stand for it:
+// not where other nodes matter, nor where a volume claim may tie it to a zone of its own. Where it takes ports of the host, which
+// pods on every node may have, or claims devices, only one of the same owner and requests can.
+func needs(pod *apiv1.Pod, request amounts) (string, bool) {
+	spec := &pod.Spec
+	tied := func(v apiv1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }
+	if beyondItsNode(pod) || slices.ContainsFunc(spec.Volumes, tied) {
+		return "", false
+	}
+	var affinity *apiv1.NodeAffinity
+	if spec.Affinity != nil {
+		affinity = spec.Affinity.NodeAffinity
+	}
+	text, err := json.Marshal([]any{spec.SchedulerName, spec.NodeSelector, affinity, spec.Tolerations, spec.ResourceClaims})
+	if err != nil {
+		return "", false
+	}
+	key := string(text)
+	if hasHostPort(pod) || len(spec.ResourceClaims) > 0 {
+		owner := metav1.GetControllerOfNoCopy(pod)
+		if owner == nil {
+			return "", false
+		}
+		key += string(owner.UID) + " " + request.key()
+	}
+	return key, true
+}

@@ -1,0 +1,245 @@
+// Command interruption measures how soon the autoscaler cordons, drains and hands back many nodes whose spot instances are all
+// warned at the same moment, on a real control plane with the emulated AWS account.
+//
+//	make bench-interruption           # 100 nodes of 3 pods each
+//
+// The clock starts when the first warning is put into the queue. Pods take two seconds to end and a budget lets three in ten go at
+// a time; new nodes register three seconds after they are asked for, so that the budget, which waits for them, is what is measured
+// last. Left out: the latency of SQS, EventBridge and a real API server, and the minute that a real node takes to boot.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+const (
+	group    = "spot"
+	queue    = "interruptions"
+	manifest = "s0-gpu-spot-china"
+	perNode  = 3
+)
+
+func main() {
+	nodes := flag.Int("nodes", 100, "spot instances that are warned at once")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *nodes); err != nil {
+		fmt.Fprintln(os.Stderr, "interruption:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, nodes int) (err error) {
+	dir, err := os.MkdirTemp("", "asg-bench-interruption-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\nLogs are in %s", err, dir)
+			return
+		}
+		err = os.RemoveAll(dir)
+	}()
+	binary, err := scenario.BuildAutoscaler(ctx, dir)
+	if err != nil {
+		return err
+	}
+	env, err := scenario.Start(ctx, scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, env.Close()) }()
+	if err := prepare(ctx, env, nodes); err != nil {
+		return err
+	}
+	return measure(ctx, env, nodes)
+}
+
+// prepare has the nodes run their pods, and the autoscaler read the queue.
+func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
+	if err := env.StartAWS(ctx, account(nodes)); err != nil {
+		return err
+	}
+	if err := env.StartAutoscaler(ctx, manifest, "--aws-interruption-queue="+queue, "--v=2"); err != nil {
+		return err
+	}
+	if _, err := env.Kubectl(ctx, fmt.Sprintf(web, nodes*perNode), "apply", "-f", "-"); err != nil {
+		return err
+	}
+	return wait(ctx, 5*time.Minute, "all pods running and the queue read", func() (bool, error) {
+		running, err := runningPods(ctx, env)
+		if err != nil || running < nodes*perNode {
+			return false, err
+		}
+		log, err := env.Log()
+		return strings.Contains(log, "Reading the interruption queue"), err
+	})
+}
+
+// measure warns all instances and prints what came of it.
+func measure(ctx context.Context, env *scenario.Env, nodes int) error {
+	before, ok := env.AWS.Group(group)
+	if !ok || len(before.Instances) != nodes {
+		return fmt.Errorf("%d instances, want %d", len(before.Instances), nodes)
+	}
+	watch := newWatch()
+	go watch.follow(ctx, env)
+	start := time.Now()
+	for _, i := range before.Instances {
+		if err := env.AWS.Interrupt(i.ID, 0); err != nil {
+			return err
+		}
+	}
+	if err := wait(ctx, 3*time.Minute, "every warned instance gone", func() (bool, error) {
+		now, _ := env.AWS.Group(group)
+		return !slices.ContainsFunc(now.Instances, func(i fakeaws.InstanceState) bool {
+			return i.State != "Terminating" && slices.ContainsFunc(before.Instances, func(b fakeaws.InstanceState) bool { return b.ID == i.ID })
+		}), nil
+	}); err != nil {
+		return err
+	}
+	handedBack := time.Since(start)
+	after, _ := env.AWS.Group(group)
+	cordoned := watch.cordons(start)
+	if len(cordoned) < nodes {
+		return fmt.Errorf("%d nodes were cordoned of %d", len(cordoned), nodes)
+	}
+	killed := 0
+	for _, m := range env.Timeline.Since(time.Time{}) {
+		if m.Kind == scenario.KilledUndrained {
+			killed++
+		}
+	}
+	fmt.Printf("nodes warned at once      %d, with %d pods each\n", nodes, perNode)
+	fmt.Printf("first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
+	fmt.Printf("last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
+	fmt.Printf("last instance handed back %.2f s, of 120\n", handedBack.Seconds())
+	fmt.Printf("ended with pods on them   %d\n", killed)
+	fmt.Printf("desired capacity          %d before, %d after\n", before.Desired, after.Desired)
+	return nil
+}
+
+// watch notes when nodes are cordoned.
+type watch struct{ seen chan map[string]time.Time }
+
+func newWatch() *watch {
+	w := &watch{seen: make(chan map[string]time.Time, 1)}
+	w.seen <- map[string]time.Time{}
+	return w
+}
+
+// follow notes until ctx ends, or the API server does.
+func (w *watch) follow(ctx context.Context, env *scenario.Env) {
+	watcher, err := env.Cluster.Client().CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		if node, ok := event.Object.(*corev1.Node); ok && node.Spec.Unschedulable {
+			seen := <-w.seen
+			if seen[node.Name].IsZero() {
+				seen[node.Name] = time.Now()
+			}
+			w.seen <- seen
+		}
+	}
+}
+
+// cordons are how long after start the nodes were cordoned, the first first.
+func (w *watch) cordons(start time.Time) []time.Duration {
+	seen := <-w.seen
+	w.seen <- seen
+	var after []time.Duration
+	for _, at := range seen {
+		after = append(after, at.Sub(start))
+	}
+	slices.Sort(after)
+	return after
+}
+
+func runningPods(ctx context.Context, env *scenario.Env) (int, error) {
+	pods, err := env.Cluster.Client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return 0, err
+	}
+	running := 0
+	for n := range pods.Items {
+		if pods.Items[n].Status.Phase == corev1.PodRunning {
+			running++
+		}
+	}
+	return running, nil
+}
+
+func wait(ctx context.Context, limit time.Duration, what string, so func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		done, err := so()
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %s", limit, what)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// account has one spot group whose nodes hold three pods each, and the queue.
+func account(nodes int) fakeaws.Config {
+	return fakeaws.Config{
+		Region: "cn-northwest-1",
+		Delays: fakeaws.Delays{Register: fakeaws.Duration(3 * time.Second)},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: group, Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-1", InstanceType: "m5.large", Spot: true}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{
+			Name: group, Max: 3 * nodes, Desired: nodes, Zones: []string{"cn-northwest-1a", "cn-northwest-1b"},
+			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: group},
+			Tags:           map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/eksworkshop": "owned"},
+		}},
+		Queues: []fakeaws.Queue{{Name: queue, Events: []string{"*"}}},
+	}
+}
+
+// web is the workload, for the number of its pods.
+var web = strings.TrimSpace(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default}
+spec:
+  replicas: %d
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - {name: web, image: registry.example.com/web:dev, resources: {requests: {cpu: 600m, memory: 128Mi}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: default}
+spec:
+  maxUnavailable: 30%%
+  selector: {matchLabels: {app: web}}
+`)
