@@ -1,0 +1,79 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// shortSeeds are run by every test run, side by side: of three seeds in a row, those with the most kinds of faults, in both
+// launch modes, with one replica and two. The rest is for make chaos.
+var shortSeeds = []uint64{304, 305, 306}
+
+func TestTheAutoscalerRecoversFromChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs control planes for most of a minute")
+	}
+	if err := scenario.LookAtSources("../.."); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seed := range shortSeeds {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			runSeed(t, seed, binary)
+		})
+	}
+}
+
+func runSeed(t *testing.T, seed uint64, binary string) {
+	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p := NewPlan(seed, Modes)
+	result, err := lab.Run(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(result)
+	if len(result.Violations) > 0 {
+		t.Errorf("%s\n%s", p, left(t, lab.folder(p)))
+	}
+}
+
+// logTail is how many bytes of a log are shown.
+const logTail = 16 << 10
+
+// left is what a run left for a reader: what was wrong and what happened, and the end of each replica's log.
+func left(t *testing.T, folder string) string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, entry := range entries {
+		raw, err := os.ReadFile(filepath.Join(folder, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(entry.Name()) == ".log" {
+			raw = raw[max(0, len(raw)-logTail):]
+		}
+		fmt.Fprintf(&text, "%s:\n%s\n", entry.Name(), raw)
+	}
+	return text.String()
+}

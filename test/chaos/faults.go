@@ -1,0 +1,170 @@
+package chaos
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// draft draws the faults of one plan.
+type draft struct {
+	*rand.Rand
+	axis     fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, since lacks are remembered for minutes
+	replicas int
+	writes   []string // actions by which the autoscaler writes
+	actions  []string // actions that faults are aimed at; "" is all
+}
+
+func newDraft(r *rand.Rand, p Plan) *draft {
+	d := &draft{Rand: r, axis: pick(r, shortages), replicas: p.Replicas}
+	d.writes = []string{"TerminateInstanceInAutoScalingGroup", "SetDesiredCapacity"}
+	if p.Mode != "desired-capacity" {
+		d.writes[1] = "LaunchInstances"
+	}
+	d.actions = append([]string{"", "", "", "DescribeAutoScalingGroups", "DescribeScalingActivities", "DescribeLaunchTemplateVersions"}, append(d.writes, d.writes...)...)
+	return d
+}
+
+// shortages of which each leaves every workload a group with capacity.
+var shortages = []fakeaws.Shortage{
+	{CapacityType: "spot"},
+	{Zone: zoneA},
+	{Zone: zoneB},
+	{InstanceType: "m5.large"},
+	{InstanceType: "g4dn.xlarge"},
+}
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
+
+func (d *draft) seconds(least, most float64) time.Duration {
+	s := least + d.Float64()*(most-least)
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond)
+}
+
+// ofCalls draw a fault that spoils calls; when it comes is for the caller to say.
+func (d *draft) ofCalls() []func() Step {
+	return []func() Step{d.apiErrors, d.throttling, d.latency, d.damage, d.damage, d.lateErrors}
+}
+
+// ofAll draw a fault of any kind.
+func (d *draft) ofAll() []func() Step {
+	return append(d.ofCalls(), d.noCapacity, d.noCapacity, d.stale, d.clock, d.reclaim, d.reclaim, d.recreate,
+		d.foreignDesired, d.foreignMinimum, d.moves, d.tags, d.neverJoins, d.notReady, d.notReady, d.replica, d.replica, d.replica, d.lease)
+}
+
+func (d *draft) apiErrors() Step {
+	return Step{Kind: APIErrors, For: d.seconds(2, 7), Fault: &fakeaws.Fault{
+		Action: pick(d.Rand, d.actions), Percent: 30 + d.IntN(71), Code: pick(d.Rand, []string{"InternalFailure", "ServiceUnavailable", "AccessDenied"}),
+	}}
+}
+
+func (d *draft) throttling() Step {
+	return Step{Kind: Throttling, For: d.seconds(3, 8), Fault: &fakeaws.Fault{
+		Service: pick(d.Rand, []string{"", "autoscaling", "ec2"}), Percent: 50, Code: "Throttling",
+	}}
+}
+
+func (d *draft) latency() Step {
+	return Step{Kind: Latency, For: d.seconds(2, 6), Fault: &fakeaws.Fault{Action: pick(d.Rand, d.actions), Latency: fakeaws.Duration(5 * time.Second)}}
+}
+
+func (d *draft) damage() Step {
+	f := &fakeaws.Fault{Action: pick(d.Rand, d.actions), Percent: 30 + d.IntN(71)}
+	s := Step{For: d.seconds(2, 7), Fault: f}
+	switch d.IntN(3) {
+	case 0:
+		s.Kind, f.Body = Truncated, fakeaws.Truncated
+	case 1:
+		s.Kind, f.Body = Garbled, fakeaws.Garbled
+	default:
+		s.Kind, f.Body = LostAnswers, fakeaws.Lost
+	}
+	return s
+}
+
+func (d *draft) lateErrors() Step {
+	return Step{Kind: LateErrors, For: d.seconds(3, 8), Fault: &fakeaws.Fault{
+		Action: pick(d.Rand, d.writes), Percent: 50 + d.IntN(51), Code: "InternalFailure", Late: true,
+	}}
+}
+
+func (d *draft) noCapacity() Step {
+	lack := d.axis
+	lack.Available = d.IntN(3)
+	return Step{Kind: NoCapacity, For: d.seconds(2, 8), Shortage: &lack}
+}
+
+func (d *draft) stale() Step {
+	return Step{Kind: StaleReads, For: d.seconds(2, 6), Shift: fakeaws.Duration(d.seconds(0.5, 3))}
+}
+
+func (d *draft) clock() Step {
+	by := d.seconds(1, 5)
+	if d.IntN(2) == 0 {
+		by = d.seconds(60, 7200)
+	}
+	if d.IntN(2) == 0 {
+		by = -by
+	}
+	return Step{Kind: ClockJump, For: d.seconds(1, 6), Shift: fakeaws.Duration(by)}
+}
+
+func (d *draft) reclaim() Step {
+	return Step{Kind: Reclaim, Deed: &fakeaws.Deed{Kind: fakeaws.Reclaim, Group: pick(d.Rand, groups), Count: 1 + d.IntN(3)}}
+}
+
+func (d *draft) recreate() Step {
+	return Step{Kind: Recreate, Deed: &fakeaws.Deed{Kind: fakeaws.Delete, Group: pick(d.Rand, groups), BackAfter: fakeaws.Duration(d.seconds(0.1, 3))}}
+}
+
+func (d *draft) foreignDesired() Step {
+	deed := &fakeaws.Deed{Kind: fakeaws.OperatorDesired, Group: pick(d.Rand, groups), Add: 1 + d.IntN(2)}
+	if d.IntN(3) == 0 {
+		to := 1 + d.IntN(2) // may be less than is needed
+		deed = &fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: deed.Group, Desired: &to}
+	}
+	return Step{Kind: ForeignDesired, Deed: deed}
+}
+
+func (d *draft) foreignMinimum() Step {
+	return Step{Kind: ForeignMinimum, For: d.seconds(2, 6), Target: pick(d.Rand, groups), Count: 1 + d.IntN(2)}
+}
+
+func (d *draft) moves() Step {
+	return Step{Kind: Moves, Deed: &fakeaws.Deed{
+		Kind: pick(d.Rand, []fakeaws.DeedKind{fakeaws.Rebalance, fakeaws.Refresh}), Group: pick(d.Rand, groups),
+	}}
+}
+
+func (d *draft) tags() Step {
+	text := func(s string) *string { return &s }
+	s := Step{Kind: TagsChanged, For: d.seconds(1, 6), Target: pick(d.Rand, groups)}
+	s.Tags = pick(d.Rand, []map[string]*string{
+		{enabledTag: nil},
+		{poolTag: text("elsewhere")},
+		{poolTag: nil},
+		{templateTag + "taint/dedicated": text("nobody")},
+		{templateTag + "resources/cpu": text("many")},
+		{templateTag + "autoscaling-options/scaledownunneededtime": text("soon")},
+	})
+	return s
+}
+
+func (d *draft) neverJoins() Step {
+	return Step{Kind: NeverJoins, For: d.seconds(2, 6), Target: pick(d.Rand, groups)}
+}
+
+func (d *draft) notReady() Step {
+	return Step{Kind: NotReady, For: d.seconds(1, 8), Count: 1 + d.IntN(3), Pick: d.IntN(10)}
+}
+
+func (d *draft) replica() Step {
+	s := Step{Kind: pick(d.Rand, []Kind{KillReplica, KillReplica, StopReplica, PauseReplica}), For: d.seconds(0.1, 5), Target: leader}
+	if d.replicas > 1 && d.IntN(5) == 0 {
+		s.Target = standby
+	}
+	return s
+}
+
+func (d *draft) lease() Step { return Step{Kind: StealLease} }

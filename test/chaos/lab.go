@@ -1,0 +1,125 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// What the autoscaler leaves behind in its namespace.
+const (
+	systemNamespace = "kube-system"
+	leaseName       = "cluster-autoscaler"
+	statusName      = "cluster-autoscaler-status"
+)
+
+// cleanTimeout bounds the cleaning after a run.
+const cleanTimeout = time.Minute
+
+// Lab is a control plane in which plans are run, one after another. It is for one goroutine.
+type Lab struct {
+	env       *scenario.Env
+	client    kubernetes.Interface
+	dir       string
+	forbidden int // requests refused in runs before
+}
+
+// Options say where a Lab lives and what it tests.
+type Options struct {
+	Dir      string    // for logs; must exist
+	Binary   string    // the autoscaler
+	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
+}
+
+// NewLab starts the control plane.
+func NewLab(ctx context.Context, opts Options) (*Lab, error) {
+	env, err := scenario.Start(ctx, scenario.Options{Dir: opts.Dir, Binary: opts.Binary, Progress: opts.Progress})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{env: env, client: env.Cluster.Client(), dir: opts.Dir}
+	if err := createWorkloads(ctx, l.client); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close ends the control plane. The logs stay.
+func (l *Lab) Close() error { return l.env.Close() }
+
+// Run does what the plan says and judges what comes of it. The Result says so of the autoscaler; an error is of the Lab
+// itself, and then it is of no more use.
+func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
+	dir := l.folder(p)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Result{}, err
+	}
+	result, err := l.run(ctx, p, dir)
+	if err == nil {
+		err = l.clean(ctx)
+	}
+	if err != nil {
+		return result, fmt.Errorf("seed %d: %w", p.Seed, err)
+	}
+	return result, nil
+}
+
+// folder is where the run of a plan leaves its plan, what happened, and the replicas' logs.
+func (l *Lab) folder(p Plan) string { return filepath.Join(l.dir, fmt.Sprintf("seed-%d", p.Seed)) }
+
+// clean leaves the cluster as it was before the run.
+func (l *Lab) clean(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
+	defer cancel()
+	err := l.env.StopAWS()
+	for _, app := range []string{webPods, gpuPods} {
+		err = errors.Join(err, scale(ctx, l.client, app, 0))
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		left, err := l.sweep(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+// sweep removes what there is of nodes and pods, and of the autoscaler's own objects, and returns how much that was.
+func (l *Lab) sweep(ctx context.Context) (int, error) {
+	now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}
+	core := l.client.CoreV1()
+	nodes, err := core.Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("clean up: %w", err)
+	}
+	pods, err := core.Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("clean up: %w", err)
+	}
+	removals := []error{
+		l.client.CoordinationV1().Leases(systemNamespace).Delete(ctx, leaseName, now),
+		core.ConfigMaps(systemNamespace).Delete(ctx, statusName, now),
+		core.Nodes().DeleteCollection(ctx, now, metav1.ListOptions{}),
+		core.Pods(namespace).DeleteCollection(ctx, now, metav1.ListOptions{}),
+	}
+	for _, err := range removals {
+		if err != nil && !apierrors.IsNotFound(err) {
+			return 0, fmt.Errorf("clean up: %w", err)
+		}
+	}
+	return len(nodes.Items) + len(pods.Items), nil
+}

@@ -1,0 +1,191 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Length is how long things are made to happen. Whatever is not over then is ended.
+const Length = 12 * time.Second
+
+// Modes are the launch modes that plans take turns with.
+var Modes = []string{"auto", "desired-capacity"}
+
+// A Plan is what happens in one run.
+type Plan struct {
+	Seed     uint64         `json:"seed"`
+	Mode     string         `json:"mode"`     // --aws-launch-mode
+	Replicas int            `json:"replicas"` // of the autoscaler
+	Delays   fakeaws.Delays `json:"delays"`
+	Steps    []Step         `json:"steps"` // by time
+}
+
+// Kind names what happens in a Step.
+type Kind string
+
+// The kinds of Step, with the fields that count beside At and For.
+const (
+	Pods           Kind = "pods"            // the workload Target is scaled to Count
+	APIErrors      Kind = "api errors"      // Fault
+	Throttling     Kind = "throttling"      // Fault
+	Latency        Kind = "latency"         // Fault
+	Truncated      Kind = "truncated"       // Fault
+	Garbled        Kind = "garbled"         // Fault
+	LostAnswers    Kind = "lost answers"    // Fault
+	LateErrors     Kind = "late errors"     // Fault: the call takes effect and fails
+	NoCapacity     Kind = "no capacity"     // Shortage
+	StaleReads     Kind = "stale reads"     // readings of groups are up to Shift old
+	ClockJump      Kind = "clock jump"      // AWS's clock is ahead by Shift
+	Reclaim        Kind = "reclaim"         // Deed
+	Recreate       Kind = "group recreated" // Deed
+	ForeignDesired Kind = "foreign desired" // Deed
+	ForeignMinimum Kind = "foreign minimum" // the minimum of the group Target is Count
+	Moves          Kind = "moves"           // Deed: zones are rebalanced, instances refreshed
+	TagsChanged    Kind = "tags changed"    // Tags of the group Target; put back at the end
+	NeverJoins     Kind = "never joins"     // instances of the group Target that are launched meanwhile do not become nodes
+	NotReady       Kind = "not ready"       // Count nodes, from the Pick-th by name
+	KillReplica    Kind = "kill -9"         // of the leader, or of the other replica if Target says so; back after For
+	StopReplica    Kind = "stop"            // the same by SIGTERM
+	PauseReplica   Kind = "pause"           // the same by SIGSTOP
+	StealLease     Kind = "lease stolen"    // the lease is somebody else's, until it runs out
+)
+
+// Targets of what is done to replicas.
+const (
+	leader  = "leader"
+	standby = "standby"
+)
+
+// A Step is one thing that happens At a time, and that ends For later where it lasts.
+type Step struct {
+	At   time.Duration `json:"at"`
+	For  time.Duration `json:"for,omitempty"`
+	Kind Kind          `json:"kind"`
+
+	Target   string             `json:"target,omitempty"`
+	Count    int                `json:"count,omitempty"`
+	Pick     int                `json:"pick,omitempty"`
+	Shift    fakeaws.Duration   `json:"shift,omitempty"`
+	Tags     map[string]*string `json:"tags,omitempty"`
+	Fault    *fakeaws.Fault     `json:"fault,omitempty"`
+	Shortage *fakeaws.Shortage  `json:"shortage,omitempty"`
+	Deed     *fakeaws.Deed      `json:"deed,omitempty"`
+}
+
+// String is the step on one line.
+func (s Step) String() string {
+	line := fmt.Sprintf("%5.1fs  %-16s", s.At.Seconds(), s.Kind)
+	if s.For > 0 {
+		line += fmt.Sprintf(" for %.1fs", s.For.Seconds())
+	}
+	s.At, s.For, s.Kind = 0, 0, ""
+	if detail, err := json.Marshal(s); err == nil {
+		line += " " + strings.NewReplacer(`"at":0,`, "", `"kind":"",`, "", `"kind":""`, "").Replace(string(detail))
+	}
+	return line
+}
+
+// String is the plan for a reader.
+func (p Plan) String() string {
+	delays, _ := json.Marshal(p.Delays)
+	text := fmt.Sprintf("seed %d: launch mode %q, %d replica(s), delays %s\n", p.Seed, p.Mode, p.Replicas, delays)
+	for _, s := range p.Steps {
+		text += s.String() + "\n"
+	}
+	return text
+}
+
+// Wanted is how many pods of each workload the plan wants in the end.
+func (p Plan) Wanted() map[string]int {
+	wanted := map[string]int{}
+	for _, s := range p.Steps {
+		if s.Kind == Pods {
+			wanted[s.Target] = s.Count
+		}
+	}
+	return wanted
+}
+
+// Faults counts the steps by kind, those that only want pods left out.
+func (p Plan) Faults() map[Kind]int {
+	counts := map[Kind]int{}
+	for _, s := range p.Steps {
+		if s.Kind != Pods {
+			counts[s.Kind]++
+		}
+	}
+	return counts
+}
+
+// Faults of a plan: so many that spoil calls, and so many of any kind, at least and at most.
+const (
+	callFaults  = 3
+	leastFaults = 4
+	mostFaults  = 10
+)
+
+// NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed.
+func NewPlan(seed uint64, modes []string) Plan {
+	r := rand.New(rand.NewPCG(seed, 0xc4a05))
+	p := Plan{
+		Seed:     seed,
+		Mode:     modes[seed%uint64(len(modes))],
+		Replicas: 1 + int(seed/uint64(len(modes)))%2,
+		Delays: fakeaws.Delays{
+			Listed: between(r, 100*time.Millisecond, 500*time.Millisecond), InService: between(r, 500*time.Millisecond, 1500*time.Millisecond),
+			Register: between(r, time.Second, 2500*time.Millisecond), GPU: between(r, 100*time.Millisecond, time.Second),
+			Terminate: between(r, 200*time.Millisecond, time.Second), Retry: between(r, time.Second, 3*time.Second),
+			Synchronous: between(r, 100*time.Millisecond, 600*time.Millisecond),
+		},
+	}
+	d := newDraft(r, p)
+	p.Steps = d.pods()
+	for n := range callFaults + leastFaults + r.IntN(mostFaults-leastFaults+1) {
+		kinds := d.ofCalls()
+		if n >= callFaults {
+			kinds = d.ofAll()
+		}
+		s := pick(r, kinds)()
+		if s.fromTheStart() && r.IntN(4) == 0 {
+			s.At = 0 // before the autoscaler starts
+		} else {
+			s.At = d.seconds(1, Length.Seconds()-1)
+		}
+		s.For = min(s.For, Length-s.At)
+		p.Steps = append(p.Steps, s)
+	}
+	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) })
+	return p
+}
+
+// fromTheStart reports whether the step makes sense where nothing has happened yet.
+func (s Step) fromTheStart() bool {
+	return s.Fault != nil || s.Shift != 0 || s.Kind == NoCapacity || s.Kind == TagsChanged || s.Kind == NeverJoins
+}
+
+// between is a duration from least on and below most.
+func between(r *rand.Rand, least, most time.Duration) fakeaws.Duration {
+	d := least + time.Duration(r.Int64N(int64(most-least)))
+	return fakeaws.Duration(d.Round(10 * time.Millisecond))
+}
+
+// pods wants pods at the beginning, again later, more or less of them, and some right before the end.
+func (d *draft) pods() []Step {
+	steps := []Step{{Kind: Pods, Target: webPods, Count: 1 + d.IntN(8)}}
+	for range 2 + d.IntN(4) {
+		steps = append(steps, Step{At: time.Duration(between(d.Rand, 500*time.Millisecond, Length-time.Second)), Kind: Pods, Target: webPods, Count: d.IntN(12)})
+		if d.IntN(2) == 0 {
+			last := &steps[len(steps)-1]
+			last.Target, last.Count = gpuPods, d.IntN(4)
+		}
+	}
+	return append(steps,
+		Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: webPods, Count: 2 + d.IntN(12)},
+		Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: gpuPods, Count: d.IntN(4)})
+}

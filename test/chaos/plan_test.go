@@ -1,0 +1,105 @@
+package chaos
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestASeedAlwaysGivesTheSamePlan(t *testing.T) {
+	for seed := range uint64(50) {
+		if diff := cmp.Diff(NewPlan(seed, Modes), NewPlan(seed, Modes)); diff != "" {
+			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
+		}
+	}
+	if cmp.Equal(NewPlan(1, Modes).Steps, NewPlan(5, Modes).Steps) {
+		t.Error("seeds 1 and 5 give the same steps")
+	}
+}
+
+func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T) {
+	type place struct {
+		kind     Kind
+		mode     string
+		replicas int
+	}
+	seen := map[place]int{}
+	for seed := range uint64(200) {
+		p := NewPlan(seed+1, Modes)
+		for kind, n := range p.Faults() {
+			seen[place{kind, p.Mode, p.Replicas}] += n
+		}
+	}
+	for _, kind := range []Kind{
+		APIErrors, Throttling, Latency, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
+		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
+	} {
+		for _, mode := range Modes {
+			for replicas := 1; replicas <= 2; replicas++ {
+				if at := (place{kind, mode, replicas}); seen[at] == 0 {
+					t.Errorf("200 seeds have no %+v", at)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryFaultOfAPlanIsOverInTime(t *testing.T) {
+	for seed := range uint64(200) {
+		p := NewPlan(seed, Modes)
+		if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
+			t.Errorf("seed %d: steps are not in order:\n%s", seed, p)
+		}
+		for _, s := range p.Steps {
+			if s.At < 0 || s.At >= Length || s.At+s.For > Length {
+				t.Errorf("seed %d: not within %s: %s", seed, Length, s)
+			}
+		}
+	}
+}
+
+// Pools without capacity are remembered for minutes, so a plan in which a workload had none left could not converge in time.
+func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
+	config := account(Plan{})
+	for _, lack := range shortages {
+		left := map[string]bool{}
+		for _, g := range config.AutoScalingGroups {
+			for _, pool := range pools(g) {
+				if !lacks(lack, pool) {
+					left[g.NodeLabels[poolLabel]] = true
+				}
+			}
+		}
+		if want := map[string]bool{webPods: true, gpuPods: true}; !cmp.Equal(left, want) {
+			t.Errorf("lack of %+v leaves capacity to %v, want %v", lack, left, want)
+		}
+	}
+}
+
+// pools are those a group of the account launches in, as the Shortage that covers nothing else.
+func pools(g fakeaws.AutoScalingGroup) (all []fakeaws.Shortage) {
+	types, capacity := []string{"m5.large"}, "on-demand"
+	if g.NodeLabels[poolLabel] == gpuPods {
+		types = []string{"g4dn.xlarge"}
+	}
+	if g.MixedInstancesPolicy != nil {
+		types, capacity = nil, "spot"
+		for _, o := range g.MixedInstancesPolicy.Overrides {
+			types = append(types, o.InstanceType)
+		}
+	}
+	for _, zone := range g.Zones {
+		for _, name := range types {
+			all = append(all, fakeaws.Shortage{InstanceType: name, Zone: zone, CapacityType: capacity})
+		}
+	}
+	return all
+}
+
+func lacks(lack, pool fakeaws.Shortage) bool {
+	return (lack.InstanceType == "" || lack.InstanceType == pool.InstanceType) && (lack.Zone == "" || lack.Zone == pool.Zone) &&
+		(lack.CapacityType == "" || lack.CapacityType == pool.CapacityType)
+}

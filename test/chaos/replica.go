@@ -1,0 +1,131 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// restartAfter is how long a replica that ended stays down, unless it was ended for longer. A kubelet takes longer each time.
+const restartAfter = 500 * time.Millisecond
+
+// lostLease is the one reason for which a replica may end by itself; whoever lost the lease must.
+const lostLease = "the leader lease was lost"
+
+// replica is one autoscaler that is started again whenever it ends, as the kubelet does with a container.
+type replica struct {
+	name  string
+	log   string // file of its output
+	start func(context.Context) (*scenario.Autoscaler, error)
+	fault func(error) // told of an end that should not have been
+
+	mu      sync.Mutex
+	process *scenario.Autoscaler // nil while none runs
+	until   time.Time            // it stays down; of an end that was asked for
+	ended   bool                 // by us
+}
+
+// run keeps the replica running until ctx ends, and ends it then.
+func (r *replica) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		logged := r.logged()
+		process, err := r.start(ctx)
+		if err != nil {
+			if ctx.Err() == nil && !strings.Contains(r.since(logged), lostLease) {
+				r.fault(fmt.Errorf("replica %s did not start: %w: %s", r.name, err, lastLine(r.since(logged))))
+			}
+			pause(ctx, restartAfter)
+			continue
+		}
+		r.mu.Lock()
+		r.process, r.ended = process, false
+		r.mu.Unlock()
+		select {
+		case <-process.Done():
+		case <-ctx.Done():
+			process.Kill()
+			return
+		}
+		r.mu.Lock()
+		r.process = nil
+		down, ended := time.Until(r.until), r.ended
+		r.mu.Unlock()
+		if !ended && !strings.Contains(r.since(logged), lostLease) {
+			r.fault(fmt.Errorf("replica %s ended by itself: %s", r.name, lastLine(r.since(logged))))
+		}
+		pause(ctx, max(down, restartAfter))
+	}
+}
+
+// end has the process end by how, and stay down for so long. Without a process, or while it ends already, nothing happens.
+func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) error {
+	r.mu.Lock()
+	process := r.process
+	if process == nil || r.ended {
+		r.mu.Unlock()
+		return nil
+	}
+	r.ended, r.until = true, time.Now().Add(down)
+	r.mu.Unlock()
+	if err := process.Resume(); err != nil && process.Running() { // it may be on hold
+		return err
+	}
+	return how(process)
+}
+
+// hold stops the process where it stands, and returns what lets it go on.
+func (r *replica) hold() (resume func() error, err error) {
+	r.mu.Lock()
+	process := r.process
+	r.mu.Unlock()
+	if process == nil || !process.Running() {
+		return func() error { return nil }, nil
+	}
+	if err := process.Pause(); err != nil && process.Running() {
+		return nil, err
+	}
+	return func() error {
+		if err := process.Resume(); err != nil && process.Running() {
+			return err
+		}
+		return nil
+	}, nil
+}
+
+// logged is how long the log is.
+func (r *replica) logged() int64 {
+	info, err := os.Stat(r.log)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// since is what the log says beyond its first bytes.
+func (r *replica) since(bytes int64) string {
+	raw, err := os.ReadFile(r.log)
+	if err != nil || int64(len(raw)) < bytes {
+		return ""
+	}
+	return string(raw[bytes:])
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// pause waits, but not beyond the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

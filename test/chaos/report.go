@@ -1,0 +1,109 @@
+package chaos
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Result is what came of one run.
+type Result struct {
+	Seed       uint64        `json:"seed"`
+	Mode       string        `json:"mode"`
+	Replicas   int           `json:"replicas"`
+	Faults     map[Kind]int  `json:"faults"`       // steps of the plan by kind
+	Calls      int           `json:"calls"`        // of AWS
+	Spoiled    int           `json:"spoiledCalls"` // of them, those that a fault hit
+	Launched   int           `json:"launched"`     // instances
+	Terminated int           `json:"terminated"`   // of them, by the autoscaler
+	Running    time.Duration `json:"runningNanos"`
+	AtRest     time.Duration `json:"atRestNanos"`
+	Violations []string      `json:"violations,omitempty"`
+}
+
+// Header is the first line of a table of results.
+const Header = "seed   mode              replicas  faults  calls (spoiled)  launched  terminated  pods run  at rest  verdict"
+
+// String is the result as a line of that table.
+func (r Result) String() string {
+	faults := 0
+	for _, n := range r.Faults {
+		faults += n
+	}
+	verdict := "ok"
+	if len(r.Violations) > 0 {
+		verdict = "FAILED: " + strings.Join(r.Violations, "\n         ")
+	}
+	return fmt.Sprintf("%-6d %-17s %8d  %6d  %5d %9s  %8d  %10d  %7.1fs  %6.1fs  %s", r.Seed, r.Mode, r.Replicas, faults,
+		r.Calls, fmt.Sprintf("(%d)", r.Spoiled), r.Launched, r.Terminated, r.Running.Seconds(), r.AtRest.Seconds(), verdict)
+}
+
+// Summary is what came of many runs.
+type Summary struct {
+	Version string       `json:"version"`
+	Runs    int          `json:"runs"`
+	Failed  []uint64     `json:"failedSeeds"`
+	Faults  map[Kind]int `json:"faults"`
+	Calls   int          `json:"calls"`
+	Spoiled int          `json:"spoiledCalls"`
+	Running Spread       `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
+	AtRest  Spread       `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
+	Results []Result     `json:"results"`
+}
+
+// Spread is how a time is distributed, in seconds.
+type Spread struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Summarize sums results up.
+func Summarize(results []Result) Summary {
+	s := Summary{Version: "v1", Runs: len(results), Failed: []uint64{}, Faults: map[Kind]int{}, Results: results}
+	var running, atRest []time.Duration
+	for _, r := range results {
+		if len(r.Violations) > 0 {
+			s.Failed = append(s.Failed, r.Seed)
+		}
+		for kind, n := range r.Faults {
+			s.Faults[kind] += n
+		}
+		s.Calls += r.Calls
+		s.Spoiled += r.Spoiled
+		running = append(running, r.Running)
+		atRest = append(atRest, r.AtRest)
+	}
+	s.Running, s.AtRest = spread(running), spread(atRest)
+	return s
+}
+
+// spread takes the value at or above which a share of the times lies, by rank.
+func spread(times []time.Duration) Spread {
+	if len(times) == 0 {
+		return Spread{}
+	}
+	slices.Sort(times)
+	at := func(percent int) float64 { return times[(len(times)*percent+99)/100-1].Seconds() }
+	return Spread{P50: at(50), P99: at(99), Max: times[len(times)-1].Seconds()}
+}
+
+// Print writes the summary for a reader.
+func (s Summary) Print(w io.Writer) {
+	fmt.Fprintf(w, "\n%d runs, %d failed %v\n", s.Runs, len(s.Failed), s.Failed)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	all := 0
+	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
+		fmt.Fprintf(table, "  %s\t%d\n", kind, s.Faults[kind])
+		all += s.Faults[kind]
+	}
+	fmt.Fprintf(table, "  faults in all\t%d\n", all)
+	_ = table.Flush()
+	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled\n", s.Calls, s.Spoiled)
+	fmt.Fprintf(w, "until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", s.Running.P50, s.Running.P99, s.Running.Max)
+	fmt.Fprintf(w, "until the spend is at its minimum: p50 %.1f s, p99 %.1f s, at most %.1f s\n", s.AtRest.P50, s.AtRest.P99, s.AtRest.Max)
+}

@@ -1,0 +1,368 @@
+package chaos
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+const (
+	// convergeLimit is how long after the last fault each half of the recovery may take, on a busy machine and with the
+	// race detector on.
+	convergeLimit = 2 * time.Minute
+	orphanPoll    = 300 * time.Millisecond
+)
+
+// run is one plan being run.
+type run struct {
+	judge
+	plan     Plan
+	dir      string
+	env      *scenario.Env
+	client   kubernetes.Interface
+	aws      *fakeaws.Server
+	account  fakeaws.Config
+	replicas []*replica
+	began    time.Time
+	ends     sync.WaitGroup // of replicas that take their time
+	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
+}
+
+// run does what the plan says, waits for the recovery, and judges.
+func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
+	r := &run{plan: p, dir: dir, env: l.env, client: l.client, account: account(p), notReady: map[string]int{}}
+	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
+		return Result{}, err
+	}
+	if err := l.env.StartAWS(ctx, r.account); err != nil {
+		return Result{}, err
+	}
+	r.aws = l.env.AWS
+	r.began = time.Now()
+	working, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	workers.Go(func() { r.watchLowering(working, r.aws, r.env.PodsOn) })
+	workers.Go(func() { r.sweepOrphans(working) })
+	startReplicas := func() {
+		for n := range p.Replicas {
+			one := r.newReplica(fmt.Sprintf("autoscaler-%d", n))
+			r.replicas = append(r.replicas, one)
+			workers.Go(func() { one.run(working) })
+		}
+	}
+	err := r.perform(ctx, startReplicas)
+	result := Result{Seed: p.Seed, Mode: p.Mode, Replicas: p.Replicas, Faults: p.Faults()}
+	if err == nil {
+		err = r.recover(ctx, &result)
+	}
+	stop()
+	workers.Wait()
+	r.ends.Wait()
+	if err != nil {
+		return result, err
+	}
+	return result, r.verdict(l, &result)
+}
+
+func (r *run) newReplica(name string) *replica {
+	log := filepath.Join(r.dir, name+".log")
+	return &replica{name: name, log: log, fault: r.fault, start: func(ctx context.Context) (*scenario.Autoscaler, error) {
+		return r.env.StartReplica(ctx, name, log, manifest, flags(r.plan)...)
+	}}
+}
+
+func (r *run) sweepOrphans(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := removeOrphans(ctx, r.client); err != nil && ctx.Err() == nil {
+			r.fault(err)
+		}
+		pause(ctx, orphanPoll)
+	}
+}
+
+// act is one thing to do at a time.
+type act struct {
+	at time.Duration
+	do func(context.Context) error
+}
+
+// perform does the steps in time, and ends each that has an end. What comes at the very beginning comes before the autoscaler.
+func (r *run) perform(ctx context.Context, startReplicas func()) error {
+	const afterTheFirst = time.Nanosecond
+	acts := []act{{at: afterTheFirst, do: func(context.Context) error { startReplicas(); return nil }}}
+	for n, s := range r.plan.Steps {
+		begin, end := r.acts(s, fmt.Sprintf("step-%d", n))
+		acts = append(acts, act{at: s.At, do: begin})
+		if end != nil {
+			acts = append(acts, act{at: s.At + s.For, do: end})
+		}
+	}
+	slices.SortStableFunc(acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
+	for _, a := range acts {
+		pause(ctx, a.at-time.Since(r.began))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := a.do(ctx); err != nil {
+			return err
+		}
+	}
+	pause(ctx, Length-time.Since(r.began))
+	return ctx.Err()
+}
+
+// acts are what begins a step, and what ends it; the latter may be nil. What is injected for a time ends by itself.
+func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
+	simple := func(do func()) func(context.Context) error {
+		return func(context.Context) error { do(); return nil }
+	}
+	switch s.Kind {
+	case Pods:
+		return func(ctx context.Context) error { return scale(ctx, r.client, s.Target, s.Count) }, nil
+	case NoCapacity:
+		lack := *s.Shortage
+		lack.ID = id
+		return simple(func() { r.aws.AddShortage(lack) }), simple(func() { r.aws.ClearShortages(id) })
+	case StaleReads:
+		return simple(func() { r.aws.SetStaleReads(time.Duration(s.Shift)) }), simple(func() { r.aws.SetStaleReads(0) })
+	case ClockJump:
+		return simple(func() { r.aws.SetClockSkew(time.Duration(s.Shift)) }), simple(func() { r.aws.SetClockSkew(0) })
+	case Reclaim, Recreate, ForeignDesired, Moves:
+		return func(context.Context) error { return r.aws.Do(*s.Deed) }, nil
+	case ForeignMinimum:
+		return simple(func() { r.limits(s.Target, s.Count) }), simple(func() { r.limits(s.Target, r.minimum(s.Target)) })
+	case TagsChanged:
+		return simple(func() { r.tag(s.Target, s.Tags) }), simple(func() { r.restoreTags(s.Target) })
+	case NeverJoins:
+		return simple(func() { r.joining(s.Target, false) }), simple(func() { r.joining(s.Target, true) })
+	case NotReady:
+		return r.notReadyActs(s)
+	case KillReplica, StopReplica, PauseReplica:
+		return r.replicaActs(s)
+	case StealLease:
+		return r.stealLease, nil
+	}
+	fault := *s.Fault
+	fault.ID = id
+	return simple(func() { r.aws.Inject(fault) }), simple(func() { r.aws.ClearFaults(id) })
+}
+
+func (r *run) minimum(group string) int { return byName(r.account)[group].Min }
+
+// A group that does not exist at the moment is left alone by those that follow.
+func (r *run) limits(group string, lower int) {
+	_ = r.aws.SetLimits(group, lower, byName(r.account)[group].Max)
+}
+
+func (r *run) tag(group string, tags map[string]*string) { _ = r.aws.SetTags(group, tags) }
+
+// restoreTags gives a group the tags it had at the start, and no others.
+func (r *run) restoreTags(group string) {
+	state, _ := r.aws.Group(group)
+	tags := map[string]*string{}
+	for key := range state.Tags {
+		tags[key] = nil
+	}
+	for key, value := range byName(r.account)[group].Tags {
+		tags[key] = &value
+	}
+	r.tag(group, tags)
+}
+
+func (r *run) joining(group string, join bool) {
+	config := byName(r.account)[group].NodeConfig
+	if !join {
+		config.RegisterAfter = fakeaws.Never
+	}
+	_ = r.aws.SetNodeConfig(group, config)
+}
+
+func (r *run) notReadyActs(s Step) (begin, end func(context.Context) error) {
+	var chosen []string
+	begin = func(ctx context.Context) error {
+		nodes, err := r.nodes(ctx)
+		if err != nil {
+			return err
+		}
+		names := slices.Sorted(maps.Keys(nodes))
+		for n := range min(s.Count, len(names)) {
+			name := names[(s.Pick+n)%len(names)]
+			chosen = append(chosen, name)
+			r.notReady[name]++
+			if err := setReady(ctx, r.client, name, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	end = func(ctx context.Context) error {
+		for _, name := range chosen {
+			if r.notReady[name]--; r.notReady[name] > 0 {
+				continue
+			}
+			if err := setReady(ctx, r.client, name, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return begin, end
+}
+
+// chosen is the replica that a step is about: the one that leads, or another one.
+func (r *run) chosen(ctx context.Context, target string) *replica {
+	lease, err := r.client.CoordinationV1().Leases(systemNamespace).Get(ctx, leaseName, metav1.GetOptions{})
+	holder := ""
+	if err == nil {
+		holder = ptr.Deref(lease.Spec.HolderIdentity, "")
+	}
+	for _, one := range r.replicas {
+		if (one.name == holder) == (target == leader) {
+			return one
+		}
+	}
+	return r.replicas[0]
+}
+
+func (r *run) replicaActs(s Step) (begin, end func(context.Context) error) {
+	resume := func() error { return nil }
+	begin = func(ctx context.Context) error {
+		if len(r.replicas) == 0 {
+			return nil // before the start
+		}
+		one := r.chosen(ctx, s.Target)
+		switch s.Kind {
+		case KillReplica:
+			return one.end(s.For, func(a *scenario.Autoscaler) error { a.Kill(); return nil })
+		case StopReplica:
+			r.ends.Go(func() {
+				if err := one.end(s.For, (*scenario.Autoscaler).Stop); err != nil {
+					r.fault(fmt.Errorf("replica %s: %w", one.name, err))
+				}
+			})
+			return nil
+		}
+		var err error
+		resume, err = one.hold()
+		return err
+	}
+	return begin, func(context.Context) error { return resume() }
+}
+
+// stealLease makes somebody else the leader, who does not renew the lease.
+func (r *run) stealLease(ctx context.Context) error {
+	patch := fmt.Appendf(nil, `{"spec":{"holderIdentity":"somebody-else","renewTime":%q}}`, time.Now().UTC().Format(metav1.RFC3339Micro))
+	_, err := r.client.CoordinationV1().Leases(systemNamespace).Patch(ctx, leaseName, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil && !apierrors.IsNotFound(err) { // nobody leads yet
+		return fmt.Errorf("steal the lease: %w", err)
+	}
+	return nil
+}
+
+// recover ends what is left of the faults and waits until all pods run; then no pods are wanted, and it waits for rest.
+func (r *run) recover(ctx context.Context, result *Result) error {
+	if _, err := converged(ctx, convergeLimit, r.groupsBack); err != nil {
+		return err
+	}
+	for _, g := range r.account.AutoScalingGroups {
+		r.joining(g.Name, true)
+		r.limits(g.Name, g.Min)
+		r.restoreTags(g.Name)
+	}
+	var late error
+	if result.Running, late = converged(ctx, convergeLimit, r.running); late != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.violated("not every pod runs: %v", late)
+	}
+	for _, app := range []string{webPods, gpuPods} {
+		if err := scale(ctx, r.client, app, 0); err != nil {
+			return err
+		}
+	}
+	if result.AtRest, late = converged(ctx, convergeLimit, r.atRest); late != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.violated("not at rest: %v", late)
+	}
+	return nil
+}
+
+// groupsBack tells which groups are not there again.
+func (r *run) groupsBack(context.Context) (missing string, err error) {
+	for _, g := range r.account.AutoScalingGroups {
+		if _, exists := r.aws.Group(g.Name); !exists {
+			missing += fmt.Sprintf("group %q is gone; ", g.Name)
+		}
+	}
+	return missing, nil
+}
+
+// verdict completes the result by what was seen during the run, and writes down what happened.
+func (r *run) verdict(l *Lab, result *Result) error {
+	events := r.aws.Events()
+	moments := r.env.Timeline.Since(r.began)
+	r.kills(moments, events)
+	for _, one := range r.replicas {
+		r.races(one.since(0))
+	}
+	refused, err := l.env.Cluster.Forbidden()
+	if err != nil {
+		return err
+	}
+	if len(refused) > l.forbidden {
+		r.violated("the API server refused: %s", strings.Join(refused, "; "))
+	}
+	l.forbidden = len(refused)
+	for _, call := range r.aws.CallLog() {
+		result.Calls++
+		if call.Faults > 0 {
+			result.Spoiled++
+		}
+	}
+	for _, e := range events {
+		switch e.Kind {
+		case fakeaws.Launched:
+			result.Launched++
+		case fakeaws.TerminateRequested:
+			result.Terminated++
+		}
+	}
+	result.Violations = r.violations
+	return r.writeEvents(moments, events)
+}
+
+// writeEvents leaves what happened in AWS and in the cluster, with what was wrong, for a reader.
+func (r *run) writeEvents(moments []scenario.Moment, events []fakeaws.Event) error {
+	var text strings.Builder
+	for _, v := range r.violations {
+		fmt.Fprintf(&text, "WRONG: %s\n", v)
+	}
+	fmt.Fprintf(&text, "Began at %s\nAWS:\n", r.began.Format("15:04:05.000"))
+	for _, e := range events {
+		fmt.Fprintf(&text, "%6.1f %s\n", e.Time.Sub(r.began).Seconds(), e)
+	}
+	text.WriteString("Cluster:\n")
+	for _, m := range moments {
+		fmt.Fprintf(&text, "%6.1f %-20s %s  %s\n", m.At.Sub(r.began).Seconds(), m.Kind, m.Object, m.Detail)
+	}
+	return os.WriteFile(filepath.Join(r.dir, "events.txt"), []byte(text.String()), 0o644)
+}

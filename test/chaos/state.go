@@ -1,0 +1,104 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// toBeDeletedTaint marks a node that the autoscaler is about to remove.
+const toBeDeletedTaint = "ToBeDeletedByClusterAutoscaler"
+
+// running tells what is missing until the wanted pods of every workload run on Ready nodes.
+func (r *run) running(ctx context.Context) (missing string, err error) {
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", fmt.Errorf("list pods: %w", err)
+	}
+	have := map[string]int{}
+	for _, p := range pods.Items {
+		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && ready(node) {
+			have[p.Labels["app"]]++
+		}
+	}
+	for _, app := range []string{webPods, gpuPods} {
+		if want := r.plan.Wanted()[app]; have[app] != want {
+			missing += fmt.Sprintf("%d of %d pods of %q run; ", have[app], want, app)
+		}
+	}
+	return missing, nil
+}
+
+// atRest tells what is missing until every group is as it was at the start: at its minimum, with nodes that are Ready and
+// neither tainted nor cordoned, and without nodes of instances that are gone.
+func (r *run) atRest(ctx context.Context) (missing string, err error) {
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	var wrong []string
+	for _, g := range r.account.AutoScalingGroups {
+		state, exists := r.aws.Group(g.Name)
+		if !exists || state.Desired != g.Min || len(state.Instances) != g.Min {
+			wrong = append(wrong, fmt.Sprintf("group %q has %d instances, desired %d, want %d", g.Name, len(state.Instances), state.Desired, g.Min))
+		}
+		for _, i := range state.Instances {
+			wrong = append(wrong, untidy(i, nodes)...)
+			delete(nodes, i.Node)
+		}
+	}
+	for name := range nodes {
+		wrong = append(wrong, fmt.Sprintf("node %s has no instance", name))
+	}
+	return strings.Join(wrong, "; "), nil
+}
+
+// untidy is what is not in order with the node of an instance that stays.
+func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
+	node, joined := nodes[i.Node]
+	switch {
+	case !joined:
+		return []string{fmt.Sprintf("instance %s has no node", i.ID)}
+	case !ready(node):
+		return []string{fmt.Sprintf("node %s is not Ready", i.Node)}
+	case node.Spec.Unschedulable:
+		return []string{fmt.Sprintf("node %s is cordoned", i.Node)}
+	}
+	for _, taint := range node.Spec.Taints {
+		if taint.Key == toBeDeletedTaint {
+			return []string{fmt.Sprintf("node %s is tainted for removal", i.Node)}
+		}
+	}
+	return nil
+}
+
+// nodes are those of the cluster, by name.
+func (r *run) nodes(ctx context.Context) (map[string]corev1.Node, error) {
+	list, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	nodes := map[string]corev1.Node{}
+	for _, n := range list.Items {
+		nodes[n.Name] = n
+	}
+	return nodes, nil
+}
+
+func ready(node corev1.Node) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

@@ -1,0 +1,134 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	namespace = "default"
+	// Workloads, and the label app of their pods.
+	webPods = "web"
+	gpuPods = "gpu"
+	agent   = "agent" // on every node
+)
+
+// createWorkloads makes the workloads, of which no pod is wanted yet, and a DaemonSet.
+func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
+	for _, d := range []*appsv1.Deployment{
+		deployment(webPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("800m")}),
+		deployment(gpuPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), "nvidia.com/gpu": resource.MustParse("1")}),
+	} {
+		if _, err := client.AppsV1().Deployments(namespace).Create(ctx, d, metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("create the workload %q: %w", d.Name, err)
+		}
+	}
+	set := &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Name: agent},
+		Spec: appsv1.DaemonSetSpec{
+			Selector: selector(agent),
+			Template: template(agent, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m")}),
+		},
+	}
+	set.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	if _, err := client.AppsV1().DaemonSets(namespace).Create(ctx, set, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create the DaemonSet %q: %w", agent, err)
+	}
+	return nil
+}
+
+func deployment(app string, limits corev1.ResourceList) *appsv1.Deployment {
+	t := template(app, limits)
+	t.Spec.NodeSelector = map[string]string{poolLabel: app}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: app},
+		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](0), Selector: selector(app), Template: t},
+	}
+}
+
+func selector(app string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+}
+
+func template(app string, limits corev1.ResourceList) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: ptr.To[int64](0),
+			Containers: []corev1.Container{{
+				Name: app, Image: "registry.example.com/" + app + ":dev", Resources: corev1.ResourceRequirements{Limits: limits},
+			}},
+		},
+	}
+}
+
+// scale sets how many pods of a workload are wanted.
+func scale(ctx context.Context, client kubernetes.Interface, app string, count int) error {
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, count)
+	_, err := client.AppsV1().Deployments(namespace).Patch(ctx, app, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("scale %q to %d: %w", app, count, err)
+	}
+	return nil
+}
+
+// notReadyAnnotation keeps KWOK from making a node Ready.
+const notReadyAnnotation = "controlplane/not-ready"
+
+// setReady makes a node be Ready again, or not any more, as if its kubelet were well or not.
+func setReady(ctx context.Context, client kubernetes.Interface, node string, ready bool) error {
+	nodes := client.CoreV1().Nodes()
+	value := "null"
+	if !ready {
+		value = `"true"`
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, notReadyAnnotation, value)
+	_, err := nodes.Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err == nil && !ready {
+		now, _ := metav1.Now().MarshalJSON()
+		patch = fmt.Appendf(nil, `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"KubeletNotReady","lastTransitionTime":%s}]}}`, now)
+		_, err = nodes.Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("make node %q ready=%t: %w", node, ready, err)
+	}
+	return nil
+}
+
+// removeOrphans removes the pods whose node is gone, which in a real cluster takes the pod garbage collector a minute.
+func removeOrphans(ctx context.Context, client kubernetes.Interface) error {
+	// Pods first: the node of a pod that is read is read after it, unless it is gone.
+	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	there := map[string]bool{"": true}
+	for _, n := range nodes.Items {
+		there[n.Name] = true
+	}
+	for _, p := range pods.Items {
+		if there[p.Spec.NodeName] {
+			continue
+		}
+		err := client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: ptr.To[int64](0), Preconditions: metav1.NewUIDPreconditions(string(p.UID)),
+		})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return fmt.Errorf("remove pod %q of a node that is gone: %w", p.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	zoneA = "cn-northwest-1a"
+	zoneB = "cn-northwest-1b"
+
+	poolLabel   = "example.com/pool"
+	enabledTag  = "k8s.io/cluster-autoscaler/enabled"
+	templateTag = "k8s.io/cluster-autoscaler/node-template/"
+	poolTag     = templateTag + "label/" + poolLabel
+)
+
+// groups are the names of the account's Auto Scaling groups. Each workload has at least two of them.
+var groups = []string{"gpu-od", "gpu-spot", "web-a", "web-b", "web-spot"}
+
+// account is the AWS account of a plan.
+func account(p Plan) fakeaws.Config {
+	none := 0
+	spot := fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotAllocationStrategy: "capacity-optimized"}
+	return fakeaws.Config{
+		Region: "cn-northwest-1",
+		Seed:   p.Seed,
+		Delays: p.Delays,
+		LaunchTemplates: []fakeaws.LaunchTemplate{
+			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}}},
+			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
+		},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{
+			group("web-a", "web", fakeaws.AutoScalingGroup{
+				Min: 1, Max: 8, Desired: 1, Zones: []string{zoneA}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
+			}),
+			group("web-b", "web", fakeaws.AutoScalingGroup{
+				Max: 8, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
+			}),
+			group("web-spot", "web", fakeaws.AutoScalingGroup{
+				Max: 8, Zones: []string{zoneA, zoneB}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
+					LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "web"}, Distribution: spot,
+					Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}, {InstanceType: "m4.large"}},
+				},
+			}),
+			group("gpu-spot", "gpu", fakeaws.AutoScalingGroup{
+				Max: 4, Zones: []string{zoneA}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
+					LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "gpu"}, Distribution: spot,
+					Overrides: []fakeaws.Override{{InstanceType: "g4dn.xlarge"}, {InstanceType: "g4dn.2xlarge"}},
+				},
+			}),
+			group("gpu-od", "gpu", fakeaws.AutoScalingGroup{
+				Max: 4, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "gpu"},
+			}),
+		},
+	}
+}
+
+// group completes a group by what all of them have.
+func group(name, pool string, g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
+	g.Name = name
+	g.Tags = map[string]string{enabledTag: "true", "k8s.io/cluster-autoscaler/eksworkshop": "owned", poolTag: pool}
+	g.NodeLabels = map[string]string{poolLabel: pool}
+	return g
+}
+
+// byName are the groups of the account as they are at the start.
+func byName(config fakeaws.Config) map[string]fakeaws.AutoScalingGroup {
+	named := map[string]fakeaws.AutoScalingGroup{}
+	for _, g := range config.AutoScalingGroups {
+		named[g.Name] = g
+	}
+	return named
+}
+
+// manifest is the shipped Deployment whose flags the autoscaler runs with.
+const manifest = "s0-gpu-spot-china"
+
+// provisionTime is how long the autoscaler waits for an instance to join.
+const provisionTime = 12 * time.Second
+
+// flags make everything quick that takes minutes in a real cluster.
+func flags(p Plan) []string {
+	return []string{
+		"--aws-launch-mode=" + p.Mode,
+		"--aws-refresh-interval=1s",
+		"--aws-motion-interval=1s",
+		"--scan-interval=1s",
+		"--scale-down-unneeded-time=2s",
+		"--scale-down-unready-time=4s",
+		"--scale-down-delay-after-add=2s",
+		"--scale-down-delay-after-failure=2s",
+		"--unremovable-node-recheck-timeout=2s",
+		"--node-delete-delay-after-taint=1s",
+		"--max-node-provision-time=" + provisionTime.String(),
+		"--initial-node-group-backoff-duration=1s",
+		"--max-node-group-backoff-duration=3s",
+		"--leader-elect-lease-duration=3s",
+		"--leader-elect-renew-deadline=2s",
+		"--leader-elect-retry-period=500ms",
+		"--kube-client-qps=100",
+		"--kube-client-burst=200",
+	}
+}
