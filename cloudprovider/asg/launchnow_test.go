@@ -128,6 +128,11 @@ func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
 		t.Fatalf("error = %v, want no capacity in %s", err, pool)
 	}
+	select {
+	case <-w.cache.Changed():
+	default:
+		t.Error("nobody is told that another group has to help")
+	}
 	for _, name := range []string{"a", "b"} { // b launches in the same pool
 		rest, resting := w.cache.Resting(w.group(name))
 		if !resting || rest.Pool != pool || rest.Until.Sub(now.Now()) != 3*time.Minute {

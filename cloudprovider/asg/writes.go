@@ -77,7 +77,10 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		if n -= c.inherited(before, g); n <= 0 {
 			return g, nil
 		}
-		_, err := c.launch(ctx, g, n)
+		launched, err := c.launch(ctx, g, n)
+		if len(launched) < n {
+			signal(c.changed) // what pods still wait for is another group's to launch, at once
+		}
 		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
 			_, g = c.entry(name)
 			return g, err
