@@ -52,6 +52,10 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 verify: generate ## generate, and fail if that changes what is committed
 	git diff --exit-code -- cloudprovider/instancetypes/data pricing/data
 
+.PHONY: bench-interruption
+bench-interruption: controlplane ## how soon a hundred nodes are cordoned, drained and handed back that are interrupted at once
+	$(GO) run ./test/bench/interruption
+
 .PHONY: bench-cost
 bench-cost: ## what each expander's choices cost against a lower bound (MIX=FILE for a mix of your own, OUTPUT=json)
 	$(GO) run ./test/bench/cost $(if $(MIX),-mix $(MIX)) $(if $(OUTPUT),-o $(OUTPUT))

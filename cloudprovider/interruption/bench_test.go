@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -54,7 +56,7 @@ func BenchmarkHundredWarningsAtOnce(b *testing.B) {
 // watchCordons receives when a node is cordoned, once each.
 func watchCordons(w *world) <-chan time.Time {
 	w.t.Helper()
-	watcher, err := w.cluster.CoreV1().Nodes().Watch(w.t.Context(), listAll)
+	watcher, err := w.cluster.CoreV1().Nodes().Watch(w.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -67,7 +69,8 @@ func watchCordons(w *world) <-chan time.Time {
 			case <-ctx.Done():
 				return nil
 			case event := <-watcher.ResultChan():
-				if node := nodeOf(event); event.Type == watch.Modified && node.Spec.Unschedulable && !seen[node.Name] {
+				node, ok := event.Object.(*corev1.Node)
+				if ok && event.Type == watch.Modified && node.Spec.Unschedulable && !seen[node.Name] {
 					seen[node.Name] = true
 					cordons <- time.Now()
 				}

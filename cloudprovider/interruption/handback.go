@@ -20,8 +20,9 @@ const (
 	// returnFirst and returnMost bound the pause after a failure; returnTime how long it is tried.
 	returnFirst, returnMost = time.Second, 15 * time.Second
 	returnTime              = 3 * time.Minute
-	// returnSettle is how long a reading of AWS may not show a termination that a leader before us has made.
-	returnSettle = 30 * time.Second
+	// returnSettle is how long a reading of AWS may not show a termination that a leader before us has made; returnReserve is what is
+	// left of the instance's time at least.
+	returnSettle, returnReserve = 30 * time.Second, 10 * time.Second
 	// lateDecision is how long a group at its minimum is given for a raise that the core is about to make.
 	lateDecision = 10 * time.Second
 )
@@ -32,7 +33,11 @@ const (
 func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool {
 	log := klog.FromContext(ctx)
 	if since := j.resumed.handedBack; !since.IsZero() {
-		for h.Clock.Since(since) < returnSettle && h.belongs(j.instance) && ctx.Err() == nil {
+		until := since.Add(returnSettle)
+		if latest := j.current().deadline.Add(-returnReserve); latest.Before(until) {
+			until = latest
+		}
+		for h.Clock.Now().Before(until) && h.belongs(j.instance) && ctx.Err() == nil {
 			sleep(ctx, h.Clock, time.Second)
 		}
 	}
@@ -68,10 +73,11 @@ func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool 
 	}
 }
 
-// belongs reports whether the instance is a member of its group that is not on its way out, as far as is known.
+// belongs reports whether the instance counts in its group, as far as is known. One that does not is on its way out, or in
+// standby, where it costs the group nothing.
 func (h *Handler) belongs(instance string) bool {
 	i, _ := h.Groups.Snapshot().Instance(instance)
-	return i != nil && !i.Lifecycle.Leaving()
+	return i != nil && i.Lifecycle.Counts()
 }
 
 // giveBack gives the instance back once.

@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
@@ -63,10 +65,12 @@ type Options struct {
 	SQS    queue.API
 	// Queue is the name or URL of the queue; empty: none is read, and only drains that are under way are finished.
 	Queue string
-	// Client writes nodes and evicts pods. Its rate limit bounds how many nodes can be cordoned in a second.
-	Client kubernetes.Interface
-	// Nodes is the informer of the nodes. New adds an index to it.
+	// Cordons writes nodes, Client evicts pods: each with a rate of its own, so that the hundredth cordon does not wait for the
+	// evictions from ninety-nine nodes.
+	Cordons, Client kubernetes.Interface
+	// Nodes is the informer of the nodes. New adds an index to it. Pods tells whether evicted pods run elsewhere.
 	Nodes  cache.SharedIndexInformer
+	Pods   corelisters.PodLister
 	Events record.EventRecorder
 	// AtDeadline and Rebalance are the flags of these names; empty: Force, Count.
 	AtDeadline Deadline
@@ -84,6 +88,8 @@ type Handler struct {
 	returns *returns
 	metrics *metrics
 	starts  chan *job // to Run, which owns their goroutines
+
+	ownersTime time.Duration // ownersTime, but in tests
 
 	mu       sync.Mutex
 	jobs     map[string]*job      // by instance; guarded by mu
@@ -115,7 +121,8 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index the nodes by instance: %w", err)
 	}
-	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{}}
+	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{},
+		ownersTime: ownersTime}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}
@@ -176,8 +183,9 @@ func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Verdict {
 
 // discard counts a message that nothing can be done with.
 func (h *Handler) discard(ctx context.Context, m queue.Message, err error) queue.Verdict {
-	why, what := err.(*event.Unusable), broken
-	if why != nil {
+	what := broken
+	var why *event.Unusable
+	if errors.As(err, &why) {
 		what = outcome(why.Reason)
 	}
 	h.metrics.received.WithLabelValues(string(unusable)).Inc()

@@ -13,6 +13,9 @@ const (
 	// ownersTime is how long a message that is not ours is left to other readers of the queue, ownersTimeHook if it is of a
 	// lifecycle action: as long as there is anything its owner could do about it.
 	ownersTime, ownersTimeHook = 150 * time.Second, 30 * time.Minute
+	// deliveryTime is well above how long EventBridge tries to deliver an event, which is 24 hours (EventBridge user guide, retry
+	// policy): one that seems older when it is put into the queue has a wrong time.
+	deliveryTime = 48 * time.Hour
 	// patience is how long a message waits for its work, before it is put back to be received again later.
 	patience = 10 * time.Minute
 	// comeAgain is the pause of a message that another piece of work has to end for.
@@ -25,13 +28,7 @@ var othersTurn = []time.Duration{0, 0, time.Second, 2 * time.Second, 5 * time.Se
 // judge decides what an event is to us, and sees it through.
 func (h *Handler) judge(ctx context.Context, m queue.Message, e event.Event) (queue.Verdict, outcome) {
 	now := h.Clock.Now()
-	told := e.Time
-	if told.IsZero() || told.After(now) {
-		told = m.Sent
-	}
-	if told.IsZero() || told.After(now) {
-		told = now
-	}
+	told := toldAt(m, e, now)
 	switch {
 	case e.Kind == event.TerminateHook:
 		return h.judgeHook(ctx, m, e, told)
@@ -64,9 +61,21 @@ func (h *Handler) judge(ctx context.Context, m queue.Message, e event.Event) (qu
 	case len(jobs) > 0:
 		return h.await(ctx, jobs)
 	case what == notOurs:
-		return h.othersTurn(m, ownersTime)
+		return h.othersTurn(m, h.ownersTime)
 	}
 	return queue.Done(), what
+}
+
+// toldAt is when the event was, by our clock. AWS's may be another: what counts is how long before it was received it was.
+func toldAt(m queue.Message, e event.Event, now time.Time) time.Time {
+	at := e.Time
+	if at.IsZero() || !m.Sent.IsZero() && m.Sent.Sub(at) > deliveryTime {
+		at = m.Sent
+	}
+	if at.IsZero() || m.Received.IsZero() {
+		return now
+	}
+	return now.Add(-max(0, m.Received.Sub(at)))
 }
 
 // leftToNext is the outcome of a message that is put back: for the next leader, or to come again.
@@ -82,9 +91,13 @@ func (h *Handler) nothingToDo(e event.Event, i *asg.Instance) bool {
 	switch e.Kind {
 	case event.Rebalance:
 		return h.Rebalance != Drain || i.Lifecycle.Leaving() || h.node(i.ID) == nil
-	case event.StateChange: // of an instance that the core, or Auto Scaling, has drained and ended
+	case event.StateChange:
 		node := h.node(i.ID)
-		return i.Lifecycle.Leaving() && (node == nil || drainedByCore(node))
+		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
+			return false
+		}
+		h.remember(i.ID) // the core, or Auto Scaling, has ended it, and its last message is still to come
+		return true
 	case event.ScheduledChange:
 		return i.Lifecycle.Leaving()
 	}
@@ -93,22 +106,23 @@ func (h *Handler) nothingToDo(e event.Event, i *asg.Instance) bool {
 
 // judgeActivity counts what Auto Scaling says it did. A launch that failed is looked into at once.
 func (h *Handler) judgeActivity(m queue.Message, e event.Event) (queue.Verdict, outcome) {
+	if e.Kind != event.LaunchUnsuccessful {
+		return queue.Done(), counted
+	}
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.othersTurn(m, ownersTime)
+		return h.othersTurn(m, h.ownersTime)
 	}
-	if e.Kind == event.LaunchUnsuccessful {
-		h.Wake()
-	}
+	h.Wake()
 	return queue.Done(), counted
 }
 
 // othersTurn leaves a message to other clusters that read the same queue, until it matters to nobody any more.
 func (h *Handler) othersTurn(m queue.Message, until time.Duration) (queue.Verdict, outcome) {
-	over := !m.Sent.IsZero() && h.Clock.Since(m.Sent) > until
+	over := !m.Sent.IsZero() && m.Received.Sub(m.Sent) > until
 	if over || m.Receives > 10*len(othersTurn) {
 		return queue.Done(), notOurs
 	}
-	return queue.Leave(othersTurn[min(m.Receives, len(othersTurn))-1]), leftToOthers
+	return queue.Leave(othersTurn[min(max(m.Receives, 1), len(othersTurn))-1]), leftToOthers
 }
 
 // await returns when all jobs have ended.

@@ -43,9 +43,12 @@ type mark struct {
 	handedBack time.Time // when giving the instance back began; zero before
 }
 
-// markOf reads the mark of a node; false if it has none. A mark that somebody has spoilt is one of nothing in particular, whose
+// markOf reads the mark of a node; false if it has none, or there is no node. A mark that somebody has spoilt is one of nothing in particular, whose
 // time is over.
 func markOf(node *corev1.Node) (mark, bool) {
+	if node == nil {
+		return mark{}, false
+	}
 	a := node.Annotations
 	kind, ok := a[annotationKind]
 	if !ok {
@@ -58,6 +61,16 @@ func markOf(node *corev1.Node) (mark, bool) {
 		m.handedBack, _ = time.Parse(time.RFC3339, since)
 	}
 	return m, true
+}
+
+// resumed is the cause for which a drain is taken up again. An instance that is there beyond its time is not ended under its pods:
+// they get as long as after a warning.
+func (m mark) resumed(now time.Time) cause {
+	c := m.cause
+	if !now.Before(c.deadline) {
+		c.deadline = now.Add(notice)
+	}
+	return c
 }
 
 // marked is a copy of the node that is cordoned, tainted, off the load balancers, and says why. A node that is marked already

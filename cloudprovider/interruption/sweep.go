@@ -51,8 +51,6 @@ func (h *Handler) pursue(ctx context.Context, node *corev1.Node, m mark, now tim
 	case h.dealtWith(id): // given back, and AWS has still to show it
 	default:
 		klog.FromContext(ctx).Info("Taking up a drain", "node", klog.KObj(node), "kind", m.kind, "deadline", m.deadline, "handedBack", m.handedBack)
-		j := newJob(id, group.Name, m.cause)
-		j.resumed = m
-		h.start(ctx, j)
+		h.begin(ctx, id, group.Name, m.resumed(now))
 	}
 }

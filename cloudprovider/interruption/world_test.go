@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -137,7 +136,8 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	w.metrics = prometheus.NewRegistry()
 	wake := make(chan struct{}, 1)
 	o := interruption.Options{
-		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Client: w.cluster, Nodes: nodes,
+		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.cluster, Nodes: nodes,
+		Pods:   factory.Core().V1().Pods().Lister(),
 		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
 		Wake: func() {
 			select {
@@ -153,6 +153,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	h.LeaveToOthers(10 * time.Second)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(func() { cancel(); factory.Shutdown() })
 	factory.Start(ctx.Done())
@@ -264,12 +265,19 @@ func (w *world) desired() int {
 func (w *world) run(instance string, names ...string) {
 	w.t.Helper()
 	for _, name := range names {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
-			Spec:   corev1.PodSpec{NodeName: w.nodes()[instance].Name, TerminationGracePeriodSeconds: ptr.To[int64](1)},
-			Status: corev1.PodStatus{Phase: corev1.PodRunning}}
-		if err := w.cluster.Tracker().Create(podsResource, pod, "default"); err != nil {
-			w.t.Fatal(err)
-		}
+		w.create(name, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[instance].Name, corev1.PodRunning })
+	}
+}
+
+func (w *world) create(name string, change ...func(*corev1.Pod)) {
+	w.t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+		Spec: corev1.PodSpec{TerminationGracePeriodSeconds: ptr.To[int64](1)}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
+	for _, c := range change {
+		c(pod)
+	}
+	if err := w.cluster.Tracker().Create(podsResource, pod, "default"); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
@@ -288,7 +296,12 @@ func warning(instance string, at time.Time) string {
 
 func (w *world) wait(what string, so func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+	w.within(30*time.Second, what, so)
+}
+
+func (w *world) within(limit time.Duration, what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(limit); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			g, _ := w.aws.Group("spot")
 			w.t.Fatalf("not so in time: %s; group %+v, queue %+v, handled %v", what, g, w.aws.Queues(), w.handled())
@@ -342,13 +355,3 @@ func (w *world) count(name string) map[string]int {
 
 // terminations are the calls that ended instances.
 func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }
-
-var listAll = metav1.ListOptions{}
-
-func nodeOf(event watch.Event) *corev1.Node {
-	node, ok := event.Object.(*corev1.Node)
-	if !ok {
-		return &corev1.Node{}
-	}
-	return node
-}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
@@ -13,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/calm"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/doomed"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
@@ -33,6 +36,10 @@ type interruptions struct {
 func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *cloud) (*interruptions, error) {
 	kube := rest.CopyConfig(p.kube)
 	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	cordons, err := kubeClient(kube)
+	if err != nil {
+		return nil, err
+	}
 	client, err := kubeClient(kube)
 	if err != nil {
 		return nil, err
@@ -41,7 +48,8 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 	flags := p.options.AWS
 	handler, err := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
-		Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
+		Cordons: cordons, Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(),
+		Pods: opts.InformerFactory.Core().V1().Pods().Lister(), Events: opts.AutoscalingKubeClients.Recorder,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance,
 		Wake: func() {
 			select {
@@ -59,9 +67,12 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 		doomed.List{Pods: counted}, opts.Processors.PodListProcessor})
 	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor([]status.ScaleUpStatusProcessor{
 		opts.Processors.ScaleUpStatusProcessor, doomed.Status{Pods: counted}})
-	opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: func(nodeGroup string) bool {
-		g := cloud.cache.Snapshot().Group(nodeGroup)
-		return g != nil && cloud.cache.WasInterrupted(g)
-	}}
+	// Least-cost weighs interruptions against prices by its own penalty.
+	if !slices.Contains(strings.FieldsFunc(p.core.ExpanderNames, func(r rune) bool { return r == ',' || r == ' ' }), leastcost.Name) {
+		opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: func(nodeGroup string) bool {
+			g := cloud.cache.Snapshot().Group(nodeGroup)
+			return g != nil && cloud.cache.WasInterrupted(g)
+		}}
+	}
 	return &interruptions{handler: handler, wake: wake}, nil
 }

@@ -2,7 +2,7 @@ package main
 
 import "github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 
-// troubles tells which node groups have lately failed to launch instances.
+// troubles tells which node groups have lately failed to launch instances, or lost spot instances to EC2.
 type troubles interface {
 	Trouble(nodeGroup string) (reason string, known bool)
 }

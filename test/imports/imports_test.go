@@ -20,7 +20,7 @@ func TestWhoMayImportWhom(t *testing.T) {
 		forbidden string   // prefix of an import path, of any depth
 		reason    string
 	}{
-		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/nodetemplate/...", "cloudprovider/grouptemplate", "cloudprovider/instancetypes", "cloudprovider/podzone"}, core,
+		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/nodetemplate/...", "cloudprovider/grouptemplate", "cloudprovider/instancetypes", "cloudprovider/podzone", "cloudprovider/interruption/..."}, core,
 			"the core's module path and interfaces are moving; only adapters may follow them"},
 		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/instancetypes"}, "k8s.io/api/",
 			"what AWS says is kept in AWS's words; the vocabulary changes in cloudprovider/aws alone"},
@@ -29,6 +29,10 @@ func TestWhoMayImportWhom(t *testing.T) {
 		{[]string{"cloudprovider/instancetypes"}, "k8s.io/", "facts about hardware need no Kubernetes"},
 		{[]string{"cloudprovider/awsmessage"}, sdk, "what AWS says is judged as text; errors of the SDK are awsclient's to judge"},
 		{[]string{"cloudprovider/awsmessage"}, "k8s.io/", "what AWS says needs no Kubernetes"},
+		{[]string{"cloudprovider/interruption/event"}, "k8s.io/", "what AWS says is read without Kubernetes, and fuzzed"},
+		{[]string{"cloudprovider/interruption/event"}, sdk, "a message's body is text, whoever sent it"},
+		{[]string{"cloudprovider/interruption/queue"}, "k8s.io/api/", "a queue knows nothing of what its messages are about"},
+		{[]string{"cloudprovider/interruption/drain"}, sdk, "pods are moved in Kubernetes alone"},
 		{[]string{"cloudprovider/podzone"}, sdk, "which zone a pod needs is said in Kubernetes alone"},
 		{[]string{"pricing", "pricing/pricefile", "pricing/offer", "pricing/rates"}, sdk, "prices are known offline"},
 		{[]string{"pricing", "pricing/offer"}, "net/", "prices are known offline"},

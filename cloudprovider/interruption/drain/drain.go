@@ -23,8 +23,11 @@ import (
 )
 
 const (
-	// again is the pause between two looks at the node, and after a budget refused.
+	// again is the pause between two looks at the node.
 	again = time.Second
+	// A pod that was not let go is asked again after askFirst, and askMore later each time, at most askMost: hundreds may be held
+	// back at once, and every answer costs the API server a look at the budget.
+	askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
 	// soon is the pause while pods may go at any moment.
 	soon = 500 * time.Millisecond
 	// evictionsAtOnce bounds the evictions under way for one node.
@@ -46,6 +49,14 @@ type Result struct {
 	Evicted int // pods that went by eviction, or by themselves once asked to
 	Forced  int // pods that were deleted because a budget would not let them go in time
 	Lost    int // pods still there when the time was over
+	// Owners are the controllers of the pods that were asked to go, each once.
+	Owners []Owner
+}
+
+// Owner is the controller of pods.
+type Owner struct {
+	Namespace string
+	UID       types.UID
 }
 
 // Drainer drains nodes. Safe for concurrent use.
@@ -92,6 +103,6 @@ func finished(pod *corev1.Pod) bool {
 // Drain moves the pods off the node until none is left, the plan's deadline has come, or ctx ends, whose error it then returns.
 // Errors of the API server are no end: they are logged, and it is tried again.
 func (d *Drainer) Drain(ctx context.Context, node string, plan func() Plan) (Result, error) {
-	r := &round{Drainer: d, node: node, tried: map[types.UID]time.Time{}, moved: map[types.UID]bool{}, stuck: map[types.UID]bool{}}
+	r := &round{Drainer: d, node: node, owners: map[Owner]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, stuck: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }

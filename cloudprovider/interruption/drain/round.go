@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -17,14 +18,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
+// try is when a pod was last asked to go, and how often it was not let go.
+type try struct {
+	last    time.Time
+	refused int
+}
+
+// pause is how long the pod is left alone.
+func (t try) pause() time.Duration {
+	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
+}
+
 // round is one Drain under way. Used by one goroutine.
 type round struct {
 	*Drainer
-	node  string
-	known []types.UID             // the pods to move that are not known to be gone; nil before the first look
-	tried map[types.UID]time.Time // when a pod was last asked to go, or not let go
-	moved map[types.UID]bool      // the pods that are on their way, and whether by force
-	stuck map[types.UID]bool      // those that were told of
+	node   string
+	known  []types.UID        // the pods to move that are not known to be gone; nil before the first look
+	tried  map[types.UID]try  // pods that were asked to go
+	moved  map[types.UID]bool // the pods that are on their way, and whether by force
+	stuck  map[types.UID]bool // those that were told of
+	owners map[Owner]bool
 
 	mayNotDelete bool // the API server does not let us delete pods
 }
@@ -74,7 +87,7 @@ func (r *round) remaining(ctx context.Context) ([]corev1.Pod, error) {
 		return nil, nil
 	}
 	list, err := r.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", r.node).String()})
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", r.node).String(), ResourceVersion: "0"}) // of its cache: the last look is not
 	if err != nil {
 		return nil, fmt.Errorf("list the pods of node %q: %w", r.node, err)
 	}
@@ -85,7 +98,7 @@ func (r *round) remaining(ctx context.Context) ([]corev1.Pod, error) {
 
 // result counts what became of the pods, lost being those that are still there.
 func (r *round) result(lost []types.UID) Result {
-	result := Result{Lost: len(lost)}
+	result := Result{Lost: len(lost), Owners: slices.Collect(maps.Keys(r.owners))}
 	for uid, forced := range r.moved {
 		switch {
 		case slices.Contains(lost, uid):
@@ -132,7 +145,8 @@ func (r *round) move(ctx context.Context, pods []corev1.Pod, p Plan, now time.Ti
 // due reports whether the pod is to be asked now. One that is on its way keeps its grace, even if that is longer than the node
 // has: it could not be given more.
 func (r *round) due(pod *corev1.Pod, forcing bool, now time.Time) bool {
-	return pod.DeletionTimestamp == nil && (forcing || now.Sub(r.tried[pod.UID]) >= again)
+	t := r.tried[pod.UID]
+	return pod.DeletionTimestamp == nil && (forcing || now.Sub(t.last) >= t.pause())
 }
 
 // delete deletes the pod with its own grace, or what is left.
@@ -148,10 +162,13 @@ func (r *round) delete(ctx context.Context, pod *corev1.Pod, left time.Duration)
 // note takes down what came of asking a pod to go.
 func (r *round) note(ctx context.Context, pod *corev1.Pod, err error, forced bool, now time.Time) {
 	log := klog.FromContext(ctx)
-	r.tried[pod.UID] = now
+	r.tried[pod.UID] = try{last: now, refused: r.tried[pod.UID].refused + 1}
 	switch {
 	case err == nil:
 		r.moved[pod.UID] = forced
+		if c := metav1.GetControllerOf(pod); c != nil {
+			r.owners[Owner{pod.Namespace, c.UID}] = true
+		}
 		log.V(2).Info("Asked a pod to leave its node", "pod", klog.KObj(pod), "node", klog.KRef("", r.node), "forced", forced)
 		if r.Moved != nil {
 			r.Moved(pod, forced)

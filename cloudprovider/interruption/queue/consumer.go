@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"k8s.io/klog/v2"
@@ -51,6 +52,8 @@ type Message struct {
 	Body string
 	// Sent is when it was put into the queue, by SQS's clock; zero where SQS does not tell.
 	Sent time.Time
+	// Received is when it was received, by SQS's clock too; by ours where SQS does not tell.
+	Received time.Time
 	// Receives is how often it has been received, by anybody, this time included; at least 1.
 	Receives int
 }
@@ -221,6 +224,12 @@ func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
 		c.slots <- struct{}{}
 	}
 	received := c.Clock.Now()
+	bySQS := received
+	if out != nil {
+		if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+			bySQS = told
+		}
+	}
 	for _, m := range messages {
 		id := c.settler.hold(aws.ToString(m.ReceiptHandle), received)
 		if err != nil {
@@ -229,7 +238,7 @@ func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
 			continue
 		}
 		c.work.Go(func() {
-			c.settler.settle(id, c.handle(ctx, messageFrom(m)))
+			c.settler.settle(id, c.handle(ctx, messageFrom(m, bySQS)))
 			c.slots <- struct{}{}
 		})
 	}
@@ -267,8 +276,8 @@ func (c *Consumer) handle(ctx context.Context, m Message) (v Verdict) {
 	return c.Handle(ctx, m)
 }
 
-func messageFrom(m types.Message) Message {
-	message := Message{ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body), Receives: 1}
+func messageFrom(m types.Message, received time.Time) Message {
+	message := Message{ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body), Received: received, Receives: 1}
 	if n, err := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]); err == nil && n > 1 {
 		message.Receives = n
 	}

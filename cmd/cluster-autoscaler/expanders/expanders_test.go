@@ -57,9 +57,10 @@ func pod() *apiv1.Pod {
 	}}}}}
 }
 
-// Three groups: b and a waste the same, large wastes more and takes more pods.
+// Three groups: b and a waste the same, large wastes more and takes more pods, one of which selects it.
 func options() ([]expander.Option, map[string]*framework.NodeInfo) {
 	two := []*apiv1.Pod{pod(), pod()}
+	two[1].Spec.NodeSelector = map[string]string{"size": "large"}
 	one := two[:1]
 	return []expander.Option{
 			{NodeGroup: &group{id: "large"}, NodeCount: 1, Pods: two},

@@ -43,7 +43,7 @@ type AWS struct {
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	PriceFile       string        // file of the user's own prices; may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
-	TroublePenalty  float64       // by which nodes of a group that lately failed to launch count as dearer, as a ratio
+	TroublePenalty  float64       // by which nodes of a group that lately failed to launch, or lost spot instances, count as dearer, as a ratio
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	LaunchMode      asg.LaunchMode
@@ -113,7 +113,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Where spot prices come from: \""+SpotPricesLive+"\" asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory), \""+SpotPricesOff+"\" estimates them as a ratio of the on-demand price.")
 	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "By how much dearer the least-cost expander counts the nodes of a group "+
-		"that lately failed to launch instances, for want of capacity or otherwise: 0.5 counts them one and a half times. 0 counts them as they are.")
+		"that lately failed to launch instances, for want of capacity or otherwise, or lost spot instances to EC2: 0.5 counts them one and a half times. 0 counts them as they are.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,

@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +101,12 @@ func measure(ctx context.Context, env *scenario.Env, nodes int) error {
 		return fmt.Errorf("%d instances, want %d", len(before.Instances), nodes)
 	}
 	watch := newWatch()
-	go watch.follow(ctx, env)
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	go watch.follow(following, env)
+	if err := wait(ctx, time.Minute, "every node seen", func() (bool, error) { return watch.nodes() >= nodes, nil }); err != nil {
+		return err
+	}
 	start := time.Now()
 	for _, i := range before.Instances {
 		if err := env.AWS.Interrupt(i.ID, 0); err != nil {
@@ -137,13 +143,12 @@ func measure(ctx context.Context, env *scenario.Env, nodes int) error {
 }
 
 // watch notes when nodes are cordoned.
-type watch struct{ seen chan map[string]time.Time }
-
-func newWatch() *watch {
-	w := &watch{seen: make(chan map[string]time.Time, 1)}
-	w.seen <- map[string]time.Time{}
-	return w
+type watch struct {
+	mu   sync.Mutex
+	seen map[string]time.Time // by node; zero if it is not cordoned. Guarded by mu
 }
+
+func newWatch() *watch { return &watch{seen: map[string]time.Time{}} }
 
 // follow notes until ctx ends, or the API server does.
 func (w *watch) follow(ctx context.Context, env *scenario.Env) {
@@ -153,23 +158,39 @@ func (w *watch) follow(ctx context.Context, env *scenario.Env) {
 	}
 	defer watcher.Stop()
 	for event := range watcher.ResultChan() {
-		if node, ok := event.Object.(*corev1.Node); ok && node.Spec.Unschedulable {
-			seen := <-w.seen
-			if seen[node.Name].IsZero() {
-				seen[node.Name] = time.Now()
-			}
-			w.seen <- seen
+		if node, ok := event.Object.(*corev1.Node); ok {
+			w.note(node)
 		}
 	}
 }
 
+func (w *watch) note(node *corev1.Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !node.Spec.Unschedulable:
+		w.seen[node.Name] = time.Time{}
+	case w.seen[node.Name].IsZero():
+		w.seen[node.Name] = time.Now()
+	}
+}
+
+// nodes is how many nodes were seen.
+func (w *watch) nodes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.seen)
+}
+
 // cordons are how long after start the nodes were cordoned, the first first.
 func (w *watch) cordons(start time.Time) []time.Duration {
-	seen := <-w.seen
-	w.seen <- seen
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var after []time.Duration
-	for _, at := range seen {
-		after = append(after, at.Sub(start))
+	for _, at := range w.seen {
+		if !at.IsZero() {
+			after = append(after, at.Sub(start))
+		}
 	}
 	slices.Sort(after)
 	return after
@@ -200,7 +221,7 @@ func wait(ctx context.Context, limit time.Duration, what string, so func() (bool
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("not within %v: %s", limit, what)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(time.Second / 4):
 		}
 	}
 }

@@ -1,0 +1,70 @@
+package interruption_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
+	for _, tt := range []struct {
+		kind string
+		tell func(w *world, instance string) error
+	}{
+		{"capacity-reservation-interruption", func(w *world, id string) error {
+			return w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.InterruptReservation})
+		}},
+		{"scheduled-change", func(w *world, id string) error {
+			return w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.ScheduleChange, Notice: fakeaws.Duration(time.Hour)})
+		}},
+		{"state-change", func(w *world, id string) error {
+			return w.aws.SendMessage(queueName, fmt.Sprintf(`{"id":"s","detail-type":"EC2 Instance State-change Notification",`+
+				`"source":"aws.ec2","detail":{"instance-id":%q,"state":"shutting-down"}}`, id))
+		}},
+	} {
+		t.Run(tt.kind, func(t *testing.T) {
+			w := newWorld(t, group(0, 2, 5))
+			doomed := w.inService()[0]
+			w.run(doomed, "a")
+			w.running()
+			if err := tt.tell(w, doomed); err != nil {
+				t.Fatal(err)
+			}
+			w.gone(doomed)
+			w.waitEmptyQueue()
+			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 || w.handled()["drained "+tt.kind] != 1 {
+				t.Errorf("desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
+			}
+		})
+	}
+}
+
+func TestNothingIsEvictedBeforeTheCoreHasDecidedOrHadItsTime(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	woken := make(chan struct{}, 100)
+	h := w.handler(func(o *interruption.Options) { o.Wake = func() { woken <- struct{}{} } })
+	w.background(h.Run)
+	began := time.Now()
+	w.send(warning(doomed, began))
+	<-woken
+	if diff := cmp.Diff([]string{w.nodes()[doomed].Name}, h.Doomed()); diff != "" {
+		t.Error(diff)
+	}
+	if !w.nodes()[doomed].Spec.Unschedulable {
+		t.Error("the core is woken before the node is cordoned")
+	}
+	w.gone(doomed)
+	if took := time.Since(began); took < 3*time.Second {
+		t.Errorf("evicted and gone after %v, though the core has not decided", took)
+	}
+	if len(h.Doomed()) > 0 {
+		t.Errorf("still doomed: %v", h.Doomed())
+	}
+}
