@@ -37,7 +37,8 @@ func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
 			}
 			w.gone(doomed)
 			w.waitEmptyQueue()
-			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 || w.handled()["drained "+tt.kind] != 1 {
+			// The end of the instance is told of, too; that message may come in time to share the drain.
+			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 || w.handled()["drained "+tt.kind] < 1 {
 				t.Errorf("desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
 			}
 		})
