@@ -22,11 +22,11 @@ build: ## bin/cluster-autoscaler and bin/asgctl
 
 .PHONY: test
 test: controlplane ## unit, component and scenario tests, race detector on
-	$(GO) test -race -timeout 30m ./...
+	$(GO) test -race -parallel 3 -timeout 30m ./...
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
-	$(GO) test -race -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
+	$(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
 
 .PHONY: chaos
 chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, or SEED=17 again
