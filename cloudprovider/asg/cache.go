@@ -139,7 +139,7 @@ func NewCache(o Options) *Cache {
 		mode:     o.LaunchMode,
 		rests:    &rests{clock: o.Clock},
 		lost:     &rests{clock: o.Clock},
-		refusals: &refusals{clock: o.Clock, groups: map[string]time.Time{}, said: map[string]bool{}},
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
 	}
 	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
 	return c
@@ -315,6 +315,7 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
 		delete(c.entries, name)
+		c.refusals.forget(name)
 		dropped = true
 	}
 	return dropped

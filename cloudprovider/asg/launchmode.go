@@ -48,11 +48,17 @@ var errNotSynchronous = errors.New("cannot be launched synchronously")
 // refusals remembers where AWS refused LaunchInstances. Safe for concurrent use.
 type refusals struct {
 	clock clock.PassiveClock
+	mode  LaunchMode
 
 	mu     sync.Mutex
-	all    bool                 // AWS does not know the call here
-	groups map[string]time.Time // until when
-	said   map[string]bool      // reasons that have been logged
+	all    bool               // AWS does not know the call here
+	groups map[string]refusal // the last one of each
+}
+
+// refusal is why AWS would not launch synchronously in a group, and until when that is taken for granted.
+type refusal struct {
+	reason, remedy string
+	until          time.Time
 }
 
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.
@@ -99,37 +105,45 @@ func (g *Group) launchableSynchronously() error {
 func (r *refusals) of(group string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch until, refused := r.groups[group]; {
+	switch last, refused := r.groups[group]; {
 	case r.all:
 		return fmt.Errorf("%w: AWS does not know LaunchInstances here", errNotSynchronous)
-	case refused && r.clock.Now().Before(until):
-		return fmt.Errorf("%w: AWS refused", errNotSynchronous)
+	case refused && r.clock.Now().Before(last.until):
+		return fmt.Errorf("%w: AWS refused (%s): %s", errNotSynchronous, last.reason, last.remedy)
 	}
 	return nil
 }
 
-// refused remembers that AWS would not launch synchronously in the group, and says so once per reason.
+// refused remembers that AWS would not launch synchronously in the group, and says so once per group and reason; that AWS does
+// not know the call, once.
 func (r *refusals) refused(ctx context.Context, group string, err error) {
-	reason := awsclient.Reason(err)
+	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if awsclient.IsUnsupported(err) {
-		r.all = true
+	said := r.all || r.groups[group].reason == now.reason
+	r.all = r.all || awsclient.IsUnsupported(err)
+	r.groups[group] = now
+	if !said {
+		klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", now.reason, "remedy", now.remedy)
 	}
-	r.groups[group] = r.clock.Now().Add(synchronousRetry)
-	if r.said[reason] {
-		return
-	}
-	r.said[reason] = true
-	remedy := "none needed: instances are asked for by the desired capacity"
-	if awsclient.IsDenied(err) {
-		remedy = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once; " +
-			"until then instances are asked for by the desired capacity"
-	}
-	klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", awsclient.Brief(err), "remedy", remedy)
 }
 
-// forget makes AWS be asked again for a group that launches something else now.
+// remedy is what an operator may do about a refusal.
+func (r *refusals) remedy(err error) string {
+	allow := ""
+	if awsclient.IsDenied(err) {
+		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once; "
+	}
+	switch {
+	case r.mode == LaunchSynchronous:
+		return allow + "the group grows by its desired capacity with --aws-launch-mode=auto, and not at all without"
+	case allow != "":
+		return allow + "until then instances are asked for by the desired capacity"
+	}
+	return "none needed: instances are asked for by the desired capacity"
+}
+
+// forget makes AWS be asked again for a group that launches something else now, or is gone.
 func (r *refusals) forget(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

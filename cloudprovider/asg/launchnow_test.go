@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -242,6 +243,28 @@ func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
 	}
 	if got := w.aws.Calls()[launchCall]; got != 1 || w.desired("a") != 2 || w.desired("b") != 1 {
 		t.Errorf("%d calls, desired capacities %d and %d, want 1, 2 and 1", got, w.desired("a"), w.desired("b"))
+	}
+}
+
+func TestADeniedLaunchNamesTheActionAndTheGroupForAsLongAsItIsNotTriedAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+	w.aws.Deny(launchCall)
+	for try := range 3 {
+		_, err := w.cache.Increase(t.Context(), "a", 1)
+		if err == nil {
+			t.Fatal("nothing was refused")
+		}
+		for _, want := range []string{`"a"`, "autoscaling:LaunchInstances"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("try %d: %v, want %s in it", try, err, want)
+			}
+		}
+		if try > 0 && !strings.Contains(err.Error(), "--aws-launch-mode=auto") {
+			t.Errorf("try %d: %v, want what else can be done", try, err)
+		}
+	}
+	if got := w.aws.Calls()[launchCall]; got != 1 {
+		t.Errorf("AWS was asked %d times, want 1", got)
 	}
 }
 

@@ -70,8 +70,11 @@ func (r *rests) fail(group string, m awsmessage.Meaning, message string) (Rest, 
 	pause := capacityRest
 	switch m.Class {
 	case awsmessage.NoCapacity:
-		if m.InstanceType == "" {
-			rest.Group = group // of which of its types, is not said
+		switch {
+		case outOfAddresses(m, message):
+			rest.Group, rest.InstanceType = group, "" // whatever its type; others may have another subnet
+		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded":
+			rest.Group = group // of which of its types, is not said; a reservation is its own
 		}
 	case awsmessage.SpotLimit:
 		rest.Pool = Pool{CapacityType: awsmessage.Spot}
@@ -96,6 +99,11 @@ func (r *rests) fail(group string, m awsmessage.Meaning, message string) (Rest, 
 	})
 	r.list = append(r.list, rest)
 	return rest, true
+}
+
+// outOfAddresses reports whether it is not EC2 that lacks something, but the group's subnet.
+func outOfAddresses(m awsmessage.Meaning, message string) bool {
+	return m.Code == "InsufficientFreeAddressesInSubnet" || strings.Contains(message, "not enough free addresses")
 }
 
 // of is the rest that holds for a pool of the group now, the longest if there are several.

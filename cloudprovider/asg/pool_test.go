@@ -25,7 +25,8 @@ func TestWhatAFailureLeavesAlone(t *testing.T) {
 	}{
 		{name: "no capacity", code: "InsufficientInstanceCapacity", class: awsmessage.NoCapacity, rest: 3 * time.Minute, same: true},
 		{name: "no addresses", code: "InsufficientFreeAddressesInSubnet", text: "There are not enough free addresses in subnet 'subnet-1' to satisfy the requested number of instances.",
-			class: awsmessage.NoCapacity, rest: 3 * time.Minute, same: true},
+			class: awsmessage.NoCapacity, rest: 3 * time.Minute},
+		{name: "a reservation that is full", code: "ReservationCapacityExceeded", class: awsmessage.NoCapacity, rest: 3 * time.Minute},
 		{name: "quota", code: "VcpuLimitExceeded", text: "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket that the specified instance type belongs to.",
 			class: awsmessage.Quota, rest: 5 * time.Minute, same: true},
 		{name: "configuration", code: "InvalidKeyPair.NotFound", text: "The key pair 'gone' does not exist", class: awsmessage.Configuration, rest: 15 * time.Minute},

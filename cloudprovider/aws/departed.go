@@ -22,7 +22,7 @@ const (
 	departedPerCall = 200
 	// departedRetry is the pause after a look-up that failed.
 	departedRetry = 30 * time.Second
-	// departedFor is how long it is remembered that an instance is gone: its node is long deleted by then.
+	// departedFor is how long it is remembered that an instance is gone, or tried to find out: its node is long deleted by then.
 	departedFor = time.Hour
 )
 
@@ -39,12 +39,14 @@ type departures struct {
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	missing map[string]bool      // instances of which it is not known yet; guarded by mu
+	missing map[string]time.Time // instances of which it is not known yet, and since when; guarded by mu
 	gone    map[string]time.Time // since when it is known; guarded by mu
+
+	refused string // why the last look-up failed; of the goroutine that looks up
 }
 
 func newDepartures(api instancesAPI, c clock.Clock) *departures {
-	return &departures{api: api, clock: c, wake: make(chan struct{}, 1), missing: map[string]bool{}, gone: map[string]time.Time{}}
+	return &departures{api: api, clock: c, wake: make(chan struct{}, 1), missing: map[string]time.Time{}, gone: map[string]time.Time{}}
 }
 
 // compare takes in which instances have left between two Snapshots.
@@ -62,15 +64,13 @@ func (d *departures) compare(before, now *asg.Snapshot) {
 			if i.Lifecycle.Leaving() {
 				d.gone[i.ID] = d.clock.Now()
 			} else {
-				d.missing[i.ID] = true
+				d.missing[i.ID] = d.clock.Now()
 			}
 		}
 	}
-	for id, since := range d.gone {
-		if d.clock.Since(since) > departedFor {
-			delete(d.gone, id)
-		}
-	}
+	old := func(_ string, since time.Time) bool { return d.clock.Since(since) > departedFor }
+	maps.DeleteFunc(d.gone, old)
+	maps.DeleteFunc(d.missing, old)
 	if len(d.missing) > 0 {
 		select {
 		case d.wake <- struct{}{}:
@@ -114,12 +114,14 @@ func (d *departures) lookUp(ctx context.Context) bool {
 	for some := range slices.Chunk(ids, departedPerCall) {
 		running, err := d.running(ctx, some)
 		if err != nil {
-			if ctx.Err() == nil {
-				klog.FromContext(ctx).V(1).Info("Could not see what became of instances that left their groups", "instances", len(some),
-					"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes")
+			if why := awsclient.Brief(err); ctx.Err() == nil && why != d.refused {
+				d.refused = why
+				klog.FromContext(ctx).Info("Could not see what became of instances that left their groups", "instances", len(some),
+					"err", why, "remedy", "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes")
 			}
 			return false
 		}
+		d.refused = ""
 		now := d.clock.Now()
 		d.mu.Lock()
 		for _, id := range some {

@@ -2,10 +2,13 @@ package aws
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -63,5 +66,21 @@ func TestWhereEC2MayNotBeAskedAnInstanceThatLeftIsLeftToKubernetes(t *testing.T)
 	})
 	if has, err := w.HasInstance(n); !has || err != cloudprovider.ErrNotImplemented {
 		t.Errorf("HasInstance = %t, %v, want that it is not known", has, err)
+	}
+}
+
+func TestInstancesThatLeftAreForgottenWhetherEC2ToldOfThemOrNot(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	now := clocktesting.NewFakeClock(time.Now())
+	d := newDepartures(nil, now)
+	d.compare(w.cache.Snapshot(), &asg.Snapshot{})
+	if len(d.missing) != 2 {
+		t.Fatalf("%d instances are looked for, want 2", len(d.missing))
+	}
+	d.gone["i-0"] = now.Now()
+	now.Step(departedFor + time.Second)
+	d.compare(&asg.Snapshot{}, &asg.Snapshot{})
+	if len(d.missing)+len(d.gone) > 0 {
+		t.Errorf("still kept an hour later: %v, %v", d.missing, d.gone)
 	}
 }

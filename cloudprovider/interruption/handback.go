@@ -3,6 +3,7 @@ package interruption
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -65,12 +66,21 @@ func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool 
 		log.Error(err, "Could not give the instance back, trying again", "reason", awsclient.Reason(err), "in", pause)
 		if h.Clock.Now().Add(pause).After(end) {
 			if node != nil {
-				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but AWS does not take the instance back: %s", awsclient.Brief(err))
+				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but %s", notHandedBack(j.group, err))
 			}
 			return false
 		}
 		sleep(ctx, h.Clock, pause)
 	}
+}
+
+// notHandedBack says for people why an instance could not be given back.
+func notHandedBack(group string, err error) string {
+	text := fmt.Sprintf("Auto Scaling group %q does not take the instance back: %s", group, awsclient.Brief(err))
+	if awsclient.IsDenied(err) {
+		text += "; allow autoscaling:TerminateInstanceInAutoScalingGroup on it"
+	}
+	return text
 }
 
 // belongs reports whether the instance counts in its group, as far as is known. One that does not is on its way out, or in

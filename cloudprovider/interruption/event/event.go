@@ -66,6 +66,7 @@ const (
 	NoInstance  Reason = "no-instance"       // names no instance that could exist
 	OtherHealth Reason = "other-health"      // AWS Health, but not a scheduled change of EC2
 	BackupCopy  Reason = "backup-copy"       // AWS Health's copy for the other region of China
+	HealthOver  Reason = "health-over"       // AWS Health, of a change that is done or called off
 )
 
 // Unusable is the error of a message that nothing can be done with.

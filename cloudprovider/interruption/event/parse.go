@@ -121,8 +121,10 @@ func fromHealth(e Event, detail json.RawMessage) (Event, error) {
 		Category  string          `json:"eventTypeCategory"`
 		StartTime string          `json:"startTime"`
 		Backup    json.RawMessage `json:"backupEvent"` // true or "true", and "True" in a rule's pattern
+		Status    string          `json:"statusCode"`  // "upcoming", "open" or "closed"
 		Entities  []struct {
-			Value string `json:"entityValue"`
+			Value  string `json:"entityValue"`
+			Status string `json:"status"` // such as "PENDING", and "RESOLVED" when it is done
 		} `json:"affectedEntities"`
 	}
 	if err := json.Unmarshal(detail, &d); err != nil {
@@ -134,10 +136,18 @@ func fromHealth(e Event, detail json.RawMessage) (Event, error) {
 	if strings.EqualFold(strings.Trim(string(d.Backup), `"`), "true") {
 		return Event{}, unusable(BackupCopy, "")
 	}
+	if d.Status == "closed" {
+		return Event{}, unusable(HealthOver, "%.64q", d.Code)
+	}
 	e.Kind, e.Code, e.Starts = ScheduledChange, bounded(d.Code), timeOf(d.StartTime)
 	instances := make([]string, 0, min(len(d.Entities), maxInstances))
 	for _, entity := range d.Entities[:min(len(d.Entities), maxInstances)] {
-		instances = append(instances, entity.Value)
+		if entity.Status != "RESOLVED" {
+			instances = append(instances, entity.Value)
+		}
+	}
+	if len(instances) == 0 && len(d.Entities) > 0 {
+		return Event{}, unusable(HealthOver, "%.64q", d.Code)
 	}
 	return e.about(instances...)
 }

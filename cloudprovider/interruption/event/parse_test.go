@@ -92,6 +92,10 @@ func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
 		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
 			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, BackupCopy},
 		{"the other region's, as a boolean", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":true}}`, BackupCopy},
+		{"a change that is over", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","statusCode":"closed",` +
+			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, HealthOver},
+		{"a change that is over for its instance", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","statusCode":"open",` +
+			`"affectedEntities":[{"entityValue":"i-0123","status":"RESOLVED"}]}}`, HealthOver},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse(tt.body)
@@ -103,6 +107,17 @@ func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
 				t.Errorf("an error of %d characters", len(err.Error()))
 			}
 		})
+	}
+}
+
+func TestOfAScheduledChangeOnlyWhatIsStillToComeCounts(t *testing.T) {
+	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",` +
+		`"statusCode":"upcoming","affectedEntities":[{"entityValue":"i-1","status":"PENDING"},{"entityValue":"i-2","status":"RESOLVED"},{"entityValue":"i-3"}]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"i-1", "i-3"}, got.Instances); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 const (
@@ -171,6 +173,11 @@ func (s *settler) change(ctx context.Context, messages []leaving) {
 
 func (s *settler) report(ctx context.Context, call string, err error) {
 	s.failed(call, err)
+	if awsclient.IsDenied(err) {
+		klog.FromContext(ctx).Error(err, "A call to the interruption queue was refused, its messages will come again", "queue", s.url,
+			"call", call, "remedy", "allow sqs:"+call)
+		return
+	}
 	klog.FromContext(ctx).V(1).Info("A call to the interruption queue failed, its messages will come again", "queue", s.url, "call", call, "err", err)
 }
 
