@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -93,6 +94,7 @@ func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, parallel
 	r := newReport(mixes, expanders)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
+	var line sync.Mutex // one line of progress at a time
 	for i, m := range mixes {
 		group.Go(func() error {
 			r.Mixes[i].setBounds(bound.Of(bound.OfMix(m)))
@@ -105,6 +107,8 @@ func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, parallel
 					return err
 				}
 				r.Mixes[i].Runs[k].set(result)
+				line.Lock()
+				defer line.Unlock()
 				fmt.Fprintf(progress, "%s, %s: %.3f/h after %d raises, %.1f s\n", m.Name, name, result.Asked.PerHour, result.Asked.Raises, result.Took.Seconds())
 				return nil
 			})
