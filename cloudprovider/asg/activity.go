@@ -146,6 +146,11 @@ func (f *LaunchFailure) meaning(g *Group) awsmessage.Meaning {
 	if g == nil {
 		return m
 	}
+	return g.complete(m)
+}
+
+// complete fills in what a message leaves open of a pool and the group has only one of.
+func (g *Group) complete(m awsmessage.Meaning) awsmessage.Meaning {
 	if m.CapacityType == "" {
 		m.CapacityType = g.CapacityType()
 	}

@@ -322,13 +322,7 @@ func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now t
 		zone = o.zone
 	}
 	message := bounded(aws.ToString(e.ErrorMessage))
-	m := awsmessage.OfLaunch(aws.ToString(e.ErrorCode), message, aws.ToString(e.InstanceType), zone, aws.ToString(e.MarketType))
-	if m.CapacityType == "" {
-		m.CapacityType = g.CapacityType()
-	}
-	if m.InstanceType == "" && g.Launch != nil && len(g.Launch.Types) == 1 {
-		m.InstanceType = g.Launch.Types[0].Name
-	}
+	m := g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), message, aws.ToString(e.InstanceType), zone, aws.ToString(e.MarketType)))
 	c.rests.fail(g.Name, m, message)
 	return LaunchFailure{At: now, Code: m.Code, Message: message, Class: m.Class,
 		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}

@@ -59,9 +59,7 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Grou
 			desired -= i.Weight
 			return false
 		})
-		for batch := range slices.Chunk(members, terminationsPerCall) {
-			t.batch(ctx, batch)
-		}
+		t.all(ctx, members)
 	})
 }
 
@@ -70,9 +68,7 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Grou
 func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
 	return c.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
 		t.replace = true
-		for batch := range slices.Chunk(members, terminationsPerCall) {
-			t.batch(ctx, batch)
-		}
+		t.all(ctx, members)
 	})
 }
 
@@ -132,6 +128,13 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 		}
 	}
 	return members
+}
+
+// all terminates the instances, by one call per 100.
+func (t *termination) all(ctx context.Context, members []Instance) {
+	for batch := range slices.Chunk(members, terminationsPerCall) {
+		t.batch(ctx, batch)
+	}
 }
 
 // batch terminates up to 100 instances by one call. AWS does all of it or nothing; where it refuses, each is tried alone.

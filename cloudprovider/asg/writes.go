@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,9 +125,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name string, n int) (*Gr
 		return g, err
 	}
 	t := &termination{cache: c, group: name, stays: map[string]error{}}
-	for batch := range slices.Chunk(launched, terminationsPerCall) {
-		t.batch(ctx, batch)
-	}
+	t.all(ctx, launched)
 	_, g = c.entry(name)
 	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, len(launched), n)
 	if len(t.stays) > 0 {

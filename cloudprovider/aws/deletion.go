@@ -2,7 +2,6 @@ package aws
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -66,13 +65,16 @@ func errorOf(err error, ids []string) error {
 	if !errors.As(err, &partial) {
 		return err
 	}
-	var errs []error
+	own := &asg.TerminationError{Group: partial.Group, Stays: map[string]error{}}
 	for _, id := range ids {
 		if why := partial.Stays[id]; why != nil {
-			errs = append(errs, fmt.Errorf("terminate instance %s of auto scaling group %q: %w", id, partial.Group, why))
+			own.Stays[id] = why
 		}
 	}
-	return errors.Join(errs...)
+	if len(own.Stays) == 0 {
+		return nil
+	}
+	return own
 }
 
 // terminate terminates the instances of the group and takes the result into the view of the current loop.

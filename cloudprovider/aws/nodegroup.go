@@ -107,22 +107,16 @@ func (n *NodeGroup) withdraw(count int) error {
 // the same moment. Nodes that stand for instances AWS never launched are withdrawn; one whose instance is gone already is
 // done.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
-	ids, placeholders, err := n.instances(nodes)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	if placeholders > 0 {
-		errs = append(errs, n.withdraw(placeholders))
-	}
-	if len(ids) > 0 {
-		errs = append(errs, n.provider.deletions.delete(n.name, ids))
-	}
-	return errors.Join(errs...)
+	return n.remove(nodes, n.provider.deletions.delete)
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size says: AWS replaces those that it asks for.
 func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
+	return n.remove(nodes, n.provider.forceTerminate)
+}
+
+// remove withdraws what stands for instances never launched, and has terminate end the others.
+func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(group string, ids []string) error) error {
 	ids, placeholders, err := n.instances(nodes)
 	if err != nil {
 		return err
@@ -132,7 +126,7 @@ func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 		errs = append(errs, n.withdraw(placeholders))
 	}
 	if len(ids) > 0 {
-		errs = append(errs, n.provider.forceTerminate(n.name, ids))
+		errs = append(errs, terminate(n.name, ids))
 	}
 	return errors.Join(errs...)
 }
