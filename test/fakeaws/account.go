@@ -45,6 +45,7 @@ type account struct {
 	started    time.Time
 	tokens     *clientTokens // of LaunchInstances
 	lacks      Lacks
+	offerings  map[string][]string // zones by instance type
 	past       past
 	skew       time.Duration // how far AWS's clock is ahead
 	deeds      []Deed        // to come from the start
@@ -81,6 +82,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		started:    time.Now(),
 		tokens:     newClientTokens(),
 		lacks:      cfg.Lacks,
+		offerings:  cfg.Offerings,
 		past:       past{most: time.Duration(cfg.StaleReads)},
 		deeds:      cfg.Deeds,
 		random:     newRandom(cfg.Seed),

@@ -23,6 +23,7 @@ import (
 //	POST   /_fakeaws/deeds                      a Deed of the Config
 //	POST   /_fakeaws/stale-reads                a duration
 //	POST   /_fakeaws/groups                     an AutoScalingGroup of the Config
+//	POST   /_fakeaws/groups/{name}              a GroupEdit
 //	DELETE /_fakeaws/groups/{name}
 //	POST   /_fakeaws/groups/{name}/desired      a number
 //	POST   /_fakeaws/groups/{name}/limits       {"min": 0, "max": 5}
@@ -77,6 +78,9 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 	do("POST /_fakeaws/stale-reads", body(func(_ *http.Request, d Duration) (any, error) { s.SetStaleReads(time.Duration(d)); return nil, nil }))
 	do("POST /_fakeaws/lacks", body(func(_ *http.Request, l Lacks) (any, error) { s.SetLacks(l); return nil, nil }))
 	do("POST /_fakeaws/groups", body(func(_ *http.Request, g AutoScalingGroup) (any, error) { return nil, s.AddGroup(g) }))
+	do("POST /_fakeaws/groups/{name}", body(func(r *http.Request, e GroupEdit) (any, error) {
+		return nil, s.EditGroup(r.PathValue("name"), e)
+	}))
 	do("DELETE /_fakeaws/groups/{name}", func(r *http.Request) (any, error) { return nil, s.DeleteGroup(r.PathValue("name")) })
 	do("POST /_fakeaws/groups/{name}/desired", body(func(r *http.Request, n int) (any, error) {
 		return nil, s.SetDesired(r.PathValue("name"), n)

@@ -37,6 +37,7 @@ type Config struct {
 	EKSNodegroups        []EKSNodegroup        `json:"eksNodegroups,omitempty"`
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
+	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type; types not in it are offered in all
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
 	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
 	Queues               []Queue               `json:"queues,omitempty"`        // of SQS, with the EventBridge rules that fill them

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -159,6 +160,9 @@ func rangeOf(f form) (Range, error) {
 	return r, err
 }
 
+// maxFilterValues is the most values that the filters of one call of EC2 have.
+const maxFilterValues = 200
+
 // An ec2Filter is one of Filter.n: it holds if any of its values does, in which * stands for any text.
 type ec2Filter struct {
 	name   string
@@ -168,12 +172,17 @@ type ec2Filter struct {
 // ec2Filters reads the filters of a request. Names that know does not list are an error.
 func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
 	var out []ec2Filter
+	values := 0
 	for _, member := range f.structs("Filter") {
 		name := member.get("Name")
 		if !slices.Contains(known, name) && !(slices.Contains(known, "tag:") && strings.HasPrefix(name, "tag:")) {
 			return nil, &apiError{Code: "InvalidParameterValue", Message: "The filter '" + name + "' is invalid"}
 		}
-		out = append(out, ec2Filter{name, member.list("Value")})
+		filter := ec2Filter{name, member.list("Value")}
+		if values += len(filter.values); values > maxFilterValues {
+			return nil, &apiError{Code: "FilterLimitExceeded", Message: fmt.Sprintf("The maximum number of filter values specified on a single call is %d", maxFilterValues)}
+		}
+		out = append(out, filter)
 	}
 	return out, nil
 }

@@ -26,13 +26,8 @@ func (a *account) describeAvailabilityZones(r *request) (any, error) {
 	if _, err := ec2Filters(r.form); err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, g := range a.groups {
-		names = append(names, g.Zones...)
-	}
-	slices.Sort(names)
 	out := &ec2Zones{}
-	for _, name := range slices.Compact(names) {
+	for _, name := range a.zones() {
 		kind := "availability-zone"
 		if len(name) > len(a.region)+1 {
 			kind = "local-zone"
@@ -41,6 +36,16 @@ func (a *account) describeAvailabilityZones(r *request) (any, error) {
 			RegionName: a.region, OptIn: "opt-in-not-required", Kind: kind})
 	}
 	return out, nil
+}
+
+// zones are those that groups name, sorted.
+func (a *account) zones() []string {
+	var names []string
+	for _, g := range a.groups {
+		names = append(names, g.Zones...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // zoneID is a zone's identifier, in the manner of AWS's: euwest1-az2 for AWS's euw1-az2. Which letter of which account has

@@ -1,8 +1,10 @@
 package fakeaws
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -12,6 +14,7 @@ const admin = "admin"
 // A GroupState is a group as it is at one moment.
 type GroupState struct {
 	Name      string            `json:"name"`
+	Zones     []string          `json:"zones"`
 	Min       int               `json:"min"`
 	Max       int               `json:"max"`
 	Desired   int               `json:"desired"`
@@ -54,7 +57,7 @@ func (s *Server) Group(name string) (GroupState, bool) {
 }
 
 func (g *group) snapshot() GroupState {
-	out := GroupState{Name: g.Name, Min: g.Min, Max: g.Max, Desired: g.Desired, Tags: maps.Clone(g.Tags), Instances: []InstanceState{}}
+	out := GroupState{Name: g.Name, Zones: slices.Clone(g.Zones), Min: g.Min, Max: g.Max, Desired: g.Desired, Tags: maps.Clone(g.Tags), Instances: []InstanceState{}}
 	for _, i := range g.instances {
 		out.Instances = append(out.Instances, InstanceState{
 			ID: i.id, InstanceType: i.pool.instanceType, CapacityType: i.pool.capacityType, Zone: i.pool.zone,
@@ -118,6 +121,58 @@ func (s *Server) SetLimits(name string, lower, upper int) error {
 		a.events.add(Event{Kind: GroupUpdated, Group: name, By: admin, From: lower, To: upper})
 		a.setDesired(g, min(max(g.Desired, lower), upper), admin)
 	})
+}
+
+// A GroupEdit is what an operator changes of a group. What is not given stays.
+type GroupEdit struct {
+	Min     *int `json:"min,omitempty"`
+	Max     *int `json:"max,omitempty"`
+	Desired *int `json:"desired,omitempty"` // moves with the limits
+
+	Tags  map[string]*string `json:"tags,omitempty"` // null deletes one
+	Zones []string           `json:"zones,omitempty"`
+
+	// One of these may take the place of whatever the group has of them.
+	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
+	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
+	MixedInstancesPolicy *MixedInstancesPolicy `json:"mixedInstancesPolicy,omitempty"`
+}
+
+// applied is the group as it is after the edit, without the tags.
+func (e GroupEdit) applied(g AutoScalingGroup) AutoScalingGroup {
+	if e.LaunchTemplate != nil || e.LaunchConfiguration != "" || e.MixedInstancesPolicy != nil {
+		g.LaunchTemplate, g.LaunchConfiguration, g.MixedInstancesPolicy = e.LaunchTemplate, e.LaunchConfiguration, e.MixedInstancesPolicy
+	}
+	if len(e.Zones) > 0 {
+		g.Zones = e.Zones
+	}
+	g.Min, g.Max = or(e.Min, g.Min), or(e.Max, g.Max)
+	g.Desired = or(e.Desired, min(max(g.Desired, g.Min), g.Max))
+	return g
+}
+
+// EditGroup changes a group, all at once or, with an error, not at all. Instances stay as they were launched.
+func (s *Server) EditGroup(name string, e GroupEdit) error {
+	var refused error
+	err := s.change(name, func(a *account, g *group) {
+		if g.deleting {
+			refused = pendingDelete
+			return
+		}
+		edited := e.applied(g.AutoScalingGroup)
+		if refused = edited.validate(); refused != nil {
+			return
+		}
+		desired := edited.Desired
+		edited.Desired = g.Desired
+		g.AutoScalingGroup = edited
+		a.events.add(Event{Kind: GroupUpdated, Group: name, By: admin, From: g.Min, To: g.Max})
+		if len(e.Tags) > 0 {
+			_ = a.changeTags(g, Deed{By: admin, Tags: e.Tags})
+		}
+		a.setDesired(g, desired, admin)
+	})
+	return errors.Join(err, refused)
 }
 
 // SetTags adds or changes tags of a group; a nil value deletes one.

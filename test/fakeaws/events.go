@@ -28,7 +28,7 @@ const (
 	NodeDeleted        EventKind = "NodeDeleted"        // its Node was deleted
 	NodeFailed         EventKind = "NodeFailed"         // the cluster refused an operation on the Node; Message says why
 	GroupCreated       EventKind = "GroupCreated"
-	GroupUpdated       EventKind = "GroupUpdated" // min or max
+	GroupUpdated       EventKind = "GroupUpdated" // From and To are minimum and maximum
 	GroupDeleted       EventKind = "GroupDeleted"
 	TagsChanged        EventKind = "TagsChanged"
 	TemplateDeleted    EventKind = "TemplateDeleted"

@@ -70,6 +70,9 @@ func newServer(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("fakeaws config: %w", err)
 	}
+	if err := cfg.validateOfferings(types); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		cfg:      cfg,
 		timeline: newTimeline(),

@@ -32,11 +32,8 @@ func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 
 // poolFailure is why EC2 will not launch in a pool, or nil, and then one instance of the pool is taken.
 func (a *account) poolFailure(g *group, p pool) *launchFailure {
-	if _, known := a.types.lookup(p.instanceType); !known {
-		return &launchFailure{
-			code: "Unsupported",
-			text: "Your requested instance type (" + p.instanceType + ") is not supported in your requested Availability Zone (" + p.zone + ").",
-		}
+	if failure := a.unoffered(p); failure != nil {
+		return failure
 	}
 	short := a.faults.take(g.Name, p)
 	if short == nil {

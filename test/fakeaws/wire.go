@@ -82,6 +82,7 @@ var operations = map[string]map[string]operation{
 		"DescribeImages":                           (*account).describeImages,
 		"DescribeInstances":                        (*account).describeInstances,
 		"DescribeInstanceTypes":                    (*account).describeInstanceTypes,
+		"DescribeInstanceTypeOfferings":            (*account).describeInstanceTypeOfferings,
 		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
 		"DescribeSpotPriceHistory":                 (*account).describeSpotPriceHistory,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,

@@ -31,6 +31,9 @@ import (
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
 //	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
 //	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
+//	tag GROUP KEY=VALUE|KEY-...              set or delete tags of the group, as a person would
+//	edit GROUP FILE                          change the group as FILE says, see fakeaws.GroupEdit
+//	suspend | resume GROUP PROCESS...        stop processes of the group, or let them go on, as a person would
 //	delete group | template NAME             delete it from the account, as a person would
 //	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
@@ -45,12 +48,12 @@ import (
 // What can be expected:
 //
 //	desired GROUP N                          the group's desired capacity is N
-//	instances GROUP N                        the group lists N instances, whatever their state
+//	instances GROUP[/ZONE] N                 the group lists N instances (in the zone), whatever their state
 //	running SELECTOR N                       N pods with these labels are Running, in all namespaces
 //	nodes SELECTOR N                         N nodes with these labels are Ready
 //	calls ACTION N                           N calls of this action were made to AWS
 //	queue NAME N                             N messages are left in the queue, received ones that are not deleted included
-//	launched GROUP N                         N instances of the group were launched since the scenario began
+//	launched GROUP[/ZONE] N                  N instances of the group were launched (there) since the scenario began
 //	event REASON REGEXP                      an event with the reason and a matching message exists
 //	events REASON N                          N events with the reason were sent, repetitions counted
 //	ready | unready                          the autoscaler says so at /readyz
@@ -61,6 +64,7 @@ import (
 //
 //	desired GROUP above N                    the group's desired capacity raised over N
 //	calls ACTION above N                     more than N calls of this action to AWS
+//	launched GROUP[/ZONE] above N            more than N instances of the group launched (in the zone)
 //	launched GROUP twice within DURATION     two instances of the group launched closer together than that
 //	undrained                                an instance terminated before its node was marked and empty
 //	forbidden                                a request of the ServiceAccount refused by the API server
@@ -92,6 +96,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"aws":        (*script).aws,
 		"bootstrap":  (*script).bootstrap,
 		"delete":     (*script).delete,
+		"edit":       (*script).edit,
 		"expect":     (*script).expect,
 		"fault":      (*script).fault,
 		"interrupt":  (*script).interrupt,
@@ -100,8 +105,11 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"metrics":    (*script).metrics,
 		"never":      (*script).never,
 		"publish":    (*script).publish,
+		"resume":     (*script).resume,
 		"send":       (*script).send,
 		"shortage":   (*script).shortage,
+		"suspend":    (*script).suspend,
+		"tag":        (*script).tag,
 	}
 }
 

@@ -64,12 +64,6 @@ func (s *script) desired(group string) (int, error) {
 	return state.Desired, err
 }
 
-// instances returns how many instances a group lists.
-func (s *script) instances(group string) (int, error) {
-	state, err := s.group(group)
-	return len(state.Instances), err
-}
-
 func (s *script) group(name string) (fakeaws.GroupState, error) {
 	if s.AWS == nil {
 		return fakeaws.GroupState{}, errors.New("no AWS account yet; start it with: aws FILE")
@@ -87,20 +81,6 @@ func (s *script) calls(action string) (int, error) {
 		return 0, errors.New("no AWS account yet; start it with: aws FILE")
 	}
 	return s.AWS.Calls()[action], nil
-}
-
-// launched returns how many instances of a group were ever launched.
-func (s *script) launched(group string) (int, error) {
-	if _, err := s.group(group); err != nil {
-		return 0, err
-	}
-	launched := 0
-	for _, event := range s.AWS.Events() {
-		if event.Kind == fakeaws.Launched && event.Group == group {
-			launched++
-		}
-	}
-	return launched, nil
 }
 
 func (s *script) runningPods(ctx context.Context, selector string) (int, error) {

@@ -17,6 +17,8 @@ func (s *script) never(args []string) error {
 		return s.neverDesiredAbove(args[1], args[3])
 	case len(args) == 4 && args[0] == "calls" && args[2] == "above":
 		return s.neverCalledAbove(args[1], args[3])
+	case len(args) == 4 && args[0] == "launched" && args[2] == "above":
+		return s.neverLaunchedAbove(args[1], args[3])
 	case len(args) == 5 && args[0] == "launched" && args[2] == "twice" && args[3] == "within":
 		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":

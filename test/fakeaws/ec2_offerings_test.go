@@ -1,0 +1,190 @@
+package fakeaws
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// offerings is an account with a group in three zones, of which m5.large is offered in b alone and c5.large in none.
+func offerings(change ...func(*AutoScalingGroup)) Config {
+	cfg := oneGroup(change...)
+	cfg.Offerings = map[string][]string{"m5.large": {"us-west-2b"}, "c5.large": {}}
+	return cfg
+}
+
+func byFilter(name string, values ...string) types.Filter {
+	return types.Filter{Name: aws.String(name), Values: values}
+}
+
+// offered asks page by page, and tells each offering as "type kind location".
+func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput) []string {
+	t.Helper()
+	var got []string
+	for pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(c.ec2, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.InstanceTypeOfferings {
+			got = append(got, fmt.Sprintf("%s %s %s", o.InstanceType, o.LocationType, aws.ToString(o.Location)))
+		}
+	}
+	slices.Sort(got)
+	return got
+}
+
+// API reference, DescribeInstanceTypeOfferings: "Lists the instance types that are offered for the specified location. If no
+// location is specified, the default is to list the instance types that are offered in the current Region."
+func TestOfferingsAreFiltered(t *testing.T) {
+	_, c := overHTTP(t, offerings())
+	three := byFilter("instance-type", "m5.large", "m5.xlarge", "c5.large", "no.such")
+	zones := types.LocationTypeAvailabilityZone
+	for _, tt := range []struct {
+		name string
+		in   ec2.DescribeInstanceTypeOfferingsInput
+		want []string
+	}{
+		{"in every zone unless it is limited", ec2.DescribeInstanceTypeOfferingsInput{LocationType: zones, Filters: []types.Filter{three}}, []string{
+			"m5.large availability-zone us-west-2b", "m5.xlarge availability-zone us-west-2a",
+			"m5.xlarge availability-zone us-west-2b", "m5.xlarge availability-zone us-west-2c"}},
+		{"in a zone", ec2.DescribeInstanceTypeOfferingsInput{LocationType: zones, Filters: []types.Filter{three, byFilter("location", "us-west-2a")}},
+			[]string{"m5.xlarge availability-zone us-west-2a"}},
+		{"in the region", ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{three}},
+			[]string{"m5.large region us-west-2", "m5.xlarge region us-west-2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, offered(t, c, &tt.in)); diff != "" {
+				t.Errorf("offerings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOfferingsComeInPages(t *testing.T) {
+	s, c := overHTTP(t, offerings())
+	ask := func(limit int32) []string {
+		return offered(t, c, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: types.LocationTypeAvailabilityZone,
+			Filters: []types.Filter{byFilter("instance-type", "m5.*")}, MaxResults: &limit})
+	}
+	all := ask(1000)
+	s.ResetCalls()
+	if diff := cmp.Diff(all, ask(5)); diff != "" {
+		t.Errorf("in pages of five (-at once +got):\n%s", diff)
+	}
+	if got, want := s.Calls()["DescribeInstanceTypeOfferings"], (len(all)+4)/5; got != want || want < 2 {
+		t.Errorf("%d offerings in %d calls, want %d, which is several", len(all), got, want)
+	}
+}
+
+func TestAWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
+	s, c := overHTTP(t, offerings())
+	ask := func(in ec2.DescribeInstanceTypeOfferingsInput) error {
+		_, err := c.ec2.DescribeInstanceTypeOfferings(t.Context(), &in)
+		return err
+	}
+	many := slices.Repeat([]string{"m5.large"}, 200)
+	if err := ask(ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...)}}); err != nil {
+		t.Errorf("200 values: %v", err)
+	}
+	for _, tt := range []struct {
+		in            ec2.DescribeInstanceTypeOfferingsInput
+		code, message string
+	}{
+		{ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...), byFilter("location", "us-west-2")}},
+			"FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200"},
+		{ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("zone", "us-west-2a")}}, "InvalidParameterValue", "The filter 'zone' is invalid"},
+		{ec2.DescribeInstanceTypeOfferingsInput{MaxResults: aws.Int32(4)}, "InvalidParameterValue", ""},
+		{ec2.DescribeInstanceTypeOfferingsInput{LocationType: types.LocationTypeOutpost}, "InvalidParameterValue", ""},
+		{ec2.DescribeInstanceTypeOfferingsInput{NextToken: aws.String("x")}, "InvalidNextToken", ""},
+	} {
+		wantAPIError(t, ask(tt.in), tt.code, tt.message)
+	}
+	s.Deny("DescribeInstanceTypeOfferings")
+	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "UnauthorizedOperation", "")
+	s.ClearFaults()
+	s.SetLacks(Lacks{Actions: []string{"DescribeInstanceTypeOfferings"}})
+	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "InvalidAction", "")
+}
+
+func TestAnOfferingOfATypeThereIsNotIsAnError(t *testing.T) {
+	_, err := newServer(Config{Offerings: map[string][]string{"m5.lage": {"us-west-2a"}}})
+	if err == nil || !strings.Contains(err.Error(), `offerings of "m5.lage"`) {
+		t.Errorf("error = %v, want one that names the type", err)
+	}
+}
+
+func inZoneA(in *autoscaling.LaunchInstancesInput) { in.AvailabilityZones = []string{"us-west-2a"} }
+
+const notInA = "Your requested instance type (m5.large) is not supported in your requested Availability Zone (us-west-2a). " +
+	"Please retry your request by not specifying an Availability Zone or choosing us-west-2b."
+
+// byZone counts the instances of group g by type and zone.
+func byZone(s *Server) map[string]int {
+	out := map[string]int{}
+	g, _ := s.Group("g")
+	for _, i := range g.Instances {
+		out[i.InstanceType+" "+i.Zone]++
+	}
+	return out
+}
+
+func TestADesiredInstanceGoesWhereItsTypeIsOffered(t *testing.T) {
+	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 2)
+		pass(time.Minute)
+		if diff := cmp.Diff(map[string]int{"m5.large us-west-2b": 2}, byZone(s)); diff != "" {
+			t.Errorf("instances (-want +got):\n%s", diff)
+		}
+		acts := activities(t, c, "g")
+		if first := acts[len(acts)-1]; aws.ToString(first.StatusMessage) != notInA+" Launching EC2 instance failed." {
+			t.Errorf("status message %q, want %q", aws.ToString(first.StatusMessage), notInA)
+		}
+	})
+}
+
+func TestADesiredInstanceIsOfTheTypeThatItsZoneOffers(t *testing.T) {
+	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 3)
+		pass(time.Minute)
+		want := map[string]int{"m5.xlarge us-west-2a": 1, "m5.large us-west-2b": 1, "m5.xlarge us-west-2c": 1}
+		if diff := cmp.Diff(want, byZone(s)); diff != "" || count(s, LaunchFailed) != 0 {
+			t.Errorf("%d failures, instances (-want +got):\n%s", count(s, LaunchFailed), diff)
+		}
+	})
+}
+
+func TestASynchronousLaunchFailsWhereNoTypeIsOffered(t *testing.T) {
+	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
+		out, err := launch(t.Context(), c, "token", 1, inZoneA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Instances) != 0 || len(out.Errors) != 1 || *out.Errors[0].ErrorCode != "Unsupported" || *out.Errors[0].ErrorMessage != notInA {
+			t.Errorf("instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
+		}
+		if g, _ := s.Group("g"); g.Desired != 0 {
+			t.Errorf("desired %d, want 0", g.Desired)
+		}
+	})
+}
+
+func TestASynchronousLaunchTakesTheTypeThatItsZoneOffers(t *testing.T) {
+	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
+		out, err := launch(t.Context(), c, "token", 2, inZoneA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{"m5.xlarge us-west-2a": 2}, byZone(s)); diff != "" || len(out.Errors) != 1 {
+			t.Errorf("errors %v, want one; instances (-want +got):\n%s", out.Errors, diff)
+		}
+	})
+}

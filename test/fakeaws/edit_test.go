@@ -1,0 +1,90 @@
+package fakeaws
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAnEditChangesWhatItNamesAndNothingElse(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Tags = map[string]string{"team": "blue", "old": "x"} }), func(t *testing.T, s *Server, c clients) {
+		before := describe(t, c, "g")
+		if err := s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}); err != nil {
+			t.Fatal(err)
+		}
+		g, _ := s.Group("g")
+		if diff := cmp.Diff(map[string]string{"team": "blue", "zonal": "true"}, g.Tags); diff != "" {
+			t.Errorf("tags (-want +got):\n%s", diff)
+		}
+		if err := s.EditGroup("g", GroupEdit{Max: aws.Int(2), Zones: []string{"us-west-2a"},
+			MixedInstancesPolicy: &MixedInstancesPolicy{LaunchTemplate: LaunchTemplateRef{Name: "t"}, Distribution: Distribution{OnDemandPercentageAboveBaseCapacity: aws.Int(50)}}}); err != nil {
+			t.Fatal(err)
+		}
+		after := describe(t, c, "g")
+		if *after.MinSize != *before.MinSize || *after.MaxSize != 2 || *after.DesiredCapacity != 2 || len(after.AvailabilityZones) != 1 {
+			t.Errorf("min %d, max %d, desired %d, zones %v; want 0, 2, 2 and one", *after.MinSize, *after.MaxSize, *after.DesiredCapacity, after.AvailabilityZones)
+		}
+		if before.LaunchTemplate == nil || after.LaunchTemplate != nil || after.MixedInstancesPolicy == nil {
+			t.Errorf("launch template %v, policy %v; want the policy in its place", after.LaunchTemplate, after.MixedInstancesPolicy)
+		}
+		_, err := launch(t.Context(), c, "token", 1, inZoneA)
+		wantAPIError(t, err, "ValidationError", "LaunchInstances is not supported for a mixed instances policy that combines On-Demand and Spot Instances")
+	})
+}
+
+func TestAnEditThatCannotBeChangesNothing(t *testing.T) {
+	s, _ := overHTTP(t, oneGroup(withDesired(1)))
+	before, _ := s.Group("g")
+	template := &LaunchTemplateRef{Name: "t"}
+	for _, tt := range []struct {
+		name, group, want string
+		edit              GroupEdit
+	}{
+		{"limits", "g", "min 9 ≤ desired 9 ≤ max 3 does not hold", GroupEdit{Min: aws.Int(9), Max: aws.Int(3), Desired: aws.Int(9), Tags: map[string]*string{"a": aws.String("b")}}},
+		{"two sources", "g", "give one of", GroupEdit{LaunchTemplate: template, MixedInstancesPolicy: &MixedInstancesPolicy{LaunchTemplate: *template}, Zones: []string{"us-west-2z"}}},
+		{"no group", "h", `no auto scaling group "h"`, GroupEdit{Max: aws.Int(3)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := s.EditGroup(tt.group, tt.edit); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+			if after, _ := s.Group("g"); cmp.Diff(before, after) != "" {
+				t.Errorf("the group changed (-before +after):\n%s", cmp.Diff(before, after))
+			}
+		})
+	}
+	if err := s.DeleteGroup("g"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EditGroup("g", GroupEdit{Max: aws.Int(3)}); err == nil || !strings.Contains(err.Error(), "pending delete") {
+		t.Errorf("while the group is deleted: error = %v", err)
+	}
+}
+
+func TestAGroupIsEditedOverHTTP(t *testing.T) {
+	s, c := overHTTP(t, oneGroup())
+	adminCall(t, s, "POST", "groups/g", "{max: 4, tags: {zonal: 'true'}, launchTemplate: {name: other}}", nil)
+	if g := describe(t, c, "g"); *g.MaxSize != 4 || *g.LaunchTemplate.LaunchTemplateName != "other" || *g.Tags[0].Key != "zonal" {
+		t.Errorf("max %d, template %v, tags %v", *g.MaxSize, g.LaunchTemplate, g.Tags)
+	}
+}
+
+// A permission that is withdrawn comes back only when somebody grants it again.
+func TestARefusalOfLaunchInstancesLastsUntilItIsCleared(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Action: "LaunchInstances", Code: "AccessDenied"})
+		for _, token := range []string{"a", "b", "c", "d"} {
+			_, err := launch(t.Context(), c, token, 1)
+			wantAPIError(t, err, "AccessDenied", "")
+			pass(24 * time.Hour)
+		}
+		setDesired(t, c, "g", 1)
+		s.ClearFaults()
+		if _, err := launch(t.Context(), c, "a", 1); err != nil {
+			t.Errorf("once it is granted again: %v", err)
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func (s *script) edit(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: edit GROUP FILE")
+	}
+	if s.AWS == nil {
+		return errors.New("edit: no AWS account yet")
+	}
+	raw, err := os.ReadFile(s.path(args[1]))
+	if err != nil {
+		return err
+	}
+	var edit fakeaws.GroupEdit
+	if err := yaml.UnmarshalStrict(raw, &edit); err != nil {
+		return fmt.Errorf("edit %q: %w", args[1], err)
+	}
+	return s.AWS.EditGroup(args[0], edit)
+}
+
+func (s *script) tag(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: tag GROUP KEY=VALUE|KEY-...")
+	}
+	if s.AWS == nil {
+		return errors.New("tag: no AWS account yet")
+	}
+	tags, err := tagsOf(args[1:])
+	if err != nil {
+		return err
+	}
+	return s.AWS.SetTags(args[0], tags)
+}
+
+// tagsOf reads tags as kubectl reads labels: KEY=VALUE sets one, KEY- deletes one.
+func tagsOf(words []string) (map[string]*string, error) {
+	tags := map[string]*string{}
+	for _, word := range words {
+		key, value, set := strings.Cut(word, "=")
+		gone, deleted := strings.CutSuffix(word, "-")
+		switch {
+		case set && key != "":
+			tags[key] = &value
+		case !set && deleted && gone != "":
+			tags[gone] = nil
+		default:
+			return nil, fmt.Errorf("tag %q: write it as key=value, or as key- to delete it", word)
+		}
+	}
+	return tags, nil
+}
+
+func (s *script) suspend(args []string) error {
+	return s.processes("suspend", (*fakeaws.Server).Suspend, args)
+}
+
+func (s *script) resume(args []string) error {
+	return s.processes("resume", (*fakeaws.Server).Resume, args)
+}
+
+// processes suspends or resumes those that are named.
+func (s *script) processes(what string, do func(*fakeaws.Server, string, ...string) error, args []string) error {
+	if len(args) < 2 {
+		return fmt.Errorf("usage: %s GROUP PROCESS...", what)
+	}
+	if s.AWS == nil {
+		return fmt.Errorf("%s: no AWS account yet", what)
+	}
+	return do(s.AWS, args[0], args[1:]...)
+}
+
+// place is a group, or one of its zones.
+type place struct{ group, zone string }
+
+// place reads GROUP or GROUP/ZONE. A zone that the group does not have is an error: no count of it could be wrong.
+func (s *script) place(name string) (place, fakeaws.GroupState, error) {
+	state, err := s.group(name)
+	if err == nil || s.AWS == nil {
+		return place{group: name}, state, err
+	}
+	i := strings.LastIndex(name, "/")
+	if i < 0 {
+		return place{}, state, err
+	}
+	p := place{group: name[:i], zone: name[i+1:]}
+	if state, err = s.group(p.group); err == nil && !slices.Contains(state.Zones, p.zone) {
+		err = fmt.Errorf("auto scaling group %q has no zone %q, but %q", p.group, p.zone, state.Zones)
+	}
+	return p, state, err
+}
+
+func (p place) has(group, zone string) bool {
+	return group == p.group && (p.zone == "" || zone == p.zone)
+}
+
+// instances returns how many instances a group lists, or how many of them are in one of its zones.
+func (s *script) instances(where string) (int, error) {
+	p, state, err := s.place(where)
+	count := 0
+	for _, i := range state.Instances {
+		if p.has(state.Name, i.Zone) {
+			count++
+		}
+	}
+	return count, err
+}
+
+// launched returns how many instances of a group, or in one of its zones, were ever launched.
+func (s *script) launched(where string) (int, error) {
+	p, _, err := s.place(where)
+	if err != nil {
+		return 0, err
+	}
+	return launchedIn(p, s.AWS.Events()), nil
+}
+
+func launchedIn(p place, events []fakeaws.Event) int {
+	launched := 0
+	for _, event := range events {
+		if event.Kind == fakeaws.Launched && p.has(event.Group, event.Zone) {
+			launched++
+		}
+	}
+	return launched
+}
+
+func (s *script) neverLaunchedAbove(where, number string) error {
+	limit, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	launched, err := s.launched(where)
+	if err == nil && launched > limit {
+		err = fmt.Errorf("%d instances of %q were launched", launched, where)
+	}
+	return err
+}

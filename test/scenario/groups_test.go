@@ -1,0 +1,142 @@
+package scenario
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// groupScript is a script over an account with group g, and an empty one with a name like a zone of it.
+func groupScript(t *testing.T, desired int) *script {
+	t.Helper()
+	template := &fakeaws.LaunchTemplateRef{Name: "t"}
+	zones := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
+	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{
+			{Name: "g", Max: 9, Desired: desired, Zones: zones, LaunchTemplate: template},
+			{Name: "g/us-west-2a", Max: 9, Zones: zones[:1], LaunchTemplate: template},
+			{Name: "a/b", Max: 9, Desired: 1, Zones: zones[:1], LaunchTemplate: template},
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = aws.Close() })
+	return &script{Env: &Env{AWS: aws}, ctx: t.Context(), stdout: io.Discard, path: func(name string) string { return name }}
+}
+
+func TestInstancesAreCountedByZone(t *testing.T) {
+	s := groupScript(t, 5)
+	for where, want := range map[string]string{"g": "5", "g/us-west-2b": "2", "g/us-west-2c": "1", "a/b": "1", "a/b/us-west-2a": "1",
+		"g/us-west-2a": "0"} { // a group of that name goes first
+		holds, err := s.expectation("instances", []string{where, want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, saw, err := holds(t.Context()); !ok || err != nil {
+			t.Errorf("%s: saw %s, %v; want %s", where, saw, err, want)
+		}
+	}
+}
+
+func TestLaunchesAreCountedByZone(t *testing.T) {
+	launch := func(group, zone string) fakeaws.Event {
+		return fakeaws.Event{Kind: fakeaws.Launched, Group: group, Zone: zone}
+	}
+	events := []fakeaws.Event{launch("g", "a"), launch("g", "b"), launch("h", "a"), launch("g", "b"),
+		{Kind: fakeaws.LaunchFailed, Group: "g", Zone: "a"}, {Kind: fakeaws.Terminated, Group: "g", Zone: "b"}}
+	for where, want := range map[place]int{{group: "g"}: 3, {"g", "a"}: 1, {"g", "b"}: 2, {"h", "b"}: 0} {
+		if got := launchedIn(where, events); got != want {
+			t.Errorf("%d launches in %v, want %d", got, where, want)
+		}
+	}
+}
+
+func TestAZoneIsNeverLaunchedInAboveALimit(t *testing.T) {
+	s := groupScript(t, 0)
+	if err := s.never(strings.Fields("launched g above 0")); err != nil {
+		t.Errorf("before any launch: %v", err)
+	}
+	if err := s.AWS.SetDesired("g", 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []string{"g 3", "g/us-west-2b 1"} {
+		if err := s.expect(strings.Fields("10s launched " + where)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for words, want := range map[string]string{
+		"launched g/us-west-2b above 1": "",
+		"launched g/us-west-2b above 0": `1 instances of "g/us-west-2b" were launched`,
+		"launched g above 2":            `3 instances of "g" were launched`,
+		"launched g/us-west-2z above 2": `no zone "us-west-2z"`,
+		"launched h above 2":            `no auto scaling group "h"`,
+		"launched h/us-west-2a above 2": `no auto scaling group "h"`,
+		"launched g above some":         "some",
+	} {
+		err := s.never(strings.Fields(words))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("never %s: error %v, want %q", words, err, want)
+		}
+	}
+}
+
+func TestAGroupIsChangedAsAPersonWould(t *testing.T) {
+	s := groupScript(t, 0)
+	file := filepath.Join(t.TempDir(), "edit.yaml")
+	if err := os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.lines("tag g k8s.io/zonal=true team=a=b\ntag g team-\nedit g " + file + "\nsuspend g AZRebalance Launch\nresume g Launch\n"); err != nil {
+		t.Fatal(err)
+	}
+	g, _ := s.AWS.Group("g")
+	if diff := cmp.Diff(map[string]string{"k8s.io/zonal": "true"}, g.Tags); diff != "" || g.Max != 4 {
+		t.Errorf("max %d, want 4; tags (-want +got):\n%s", g.Max, diff)
+	}
+	var told []string
+	for _, e := range s.AWS.Events() {
+		if e.Kind == fakeaws.ProcessesSuspended || e.Kind == fakeaws.ProcessesResumed {
+			told = append(told, string(e.Kind)+" "+e.Group+" "+e.Message+" "+e.By)
+		}
+	}
+	if diff := cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, told); diff != "" {
+		t.Errorf("processes (-want +got):\n%s", diff)
+	}
+}
+
+func TestGroupCommandsRefuseWhatTheyDoNotKnow(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "edit.yaml")
+	if err := os.WriteFile(file, []byte("maximum: 4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := groupScript(t, 0)
+	for _, line := range []string{"tag g", "tag g team", "tag g =x", "tag g -", "tag h team=a", "edit g", "edit g none.yaml", "edit g " + file,
+		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {
+		if err := s.lines(line); err == nil {
+			t.Errorf("accepted: %s", line)
+		}
+	}
+	without := &script{Env: &Env{}, path: s.path}
+	for _, line := range []string{"tag g a=b", "edit g " + file, "suspend g Launch", "resume g Launch"} {
+		if err := without.lines(line); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
+			t.Errorf("%s without an account: error %v", line, err)
+		}
+	}
+	for _, what := range []string{"instances", "launched"} {
+		holds, err := without.expectation(what, []string{"g/us-west-2a", "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := eventually(t.Context(), time.Second, what, holds); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
+			t.Errorf("%s without an account: error %v", what, err)
+		}
+	}
+}
