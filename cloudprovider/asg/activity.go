@@ -26,6 +26,10 @@ const (
 	lookTimeout = 10 * time.Second
 	// maxActivities is enough to see the newest attempt in every pool; AWS lists the newest first.
 	maxActivities = 20
+	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords), and maxActivityPages how many
+	// are read at most to find out which instances have gone lately.
+	activitiesPerCall = 100
+	maxActivityPages  = 10
 	// maxMessage bounds what we keep of AWS's text.
 	maxMessage = 500
 )
@@ -115,6 +119,36 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 		}
 	}
 	return nil, nil
+}
+
+// ended are the instances of the group that AWS began to end between two moments of its clock, as far as its newest activities
+// tell.
+func (c *Cache) ended(ctx context.Context, name string, since, until time.Time) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	ended := map[string]bool{}
+	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
+	pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.api, in)
+	for n := 0; pages.HasMorePages() && n < maxActivityPages; n++ {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("describe scaling activities of %q: %w", name, err)
+		}
+		for _, a := range page.Activities {
+			began := aws.ToTime(a.StartTime)
+			if began.Before(since) {
+				return ended, nil // the newest come first
+			}
+			if began.After(until) {
+				continue
+			}
+			if id, ok := strings.CutPrefix(aws.ToString(a.Description), "Terminating EC2 instance: "); ok {
+				id, _, _ = strings.Cut(id, " ")
+				ended[id] = true
+			}
+		}
+	}
+	return ended, nil
 }
 
 // failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.

@@ -68,7 +68,8 @@ type Options struct {
 	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
 	RefreshInterval time.Duration
 	MotionInterval  time.Duration
-	LaunchMode      LaunchMode // the zero value is LaunchAuto
+	LaunchMode      LaunchMode  // the zero value is LaunchAuto
+	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
 	Clock           clock.WithTicker
 }
 
@@ -98,6 +99,7 @@ type Cache struct {
 	singleTerminations atomic.Bool
 
 	mode     LaunchMode
+	zonal    ZonalGroups
 	rests    *rests
 	lost     *rests // pools that EC2 took instances back from
 	refusals *refusals
@@ -137,6 +139,7 @@ func NewCache(o Options) *Cache {
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
 		entries: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,
+		zonal:    o.ZonalGroups,
 		rests:    &rests{clock: o.Clock},
 		lost:     &rests{clock: o.Clock},
 		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
@@ -253,6 +256,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.MaxSize = min(g.MaxSize, limits.MaxSize)
 		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
+	g.zoneLimits = c.discovery.zoneLimits(g)
 	e.markArriving(g)
 	e.markLeaving(g)
 	e.findOthers(g)
@@ -291,8 +295,13 @@ func (e *entry) findOverdue(g *Group) {
 
 // noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
 func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
-	for _, name := range c.discovery.names() {
-		if _, ok := found[name]; ok {
+	for _, named := range c.discovery.Named {
+		name := named.Name
+		_, ok := found[name]
+		if group, zone, isView := named.view(); isView && !ok {
+			ok = slices.Contains(found[group].AvailabilityZones, zone)
+		}
+		if ok {
 			delete(c.absent, name)
 		} else if !c.absent[name] {
 			c.absent[name] = true

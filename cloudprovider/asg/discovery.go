@@ -2,6 +2,7 @@ package asg
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ type Discovery struct {
 	Filters []TagFilter
 }
 
-// NamedGroup is a group of the --nodes flag, with the limits given there.
+// NamedGroup is a group of the --nodes flag, or with group/zone a zonal view of one, with the limits given there.
 type NamedGroup struct {
 	Name             string
 	MinSize, MaxSize int
@@ -108,10 +109,42 @@ func (d Discovery) named(name string) (NamedGroup, bool) {
 	return d.Named[i], true
 }
 
+// names are the groups that may be meant by the --nodes flags, each once: a name that ends like that of a zonal view may be
+// the name of a group all the same.
 func (d Discovery) names() []string {
 	names := make([]string, 0, len(d.Named))
 	for _, n := range d.Named {
 		names = append(names, n.Name)
+		if group, _, ok := n.view(); ok {
+			names = append(names, group)
+		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// zoneName matches the names of availability, local and wavelength zones.
+var zoneName = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+-[0-9]+[a-z]?$`)
+
+// view takes the name for that of a zonal view.
+func (n NamedGroup) view() (group, zone string, ok bool) {
+	at := strings.LastIndexByte(n.Name, '/')
+	if at <= 0 || !zoneName.MatchString(n.Name[at+1:]) {
+		return "", "", false
+	}
+	return n.Name[:at], n.Name[at+1:], true
+}
+
+// zoneLimits are the limits of the group's zonal views, by zone; nil for none.
+func (d Discovery) zoneLimits(g *Group) map[string]NamedGroup {
+	var limits map[string]NamedGroup
+	for _, n := range d.Named {
+		if group, zone, ok := n.view(); ok && group == g.Name {
+			if limits == nil {
+				limits = map[string]NamedGroup{}
+			}
+			limits[zone] = n
+		}
+	}
+	return limits
 }

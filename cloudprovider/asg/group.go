@@ -16,6 +16,8 @@ import (
 // Group is one Auto Scaling group as of one reading. It is immutable: what holds a *Group may read it for ever.
 type Group struct {
 	Name string
+	// Zone is the one that a zonal view of the group is about; empty for the group itself. See ByZone.
+	Zone string
 
 	// MinSize, MaxSize and DesiredCapacity are what AWS states, in capacity units: instances, unless the group's
 	// policy gives its types weights. Where the --nodes flag names the group, its limits narrow those of AWS.
@@ -61,6 +63,10 @@ type Group struct {
 	withdrawalFailed bool
 	// others is the desired capacity that somebody else wants at least, as far as is known.
 	others int
+	// zoneLimits are those of --nodes flags that name a zone of the group, by zone.
+	zoneLimits map[string]NamedGroup
+	// most is the maximum size of a zonal view that gets all that is left of the group's.
+	most int
 }
 
 // Instance is one member of a group.
@@ -179,6 +185,9 @@ func (g *Group) MinInstances() int {
 		return g.MinSize
 	}
 	heaviest := 1
+	if g.Missing() > 0 {
+		heaviest = g.Source.MinWeight()
+	}
 	for _, i := range g.Counted() {
 		heaviest = max(heaviest, i.Weight)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,8 +41,18 @@ func ParseLaunchMode(text string) (LaunchMode, error) {
 // until somebody may have allowed it.
 const synchronousRetry = 15 * time.Minute
 
-// errNotSynchronous tells that a group cannot be launched synchronously, and why; nothing was launched.
+// errNotSynchronous tells that a group cannot be launched synchronously; nothing was launched.
 var errNotSynchronous = errors.New("cannot be launched synchronously")
+
+// notSynchronous is errNotSynchronous with the reason.
+type notSynchronous struct{ why, remedy string }
+
+func (e *notSynchronous) Error() string {
+	return fmt.Sprintf("%v: %s: %s", errNotSynchronous, e.why, e.remedy)
+}
+
+// Is has errors.Is find errNotSynchronous.
+func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
 // refusals remembers where AWS refused LaunchInstances. Safe for concurrent use.
 type refusals struct {
@@ -66,14 +75,22 @@ func (c *Cache) synchronously(g *Group) (bool, error) {
 	if c.mode == LaunchDesiredCapacity {
 		return false, nil
 	}
-	err := g.launchableSynchronously()
-	if err == nil {
-		err = c.refusals.of(g.Name)
+	e := c.notSynchronous(g)
+	if e == nil {
+		return true, nil
 	}
-	if err != nil && c.mode != LaunchSynchronous {
-		return false, nil
+	if c.mode == LaunchSynchronous {
+		return false, e
 	}
-	return err == nil, err
+	return false, nil
+}
+
+// notSynchronous is why LaunchInstances does not serve the group now, or nil.
+func (c *Cache) notSynchronous(g *Group) *notSynchronous {
+	if e := g.launchableSynchronously(); e != nil {
+		return e
+	}
+	return c.refusals.of(g.Name)
 }
 
 // AskedFor is how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why
@@ -82,34 +99,34 @@ func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 	if mode == LaunchDesiredCapacity {
 		return LaunchDesiredCapacity, "the launch mode says so"
 	}
-	if err := g.launchableSynchronously(); err != nil {
-		return LaunchDesiredCapacity, strings.TrimPrefix(err.Error(), errNotSynchronous.Error()+": ")
+	if e := g.launchableSynchronously(); e != nil {
+		return LaunchDesiredCapacity, e.why + ": " + e.remedy
 	}
 	return LaunchSynchronous, ""
 }
 
 // launchableSynchronously tells why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch
 // instances synchronously).
-func (g *Group) launchableSynchronously() error {
+func (g *Group) launchableSynchronously() *notSynchronous {
 	switch {
 	case g.Source.ConfigurationName != "" || g.Source.Template.isZero():
-		return fmt.Errorf("%w: it has no launch template: give it one in place of the launch configuration", errNotSynchronous)
+		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}
 	case g.CapacityType() == "":
-		return fmt.Errorf("%w: its policy mixes on-demand and spot: make it wholly one of them", errNotSynchronous)
+		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
 	case len(g.Zones) == 0:
-		return fmt.Errorf("%w: it has no availability zone", errNotSynchronous)
+		return &notSynchronous{"it has no availability zone", "give it subnets"}
 	}
 	return nil
 }
 
-func (r *refusals) of(group string) error {
+func (r *refusals) of(group string) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch last, refused := r.groups[group]; {
 	case r.all:
-		return fmt.Errorf("%w: AWS does not know LaunchInstances here", errNotSynchronous)
+		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
 	case refused && r.clock.Now().Before(last.until):
-		return fmt.Errorf("%w: AWS refused (%s): %s", errNotSynchronous, last.reason, last.remedy)
+		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
 	}
 	return nil
 }

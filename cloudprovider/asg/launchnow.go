@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,11 @@ const (
 	tokenAge = 10 * time.Minute
 	// disputeAge is how long a launch that a process before us began may still be under way.
 	disputeAge = 10 * time.Second
+	// mostRepeated is how many answers that were given before one launch gets past: a process before us would have had to
+	// launch so often in the age of a token, every time from the same instances.
+	mostRepeated = 20
+	// endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
+	endedGrace = 2 * time.Second
 	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
 	arrivingGrace = 30 * time.Second
 )
@@ -54,20 +60,25 @@ func (e *LaunchError) Error() string {
 }
 
 // launch launches n instances in the group at once, g being a fresh reading, and returns those it got. It spreads them over
-// the zones that have capacity, and tries the next ones where AWS says that it has none. Where nothing at all was launched,
-// the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The
+// the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches them in the one zone
+// that is named. Where nothing at all was launched, the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The
 // caller has the group's turn.
-func (c *Cache) launch(ctx context.Context, g *Group, n int) (launched []Instance, err error) {
+func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures Failures
+	repeated := 0
 	for rounds := 2*len(g.Zones) + 1; len(launched) < n && rounds > 0; rounds-- {
-		plan := c.spread(g, n-len(launched))
+		plan := c.spread(g, zone, n-len(launched))
 		if len(plan) == 0 {
 			break
 		}
 		got := c.launchRound(ctx, g, plan)
 		launched = append(launched, got.launched...)
 		failures = append(failures, got.failures...)
+		if got.repeated && repeated < mostRepeated {
+			repeated++
+			rounds++ // nothing came of it, and nothing failed
+		}
 		if got.err != nil {
 			if len(launched) == 0 {
 				return nil, got.err
@@ -83,7 +94,7 @@ func (c *Cache) launch(ctx context.Context, g *Group, n int) (launched []Instanc
 		return launched, nil
 	}
 	if len(failures) == 0 { // no zone was open
-		rest, _ := c.Resting(g)
+		rest, _ := c.restingIn(g, zone)
 		failures = Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
 			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
 	}
@@ -97,6 +108,7 @@ type order struct {
 	count int
 	part  int // of the orders for this zone, which it is
 	as    attempt
+	began time.Time // when AWS was first asked
 }
 
 // inheritance is how long after our first reading of a group instances may come that a process before us asked for: its call
@@ -104,8 +116,8 @@ type order struct {
 const inheritance = time.Minute
 
 // inherited is how many of the instances that were to be launched, before being the group by which that was decided, have
-// come since from a process before us: it wanted the same.
-func (c *Cache) inherited(before, g *Group) int {
+// come since from a process before us, in the zone if one is named: it wanted the same.
+func (c *Cache) inherited(before, g *Group, zone string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[g.Name]
@@ -114,7 +126,7 @@ func (c *Cache) inherited(before, g *Group) int {
 	}
 	come := 0
 	for _, i := range g.Counted() {
-		if before.instance(i.ID) == nil {
+		if before.instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
 			come++
 		}
 	}
@@ -139,19 +151,23 @@ func (c *Cache) attemptOf(g *Group, o order) attempt {
 		}
 	}
 	slices.Sort(there)
-	return attempt{zone: o.zone, part: o.part, window: c.clock.Now().UnixNano() / int64(tokenAge), there: strings.Join(there, " ")}
+	return attempt{zone: o.zone, part: o.part, window: windowOf(c.clock.Now()), there: strings.Join(there, " ")}
 }
 
-// spread divides n instances among the zones of the group that are open: to the one with the fewest instances first, and to
-// the first by AWS's order among equals. A zone whose rest has just ended gets one, as a probe.
-func (c *Cache) spread(g *Group, n int) []order {
+// windowOf is the window of attempts that a moment is in.
+func windowOf(at time.Time) int64 { return at.UnixNano() / int64(tokenAge) }
+
+// spread divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
+// to the one with the fewest instances first, and to the first by AWS's order among equals. A zone whose rest has just ended
+// gets one, as a probe.
+func (c *Cache) spread(g *Group, named string, n int) []order {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {
 		have[i.Zone]++
 	}
 	var open []string
-	for _, zone := range g.Zones {
-		if _, closed := c.rests.closed(g, zone); closed || slices.Contains(open, zone) {
+	for _, zone := range g.launchZones() {
+		if _, closed := c.rests.closed(g, zone); closed || named != "" && zone != named {
 			continue
 		}
 		open = append(open, zone)
@@ -190,6 +206,7 @@ func (c *Cache) spread(g *Group, n int) []order {
 type outcome struct {
 	launched []Instance
 	failures Failures
+	repeated bool  // AWS repeated an answer that a process before us had
 	err      error // why the group is not worth another call now
 }
 
@@ -201,6 +218,7 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 	for at, o := range plan {
 		o.as = c.attemptOf(g, o)
 		calls.Go(func() error {
+			o.began = c.clock.Now()
 			out, err := c.launchInstances(ctx, g, o)
 			if err != nil {
 				outcomes[at].err = fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
@@ -215,6 +233,7 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 	for _, o := range outcomes {
 		all.launched = append(all.launched, o.launched...)
 		all.failures = append(all.failures, o.failures...)
+		all.repeated = all.repeated || o.repeated
 		if all.err == nil {
 			all.err = o.err
 		}
@@ -260,7 +279,8 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
 	var result outcome
 	var arrived []Instance
-	old := g.shows(out)
+	old := g.shows(out) || c.endedBefore(ctx, g, o, out)
+	result.repeated = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
 			if old {
@@ -305,6 +325,36 @@ func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
 	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
 		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return g.instance(id) != nil })
 	})
+}
+
+// endedBefore reports whether AWS ended all instances of the answer before it was asked, and shows them no more: a process before us
+// launched them within the age of the token, and they went while it ran, or while nobody did. Only the first minutes of a
+// process can meet that, and only they pay for a call. Without an answer the instances count as new.
+func (c *Cache) endedBefore(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
+	c.mu.Lock()
+	e := c.entries[g.Name]
+	young := e != nil && o.as.window <= windowOf(e.metAt)
+	c.mu.Unlock()
+	var ids []string
+	for _, some := range out.Instances {
+		ids = append(ids, some.InstanceIds...)
+	}
+	if !young || len(ids) == 0 {
+		return false
+	}
+	now := c.clock.Now()
+	asked := now
+	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		asked = told // AWS's clock and ours may differ
+	}
+	asked = asked.Add(o.began.Sub(now) - endedGrace)
+	ended, err := c.ended(ctx, g.Name, asked.Add(-tokenAge), asked)
+	if err != nil {
+		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", g.Name,
+			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities")
+		return false
+	}
+	return !slices.ContainsFunc(ids, func(id string) bool { return !ended[id] })
 }
 
 // closed reports whether the failures closed a pool, so that another try goes elsewhere.

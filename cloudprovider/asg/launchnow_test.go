@@ -52,7 +52,9 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	if len(g.Counted()) != 4 || g.Missing() != 0 || g.DesiredCapacity != 4 || w.desired("a") != 4 {
 		t.Errorf("%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
 	}
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1}, w.aws.Calls()); diff != "" {
+	// A process of a few minutes also makes sure that AWS has not repeated an answer to the one before it.
+	want := map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1, "DescribeScalingActivities": 1}
+	if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 	state, _ := w.aws.Group("a")
@@ -335,22 +337,22 @@ func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
 
 func TestAllOrNothing(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", 3); err != nil || len(g.Counted()) != 4 {
+	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err != nil || len(g.Counted()) != 4 {
 		t.Fatalf("launched %d, error %v, want 4", len(g.Counted()), err)
 	}
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 2})
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", 3); err == nil {
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err == nil {
 		t.Error("no error although AWS had two of three")
 	}
 	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
 	}
 	var limit *asg.LimitError
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", 7); !errors.As(err, &limit) || w.desired("a") != 4 {
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 7); !errors.As(err, &limit) || w.desired("a") != 4 {
 		t.Errorf("error = %v, want a LimitError", err)
 	}
 	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
-	if _, err := raised.cache.IncreaseAtomically(t.Context(), "a", 1); !errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 4 {
+	if _, err := raised.cache.IncreaseAtomically(t.Context(), "a", "", 1); !errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 4 {
 		t.Errorf("error = %v, want ErrNotAtomic", err)
 	}
 }
@@ -445,5 +447,39 @@ func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
 	next := w.with(nil).started() // wants the same where the same is there
 	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
 		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
+	}
+}
+
+func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
+	delays := quick
+	delays.Terminate = ms(3100) // AWS lists what it ends for a while
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	for round := range 3 { // each from nothing, each by a process that has just started
+		g, err := w.cache.Increase(t.Context(), "a", 3)
+		if err != nil || len(g.Counted()) != 3 {
+			t.Fatalf("round %d: launched %d, error %v, want 3", round, len(g.Counted()), err)
+		}
+		w.eventually(func() string {
+			if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
+				return fmt.Sprintf("round %d: AWS has %d instances of %d desired, want 3 of 3", round, len(state.Instances), state.Desired)
+			}
+			return ""
+		})
+		var ids []string
+		for _, i := range g.Counted() {
+			ids = append(ids, i.ID)
+		}
+		if _, err := w.cache.Terminate(t.Context(), "a", ids); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
+				return "the instances are still listed"
+			}
+			return ""
+		})
+		w = w.with(synchronous).started()
 	}
 }

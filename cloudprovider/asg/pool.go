@@ -193,9 +193,15 @@ func (r *rests) closed(g *Group, zone string) (Rest, bool) {
 
 // Resting is why nothing can be launched in the group now, in any of its zones: the rest that ends first. It makes no call
 // and is safe for concurrent use.
-func (c *Cache) Resting(g *Group) (Rest, bool) {
+func (c *Cache) Resting(g *Group) (Rest, bool) { return c.restingIn(g, "") }
+
+// restingIn is Resting in one zone; "" is all.
+func (c *Cache) restingIn(g *Group, named string) (Rest, bool) {
 	var first Rest
 	for _, zone := range g.Zones {
+		if named != "" && zone != named {
+			continue
+		}
 		rest, closed := c.rests.closed(g, zone)
 		if !closed {
 			return Rest{}, false

@@ -9,19 +9,25 @@ import (
 // Snapshot is every group as last read, at one moment. It is immutable and safe for any number of readers.
 type Snapshot struct {
 	groups     map[string]*Group
-	byInstance map[string]*Group
+	byInstance map[string]member
 	ordered    []*Group
 	// ReadAt is when the last complete reading of all groups began.
 	ReadAt time.Time
 }
 
+// member is an instance's place in its group.
+type member struct {
+	group *Group
+	at    int
+}
+
 func newSnapshot(groups map[string]*Group, at time.Time) *Snapshot {
-	s := &Snapshot{groups: groups, byInstance: map[string]*Group{}, ReadAt: at}
+	s := &Snapshot{groups: groups, byInstance: map[string]member{}, ReadAt: at}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		g := groups[name]
 		s.ordered = append(s.ordered, g)
-		for _, i := range g.Instances {
-			s.byInstance[i.ID] = g
+		for at := range g.Instances {
+			s.byInstance[g.Instances[at].ID] = member{g, at}
 		}
 	}
 	return s
@@ -34,15 +40,15 @@ func (s *Snapshot) Groups() []*Group { return s.ordered }
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }
 
 // GroupOf returns the group that has the instance, whatever its lifecycle state, or nil.
-func (s *Snapshot) GroupOf(instanceID string) *Group { return s.byInstance[instanceID] }
+func (s *Snapshot) GroupOf(instanceID string) *Group { return s.byInstance[instanceID].group }
 
 // Instance returns the instance and its group, or nil twice.
 func (s *Snapshot) Instance(id string) (*Instance, *Group) {
-	g := s.byInstance[id]
-	if g == nil {
+	m, ok := s.byInstance[id]
+	if !ok {
 		return nil, nil
 	}
-	return g.instance(id), g
+	return &m.group.Instances[m.at], m.group
 }
 
 // With returns the Snapshot with one group replaced.

@@ -62,25 +62,36 @@ func (r *request) settle(g *Group) {
 // are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
 // ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
+	return c.IncreaseIn(ctx, name, "", n)
+}
+
+// IncreaseIn is Increase in one zone of a group that is scaled zone by zone: the instances are launched there or not at all. The
+// error of a group that is not, or turns out not to be, wraps ErrNotZonal. An empty zone is any.
+func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := c.entry(name)
-	ctx, done, g, n, err := c.beginIncrease(ctx, name, n)
+	ctx, done, g, n, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	now, err := c.synchronously(g)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
-	}
-	if now {
-		if n -= c.inherited(before, g); n <= 0 {
+	case !now && zone != "": // refused elsewhere a moment ago
+		return nil, notZonalNow(name, zone)
+	case now:
+		if n -= c.inherited(before, g, zone); n <= 0 {
 			return g, nil
 		}
-		launched, err := c.launch(ctx, g, n)
+		launched, err := c.launch(ctx, g, zone, n)
 		if len(launched) < n {
 			signal(c.changed) // what pods still wait for is another group's to launch, at once
 		}
-		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
+		switch {
+		case errors.Is(err, errNotSynchronous) && zone != "":
+			return nil, errors.Join(notZonalNow(name, zone), err)
+		case err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous:
 			_, g = c.entry(name)
 			return g, err
 		}
@@ -88,37 +99,49 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 			return nil, err
 		}
 		if n = min(n, g.room()); n <= 0 {
-			return nil, g.full(1)
+			return nil, g.full("", 1)
 		}
 	}
 	return c.raise(ctx, g, n)
 }
 
+func notZonalNow(name, zone string) error {
+	return fmt.Errorf("launch in %s of auto scaling group %q: the group %w", zone, name, ErrNotZonal)
+}
+
 // room is how many instances the maximum size leaves room for.
 func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
 
-// full is the error of an increase by n for which there is no room.
-func (g *Group) full(n int) error {
-	return &LimitError{Group: g.Name, Desired: g.DesiredCapacity + n*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
+// full is the error of an increase by n for which there is no room: not in the group, or else not in the zone.
+func (g *Group) full(zone string, n int) error {
+	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity, Limit: g.MaxSize, LimitIsMost: true}
+	if v := g.viewIn(zone); v != nil && g.room() > 0 {
+		e.Group, e.Desired, e.Limit = v.ID(), v.DesiredCapacity, v.most
+	}
+	e.Desired += n * g.Source.MinWeight()
+	return e
 }
 
 // IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
-// be launched synchronously can do that; the error of others wraps ErrNotAtomic.
-func (c *Cache) IncreaseAtomically(ctx context.Context, name string, n int) (*Group, error) {
-	ctx, done, g, room, err := c.beginIncrease(ctx, name, n)
+// be launched synchronously can do that; the error of others wraps ErrNotAtomic. For the zone see IncreaseIn.
+func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+	ctx, done, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	if room < n {
-		return nil, g.full(n)
+		return nil, g.full(zone, n)
 	}
 	if now, err := c.synchronously(g); !now {
 		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	launched, err := c.launch(ctx, g, n)
+	launched, err := c.launch(ctx, g, zone, n)
 	_, g = c.entry(name)
 	switch {
+	case errors.Is(err, errNotSynchronous) && zone != "":
+		signal(c.changed)
+		return nil, errors.Join(notZonalNow(name, zone), err)
 	case errors.Is(err, errNotSynchronous):
 		return nil, errors.Join(ErrNotAtomic, err)
 	case err != nil || len(launched) == n:
@@ -137,8 +160,8 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name string, n int) (*Gr
 // ErrNotAtomic is the error of a group that cannot launch all or nothing.
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
-// beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for, at most n.
-func (c *Cache) beginIncrease(ctx context.Context, name string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
+// beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for in the zone, at most n.
+func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
 	if n <= 0 {
 		return nil, nil, nil, 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
 	}
@@ -150,9 +173,14 @@ func (c *Cache) beginIncrease(ctx context.Context, name string, n int) (turn con
 		done()
 		return nil, nil, nil, 0, err
 	}
-	if room = g.room(); room <= 0 {
+	if !c.servesZone(g, zone) {
 		done()
-		return nil, nil, nil, 0, g.full(n)
+		signal(c.changed)
+		return nil, nil, nil, 0, notZonalNow(name, zone)
+	}
+	if room = g.roomIn(zone); room <= 0 {
+		done()
+		return nil, nil, nil, 0, g.full(zone, n)
 	}
 	if n > room {
 		klog.FromContext(turn).Info("The group has less room than it seemed", "group", name, "asked", n, "room", room)
