@@ -72,7 +72,7 @@ func TestWhatTheAgeOfTheReadingForbids(t *testing.T) {
 			t.Errorf("after %s %d nodes may be removed, error %v, want removal allowed: %t", cache.Age(), len(candidates), coreErr, step.remove)
 		}
 		infos := map[string]*framework.NodeInfo{"a": framework.NewNodeInfo(&corev1.Node{}, nil)}
-		groups, _, processErr := NewLaunchable(p).Process(nil, []cloudprovider.NodeGroup{&NodeGroup{provider: p, name: "a"}}, infos, nil)
+		groups, _, processErr := NewLaunchable(p).Process(nil, []cloudprovider.NodeGroup{&NodeGroup{provider: p, id: "a", name: "a"}}, infos, nil)
 		if processErr != nil || len(groups) == 1 != step.add {
 			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", cache.Age(), len(groups), processErr, step.add)
 		}

@@ -14,29 +14,31 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// NodeGroup implements cloudprovider.NodeGroup over one Auto Scaling group. It holds no state but its name: what it
-// answers is the provider's current view. Safe for concurrent use.
+// NodeGroup implements cloudprovider.NodeGroup over one Auto Scaling group, or over one zone of it. It holds no state but its
+// name: what it answers is the provider's current view. Safe for concurrent use.
 type NodeGroup struct {
 	provider *Provider
-	name     string
+	id       string
+	name     string // of the Auto Scaling group
+	zone     string // of a zonal view; empty for the whole group
 }
 
-// gone stands for a group that the view has no longer.
+// gone stands for a node group that the view has no longer.
 var gone = &asg.Group{}
 
 func (n *NodeGroup) group() *asg.Group {
-	if g := n.provider.view.Load().snapshot.Group(n.name); g != nil {
+	if g := n.provider.view.Load().groups[n.id]; g != nil {
 		return g
 	}
 	return gone
 }
 
-// Id is the Auto Scaling group's name.
-func (n *NodeGroup) Id() string { return n.name }
+// Id is the Auto Scaling group's name, with the zone behind it for a zonal view.
+func (n *NodeGroup) Id() string { return n.id }
 
 // Debug implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Debug() string {
-	return fmt.Sprintf("%s (%d:%d)", n.name, n.MinSize(), n.MaxSize())
+	return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize())
 }
 
 // MinSize is the least number of nodes.
@@ -65,7 +67,7 @@ func (n *NodeGroup) Autoprovisioned() bool { return false }
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where it cannot be asked so, the core raises the size as
 // usual.
 func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
-	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, delta)
+	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	if errors.Is(err, asg.ErrNotAtomic) {
 		return cloudprovider.ErrNotImplemented
@@ -75,7 +77,7 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 
 // IncreaseSize asks AWS for delta more instances.
 func (n *NodeGroup) IncreaseSize(delta int) error {
-	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
+	_, err := n.provider.cache.IncreaseIn(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	return err
 }
@@ -84,10 +86,10 @@ func (n *NodeGroup) IncreaseSize(delta int) error {
 // of any: the core would end its loop over it, for all groups.
 func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	if delta >= 0 {
-		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.name, delta)
+		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.id, delta)
 	}
 	if err := n.withdraw(-delta); err != nil {
-		klog.FromContext(n.provider.ctx).Error(err, "Could not decrease the target size", "nodeGroup", n.name, "by", -delta)
+		klog.FromContext(n.provider.ctx).Error(err, "Could not decrease the target size", "nodeGroup", n.id, "by", -delta)
 	}
 	return nil
 }
@@ -98,7 +100,7 @@ func (n *NodeGroup) withdraw(count int) error {
 	n.provider.adopt(n.name)
 	if err == nil && taken == 0 {
 		return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
-			"the minimum size or another writer asks for them", count, n.name)
+			"the minimum size or another writer asks for them", count, n.id)
 	}
 	return err
 }
@@ -140,7 +142,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 		_, placeholder := placeholderGroup(id)
 		switch {
 		case !onEC2 || owner != nil && owner.name != n.name:
-			return nil, 0, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.name, node.Name)
+			return nil, 0, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
 		case owner == nil:
 		case placeholder:
 			placeholders++
@@ -207,7 +209,7 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	}
 	var missing []cloudprovider.Instance
 	for at := counted; at < target; at++ {
-		i := cloudprovider.Instance{Id: providerID(zone, placeholderID(g.Name, at)),
+		i := cloudprovider.Instance{Id: providerID(zone, placeholderID(n.id, at)),
 			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}}
 		if at >= firstFailed {
 			i.Status.ErrorInfo = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,
@@ -220,12 +222,12 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 
 // TemplateNodeInfo is the node the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
-	return nodeInfo(n.provider.view.Load().templates[n.name])
+	return nodeInfo(n.provider.view.Load().templates[n.id])
 }
 
 // GetOptions are the defaults with what the group's tags set.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
-	t := n.provider.view.Load().templates[n.name]
+	t := n.provider.view.Load().templates[n.id]
 	if t == nil {
 		return &defaults, nil
 	}

@@ -131,19 +131,19 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	if l.provider.cache.TooOldToAdd() {
 		return nil, infos, nil
 	}
-	snapshot := l.provider.view.Load().snapshot
+	v := l.provider.view.Load()
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
-		g := snapshot.Group(ng.Id())
+		g := v.groups[ng.Id()]
 		if g == nil || infos[ng.Id()] == nil || g.Blocked() {
 			continue
 		}
 		if rest, resting := l.provider.cache.Resting(g); resting {
-			klog.FromContext(l.provider.ctx).V(2).Info("Passed over a node group that cannot launch now", "nodeGroup", g.Name,
+			klog.FromContext(l.provider.ctx).V(2).Info("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
 				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
 			continue
 		}
-		able = append(able, ng)
+		able = append(able, candidate(ng, g))
 	}
 	return able, infos, nil
 }

@@ -12,8 +12,8 @@ import (
 func (n *NodeInfos) dropOutdated(infos map[string]*framework.NodeInfo, daemonSets []*appsv1.DaemonSet, taintConfig taints.TaintConfig) {
 	v := n.provider.view.Load()
 	for id, info := range infos {
-		group := v.byName[id]
-		if group == nil || info.Node().Annotations[annotationTemplate] != "" || !n.provider.outdated(id) {
+		group := v.byID[id]
+		if group == nil || info.Node().Annotations[annotationTemplate] != "" || !n.provider.outdated(group.name) {
 			continue
 		}
 		// On an error nothing is known of the new description: the picture is the best there is.

@@ -34,16 +34,16 @@ func (p *Provider) Costs() *model.Model { return p.costs }
 // groupFacts are the groups of the current loop, as the Model of prices asks for them.
 type groupFacts struct{ provider *Provider }
 
-// Group returns the group of that name, or nil.
-func (f groupFacts) Group(name string) *asg.Group { return f.provider.view.Load().snapshot.Group(name) }
+// Group returns the node group with the ID, or nil.
+func (f groupFacts) Group(id string) *asg.Group { return f.provider.view.Load().groups[id] }
 
 // GroupOf returns the group that NodeInfos named on the node of a template, or that has the node's instance; or nil.
 func (f groupFacts) GroupOf(node *corev1.Node) *asg.Group {
-	if name := node.Annotations[annotationGroup]; name != "" {
-		return f.Group(name)
+	if id := node.Annotations[annotationGroup]; id != "" {
+		return f.Group(id)
 	}
 	if ng := f.provider.groupOf(node); ng != nil {
-		return f.Group(ng.name)
+		return f.Group(ng.id)
 	}
 	return nil
 }

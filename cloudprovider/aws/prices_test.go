@@ -12,7 +12,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
@@ -115,7 +114,7 @@ func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
 			t.Errorf("%d series of %s, %v, want 1", count, name, err)
 		}
 	}
-	w.spend.show(&asg.Snapshot{})
+	w.spend.show(emptyView())
 	if wrong := w.differs("", names...); wrong != "" {
 		t.Error(wrong)
 	}
@@ -131,16 +130,16 @@ func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot := w.view.Load().snapshot
-	s.show(snapshot)
+	v := w.view.Load()
+	s.show(v)
 	shown := s.amount.WithLabelValues("web", "on-demand", "CNY")
 	shown.Set(99)
-	s.show(snapshot)
+	s.show(v)
 	if got := testutil.ToFloat64(shown); got != 99 {
 		t.Errorf("spend = %v, computed again though nothing changed", got)
 	}
 	book.SetSpot(nil) // new prices
-	s.show(snapshot)
+	s.show(v)
 	if got := testutil.ToFloat64(shown); got != 0 {
 		t.Errorf("spend = %v after prices changed, want 0 again", got)
 	}

@@ -21,7 +21,8 @@ type finding struct {
 // refusedLaunches are the groups in which AWS launches nothing until somebody changes something: it is not for want of capacity.
 func (p *Provider) refusedLaunches(v *view) []finding {
 	var found []finding
-	for _, g := range v.snapshot.Groups() {
+	for _, ng := range v.nodeGroups {
+		g := v.groups[ng.Id()]
 		rest, resting := p.cache.Resting(g)
 		if !resting || rest.Class == awsmessage.NoCapacity || g.Blocked() {
 			continue

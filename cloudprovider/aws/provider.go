@@ -39,6 +39,8 @@ type Options struct {
 	InstanceTypes typelookup.API
 	// Zones tells the identifiers of zones in which the cluster has no node; nil leaves them unknown.
 	Zones zonesAPI
+	// Offerings tells in which zones instance types are offered; nil leaves that unknown.
+	Offerings offeringsAPI
 	// Instances tells what became of instances that left their groups; nil leaves that open.
 	Instances instancesAPI
 	Limiter   *cloudprovider.ResourceLimiter
@@ -69,6 +71,7 @@ type Provider struct {
 	clock    clock.WithTicker
 	types    *typeLookup
 	zones    *zoneLookup
+	offers   *offerings
 	zoneIDs  atomic.Pointer[zoneIDs]
 	problems *reporter
 	costs    *model.Model // nil without prices
@@ -92,6 +95,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, nodes: o.Nodes, network: o.DaemonSets, clock: o.Clock,
 		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
+		offers:   newOfferings(o.Offerings, o.Clock),
 		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
 	}
 	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
@@ -118,6 +122,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	g.Go(func() error { return p.cache.Run(ctx) })
 	g.Go(func() error { p.types.run(ctx); return nil })
 	g.Go(func() error { p.zones.run(ctx); return nil })
+	g.Go(func() error { p.offers.run(ctx); return nil })
 	g.Go(func() error { p.departed.run(ctx); return nil })
 	return g.Wait()
 }
@@ -130,17 +135,18 @@ func (p *Provider) Refresh() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
-	snapshot, catalogue, cni := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network)
+	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network), p.offers.known()
 	if p.spend != nil {
-		defer p.spend.show(snapshot)
+		defer func() { p.spend.show(p.view.Load()) }()
 	}
 	before, news := p.view.Load(), p.lessons.learn(snapshot, p.clock.Now())
-	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && !news {
+	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news {
 		return nil
 	}
 	p.departed.compare(before.snapshot, snapshot)
-	v := p.nextView(before, snapshot, catalogue, cni)
+	v := p.nextView(before, snapshot, catalogue, cni, offered)
 	p.types.want(v.unknownTypes())
+	p.offers.want(v.zonalTypes())
 	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
 	p.view.Store(v)
 	return nil
@@ -158,10 +164,10 @@ func (p *Provider) adopt(name string) {
 // Name implements cloudprovider.CloudProvider.
 func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 
-// NodeGroups returns the node groups of the current view, by name.
+// NodeGroups returns the node groups of the current view, by name of their Auto Scaling groups.
 func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load().nodeGroups }
 
-// NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, or nil.
+// NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	if group := p.groupOf(node); group != nil {
 		return group, nil
@@ -175,17 +181,17 @@ func (p *Provider) groupOf(node *corev1.Node) *NodeGroup {
 		return nil
 	}
 	v := p.view.Load()
-	if name, ok := placeholderGroup(id); ok {
-		return v.byName[name]
+	if placeholder, ok := placeholderGroup(id); ok {
+		return v.byID[placeholder]
 	}
-	g := v.snapshot.GroupOf(id)
+	i, g := v.snapshot.Instance(id)
 	if g == nil { // an instance younger than the loop
-		g = p.cache.Snapshot().GroupOf(id)
+		i, g = p.cache.Snapshot().Instance(id)
 	}
 	if g == nil {
 		return nil
 	}
-	return v.byName[g.Name]
+	return v.nodeGroupOf(i, g)
 }
 
 // HasInstance reports whether the node's instance is in its group and will stay. One that left its group is gone once EC2 has

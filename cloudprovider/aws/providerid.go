@@ -29,12 +29,12 @@ func instanceID(providerID string) (id string, ok bool) {
 
 func providerID(zone, instance string) string { return fmt.Sprintf("aws:///%s/%s", zone, instance) }
 
-// placeholderID names the n-th place of a group. The places of a group that launch first have the lowest numbers.
+// placeholderID names the n-th place of a node group. The places of a group that launch first have the lowest numbers.
 func placeholderID(group string, n int) string {
 	return fmt.Sprintf("%s%s-%d", placeholderPrefix, group, n)
 }
 
-// placeholderGroup returns the group a placeholder stands in.
+// placeholderGroup returns the node group a placeholder stands in.
 func placeholderGroup(id string) (group string, ok bool) {
 	rest, found := strings.CutPrefix(id, placeholderPrefix)
 	cut := strings.LastIndexByte(rest, '-')

@@ -32,7 +32,7 @@ func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.
 
 // untaught is the group's template by all but what its real nodes have shown; nil for none.
 func (v *view) untaught(name, region string) *grouptemplate.Template {
-	t, g := v.templates[name], v.snapshot.Group(name)
+	t, g := v.templates[name], v.groups[name]
 	if t == nil || t.Seen.Learnt == nil || g == nil {
 		return t
 	}
@@ -41,7 +41,7 @@ func (v *view) untaught(name, region string) *grouptemplate.Template {
 
 // empty reports whether the group is one of ours and has no instance.
 func (v *view) empty(name string) bool {
-	g := v.snapshot.Group(name)
+	g := v.groups[name]
 	return g != nil && len(g.Instances) == 0
 }
 

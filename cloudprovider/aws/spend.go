@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
@@ -17,9 +16,9 @@ type spend struct {
 	amount   *prometheus.GaugeVec
 	estimate *prometheus.GaugeVec
 
-	snapshot *asg.Snapshot
-	pricer   *groupprice.Pricer
-	shown    map[spendSeries]bool
+	view   *view
+	pricer *groupprice.Pricer
+	shown  map[spendSeries]bool
 }
 
 // spendSeries is one series of each metric.
@@ -53,20 +52,17 @@ func newSpend(costs *model.Model, registerer prometheus.Registerer) (*spend, err
 	return s, nil
 }
 
-// show brings the metrics up to a Snapshot and to the prices of the moment. The series of groups that are gone vanish.
-func (s *spend) show(snapshot *asg.Snapshot) {
+// show brings the metrics up to a view and to the prices of the moment. The series of groups that are gone vanish.
+func (s *spend) show(v *view) {
 	pricer := s.costs.Pricer()
-	if snapshot == s.snapshot && pricer == s.pricer {
+	if v == s.view && pricer == s.pricer {
 		return
 	}
-	s.snapshot, s.pricer = snapshot, pricer
+	s.view, s.pricer = v, pricer
 	now := map[spendSeries]bool{}
-	for _, g := range snapshot.Groups() {
-		if g.Deleting {
-			continue
-		}
+	for id, g := range v.groups {
 		for capacityType, cost := range pricer.Present(g) {
-			series := spendSeries{g.Name, capacityType, string(cost.Amount.Currency)}
+			series := spendSeries{id, capacityType, string(cost.Amount.Currency)}
 			now[series] = true
 			s.amount.With(series.labels()).Set(cost.Amount.PerHour)
 			s.estimate.With(series.labels()).Set(cost.Estimated.PerHour)

@@ -97,7 +97,7 @@ func (s *StartingNodes) missing(node *corev1.Node, devices *drasnapshot.Snapshot
 	if group == nil {
 		return ""
 	}
-	t := s.provider.view.Load().templates[group.name]
+	t := s.provider.view.Load().templates[group.id]
 	if t == nil {
 		return ""
 	}

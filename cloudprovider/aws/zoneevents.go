@@ -92,7 +92,7 @@ func (z *ZoneEvents) message(f *fitting, need podzone.Need, remaining scaleup.No
 	var names []string
 	for _, ng := range s.ConsideredNodeGroups {
 		name := ng.Id()
-		g, t := v.snapshot.Group(name), v.templates[name]
+		g, t := v.groups[name], v.templates[name]
 		if g == nil || t == nil {
 			continue
 		}

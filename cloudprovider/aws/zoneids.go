@@ -55,7 +55,7 @@ func (p *Provider) learnZoneIDs(nodes []*corev1.Node, v *view) *zoneIDs {
 // lacks reports whether a group may launch in a zone of which the identifier is not known.
 func (z *zoneIDs) lacks(v *view) bool {
 	for name := range v.templates {
-		for _, zone := range v.snapshot.Group(name).Zones {
+		for _, zone := range v.groups[name].Zones {
 			if z.byName[zone] == "" {
 				return true
 			}

@@ -70,7 +70,8 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	strategy, err := expanders.New(expanders.Config{
 		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
-		Clients: clients, KubeClient: client,
+		GroupName: cloud.groupName,
+		Clients:   clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
 	if err != nil {

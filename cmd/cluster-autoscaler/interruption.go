@@ -69,10 +69,7 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 		opts.Processors.ScaleUpStatusProcessor, doomed.Status{Pods: counted}})
 	// Least-cost weighs interruptions against prices by its own penalty.
 	if !slices.Contains(strings.FieldsFunc(p.core.ExpanderNames, func(r rune) bool { return r == ',' || r == ' ' }), leastcost.Name) {
-		opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: func(nodeGroup string) bool {
-			g := cloud.cache.Snapshot().Group(nodeGroup)
-			return g != nil && cloud.cache.WasInterrupted(g)
-		}}
+		opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: cloud.interrupted}
 	}
 	return &interruptions{handler: handler, wake: wake}, nil
 }

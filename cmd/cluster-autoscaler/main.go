@@ -57,7 +57,7 @@ func run() int {
 		return exitFine
 	}
 	p := process{core: flags.AutoscalingOptions(), options: *opts}
-	options.FillUnset(pflag.CommandLine, &p.core)
+	p.options.AWS.FillUnset(pflag.CommandLine, &p.core)
 	if err := options.CheckCloudProvider(p.core.CloudProviderName); err != nil {
 		return refuse(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/elsewhere"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/prompt"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 )
@@ -40,7 +41,8 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.TemplateNodeInfoProvider = cloud.nodeInfos
 	opts.Processors.NodeGroupListProcessor = cloud.groups
 	opts.Processors.CustomResourcesProcessor = cloud.starting(opts.Processors.CustomResourcesProcessor)
-	opts.Processors.NodeGroupSetProcessor = &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(cloud)}
+	opts.Processors.NodeGroupSetProcessor = cloud.balancing(&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(cloud)})
+	opts.Processors.ScaleDownSetProcessor = cloud.minimum(opts.Processors.ScaleDownSetProcessor)
 
 	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor(
 		[]status.ScaleUpStatusProcessor{opts.Processors.ScaleUpStatusProcessor, cloud.zoneEvents})
@@ -59,6 +61,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	p.addScaleDownCandidates(opts)
 	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
+	opts.ScaleUpOrchestrator = elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests)
 	return requests, nil
 }
 

@@ -40,6 +40,14 @@ type cloud struct {
 	// starting stands in front of the core's processor of resources that come later than their node.
 	starting func(customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor
 	groups   nodegroups.NodeGroupListProcessor
+	// balancing and minimum have the core count the limits of a group once that is scaled zone by zone.
+	balancing func(nodegroupset.NodeGroupSetProcessor) nodegroupset.NodeGroupSetProcessor
+	minimum   func(processor.ScaleDownSetProcessor) processor.ScaleDownSetProcessor
+	// groupName is the Auto Scaling group behind a node group.
+	groupName func(nodeGroup string) string
+	// interrupted tells where EC2 took spot instances back, viewRests which zonal views have no capacity.
+	interrupted func(nodeGroup string) bool
+	viewRests   func(nodeGroup string) bool
 	// fresh stands in front of the core's choice of nodes to remove.
 	fresh func(processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor
 	// places puts pods on the nodes that leastCost planned them for.
@@ -86,6 +94,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
+		ZonalGroups:     ours.ZonalGroups,
 		Clock:           clock.RealClock{},
 	})
 	if ours.SpotPrices == options.SpotPricesLive {
@@ -102,6 +111,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		Catalogue: catalogue,
 		Prices:    prices.book,
 		Zones:     clients.EC2,
+		Offerings: clients.EC2,
 		Instances: clients.EC2,
 
 		GatherDeletions: core.NodeDeletionBatcherInterval,
@@ -134,6 +144,15 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 			return aws.NewSimilar(provider, core)
 		},
 		groups: aws.NewLaunchable(provider),
+		balancing: func(core nodegroupset.NodeGroupSetProcessor) nodegroupset.NodeGroupSetProcessor {
+			return aws.NewBalancing(provider, core, ours.ViewsOnly)
+		},
+		minimum: func(core processor.ScaleDownSetProcessor) processor.ScaleDownSetProcessor {
+			return aws.NewSharedMinimum(provider, core)
+		},
+		groupName:   provider.GroupName,
+		interrupted: provider.Interrupted,
+		viewRests:   provider.ViewRests,
 		fresh: func(core processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor {
 			return aws.NewFreshCandidates(provider, core)
 		},

@@ -3,7 +3,8 @@
 // It is the Cluster Autoscaler's own chain, with every expander it knows, and these differences: least-waste is package
 // leastwaste, and what stock calls so is least-waste-stock; least-cost is package leastcost; and what the chain leaves open is
 // decided by price and then by name instead of at random, so that the same input always gives the same answer. Whoever
-// asks for the random expander still gets it.
+// asks for the random expander still gets it. The patterns of the priority expander match zonal views by the name of their
+// group as well.
 package expanders
 
 import (
@@ -60,6 +61,9 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
+	// GroupName is the name of the group that a node group is a zonal view of; "" or the ID itself for any other. The priority
+	// expander's patterns know views by it, too. nil where there are no views.
+	GroupName func(nodeGroupID string) string
 	// Event publishes an event that says why an option was chosen; nil for none.
 	Event func(eventType, reason, message string)
 }
@@ -85,6 +89,11 @@ func New(config Config) (expander.Strategy, error) {
 	f := factory.NewFactory()
 	f.RegisterDefaultExpanders(config.Provider, config.Clients, config.KubeClient, config.Namespace,
 		config.GRPCCert, config.GRPCURL)
+	if config.GroupName != nil {
+		f.RegisterFilter(expander.PriorityBasedExpanderName, func() expander.Filter {
+			return newByEitherName(config.Clients, config.KubeClient, config.Namespace, config.GroupName)
+		})
+	}
 	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
 	f.RegisterFilter(LeastWasteStock, waste.NewFilter)
 	f.RegisterFilter(leastcost.Name, func() expander.Filter { return config.LeastCost })

@@ -47,6 +47,8 @@ type AWS struct {
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	LaunchMode      asg.LaunchMode
+	ZonalGroups     asg.ZonalGroups
+	ViewsOnly       bool          // of similar node groups only the zonal views of one group are balanced
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
 
@@ -122,6 +124,9 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.LaunchMode), "aws-launch-mode", string(asg.LaunchAuto), "How instances are asked for. "+
 		"auto: by LaunchInstances, which answers at once, where the group, the partition and the permissions allow it, else by the "+
 		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
+	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Which groups of several zones are scaled zone by zone, "+
+		"as one node group <group>/<zone> each: those that can be launched synchronously, whose AZRebalance process is suspended, and that carry the tag "+
+		asg.TagZonal+"=true (tagged), or do not carry it as false (all), or none (off).")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
 		"A burst of unschedulable pods is acted on once no other pod became unschedulable for this time. 0s acts on the first.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
@@ -152,6 +157,9 @@ func (a *AWS) Validate() error {
 	}
 	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {
 		return fmt.Errorf("--aws-launch-mode: %w", err)
+	}
+	if _, err := asg.ParseZonalGroups(string(a.ZonalGroups)); err != nil {
+		return fmt.Errorf("--aws-zonal-groups: %w", err)
 	}
 	if d := a.InterruptionDeadline; d != interruption.Force && d != interruption.Leave {
 		return fmt.Errorf("--aws-interruption-deadline=%q is unknown: use %q or %q", d, interruption.Force, interruption.Leave)

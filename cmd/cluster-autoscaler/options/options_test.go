@@ -110,7 +110,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	want := AWS{
 		SpotPrices: SpotPricesOff, TroublePenalty: 0.5, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		LaunchMode: asg.LaunchAuto, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
@@ -140,19 +140,47 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 }
 
 func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
-	fs, _ := register(t)
+	fs, options := register(t)
 	if err := fs.Parse([]string{"--kube-client-qps=5"}); err != nil {
 		t.Fatal(err)
 	}
 	core := config.AutoscalingOptions{MaxScaleDownParallelism: 10}
 	core.KubeClientOpts.KubeClientQPS, core.KubeClientOpts.KubeClientBurst = 5, 10
-	FillUnset(fs, &core)
+	options.AWS.FillUnset(fs, &core)
 	if core.MaxScaleDownParallelism != 40 || core.KubeClientOpts.KubeClientBurst != 100 || core.KubeClientOpts.KubeClientQPS != 5 {
 		t.Errorf("parallelism %d, burst %d, QPS %v, want 40, 100 and the 5 that was given",
 			core.MaxScaleDownParallelism, core.KubeClientOpts.KubeClientBurst, core.KubeClientOpts.KubeClientQPS)
 	}
 	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 40") {
 		t.Errorf("the help does not tell: %q", usage)
+	}
+}
+
+func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
+	for _, tt := range []struct {
+		flags               []string
+		balanced, viewsOnly bool
+	}{
+		{nil, true, true},
+		{[]string{"--balance-similar-node-groups"}, true, false},
+		{[]string{"--balance-similar-node-groups=false"}, false, false},
+		{[]string{"--aws-zonal-groups=off"}, false, false},
+		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
+	} {
+		fs, options := register(t)
+		if err := fs.Parse(tt.flags); err != nil {
+			t.Fatal(err)
+		}
+		given, err := fs.GetBool("balance-similar-node-groups")
+		if err != nil {
+			t.Fatal(err)
+		}
+		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given}
+		options.AWS.FillUnset(fs, &core)
+		if core.BalanceSimilarNodeGroups != tt.balanced || options.AWS.ViewsOnly != tt.viewsOnly {
+			t.Errorf("with %v balanced is %t, views only %t; want %t and %t", tt.flags, core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly,
+				tt.balanced, tt.viewsOnly)
+		}
 	}
 }
 
@@ -173,6 +201,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
 			`--aws-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--aws-zonal-groups: zonal groups "some": want off, tagged or all`},
 		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},
 		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--aws-rebalance="" is unknown: use "count" or "drain"`},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
 // Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
@@ -20,14 +22,19 @@ var unset = []struct {
 	name  string
 	value any
 	why   string
-	set   func(*config.AutoscalingOptions)
+	set   func(*config.AutoscalingOptions, *AWS)
 }{
 	{"max-scale-down-parallelism", scaleDownParallelism, "empty nodes of a group leave by one call to AWS",
-		func(o *config.AutoscalingOptions) { o.MaxScaleDownParallelism = scaleDownParallelism }},
+		func(o *config.AutoscalingOptions, _ *AWS) { o.MaxScaleDownParallelism = scaleDownParallelism }},
 	{"kube-client-qps", kubeClientQPS, "so that their taints do not hold up the loop",
-		func(o *config.AutoscalingOptions) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
+		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
 	{"kube-client-burst", kubeClientBurst, "so that their taints do not hold up the loop",
-		func(o *config.AutoscalingOptions) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
+		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
+	{"balance-similar-node-groups", "true for the zonal views of one group", "so that its zones stay even (see --aws-zonal-groups)",
+		func(o *config.AutoscalingOptions, ours *AWS) {
+			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
+			o.BalanceSimilarNodeGroups = ours.ViewsOnly
+		}},
 }
 
 // documentUnset adds to the help of the flags what holds where they are not given.
@@ -43,10 +50,10 @@ func documentUnset(fs *pflag.FlagSet) error {
 }
 
 // FillUnset gives the core our values for the flags that were not given. fs is parsed.
-func FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
+func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	for _, u := range unset {
 		if !fs.Changed(u.name) {
-			u.set(core)
+			u.set(core, a)
 		}
 	}
 }
