@@ -35,7 +35,7 @@ const (
 // world is a Provider over an emulated AWS.
 type world struct {
 	*Provider
-	t      *testing.T
+	t      testing.TB
 	aws    *fakeaws.Server
 	cache  *asg.Cache
 	events *eventLog
@@ -77,6 +77,12 @@ func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * tim
 // newWorld starts AWS with the groups, and a Provider that runs over it until the test ends.
 func newWorld(t *testing.T, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
+	return newAWS(t, prepare, groups...).restarted()
+}
+
+// newAWS starts AWS with the groups, over which no Provider runs yet.
+func newAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
 	cfg := fakeaws.Config{Region: "cn-northwest-1", AutoScalingGroups: groups,
 		Delays:          fakeaws.Delays{Listed: ms(20), InService: ms(40), Register: ms(60), GPU: ms(60), Terminate: ms(50), Retry: ms(200)},
 		LaunchTemplates: []fakeaws.LaunchTemplate{launchTemplate("m5.large"), launchTemplate("g4dn.xlarge"), launchTemplate("x9z.large")}}
@@ -92,11 +98,14 @@ func newWorld(t *testing.T, prepare func(*fakeaws.Config), groups ...fakeaws.Aut
 		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
 		t.Setenv(name, value)
 	}
-	return (&world{t: t, aws: server}).restarted()
+	return &world{t: t, aws: server}
 }
 
 // restarted is the same AWS with a Provider that knows nothing yet and runs until the test ends.
-func (w *world) restarted() *world {
+func (w *world) restarted() *world { return w.restartedWith(nil) }
+
+// restartedWith is restarted with other options, unless change is nil.
+func (w *world) restartedWith(change func(*asg.Options, *Options)) *world {
 	t := w.t
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
@@ -104,21 +113,27 @@ func (w *world) restarted() *world {
 		t.Fatal(err)
 	}
 	w = &world{t: t, aws: w.aws, events: &eventLog{}, metric: prometheus.NewRegistry()}
-	w.cache = asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+	cached := asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode: asg.LaunchDesiredCapacity})
-	ctx, cancel := context.WithCancel(t.Context())
-	if err := w.cache.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
+		LaunchMode: asg.LaunchDesiredCapacity}
 	prices, err := pricing.NewBook(clients.Region, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Provider, err = New(ctx, Options{Cache: w.cache, Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
-		InstanceTypes: clients.EC2, Instances: clients.EC2, Zones: clients.EC2, Event: w.events.add, Registerer: w.metric, Clock: clock.RealClock{}})
-	if err != nil {
+	options := Options{Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
+		InstanceTypes: clients.EC2, Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Event: w.events.add,
+		Registerer: w.metric, Clock: clock.RealClock{}}
+	if change != nil {
+		change(&cached, &options)
+	}
+	w.cache = asg.NewCache(cached)
+	options.Cache = w.cache
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := w.cache.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if w.Provider, err = New(ctx, options); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

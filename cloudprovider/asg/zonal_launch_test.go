@@ -1,0 +1,468 @@
+package asg_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// untouched fails if the desired capacity was ever set, or an instance was ended by AWS's own choice.
+func (w *world) untouched() {
+	w.t.Helper()
+	if n, kills := w.aws.Calls()[desiredCall], w.kills(); n > 0 || len(kills) > 0 {
+		w.t.Errorf("the desired capacity was set %d times for a zone, and AWS ended %v", n, kills)
+	}
+}
+
+// view is the zonal view of the group a in the zone with the letter.
+func (w *world) view(letter string) *asg.Group {
+	w.t.Helper()
+	views, problems := w.cache.NodeGroups(w.group("a"))
+	at := slices.IndexFunc(views, func(v *asg.Group) bool { return v.Zone == "us-west-2"+letter })
+	if at < 0 {
+		w.t.Fatalf("the group has no view in %s: %+v", letter, problems)
+	}
+	return views[at]
+}
+
+// sizes are the targets of the views of the group a, by the last letter of their zone.
+func (w *world) sizes() map[string]int {
+	w.t.Helper()
+	views, _ := w.cache.NodeGroups(w.group("a"))
+	sizes := map[string]int{}
+	for _, v := range views {
+		sizes[v.Zone[max(0, len(v.Zone)-1):]] = v.TargetInstances()
+	}
+	return sizes
+}
+
+func TestInstancesComeUpInTheZoneThatIsNamed(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 150))
+	w.aws.ResetCalls()
+	for _, more := range []struct {
+		zone string
+		n    int
+		want map[string]int
+	}{
+		{"us-west-2c", 4, map[string]int{"a": 1, "b": 1, "c": 5}},
+		{"us-west-2a", 1, map[string]int{"a": 2, "b": 1, "c": 5}},
+		{"us-west-2c", 101, map[string]int{"a": 2, "b": 1, "c": 106}},
+	} {
+		g, err := w.cache.IncreaseIn(t.Context(), "a", more.zone, more.n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(more.want, w.perZone("a")); diff != "" {
+			t.Errorf("instances by zone after %d more in %s (-want +got):\n%s", more.n, more.zone, diff)
+		}
+		if diff := cmp.Diff(more.want, w.sizes()); diff != "" || g.Missing() != 0 || g.DesiredCapacity != w.desired("a") {
+			t.Errorf("%d missing of %d, and as views (-want +got):\n%s", g.Missing(), g.DesiredCapacity, diff)
+		}
+	}
+	calls := w.aws.Calls()
+	delete(calls, "DescribeScalingActivities") // of a process that has just started
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 3, launchCall: 4}, calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestViewsThatGrowAtOnceNeverExceedTheGroupsMaximum(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		least      int // what is there
+		most       int
+		asks       map[string]int
+		desired    int
+		mostLosers int
+		losers     int // at least
+	}{
+		{name: "three zones, room for two", most: 4, asks: map[string]int{"a": 2, "b": 2, "c": 2}, desired: 4, losers: 1, mostLosers: 1},
+		{name: "three zones, room for one", least: 3, most: 4, asks: map[string]int{"a": 1, "b": 1, "c": 1}, desired: 4, losers: 2, mostLosers: 2},
+		{name: "two zones, room for one and a half", most: 3, asks: map[string]int{"a": 2, "b": 2}, desired: 3},
+		{name: "three zones, room for none", least: 4, most: 4, asks: map[string]int{"a": 1, "b": 1, "c": 1}, desired: 4, losers: 3, mostLosers: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newZonalWorld(t, divided("a", 0, tt.least, tt.most))
+			began := len(w.aws.Events())
+			var all sync.WaitGroup
+			var mu sync.Mutex
+			losers := 0
+			for letter, n := range tt.asks {
+				all.Go(func() {
+					_, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2"+letter, n)
+					var limit *asg.LimitError
+					switch {
+					case errors.As(err, &limit) && limit.LimitIsMost && limit.Limit == tt.most:
+						mu.Lock()
+						losers++
+						mu.Unlock()
+					case err != nil:
+						t.Errorf("%d in %s: %v, want instances or a LimitError", n, letter, err)
+					}
+				})
+			}
+			all.Wait()
+			state, _ := w.aws.Group("a")
+			if state.Desired != tt.desired || len(state.Instances) != tt.desired || losers < tt.losers || losers > tt.mostLosers {
+				t.Errorf("%d instances of %d desired, and %d got a LimitError; want %d, and %d", len(state.Instances), state.Desired, losers, tt.desired, tt.losers)
+			}
+			for _, e := range w.aws.Events()[began:] {
+				if e.Kind == fakeaws.DesiredChanged && e.To > tt.most {
+					t.Errorf("the desired capacity was %d of at most %d", e.To, tt.most)
+				}
+			}
+			for letter, count := range w.perZone("a") {
+				if count > tt.asks[letter]+(tt.least+2)/3 {
+					t.Errorf("%d instances in %s, of which %d were asked for", count, letter, tt.asks[letter])
+				}
+			}
+			for _, call := range w.aws.CallLog() {
+				if call.Action == launchCall && call.Code != "" {
+					t.Errorf("AWS had to refuse a launch: %s", call.Code)
+				}
+			}
+			w.untouched()
+		})
+	}
+}
+
+func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
+		for name, launch := range map[string]func(*world) error{
+			"IncreaseIn": func(w *world) error { _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); return err },
+			"IncreaseAtomically": func(w *world) error {
+				_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+				return err
+			},
+		} {
+			for _, code := range []string{"AccessDenied", "InvalidAction", "ValidationError"} {
+				t.Run(string(mode)+" "+name+" "+code, func(t *testing.T) {
+					w := newWorld(t, divided("a", 0, 3, 9)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+					w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
+					drain(w.cache.Changed())
+					err := launch(w)
+					if !errors.Is(err, asg.ErrNotZonal) || !strings.Contains(err.Error(), "us-west-2b") || !strings.Contains(err.Error(), `"a"`) {
+						t.Errorf("error = %v, want ErrNotZonal with group and zone", err)
+					}
+					select {
+					case <-w.cache.Changed():
+					default:
+						t.Error("nobody is told that the group is another")
+					}
+					w.isDivided(false, "after the refusal")
+					if got := w.perZone("a"); w.desired("a") != 3 || got["b"] != 1 {
+						t.Errorf("%d desired, instances %v, want 3 as before", w.desired("a"), got)
+					}
+					if err := launch(w); !errors.Is(err, asg.ErrNotZonal) || w.aws.Calls()[launchCall] != 1 {
+						t.Errorf("again: error %v after %d calls, want ErrNotZonal without another", err, w.aws.Calls()[launchCall])
+					}
+					w.untouched()
+				})
+			}
+		}
+	}
+}
+
+func drain(c <-chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}
+
+func TestAGroupThatIsAnotherWhenItIsReadForALaunchIsNotLaunchedInAZone(t *testing.T) {
+	half := 50
+	false_ := "false"
+	for name, change := range map[string]func(*fakeaws.Server) error{
+		"AZRebalance resumed": func(aws *fakeaws.Server) error { return aws.Resume("a", "AZRebalance") },
+		"tag changed":         func(aws *fakeaws.Server) error { return aws.SetTags("a", map[string]*string{asg.TagZonal: &false_}) },
+		"tag removed":         func(aws *fakeaws.Server) error { return aws.SetTags("a", map[string]*string{asg.TagZonal: nil}) },
+		"one zone left": func(aws *fakeaws.Server) error {
+			return aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2b"}})
+		},
+		"policy that mixes": func(aws *fakeaws.Server) error {
+			return aws.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
+				LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+				Distribution:   fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newZonalWorld(t, divided("a", 0, 3, 9))
+			if err := change(w.aws); err != nil { // nobody told the Cache
+				t.Fatal(err)
+			}
+			w.isDivided(true, "by the reading before")
+			w.aws.ResetCalls()
+			for n := range 2 {
+				var err error
+				if n == 0 {
+					_, err = w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+				} else {
+					_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
+				}
+				if !errors.Is(err, asg.ErrNotZonal) {
+					t.Errorf("error = %v, want ErrNotZonal", err)
+				}
+				select {
+				case <-w.cache.Changed():
+				default:
+					t.Error("nobody is told that the group is another")
+				}
+			}
+			if w.aws.Calls()[launchCall] > 0 || w.desired("a") != 3 {
+				t.Errorf("%d launches, %d desired, want none and 3", w.aws.Calls()[launchCall], w.desired("a"))
+			}
+			w.untouched()
+			w.isDivided(false, "by the reading for the launch")
+			if g, err := w.cache.Increase(t.Context(), "a", 1); err != nil || g.DesiredCapacity != 4 { // as one group it goes on
+				t.Errorf("as one group: error %v, want 4 desired", err)
+			}
+		})
+	}
+}
+
+func TestAZoneTakenOutOfTheGroupIsNotLaunchedIn(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 9))
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, zone := range []string{"us-west-2c", "us-west-2d"} { // one in which it has an instance, and one that it never had
+		if _, err := w.cache.IncreaseIn(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
+			t.Errorf("a launch in %s: %v, want ErrNotZonal", zone, err)
+		}
+		if _, err := w.cache.IncreaseAtomically(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
+			t.Errorf("all or nothing in %s: %v, want ErrNotZonal", zone, err)
+		}
+	}
+	if v := w.view("c"); v.TargetInstances() != 1 || v.MaxInstances() != 1 || v.MostInstances() != 1 {
+		t.Errorf("the view of the zone has %d instances of at most %d, want 1 of 1", v.TargetInstances(), v.MostInstances())
+	}
+	if w.desired("a") != 3 || w.aws.Calls()[launchCall] > 0 {
+		t.Errorf("%d desired after %d launches, want 3 and none", w.desired("a"), w.aws.Calls()[launchCall])
+	}
+	w.untouched()
+}
+
+func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
+	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
+	discovery, err := asg.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, config, discovery).with(synchronous).started()
+	for letter, want := range map[string][3]int{"a": {0, 4, 7}, "b": {0, 3, 3}, "c": {2, 2, 7}} { // of 9, six are left: 4, 3 and 2 more
+		v := w.view(letter)
+		if v.MinInstances() != want[0] || v.MostInstances() != want[2] {
+			t.Errorf("%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
+		}
+	}
+	if g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 5); err != nil || g.DesiredCapacity != 5 {
+		t.Fatalf("error %v, want two more", err)
+	}
+	_, err = w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+	var limit *asg.LimitError
+	if !errors.As(err, &limit) || *limit != (asg.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}) {
+		t.Errorf("error = %v, want a LimitError of 4 over 3 of the view", err)
+	}
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1); !errors.As(err, &limit) {
+		t.Errorf("all or nothing: %v, want a LimitError", err)
+	}
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 9); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
+		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
+	}
+	w.untouched()
+}
+
+func TestTheLimitsOfAZoneSelectItsGroup(t *testing.T) {
+	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
+	discovery, err := asg.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, config, discovery).with(synchronous).started()
+	if groups := w.cache.Snapshot().Groups(); len(groups) != 1 || groups[0].Name != "a" {
+		t.Fatalf("groups %v, want a alone", groups)
+	}
+	w.isDivided(true, "named by one of its zones")
+	if got, other := w.view("b").MostInstances(), w.view("c").MostInstances(); got != 2 || other != 7 {
+		t.Errorf("at most %d and %d, want 2 in b, and all that is left in c", got, other)
+	}
+}
+
+func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 20))
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c", Available: 1})
+	drain(w.cache.Changed())
+	_, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2)
+	var failed *asg.LaunchError
+	pool := asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
+	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
+		t.Fatalf("error = %v, want no capacity in %s", err, pool)
+	}
+	select {
+	case <-w.cache.Changed():
+	default:
+		t.Error("nobody is told that another zone has to help")
+	}
+	if g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 3); err != nil || len(g.Counted()) != 1 {
+		t.Errorf("where there is one: error %v, want it", err)
+	}
+	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
+		if rest, rests := w.cache.Resting(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
+			t.Errorf("%s rests: %t (%+v), want %t", letter, rests, rest, want)
+		}
+	}
+	if _, rests := w.cache.Resting(w.group("a")); rests {
+		t.Error("the whole group rests")
+	}
+	w.aws.ResetCalls()
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
+		t.Errorf("error = %v after %v, want a LaunchError without a launch", err, w.aws.Calls())
+	}
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2a", 2); err != nil {
+		t.Errorf("in another zone: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+	w.untouched()
+}
+
+func TestAllOrNothingInAZone(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 20))
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err == nil {
+		t.Error("no error although the zone had one of two")
+	}
+	if got := w.desired("a"); got != 0 {
+		t.Errorf("desired capacity is %d, want 0: one was given back", got)
+	}
+	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2); err != nil || len(g.Counted()) != 2 {
+		t.Errorf("error %v, want two", err)
+	}
+	if got := w.perZone("a")["c"]; got != 2 {
+		t.Errorf("%d instances in c, want 2", got)
+	}
+	w.untouched()
+}
+
+func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
+	delays := quick
+	delays.Synchronous = ms(500)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
+	for _, tt := range []struct {
+		name string
+		next func(*asg.Options)
+		want map[string]int
+	}{
+		{"as views again", nil, map[string]int{"a": 1, "b": 3, "c": 1}},
+		{"as one group", func(o *asg.Options) { o.ZonalGroups = asg.ZonalOff }, map[string]int{"": 5}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorldOf(t, config, discovered).with(synchronous).started()
+			begun := make(chan struct{})
+			w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
+			go func() { _, _ = w.cache.IncreaseIn(context.WithoutCancel(t.Context()), "a", "us-west-2b", 2) }()
+			<-begun
+			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
+			next := w.with(tt.next).started()
+			if tt.next == nil {
+				if g, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err != nil || len(g.Counted()) != 5 {
+					t.Errorf("error %v, want the two that were launched before", err)
+				}
+			}
+			next.eventually(func() string {
+				next.reread()
+				return cmp.Diff(tt.want, next.sizes())
+			})
+			if state, _ := w.aws.Group("a"); len(state.Instances) != 5 || state.Desired != 5 {
+				t.Errorf("AWS has %d instances of %d desired, want 5 of 5", len(state.Instances), state.Desired)
+			}
+			w.untouched()
+		})
+	}
+}
+
+func TestARequestOfTheWholeGroupCanBeWithdrawnThroughItsViews(t *testing.T) {
+	whole := divided("a", 1, 3, 9)
+	whole.SuspendedProcesses = nil
+	w := newWorld(t, whole).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.cache.Increase(t.Context(), "a", 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
+		t.Fatal(err)
+	}
+	next := w.with(synchronous).started() // which takes the request over
+	next.isDivided(true, "with AZRebalance suspended")
+	if diff := cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 2}, next.sizes()); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	withdrawable := func() (sum int) {
+		views, _ := next.cache.NodeGroups(next.group("a"))
+		for _, v := range views {
+			sum += v.Withdrawable()
+		}
+		return sum
+	}
+	if got := withdrawable(); got != 4 {
+		t.Errorf("%d can be withdrawn through the views, want 4", got)
+	}
+	if taken, _, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable()); err != nil || taken != 2 {
+		t.Errorf("withdrew %d, %v, want what was missing in a", taken, err)
+	}
+	if got := withdrawable(); got != 2 || w.desired("a") != 5 {
+		t.Errorf("%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
+	}
+	if err := w.aws.Resume("a", "AZRebalance"); err != nil {
+		t.Fatal(err)
+	}
+	next.reread()
+	next.isDivided(false, "with AZRebalance resumed")
+	if taken, g, err := next.cache.Withdraw(t.Context(), "a", 9); err != nil || taken != 2 || g.DesiredCapacity != 3 {
+		t.Errorf("as one group: withdrew %d, %v, want the other 2", taken, err)
+	}
+	if kills := w.kills(); len(kills) > 0 {
+		t.Errorf("AWS ended %v", kills)
+	}
+}
+
+func TestWhatTheProcessBeforeHadLaunchedCountsInItsZoneAlone(t *testing.T) {
+	for zone, want := range map[string]map[string]int{
+		"us-west-2b": {"a": 1, "b": 4, "c": 1}, // of three, two had come
+		"us-west-2c": {"a": 1, "b": 3, "c": 4},
+	} {
+		w := newZonalWorld(t, divided("a", 0, 3, 20))
+		next := w.with(nil).started()
+		if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err != nil { // between the next one's decision and its write
+			t.Fatal(err)
+		}
+		if _, err := next.cache.IncreaseIn(t.Context(), "a", zone, 3); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, w.perZone("a")); diff != "" {
+			t.Errorf("three in %s, instances by zone (-want +got):\n%s", zone, diff)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package asg_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+var discovered = asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}
+
+// divided is a group over three zones that asks for zonal views and can have them.
+func divided(name string, least, desired, most int) fakeaws.AutoScalingGroup {
+	g := zonal(name, least, desired, most)
+	g.Tags = map[string]string{discoveryTag: "true", asg.TagZonal: "true"}
+	g.SuspendedProcesses = []string{"AZRebalance"}
+	return g
+}
+
+// newZonalWorld starts AWS with the groups, and a Cache that has read them and may launch synchronously.
+func newZonalWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	return newWorld(t, groups...).with(synchronous).started()
+}
+
+// nodeGroups are the IDs of what is to be scaled of the group, and the reasons of its problems.
+func (w *world) nodeGroups(name string) (ids, reasons []string) {
+	w.t.Helper()
+	groups, problems := w.cache.NodeGroups(w.group(name))
+	for _, g := range groups {
+		ids = append(ids, g.ID())
+	}
+	for _, p := range problems {
+		reasons = append(reasons, p.Reason)
+		if p.Message == "" || p.Remedy == "" || p.Blocks {
+			w.t.Errorf("problem %+v, want one that says why and what to do, and blocks nothing", p)
+		}
+	}
+	return ids, reasons
+}
+
+// isDivided fails unless the group a is scaled zone by zone, or unless it is not.
+func (w *world) isDivided(want bool, when string) {
+	w.t.Helper()
+	expected := []string{"a"}
+	if want {
+		expected = []string{"a/us-west-2a", "a/us-west-2b", "a/us-west-2c"}
+	}
+	if ids, reasons := w.nodeGroups("a"); !slices.Equal(ids, expected) {
+		w.t.Fatalf("%s: node groups %q (%q), want %q", when, ids, reasons, expected)
+	}
+}
+
+// reread reads all groups anew.
+func (w *world) reread() {
+	w.t.Helper()
+	if err := w.cache.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
+	tag := func(value string) func(*fakeaws.AutoScalingGroup) {
+		return func(g *fakeaws.AutoScalingGroup) { g.Tags[asg.TagZonal] = value }
+	}
+	untagged := func(g *fakeaws.AutoScalingGroup) { delete(g.Tags, asg.TagZonal) }
+	half := 50
+	policy := func(percentage *int) func(*fakeaws.AutoScalingGroup) {
+		return func(g *fakeaws.AutoScalingGroup) {
+			g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+				Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: percentage}, Overrides: []fakeaws.Override{{InstanceType: "m5.large"}}}
+		}
+	}
+	whole := []string{"a"}
+	views := []string{"a/us-west-2a", "a/us-west-2b", "a/us-west-2c"}
+	rebalance := "aws autoscaling suspend-processes --scaling-processes AZRebalance --auto-scaling-group-name a"
+	for _, tt := range []struct {
+		name    string
+		flag    asg.ZonalGroups
+		mode    asg.LaunchMode
+		change  func(*fakeaws.AutoScalingGroup)
+		others  []fakeaws.AutoScalingGroup
+		want    []string
+		reason  string
+		message string // part of it
+		remedy  string // the end of it
+	}{
+		{name: "tagged by default", want: views},
+		{name: "tagged", flag: asg.ZonalTagged, want: views},
+		{name: "not tagged", flag: asg.ZonalTagged, change: untagged, want: whole},
+		{name: "kept out by its tag", flag: asg.ZonalTagged, change: tag("false"), want: whole},
+		{name: "garbled tag", flag: asg.ZonalTagged, change: tag("yes"), want: whole, reason: asg.ReasonZonalTag, message: `"yes"`, remedy: "or to false"},
+		{name: "empty tag", flag: asg.ZonalTagged, change: tag(""), want: whole, reason: asg.ReasonZonalTag, message: `""`, remedy: "or to false"},
+		{name: "all: not tagged", flag: asg.ZonalAll, change: untagged, want: views},
+		{name: "all: tagged", flag: asg.ZonalAll, want: views},
+		{name: "all: kept out by its tag", flag: asg.ZonalAll, change: tag("false"), want: whole},
+		{name: "all: garbled tag", flag: asg.ZonalAll, change: tag("True"), want: whole, reason: asg.ReasonZonalTag, message: `"True"`, remedy: "or to false"},
+		{name: "off: tagged", flag: asg.ZonalOff, want: whole},
+		{name: "off: garbled tag", flag: asg.ZonalOff, change: tag("yes"), want: whole},
+		{name: "off: AZRebalance runs", flag: asg.ZonalOff, change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = nil }, want: whole},
+		{name: "AZRebalance runs", change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = []string{"HealthCheck"} }, want: whole,
+			reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
+		{name: "all: AZRebalance runs", flag: asg.ZonalAll, change: func(g *fakeaws.AutoScalingGroup) { untagged(g); g.SuspendedProcesses = nil },
+			want: whole, reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
+		{name: "several processes suspended", change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = []string{"Launch", "AZRebalance"} }, want: views},
+		{name: "launch configuration", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }, want: whole,
+			reason: asg.ReasonNotZonal, message: "no launch template", remedy: "in place of the launch configuration"},
+		{name: "policy that mixes", change: policy(&half), want: whole, reason: asg.ReasonNotZonal, message: "mixes on-demand and spot", remedy: "wholly one of them"},
+		{name: "policy wholly on demand", change: policy(nil), want: views},
+		{name: "policy wholly spot", change: policy(new(int)), want: views},
+		{name: "one zone", change: func(g *fakeaws.AutoScalingGroup) { g.Zones = g.Zones[:1] }, want: whole},
+		{name: "one zone, AZRebalance runs", change: func(g *fakeaws.AutoScalingGroup) { g.Zones, g.SuspendedProcesses = g.Zones[:1], nil }, want: whole},
+		{name: "nobody knows what it launches", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate.Name = "gone" }, want: whole},
+		{name: "raised by desired capacity", mode: asg.LaunchDesiredCapacity, want: whole,
+			reason: asg.ReasonNotZonal, message: "leaves the zone to AWS", remedy: "--aws-launch-mode=auto"},
+		{name: "synchronous alone", mode: asg.LaunchSynchronous, want: views},
+		{name: "another group has the name of a view", others: []fakeaws.AutoScalingGroup{group("a/us-west-2b", 0, 0, 5)}, want: whole,
+			reason: asg.ReasonNotZonal, message: `"a/us-west-2b"`, remedy: "rename one of them"},
+		{name: "another group has the name of what is no view", others: []fakeaws.AutoScalingGroup{group("a/us-west-2d", 0, 0, 5)}, want: views},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := divided("a", 0, 3, 9)
+			if tt.change != nil {
+				tt.change(&g)
+			}
+			config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
+				AutoScalingGroups:    append(tt.others, g)}
+			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.ZonalGroups = tt.mode, tt.flag }).started()
+			w.aws.ResetCalls()
+			ids, reasons := w.nodeGroups("a")
+			if !slices.Equal(ids, tt.want) {
+				t.Errorf("node groups %q, want %q", ids, tt.want)
+			}
+			var want []string
+			if tt.reason != "" {
+				want = []string{tt.reason}
+			}
+			if !slices.Equal(reasons, want) {
+				t.Fatalf("problems %q, want %q", reasons, want)
+			}
+			if _, problems := w.cache.NodeGroups(w.group("a")); len(problems) == 1 &&
+				(!strings.Contains(problems[0].Message, tt.message) || !strings.HasSuffix(problems[0].Remedy, tt.remedy)) {
+				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)
+			}
+			if calls := w.aws.Calls(); len(calls) > 0 {
+				t.Errorf("calls %v, want none", calls)
+			}
+			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); (err == nil) != (len(tt.want) == 3) && tt.name != "several processes suspended" {
+				t.Errorf("a launch in one zone gives %v", err)
+			}
+			if n := w.aws.Calls()[desiredCall]; n > 0 {
+				t.Errorf("the desired capacity was set %d times for a zone", n)
+			}
+		})
+	}
+}
+
+func TestAGroupWithAnInstanceWithoutAZoneStaysOne(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 9))
+	g := *w.group("a")
+	g.Instances = append(slices.Clone(g.Instances), asg.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
+	groups, problems := w.cache.NodeGroups(&g)
+	if len(groups) != 1 || groups[0] != &g || len(problems) > 0 {
+		t.Errorf("%d node groups, problems %v, want the group itself and none", len(groups), problems)
+	}
+}
+
+func TestViewsAreInTheOrderOfZonesAndThenThoseThatTheGroupHasLeft(t *testing.T) {
+	g := divided("a", 0, 4, 9)
+	g.Zones = []string{"us-west-2c", "us-west-2a", "us-west-2d", "us-west-2b"}
+	w := newZonalWorld(t, g)
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2c", "us-west-2b"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	ids, reasons := w.nodeGroups("a")
+	want := []string{"a/us-west-2c", "a/us-west-2b", "a/us-west-2a", "a/us-west-2d"}
+	if diff := cmp.Diff(want, ids); diff != "" || len(reasons) > 0 {
+		t.Errorf("views, problems %v (-want +got):\n%s", reasons, diff)
+	}
+	views, _ := w.cache.NodeGroups(w.group("a"))
+	for at, sizes := range [][2]int{{4, 1}, {3, 1}, {1, 1}, {1, 1}} { // of 9, five are left
+		if v := views[at]; v.MaxSize != sizes[0] || v.DesiredCapacity != sizes[1] {
+			t.Errorf("%s has %d of at most %d, want %d of %d", v.ID(), v.DesiredCapacity, v.MaxSize, sizes[1], sizes[0])
+		}
+	}
+}
+
+func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
+	for _, code := range []string{"AccessDenied", "ValidationError"} {
+		t.Run(code, func(t *testing.T) {
+			now := clocktesting.NewFakeClock(time.Now())
+			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+			w.isDivided(true, "before anything was refused")
+			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
+			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil {
+				t.Fatal("nothing was refused")
+			}
+			w.isDivided(false, "refused")
+			_, problems := w.cache.NodeGroups(w.group("a"))
+			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
+				t.Errorf("problems %+v, want that AWS refused", problems)
+			}
+			w.aws.ClearFaults(fault)
+			now.Step(15*time.Minute - time.Second)
+			w.isDivided(false, "a moment before 15 minutes are over")
+			now.Step(time.Second)
+			w.isDivided(true, "after 15 minutes")
+			g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+			if err != nil || len(g.Counted()) != 1 {
+				t.Errorf("error %v, want an instance", err)
+			}
+		})
+	}
+}
+
+func TestWhereAWSDoesNotKnowLaunchInstancesNoGroupIsDividedAnyMore(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
+	if _, err := w.cache.IncreaseIn(t.Context(), "b", "us-west-2b", 1); err == nil {
+		t.Fatal("nothing was refused")
+	}
+	w.isDivided(false, "after another group was refused")
+}
+
+func TestTheValuesOfTheFlag(t *testing.T) {
+	for text, want := range map[string]asg.ZonalGroups{"": asg.ZonalTagged, "off": asg.ZonalOff, "tagged": asg.ZonalTagged, "all": asg.ZonalAll} {
+		if got, err := asg.ParseZonalGroups(text); err != nil || got != want {
+			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"All", "true", " off", "tagged,all"} {
+		if got, err := asg.ParseZonalGroups(text); err == nil || !strings.Contains(err.Error(), "off, tagged or all") {
+			t.Errorf("%q is %q, %v, want an error that names the values", text, got, err)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package aws
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// BenchmarkRefresh moves on to another reading of groups=1000 that did not change, each with three instances in three zones, as
+// every loop of the autoscaler does: go test -run - -bench Refresh ./cloudprovider/aws
+func BenchmarkRefresh(b *testing.B) {
+	for _, form := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged} {
+		b.Run(fmt.Sprintf("groups=1000/zones=3/zonal=%s", form), func(b *testing.B) {
+			var groups []fakeaws.AutoScalingGroup
+			for n := range 1000 {
+				groups = append(groups, divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
+			}
+			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *Options) {
+				idle(o)
+				o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, form
+			})
+			if want := map[asg.ZonalGroups]int{asg.ZonalOff: 1000, asg.ZonalTagged: 3000}[form]; len(w.NodeGroups()) != want {
+				b.Fatalf("%d node groups, want %d", len(w.NodeGroups()), want)
+			}
+			snapshot := w.cache.Snapshot()
+			b.ReportAllocs()
+			for b.Loop() {
+				v := w.nextView(w.view.Load(), snapshot, w.types.catalogue(), cniOf(nil), w.offers.known())
+				w.problems.report(b.Context(), append(v.findings(), w.refusedLaunches(v)...))
+				w.spend.show(v)
+				w.view.Store(v)
+			}
+		})
+	}
+}
+
+// BenchmarkAdopt is what a launch in one view changes within the loop, with groups=1000 that are divided:
+// go test -run - -bench Adopt ./cloudprovider/aws
+func BenchmarkAdopt(b *testing.B) {
+	for _, form := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged} {
+		b.Run(fmt.Sprintf("groups=1000/zones=3/zonal=%s", form), func(b *testing.B) {
+			var groups []fakeaws.AutoScalingGroup
+			for n := range 1000 {
+				groups = append(groups, divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
+			}
+			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *Options) {
+				idle(o)
+				o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, form
+			})
+			b.ReportAllocs()
+			for b.Loop() {
+				w.adopt("g-500")
+			}
+		})
+	}
+}

@@ -1,0 +1,353 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// everyNode are the nodes of all instances that the group has in AWS.
+func (w *world) everyNode(name string) (nodes []*corev1.Node) {
+	state, _ := w.aws.Group(name)
+	for _, i := range state.Instances {
+		nodes = append(nodes, node(i.ID, providerID(i.Zone, i.ID)))
+	}
+	return nodes
+}
+
+// asViews and asOne are the node groups of a group that is divided, and of one that is not.
+var asViews, asOne = []string{"a/" + zoneA, "a/" + zoneB, "a/" + zoneC}, []string{"a"}
+
+func TestFallingBackAndForthEveryNodeIsInANodeGroupThatTheCoreKnows(t *testing.T) {
+	half, no, yes := 50, "false", "true"
+	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 5, 9))
+	if err := w.nodeGroup("a/" + zoneC).IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	members := w.everyNode("a")
+
+	// Others ask all the time.
+	ctx, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			for _, n := range members {
+				ng, err := w.NodeGroupForNode(n)
+				if err != nil || ng == nil {
+					t.Errorf("the node %s is in no node group: %v", n.Name, err)
+					return
+				}
+				if there, err := w.HasInstance(n); !there || err != nil {
+					t.Errorf("the node %s is gone: %v", n.Name, err)
+				}
+				_, _ = ng.TargetSize()
+				_, _ = ng.Nodes()
+				_, _ = ng.TemplateNodeInfo()
+			}
+		}
+	})
+	defer func() { stop(); asking.Wait() }()
+
+	var before []cloudprovider.NodeGroup
+	for at, step := range []struct {
+		name   string
+		change func() error
+		want   []string
+	}{
+		{"AZRebalance resumed", func() error { return w.aws.Resume("a", "AZRebalance") }, asOne},
+		{"suspended again", func() error { return w.aws.Suspend("a", "AZRebalance") }, asViews},
+		{"a policy that mixes", func() error {
+			return w.aws.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template,
+				Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}})
+		}, asOne},
+		{"one that does not", func() error {
+			return w.aws.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template}})
+		}, asViews},
+		{"kept out by its tag", func() error { return w.aws.SetTags("a", map[string]*string{asg.TagZonal: &no}) }, asOne},
+		{"asked for by its tag", func() error { return w.aws.SetTags("a", map[string]*string{asg.TagZonal: &yes}) }, asViews},
+		{"a launch template again", func() error { return w.aws.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &template}) }, asViews},
+		{"another group of a view's name", func() error { return w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)) }, []string{"a", "a/" + zoneB}},
+		{"which is gone", func() error { return w.aws.DeleteGroup("a/" + zoneB) }, asViews},
+		{"two zones left", func() error {
+			return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, zoneB}})
+		}, asViews},
+		{"one zone left", func() error { return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA}}) }, asOne},
+		{"and another", func() error {
+			return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, "cn-northwest-1d"}})
+		}, []string{"a/" + zoneA, "a/cn-northwest-1d", "a/" + zoneB, "a/" + zoneC}},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.refresh()
+			return cmp.Diff(step.want, w.ids())
+		})
+		targets, shown := 0, map[string]string{}
+		for _, ng := range w.NodeGroups() {
+			if w.GroupName(ng.Id()) != "a" {
+				continue
+			}
+			targets += w.target(ng.Id())
+			for _, n := range w.nodes(ng.Id()) {
+				shown[n.Spec.ProviderID] = ng.Id()
+			}
+		}
+		if targets != 7 || len(shown) != 7 {
+			t.Errorf("%s: targets of %d and %d nodes, want 7", step.name, targets, len(shown))
+		}
+		for _, n := range members {
+			if got := w.owner(n); got == "" || got != shown[n.Spec.ProviderID] || !slices.Contains(w.ids(), got) {
+				t.Errorf("%s: the node %s is in %q, and shown in %q", step.name, n.Name, got, shown[n.Spec.ProviderID])
+			}
+		}
+		// What the core kept of the loop before answers as a node group that is gone.
+		for _, old := range before {
+			if slices.Contains(w.ids(), old.Id()) {
+				continue
+			}
+			size, err := old.TargetSize()
+			instances, nodesErr := old.Nodes()
+			if size != 0 || err != nil || old.MinSize() != 0 || old.MaxSize() != 0 || len(instances) != 0 || nodesErr != nil {
+				t.Errorf("%s: %s of the loop before has %d nodes of at most %d", step.name, old.Id(), size, old.MaxSize())
+			}
+			if _, err := old.TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
+				t.Errorf("%s: %s of the loop before has a template (%v)", step.name, old.Id(), err)
+			}
+		}
+		before = w.NodeGroups()
+		if got, _ := w.aws.Group("a"); len(got.Instances) != 7 || got.Desired != 7 {
+			t.Fatalf("step %d, %s: AWS has %d instances of %d desired", at, step.name, len(got.Instances), got.Desired)
+		}
+	}
+}
+
+func TestAGroupThatTakesTheNameOfAViewIsItself(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
+	for round := range 2 {
+		if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.refresh()
+			return cmp.Diff([]string{"a", "a/" + zoneB}, w.ids())
+		})
+		for _, name := range []string{"a", "a/" + zoneB} {
+			for _, n := range w.everyNode(name) {
+				if got := w.owner(n); got != name {
+					t.Errorf("round %d: a node of %s is in %q", round, name, got)
+				}
+			}
+		}
+		if err := w.nodeGroup("a/" + zoneB).IncreaseSize(1); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+		if state, _ := w.aws.Group("a/" + zoneB); state.Desired != 2 {
+			t.Errorf("round %d: %d desired in the group of the name, want 2", round, state.Desired)
+		}
+		if err := w.aws.DeleteGroup("a/" + zoneB); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.refresh()
+			return cmp.Diff(asViews, w.ids())
+		})
+		for _, n := range w.everyNode("a") {
+			if w.owner(n) == "" {
+				t.Errorf("round %d: a node of a is in no node group once the other group is gone", round)
+			}
+		}
+	}
+}
+
+func TestANodeGroupOfTheOtherFormStillDeletesItsNodes(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 9), group("b", "m5.large", 0, 1, 5, nil))
+	view, ofView := w.nodeGroup("a/"+zoneB), w.nodes("a/"+zoneB)
+	if err := w.aws.Resume("a", "AZRebalance"); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	whole, all := w.nodeGroup("a"), w.nodes("a")
+	if err := view.DeleteNodes(ofView[:1]); err != nil {
+		t.Errorf("a view of a group that is one now: %v", err)
+	}
+	if err := view.DeleteNodes(w.nodes("b")); err == nil {
+		t.Error("a view deleted the node of another group")
+	}
+	if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	var ofA *corev1.Node
+	for _, n := range all {
+		if w.owner(n) == "a/"+zoneA {
+			ofA = n
+		}
+	}
+	if err := whole.DeleteNodes([]*corev1.Node{ofA}); err != nil {
+		t.Errorf("a group that is views now: %v", err)
+	}
+	if err := w.nodeGroup("a/" + zoneC).ForceDeleteNodes(w.nodes("a/" + zoneC)[:1]); err != nil {
+		t.Errorf("by force: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int{zoneA: 1, zoneB: 1, zoneC: 1}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+	state, _ := w.aws.Group("a")
+	for _, i := range state.Instances {
+		if gone := i.ID == ofView[0].Spec.ProviderID[len("aws:///"+zoneB+"/"):] || strings.HasSuffix(ofA.Spec.ProviderID, i.ID); gone && !strings.HasPrefix(i.State, "Terminat") {
+			t.Errorf("%s was deleted, and is %s", i.ID, i.State)
+		}
+	}
+	if got := w.target("a/"+zoneA) + w.target("a/"+zoneB) + w.target("a/"+zoneC); got != 3 || state.Desired != 3 {
+		t.Errorf("targets of %d, %d desired, want 3", got, state.Desired)
+	}
+}
+
+func TestAViewThatMayNotBeLaunchedIsItsGroupFromTheNextLoopOn(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
+	w.aws.Deny("LaunchInstances")
+	if err := w.nodeGroup("a/" + zoneB).IncreaseSize(2); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("error = %v, want ErrNotZonal", err)
+	}
+	if diff := cmp.Diff(asViews, w.ids()); diff != "" {
+		t.Errorf("node groups within the same loop (-want +got):\n%s", diff)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 3 {
+		t.Errorf("%d desired, want 3 as before", state.Desired)
+	}
+	select {
+	case <-w.Changed():
+	default:
+		t.Error("the next loop does not begin at once")
+	}
+	w.refresh()
+	if diff := cmp.Diff(asOne, w.ids()); diff != "" {
+		t.Fatalf("node groups in the next loop (-want +got):\n%s", diff)
+	}
+	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+		t.Errorf("as one group: %v", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 5 || w.target("a") != 5 {
+		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.target("a"))
+	}
+	if events := w.events.all(); len(events) != 1 || !strings.Contains(events[0], "AccessDenied") && !strings.Contains(events[0], "not authorized") ||
+		!strings.Contains(events[0], "autoscaling:LaunchInstances") {
+		t.Errorf("events %q, want one that says what to allow", events)
+	}
+	if got := w.gauges("cluster_autoscaler_aws_node_group_problems"); len(got) != 1 || got[`cluster_autoscaler_aws_node_group_problems{node_group=a,reason=zonal-not-possible}`] != 1 {
+		t.Errorf("problems %v, want zonal-not-possible", got)
+	}
+}
+
+func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 4, 9))
+	if err := w.nodeGroup("a/" + zoneC).IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	forms := map[asg.ZonalGroups][]string{asg.ZonalOff: asOne, asg.ZonalTagged: asViews, asg.ZonalAll: asViews}
+	for _, mode := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged, asg.ZonalOff, asg.ZonalAll} {
+		next := w.restartedWith(func(o *asg.Options, _ *Options) { o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode })
+		if diff := cmp.Diff(forms[mode], next.ids()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", mode, diff)
+		}
+		targets, shown := 0, 0
+		for _, id := range next.ids() {
+			targets, shown = targets+next.target(id), shown+len(next.nodes(id))
+		}
+		if targets != 6 || shown != 6 {
+			t.Errorf("%s: targets of %d and %d nodes, want 6", mode, targets, shown)
+		}
+		for _, n := range w.everyNode("a") {
+			if next.owner(n) == "" {
+				t.Errorf("%s: the node %s is in no node group", mode, n.Name)
+			}
+		}
+	}
+}
+
+// Run under the race detector: views that grow, shrink, are read, and are one group in between.
+func TestTheCoreMayAskViewsFromManyGoroutines(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 200))
+	var all sync.WaitGroup
+	repeat := func(do func(i int)) {
+		all.Go(func() {
+			for i := range 20 {
+				do(i)
+			}
+		})
+	}
+	repeat(func(i int) {
+		if err := w.aws.Resume("a", "AZRebalance"); i%5 == 1 && err != nil {
+			t.Error(err)
+		}
+		if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
+			t.Error(err)
+		}
+		if err := w.cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		w.refresh()
+	})
+	var mu sync.Mutex
+	launched := map[string]int{}
+	for _, zone := range []string{zoneA, zoneB, zoneC} {
+		ng := &NodeGroup{provider: w.Provider, id: asg.ViewID("a", zone), name: "a", zone: zone}
+		repeat(func(int) {
+			switch err := ng.IncreaseSize(1); {
+			case err == nil:
+				mu.Lock()
+				launched[zone]++
+				mu.Unlock()
+			case !errors.Is(err, asg.ErrNotZonal):
+				t.Error(err)
+			}
+		})
+	}
+	repeat(func(int) {
+		candidates := map[string]cloudprovider.NodeGroup{}
+		for _, ng := range w.NodeGroups() {
+			_, _ = ng.TargetSize()
+			instances, _ := ng.Nodes()
+			for _, i := range instances {
+				_, _ = w.NodeGroupForNode(node(i.Id, i.Id))
+			}
+			_, _ = ng.TemplateNodeInfo()
+			candidates[ng.Id()] = ng
+		}
+		for _, ng := range candidates {
+			_, _ = w.balancing(true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{ng}, 3)
+		}
+	})
+	all.Wait()
+	want := map[string]int{}
+	for _, zone := range []string{zoneA, zoneB, zoneC} {
+		want[zone] = 2 + launched[zone]
+	}
+	if diff := cmp.Diff(want, w.perZone("a")); diff != "" || len(launched) != 3 {
+		t.Errorf("launched %v, instances by zone (-want +got):\n%s", launched, diff)
+	}
+	if n := w.aws.Calls()["SetDesiredCapacity"]; n > 0 {
+		t.Errorf("the desired capacity was set %d times", n)
+	}
+}
