@@ -35,7 +35,7 @@ func NewNodeInfos(p *Provider, keep time.Duration, forceDaemonSets bool) *NodeIn
 	return &NodeInfos{provider: p, live: nodeinfosprovider.NewMixedTemplateNodeInfoProvider(&keep, forceDaemonSets)}
 }
 
-// Process returns a NodeInfo for every group of which one can be made, by node group ID.
+// Process returns a NodeInfo for every group, by node group ID: one that no pod fits on where nothing is known of its nodes.
 func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
 	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
@@ -60,6 +60,7 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 		nameGroup(info, id)
 		infos[id] = info
 	}
+	addStandIns(infos, v.nodeGroups)
 	return infos, nil
 }
 
@@ -135,7 +136,7 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := v.groups[ng.Id()]
-		if g == nil || infos[ng.Id()] == nil || g.Blocked() {
+		if info := infos[ng.Id()]; g == nil || info == nil || isStandIn(info) || g.Blocked() {
 			continue
 		}
 		if rest, resting := l.provider.cache.Resting(g); resting {

@@ -107,3 +107,18 @@ func TestThePictureOfANodeWithoutItsGPUSpoilsNoLaterScaleUp(t *testing.T) {
 		})
 	}
 }
+
+// The core gives up every scale-up while a node is to come of a group for which it has no NodeInfo.
+func TestAGroupOfWhichNothingIsKnownHasANodeInfoThatHelpsNoPod(t *testing.T) {
+	infos := map[string]*framework.NodeInfo{}
+	addStandIns(infos, []cloudprovider.NodeGroup{&NodeGroup{id: "unknown"}})
+	info := infos["unknown"]
+	if info == nil || !isStandIn(info) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
+		t.Errorf("the NodeInfo is %+v, want one that no pod fits on", info)
+	}
+	known := framework.NewNodeInfo(&corev1.Node{}, nil)
+	infos = map[string]*framework.NodeInfo{"known": known}
+	if addStandIns(infos, []cloudprovider.NodeGroup{&NodeGroup{id: "known"}}); infos["known"] != known {
+		t.Error("a NodeInfo was replaced")
+	}
+}
