@@ -154,6 +154,19 @@ func (c *Cache) Snapshot() *Snapshot { return c.current.Load() }
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
 func (c *Cache) Changed() <-chan struct{} { return c.changed }
 
+// Absent are the names that --nodes flags give and that neither a group has, nor a zone of one, as of the last complete reading.
+func (c *Cache) Absent() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for _, named := range c.discovery.Named {
+		if c.absent[named.Name] {
+			names = append(names, named.Name)
+		}
+	}
+	return names
+}
+
 // Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
 // call per 100 groups and filter. On error the last Snapshot stays and keeps its age: stale beats partial.
 func (c *Cache) Refresh(ctx context.Context) error {

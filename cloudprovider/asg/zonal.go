@@ -237,6 +237,9 @@ func (g *Group) emptyViews() []*Group {
 // but for the overdue, as they do where the group is one.
 func (g *Group) dealMissing(views []*Group) {
 	missing, withdrawable := g.Missing(), g.Withdrawable()
+	if len(views) == 0 {
+		return // a reading that names no zone
+	}
 	for at := range missing {
 		v := least(views, func(v *Group) int { return v.DesiredCapacity })
 		v.DesiredCapacity += g.Source.MinWeight()

@@ -285,3 +285,15 @@ func BenchmarkByZone(b *testing.B) {
 		})
 	}
 }
+
+func TestAReadingWithoutZonesHasViewsOfItsInstancesAlone(t *testing.T) {
+	g := &Group{Name: "g", DesiredCapacity: 5, MaxSize: 9, MinSize: 7, Instances: []Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 1}}}
+	views := g.ByZone()
+	if len(views) != 1 || len(views[0].Instances) != 1 || views[0].MostInstances() != 1 {
+		t.Errorf("views %+v, want one, of the instance, that cannot grow", views)
+	}
+	g.Instances = nil
+	if views := g.ByZone(); len(views) > 0 {
+		t.Errorf("views %+v of a group without zones and instances, want none", views)
+	}
+}
