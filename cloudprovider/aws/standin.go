@@ -26,4 +26,6 @@ func addStandIns(infos map[string]*framework.NodeInfo, groups []cloudprovider.No
 }
 
 // isStandIn reports whether nothing is known of the node of the NodeInfo.
-func isStandIn(info *framework.NodeInfo) bool { return info.Node().Annotations[annotationStandIn] != "" }
+func isStandIn(info *framework.NodeInfo) bool {
+	return info.Node().Annotations[annotationStandIn] != ""
+}

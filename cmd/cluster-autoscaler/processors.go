@@ -47,7 +47,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor(
 		[]status.ScaleUpStatusProcessor{opts.Processors.ScaleUpStatusProcessor, cloud.zoneEvents})
 
-	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal, cloud.places,
+	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal, cloud.places, cloud.zonalFirst,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)})
 	var requests *trigger.Achievement
 	if p.core.ProvisioningRequestEnabled {

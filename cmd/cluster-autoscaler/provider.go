@@ -52,8 +52,10 @@ type cloud struct {
 	fresh func(processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor
 	// places puts pods on the nodes that leastCost planned them for.
 	places pods.PodListProcessor
-	// zonal keeps pods that need one zone from groups that cannot promise it; zoneEvents tells their owners.
+	// zonal keeps pods that need one zone from groups that cannot promise it; zonalFirst has them take the room there is before
+	// others; zoneEvents tells their owners.
 	zonal      pods.PodListProcessor
+	zonalFirst pods.PodListProcessor
 	zoneEvents status.ScaleUpStatusProcessor
 	cache      *asg.Cache
 	clients    *awsclient.Clients
@@ -157,6 +159,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 			return aws.NewFreshCandidates(provider, core)
 		},
 		zonal:      zonal,
+		zonalFirst: aws.NewZonalFirst(zonal),
 		zoneEvents: aws.NewZoneEvents(zonal, clock.RealClock{}),
 		cache:      cache,
 		clients:    clients,

@@ -1,0 +1,74 @@
+package aws
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// waiting is a pod that fills half a node.
+func waiting(name, zone string, priority int32) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name)},
+		Spec: corev1.PodSpec{Priority: &priority, Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}}}}}
+	if zone != "" {
+		pod.Spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone}
+	}
+	return pod
+}
+
+func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pods []*corev1.Pod
+		left []string
+		inA  []string // found room in zone a
+	}{
+		{name: "behind others in the list", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0)}, left: []string{"anywhere"}, inA: []string{"in-a"}},
+		{name: "those of higher priority first", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("low", "a", 0), waiting("in-a", "a", 1), waiting("other", "a", 1)},
+			left: []string{"anywhere", "low"}, inA: []string{"in-a", "other"}},
+		{name: "not before a pod of higher priority", pods: []*corev1.Pod{waiting("anywhere", "", 1), waiting("in-a", "a", 0)}, left: []string{"anywhere", "in-a"}},
+		{name: "where there is no room", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-b", "b", 0)}, left: []string{"anywhere", "in-b"}},
+		{name: "pods with a zone alone are the core's", pods: []*corev1.Pod{waiting("in-a", "a", 0)}, left: []string{"in-a"}},
+		{name: "pods without one, too", pods: []*corev1.Pod{waiting("anywhere", "", 0)}, left: []string{"anywhere"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := newZonalWorld(t, newWorld(t, nil))
+			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{corev1.LabelTopologyZone: "a"}}}
+			n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourcePods: resource.MustParse("10")}
+			n.Status.Capacity = n.Status.Allocatable
+			if err := z.ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)); err != nil {
+				t.Fatal(err)
+			}
+			left, err := NewZonalFirst(z.pods).Process(z.ctx, tt.pods)
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := z.ctx.ClusterSnapshot.GetNodeInfo("n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var inA []string
+			for _, p := range info.Pods() {
+				inA = append(inA, p.Pod.Name)
+			}
+			if diff := cmp.Diff(fmt.Sprint(tt.left, tt.inA), fmt.Sprint(names(left), inA)); diff != "" {
+				t.Errorf("pods left, and those with room (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func names(pods []*corev1.Pod) []string {
+	var list []string
+	for _, pod := range pods {
+		list = append(list, pod.Name)
+	}
+	return list
+}
