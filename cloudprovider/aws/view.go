@@ -17,6 +17,7 @@ type view struct {
 	snapshot   *asg.Snapshot
 	groups     map[string]*asg.Group    // Auto Scaling groups, and zonal views in place of those that are scaled zone by zone
 	refused    map[string][]asg.Problem // why groups are not that are asked to be, by Auto Scaling group
+	zonal      bool                     // there are zonal views
 	offered    *offered
 	launches   map[zonalLaunch]*asg.Launch
 	catalogue  *instancetypes.Catalogue
@@ -69,6 +70,7 @@ func (p *Provider) add(v, before *view, g *asg.Group) {
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone}
 	}
 	v.groups[id], v.templates[id], v.byID[id] = g, t, ng
+	v.zonal = v.zonal || g.Zone != ""
 	v.nodeGroups = append(v.nodeGroups, ng)
 }
 

@@ -46,6 +46,15 @@ func (z *ZonalPods) need(pod *corev1.Pod) (podzone.Need, bool) {
 	return podzone.Of(pod, z.volumes.Of(pod), z.provider.zoneIDs.Load().nameOf)
 }
 
+// Needs reports whether the pod has to run in one particular zone.
+func (z *ZonalPods) Needs(pod *corev1.Pod) bool {
+	_, ok := z.need(pod)
+	return ok
+}
+
+// Views reports whether a group is scaled zone by zone.
+func (z *ZonalPods) Views() bool { return z.provider.view.Load().zonal }
+
 // withPromisedZone is a copy of the pod that no node with LabelZoneAssumed takes. It shares all else with the pod.
 func withPromisedZone(pod *corev1.Pod) *corev1.Pod {
 	promised := corev1.NodeSelectorRequirement{Key: LabelZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}

@@ -54,7 +54,7 @@ type cloud struct {
 	places pods.PodListProcessor
 	// zonal keeps pods that need one zone from groups that cannot promise it; zonalFirst has them take the room there is before
 	// others; zoneEvents tells their owners.
-	zonal      pods.PodListProcessor
+	zonal      *aws.ZonalPods
 	zonalFirst pods.PodListProcessor
 	zoneEvents status.ScaleUpStatusProcessor
 	cache      *asg.Cache

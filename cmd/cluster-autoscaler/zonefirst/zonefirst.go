@@ -1,0 +1,87 @@
+// Package zonefirst has the core scale up for pods that need one particular zone before it does for those that can run anywhere.
+//
+// The core spreads new nodes over similar node groups only if each of them helps all pods of the option it chose. One pod with
+// a volume in a zone among many without, and all nodes come up in that zone. Apart from them, the pods that can run anywhere
+// are spread over the zonal views of a group. They come in the next loop, which starts at once, and find the room that the
+// nodes of the first have left.
+package zonefirst
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+)
+
+// zones tells which pods need one. Implemented by aws.ZonalPods.
+type zones interface {
+	// Views reports whether there are zonal views at all.
+	Views() bool
+	// Needs reports whether the pod has to run in one particular zone.
+	Needs(pod *apiv1.Pod) bool
+}
+
+// Orchestrator stands in front of another one. It is used by the core's loop alone.
+type Orchestrator struct {
+	scaleup.Orchestrator
+	zones zones
+	ctx   *cacontext.AutoscalingContext // nil until Initialize
+}
+
+// New makes an Orchestrator in front of inner.
+func New(inner scaleup.Orchestrator, zones zones) *Orchestrator {
+	return &Orchestrator{Orchestrator: inner, zones: zones}
+}
+
+// Initialize initializes the inner one.
+func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
+	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
+	quotas *resourcequotas.TrackerFactory) {
+	o.ctx = ctx
+	o.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
+}
+
+// ScaleUp has the inner one scale up for the pods that need a zone; and for all pods where no node group helps those, or there
+// are none, or no zonal views, or all or nothing is wanted. The pods left for later count as awaiting evaluation. That a
+// scale-up which did nothing can be followed by another, see package elsewhere.
+func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
+	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	zonal, others := o.divide(pods)
+	if o.ctx == nil || allOrNothing || len(zonal) == 0 || len(others) == 0 {
+		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
+	}
+	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
+	result, err := o.Orchestrator.ScaleUp(zonal, nodes, daemonSets, nodeInfos, allOrNothing)
+	if err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded) {
+		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
+		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
+		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
+	}
+	if result != nil {
+		result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, others...)
+	}
+	return result, err
+}
+
+// divide separates the pods that need a zone from the others; without zonal views none do.
+func (o *Orchestrator) divide(pods []*apiv1.Pod) (zonal, others []*apiv1.Pod) {
+	if !o.zones.Views() {
+		return nil, pods
+	}
+	for _, pod := range pods {
+		if o.zones.Needs(pod) {
+			zonal = append(zonal, pod)
+		} else {
+			others = append(others, pod)
+		}
+	}
+	return zonal, others
+}

@@ -1,0 +1,110 @@
+package zonefirst
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+)
+
+// inner notes the pods of each scale-up, with the kind that the core's orchestrator of provisioning requests would look at, and
+// turns to the other kind as that does.
+type inner struct {
+	scaleup.Orchestrator
+	ctx     *cacontext.AutoscalingContext
+	calls   []call
+	results []status.ScaleUpResult
+	err     errors.AutoscalerError
+}
+
+type call struct {
+	Pods       []string
+	OfRequests bool
+}
+
+func (i *inner) Initialize(ctx *cacontext.AutoscalingContext, _ *caprocessors.AutoscalingProcessors, _ *clusterstate.ClusterStateRegistry,
+	_ estimator.EstimatorBuilder, _ taints.TaintConfig, _ *resourcequotas.TrackerFactory) {
+	i.ctx = ctx
+}
+
+func (i *inner) ScaleUp(pods []*apiv1.Pod, _ []*apiv1.Node, _ []*appsv1.DaemonSet, _ map[string]*framework.NodeInfo,
+	_ bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	i.calls = append(i.calls, call{names(pods), i.ctx.ProvisioningRequestScaleUpMode})
+	i.ctx.ProvisioningRequestScaleUpMode = !i.ctx.ProvisioningRequestScaleUpMode
+	return &status.ScaleUpStatus{Result: i.results[len(i.calls)-1]}, i.err
+}
+
+func names(pods []*apiv1.Pod) []string {
+	var list []string
+	for _, pod := range pods {
+		list = append(list, pod.Name)
+	}
+	return list
+}
+
+// named are zones that the pods need whose name says so.
+type named struct{ views bool }
+
+func (n named) Views() bool               { return n.views }
+func (n named) Needs(pod *apiv1.Pod) bool { return pod.Name == "in-a" || pod.Name == "in-b" }
+
+func pods(names ...string) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for _, name := range names {
+		list = append(list, &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	return list
+}
+
+func TestPodsThatNeedAZoneComeFirst(t *testing.T) {
+	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
+	for _, tt := range []struct {
+		name         string
+		pods         []*apiv1.Pod
+		noViews      bool
+		allOrNothing bool
+		results      []status.ScaleUpResult
+		err          errors.AutoscalerError
+		calls        []call
+		later        []string
+	}{
+		{name: "the others wait for the next loop", pods: pods("free", "in-a", "other", "in-b"), results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: []string{"free", "other"}},
+		{name: "also after a failure", pods: pods("free", "in-a"), results: []status.ScaleUpResult{failed},
+			err: errors.NewAutoscalerError(errors.CloudProviderError, "denied"), calls: []call{{Pods: []string{"in-a"}}}, later: []string{"free"}},
+		{name: "all of them where those are not helped", pods: pods("free", "in-a"), results: []status.ScaleUpResult{nothing, done},
+			calls: []call{{Pods: []string{"in-a"}}, {Pods: []string{"free", "in-a"}}}},
+		{name: "none needs a zone", pods: pods("free"), results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free"}}}},
+		{name: "all need one", pods: pods("in-a", "in-b"), results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"in-a", "in-b"}}}},
+		{name: "no zonal views", pods: pods("free", "in-a"), noViews: true, results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free", "in-a"}}}},
+		{name: "all or nothing", pods: pods("free", "in-a"), allOrNothing: true, results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free", "in-a"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			recorder := &inner{results: tt.results, err: tt.err}
+			o := New(recorder, named{views: !tt.noViews})
+			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
+			result, err := o.ScaleUp(tt.pods, nil, nil, nil, tt.allOrNothing)
+			if diff := cmp.Diff(tt.calls, recorder.calls); diff != "" {
+				t.Errorf("scale-ups (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.later, names(result.PodsAwaitEvaluation)); diff != "" {
+				t.Errorf("pods that await evaluation (-want +got):\n%s", diff)
+			}
+			if (err != nil) != (tt.err != nil) {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+		})
+	}
+}
