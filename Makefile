@@ -29,8 +29,8 @@ e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
 	$(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
 
 .PHONY: chaos
-chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, or SEED=17 again
-	$(GO) run ./test/chaos/cmd/chaos $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
+chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, or SEED=17 again; ZONAL=1 with zonal views
+	$(GO) run ./test/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
 		$(if $(WORKERS),-workers $(WORKERS))
 
 .PHONY: controlplane
@@ -59,6 +59,10 @@ bench-interruption: controlplane ## how soon a hundred nodes are cordoned, drain
 .PHONY: bench-cost
 bench-cost: ## what each expander's choices cost against a lower bound (MIX=FILE for a mix of your own, OUTPUT=json)
 	$(GO) run ./test/bench/cost $(if $(MIX),-mix $(MIX)) $(if $(OUTPUT),-o $(OUTPUT))
+
+.PHONY: bench-zonal
+bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json)
+	$(GO) run ./test/bench/zonal $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)

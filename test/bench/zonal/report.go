@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// report is what -o json prints.
+type report struct {
+	Version       string   `json:"version"`
+	OutageSeconds seconds  `json:"outageSeconds"`
+	Currency      string   `json:"currency"`
+	Runs          []result `json:"runs"`
+}
+
+// result is one run, counted as the package's documentation says. Seconds are left out where it never came to it.
+type result struct {
+	Scenario   string   `json:"scenario"`
+	Title      string   `json:"title"`
+	Autoscaler string   `json:"autoscaler"`
+	Flags      []string `json:"flags"` // beside the manifest's
+	Error      string   `json:"error,omitempty"`
+
+	Launched     int      `json:"launched"`
+	WrongZone    int      `json:"wrongZone"`
+	Pending      int      `json:"pendingAfter3m"`
+	AllRun       *seconds `json:"allRunSeconds,omitempty"`
+	AfterOutage  *seconds `json:"allRunSecondsAfterOutage,omitempty"`
+	Settled      *seconds `json:"settledSeconds,omitempty"` // to three instances, after the fall to three replicas; only if all ran before
+	IdleSeconds  seconds  `json:"idleSeconds"`              // of all instances, see timeline.idle
+	Wasted       float64  `json:"wasted"`
+	Writes       int      `json:"writeCalls"`
+	WritesByCall counts   `json:"writeCallsByAction"`
+
+	ShortUntil seconds  `json:"shortUntil,omitempty"`
+	From       seconds  `json:"from,omitempty"` // where its seconds begin
+	Fall       seconds  `json:"fall,omitempty"`
+	Timeline   timeline `json:"timeline"`
+}
+
+type counts map[string]int
+
+// judge counts what came of a run.
+func (r *run) judge(t timeline, calls map[string]int) result {
+	out := r.blank()
+	out.From, out.Fall, out.ShortUntil, out.Timeline = r.from, r.fall, r.shortUntil, t
+	out.Launched, out.WrongZone = len(t.Instances), r.scenario.wrong(t)
+	out.Pending = t.pendingAt(r.from + seconds(pendingAfter.Seconds()))
+	if at, ok := t.allRun(r.from, r.scenario.pods); ok {
+		out.AllRun = after(r.from, at)
+		if r.shortUntil > 0 {
+			out.AfterOutage = after(r.shortUntil, at)
+		}
+	}
+	if r.fall > 0 && out.AllRun != nil {
+		if at, ok := t.left(r.fall, 3); ok {
+			out.Settled = after(r.fall, at)
+		}
+	}
+	out.IdleSeconds, out.Wasted = waste(t, onDemand)
+	out.WritesByCall = writes(calls)
+	for _, n := range out.WritesByCall {
+		out.Writes += n
+	}
+	return out
+}
+
+// blank is a result that nothing is known of.
+func (r *run) blank() result {
+	return result{Scenario: r.scenario.name, Title: r.scenario.title, Autoscaler: r.contestant.name, Flags: append(slices.Clone(delays), r.contestant.flags...)}
+}
+
+func after(from, at seconds) *seconds {
+	d := seconds(rounded(float64(at-from), 1000))
+	return &d
+}
+
+// waste is how long instances were idle, and what that cost by a price per hour of their type.
+func waste(t timeline, perHour func(instanceType string) float64) (idle seconds, cost float64) {
+	for _, i := range t.Instances {
+		idle += t.idle(i)
+		cost += float64(t.idle(i)) / 3600 * perHour(i.Type)
+	}
+	return seconds(rounded(float64(idle), 1000)), rounded(cost, 1e6)
+}
+
+// region is the account's, in whose list all its types are.
+const region = "us-east-1"
+
+func onDemand(instanceType string) float64 {
+	price, _ := pricing.Embedded(region).Lookup(instanceType)
+	return price.Amount.PerHour
+}
+
+// writes are the calls that change something.
+func writes(calls map[string]int) counts {
+	some := counts{}
+	maps.Copy(some, calls)
+	maps.DeleteFunc(some, func(action string, _ int) bool {
+		return slices.ContainsFunc([]string{"Describe", "Get", "List"}, func(reads string) bool { return strings.HasPrefix(action, reads) })
+	})
+	return some
+}
+
+func rounded(x, steps float64) float64 { return math.Round(x*steps) / steps }
+
+func (r report) writeJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// writeTable prints a line per run.
+func (r report) writeTable(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "scenario\tautoscaler\twrong zone\tpending after 3 min\tall run after\tlaunched\tidle\twasted %s\twrite calls\n", r.Currency)
+	for _, run := range r.Runs {
+		fmt.Fprintf(table, "%s %s\t%s\t", run.Scenario, run.Title, run.Autoscaler)
+		if run.Error != "" {
+			fmt.Fprintln(table, "could not be run")
+			continue
+		}
+		fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%.0f s\t%.4f\t%s\n", run.WrongZone, run.Pending, run.took(), run.Launched, run.IdleSeconds, run.Wasted, run.WritesByCall)
+	}
+	return table.Flush()
+}
+
+// took says when all ran, and what the scenario asks beside.
+func (r result) took() string {
+	if r.AllRun == nil {
+		return "never"
+	}
+	text := fmt.Sprintf("%.0f s", *r.AllRun)
+	if r.AfterOutage != nil {
+		text += fmt.Sprintf(" (%.0f s after the shortage)", *r.AfterOutage)
+	}
+	switch {
+	case r.Settled != nil:
+		text += fmt.Sprintf(", down again after %.0f s", *r.Settled)
+	case r.Fall > 0:
+		text += ", down again never"
+	}
+	return text
+}
+
+// String is the sum and, in brackets, the actions.
+func (c counts) String() string {
+	sum, parts := 0, []string{}
+	for _, action := range slices.Sorted(maps.Keys(c)) {
+		sum += c[action]
+		parts = append(parts, fmt.Sprintf("%d %s", c[action], action))
+	}
+	if sum == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// stockPackage is the stock autoscaler, in the version of the core that this module requires.
+const stockPackage = "k8s.io/autoscaler/cluster-autoscaler"
+
+// Names of the contestants.
+const (
+	stock = "stock"
+	ours  = "ours"
+)
+
+// lockInterval is how often it is asked whether another process has finished building.
+const lockInterval = time.Second
+
+// buildStock returns the stock autoscaler for AWS, compiling it first where the user's cache does not hold this version of it.
+// Processes that build at the same time wait for the first.
+func buildStock(ctx context.Context, progress io.Writer) (string, error) {
+	modules, err := stockModules(ctx)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find cache directory: %w: set XDG_CACHE_HOME", err)
+	}
+	dir := filepath.Join(cache, "asg-autoscaler", "stock")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "cluster-autoscaler-"+key(modules))
+	unlock, err := lock(ctx, path+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	fmt.Fprintln(progress, "Building the stock autoscaler (once, minutes)")
+	// It takes its final name when it is complete.
+	build := stockCommand(ctx, "build", "-tags=aws", "-ldflags=-s -w", "-o="+path+".partial", stockPackage)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the stock autoscaler: %w\n%s", err, out)
+	}
+	return path, os.Rename(path+".partial", path)
+}
+
+// stockModules are the Go release and all modules that the stock autoscaler is built from, sorted. It fails if go.mod or go.sum lacks one.
+func stockModules(ctx context.Context) ([]string, error) {
+	list := stockCommand(ctx, "list", "-tags=aws", "-deps", "-f={{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Path}} {{.Version}}{{end}}{{end}}", stockPackage)
+	out, err := list.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the modules of the stock autoscaler: %w\n%s", err, complaint(err))
+	}
+	release, err := stockCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask the go command for its version: %w", err)
+	}
+	modules := append(strings.Split(string(out), "\n"), strings.Fields(string(release))...)
+	slices.Sort(modules)
+	return slices.Compact(modules), nil
+}
+
+// stockCommand leaves out the flags of our own build, whose tag picks another provider.
+func stockCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=", "GOARCH=")
+	return cmd
+}
+
+func complaint(err error) string {
+	if exit, ok := err.(*exec.ExitError); ok {
+		return string(exit.Stderr)
+	}
+	return ""
+}
+
+// key names what a build depends on.
+func key(modules []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(modules, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// lock waits for the right to build and returns what gives it back. The system gives it back, too, when the process ends.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
+			err = wait(ctx, lockInterval)
+		}
+		if err != nil {
+			file.Close()
+			return nil, fmt.Errorf("lock %q: %w", path, err)
+		}
+	}
+}
+
+// writeEndpoints writes the --cloud-config by which the stock autoscaler finds the emulated account: unlike the SDK it is built with,
+// it does not know AWS_ENDPOINT_URL.
+func writeEndpoints(dir, url string) (path string, err error) {
+	var config strings.Builder
+	for n, service := range []string{"autoscaling", "ec2", "eks"} {
+		fmt.Fprintf(&config, "[ServiceOverride %q]\nService = %s\nRegion = %s\nURL = %s\nSigningRegion = %[3]s\n", strconv.Itoa(n), service, region, url)
+	}
+	path = filepath.Join(dir, "cloud-config")
+	return path, os.WriteFile(path, []byte(config.String()), 0o644)
+}
