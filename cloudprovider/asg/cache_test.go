@@ -49,6 +49,18 @@ func TestFiltersAreAlternativesAndTheirTagsAreNot(t *testing.T) {
 	}
 }
 
+func TestANameIsAbsentThatNeitherAGroupHasNorAZoneOfOne(t *testing.T) {
+	discovery, err := asg.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 3), group("b", 0, 0, 3)}}, discovery).started()
+	if diff := cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()); diff != "" {
+		t.Errorf("absent names (-want +got):\n%s", diff)
+	}
+}
+
 func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

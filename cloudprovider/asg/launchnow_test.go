@@ -450,6 +450,29 @@ func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
 	}
 }
 
+func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T) {
+	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
+	g, err := w.cache.Increase(t.Context(), "a", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := g.Instances[0].ID
+	next := w.with(synchronous).started()
+	if _, err := next.cache.Terminate(t.Context(), "a", slices.DeleteFunc(next.ids("a"), func(id string) bool { return id == there })); err != nil {
+		t.Fatal(err)
+	}
+	next.eventually(func() string {
+		if state, _ := next.aws.Group("a"); len(state.Instances) != 1 {
+			return "the instances are still listed"
+		}
+		return ""
+	})
+	// They went a moment ago, of which the scaling activities prove nothing: clocks differ.
+	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || next.desired("a") != 3 {
+		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), next.desired("a"), err)
+	}
+}
+
 func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
 	delays := quick
 	delays.Terminate = ms(3100) // AWS lists what it ends for a while

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -110,7 +111,8 @@ func (z *ZoneEvents) message(f *fitting, need podzone.Need, remaining scaleup.No
 		return ""
 	}
 	return fmt.Sprintf("Pod needs a node in zone %s, says its %s, and no node group that would take it promises one. It would fit the nodes of %s, "+
-		"but AWS chooses among the zones of a group: give zone %s a group of its own", need.Zone, need.Said, strings.Join(names, ", "), need.Zone)
+		"but AWS chooses among the zones of a group: have one of them scaled zone by zone (tag it %s=true and suspend its process AZRebalance), "+
+		"or give zone %s a group of its own", need.Zone, need.Said, strings.Join(names, ", "), asg.TagZonal, need.Zone)
 }
 
 // fitting tries pods on nodes that groups would add, in the core's simulator.

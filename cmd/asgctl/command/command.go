@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 )
@@ -100,7 +101,8 @@ func (c *cli) readFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
-	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>. May be repeated.")
+	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>[/<zone>]. May be repeated.")
+	flags.StringVar((*string)(&c.read.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
 	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.StringVar(&c.read.From, "from", "", "Folder of what the AWS CLI prints, to read instead of AWS: auto-scaling-groups.json, and "+

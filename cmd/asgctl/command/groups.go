@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
@@ -19,8 +18,8 @@ func (c *cli) groups() *cobra.Command {
 		Use:   "groups",
 		Short: "The Auto Scaling groups the autoscaler would serve, and what is wrong with them",
 		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, what they launch
-from, and what keeps them from working. Exits with 3 if no node can be added to one of them, or if one that --nodes names
-does not exist.`,
+from, whether they are scaled as a whole or zone by zone, and what keeps them from working. What AWS refuses to a running
+autoscaler is not known here. Exits with 3 if no node can be added to one of them, or if one that --nodes names does not exist.`,
 		Example: "  asgctl groups --node-group-auto-discovery asg:tag=k8s.io/cluster-autoscaler/enabled\n  asgctl groups --from ./recorded -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,13 +47,15 @@ does not exist.`,
 func (c *cli) template() *cobra.Command {
 	form, only := tagging.AWSCLI, ""
 	cmd := &cobra.Command{
-		Use:   "template GROUP",
+		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with the source
-it was taken from; what is assumed rather than promised; and the tags that would state what was derived. Exits with 3 if
-there is no such group, or too little is known of it to add a node.`,
-		Example: "  asgctl template gpu-spot\n  asgctl template gpu-spot --tags terraform\n  asgctl template gpu-spot --from ./recorded -o json",
-		Args:    cobra.ExactArgs(1),
+it was taken from; what is assumed rather than promised; and the tags that would state what was derived. Of a group that is
+scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise it; every instance type of the group counts as
+offered there. Exits with 3 if there is no such group or zone, or too little is known of it to add a node.`,
+		Example: "  asgctl template gpu-spot\n  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
+			"  asgctl template gpu-spot --from ./recorded -o json",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if only != "" {
 				form = only
@@ -67,11 +68,11 @@ there is no such group, or too little is known of it to add a node.`,
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(r.Groups, func(g *asg.Group) bool { return g.Name == args[0] })
-			if i < 0 {
-				return finding{fmt.Sprintf("no Auto Scaling group %q: asgctl groups lists those there are", args[0])}
+			g, err := r.Find(args[0])
+			if err != nil {
+				return finding{err.Error()}
 			}
-			return c.printTemplate(templateview.Of(r, r.Groups[i]), form, only != "")
+			return c.printTemplate(templateview.Of(r, g), form, only != "")
 		},
 	}
 	c.readFlags(cmd)
@@ -95,7 +96,7 @@ func (c *cli) printTemplate(v templateview.View, form string, tagsOnly bool) err
 	case err != nil:
 		return failure{err}
 	case !v.Usable:
-		return finding{fmt.Sprintf("too little is known of %q to add a node", v.Group)}
+		return finding{fmt.Sprintf("too little is known of %q to add a node", v.ID())}
 	}
 	return nil
 }

@@ -45,11 +45,27 @@ type Group struct {
 	// AskedFor is how instances are asked for, synchronous or desired-capacity, and WhyNotSynchronous why not at once.
 	AskedFor          string `json:"askedFor"`
 	WhyNotSynchronous string `json:"whyNotSynchronous,omitempty"`
+	// ScaledBy is zone where each zone of the group is a node group of its own, one of Views, and group where it is one itself. What
+	// keeps a group that is to be scaled by zone from it is among the Problems.
+	ScaledBy string `json:"scaledBy"`
+	Views    []View `json:"zonalViews,omitempty"`
 	// NewInstancesProtected tells that AWS ends no new instance by its own choice, ProtectedInstances how many it does not.
 	NewInstancesProtected bool              `json:"newInstancesProtected,omitempty"`
 	ProtectedInstances    int               `json:"protectedInstances,omitempty"`
 	WarmPool              bool              `json:"warmPool,omitempty"`
 	Problems              []reading.Problem `json:"problems"`
+}
+
+// View is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
+// unit: the maxima of all add up to that of the group, though in a scale-up each may get all that is left, and the
+// minimum is what would be left of the view if it alone gave up what the group has beyond its own.
+type View struct {
+	ID        string `json:"id"` // in logs, events, metrics and status
+	Zone      string `json:"zone"`
+	Min       int    `json:"min"`
+	Desired   int    `json:"desired"`
+	Max       int    `json:"max"`
+	InService int    `json:"inService"`
 }
 
 // Launch says where a group's instances are described.
@@ -83,6 +99,10 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 	}
 	mode, why := g.AskedFor(asg.LaunchAuto)
 	out.AskedFor, out.WhyNotSynchronous = string(mode), why
+	out.ScaledBy, out.Views = "group", viewsFrom(r.Views(g))
+	if len(out.Views) > 0 {
+		out.ScaledBy = "zone"
+	}
 	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
 	for _, i := range g.Instances {
 		if out.States == nil {
@@ -107,6 +127,20 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 		out.Nodegroup = &Nodegroup{Cluster: n.Cluster, Name: n.Name}
 	}
 	return out
+}
+
+func viewsFrom(groups []*asg.Group) []View {
+	var views []View
+	for _, g := range groups {
+		v := View{ID: g.ID(), Zone: g.Zone, Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
+		for _, i := range g.Instances {
+			if i.Lifecycle == "InService" {
+				v.InService++
+			}
+		}
+		views = append(views, v)
+	}
+	return views
 }
 
 // capacityType is that of all instances of the group, or mixed.
@@ -144,17 +178,20 @@ func (l List) Blocked() []string {
 	return names
 }
 
-// WriteTable writes the list for people: the groups, then their problems.
+// WriteTable writes the list for people: the groups, then the zonal views there are, then the problems.
 func (l List) WriteTable(w io.Writer) error {
 	rows := make([][]string, 0, len(l.Groups))
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, count(len(g.Problems)),
+			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, g.ScaledBy, count(len(g.Problems)),
 		})
 	}
-	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "PROBLEMS"}
+	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "PROBLEMS"}
 	if err := output.Columns(w, header, rows); err != nil {
+		return err
+	}
+	if err := l.writeViews(w); err != nil {
 		return err
 	}
 	for _, g := range l.Groups {
@@ -163,6 +200,23 @@ func (l List) WriteTable(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// writeViews writes the zonal views of all groups, nothing where there are none.
+func (l List) writeViews(w io.Writer) error {
+	var rows [][]string
+	for _, g := range l.Groups {
+		for _, v := range g.Views {
+			rows = append(rows, []string{v.ID, strconv.Itoa(v.Min), strconv.Itoa(v.Desired), strconv.Itoa(v.Max), strconv.Itoa(v.InService)})
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return output.Columns(w, []string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
 }
 
 // WriteProblems writes the problems of one group, nothing where there are none.

@@ -23,7 +23,8 @@ type Problem struct {
 	Blocks bool `json:"blocks,omitempty"`
 }
 
-// Problems returns what is wrong with a group of the reading: first what AWS said, then what its tags and types say.
+// Problems returns what is wrong with a group of the reading, or a zonal view of one: first what AWS said, then what its tags and
+// types say, then what keeps it from being scaled zone by zone where that is asked for.
 func (r *Reading) Problems(g *asg.Group) []Problem {
 	problems := []Problem{}
 	known := r.Template(g).Known()
@@ -42,6 +43,9 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	}
 	if g.Launch == nil && len(problems) == 0 {
 		problems = append(problems, Problem{Reason: asg.ReasonLaunchSourceUnread, Message: "what the group launches is not known", Blocks: true})
+	}
+	for _, p := range r.undivided[g.Name] {
+		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
 	}
 	return problems
 }

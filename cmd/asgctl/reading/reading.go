@@ -28,8 +28,10 @@ type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
 	AutoDiscovery []string
-	// Only, unless empty, is the one group to read where neither of the above is given.
+	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
 	Only string
+	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups; the empty one is its default.
+	ZonalGroups asg.ZonalGroups
 
 	// From is a folder of recorded answers (package recorded); "" asks AWS.
 	From string
@@ -44,18 +46,20 @@ type Options struct {
 type Reading struct {
 	Groups    []*asg.Group // by name
 	Catalogue *instancetypes.Catalogue
-	// Absent are the groups that were asked for by name and do not exist.
+	// Absent are the groups, or zonal views, that were asked for by name and do not exist.
 	Absent []string
 	// Unlooked is why instance types that the catalogue lacks could not be looked up; nil where there was no need.
 	Unlooked error
 
-	templates map[string]*grouptemplate.Template
-	regions   map[string]string
-	from      string // the folder, "" for AWS
+	nodeGroups map[string][]*asg.Group // by Auto Scaling group: itself, or its zonal views
+	undivided  map[string][]asg.Problem
+	templates  map[string]*grouptemplate.Template // of groups and zonal views, by ID
+	regions    map[string]string
+	from       string // the folder, "" for AWS
 }
 
-// Template returns the template of a group of the reading.
-func (r *Reading) Template(g *asg.Group) *grouptemplate.Template { return r.templates[g.Name] }
+// Template returns the template of a group of the reading, or of a zonal view of one.
+func (r *Reading) Template(g *asg.Group) *grouptemplate.Template { return r.templates[g.ID()] }
 
 // Region returns the region of a group of the reading, "" where nothing tells.
 func (r *Reading) Region(g *asg.Group) string { return r.regions[g.Name] }
@@ -77,6 +81,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
+	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
+		return nil, WrongUse{fmt.Errorf("--aws-zonal-groups: %w", err)}
+	}
 	catalogue, err := Catalogue(o.InstanceTypesFile)
 	if err != nil {
 		return nil, err
@@ -85,19 +92,24 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := src.read(ctx, discovery)
+	cache, err := src.read(ctx, discovery, o.ZonalGroups)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reading{Groups: groups, Catalogue: src.catalogue, from: o.From, templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
-	r.Absent = absent(discovery, groups)
+	r := &Reading{Groups: cache.Snapshot().Groups(), Catalogue: src.catalogue, Absent: cache.Absent(), from: o.From,
+		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]asg.Problem{},
+		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
 	if src.types != nil {
-		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, groups, r.Catalogue)
+		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
 	}
-	for _, g := range groups {
+	for _, g := range r.Groups {
 		region := src.region(g.Name)
 		template := grouptemplate.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
+		r.nodeGroups[g.Name], r.undivided[g.Name] = cache.NodeGroups(g)
+		for _, view := range r.Views(g) {
+			r.templates[view.ID()] = grouptemplate.Build(view, region, r.Catalogue)
+		}
 	}
 	return r, nil
 }
@@ -125,20 +137,6 @@ func (o Options) discovery() (asg.Discovery, error) {
 		d.Filters = []asg.TagFilter{{}}
 	}
 	return d, nil
-}
-
-func absent(d asg.Discovery, groups []*asg.Group) []string {
-	have := map[string]bool{}
-	for _, g := range groups {
-		have[g.Name] = true
-	}
-	var names []string
-	for _, n := range d.Named {
-		if !have[n.Name] {
-			names = append(names, n.Name)
-		}
-	}
-	return names
 }
 
 // source is where a reading comes from.
@@ -177,17 +175,17 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 }
 
 // read reads the groups once. A Cache would try for ever where its first reading fails; here the first failure is the end.
-func (s source) read(ctx context.Context, discovery asg.Discovery) ([]*asg.Group, error) {
+func (s source) read(ctx context.Context, discovery asg.Discovery, zonal asg.ZonalGroups) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cache := asg.NewCache(asg.Options{
-		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery,
+		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery, ZonalGroups: zonal,
 		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{},
 	})
 	if err := cache.Start(ctx); err != nil {
 		return nil, cmp.Or(context.Cause(ctx), err)
 	}
-	return cache.Snapshot().Groups(), nil
+	return cache, nil
 }
 
 // firstFailureEnds cancels the reading with the error of DescribeAutoScalingGroups.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -29,12 +30,17 @@ func start(t *testing.T, types ...string) *fakeaws.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
+	point(t, server)
+	return server
+}
+
+// point has the SDK's clients ask the server.
+func point(t *testing.T, server *fakeaws.Server) {
 	t.Setenv("AWS_ENDPOINT_URL", server.URL())
 	t.Setenv("AWS_REGION", server.Region())
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	return server
 }
 
 func names(r *Reading) []string {
@@ -71,6 +77,56 @@ func TestOneGroupIsReadAloneAndKeepsItsLimits(t *testing.T) {
 	}
 	if r, err = Read(t.Context(), Options{Nodes: []string{"0:1:c5.large", "0:1:none"}}); err != nil || !cmp.Equal(r.Absent, []string{"none"}) {
 		t.Errorf("absent = %v, %v, want the one that is not there", r.Absent, err)
+	}
+}
+
+func TestAZonalViewIsFoundByItsIDWithoutAFurtherCall(t *testing.T) {
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "web", Max: 3, Zones: []string{"us-west-2a", "us-west-2b"},
+			SuspendedProcesses: []string{"AZRebalance"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web", Version: "$Default"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	point(t, server)
+	for _, tt := range []struct {
+		zonal asg.ZonalGroups
+		id    string
+		zone  string
+		err   string
+	}{
+		{zonal: asg.ZonalAll, id: "web/us-west-2b", zone: "us-west-2b"},
+		{zonal: asg.ZonalAll, id: "web"},
+		{zonal: asg.ZonalAll, id: "web/us-west-2c", err: `"web" has no zone "us-west-2c"`},
+		{zonal: asg.ZonalTagged, id: "web/us-west-2b", err: "is one node group"},
+		{zonal: asg.ZonalOff, id: "web/us-west-2b", err: "is one node group"},
+		{zonal: "some", id: "web", err: "want off, tagged or all"},
+	} {
+		t.Run(string(tt.zonal)+" "+tt.id, func(t *testing.T) {
+			before := server.Calls()["DescribeAutoScalingGroups"]
+			r, err := Read(t.Context(), Options{Only: tt.id, ZonalGroups: tt.zonal})
+			var g *asg.Group
+			if err == nil {
+				g, err = r.Find(tt.id)
+				if calls := server.Calls()["DescribeAutoScalingGroups"] - before; calls != 1 {
+					t.Errorf("%d readings of the groups, want 1", calls)
+				}
+			}
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error = %v, want one with %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g.ID() != tt.id || g.MaxSize < 1 || r.Template(g).Labels["topology.kubernetes.io/zone"] != tt.zone {
+				t.Errorf("found %q of at most %d, labels %v; want %q and the zone %q", g.ID(), g.MaxSize, r.Template(g).Labels, tt.id, tt.zone)
+			}
+		})
 	}
 }
 

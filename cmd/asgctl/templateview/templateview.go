@@ -23,7 +23,11 @@ import (
 type View struct {
 	Version string `json:"version"`
 	Group   string `json:"group"`
-	Region  string `json:"region,omitempty"`
+	// Zone is that of a zonal view of the group. ZonalViews are the IDs of all of them where this is the group itself: the autoscaler
+	// has no node group of its name then.
+	Zone       string   `json:"zone,omitempty"`
+	ZonalViews []string `json:"zonalViews,omitempty"`
+	Region     string   `json:"region,omitempty"`
 	// Usable tells whether the autoscaler knows enough to add a node of this group for a pod.
 	Usable        bool     `json:"usable"`
 	InstanceTypes []string `json:"instanceTypes"`
@@ -68,12 +72,12 @@ type Source struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Of is the view of one group of a reading.
+// Of is the view of one group of a reading, or of a zonal view of one.
 func Of(r *reading.Reading, g *asg.Group) View {
 	t := r.Template(g)
 	explicit, notes := tagging.Explicit(t.Template)
 	v := View{
-		Version: output.Version, Group: g.Name, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
+		Version: output.Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: clone(t.Labels), Assumed: clone(t.Assumed), Taints: []Taint{},
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
 		Sources: Sources{
@@ -89,7 +93,20 @@ func Of(r *reading.Reading, g *asg.Group) View {
 	for _, tag := range explicit {
 		v.Tags[tag.Key] = tag.Value
 	}
+	if g.Zone == "" {
+		for _, view := range r.Views(g) {
+			v.ZonalViews = append(v.ZonalViews, view.ID())
+		}
+	}
 	return v
+}
+
+// ID names what is shown: the group, or group/zone for a zonal view.
+func (v View) ID() string {
+	if v.Zone == "" {
+		return v.Group
+	}
+	return asg.ViewID(v.Group, v.Zone)
 }
 
 func clone(m map[string]string) map[string]string {
@@ -159,14 +176,17 @@ func (v View) WriteTags(w io.Writer, form string) error {
 
 // WriteTable writes the view for people, with the tags in the given form below it.
 func (v View) WriteTable(w io.Writer, form string) error {
-	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.Group), prefixed(" in ", v.Region), output.Clean(oneOf(v.InstanceTypes)))
+	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.ID()), prefixed(" in ", v.Region), output.Clean(oneOf(v.InstanceTypes)))
+	if err == nil && len(v.ZonalViews) > 0 {
+		_, err = fmt.Fprintf(w, "It is scaled zone by zone; what each promises is the template of %s\n", output.Clean(strings.Join(v.ZonalViews, ", ")))
+	}
 	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeOptions} {
 		if err == nil {
 			err = write(w)
 		}
 	}
 	if err == nil {
-		err = grouplist.WriteProblems(w, v.Group, v.Problems)
+		err = grouplist.WriteProblems(w, v.ID(), v.Problems)
 	}
 	if err != nil || !v.Usable {
 		return err

@@ -1,0 +1,56 @@
+package reading
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// Views are the zonal views of a group of the reading, where the autoscaler would scale it zone by zone: one node group for each.
+// There are none where it is one node group itself. What AWS refused the autoscaler at run time is not known here, nor which
+// instance types are offered in which zone.
+func (r *Reading) Views(g *asg.Group) []*asg.Group {
+	if views := r.nodeGroups[g.Name]; len(views) > 0 && views[0].Zone != "" {
+		return views
+	}
+	return nil
+}
+
+// Find returns the group of that name or the zonal view of that ID. The error says why there is none.
+func (r *Reading) Find(id string) (*asg.Group, error) {
+	var whole *asg.Group // of which the ID names a zone
+	zone := ""
+	for _, g := range r.Groups {
+		if g.Name == id {
+			return g, nil
+		}
+		if of, ok := strings.CutPrefix(id, asg.ViewID(g.Name, "")); ok && !strings.Contains(of, "/") {
+			whole, zone = g, of
+		}
+	}
+	if whole == nil {
+		return nil, fmt.Errorf("no Auto Scaling group %q: asgctl groups lists those there are", id)
+	}
+	views := r.Views(whole)
+	if at := slices.IndexFunc(views, func(v *asg.Group) bool { return v.Zone == zone }); at >= 0 {
+		return views[at], nil
+	}
+	return nil, fmt.Errorf("no node group %q: %s", id, r.noView(whole, zone))
+}
+
+// noView says why the group has no zonal view in the zone.
+func (r *Reading) noView(g *asg.Group, zone string) string {
+	switch problems := r.undivided[g.Name]; {
+	case !slices.Contains(g.Zones, zone):
+		return fmt.Sprintf("Auto Scaling group %q has no zone %q", g.Name, zone)
+	case len(problems) > 0:
+		return fmt.Sprintf("Auto Scaling group %q: %s; %s", g.Name, problems[0].Message, problems[0].Remedy)
+	case len(g.Zones) == 1:
+		return fmt.Sprintf("Auto Scaling group %q has one zone, and is one node group", g.Name)
+	case g.Launch == nil:
+		return fmt.Sprintf("what Auto Scaling group %q launches is not known", g.Name)
+	}
+	return fmt.Sprintf("Auto Scaling group %q is one node group; its tag %s=true, or --aws-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
+}
