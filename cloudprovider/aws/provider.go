@@ -148,6 +148,7 @@ func (p *Provider) Refresh() error {
 	p.types.want(v.unknownTypes())
 	p.offers.want(v.zonalTypes())
 	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
+	zeroSizes(before, v)
 	p.view.Store(v)
 	return nil
 }

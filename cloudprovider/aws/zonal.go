@@ -3,6 +3,7 @@ package aws
 import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -193,6 +194,18 @@ func (m *SharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) in
 		}
 	}
 	return spare
+}
+
+// zeroSizes has the core's metrics of sizes count each group once when it begins or ends to be scaled zone by zone: the core never
+// forgets a node group that it has shown.
+func zeroSizes(before, now *view) {
+	for id, ng := range before.byID {
+		if now.byID[id] == nil && now.snapshot.Group(ng.name) != nil {
+			metrics.UpdateNodeGroupMin(id, 0)
+			metrics.UpdateNodeGroupMax(id, 0)
+			metrics.UpdateNodeGroupTargetSize(map[string]int{id: 0})
+		}
+	}
 }
 
 // GroupName is the name of the Auto Scaling group behind a node group.
