@@ -123,11 +123,15 @@ type entry struct {
 	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
 	tries     map[attempt]int      // synchronous launches that have ended
 	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
+	// ended are instances that were seen on their way out, and those that AWS tells to have ended before our first launch, once it was
+	// asked; nil once no process before us can have launched such.
+	ended      map[string]bool
+	endedAsked bool
 }
 
 func newEntry() *entry {
 	return &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}, arriving: map[string]arrival{},
-		tries: map[attempt]int{}, disputes: map[string]time.Time{}}
+		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]bool{}}
 }
 
 // NewCache makes a Cache without a reading.
@@ -283,6 +287,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 	}
 	e.request.settle(g)
 	e.findOverdue(g)
+	e.noteEnded(g)
 	e.group = g
 }
 

@@ -36,6 +36,8 @@ const (
 	// mostRepeated is how many answers that were given before one launch gets past: a process before us would have had to
 	// launch so often in the age of a token, every time from the same instances.
 	mostRepeated = 20
+	// zonalPatience is how long AWS is asked what came of a launch that only one zone will do for. Others wait meanwhile.
+	zonalPatience = 5 * time.Second
 	// endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
 	endedGrace = 2 * time.Second
 	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
@@ -109,6 +111,7 @@ type order struct {
 	part  int // of the orders for this zone, which it is
 	as    attempt
 	began time.Time // when AWS was first asked
+	alone bool      // the zone is the only one that will do
 }
 
 // inheritance is how long after our first reading of a group instances may come that a process before us asked for: its call
@@ -195,7 +198,7 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 	for _, zone := range open {
 		for part := 0; want[zone] > 0; part++ {
 			count := min(want[zone], launchesPerCall)
-			orders = append(orders, order{group: g.Name, zone: zone, count: count, part: part})
+			orders = append(orders, order{group: g.Name, zone: zone, count: count, part: part, alone: named != ""})
 			want[zone] -= count
 		}
 	}
@@ -260,12 +263,18 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 			c.disputed(g.Name, o)
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
 		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
-			c.refusals.refused(ctx, g.Name, err)
+			if !c.overtaken(ctx, g, err) {
+				c.refusals.refused(ctx, g.Name, err)
+			}
 			return nil, errors.Join(errNotSynchronous, err)
 		case awsclient.IsRefused(err):
 			return nil, err
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
+			if o.alone && c.clock.Since(o.began) > zonalPatience {
+				c.rests.unanswered(g.Name, o.zone, awsclient.Brief(err))
+				return nil, fmt.Errorf("what came of it is not known: %w", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -275,11 +284,21 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 	}
 }
 
+// overtaken reports whether AWS refused a launch for what became of the group since the reading g: it is gone, or has less
+// room. Another launch may be allowed. It costs a call.
+func (c *Cache) overtaken(ctx context.Context, g *Group, refusal error) bool {
+	if awsclient.IsNotFound(refusal) || !awsclient.IsInvalid(refusal) {
+		return awsclient.IsNotFound(refusal)
+	}
+	now, err := c.readOne(ctx, g.Name)
+	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < g.room()
+}
+
 // launched enters what AWS answered.
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
 	var result outcome
 	var arrived []Instance
-	old := g.shows(out) || c.endedBefore(ctx, g, o, out)
+	old := g.shows(out) || c.sawEnded(g.Name, out) || c.endedBefore(ctx, g, o, out)
 	result.repeated = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -327,13 +346,44 @@ func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
 	})
 }
 
+// noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
+// in g. Only while AWS may repeat an answer about them that a process before us had.
+func (e *entry) noteEnded(g *Group) {
+	if e.ended == nil || windowOf(g.ReadAt) > windowOf(e.metAt) {
+		e.ended = nil
+		return
+	}
+	for _, reading := range []*Group{e.group, g} {
+		if reading == nil {
+			continue
+		}
+		for _, i := range reading.Instances {
+			if i.Lifecycle.Leaving() {
+				e.ended[i.ID] = true
+			}
+		}
+	}
+}
+
+// sawEnded reports whether some of the instances have been seen on their way out, and may be shown no more: their launch was
+// a process's before us.
+func (c *Cache) sawEnded(group string, out *autoscaling.LaunchInstancesOutput) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[group]
+	return e != nil && slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
+		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return e.ended[id] })
+	})
+}
+
 // endedBefore reports whether AWS ended all instances of the answer before it was asked, and shows them no more: a process before us
 // launched them within the age of the token, and they went while it ran, or while nobody did. Only the first minutes of a
-// process can meet that, and only they pay for a call. Without an answer the instances count as new.
+// process can meet that, and its first launch in each group pays for it by a call: what ended since is seen by readings. Without
+// an answer the instances count as new.
 func (c *Cache) endedBefore(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
 	c.mu.Lock()
 	e := c.entries[g.Name]
-	young := e != nil && o.as.window <= windowOf(e.metAt)
+	young := e != nil && !e.endedAsked && o.as.window <= windowOf(e.metAt)
 	c.mu.Unlock()
 	var ids []string
 	for _, some := range out.Instances {
@@ -354,6 +404,11 @@ func (c *Cache) endedBefore(ctx context.Context, g *Group, o order, out *autosca
 			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities")
 		return false
 	}
+	c.update(g.Name, func(e *entry, _ *Group) {
+		if e.endedAsked = true; e.ended != nil {
+			maps.Copy(e.ended, ended)
+		}
+	})
 	return !slices.ContainsFunc(ids, func(id string) bool { return !ended[id] })
 }
 

@@ -17,6 +17,7 @@ const (
 	quotaRest    = 5 * time.Minute // until somebody has asked AWS for more
 	deniedRest   = 5 * time.Minute // until somebody has allowed it
 	brokenRest   = 15 * time.Minute
+	silentRest   = time.Minute // AWS did not say what came of a launch
 )
 
 // Pool is where instances come from: one type in one zone, bought in one way. An empty field stands for any.
@@ -90,6 +91,16 @@ func (r *rests) fail(group string, m awsmessage.Meaning, message string) (Rest, 
 	default:
 		return Rest{}, false
 	}
+	return r.add(rest, pause), true
+}
+
+// unanswered remembers that AWS did not say what came of a launch of the group in a zone.
+func (r *rests) unanswered(group, zone, why string) {
+	r.add(Rest{Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, silentRest)
+}
+
+// add has the pool rest from now on.
+func (r *rests) add(rest Rest, pause time.Duration) Rest {
 	now := r.clock.Now()
 	rest.Until = now.Add(pause)
 	r.mu.Lock()
@@ -98,7 +109,7 @@ func (r *rests) fail(group string, m awsmessage.Meaning, message string) (Rest, 
 		return o.Group == rest.Group && o.Pool == rest.Pool || now.After(o.Until.Add(pause))
 	})
 	r.list = append(r.list, rest)
-	return rest, true
+	return rest
 }
 
 // outOfAddresses reports whether it is not EC2 that lacks something, but the group's subnet.

@@ -62,36 +62,25 @@ func (r *request) settle(g *Group) {
 // are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
 // ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
-	return c.IncreaseIn(ctx, name, "", n)
-}
-
-// IncreaseIn is Increase in one zone of a group that is scaled zone by zone: the instances are launched there or not at all. The
-// error of a group that is not, or turns out not to be, wraps ErrNotZonal. An empty zone is any.
-func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := c.entry(name)
-	ctx, done, g, n, err := c.beginIncrease(ctx, name, zone, n)
+	ctx, done, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	now, err := c.synchronously(g)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
-	case !now && zone != "": // refused elsewhere a moment ago
-		return nil, notZonalNow(name, zone)
-	case now:
-		if n -= c.inherited(before, g, zone); n <= 0 {
+	}
+	if now {
+		if n -= c.inherited(before, g, ""); n <= 0 {
 			return g, nil
 		}
-		launched, err := c.launch(ctx, g, zone, n)
+		launched, err := c.launch(ctx, g, "", n)
 		if len(launched) < n {
 			signal(c.changed) // what pods still wait for is another group's to launch, at once
 		}
-		switch {
-		case errors.Is(err, errNotSynchronous) && zone != "":
-			return nil, errors.Join(notZonalNow(name, zone), err)
-		case err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous:
+		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
 			_, g = c.entry(name)
 			return g, err
 		}
@@ -103,10 +92,6 @@ func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Grou
 		}
 	}
 	return c.raise(ctx, g, n)
-}
-
-func notZonalNow(name, zone string) error {
-	return fmt.Errorf("launch in %s of auto scaling group %q: the group %w", zone, name, ErrNotZonal)
 }
 
 // room is how many instances the maximum size leaves room for.
@@ -165,12 +150,7 @@ func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (tu
 	if n <= 0 {
 		return nil, nil, nil, 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
 	}
-	turn, done, err = c.takeTurn(ctx, name)
-	if err != nil {
-		return nil, nil, nil, 0, err
-	}
-	if g, err = c.readOne(turn, name); err != nil {
-		done()
+	if turn, done, g, err = c.turnToIncrease(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	if !c.servesZone(g, zone) {
@@ -186,6 +166,18 @@ func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (tu
 		klog.FromContext(turn).Info("The group has less room than it seemed", "group", name, "asked", n, "room", room)
 	}
 	return turn, done, g, min(n, room), nil
+}
+
+// turnToIncrease takes the group's turn and reads the group.
+func (c *Cache) turnToIncrease(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
+	if turn, done, err = c.takeTurn(ctx, name); err != nil {
+		return nil, nil, nil, err
+	}
+	if g, err = c.readOne(turn, name); err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return turn, done, g, nil
 }
 
 // raise raises the desired capacity by n instances, g being a fresh reading. Where the answer is lost, a reading tells what came

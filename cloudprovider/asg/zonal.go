@@ -64,13 +64,26 @@ func (c *Cache) NodeGroups(g *Group) ([]*Group, []Problem) {
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
 	if asked && len(g.launchZones()) > 1 && g.Launch != nil && !unplaced {
 		if problem = c.undivided(g); problem == nil {
-			return g.ByZone(), nil
+			return g.divide(nil, c.awake(g)), nil
 		}
 	}
 	if problem == nil {
 		return []*Group{g}, nil
 	}
 	return []*Group{g}, []Problem{*problem}
+}
+
+// awake are the zones in which the group could launch now; all, if it could in none.
+func (c *Cache) awake(g *Group) []string {
+	zones := g.launchZones()
+	if g.DesiredCapacity >= g.MinSize {
+		return zones // what for
+	}
+	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.restingIn(g, zone); return resting })
+	if len(awake) == 0 {
+		return zones
+	}
+	return awake
 }
 
 // asks reports whether the group is to have zonal views, or what is wrong with its tag.
@@ -137,7 +150,10 @@ func (g *Group) launchZones() []string {
 // would launch it, in the zone that has the least. Their maximum sizes add up to that of the group: what is left of it is
 // dealt out evenly. The minimum size of each is what it would have if all that the group has beyond its own were taken from
 // it alone. Every instance of the group must have a zone.
-func (g *Group) ByZone(among ...string) []*Group {
+func (g *Group) ByZone(among ...string) []*Group { return g.divide(among, g.launchZones()) }
+
+// divide is ByZone where instances that the minimum size lacks are to be launched in the zones that are awake.
+func (g *Group) divide(among, awake []string) []*Group {
 	views := g.emptyViews()
 	byZone := make(map[string]*Group, len(views))
 	for _, v := range views {
@@ -160,7 +176,8 @@ func (g *Group) ByZone(among ...string) []*Group {
 			v.most = g.zoneLimits[v.Zone].most(v.DesiredCapacity + left)
 		}
 	}
-	g.level(open, g.MinSize-g.DesiredCapacity, func(v *Group) (*int, int) { return &v.MinSize, v.most })
+	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(awake, v.Zone) })
+	g.level(able, g.MinSize-g.DesiredCapacity, func(v *Group) (*int, int) { return &v.MinSize, v.most })
 	growing := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return len(among) > 0 && !slices.Contains(among, v.Zone) })
 	g.level(growing, left, func(v *Group) (*int, int) { return &v.MaxSize, v.most })
 	for _, v := range views {

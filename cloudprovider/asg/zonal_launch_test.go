@@ -173,6 +173,39 @@ func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
 	}
 }
 
+func TestALaunchThatAGroupWasTooFullOrGoneForLeavesItsViews(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		meanwhile func(w *world) error
+	}{
+		{name: "others have asked for the rest", meanwhile: func(w *world) error { return w.aws.SetDesired("a", 4) }},
+		{name: "the maximum is lower", meanwhile: func(w *world) error { return w.aws.SetLimits("a", 0, 2) }},
+		{name: "the group is gone, and is back before it is read", meanwhile: func(w *world) error {
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "AutoScalingGroup name not found - AutoScalingGroup: a not found", Times: 1})
+			return nil
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newZonalWorld(t, divided("a", 0, 2, 4))
+			w.calls.beforeWrite = sync.OnceFunc(func() {
+				if err := tt.meanwhile(w); err != nil {
+					t.Error(err)
+				}
+			})
+			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); err == nil {
+				t.Error("the launch succeeded")
+			}
+			w.isDivided(true, "after the refusal")
+			if err := w.aws.SetLimits("a", 0, 9); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); err != nil {
+				t.Errorf("with room again: %v", err)
+			}
+		})
+	}
+}
+
 func drain(c <-chan struct{}) {
 	select {
 	case <-c:

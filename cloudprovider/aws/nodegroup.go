@@ -75,9 +75,13 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 	return err
 }
 
-// IncreaseSize asks AWS for delta more instances.
+// IncreaseSize asks AWS for delta more instances. Those of several zonal views of a group are asked for together, if at the same
+// moment.
 func (n *NodeGroup) IncreaseSize(delta int) error {
-	_, err := n.provider.cache.IncreaseIn(n.provider.ctx, n.name, n.zone, delta)
+	if n.zone != "" {
+		return n.provider.increases.in(n.name, n.zone, delta)
+	}
+	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
 	n.provider.adopt(n.name)
 	return err
 }

@@ -19,10 +19,9 @@ import (
 )
 
 const (
-	// offeringsRetry is how long EC2 is left alone about a type that it was asked for: what it did not tell, it will not tell soon.
-	offeringsRetry = time.Hour
-	// offeringsAge is how long what EC2 told is taken for true: types come to further zones now and then.
-	offeringsAge = 24 * time.Hour
+	// offeringsAge is how long EC2 is left alone about a type that it was asked for. What it did not tell, it will not tell soon; and
+	// types come to further zones now and then.
+	offeringsAge = time.Hour
 	// offeringTypesPerCall is how many values the filters of one call of EC2 may have, and offeringsPerPage the most offerings
 	// of one answer (EC2 API reference, DescribeInstanceTypeOfferings, read 2026-11).
 	offeringTypesPerCall = 200
@@ -77,8 +76,7 @@ func (o *offerings) known() *offered {
 	return o.told
 }
 
-// want says which types matter. EC2 is asked for those that are not known and were not asked for within the hour, and once a day for
-// the others.
+// want says which types matter. EC2 is asked for those that it was not asked for within the hour.
 func (o *offerings) want(types []string) {
 	if o.api == nil {
 		return
@@ -87,12 +85,7 @@ func (o *offerings) want(types []string) {
 	defer o.mu.Unlock()
 	now := o.clock.Now()
 	for _, name := range types {
-		at, asked := o.asked[name]
-		pause := offeringsRetry
-		if _, known := o.told.zones[name]; known {
-			pause = offeringsAge
-		}
-		if asked && now.Sub(at) < pause {
+		if at, asked := o.asked[name]; asked && now.Sub(at) < offeringsAge {
 			continue
 		}
 		o.asked[name] = now
@@ -161,7 +154,9 @@ func (o *offerings) learn(found map[string][]string) {
 	zones := make(map[string][]string, len(o.told.zones)+len(found))
 	maps.Copy(zones, o.told.zones)
 	maps.Copy(zones, found)
-	o.told = &offered{zones: zones}
+	if !maps.EqualFunc(zones, o.told.zones, slices.Equal) {
+		o.told = &offered{zones: zones}
+	}
 }
 
 // describe returns the zones of the types, of those that have any. An answer that is not complete tells nothing: a zone that

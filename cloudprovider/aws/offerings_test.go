@@ -148,10 +148,13 @@ func TestOfferingsAreAskedForOnlyOnceWantedAndNotKnown(t *testing.T) {
 	known := w.learns(unknown)
 	w.calls(1)
 	for range 3 {
-		w.clock.Step(2 * time.Hour)
+		w.clock.Step(19 * time.Minute)
 		w.want([]string{"m5.xlarge", "m5.large"})
 	}
 	w.calls(1)
+	w.clock.Step(3 * time.Minute)
+	w.want([]string{"m5.xlarge", "m5.large"})
+	w.calls(2) // an hour later: types come to further zones
 	if w.known() != known {
 		t.Error("another pointer without news")
 	}
@@ -159,7 +162,7 @@ func TestOfferingsAreAskedForOnlyOnceWantedAndNotKnown(t *testing.T) {
 	if got := w.learns(known).left("cn-northwest-1b", "m5.large", "r5.large"); got != "r5.large" {
 		t.Errorf("in b: %q, want the new type, and still not the old one", got)
 	}
-	w.calls(2)
+	w.calls(3)
 }
 
 func TestTypesWithoutAZoneAreAskedForOnceAnHour(t *testing.T) {
@@ -253,7 +256,7 @@ func TestWhatWasLearntBeforeAFailureStays(t *testing.T) {
 	if got := len(w.learns(known).zones); got != 250 {
 		t.Errorf("%d types are known, want all 250", got)
 	}
-	w.calls(4) // the other 50
+	w.calls(6) // the other 50, and what is an hour old
 }
 
 func TestUntilOfferingsCanBeReadTypesCountAsOffered(t *testing.T) {

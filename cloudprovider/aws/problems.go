@@ -24,7 +24,7 @@ func (p *Provider) refusedLaunches(v *view) []finding {
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		rest, resting := p.cache.Resting(g)
-		if !resting || rest.Class == awsmessage.NoCapacity || g.Blocked() {
+		if !resting || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient || g.Blocked() {
 			continue
 		}
 		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),

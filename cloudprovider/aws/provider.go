@@ -77,8 +77,9 @@ type Provider struct {
 	costs    *model.Model // nil without prices
 	spend    *spend       // nil without prices
 	gpuTypes map[string]struct{}
-	// deletions under way, and instances that left their groups otherwise.
+	// deletions and increases under way, and instances that left their groups otherwise.
 	deletions *deletions
+	increases *increases
 	departed  *departures
 	ageing    ageing // under changing
 	view      atomic.Pointer[view]
@@ -99,6 +100,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
 	}
 	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
+	p.increases = newIncreases(o.Clock, p.launchZones)
 	p.ageing.event = o.Event
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {

@@ -63,7 +63,9 @@ func NewBalancing(p *Provider, core nodegroupset.NodeGroupSetProcessor, viewsOnl
 }
 
 // FindSimilarNodeGroups returns the node groups that may grow in the place of this one. The other views of its group count as
-// full: what is left of the group is counted with the view that is asked about.
+// full: what is left of the group is counted with the view that is asked about. Views where EC2 took spot instances back a moment ago
+// are not among them, unless it is itself one. For pods of a provisioning request, of which all get nodes or none, there
+// are none: one view can launch all or nothing, several cannot.
 func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
 	similar := []cloudprovider.NodeGroup{}
@@ -79,11 +81,15 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 			}
 		}
 	}
-	if view == nil {
+	if view == nil || ctx.ProvisioningRequestScaleUpMode {
 		return similar, nil
 	}
 	for _, other := range ctx.CloudProvider.NodeGroups() {
-		if v := zonalView(other); v != nil && v.name == view.name && v.zone != view.zone && infos[v.id] != nil {
+		v := zonalView(other)
+		if v == nil || v.name != view.name || v.zone == view.zone || infos[v.id] == nil {
+			continue
+		}
+		if !b.provider.Interrupted(v.id) || b.provider.Interrupted(view.id) {
 			size, _ := v.TargetSize()
 			similar = append(similar, &bounded{NodeGroup: v, most: size})
 		}
@@ -131,7 +137,8 @@ func (b *Balancing) shared(groups []cloudprovider.NodeGroup) []cloudprovider.Nod
 }
 
 // SharedMinimum is the core's ScaleDownSetProcessor before another one: of the nodes that are to be removed it keeps those that the
-// minimum size of an Auto Scaling group asks for, counted over all its zonal views.
+// minimum size of an Auto Scaling group asks for, counted over all its zonal views, and with the removals that began
+// while the group had another form.
 type SharedMinimum struct {
 	nodes.ScaleDownSetProcessor
 	provider *Provider
@@ -150,7 +157,7 @@ func (m *SharedMinimum) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext
 	var stay []simulator.UnremovableNode
 	for _, c := range candidates {
 		view := m.provider.groupOf(c.Node)
-		if view == nil || view.zone == "" {
+		if view == nil {
 			removable = append(removable, c)
 			continue
 		}

@@ -2,13 +2,18 @@
 // is tried at once.
 //
 // The core tries one choice of node groups per loop. Where a zone turns out to be without capacity, the pods would wait for the
-// next loop, although it is known at once that another zone has to do. So the scale-up is done over, as a whole: what the
-// expander prefers among the groups that are left is its choice again, not this package's.
+// next loop, although it is known at once that another zone has to do. So the scale-up is done over for the pods that are left:
+// what the expander prefers among the groups that are left is its choice again, not this package's.
 package elsewhere
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -16,7 +21,10 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
@@ -47,11 +55,10 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	o.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
 }
 
-// ScaleUp has the inner one scale up, and do so again if it failed, all node groups that failed are closed, one of them for the
-// first time, and nothing was launched: what was is not in the core's picture of the cluster until the next loop, and a
-// repetition would launch for the same pods twice. The result is that of the last try. Of those before, it has nothing; their
-// events, metrics and backoffs are the core's, as of any failure. All or nothing is so in each try, and with nothing launched
-// by those before, in all of them together.
+// ScaleUp has the inner one scale up, and do so again if it failed, all node groups that failed are closed, and one of them for the
+// first time. Nodes that were launched all the same are put into the core's picture of the cluster first, as the next loop
+// would, and only pods without room on them are scaled up for; not where all or nothing is wanted. The result is that of the
+// last try. Of those before, it has nothing; their events, metrics and backoffs are the core's, as of any failure.
 //
 // A second call is safe because the core keeps nothing of the first but the backoffs: it reverts every fork of the snapshot, makes
 // pod groups, quotas and the limits of its binpacking anew, writes to nodeInfos only where it creates node groups, which ours
@@ -66,14 +73,53 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	for repetitions := 0; ; repetitions++ {
 		before := o.targetSizes()
 		result, err := o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
-		if err == nil || repetitions == maxRepetitions || !o.newlyClosed(result, failed) || o.grew(before) {
+		if err == nil || repetitions == maxRepetitions || !o.newlyClosed(result, failed) {
+			return result, err
+		}
+		grown, known := o.grown(before)
+		if !known || len(grown) > 0 && (allOrNothing || ofRequests) {
+			return result, err
+		}
+		if pods, known = o.without(pods, grown, nodeInfos, repetitions); !known || len(pods) == 0 {
 			return result, err
 		}
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
 		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
 		klog.Background().V(2).Info("Repeated a scale-up without the zones that have no capacity", "nodeGroups", ids(result),
-			"repetition", repetitions+1, "err", err)
+			"repetition", repetitions+1, "pods", len(pods), "err", err)
 	}
+}
+
+// without adds the nodes that have been launched to the snapshot, as many by node group as grown says, and returns the pods that find
+// no room on any; false if that cannot be told.
+func (o *Orchestrator) without(pods []*apiv1.Pod, grown map[string]int, nodeInfos map[string]*framework.NodeInfo, try int) ([]*apiv1.Pod, bool) {
+	if len(grown) == 0 {
+		return pods, true
+	}
+	for _, id := range slices.Sorted(maps.Keys(grown)) {
+		if nodeInfos[id] == nil {
+			return nil, false
+		}
+		for n := range grown[id] {
+			launched, err := simulator.SanitizedNodeInfo(nodeInfos[id], fmt.Sprintf("launched-%d-%d", try, n))
+			if err != nil {
+				return nil, false
+			}
+			if err := o.ctx.ClusterSnapshot.AddNodeInfo(launched); err != nil {
+				return nil, false
+			}
+		}
+	}
+	placed, _, err := scheduling.NewHintingSimulator().TrySchedulePods(o.ctx.ClusterSnapshot, pods, false,
+		clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
+	if err != nil {
+		return nil, false
+	}
+	room := make(map[types.UID]bool, len(placed))
+	for _, p := range placed {
+		room[p.Pod.UID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return room[pod.UID] }), true
 }
 
 // newlyClosed reports whether node groups failed, all of them are closed, and one is not among failed yet. It adds them.
@@ -112,12 +158,17 @@ func (o *Orchestrator) targetSizes() map[string]int {
 	return sizes
 }
 
-// grew reports whether a node group has grown, or may have. The sum would not do: nodes are removed meanwhile.
-func (o *Orchestrator) grew(before map[string]int) bool {
+// grown is by how much node groups have grown; false if that is not known of one. Nodes may be removed meanwhile.
+func (o *Orchestrator) grown(before map[string]int) (map[string]int, bool) {
+	grown := make(map[string]int)
 	for _, group := range o.ctx.CloudProvider.NodeGroups() {
-		if size, err := group.TargetSize(); err != nil || size > before[group.Id()] {
-			return true
+		size, err := group.TargetSize()
+		if err != nil {
+			return nil, false
+		}
+		if more := size - before[group.Id()]; more > 0 {
+			grown[group.Id()] = more
 		}
 	}
-	return false
+	return grown, true
 }

@@ -29,6 +29,7 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 		want         map[string]int // target sizes in the end
 		asked        []string       // nil where the order is not given
 		result       status.ScaleUpResult
+		seen         int // nodes that came with a try that failed, and are in the snapshot
 	}{
 		{
 			name:  "nothing fails",
@@ -63,7 +64,12 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 		{
 			name:  "some of the nodes came",
 			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 1}, "web/b": {max: 9}}, pods: 2,
-			want: map[string]int{"web/a": 1}, asked: []string{"web/a +2"}, result: status.ScaleUpError,
+			want: map[string]int{"web/a": 1, "web/b": 1}, asked: []string{"web/a +2", "web/b +1"}, seen: 1,
+		},
+		{
+			name:  "some of the nodes came, and are enough",
+			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 2}, "web/b": {max: 9}}, pods: 2,
+			want: map[string]int{"web/a": 2}, asked: []string{"web/a +2"}, result: status.ScaleUpError, seen: 2,
 		},
 		{
 			name:  "balanced, none of them came",
@@ -78,12 +84,17 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 		{
 			name:  "balanced, the nodes of another zone came",
 			zones: map[string]zone{"web/a": {max: 9, dry: true}, "web/b": {max: 9}, "web/c": {max: 9}}, options: parallel, pods: 3,
-			want: map[string]int{"web/b": 1, "web/c": 1}, result: status.ScaleUpError,
+			want: map[string]int{"web/b": 2, "web/c": 1}, seen: 2,
 		},
 		{
 			name:  "all or nothing, and all fit elsewhere",
 			zones: map[string]zone{"web/a": {max: 9, dry: true}, "web/b": {max: 3}}, pods: 3, allOrNothing: true,
 			want: map[string]int{"web/b": 3}, asked: []string{"web/a +3", "web/b +3"},
+		},
+		{
+			name:  "all or nothing, and some of the nodes came",
+			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 1}, "web/b": {max: 9}}, pods: 3, allOrNothing: true,
+			want: map[string]int{"web/a": 1}, asked: []string{"web/a +3"}, result: status.ScaleUpError,
 		},
 		{
 			name:  "all or nothing, and only some fit elsewhere",
@@ -113,8 +124,8 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 			if !maps.Equal(infos, w.nodeInfos) {
 				t.Error("the templates are not those given")
 			}
-			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) > 0 {
-				t.Errorf("nodes left in the snapshot: %d, error %v", len(left), err)
+			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) != tt.seen {
+				t.Errorf("%d nodes in the snapshot, error %v, want %d", len(left), err, tt.seen)
 			}
 		})
 	}

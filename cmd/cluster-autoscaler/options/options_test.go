@@ -158,14 +158,16 @@ func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
 
 func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 	for _, tt := range []struct {
-		flags               []string
-		balanced, viewsOnly bool
+		flags                         []string
+		balanced, viewsOnly, parallel bool
 	}{
-		{nil, true, true},
-		{[]string{"--balance-similar-node-groups"}, true, false},
-		{[]string{"--balance-similar-node-groups=false"}, false, false},
-		{[]string{"--aws-zonal-groups=off"}, false, false},
-		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
+		{nil, true, true, true},
+		{[]string{"--balance-similar-node-groups"}, true, false, false},
+		{[]string{"--balance-similar-node-groups=false"}, false, false, false},
+		{[]string{"--aws-zonal-groups=off"}, false, false, false},
+		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false, false},
+		{[]string{"--parallel-scale-up=false"}, true, true, false},
+		{[]string{"--balance-similar-node-groups", "--parallel-scale-up"}, true, false, true},
 	} {
 		fs, options := register(t)
 		if err := fs.Parse(tt.flags); err != nil {
@@ -175,11 +177,15 @@ func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given}
+		parallel, err := fs.GetBool("parallel-scale-up")
+		if err != nil {
+			t.Fatal(err)
+		}
+		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given, ParallelScaleUp: parallel}
 		options.AWS.FillUnset(fs, &core)
-		if core.BalanceSimilarNodeGroups != tt.balanced || options.AWS.ViewsOnly != tt.viewsOnly {
-			t.Errorf("with %v balanced is %t, views only %t; want %t and %t", tt.flags, core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly,
-				tt.balanced, tt.viewsOnly)
+		if core.BalanceSimilarNodeGroups != tt.balanced || options.AWS.ViewsOnly != tt.viewsOnly || core.ParallelScaleUp != tt.parallel {
+			t.Errorf("with %v balanced is %t, views only %t, in parallel %t; want %t, %t and %t", tt.flags, core.BalanceSimilarNodeGroups,
+				options.AWS.ViewsOnly, core.ParallelScaleUp, tt.balanced, tt.viewsOnly, tt.parallel)
 		}
 	}
 }

@@ -35,6 +35,9 @@ var unset = []struct {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
 		}},
+	// After balance-similar-node-groups: without it several groups grow at once only if they are views.
+	{"parallel-scale-up", "true for the zonal views of one group", "so that no zone waits for another (see --aws-zonal-groups)",
+		func(o *config.AutoscalingOptions, ours *AWS) { o.ParallelScaleUp = ours.ViewsOnly }},
 }
 
 // documentUnset adds to the help of the flags what holds where they are not given.

@@ -1,0 +1,100 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+)
+
+// IncreaseIn is Increase in one zone of a group that is scaled zone by zone: the instances are launched there or not at all. The
+// error of a group that is not, or turns out not to be, wraps ErrNotZonal.
+func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Group, error) {
+	err := c.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
+	_, g := c.entry(name)
+	return g, err
+}
+
+// IncreaseZones is IncreaseIn for several zones at once, at one reading of the group and by a call per zone and 100 instances, several
+// at a time. What room the group has goes to the zones in its own order. The errors are by zone; those without one have got
+// what they were to get, or as many as there were. A zone in which AWS does not say for some seconds what came of a launch is
+// left alone for a minute, so that the others need not wait for it.
+func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
+	_, before := c.entry(name)
+	zones := slices.Sorted(maps.Keys(wanted))
+	turn, done, g, err := c.turnToIncrease(ctx, name)
+	if err != nil {
+		errs := map[string]error{}
+		for _, zone := range zones {
+			errs[zone] = err
+		}
+		return errs
+	}
+	defer done()
+	counts, errs := c.allot(turn, before, g, zones, wanted)
+	var mu sync.Mutex // guards errs
+	var launches errgroup.Group
+	for zone, n := range counts {
+		launches.Go(func() error {
+			if err := c.launchIn(turn, g, zone, n); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs[zone] = err
+			}
+			return nil
+		})
+	}
+	_ = launches.Wait()
+	return errs
+}
+
+// allot divides what room g, a fresh reading, has among the zones that want instances. What a process before us has launched there
+// since before was read counts as launched.
+func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
+	counts, errs = map[string]int{}, map[string]error{}
+	room := g.room()
+	for _, zone := range zones {
+		n := wanted[zone]
+		there := min(room, g.roomIn(zone))
+		switch {
+		case n <= 0:
+			errs[zone] = fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
+			continue
+		case !c.servesZone(g, zone):
+			signal(c.changed)
+			errs[zone] = notZonalNow(g.Name, zone)
+			continue
+		case there <= 0:
+			errs[zone] = g.full(zone, n)
+			continue
+		case n > there:
+			klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", there)
+		}
+		if n = min(n, there) - c.inherited(before, g, zone); n > 0 {
+			counts[zone] = n
+			room -= n
+		}
+	}
+	return counts, errs
+}
+
+// launchIn launches n instances in the zone, g being a fresh reading. The caller has the group's turn.
+func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) error {
+	launched, err := c.launch(ctx, g, zone, n)
+	if len(launched) < n {
+		signal(c.changed) // what pods still wait for is another zone's to launch, at once
+	}
+	if errors.Is(err, errNotSynchronous) {
+		return errors.Join(notZonalNow(g.Name, zone), err)
+	}
+	return err
+}
+
+func notZonalNow(name, zone string) error {
+	return fmt.Errorf("launch in %s of auto scaling group %q: the group %w", zone, name, ErrNotZonal)
+}

@@ -1,0 +1,88 @@
+package aws
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// increaseAtOnce increases each node group by its count from a goroutine of its own, as the core does, and returns the errors.
+func (w *world) increaseAtOnce(counts map[string]int) map[string]error {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	errs := map[string]error{}
+	for id, n := range counts {
+		all.Go(func() {
+			err := w.nodeGroup(id).IncreaseSize(n)
+			mu.Lock()
+			defer mu.Unlock()
+			errs[id] = err
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+func TestViewsThatGrowAtOnceWaitForNoneOfThem(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 20))
+	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: fakeaws.Duration(time.Second)})
+	w.aws.ResetCalls()
+	began := time.Now()
+	for id, err := range w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1}) {
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if took := time.Since(began); took > 2500*time.Millisecond {
+		t.Errorf("three launches of a second each took %s", took)
+	}
+	if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got > 2 { // one may be of the group in motion
+		t.Errorf("the group was read %d times for one scale-up", got)
+	}
+	for id, want := range map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1} {
+		if got := w.target(id); got != want {
+			t.Errorf("%s has a target of %d, want %d", id, got, want)
+		}
+	}
+}
+
+func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 20))
+	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Params: map[string]string{"AvailabilityZones.member.1": "cn-northwest-1a"}, Status: 500, Code: "InternalFailure"})
+	began := time.Now()
+	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3})
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the scale-up took %s, for a zone that gives no answer", took)
+	}
+	if err := errs["web/cn-northwest-1a"]; err == nil || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("error %v, want that nothing is known of the launch", err)
+	}
+	if err := errs["web/cn-northwest-1b"]; err != nil || w.target("web/cn-northwest-1b") != 3 {
+		t.Errorf("error %v, %d instances in the other zone, want 3", err, w.target("web/cn-northwest-1b"))
+	}
+	w.refresh()
+	if !w.ViewRests("web/cn-northwest-1a") || w.ViewRests("web/cn-northwest-1b") {
+		t.Error("the zone without an answer is not left alone, or another is")
+	}
+	if events := w.events.all(); len(events) > 0 {
+		t.Errorf("events %q of what will pass, want none", events)
+	}
+}
+
+func TestViewsThatGrowAtOnceShareTheRoomOfTheirGroup(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 4))
+	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 3, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 3})
+	failed := 0
+	for _, err := range errs {
+		if err != nil {
+			failed++
+		}
+	}
+	state, _ := w.aws.Group("web")
+	if failed != 1 || state.Desired != 4 {
+		t.Errorf("%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
+	}
+}
