@@ -30,7 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/elsewhere"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/prompt"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/zonefirst"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/turns"
 )
 
 // addProcessors fills in the core's extension points: as the stock autoscaler does for AWS, but with our own node templates
@@ -62,7 +62,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	p.addScaleDownCandidates(opts)
 	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
-	opts.ScaleUpOrchestrator = zonefirst.New(elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal)
+	opts.ScaleUpOrchestrator = turns.New(elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal)
 	return requests, nil
 }
 

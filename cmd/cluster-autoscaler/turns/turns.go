@@ -1,10 +1,11 @@
-// Package zonefirst has the core scale up for pods that need one particular zone before it does for those that can run anywhere.
+// Package turns has the core scale up for pods that need one particular zone and for those that can run anywhere in turns.
 //
 // The core spreads new nodes over similar node groups only if each of them helps all pods of the option it chose. One pod with
 // a volume in a zone among many without, and all nodes come up in that zone. Apart from them, the pods that can run anywhere
-// are spread over the zonal views of a group. They come in the next loop, which starts at once, and find the room that the
-// nodes of the first have left.
-package zonefirst
+// are spread over the zonal views of a group. Their turn is the first: kube-scheduler gives nodes to pods as they come, and a
+// node launched for a pod with a volume that came before theirs would go to one of them. The others' turn is in the next
+// loop, which starts at once, whatever comes meanwhile.
+package turns
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
@@ -33,6 +34,7 @@ type zones interface {
 type Orchestrator struct {
 	scaleup.Orchestrator
 	zones zones
+	owed  bool                          // the next turn is that of pods that need a zone
 	ctx   *cacontext.AutoscalingContext // nil until Initialize
 }
 
@@ -49,24 +51,30 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	o.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
 }
 
-// ScaleUp has the inner one scale up for the pods that need a zone; and for all pods where no node group helps those, or there
-// are none, or no zonal views, or all or nothing is wanted. The pods left for later count as awaiting evaluation. That a
+// ScaleUp has the inner one scale up for the pods whose turn it is; and for all pods where no node group helps those, or there
+// are no others, or no zonal views, or all or nothing is wanted. The pods left for later count as awaiting evaluation. That a
 // scale-up which did nothing can be followed by another, see package elsewhere.
 func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	zonal, others := o.divide(pods)
-	if o.ctx == nil || allOrNothing || len(zonal) == 0 || len(others) == 0 {
+	later, now := o.divide(pods)
+	if o.owed {
+		later, now = now, later
+	}
+	if o.ctx == nil || allOrNothing || len(now) == 0 || len(later) == 0 {
+		o.owed = false
 		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
 	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
-	result, err := o.Orchestrator.ScaleUp(zonal, nodes, daemonSets, nodeInfos, allOrNothing)
+	result, err := o.Orchestrator.ScaleUp(now, nodes, daemonSets, nodeInfos, allOrNothing)
+	o.owed = !o.owed
 	if err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded) {
+		o.owed = false
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
 		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
 		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
 	if result != nil {
-		result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, others...)
+		result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, later...)
 	}
 	return result, err
 }

@@ -1,4 +1,4 @@
-package zonefirst
+package turns
 
 import (
 	"testing"
@@ -68,42 +68,58 @@ func pods(names ...string) []*apiv1.Pod {
 	return list
 }
 
-func TestPodsThatNeedAZoneComeFirst(t *testing.T) {
+func TestPodsTakeTurns(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
 	for _, tt := range []struct {
 		name         string
-		pods         []*apiv1.Pod
+		loops        [][]*apiv1.Pod
 		noViews      bool
 		allOrNothing bool
 		results      []status.ScaleUpResult
 		err          errors.AutoscalerError
 		calls        []call
-		later        []string
+		later        [][]string // by loop
 	}{
-		{name: "the others wait for the next loop", pods: pods("free", "in-a", "other", "in-b"), results: []status.ScaleUpResult{done},
-			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: []string{"free", "other"}},
-		{name: "also after a failure", pods: pods("free", "in-a"), results: []status.ScaleUpResult{failed},
-			err: errors.NewAutoscalerError(errors.CloudProviderError, "denied"), calls: []call{{Pods: []string{"in-a"}}}, later: []string{"free"}},
-		{name: "all of them where those are not helped", pods: pods("free", "in-a"), results: []status.ScaleUpResult{nothing, done},
-			calls: []call{{Pods: []string{"in-a"}}, {Pods: []string{"free", "in-a"}}}},
-		{name: "none needs a zone", pods: pods("free"), results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free"}}}},
-		{name: "all need one", pods: pods("in-a", "in-b"), results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"in-a", "in-b"}}}},
-		{name: "no zonal views", pods: pods("free", "in-a"), noViews: true, results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free", "in-a"}}}},
-		{name: "all or nothing", pods: pods("free", "in-a"), allOrNothing: true, results: []status.ScaleUpResult{done}, calls: []call{{Pods: []string{"free", "in-a"}}}},
+		{name: "those that need a zone wait for the next loop", loops: [][]*apiv1.Pod{pods("free", "in-a", "other", "in-b"), pods("in-a", "in-b")},
+			results: []status.ScaleUpResult{done, done}, calls: []call{{Pods: []string{"free", "other"}}, {Pods: []string{"in-a", "in-b"}}},
+			later: [][]string{{"in-a", "in-b"}, nil}},
+		{name: "and then it is their turn, whatever has come", loops: [][]*apiv1.Pod{pods("free", "in-a"), pods("new", "in-a"), pods("new", "in-b")},
+			results: []status.ScaleUpResult{done, done, done}, calls: []call{{Pods: []string{"free"}}, {Pods: []string{"in-a"}}, {Pods: []string{"new"}}},
+			later: [][]string{{"in-a"}, {"new"}, {"in-b"}}},
+		{name: "also after a failure", loops: [][]*apiv1.Pod{pods("free", "in-a"), pods("free", "in-a")}, results: []status.ScaleUpResult{failed, failed},
+			err:   errors.NewAutoscalerError(errors.CloudProviderError, "denied"),
+			calls: []call{{Pods: []string{"free"}}, {Pods: []string{"in-a"}}}, later: [][]string{{"in-a"}, {"free"}}},
+		{name: "all of them where those whose turn it is are not helped", loops: [][]*apiv1.Pod{pods("free", "in-a"), pods("free", "in-a")},
+			results: []status.ScaleUpResult{nothing, done, nothing, done},
+			calls:   []call{{Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}, {Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}},
+			later:   [][]string{nil, nil}},
+		{name: "none needs a zone", loops: [][]*apiv1.Pod{pods("free")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
+		{name: "all need one", loops: [][]*apiv1.Pod{pods("in-a", "in-b")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: [][]string{nil}},
+		{name: "no zonal views", loops: [][]*apiv1.Pod{pods("free", "in-a")}, noViews: true, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+		{name: "all or nothing", loops: [][]*apiv1.Pod{pods("free", "in-a")}, allOrNothing: true, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
 			o := New(recorder, named{views: !tt.noViews})
 			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
-			result, err := o.ScaleUp(tt.pods, nil, nil, nil, tt.allOrNothing)
+			var later [][]string
+			for _, pods := range tt.loops {
+				recorder.ctx.ProvisioningRequestScaleUpMode = false
+				result, err := o.ScaleUp(pods, nil, nil, nil, tt.allOrNothing)
+				later = append(later, names(result.PodsAwaitEvaluation))
+				if (err != nil) != (tt.err != nil) {
+					t.Errorf("error %v, want %v", err, tt.err)
+				}
+			}
 			if diff := cmp.Diff(tt.calls, recorder.calls); diff != "" {
 				t.Errorf("scale-ups (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.later, names(result.PodsAwaitEvaluation)); diff != "" {
+			if diff := cmp.Diff(tt.later, later); diff != "" {
 				t.Errorf("pods that await evaluation (-want +got):\n%s", diff)
-			}
-			if (err != nil) != (tt.err != nil) {
-				t.Errorf("error %v, want %v", err, tt.err)
 			}
 		})
 	}
