@@ -14,6 +14,9 @@ import (
 // launch modes, with one replica and two. The rest is for make chaos.
 var shortSeeds = []uint64{304, 305, 306}
 
+// shortZonalSeed is that of the one zonal plan among them: it has each of the zonal faults, and the permission back in the end.
+const shortZonalSeed = 18
+
 func TestTheAutoscalerRecoversFromChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs control planes for most of a minute")
@@ -28,12 +31,16 @@ func TestTheAutoscalerRecoversFromChaos(t *testing.T) {
 	for _, seed := range shortSeeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			runSeed(t, seed, binary)
+			runPlan(t, NewPlan(seed, Modes), binary)
 		})
 	}
+	t.Run(fmt.Sprintf("zonal seed %d", shortZonalSeed), func(t *testing.T) {
+		t.Parallel()
+		runPlan(t, NewZonalPlan(shortZonalSeed, ZonalModes), binary)
+	})
 }
 
-func runSeed(t *testing.T, seed uint64, binary string) {
+func runPlan(t *testing.T, p Plan, binary string) {
 	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +50,6 @@ func runSeed(t *testing.T, seed uint64, binary string) {
 			t.Error(err)
 		}
 	}()
-	p := NewPlan(seed, Modes)
 	result, err := lab.Run(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)

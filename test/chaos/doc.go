@@ -12,6 +12,14 @@
 // At no time may the autoscaler have ended an instance that was not drained, wanted less of a group than its busy nodes, or
 // crashed. Instances that others end (EC2, an operator, a deleted group) do not count against it.
 //
+// Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
+// pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may
+// launch synchronously, a zone has no capacity, AZRebalance is resumed, the tag says no. Beside what holds for every
+// plan, no instance that we launched came up in a zone for which the core did not ask; and, once the pods run, with more of them wanted
+// than the groups may have nodes for and then with none, each group is one node group a zone again whose sizes add up to the group's,
+// a group is filled and emptied again to its limits, and nobody had to keep the autoscaler from passing them. A permission that
+// was refused and a zone without capacity are remembered for minutes: plans with them end with a new start of the replicas.
+//
 // Clocks: AWS's jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped for
 // seconds sees its own jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.
 //

@@ -12,12 +12,17 @@ type draft struct {
 	*rand.Rand
 	axis     fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, since lacks are remembered for minutes
 	replicas int
+	groups   []string // names of the Auto Scaling groups
 	writes   []string // actions by which the autoscaler writes
 	actions  []string // actions that faults are aimed at; "" is all
 }
 
 func newDraft(r *rand.Rand, p Plan) *draft {
-	d := &draft{Rand: r, axis: pick(r, shortages), replicas: p.Replicas}
+	lacks, groups := shortages, groups
+	if p.Zonal {
+		lacks, groups = zonalShortages, zonalNames()
+	}
+	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, groups: groups}
 	d.writes = []string{"TerminateInstanceInAutoScalingGroup", "SetDesiredCapacity"}
 	if p.Mode != "desired-capacity" {
 		d.writes[1] = "LaunchInstances"
@@ -111,15 +116,15 @@ func (d *draft) clock() Step {
 }
 
 func (d *draft) reclaim() Step {
-	return Step{Kind: Reclaim, Deed: &fakeaws.Deed{Kind: fakeaws.Reclaim, Group: pick(d.Rand, groups), Count: 1 + d.IntN(3)}}
+	return Step{Kind: Reclaim, Deed: &fakeaws.Deed{Kind: fakeaws.Reclaim, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(3)}}
 }
 
 func (d *draft) recreate() Step {
-	return Step{Kind: Recreate, Deed: &fakeaws.Deed{Kind: fakeaws.Delete, Group: pick(d.Rand, groups), BackAfter: fakeaws.Duration(d.seconds(0.1, 3))}}
+	return Step{Kind: Recreate, Deed: &fakeaws.Deed{Kind: fakeaws.Delete, Group: pick(d.Rand, d.groups), BackAfter: fakeaws.Duration(d.seconds(0.1, 3))}}
 }
 
 func (d *draft) foreignDesired() Step {
-	deed := &fakeaws.Deed{Kind: fakeaws.OperatorDesired, Group: pick(d.Rand, groups), Add: 1 + d.IntN(2)}
+	deed := &fakeaws.Deed{Kind: fakeaws.OperatorDesired, Group: pick(d.Rand, d.groups), Add: 1 + d.IntN(2)}
 	if d.IntN(3) == 0 {
 		to := 1 + d.IntN(2) // may be less than is needed
 		deed = &fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: deed.Group, Desired: &to}
@@ -128,18 +133,18 @@ func (d *draft) foreignDesired() Step {
 }
 
 func (d *draft) foreignMinimum() Step {
-	return Step{Kind: ForeignMinimum, For: d.seconds(2, 6), Target: pick(d.Rand, groups), Count: 1 + d.IntN(2)}
+	return Step{Kind: ForeignMinimum, For: d.seconds(2, 6), Target: pick(d.Rand, d.groups), Count: 1 + d.IntN(2)}
 }
 
 func (d *draft) moves() Step {
 	return Step{Kind: Moves, Deed: &fakeaws.Deed{
-		Kind: pick(d.Rand, []fakeaws.DeedKind{fakeaws.Rebalance, fakeaws.Refresh}), Group: pick(d.Rand, groups),
+		Kind: pick(d.Rand, []fakeaws.DeedKind{fakeaws.Rebalance, fakeaws.Refresh}), Group: pick(d.Rand, d.groups),
 	}}
 }
 
 func (d *draft) tags() Step {
 	text := func(s string) *string { return &s }
-	s := Step{Kind: TagsChanged, For: d.seconds(1, 6), Target: pick(d.Rand, groups)}
+	s := Step{Kind: TagsChanged, For: d.seconds(1, 6), Target: pick(d.Rand, d.groups)}
 	s.Tags = pick(d.Rand, []map[string]*string{
 		{enabledTag: nil},
 		{poolTag: text("elsewhere")},
@@ -152,7 +157,7 @@ func (d *draft) tags() Step {
 }
 
 func (d *draft) neverJoins() Step {
-	return Step{Kind: NeverJoins, For: d.seconds(2, 6), Target: pick(d.Rand, groups)}
+	return Step{Kind: NeverJoins, For: d.seconds(2, 6), Target: pick(d.Rand, d.groups)}
 }
 
 func (d *draft) notReady() Step {

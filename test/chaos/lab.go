@@ -32,7 +32,8 @@ type Lab struct {
 	env       *scenario.Env
 	client    kubernetes.Interface
 	dir       string
-	forbidden int // requests refused in runs before
+	forbidden int  // requests refused in runs before
+	zonal     bool // the workloads of zonal plans exist
 }
 
 // Options say where a Lab lives and what it tests.
@@ -65,9 +66,15 @@ func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Result{}, err
 	}
+	if p.Zonal && !l.zonal {
+		if err := createZonalWorkloads(ctx, l.client); err != nil {
+			return Result{}, err
+		}
+		l.zonal = true
+	}
 	result, err := l.run(ctx, p, dir)
 	if err == nil {
-		err = l.clean(ctx)
+		err = l.clean(ctx, p)
 	}
 	if err != nil {
 		return result, fmt.Errorf("seed %d: %w", p.Seed, err)
@@ -79,11 +86,11 @@ func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 func (l *Lab) folder(p Plan) string { return filepath.Join(l.dir, fmt.Sprintf("seed-%d", p.Seed)) }
 
 // clean leaves the cluster as it was before the run.
-func (l *Lab) clean(ctx context.Context) error {
+func (l *Lab) clean(ctx context.Context, p Plan) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
 	defer cancel()
 	err := l.env.StopAWS()
-	for _, app := range []string{webPods, gpuPods} {
+	for _, app := range p.workloads() {
 		err = errors.Join(err, scale(ctx, l.client, app, 0))
 	}
 	if err != nil {

@@ -17,11 +17,15 @@ const Length = 12 * time.Second
 // Modes are the launch modes that plans take turns with.
 var Modes = []string{"auto", "desired-capacity"}
 
+// ZonalModes are those that zonal plans take turns with: the ones in which a zone can be launched in.
+var ZonalModes = []string{"auto", "synchronous"}
+
 // A Plan is what happens in one run.
 type Plan struct {
 	Seed     uint64         `json:"seed"`
-	Mode     string         `json:"mode"`     // --aws-launch-mode
-	Replicas int            `json:"replicas"` // of the autoscaler
+	Mode     string         `json:"mode"`            // --aws-launch-mode
+	Replicas int            `json:"replicas"`        // of the autoscaler
+	Zonal    bool           `json:"zonal,omitempty"` // groups of several zones are scaled zone by zone
 	Delays   fakeaws.Delays `json:"delays"`
 	Steps    []Step         `json:"steps"` // by time
 }
@@ -54,6 +58,14 @@ const (
 	StopReplica    Kind = "stop"            // the same by SIGTERM
 	PauseReplica   Kind = "pause"           // the same by SIGSTOP
 	StealLease     Kind = "lease stolen"    // the lease is somebody else's, until it runs out
+)
+
+// The kinds of Step that only zonal plans have.
+const (
+	LaunchRefused Kind = "launch refused"      // Fault: nobody may call LaunchInstances
+	ZoneOut       Kind = "zone out"            // Shortage: a zone has no capacity at all
+	Rebalancing   Kind = "rebalancing resumed" // AWS may move instances of the group Target between zones, and does
+	ZonalTag      Kind = "zonal tag"           // Tags keep the group Target from being scaled zone by zone; put back at the end
 )
 
 // Targets of what is done to replicas.
@@ -94,7 +106,11 @@ func (s Step) String() string {
 // String is the plan for a reader.
 func (p Plan) String() string {
 	delays, _ := json.Marshal(p.Delays)
-	text := fmt.Sprintf("seed %d: launch mode %q, %d replica(s), delays %s\n", p.Seed, p.Mode, p.Replicas, delays)
+	zonal := ""
+	if p.Zonal {
+		zonal = "zonal views, "
+	}
+	text := fmt.Sprintf("seed %d: launch mode %q, %s%d replica(s), delays %s\n", p.Seed, p.Mode, zonal, p.Replicas, delays)
 	for _, s := range p.Steps {
 		text += s.String() + "\n"
 	}
@@ -131,10 +147,17 @@ const (
 )
 
 // NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed.
-func NewPlan(seed uint64, modes []string) Plan {
+func NewPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, false) }
+
+// NewZonalPlan makes the plan of a seed in an account whose groups of several zones are scaled zone by zone, with pods that need
+// a zone, and with more faults: what keeps groups from being scaled so comes and goes.
+func NewZonalPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, true) }
+
+func newPlan(seed uint64, modes []string, zonal bool) Plan {
 	r := rand.New(rand.NewPCG(seed, 0xc4a05))
 	p := Plan{
 		Seed:     seed,
+		Zonal:    zonal,
 		Mode:     modes[seed%uint64(len(modes))],
 		Replicas: 1 + int(seed/uint64(len(modes)))%2,
 		Delays: fakeaws.Delays{
@@ -151,22 +174,29 @@ func NewPlan(seed uint64, modes []string) Plan {
 		if n >= callFaults {
 			kinds = d.ofAll()
 		}
-		s := pick(r, kinds)()
-		if s.fromTheStart() && r.IntN(4) == 0 {
-			s.At = 0 // before the autoscaler starts
-		} else {
-			s.At = d.seconds(1, Length.Seconds()-1)
-		}
-		s.For = min(s.For, Length-s.At)
-		p.Steps = append(p.Steps, s)
+		p.Steps = append(p.Steps, d.placed(pick(r, kinds)()))
+	}
+	if zonal {
+		p.Steps = append(p.Steps, d.zonal()...)
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) })
 	return p
 }
 
+// placed has a step begin at some time, and end in time.
+func (d *draft) placed(s Step) Step {
+	if s.fromTheStart() && d.IntN(4) == 0 {
+		s.At = 0 // before the autoscaler starts
+	} else {
+		s.At = d.seconds(1, Length.Seconds()-1)
+	}
+	s.For = min(s.For, Length-s.At)
+	return s
+}
+
 // fromTheStart reports whether the step makes sense where nothing has happened yet.
 func (s Step) fromTheStart() bool {
-	return s.Fault != nil || s.Shift != 0 || s.Kind == NoCapacity || s.Kind == TagsChanged || s.Kind == NeverJoins
+	return s.Fault != nil || s.Shift != 0 || s.Shortage != nil || s.Tags != nil || s.Kind == NeverJoins || s.Kind == Rebalancing
 }
 
 // between is a duration from least on and below most.

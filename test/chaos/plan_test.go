@@ -49,14 +49,18 @@ func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T)
 
 func TestEveryFaultOfAPlanIsOverInTime(t *testing.T) {
 	for seed := range uint64(200) {
-		p := NewPlan(seed, Modes)
-		if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
-			t.Errorf("seed %d: steps are not in order:\n%s", seed, p)
-		}
-		for _, s := range p.Steps {
-			if s.At < 0 || s.At >= Length || s.At+s.For > Length {
-				t.Errorf("seed %d: not within %s: %s", seed, Length, s)
-			}
+		overInTime(t, NewPlan(seed, Modes))
+	}
+}
+
+func overInTime(t *testing.T, p Plan) {
+	t.Helper()
+	if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
+		t.Errorf("seed %d: steps are not in order:\n%s", p.Seed, p)
+	}
+	for _, s := range p.Steps {
+		if s.At < 0 || s.At >= Length || s.At+s.For > Length {
+			t.Errorf("seed %d: not within %s: %s", p.Seed, Length, s)
 		}
 	}
 }

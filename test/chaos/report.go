@@ -14,6 +14,7 @@ import (
 type Result struct {
 	Seed       uint64        `json:"seed"`
 	Mode       string        `json:"mode"`
+	Zonal      bool          `json:"zonal,omitempty"`
 	Replicas   int           `json:"replicas"`
 	Faults     map[Kind]int  `json:"faults"`       // steps of the plan by kind
 	Calls      int           `json:"calls"`        // of AWS

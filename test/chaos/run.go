@@ -42,6 +42,7 @@ type run struct {
 	began    time.Time
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
+	quiet    *calm          // since nothing disturbs the autoscaler any more; nil before, and in plans that are not zonal
 }
 
 // run does what the plan says, waits for the recovery, and judges.
@@ -67,7 +68,7 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 		}
 	}
 	err := r.perform(ctx, startReplicas)
-	result := Result{Seed: p.Seed, Mode: p.Mode, Replicas: p.Replicas, Faults: p.Faults()}
+	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Faults: p.Faults()}
 	if err == nil {
 		err = r.recover(ctx, &result)
 	}
@@ -135,7 +136,7 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	switch s.Kind {
 	case Pods:
 		return func(ctx context.Context) error { return scale(ctx, r.client, s.Target, s.Count) }, nil
-	case NoCapacity:
+	case NoCapacity, ZoneOut:
 		lack := *s.Shortage
 		lack.ID = id
 		return simple(func() { r.aws.AddShortage(lack) }), simple(func() { r.aws.ClearShortages(id) })
@@ -147,8 +148,10 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return func(context.Context) error { return r.aws.Do(*s.Deed) }, nil
 	case ForeignMinimum:
 		return simple(func() { r.limits(s.Target, s.Count) }), simple(func() { r.limits(s.Target, r.minimum(s.Target)) })
-	case TagsChanged:
+	case TagsChanged, ZonalTag:
 		return simple(func() { r.tag(s.Target, s.Tags) }), simple(func() { r.restoreTags(s.Target) })
+	case Rebalancing:
+		return func(context.Context) error { return r.undivide(s.Target) }, simple(func() { r.divide(s.Target) })
 	case NeverJoins:
 		return simple(func() { r.joining(s.Target, false) }), simple(func() { r.joining(s.Target, true) })
 	case NotReady:
@@ -284,6 +287,10 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		r.joining(g.Name, true)
 		r.limits(g.Name, g.Min)
 		r.restoreTags(g.Name)
+		r.divide(g.Name)
+	}
+	if r.plan.remembered() {
+		r.startAnew()
 	}
 	var late error
 	if result.Running, late = converged(ctx, convergeLimit, r.running); late != nil {
@@ -292,7 +299,13 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		}
 		r.violated("not every pod runs: %v", late)
 	}
-	for _, app := range []string{webPods, gpuPods} {
+	if r.plan.Zonal {
+		r.beCalm()
+		if err := r.fill(ctx); err != nil {
+			return err
+		}
+	}
+	for _, app := range r.plan.workloads() {
 		if err := scale(ctx, r.client, app, 0); err != nil {
 			return err
 		}
@@ -302,6 +315,9 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 			return ctx.Err()
 		}
 		r.violated("not at rest: %v", late)
+	}
+	if r.plan.Zonal {
+		return r.stayAtRest(ctx)
 	}
 	return nil
 }
@@ -323,6 +339,9 @@ func (r *run) verdict(l *Lab, result *Result) error {
 	r.kills(moments, events)
 	for _, one := range r.replicas {
 		r.races(one.since(0))
+	}
+	if r.plan.Zonal {
+		r.zonal(events)
 	}
 	refused, err := l.env.Cluster.Forbidden()
 	if err != nil {

@@ -30,7 +30,7 @@ func (r *run) running(ctx context.Context) (missing string, err error) {
 			have[p.Labels["app"]]++
 		}
 	}
-	for _, app := range []string{webPods, gpuPods} {
+	for _, app := range r.plan.workloads() {
 		if want := r.plan.Wanted()[app]; have[app] != want {
 			missing += fmt.Sprintf("%d of %d pods of %q run; ", have[app], want, app)
 		}
@@ -45,6 +45,9 @@ func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if r.quiet != nil {
+		r.quiet.mark(nodes)
+	}
 	var wrong []string
 	for _, g := range r.account.AutoScalingGroups {
 		state, exists := r.aws.Group(g.Name)
@@ -58,6 +61,15 @@ func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	}
 	for name := range nodes {
 		wrong = append(wrong, fmt.Sprintf("node %s has no instance", name))
+	}
+	if r.plan.Zonal {
+		missing, err := r.viewsMissing(ctx)
+		if err != nil {
+			return "", err
+		}
+		if missing != "" {
+			wrong = append(wrong, missing)
+		}
 	}
 	return strings.Join(wrong, "; "), nil
 }

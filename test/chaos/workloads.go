@@ -22,6 +22,14 @@ const (
 	agent   = "agent" // on every node
 )
 
+// workloads are the names of those that the plan wants pods of.
+func (p Plan) workloads() []string {
+	if p.Zonal {
+		return []string{webPods, gpuPods, evenPods, diskPods, pinnedPods}
+	}
+	return []string{webPods, gpuPods}
+}
+
 // createWorkloads makes the workloads, of which no pod is wanted yet, and a DaemonSet.
 func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
 	for _, d := range []*appsv1.Deployment{
@@ -74,7 +82,12 @@ func template(app string, limits corev1.ResourceList) corev1.PodTemplateSpec {
 // scale sets how many pods of a workload are wanted.
 func scale(ctx context.Context, client kubernetes.Interface, app string, count int) error {
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, count)
-	_, err := client.AppsV1().Deployments(namespace).Patch(ctx, app, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	var err error
+	if app == diskPods {
+		_, err = client.AppsV1().StatefulSets(namespace).Patch(ctx, app, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	} else {
+		_, err = client.AppsV1().Deployments(namespace).Patch(ctx, app, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	}
 	if err != nil {
 		return fmt.Errorf("scale %q to %d: %w", app, count, err)
 	}

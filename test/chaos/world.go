@@ -21,8 +21,10 @@ var groups = []string{"gpu-od", "gpu-spot", "web-a", "web-b", "web-spot"}
 
 // account is the AWS account of a plan.
 func account(p Plan) fakeaws.Config {
-	none := 0
-	spot := fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotAllocationStrategy: "capacity-optimized"}
+	groups := plainGroups()
+	if p.Zonal {
+		groups = zonalGroups()
+	}
 	return fakeaws.Config{
 		Region: "cn-northwest-1",
 		Seed:   p.Seed,
@@ -31,29 +33,41 @@ func account(p Plan) fakeaws.Config {
 			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}}},
 			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
 		},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{
-			group("web-a", "web", fakeaws.AutoScalingGroup{
-				Min: 1, Max: 8, Desired: 1, Zones: []string{zoneA}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
-			}),
-			group("web-b", "web", fakeaws.AutoScalingGroup{
-				Max: 8, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
-			}),
-			group("web-spot", "web", fakeaws.AutoScalingGroup{
-				Max: 8, Zones: []string{zoneA, zoneB}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
-					LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "web"}, Distribution: spot,
-					Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}, {InstanceType: "m4.large"}},
-				},
-			}),
-			group("gpu-spot", "gpu", fakeaws.AutoScalingGroup{
-				Max: 4, Zones: []string{zoneA}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
-					LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "gpu"}, Distribution: spot,
-					Overrides: []fakeaws.Override{{InstanceType: "g4dn.xlarge"}, {InstanceType: "g4dn.2xlarge"}},
-				},
-			}),
-			group("gpu-od", "gpu", fakeaws.AutoScalingGroup{
-				Max: 4, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "gpu"},
-			}),
-		},
+		AutoScalingGroups: groups,
+	}
+}
+
+// spotAlone is a distribution of spot alone.
+func spotAlone() fakeaws.Distribution {
+	none := 0
+	return fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotAllocationStrategy: "capacity-optimized"}
+}
+
+// plainGroups are the groups of plans that are not zonal.
+func plainGroups() []fakeaws.AutoScalingGroup {
+	spot := spotAlone()
+	return []fakeaws.AutoScalingGroup{
+		group("web-a", "web", fakeaws.AutoScalingGroup{
+			Min: 1, Max: 8, Desired: 1, Zones: []string{zoneA}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
+		}),
+		group("web-b", "web", fakeaws.AutoScalingGroup{
+			Max: 8, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web"},
+		}),
+		group("web-spot", "web", fakeaws.AutoScalingGroup{
+			Max: 8, Zones: []string{zoneA, zoneB}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
+				LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "web"}, Distribution: spot,
+				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}, {InstanceType: "m4.large"}},
+			},
+		}),
+		group("gpu-spot", "gpu", fakeaws.AutoScalingGroup{
+			Max: 4, Zones: []string{zoneA}, MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{
+				LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "gpu"}, Distribution: spot,
+				Overrides: []fakeaws.Override{{InstanceType: "g4dn.xlarge"}, {InstanceType: "g4dn.2xlarge"}},
+			},
+		}),
+		group("gpu-od", "gpu", fakeaws.AutoScalingGroup{
+			Max: 4, Zones: []string{zoneB}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "gpu"},
+		}),
 	}
 }
 
@@ -82,7 +96,7 @@ const provisionTime = 12 * time.Second
 
 // flags make everything quick that takes minutes in a real cluster.
 func flags(p Plan) []string {
-	return []string{
+	all := []string{
 		"--aws-launch-mode=" + p.Mode,
 		"--aws-refresh-interval=1s",
 		"--aws-motion-interval=1s",
@@ -102,4 +116,8 @@ func flags(p Plan) []string {
 		"--kube-client-qps=100",
 		"--kube-client-burst=200",
 	}
+	if p.Zonal {
+		all = append(all, "--aws-zonal-groups=all")
+	}
+	return all
 }

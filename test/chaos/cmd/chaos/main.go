@@ -25,6 +25,7 @@ type options struct {
 	seed, first uint64
 	seeds       int
 	workers     int
+	zonal       bool
 	modes       []string
 	planOnly    bool
 	keep        bool
@@ -38,17 +39,34 @@ func parse() options {
 	flag.Uint64Var(&o.first, "first", 1, "first of the seeds")
 	flag.IntVar(&o.seeds, "seeds", 200, "how many seeds")
 	flag.IntVar(&o.workers, "workers", 1, "control planes side by side; each takes a core or two")
-	modes := flag.String("modes", strings.Join(chaos.Modes, ","), "launch modes, which take turns from seed to seed; a seed replays with the same list")
+	modes := flag.String("modes", "", "launch modes, which take turns from seed to seed; a seed replays with the same list (default "+
+		strings.Join(chaos.Modes, ",")+", with -zonal "+strings.Join(chaos.ZonalModes, ",")+")")
+	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
 	flag.BoolVar(&o.planOnly, "plan", false, "print the plans and run nothing")
 	flag.BoolVar(&o.keep, "keep", false, "keep what runs that did not fail leave behind, too")
 	flag.StringVar(&o.binary, "binary", "", "autoscaler to run; built from this module if empty")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the summary, and for what failed runs leave behind")
 	flag.Parse()
-	o.modes = strings.Split(*modes, ",")
+	switch {
+	case *modes != "":
+		o.modes = strings.Split(*modes, ",")
+	case o.zonal:
+		o.modes = chaos.ZonalModes
+	default:
+		o.modes = chaos.Modes
+	}
 	if o.seed != 0 {
 		o.first, o.seeds = o.seed, 1
 	}
 	return o
+}
+
+// plan is that of a seed.
+func (o options) plan(seed uint64) chaos.Plan {
+	if o.zonal {
+		return chaos.NewZonalPlan(seed, o.modes)
+	}
+	return chaos.NewPlan(seed, o.modes)
 }
 
 func main() {
@@ -67,7 +85,7 @@ func main() {
 func run(ctx context.Context, o options) (failed bool, err error) {
 	if o.planOnly {
 		for n := range o.seeds {
-			fmt.Println(chaos.NewPlan(o.first+uint64(n), o.modes))
+			fmt.Println(o.plan(o.first + uint64(n)))
 		}
 		return false, nil
 	}
@@ -83,7 +101,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 		return false, err
 	}
 	if o.seed != 0 {
-		fmt.Println(chaos.NewPlan(o.seed, o.modes))
+		fmt.Println(o.plan(o.seed))
 	}
 	fmt.Println(chaos.Header)
 	results, err := runAll(ctx, o)
@@ -93,8 +111,12 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	raw, marshalErr := json.MarshalIndent(summary, "", "  ")
 	path := filepath.Join(o.out, "summary.json")
 	err = errors.Join(err, marshalErr, os.WriteFile(path, append(raw, '\n'), 0o644))
+	zonal := ""
+	if o.zonal {
+		zonal = " ZONAL=1"
+	}
 	for _, seed := range summary.Failed {
-		fmt.Printf("seed %d left its plan, events and logs in %s; again: make chaos SEED=%d\n", seed, folder(o.out, seed), seed)
+		fmt.Printf("seed %d left its plan, events and logs in %s; again: make chaos SEED=%d%s\n", seed, folder(o.out, seed), seed, zonal)
 	}
 	return len(summary.Failed) > 0, err
 }
@@ -149,7 +171,7 @@ func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done 
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	for seed := range seeds {
 		left := filepath.Join(dir, fmt.Sprintf("seed-%d", seed))
-		result, err := lab.Run(ctx, chaos.NewPlan(seed, o.modes))
+		result, err := lab.Run(ctx, o.plan(seed))
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,147 @@
+package chaos
+
+import (
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Zonal plans have an account of their own, whose groups of several zones are wholly on-demand or wholly spot, with AZRebalance
+// suspended: all that scaling them zone by zone takes. Half of the plans take the permission and whole zones away, too.
+
+const (
+	zoneC = "cn-northwest-1c"
+
+	zonalTag  = "k8s.io/cluster-autoscaler/zonal"
+	rebalance = "AZRebalance"
+
+	dbPool = "db" // of the pods that need a zone
+)
+
+var zones = []string{zoneA, zoneB, zoneC}
+
+// zonalGroups are the groups of zonal plans. The minimum of web-od, and the maximum of the db groups, is what all their zones
+// have together: the pods of a plan want more than they may at times, and at its end.
+func zonalGroups() []fakeaws.AutoScalingGroup {
+	divided := func(name, pool string, g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
+		g.SuspendedProcesses = []string{rebalance}
+		if g.Zones == nil {
+			g.Zones = zones
+		}
+		return group(name, pool, g)
+	}
+	spot := func(template string, types ...string) *fakeaws.MixedInstancesPolicy {
+		policy := &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: template}, Distribution: spotAlone()}
+		for _, name := range types {
+			policy.Overrides = append(policy.Overrides, fakeaws.Override{InstanceType: name})
+		}
+		return policy
+	}
+	web, gpu := &fakeaws.LaunchTemplateRef{Name: "web"}, &fakeaws.LaunchTemplateRef{Name: "gpu"}
+	return []fakeaws.AutoScalingGroup{
+		divided("web-od", webPods, fakeaws.AutoScalingGroup{Min: 2, Max: 10, Desired: 2, LaunchTemplate: web}),
+		divided("web-spot", webPods, fakeaws.AutoScalingGroup{Max: 8, MixedInstancesPolicy: spot("web", "m5.large", "m5a.large", "m4.large")}),
+		group("web-a", webPods, fakeaws.AutoScalingGroup{Max: 8, Zones: []string{zoneA}, LaunchTemplate: web}),
+		divided("db-od", dbPool, fakeaws.AutoScalingGroup{Min: 1, Max: mostOfDB, Desired: 1, LaunchTemplate: web}),
+		divided("db-spot", dbPool, fakeaws.AutoScalingGroup{Max: mostOfDB, MixedInstancesPolicy: spot("web", "m5.large", "m5a.large", "m4.large")}),
+		divided("gpu-spot", gpuPods, fakeaws.AutoScalingGroup{Max: 4, Zones: []string{zoneA, zoneB}, MixedInstancesPolicy: spot("gpu", "g4dn.xlarge", "g4dn.2xlarge")}),
+		group("gpu-od", gpuPods, fakeaws.AutoScalingGroup{Max: 4, Zones: []string{zoneB}, LaunchTemplate: gpu}),
+	}
+}
+
+// mostOfDB is the maximum size of each db group: what the pods that need a zone take in the end, each a node of its own.
+const mostOfDB = mostDisks + mostPinned
+
+func zonalNames() []string {
+	var names []string
+	for _, g := range zonalGroups() {
+		names = append(names, g.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// dividedNames are the groups that are scaled zone by zone.
+func dividedNames() []string {
+	var names []string
+	for _, g := range zonalGroups() {
+		if divided(g) {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+func divided(g fakeaws.AutoScalingGroup) bool { return len(g.Zones) > 1 }
+
+// zonalShortages are those of which each leaves every workload, in every zone that its pods need, a group with capacity.
+var zonalShortages = []fakeaws.Shortage{
+	{CapacityType: "spot"},
+	{CapacityType: "spot", Zone: zoneA},
+	{CapacityType: "spot", Zone: zoneB},
+	{CapacityType: "spot", Zone: zoneC},
+	{InstanceType: "m5.large"},
+	{InstanceType: "m5.large", Zone: zoneC},
+	{InstanceType: "g4dn.xlarge"},
+}
+
+// Final numbers of the pods that need a zone, at most. Before, there are up to as many as there are volumes.
+const (
+	mostDisks  = 4
+	mostPinned = 2
+)
+
+// zonal draws what zonal plans have more of: pods that need a zone, and what keeps groups from being scaled zone by zone.
+func (d *draft) zonal() []Step {
+	steps := []Step{{Kind: Pods, Target: diskPods, Count: 1 + d.IntN(mostDisks)}}
+	for range 2 + d.IntN(3) {
+		s := Step{At: d.seconds(0.5, Length.Seconds()-4), Kind: Pods, Target: pick(d.Rand, []string{diskPods, pinnedPods, evenPods})}
+		s.Count = d.IntN(volumes + 1)
+		steps = append(steps, s)
+	}
+	for _, last := range []Step{{Target: diskPods, Count: mostDisks}, {Target: pinnedPods, Count: mostPinned}, {Target: evenPods, Count: 5}} {
+		steps = append(steps, Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: last.Target, Count: 1 + d.IntN(last.Count)})
+	}
+	kinds := []func() Step{d.rebalancing, d.zonalTag}
+	if d.IntN(2) == 0 {
+		memorable := []func() Step{d.launchRefused, d.zoneOut}
+		steps = append(steps, d.placed(pick(d.Rand, memorable)()))
+		kinds = append(kinds, memorable...)
+	}
+	for range 2 + d.IntN(3) {
+		steps = append(steps, d.placed(pick(d.Rand, kinds)()))
+	}
+	return steps
+}
+
+func (d *draft) launchRefused() Step {
+	return Step{Kind: LaunchRefused, For: d.seconds(1, 6), Fault: &fakeaws.Fault{Action: launchAction, Code: accessDenied}}
+}
+
+func (d *draft) zoneOut() Step {
+	return Step{Kind: ZoneOut, For: d.seconds(2, 8), Shortage: &fakeaws.Shortage{Zone: pick(d.Rand, zones)}}
+}
+
+func (d *draft) rebalancing() Step {
+	return Step{Kind: Rebalancing, For: d.seconds(1, 6), Target: pick(d.Rand, dividedNames())}
+}
+
+func (d *draft) zonalTag() Step {
+	no, wrong := "false", "perhaps"
+	return Step{Kind: ZonalTag, For: d.seconds(1, 6), Target: pick(d.Rand, dividedNames()),
+		Tags: map[string]*string{zonalTag: pick(d.Rand, []*string{&no, &no, &wrong})}}
+}
+
+const (
+	accessDenied = "AccessDenied"
+	launchAction = "LaunchInstances"
+)
+
+// remembered reports whether what the autoscaler has seen in the plan keeps it for minutes from launching in a zone that pods need:
+// that LaunchInstances was refused, or that the zone had no capacity at all. That is as it should be. Whoever has given
+// the permission back starts the autoscaler anew, and so does the end of such a plan.
+func (p Plan) remembered() bool {
+	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return s.Kind == ZoneOut || s.Fault != nil && s.Fault.Code == accessDenied && (s.Fault.Action == "" || s.Fault.Action == launchAction)
+	})
+}
