@@ -12,5 +12,8 @@
 // raised again before AWS ends what it launched. A write is in the Snapshot as soon as AWS accepted it. No lock is held
 // across a call.
 //
+// A group of several zones may be divided into zonal views, each with its part of the group's instances and sizes, and launched
+// in the zone that is named; all else, terminations among it, is done to the group.
+//
 // The package knows no Kubernetes type. One group's trouble is a Problem of that group and of no other.
 package asg

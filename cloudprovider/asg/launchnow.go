@@ -254,16 +254,19 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for {
-		out, err := c.api.LaunchInstances(ctx, in)
+		out, err := c.api.LaunchInstances(ctx, in, o.impatient)
 		switch {
 		case err == nil:
 			return out, nil
 		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
+			if o.alone && c.clock.Since(o.began) > 3*zonalPatience {
+				return nil, c.unanswered(g, o, err)
+			}
 		case awsclient.IsTokenDisputed(err):
 			c.disputed(g.Name, o)
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
 		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
-			if !c.overtaken(ctx, g, err) {
+			if !c.overtaken(ctx, o, err) {
 				c.refusals.refused(ctx, g.Name, err)
 			}
 			return nil, errors.Join(errNotSynchronous, err)
@@ -272,8 +275,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
 			if o.alone && c.clock.Since(o.began) > zonalPatience {
-				c.rests.unanswered(g.Name, o.zone, awsclient.Brief(err))
-				return nil, fmt.Errorf("what came of it is not known: %w", err)
+				return nil, c.unanswered(g, o, err)
 			}
 		}
 		select {
@@ -284,14 +286,27 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 	}
 }
 
-// overtaken reports whether AWS refused a launch for what became of the group since the reading g: it is gone, or has less
-// room. Another launch may be allowed. It costs a call.
-func (c *Cache) overtaken(ctx context.Context, g *Group, refusal error) bool {
+// impatient has a call not be repeated by the SDK where others wait for it.
+func (o order) impatient(options *autoscaling.Options) {
+	if o.alone {
+		options.RetryMaxAttempts = 1
+	}
+}
+
+// unanswered leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
+func (c *Cache) unanswered(g *Group, o order, err error) error {
+	c.rests.unanswered(g.Name, o.zone, awsclient.Brief(err))
+	return fmt.Errorf("what came of it is not known: %w", err)
+}
+
+// overtaken reports whether AWS refused a launch for what became of the group since it was decided on: it is gone, or has no
+// room for it. Another launch may be allowed. It costs a call.
+func (c *Cache) overtaken(ctx context.Context, o order, refusal error) bool {
 	if awsclient.IsNotFound(refusal) || !awsclient.IsInvalid(refusal) {
 		return awsclient.IsNotFound(refusal)
 	}
-	now, err := c.readOne(ctx, g.Name)
-	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < g.room()
+	now, err := c.readOne(ctx, o.group)
+	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < o.count
 }
 
 // launched enters what AWS answered.
@@ -358,7 +373,7 @@ func (e *entry) noteEnded(g *Group) {
 			continue
 		}
 		for _, i := range reading.Instances {
-			if i.Lifecycle.Leaving() {
+			if i.Lifecycle.Leaving() || g.instance(i.ID) == nil {
 				e.ended[i.ID] = true
 			}
 		}
@@ -378,8 +393,8 @@ func (c *Cache) sawEnded(group string, out *autoscaling.LaunchInstancesOutput) b
 
 // endedBefore reports whether AWS ended all instances of the answer before it was asked, and shows them no more: a process before us
 // launched them within the age of the token, and they went while it ran, or while nobody did. Only the first minutes of a
-// process can meet that, and its first launch in each group pays for it by a call: what ended since is seen by readings. Without
-// an answer the instances count as new.
+// process can meet that, and its first launches in each group pay for it by a call each: what ended since is seen by readings.
+// Without an answer the instances count as new.
 func (c *Cache) endedBefore(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
 	c.mu.Lock()
 	e := c.entries[g.Name]

@@ -21,7 +21,7 @@ func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Grou
 }
 
 // IncreaseZones is IncreaseIn for several zones at once, at one reading of the group and by a call per zone and 100 instances, several
-// at a time. What room the group has goes to the zones in its own order. The errors are by zone; those without one have got
+// at a time. What room the group has goes to the zones in alphabetical order. The errors are by zone; those without one have got
 // what they were to get, or as many as there were. A zone in which AWS does not say for some seconds what came of a launch is
 // left alone for a minute, so that the others need not wait for it.
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
@@ -68,6 +68,10 @@ func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wan
 		case !c.servesZone(g, zone):
 			signal(c.changed)
 			errs[zone] = notZonalNow(g.Name, zone)
+			continue
+		case room <= 0:
+			taken := g.MaxSize - room*g.Source.MinWeight()
+			errs[zone] = &LimitError{Group: g.Name, Desired: taken + n*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
 			continue
 		case there <= 0:
 			errs[zone] = g.full(zone, n)

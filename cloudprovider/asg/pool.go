@@ -53,6 +53,8 @@ type Rest struct {
 	Class   awsmessage.Class
 	Message string // AWS's own
 	Until   time.Time
+
+	pause time.Duration // how long it is in all
 }
 
 // rests remembers the pools that are left alone. Once a rest is over, the first launch in the pool is a probe: of one
@@ -102,11 +104,11 @@ func (r *rests) unanswered(group, zone, why string) {
 // add has the pool rest from now on.
 func (r *rests) add(rest Rest, pause time.Duration) Rest {
 	now := r.clock.Now()
-	rest.Until = now.Add(pause)
+	rest.Until, rest.pause = now.Add(pause), pause
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = slices.DeleteFunc(r.list, func(o Rest) bool {
-		return o.Group == rest.Group && o.Pool == rest.Pool || now.After(o.Until.Add(pause))
+		return o.Group == rest.Group && o.Pool == rest.Pool || now.After(o.Until.Add(o.pause))
 	})
 	r.list = append(r.list, rest)
 	return rest

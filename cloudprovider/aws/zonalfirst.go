@@ -2,7 +2,6 @@ package aws
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,13 +14,15 @@ import (
 
 // ZonalFirst gives pods that have to run in one zone the room there is in it, before the core gives what is left to those that
 // can run anywhere. The core packs pending pods on the nodes that are about to come in no order of need: where one without
-// a zone takes the node that another was launched for, that one gets a second, and the first stays empty. Pods of a lower priority
-// than some that can run anywhere stay where the core has them.
+// a zone takes the node that another was launched for, that one gets a second, and the first stays empty. In the loop after
+// nodes were launched for the pods without a zone alone, these come first instead: the nodes are theirs. Pods of a lower
+// priority than some of the others stay where the core has them.
 //
 // It implements the core's PodListProcessor in front of the core's own, and is used by the core's loop alone.
 type ZonalFirst struct {
-	pods      *ZonalPods
-	simulator *scheduling.HintingSimulator
+	pods        *ZonalPods
+	simulator   *scheduling.HintingSimulator
+	othersFirst func() bool // nil for never
 }
 
 // NewZonalFirst makes a ZonalFirst.
@@ -29,26 +30,32 @@ func NewZonalFirst(pods *ZonalPods) *ZonalFirst {
 	return &ZonalFirst{pods: pods, simulator: scheduling.NewHintingSimulator()}
 }
 
+// OthersFirst has those come first that can run anywhere whenever first says so. It is called before the first loop.
+func (z *ZonalFirst) OthersFirst(first func() bool) { z.othersFirst = first }
+
 // Process returns the pods without those that have found room.
 func (z *ZonalFirst) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
-	var zonal []*corev1.Pod
-	highest := int32(math.MinInt32) // priority of those that can run anywhere
+	var first, others []*corev1.Pod
 	for _, pod := range pods {
-		if _, ok := z.pods.need(pod); ok {
-			zonal = append(zonal, pod)
+		if z.pods.Needs(pod) {
+			first = append(first, pod)
 		} else {
-			highest = max(highest, priority(pod))
+			others = append(others, pod)
 		}
 	}
-	if len(zonal) == len(pods) {
+	if len(first) == 0 || len(others) == 0 {
 		return pods, nil
 	}
-	zonal = slices.DeleteFunc(zonal, func(pod *corev1.Pod) bool { return priority(pod) < highest })
-	if len(zonal) == 0 {
+	if z.othersFirst != nil && z.othersFirst() {
+		first, others = others, first
+	}
+	highest := priority(slices.MaxFunc(others, byPriority))
+	first = slices.DeleteFunc(first, func(pod *corev1.Pod) bool { return priority(pod) < highest })
+	if len(first) == 0 {
 		return pods, nil
 	}
-	slices.SortStableFunc(zonal, func(a, b *corev1.Pod) int { return cmp.Compare(priority(b), priority(a)) })
-	scheduled, _, err := z.simulator.TrySchedulePods(ctx.ClusterSnapshot, zonal, false, clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
+	slices.SortStableFunc(first, func(a, b *corev1.Pod) int { return byPriority(b, a) })
+	scheduled, _, err := z.simulator.TrySchedulePods(ctx.ClusterSnapshot, first, false, clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +68,8 @@ func (z *ZonalFirst) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.P
 }
 
 func priority(pod *corev1.Pod) int32 { return ptr.Deref(pod.Spec.Priority, 0) }
+
+func byPriority(a, b *corev1.Pod) int { return cmp.Compare(priority(a), priority(b)) }
 
 // CleanUp implements the core's PodListProcessor.
 func (*ZonalFirst) CleanUp() {}

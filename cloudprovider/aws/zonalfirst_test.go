@@ -27,6 +27,7 @@ func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		pods []*corev1.Pod
+		owed bool // to those that need a zone
 		left []string
 		inA  []string // found room in zone a
 	}{
@@ -35,6 +36,8 @@ func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 			left: []string{"anywhere", "low"}, inA: []string{"in-a", "other"}},
 		{name: "not before a pod of higher priority", pods: []*corev1.Pod{waiting("anywhere", "", 1), waiting("in-a", "a", 0)}, left: []string{"anywhere", "in-a"}},
 		{name: "where there is no room", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-b", "b", 0)}, left: []string{"anywhere", "in-b"}},
+		{name: "not where nodes were launched for the others", pods: []*corev1.Pod{waiting("in-a", "a", 0), waiting("anywhere", "", 0), waiting("other", "", 0)}, owed: true,
+			left: []string{"in-a"}, inA: []string{"anywhere", "other"}},
 		{name: "pods with a zone alone are the core's", pods: []*corev1.Pod{waiting("in-a", "a", 0)}, left: []string{"in-a"}},
 		{name: "pods without one, too", pods: []*corev1.Pod{waiting("anywhere", "", 0)}, left: []string{"anywhere"}},
 	} {
@@ -46,7 +49,9 @@ func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 			if err := z.ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)); err != nil {
 				t.Fatal(err)
 			}
-			left, err := NewZonalFirst(z.pods).Process(z.ctx, tt.pods)
+			first := NewZonalFirst(z.pods)
+			first.OthersFirst(func() bool { return tt.owed })
+			left, err := first.Process(z.ctx, tt.pods)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -62,7 +62,9 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	p.addScaleDownCandidates(opts)
 	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
-	opts.ScaleUpOrchestrator = turns.New(elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal)
+	inTurns := turns.New(elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal)
+	opts.ScaleUpOrchestrator = inTurns
+	cloud.zonalFirst.OthersFirst(inTurns.Owed)
 	return requests, nil
 }
 

@@ -55,7 +55,7 @@ type cloud struct {
 	// zonal keeps pods that need one zone from groups that cannot promise it; zonalFirst has them take the room there is before
 	// others; zoneEvents tells their owners.
 	zonal      *aws.ZonalPods
-	zonalFirst pods.PodListProcessor
+	zonalFirst *aws.ZonalFirst
 	zoneEvents status.ScaleUpStatusProcessor
 	cache      *asg.Cache
 	clients    *awsclient.Clients

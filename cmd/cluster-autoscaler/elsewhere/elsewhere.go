@@ -56,9 +56,10 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 }
 
 // ScaleUp has the inner one scale up, and do so again if it failed, all node groups that failed are closed, and one of them for the
-// first time. Nodes that were launched all the same are put into the core's picture of the cluster first, as the next loop
-// would, and only pods without room on them are scaled up for; not where all or nothing is wanted. The result is that of the
-// last try. Of those before, it has nothing; their events, metrics and backoffs are the core's, as of any failure.
+// first time. Nodes that were launched all the same are put into the core's picture of the cluster first, and count for its
+// limits; only pods without room on them are scaled up for. That is not done where all or nothing is wanted. The result is that
+// of the last try, or success where some nodes came and the rest finds no group. Of the tries before, it has nothing; their
+// events, metrics and backoffs are the core's, as of any failure.
 //
 // A second call is safe because the core keeps nothing of the first but the backoffs: it reverts every fork of the snapshot, makes
 // pod groups, quotas and the limits of its binpacking anew, writes to nodeInfos only where it creates node groups, which ours
@@ -70,9 +71,13 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
 	failed := make(map[string]bool)
+	grew := false
 	for repetitions := 0; ; repetitions++ {
 		before := o.targetSizes()
 		result, err := o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
+		if err == nil && grew && result != nil && result.Result == status.ScaleUpNoOptionsAvailable {
+			result.Result = status.ScaleUpSuccessful
+		}
 		if err == nil || repetitions == maxRepetitions || !o.newlyClosed(result, failed) {
 			return result, err
 		}
@@ -80,8 +85,14 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		if !known || len(grown) > 0 && (allOrNothing || ofRequests) {
 			return result, err
 		}
-		if pods, known = o.without(pods, grown, nodeInfos, repetitions); !known || len(pods) == 0 {
+		grew = grew || len(grown) > 0
+		launched, left, known := o.place(pods, grown, nodeInfos, repetitions)
+		if !known {
 			return result, err
+		}
+		if pods, nodes = left, slices.Concat(nodes, launched); len(pods) == 0 {
+			result.Result = status.ScaleUpSuccessful
+			return result, nil
 		}
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
 		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
@@ -90,36 +101,38 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 }
 
-// without adds the nodes that have been launched to the snapshot, as many by node group as grown says, and returns the pods that find
-// no room on any; false if that cannot be told.
-func (o *Orchestrator) without(pods []*apiv1.Pod, grown map[string]int, nodeInfos map[string]*framework.NodeInfo, try int) ([]*apiv1.Pod, bool) {
+// place adds the nodes that have been launched to the snapshot, as many by node group as grown says, and returns them, and the pods
+// that find no room on any; false if that cannot be told.
+func (o *Orchestrator) place(pods []*apiv1.Pod, grown map[string]int, nodeInfos map[string]*framework.NodeInfo,
+	try int) (launched []*apiv1.Node, left []*apiv1.Pod, known bool) {
 	if len(grown) == 0 {
-		return pods, true
+		return nil, pods, true
 	}
 	for _, id := range slices.Sorted(maps.Keys(grown)) {
 		if nodeInfos[id] == nil {
-			return nil, false
+			return nil, nil, false
 		}
 		for n := range grown[id] {
-			launched, err := simulator.SanitizedNodeInfo(nodeInfos[id], fmt.Sprintf("launched-%d-%d", try, n))
+			info, err := simulator.SanitizedNodeInfo(nodeInfos[id], fmt.Sprintf("launched-%d-%d", try, n))
 			if err != nil {
-				return nil, false
+				return nil, nil, false
 			}
-			if err := o.ctx.ClusterSnapshot.AddNodeInfo(launched); err != nil {
-				return nil, false
+			if err := o.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+				return nil, nil, false
 			}
+			launched = append(launched, info.Node())
 		}
 	}
 	placed, _, err := scheduling.NewHintingSimulator().TrySchedulePods(o.ctx.ClusterSnapshot, pods, false,
 		clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
 	if err != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	room := make(map[types.UID]bool, len(placed))
 	for _, p := range placed {
 		room[p.Pod.UID] = true
 	}
-	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return room[pod.UID] }), true
+	return launched, slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return room[pod.UID] }), true
 }
 
 // newlyClosed reports whether node groups failed, all of them are closed, and one is not among failed yet. It adds them.

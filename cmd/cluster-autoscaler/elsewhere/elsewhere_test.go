@@ -69,7 +69,18 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 		{
 			name:  "some of the nodes came, and are enough",
 			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 2}, "web/b": {max: 9}}, pods: 2,
-			want: map[string]int{"web/a": 2}, asked: []string{"web/a +2"}, result: status.ScaleUpError, seen: 2,
+			want: map[string]int{"web/a": 2}, asked: []string{"web/a +2"}, seen: 2,
+		},
+		{
+			name:  "some of the nodes came, and no other group is left",
+			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 1}}, pods: 2,
+			want: map[string]int{"web/a": 1}, asked: []string{"web/a +2"}, seen: 1,
+		},
+		{
+			name:  "some of the nodes came, and all nodes are limited",
+			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 2}, "web/b": {max: 9}}, pods: 9,
+			options: func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 6 },
+			want:    map[string]int{"web/a": 2, "web/b": 4}, asked: []string{"web/a +6", "web/b +4"}, seen: 2,
 		},
 		{
 			name:  "balanced, none of them came",

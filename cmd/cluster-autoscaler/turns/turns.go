@@ -4,12 +4,13 @@
 // a volume in a zone among many without, and all nodes come up in that zone. Apart from them, the pods that can run anywhere
 // are spread over the zonal views of a group. Their turn is the first: kube-scheduler gives nodes to pods as they come, and a
 // node launched for a pod with a volume that came before theirs would go to one of them. The others' turn is in the next
-// loop, which starts at once, whatever comes meanwhile.
+// loop, whatever comes meanwhile; after a scale-up that starts at once.
 package turns
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -79,13 +80,17 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	return result, err
 }
 
-// divide separates the pods that need a zone from the others; without zonal views none do.
+// Owed reports whether the next turn is that of the pods that need a zone: the scale-up before was for the others alone.
+func (o *Orchestrator) Owed() bool { return o.owed }
+
+// divide separates the pods that need a zone from the others; without zonal views none do. Pods of a provisioning request stay
+// together: they want all or nothing, or count for each other.
 func (o *Orchestrator) divide(pods []*apiv1.Pod) (zonal, others []*apiv1.Pod) {
 	if !o.zones.Views() {
 		return nil, pods
 	}
 	for _, pod := range pods {
-		if o.zones.Needs(pod) {
+		if _, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]; !requested && o.zones.Needs(pod) {
 			zonal = append(zonal, pod)
 		} else {
 			others = append(others, pod)

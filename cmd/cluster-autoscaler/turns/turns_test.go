@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -68,6 +69,15 @@ func pods(names ...string) []*apiv1.Pod {
 	return list
 }
 
+// requested are pods of a provisioning request.
+func requested(names ...string) []*apiv1.Pod {
+	list := pods(names...)
+	for _, pod := range list {
+		pod.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "request"}
+	}
+	return list
+}
+
 func TestPodsTakeTurns(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
 	for _, tt := range []struct {
@@ -93,6 +103,8 @@ func TestPodsTakeTurns(t *testing.T) {
 			results: []status.ScaleUpResult{nothing, done, nothing, done},
 			calls:   []call{{Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}, {Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}},
 			later:   [][]string{nil, nil}},
+		{name: "those of a provisioning request stay together", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 		{name: "none needs a zone", loops: [][]*apiv1.Pod{pods("free")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
 		{name: "all need one", loops: [][]*apiv1.Pod{pods("in-a", "in-b")}, results: []status.ScaleUpResult{done},
