@@ -12,7 +12,7 @@ const annotationGroup = "asg-autoscaler/node-group"
 
 // NewSimilar makes the comparator that tells which node groups are alike enough to be balanced (--balance-similar-node-groups)
 // out of the core's own. A live node differs from any template in what only a node can know: a few labels, huge pages, the
-// exact memory. So a group without nodes is compared by its template, with the template of the other; and both without what
+// exact memory. So a group of which no node has been seen is compared by its template, with the template of the other; and both without what
 // real nodes have taught, which may be known of one of them only.
 func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator {
 	return func(a, b *framework.NodeInfo) bool {
@@ -21,7 +21,7 @@ func NewSimilar(p *Provider, core nodegroupset.NodeInfoComparator) nodegroupset.
 		}
 		first, second := groupName(a), groupName(b)
 		v := p.view.Load()
-		if !v.empty(first) && !v.empty(second) {
+		if !v.empty(first) && !v.empty(second) && !ofTemplate(a) && !ofTemplate(b) {
 			return false
 		}
 		templateA, errA := nodeInfo(v.untaught(first, p.region))
@@ -43,6 +43,11 @@ func (v *view) untaught(name, region string) *grouptemplate.Template {
 func (v *view) empty(name string) bool {
 	g := v.groups[name]
 	return g != nil && len(g.Instances) == 0
+}
+
+// ofTemplate reports whether the NodeInfo is of a template: the group's first instances may be on their way.
+func ofTemplate(info *framework.NodeInfo) bool {
+	return info.Node().Annotations[annotationTemplate] != ""
 }
 
 func groupName(info *framework.NodeInfo) string { return info.Node().Annotations[annotationGroup] }
