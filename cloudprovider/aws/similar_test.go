@@ -20,6 +20,7 @@ func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
 		group("live", "m5.large", 0, 1, 5, team),
 		group("other-live", "m5.large", 0, 1, 5, nil),
 		inZone(group("zero", "m5.large", 0, 0, 5, team), "cn-northwest-1b"),
+		inZone(group("starting", "m5.large", 0, 2, 5, team), "cn-northwest-1b"),
 		group("zero-other-label", "m5.large", 0, 0, 5, map[string]string{template + "label/team": "web"}),
 		group("zero-other-type", "g4dn.xlarge", 0, 0, 5, team))
 	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios()))
@@ -50,6 +51,7 @@ func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
 	}{
 		{name: "same but for the zone", a: liveNode("live"), b: fromTemplate("zero"), want: true},
 		{name: "the other way round", a: fromTemplate("zero"), b: liveNode("live"), want: true},
+		{name: "with instances that are no nodes yet", a: liveNode("live"), b: fromTemplate("starting"), want: true},
 		{name: "another label", a: liveNode("live"), b: fromTemplate("zero-other-label")},
 		{name: "another type", a: liveNode("live"), b: fromTemplate("zero-other-type")},
 		{name: "two groups with nodes are compared by them", a: liveNode("live"), b: liveNode("other-live")},
