@@ -2,7 +2,6 @@ package aws
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -16,47 +15,19 @@ const gatherFor = 200 * time.Millisecond
 
 // deletions gathers the instances of a group whose nodes are deleted within a moment, so that they go by one call, and
 // tells each caller what became of its own. Safe for concurrent use.
-type deletions struct {
-	terminate func(group string, ids []string) error
-	clock     clock.Clock
-	gather    time.Duration
+type deletions struct{ *gather[[]string, error] }
 
-	mu   sync.Mutex
-	open map[string]*gathering // by group; guarded by mu
-}
-
-// gathering is one call to come.
-type gathering struct {
-	ids  []string // guarded by deletions.mu until it is closed
-	done chan struct{}
-	err  error // set when done is closed
-}
-
-func newDeletions(c clock.Clock, gather time.Duration, terminate func(group string, ids []string) error) *deletions {
-	return &deletions{terminate: terminate, clock: c, gather: max(gather, gatherFor), open: map[string]*gathering{}}
+func newDeletions(c clock.Clock, wait time.Duration, terminate func(group string, ids []string) error) *deletions {
+	return &deletions{newGather(c, max(wait, gatherFor), terminate)}
 }
 
 // delete terminates the instances of the group, together with those of other callers, and returns why any of them stays.
 func (d *deletions) delete(group string, ids []string) error {
-	d.mu.Lock()
-	g := d.open[group]
-	first := g == nil
-	if first {
-		g = &gathering{done: make(chan struct{})}
-		d.open[group] = g
-	}
-	g.ids = append(g.ids, ids...)
-	d.mu.Unlock()
-	if first {
-		d.clock.Sleep(d.gather)
-		d.mu.Lock()
-		delete(d.open, group)
-		d.mu.Unlock()
-		g.err = d.terminate(group, g.ids)
-		close(g.done)
-	}
-	<-g.done
-	return errorOf(g.err, ids)
+	err, _ := d.join(group, func(wanted *[]string) error {
+		*wanted = append(*wanted, ids...)
+		return nil
+	})
+	return errorOf(err, ids)
 }
 
 // errorOf is the part of a termination's error that is about the instances: nil where all of them go.

@@ -6,5 +6,6 @@
 // per change, as a log line, an event and a metric, and keeps no other group from scaling.
 //
 // This is the room in which the vocabulary changes: an Auto Scaling group becomes a node group, its desired capacity a
-// target size. A group of several zones may become several node groups, its zonal views, which share its limits. The core's interfaces carry no context; New keeps one, from which every write derives its deadline.
+// target size. A group of several zones may become several node groups, its zonal views, which share its limits. The core's
+// interfaces carry no context; New keeps one, from which every write derives its deadline.
 package aws

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -15,22 +14,11 @@ const gatherIncreasesFor = 20 * time.Millisecond
 // increases gathers those of a group's zonal views that are made within a moment, so that they go by one reading of the group and
 // at the same time, and tells each caller what became of its own. Safe for concurrent use.
 type increases struct {
-	launch func(group string, wanted map[string]int) map[string]error // by zone
-	clock  clock.Clock
-
-	mu   sync.Mutex
-	open map[string]*increase // by group; guarded by mu
-}
-
-// increase is one launch to come.
-type increase struct {
-	wanted map[string]int // by zone; guarded by increases.mu until it is closed
-	done   chan struct{}
-	errs   map[string]error // set when done is closed
+	*gather[map[string]int, map[string]error] // by zone
 }
 
 func newIncreases(c clock.Clock, launch func(group string, wanted map[string]int) map[string]error) *increases {
-	return &increases{launch: launch, clock: c, open: map[string]*increase{}}
+	return &increases{newGather(c, gatherIncreasesFor, launch)}
 }
 
 // errIncreasedTwice is that of a second increase of a view within the moment in which increases are gathered.
@@ -38,29 +26,20 @@ var errIncreasedTwice = errors.New("an increase of the same node group has not e
 
 // in launches n instances in a zone of the group, together with those of other callers in other zones.
 func (i *increases) in(group, zone string, n int) error {
-	i.mu.Lock()
-	now := i.open[group]
-	first := now == nil
-	if first {
-		now = &increase{wanted: map[string]int{}, done: make(chan struct{})}
-		i.open[group] = now
+	errs, err := i.join(group, func(wanted *map[string]int) error {
+		if _, twice := (*wanted)[zone]; twice {
+			return errIncreasedTwice
+		}
+		if *wanted == nil {
+			*wanted = map[string]int{}
+		}
+		(*wanted)[zone] = n
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if _, twice := now.wanted[zone]; twice {
-		i.mu.Unlock()
-		return errIncreasedTwice
-	}
-	now.wanted[zone] = n
-	i.mu.Unlock()
-	if first {
-		i.clock.Sleep(gatherIncreasesFor)
-		i.mu.Lock()
-		delete(i.open, group)
-		i.mu.Unlock()
-		now.errs = i.launch(group, now.wanted)
-		close(now.done)
-	}
-	<-now.done
-	return now.errs[zone]
+	return errs[zone]
 }
 
 // launchZones launches instances in zones of the group and takes the result into the view of the current loop.
