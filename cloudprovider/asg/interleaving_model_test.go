@@ -53,7 +53,6 @@ type modelInstance struct {
 	gone      bool // and not listed any more
 	unlisted  bool // not yet
 	protected bool
-	leftAt    time.Time
 }
 
 type modelLaunch struct {
@@ -168,7 +167,7 @@ func (m *modelAWS) steps(s *sim) []option {
 	if victim := m.victim(); victim != nil && s.mayEnd() {
 		options = append(options, option{"AWS ends " + victim.id + ", one too many", func() {
 			m.kills = append(m.kills, kill{victim.id, m.blame[len(m.blame)-1]})
-			victim.leaving, victim.leftAt = true, time.Now()
+			victim.leaving = true
 			m.changed("AWS")
 		}})
 	}
@@ -240,7 +239,7 @@ func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
 	if i.leaving {
 		return
 	}
-	i.leaving, i.leftAt = true, time.Now()
+	i.leaving = true
 	if decrement {
 		m.ended[i.id]++
 		m.desired--
@@ -426,18 +425,6 @@ func (c *modelCalls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in
 		}
 		return nil
 	})
-}
-
-// DescribeScalingActivities tells of terminations alone. It is asked after a launch that is answered, when nothing hangs on the
-// order any more, and takes no step of its own.
-func (c *modelCalls) DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
-	out := &autoscaling.DescribeScalingActivitiesOutput{}
-	for _, i := range c.aws.instances {
-		if i.leaving {
-			out.Activities = append(out.Activities, types.Activity{StartTime: aws.Time(i.leftAt), Description: aws.String("Terminating EC2 instance: " + i.id)})
-		}
-	}
-	return out, nil
 }
 
 func (c *modelCalls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, _ ...func(*autoscaling.Options)) (out *autoscaling.LaunchInstancesOutput, err error) {

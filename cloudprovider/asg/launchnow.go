@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"golang.org/x/sync/errgroup"
@@ -38,8 +37,6 @@ const (
 	mostRepeated = 20
 	// zonalPatience is how long AWS is asked what came of a launch that only one zone will do for. Others wait meanwhile.
 	zonalPatience = 5 * time.Second
-	// endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
-	endedGrace = 2 * time.Second
 	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
 	arrivingGrace = 30 * time.Second
 )
@@ -313,7 +310,7 @@ func (c *Cache) overtaken(ctx context.Context, o order, refusal error) bool {
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
 	var result outcome
 	var arrived []Instance
-	old := g.shows(out) || c.sawEnded(g.Name, out) || c.endedBefore(ctx, g, o, out)
+	old := g.shows(out) || c.sawEnded(g.Name, out)
 	result.repeated = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -341,7 +338,7 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 	c.update(g.Name, func(e *entry, g *Group) {
 		e.wrote(now)
 		e.tried(o.as)
-		e.arrive(g, arrived, now)
+		e.arrive(g, arrived, now, e.lastOfOthers(o, out, now))
 	})
 	result.launched = arrived
 	if len(arrived) == 0 && len(result.failures) == 0 && !old {
@@ -351,80 +348,6 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
-}
-
-// shows reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
-// process before us, which has seen them go.
-func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
-	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
-		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return g.instance(id) != nil })
-	})
-}
-
-// noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
-// in g. Only while AWS may repeat an answer about them that a process before us had.
-func (e *entry) noteEnded(g *Group) {
-	if e.ended == nil || windowOf(g.ReadAt) > windowOf(e.metAt) {
-		e.ended = nil
-		return
-	}
-	for _, reading := range []*Group{e.group, g} {
-		if reading == nil {
-			continue
-		}
-		for _, i := range reading.Instances {
-			if i.Lifecycle.Leaving() || g.instance(i.ID) == nil {
-				e.ended[i.ID] = true
-			}
-		}
-	}
-}
-
-// sawEnded reports whether some of the instances have been seen on their way out, and may be shown no more: their launch was
-// a process's before us.
-func (c *Cache) sawEnded(group string, out *autoscaling.LaunchInstancesOutput) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entries[group]
-	return e != nil && slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
-		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return e.ended[id] })
-	})
-}
-
-// endedBefore reports whether AWS ended all instances of the answer before it was asked, and shows them no more: a process before us
-// launched them within the age of the token, and they went while it ran, or while nobody did. Only the first minutes of a
-// process can meet that, and its first launches in each group pay for it by a call each: what ended since is seen by readings.
-// Without an answer the instances count as new.
-func (c *Cache) endedBefore(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
-	c.mu.Lock()
-	e := c.entries[g.Name]
-	young := e != nil && !e.endedAsked && o.as.window <= windowOf(e.metAt)
-	c.mu.Unlock()
-	var ids []string
-	for _, some := range out.Instances {
-		ids = append(ids, some.InstanceIds...)
-	}
-	if !young || len(ids) == 0 {
-		return false
-	}
-	now := c.clock.Now()
-	asked := now
-	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-		asked = told // AWS's clock and ours may differ
-	}
-	asked = asked.Add(o.began.Sub(now) - endedGrace)
-	ended, err := c.ended(ctx, g.Name, asked.Add(-tokenAge), asked)
-	if err != nil {
-		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", g.Name,
-			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities")
-		return false
-	}
-	c.update(g.Name, func(e *entry, _ *Group) {
-		if e.endedAsked = true; e.ended != nil {
-			maps.Copy(e.ended, ended)
-		}
-	})
-	return !slices.ContainsFunc(ids, func(id string) bool { return !ended[id] })
 }
 
 // closed reports whether the failures closed a pool, so that another try goes elsewhere.
@@ -490,8 +413,9 @@ func (c *Cache) disputed(name string, o order) {
 	})
 }
 
-// arrive enters instances that AWS has launched for us. g is not shared yet.
-func (e *entry) arrive(g *Group, instances []Instance, now time.Time) {
+// arrive enters instances that AWS has launched for us; those that it began to end by lastOfOthers were launched for a process
+// before us. g is not shared yet.
+func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		if g.instance(i.ID) != nil {
@@ -501,7 +425,7 @@ func (e *entry) arrive(g *Group, instances []Instance, now time.Time) {
 		g.DesiredCapacity += i.Weight
 		e.known += i.Weight
 		e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired+i.Weight, e.overwrite.perhaps+i.Weight
-		e.arriving[i.ID] = arrival{Instance: i, at: now}
+		e.arriving[i.ID] = arrival{Instance: i, at: now, lastOfOthers: lastOfOthers}
 	}
 }
 
@@ -509,6 +433,9 @@ func (e *entry) arrive(g *Group, instances []Instance, now time.Time) {
 type arrival struct {
 	Instance
 	at time.Time
+	// lastOfOthers is a moment of AWS's clock: if it began to end the instance no later, the answer that told of it is one that a
+	// process before us had. Zero if there can be no such answer.
+	lastOfOthers time.Time
 }
 
 // markArriving carries the instances that AWS has launched into a reading that does not show them yet, and forgets those that

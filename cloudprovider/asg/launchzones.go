@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
 )
 
 // IncreaseIn is Increase in one zone of a group that is scaled zone by zone: the instances are launched there or not at all. The
@@ -57,31 +56,16 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 // since before was read counts as launched.
 func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
-	room := g.room()
+	left := g.room()
 	for _, zone := range zones {
-		n := wanted[zone]
-		there := min(room, g.roomIn(zone))
-		switch {
-		case n <= 0:
-			errs[zone] = fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
+		n, err := c.allowed(ctx, g, zone, wanted[zone], left)
+		if err != nil {
+			errs[zone] = err
 			continue
-		case !c.servesZone(g, zone):
-			signal(c.changed)
-			errs[zone] = notZonalNow(g.Name, zone)
-			continue
-		case room <= 0:
-			taken := g.MaxSize - room*g.Source.MinWeight()
-			errs[zone] = &LimitError{Group: g.Name, Desired: taken + n*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
-			continue
-		case there <= 0:
-			errs[zone] = g.full(zone, n)
-			continue
-		case n > there:
-			klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", there)
 		}
-		if n = min(n, there) - c.inherited(before, g, zone); n > 0 {
+		if n -= c.inherited(before, g, zone); n > 0 {
 			counts[zone] = n
-			room -= n
+			left -= n
 		}
 	}
 	return counts, errs

@@ -109,6 +109,7 @@ func (c *Cache) failureLoop(ctx context.Context) {
 			return
 		case <-c.clock.After(c.motion):
 			c.readFailures(ctx)
+			c.readEnded(ctx)
 		}
 	}
 }

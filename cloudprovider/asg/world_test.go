@@ -154,17 +154,24 @@ func (w *world) started() *world {
 // running is the world with the Cache reading in the background until the test ends.
 func (w *world) running() *world {
 	w.t.Helper()
+	_, stop := w.runningUntil()
+	w.t.Cleanup(stop)
+	return w
+}
+
+// runningUntil is running until stop is called, which the caller has to do.
+func (w *world) runningUntil() (_ *world, stop func()) {
+	w.t.Helper()
 	w.started()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.cache.Run(ctx) }()
-	w.t.Cleanup(func() {
+	return w, func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("Run: %v", err)
 		}
-	})
-	return w
+	}
 }
 
 func (w *world) group(name string) *asg.Group {

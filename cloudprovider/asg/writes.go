@@ -88,7 +88,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 			return nil, err
 		}
 		if n = min(n, g.room()); n <= 0 {
-			return nil, g.full("", 1)
+			return nil, g.full("", 1, g.room())
 		}
 	}
 	return c.raise(ctx, g, n)
@@ -97,10 +97,11 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 // room is how many instances the maximum size leaves room for.
 func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
 
-// full is the error of an increase by n for which there is no room: not in the group, or else not in the zone.
-func (g *Group) full(zone string, n int) error {
-	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity, Limit: g.MaxSize, LimitIsMost: true}
-	if v := g.viewIn(zone); v != nil && g.room() > 0 {
+// full is the error of an increase by n for which there is no room: not in the group, of whose room others leave some, or else
+// not in the zone.
+func (g *Group) full(zone string, n, left int) error {
+	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity + (g.room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
+	if v := g.viewIn(zone); v != nil && left > 0 {
 		e.Group, e.Desired, e.Limit = v.ID(), v.DesiredCapacity, v.most
 	}
 	e.Desired += n * g.Source.MinWeight()
@@ -116,7 +117,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	}
 	defer done()
 	if room < n {
-		return nil, g.full(zone, n)
+		return nil, g.full(zone, n, g.room())
 	}
 	if now, err := c.synchronously(g); !now {
 		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
@@ -147,25 +148,32 @@ var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for in the zone, at most n.
 func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
-	if n <= 0 {
-		return nil, nil, nil, 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", name, n)
-	}
 	if turn, done, g, err = c.turnToIncrease(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
-	if !c.servesZone(g, zone) {
+	if room, err = c.allowed(turn, g, zone, n, g.room()); err != nil {
 		done()
+		return nil, nil, nil, 0, err
+	}
+	return turn, done, g, room, nil
+}
+
+// allowed is how many of n instances the group may launch in the zone, g being a fresh reading and left what others leave of its
+// room. It is at least one, or there is an error.
+func (c *Cache) allowed(ctx context.Context, g *Group, zone string, n, left int) (int, error) {
+	room := min(left, g.roomIn(zone))
+	switch {
+	case n <= 0:
+		return 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
+	case !c.servesZone(g, zone):
 		signal(c.changed)
-		return nil, nil, nil, 0, notZonalNow(name, zone)
+		return 0, notZonalNow(g.Name, zone)
+	case room <= 0:
+		return 0, g.full(zone, n, left)
+	case n > room:
+		klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", room)
 	}
-	if room = g.roomIn(zone); room <= 0 {
-		done()
-		return nil, nil, nil, 0, g.full(zone, n)
-	}
-	if n > room {
-		klog.FromContext(turn).Info("The group has less room than it seemed", "group", name, "asked", n, "room", room)
-	}
-	return turn, done, g, min(n, room), nil
+	return min(n, room), nil
 }
 
 // turnToIncrease takes the group's turn and reads the group.

@@ -1,0 +1,139 @@
+package asg
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// For ten minutes AWS answers a launch by its token, with the instances that it launched the first time. So a process learns what
+// came of the launch of the one before it; and may learn of instances that have come and gone since. Those are no nodes to
+// come, and have to be told from such that a reading does not show yet.
+
+// endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
+const endedGrace = 2 * time.Second
+
+// shows reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
+// process before us, which has seen them go.
+func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
+	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
+		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return g.instance(id) != nil })
+	})
+}
+
+// noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
+// in g. Only while AWS may repeat an answer about them that a process before us had.
+func (e *entry) noteEnded(g *Group) {
+	if e.ended == nil || windowOf(g.ReadAt) > windowOf(e.metAt) {
+		e.ended = nil
+		return
+	}
+	for _, reading := range []*Group{e.group, g} {
+		if reading == nil {
+			continue
+		}
+		for _, i := range reading.Instances {
+			if i.Lifecycle.Leaving() || g.instance(i.ID) == nil {
+				e.ended[i.ID] = true
+			}
+		}
+	}
+}
+
+// sawEnded reports whether some of the instances have been seen on their way out, and may be shown no more: their launch was
+// a process's before us.
+func (c *Cache) sawEnded(group string, out *autoscaling.LaunchInstancesOutput) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[group]
+	return e != nil && slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
+		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return e.ended[id] })
+	})
+}
+
+// lastOfOthers is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
+// to a process before us; zero if this one has lived too long for that, or AWS was asked already what ended before.
+func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
+	if e.endedAsked || o.as.window > windowOf(e.metAt) {
+		return time.Time{}
+	}
+	asked := now
+	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		asked = told // AWS's clock and ours may differ
+	}
+	return asked.Add(o.began.Sub(now) - endedGrace)
+}
+
+// readEnded asks AWS of instances that it says it has launched, and that a reading since does not show, whether it has ended
+// them before it was asked. It costs a call per group, once.
+func (c *Cache) readEnded(ctx context.Context) {
+	due := c.endedDue()
+	names := slices.Sorted(maps.Keys(due))
+	each(len(names), func(i int) {
+		ended, err := c.ended(ctx, names[i], due[names[i]].Add(-tokenAge), due[names[i]])
+		switch {
+		case ctx.Err() != nil:
+		case err == nil:
+			c.dropEnded(ctx, names[i], ended)
+		case awsclient.IsDenied(err):
+			c.update(names[i], func(e *entry, _ *Group) { e.endedAsked = true })
+			klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", names[i],
+				"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities; until then such instances are waited for")
+		default:
+			klog.FromContext(ctx).V(2).Info("Could not see whether AWS has repeated an answer, trying again", "group", names[i], "err", awsclient.Brief(err))
+		}
+	})
+}
+
+// endedDue returns the groups of whose launches an earlier process may have had the answer, with the last moment at which their
+// instances can have ended then.
+func (c *Cache) endedDue() map[string]time.Time {
+	due := map[string]time.Time{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, e := range c.entries {
+		if e.endedAsked {
+			continue
+		}
+		for _, a := range e.arriving {
+			if !a.lastOfOthers.IsZero() && e.group.ReadAt.After(a.at) && a.lastOfOthers.After(due[name]) {
+				due[name] = a.lastOfOthers
+			}
+		}
+	}
+	return due
+}
+
+// dropEnded waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
+func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]bool) {
+	dropped := 0
+	c.update(name, func(e *entry, _ *Group) {
+		e.endedAsked = true
+		if e.ended != nil {
+			maps.Copy(e.ended, ended)
+		}
+		for id, a := range e.arriving {
+			if ended[id] && !a.lastOfOthers.IsZero() {
+				delete(e.arriving, id)
+				e.known -= a.Weight
+				e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired-a.Weight, e.overwrite.perhaps-a.Weight
+				dropped++
+			}
+		}
+	})
+	if dropped == 0 {
+		return
+	}
+	klog.FromContext(ctx).Info("AWS has repeated an answer that a process before this one had: the instances are gone", "group", name, "instances", dropped)
+	if err := c.refreshNamed(ctx, []string{name}); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).V(2).Info("Reading the group anew failed, trying again", "group", name, "err", awsclient.Brief(err))
+	}
+}
