@@ -139,6 +139,8 @@ func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) comma
 		"--service-account-private-key-file=" + l.key("token.key"),
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller," +
 			"-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller",
+		// A claim that it sees before its volume is looked at again after this time: 15 s if not given.
+		"--pvclaimbinder-sync-period=2s",
 		"--profiling=false",
 	}
 	return command{
