@@ -136,10 +136,10 @@ func (c *Cache) ended(ctx context.Context, name string, since, until time.Time) 
 		}
 		for _, a := range page.Activities {
 			began := aws.ToTime(a.StartTime)
-			if began.Before(since) {
-				return ended, nil // the newest come first
+			if began.Before(since) && a.EndTime != nil {
+				return ended, nil // the newest come first, after those in progress
 			}
-			if began.After(until) {
+			if began.Before(since) || began.After(until) {
 				continue
 			}
 			if id, ok := strings.CutPrefix(aws.ToString(a.Description), "Terminating EC2 instance: "); ok {

@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -80,6 +81,7 @@ type Cache struct {
 	discovery Discovery
 	launches  *launches
 	clock     clock.WithTicker
+	name      string // no other process has it
 	refresh   time.Duration
 	motion    time.Duration
 
@@ -123,23 +125,23 @@ type entry struct {
 	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
 	tries     map[attempt]int      // synchronous launches that have ended
 	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
-	// ended are instances that were seen on their way out, and those that AWS tells to have ended before our first launch, once it was
+	// ended are instances that were seen on their way out, and when, and those that AWS tells to have ended before our first launch, once it was
 	// asked; nil once no process before us can have launched such.
-	ended      map[string]bool
+	ended      map[string]time.Time
 	endedAsked bool
 }
 
 func newEntry() *entry {
 	return &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}, arriving: map[string]arrival{},
-		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]bool{}}
+		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]time.Time{}}
 }
 
 // NewCache makes a Cache without a reading.
 func NewCache(o Options) *Cache {
 	c := &Cache{
 		api: o.AutoScaling, discovery: o.Discovery, clock: o.Clock,
-		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
-		refresh:  o.RefreshInterval, motion: o.MotionInterval,
+		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock), name: rand.Text(),
+		refresh: o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
 		entries: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -58,16 +59,16 @@ func (e *LaunchError) Error() string {
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
 
-// launch launches n instances in the group at once, g being a fresh reading, and returns those it got. It spreads them over
-// the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches them in the one zone
-// that is named. Where nothing at all was launched, the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The
-// caller has the group's turn.
+// launch launches n instances in the group at once, g being a fresh reading, and returns those it got: fewer where they weigh more.
+// It spreads them over the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches
+// them in the one zone that is named. Where nothing at all was launched, the error is a *LaunchError, wraps
+// errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The caller has the group's turn.
 func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures Failures
 	repeated := 0
-	for rounds := 2*len(g.Zones) + 1; len(launched) < n && rounds > 0; rounds-- {
-		plan := c.spread(g, zone, n-len(launched))
+	for rounds := 2*len(g.Zones) + 1; g.lacking(n, launched) > 0 && rounds > 0; rounds-- {
+		plan := c.spread(g, zone, g.lacking(n, launched))
 		if len(plan) == 0 {
 			break
 		}
@@ -98,6 +99,17 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
 	}
 	return nil, &LaunchError{Group: name, Failures: failures}
+}
+
+// lacking is how many instances of the least weight are still to come of n, some having been launched. AWS is asked for capacity,
+// of which a heavier instance is several times as much.
+func (g *Group) lacking(n int, launched []Instance) int {
+	least := g.Source.MinWeight()
+	missing := n * least
+	for _, i := range launched {
+		missing -= i.Weight
+	}
+	return max(0, missing+least-1) / least
 }
 
 // order is one call to come: so many instances in a zone.
@@ -140,6 +152,7 @@ type attempt struct {
 	part   int
 	window int64 // since 1970, counted in tokenAge
 	there  string
+	ours   bool // no other process has made it
 }
 
 // attemptOf is what the order is an attempt at, g being the group by which it was planned.
@@ -220,6 +233,11 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 		calls.Go(func() error {
 			o.began = c.clock.Now()
 			out, err := c.launchInstances(ctx, g, o)
+			if err == nil && c.repeatedFailure(o, out) {
+				c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+				o.as.ours = true
+				out, err = c.launchInstances(ctx, g, o)
+			}
 			if err != nil {
 				outcomes[at].err = fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
 				return nil
@@ -310,7 +328,7 @@ func (c *Cache) overtaken(ctx context.Context, o order, refusal error) bool {
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
 	var result outcome
 	var arrived []Instance
-	old := g.shows(out) || c.sawEnded(g.Name, out)
+	old := g.shows(out) || c.sawEnded(o, out)
 	result.repeated = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -344,7 +362,7 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 	if len(arrived) == 0 && len(result.failures) == 0 && !old {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	if len(arrived) < o.count && len(result.failures) > 0 && !c.closed(g, result.failures) {
+	if g.lacking(o.count, arrived) > 0 && len(result.failures) > 0 && !c.closed(g, result.failures) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
@@ -378,6 +396,9 @@ func (c *Cache) token(g *Group, as attempt) string {
 	hash := sha256.New()
 	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(c.try(g.Name, as)), as.there} {
 		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
+	}
+	if as.ours {
+		_, _ = io.WriteString(hash, c.name)
 	}
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }

@@ -429,88 +429,28 @@ func TestWhatTheProcessBeforeHadLaunchedIsNotLaunchedAgain(t *testing.T) {
 	}
 }
 
-func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
-	delays := quick
-	delays.Terminate = ms(2000)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
-	there := w.ids("a")
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
-	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
-		t.Fatal(err)
-	}
-	next := w.with(nil).started() // wants the same where the same is there
-	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
-		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
-	}
-}
-
-func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T) {
-	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	g, err := w.cache.Increase(t.Context(), "a", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := g.Instances[0].ID
-	next := w.with(synchronous).started()
-	if _, err := next.cache.Terminate(t.Context(), "a", slices.DeleteFunc(next.ids("a"), func(id string) bool { return id == there })); err != nil {
-		t.Fatal(err)
-	}
-	next.eventually(func() string {
-		if state, _ := next.aws.Group("a"); len(state.Instances) != 1 {
-			return "the instances are still listed"
-		}
-		return ""
-	})
-	// They went a moment ago, of which the scaling activities prove nothing: clocks differ.
-	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || next.desired("a") != 3 {
-		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), next.desired("a"), err)
-	}
-}
-
-func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
-	delays := quick
-	delays.Terminate = ms(3100) // AWS lists what it ends for a while
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
-	for round := range 3 { // each from nothing, each by a process that has just started
-		w.aws.ResetCalls()
-		next, stop := w.with(synchronous).runningUntil()
-		next.eventually(func() string { // as the core does: what is missing of three is asked for
-			if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
-				return ""
+func TestHeavierInstancesAreFewer(t *testing.T) {
+	heavy := divided("a", 0, 0, 40)
+	heavy.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *heavy.LaunchTemplate,
+		Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
+	heavy.LaunchTemplate = nil
+	for name, launch := range map[string]func(*world) (*asg.Group, error){
+		"in a zone": func(w *world) (*asg.Group, error) { return w.cache.IncreaseIn(w.t.Context(), "a", "us-west-2b", 4) },
+		"anywhere":  func(w *world) (*asg.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
+		"all or nothing": func(w *world) (*asg.Group, error) {
+			return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 4)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newZonalWorld(t, heavy)
+			g, err := launch(w)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-				if _, err := next.cache.Increase(t.Context(), "a", missing); err != nil {
-					t.Fatalf("round %d: %v", round, err)
-				}
+			// AWS launches the first type of the policy. Spread over three zones, each asks for a part.
+			if most := map[bool]int{false: 4, true: 12}[name == "anywhere"]; w.desired("a") > most || w.desired("a") < 4 || g.DesiredCapacity != w.desired("a") {
+				t.Errorf("%d units are desired (known %d), want 4 to %d", w.desired("a"), g.DesiredCapacity, most)
 			}
-			return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 		})
-		next.eventually(func() string {
-			if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
-				return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
-			}
-			return ""
-		})
-		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want {
-			t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
-		}
-		if _, err := next.cache.Terminate(t.Context(), "a", next.ids("a")); err != nil {
-			t.Fatal(err)
-		}
-		next.eventually(func() string {
-			if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
-				return "the instances are still listed"
-			}
-			return ""
-		})
-		stop()
 	}
-	w.untouched()
 }

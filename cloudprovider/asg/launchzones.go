@@ -74,7 +74,7 @@ func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wan
 // launchIn launches n instances in the zone, g being a fresh reading. The caller has the group's turn.
 func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) error {
 	launched, err := c.launch(ctx, g, zone, n)
-	if len(launched) < n {
+	if g.lacking(n, launched) > 0 {
 		signal(c.changed) // what pods still wait for is another zone's to launch, at once
 	}
 	if errors.Is(err, errNotSynchronous) {

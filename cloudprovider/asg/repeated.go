@@ -30,7 +30,7 @@ func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
 }
 
 // noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
-// in g. Only while AWS may repeat an answer about them that a process before us had.
+// in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
 func (e *entry) noteEnded(g *Group) {
 	if e.ended == nil || windowOf(g.ReadAt) > windowOf(e.metAt) {
 		e.ended = nil
@@ -41,22 +41,37 @@ func (e *entry) noteEnded(g *Group) {
 			continue
 		}
 		for _, i := range reading.Instances {
-			if i.Lifecycle.Leaving() || g.instance(i.ID) == nil {
-				e.ended[i.ID] = true
+			if _, known := e.ended[i.ID]; !known && (i.Lifecycle.Leaving() || g.instance(i.ID) == nil) {
+				e.ended[i.ID] = g.ReadAt
 			}
 		}
 	}
 }
 
-// sawEnded reports whether some of the instances have been seen on their way out, and may be shown no more: their launch was
-// a process's before us.
-func (c *Cache) sawEnded(group string, out *autoscaling.LaunchInstancesOutput) bool {
+// sawEnded reports whether some of the instances had been seen on their way out before AWS was first asked for them, and may be
+// shown no more: their launch was a process's before us.
+func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[group]
+	e := c.entries[o.group]
 	return e != nil && slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
-		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return e.ended[id] })
+		return slices.ContainsFunc(some.InstanceIds, func(id string) bool {
+			at, ended := e.ended[id]
+			return ended && at.Before(o.began)
+		})
 	})
+}
+
+// repeatedFailure reports whether the answer may be the failure that a process before us was told of: there may be capacity by
+// now. Only asked where no other zone will do: elsewhere the others are tried at once, and another call is not worth it.
+func (c *Cache) repeatedFailure(o order, out *autoscaling.LaunchInstancesOutput) bool {
+	if !o.alone || o.as.ours || len(out.Instances) > 0 || len(out.Errors) == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[o.group]
+	return e != nil && o.as.window <= windowOf(e.metAt)
 }
 
 // lastOfOthers is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
@@ -77,20 +92,43 @@ func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, no
 func (c *Cache) readEnded(ctx context.Context) {
 	due := c.endedDue()
 	names := slices.Sorted(maps.Keys(due))
-	each(len(names), func(i int) {
-		ended, err := c.ended(ctx, names[i], due[names[i]].Add(-tokenAge), due[names[i]])
-		switch {
-		case ctx.Err() != nil:
-		case err == nil:
-			c.dropEnded(ctx, names[i], ended)
-		case awsclient.IsDenied(err):
-			c.update(names[i], func(e *entry, _ *Group) { e.endedAsked = true })
-			klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", names[i],
-				"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities; until then such instances are waited for")
-		default:
-			klog.FromContext(ctx).V(2).Info("Could not see whether AWS has repeated an answer, trying again", "group", names[i], "err", awsclient.Brief(err))
-		}
-	})
+	each(len(names), func(i int) { c.readEndedOf(ctx, names[i], due[names[i]]) })
+}
+
+// readEndedOf is readEnded for one group, whose instances can have ended until then at the latest.
+func (c *Cache) readEndedOf(ctx context.Context, name string, until time.Time) {
+	ended, err := c.ended(ctx, name, until.Add(-tokenAge), until)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		c.dropEnded(ctx, name, ended)
+	case awsclient.IsDenied(err):
+		c.update(name, func(e *entry, _ *Group) { e.endedAsked = true })
+		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", name,
+			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities; until then such instances are waited for")
+	default:
+		klog.FromContext(ctx).V(2).Info("Could not see whether AWS has repeated an answer, trying again", "group", name, "err", awsclient.Brief(err))
+	}
+}
+
+// confirmed are those of the instances just launched that did not end before they were asked for. While no process before us can
+// have had the answer it makes no call; else one, and a second where a reading does not show all of them.
+func (c *Cache) confirmed(ctx context.Context, name string, launched []Instance) []Instance {
+	c.mu.Lock()
+	e := c.entries[name]
+	sure := e == nil || !slices.ContainsFunc(launched, func(i Instance) bool { return !e.arriving[i.ID].lastOfOthers.IsZero() })
+	c.mu.Unlock()
+	if sure {
+		return launched
+	}
+	if err := c.refreshNamed(ctx, []string{name}); err != nil {
+		return launched // the readings to come tell
+	}
+	if until, due := c.endedDue()[name]; due {
+		c.readEndedOf(ctx, name, until)
+	}
+	_, g := c.entry(name)
+	return slices.DeleteFunc(slices.Clone(launched), func(i Instance) bool { return g == nil || g.instance(i.ID) == nil })
 }
 
 // endedDue returns the groups of whose launches an earlier process may have had the answer, with the last moment at which their
@@ -117,8 +155,10 @@ func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]boo
 	dropped := 0
 	c.update(name, func(e *entry, _ *Group) {
 		e.endedAsked = true
-		if e.ended != nil {
-			maps.Copy(e.ended, ended)
+		for id := range ended {
+			if e.ended != nil {
+				e.ended[id] = time.Time{} // before whatever is asked from now on
+			}
 		}
 		for id, a := range e.arriving {
 			if ended[id] && !a.lastOfOthers.IsZero() {

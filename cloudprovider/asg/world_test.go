@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -31,11 +33,14 @@ type world struct {
 // calls are the Auto Scaling calls of the Cache, with places in which a test can step.
 type calls struct {
 	*awsclient.AutoScaling
-	beforeWrite func()                 // when we have decided and AWS does not know yet
-	afterWrite  func()                 // when AWS has done it and we do not know yet
-	neverAnswer bool                   // to a launch, as if the process had been killed meanwhile
-	loseAnswer  bool                   // of a write
-	activities  func(name string) bool // true: never answer
+	beforeWrite func()                                   // when we have decided and AWS does not know yet
+	afterWrite  func()                                   // when AWS has done it and we do not know yet
+	neverAnswer bool                                     // to a launch, as if the process had been killed meanwhile
+	loseAnswer  bool                                     // of a write
+	activities  func(name string) bool                   // true: never answer
+	inProgress  *types.Activity                          // is described first
+	lags        bool                                     // readings show no instance yet
+	lostLaunch  func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 }
 
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
@@ -61,6 +66,20 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if lost := c.lostLaunch; lost != nil && err == nil {
+		lost(out)
+		return nil, errors.New("connection reset by peer")
+	}
+	return out, err
+}
+
+func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
+	if err == nil && c.lags {
+		for i := range out.AutoScalingGroups {
+			out.AutoScalingGroups[i].Instances, out.AutoScalingGroups[i].DesiredCapacity = nil, aws.Int32(0)
+		}
+	}
 	return out, err
 }
 
@@ -77,7 +96,11 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
+	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
+	if err == nil && c.inProgress != nil {
+		out.Activities = slices.Insert(out.Activities, 0, *c.inProgress)
+	}
+	return out, err
 }
 
 // quick are delays that a test can wait for.

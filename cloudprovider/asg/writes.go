@@ -77,7 +77,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 			return g, nil
 		}
 		launched, err := c.launch(ctx, g, "", n)
-		if len(launched) < n {
+		if g.lacking(n, launched) > 0 {
 			signal(c.changed) // what pods still wait for is another group's to launch, at once
 		}
 		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
@@ -122,7 +122,8 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if now, err := c.synchronously(g); !now {
 		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	launched, err := c.launch(ctx, g, zone, n)
+	launched, err := c.launchSurely(ctx, g, zone, n)
+	lacking := g.lacking(n, launched)
 	_, g = c.entry(name)
 	switch {
 	case errors.Is(err, errNotSynchronous) && zone != "":
@@ -130,17 +131,36 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 		return nil, errors.Join(notZonalNow(name, zone), err)
 	case errors.Is(err, errNotSynchronous):
 		return nil, errors.Join(ErrNotAtomic, err)
-	case err != nil || len(launched) == n:
+	case err != nil || lacking == 0:
 		return g, err
 	}
 	t := &termination{cache: c, group: name, stays: map[string]error{}}
 	t.all(ctx, launched)
 	_, g = c.entry(name)
-	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, len(launched), n)
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, n-lacking, n)
 	if len(t.stays) > 0 {
 		err = errors.Join(err, &TerminationError{Group: name, Stays: t.stays})
 	}
 	return g, err
+}
+
+// launchSurely is launch, and again for those of the instances that had ended before: a caller that wants all or nothing must not
+// take them for nodes to come.
+func (c *Cache) launchSurely(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
+	for range mostRepeated {
+		some, err := c.launch(ctx, g, zone, g.lacking(n, launched))
+		real := c.confirmed(ctx, g.Name, some)
+		if launched = append(launched, real...); err != nil && len(launched) == 0 {
+			return nil, err
+		}
+		if err != nil || len(real) == len(some) {
+			break
+		}
+		if _, g = c.entry(g.Name); g == nil {
+			break
+		}
+	}
+	return launched, nil
 }
 
 // ErrNotAtomic is the error of a group that cannot launch all or nothing.

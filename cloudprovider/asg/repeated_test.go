@@ -1,0 +1,185 @@
+package asg_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
+	delays := quick
+	delays.Terminate = ms(2000)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	there := w.ids("a")
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
+	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
+		t.Fatal(err)
+	}
+	next := w.with(nil).started() // wants the same where the same is there
+	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
+		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
+	}
+}
+
+func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T) {
+	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
+	g, err := w.cache.Increase(t.Context(), "a", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := g.Instances[0].ID
+	next := w.with(synchronous).started()
+	if _, err := next.cache.Terminate(t.Context(), "a", slices.DeleteFunc(next.ids("a"), func(id string) bool { return id == there })); err != nil {
+		t.Fatal(err)
+	}
+	next.eventually(func() string {
+		if state, _ := next.aws.Group("a"); len(state.Instances) != 1 {
+			return "the instances are still listed"
+		}
+		return ""
+	})
+	// They went a moment ago, of which the scaling activities prove nothing: clocks differ.
+	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || next.desired("a") != 3 {
+		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), next.desired("a"), err)
+	}
+}
+
+func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
+	delays := quick
+	delays.Terminate = ms(3100) // AWS lists what it ends for a while
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
+	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
+	for round := range 3 { // each from nothing, each by a process that has just started
+		w.aws.ResetCalls()
+		next, stop := w.with(synchronous).runningUntil()
+		next.eventually(func() string { // as the core does: what is missing of three is asked for
+			if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
+				return ""
+			}
+			if missing := 3 - len(next.group("a").Counted()); missing > 0 {
+				if _, err := next.cache.Increase(t.Context(), "a", missing); err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+			}
+			return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
+		})
+		next.eventually(func() string {
+			if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
+				return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
+			}
+			return ""
+		})
+		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want {
+			t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
+		}
+		if _, err := next.cache.Terminate(t.Context(), "a", next.ids("a")); err != nil {
+			t.Fatal(err)
+		}
+		next.eventually(func() string {
+			if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
+				return "the instances are still listed"
+			}
+			return ""
+		})
+		stop()
+	}
+	w.untouched()
+}
+
+func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
+	for name, meanwhile := range map[string]func(*testing.T, *world, []string){
+		"one is taken back": func(t *testing.T, w *world, ids []string) {
+			if err := w.aws.Reclaim(ids[0]); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"a reading lags behind another": func(t *testing.T, w *world, _ []string) {
+			for _, w.calls.lags = range []bool{false, true} {
+				if err := w.cache.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			w.calls.lags = false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, divided("a", 0, 0, 40)).with(synchronous).started()
+			w.calls.lostLaunch = func(out *autoscaling.LaunchInstancesOutput) {
+				w.calls.lostLaunch = nil
+				meanwhile(t, w, out.Instances[0].InstanceIds)
+			}
+			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.desired("a"); got != 4 {
+				t.Errorf("%d instances are desired, want 4", got)
+			}
+		})
+	}
+}
+
+func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 9))
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil {
+		t.Fatal("a zone without capacity has launched")
+	}
+	w.aws.ClearShortages(shortage)
+	next := w.with(synchronous).started() // wants the same where the same is there
+	if _, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err != nil || next.perZone("a")["b"] != 2 {
+		t.Errorf("instances by zone %v, error %v, want another in b", next.perZone("a"), err)
+	}
+
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
+	last := w.with(synchronous).started()
+	w.aws.ResetCalls()
+	var failed *asg.LaunchError
+	if _, err := last.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); !errors.As(err, &failed) {
+		t.Errorf("error %v, want the shortage that there is", err)
+	}
+	if _, resting := last.cache.Resting(last.view("c")); !resting || w.aws.Calls()[launchCall] != 2 {
+		t.Errorf("after %d launches, the zone rests: %v, want 2 and that it does", w.aws.Calls()[launchCall], resting)
+	}
+}
+
+func TestAllOrNothingIsNotFulfilledByInstancesThatHaveGone(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 9))
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
+			return "the instances are still listed"
+		}
+		return ""
+	})
+	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
+	next := w.with(synchronous).started()
+	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}
+	g, err := next.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+	if state, _ := w.aws.Group("a"); err != nil || len(g.Counted()) != 2 || len(state.Instances) != 2 {
+		t.Errorf("all or nothing: error %v, %d instances are believed in, AWS has %d, want 2 of 2", err, len(g.Counted()), len(state.Instances))
+	}
+}
