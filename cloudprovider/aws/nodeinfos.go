@@ -21,7 +21,7 @@ import (
 // core took the node's picture for later. Where GPUs are shared out by dynamic resource allocation instead, a group whose
 // nodes have not shown their devices yet has those that NVIDIA's driver would publish for its instance types; and where the
 // core simulates volume limits, a new node has the EBS driver with the limit of its type, as other nodes have it. Once a group
-// launches something else, pictures of the nodes it had before do not count any more.
+// launches something else, or in other zones, pictures of the nodes it had before do not count any more.
 //
 // It implements the core's TemplateNodeInfoProvider, and is used by the core's loop alone.
 type NodeInfos struct {

@@ -6,11 +6,26 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
+
+// next is what the core takes the next node of the group to be while the cluster has those nodes.
+func (w *world) next(infos *NodeInfos, snapshot clustersnapshot.ClusterSnapshot, id string, live ...*corev1.Node) *corev1.Node {
+	w.t.Helper()
+	if err := snapshot.SetClusterState(live, nil, nil, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	w.refresh()
+	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, live, nil, taints.TaintConfig{}, time.Now())
+	if err != nil || all[id] == nil {
+		w.t.Fatalf("no NodeInfo of the group: %v", err)
+	}
+	return all[id].Node()
+}
 
 func TestALaunchTemplateThatChangedAtZeroReplacesThePictureOfTheLastNode(t *testing.T) {
 	w := newWorld(t, func(c *fakeaws.Config) {
@@ -18,19 +33,7 @@ func TestALaunchTemplateThatChangedAtZeroReplacesThePictureOfTheLastNode(t *test
 			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, group("a", "workers", 0, 1, 5, nil))
 	nodes, infos, snapshot := w.watched(), NewNodeInfos(w.Provider, time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
-	// next is what the core takes the next node of the group to be while it has those.
-	next := func(live ...*corev1.Node) *corev1.Node {
-		t.Helper()
-		if err := snapshot.SetClusterState(live, nil, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		w.refresh()
-		all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, live, nil, taints.TaintConfig{}, time.Now())
-		if err != nil || all["a"] == nil {
-			t.Fatalf("no NodeInfo of the group: %v", err)
-		}
-		return all["a"].Node()
-	}
+	next := func(live ...*corev1.Node) *corev1.Node { return w.next(infos, snapshot, "a", live...) }
 	real := w.members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.put(t, real...)
 	next(real...)
@@ -63,5 +66,48 @@ func TestALaunchTemplateThatChangedAtZeroReplacesThePictureOfTheLastNode(t *test
 	}
 	if outside := got.Labels["kubernetes.io/seen"]; outside != "" {
 		t.Error("the next node still is the picture of one of the old version")
+	}
+}
+
+func TestAPictureOfAZoneThatWasTakenOutOfTheGroupDoesNotCount(t *testing.T) {
+	g := divided("a", "m5.large", 0, 2, 9)
+	g.Zones = []string{zoneA, zoneB}
+	w := newDividedWorld(t, nil, g)
+	infos, snapshot := NewNodeInfos(w.Provider, time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	var real []*corev1.Node
+	for _, zone := range []string{zoneB, zoneA} { // the core takes the first for its picture
+		real = append(real, w.members("a/"+zone, map[string]string{corev1.LabelTopologyZone: zone, "seen": "by-the-core"})...)
+	}
+	edit := func(zones ...string) {
+		t.Helper()
+		if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: zones}); err != nil {
+			t.Fatal(err)
+		}
+		w.reread()
+	}
+	shows := func(when, id, zone, seen string, live ...*corev1.Node) {
+		t.Helper()
+		if got := w.next(infos, snapshot, id, live...).Labels; got[corev1.LabelTopologyZone] != zone || got["seen"] != seen {
+			t.Errorf("%s: the next node of %s is taken to be in %s, and a picture of one %q, want %s and %q",
+				when, id, got[corev1.LabelTopologyZone], got["seen"], zone, seen)
+		}
+	}
+	shows("two zones", "a/"+zoneB, zoneB, "by-the-core", real...)
+	edit(zoneA) // and so it is one group
+	shows("one zone left", "a", zoneA, "", real...)
+	shows("its nodes gone", "a", zoneA, "")
+	shows("a node of its zone alone", "a", zoneA, "by-the-core", real[1])
+	edit(zoneA, zoneC)
+	shows("a zone that only has instances", "a/"+zoneB, zoneB, "by-the-core", real...)
+	edit(zoneB)
+	shows("the zone is back", "a", zoneB, "by-the-core", real...)
+}
+
+func TestAPictureCountsWhateverZoneItsOwnerLabelsItWith(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	real := w.members("a", map[string]string{corev1.LabelTopologyZone: "rack-1", "seen": "by-the-core"})
+	got := w.next(NewNodeInfos(w.Provider, time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
+	if got[corev1.LabelTopologyZone] != "rack-1" || got["seen"] == "" {
+		t.Errorf("the next node is taken to have the labels %v, want those of the group's node", got)
 	}
 }

@@ -11,7 +11,7 @@ const placeholderPrefix = "i-placeholder-"
 
 // validProviderID matches aws:///<zone>/<instance>, with one more element on Fargate. A placeholder's ID ends in the name
 // of its group, which may contain nearly anything.
-var validProviderID = regexp.MustCompile(`^aws:///[-0-9a-z]*/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
+var validProviderID = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
 
 // instanceID returns the instance in a node's provider ID; not ok means that the node is not on EC2 or not yet known to be.
 func instanceID(providerID string) (id string, ok bool) {
@@ -21,10 +21,18 @@ func instanceID(providerID string) (id string, ok bool) {
 		}
 	}
 	match := validProviderID.FindStringSubmatch(providerID)
-	if match == nil || match[1] == "" {
+	if match == nil || match[2] == "" {
 		return "", false
 	}
-	return match[1], true
+	return match[2], true
+}
+
+// zoneOf returns the zone in a node's provider ID; "" where it names none.
+func zoneOf(providerID string) string {
+	if match := validProviderID.FindStringSubmatch(providerID); match != nil {
+		return match[1]
+	}
+	return ""
 }
 
 func providerID(zone, instance string) string { return fmt.Sprintf("aws:///%s/%s", zone, instance) }

@@ -1,7 +1,9 @@
 package aws
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +136,76 @@ func TestAViewsTemplatePromisesItsZone(t *testing.T) {
 	told := inZone(zoneB, "cnnw1-az7")
 	if got := w.shownZones(told)["a/"+zoneB]; !slices.Equal(got, []string{zoneB, "cnnw1-az7", ""}) {
 		t.Errorf("zone, %s and mark are %q, want what a node of the zone shows", podzone.LabelZoneID, got)
+	}
+}
+
+func TestNoTagMovesAViewToAnotherZone(t *testing.T) {
+	tags := map[string]string{template + "label/" + podzone.LabelZoneID: "cnnw1-az7"}
+	for _, key := range podzone.NameLabels {
+		tags[template+"label/"+key] = zoneA
+	}
+	views, whole := divided("views", "m5.large", 0, 0, 9), zoned(group("whole", "m5.large", 0, 0, 9, tags), "abc")
+	maps.Copy(views.Tags, tags)
+	w := newDividedWorld(t, nil, views, whole)
+	for id, zone := range map[string]string{"views/" + zoneA: zoneA, "views/" + zoneB: zoneB, "views/" + zoneC: zoneC, "whole": zoneA} {
+		labels := w.promised(id).Labels
+		for _, key := range podzone.NameLabels {
+			if labels[key] != zone {
+				t.Errorf("%s promises %s %q", id, key, labels[key])
+			}
+		}
+	}
+	elsewhere := inZone("cn-northwest-1z", "cnnw1-az9")
+	w.eventually(func() string {
+		return cmp.Diff(map[string][]string{"views/" + zoneA: {zoneA, "cnnorthwest1-az2", ""}, "views/" + zoneB: {zoneB, "cnnorthwest1-az3", ""},
+			"views/" + zoneC: {zoneC, "cnnorthwest1-az4", ""}, "whole": {zoneA, "cnnw1-az7", ""}}, w.shownZones(elsewhere))
+	})
+	w.reread()
+	if wrong := w.differs(`
+# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE cluster_autoscaler_aws_node_group_problems gauge
+cluster_autoscaler_aws_node_group_problems{node_group="views",reason="declared_zone"} 4
+`, "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+		t.Error(wrong)
+	}
+	events := w.events.all()
+	if len(events) != len(tags) {
+		t.Errorf("%d events %q, want one for each tag, whatever the number of views", len(events), events)
+	}
+	for _, e := range events {
+		if !strings.Contains(e, `"views"`) || !strings.Contains(e, "scaled zone by zone") || !strings.Contains(e, "remove the tag") {
+			t.Errorf("event %q, want it to name the group, the cause and the remedy", e)
+		}
+	}
+}
+
+func TestAViewOfAZoneThatWasTakenOutCannotGrow(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 12), zoned(group("other", "m5.large", 0, 0, 9, nil), "c"))
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, zoneB}}); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	able := w.candidates()
+	for id, most := range map[string]int{"a/" + zoneA: 8, "a/" + zoneB: 8, "a/" + zoneC: 2} { // of 12, six are left
+		if size, err := able[id].TargetSize(); size != 2 || err != nil || able[id].MaxSize() != most {
+			t.Errorf("%s has %d nodes of at most %d, error %v, want 2 of %d", id, size, able[id].MaxSize(), err, most)
+		}
+	}
+	if got := w.similar("a/"+zoneA, true)["a/"+zoneC]; got != nil && got.MaxSize() > 2 {
+		t.Errorf("the view of the zone may grow to %d in place of another", got.MaxSize())
+	}
+	if got := w.balanced(6, able["a/"+zoneA], able["a/"+zoneB], able["a/"+zoneC]); got["a/"+zoneC] != 0 {
+		t.Errorf("of 6 nodes %v are dealt to the zone", got)
+	}
+	gone := w.nodeGroup("a/" + zoneC)
+	if err := gone.IncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("an increase in the zone: %v, want ErrNotZonal", err)
+	}
+	if err := gone.AtomicIncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("all or nothing in the zone: %v, want ErrNotZonal", err)
+	}
+	if diff := cmp.Diff(map[string]int{zoneA: 2, zoneB: 2, zoneC: 2}, w.perZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
 	}
 }
 

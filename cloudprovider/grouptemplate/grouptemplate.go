@@ -29,13 +29,14 @@ type Template struct {
 
 	launch       *asg.Launch
 	tags         map[string]string
+	zone         string
 	zones        []string
 	capacityType string
 }
 
 // Current reports whether building the template of g again, with the same catalogue and the same Seen, could not give another.
 func (t *Template) Current(g *asg.Group) bool {
-	return t.launch == g.Launch && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
+	return t.launch == g.Launch && t.zone == g.Zone && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
 }
 
 // Known reports whether enough is known of the group to simulate a node of it.
@@ -55,9 +56,9 @@ type Seen struct {
 
 // Build makes the template of g in the region out of what AWS and the cluster tell.
 func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	t := &Template{Seen: s, launch: g.Launch, tags: g.Tags, zones: g.Zones, capacityType: capacityType(g)}
+	t := &Template{Seen: s, launch: g.Launch, tags: g.Tags, zone: g.Zone, zones: g.Zones, capacityType: capacityType(g)}
 	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
-		CNI: s.CNI, Learnt: s.Learnt}
+		NextZone: g.Zone, PinnedZone: g.Zone != "", CNI: s.CNI, Learnt: s.Learnt}
 	if l := g.Launch; l != nil {
 		for _, lt := range l.Types {
 			if facts, ok := catalogue.Lookup(lt.Name); ok {

@@ -25,6 +25,7 @@ func TestATemplateIsBuiltAgainOnlyWhenAnInputChanged(t *testing.T) {
 		{name: "another reading of the same", change: func(g *asg.Group) { g.Tags = maps.Clone(g.Tags); g.DesiredCapacity = 3 }, want: true},
 		{name: "a tag", change: func(g *asg.Group) { g.Tags = map[string]string{"a": "c"} }},
 		{name: "zones", change: func(g *asg.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
+		{name: "a view of its zone", change: func(g *asg.Group) { g.Zone = "us-west-2a" }},
 		{name: "what it launches", change: func(g *asg.Group) { g.Launch = &asg.Launch{} }},
 		{name: "spot to on-demand", change: func(g *asg.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
 	} {

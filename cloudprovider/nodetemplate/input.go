@@ -14,7 +14,7 @@ type Input struct {
 	Zones  []string // availability zones the group may launch in, in any order
 
 	// NextZone is the zone in which the next instance will probably appear; "" takes the first by name. With
-	// PinnedZone the caller sees to it that it does, and the template promises it.
+	// PinnedZone the caller sees to it that it does, and the template promises it, whatever is declared of the nodes.
 	NextZone   string
 	PinnedZone bool
 

@@ -10,6 +10,7 @@ import (
 // Labels that nodes on EKS carry beside those Kubernetes defines.
 const (
 	labelEBSZone      = "topology.ebs.csi.aws.com/zone"
+	labelZoneID       = "topology.k8s.aws/zone-id"
 	labelNodegroup    = "eks.amazonaws.com/nodegroup"
 	labelCapacityType = "eks.amazonaws.com/capacityType"
 )
@@ -26,7 +27,11 @@ var followers = map[string]string{
 // zoneFollowers is the same for the zone, which has two.
 var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
-// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides.
+// zoneLabels are those that say in which zone a node is.
+var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFollowers...)
+
+// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides. Nothing overrides a
+// pinned zone.
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
@@ -39,6 +44,7 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	}
 	t.addNodegroupLabels(in, d)
 	problems := t.addTagLabels(in, d)
+	problems = append(problems, t.pinZone(in)...)
 	for leader, follower := range followers {
 		t.follow(leader, follower)
 	}
@@ -107,6 +113,10 @@ func (t *Template) addPlaceLabels(in *Input) {
 	if region := in.region(); region != "" {
 		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
 	}
+	t.addZone(in)
+}
+
+func (t *Template) addZone(in *Input) {
 	switch zone, promised := in.zone(); {
 	case zone == "":
 	case promised:
@@ -147,7 +157,8 @@ func (t *Template) addTagLabels(in *Input, d Declared) []Problem {
 	var problems []Problem
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
-		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup {
+		pinned := in.pinned() != "" && slices.Contains(zoneLabels, key) // of which pinZone tells
+		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup && !pinned {
 			problems = append(problems, Problem{
 				Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
 				Expected: "the value that the EKS node group gives its nodes, " + quote(old, maxShownValue),

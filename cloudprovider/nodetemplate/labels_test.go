@@ -58,6 +58,76 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 	}
 }
 
+func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
+	const why = "expected no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove "
+	for key, value := range map[string]string{"topology.kubernetes.io/zone": "us-east-1a", "failure-domain.beta.kubernetes.io/zone": "us-east-1a",
+		"topology.ebs.csi.aws.com/zone": "us-east-1a", "topology.k8s.aws/zone-id": "use1-az1"} {
+		of := func(key string) map[string]string { return map[string]string{key: value} }
+		for _, tt := range []struct {
+			name string
+			in   Input
+			want string // what is told; "" for nothing
+		}{
+			{name: "nothing declared"},
+			{name: "tag", in: Input{Tags: of(labelPrefix + key)}, want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why + "the tag"},
+			{name: "user data", in: Input{UserData: &UserData{Labels: of(key)}}, want: `user data label "` + key + `"="` + value + `" ignored: ` + why + "the label from the user data"},
+			{name: "EKS node group", in: Input{Nodegroup: &Nodegroup{Name: "ng", Labels: of(key)}},
+				want: `EKS node group label "` + key + `"="` + value + `" ignored: ` + why + "the label from the node group"},
+			{name: "tag and EKS node group", in: Input{Tags: of(labelPrefix + key), Nodegroup: &Nodegroup{Name: "ng", Labels: map[string]string{key: "us-east-1f"}}},
+				want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why + "the tag"},
+			{name: "nodes in the other zone", in: Input{Learnt: &Learnt{labels: of(key)}}},
+		} {
+			t.Run(tt.name+" "+key, func(t *testing.T) {
+				tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
+				told := map[Problem]bool{}
+				for _, zone := range []string{"us-east-1a", "us-east-1b", "us-east-1c"} {
+					tt.in.Zones, tt.in.NextZone, tt.in.PinnedZone = []string{zone}, zone, true
+					template, problems := Build(tt.in)
+					for _, label := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
+						if got := template.Node("n").Labels[label]; got != zone || template.Sources.Labels[label].Kind != SourceGroup {
+							t.Errorf("in %s the node's %s is %q by %s", zone, label, got, template.Sources.Labels[label].Kind)
+						}
+					}
+					if id, ok := template.Node("n").Labels["topology.k8s.aws/zone-id"]; ok {
+						t.Errorf("in %s the node has the zone-id %q", zone, id)
+					}
+					if want := tt.want != "" && zone != value; len(problems) > 1 || len(problems) == 1 != want {
+						t.Errorf("in %s problems are %v, want one: %t", zone, problems, want)
+					}
+					for _, p := range problems {
+						told[p] = true
+						if got := p.String(); got != `Auto Scaling group "g": `+tt.want || p.Reason != ReasonPinnedZone {
+							t.Errorf("%s: %s, want %s", p.Reason, got, tt.want)
+						}
+					}
+				}
+				if len(told) > 1 {
+					t.Errorf("one cause is told as %d problems", len(told))
+				}
+			})
+		}
+	}
+}
+
+func TestAGroupThatIsNotPinnedHasTheZoneThatIsDeclared(t *testing.T) {
+	declared := map[string]string{"topology.kubernetes.io/zone": "rack-1", "topology.k8s.aws/zone-id": "use1-az7"}
+	for _, zones := range [][]string{{"us-east-1a"}, {"us-east-1a", "us-east-1b"}} {
+		for _, in := range []Input{
+			{UserData: &UserData{Labels: declared}},
+			{Nodegroup: &Nodegroup{Name: "ng", Labels: declared}},
+			{Tags: map[string]string{labelPrefix + "topology.kubernetes.io/zone": "rack-1", labelPrefix + "topology.k8s.aws/zone-id": "use1-az7"}},
+		} {
+			in.Group, in.Members, in.Zones = "g", members(t, "m5.large"), zones
+			template, problems := Build(in)
+			node := template.Node("n")
+			if node.Labels["topology.kubernetes.io/zone"] != "rack-1" || node.Labels["topology.ebs.csi.aws.com/zone"] != "rack-1" ||
+				node.Labels["topology.k8s.aws/zone-id"] != "use1-az7" || len(problems) > 0 {
+				t.Errorf("labels %v, problems %v, want what is declared and none", node.Labels, problems)
+			}
+		}
+	}
+}
+
 func TestLabelsOfManagedNodeGroups(t *testing.T) {
 	tags := map[string]string{eksNodegroupTag: "ng-1", eksClusterTag: "c"}
 	eks := &Nodegroup{

@@ -167,7 +167,7 @@ func learnable(key, value string, own []string) bool {
 // ownWords are those, in lower case, that tell a node from others of its group: its name, instance, addresses, zone and type.
 func ownWords(node *corev1.Node, instanceType string) []string {
 	words := []string{node.Name, instanceType, string(node.UID), node.Status.NodeInfo.MachineID, node.Labels[corev1.LabelHostname],
-		node.Labels[corev1.LabelTopologyZone], node.Labels["topology.k8s.aws/zone-id"]}
+		node.Labels[corev1.LabelTopologyZone], node.Labels[labelZoneID]}
 	if at := strings.LastIndexByte(node.Spec.ProviderID, '/'); at >= 0 {
 		words = append(words, node.Spec.ProviderID[at+1:])
 	}

@@ -24,6 +24,7 @@ const (
 	ReasonOptionValue      Reason = "invalid_option_value"
 	ReasonOptionRange      Reason = "option_out_of_range" // used all the same, as the stock autoscaler does
 	ReasonConflict         Reason = "conflicting_sources" // a tag and the EKS node group differ; the tag is used
+	ReasonPinnedZone       Reason = "declared_zone"       // of a group that is scaled zone by zone
 	ReasonUnknownType      Reason = "unknown_instance_type"
 	ReasonNoType           Reason = "no_instance_type"
 	ReasonMixedTypes       Reason = "mixed_architectures"
@@ -43,7 +44,7 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
 		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
-		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
+		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonPinnedZone, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
 		ReasonImageMismatch, ReasonWideSpread,
 		ReasonUnreadable, ReasonUnresolved, ReasonRestrictedLabel, ReasonKubeletSetting, ReasonConditional,
 	}

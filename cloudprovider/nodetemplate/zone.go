@@ -28,3 +28,48 @@ func (in *Input) zone() (name string, promised bool) {
 		return zones[0], len(zones) == 1
 	}
 }
+
+// pinned returns the zone that the caller sees to for every node; "" where it sees to none.
+func (in *Input) pinned() string {
+	if in.PinnedZone && slices.Contains(in.Zones, in.NextZone) {
+		return in.NextZone
+	}
+	return ""
+}
+
+// pinZone puts a pinned zone in the place of all that has been said of the nodes' zone, and tells who declared another. An
+// identifier is never that of the zone: whoever declares one declares it for each zone that the group is pinned to.
+func (t *Template) pinZone(in *Input) []Problem {
+	zone := in.pinned()
+	if zone == "" {
+		return nil
+	}
+	var problems []Problem
+	for _, key := range zoneLabels {
+		value, source := t.Labels[key], t.Sources.Labels[key]
+		if source.Declared() && value != zone {
+			problems = append(problems, otherZone(in.Group, key, value, source.Kind))
+		}
+		delete(t.Labels, key)
+		delete(t.Assumed, key)
+		delete(t.Sources.Labels, key)
+	}
+	t.addZone(in)
+	return problems
+}
+
+// otherZone says the same of each zone that a group is pinned to, so that it is one problem.
+func otherZone(group, key, value string, kind SourceKind) Problem {
+	p := Problem{Group: group, Key: key, Value: value, Reason: ReasonPinnedZone}
+	remove := ""
+	switch kind {
+	case SourceTag:
+		p.Key, remove = labelPrefix+key, "the tag"
+	case SourceNodegroup:
+		p.Subject, remove = "EKS node group label", "the label from the node group"
+	default:
+		p.Subject, remove = "user data label", "the label from the user data"
+	}
+	p.Expected = "no zone to be declared, for the group is scaled zone by zone and each node has the zone it is launched in; remove " + remove
+	return p
+}

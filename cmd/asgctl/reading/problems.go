@@ -3,6 +3,7 @@ package reading
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -35,7 +36,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	if g.Failure != nil {
 		problems = append(problems, Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
 	}
-	for _, p := range r.Template(g).Problems {
+	for _, p := range r.templateProblems(g) {
 		if p.Reason == nodetemplate.ReasonNoType && len(g.Problems) > 0 {
 			continue // said above, with the cause
 		}
@@ -46,6 +47,22 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	}
 	for _, p := range r.undivided[g.Name] {
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
+	}
+	return problems
+}
+
+// templateProblems are those of the group's template, and what those of its zonal views have beyond.
+func (r *Reading) templateProblems(g *asg.Group) []nodetemplate.Problem {
+	problems := slices.Clone(r.Template(g).Problems)
+	if g.Zone != "" {
+		return problems
+	}
+	for _, view := range r.Views(g) {
+		for _, p := range r.Template(view).Problems {
+			if !slices.Contains(problems, p) {
+				problems = append(problems, p)
+			}
+		}
 	}
 	return problems
 }

@@ -130,6 +130,33 @@ func TestAZonalViewIsFoundByItsIDWithoutAFurtherCall(t *testing.T) {
 	}
 }
 
+func TestAGroupHasTheProblemsOfItsZonalViewsOnce(t *testing.T) {
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "web", Max: 3, Zones: []string{"us-west-2a", "us-west-2b", "us-west-2c"},
+			Tags:               map[string]string{"k8s.io/cluster-autoscaler/node-template/label/topology.kubernetes.io/zone": "us-west-2a"},
+			SuspendedProcesses: []string{"AZRebalance"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web", Version: "$Default"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	point(t, server)
+	for zonal, want := range map[asg.ZonalGroups][]string{asg.ZonalAll: {"declared_zone"}, asg.ZonalOff: nil} {
+		r, err := Read(t.Context(), Options{ZonalGroups: zonal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range r.Problems(r.Groups[0]) {
+			got = append(got, p.Reason)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("problems with zonal groups %s (-want +got):\n%s", zonal, diff)
+		}
+	}
+}
+
 func TestATypeThatTheCatalogueLacksIsLookedUp(t *testing.T) {
 	server := start(t, "m9z.large", "m5.large")
 	r, err := Read(t.Context(), Options{})
