@@ -113,6 +113,8 @@ func (g *Group) launchableSynchronously() *notSynchronous {
 		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}
 	case g.CapacityType() == "":
 		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
+	case g.WarmPool:
+		return &notSynchronous{"it has a warm pool", "delete that to launch at once"}
 	case len(g.Zones) == 0:
 		return &notSynchronous{"it has no availability zone", "give it subnets"}
 	}
@@ -138,7 +140,7 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	said := r.all || r.groups[group].reason == now.reason
-	r.all = r.all || awsclient.IsUnsupported(err)
+	r.all = r.all || awsclient.IsUnknownCall(err)
 	r.groups[group] = now
 	if !said {
 		klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", now.reason, "remedy", now.remedy)

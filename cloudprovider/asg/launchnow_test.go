@@ -186,6 +186,8 @@ func TestWhichGroupsAreRaisedInstead(t *testing.T) {
 		{name: "on-demand base", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(1, &none) }},
 		{name: "half of each", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, &half) }},
 		{name: "launch configuration", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }},
+		{name: "warm pool", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.WarmPool = &fakeaws.WarmPool{Min: 1} }},
+		{name: "not supported", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnsupportedOperation"}},
 		{name: "not allowed", raised: true, refused: true, fault: fakeaws.Fault{Code: "AccessDenied"}},
 		{name: "not known", raised: true, refused: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
@@ -244,6 +246,21 @@ func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
 	}
 	if got := w.aws.Calls()[launchCall]; got != 1 || w.desired("a") != 2 || w.desired("b") != 1 {
 		t.Errorf("%d calls, desired capacities %d and %d, want 1, 2 and 1", got, w.desired("a"), w.desired("b"))
+	}
+}
+
+func TestAGroupForWhichTheCallIsNotSupportedKeepsNoOtherFromIt(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
+	for _, name := range []string{"a", "b", "a"} {
+		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]int{launchCall: 2, desiredCall: 2}
+	got := map[string]int{launchCall: w.aws.Calls()[launchCall], desiredCall: w.aws.Calls()[desiredCall]}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 

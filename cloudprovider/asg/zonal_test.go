@@ -112,6 +112,8 @@ func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
 		{name: "launch configuration", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }, want: whole,
 			reason: asg.ReasonNotZonal, message: "no launch template", remedy: "in place of the launch configuration"},
 		{name: "policy that mixes", change: policy(&half), want: whole, reason: asg.ReasonNotZonal, message: "mixes on-demand and spot", remedy: "wholly one of them"},
+		{name: "warm pool", change: func(g *fakeaws.AutoScalingGroup) { g.WarmPool = &fakeaws.WarmPool{Min: 1} }, want: whole,
+			reason: asg.ReasonNotZonal, message: "has a warm pool", remedy: "delete that to launch at once"},
 		{name: "policy wholly on demand", change: policy(nil), want: views},
 		{name: "policy wholly spot", change: policy(new(int)), want: views},
 		{name: "one zone", change: func(g *fakeaws.AutoScalingGroup) { g.Zones = g.Zones[:1] }, want: whole},

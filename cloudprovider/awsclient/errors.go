@@ -61,13 +61,16 @@ func IsTokenDisputed(err error) bool {
 	return strings.HasPrefix(Code(err), "IdempotentParameterMismatch")
 }
 
-// IsUnsupported reports whether the partition or endpoint does not know the call at all.
+// IsUnsupported reports whether the partition or endpoint does not know the call, or does not support it for what it is about.
 func IsUnsupported(err error) bool {
-	switch Code(err) {
-	case "InvalidAction", "UnknownOperationException", "UnsupportedOperation", "UnsupportedOperationException":
-		return true
-	}
-	return false
+	code := Code(err)
+	return IsUnknownCall(err) || code == "UnsupportedOperation" || code == "UnsupportedOperationException"
+}
+
+// IsUnknownCall reports whether the partition or endpoint does not know the call at all.
+func IsUnknownCall(err error) bool {
+	code := Code(err)
+	return code == "InvalidAction" || code == "UnknownOperationException"
 }
 
 // IsInvalid reports whether AWS refused what was asked, so that asking the same again cannot help.

@@ -205,7 +205,8 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 	return out, nil
 }
 
-// history is a group's activities, or those of all groups, newest first.
+// history is a group's activities, or those of all groups: those in progress first, each kind newest first (API reference,
+// DescribeScalingActivities).
 func (a *account) history(group string, keep func(*activity) bool, deletedToo bool) []*activity {
 	var found []*activity
 	for name, activities := range a.activities {
@@ -223,9 +224,9 @@ func (a *account) history(group string, keep func(*activity) bool, deletedToo bo
 	return found
 }
 
-// activityKey sorts newer activities first.
+// activityKey sorts activities in progress before those that are over, and newer ones first.
 func activityKey(act *activity) string {
-	return fmt.Sprintf("%020d %08d", maxNanos-act.started.UnixNano(), 1<<26-act.sequence)
+	return fmt.Sprintf("%t %020d %08d", !act.ended.IsZero(), maxNanos-act.started.UnixNano(), 1<<26-act.sequence)
 }
 
 const maxNanos = math.MaxInt64

@@ -349,6 +349,45 @@ func TestActivitiesComeNewestFirstInPages(t *testing.T) {
 	})
 }
 
+// API reference, DescribeScalingActivities: "Activities are sorted by start time. Activities still in progress are described first."
+func TestActivitiesInProgressComeBeforeNewerOnesThatAreOver(t *testing.T) {
+	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
+		name := map[string]string{} // by instance
+		for n, launch := range []string{"first", "second", "third", "fourth"} {
+			setDesired(t, c, "g", int32(n)+1)
+			pass(time.Minute)
+			for _, i := range describe(t, c, "g").Instances {
+				if name[*i.InstanceId] != "" {
+					continue
+				}
+				name[*i.InstanceId] = launch
+				if n%2 == 0 {
+					continue
+				}
+				if err := complete(t, c, i.InstanceId, "up", "CONTINUE"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		pass(time.Minute)
+		var order []string
+		pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.autoscaling, &autoscaling.DescribeScalingActivitiesInput{
+			AutoScalingGroupName: aws.String("g"), MaxRecords: aws.Int32(1)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, act := range page.Activities {
+				order = append(order, name[strings.TrimPrefix(*act.Description, "Launching a new EC2 instance: ")])
+			}
+		}
+		if diff := cmp.Diff([]string{"third", "first", "fourth", "second"}, order); diff != "" {
+			t.Errorf("launches, of which the second and the fourth are over (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestSuspendedLaunchLaunchesNothing(t *testing.T) {
 	cfg := oneGroup(func(g *AutoScalingGroup) { g.SuspendedProcesses = []string{"Launch"} })
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {

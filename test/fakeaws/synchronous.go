@@ -59,7 +59,8 @@ type (
 //
 // What its reference leaves open is decided so: a call that is refused leaves its token unused; max size is held against the
 // desired capacity with all that is being launched; the desired capacity rises with the answer; a group whose Launch process
-// is suspended refuses; lifecycle hooks apply; a warm pool is left alone.
+// is suspended refuses; lifecycle hooks apply. Of a group with a warm pool the user guide says both that it is refused and that it
+// starts cold: here it is refused, and nothing starts.
 func (a *account) launchInstances(r *request) (any, error) {
 	call, err := a.readLaunch(r)
 	if err != nil {
@@ -153,6 +154,8 @@ func (a *account) launchable(call synchronousLaunch) error {
 		return invalid("LaunchInstances is not supported for an AutoScalingGroup with a launch configuration. Use a launch template.")
 	case g.MixedInstancesPolicy != nil && g.MixedInstancesPolicy.Distribution.wholly() == "":
 		return invalid("LaunchInstances is not supported for a mixed instances policy that combines On-Demand and Spot Instances")
+	case g.WarmPool != nil:
+		return &apiError{Code: "UnsupportedOperation", Message: "LaunchInstances is not supported for an AutoScalingGroup with a warm pool"}
 	case g.suspended("Launch"):
 		return invalid("The Launch process of the AutoScalingGroup is suspended")
 	case g.Desired+g.launching+call.capacity > g.Max:

@@ -70,6 +70,16 @@ func TestAWarmPoolFeedsItsGroup(t *testing.T) {
 	})
 }
 
+// User guide, "Launch instances synchronously": "Auto Scaling groups with warm pools are currently not supported".
+func TestNothingIsLaunchedSynchronouslyBesideAWarmPool(t *testing.T) {
+	inBubble(t, oneGroup(func(g *AutoScalingGroup) { g.WarmPool = &WarmPool{Min: 1} }), func(t *testing.T, s *Server, c clients) {
+		_, err := launch(t.Context(), c, "token", 1)
+		wantAPIError(t, err, "UnsupportedOperation", "LaunchInstances is not supported for an AutoScalingGroup with a warm pool")
+		pass(time.Minute)
+		statesAre(t, c, "after the refusal", map[string]int{})
+	})
+}
+
 func TestAGroupGoesWithItsWarmPool(t *testing.T) {
 	inBubble(t, oneGroup(func(g *AutoScalingGroup) { g.WarmPool = &WarmPool{Min: 1, State: "Running"} }), func(t *testing.T, s *Server, c clients) {
 		pass(time.Minute)
