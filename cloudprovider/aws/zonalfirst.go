@@ -16,7 +16,7 @@ import (
 // can run anywhere. The core packs pending pods on the nodes that are about to come in no order of need: where one without
 // a zone takes the node that another was launched for, that one gets a second, and the first stays empty. In the loop after
 // nodes were launched for the pods without a zone alone, these come first instead: the nodes are theirs. Pods of a lower
-// priority than some of the others stay where the core has them.
+// priority than some of the others stay where the core has them; without zonal views, all pods do.
 //
 // It implements the core's PodListProcessor in front of the core's own, and is used by the core's loop alone.
 type ZonalFirst struct {
@@ -35,6 +35,9 @@ func (z *ZonalFirst) OthersFirst(first func() bool) { z.othersFirst = first }
 
 // Process returns the pods without those that have found room.
 func (z *ZonalFirst) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	if !z.pods.Views() {
+		return pods, nil
+	}
 	var first, others []*corev1.Pod
 	for _, pod := range pods {
 		if z.pods.Needs(pod) {

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
 // waiting is a pod that fills half a node.
@@ -25,11 +27,12 @@ func waiting(name, zone string, priority int32) *corev1.Pod {
 
 func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		pods []*corev1.Pod
-		owed bool // to those that need a zone
-		left []string
-		inA  []string // found room in zone a
+		name  string
+		pods  []*corev1.Pod
+		owed  bool // to those that need a zone
+		whole bool // no group is scaled zone by zone
+		left  []string
+		inA   []string // found room in zone a
 	}{
 		{name: "behind others in the list", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0)}, left: []string{"anywhere"}, inA: []string{"in-a"}},
 		{name: "those of higher priority first", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("low", "a", 0), waiting("in-a", "a", 1), waiting("other", "a", 1)},
@@ -39,10 +42,16 @@ func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 		{name: "not where nodes were launched for the others", pods: []*corev1.Pod{waiting("in-a", "a", 0), waiting("anywhere", "", 0), waiting("other", "", 0)}, owed: true,
 			left: []string{"in-a"}, inA: []string{"anywhere", "other"}},
 		{name: "pods with a zone alone are the core's", pods: []*corev1.Pod{waiting("in-a", "a", 0)}, left: []string{"in-a"}},
+		{name: "without zonal views all are the core's", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0)}, whole: true,
+			left: []string{"anywhere", "in-a"}},
 		{name: "pods without one, too", pods: []*corev1.Pod{waiting("anywhere", "", 0)}, left: []string{"anywhere"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			z := newZonalWorld(t, newWorld(t, nil))
+			g := divided("web", "m5.large", 0, 0, 9)
+			if tt.whole {
+				delete(g.Tags, asg.TagZonal)
+			}
+			z := newZonalWorld(t, newDividedWorld(t, nil, g))
 			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{corev1.LabelTopologyZone: "a"}}}
 			n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourcePods: resource.MustParse("10")}
 			n.Status.Capacity = n.Status.Allocatable

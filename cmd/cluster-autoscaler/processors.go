@@ -62,7 +62,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	p.addScaleDownCandidates(opts)
 	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
-	inTurns := turns.New(elsewhere.New(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal)
+	inTurns := turns.New(elsewhere.New(aws.KnownOnly{Orchestrator: opts.ScaleUpOrchestrator}, cloud.viewRests), cloud.zonal, p.options.AWS.ParallelViews)
 	opts.ScaleUpOrchestrator = inTurns
 	cloud.zonalFirst.OthersFirst(inTurns.Owed)
 	return requests, nil

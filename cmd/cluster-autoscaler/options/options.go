@@ -49,6 +49,7 @@ type AWS struct {
 	LaunchMode      asg.LaunchMode
 	ZonalGroups     asg.ZonalGroups
 	ViewsOnly       bool          // of similar node groups only the zonal views of one group are balanced
+	ParallelViews   bool          // while there are zonal views, node groups grow side by side
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
 

@@ -158,16 +158,17 @@ func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
 
 func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 	for _, tt := range []struct {
-		flags                         []string
-		balanced, viewsOnly, parallel bool
+		flags                                        []string
+		balanced, viewsOnly, parallel, parallelViews bool
 	}{
-		{nil, true, true, true},
-		{[]string{"--balance-similar-node-groups"}, true, false, false},
-		{[]string{"--balance-similar-node-groups=false"}, false, false, false},
-		{[]string{"--aws-zonal-groups=off"}, false, false, false},
-		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false, false},
-		{[]string{"--parallel-scale-up=false"}, true, true, false},
-		{[]string{"--balance-similar-node-groups", "--parallel-scale-up"}, true, false, true},
+		{nil, true, true, false, true},
+		{[]string{"--balance-similar-node-groups"}, true, false, false, false},
+		{[]string{"--balance-similar-node-groups=false"}, false, false, false, false},
+		{[]string{"--aws-zonal-groups=off"}, false, false, false, false},
+		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false, false, false},
+		{[]string{"--parallel-scale-up"}, true, true, true, false},
+		{[]string{"--parallel-scale-up=false"}, true, true, false, false},
+		{[]string{"--balance-similar-node-groups", "--parallel-scale-up"}, true, false, true, false},
 	} {
 		fs, options := register(t)
 		if err := fs.Parse(tt.flags); err != nil {
@@ -183,9 +184,9 @@ func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 		}
 		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given, ParallelScaleUp: parallel}
 		options.AWS.FillUnset(fs, &core)
-		if core.BalanceSimilarNodeGroups != tt.balanced || options.AWS.ViewsOnly != tt.viewsOnly || core.ParallelScaleUp != tt.parallel {
-			t.Errorf("with %v balanced is %t, views only %t, in parallel %t; want %t, %t and %t", tt.flags, core.BalanceSimilarNodeGroups,
-				options.AWS.ViewsOnly, core.ParallelScaleUp, tt.balanced, tt.viewsOnly, tt.parallel)
+		got := []bool{core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly, core.ParallelScaleUp, options.AWS.ParallelViews}
+		if want := []bool{tt.balanced, tt.viewsOnly, tt.parallel, tt.parallelViews}; !slices.Equal(got, want) {
+			t.Errorf("with %v balanced, views only, in parallel, and in parallel while there are views: %t, want %t", tt.flags, got, want)
 		}
 	}
 }

@@ -5,6 +5,8 @@
 // are spread over the zonal views of a group. Their turn is the first: kube-scheduler gives nodes to pods as they come, and a
 // node launched for a pod with a volume that came before theirs would go to one of them. The others' turn is in the next
 // loop, whatever comes meanwhile; after a scale-up that starts at once.
+//
+// Where there are zones to take turns for, none of them waits for another: the core launches in several at once.
 package turns
 
 import (
@@ -34,14 +36,16 @@ type zones interface {
 // Orchestrator stands in front of another one. It is used by the core's loop alone.
 type Orchestrator struct {
 	scaleup.Orchestrator
-	zones zones
-	owed  bool                          // the next turn is that of pods that need a zone
-	ctx   *cacontext.AutoscalingContext // nil until Initialize
+	zones    zones
+	parallel bool
+	owed     bool                          // the next turn is that of pods that need a zone
+	ctx      *cacontext.AutoscalingContext // nil until Initialize
 }
 
-// New makes an Orchestrator in front of inner.
-func New(inner scaleup.Orchestrator, zones zones) *Orchestrator {
-	return &Orchestrator{Orchestrator: inner, zones: zones}
+// New makes an Orchestrator in front of inner. parallel has the core launch in several node groups at once while there are zonal
+// views, and only then; without it, that is left as it is.
+func New(inner scaleup.Orchestrator, zones zones, parallel bool) *Orchestrator {
+	return &Orchestrator{Orchestrator: inner, zones: zones, parallel: parallel}
 }
 
 // Initialize initializes the inner one.
@@ -57,6 +61,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 // scale-up which did nothing can be followed by another, see package elsewhere.
 func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	o.setParallel()
 	later, now := o.divide(pods)
 	if o.owed {
 		later, now = now, later
@@ -67,17 +72,35 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	}
 	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
 	result, err := o.Orchestrator.ScaleUp(now, nodes, daemonSets, nodeInfos, allOrNothing)
-	o.owed = !o.owed
-	if err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded) {
-		o.owed = false
-		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
+	unhelped := err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded)
+	if o.owed || unhelped {
+		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call. Those that need a zone are
+		// none of its kinds: after each of their turns it would be that of a request, and never of pods that can run anywhere.
 		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
+	}
+	o.owed = !o.owed
+	if unhelped {
+		o.owed = false
 		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
 	if result != nil {
 		result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, later...)
 	}
 	return result, err
+}
+
+// ScaleUpToNodeGroupMinSize has the inner one do so.
+func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
+	*status.ScaleUpStatus, errors.AutoscalerError) {
+	o.setParallel()
+	return o.Orchestrator.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
+}
+
+// setParallel sets the core's option, which it reads at every launch.
+func (o *Orchestrator) setParallel() {
+	if o.parallel && o.ctx != nil {
+		o.ctx.ParallelScaleUp = o.zones.Views()
+	}
 }
 
 // Owed reports whether the next turn is that of the pods that need a zone: the scale-up before was for the others alone.

@@ -116,7 +116,7 @@ func TestPodsTakeTurns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
-			o := New(recorder, named{views: !tt.noViews})
+			o := New(recorder, named{views: !tt.noViews}, false)
 			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {

@@ -1,0 +1,58 @@
+package aws
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
+	processorstest "k8s.io/autoscaler/cluster-autoscaler/processors/test"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+func TestAGroupOfWhichNothingIsKnownIsNotRaisedToItsMinimum(t *testing.T) {
+	w := newAWS(t, nil, group("unknown", "x9z.large", 0, 0, 5, nil), group("known", "m5.large", 0, 0, 5, nil)).
+		restartedWith(func(o *asg.Options, p *Options) {
+			p.Limiter = cloudprovider.NewResourceLimiter(nil, nil)
+			o.Discovery = asg.Discovery{Named: []asg.NamedGroup{{Name: "unknown", MinSize: 2, MaxSize: 5}, {Name: "known", MinSize: 2, MaxSize: 5}}}
+		})
+	processors, _ := processorstest.NewTestProcessors(config.AutoscalingOptions{})
+	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, coreErr := NewNodeInfos(w.Provider, time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
+	if coreErr != nil {
+		t.Fatal(coreErr)
+	}
+	if len(infos) != 2 || !isStandIn(infos["unknown"]) {
+		t.Fatalf("the NodeInfos are %v, want a stand-in and another", infos)
+	}
+	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
+		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
+	if err := state.UpdateNodes(nil, infos, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	processors.ScaleStateNotifier.Register(state)
+	core := KnownOnly{orchestrator.New()}
+	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
+		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
+	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {
+		t.Fatal(err)
+	}
+	if unknown, known := w.target("unknown"), w.target("known"); unknown != 0 || known != 2 {
+		t.Errorf("targets of the unknown group %d, of the known one %d, want 0 and the minimum of 2", unknown, known)
+	}
+	if len(infos) != 2 {
+		t.Error("the NodeInfos given were changed")
+	}
+}
