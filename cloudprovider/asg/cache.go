@@ -2,7 +2,6 @@ package asg
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,7 +80,6 @@ type Cache struct {
 	discovery Discovery
 	launches  *launches
 	clock     clock.WithTicker
-	name      string // no other process has it
 	refresh   time.Duration
 	motion    time.Duration
 
@@ -140,8 +138,8 @@ func newEntry() *entry {
 func NewCache(o Options) *Cache {
 	c := &Cache{
 		api: o.AutoScaling, discovery: o.Discovery, clock: o.Clock,
-		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock), name: rand.Text(),
-		refresh: o.RefreshInterval, motion: o.MotionInterval,
+		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
+		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
 		entries: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,

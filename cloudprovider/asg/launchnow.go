@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -152,7 +151,7 @@ type attempt struct {
 	part   int
 	window int64 // since 1970, counted in tokenAge
 	there  string
-	ours   bool // no other process has made it
+	again  int64 // since 1970, counted in failureAge: asked once more, past a failure that may be older; else zero
 }
 
 // attemptOf is what the order is an attempt at, g being the group by which it was planned.
@@ -235,7 +234,7 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 			out, err := c.launchInstances(ctx, g, o)
 			if err == nil && c.repeatedFailure(o, out) {
 				c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
-				o.as.ours = true
+				o.as.again = o.began.UnixNano() / int64(failureAge)
 				out, err = c.launchInstances(ctx, g, o)
 			}
 			if err != nil {
@@ -394,11 +393,9 @@ func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now t
 // what came of the launch instead of making another.
 func (c *Cache) token(g *Group, as attempt) string {
 	hash := sha256.New()
-	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(c.try(g.Name, as)), as.there} {
+	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(c.try(g.Name, as)), as.there,
+		strconv.FormatInt(as.again, 10)} {
 		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
-	}
-	if as.ours {
-		_, _ = io.WriteString(hash, c.name)
 	}
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }

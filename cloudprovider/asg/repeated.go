@@ -18,6 +18,9 @@ import (
 // came of the launch of the one before it; and may learn of instances that have come and gone since. Those are no nodes to
 // come, and have to be told from such that a reading does not show yet.
 
+// failureAge is how old a failure may be that is believed.
+const failureAge = 30 * time.Second
+
 // endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
 const endedGrace = 2 * time.Second
 
@@ -63,9 +66,10 @@ func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 }
 
 // repeatedFailure reports whether the answer may be the failure that a process before us was told of: there may be capacity by
-// now. Only asked where no other zone will do: elsewhere the others are tried at once, and another call is not worth it.
+// now. Then AWS is asked again, by a token that other processes share for half a minute: should this one end meanwhile, the
+// next one gets its answer. Only asked where no other zone will do: elsewhere the others are tried at once, and another call is not worth it.
 func (c *Cache) repeatedFailure(o order, out *autoscaling.LaunchInstancesOutput) bool {
-	if !o.alone || o.as.ours || len(out.Instances) > 0 || len(out.Errors) == 0 {
+	if !o.alone || o.as.again > 0 || len(out.Instances) > 0 || len(out.Errors) == 0 {
 		return false
 	}
 	c.mu.Lock()

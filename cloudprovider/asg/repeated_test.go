@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -144,13 +146,16 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 		t.Fatal("a zone without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
-	next := w.with(synchronous).started() // wants the same where the same is there
+	later := func(o *asg.Options) {
+		o.LaunchMode, o.Clock = asg.LaunchAuto, clocktesting.NewFakeClock(time.Now().Add(31*time.Second))
+	}
+	next := w.with(later).started() // wants the same where the same is there
 	if _, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err != nil || next.perZone("a")["b"] != 2 {
 		t.Errorf("instances by zone %v, error %v, want another in b", next.perZone("a"), err)
 	}
 
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
-	last := w.with(synchronous).started()
+	last := w.with(later).started()
 	w.aws.ResetCalls()
 	var failed *asg.LaunchError
 	if _, err := last.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); !errors.As(err, &failed) {
@@ -158,6 +163,50 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 	}
 	if _, resting := last.cache.Resting(last.view("c")); !resting || w.aws.Calls()[launchCall] != 2 {
 		t.Errorf("after %d launches, the zone rests: %v, want 2 and that it does", w.aws.Calls()[launchCall], resting)
+	}
+}
+
+func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testing.T) {
+	delays := quick
+	delays.Synchronous = ms(700)
+	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 20)}}
+	w := newWorldOf(t, config, discovered).with(synchronous).started()
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err == nil {
+		t.Fatal("a zone without capacity has launched")
+	}
+	w.aws.ClearShortages(shortage)
+	now := clocktesting.NewFakeClock(time.Now().Add(31 * time.Second))
+	later := func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }
+	killed, next := w.with(later).started(), w.with(later).started()
+	launches, begun := 0, make(chan struct{})
+	killed.calls.beforeWrite = func() {
+		if launches++; launches == 2 { // past the failure
+			killed.calls.neverAnswer = true
+			close(begun)
+		}
+	}
+	ctx, kill := context.WithCancel(t.Context())
+	go func() { _, _ = killed.cache.IncreaseIn(ctx, "a", "us-west-2b", 2) }()
+	<-begun
+	defer kill()
+	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+	done := make(chan error, 1)
+	go func() {
+		_, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2)
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil || next.perZone("a")["b"] != 3 || next.desired("a") != 5 {
+				t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+			now.Step(50 * time.Millisecond)
+		}
 	}
 }
 
