@@ -284,6 +284,9 @@ func (c *Cache) merge(e *entry, g *Group) {
 		e.metAt = g.ReadAt
 	} else {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
+		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
+			c.refusals.forget(g.Name) // it may have been for one of them
+		}
 	}
 	e.request.settle(g)
 	e.findOverdue(g)

@@ -151,7 +151,8 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 func (r *refusals) remedy(err error) string {
 	allow := ""
 	if awsclient.IsDenied(err) {
-		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once; "
+		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once, " +
+			"and ec2:RunInstances and iam:PassRole if the group's launch template asks for them; "
 	}
 	switch {
 	case r.mode == LaunchSynchronous:

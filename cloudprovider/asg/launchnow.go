@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
@@ -126,7 +128,7 @@ type order struct {
 // may have been under way when it ended.
 const inheritance = time.Minute
 
-// inherited is how many of the instances that were to be launched, before being the group by which that was decided, have
+// inherited is how many of the instances, of the least weight, that were to be launched, before being the group by which that was decided, have
 // come since from a process before us, in the zone if one is named: it wanted the same.
 func (c *Cache) inherited(before, g *Group, zone string) int {
 	c.mu.Lock()
@@ -138,10 +140,10 @@ func (c *Cache) inherited(before, g *Group, zone string) int {
 	come := 0
 	for _, i := range g.Counted() {
 		if before.instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
-			come++
+			come += i.Weight
 		}
 	}
-	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)/g.Source.MinWeight())
+	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
 }
 
 // attempt is what two processes that want the same have in common, and two launches in a row have not: where, when, and
@@ -232,8 +234,9 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 		calls.Go(func() error {
 			o.began = c.clock.Now()
 			out, err := c.launchInstances(ctx, g, o)
-			if err == nil && c.repeatedFailure(o, out) {
+			if err == nil && c.repeatedFailure(g, o, out) {
 				c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+				o.began = c.clock.Now()
 				o.as.again = o.began.UnixNano() / int64(failureAge)
 				out, err = c.launchInstances(ctx, g, o)
 			}
@@ -272,7 +275,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		switch {
 		case err == nil:
 			return out, nil
-		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
+		case awsclient.IsInProgress(err), awsclient.IsContended(err): // by us, a moment ago, or by somebody else
 			if o.alone && c.clock.Since(o.began) > 3*zonalPatience {
 				return nil, c.unanswered(g, o, err)
 			}
@@ -284,6 +287,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 				c.refusals.refused(ctx, g.Name, err)
 			}
 			return nil, errors.Join(errNotSynchronous, err)
+		case o.alone && awsclient.IsThrottled(err) && c.clock.Since(o.began) < zonalPatience: // the SDK does not repeat it
 		case awsclient.IsRefused(err):
 			return nil, err
 		default:
@@ -316,8 +320,11 @@ func (c *Cache) unanswered(g *Group, o order, err error) error {
 // overtaken reports whether AWS refused a launch for what became of the group since it was decided on: it is gone, or has no
 // room for it. Another launch may be allowed. It costs a call.
 func (c *Cache) overtaken(ctx context.Context, o order, refusal error) bool {
-	if awsclient.IsNotFound(refusal) || !awsclient.IsInvalid(refusal) {
-		return awsclient.IsNotFound(refusal)
+	switch {
+	case awsclient.IsGroupNotFound(refusal):
+		return true
+	case !awsclient.IsInvalid(refusal):
+		return false
 	}
 	now, err := c.readOne(ctx, o.group)
 	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < o.count
@@ -325,6 +332,9 @@ func (c *Cache) overtaken(ctx context.Context, o order, refusal error) bool {
 
 // launched enters what AWS answered.
 func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
+	if err := c.deniedIn(ctx, g, o, out); err != nil {
+		return outcome{err: err}
+	}
 	var result outcome
 	var arrived []Instance
 	old := g.shows(out) || c.sawEnded(o, out)
@@ -341,7 +351,9 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 			i.Weight = g.Source.weightOf(i.Type)
 			arrived = append(arrived, i)
 		}
-		c.rests.succeed(g.Name, Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+		if !old {
+			c.rests.succeed(g.Name, Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+		}
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {
@@ -375,14 +387,29 @@ func (c *Cache) closed(g *Group, failures Failures) bool {
 	})
 }
 
+// deniedIn is the error of an answer by which nothing was launched because somebody lacks a permission: who launches at once needs
+// more than Auto Scaling does for itself. So it counts as a refusal of the call.
+func (c *Cache) deniedIn(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) error {
+	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
+	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
+		return nil
+	}
+	c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	klog.FromContext(ctx).V(2).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code, "message", err.Message)
+	c.refusals.refused(ctx, g.Name, err)
+	return errors.Join(errNotSynchronous, err)
+}
+
+// meaningOf is what one error of an answer says.
+func (g *Group) meaningOf(o order, e types.LaunchInstancesError) awsmessage.Meaning {
+	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
+		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
+}
+
 // failedNow takes in one error of an answer.
 func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now time.Time) LaunchFailure {
-	zone := aws.ToString(e.AvailabilityZone)
-	if zone == "" {
-		zone = o.zone
-	}
-	message := bounded(aws.ToString(e.ErrorMessage))
-	m := g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), message, aws.ToString(e.InstanceType), zone, aws.ToString(e.MarketType)))
+	m, message := g.meaningOf(o, e), bounded(aws.ToString(e.ErrorMessage))
 	c.rests.fail(g.Name, m, message)
 	return LaunchFailure{At: now, Code: m.Code, Message: message, Class: m.Class,
 		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}

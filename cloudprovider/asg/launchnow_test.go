@@ -471,3 +471,40 @@ func TestHeavierInstancesAreFewer(t *testing.T) {
 		})
 	}
 }
+
+func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
+	heavy := divided("a", 0, 0, 40)
+	heavy.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *heavy.LaunchTemplate,
+		Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
+	heavy.LaunchTemplate = nil
+	w := newZonalWorld(t, heavy)
+	next := w.with(nil).started()
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil || next.desired("a") != 4 {
+		t.Errorf("%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
+	}
+}
+
+func TestAPermissionThatLaunchingAtOnceLacksIsNotNeededByAutoScaling(t *testing.T) {
+	shortage := fakeaws.Shortage{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " +
+		"User: arn:aws:sts::123456789012:assumed-role/autoscaler/i is not authorized to perform: ec2:RunInstances"}
+	w := newWorld(t, zonal("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w.aws.AddShortage(shortage)
+	for _, name := range []string{"a", "b"} {
+		if _, err := w.cache.Increase(t.Context(), name, 2); err != nil || w.desired(name) != 2 {
+			t.Errorf("group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
+		}
+	}
+	if _, resting := w.cache.Resting(w.group("b")); resting {
+		t.Error("the group rests, although it can be raised")
+	}
+
+	w = newZonalWorld(t, divided("a", 0, 3, 9))
+	w.aws.AddShortage(shortage)
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("error %v, want one that says that the group is not scaled zone by zone any more", err)
+	}
+	w.isDivided(false, "after the refusal")
+}

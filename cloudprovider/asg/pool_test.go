@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,6 @@ func TestWhatAFailureLeavesAlone(t *testing.T) {
 		{name: "quota", code: "VcpuLimitExceeded", text: "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket that the specified instance type belongs to.",
 			class: awsmessage.Quota, rest: 5 * time.Minute, same: true},
 		{name: "configuration", code: "InvalidKeyPair.NotFound", text: "The key pair 'gone' does not exist", class: awsmessage.Configuration, rest: 15 * time.Minute},
-		{name: "permission", code: "UnauthorizedOperation", text: "You are not authorized to perform this operation.", class: awsmessage.Permission, rest: 5 * time.Minute},
 		{name: "throttled", code: "RequestLimitExceeded"},
 		{name: "a fault of AWS's own", code: "InternalError"},
 	} {
@@ -56,6 +56,23 @@ func TestWhatAFailureLeavesAlone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAPermissionThatAutoScalingLacksLeavesTheGroupAlone(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if rest, resting := w.cache.Resting(w.group("a")); !resting || rest.Class != awsmessage.Permission {
+			return fmt.Sprintf("it rests: %t, %+v", resting, rest)
+		}
+		return ""
+	})
+	if _, resting := w.cache.Resting(w.group("same")); resting {
+		t.Error("so does another group")
 	}
 }
 

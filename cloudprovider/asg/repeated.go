@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // For ten minutes AWS answers a launch by its token, with the instances that it launched the first time. So a process learns what
@@ -65,11 +66,20 @@ func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 	})
 }
 
-// repeatedFailure reports whether the answer may be the failure that a process before us was told of: there may be capacity by
-// now. Then AWS is asked again, by a token that other processes share for half a minute: should this one end meanwhile, the
-// next one gets its answer. Only asked where no other zone will do: elsewhere the others are tried at once, and another call is not worth it.
-func (c *Cache) repeatedFailure(o order, out *autoscaling.LaunchInstancesOutput) bool {
-	if !o.alone || o.as.again > 0 || len(out.Instances) > 0 || len(out.Errors) == 0 {
+// repeatedFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
+// for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all processes share
+// for half a minute: should this one end meanwhile, the next one gets its answer, but for the moment in which one half minute
+// follows the other. Of capacity it is not asked where other zones are tried at once.
+func (c *Cache) repeatedFailure(g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
+	if o.as.again > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool {
+		switch g.meaningOf(o, e).Class {
+		case awsmessage.NoCapacity, awsmessage.SpotLimit:
+			return o.alone
+		case awsmessage.Quota, awsmessage.Permission, awsmessage.Configuration:
+			return true
+		}
+		return false // nothing is left alone for it
+	}) {
 		return false
 	}
 	c.mu.Lock()

@@ -2,7 +2,6 @@ package asg_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -139,30 +139,53 @@ func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
 	}
 }
 
-func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 3, 9))
-	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil {
-		t.Fatal("a zone without capacity has launched")
-	}
-	w.aws.ClearShortages(shortage)
-	later := func(o *asg.Options) {
-		o.LaunchMode, o.Clock = asg.LaunchAuto, clocktesting.NewFakeClock(time.Now().Add(31*time.Second))
-	}
-	next := w.with(later).started() // wants the same where the same is there
-	if _, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err != nil || next.perZone("a")["b"] != 2 {
-		t.Errorf("instances by zone %v, error %v, want another in b", next.perZone("a"), err)
-	}
+// inOneWindow are two moments within which tokens stay the same, the second long enough after the first for a failure to be old.
+func inOneWindow() (then, now *clocktesting.FakeClock) {
+	start := time.Now().Truncate(10 * time.Minute).Add(2 * time.Minute)
+	return clocktesting.NewFakeClock(start), clocktesting.NewFakeClock(start.Add(31 * time.Second))
+}
 
-	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
-	last := w.with(later).started()
-	w.aws.ResetCalls()
-	var failed *asg.LaunchError
-	if _, err := last.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); !errors.As(err, &failed) {
-		t.Errorf("error %v, want the shortage that there is", err)
-	}
-	if _, resting := last.cache.Resting(last.view("c")); !resting || w.aws.Calls()[launchCall] != 2 {
-		t.Errorf("after %d launches, the zone rests: %v, want 2 and that it does", w.aws.Calls()[launchCall], resting)
+// at is a process that launches synchronously where it can, and reads this clock.
+func at(clock clock.WithTicker) func(*asg.Options) {
+	return func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, clock }
+}
+
+func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		group fakeaws.AutoScalingGroup
+		zone  string
+		code  string
+		asked int // how often, while it lasts
+	}{
+		{"no capacity where no other zone will do", divided("a", 0, 3, 9), "us-west-2b", "InsufficientInstanceCapacity", 2},
+		{"no capacity in one zone of a group", zonal("a", 0, 3, 9), "", "InsufficientInstanceCapacity", 3},
+		{"a group that was wrong", group("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
+		{"a throttled launch", divided("a", 0, 3, 9), "us-west-2b", "RequestLimitExceeded", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			then, now := inOneWindow()
+			launch := func(w *world) error {
+				if tt.zone == "" {
+					_, err := w.cache.Increase(t.Context(), "a", 1)
+					return err
+				}
+				_, err := w.cache.IncreaseIn(t.Context(), "a", tt.zone, 1)
+				return err
+			}
+			w := newWorld(t, tt.group).with(at(then)).started()
+			shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code})
+			w.aws.ResetCalls()
+			if err := launch(w); err == nil || w.aws.Calls()[launchCall] != tt.asked {
+				t.Fatalf("error %v after %d launches, want one after %d", err, w.aws.Calls()[launchCall], tt.asked)
+			}
+			w.aws.ClearShortages(shortage)
+			next := w.with(at(now)).started() // wants the same where the same is there
+			err := launch(next)
+			if _, resting := next.cache.Resting(next.group("a")); (err != nil || resting) && tt.asked == 2 {
+				t.Errorf("error %v, it rests: %v, want a launch", err, resting)
+			}
+		})
 	}
 }
 
@@ -171,15 +194,14 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 	delays.Synchronous = ms(700)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 20)}}
-	w := newWorldOf(t, config, discovered).with(synchronous).started()
+	then, now := inOneWindow()
+	w := newWorldOf(t, config, discovered).with(at(then)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err == nil {
 		t.Fatal("a zone without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
-	now := clocktesting.NewFakeClock(time.Now().Add(31 * time.Second))
-	later := func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }
-	killed, next := w.with(later).started(), w.with(later).started()
+	killed, next := w.with(at(now)).started(), w.with(at(now)).started()
 	launches, begun := 0, make(chan struct{})
 	killed.calls.beforeWrite = func() {
 		if launches++; launches == 2 { // past the failure

@@ -497,3 +497,45 @@ func TestWhatTheProcessBeforeHadLaunchedCountsInItsZoneAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestALaunchInAZoneWaitsForWhatPassesSoon(t *testing.T) {
+	for _, fault := range []fakeaws.Fault{
+		{Code: "ResourceContention", Status: 500, For: ms(5500)}, // AWS is at the launch in another zone
+		{Code: "Throttling", Times: 1},
+	} {
+		t.Run(fault.Code, func(t *testing.T) {
+			w := newZonalWorld(t, divided("a", 0, 3, 9))
+			fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
+			w.aws.Inject(fault)
+			errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 1, "us-west-2b": 1})
+			if _, resting := w.cache.Resting(w.view("b")); len(errs) > 0 || resting || w.perZone("a")["b"] != 2 {
+				t.Errorf("errors %v, b rests: %v, instances by zone %v, want another in b", errs, resting, w.perZone("a"))
+			}
+		})
+	}
+}
+
+func TestWhatIsNotFoundNeedNotBeTheGroup(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 9))
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("error %v, want that the group is not scaled zone by zone", err)
+	}
+	w.isDivided(false, "after the refusal")
+}
+
+func TestARefusalWhileAProcessWasSuspendedIsForgottenWithIt(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 9))
+	fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "The Launch process of the AutoScalingGroup is suspended", Status: 400})
+	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
+		t.Fatal("nothing was refused")
+	}
+	w.aws.ClearFaults(fault)
+	for _, change := range []func(string, ...string) error{w.aws.Suspend, w.aws.Resume} {
+		if err := change("a", "Launch"); err != nil {
+			t.Fatal(err)
+		}
+		w.reread()
+	}
+	w.isDivided(true, "after the process was resumed")
+}

@@ -9,6 +9,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/utils/ptr"
 )
 
@@ -40,6 +41,9 @@ func (z *ZonalFirst) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.P
 	}
 	var first, others []*corev1.Pod
 	for _, pod := range pods {
+		if podutil.IsDaemonSetPod(pod) {
+			continue // its node is there, whatever its priority
+		}
 		if z.pods.Needs(pod) {
 			first = append(first, pod)
 		} else {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
@@ -22,6 +23,13 @@ func waiting(name, zone string, priority int32) *corev1.Pod {
 	if zone != "" {
 		pod.Spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: zone}
 	}
+	return pod
+}
+
+// daemon is a pod that a DaemonSet has for a node without room.
+func daemon(priority int32) *corev1.Pod {
+	pod := waiting("daemon", "full", priority)
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "daemon", Controller: ptr.To(true)}}
 	return pod
 }
 
@@ -38,6 +46,8 @@ func TestPodsThatNeedAZoneGetTheRoomInItFirst(t *testing.T) {
 		{name: "those of higher priority first", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("low", "a", 0), waiting("in-a", "a", 1), waiting("other", "a", 1)},
 			left: []string{"anywhere", "low"}, inA: []string{"in-a", "other"}},
 		{name: "not before a pod of higher priority", pods: []*corev1.Pod{waiting("anywhere", "", 1), waiting("in-a", "a", 0)}, left: []string{"anywhere", "in-a"}},
+		{name: "whatever waits for room on its own node", pods: []*corev1.Pod{daemon(2000001000), waiting("anywhere", "", 0), waiting("in-a", "a", 0)},
+			left: []string{"daemon", "anywhere"}, inA: []string{"in-a"}},
 		{name: "where there is no room", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-b", "b", 0)}, left: []string{"anywhere", "in-b"}},
 		{name: "not where nodes were launched for the others", pods: []*corev1.Pod{waiting("in-a", "a", 0), waiting("anywhere", "", 0), waiting("other", "", 0)}, owed: true,
 			left: []string{"in-a"}, inA: []string{"anywhere", "other"}},

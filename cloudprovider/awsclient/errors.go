@@ -51,10 +51,19 @@ func IsNotFound(err error) bool {
 	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
 }
 
+// IsGroupNotFound reports whether Auto Scaling refused a call because it does not have the group.
+func IsGroupNotFound(err error) bool {
+	return Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "autoscalinggroup name not found")
+}
+
 // IsInProgress reports whether a call with the same token is under way; asking again tells what came of it.
 func IsInProgress(err error) bool {
 	return strings.HasPrefix(Code(err), "IdempotentCallInProgress")
 }
+
+// IsContended reports whether AWS did nothing because it is still at another change of the same Auto Scaling group; it will be
+// done soon.
+func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }
 
 // IsTokenDisputed reports whether a call with the same token asked for something else.
 func IsTokenDisputed(err error) bool {

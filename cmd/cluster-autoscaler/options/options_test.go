@@ -162,7 +162,7 @@ func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 		balanced, viewsOnly, parallel, parallelViews bool
 	}{
 		{nil, true, true, false, true},
-		{[]string{"--balance-similar-node-groups"}, true, false, false, false},
+		{[]string{"--balance-similar-node-groups"}, true, false, false, true},
 		{[]string{"--balance-similar-node-groups=false"}, false, false, false, false},
 		{[]string{"--aws-zonal-groups=off"}, false, false, false, false},
 		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false, false, false},

@@ -35,10 +35,12 @@ var unset = []struct {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
 		}},
-	// After balance-similar-node-groups: without it several groups grow at once only if they are views. The core's option stays
-	// as it is: whether there are views is known only in the loop.
+	// After balance-similar-node-groups, without which one group grows at a time. The core's option stays as it is: whether there
+	// are views is known only in the loop.
 	{"parallel-scale-up", "true while there are zonal views", "so that no zone waits for another (see --aws-zonal-groups)",
-		func(_ *config.AutoscalingOptions, ours *AWS) { ours.ParallelViews = ours.ViewsOnly }},
+		func(o *config.AutoscalingOptions, ours *AWS) {
+			ours.ParallelViews = ours.ZonalGroups != asg.ZonalOff && o.BalanceSimilarNodeGroups
+		}},
 }
 
 // documentUnset adds to the help of the flags what holds where they are not given.
