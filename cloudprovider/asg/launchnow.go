@@ -275,10 +275,15 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		switch {
 		case err == nil:
 			return out, nil
-		case awsclient.IsInProgress(err), awsclient.IsContended(err): // by us, a moment ago, or by somebody else
+		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
 			if o.alone && c.clock.Since(o.began) > 3*zonalPatience {
 				return nil, c.unanswered(g, o, err)
 			}
+		case awsclient.IsContended(err):
+			if c.clock.Since(o.began) > 3*zonalPatience {
+				return nil, err
+			}
+			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
 			c.disputed(g.Name, o)
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
@@ -396,7 +401,8 @@ func (c *Cache) deniedIn(ctx context.Context, g *Group, o order, out *autoscalin
 	}
 	c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: bounded(aws.ToString(out.Errors[0].ErrorMessage))}
-	klog.FromContext(ctx).V(2).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code, "message", err.Message)
+	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
+		"action", g.meaningOf(o, out.Errors[0]).Action)
 	c.refusals.refused(ctx, g.Name, err)
 	return errors.Join(errNotSynchronous, err)
 }

@@ -67,25 +67,32 @@ func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 }
 
 // repeatedFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
-// for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all processes share
-// for half a minute: should this one end meanwhile, the next one gets its answer, but for the moment in which one half minute
-// follows the other. Of capacity it is not asked where other zones are tried at once.
+// for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all
+// processes share for half a minute: should this one end while AWS is at it, the next one gets its answer, if a half minute
+// did not end meanwhile. What this process has asked before is not asked again.
 func (c *Cache) repeatedFailure(g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
-	if o.as.again > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool {
-		switch g.meaningOf(o, e).Class {
-		case awsmessage.NoCapacity, awsmessage.SpotLimit:
-			return o.alone
-		case awsmessage.Quota, awsmessage.Permission, awsmessage.Configuration:
-			return true
-		}
-		return false // nothing is left alone for it
-	}) {
+	lasting := func(e types.LaunchInstancesError) bool {
+		return o.restsFor(g.meaningOf(o, e).Class, len(g.launchZones()))
+	}
+	if o.as.again > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[o.group]
-	return e != nil && o.as.window <= windowOf(e.metAt)
+	return e != nil && e.tries[o.as] == 0 && o.as.window <= windowOf(e.metAt)
+}
+
+// restsFor reports whether a failure of the class keeps the group, of so many zones, from launching for minutes. Where a zone
+// lacks capacity, the others are tried at once, if they will do.
+func (o order) restsFor(class awsmessage.Class, zones int) bool {
+	switch class {
+	case awsmessage.NoCapacity, awsmessage.SpotLimit:
+		return o.alone || zones == 1
+	case awsmessage.Quota, awsmessage.Permission, awsmessage.Configuration:
+		return true
+	}
+	return false
 }
 
 // lastOfOthers is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given

@@ -66,6 +66,8 @@ func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
 	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
+	window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
+	began := window()
 	for round := range 3 { // each from nothing, each by a process that has just started
 		w.aws.ResetCalls()
 		next, stop := w.with(synchronous).runningUntil()
@@ -86,7 +88,7 @@ func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T)
 			}
 			return ""
 		})
-		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want {
+		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
 			t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
 		}
 		if _, err := next.cache.Terminate(t.Context(), "a", next.ids("a")); err != nil {
@@ -159,7 +161,7 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 		asked int // how often, while it lasts
 	}{
 		{"no capacity where no other zone will do", divided("a", 0, 3, 9), "us-west-2b", "InsufficientInstanceCapacity", 2},
-		{"no capacity in one zone of a group", zonal("a", 0, 3, 9), "", "InsufficientInstanceCapacity", 3},
+		{"no capacity in the only zone", group("a", 0, 1, 9), "", "InsufficientInstanceCapacity", 2},
 		{"a group that was wrong", group("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
 		{"a throttled launch", divided("a", 0, 3, 9), "us-west-2b", "RequestLimitExceeded", 1},
 	} {
@@ -182,8 +184,8 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 			w.aws.ClearShortages(shortage)
 			next := w.with(at(now)).started() // wants the same where the same is there
 			err := launch(next)
-			if _, resting := next.cache.Resting(next.group("a")); (err != nil || resting) && tt.asked == 2 {
-				t.Errorf("error %v, it rests: %v, want a launch", err, resting)
+			if _, resting := next.cache.Resting(next.group("a")); resting || err != nil && tt.asked == 2 {
+				t.Errorf("error %v, it rests: %v, want a launch, or at least another soon", err, resting)
 			}
 		})
 	}
@@ -209,10 +211,12 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 			close(begun)
 		}
 	}
-	ctx, kill := context.WithCancel(t.Context())
-	go func() { _, _ = killed.cache.IncreaseIn(ctx, "a", "us-west-2b", 2) }()
-	<-begun
-	defer kill()
+	go func() { _, _ = killed.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 2) }()
+	select {
+	case <-begun:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it did not ask again")
+	}
 	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 	done := make(chan error, 1)
 	go func() {

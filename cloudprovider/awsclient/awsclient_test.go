@@ -210,6 +210,8 @@ func TestReasonOfAnError(t *testing.T) {
 		{answer("InvalidLaunchTemplateId.VersionNotFound", ""), "not-found"},
 		{answer("ResourceNotFoundException", ""), "not-found"},
 		{answer("InvalidAction", ""), "unsupported"},
+		{answer("Client.UnauthorizedOperation", ""), "denied"},
+		{answer("AuthFailure.ServiceLinkedRoleCreationNotPermitted", ""), "denied"},
 		{answer("InternalFailure", ""), "error"},
 		{context.DeadlineExceeded, "timeout"},
 		{errors.New("other"), "error"},

@@ -33,7 +33,8 @@ func IsThrottled(err error) bool {
 
 // IsDenied reports whether AWS refused the caller: a missing permission, or credentials that are not valid (any more).
 func IsDenied(err error) bool {
-	switch Code(err) {
+	code, _, _ := strings.Cut(strings.TrimPrefix(Code(err), "Client."), ".") // AuthFailure.ServiceLinkedRoleCreationNotPermitted
+	switch code {
 	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "UnrecognizedClientException",
 		"InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException", "SignatureDoesNotMatch", "OptInRequired":
 		return true
