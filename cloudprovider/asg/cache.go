@@ -123,8 +123,8 @@ type entry struct {
 	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
 	tries     map[attempt]int      // synchronous launches that have ended
 	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
-	// ended are instances that were seen on their way out, and when, and those that AWS tells to have ended before our first launch, once it was
-	// asked; nil once no process before us can have launched such.
+	// ended are instances that were seen on their way out, and when, and those that AWS tells to have ended before our first
+	// launch, once it was asked; nil once no process before us can have launched such.
 	ended      map[string]time.Time
 	endedAsked bool
 }

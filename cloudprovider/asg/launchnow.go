@@ -128,8 +128,8 @@ type order struct {
 // may have been under way when it ended.
 const inheritance = time.Minute
 
-// inherited is how many of the instances, of the least weight, that were to be launched, before being the group by which that was decided, have
-// come since from a process before us, in the zone if one is named: it wanted the same.
+// inherited is how many of the instances that were to be launched, in those of the least weight, have come from a process before us
+// since before, the group by which that was decided; in the zone if one is named. It wanted the same.
 func (c *Cache) inherited(before, g *Group, zone string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
