@@ -446,11 +446,16 @@ func TestWhatTheProcessBeforeHadLaunchedIsNotLaunchedAgain(t *testing.T) {
 	}
 }
 
-func TestHeavierInstancesAreFewer(t *testing.T) {
-	heavy := divided("a", 0, 0, 40)
-	heavy.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *heavy.LaunchTemplate,
+// heavier is a divided group that may have instances which count for four of the others.
+func heavier(name string) fakeaws.AutoScalingGroup {
+	g := divided(name, 0, 0, 40)
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 		Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
-	heavy.LaunchTemplate = nil
+	g.LaunchTemplate = nil
+	return g
+}
+
+func TestHeavierInstancesAreFewer(t *testing.T) {
 	for name, launch := range map[string]func(*world) (*asg.Group, error){
 		"in a zone": func(w *world) (*asg.Group, error) { return w.cache.IncreaseIn(w.t.Context(), "a", "us-west-2b", 4) },
 		"anywhere":  func(w *world) (*asg.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
@@ -459,7 +464,7 @@ func TestHeavierInstancesAreFewer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newZonalWorld(t, heavy)
+			w := newZonalWorld(t, heavier("a"))
 			g, err := launch(w)
 			if err != nil {
 				t.Fatal(err)
@@ -473,11 +478,7 @@ func TestHeavierInstancesAreFewer(t *testing.T) {
 }
 
 func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
-	heavy := divided("a", 0, 0, 40)
-	heavy.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *heavy.LaunchTemplate,
-		Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 4}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
-	heavy.LaunchTemplate = nil
-	w := newZonalWorld(t, heavy)
+	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
 	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil {
 		t.Fatal(err)

@@ -25,18 +25,24 @@ const failureAge = 30 * time.Second
 // endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
 const endedGrace = 2 * time.Second
 
+// mayRepeat reports whether a process before us may have asked by the tokens of the window.
+func (e *entry) mayRepeat(window int64) bool { return window <= windowOf(e.metAt) }
+
+// tellsOf reports whether the answer tells of an instance of which that is true.
+func tellsOf(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) bool {
+	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool { return slices.ContainsFunc(some.InstanceIds, is) })
+}
+
 // shows reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
 // process before us, which has seen them go.
 func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
-	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
-		return slices.ContainsFunc(some.InstanceIds, func(id string) bool { return g.instance(id) != nil })
-	})
+	return tellsOf(out, func(id string) bool { return g.instance(id) != nil })
 }
 
 // noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
 // in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
 func (e *entry) noteEnded(g *Group) {
-	if e.ended == nil || windowOf(g.ReadAt) > windowOf(e.metAt) {
+	if e.ended == nil || !e.mayRepeat(windowOf(g.ReadAt)) {
 		e.ended = nil
 		return
 	}
@@ -58,11 +64,9 @@ func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[o.group]
-	return e != nil && slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool {
-		return slices.ContainsFunc(some.InstanceIds, func(id string) bool {
-			at, ended := e.ended[id]
-			return ended && at.Before(o.began)
-		})
+	return e != nil && tellsOf(out, func(id string) bool {
+		at, ended := e.ended[id]
+		return ended && at.Before(o.began)
 	})
 }
 
@@ -80,7 +84,7 @@ func (c *Cache) repeatedFailure(g *Group, o order, out *autoscaling.LaunchInstan
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[o.group]
-	return e != nil && e.tries[o.as] == 0 && o.as.window <= windowOf(e.metAt)
+	return e != nil && e.tries[o.as] == 0 && e.mayRepeat(o.as.window)
 }
 
 // restsFor reports whether a failure of the class keeps the group, of so many zones, from launching for minutes. Where a zone
@@ -98,7 +102,7 @@ func (o order) restsFor(class awsmessage.Class, zones int) bool {
 // lastOfOthers is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
 // to a process before us; zero if this one has lived too long for that, or AWS was asked already what ended before.
 func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
-	if e.endedAsked || o.as.window > windowOf(e.metAt) {
+	if e.endedAsked || !e.mayRepeat(o.as.window) {
 		return time.Time{}
 	}
 	asked := now

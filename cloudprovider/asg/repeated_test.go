@@ -45,15 +45,7 @@ func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T)
 	}
 	there := g.Instances[0].ID
 	next := w.with(synchronous).started()
-	if _, err := next.cache.Terminate(t.Context(), "a", slices.DeleteFunc(next.ids("a"), func(id string) bool { return id == there })); err != nil {
-		t.Fatal(err)
-	}
-	next.eventually(func() string {
-		if state, _ := next.aws.Group("a"); len(state.Instances) != 1 {
-			return "the instances are still listed"
-		}
-		return ""
-	})
+	next.end("a", there)
 	// They went a moment ago, of which the scaling activities prove nothing: clocks differ.
 	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || next.desired("a") != 3 {
 		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), next.desired("a"), err)
@@ -91,15 +83,7 @@ func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T)
 		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
 			t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
 		}
-		if _, err := next.cache.Terminate(t.Context(), "a", next.ids("a")); err != nil {
-			t.Fatal(err)
-		}
-		next.eventually(func() string {
-			if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
-				return "the instances are still listed"
-			}
-			return ""
-		})
+		next.end("a")
 		stop()
 	}
 	w.untouched()
@@ -241,15 +225,7 @@ func TestAllOrNothingIsNotFulfilledByInstancesThatHaveGone(t *testing.T) {
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() string {
-		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
-			return "the instances are still listed"
-		}
-		return ""
-	})
+	w.end("a")
 	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
 	next := w.with(synchronous).started()
 	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}

@@ -248,6 +248,21 @@ func (w *world) eventuallyInService(name string, count int) {
 	})
 }
 
+// end terminates the instances of the group but those named, and waits until AWS lists them no more.
+func (w *world) end(name string, but ...string) {
+	w.t.Helper()
+	ending := slices.DeleteFunc(w.ids(name), func(id string) bool { return slices.Contains(but, id) })
+	if _, err := w.cache.Terminate(w.t.Context(), name, ending); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group(name); len(state.Instances) != len(but) {
+			return "the instances are still listed"
+		}
+		return ""
+	})
+}
+
 // kills are the instances that Auto Scaling terminated by its own choice: there must never be one.
 func (w *world) kills() []string {
 	var ids []string

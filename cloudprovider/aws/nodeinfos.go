@@ -47,7 +47,7 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	zones := n.provider.learnZoneIDs(nodes, v)
 	for id, info := range infos {
 		if t := v.templates[id]; t != nil {
-			counted := info.Node().Annotations[annotationTemplate] == "" && showsGPUs(info.Node())
+			counted := !ofTemplate(info) && showsGPUs(info.Node())
 			info = withPromised(info, t.Capacity, t.Allocatable)
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.catalogue)

@@ -19,7 +19,7 @@ func (n *NodeInfos) dropOutdated(infos map[string]*framework.NodeInfo, daemonSet
 	v := n.provider.view.Load()
 	for id, info := range infos {
 		group := v.byID[id]
-		if group == nil || info.Node().Annotations[annotationTemplate] != "" {
+		if group == nil || ofTemplate(info) {
 			continue
 		}
 		if !elsewhere(info.Node(), v.groups[id]) && !n.provider.outdated(group.name) {

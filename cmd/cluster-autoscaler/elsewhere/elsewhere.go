@@ -14,20 +14,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
-	"k8s.io/autoscaler/cluster-autoscaler/estimator"
-	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/front"
 )
 
 // maxRepetitions bounds how long one loop may look for capacity: a launch takes seconds to fail, and the loop has nodes to
@@ -36,23 +32,14 @@ const maxRepetitions = 10
 
 // Orchestrator implements the core's scale-up in front of another one. It is used by the core's loop alone.
 type Orchestrator struct {
-	scaleup.Orchestrator
+	front.Orchestrator
 	closed func(nodeGroupID string) bool
-	ctx    *cacontext.AutoscalingContext // nil until Initialize
 }
 
 // New makes an Orchestrator in front of inner. closed tells whether a node group is a zonal view in which nothing can be launched
 // for the moment, so that the next try leaves it out.
 func New(inner scaleup.Orchestrator, closed func(nodeGroupID string) bool) *Orchestrator {
-	return &Orchestrator{Orchestrator: inner, closed: closed}
-}
-
-// Initialize initializes the inner one.
-func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
-	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
-	quotas *resourcequotas.TrackerFactory) {
-	o.ctx = ctx
-	o.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
+	return &Orchestrator{Orchestrator: front.Orchestrator{Orchestrator: inner}, closed: closed}
 }
 
 // ScaleUp has the inner one scale up, and do so again if it failed, all node groups that failed are closed, and one of them for the
@@ -66,10 +53,10 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 // never need, and its loop runs the processors of the status once, after ScaleUp.
 func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	if o.ctx == nil {
+	if o.Context == nil {
 		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
-	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
+	ofRequests := o.Context.ProvisioningRequestScaleUpMode
 	failed := make(map[string]bool)
 	grew := false
 	for repetitions := 0; ; repetitions++ {
@@ -95,7 +82,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 			return result, nil
 		}
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
-		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
+		o.Context.ProvisioningRequestScaleUpMode = ofRequests
 		klog.Background().V(2).Info("Repeated a scale-up without the zones that have no capacity", "nodeGroups", ids(result),
 			"repetition", repetitions+1, "pods", len(pods), "err", err)
 	}
@@ -117,13 +104,13 @@ func (o *Orchestrator) place(pods []*apiv1.Pod, grown map[string]int, nodeInfos 
 			if err != nil {
 				return nil, nil, false
 			}
-			if err := o.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+			if err := o.Context.ClusterSnapshot.AddNodeInfo(info); err != nil {
 				return nil, nil, false
 			}
 			launched = append(launched, info.Node())
 		}
 	}
-	placed, _, err := scheduling.NewHintingSimulator().TrySchedulePods(o.ctx.ClusterSnapshot, pods, false,
+	placed, _, err := scheduling.NewHintingSimulator().TrySchedulePods(o.Context.ClusterSnapshot, pods, false,
 		clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
 	if err != nil {
 		return nil, nil, false
@@ -163,7 +150,7 @@ func ids(result *status.ScaleUpStatus) []string {
 // targetSizes are those of the node groups by ID, as far as known.
 func (o *Orchestrator) targetSizes() map[string]int {
 	sizes := make(map[string]int)
-	for _, group := range o.ctx.CloudProvider.NodeGroups() {
+	for _, group := range o.Context.CloudProvider.NodeGroups() {
 		if size, err := group.TargetSize(); err == nil {
 			sizes[group.Id()] = size
 		}
@@ -174,7 +161,7 @@ func (o *Orchestrator) targetSizes() map[string]int {
 // grown is by how much node groups have grown; false if that is not known of one. Nodes may be removed meanwhile.
 func (o *Orchestrator) grown(before map[string]int) (map[string]int, bool) {
 	grown := make(map[string]int)
-	for _, group := range o.ctx.CloudProvider.NodeGroups() {
+	for _, group := range o.Context.CloudProvider.NodeGroups() {
 		size, err := group.TargetSize()
 		if err != nil {
 			return nil, false

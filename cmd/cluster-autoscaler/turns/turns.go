@@ -13,16 +13,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
-	"k8s.io/autoscaler/cluster-autoscaler/estimator"
-	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/front"
 )
 
 // zones tells which pods need one. Implemented by aws.ZonalPods.
@@ -35,25 +31,16 @@ type zones interface {
 
 // Orchestrator stands in front of another one. It is used by the core's loop alone.
 type Orchestrator struct {
-	scaleup.Orchestrator
+	front.Orchestrator
 	zones    zones
 	parallel bool
-	owed     bool                          // the next turn is that of pods that need a zone
-	ctx      *cacontext.AutoscalingContext // nil until Initialize
+	owed     bool // the next turn is that of pods that need a zone
 }
 
 // New makes an Orchestrator in front of inner. parallel has the core launch in several node groups at once while there are zonal
 // views, and only then; without it, that is left as it is.
 func New(inner scaleup.Orchestrator, zones zones, parallel bool) *Orchestrator {
-	return &Orchestrator{Orchestrator: inner, zones: zones, parallel: parallel}
-}
-
-// Initialize initializes the inner one.
-func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
-	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
-	quotas *resourcequotas.TrackerFactory) {
-	o.ctx = ctx
-	o.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
+	return &Orchestrator{Orchestrator: front.Orchestrator{Orchestrator: inner}, zones: zones, parallel: parallel}
 }
 
 // ScaleUp has the inner one scale up for the pods whose turn it is; and for all pods where no node group helps those, or there
@@ -66,17 +53,17 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	if o.owed {
 		later, now = now, later
 	}
-	if o.ctx == nil || allOrNothing || len(now) == 0 || len(later) == 0 {
+	if o.Context == nil || allOrNothing || len(now) == 0 || len(later) == 0 {
 		o.owed = false
 		return o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
-	ofRequests := o.ctx.ProvisioningRequestScaleUpMode
+	ofRequests := o.Context.ProvisioningRequestScaleUpMode
 	result, err := o.Orchestrator.ScaleUp(now, nodes, daemonSets, nodeInfos, allOrNothing)
 	unhelped := err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded)
 	if o.owed || unhelped {
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call. Those that need a zone are
 		// none of its kinds: after each of their turns it would be that of a request, and never of pods that can run anywhere.
-		o.ctx.ProvisioningRequestScaleUpMode = ofRequests
+		o.Context.ProvisioningRequestScaleUpMode = ofRequests
 	}
 	o.owed = !o.owed
 	if unhelped {
@@ -98,8 +85,8 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 
 // setParallel sets the core's option, which it reads at every launch.
 func (o *Orchestrator) setParallel() {
-	if o.parallel && o.ctx != nil {
-		o.ctx.ParallelScaleUp = o.zones.Views()
+	if o.parallel && o.Context != nil {
+		o.Context.ParallelScaleUp = o.zones.Views()
 	}
 }
 
