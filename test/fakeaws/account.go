@@ -47,6 +47,7 @@ type account struct {
 	lacks      Lacks
 	offerings  map[string][]string // zones by instance type
 	past       past
+	strict     bool
 	skew       time.Duration // how far AWS's clock is ahead
 	deeds      []Deed        // to come from the start
 	random     *rand.Rand
@@ -80,10 +81,11 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		instances:  map[string]*instance{},
 		activities: map[string][]*activity{},
 		started:    time.Now(),
-		tokens:     newClientTokens(),
+		tokens:     newClientTokens(time.Duration(cfg.ClientTokens)),
+		strict:     cfg.Strict,
 		lacks:      cfg.Lacks,
 		offerings:  cfg.Offerings,
-		past:       past{most: time.Duration(cfg.StaleReads)},
+		past:       past{StaleReads: cfg.StaleReads},
 		deeds:      cfg.Deeds,
 		random:     newRandom(cfg.Seed),
 		created:    map[string]int{},

@@ -15,6 +15,8 @@ type activity struct {
 	cause       string
 	status      string
 	message     string
+	recorded    time.Time // when it could first be read
+	before      *activity // as it was until it ended
 	started     time.Time
 	ended       time.Time
 	progress    int
@@ -35,7 +37,7 @@ const (
 // record adds an activity to the group's history.
 func (a *account) record(g *group, act activity) *activity {
 	act.id, act.group, act.groupARN = a.numberedUUID(), g.Name, g.arn
-	act.sequence, act.subnet = a.sequence, subnetID(act.zone)
+	act.sequence, act.subnet, act.recorded = a.sequence, subnetID(act.zone), time.Now()
 	a.activities[g.Name] = append(a.activities[g.Name], &act)
 	return &act
 }
@@ -44,6 +46,8 @@ func (a *account) record(g *group, act activity) *activity {
 func subnetID(zone string) string { return "subnet-0" + hexID(16, "subnet", zone) }
 
 func (act *activity) finish(status, message string) {
+	before := *act
+	act.before = &before
 	act.status, act.message, act.ended, act.progress = status, message, time.Now(), 100
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -21,7 +20,8 @@ import (
 //	GET    /_fakeaws/shortages                  POST a Shortage; DELETE all, or ?id=ID
 //	POST   /_fakeaws/lacks                      a Lacks of the Config
 //	POST   /_fakeaws/deeds                      a Deed of the Config
-//	POST   /_fakeaws/stale-reads                a duration
+//	POST   /_fakeaws/stale-reads                a StaleReads: a duration, or {"most": "3s", "worst": true}
+//	GET    /_fakeaws/throttles                  POST a list of Throttles, which replaces the one in force
 //	POST   /_fakeaws/groups                     an AutoScalingGroup of the Config
 //	POST   /_fakeaws/groups/{name}              a GroupEdit
 //	DELETE /_fakeaws/groups/{name}
@@ -45,6 +45,7 @@ func (s *Server) routes() http.Handler {
 	get("state", func(*http.Request) any { return s.Groups() })
 	get("faults", func(*http.Request) any { return s.Faults() })
 	get("queues", func(*http.Request) any { return s.Queues() })
+	get("throttles", func(*http.Request) any { return s.Throttles() })
 	get("shortages", func(*http.Request) any { return s.Shortages() })
 	get("calls", func(r *http.Request) any {
 		if r.URL.Query().Has("log") {
@@ -75,7 +76,8 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 	do("POST /_fakeaws/faults", body(func(_ *http.Request, f Fault) (any, error) { return s.Inject(f), nil }))
 	do("POST /_fakeaws/shortages", body(func(_ *http.Request, sh Shortage) (any, error) { return s.AddShortage(sh), nil }))
 	do("POST /_fakeaws/deeds", body(func(_ *http.Request, d Deed) (any, error) { return nil, s.Do(d) }))
-	do("POST /_fakeaws/stale-reads", body(func(_ *http.Request, d Duration) (any, error) { s.SetStaleReads(time.Duration(d)); return nil, nil }))
+	do("POST /_fakeaws/stale-reads", body(func(_ *http.Request, r StaleReads) (any, error) { s.SetStale(r); return nil, nil }))
+	do("POST /_fakeaws/throttles", body(func(_ *http.Request, t []Throttle) (any, error) { return nil, s.SetThrottles(t...) }))
 	do("POST /_fakeaws/lacks", body(func(_ *http.Request, l Lacks) (any, error) { s.SetLacks(l); return nil, nil }))
 	do("POST /_fakeaws/groups", body(func(_ *http.Request, g AutoScalingGroup) (any, error) { return nil, s.AddGroup(g) }))
 	do("POST /_fakeaws/groups/{name}", body(func(r *http.Request, e GroupEdit) (any, error) {

@@ -101,9 +101,9 @@ func (a *account) describeAutoScalingGroups(r *request) (any, error) {
 		NextToken string            `xml:"NextToken,omitempty"`
 	}
 	withInstances := !r.form.has("IncludeInstances") || r.form.boolean("IncludeInstances")
-	read := a.reader()
+	then := a.read(r.action)
 	for _, g := range groups {
-		x := read(g)
+		x := then.group(a, g)
 		if !withInstances {
 			x.Instances.Member = nil
 		}
@@ -189,7 +189,7 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := a.history(name, keep, r.form.boolean("IncludeDeletedGroups"))
+	found := a.history(name, a.read(r.action), keep, r.form.boolean("IncludeDeletedGroups"))
 	found, next, ok := page(found, activityKey, r.form.get("NextToken"), limit)
 	if !ok {
 		return nil, badToken
@@ -207,7 +207,7 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 
 // history is a group's activities, or those of all groups: those in progress first, each kind newest first (API reference,
 // DescribeScalingActivities).
-func (a *account) history(group string, keep func(*activity) bool, deletedToo bool) []*activity {
+func (a *account) history(group string, then *moment, keep func(*activity) bool, deletedToo bool) []*activity {
 	var found []*activity
 	for name, activities := range a.activities {
 		_, exists := a.groups[name]
@@ -215,7 +215,7 @@ func (a *account) history(group string, keep func(*activity) bool, deletedToo bo
 			continue
 		}
 		for _, act := range activities {
-			if keep(act) {
+			if act := then.activity(act); act != nil && keep(act) {
 				found = append(found, act)
 			}
 		}

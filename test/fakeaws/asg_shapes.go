@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -161,7 +162,9 @@ func (a *account) shape(g *group) xmlGroup {
 	if g.MixedInstancesPolicy != nil {
 		x.MixedInstancesPolicy = a.policyShape(*g.MixedInstancesPolicy)
 	}
-	for _, i := range g.instances {
+	members := slices.Clone(g.instances)
+	slices.SortFunc(members, func(x, y *instance) int { return cmp.Compare(x.order, y.order) }) // AWS promises no order
+	for _, i := range members {
 		x.Instances.Member = append(x.Instances.Member, i.shape())
 	}
 	for _, process := range g.SuspendedProcesses {

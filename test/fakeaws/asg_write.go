@@ -66,7 +66,8 @@ func (a *account) terminateInstance(r *request) (any, error) {
 	if single != "" {
 		ids = []string{single}
 	}
-	victims, err := a.managed(ids, r.form.get("AutoScalingGroupName"))
+	ids = some(a, ids, r.share)
+	victims, err := a.terminable(ids, r.form.get("AutoScalingGroupName"), single == "", r.form.boolean("ShouldDecrementDesiredCapacity"))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,44 @@ func (a *account) terminateInstance(r *request) (any, error) {
 	}
 	return struct {
 		Activities members[xmlActivity] `xml:"Activities"`
-	}{members[xmlActivity]{activities}}, nil
+	}{members[xmlActivity]{shuffled(a, some(a, activities, r.answers))}}, nil
+}
+
+// terminable finds the instances of a call, all of them or, in a strict account, those for which nothing speaks against it.
+func (a *account) terminable(ids []string, groupName string, batch, decrement bool) ([]*instance, error) {
+	partly := batch && a.chance()
+	var out []*instance
+	var refused error
+	weight := 0
+	for _, id := range ids {
+		found, err := a.managed([]string{id}, groupName)
+		if err == nil && found[0].ending != nil && a.chance() {
+			err = inProgress(found[0].ending)
+		}
+		if err == nil && partly && decrement && found[0].counts() && found[0].group.Desired-weight-found[0].weight < found[0].group.Min {
+			err = belowMin(found[0].group)
+		}
+		switch {
+		case err != nil && !partly:
+			return nil, err
+		case err != nil:
+			refused = err
+		case !slices.Contains(out, found[0]):
+			out = append(out, found[0])
+			if found[0].counts() {
+				weight += found[0].weight
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, refused
+	}
+	return out, nil
+}
+
+func belowMin(g *group) *apiError {
+	return invalid("Currently, desiredSize equals minSize (%d). Terminating instance without replacement will violate "+
+		"group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.", g.Min)
 }
 
 // managed finds instances by ID, of one group if it is named.
@@ -113,8 +151,7 @@ func (a *account) terminateAll(victims []*instance, decrement bool, by string) (
 		}
 	}
 	if decrement && weight > 0 && g.Desired-weight < g.Min {
-		return nil, invalid("Currently, desiredSize equals minSize (%d). Terminating instance without replacement will violate "+
-			"group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.", g.Min)
+		return nil, belowMin(g)
 	}
 	from, now := g.Desired, time.Now()
 	if decrement {

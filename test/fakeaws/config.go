@@ -21,8 +21,14 @@ type Config struct {
 
 	Lacks Lacks `json:"lacks,omitempty"`
 
-	// StaleReads is how old a reading of the groups can be, each by chance.
-	StaleReads Duration `json:"staleReads,omitempty"`
+	// Strict is an account that does the worst that AWS's documents allow, by the seed. See strict.go.
+	Strict bool `json:"strict,omitempty"`
+
+	StaleReads StaleReads `json:"staleReads,omitzero"` // how old readings can be
+	Throttles  []Throttle `json:"throttles,omitempty"` // how often actions may be called; any number of times by default
+
+	// ClientTokens is how long a client token of LaunchInstances is known, 10m by default. AWS documents no time.
+	ClientTokens Duration `json:"clientTokens,omitempty"`
 
 	Deeds []Deed `json:"deeds,omitempty"` // of others than the caller
 	Seed  uint64 `json:"seed,omitempty"`  // of all that is left to chance

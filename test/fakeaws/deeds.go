@@ -38,6 +38,8 @@ type Deed struct {
 	BackAfter  Duration           `json:"backAfter,omitempty"`
 	Notice     Duration           `json:"notice,omitempty"`
 	Backup     bool               `json:"backup,omitempty"`
+	States     []string           `json:"states,omitempty"`
+	Each       Duration           `json:"each,omitempty"`
 }
 
 // A DeedKind names who does what.
@@ -93,6 +95,8 @@ var deedsDone = map[DeedKind]func(*account, *group, Deed) error{
 	SuspendProcesses: (*account).suspendDeed,
 	ResumeProcesses:  (*account).suspendDeed,
 
+	ReplaceRootVolume: (*account).replaceRootVolume,
+
 	Interrupt:            (*account).announce,
 	RecommendRebalance:   (*account).announce,
 	InterruptReservation: (*account).announce,
@@ -112,7 +116,7 @@ func (d Deed) validate() error {
 	case d.MinHealthy != nil && (*d.MinHealthy < 0 || *d.MinHealthy > 100):
 		return fmt.Errorf("deed %q of %q: %d is no percentage", d.Kind, d.Group, *d.MinHealthy)
 	}
-	return nil
+	return d.validateStates()
 }
 
 // Do has a Deed done, in time. A deed that is refused when it comes, for instance because its group does not exist, leaves

@@ -217,7 +217,7 @@ func TestTagsCanBeChangedAndListed(t *testing.T) {
 
 func TestStaleReadingsAreOfAnyAgeUpToTheMost(t *testing.T) {
 	cfg := oneGroup()
-	cfg.StaleReads = Duration(2 * time.Second)
+	cfg.StaleReads.Most = Duration(2 * time.Second)
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		pass(10 * time.Second)
 		setDesired(t, c, "g", 3)

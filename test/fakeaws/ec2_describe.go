@@ -49,6 +49,11 @@ type (
 		RootDeviceName string        `xml:"rootDeviceName"`
 		Lifecycle      string        `xml:"instanceLifecycle,omitempty"`
 		Tags           items[ec2Tag] `xml:"tagSet"`
+		Reason         *ec2Reason    `xml:"stateReason"`
+	}
+	ec2Reason struct {
+		Code    string `xml:"code"`
+		Message string `xml:"message"`
 	}
 	ec2State struct {
 		Code int    `xml:"code"`
@@ -148,15 +153,23 @@ func (a *account) describeInstances(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := r.form.list("InstanceId")
+	ids, then := r.form.list("InstanceId"), a.read(r.action)
+	known := func(i *instance) bool { _, known := then.state(i); return known }
 	for _, id := range ids {
-		if _, ok := a.instances[id]; !ok {
+		if i, ok := a.instances[id]; !ok || !known(i) {
 			return nil, &apiError{Code: "InvalidInstanceID.NotFound", Message: "The instance ID '" + id + "' does not exist"}
 		}
 	}
 	var found []*instance
 	for _, i := range a.instances {
-		if (len(ids) == 0 || slices.Contains(ids, i.id)) && allHold(filters, i.field) {
+		field := func(name string) (string, bool) {
+			if name == "instance-state-name" {
+				state, known := then.state(i)
+				return state.Name, known
+			}
+			return i.field(name)
+		}
+		if (len(ids) == 0 || slices.Contains(ids, i.id)) && known(i) && allHold(filters, field) {
 			found = append(found, i)
 		}
 	}
@@ -167,8 +180,10 @@ func (a *account) describeInstances(r *request) (any, error) {
 	}
 	out := &ec2Reservations{NextToken: next}
 	for _, i := range found {
+		x := a.instanceShape(i)
+		x.State, _ = then.state(i)
 		out.Reservations.Item = append(out.Reservations.Item, ec2Reservation{
-			ReservationID: "r-0" + hexID(16, "reservation", i.id), OwnerID: a.id, Instances: items[ec2Instance]{[]ec2Instance{a.instanceShape(i)}},
+			ReservationID: "r-0" + hexID(16, "reservation", i.id), OwnerID: a.id, Instances: items[ec2Instance]{[]ec2Instance{x}},
 		})
 	}
 	return out, nil
@@ -178,8 +193,6 @@ func (i *instance) field(name string) (string, bool) {
 	switch name {
 	case "instance-id":
 		return i.id, true
-	case "instance-state-name":
-		return i.ec2State().Name, true
 	case "instance-type":
 		return i.pool.instanceType, true
 	case "availability-zone":
@@ -219,5 +232,6 @@ func (a *account) instanceShape(i *instance) ec2Instance {
 	if i.pool.capacityType == spot {
 		x.Lifecycle = spot
 	}
+	x.Reason = i.reason
 	return x
 }

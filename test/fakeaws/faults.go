@@ -33,6 +33,12 @@ type Fault struct {
 	// SQS, the entries beyond it fail.
 	First int `json:"first,omitempty"`
 
+	// Share has TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, chosen by the seed,
+	// and Answers has it answer the activities of only so many percent of those it acted on. AWS documents neither that a batch is
+	// acted on as a whole nor that it is not. 0 is all.
+	Share   int `json:"share,omitempty"`
+	Answers int `json:"answers,omitempty"`
+
 	Latency Duration   `json:"latency,omitempty"` // on top of the Server's own
 	Body    BodyDamage `json:"body,omitempty"`    // done to the answer, so after the call has taken effect
 }
@@ -47,7 +53,10 @@ const (
 	Lost      BodyDamage = "lost"      // the connection breaks before any of it arrives
 )
 
-// A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set.
+// A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set. With Dies it lets
+// instances be launched that then die:
+//
+//	{group: gpu, dies: 20s, times: 3, code: Client.InternalError, message: Client error on launch}
 type Shortage struct {
 	ID           string   `json:"id,omitempty"` // chosen by the Server if empty
 	Group        string   `json:"group,omitempty"`
@@ -57,9 +66,18 @@ type Shortage struct {
 	Available    int      `json:"available,omitempty"`    // instances that may still be launched
 	For          Duration `json:"for,omitempty"`          // until removed if zero
 
-	// Code and Message are what the scaling activity tells. The default is InsufficientInstanceCapacity.
+	// Code and Message are what the scaling activity tells. The default is InsufficientInstanceCapacity, and Client.InternalError
+	// with Dies.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
+
+	// Dies has EC2 accept the launch: the instance is Pending, and ends that much later without having run. It is replaced like any
+	// that is unhealthy, or with NoRetry only once the desired capacity is changed. Times and Percent say how many launches die,
+	// after Available that do not; by default all while the Shortage is in force.
+	Dies    Duration `json:"dies,omitempty"`
+	Times   int      `json:"times,omitempty"`
+	Percent int      `json:"percent,omitempty"`
+	NoRetry bool     `json:"noRetry,omitempty"`
 }
 
 // faultSet holds the faults and shortages in force.
@@ -179,7 +197,7 @@ func (fs *faultSet) clearShortages(ids []string) {
 func (fs *faultSet) expire() {
 	over := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return f.Times < 0 || over(f.until) })
-	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return over(sh.until) })
+	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return sh.Times < 0 || over(sh.until) })
 }
 
 // strike returns the faults that hit this call, and counts them down.
@@ -226,7 +244,7 @@ func (fs *faultSet) take(group string, p pool) *Shortage {
 	fs.expire()
 	var counted []*activeShortage
 	for _, sh := range fs.shortages {
-		if !sh.covers(group, p) {
+		if sh.Dies != 0 || !sh.covers(group, p) {
 			continue
 		}
 		if sh.Available <= 0 {

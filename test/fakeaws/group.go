@@ -38,6 +38,7 @@ type group struct {
 	lastScale *activity      // begins the cool-down
 	attempts  map[int][]slot // asked of EC2 and not answered yet, by attempt number
 	launching int            // capacity of the synchronous launches under way
+	balances  bool           // it will look at its zones of its own accord
 }
 
 // A pool is where EC2 keeps capacity.
@@ -66,10 +67,13 @@ type instance struct {
 	nodeName   string
 	nodeDue    bool // the kubelet runs: the Node belongs into the cluster
 	running    bool
-	told       string    // EC2's state that EventBridge has been told
-	dead       bool      // taken from outside: EC2 has ended it
-	launching  *activity // of its launch
-	ending     *activity // of its termination
+	told       string     // EC2's state that EventBridge has been told
+	dead       bool       // taken from outside: EC2 has ended it
+	reason     *ec2Reason // why EC2 ended it, where it says so
+	atRisk     bool       // capacity rebalancing has dealt with it
+	order      uint32     // place among the others of its group, as described
+	launching  *activity  // of its launch
+	ending     *activity  // of its termination
 
 	actions map[string]*lifecycleAction // it waits for, by hook
 	onward  func()                      // when it need not wait any more
@@ -86,6 +90,7 @@ func newGroup(a *account, cfg AutoScalingGroup) *group {
 		g.cooldown = time.Duration(*cfg.CooldownSeconds) * time.Second
 	}
 	a.testHooks(g)
+	a.balanceItself(g)
 	return g
 }
 
@@ -100,7 +105,8 @@ func cloneMap(m map[string]string) map[string]string {
 // counts tells if the instance fills desired capacity.
 func (i *instance) counts() bool {
 	switch i.state {
-	case pending, pendingWait, pendingProceed, inService:
+	case pending, pendingWait, pendingProceed, inService,
+		replacingRootVolume, replacingRootVolumeWait, replacingRootVolumeProceed, rootVolumeReplaced:
 		return true
 	}
 	return false

@@ -11,7 +11,7 @@ import (
 const (
 	// Interrupt warns of a spot interruption, and takes the instance away Notice (2m) later. It may be on its way out by then.
 	Interrupt DeedKind = "interrupt"
-	// RecommendRebalance tells that an instance is at a higher risk of interruption. Nothing follows of itself.
+	// RecommendRebalance tells that an instance is at a higher risk of interruption. A group with capacity rebalancing replaces it.
 	RecommendRebalance DeedKind = "rebalance-recommendation"
 	// InterruptReservation warns that a capacity reservation takes the instance back, which it does Notice (2m) later.
 	InterruptReservation DeedKind = "capacity-reservation-interruption"
@@ -54,6 +54,9 @@ func (a *account) announce(g *group, d Deed) error {
 // announceOne is announce for one instance, which goes when its time has come.
 func (a *account) announceOne(i *instance, d Deed) {
 	announcements[d.Kind](a, i, d)
+	if d.Kind == RecommendRebalance || d.Kind == Interrupt {
+		a.replaceAtRisk(i)
+	}
 	e := i.event(Announced)
 	e.By, e.Message = d.by(), string(d.Kind)
 	if d.Kind != RecommendRebalance && !d.Backup {

@@ -66,9 +66,6 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 	told := map[string]bool{}
 	trouble := false
 	for _, s := range slots {
-		if g.capacity() >= g.Desired {
-			break // desired was lowered meanwhile: the rest of the request is cancelled
-		}
 		failures := a.fill(g, s, candidates, began, why)
 		for _, f := range failures {
 			trouble = true
@@ -78,6 +75,9 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 				a.launchFailed(g, began, why, market{s.zone, s.capacityType}, f)
 			}
 		}
+	}
+	if g.capacity() > g.Desired+g.surplus { // desired was lowered meanwhile, which calls nothing back
+		a.scaleIn(g)
 	}
 	switch {
 	case !trouble || g.capacity() >= g.Desired:
@@ -129,7 +129,7 @@ func (a *account) preferred(g *group, s slot, candidates []candidate) []candidat
 
 // retryLater lets the group rest before it asks EC2 again.
 func (a *account) retryLater(g *group) {
-	wait := time.Duration(a.delays.Retry)
+	wait := a.retryPace()
 	g.retryAt = time.Now().Add(wait)
 	a.timeline.after(wait, func() {
 		a.mu.Lock()

@@ -400,13 +400,13 @@ func TestSuspendedLaunchLaunchesNothing(t *testing.T) {
 	})
 }
 
-func TestADiscardedRequestIsNotFulfilledLater(t *testing.T) {
+func TestLoweringDesiredCapacityCallsNoLaunchBack(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 5)
 		setDesired(t, c, "g", 2)
 		pass(time.Minute)
-		if got := states(describe(t, c, "g")); !maps.Equal(got, map[string]int{"InService": 2}) || count(s, ScaleInKill) != 0 {
-			t.Errorf("instances %v, %d killed; want 2 and none killed", got, count(s, ScaleInKill))
+		if got := states(describe(t, c, "g")); !maps.Equal(got, map[string]int{"InService": 2}) || count(s, Launched) != 5 || count(s, ScaleInKill) != 3 {
+			t.Errorf("instances %v, %d launched, %d killed; want 2 of 5, and 3 killed", got, count(s, Launched), count(s, ScaleInKill))
 		}
 	})
 }

@@ -21,6 +21,10 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
 	a.changeState(i, "pending")
+	if sh := a.faults.doomed(g.Name, p); sh != nil {
+		a.at(time.Now(), sh.Dies, func() { a.die(i, *sh) })
+		return i
+	}
 	a.at(began, a.delays.InService, func() { a.launched(i) })
 	a.at(began, first(g.RegisterAfter, a.delays.Register), func() { a.register(i) })
 	return i
@@ -43,6 +47,7 @@ func (a *account) newInstance(g *group, c candidate, p pool, began time.Time) *i
 		id: a.numberedID("i-"), group: g, pool: p, weight: c.weight, override: c.override, template: c.template,
 		config: c.config, imageID: c.imageID, state: pending, protected: g.ProtectNewInstances, launchTime: began,
 	}
+	i.order = a.random.Uint32()
 	i.tags = tagsOf(g, c)
 	i.address = a.newAddress()
 	i.nodeName = a.nodeName(i.address)

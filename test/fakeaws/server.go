@@ -19,6 +19,7 @@ type Server struct {
 	events   *eventLog
 	calls    *callLog
 	faults   *faultSet
+	buckets  *buckets
 	handler  http.Handler
 
 	url  string
@@ -79,9 +80,11 @@ func newServer(cfg Config) (*Server, error) {
 		events:   newEventLog(),
 		calls:    newCallLog(),
 		faults:   newFaultSet(cfg.Seed),
+		buckets:  &buckets{},
 		stop:     make(chan struct{}),
 	}
 	s.account = newAccount(cfg, types, s.timeline, s.events, s.faults)
+	s.buckets.set(cfg.Throttles)
 	s.handler = s.routes()
 	s.spawn(s.timeline.run)
 	s.account.launchInitial()

@@ -1,37 +1,78 @@
 package fakeaws
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
 
 // staleStep is how fine the past is kept.
 const staleStep = 100 * time.Millisecond
 
-// A past keeps the groups as they were, for readings that are older than the question, as those of a system of replicas can
-// be. Each reading is of another age, so that a later one may be older than one before it.
+// staleActions are the readings that can be old. EC2 documents that its API is eventually consistent and that an instance just
+// launched may be unknown to DescribeInstances ("Eventual consistency in the Amazon EC2 API", read 2026-11). Auto Scaling documents
+// nothing: old readings of groups and activities are a guess on the strict side.
+var staleActions = []string{"DescribeAutoScalingGroups", "DescribeScalingActivities", "DescribeInstances"}
+
+// StaleReads is how old readings can be. In the configuration file it is a duration alone, or
+//
+//	staleReads: {most: 3s, worst: true, actions: [DescribeAutoScalingGroups]}
+type StaleReads struct {
+	// Most is the greatest age of a reading; 0 reads the present. Each reading has an age of its own by the seed, so that a later
+	// one may be older than one before it.
+	Most Duration `json:"most"`
+	// Worst leaves nothing to chance: after each write, and at first, a reading is as old as Most allows, the next one shows the
+	// present, and so on in turns. So the reading right after a write never shows the write, and time goes back again and again.
+	Worst bool `json:"worst,omitempty"`
+	// Actions are the readings concerned. Default is DescribeAutoScalingGroups, DescribeScalingActivities and DescribeInstances.
+	Actions []string `json:"actions,omitempty"`
+}
+
+// UnmarshalJSON reads a duration, or all fields.
+func (s *StaleReads) UnmarshalJSON(data []byte) error {
+	if strings.HasPrefix(strings.TrimSpace(string(data)), `"`) {
+		*s = StaleReads{}
+		return json.Unmarshal(data, &s.Most)
+	}
+	type plain StaleReads
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode((*plain)(s))
+}
+
+// A past keeps the account as it was, for readings that are older than the question, as readings from a system of replicas can be.
 type past struct {
-	most     time.Duration // age of a reading; 0 for none but the present
+	StaleReads
 	running  bool
-	readings []pastReading // oldest first
+	readings []moment       // oldest first
+	turns    map[string]int // readings since the last write, by action
 }
 
-type pastReading struct {
-	at     time.Time
-	groups map[string]xmlGroup
+// A moment is the account as it was at one time.
+type moment struct {
+	at        time.Time
+	groups    map[string]xmlGroup
+	instances map[string]ec2State // by ID
 }
 
-// SetStaleReads has DescribeAutoScalingGroups answer with readings up to most old, each by chance; 0 ends it. The present
-// is read until there is a past. Groups appear and go at once.
-func (s *Server) SetStaleReads(most time.Duration) {
+// SetStaleReads has readings be up to most old, each by chance; 0 ends it.
+func (s *Server) SetStaleReads(most time.Duration) { s.SetStale(StaleReads{Most: Duration(most)}) }
+
+// SetStale changes how old readings can be. The present is read until there is a past. Groups appear and go at once.
+func (s *Server) SetStale(reads StaleReads) {
 	a := s.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.past.most = most
+	a.past.StaleReads, a.past.turns = reads, nil
 	a.remember()
 }
 
 // remember adds the present to the past, again and again while that is wanted.
 func (a *account) remember() {
 	p := &a.past
-	if p.most <= 0 {
+	if p.Most <= 0 {
 		p.readings = nil
 		return
 	}
@@ -39,12 +80,8 @@ func (a *account) remember() {
 		return
 	}
 	p.running = true
-	reading := pastReading{at: time.Now(), groups: map[string]xmlGroup{}}
-	for name, g := range a.groups {
-		reading.groups[name] = a.shape(g)
-	}
-	p.readings = append(p.readings, reading)
-	for len(p.readings) > 1 && time.Since(p.readings[1].at) > p.most {
+	p.readings = append(p.readings, a.present())
+	for len(p.readings) > 1 && time.Since(p.readings[1].at) > time.Duration(p.Most) {
 		p.readings = p.readings[1:]
 	}
 	a.at(time.Now(), Duration(staleStep), func() {
@@ -53,23 +90,85 @@ func (a *account) remember() {
 	})
 }
 
-// reader returns how one call sees groups: all as they were at the same moment.
-func (a *account) reader() func(*group) xmlGroup {
-	if len(a.past.readings) == 0 {
-		return a.shape
+func (a *account) present() moment {
+	now := moment{at: time.Now(), groups: map[string]xmlGroup{}, instances: make(map[string]ec2State, len(a.instances))}
+	for name, g := range a.groups {
+		now.groups[name] = a.shape(g)
 	}
-	at := time.Now().Add(-time.Duration(a.random.Int64N(int64(a.past.most) + 1)))
-	chosen := a.past.readings[0]
-	for _, r := range a.past.readings {
-		if r.at.After(at) {
+	for id, i := range a.instances {
+		now.instances[id] = i.ec2State()
+	}
+	return now
+}
+
+// noteWrite begins a new turn of readings after a call that is not a reading.
+func (a *account) noteWrite(action string) {
+	if !strings.HasPrefix(action, "Describe") && !strings.HasPrefix(action, "Get") {
+		a.past.turns = nil
+	}
+}
+
+// read is how one call sees the account: all as it was at the same moment. It is nil for the present.
+func (a *account) read(action string) *moment {
+	p := &a.past
+	concerned := p.Actions
+	if len(concerned) == 0 {
+		concerned = staleActions
+	}
+	if len(p.readings) == 0 || !slices.Contains(concerned, action) {
+		return nil
+	}
+	age := time.Duration(p.Most)
+	if p.Worst {
+		if p.turns == nil {
+			p.turns = map[string]int{}
+		}
+		p.turns[action]++
+		if p.turns[action]%2 == 0 {
+			return nil
+		}
+	} else {
+		age = time.Duration(a.random.Int64N(int64(p.Most) + 1))
+	}
+	at := time.Now().Add(-age)
+	chosen := &p.readings[0]
+	for n := range p.readings {
+		if p.readings[n].at.After(at) {
 			break
 		}
-		chosen = r
+		chosen = &p.readings[n]
 	}
-	return func(g *group) xmlGroup {
-		if x, ok := chosen.groups[g.Name]; ok {
+	return chosen
+}
+
+// group is how the moment shows a group.
+func (m *moment) group(a *account, g *group) xmlGroup {
+	if m != nil {
+		if x, ok := m.groups[g.Name]; ok {
 			return x
 		}
-		return a.shape(g)
 	}
+	return a.shape(g)
+}
+
+// state is how the moment shows an instance of EC2. It is false where the instance was not known yet.
+func (m *moment) state(i *instance) (ec2State, bool) {
+	if m == nil {
+		return i.ec2State(), true
+	}
+	state, known := m.instances[i.id]
+	return state, known
+}
+
+// activity is how the moment shows an activity, or nil if it had not begun.
+func (m *moment) activity(act *activity) *activity {
+	switch {
+	case m == nil:
+		return act
+	case act.recorded.After(m.at):
+		return nil
+	case act.ended.After(m.at) && act.before != nil:
+		return act.before
+	}
+	return act
 }

@@ -78,7 +78,7 @@ func (a *account) launchInstances(r *request) (any, error) {
 	return later{after: time.Duration(a.delays.Synchronous), do: func() (any, error) {
 		call.group.launching -= call.capacity
 		answer := a.launchNow(call)
-		token.answered(answer)
+		token.answered(answer, a.tokenLife())
 		return answer, nil
 	}}, nil
 }

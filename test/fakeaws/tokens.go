@@ -4,11 +4,13 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"time"
 )
 
-// clientTokens remember the calls that may be repeated without being done again. They are forgotten with the Server: how
-// long AWS keeps them is not documented.
+// clientTokens remember the calls that may be repeated without being done again, for a while after the answer. How long AWS
+// remembers them is not documented.
 type clientTokens struct {
+	known time.Duration
 	calls map[string]*tokenCall
 }
 
@@ -17,15 +19,21 @@ type tokenCall struct {
 	params url.Values
 	done   bool
 	answer any
+	until  time.Time // once it is answered
 }
 
-func newClientTokens() *clientTokens { return &clientTokens{calls: map[string]*tokenCall{}} }
+func newClientTokens(known time.Duration) *clientTokens {
+	return &clientTokens{known: known, calls: map[string]*tokenCall{}}
+}
 
 // take begins a call, or finds the one with the same token: then again is true, and either it has its answer, or there is
 // the error that tells why not.
 func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bool, err error) {
 	params := url.Values(maps.Clone(r.form))
 	call, again = t.calls[token]
+	if again && call.done && !time.Now().Before(call.until) {
+		again = false
+	}
 	switch {
 	case !again:
 		call = &tokenCall{params: params}
@@ -49,4 +57,6 @@ func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bo
 func (t *clientTokens) release(token string) { delete(t.calls, token) }
 
 // answered ends a call.
-func (c *tokenCall) answered(answer any) { c.answer, c.done = answer, true }
+func (c *tokenCall) answered(answer any, known time.Duration) {
+	c.answer, c.done, c.until = answer, true, time.Now().Add(known)
+}

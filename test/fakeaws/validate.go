@@ -15,6 +15,10 @@ func (c Config) withDefaults() Config {
 	c.Region = first(c.Region, "us-west-2")
 	c.Account = first(c.Account, "123456789012")
 	c.Latency = first(c.Latency, Duration(5*time.Millisecond))
+	c.ClientTokens = first(c.ClientTokens, Duration(10*time.Minute))
+	if c.Strict && c.Throttles == nil {
+		c.Throttles = StrictThrottles
+	}
 	d := &c.Delays
 	d.Listed = first(d.Listed, Duration(500*time.Millisecond))
 	d.InService = first(d.InService, Duration(1500*time.Millisecond))
@@ -53,6 +57,9 @@ func (c Config) validate() error {
 	}
 	for _, d := range c.Deeds {
 		errs = append(errs, d.validate())
+	}
+	for _, t := range c.Throttles {
+		errs = append(errs, t.validate())
 	}
 	errs = append(errs, c.validateQueues())
 	for _, img := range c.Images {

@@ -1,12 +1,15 @@
 package fakeaws
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // victim is the instance that scale-in would end next, or nil. Protected ones never are. As the default termination policy
 // does, it takes the zone with the most instances, there those of an older launch template or version first, and among
 // them the one launched first; the policies NewestInstance, OldestInstance and OldestLaunchTemplate change what follows
 // the zone (user guide, "Work with termination policies", read 2026-11). Others of a group's policies count as Default, and
-// the last resort of Default, closeness to the next billing hour, is taken as age.
+// the last resort of Default, closeness to the next billing hour, is taken as age. In a strict account it is chance.
 func (a *account) victim(g *group) *instance {
 	zones := map[string]int{}
 	for _, i := range g.instances {
@@ -15,7 +18,7 @@ func (a *account) victim(g *group) *instance {
 		}
 	}
 	var victim *instance
-	for _, i := range g.instances { // oldest first
+	for _, i := range shuffled(a, slices.Clone(g.instances)) { // oldest first, or in any order
 		if !i.counts() || i.protected {
 			continue
 		}
@@ -27,7 +30,7 @@ func (a *account) victim(g *group) *instance {
 	return victim
 }
 
-// rather tells if policy takes i, which was launched later, before other.
+// rather tells if policy takes i, which may have been launched later, before other.
 func (a *account) rather(g *group, i, other *instance) bool {
 	policy := "Default"
 	if len(g.TerminationPolicies) > 0 {
@@ -37,7 +40,7 @@ func (a *account) rather(g *group, i, other *instance) bool {
 	case "NewestInstance":
 		return i.launchTime.After(other.launchTime)
 	case "OldestInstance":
-		return false
+		return i.launchTime.Before(other.launchTime)
 	}
 	return a.outdated(i) && !a.outdated(other)
 }

@@ -45,6 +45,8 @@ type request struct {
 	caller  string   // access key ID
 	agent   string
 	first   int // entries of a batch beyond it fail; 0 is all
+	share   int // percent of the InstanceIds that are acted on; 0 is all
+	answers int // percent of the activities that are answered; 0 is all
 }
 
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.
@@ -117,6 +119,9 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
 	}
 	sent := url.Values(req.form)
 	hits := s.faults.strike(req, s.account.groupsOf(req))
+	if !s.buckets.take(req.service, req.action) {
+		hits = slices.Insert(hits, 0, Fault{Code: codeThrottling})
+	}
 	reply, code, waited := s.answer(r.Context(), req, hits)
 	if !sleep(r.Context(), s.stop, s.latency(hits)+waited-time.Since(began)) {
 		panic(http.ErrAbortHandler) // the client is gone, or the Server closes: no answer
@@ -189,6 +194,7 @@ func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p repl
 	for _, f := range hits {
 		req.form = req.form.cut("InstanceIds.member", f.First)
 		req.first = first(f.First, req.first)
+		req.share, req.answers = first(f.Share, req.share), first(f.Answers, req.answers)
 	}
 	failure := failureOf(req, s.account, hits)
 	if failure == nil || failure.late {
@@ -227,6 +233,7 @@ func (a *account) perform(req *request) (any, error) {
 		return nil, unknownAction(req)
 	}
 	req.form = a.lacks.known(req)
+	a.noteWrite(req.action)
 	return op(a, req)
 }
 

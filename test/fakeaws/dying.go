@@ -1,0 +1,57 @@
+package fakeaws
+
+import (
+	"time"
+)
+
+// noRetry is when Auto Scaling launches again where it does not by itself.
+const noRetry = 100 * 365 * 24 * time.Hour
+
+// die is what happens to an instance whose launch was accepted and does not come to anything: it ends while it is Pending. The wording
+// is Auto Scaling's (public issue threads and the cluster autoscaler's tests, read 2026-11).
+func (a *account) die(i *instance, sh Shortage) {
+	if i.state != pending || i.dead {
+		return
+	}
+	g := i.group
+	i.dead = true
+	i.reason = &ec2Reason{Code: first(sh.Code, "Client.InternalError")}
+	i.reason.Message = i.reason.Code + ": " + first(sh.Message, "Client error on launch")
+	message := "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: " + i.reason.Message
+	i.launching.finish(activityCancelled, message)
+	i.launching.description += ".  Status Reason: " + message
+	a.publishActivity(launchUnsuccessful, activityFailed, i.launching, i.id)
+	e := i.event(LaunchFailed)
+	e.Message = message
+	a.events.add(e)
+	a.changeState(i, "shutting-down")
+	if sh.NoRetry {
+		g.retryAt = time.Now().Add(noRetry)
+	}
+	a.replaceUnhealthy(i)
+}
+
+// doomed returns the Shortage that lets an instance of a pool be launched and die, or nil, and counts it down.
+func (fs *faultSet) doomed(group string, p pool) *Shortage {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.expire()
+	for _, sh := range fs.shortages {
+		if sh.Dies == 0 || !sh.covers(group, p) || sh.Percent > 0 && fs.random.IntN(100) >= sh.Percent {
+			continue
+		}
+		if sh.Available > 0 {
+			sh.Available--
+			continue
+		}
+		switch {
+		case sh.Times == 1:
+			sh.Times = -1
+		case sh.Times > 1:
+			sh.Times--
+		}
+		against := sh.Shortage
+		return &against
+	}
+	return nil
+}
