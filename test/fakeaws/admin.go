@@ -21,6 +21,7 @@ import (
 //	POST   /_fakeaws/lacks                      a Lacks of the Config
 //	POST   /_fakeaws/deeds                      a Deed of the Config
 //	POST   /_fakeaws/stale-reads                a StaleReads: a duration, or {"most": "3s", "worst": true}
+//	POST   /_fakeaws/strict                     true or false
 //	GET    /_fakeaws/throttles                  POST a list of Throttles, which replaces the one in force
 //	POST   /_fakeaws/groups                     an AutoScalingGroup of the Config
 //	POST   /_fakeaws/groups/{name}              a GroupEdit
@@ -77,6 +78,7 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 	do("POST /_fakeaws/shortages", body(func(_ *http.Request, sh Shortage) (any, error) { return s.AddShortage(sh), nil }))
 	do("POST /_fakeaws/deeds", body(func(_ *http.Request, d Deed) (any, error) { return nil, s.Do(d) }))
 	do("POST /_fakeaws/stale-reads", body(func(_ *http.Request, r StaleReads) (any, error) { s.SetStale(r); return nil, nil }))
+	do("POST /_fakeaws/strict", body(func(_ *http.Request, strict bool) (any, error) { s.SetStrict(strict); return nil, nil }))
 	do("POST /_fakeaws/throttles", body(func(_ *http.Request, t []Throttle) (any, error) { return nil, s.SetThrottles(t...) }))
 	do("POST /_fakeaws/lacks", body(func(_ *http.Request, l Lacks) (any, error) { s.SetLacks(l); return nil, nil }))
 	do("POST /_fakeaws/groups", body(func(_ *http.Request, g AutoScalingGroup) (any, error) { return nil, s.AddGroup(g) }))

@@ -11,6 +11,17 @@
 // The account is not the caller's alone: Deeds, in the Config or one by one, are what schedules, operators, Auto Scaling's own
 // processes, EKS and EC2 do to its groups meanwhile. All chance follows the Config's seed.
 //
+// The worst that AWS may do comes by Config or by the methods and admin paths of the same name:
+//
+//	strict: true                                    # by the seed, what strict.go lists
+//	staleReads: {most: 3s, worst: true}             # readings of groups, activities and instances are old
+//	throttles: [{service: ec2, burst: 5, perSecond: 1}]  # a token bucket for each action
+//	clientTokens: 1m                                # a repeated token launches again after that
+//	deeds: [{kind: replace-root-volume, group: gpu, after: 1m, count: 2}]
+//
+// and, of what comes and goes, by a Shortage with Dies (launches that are accepted and die) and a Fault with Share or Answers (batches
+// that are acted on, or answered, in part).
+//
 // Its Queues fill as EventBridge rules and lifecycle hooks fill those of SQS. An interruption is a Deed, or comes with
 // Server.Interrupt or POST /_fakeaws/instances/{id}/interrupt: the warning is in the queues at once, and the instance goes
 // when its notice is over, unless it has gone by then. So a test of what reads the queue says
@@ -26,10 +37,10 @@
 // what became of the messages from Server.Queues.
 //
 // Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
-// spot instances spread over several pools only if the Config says so; zones are rebalanced, and instances refreshed, only
-// as Deeds; requests are not authenticated, the signature only tells who calls; instances that EC2 takes away wait for no
-// lifecycle hook; a group with capacity rebalancing does nothing about a recommendation or warning itself; spot instances are
-// terminated, not stopped or hibernated. What the reference of LaunchInstances leaves open is decided at launchInstances.
+// spot instances spread over several pools only if the Config says so; instances are refreshed only as Deeds, zones
+// rebalanced only as Deeds or in a strict account; requests are not authenticated, the signature only tells who calls;
+// instances that EC2 takes away wait for no lifecycle hook; spot instances are terminated, not stopped or hibernated. What
+// the reference of LaunchInstances leaves open is decided at launchInstances.
 //
 // Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
 package fakeaws

@@ -217,6 +217,39 @@ func TestEverythingCanBeDoneOverHTTP(t *testing.T) {
 	}
 }
 
+func TestWorstCasesCanBeAskedForOverHTTP(t *testing.T) {
+	s, c := overHTTP(t, oneGroup(withDesired(1)))
+	for _, call := range []struct{ path, body string }{
+		{"stale-reads", `{"most": "1h", "worst": true, "actions": ["DescribeAutoScalingGroups"]}`},
+		{"throttles", `[{"service": "autoscaling", "action": "DescribeScalingActivities", "burst": 1}]`},
+		{"strict", "true"},
+		{"shortages", `{"group": "g", "dies": "20s", "times": 1, "percent": 50, "noRetry": true}`},
+		{"faults", `{"action": "TerminateInstanceInAutoScalingGroup", "share": 50, "answers": 50}`},
+		{"deeds", `{"kind": "replace-root-volume", "group": "g", "states": ["RootVolumeReplaced"], "each": "never"}`},
+	} {
+		if status := adminCall(t, s, "POST", call.path, call.body, nil); status >= http.StatusBadRequest {
+			t.Errorf("%s %s: status %d", call.path, call.body, status)
+		}
+	}
+	if status := adminCall(t, s, "POST", "deeds", `{"kind": "replace-root-volume", "group": "g", "states": ["Pending"]}`, nil); status != http.StatusBadRequest {
+		t.Errorf("a state that is none of a root volume's: status %d", status)
+	}
+	if got := states(describe(t, c, "g")); got["InService"] != 1 {
+		t.Errorf("the first reading shows %v, want it from before the root volume was replaced", got)
+	}
+	if got := states(describe(t, c, "g")); got["RootVolumeReplaced"] != 1 {
+		t.Errorf("the second reading shows %v, want the present", got)
+	}
+	activities(t, c, "g")
+	_, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{})
+	wantAPIError(t, err, "Throttling", "")
+	var throttles []Throttle
+	adminCall(t, s, "GET", "throttles", "", &throttles)
+	if len(throttles) != 1 || len(s.Faults()) != 1 || len(s.Shortages()) != 1 {
+		t.Errorf("limits %v, faults %v, shortages %v; want one of each", throttles, s.Faults(), s.Shortages())
+	}
+}
+
 func TestEventsAreStreamed(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(1)))
 	resp, err := http.Get(s.URL() + "/_fakeaws/events?follow")

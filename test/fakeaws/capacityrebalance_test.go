@@ -1,0 +1,62 @@
+package fakeaws
+
+import (
+	"testing"
+	"time"
+)
+
+func rebalancing(change ...func(*AutoScalingGroup)) Config {
+	zero := 0
+	spots := func(g *AutoScalingGroup) {
+		mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &zero})(g)
+		g.CapacityRebalance, g.Desired, g.Max = true, 2, 2
+	}
+	return oneGroup(append([]func(*AutoScalingGroup){spots}, change...)...)
+}
+
+func TestCapacityRebalancingReplacesFirst(t *testing.T) {
+	for _, kind := range []DeedKind{RecommendRebalance, Interrupt} {
+		inBubble(t, rebalancing(), func(t *testing.T, s *Server, c clients) {
+			old := describe(t, c, "g").Instances[0].InstanceId
+			do(t, s, Deed{Kind: kind, Group: "g", Instances: []string{*old}})
+			pass(time.Second)
+			g := describe(t, c, "g")
+			statesAre(t, c, string(kind)+", at first", map[string]int{"InService": 2, "Pending": 1})
+			if *g.DesiredCapacity != 2 || *g.MaxSize != 2 {
+				t.Errorf("%s: desired %d, max %d; want both 2 while there are three", kind, *g.DesiredCapacity, *g.MaxSize)
+			}
+			pass(10 * time.Minute)
+			statesAre(t, c, string(kind)+", in the end", map[string]int{"InService": 2})
+			for _, i := range describe(t, c, "g").Instances {
+				if *i.InstanceId == *old {
+					t.Errorf("%s: the instance at risk is still there", kind)
+				}
+			}
+			if got := count(s, Launched); got != 3 {
+				t.Errorf("%s: %d launched, want 3", kind, got)
+			}
+		})
+	}
+}
+
+func TestCapacityRebalancingKeepsToItsMargin(t *testing.T) {
+	inBubble(t, rebalancing(func(g *AutoScalingGroup) { g.Desired, g.Max = 4, 4 }), func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: RecommendRebalance, Group: "g", Count: 4})
+		pass(time.Second)
+		statesAre(t, c, "at first", map[string]int{"InService": 4, "Pending": 1})
+		pass(time.Hour)
+		statesAre(t, c, "in the end", map[string]int{"InService": 4})
+	})
+}
+
+func TestCapacityRebalancingWithoutCapacityKeepsOld(t *testing.T) {
+	inBubble(t, rebalancing(), func(t *testing.T, s *Server, c clients) {
+		s.AddShortage(Shortage{Group: "g"})
+		do(t, s, Deed{Kind: RecommendRebalance, Group: "g"})
+		pass(time.Hour)
+		statesAre(t, c, "an hour later", map[string]int{"InService": 2})
+		if count(s, Terminated) != 0 {
+			t.Error("the instance at risk was terminated without another")
+		}
+	})
+}
