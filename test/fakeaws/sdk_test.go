@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -57,7 +58,25 @@ func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
 			t.Error(err)
 		}
 	})
-	return s, newClients(sdkConfig(s.URL(), s.Region()))
+	sdk := sdkConfig(s.URL(), s.Region())
+	sdk.HTTPClient = buffered{http.DefaultClient}
+	return s, newClients(sdk)
+}
+
+// buffered sends a copy of each request's body. The SDK closes the body as soon as the answer begins. On a busy machine net/http
+// may not have finished with it then, and breaks the connection off.
+type buffered struct{ client *http.Client }
+
+func (b buffered) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		data, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(data))
+	}
+	return b.client.Do(r)
 }
 
 // inBubble runs a test in which time passes only when all are waiting. The clients call the Server without a network.
