@@ -41,7 +41,7 @@ type account struct {
 	activities map[string][]*activity // by group, oldest first; outlives the group
 	sequence   int                    // of everything that is numbered
 	addresses  int                    // given to instances so far
-	nodes      nodeSink               // nil until a cluster is attached
+	nodes      map[string]nodeSink    // by cluster, once it is attached
 	started    time.Time
 	tokens     *clientTokens // of LaunchInstances
 	lacks      Lacks
@@ -79,6 +79,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		images:     map[string]Image{},
 		ssm:        maps.Clone(cfg.SSMParameters),
 		instances:  map[string]*instance{},
+		nodes:      map[string]nodeSink{},
 		activities: map[string][]*activity{},
 		started:    time.Now(),
 		tokens:     newClientTokens(time.Duration(cfg.ClientTokens)),

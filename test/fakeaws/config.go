@@ -127,6 +127,10 @@ type AutoScalingGroup struct {
 	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
 	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
 
+	// Cluster is the one that the group's instances join, by the name it is attached with. It has none for the only cluster, or the first.
+	// AWS knows nothing of it: what a group says of its cluster is in its tags and its user data.
+	Cluster string `json:"cluster,omitempty"`
+
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
 	WarmPool       *WarmPool       `json:"warmPool,omitempty"`
 

@@ -121,8 +121,8 @@ func (a *account) register(i *instance) {
 		return
 	}
 	i.nodeDue = true
-	if a.nodes != nil {
-		a.nodes.register(a.nodeSpec(i))
+	if nodes := a.nodes[i.group.Cluster]; nodes != nil {
+		nodes.register(a.nodeSpec(i))
 	}
 }
 
@@ -188,8 +188,8 @@ func (g *group) drop(i *instance) {
 
 // removeNode takes an instance's Node out of the cluster.
 func (a *account) removeNode(i *instance) {
-	if a.nodes != nil && i.nodeDue {
-		a.nodes.remove(i.nodeName)
+	if nodes := a.nodes[i.group.Cluster]; nodes != nil && i.nodeDue {
+		nodes.remove(i.nodeName)
 	}
 	i.nodeDue = false
 }

@@ -45,36 +45,42 @@ type publishedNode struct {
 	gone      bool // to be deleted
 }
 
-// Attach publishes the Nodes of all instances to a cluster from now on, those that are there already at once. It
+// Attach publishes the Nodes of the groups that name no cluster, from now on, those that are there already at once. It
 // returns when the cluster's nodes were read, or the reason why they cannot be. The client should have no rate limit
 // to speak of. KWOK, or a test, is expected to make the Nodes Ready.
-func (s *Server) Attach(client kubernetes.Interface) error {
+func (s *Server) Attach(client kubernetes.Interface) error { return s.AttachCluster("", client) }
+
+// AttachCluster is Attach for the groups that name another cluster of the same account.
+func (s *Server) AttachCluster(cluster string, client kubernetes.Interface) error {
 	p := &publisher{
 		client: client, timeline: s.timeline, events: s.events, nodes: map[string]*publishedNode{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 2*time.Second)),
 	}
 	s.mu.Lock()
-	taken := s.nodes != nil
+	_, taken := s.nodes[cluster]
 	if !taken {
-		s.nodes = p
+		s.nodes[cluster] = p
 	}
 	s.mu.Unlock()
 	if taken {
-		return errors.New("attach fakeaws: it has a cluster already")
+		return fmt.Errorf("attach fakeaws: it has a cluster %q already", cluster)
 	}
 	if err := p.start(s); err != nil {
 		return fmt.Errorf("attach fakeaws: %w", err)
 	}
-	s.account.attach(p)
+	s.account.attach(cluster, p)
 	return nil
 }
 
 // attach hands over every Node that is due.
-func (a *account) attach(nodes nodeSink) {
+func (a *account) attach(cluster string, nodes nodeSink) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.nodes = nodes
+	a.nodes[cluster] = nodes
 	for _, g := range a.sortedGroups() {
+		if g.Cluster != cluster {
+			continue
+		}
 		for _, i := range g.instances {
 			if i.nodeDue {
 				nodes.register(a.nodeSpec(i))
@@ -297,12 +303,25 @@ func (p *publisher) patchResources(ctx context.Context, node string, resources c
 	return err
 }
 
+// publisherOf is the cluster that has a Node, or else the first, or nil.
+func (s *Server) publisherOf(node string) *publisher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.nodes {
+		p.mu.Lock()
+		_, has := p.nodes[node]
+		p.mu.Unlock()
+		if has {
+			return p
+		}
+	}
+	return s.nodes[""]
+}
+
 // SetNodeResources sets extended resources of a Node to the given quantities, as when a device plugin comes late or
 // dies and kubelet shows 0.
 func (s *Server) SetNodeResources(ctx context.Context, node string, resources map[string]string) error {
-	s.mu.Lock()
-	p := s.nodes
-	s.mu.Unlock()
+	p := s.publisherOf(node)
 	if p == nil {
 		return errors.New("set node resources: no cluster is attached")
 	}

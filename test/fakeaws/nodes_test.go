@@ -198,3 +198,49 @@ func TestSpotNodesCanDifferFromOnDemandNodes(t *testing.T) {
 		}
 	}
 }
+
+func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
+	cfg := oneGroup(withDesired(1))
+	other := cfg.AutoScalingGroups[0]
+	other.Name, other.Cluster, other.Desired = "other", "b", 2
+	alone := cfg.AutoScalingGroups[0]
+	alone.Name, alone.Cluster = "alone", "nowhere"
+	cfg.AutoScalingGroups = append(cfg.AutoScalingGroups, other, alone)
+	s, c := overHTTP(t, cfg)
+	ours, theirs := fake.NewClientset(), fake.NewClientset()
+	for cluster, client := range map[string]kubernetes.Interface{"": ours, "b": theirs} {
+		if err := s.AttachCluster(cluster, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.AttachCluster("b", ours); err == nil {
+		t.Error("a second cluster of the same name was attached")
+	}
+	nodesAre := func(when string, client kubernetes.Interface, group string, want int) {
+		t.Helper()
+		var names []string
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			names = nil
+			list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, node := range list.Items {
+				names = append(names, node.Name)
+			}
+			g, _ := s.Group(group)
+			if len(names) == want && len(g.Instances) == want {
+				return
+			}
+		}
+		t.Errorf("%s: nodes %v, want %d of group %q", when, names, want, group)
+	}
+	nodesAre("at first", ours, "g", 1)
+	nodesAre("at first", theirs, "other", 2)
+	g, _ := s.Group("other")
+	if _, err := terminate(t, c, true, &g.Instances[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	nodesAre("when one was terminated", theirs, "other", 1)
+	nodesAre("when one was terminated", ours, "g", 1)
+}

@@ -27,7 +27,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards closed and nodes, and Add against Wait on workers
 	closed  bool
-	nodes   *publisher // nil until Attach
+	nodes   map[string]*publisher // by cluster, once it is attached
 	stop    chan struct{}
 	workers sync.WaitGroup
 }
@@ -81,6 +81,7 @@ func newServer(cfg Config) (*Server, error) {
 		calls:    newCallLog(),
 		faults:   newFaultSet(cfg.Seed),
 		buckets:  &buckets{},
+		nodes:    map[string]*publisher{},
 		stop:     make(chan struct{}),
 	}
 	s.account = newAccount(cfg, types, s.timeline, s.events, s.faults)

@@ -1,6 +1,6 @@
 // Command fakeaws runs the emulator of AWS by itself, until it is interrupted.
 //
-//	fakeaws --config FILE [--listen 127.0.0.1:PORT] [--kubeconfig FILE]
+//	fakeaws --config FILE [--listen 127.0.0.1:PORT] [--kubeconfig FILE] [--cluster NAME=KUBECONFIG]...
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"k8s.io/client-go/kubernetes"
@@ -35,6 +36,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	config := flags.String("config", "", "YAML file with the account to emulate (required)")
 	listen := flags.String("listen", "127.0.0.1:0", "loopback address to serve on; port 0 takes a free one")
 	kubeconfig := flags.String("kubeconfig", "", "cluster to publish the Nodes of instances to; none by default")
+	var others []string
+	flags.Func("cluster", "NAME=KUBECONFIG: cluster to publish the Nodes of groups to that name it; may be repeated", func(value string) error {
+		if name, file, ok := strings.Cut(value, "="); !ok || name == "" || file == "" {
+			return errors.New("write it as NAME=KUBECONFIG")
+		}
+		others = append(others, value)
+		return nil
+	})
 	quiet := flags.Bool("quiet", false, "do not print events on stderr")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -54,8 +63,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer server.Close()
-	if err := attach(server, *kubeconfig); err != nil {
-		return err
+	for _, cluster := range append([]string{"=" + *kubeconfig}, others...) {
+		name, file, _ := strings.Cut(cluster, "=")
+		if err := attach(server, name, file); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(stdout, "AWS_ENDPOINT_URL=%s\n", server.URL())
 	for e := range server.Subscribe(ctx, 0) {
@@ -66,8 +78,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// attach connects the cluster, if there is one.
-func attach(server *fakeaws.Server, kubeconfig string) error {
+// attach connects a cluster, if there is one.
+func attach(server *fakeaws.Server, name, kubeconfig string) error {
 	if kubeconfig == "" {
 		return nil
 	}
@@ -80,5 +92,5 @@ func attach(server *fakeaws.Server, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	return server.Attach(client)
+	return server.AttachCluster(name, client)
 }

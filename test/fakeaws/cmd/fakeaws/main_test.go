@@ -47,6 +47,8 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}{
 		{nil, "--config FILE is needed"},
 		{[]string{"--config", "no-such-file"}, "no-such-file"},
+		{[]string{"--config", "../../testdata/s0.yaml", "--cluster", "b"}, "write it as NAME=KUBECONFIG"},
+		{[]string{"--config", "../../testdata/s0.yaml", "--cluster", "b=no-such-kubeconfig"}, "no-such-kubeconfig"},
 		{[]string{"--config", "../../testdata/s0.yaml", "--listen", "0.0.0.0:0"}, "not a loopback address"},
 	} {
 		if err := run(t.Context(), tt.args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) {
