@@ -85,7 +85,7 @@ func (a *account) terminateInstance(r *request) (any, error) {
 	}{members[xmlActivity]{shuffled(a, some(a, activities, r.answers))}}, nil
 }
 
-// terminable finds the instances of a call, all of them or, in a strict account, those for which nothing speaks against it.
+// terminable finds the instances of a call. One that cannot be terminated fails the call. In a strict account a batch may pass it over.
 func (a *account) terminable(ids []string, groupName string, batch, decrement bool) ([]*instance, error) {
 	partly := batch && a.chance()
 	var out []*instance

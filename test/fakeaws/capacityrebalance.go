@@ -7,10 +7,10 @@ import (
 )
 
 // replaceAtRisk is what Auto Scaling does about a rebalance recommendation or an interruption warning in a group with capacity
-// rebalancing (user guide, "Use Capacity Rebalancing to handle Amazon EC2 Spot interruptions", read 2026-11): it launches another
-// instance, and terminates the one at risk when the other is in service. Meanwhile the group is larger than desired, and may be larger
-// than its maximum by a tenth of the desired capacity, or by one instance. Nothing is done where no capacity is found: that Auto Scaling
-// does not ask again is a guess on the strict side.
+// rebalancing (user guide, "Use Capacity Rebalancing to handle Amazon EC2 Spot interruptions", read 2026-11). It launches another
+// instance, and terminates the one at risk when the other is in service. Meanwhile the group is larger than desired. It may exceed its
+// maximum by a tenth of the desired capacity, or by one instance. Where EC2 has no capacity, or the margin is used up, Auto Scaling
+// does nothing and does not ask again: a guess on the strict side.
 func (a *account) replaceAtRisk(old *instance) {
 	g := old.group
 	if !g.CapacityRebalance || old.atRisk || old.pool.capacityType != spot || !old.counts() || old.dead || g.deleting ||

@@ -21,7 +21,7 @@ type Config struct {
 
 	Lacks Lacks `json:"lacks,omitempty"`
 
-	// Strict is an account that does the worst that AWS's documents allow, by the seed. See strict.go.
+	// Strict has AWS do the worst that its documents allow, by the seed. SetStrict lists it.
 	Strict bool `json:"strict,omitempty"`
 
 	StaleReads StaleReads `json:"staleReads,omitzero"` // how old readings can be
@@ -127,8 +127,8 @@ type AutoScalingGroup struct {
 	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
 	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
 
-	// Cluster is the one that the group's instances join, by the name it is attached with. It has none for the only cluster, or the first.
-	// AWS knows nothing of it: what a group says of its cluster is in its tags and its user data.
+	// Cluster names the cluster that the group's instances join, as AttachCluster does. Empty is the cluster of Attach. AWS does not
+	// show it: a group states its cluster in tags and user data only.
 	Cluster string `json:"cluster,omitempty"`
 
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`

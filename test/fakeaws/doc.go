@@ -11,16 +11,16 @@
 // The account is not the caller's alone: Deeds, in the Config or one by one, are what schedules, operators, Auto Scaling's own
 // processes, EKS and EC2 do to its groups meanwhile. All chance follows the Config's seed.
 //
-// The worst that AWS may do comes by Config or by the methods and admin paths of the same name:
+// A Config can ask for the worst that AWS may do:
 //
-//	strict: true                                    # by the seed, what strict.go lists
-//	staleReads: {most: 3s, worst: true}             # readings of groups, activities and instances are old
-//	throttles: [{service: ec2, burst: 5, perSecond: 1}]  # a token bucket for each action
-//	clientTokens: 1m                                # a repeated token launches again after that
+//	strict: true                                         # what AWS leaves open goes wrong by the seed, see SetStrict
+//	staleReads: {most: 3s, worst: true}                  # readings of groups, activities and instances are old
+//	throttles: [{service: ec2, burst: 5, perSecond: 1}]  # each action has a token bucket
+//	clientTokens: 1m                                     # a token launches again after that time
 //	deeds: [{kind: replace-root-volume, group: gpu, after: 1m, count: 2}]
 //
-// and, of what comes and goes, by a Shortage with Dies (launches that are accepted and die) and a Fault with Share or Answers (batches
-// that are acted on, or answered, in part).
+// The first three can change later, through methods and admin paths. A Shortage with Dies lets EC2 accept launches that then die. A Fault
+// with Share or Answers has Auto Scaling act on a part of a batch, or answer for a part of it.
 //
 // Its Queues fill as EventBridge rules and lifecycle hooks fill those of SQS. An interruption is a Deed, or comes with
 // Server.Interrupt or POST /_fakeaws/instances/{id}/interrupt: the warning is in the queues at once, and the instance goes
@@ -37,8 +37,8 @@
 // what became of the messages from Server.Queues.
 //
 // Deviations from AWS that a test may notice: overrides of a mixed instances policy are taken as ordered by price;
-// spot instances spread over several pools only if the Config says so; instances are refreshed only as Deeds, zones
-// rebalanced only as Deeds or in a strict account; requests are not authenticated, the signature only tells who calls;
+// spot instances spread over several pools only if the Config says so; instances are refreshed only as Deeds, and zones
+// rebalanced as Deeds or in a strict account; requests are not authenticated, the signature only tells who calls;
 // instances that EC2 takes away wait for no lifecycle hook; spot instances are terminated, not stopped or hibernated. What
 // the reference of LaunchInstances leaves open is decided at launchInstances.
 //

@@ -1,14 +1,12 @@
 package fakeaws
 
-import (
-	"time"
-)
+import "time"
 
-// noRetry is when Auto Scaling launches again where it does not by itself.
+// noRetry is as good as never.
 const noRetry = 100 * 365 * 24 * time.Hour
 
-// die is what happens to an instance whose launch was accepted and does not come to anything: it ends while it is Pending. The wording
-// is Auto Scaling's (public issue threads and the cluster autoscaler's tests, read 2026-11).
+// die ends an instance while it is Pending, although EC2 accepted its launch. Auto Scaling cancels the launch's activity and writes the
+// reason into message and description (wording from public activity logs, read 2026-11).
 func (a *account) die(i *instance, sh Shortage) {
 	if i.state != pending || i.dead {
 		return
@@ -31,7 +29,7 @@ func (a *account) die(i *instance, sh Shortage) {
 	a.replaceUnhealthy(i)
 }
 
-// doomed returns the Shortage that lets an instance of a pool be launched and die, or nil, and counts it down.
+// doomed returns the Shortage by which a launch in a pool dies, or nil, and counts it down.
 func (fs *faultSet) doomed(group string, p pool) *Shortage {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

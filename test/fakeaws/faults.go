@@ -33,9 +33,9 @@ type Fault struct {
 	// SQS, the entries beyond it fail.
 	First int `json:"first,omitempty"`
 
-	// Share has TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, chosen by the seed,
-	// and Answers has it answer the activities of only so many percent of those it acted on. AWS documents neither that a batch is
-	// acted on as a whole nor that it is not. 0 is all.
+	// Share has TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, by the seed. Answers
+	// has it answer for only so many percent of the instances it acted on. 0 is all. AWS does not document that a batch is acted on
+	// as a whole.
 	Share   int `json:"share,omitempty"`
 	Answers int `json:"answers,omitempty"`
 
@@ -53,8 +53,8 @@ const (
 	Lost      BodyDamage = "lost"      // the connection breaks before any of it arrives
 )
 
-// A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set. With Dies it lets
-// instances be launched that then die:
+// A Shortage is a lack of capacity, or another reason not to launch, in the pools that match every field that is set. With Dies
+// the launch is accepted and the instance dies:
 //
 //	{group: gpu, dies: 20s, times: 3, code: Client.InternalError, message: Client error on launch}
 type Shortage struct {
@@ -66,14 +66,13 @@ type Shortage struct {
 	Available    int      `json:"available,omitempty"`    // instances that may still be launched
 	For          Duration `json:"for,omitempty"`          // until removed if zero
 
-	// Code and Message are what the scaling activity tells. The default is InsufficientInstanceCapacity, and Client.InternalError
-	// with Dies.
+	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and Client.InternalError with Dies.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 
-	// Dies has EC2 accept the launch: the instance is Pending, and ends that much later without having run. It is replaced like any
-	// that is unhealthy, or with NoRetry only once the desired capacity is changed. Times and Percent say how many launches die,
-	// after Available that do not; by default all while the Shortage is in force.
+	// Dies is how long an instance is Pending before it dies. It never runs. Auto Scaling replaces it like any unhealthy instance, or with
+	// NoRetry only after a change of the desired capacity. Times and Percent limit how many launches die. Default is all. Available
+	// launches succeed first.
 	Dies    Duration `json:"dies,omitempty"`
 	Times   int      `json:"times,omitempty"`
 	Percent int      `json:"percent,omitempty"`

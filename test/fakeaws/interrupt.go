@@ -11,7 +11,7 @@ import (
 const (
 	// Interrupt warns of a spot interruption, and takes the instance away Notice (2m) later. It may be on its way out by then.
 	Interrupt DeedKind = "interrupt"
-	// RecommendRebalance tells that an instance is at a higher risk of interruption. A group with capacity rebalancing replaces it.
+	// RecommendRebalance warns that an instance is at a higher risk of interruption. A group with capacity rebalancing replaces it.
 	RecommendRebalance DeedKind = "rebalance-recommendation"
 	// InterruptReservation warns that a capacity reservation takes the instance back, which it does Notice (2m) later.
 	InterruptReservation DeedKind = "capacity-reservation-interruption"

@@ -76,7 +76,7 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 			}
 		}
 	}
-	if g.capacity() > g.Desired+g.surplus { // desired was lowered meanwhile, which calls nothing back
+	if g.capacity() > g.Desired+g.surplus { // somebody lowered desired meanwhile, which calls no launch back
 		a.scaleIn(g)
 	}
 	switch {

@@ -8,9 +8,9 @@ import (
 )
 
 // ReplaceRootVolume has Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an instance
-// refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). They go through States,
-// by default all four, for Each (1s) at a time, or stay in the last one with Each never. They remain members of the group and count
-// as capacity, and their EC2 instance runs. AWS documents health checks at the end, here a return to InService.
+// refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each instance passes
+// through States, by default all four, and stays Each (1s) in one. With Each never it stays in the last one. It remains a member that
+// counts as capacity, and runs. At the end AWS documents health checks only. The return to InService is a guess.
 const ReplaceRootVolume DeedKind = "replace-root-volume"
 
 // Lifecycle states of an instance whose root volume is replaced, in their order.

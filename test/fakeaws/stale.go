@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// staleStep is how fine the past is kept, where that takes less than a tenth of the time. It does with some hundred groups.
+// staleStep is the time between two records of the past. With thousands of groups it is longer: recording may take a tenth of the time.
 const staleStep = 100 * time.Millisecond
 
 // staleActions are the readings that can be old. EC2 documents that its API is eventually consistent and that an instance just
@@ -20,11 +20,11 @@ var staleActions = []string{"DescribeAutoScalingGroups", "DescribeScalingActivit
 //
 //	staleReads: {most: 3s, worst: true, actions: [DescribeAutoScalingGroups]}
 type StaleReads struct {
-	// Most is the greatest age of a reading; 0 reads the present. Each reading has an age of its own by the seed, so that a later
-	// one may be older than one before it.
+	// Most is the greatest age of a reading. 0 reads the present. The seed gives each reading an age, so a reading may show an earlier
+	// time than the reading before it.
 	Most Duration `json:"most"`
-	// Worst leaves nothing to chance: after each write, and at first, a reading is as old as Most allows, the next one shows the
-	// present, and so on in turns. So the reading right after a write never shows the write, and time goes back again and again.
+	// Worst has readings of an action take turns: the first after a write is as old as Most allows, the second shows the present, and so
+	// on. So the reading right after a write never shows that write, and time goes back again and again.
 	Worst bool `json:"worst,omitempty"`
 	// Actions are the readings concerned. Default is DescribeAutoScalingGroups, DescribeScalingActivities and DescribeInstances.
 	Actions []string `json:"actions,omitempty"`
@@ -42,7 +42,7 @@ func (s *StaleReads) UnmarshalJSON(data []byte) error {
 	return decoder.Decode((*plain)(s))
 }
 
-// A past keeps the account as it was, for readings that are older than the question, as readings from a system of replicas can be.
+// A past keeps the account as it was, for readings that lag behind, as a replica's do.
 type past struct {
 	StaleReads
 	running  bool
@@ -57,7 +57,7 @@ type moment struct {
 	instances map[string]ec2State // by ID
 }
 
-// SetStaleReads has readings be up to most old, each by chance; 0 ends it.
+// SetStaleReads has readings be up to most old, by chance. 0 ends it.
 func (s *Server) SetStaleReads(most time.Duration) { s.SetStale(StaleReads{Most: Duration(most)}) }
 
 // SetStale changes how old readings can be. The present is read until there is a past. Groups appear and go at once.
@@ -109,7 +109,7 @@ func (a *account) noteWrite(action string) {
 	}
 }
 
-// read is how one call sees the account: all as it was at the same moment. It is nil for the present.
+// read picks the moment that one call sees, for all it reads. It is nil for the present.
 func (a *account) read(action string) *moment {
 	p := &a.past
 	concerned := p.Actions

@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// An account with Config.Strict does the worst that AWS's documents allow, by the seed. Where they say nothing it is a guess on the
-// strict side:
+// SetStrict has AWS do, from now on, the worst that its documents allow. The seed decides. Where the documents say nothing, each rule is
+// a guess on the strict side:
 //
-//   - calls are throttled by StrictThrottles, unless the Config names limits (throttle.go)
-//   - an instance that is terminated once more is refused as often as not, and a batch with such an instance, an unknown one, or one
-//     too many for the minimum is done for the others as often as not (documented is neither)
-//   - activities of a batch are answered in any order (documented is none)
-//   - launches that failed everywhere are tried again after half to three times Delays.Retry (documented is that the time grows)
-//   - among instances that the termination policy does not tell apart, scale-in takes any (user guide: "at random")
-//   - a group of several zones evens them out of its own accord, 3 to 15 seconds after it last looked, unless AZRebalance is suspended
-//     (documented is that it does, not when)
-//   - client tokens are forgotten after a tenth of Config.ClientTokens, or later (documented is no time)
+//   - StrictThrottles limit calls, where the Config has Strict and names no limits. SetStrict leaves limits alone.
+//   - Terminating an instance that is terminating already is refused half of the time. Not documented.
+//   - A batch with such an instance, an unknown one, or one too many for the minimum is refused as a whole half of the time, and else
+//     done for the other instances. Not documented.
+//   - The activities of a batch come in any order. Not documented.
+//   - Launches that failed in every zone are repeated after half to three times Delays.Retry. Documented without figures.
+//   - Scale-in takes any of the instances that the termination policy does not distinguish. Documented.
+//   - A group of several zones balances them by itself, 3 to 15 seconds after its last look, unless AZRebalance is suspended.
+//     Documented without figures.
+//   - AWS forgets a client token after a tenth of Config.ClientTokens or later. Not documented.
 //
-// Readings are of the present, unless Config.StaleReads says otherwise.
-//
-// SetStrict changes from now on whether the account is strict. Limits of calls stay as they are.
+// Readings stay up to date, unless StaleReads says otherwise.
 func (s *Server) SetStrict(strict bool) {
 	a := s.account
 	a.mu.Lock()
@@ -65,7 +64,7 @@ const (
 	mostBalance  = 15 * time.Second
 )
 
-// balanceItself has a group of several zones even them out again and again, while the account is strict.
+// balanceItself has a group of several zones balance them again and again, while the account is strict.
 func (a *account) balanceItself(g *group) {
 	if !a.strict || g.balances || len(g.Zones) < 2 {
 		return

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// A Throttle limits how often each action may be called, with a token bucket for each action in the account, as EC2 does. An action
-// without a Throttle is not limited.
+// A Throttle limits how often each action may be called. Each action has a token bucket of its own, as in EC2. An action without a
+// Throttle has no limit.
 //
 //	throttles:
 //	- {service: ec2, action: "Describe*", burst: 100, perSecond: 20}
 //	- {service: autoscaling, action: SetDesiredCapacity, burst: 2, perSecond: 0.2}
 type Throttle struct {
-	Service   string  `json:"service,omitempty"` // autoscaling, ec2, eks, sqs or sts; any if empty
-	Action    string  `json:"action,omitempty"`  // with *; any if empty. The first Throttle that matches counts
+	Service   string  `json:"service,omitempty"` // autoscaling, ec2, eks, sqs or sts. Empty is any
+	Action    string  `json:"action,omitempty"`  // may contain *. Empty is any. The first Throttle that matches counts
 	Burst     int     `json:"burst"`             // calls that a full bucket holds
-	PerSecond float64 `json:"perSecond"`         // calls that flow back
+	PerSecond float64 `json:"perSecond"`         // calls that it regains
 }
 
 // StrictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling for the
-// Amazon EC2 API", read 2026-11: 100 tokens, 20 a second, each action for itself). Auto Scaling documents no figures: its limits here
-// are a guess on the strict side.
+// Amazon EC2 API", read 2026-11: 100 tokens, 20 a second, each action for itself). Auto Scaling documents no figures. Its limits here are
+// a guess on the strict side.
 var StrictThrottles = []Throttle{
 	{Service: serviceEC2, Burst: 100, PerSecond: 20},
 	{Service: serviceAutoScaling, Action: "Describe*", Burst: 40, PerSecond: 10},
@@ -57,7 +57,7 @@ type bucket struct {
 	at     time.Time
 }
 
-// SetThrottles replaces the limits of all actions; none ends them. Buckets begin full.
+// SetThrottles replaces the limits of all actions. Buckets begin full. Without arguments it ends all limits.
 func (s *Server) SetThrottles(throttles ...Throttle) error {
 	for _, t := range throttles {
 		if err := t.validate(); err != nil {

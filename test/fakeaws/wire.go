@@ -45,8 +45,8 @@ type request struct {
 	caller  string   // access key ID
 	agent   string
 	first   int // entries of a batch beyond it fail; 0 is all
-	share   int // percent of the InstanceIds that are acted on; 0 is all
-	answers int // percent of the activities that are answered; 0 is all
+	share   int // percent of the InstanceIds that are acted on, 0 for all
+	answers int // percent of the activities that are answered, 0 for all
 }
 
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.
