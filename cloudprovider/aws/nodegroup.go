@@ -151,7 +151,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 		case placeholder:
 			placeholders++
 		default:
-			if err := n.provider.stillUnregistered(node); err != nil {
+			if err := n.provider.stillUnregistered(id, node); err != nil {
 				return nil, 0, err
 			}
 			ids = append(ids, id)
@@ -161,7 +161,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 }
 
 // stillUnregistered refuses a node that was to be deleted because it never registered and has registered meanwhile.
-func (p *Provider) stillUnregistered(node *corev1.Node) error {
+func (p *Provider) stillUnregistered(instance string, node *corev1.Node) error {
 	if p.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
 		return nil
 	}
@@ -170,19 +170,44 @@ func (p *Provider) stillUnregistered(node *corev1.Node) error {
 		return fmt.Errorf("delete unregistered instance %q: list nodes: %w", node.Name, err)
 	}
 	for _, r := range registered {
-		if r.Spec.ProviderID == node.Spec.ProviderID {
+		if id, ok := instanceID(r.Spec.ProviderID); ok && id == instance {
 			return fmt.Errorf("delete unregistered instance %q: it has registered as node %q meanwhile", node.Name, r.Name)
 		}
 	}
 	return nil
 }
 
-// Nodes are the group's instances, and a placeholder for each that is desired and not launched.
+// registeredIDs are the provider IDs of the registered nodes by instance.
+func (p *Provider) registeredIDs() map[string]string {
+	if p.nodes == nil {
+		return nil
+	}
+	nodes, err := p.nodes.List(labels.Everything())
+	if err != nil {
+		return nil // a lister of a cache; the core's own listing fails, too
+	}
+	ids := make(map[string]string, len(nodes))
+	for _, node := range nodes {
+		if id, ok := instanceID(node.Spec.ProviderID); ok && (ids[id] == "" || node.Spec.ProviderID < ids[id]) {
+			ids[id] = node.Spec.ProviderID
+		}
+	}
+	return ids
+}
+
+// Nodes are the group's instances, and a placeholder for each that is desired and not launched. An instance whose node is registered
+// has the node's own provider ID, in whatever form: the core compares the two as they are, and ends an instance that it takes for
+// unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
+	registered := (*n.provider.registered.Load())()
 	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {
-		instances = append(instances, cloudprovider.Instance{Id: providerID(i.Zone, i.ID), Status: status(i.Lifecycle)})
+		id := registered[i.ID]
+		if id == "" {
+			id = providerID(i.Zone, i.ID)
+		}
+		instances = append(instances, cloudprovider.Instance{Id: id, Status: status(i.Lifecycle)})
 	}
 	return append(instances, n.placeholders(g)...), nil
 }

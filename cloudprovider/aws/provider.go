@@ -83,8 +83,10 @@ type Provider struct {
 	departed  *departures
 	ageing    ageing // under changing
 	view      atomic.Pointer[view]
-	changing  sync.Mutex // held while a view is made from the one before
-	lessons   *lessons   // under changing
+	// registered returns registeredIDs as they are when the loop first asks.
+	registered atomic.Pointer[func() map[string]string]
+	changing   sync.Mutex // held while a view is made from the one before
+	lessons    *lessons   // under changing
 }
 
 // New makes a Provider over a started Cache. The context bounds everything the core asks of it.
@@ -136,6 +138,8 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 func (p *Provider) Refresh() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
+	registered := sync.OnceValue(p.registeredIDs)
+	p.registered.Store(&registered)
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
 	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network), p.offers.known()
 	if p.spend != nil {

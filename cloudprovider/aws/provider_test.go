@@ -338,6 +338,91 @@ func TestAnInstanceThatRegisteredMeanwhileIsNotDeletedAsUnregistered(t *testing.
 	}
 }
 
+// register has the provider see the nodes as registered.
+func (w *world) register(nodes ...*corev1.Node) {
+	w.t.Helper()
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	for _, n := range nodes {
+		if err := store.Add(n); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.Provider.nodes = corelisters.NewNodeLister(store)
+	w.refresh()
+}
+
+// unregistered are the IDs of a node group's instances that the core takes for unregistered beside the node. The core ends such an
+// instance after --max-node-provision-time.
+func (w *world) unregistered(id string, registered *corev1.Node) []string {
+	w.t.Helper()
+	var left []string
+	for _, n := range w.nodes(id) {
+		if n.Spec.ProviderID != registered.Spec.ProviderID { // as in the core's clusterstate
+			left = append(left, n.Spec.ProviderID)
+		}
+	}
+	return left
+}
+
+func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	full := w.nodes("a")[0].Spec.ProviderID
+	id := full[strings.LastIndex(full, "/")+1:]
+	for _, tt := range []struct {
+		name, providerID string
+		foreign          bool // the node is not the instance's
+	}{
+		{name: "in the form of EKS", providerID: full},
+		{name: "without a zone", providerID: "aws:////" + id},
+		{name: "without a place for the zone", providerID: "aws:///" + id},
+		{name: "the instance alone", providerID: id},
+		{name: "in another zone", providerID: "aws:///cn-northwest-1b/" + id},
+		{name: "another instance", providerID: "aws:///cn-northwest-1a/i-1", foreign: true},
+		{name: "an instance whose ID begins alike", providerID: "aws:///cn-northwest-1a/" + id + "0", foreign: true},
+		{name: "in capitals", providerID: strings.ToUpper(full), foreign: true},
+		{name: "a hybrid node", providerID: "eks-hybrid:///cn-northwest-1/cluster/m" + id, foreign: true},
+		{name: "a hybrid node of the same name", providerID: "eks-hybrid:///cn-northwest-1/cluster/" + id, foreign: true},
+		{name: "on Fargate", providerID: "aws:///cn-northwest-1a/0123abc/" + id, foreign: true},
+		{name: "not known yet", providerID: "", foreign: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			registered := node("ip-10-0-0-1", tt.providerID)
+			w.register(registered)
+			if left := w.unregistered("a", registered); (len(left) > 0) != tt.foreign {
+				t.Errorf("the core takes %q for unregistered, want any: %t", left, tt.foreign)
+			}
+			owner, err := w.NodeGroupForNode(registered)
+			if err != nil || (owner == nil) != tt.foreign {
+				t.Errorf("the node is in %v (%v), want in none: %t", owner, err, tt.foreign)
+			}
+			// The core remembers instances for two minutes, so it may still know this one by another ID.
+			stale := node(full, full)
+			stale.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+			if tt.foreign {
+				return
+			}
+			if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{stale}); err == nil || !strings.Contains(err.Error(), "ip-10-0-0-1") {
+				t.Errorf("error = %v, want one that names the node", err)
+			}
+			if state, _ := w.aws.Group("a"); state.Desired != 1 {
+				t.Fatalf("desired capacity is %d, want 1", state.Desired)
+			}
+		})
+	}
+}
+
+func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	full := w.nodes("a")[0].Spec.ProviderID
+	other := "aws:////" + full[strings.LastIndex(full, "/")+1:]
+	for range 5 {
+		w.register(node("old", full), node("new", other))
+		if got := w.nodes("a")[0].Spec.ProviderID; got != other {
+			t.Fatalf("the instance is %q, want %q in every loop", got, other)
+		}
+	}
+}
+
 func TestAFailedLaunchIsShownOnWhatWeAskedForAndTakenBack(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})

@@ -13,12 +13,19 @@ const placeholderPrefix = "i-placeholder-"
 // of its group, which may contain nearly anything.
 var validProviderID = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
 
-// instanceID returns the instance in a node's provider ID; not ok means that the node is not on EC2 or not yet known to be.
+// bareInstance matches the instance alone.
+var bareInstance = regexp.MustCompile(`^i-[-0-9a-z]+$`)
+
+// instanceID returns the instance in a node's provider ID; not ok means that the node is not on EC2 or not yet known to be. Kubelets
+// and cloud controllers leave the zone empty or out, or name the instance alone. Compare instances, never whole provider IDs.
 func instanceID(providerID string) (id string, ok bool) {
 	if rest, found := strings.CutPrefix(providerID, "aws:///"); found {
 		if _, id, found := strings.Cut(rest, "/"); found && strings.HasPrefix(id, placeholderPrefix) {
 			return id, true
 		}
+	}
+	if bare := strings.TrimPrefix(providerID, "aws:///"); bareInstance.MatchString(bare) {
+		return bare, true
 	}
 	match := validProviderID.FindStringSubmatch(providerID)
 	if match == nil || match[2] == "" {
