@@ -41,6 +41,10 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, resources("cpu", "4")),
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "DaemonSet"), podOn("other", "ReplicaSet")}},
+		{name: "not published, and used by a pod that succeeded", node: ready("gpu", time.Minute, resources("cpu", "4")),
+			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodSucceeded)}},
+		{name: "not published, and used by a pod that failed", node: ready("gpu", time.Minute, resources("cpu", "4")),
+			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodFailed)}},
 		{name: "zero published", node: ready("gpu", 9*time.Minute, resources("nvidia.com/gpu", "0"))},
 		{name: "never published", node: ready("gpu", 11*time.Minute, resources("cpu", "4")), wantReady: true, wantEvent: true},
 		{name: "not ours", node: node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"), wantReady: true},
@@ -106,4 +110,9 @@ func podOn(node, ownerKind string) *corev1.Pod {
 	controller := true
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: ownerKind, Controller: &controller}}},
 		Spec: corev1.PodSpec{NodeName: node}}
+}
+
+func finished(pod *corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
+	pod.Status.Phase = phase
+	return pod
 }
