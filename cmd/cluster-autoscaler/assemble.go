@@ -13,8 +13,6 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
@@ -32,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 )
 
@@ -130,11 +129,9 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
 	deleteOptions := simulator.NewNodeDeleteOptions(p.core)
 	return coreoptions.AutoscalerOptions{
-		AutoscalingOptions: p.core,
-		FrameworkHandle:    handle,
-		ClusterSnapshot: predicate.NewPredicateSnapshot(
-			store.NewDeltaSnapshotStore(p.core.ClusterSnapshotParallelism), handle,
-			p.core.DynamicResourceAllocationEnabled, p.core.PredicateParallelism, p.core.CSINodeAwareSchedulingEnabled),
+		AutoscalingOptions:   snapshot.ForDeletions(p.core),
+		FrameworkHandle:      handle,
+		ClusterSnapshot:      snapshot.New(p.core, handle),
 		DebuggingSnapshotter: p.snapshotter,
 		DeleteOptions:        deleteOptions,
 		DrainabilityRules:    rules.Default(deleteOptions),

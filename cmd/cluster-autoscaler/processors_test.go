@@ -10,7 +10,21 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
 )
+
+// The core reads claims from as many goroutines as it is told, in its own snapshots, too, and dies of it.
+func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
+	p := &process{}
+	p.core.PredicateParallelism, p.core.DynamicResourceAllocationEnabled = 4, true
+	opts := p.coreOptions(nil)
+	if _, ours := opts.ClusterSnapshot.(*snapshot.Snapshot); !ours {
+		t.Errorf("the core's snapshot is a %T, want ours", opts.ClusterSnapshot)
+	}
+	if got := opts.AutoscalingOptions.PredicateParallelism; got != 1 {
+		t.Errorf("snapshots of nodes to delete have %d goroutines, want 1", got)
+	}
+}
 
 func TestOurOwnMarksDoNotMakeGroupsDifferent(t *testing.T) {
 	p := &process{}
