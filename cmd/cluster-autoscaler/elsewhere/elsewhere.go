@@ -45,8 +45,8 @@ func New(inner scaleup.Orchestrator, closed func(nodeGroupID string) bool) *Orch
 // ScaleUp has the inner one scale up, and do so again if it failed, all node groups that failed are closed, and one of them for the
 // first time. Nodes that were launched all the same are put into the core's picture of the cluster first, and count for its
 // limits; only pods without room on them are scaled up for. That is not done where all or nothing is wanted. The result is that
-// of the last try, or success where some nodes came and the rest finds no group. Of the tries before, it has nothing; their
-// events, metrics and backoffs are the core's, as of any failure.
+// of the last try, or success where a try before it launched nodes: the core remembers when it last scaled up, and leaves new nodes
+// alone for a while. Of the tries before, it has nothing; their events, metrics and backoffs are the core's, as of any failure.
 //
 // A second call is safe because the core keeps nothing of the first but the backoffs: it reverts every fork of the snapshot, makes
 // pod groups, quotas and the limits of its binpacking anew, writes to nodeInfos only where it creates node groups, which ours
@@ -62,30 +62,39 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	for repetitions := 0; ; repetitions++ {
 		before := o.targetSizes()
 		result, err := o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
-		if err == nil && grew && result != nil && result.Result == status.ScaleUpNoOptionsAvailable {
-			result.Result = status.ScaleUpSuccessful
-		}
 		if err == nil || repetitions == maxRepetitions || !o.newlyClosed(result, failed) {
-			return result, err
+			return settled(result, err, grew)
 		}
 		grown, known := o.grown(before)
 		if !known || len(grown) > 0 && (allOrNothing || ofRequests) {
-			return result, err
+			return settled(result, err, grew)
 		}
 		grew = grew || len(grown) > 0
 		launched, left, known := o.place(pods, grown, nodeInfos, repetitions)
 		if !known {
-			return result, err
+			return settled(result, err, grew)
 		}
 		if pods, nodes = left, slices.Concat(nodes, launched); len(pods) == 0 {
-			result.Result = status.ScaleUpSuccessful
-			return result, nil
+			return settled(result, err, true)
 		}
 		// The core's orchestrator of provisioning requests turns to the other kind of pods at every call.
 		o.Context.ProvisioningRequestScaleUpMode = ofRequests
 		klog.Background().V(2).Info("Repeated a scale-up without the zones that have no capacity", "nodeGroups", ids(result),
 			"repetition", repetitions+1, "pods", len(pods), "err", err)
 	}
+}
+
+// settled is the result of a scale-up that ends with this try. It is a success if a try has launched nodes, whatever the others came
+// to: the core takes an error for a scale-up that launched none.
+func settled(result *status.ScaleUpStatus, err errors.AutoscalerError, grew bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	if !grew || result == nil || err == nil && result.Result != status.ScaleUpNoOptionsAvailable {
+		return result, err
+	}
+	if err != nil {
+		klog.Background().Info("Launched only some of the nodes of a scale-up", "failed", ids(result), "err", err)
+	}
+	result.Result, result.ScaleUpError = status.ScaleUpSuccessful, nil
+	return result, nil
 }
 
 // place adds the nodes that have been launched to the snapshot, as many by node group as grown says, and returns them, and the pods

@@ -77,6 +77,11 @@ func TestAScaleUpWithoutCapacityIsRepeatedElsewhere(t *testing.T) {
 			want: map[string]int{"web/a": 1}, asked: []string{"web/a +2"}, seen: 1,
 		},
 		{
+			name:  "some of the nodes came, and another group fails for another reason",
+			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 1}, "web/b": {max: 9, dry: true, open: true}}, pods: 2,
+			want: map[string]int{"web/a": 1}, asked: []string{"web/a +2", "web/b +1"}, seen: 1,
+		},
+		{
 			name:  "some of the nodes came, and all nodes are limited",
 			zones: map[string]zone{"web/a": {max: 9, dry: true, partly: 2}, "web/b": {max: 9}}, pods: 9,
 			options: func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 6 },
