@@ -58,10 +58,7 @@ func run() int {
 	}
 	p := process{core: flags.AutoscalingOptions(), options: *opts}
 	p.options.AWS.FillUnset(pflag.CommandLine, &p.core)
-	if err := options.CheckCloudProvider(p.core.CloudProviderName); err != nil {
-		return refuse(err)
-	}
-	if err := opts.AWS.Validate(); err != nil {
+	if err := check(p.core, p.options.AWS); err != nil {
 		return refuse(err)
 	}
 	if err := alignFeatureGates(p.core.DynamicResourceAllocationEnabled); err != nil {

@@ -18,6 +18,7 @@ import (
 	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/factory"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/client-go/kubernetes"
@@ -71,12 +72,9 @@ type Config struct {
 // New builds the chain that config names. It fails where a name is unknown or repeated, stands after an expander that
 // always decides, or cannot work with the provider.
 func New(config Config) (expander.Strategy, error) {
-	names := strings.Split(config.Names, ",")
-	for i := range names {
-		names[i] = strings.TrimSpace(names[i])
-		if !slices.Contains(Names, names[i]) {
-			return nil, fmt.Errorf("expander %q is unknown: use one of %s, or several in the order in which they decide", names[i], strings.Join(Names, ", "))
-		}
+	names, err := parse(config.Names)
+	if err != nil {
+		return nil, err
 	}
 	if slices.Contains(names, expander.PriceBasedExpanderName) {
 		if _, err := config.Provider.Pricing(); err != nil {
@@ -102,11 +100,40 @@ func New(config Config) (expander.Strategy, error) {
 	if !slices.Contains(names, expander.RandomExpanderName) {
 		names = append(names, byPrice, byName)
 	}
-	strategy, err := f.Build(names)
-	if err != nil {
-		return nil, errors.New(err.Error())
+	strategy, buildErr := f.Build(names)
+	if buildErr != nil {
+		return nil, errors.New(buildErr.Error())
 	}
 	return told{strategy, config.Event}, nil
+}
+
+// Check finds what is wrong with --expander without anything that expanders need.
+func Check(flag string) error {
+	names, err := parse(flag)
+	if err != nil {
+		return err
+	}
+	f := factory.NewFactory()
+	for _, name := range Names {
+		f.RegisterFilter(name, func() expander.Filter { return firstByName{} })
+	}
+	f.RegisterFilter(expander.RandomExpanderName, random.NewFilter) // the only one that always decides
+	if _, err := f.Build(names); err != nil {
+		return errors.New(err.Error())
+	}
+	return nil
+}
+
+// parse returns the names of --expander.
+func parse(flag string) ([]string, error) {
+	names := strings.Split(flag, ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+		if !slices.Contains(Names, names[i]) {
+			return nil, fmt.Errorf("expander %q is unknown: use one of %s, or several in the order in which they decide", names[i], strings.Join(Names, ", "))
+		}
+	}
+	return names, nil
 }
 
 // told says what was chosen, and why, as far as the chosen option says it of itself.

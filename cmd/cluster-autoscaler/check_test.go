@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// asBinary in the environment has the test binary be the autoscaler.
+const asBinary = "TEST_AS_CLUSTER_AUTOSCALER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asBinary) != "" {
+		os.Args[0] = "cluster-autoscaler"
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// The kubeconfig does not exist. A process that gets as far as to look for the API server says so, and ends by another code.
+func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, tt := range []struct {
+		name, flag, want string
+		code             int
+	}{
+		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
+		{"cloud provider", "--cloud-provider=gce", "--cloud-provider", exitWrongUse},
+		{"flag of ours", "--aws-refresh-interval=1ms", "--aws-refresh-interval", exitWrongUse},
+		{"nodes", "--nodes=workers", "--nodes=workers", exitWrongUse},
+		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},
+		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, exitWrongUse},
+		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
+		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", exitWrongUse},
+		{"instance types", "--aws-instance-types-file=" + file("types.json", "{"), "--aws-instance-types-file", exitWrongUse},
+		{"no price file", "--aws-price-file=" + filepath.Join(dir, "none.csv"), "--aws-price-file", exitWrongUse},
+		{"bad price file", "--aws-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			binary := exec.CommandContext(t.Context(), os.Args[0], "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)
+			binary.Env = append(os.Environ(), asBinary+"=1")
+			output, err := binary.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != tt.code || !strings.Contains(string(output), tt.want) {
+				t.Errorf("%s: %v, want exit code %d with %q:\n%s", tt.flag, err, tt.code, tt.want, output)
+			}
+		})
+	}
+}
