@@ -83,3 +83,24 @@ func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {
 		t.Errorf("error = %v, want the refusal", err)
 	}
 }
+
+func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied", Times: 1})
+	if err := w.nodeGroup("a").ForceDeleteNodes(w.nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+		t.Errorf("error = %v, want the refusal", err)
+	}
+	if got := w.aws.Calls()[terminateCall]; got != 1 {
+		t.Errorf("%d calls to terminate, want the one that was refused", got)
+	}
+}
+
+func TestForcedDeletionShowsInSameLoop(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 1, 1, 5, nil))
+	if err := w.nodeGroup("a").ForceDeleteNodes(w.nodes("a")); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.states("a"); got[0] != "deleting" {
+		t.Errorf("the instance is %q in the loop that deleted it, want deleting", got[0])
+	}
+}

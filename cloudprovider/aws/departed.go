@@ -148,7 +148,7 @@ func (d *departures) running(ctx context.Context, ids []string) (map[string]bool
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				if s := i.State; s != nil && s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
+				if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
 					running[awssdk.ToString(i.InstanceId)] = true
 				}
 			}

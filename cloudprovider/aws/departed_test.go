@@ -1,9 +1,13 @@
 package aws
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -82,5 +86,62 @@ func TestInstancesThatLeftAreForgottenWhetherEC2ToldOfThemOrNot(t *testing.T) {
 	d.compare(&asg.Snapshot{}, &asg.Snapshot{})
 	if len(d.missing)+len(d.gone) > 0 {
 		t.Errorf("still kept an hour later: %v, %v", d.missing, d.gone)
+	}
+}
+
+// inStates answers with instances in these states, by ID, or with an error.
+type inStates struct {
+	states map[string]ec2types.InstanceStateName // "" for an instance without a state
+	err    error
+}
+
+func (s inStates) DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+	out := &ec2.DescribeInstancesOutput{}
+	for id, state := range s.states {
+		i := ec2types.Instance{InstanceId: &id}
+		if state != "" {
+			i.State = &ec2types.InstanceState{Name: state}
+		}
+		out.Reservations = append(out.Reservations, ec2types.Reservation{Instances: []ec2types.Instance{i}})
+	}
+	return out, s.err
+}
+
+func TestDepartedInstanceIsGoneByItsState(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		ec2      inStates
+		wantGone bool
+	}{
+		{name: "terminated", ec2: inStates{states: map[string]ec2types.InstanceStateName{"i-1": ec2types.InstanceStateNameTerminated}}, wantGone: true},
+		{name: "shutting down", ec2: inStates{states: map[string]ec2types.InstanceStateName{"i-1": ec2types.InstanceStateNameShuttingDown}}, wantGone: true},
+		{name: "forgotten", ec2: inStates{}, wantGone: true},
+		{name: "running", ec2: inStates{states: map[string]ec2types.InstanceStateName{"i-1": ec2types.InstanceStateNameRunning}}},
+		{name: "stopped", ec2: inStates{states: map[string]ec2types.InstanceStateName{"i-1": ec2types.InstanceStateNameStopped}}},
+		{name: "in no state", ec2: inStates{states: map[string]ec2types.InstanceStateName{"i-1": ""}}},
+		{name: "not to be asked", ec2: inStates{err: errors.New("denied")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDepartures(tt.ec2, clocktesting.NewFakeClock(time.Now()))
+			d.missing["i-1"] = time.Now()
+			if knows := d.lookUp(t.Context()); knows != (tt.ec2.err == nil) {
+				t.Errorf("knows of all: %t", knows)
+			}
+			if got := d.has("i-1"); got != tt.wantGone {
+				t.Errorf("gone: %t, want %t", got, tt.wantGone)
+			}
+		})
+	}
+}
+
+func TestInstanceThatStayedIsNotLookedFor(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	before := w.cache.Snapshot()
+	w.setTag("a", template+"label/team", "dsp")
+	w.reread()
+	d := newDepartures(nil, clocktesting.NewFakeClock(time.Now()))
+	d.compare(before, w.cache.Snapshot())
+	if len(d.missing)+len(d.gone) > 0 {
+		t.Errorf("missing %v and gone %v of a group that lost no instance", d.missing, d.gone)
 	}
 }

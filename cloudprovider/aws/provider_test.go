@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -420,6 +422,78 @@ func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
 		if got := w.nodes("a")[0].Spec.ProviderID; got != other {
 			t.Fatalf("the instance is %q, want %q in every loop", got, other)
 		}
+	}
+}
+
+// failingNodes is a lister that cannot list.
+type failingNodes struct{ corelisters.NodeLister }
+
+func (failingNodes) List(labels.Selector) ([]*corev1.Node, error) { return nil, errors.New("no cache") }
+
+func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	unregistered := w.nodes("a")[0]
+	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	w.Provider.nodes = failingNodes{}
+	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err == nil || !strings.Contains(err.Error(), "no cache") {
+		t.Errorf("error = %v, want the lister's", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 1 {
+		t.Errorf("desired capacity is %d, want 1", state.Desired)
+	}
+}
+
+func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	for _, delta := range []int{0, 1} {
+		if err := w.nodeGroup("a").DecreaseTargetSize(delta); err == nil {
+			t.Errorf("DecreaseTargetSize(%d) gave no error", delta)
+		}
+	}
+	if err := w.nodeGroup("a").DecreaseTargetSize(-1); err != nil || w.target("a") != 2 {
+		t.Errorf("target size is %d (%v) after one was taken back, want 2", w.target("a"), err)
+	}
+}
+
+func TestPlaceholderOfAnotherWriterIsNotDeleted(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.aws.SetDesired("a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	if err := w.nodeGroup("a").DeleteNodes(w.nodes("a")[1:]); err == nil || !strings.Contains(err.Error(), "not ours") {
+		t.Errorf("error = %v, want that it is not ours to withdraw", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 2 {
+		t.Errorf("desired capacity is %d, want 2", state.Desired)
+	}
+}
+
+func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
+	w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Terminate = ms(60_000) }, group("a", "m5.large", 0, 2, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	first, _ := w.aws.Group("a")
+	if err := w.aws.Reclaim(first.Instances[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.reread()
+	if diff := cmp.Diff([]string{"deleting", "running", "creating"}, w.states("a")); diff != "" {
+		t.Errorf("instances (-want +got):\n%s", diff)
+	}
+}
+
+func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	if err := w.nodeGroup("a").AtomicIncreaseSize(1); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("error = %v, want ErrNotImplemented, on which the core raises the size as usual", err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 1 {
+		t.Errorf("desired capacity is %d, want 1", state.Desired)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
 	testclock "k8s.io/utils/clock/testing"
 )
 
@@ -41,6 +42,10 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
 		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, resources("cpu", "4")),
 			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "DaemonSet"), podOn("other", "ReplicaSet")}},
+		{name: "not published, with the pods of its kubelet", node: ready("gpu", time.Minute, resources("cpu", "4")),
+			pods: []*corev1.Pod{
+				marked(podOn(ready("gpu", 0, nil).Name, "Node"), kubelettypes.ConfigMirrorAnnotationKey),
+				marked(podOn(ready("gpu", 0, nil).Name, "Node"), kubelettypes.ConfigSourceAnnotationKey)}},
 		{name: "not published, and used by a pod that succeeded", node: ready("gpu", time.Minute, resources("cpu", "4")),
 			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodSucceeded)}},
 		{name: "not published, and used by a pod that failed", node: ready("gpu", time.Minute, resources("cpu", "4")),
@@ -110,6 +115,12 @@ func podOn(node, ownerKind string) *corev1.Pod {
 	controller := true
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: ownerKind, Controller: &controller}}},
 		Spec: corev1.PodSpec{NodeName: node}}
+}
+
+// marked is the pod as a kubelet that has it from a file marks it.
+func marked(pod *corev1.Pod, annotation string) *corev1.Pod {
+	pod.Annotations = map[string]string{annotation: "file"}
+	return pod
 }
 
 func finished(pod *corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
