@@ -89,7 +89,8 @@ type Cache struct {
 
 	mu      sync.Mutex // guards what follows; never held across a call
 	entries map[string]*entry
-	absent  map[string]bool // groups of the --nodes flag that AWS does not have
+	dropped map[string]*entry // groups that were dropped, in case they come back
+	absent  map[string]bool   // groups of the --nodes flag that AWS does not have
 	readAt  time.Time
 	ending  bool // no write begins any more
 
@@ -117,9 +118,9 @@ type entry struct {
 	readDue   time.Time
 	shortAt   time.Time // when instances were first missing, or last came; zero while none is
 	overwrite overwrite
-	known     int                  // the desired capacity that the last reading showed, or the last write of ours set
-	others    int                  // the desired capacity that somebody else has raised it to: not to be lowered by a withdrawal
-	leaving   map[string]time.Time // instances whose termination AWS has accepted
+	level     level
+	leaving   map[string]departure // instances on their way out
+	recent    map[string]sighting  // instances that came lately
 	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
 	tries     map[attempt]int      // synchronous launches that have ended
 	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
@@ -127,10 +128,13 @@ type entry struct {
 	// launch, once it was asked; nil once no process before us can have launched such.
 	ended      map[string]time.Time
 	endedAsked bool
+
+	identity  string    // of the group, where another may get its name
+	droppedAt time.Time // when the group was dropped, if it was
 }
 
 func newEntry() *entry {
-	return &entry{turn: make(chan struct{}, 1), leaving: map[string]time.Time{}, arriving: map[string]arrival{},
+	return &entry{turn: make(chan struct{}, 1), leaving: map[string]departure{}, recent: map[string]sighting{}, arriving: map[string]arrival{},
 		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]time.Time{}}
 }
 
@@ -141,7 +145,7 @@ func NewCache(o Options) *Cache {
 		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
-		entries: map[string]*entry{}, absent: map[string]bool{},
+		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,
 		zonal:    o.ZonalGroups,
 		rests:    &rests{clock: o.Clock},
@@ -239,14 +243,16 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 			continue // dropped by a complete reading while this one was under way
 		}
 		if e == nil {
-			e = newEntry()
-			c.entries[name] = e
+			e = c.meet(name, described)
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
 		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
 			continue // begun before what we already know
 		}
 		before := e.group
+		if !e.droppedAt.IsZero() {
+			before, e.droppedAt = nil, time.Time{}
+		}
 		c.merge(e, groupFrom(described, start))
 		if before == nil || !before.sameMotion(e.group) {
 			e.movedAt, moved = start, true
@@ -274,24 +280,60 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
 	g.zoneLimits = c.discovery.zoneLimits(g)
-	e.markArriving(g)
+	e.noteNew(g)
+	newest := e.isNewest(g)
 	e.markLeaving(g)
-	e.findOthers(g)
+	e.resolve(g, newest)
+	e.markArriving(g)
 	if e.group == nil {
-		// A deficit found at start is taken over from whoever ran before us: it is ours to withdraw, and failures
-		// count from now on.
-		e.request = request{instances: g.Missing(), since: g.ReadAt}
-		e.metAt = g.ReadAt
+		e.begin(g, c.readAt.IsZero())
 	} else {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			c.refusals.forget(g.Name) // it may have been for one of them
 		}
 	}
+	if !e.overwrite.unanswered {
+		e.request.fulfil(g)
+	}
 	e.request.settle(g)
 	e.findOverdue(g)
 	e.noteEnded(g)
 	e.group = g
+}
+
+// rememberDropped is how long we remember a group that was dropped.
+const rememberDropped = time.Hour
+
+// meet returns the entry for a group that is new in a complete reading. A group that lost its tags for a while, or was missing from one reading,
+// is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
+// of that. The caller holds mu.
+func (c *Cache) meet(name string, described types.AutoScalingGroup) *entry {
+	e, id := c.dropped[name], identityOf(described)
+	delete(c.dropped, name)
+	if e == nil || e.identity != id {
+		e = newEntry()
+		e.identity = id
+	}
+	c.entries[name] = e
+	return e
+}
+
+// identityOf is what distinguishes a group from another one that had its name before.
+func identityOf(g types.AutoScalingGroup) string {
+	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
+}
+
+// begin makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
+// is ours to withdraw, and failures count from now on. A deficit of a group that comes later is somebody else's.
+func (e *entry) begin(g *Group, atStart bool) {
+	e.metAt = g.ReadAt
+	if atStart {
+		e.request = request{asked: g.Missing(), since: g.ReadAt}
+		return
+	}
+	e.level.others = g.DesiredCapacity
+	g.others = e.level.others
 }
 
 // overdueAfter is how long instances may be missing before those that are not ours to withdraw are counted on no longer.
@@ -335,6 +377,7 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 // forget drops the groups that the reading was about and did not find.
 func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
 	dropped := false
+	maps.DeleteFunc(c.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > rememberDropped })
 	if asked == nil {
 		asked = slices.Collect(maps.Keys(c.entries))
 	}
@@ -344,6 +387,8 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
+		e.droppedAt = start
+		c.dropped[name] = e
 		delete(c.entries, name)
 		c.refusals.forget(name)
 		dropped = true
@@ -364,15 +409,26 @@ func (c *Cache) publish() {
 func (c *Cache) update(name string, change func(*entry, *Group)) *Group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[name]
+	e := c.find(name)
 	if e == nil {
 		return nil
 	}
 	g := *e.group
 	change(e, &g)
 	e.group = &g
+	if c.entries[name] == nil {
+		return nil
+	}
 	c.publish()
 	return &g
+}
+
+// find returns the entry of a group, of a dropped one too, or nil. The caller holds mu.
+func (c *Cache) find(name string) *entry {
+	if e := c.entries[name]; e != nil {
+		return e
+	}
+	return c.dropped[name]
 }
 
 func (c *Cache) entry(name string) (*entry, *Group) {
@@ -383,23 +439,6 @@ func (c *Cache) entry(name string) (*entry, *Group) {
 	}
 	return nil, nil
 }
-
-// markLeaving carries terminations that AWS has accepted into a reading that does not show them yet, and forgets those
-// that it does.
-func (e *entry) markLeaving(g *Group) {
-	for id, since := range e.leaving {
-		i := g.instance(id)
-		switch {
-		case i == nil || i.Lifecycle.Leaving() || g.ReadAt.Sub(since) > leavingGrace:
-			delete(e.leaving, id)
-		default:
-			i.Lifecycle = terminating
-		}
-	}
-}
-
-// leavingGrace is how long a reading may still show an instance in service whose termination AWS has accepted.
-const leavingGrace = 30 * time.Second
 
 func signal(c chan<- struct{}) {
 	select {

@@ -61,6 +61,10 @@ type Group struct {
 
 	// withdrawalFailed tells that AWS did not let us take back our request.
 	withdrawalFailed bool
+	// stated is the desired capacity of the reading itself. DesiredCapacity is another while the reading may be older than what we know.
+	stated int
+	// unshown is the capacity of instances that came lately and the reading does not show. It may be older than they are.
+	unshown int
 	// others is the desired capacity that somebody else wants at least, as far as is known.
 	others int
 	// zoneLimits are those of --nodes flags that name a zone of the group, by zone.
@@ -85,10 +89,15 @@ type Instance struct {
 // Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
 type Lifecycle string
 
-// Counts reports whether AWS counts an instance in this state towards the desired capacity. One that is leaving,
-// detached or in standby does not count: its replacement does.
+// Counts reports whether AWS counts an instance in this state towards the desired capacity. One that is leaving, detached, in standby or in the
+// warm pool does not count. Every other state does, those included that AWS adds later: to miss a member could lower the desired capacity below
+// the members, and AWS would end one.
 func (l Lifecycle) Counts() bool {
-	return l == "InService" || l == "Quarantined" || l == "EnteringStandby" || strings.HasPrefix(string(l), "Pending")
+	switch l {
+	case "Detaching", "Detached", "Standby":
+		return false
+	}
+	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")
 }
 
 // Starting reports whether the instance is not in service yet.
@@ -139,10 +148,18 @@ func (g *Group) Counted() []Instance {
 // Missing is how many instances AWS still has to launch for the desired capacity: at the smallest weight, so that it is
 // never too few.
 func (g *Group) Missing() int {
-	if missing := g.DesiredCapacity - g.countedCapacity(); missing > 0 {
-		return ceilDiv(missing, g.Source.MinWeight())
+	return ceilDiv(max(0, g.DesiredCapacity-g.countedCapacity()), g.Source.MinWeight())
+}
+
+// notInService is how many instances are missing or still starting: at the smallest weight.
+func (g *Group) notInService() int {
+	missing := g.DesiredCapacity - g.countedCapacity()
+	for _, i := range g.Instances {
+		if i.Lifecycle.Starting() {
+			missing += i.Weight
+		}
 	}
-	return 0
+	return ceilDiv(max(0, missing), g.Source.MinWeight())
 }
 
 // TargetInstances is the desired capacity as a number of instances: those that count, and those still missing, less the
@@ -165,7 +182,7 @@ func (g *Group) Withdrawable() int {
 
 // afterWithdrawal is the desired capacity once up to n unfulfilled instances of ours are taken back.
 func (g *Group) afterWithdrawal(n int) int {
-	floor := max(g.MinSize, g.countedCapacity(), g.others)
+	floor := max(g.MinSize, g.countedCapacity()+g.unshown, g.others)
 	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
@@ -217,7 +234,7 @@ func (g *Group) instance(id string) *Instance {
 
 // inMotion reports whether the group is expected to look different in a moment.
 func (g *Group) inMotion() bool {
-	if g.Missing() > 0 {
+	if g.Missing() > 0 || g.stated != g.DesiredCapacity {
 		return true
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {

@@ -112,6 +112,7 @@ func (s *sim) agree(order *schedule) {
 	p := s.processes[len(s.processes)-1]
 	p.free = true
 	if !s.asIs {
+		time.Sleep(2 * time.Minute) // until no reading can be older than what we know
 		p.look()
 	}
 	type view struct {
@@ -327,7 +328,7 @@ func families() []family {
 		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
 		add("desired capacity, known at once/"+name, scenario{mode: raise, lateAnswers: true, asIs: true, stock: -1, before: increase(2), script: script, beside: look}, false, nobody)
 	}
-	rest := func(*script) { time.Sleep(31 * time.Second) }
+	rest := func(*script) { time.Sleep(61 * time.Second) }
 	again := oneAfterTheOther(look, grow(5), rest, look, grow(5))
 	for mode, spare := range map[asg.LaunchMode]int{now: 0, raise: 2} {
 		once := func(name string, sc scenario, spare int) {

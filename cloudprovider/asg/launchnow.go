@@ -40,7 +40,7 @@ const (
 	// zonalPatience is how long AWS is asked what came of a launch that only one zone will do for. Others wait meanwhile.
 	zonalPatience = 5 * time.Second
 	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
-	arrivingGrace = 30 * time.Second
+	arrivingGrace = readingLag
 )
 
 // LaunchError tells why AWS launched nothing, in AWS's words.
@@ -473,9 +473,7 @@ func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Ti
 			continue // a reading has shown it already
 		}
 		g.Instances = append(g.Instances, i)
-		g.DesiredCapacity += i.Weight
-		e.known += i.Weight
-		e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired+i.Weight, e.overwrite.perhaps+i.Weight
+		e.shift(g, i.Weight, now)
 		e.arriving[i.ID] = arrival{Instance: i, at: now, lastOfOthers: lastOfOthers}
 	}
 }
@@ -498,8 +496,5 @@ func (e *entry) markArriving(g *Group) {
 			continue
 		}
 		g.Instances = append(g.Instances, a.Instance)
-	}
-	if len(e.arriving) > 0 {
-		g.DesiredCapacity = max(g.DesiredCapacity, g.countedCapacity())
 	}
 }

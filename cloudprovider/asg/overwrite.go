@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // SetDesiredCapacity has no condition: what we set overwrites what another writer set a moment before, and what AWS was
@@ -23,7 +25,10 @@ type overwrite struct {
 	desired int // what was set, less what we have terminated since
 	perhaps int // or this, if what was lost is but the answer
 	excess  int // what AWS had beyond the desired capacity before: it has while it moves instances
-	until   time.Time
+	at      time.Time
+	// unanswered means that AWS may or may not have taken perhaps.
+	unanswered bool
+	until      time.Time
 }
 
 // overwriting notes that we are about to set the desired capacity, g being the group by which that was decided: readings may
@@ -36,11 +41,10 @@ func (c *Cache) overwriting(g *Group, desired int) (refused func()) {
 		if was = e.overwrite; e.watched(now) {
 			excess = min(excess, was.excess) // the rest is what we look after
 		}
-		e.known = max(e.known, desired)
-		e.overwrite = overwrite{desired: desired, perhaps: desired, excess: excess, until: now.Add(overwriteWatch)}
+		e.overwrite = overwrite{desired: desired, perhaps: desired, excess: excess, at: now, unanswered: true, until: now.Add(overwriteWatch)}
 	})
 	return func() {
-		c.update(g.Name, func(e *entry, now *Group) { e.known, e.overwrite = now.DesiredCapacity, was })
+		c.update(g.Name, func(e *entry, _ *Group) { e.overwrite = was })
 	}
 }
 
@@ -52,7 +56,7 @@ func (e *entry) watched(now time.Time) bool { return now.Before(e.overwrite.unti
 
 // short reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
 func (o overwrite) short(g *Group) bool {
-	return (g.DesiredCapacity == o.desired || g.DesiredCapacity == o.perhaps) && g.excess() >= o.excess+g.lightest()
+	return (g.stated == o.desired || g.stated == o.perhaps) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
 }
 
 // lightest is the least weight of the instances that count: where they have weights, AWS launches a part of one more than is
@@ -63,19 +67,6 @@ func (g *Group) lightest() int {
 		least = min(least, i.Weight)
 	}
 	return least
-}
-
-// findOthers notes what others want by the reading g. What they raise the desired capacity to is theirs as a whole: they
-// may have counted on what we had asked for.
-func (e *entry) findOthers(g *Group) {
-	if e.group != nil && g.DesiredCapacity > e.known {
-		e.others = g.DesiredCapacity
-	}
-	if g.DesiredCapacity >= e.known || !e.watched(g.ReadAt) { // else the reading may not know of our write
-		e.known = g.DesiredCapacity
-	}
-	e.others = min(e.others, e.known)
-	g.others = e.others
 }
 
 // mend raises the desired capacity of the groups in which more has arrived than our last write left room for. Groups that
@@ -128,18 +119,28 @@ func (c *Cache) overwriteOf(name string) overwrite {
 	return overwrite{}
 }
 
+// least is what a raise of the group's desired capacity must not set it below.
+func (c *Cache) least(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.find(name); e != nil {
+		return e.least()
+	}
+	return 0
+}
+
 // raiseAgain raises the desired capacity to what it should not have been set below, as far as the maximum allows.
 func (c *Cache) raiseAgain(ctx context.Context, g *Group, desired int) (*Group, error) {
-	if desired = min(desired, g.MaxSize); desired <= g.DesiredCapacity {
+	if desired = min(max(desired, c.least(g.Name)), g.MaxSize); desired <= g.stated {
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
 	_, err := c.setDesired(ctx, g, desired)
 	after := c.update(g.Name, func(e *entry, now *Group) {
-		if e.overwrite.perhaps = desired; err == nil {
-			now.DesiredCapacity = desired
-			e.wrote(c.clock.Now())
-			e.overwrite.desired, e.known = desired, desired
+		if err == nil {
+			e.set(now, desired, c.clock.Now())
+		} else if !awsclient.IsRefused(err) {
+			e.overwrite.perhaps, e.overwrite.at, e.overwrite.unanswered = desired, c.clock.Now(), true
 		}
 	})
 	return after, err

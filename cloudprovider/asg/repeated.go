@@ -178,7 +178,7 @@ func (c *Cache) endedDue() map[string]time.Time {
 // dropEnded waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
 func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]bool) {
 	dropped := 0
-	c.update(name, func(e *entry, _ *Group) {
+	c.update(name, func(e *entry, g *Group) {
 		e.endedAsked = true
 		for id := range ended {
 			if e.ended != nil {
@@ -188,8 +188,7 @@ func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]boo
 		for id, a := range e.arriving {
 			if ended[id] && !a.lastOfOthers.IsZero() {
 				delete(e.arriving, id)
-				e.known -= a.Weight
-				e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired-a.Weight, e.overwrite.perhaps-a.Weight
+				e.shift(g, -a.Weight, g.ReadAt)
 				dropped++
 			}
 		}

@@ -119,6 +119,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.instance(id)
 		switch {
+		case i == nil && t.cache.sawLately(g.Name, id, &members): // the reading may be older than the instance
 		case i == nil || i.Lifecycle.Leaving():
 			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", t.group, "instance", id)
 		case !i.Lifecycle.Counts():
@@ -128,6 +129,21 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 		}
 	}
 	return members
+}
+
+// sawLately reports whether the instance came so lately that a reading without it may be older, and adds it to the members then.
+func (c *Cache) sawLately(group, id string, members *[]Instance) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.find(group)
+	if e == nil {
+		return false
+	}
+	s, ok := e.recent[id]
+	if ok {
+		*members = append(*members, s.Instance)
+	}
+	return ok
 }
 
 // all terminates the instances, by one call per 100.
@@ -201,6 +217,7 @@ func (t *termination) lost(ctx context.Context, members []Instance, cause error)
 	for _, i := range members {
 		if err == nil {
 			if now := g.instance(i.ID); now == nil || now.Lifecycle.Leaving() {
+				t.done(ctx, []Instance{i})
 				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
 				continue
 			}
@@ -226,18 +243,18 @@ func (t *termination) done(ctx context.Context, members []Instance) {
 
 // left enters an accepted termination, unless a reading has shown it already. g is not shared yet.
 func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
-	member := g.instance(i.ID)
-	if member == nil || member.Lifecycle.Leaving() {
-		return
-	}
-	member.Lifecycle = terminating
-	e.leaving[i.ID] = now
-	delete(e.arriving, i.ID)
+	lowered := 0
 	if decrement {
-		g.DesiredCapacity -= i.Weight
-		e.overwrite.desired, e.overwrite.perhaps = e.overwrite.desired-i.Weight, e.overwrite.perhaps-i.Weight
-		e.known -= i.Weight
-		e.others -= i.Weight
-		g.others = e.others
+		lowered = i.Weight
+	}
+	member := g.instance(i.ID)
+	e.leaving[i.ID] = departure{at: now, weight: lowered}
+	delete(e.arriving, i.ID)
+	if member != nil && !member.Lifecycle.Leaving() {
+		member.Lifecycle = terminating
+		e.shift(g, -lowered, now)
+	} else if stated := g.stated; g.DesiredCapacity-lowered >= stated { // else the reading shows it lowered already
+		e.shift(g, -lowered, now)
+		g.stated = stated
 	}
 }

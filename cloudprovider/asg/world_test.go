@@ -41,6 +41,8 @@ type calls struct {
 	inProgress  *types.Activity                          // is described first
 	lags        bool                                     // readings show no instance yet
 	lostLaunch  func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
+	old         *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
+	edit        func(*types.AutoScalingGroup)            // what readings show
 }
 
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
@@ -78,6 +80,14 @@ func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.D
 	if err == nil && c.lags {
 		for i := range out.AutoScalingGroups {
 			out.AutoScalingGroups[i].Instances, out.AutoScalingGroups[i].DesiredCapacity = nil, aws.Int32(0)
+		}
+	}
+	for i := 0; err == nil && i < len(out.AutoScalingGroups); i++ {
+		if g := &out.AutoScalingGroups[i]; c.old != nil && *g.AutoScalingGroupName == *c.old.AutoScalingGroupName {
+			*g = *c.old
+		}
+		if c.edit != nil {
+			c.edit(&out.AutoScalingGroups[i])
 		}
 	}
 	return out, err
@@ -213,6 +223,32 @@ func (w *world) desired(name string) int {
 		w.t.Fatalf("AWS has no group %q", name)
 	}
 	return state.Desired
+}
+
+// past is the group "a" as AWS describes it now, for readings to come.
+func (w *world) past() *types.AutoScalingGroup {
+	w.t.Helper()
+	out, err := w.calls.AutoScaling.DescribeAutoScalingGroups(w.t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"a"}})
+	if err != nil || len(out.AutoScalingGroups) != 1 {
+		w.t.Fatalf("group as it is now: %v", err)
+	}
+	return &out.AutoScalingGroups[0]
+}
+
+// refresh reads all groups.
+func (w *world) refresh() {
+	w.t.Helper()
+	if err := w.cache.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// increase raises the group "a".
+func (w *world) increase(n int) {
+	w.t.Helper()
+	if _, err := w.cache.Increase(w.t.Context(), "a", n); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // eventually waits until ok returns "".

@@ -37,7 +37,8 @@ func (e *LimitError) Error() string {
 
 // request is what we asked AWS to launch and it has not launched.
 type request struct {
-	instances int
+	asked     int       // of which none has been in service yet
+	instances int       // of these, the ones that are missing
 	since     time.Time // by AWS's clock where it told
 	failure   *LaunchFailure
 	// withdrawalFailed tells that AWS did not let us take it back.
@@ -48,13 +49,19 @@ type request struct {
 	lookFailed bool      // and could not see
 }
 
-// settle takes off the request what the reading shows to be fulfilled, and tells the group what is left.
+// fulfil takes off the request what the reading shows in service. An instance that is starting may still die: then it is ours to withdraw.
+func (r *request) fulfil(g *Group) { r.asked = max(0, min(r.asked, g.notInService())) }
+
+// settle enters in the group what is missing of the request.
 func (r *request) settle(g *Group) {
-	r.instances = max(0, min(r.instances, g.Missing()))
-	if r.instances == 0 {
+	if r.asked == 0 {
 		*r = request{}
 	}
+	r.instances = min(r.asked, g.Missing())
 	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
+	if r.instances == 0 {
+		g.Failure = nil
+	}
 }
 
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for, counted from a reading made for the
@@ -214,7 +221,8 @@ func (c *Cache) turnToIncrease(ctx context.Context, name string) (turn context.C
 func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()
-	began, ours, desired := c.clock.Now(), g.Requested+n, g.DesiredCapacity+extra
+	began, desired := c.clock.Now(), max(g.DesiredCapacity+extra, min(c.least(name), g.MaxSize))
+	ours := g.Requested + (desired-g.DesiredCapacity)/g.Source.MinWeight()
 	refused := c.overwriting(g, desired)
 	since, err := c.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
@@ -222,10 +230,10 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		return nil, err
 	}
 	g = c.update(name, func(e *entry, g *Group) {
-		e.request = request{instances: ours, since: since, lookDue: began.Add(firstLook)}
+		e.request = request{asked: ours, instances: ours, since: since, lookDue: began.Add(firstLook)}
 		e.wrote(c.clock.Now())
 		if err == nil {
-			g.DesiredCapacity = desired
+			e.set(g, desired, c.clock.Now())
 			e.request.settle(g)
 		} // else the answer was lost: the next reading tells whether the request is one
 	})
@@ -235,7 +243,7 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		}
 		return g, nil // the next reading will do
 	}
-	if now, readErr := c.readOne(ctx, name); readErr == nil && now.DesiredCapacity >= desired {
+	if now, readErr := c.readOne(ctx, name); readErr == nil && now.stated >= desired {
 		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return now, nil
 	}
@@ -256,11 +264,11 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		return 0, nil, err
 	}
 	desired := g.afterWithdrawal(n)
-	if desired == g.DesiredCapacity {
+	if desired == g.DesiredCapacity || g.stated < desired { // or somebody may have lowered it further
 		return 0, g, nil
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
-	left, before := g.Requested-taken, g
+	left, before := c.asked(name)-taken, g
 	if err := c.lower(ctx, g, desired); err != nil {
 		g = c.update(name, func(e *entry, g *Group) {
 			e.request.withdrawalFailed = true
@@ -269,14 +277,22 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		return 0, g, err
 	}
 	c.update(name, func(e *entry, g *Group) {
-		e.request.instances = min(e.request.instances, left)
-		g.DesiredCapacity = desired
+		e.request.asked = min(e.request.asked, left)
+		e.set(g, desired, c.clock.Now())
 		e.request.settle(g)
-		e.known = desired
-		e.wrote(c.clock.Now())
 	})
 	g, err = c.repair(ctx, before, desired, 0)
 	return taken, g, err
+}
+
+// asked is how many instances of our request have not been in service yet.
+func (c *Cache) asked(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.find(name); e != nil {
+		return e.request.asked
+	}
+	return 0
 }
 
 // lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
@@ -307,7 +323,7 @@ func (c *Cache) repair(ctx context.Context, before *Group, written, extra int) (
 		return nil, err
 	}
 	there := g.countedCapacity() + g.endedSince(before) - before.excess()
-	if there <= g.DesiredCapacity || g.DesiredCapacity != written {
+	if there <= written || g.stated != written {
 		return g, nil
 	}
 	return c.raiseAgain(ctx, g, there+extra)

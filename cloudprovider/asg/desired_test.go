@@ -1,0 +1,323 @@
+package asg_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// A reading can be older than our last write, and older than the reading before it.
+
+// timed is the world with a clock that stands still.
+func (w *world) timed() (*world, *clocktesting.FakeClock) {
+	now := clocktesting.NewFakeClock(time.Now())
+	return w.with(func(o *asg.Options) { o.Clock = now }), now
+}
+
+func (w *world) wantDesired(want int) {
+	w.t.Helper()
+	if got, kills := w.desired("a"), w.kills(); got != want || len(kills) > 0 {
+		w.t.Errorf("desired capacity is %d and Auto Scaling ended %v, want %d and none", got, kills, want)
+	}
+}
+
+func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
+	w := newWorld(t, group("a", 0, 5, 50)).started()
+	w.calls.old = w.past()
+	w.increase(4)
+	w.increase(1)
+	w.eventuallyInService("a", 10)
+	w.wantDesired(10)
+	w.calls.old = nil
+	w.refresh()
+	w.increase(1)
+	w.wantDesired(11)
+}
+
+func TestReadingOlderThanTheLastNeverMakesAnIncreaseLower(t *testing.T) {
+	w := newWorld(t, group("a", 0, 5, 50)).started()
+	old := w.past()
+	if err := w.aws.SetDesired("a", 9); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", 9)
+	w.refresh()
+	w.calls.old = old
+	w.increase(1)
+	w.wantDesired(10)
+}
+
+func TestStaleReadingKeepsTheRequest(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.calls.old = w.past()
+	w.increase(3)
+	w.refresh()
+	if g := w.group("a"); g.DesiredCapacity != 3 || g.Requested != 3 || g.Withdrawable() != 3 {
+		t.Errorf("%d requested, %d withdrawable of a desired capacity of %d, want 3 of each", g.Requested, g.Withdrawable(), g.DesiredCapacity)
+	}
+	w.calls.old = nil
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
+		t.Errorf("withdrew %d, error %v, want 3", taken, err)
+	}
+	w.wantDesired(0)
+}
+
+func TestRequestWithoutAnswerSurvivesStaleReadings(t *testing.T) {
+	w := newWorld(t, group("a", 0, 2, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.calls.old, w.calls.loseAnswer = w.past(), true
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err == nil {
+		t.Error("no error although neither the answer nor a reading shows the write")
+	}
+	w.calls.loseAnswer = false
+	w.increase(1) // of it nobody knows whether it is one more, and less than the first would end instances
+	w.wantDesired(5)
+	w.calls.old = nil
+	w.refresh()
+	if g := w.group("a"); g.Requested != 3 || g.Withdrawable() != 3 {
+		t.Errorf("%d requested and %d withdrawable, want 3 of each", g.Requested, g.Withdrawable())
+	}
+}
+
+func TestRequestOfAnInstanceThatDiesStartingIsOpenAgain(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(1)
+	for _, want := range []struct {
+		requested int
+		instances []types.Instance
+	}{{0, []types.Instance{member("i-1", "Pending")}}, {1, []types.Instance{member("i-1", "Terminating")}}, {1, nil}, {0, []types.Instance{member("i-2", "InService")}}, {0, nil}} {
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = want.instances }
+		now.Step(2 * time.Second)
+		w.refresh()
+		if got := w.group("a").Requested; got != want.requested {
+			t.Errorf("%d requested with the instances %v, want %d", got, w.ids("a"), want.requested)
+		}
+	}
+}
+
+func member(id, state string) types.Instance {
+	return types.Instance{InstanceId: aws.String(id), InstanceType: aws.String("m5.large"), AvailabilityZone: aws.String("us-west-2a"),
+		LifecycleState: types.LifecycleState(state)}
+}
+
+func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w.started()
+	old := w.past()
+	old.DesiredCapacity = aws.Int32(5)
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 2})
+	w.increase(4)
+	w.eventuallyInService("a", 3)
+	w.refresh()
+	now.Step(time.Second)
+	w.calls.old = old
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 4); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDesired(3)
+}
+
+func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w.started()
+	old := w.past()
+	w.increase(1)
+	w.eventuallyInService("a", 2)
+	w.refresh()
+	ids := w.ids("a")
+	now.Step(3 * time.Second)
+	w.calls.old = old
+	if _, err := w.cache.Terminate(t.Context(), "a", ids[1:]); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDesired(1)
+	w.calls.old = nil
+	w.refresh()
+	w.increase(1)
+	w.wantDesired(2)
+}
+
+func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+	w.started()
+	old, ids := w.past(), w.ids("a")
+	if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh() // it shows the instance on its way out
+	w.calls.old = old
+	for range 2 {
+		now.Step(3 * time.Second)
+		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.aws.Calls()[terminateCall]; got != 1 {
+		t.Errorf("the instance was terminated %d times", got)
+	}
+	if g := w.group("a"); g.DesiredCapacity != 2 || len(g.Counted()) != 2 || g.Missing() != 0 {
+		t.Errorf("%d of %d desired, want 2 of 2", len(g.Counted()), g.DesiredCapacity)
+	}
+	w.increase(1)
+	w.wantDesired(3)
+}
+
+func TestStaleReadingDoesNotDoubleAnIncreaseAfterAWithdrawal(t *testing.T) {
+	w := short(t)
+	w.refresh()
+	old := w.past()
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.old = old
+	w.increase(1)
+	w.wantDesired(4)
+	if got := w.group("a").Withdrawable(); got != 1 {
+		t.Errorf("%d withdrawable, want 1", got)
+	}
+}
+
+func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(2)
+	if err := w.aws.SetDesired("a", 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{5, 5, 3} {
+		w.refresh()
+		if got := w.group("a").DesiredCapacity; got != want {
+			t.Errorf("desired capacity is %d, want %d", got, want)
+		}
+		now.Step(30 * time.Second)
+	}
+	w.increase(1)
+	w.wantDesired(4)
+}
+
+func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
+	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(2)
+	suspend(t, w, "Terminate")
+	if err := w.aws.SetDesired("a", 1); err != nil {
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); taken != 0 || err != nil || w.desired("a") != 1 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 1 of the other writer", taken, err, w.desired("a"))
+	}
+}
+
+func TestLoweringThatEndsAnInstanceCountsAtOnce(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).running()
+	if err := w.aws.SetDesired("a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh()
+	if got := w.group("a").DesiredCapacity; got != 2 {
+		t.Errorf("desired capacity is %d, want 2: the reading shows an instance leave", got)
+	}
+}
+
+func TestEveryStateCountsButThoseOutsideTheGroup(t *testing.T) {
+	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "Standby", "Warmed:"}
+	for _, state := range append(types.LifecycleState("").Values(), "", "SomethingNew:Wait") {
+		want := !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(string(state), prefix) })
+		if got := asg.Lifecycle(state).Counts(); got != want {
+			t.Errorf("%q counts: %t, want %t", state, got, want)
+		}
+	}
+}
+
+func TestRootVolumeReplacementIsNoMissingInstance(t *testing.T) {
+	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
+		w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
+		w.started()
+		now.Step(16 * time.Minute)
+		if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); taken != 0 || err != nil {
+			t.Errorf("%s: withdrew %d, error %v, want none", state, taken, err)
+		}
+		w.wantDesired(3)
+	}
+}
+
+// tagged sets the tag that selects the group "a", or takes it away, and reads.
+func (w *world) tagged(on bool) {
+	w.t.Helper()
+	tag := aws.String("true")
+	if !on {
+		tag = nil
+	}
+	if err := w.aws.SetTags("a", map[string]*string{discoveryTag: tag}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.refresh()
+}
+
+func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
+	w := newWorld(t, group("a", 0, 2, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{})
+	if err := w.aws.SetDesired("a", 7); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh()
+	w.tagged(false)
+	w.tagged(true)
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 5); taken != 0 || err != nil {
+		t.Errorf("withdrew %d, error %v, want none of the operator's 5", taken, err)
+	}
+	w.wantDesired(7)
+}
+
+func TestGroupFoundLaterKeepsItsOwnersDeficit(t *testing.T) {
+	late := group("a", 0, 2, 10)
+	late.Tags = nil
+	w := newWorld(t, late, group("b", 0, 0, 1)).started()
+	w.aws.AddShortage(fakeaws.Shortage{})
+	if err := w.aws.SetDesired("a", 7); err != nil {
+		t.Fatal(err)
+	}
+	w.tagged(true)
+	w.increase(1)
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 6); taken != 1 || err != nil {
+		t.Errorf("withdrew %d, error %v, want our own 1", taken, err)
+	}
+	w.wantDesired(7)
+}
+
+func TestGroupThatReturnsKeepsOurRequest(t *testing.T) {
+	w := short(t)
+	w.tagged(false)
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
+		t.Error("no error although the group is not selected")
+	}
+	w.tagged(true)
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil {
+		t.Errorf("withdrew %d, error %v, want our 2", taken, err)
+	}
+	w.wantDesired(3)
+}
+
+func TestNewGroupOfTheSameNameHasNoRequestOfOurs(t *testing.T) {
+	w := short(t)
+	w.tagged(false)
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = aws.String("arn:aws:autoscaling:another") }
+	w.tagged(true)
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 5 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other group's 5", taken, err, w.desired("a"))
+	}
+}
