@@ -121,10 +121,12 @@ type call struct {
 
 // How a call goes: without a word, as it should.
 const (
-	stale       = "stale"
 	answerLost  = "answer lost"
 	requestLost = "request lost"
 )
+
+// stale is how a reading goes that shows what was before so many changes.
+func stale(changes int) string { return fmt.Sprintf("as it was %d changes before", changes) }
 
 var errLost = errors.New("connection reset by peer")
 
@@ -305,8 +307,8 @@ func (s *sim) optionsOf(c *call) []option {
 		return options
 	}
 	if strings.HasPrefix(c.name, "read") {
-		if s.staleLeft > 0 && s.aws.hasPast() {
-			options = append(options, choose(name+" as it was before the last change", stale, &s.staleLeft))
+		for back := 1; back <= s.depth && s.staleLeft > 0 && s.aws.hasPast(back); back++ {
+			options = append(options, choose(name+" "+stale(back), stale(back), &s.staleLeft))
 		}
 	} else if s.lossLeft > 0 {
 		options = append(options, choose(name+", of which the answer is lost", answerLost, &s.lossLeft),
@@ -322,13 +324,17 @@ const settled = 3 * time.Minute
 func (s *sim) state() string {
 	var text strings.Builder
 	fmt.Fprintln(&text, time.Since(s.began)/time.Second, s.staleLeft, s.lossLeft, s.crashed)
-	s.aws.write(&text, s.staleLeft > 0)
+	past := 0
+	if s.staleLeft > 0 {
+		past = s.depth
+	}
+	s.aws.write(&text, past)
 	ready := s.ready()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.processes {
 		if !p.dead {
-			fmt.Fprintln(&text, p.name, p.left, p.looked >= s.aws.overAt, p.history.String())
+			fmt.Fprintln(&text, p.name, p.left, p.looked >= s.aws.overAt, p.calls.most >= s.aws.wishAt, p.history.String())
 			for _, script := range p.scripts {
 				fmt.Fprintln(&text, script.seen >= s.aws.wishAt, script.seen == s.aws.changes, script.set)
 			}

@@ -23,6 +23,8 @@ import (
 // long as it likes. All calls and steps come one at a time.
 type modelAWS struct {
 	lower, upper, desired int
+	weight                int // of an instance, in units of the three above
+	zones                 []string
 	stock                 int // instances that EC2 still has
 	instances             []*modelInstance
 	asked                 int // of EC2, for which no instance is listed
@@ -33,6 +35,7 @@ type modelAWS struct {
 
 	changes      int                      // how often something changed
 	past         []types.AutoScalingGroup // after each change
+	pastAt       []time.Time              // when it came
 	over, overAt int                      // how many there are beyond what is desired, and the change by which that grew
 	blame        []string                 // who made each instance one too many that is, the latest last
 	kills        []kill                   // by scale-in
@@ -66,11 +69,12 @@ type modelLaunch struct {
 // A kill is an instance that scale-in chose, and who had lowered the desired capacity below what there was.
 type kill struct{ id, by string }
 
-func newModelAWS(lower, desired, upper int, protect bool) *modelAWS {
-	m := &modelAWS{lower: lower, upper: upper, desired: desired, protect: protect, stock: 100, tokens: map[string]*modelLaunch{},
-		ended: map[string]int{}, done: map[string]int{}}
-	for range desired {
-		m.arrive(zoneA)
+func newModelAWS(sc *scenario) *modelAWS {
+	weight := max(1, sc.weight)
+	m := &modelAWS{lower: sc.lower, upper: sc.upper * weight, desired: sc.desired * weight, weight: weight, protect: sc.protect, stock: 100,
+		tokens: map[string]*modelLaunch{}, ended: map[string]int{}, done: map[string]int{}, zones: []string{zoneA, zoneB}[:max(1, sc.zones)]}
+	for range sc.desired {
+		m.arrive(m.emptiest())
 	}
 	m.changed("")
 	return m
@@ -78,6 +82,7 @@ func newModelAWS(lower, desired, upper int, protect bool) *modelAWS {
 
 const (
 	zoneA = "us-west-2a"
+	zoneB = "us-west-2b"
 	ours  = "we"
 )
 
@@ -87,24 +92,42 @@ func (m *modelAWS) arrive(zone string) *modelInstance {
 	return i
 }
 
+// counted is the capacity that counts.
 func (m *modelAWS) counted() (n int) {
 	for _, i := range m.instances {
 		if !i.leaving {
-			n++
+			n += m.weight
 		}
 	}
 	return n
 }
 
+// tooMany is how many instances there would be beyond what is wanted, with others on their way. A part of one more is none too many.
+func (m *modelAWS) tooMany(coming int) int {
+	return max(0, m.counted()+(coming-m.surplus)*m.weight-m.desired) / m.weight
+}
+
+// emptiest is the zone with the fewest instances, the first of several.
+func (m *modelAWS) emptiest() string {
+	have := map[string]int{}
+	for _, i := range m.instances {
+		if !i.leaving {
+			have[i.zone]++
+		}
+	}
+	return slices.MinFunc(m.zones, func(a, b string) int { return have[a] - have[b] })
+}
+
 // changed notes what the world looks like after somebody changed it.
 func (m *modelAWS) changed(by string) {
 	m.changes++
-	m.past = append(m.past, m.describe())
-	excess := max(0, m.counted()+m.asked-m.desired-m.surplus)
-	if over := m.counted() - m.desired - m.surplus; over > m.over {
+	m.past, m.pastAt = append(m.past, m.describe()), append(m.pastAt, time.Now())
+	excess := m.tooMany(m.asked)
+	over := m.tooMany(0)
+	if over > m.over {
 		m.overAt = m.changes
 	}
-	m.over = max(0, m.counted()-m.desired-m.surplus)
+	m.over = over
 	for len(m.blame) < excess {
 		m.blame = append(m.blame, by)
 	}
@@ -112,13 +135,13 @@ func (m *modelAWS) changed(by string) {
 }
 
 // write writes down all that what can follow depends on.
-func (m *modelAWS) write(w io.Writer, past bool) {
+func (m *modelAWS) write(w io.Writer, past int) {
 	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.views())
 	for _, l := range m.launches {
 		fmt.Fprintln(w, l.token, l.n, l.out != nil)
 	}
-	if past {
-		fmt.Fprintln(w, shown(m.past[max(0, len(m.past)-2)]))
+	for back := 1; back <= past && m.hasPast(back); back++ {
+		fmt.Fprintln(w, shown(m.past[len(m.past)-1-back]))
 	}
 }
 
@@ -138,12 +161,15 @@ func shown(g types.AutoScalingGroup) string {
 	return text
 }
 
-func (m *modelAWS) hasPast() bool { return len(m.past) > 1 }
+// hasPast reports whether a reading can show what was before so many changes: it is a minute old at most.
+func (m *modelAWS) hasPast(changes int) bool {
+	return len(m.past) > changes && time.Since(m.pastAt[len(m.past)-changes]) < time.Minute
+}
 
 // steps are what AWS could do next.
 func (m *modelAWS) steps(s *sim) []option {
 	var options []option
-	if m.counted()+m.asked < m.desired && m.stock > 0 {
+	if m.counted()+m.asked*m.weight < m.desired && m.stock > 0 {
 		if s.slowLaunches {
 			options = append(options, option{"AWS asks EC2 for an instance", func() {
 				m.asked, m.stock = m.asked+1, m.stock-1
@@ -152,7 +178,7 @@ func (m *modelAWS) steps(s *sim) []option {
 		} else {
 			options = append(options, option{"AWS launches an instance", func() {
 				m.stock--
-				m.arrive(zoneA)
+				m.arrive(m.emptiest())
 				m.changed("AWS")
 			}})
 		}
@@ -160,7 +186,7 @@ func (m *modelAWS) steps(s *sim) []option {
 	if m.asked > 0 {
 		options = append(options, option{"the instance arrives", func() {
 			m.asked--
-			m.arrive(zoneA)
+			m.arrive(m.emptiest())
 			m.changed("AWS")
 		}})
 	}
@@ -189,7 +215,7 @@ func (m *modelAWS) steps(s *sim) []option {
 
 // victim is the instance that scale-in would end: the oldest that is not protected, as likely as not a busy one.
 func (m *modelAWS) victim() *modelInstance {
-	if m.counted() <= m.desired+m.surplus {
+	if m.tooMany(0) == 0 {
 		return nil
 	}
 	for _, i := range m.instances {
@@ -203,21 +229,24 @@ func (m *modelAWS) victim() *modelInstance {
 // answer ends a synchronous launch.
 func (m *modelAWS) answer(l *modelLaunch, lateListing bool) {
 	got := types.InstanceCollection{InstanceType: aws.String("m5.large"), AvailabilityZone: aws.String(l.zone)}
-	for range min(l.n, m.stock) {
+	wanted := ceil(l.n, m.weight)
+	for range min(wanted, m.stock) {
 		i := m.arrive(l.zone)
 		i.unlisted = lateListing
 		got.InstanceIds = append(got.InstanceIds, i.id)
 		m.stock--
-		m.desired++
+		m.desired += m.weight
 	}
 	l.out = &autoscaling.LaunchInstancesOutput{Instances: []types.InstanceCollection{got}}
-	if len(got.InstanceIds) < l.n {
+	if len(got.InstanceIds) < wanted {
 		l.out.Errors = []types.LaunchInstancesError{{ErrorCode: aws.String("InsufficientInstanceCapacity"), AvailabilityZone: aws.String(l.zone),
 			InstanceType: aws.String("m5.large"), ErrorMessage: aws.String("We currently do not have sufficient capacity.")}}
 	}
 	m.changed(ours)
 	close(l.done)
 }
+
+func ceil(a, b int) int { return (a + b - 1) / b }
 
 // set is SetDesiredCapacity by anybody.
 func (m *modelAWS) set(by string, desired int) {
@@ -226,12 +255,17 @@ func (m *modelAWS) set(by string, desired int) {
 		m.ours = desired
 	}
 	if by != ours {
-		if m.wish, m.wishAt = desired, m.changes+1; desired == m.ours {
+		if m.wish, m.wishAt = desired, m.changes+1; desired == m.ours || m.has(desired) {
 			m.wish, m.setLast = 0, ours // nobody can tell
 		}
 		m.blame = nil // whatever was set before: it is this that counts now
 	}
 	m.changed(by)
+}
+
+// has reports whether a reading that is older than it seems can show the desired capacity.
+func (m *modelAWS) has(desired int) bool {
+	return slices.ContainsFunc(m.past, func(g types.AutoScalingGroup) bool { return int(*g.DesiredCapacity) == desired })
 }
 
 // end terminates an instance by name.
@@ -242,8 +276,8 @@ func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
 	i.leaving = true
 	if decrement {
 		m.ended[i.id]++
-		m.desired--
-		m.wish--
+		m.desired -= m.weight
+		m.wish -= m.weight
 		if by != ours {
 			m.blame = nil
 		}
@@ -283,11 +317,11 @@ func (m *modelAWS) killedByUs() (ids []string) {
 func (m *modelAWS) describe() types.AutoScalingGroup {
 	g := types.AutoScalingGroup{
 		AutoScalingGroupName: aws.String("a"), MinSize: aws.Int32(int32(m.lower)), MaxSize: aws.Int32(int32(m.upper)),
-		DesiredCapacity: aws.Int32(int32(m.desired)), AvailabilityZones: []string{zoneA},
+		DesiredCapacity: aws.Int32(int32(m.desired)), AvailabilityZones: m.zones,
 		Tags: []types.TagDescription{{Key: aws.String(discoveryTag), Value: aws.String("true")}},
 		MixedInstancesPolicy: &types.MixedInstancesPolicy{LaunchTemplate: &types.LaunchTemplate{
 			LaunchTemplateSpecification: &types.LaunchTemplateSpecification{LaunchTemplateId: aws.String("lt-1"), Version: aws.String("1")},
-			Overrides:                   []types.LaunchTemplateOverrides{{InstanceType: aws.String("m5.large")}},
+			Overrides:                   []types.LaunchTemplateOverrides{{InstanceType: aws.String("m5.large"), WeightedCapacity: m.weightText()}},
 		}},
 	}
 	for _, i := range m.instances {
@@ -299,9 +333,16 @@ func (m *modelAWS) describe() types.AutoScalingGroup {
 			state = types.LifecycleStateTerminating
 		}
 		g.Instances = append(g.Instances, types.Instance{InstanceId: aws.String(i.id), InstanceType: aws.String("m5.large"),
-			AvailabilityZone: aws.String(i.zone), LifecycleState: state})
+			AvailabilityZone: aws.String(i.zone), LifecycleState: state, WeightedCapacity: m.weightText()})
 	}
 	return g
+}
+
+func (m *modelAWS) weightText() *string {
+	if m.weight == 1 {
+		return nil
+	}
+	return aws.String(fmt.Sprint(m.weight))
 }
 
 // refusal is AWS's no.
@@ -318,6 +359,7 @@ type modelCalls struct {
 	*process
 	began time.Time // the reading that is kept
 	seen  int       // and the change that it showed
+	most  int       // the newest change that any reading showed
 }
 
 func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
@@ -327,8 +369,10 @@ func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscali
 		return nil, err
 	}
 	at := len(c.aws.past) - 1
-	if how == stale {
-		at--
+	for back := 1; back <= c.depth; back++ {
+		if how == stale(back) {
+			at -= back
+		}
 	}
 	script := scriptOf(ctx)
 	seen := c.aws.changes - (len(c.aws.past) - 1 - at)
@@ -340,7 +384,7 @@ func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscali
 	if !began.Before(c.began) { // else another reading, begun later, came first and is kept
 		c.began, c.seen = began, seen
 	}
-	script.seen = c.seen
+	script.seen, c.most = c.seen, max(c.most, seen)
 	return out, nil
 }
 
@@ -383,7 +427,7 @@ func (c *modelCalls) SetDesiredCapacity(ctx context.Context, in *autoscaling.Set
 		script := scriptOf(ctx)
 		known := script.seen == m.changes
 		switch {
-		case desired < m.wish && script.seen >= m.wishAt:
+		case desired < m.wish && c.most >= m.wishAt:
 			m.wrong = fmt.Sprintf("we set %d although we had seen that others want %d", desired, m.wish)
 		case desired < m.wish: // it is lost: AWS keeps no record of it
 			m.blind++
@@ -417,7 +461,7 @@ func (c *modelCalls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in
 			}
 		}
 		decrement := aws.ToBool(in.ShouldDecrementDesiredCapacity)
-		if decrement && m.desired-staying < m.lower && staying > 0 {
+		if decrement && m.desired-staying*m.weight < m.lower && staying > 0 {
 			return refusal("ValidationError", "Terminating instance without replacement will violate group's min size constraint")
 		}
 		for _, id := range ids {
@@ -429,7 +473,7 @@ func (c *modelCalls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in
 
 func (c *modelCalls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, _ ...func(*autoscaling.Options)) (out *autoscaling.LaunchInstancesOutput, err error) {
 	n, token := int(aws.ToInt32(in.RequestedCapacity)), aws.ToString(in.ClientToken)
-	err = c.write(ctx, fmt.Sprintf("launch %d", n), func() error {
+	err = c.write(ctx, fmt.Sprintf("launch %d in %s", n, in.AvailabilityZones[0]), func() error {
 		m := c.aws
 		l, again := m.tokens[token]
 		switch {
@@ -440,7 +484,7 @@ func (c *modelCalls) LaunchInstances(ctx context.Context, in *autoscaling.Launch
 		case again:
 			out = l.out
 			return nil
-		case m.desired+n > m.upper:
+		case m.desired+ceil(n, m.weight)*m.weight > m.upper:
 			return refusal("ValidationError", "above max value")
 		}
 		l = &modelLaunch{token: token, n: n, zone: in.AvailabilityZones[0], done: make(chan struct{})}

@@ -43,7 +43,10 @@ type scenario struct {
 	lateListing  bool // instances launched at once are listed later
 	protect      bool // instances are protected from scale-in
 	asIs         bool // what we know in the end is right without another reading
-	stale, lost  int  // how many readings show what was before the last change, and how many answers or requests are lost
+	stale, lost  int  // how many readings show what was before, and how many answers or requests are lost
+	depth        int  // how many changes before at most
+	weight       int  // of an instance; 0 stands for 1
+	zones        int  // of the group; 0 stands for 1
 
 	before  func(*script) // what we do in peace, first
 	script  func(*script) // what we do
@@ -66,7 +69,7 @@ type act struct {
 }
 
 func (sc *scenario) play(t *testing.T, order *schedule) *sim {
-	s := &sim{scenario: sc, t: t, aws: newModelAWS(sc.lower, sc.desired, sc.upper, sc.protect), staleLeft: sc.stale, lossLeft: sc.lost}
+	s := &sim{scenario: sc, t: t, aws: newModelAWS(sc), staleLeft: sc.stale, lossLeft: sc.lost}
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), klog.New(nil)))
 	s.life = ctx
 	if sc.stock != 0 {
@@ -85,7 +88,7 @@ func (sc *scenario) play(t *testing.T, order *schedule) *sim {
 	time.Sleep(time.Minute)
 	p.look()
 	p.free, s.began = false, time.Now()
-	s.aws.past = s.aws.past[len(s.aws.past)-1:]
+	s.aws.past, s.aws.pastAt = s.aws.past[len(s.aws.past)-1:], s.aws.pastAt[len(s.aws.pastAt)-1:]
 	if sc.beside == nil {
 		p.run("", sc.script)
 	} else {
@@ -164,6 +167,14 @@ func withdraw(n int) func(*script) {
 
 func terminate(ids ...string) func(*script) {
 	return func(p *script) { _, _ = p.cache.Terminate(p.ctx, "a", ids) }
+}
+
+func increaseAtomically(n int) func(*script) {
+	return func(p *script) { _, _ = p.cache.IncreaseAtomically(p.ctx, "a", "", n) }
+}
+
+func replace(ids ...string) func(*script) {
+	return func(p *script) { _, _ = p.cache.Replace(p.ctx, "a", ids) }
 }
 
 // grow asks for what is missing for n instances, as the core does: by what the last reading showed.
@@ -283,7 +294,7 @@ func families() []family {
 	const now, raise = asg.LaunchAuto, asg.LaunchDesiredCapacity
 	var all []family
 	add := func(name string, sc scenario, kills bool, writers ...writer) {
-		sc.name, sc.desired, sc.upper = name, 3, 10
+		sc.name, sc.desired, sc.upper, sc.depth = name, 3, 10, max(1, sc.depth)
 		all = append(all, family{sc, writers, kills})
 	}
 	everyone := foreigners()
@@ -323,7 +334,46 @@ func families() []family {
 			add("desired capacity, instances are protected/"+w.name, sc, false, some...)
 		}
 	}
+	odd := []writer{sets("a scheduled action", 9), sets("a scheduled action", 3), everyone[5]} // of instances that weigh 2
+	for _, w := range []struct {
+		name    string
+		sc      scenario
+		writers []writer
+	}{
+		{"increase, two stale readings", scenario{stale: 2, depth: 2, script: increase(2), stock: 2}, some},
+		{"increase twice, two stale readings", scenario{stale: 2, depth: 2, script: oneAfterTheOther(increase(1), increase(1)), stock: 1}, some[:2]},
+		{"increase, withdraw and increase, two stale readings", scenario{stale: 2, depth: 2, script: oneAfterTheOther(increase(2), withdraw(2), increase(1)), stock: 1}, some[3:]},
+		{"terminate and increase, two stale readings", scenario{stale: 2, depth: 2, script: oneAfterTheOther(terminate("i-1"), increase(1)), stock: 1}, some},
+		{"replace", scenario{script: replace("i-1"), stock: 2}, everyone},
+		{"replace, two stale readings", scenario{stale: 2, depth: 2, script: oneAfterTheOther(replace("i-1"), increase(1)), stock: 1}, some[3:]},
+		{"replace, a lost answer", scenario{lost: 1, script: replace("i-1"), stock: 1}, some},
+		{"replace and increase", scenario{script: increase(1), beside: replace("i-1"), stock: 2}, some[:2]},
+		{"weights, increase", scenario{weight: 2, script: increase(2), stock: 3}, odd},
+		{"weights, increase and terminate, a stale reading", scenario{weight: 2, stale: 1, script: oneAfterTheOther(increase(1), terminate("i-1")), stock: 2}, odd},
+		{"weights, withdraw", scenario{weight: 2, before: increase(2), script: withdraw(2), stock: 2}, odd},
+		{"two zones, increase", scenario{zones: 2, script: increase(2), stock: 3}, some},
+		{"two zones, increase and terminate", scenario{zones: 2, script: increase(2), beside: terminate("i-1"), stock: 2}, some[3:]},
+	} {
+		sc := w.sc
+		if sc.before == nil {
+			sc.mode, sc.prompt, sc.gone = now, true, sc.beside == nil && sc.stale == 0
+			add("synchronous/"+w.name, sc, false, w.writers...)
+		}
+		sc.mode, sc.prompt, sc.slowLaunches, sc.gone = raise, false, sc.beside == nil && sc.stale < 2, false
+		add("desired capacity/"+w.name, sc, false, w.writers...)
+	}
+	for name, sc := range map[string]scenario{
+		"all":                {stock: 3},
+		"none":               {stock: 1},
+		"a lost answer":      {stock: 1, lost: 1},
+		"two stale readings": {stock: 1, stale: 2, depth: 2},
+		"weights":            {stock: 1, weight: 2},
+	} {
+		sc.mode, sc.prompt, sc.gone, sc.script = now, true, true, increaseAtomically(2)
+		add("atomically/"+name, sc, false, some...)
+	}
 	nobody := writer{who: "nobody"}
+	add("atomically/two zones", scenario{mode: now, prompt: true, script: increaseAtomically(2), stock: 1, zones: 2}, false, nobody)
 	for name, script := range map[string]func(*script){"increase": increase(2), "withdraw": withdraw(1), "terminate": terminate("i-1"),
 		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
 		add("desired capacity, known at once/"+name, scenario{mode: raise, lateAnswers: true, asIs: true, stock: -1, before: increase(2), script: script, beside: look}, false, nobody)

@@ -1,0 +1,129 @@
+package asg_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Bounds on what a write lowers, raises and waits for.
+
+func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
+	g := group("a", 0, 0, 20)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
+	w := newWorld(t, g).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(3)
+	heavy := member("i-1", "InService")
+	heavy.WeightedCapacity = aws.String("3")
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{heavy} }
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDesired(3)
+}
+
+func TestTerminationReadsTheGroupAnew(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w.started()
+	if err := w.aws.SetDesired("a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", 2)
+	state, _ := w.aws.Group("a")
+	now.Step(3 * time.Second)
+	if _, err := w.cache.Terminate(t.Context(), "a", []string{state.Instances[1].ID}); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDesired(1)
+}
+
+func TestIncreaseLeavesAnEarlierExcessAlone(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10))
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		g.Instances = append(g.Instances, member("i-1", "InService"), member("i-2", "InService")) // while AWS moves instances between zones
+	}
+	w.started().increase(1)
+	asg.ReadMoving(w.cache, t.Context())
+	w.wantDesired(4)
+}
+
+func TestInstancesOfTheMinimumSizeAreNeverOverdue(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.started()
+	if err := w.aws.SetLimits("a", 2, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.aws.SetDesired("a", 3); err != nil { // one of the three is not the minimum size's
+		t.Fatal(err)
+	}
+	w.refresh()
+	now.Step(6 * time.Minute)
+	w.refresh()
+	if got := w.group("a").Overdue; got != 1 {
+		t.Errorf("%d overdue, want 1", got)
+	}
+}
+
+// silent is an Auto Scaling that stops answering.
+type silent struct {
+	asg.AutoScalingAPI
+	readings int // that it answers
+}
+
+func (s *silent) DescribeAutoScalingGroups(ctx context.Context, _ *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	if s.readings--; s.readings < 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	m := newModelAWS(&scenario{desired: 1, upper: 10})
+	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: m.past}, nil
+}
+
+func (s *silent) SetDesiredCapacity(ctx context.Context, _ *autoscaling.SetDesiredCapacityInput, _ ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestSilentAWSHoldsNoWriteLongerThanItsDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		readings, writes int
+		most             time.Duration
+	}{
+		{"reading", 1, 1, 30 * time.Second},
+		{"lock of the group", 100, 3, 45 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cache := asg.NewCache(asg.Options{AutoScaling: &silent{readings: tt.readings}, Clock: clock.RealClock{}, LaunchMode: asg.LaunchDesiredCapacity,
+					Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}})
+				if err := cache.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for range tt.writes {
+					go func() {
+						began := time.Now()
+						_, err := cache.Increase(t.Context(), "a", 1)
+						if took := time.Since(began); err == nil || took > tt.most {
+							t.Errorf("the write took %s and ended with %v, want an error within %s", took, err, tt.most)
+						}
+					}()
+				}
+				time.Sleep(5 * time.Minute)
+			})
+		})
+	}
+}
