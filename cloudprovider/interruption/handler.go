@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
@@ -68,10 +67,9 @@ type Options struct {
 	// Cordons writes nodes, Client evicts pods: each with a rate of its own, so that the hundredth cordon does not wait for the
 	// evictions from ninety-nine nodes.
 	Cordons, Client kubernetes.Interface
-	// Nodes is the informer of the nodes. New adds an index to it. Pods tells whether evicted pods run elsewhere.
-	Nodes  cache.SharedIndexInformer
-	Pods   corelisters.PodLister
-	Events record.EventRecorder
+	// Nodes and Pods are informers of all nodes and pods. New adds indexes to them.
+	Nodes, Pods cache.SharedIndexInformer
+	Events      record.EventRecorder
 	// AtDeadline and Rebalance are the flags of these names; empty: Force, Count.
 	AtDeadline Deadline
 	Rebalance  OnRebalance
@@ -121,12 +119,15 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index the nodes by instance: %w", err)
 	}
+	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
+		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
+	}
 	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{},
 		ownersTime: ownersTime}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}
-	h.drainer = &drain.Drainer{Client: o.Client, Clock: o.Clock, Moved: h.tellMoved, Stuck: h.tellStuck}
+	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.tellMoved, Stuck: h.tellStuck}
 	h.returns = newReturns(o.Groups, o.Clock)
 	return h, nil
 }

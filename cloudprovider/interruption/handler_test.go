@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
 func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
@@ -107,7 +108,7 @@ func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
 	w.create("b", owned) // the ReplicaSet's next
 	w.running()
 	w.send(warning(doomed, time.Now()))
-	w.wait("evicted", func() bool { _, err := w.cluster.Tracker().Get(podsResource, "default", "a"); return err != nil })
+	w.wait("evicted", func() bool { _, err := w.cluster.Tracker().Get(podserver.Pods, "default", "a"); return err != nil })
 	time.Sleep(2500 * time.Millisecond)
 	if w.terminations() != 0 {
 		t.Fatal("the instance was handed back while its pod is pending")
@@ -336,7 +337,7 @@ func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *te
 		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
 	}
 	for _, name := range []string{"a", "b"} {
-		if err := w.cluster.Tracker().Delete(podsResource, "default", name); err != nil {
+		if err := w.cluster.Tracker().Delete(podserver.Pods, "default", name); err != nil {
 			t.Fatal(err)
 		}
 	}

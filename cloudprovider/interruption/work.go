@@ -8,7 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -100,7 +101,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*cor
 
 // drain empties the node of a job, and gives the instance back.
 func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome {
-	if pods, err := h.drainer.Pods(ctx, node.Name); err != nil || len(pods) > 0 {
+	if h.drainer.Occupied(node.Name) {
 		h.replaceFirst(ctx, j, node)
 	}
 	result, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
@@ -197,7 +198,7 @@ func (h *Handler) replaced() bool {
 }
 
 // awaitElsewhere waits until the pods that were moved run elsewhere, as far as the time allows.
-func (h *Handler) awaitElsewhere(ctx context.Context, j *job, owners []drain.Owner) {
+func (h *Handler) awaitElsewhere(ctx context.Context, j *job, owners []types.UID) {
 	until := h.Clock.Now().Add(elsewhereTime)
 	for len(owners) > 0 && ctx.Err() == nil && h.belongs(j.instance) {
 		if now := h.Clock.Now(); !now.Before(until) || j.current().deadline.Sub(now) < elsewhereReserve {
@@ -210,20 +211,25 @@ func (h *Handler) awaitElsewhere(ctx context.Context, j *job, owners []drain.Own
 	}
 }
 
-// runElsewhere reports whether all pods of these controllers are ready, those on their way out aside.
-func (h *Handler) runElsewhere(owners []drain.Owner) bool {
-	for _, owner := range owners {
-		pods, err := h.Pods.Pods(owner.Namespace).List(labels.Everything())
-		if err != nil {
-			return true // a lister of a cache
-		}
-		for _, pod := range pods {
-			if c := metav1.GetControllerOf(pod); c != nil && c.UID == owner.UID && starting(pod) {
-				return false
-			}
+// byStarting is the index of the pods that are still to become ready, by the UID of their controller. The informer keeps it once for
+// all drains: a hundred of them look every second, and a controller may have twenty thousand pods.
+const byStarting = "asg-autoscaler/starting"
+
+var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error) {
+	if pod, ok := object.(*corev1.Pod); ok && starting(pod) {
+		if c := metav1.GetControllerOf(pod); c != nil {
+			return []string{string(c.UID)}, nil
 		}
 	}
-	return true
+	return nil, nil
+}}
+
+// runElsewhere reports whether all pods of these controllers are ready, apart from the ones on their way out.
+func (h *Handler) runElsewhere(owners []types.UID) bool {
+	return !slices.ContainsFunc(owners, func(owner types.UID) bool {
+		keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
+		return err == nil && len(keys) > 0
+	})
 }
 
 // starting reports whether a pod is to become ready and is not.

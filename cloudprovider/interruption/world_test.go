@@ -3,6 +3,7 @@ package interruption_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -12,16 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -30,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
 const (
@@ -47,6 +44,7 @@ type world struct {
 	aws     *fakeaws.Server
 	clients *awsclient.Clients
 	cluster *fake.Clientset
+	pods    *podserver.Server // of the cluster
 	cache   *asg.Cache
 	options interruption.Options
 	metrics *prometheus.Registry
@@ -86,7 +84,7 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	if w.clients, err = awsclient.New(t.Context(), awsclient.Options{Region: server.Region()}); err != nil {
 		t.Fatal(err)
 	}
-	w.serveEvictions()
+	w.servePods()
 	if err := server.Attach(w.cluster); err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +134,8 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	w.metrics = prometheus.NewRegistry()
 	wake := make(chan struct{}, 1)
 	o := interruption.Options{
-		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.cluster, Nodes: nodes,
-		Pods:   factory.Core().V1().Pods().Lister(),
+		Groups: w.cache, Hooks: w.clients.AutoScaling, SQS: w.clients.SQS, Queue: queueName, Cordons: w.cluster, Client: w.pods.Client(), Nodes: nodes,
+		Pods:   factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
 		Wake: func() {
 			select {
@@ -177,53 +175,23 @@ func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
 	return w.background(w.handler(change...).Run)
 }
 
-var podsResource = corev1.SchemeGroupVersion.WithResource("pods")
-
-// serveEvictions has the API server evict pods after their grace, and list them by node.
-func (w *world) serveEvictions() {
+// servePods has the API server evict and delete pods, after their grace, and list them by node.
+func (w *world) servePods() {
 	w.grace.Store(50)
-	end := func(namespace, name string) error {
-		object, err := w.cluster.Tracker().Get(podsResource, namespace, name)
-		if err != nil {
-			return err
-		}
-		pod := object.(*corev1.Pod).DeepCopy()
-		pod.DeletionTimestamp = &metav1.Time{Time: time.Now()}
-		if err := w.cluster.Tracker().Update(podsResource, pod, namespace); err != nil {
-			return err
-		}
-		time.AfterFunc(time.Duration(w.grace.Load())*time.Millisecond, func() { _ = w.cluster.Tracker().Delete(podsResource, namespace, name) })
-		return nil
-	}
-	w.cluster.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		if action.GetSubresource() != "eviction" {
-			return false, nil, nil
-		}
-		name := action.(clienttesting.CreateAction).GetObject().(*policyv1.Eviction).Name
-		if w.refused.Load() {
-			return true, nil, apierrors.NewTooManyRequests("a budget", 0)
-		}
-		w.mu.Lock()
-		w.evicted[name]++
-		w.mu.Unlock()
-		return true, nil, end(action.GetNamespace(), name)
-	})
-	w.cluster.PrependReactor("delete", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, end(action.GetNamespace(), action.(clienttesting.DeleteAction).GetName())
-	})
-	w.cluster.PrependReactor("list", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		all, err := w.cluster.Tracker().List(action.GetResource(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, "")
-		if err != nil {
-			return true, nil, err
-		}
-		list := &corev1.PodList{}
-		for _, pod := range all.(*corev1.PodList).Items {
-			if action.(clienttesting.ListAction).GetListRestrictions().Fields.Matches(fields.Set{"spec.nodeName": pod.Spec.NodeName}) {
-				list.Items = append(list.Items, pod)
+	w.pods = &podserver.Server{Tracker: w.cluster.Tracker(),
+		Grace: func(int64) time.Duration { return time.Duration(w.grace.Load()) * time.Millisecond },
+		Refuse: func(_ *http.Request, call podserver.Call) error {
+			if call.Verb != "evict" {
+				return nil
 			}
-		}
-		return true, list, nil
-	})
+			if w.refused.Load() {
+				return apierrors.NewTooManyRequests("a budget", 10)
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.evicted[call.Pod]++
+			return nil
+		}}
 }
 
 // nodes are the nodes by instance.
@@ -276,7 +244,7 @@ func (w *world) create(name string, change ...func(*corev1.Pod)) {
 	for _, c := range change {
 		c(pod)
 	}
-	if err := w.cluster.Tracker().Create(podsResource, pod, "default"); err != nil {
+	if err := w.cluster.Tracker().Create(podserver.Pods, pod, "default"); err != nil {
 		w.t.Fatal(err)
 	}
 }

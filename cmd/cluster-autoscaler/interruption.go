@@ -49,7 +49,7 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 	handler, err := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
 		Cordons: cordons, Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(),
-		Pods: opts.InformerFactory.Core().V1().Pods().Lister(), Events: opts.AutoscalingKubeClients.Recorder,
+		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
 		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance,
 		Wake: func() {
 			select {

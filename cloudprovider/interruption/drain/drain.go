@@ -1,24 +1,23 @@
 // Package drain moves the pods off a node that is about to go, in the time that is left.
 //
-// Pods are evicted through the API server, so that disruption budgets and grace periods hold; a budget that refuses is asked
-// again. What belongs to a DaemonSet, is static or has finished stays. In the last seconds what a budget still holds back is,
-// if asked for, deleted with the grace that is left: the instance would take it down without any. Which pods are to move and
-// how one is evicted is the matter of kubectl's own drain package.
+// It evicts pods through the API server, so disruption budgets and grace periods hold, and it asks again where a budget refuses.
+// Pods of DaemonSets, static pods and finished pods stay. In the last seconds it deletes the pods that a budget still holds back,
+// if the plan says so, with the grace that is left: the instance would take them down without any.
 //
-// The package starts goroutines only for calls it waits for. It keeps no state: a drain that was cut off is begun again.
+// Every call has a deadline of its own and is made once. So an API server that answers "retry after ten seconds", or not at all,
+// holds back one pod and no other.
+//
+// A Drainer waits for the goroutines it starts. It keeps no state: a drain that was cut off is begun again.
 package drain
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	kubectldrain "k8s.io/kubectl/pkg/drain"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
 
@@ -30,8 +29,10 @@ const (
 	askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
 	// soon is the pause while pods may go at any moment.
 	soon = 500 * time.Millisecond
-	// evictionsAtOnce bounds the evictions under way for one node.
-	evictionsAtOnce = 10
+	// callsAtOnce bounds the evictions and deletions under way for one node.
+	callsAtOnce = 10
+	// callTime bounds one eviction or deletion, listTime one list of a node's pods.
+	callTime, listTime = 3 * time.Second, 10 * time.Second
 )
 
 // Plan is how long a drain may take. It is asked for anew at every look, for it may change on the way.
@@ -40,7 +41,7 @@ type Plan struct {
 	Deadline time.Time
 	// Force is when what is still held back is deleted; zero is never.
 	Force time.Time
-	// Hands off tells that somebody else drains the node: nothing is evicted, only waited for.
+	// HandsOff says that somebody else drains the node: nothing is evicted, only waited for.
 	HandsOff bool
 }
 
@@ -49,60 +50,59 @@ type Result struct {
 	Evicted int // pods that went by eviction, or by themselves once asked to
 	Forced  int // pods that were deleted because a budget would not let them go in time
 	Lost    int // pods still there when the time was over
+	// Unseen says that the node's pods could not be listed when the time was over: there may be some.
+	Unseen bool
 	// Owners are the controllers of the pods that were asked to go, each once.
-	Owners []Owner
-}
-
-// Owner is the controller of pods.
-type Owner struct {
-	Namespace string
-	UID       types.UID
+	Owners []types.UID
 }
 
 // Drainer drains nodes. Safe for concurrent use.
 type Drainer struct {
 	Client kubernetes.Interface
-	Clock  clock.Clock
-	// Moved is told of each pod that is evicted or, if forced, deleted; may be nil.
+	// Pods is a cache of all pods that has Indexers. What it shows is confirmed by a list before a node counts as empty.
+	Pods  cache.Indexer
+	Clock clock.Clock
+	// Moved is called with each pod that is evicted or, if forced, deleted; may be nil.
 	Moved func(pod *corev1.Pod, forced bool)
-	// Stuck is told once of each pod that could not be moved for another reason than a budget; may be nil.
+	// Stuck is called once with each pod that could not be moved for another reason than a budget; may be nil.
 	Stuck func(pod *corev1.Pod, err error)
 }
 
-// Pods are the pods that a drain of the node has to move, as the API server has them. It costs a call for the pods, and one for
-// each that belongs to a DaemonSet.
-func (d *Drainer) Pods(ctx context.Context, node string) ([]corev1.Pod, error) {
-	list, errs := d.helper(ctx).GetPodsForDeletion(node)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("list the pods of node %q: %w", node, errors.Join(errs...))
-	}
-	return list.Pods(), nil
-}
+// byNode is the index of the pods by the name of their node.
+const byNode = "asg-autoscaler/node"
 
-// helper is kubectl's, set to move everything that can be moved.
-func (d *Drainer) helper(ctx context.Context) *kubectldrain.Helper {
-	return &kubectldrain.Helper{
-		Ctx: ctx, Client: d.Client, GracePeriodSeconds: -1, Out: io.Discard, ErrOut: io.Discard,
-		Force:               true, // pods without a controller, too: the node does not ask
-		IgnoreAllDaemonSets: true,
-		DeleteEmptyDirData:  true,
-		ChunkSize:           500,
-		AdditionalFilters: []kubectldrain.PodFilter{func(pod corev1.Pod) kubectldrain.PodDeleteStatus {
-			if finished(&pod) {
-				return kubectldrain.MakePodDeleteStatusSkip()
-			}
-			return kubectldrain.MakePodDeleteStatusOkay()
-		}},
+// Indexers are what a Drainer needs of its cache of pods.
+var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
+	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
+		return []string{pod.Spec.NodeName}, nil
 	}
-}
+	return nil, nil
+}}
 
-func finished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+// Occupied reports whether the cache knows a pod that a drain of the node would move. It makes no call.
+func (d *Drainer) Occupied(node string) bool { return len(d.cached(node)) > 0 }
+
+// cached are the pods to move as the cache has them. They are shared: nobody may change them.
+func (d *Drainer) cached(node string) []*corev1.Pod {
+	objects, err := d.Pods.ByIndex(byNode, node)
+	if err != nil {
+		return nil // without the index every look is a list
+	}
+	now := d.Clock.Now()
+	var pods []*corev1.Pod
+	for _, object := range objects {
+		if pod, ok := object.(*corev1.Pod); ok && Moves(pod, now) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 // Drain moves the pods off the node until none is left, the plan's deadline has come, or ctx ends, whose error it then returns.
-// Errors of the API server are no end: they are logged, and it is tried again.
+// Errors of the API server are no end: they are logged, and it tries again.
 func (d *Drainer) Drain(ctx context.Context, node string, plan func() Plan) (Result, error) {
-	r := &round{Drainer: d, node: node, owners: map[Owner]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, stuck: map[types.UID]bool{}}
+	r := &round{Drainer: d, node: node, slots: make(chan struct{}, callsAtOnce), outcomes: make(chan outcome),
+		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, gone: map[types.UID]bool{},
+		stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }

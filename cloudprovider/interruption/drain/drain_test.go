@@ -4,92 +4,113 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
-// cluster is an API server whose pods take their grace to end, and whose budgets can refuse.
+// cluster is an API server whose pods take their grace to end, and a cache of them that is up to date until it is frozen.
 type cluster struct {
-	*fake.Clientset
-	refuse    func(pod string) bool // by a budget
-	mayDelete bool
-	evictions map[string]int
+	*podserver.Server
+	pods  cache.SharedIndexInformer
+	stop  func()
+	moved []string
+	stuck []string
 }
 
-func newCluster(objects ...runtime.Object) *cluster {
-	c := &cluster{Clientset: fake.NewClientset(objects...), refuse: func(string) bool { return false },
-		mayDelete: true, evictions: map[string]int{}}
-	c.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		if action.GetSubresource() != "eviction" {
-			return false, nil, nil
-		}
-		name := action.(clienttesting.CreateAction).GetObject().(*policyv1.Eviction).Name
-		c.evictions[name]++
-		if c.refuse(name) {
-			return true, nil, apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
-		}
-		return true, nil, c.end(action.GetNamespace(), name, nil)
-	})
-	c.PrependReactor("delete", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		d := action.(clienttesting.DeleteActionImpl)
-		if !c.mayDelete {
-			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, d.Name, errors.New("no"))
-		}
-		return true, nil, c.end(d.Namespace, d.Name, d.DeleteOptions.GracePeriodSeconds)
-	})
-	c.PrependReactor("list", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		all, err := c.Tracker().List(action.GetResource(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, action.GetNamespace())
-		if err != nil {
-			return true, nil, err
-		}
-		list := &corev1.PodList{}
-		for _, pod := range all.(*corev1.PodList).Items {
-			if action.(clienttesting.ListAction).GetListRestrictions().Fields.Matches(fields.Set{"spec.nodeName": pod.Spec.NodeName}) {
-				list.Items = append(list.Items, pod)
-			}
-		}
-		return true, list, nil
-	})
+func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
+	t.Helper()
+	client := fake.NewClientset()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	c := &cluster{pods: factory.Core().V1().Pods().Informer(),
+		Server: &podserver.Server{Tracker: client.Tracker(), Grace: func(seconds int64) time.Duration {
+			return max(0, time.Duration(seconds)*time.Second-100*time.Millisecond) // so that no look at the pods coincides
+		}}}
+	if err := c.pods.AddIndexers(drain.Indexers); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods {
+		c.add(t, pod)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.stop = func() { cancel(); factory.Shutdown() }
+	t.Cleanup(c.stop)
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
 	return c
 }
 
-var pods = corev1.SchemeGroupVersion.WithResource("pods")
+func (c *cluster) add(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	if err := c.Tracker.Create(podserver.Pods, pod, pod.Namespace); err != nil {
+		t.Fatal(err)
+	}
+}
 
-// end has a pod end after its grace, or the one given.
-func (c *cluster) end(namespace, name string, grace *int64) error {
-	object, err := c.Tracker().Get(pods, namespace, name)
-	if err != nil {
+func (c *cluster) remove(name string) { _ = c.Tracker.Delete(podserver.Pods, "default", name) }
+
+// times counts the requests of one kind about one pod.
+func (c *cluster) times(verb, pod string) int {
+	n := 0
+	for _, call := range c.Calls() {
+		if call.Verb == verb && call.Pod == pod {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *cluster) drainer() *drain.Drainer {
+	return &drain.Drainer{Client: c.Client(), Pods: c.pods.GetIndexer(), Clock: clock.RealClock{},
+		Moved: func(pod *corev1.Pod, forced bool) {
+			c.moved = append(c.moved, fmt.Sprintf("%s forced=%v", pod.Name, forced))
+		},
+		Stuck: func(pod *corev1.Pod, err error) { c.stuck = append(c.stuck, pod.Name) },
+	}
+}
+
+// budget refuses to let the named pods be evicted, or all.
+func budget(names ...string) func(*http.Request, podserver.Call) error {
+	return refuse(apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0), names...)
+}
+
+// refuse has evictions of the named pods, or all, answered with the error.
+func refuse(err error, names ...string) func(*http.Request, podserver.Call) error {
+	return func(_ *http.Request, call podserver.Call) error {
+		if call.Verb != "evict" {
+			return nil
+		}
+		for _, name := range names {
+			if name == call.Pod {
+				return err
+			}
+		}
+		if len(names) > 0 {
+			return nil
+		}
 		return err
 	}
-	pod := object.(*corev1.Pod).DeepCopy()
-	if grace == nil {
-		grace = pod.Spec.TerminationGracePeriodSeconds
-	}
-	after := max(0, time.Duration(*grace)*time.Second-100*time.Millisecond) // so that no look at the pods coincides
-	pod.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(after)}
-	if err := c.Tracker().Update(pods, pod, namespace); err != nil {
-		return err
-	}
-	time.AfterFunc(after, func() { _ = c.Tracker().Delete(pods, namespace, name) })
-	return nil
+}
+
+// hang answers no more than a server that is stuck does.
+func hang(r *http.Request) error {
+	<-r.Context().Done()
+	return r.Context().Err()
 }
 
 func pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
@@ -112,8 +133,6 @@ func ofDaemonSet(p *corev1.Pod) {
 	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 }
 
-var agents = &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "agents"}}
-
 // journey is how a drain went.
 type journey struct {
 	drain.Result
@@ -121,87 +140,110 @@ type journey struct {
 	Moved []string
 }
 
-func drained(t *testing.T, c *cluster, plan drain.Plan) journey {
+func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
 	t.Helper()
-	var moved []string
-	d := &drain.Drainer{Client: c, Clock: clock.RealClock{}, Moved: func(pod *corev1.Pod, forced bool) {
-		moved = append(moved, fmt.Sprintf("%s forced=%v", pod.Name, forced))
-	}}
 	began := time.Now()
-	result, err := d.Drain(t.Context(), "node", func() drain.Plan { return plan })
+	result, err := c.drainer().Drain(t.Context(), "node", func() drain.Plan { return plan })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return journey{Result: result, Took: time.Since(began).Round(time.Second), Moved: moved}
+	return journey{Result: result, Took: time.Since(began).Round(time.Second), Moved: c.moved}
 }
 
 func in(d time.Duration) time.Time { return time.Now().Add(d) }
 
+// warned is the plan after a spot interruption warning.
+func warned() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} }
+
 func TestDrain(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		objects []runtime.Object
-		world   func(*cluster)
-		plan    func() drain.Plan
-		want    journey
+		name  string
+		pods  []*corev1.Pod
+		world func(*testing.T, *cluster)
+		plan  func() drain.Plan
+		want  journey
 	}{
 		{name: "an empty node is done at once", want: journey{}},
-		{name: "pods of DaemonSets, static and finished ones stay", objects: []runtime.Object{agents, pod("agent", ofDaemonSet),
+		{name: "pods of DaemonSets, static and finished ones stay", pods: []*corev1.Pod{pod("agent", ofDaemonSet),
 			pod("static", func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} }),
 			pod("job", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 			pod("elsewhere", func(p *corev1.Pod) { p.Spec.NodeName = "other" })},
 			want: journey{}},
-		{name: "a pod has its grace", objects: []runtime.Object{pod("a", grace(25))},
-			plan: func() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} },
+		{name: "a pod has its grace", pods: []*corev1.Pod{pod("a", grace(25))}, plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 25 * time.Second, Moved: []string{"a forced=false"}}},
-		{name: "a pod without a controller is moved, too, and its emptyDir lost", objects: []runtime.Object{
+		{name: "a pod without a controller loses its emptyDir", pods: []*corev1.Pod{
 			pod("a", func(p *corev1.Pod) {
 				p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 			})},
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 10 * time.Second, Moved: []string{"a forced=false"}}},
-		{name: "a budget that refuses is asked until it lets go", objects: []runtime.Object{pod("a", grace(0))},
-			world: func(c *cluster) {
-				free := in(20 * time.Second)
-				c.refuse = func(string) bool { return time.Now().Before(free) }
+		{name: "a budget is asked until it lets go", pods: []*corev1.Pod{pod("a", grace(0))},
+			world: func(_ *testing.T, c *cluster) {
+				c.Refuse = budget()
+				time.AfterFunc(20*time.Second, func() { c.Refuse = nil })
 			},
-			plan: func() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} },
+			plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 22 * time.Second, Moved: []string{"a forced=false"}}},
-		{name: "what a budget holds to the last is deleted with the grace that is left", objects: []runtime.Object{pod("a", grace(60))},
-			world: func(c *cluster) { c.refuse = func(string) bool { return true } },
-			plan:  func() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} },
-			want:  journey{Result: drain.Result{Forced: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=true"}}},
-		{name: "or left, if so asked", objects: []runtime.Object{pod("a")},
-			world: func(c *cluster) { c.refuse = func(string) bool { return true } },
+		{name: "a pod held to the last gets the grace that is left", pods: []*corev1.Pod{pod("a", grace(60))},
+			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() }, plan: warned,
+			want: journey{Result: drain.Result{Forced: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=true"}}},
+		{name: "a forced pod gets no more than its own grace", pods: []*corev1.Pod{pod("a", grace(4))},
+			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() }, plan: warned,
+			want: journey{Result: drain.Result{Forced: 1}, Took: 114 * time.Second, Moved: []string{"a forced=true"}}},
+		{name: "without force a pod is lost", pods: []*corev1.Pod{pod("a")},
+			world: func(_ *testing.T, c *cluster) { c.Refuse = budget() },
 			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute)} },
 			want:  journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute}},
-		{name: "or where pods may not be deleted", objects: []runtime.Object{pod("a")},
-			world: func(c *cluster) { c.mayDelete, c.refuse = false, func(string) bool { return true } },
-			plan:  func() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} },
-			want:  journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute}},
-		{name: "a grace longer than the time is not cut short", objects: []runtime.Object{pod("a", grace(600))},
-			plan: func() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} },
-			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=false"}}},
-		{name: "what somebody else drains is only waited for", objects: []runtime.Object{pod("a")},
-			world: func(c *cluster) {
-				time.AfterFunc(6900*time.Millisecond, func() { _ = c.Tracker().Delete(pods, "default", "a") })
+		{name: "without the right to delete a pod is lost", pods: []*corev1.Pod{pod("a")},
+			world: func(_ *testing.T, c *cluster) {
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					if call.Verb == "delete" {
+						return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
+					}
+					return budget()(r, call)
+				}
 			},
-			plan: func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute), HandsOff: true} },
-			want: journey{Took: 7 * time.Second}},
-		{name: "a pod that was bound while the node was cordoned is found", objects: []runtime.Object{pod("a")},
-			world: func(c *cluster) { time.AfterFunc(5*time.Second, func() { _ = c.Tracker().Add(pod("b")) }) },
-			want:  journey{Result: drain.Result{Evicted: 2}, Took: 20 * time.Second, Moved: []string{"a forced=false", "b forced=false"}}},
+			plan: warned,
+			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute}},
+		{name: "a grace longer than the time is not cut short", pods: []*corev1.Pod{pod("a", grace(600))}, plan: warned,
+			want: journey{Result: drain.Result{Lost: 1}, Took: 2 * time.Minute, Moved: []string{"a forced=false"}}},
+		{name: "another drain is only waited for", pods: []*corev1.Pod{pod("a")},
+			world: func(_ *testing.T, c *cluster) { time.AfterFunc(6900*time.Millisecond, func() { c.remove("a") }) },
+			plan:  func() drain.Plan { return drain.Plan{Deadline: in(2 * time.Minute), HandsOff: true} },
+			want:  journey{Took: 7 * time.Second}},
+		{name: "another drain that takes too long is helped", pods: []*corev1.Pod{pod("a", grace(5))},
+			plan: func() drain.Plan { p := warned(); p.HandsOff = true; return p },
+			want: journey{Result: drain.Result{Forced: 1}, Took: 115 * time.Second, Moved: []string{"a forced=true"}}},
+		{name: "a pod bound during the cordon is found", pods: []*corev1.Pod{pod("a")},
+			world: func(t *testing.T, c *cluster) { time.AfterFunc(4500*time.Millisecond, func() { c.add(t, pod("b")) }) },
+			want:  journey{Result: drain.Result{Evicted: 2}, Took: 15 * time.Second, Moved: []string{"a forced=false", "b forced=false"}}},
+		{name: "a pod that finishes holds nothing up", pods: []*corev1.Pod{pod("a")},
+			world: func(t *testing.T, c *cluster) {
+				c.Refuse = budget()
+				time.AfterFunc(9500*time.Millisecond, func() {
+					if err := c.Tracker.Update(podserver.Pods, pod("a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), "default"); err != nil {
+						t.Error(err)
+					}
+				})
+			},
+			plan: warned,
+			want: journey{Took: 10 * time.Second}},
+		{name: "a pod that has long been terminating holds nothing up",
+			world: func(t *testing.T, c *cluster) {
+				c.add(t, pod("a", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: in(-2 * time.Minute)} }))
+			},
+			plan: warned, want: journey{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCluster(tt.objects...)
+				c := newCluster(t, tt.pods...)
 				if tt.world != nil {
-					tt.world(c)
+					tt.world(t, c)
 				}
 				plan := drain.Plan{}
 				if tt.plan != nil {
 					plan = tt.plan()
 				}
-				if diff := cmp.Diff(tt.want, drained(t, c, plan)); diff != "" {
+				if diff := cmp.Diff(tt.want, c.drained(t, plan)); diff != "" {
 					t.Error(diff)
 				}
 			})
@@ -209,42 +251,228 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestABudgetIsAskedLessAndLessOften(t *testing.T) {
+// A budget whose status lags behind its spec answers 429 with Retry-After, for as long as it cannot be computed. client-go's own
+// eviction waits and asks ten times more inside one call.
+func TestRetryAfterHoldsBackNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(pod("a"), pod("b", grace(5)))
-		c.refuse = func(name string) bool { return name == "a" }
-		drained(t, c, drain.Plan{Deadline: in(30 * time.Second)})
-		if asked := c.evictions["a"]; asked < 8 || asked > 16 {
+		pods := []*corev1.Pod{pod("held", grace(5))}
+		for n := range 30 {
+			pods = append(pods, pod(fmt.Sprint("free-", n), grace(5)))
+		}
+		c := newCluster(t, pods...)
+		c.Refuse = refuse(apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 10), "held")
+		began := time.Now()
+		left := make(chan time.Duration, 1)
+		time.AfterFunc(8*time.Second, func() {
+			all, _ := c.Tracker.List(podserver.Pods, corev1.SchemeGroupVersion.WithKind("Pod"), "")
+			if n := len(all.(*corev1.PodList).Items); n == 1 {
+				left <- time.Since(began)
+			}
+		})
+		got := c.drained(t, drain.Plan{Force: in(30 * time.Second), Deadline: in(40 * time.Second)})
+		if got.Evicted != 30 || got.Forced != 1 || got.Lost != 0 || got.Took != 35*time.Second || len(left) != 1 {
+			t.Errorf("%+v after %v, the free pods gone in time: %v", got.Result, got.Took, len(left) == 1)
+		}
+		if n := c.times("evict", "held"); n < 8 || n > 16 || len(c.stuck) > 0 {
+			t.Errorf("asked for the held pod %d times in 30 seconds, stuck %v", n, c.stuck)
+		}
+	})
+}
+
+func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		verbs string
+		want  drain.Result
+		took  time.Duration
+	}{
+		{"evictions hang", "evict", drain.Result{Forced: 25}, 35 * time.Second},
+		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 40 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var pods []*corev1.Pod
+				for n := range 25 {
+					pods = append(pods, pod(fmt.Sprint("pod-", n), grace(5)))
+				}
+				c := newCluster(t, pods...)
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					if call.Verb == "evict" || tt.verbs != "evict" {
+						return hang(r)
+					}
+					return nil
+				}
+				got := c.drained(t, drain.Plan{Force: in(30 * time.Second), Deadline: in(40 * time.Second)})
+				if diff := cmp.Diff(tt.want, got.Result); diff != "" || got.Took != tt.took {
+					t.Errorf("after %v, want %v: %s", got.Took, tt.took, diff)
+				}
+				if len(c.stuck) != 25 {
+					t.Errorf("%d pods were reported stuck, want each once", len(c.stuck))
+				}
+			})
+		})
+	}
+}
+
+func TestOneHangingEvictionLeavesOtherPodsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pods []*corev1.Pod
+		for n := range 60 {
+			pods = append(pods, pod(fmt.Sprint("pod-", n), grace(1)))
+		}
+		c := newCluster(t, pods...)
+		c.Refuse = func(r *http.Request, call podserver.Call) error {
+			if call.Pod == "pod-0" && call.Verb == "evict" {
+				return hang(r)
+			}
+			return nil
+		}
+		var last time.Time
+		d := c.drainer()
+		d.Moved = func(pod *corev1.Pod, forced bool) {
+			if !forced {
+				last = time.Now()
+			}
+		}
+		began := time.Now()
+		if _, err := d.Drain(t.Context(), "node", func() drain.Plan {
+			return drain.Plan{Force: began.Add(30 * time.Second), Deadline: began.Add(40 * time.Second)}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if took := last.Sub(began); took > time.Second {
+			t.Errorf("the last of the other pods was evicted after %v", took)
+		}
+	})
+}
+
+// A StatefulSet's next pod has the name of the last one. The cache here shows the old pod for ever.
+func TestPodWithTheSameNameIsSpared(t *testing.T) {
+	for _, forced := range []bool{false, true} {
+		t.Run(fmt.Sprintf("forced %v", forced), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, pod("db-0"))
+				c.stop()
+				c.remove("db-0")
+				c.add(t, pod("db-0", func(p *corev1.Pod) { p.UID, p.Spec.NodeName = "next", "other" }))
+				plan := drain.Plan{Deadline: in(20 * time.Second)}
+				if forced {
+					plan.Force = in(0)
+				}
+				c.drained(t, plan)
+				object, err := c.Tracker.Get(podserver.Pods, "default", "db-0")
+				if err != nil || object.(*corev1.Pod).DeletionTimestamp != nil {
+					t.Errorf("the pod of the same name on another node was ended, error %v", err)
+				}
+				if len(c.Calls()) == 0 {
+					t.Error("nothing was asked: the test proves nothing")
+				}
+			})
+		})
+	}
+}
+
+func TestCacheBehindTheServerIsNotBelieved(t *testing.T) {
+	t.Run("a pod it lacks is moved", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t)
+			c.stop()
+			c.add(t, pod("late", grace(5)))
+			if got := c.drained(t, warned()); got.Evicted != 1 || got.Took != 5*time.Second {
+				t.Errorf("%+v after %v", got.Result, got.Took)
+			}
+		})
+	})
+	t.Run("a pod it still has is gone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, pod("gone"))
+			c.stop()
+			c.remove("gone")
+			if got := c.drained(t, warned()); got.Lost != 0 || got.Took > 2*time.Second {
+				t.Errorf("%+v after %v", got.Result, got.Took)
+			}
+		})
+	})
+}
+
+func TestFailedLookIsNoEmptyNode(t *testing.T) {
+	failing := errors.New("etcd has no leader")
+	t.Run("until it succeeds", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t)
+			c.stop()
+			c.add(t, pod("a", grace(5)))
+			c.RefuseList = func() error { return failing }
+			time.AfterFunc(20500*time.Millisecond, func() { c.RefuseList = nil })
+			if got := c.drained(t, warned()); got.Evicted != 1 || got.Unseen {
+				t.Errorf("%+v after %v", got.Result, got.Took)
+			}
+		})
+	})
+	t.Run("to the end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t)
+			c.RefuseList = func() error { return failing }
+			if got := c.drained(t, warned()); !got.Unseen || got.Took != 2*time.Minute {
+				t.Errorf("%+v after %v", got.Result, got.Took)
+			}
+		})
+	})
+}
+
+func TestBudgetIsAskedLessAndLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a"), pod("b", grace(5)))
+		c.Refuse = budget("a")
+		c.drained(t, drain.Plan{Deadline: in(30 * time.Second)})
+		if asked := c.times("evict", "a"); asked < 8 || asked > 16 {
 			t.Errorf("asked %d times in 30 seconds", asked)
 		}
-		if c.evictions["b"] != 1 {
-			t.Errorf("asked a pod on its way %d times", c.evictions["b"])
+		if asked := c.times("evict", "b"); asked != 1 {
+			t.Errorf("asked a pod on its way %d times", asked)
+		}
+		if len(c.stuck) > 0 {
+			t.Errorf("%v are reported stuck, though a budget holds them", c.stuck)
 		}
 	})
 }
 
-func TestADrainWhoseContextEndsStopsAtOnce(t *testing.T) {
+func TestUnevictablePodIsReportedOnceAndForced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(pod("a"))
-		c.refuse = func(string) bool { return true }
-		ctx, cancel := context.WithTimeout(t.Context(), 3300*time.Millisecond)
-		defer cancel()
-		d := &drain.Drainer{Client: c, Clock: clock.RealClock{}}
-		began := time.Now()
-		_, err := d.Drain(ctx, "node", func() drain.Plan { return drain.Plan{} })
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3300*time.Millisecond {
-			t.Errorf("ended after %v with %v", time.Since(began), err)
+		c := newCluster(t, pod("a", grace(5)))
+		c.Refuse = refuse(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
+		got := c.drained(t, warned())
+		if diff := cmp.Diff([]string{"a"}, c.stuck); diff != "" || got.Forced != 1 {
+			t.Errorf("%+v, stuck: %s", got.Result, diff)
 		}
 	})
 }
 
-func TestAPlanThatChangesIsFollowed(t *testing.T) {
+func TestDrainStopsWithItsContext(t *testing.T) {
+	for _, hanging := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, pod("a"))
+			c.Refuse = budget()
+			if hanging {
+				c.Refuse = func(r *http.Request, _ podserver.Call) error { return hang(r) }
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3300*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := c.drainer().Drain(ctx, "node", func() drain.Plan { return drain.Plan{} })
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3300*time.Millisecond {
+				t.Errorf("ended after %v with %v", time.Since(began), err)
+			}
+		})
+	}
+}
+
+func TestPlanThatChangesIsFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(pod("a"))
-		c.refuse = func(string) bool { return true }
+		c := newCluster(t, pod("a"))
+		c.Refuse = budget()
 		began := time.Now()
-		d := &drain.Drainer{Client: c, Clock: clock.RealClock{}}
-		result, err := d.Drain(t.Context(), "node", func() drain.Plan {
+		result, err := c.drainer().Drain(t.Context(), "node", func() drain.Plan {
 			if time.Since(began) < 10*time.Second {
 				return drain.Plan{} // no haste: a recommendation
 			}

@@ -2,18 +2,14 @@ package drain
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 )
@@ -29,79 +25,84 @@ func (t try) pause() time.Duration {
 	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 }
 
-// round is one Drain under way. Used by one goroutine.
+// outcome is what came of asking a pod to go.
+type outcome struct {
+	pod    *corev1.Pod
+	forced bool
+	err    error
+}
+
+// round is one Drain under way. One goroutine uses it; calls run beside it and report through outcomes.
 type round struct {
 	*Drainer
-	node   string
-	known  []types.UID        // the pods to move that are not known to be gone; nil before the first look
-	tried  map[types.UID]try  // pods that were asked to go
-	moved  map[types.UID]bool // the pods that are on their way, and whether by force
-	stuck  map[types.UID]bool // those that were told of
-	owners map[Owner]bool
+	node     string
+	slots    chan struct{} // one for each call that may be under way
+	outcomes chan outcome
+	asking   map[types.UID]bool // pods with a call under way
 
+	there  []types.UID        // the pods to move at the last look
+	unseen bool               // the last look failed
+	tried  map[types.UID]try  // pods that were asked to go
+	moved  map[types.UID]bool // pods on their way, and whether by force
+	gone   map[types.UID]bool // pods that the API server no longer has, whatever the cache says
+	stuck  map[types.UID]bool // pods that Stuck was called with
+	owners map[types.UID]bool
+
+	forcing      bool // budgets no longer count
 	mayNotDelete bool // the API server does not let us delete pods
 }
 
 func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
+	calls, endCalls := context.WithCancel(ctx)
+	defer endCalls()
+	evictions, endEvictions := context.WithCancel(calls)
+	defer endEvictions()
 	for {
+		unseen := r.unseen
 		pods, err := r.look(ctx)
 		now, p := r.Clock.Now(), plan()
+		over := !p.Deadline.IsZero() && !now.Before(p.Deadline)
 		switch {
 		case ctx.Err() != nil:
-			return r.result(nil), ctx.Err()
+			return r.end(ctx, endCalls), ctx.Err()
+		case err != nil && unseen: // said before
 		case err != nil:
 			klog.FromContext(ctx).Error(err, "Could not look at the node's pods, trying again", "node", klog.KRef("", r.node))
 		case len(pods) == 0:
-			return r.result(nil), nil
+			return r.end(ctx, func() {}), nil // the last answers are not cut short: they say which pods were moved
 		}
-		if !p.Deadline.IsZero() && !now.Before(p.Deadline) {
-			return r.result(r.known), nil
+		if over {
+			return r.end(ctx, endCalls), nil
 		}
-		r.move(ctx, pods, p, now)
-		if err := r.pause(ctx, pods, p, now); err != nil {
-			return r.result(nil), err
+		before := r.forcing
+		r.forcing = !r.mayNotDelete && !p.Force.IsZero() && !now.Before(p.Force)
+		if r.forcing && !before { // nobody waits for evictions any longer
+			endEvictions()
+			r.settle(ctx)
+			evictions = calls // for where pods may not be deleted
+		}
+		switch {
+		case r.forcing:
+			r.ask(calls, r.due(pods, now), p.Deadline.Sub(now))
+		case !p.HandsOff:
+			r.ask(evictions, r.due(pods, now), 0)
+		}
+		if err := r.pause(ctx, pods, p); err != nil {
+			return r.end(ctx, endCalls), err
 		}
 	}
 }
 
-// look lists the pods that are still to go. Once none of those found first is left it looks for others: the scheduler may have
-// bound some while the node was being cordoned.
-func (r *round) look(ctx context.Context) ([]corev1.Pod, error) {
-	pods, err := r.remaining(ctx)
-	if err == nil && len(pods) == 0 {
-		pods, err = r.Pods(ctx, r.node)
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.known = make([]types.UID, 0, len(pods))
-	for n := range pods {
-		r.known = append(r.known, pods[n].UID)
-	}
-	return pods, nil
-}
-
-// remaining lists those of the known pods that are still there, by one call.
-func (r *round) remaining(ctx context.Context) ([]corev1.Pod, error) {
-	if len(r.known) == 0 {
-		return nil, nil
-	}
-	list, err := r.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", r.node).String(), ResourceVersion: "0"}) // of its cache: the last look is not
-	if err != nil {
-		return nil, fmt.Errorf("list the pods of node %q: %w", r.node, err)
-	}
-	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		return !slices.Contains(r.known, pod.UID) || finished(&pod)
-	}), nil
-}
-
-// result counts what became of the pods, lost being those that are still there.
-func (r *round) result(lost []types.UID) Result {
-	result := Result{Lost: len(lost), Owners: slices.Collect(maps.Keys(r.owners))}
+// end ends the calls under way, takes down what came of them and counts what became of the pods.
+func (r *round) end(ctx context.Context, endCalls func()) Result {
+	endCalls()
+	r.settle(ctx)
+	result := Result{Unseen: r.unseen, Owners: slices.Collect(maps.Keys(r.owners))}
+	left := slices.DeleteFunc(r.there, func(uid types.UID) bool { return r.gone[uid] })
+	result.Lost = len(left)
 	for uid, forced := range r.moved {
 		switch {
-		case slices.Contains(lost, uid):
+		case slices.Contains(left, uid):
 		case forced:
 			result.Forced++
 		default:
@@ -111,97 +112,139 @@ func (r *round) result(lost []types.UID) Result {
 	return result
 }
 
-// move asks the pods to go that have not been asked, or were not let go a while ago.
-func (r *round) move(ctx context.Context, pods []corev1.Pod, p Plan, now time.Time) {
-	forcing := !p.Force.IsZero() && !now.Before(p.Force) && !r.mayNotDelete
-	if p.HandsOff && !forcing {
-		return
+// settle waits for all calls under way.
+func (r *round) settle(ctx context.Context) {
+	for len(r.asking) > 0 {
+		r.note(ctx, <-r.outcomes)
 	}
-	outcomes := make([]error, len(pods))
-	var asked []int
-	var calls errgroup.Group
-	calls.SetLimit(evictionsAtOnce)
-	for n := range pods {
-		pod := &pods[n]
-		if !r.due(pod, forcing, now) {
-			continue
+}
+
+// look finds the pods that are still to go. Where the cache shows none it asks the API server: the cache may be behind. A look that
+// fails finds nothing out: the node does not count as empty.
+func (r *round) look(ctx context.Context) ([]*corev1.Pod, error) {
+	pods, err := r.without(r.cached(r.node)), error(nil)
+	if len(pods) == 0 {
+		pods, err = r.listed(ctx, r.node)
+	}
+	if r.unseen = err != nil; r.unseen {
+		return nil, err
+	}
+	r.there = make([]types.UID, 0, len(pods))
+	for _, pod := range pods {
+		delete(r.gone, pod.UID)
+		r.there = append(r.there, pod.UID)
+	}
+	return pods, nil
+}
+
+// without leaves out the pods that the API server no longer has.
+func (r *round) without(pods []*corev1.Pod) []*corev1.Pod {
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return r.gone[pod.UID] })
+}
+
+// due are the pods to be asked now. A pod on its way keeps its grace, even if that is longer than the node has: nobody could give
+// it more.
+func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
+	var due []*corev1.Pod
+	for _, pod := range pods {
+		t := r.tried[pod.UID]
+		pause := t.pause()
+		if _, moved := r.moved[pod.UID]; moved {
+			pause = askMost // the cache has yet to show it
 		}
-		asked = append(asked, n)
-		calls.Go(func() error {
-			if forcing {
-				outcomes[n] = r.delete(ctx, pod, p.Deadline.Sub(now))
-			} else {
-				outcomes[n] = r.helper(ctx).EvictPod(*pod, policyv1.SchemeGroupVersion)
+		if pod.DeletionTimestamp == nil && !r.asking[pod.UID] && (r.forcing || now.Sub(t.last) >= pause) {
+			due = append(due, pod)
+		}
+	}
+	return due
+}
+
+// ask begins to ask the pods to go: by eviction or, if budgets no longer count, by deletion within the time that is left.
+func (r *round) ask(ctx context.Context, pods []*corev1.Pod, left time.Duration) {
+	for _, pod := range pods {
+		r.asking[pod.UID] = true
+		forced := r.forcing
+		go func() {
+			o := outcome{pod: pod, forced: forced}
+			select {
+			case <-ctx.Done():
+				o.err = ctx.Err()
+			case r.slots <- struct{}{}:
+				if forced {
+					o.err = r.delete(ctx, pod, left)
+				} else {
+					o.err = r.evict(ctx, pod)
+				}
+				<-r.slots
 			}
-			return nil
-		})
+			r.outcomes <- o
+		}()
 	}
-	_ = calls.Wait()
-	for _, n := range asked {
-		r.note(ctx, &pods[n], outcomes[n], forcing, now)
-	}
-}
-
-// due reports whether the pod is to be asked now. One that is on its way keeps its grace, even if that is longer than the node
-// has: it could not be given more.
-func (r *round) due(pod *corev1.Pod, forcing bool, now time.Time) bool {
-	t := r.tried[pod.UID]
-	return pod.DeletionTimestamp == nil && (forcing || now.Sub(t.last) >= t.pause())
-}
-
-// delete deletes the pod with its own grace, or what is left.
-func (r *round) delete(ctx context.Context, pod *corev1.Pod, left time.Duration) error {
-	grace := max(1, int64(math.Floor(left.Seconds())))
-	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
-		grace = min(grace, max(1, *own))
-	}
-	return r.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}})
 }
 
 // note takes down what came of asking a pod to go.
-func (r *round) note(ctx context.Context, pod *corev1.Pod, err error, forced bool, now time.Time) {
-	log := klog.FromContext(ctx)
-	r.tried[pod.UID] = try{last: now, refused: r.tried[pod.UID].refused + 1}
+func (r *round) note(ctx context.Context, o outcome) {
+	pod, err := o.pod, o.err
+	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", r.node))
+	delete(r.asking, pod.UID)
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: r.tried[pod.UID].refused + 1}
 	switch {
 	case err == nil:
-		r.moved[pod.UID] = forced
+		r.moved[pod.UID] = o.forced
 		if c := metav1.GetControllerOf(pod); c != nil {
-			r.owners[Owner{pod.Namespace, c.UID}] = true
+			r.owners[c.UID] = true
 		}
-		log.V(2).Info("Asked a pod to leave its node", "pod", klog.KObj(pod), "node", klog.KRef("", r.node), "forced", forced)
+		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
 		if r.Moved != nil {
-			r.Moved(pod, forced)
+			r.Moved(pod, o.forced)
 		}
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // gone, and maybe another by its name is there
+	case apierrors.IsNotFound(err):
+		r.gone[pod.UID] = true
+	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
 	case apierrors.IsTooManyRequests(err):
-		log.V(2).Info("A disruption budget holds a pod back", "pod", klog.KObj(pod), "node", klog.KRef("", r.node))
-	case ctx.Err() != nil:
+		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:
-		r.mayNotDelete = r.mayNotDelete || forced && apierrors.IsForbidden(err)
-		log.V(1).Info("Could not ask a pod to leave its node, trying again", "pod", klog.KObj(pod), "node", klog.KRef("", r.node), "err", err)
-		if r.Stuck != nil && !r.stuck[pod.UID] {
-			r.stuck[pod.UID] = true
-			r.Stuck(pod, err)
-		}
+		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
+		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
+		r.tellStuck(pod, err)
 	}
 }
 
-// pause waits until it is time to look again.
-func (r *round) pause(ctx context.Context, pods []corev1.Pod, p Plan, now time.Time) error {
+// tellStuck says once that a pod cannot be asked. Calls that our own rate limit holds back are no news to anybody.
+func (r *round) tellStuck(pod *corev1.Pod, err error) {
+	var status apierrors.APIStatus
+	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
+	if r.Stuck != nil && answered && !r.stuck[pod.UID] {
+		r.stuck[pod.UID] = true
+		r.Stuck(pod, err)
+	}
+}
+
+// pause waits until it is time to look again, and takes down the answers that come meanwhile.
+func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
 	wait := again
-	if slices.ContainsFunc(pods, func(pod corev1.Pod) bool { _, moved := r.moved[pod.UID]; return moved || pod.DeletionTimestamp != nil }) {
+	if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { _, moved := r.moved[pod.UID]; return moved || pod.DeletionTimestamp != nil }) {
 		wait = soon
 	}
+	now := r.Clock.Now()
 	for _, moment := range []time.Time{p.Force, p.Deadline} {
 		if until := moment.Sub(now); until > 0 {
 			wait = min(wait, until)
 		}
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.Clock.After(wait):
-		return nil
+	timer := r.Clock.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case o := <-r.outcomes:
+			r.note(ctx, o)
+		case <-timer.C():
+			return nil
+		}
 	}
 }

@@ -1,0 +1,60 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
+)
+
+// listed are the pods to move as the API server has them, by one call. The cache may not know yet which pods the scheduler bound
+// while the node was being cordoned.
+func (d *Drainer) listed(ctx context.Context, node string) ([]*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	list, err := d.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
+	}
+	now := d.Clock.Now()
+	var pods []*corev1.Pod
+	for n := range list.Items {
+		if pod := &list.Items[n]; Moves(pod, now) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods, nil
+}
+
+// evict asks for the pod's eviction, once. A budget that cannot be computed answers with Retry-After: client-go's own eviction
+// would then wait and ask up to ten times more, and never say so.
+func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
+	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}}
+	return once(ctx, d.Client.PolicyV1().RESTClient().Post().AbsPath("/api/v1").Namespace(pod.Namespace).Resource("pods").
+		Name(pod.Name).SubResource("eviction").Body(eviction))
+}
+
+// delete deletes the pod against its budget, with its own grace or the time that is left, whichever is shorter.
+func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, left time.Duration) error {
+	grace := max(1, int64(math.Floor(left.Seconds())))
+	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
+		grace = min(grace, max(1, *own))
+	}
+	return once(ctx, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
+}
+
+// once makes the call, within its time and without repeating it.
+func once(ctx context.Context, call *rest.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return call.MaxRetries(0).Do(ctx).Error()
+}

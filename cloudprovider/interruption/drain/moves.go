@@ -1,0 +1,46 @@
+package drain
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// daemonSetAnnotation makes a pod count as one of a DaemonSet for the Cluster Autoscaler.
+	daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/daemonset-pod"
+	// longTerminating is how long after the end of its grace the Cluster Autoscaler gives up on a pod that is still terminating.
+	longTerminating = 30 * time.Second
+	// defaultGrace is the grace of a pod that states none.
+	defaultGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
+)
+
+// Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for scale-down,
+// without the ones that keep a node because of a pod: the node goes anyway.
+func Moves(pod *corev1.Pod, now time.Time) bool {
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return !mirror && !ofDaemonSet(pod) && !finished(pod) && !overdue(pod, now)
+}
+
+// ofDaemonSet reads the pod alone. A DaemonSet that is being deleted takes its pods with it.
+func ofDaemonSet(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && owner.Kind == "DaemonSet" || pod.Annotations[daemonSetAnnotation] == "true"
+}
+
+func finished(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// overdue reports whether the pod should long have ended. Its kubelet is dead, or a finalizer holds it: a drain cannot help it.
+func overdue(pod *corev1.Pod, now time.Time) bool {
+	if pod.DeletionTimestamp == nil {
+		return false
+	}
+	grace := defaultGrace
+	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
+		grace = time.Duration(*own) * time.Second
+	}
+	return pod.DeletionTimestamp.Add(grace + longTerminating).Before(now)
+}
