@@ -83,9 +83,10 @@ type Cache struct {
 	refresh   time.Duration
 	motion    time.Duration
 
-	current atomic.Pointer[Snapshot]
-	changed chan struct{} // something the core should look at
-	resolve chan struct{} // a group's launch source is new
+	current  atomic.Pointer[Snapshot]
+	changed  chan struct{} // something the core should look at
+	resolve  chan struct{} // a group's launch source is new
+	failures chan struct{} // failed launches are to be read now
 
 	mu      sync.Mutex // guards what follows; never held across a call
 	entries map[string]*entry
@@ -144,7 +145,7 @@ func NewCache(o Options) *Cache {
 		api: o.AutoScaling, discovery: o.Discovery, clock: o.Clock,
 		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
-		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
 		mode:     o.LaunchMode,
 		zonal:    o.ZonalGroups,

@@ -108,9 +108,10 @@ func (c *Cache) failureLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.clock.After(c.motion):
-			c.readFailures(ctx)
-			c.readEnded(ctx)
+		case <-c.failures:
 		}
+		c.readFailures(ctx)
+		c.readEnded(ctx)
 	}
 }
 

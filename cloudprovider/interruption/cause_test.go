@@ -4,6 +4,12 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
@@ -22,16 +28,123 @@ func TestHowMuchTimeAnEventLeaves(t *testing.T) {
 		{"reserved capacity", event.Event{Kind: event.ReservationEnd}, 0, 2 * time.Minute, 110 * time.Second},
 		{"an instance that ends", event.Event{Kind: event.StateChange, State: "shutting-down"}, 0, 30 * time.Second, 26250 * time.Millisecond},
 		{"an instance that has ended", event.Event{Kind: event.StateChange, State: "terminated"}, 0, 5 * time.Second, 3 * time.Second},
-		{"a change in two weeks", event.Event{Kind: event.ScheduledChange, Starts: now.Add(14 * 24 * time.Hour)}, 0,
+		{"a lifecycle hook", event.Event{Kind: event.TerminateHook}, 0, 10 * time.Minute, 590 * time.Second},
+		{"a recommendation", event.Event{Kind: event.Rebalance}, 0, 15 * time.Minute, never},
+		{"a retirement in two weeks", event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(14 * 24 * time.Hour)}, 0,
 			14 * 24 * time.Hour, 14*24*time.Hour - 10*time.Second},
-		{"a change that has begun", event.Event{Kind: event.ScheduledChange, Starts: now.Add(-time.Hour)}, 0, 15 * time.Minute, 890 * time.Second},
+		{"a retirement in five minutes", event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(5 * time.Minute)}, 0,
+			5 * time.Minute, 290 * time.Second},
+		{"a retirement that has begun", event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(-time.Hour)}, 0,
+			15 * time.Minute, never},
+		{"a retirement at no stated time", event.Event{Kind: event.ScheduledChange, Code: retirement}, 0, 15 * time.Minute, never},
+		{"a reboot in two weeks", event.Event{Kind: event.ScheduledChange, Code: "AWS_EC2_INSTANCE_REBOOT_MAINTENANCE_SCHEDULED",
+			Starts: now.Add(14 * 24 * time.Hour)}, 0, 14 * 24 * time.Hour, never},
+		{"a change that has begun", event.Event{Kind: event.ScheduledChange, Starts: now.Add(-time.Hour)}, 0, 15 * time.Minute, never},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := causeOf(tt.event, now.Add(-tt.age), now)
-			if left, force := c.deadline.Sub(now), c.force().Sub(now); left != tt.left || force != tt.force {
+			j, force := newJob("i-1", "group", c), never
+			if plan := (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
+				force = plan.Force.Sub(now)
+			}
+			if left := c.deadline.Sub(now); left != tt.left || force != tt.force {
 				t.Errorf("%v left, force after %v; want %v and %v", left, force, tt.left, tt.force)
 			}
 		})
+	}
+}
+
+const (
+	retirement = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
+	never      = time.Duration(-1)
+)
+
+func noNodes() cache.SharedIndexInformer {
+	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes().Informer()
+	_ = nodes.AddIndexers(cache.Indexers{byInstance: func(any) ([]string, error) { return nil, nil }})
+	return nodes
+}
+
+func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	retiring := func(in time.Duration) cause {
+		return causeOf(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(in)}, now, now)
+	}
+	warning := causeOf(event.Event{Kind: event.SpotInterruption}, now, now)
+	for _, tt := range []struct {
+		name   string
+		cause  cause
+		other  cause
+		after  time.Duration // since the other began
+		begins bool
+	}{
+		{"behind another retirement", retiring(48 * time.Hour), retiring(24 * time.Hour), time.Minute, false},
+		{"behind a recommendation", retiring(48 * time.Hour), causeOf(event.Event{Kind: event.Rebalance}, now, now), time.Minute, false},
+		{"behind a warning", retiring(48 * time.Hour), warning, time.Minute, false},
+		{"behind a drain that is stuck", retiring(48 * time.Hour), retiring(24 * time.Hour), 21 * time.Minute, true},
+		{"shortly before its own time", retiring(30 * time.Minute), retiring(24 * time.Hour), 15 * time.Minute, true},
+		{"a warning", warning, retiring(24 * time.Hour), 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &Handler{Options: Options{Clock: clocktesting.NewFakeClock(now.Add(tt.after))}, starts: make(chan *job, 2),
+				jobs: map[string]*job{"i-1": newJob("i-1", "group", tt.other)}}
+			if _, begins := h.begin(t.Context(), "i-2", "group", tt.cause); begins != tt.begins {
+				t.Errorf("begins: %v, want %v", begins, tt.begins)
+			}
+			if _, begins := h.begin(t.Context(), "i-3", "another group", tt.cause); !begins && !tt.begins {
+				t.Error("waits for the drain of another group")
+			}
+		})
+	}
+}
+
+// A drain that Auto Scaling never lets end is taken up again and again. By the first deadline its node is put back into use.
+func TestDeadlineOnTheNodeOutlastsResumptions(t *testing.T) {
+	start := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	c := causeOf(event.Event{Kind: event.SpotInterruption}, start, start)
+	node := marked(&corev1.Node{}, mark{cause: c})
+	for n := range 3 {
+		now := start.Add(time.Duration(3+n) * time.Minute)
+		m, ok := markOf(node)
+		if !ok || !m.deadline.Equal(c.deadline) {
+			t.Fatalf("after %d resumptions the deadline on the node is %v, want %v", n, m.deadline, c.deadline)
+		}
+		resumed := m.resumed(now)
+		if left := resumed.by().Sub(now); left != notice {
+			t.Errorf("resumption %d has %v for the pods, want %v", n, left, notice)
+		}
+		node = marked(node, mark{cause: resumed, handedBack: now})
+		node = marked(node, mark{cause: causeOf(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
+	}
+}
+
+func TestMarkKeepsWhetherAWSEndsTheInstance(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	c := causeOf(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(time.Hour)}, now, now)
+	m, _ := markOf(marked(&corev1.Node{}, mark{cause: c}))
+	if before := m.resumed(now.Add(time.Minute)); !before.leaves() {
+		t.Error("the next leader does not know that the instance goes")
+	}
+	if after := m.resumed(now.Add(2 * time.Hour)); after.leaves() {
+		t.Error("pods of an instance that outlived its time are deleted against their budgets")
+	}
+}
+
+func TestForeignMessageIsReceivedEightTimes(t *testing.T) {
+	for _, until := range []time.Duration{ownersTime, ownersTimeHook} {
+		h, sent := &Handler{}, time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+		received, receives := sent, 1
+		for ; receives < 100; receives++ {
+			m := queue.Message{Sent: sent, Received: received, Receives: receives}
+			verdict, _ := h.othersTurn(m, until)
+			if verdict == queue.Done() {
+				break
+			}
+			received = received.Add(verdict.After())
+		}
+		if receives != 8 || received.Sub(sent) < until {
+			t.Errorf("deleted at the %dth reception, %v after it was sent; want the 8th, %v after", receives, received.Sub(sent), until)
+		}
 	}
 }
 

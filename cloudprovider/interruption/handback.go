@@ -35,7 +35,7 @@ func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool 
 	log := klog.FromContext(ctx)
 	if since := j.resumed.handedBack; !since.IsZero() {
 		until := since.Add(returnSettle)
-		if latest := j.current().deadline.Add(-returnReserve); latest.Before(until) {
+		if latest := j.current().by().Add(-returnReserve); latest.Before(until) {
 			until = latest
 		}
 		for h.Clock.Now().Before(until) && h.belongs(j.instance) && ctx.Err() == nil {

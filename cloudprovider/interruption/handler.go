@@ -47,6 +47,7 @@ type groups interface {
 	Terminate(ctx context.Context, name string, ids []string) (*asg.Group, error)
 	Replace(ctx context.Context, name string, ids []string) (*asg.Group, error)
 	Interrupted(pool asg.Pool, message string)
+	LaunchFailed(name string)
 }
 
 // hooksAPI are the calls about lifecycle actions.

@@ -167,8 +167,7 @@ func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
 		warning(ids[0], time.Now().Add(-time.Hour)),
 		fmt.Sprintf(state, ids[0], "running"),
 		`{"id":"r","detail-type":"EC2 Instance Rebalance Recommendation","source":"aws.ec2","detail":{"instance-id":"` + ids[0] + `"}}`,
-		`{"id":"h","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","detail":{"LifecycleTransition":` +
-			`"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":"h","EC2InstanceId":"` + ids[0] + `"}}`,
+		hookMessage(ids[0], time.Now().Add(-3*time.Minute)),
 	}
 	for _, body := range bodies {
 		w.send(body)
@@ -191,6 +190,13 @@ func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
 	if w.desired() != 2 || w.terminations() != 0 {
 		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
 	}
+}
+
+// hookMessage says that an instance of the group waits to be terminated.
+func hookMessage(instance string, at time.Time) string {
+	return fmt.Sprintf(`{"id":"h","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","time":%q,"detail":{`+
+		`"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":"h","EC2InstanceId":%q}}`,
+		at.UTC().Format(time.RFC3339), instance)
 }
 
 func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
@@ -258,8 +264,8 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 	}
 }
 
-// mark has a node be as a process leaves it that dies in a drain.
-func (w *world) mark(instance, undo string, deadline time.Time) {
+// mark has a node be as a process leaves it that dies in a drain. More are names and values of annotations.
+func (w *world) mark(instance, undo string, deadline time.Time, more ...string) {
 	w.t.Helper()
 	node := w.nodes()[instance]
 	node.Spec.Unschedulable = true
@@ -271,6 +277,9 @@ func (w *world) mark(instance, undo string, deadline time.Time) {
 	node.Annotations["asg-autoscaler/interruption"] = "spot-interruption"
 	node.Annotations["asg-autoscaler/interruption-undo"] = undo
 	node.Annotations["asg-autoscaler/interruption-deadline"] = deadline.UTC().Format(time.RFC3339)
+	for n := 0; n+1 < len(more); n += 2 {
+		node.Annotations["asg-autoscaler/"+more[n]] = more[n+1]
+	}
 	if _, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}

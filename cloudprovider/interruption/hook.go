@@ -17,6 +17,11 @@ import (
 // have is 30 seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
+// hookSettle is how long readings of a group may not show what its hook's message says. hookPauses are the pauses between readings.
+const hookSettle = 2 * time.Minute
+
+var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+
 // judgeHook drains an instance that waits to be ended, and then has Auto Scaling go on.
 func (h *Handler) judgeHook(ctx context.Context, m queue.Message, e event.Event, told time.Time) (queue.Verdict, outcome) {
 	if h.Groups.Snapshot().Group(e.Group) == nil {
@@ -31,6 +36,8 @@ func (h *Handler) judgeHook(ctx context.Context, m queue.Message, e event.Event,
 	switch {
 	case instance == nil || owner.Name != group.Name:
 		return queue.Done(), stale // it is gone
+	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(told) < hookSettle:
+		return queue.Leave(pauseAfter(m, hookPauses)), postponed
 	case !instance.Lifecycle.Leaving():
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):

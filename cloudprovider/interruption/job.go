@@ -59,8 +59,8 @@ func (j *job) doomed() string {
 	return j.node
 }
 
-// begin returns the job of the instance, which is begun if there is none. It is not if ctx ends, or if the node has to wait: of a
-// group one node at a time is drained on a mere recommendation.
+// begin returns the job of the instance, which is begun if there is none. It is not if ctx ends, or if the node has to wait: planned
+// drains of a group go one at a time.
 func (h *Handler) begin(ctx context.Context, instance, group string, c cause) (*job, bool) {
 	j := newJob(instance, group, c)
 	h.mu.Lock()
@@ -69,9 +69,9 @@ func (h *Handler) begin(ctx context.Context, instance, group string, c cause) (*
 		under.hurry(j.cause)
 		return under, true
 	}
-	if !j.cause.final() {
+	if now := h.Clock.Now(); j.cause.waitsForOthers(now) {
 		for _, other := range h.jobs {
-			if other.group == j.group {
+			if other.group == j.group && other.current().holdsUpOthers(now) {
 				h.mu.Unlock()
 				return nil, false
 			}

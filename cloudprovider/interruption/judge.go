@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -18,12 +19,20 @@ const (
 	deliveryTime = 48 * time.Hour
 	// patience is how long a message waits for its work, before it is put back to be received again later.
 	patience = 10 * time.Minute
+	// turnAgain is the pause before a node that waits for others of its group is tried again.
+	turnAgain = time.Second
 	// comeAgain is the pause of a message that another piece of work has to end for.
 	comeAgain = 15 * time.Second
 )
 
-// othersTurn are the pauses of a message that is not ours, by how often it has been received: first a chance for others at once.
-var othersTurn = []time.Duration{0, 0, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+// othersTurn are the pauses of a message that is not ours, by how often it has been received: first a chance for others at once. The
+// last one is the rest of its time. So it is received eight times in all: the console of SQS suggests a dead-letter queue after ten.
+var othersTurn = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second}
+
+// pauseAfter is the pause of a message that is put back, by how often it has been received.
+func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
+	return pauses[min(max(m.Receives, 1), len(pauses))-1]
+}
 
 // judge decides what an event is to us, and sees it through.
 func (h *Handler) judge(ctx context.Context, m queue.Message, e event.Event) (queue.Verdict, outcome) {
@@ -39,31 +48,49 @@ func (h *Handler) judge(ctx context.Context, m queue.Message, e event.Event) (qu
 	case e.Kind != event.ScheduledChange && now.Sub(told) > staleAfter:
 		return queue.Done(), stale
 	}
-	var jobs []*job
-	what := notOurs
-	for _, id := range e.Instances {
-		instance, group := h.Groups.Snapshot().Instance(id)
-		switch {
-		case h.dealtWith(id):
-			what = duplicate
-		case instance == nil:
-		case h.nothingToDo(e, instance):
-			what = counted
-		default:
-			j, ok := h.begin(ctx, id, group.Name, causeOf(e, told, now))
-			if !ok {
-				return queue.Leave(comeAgain), leftToNext(ctx)
-			}
-			jobs = append(jobs, j)
-		}
-	}
+	jobs, what := h.beginAll(ctx, e, told)
 	switch {
+	case what == postponed:
+		return queue.Leave(comeAgain), leftToNext(ctx)
 	case len(jobs) > 0:
 		return h.await(ctx, jobs)
 	case what == notOurs:
 		return h.othersTurn(m, h.ownersTime)
 	}
 	return queue.Done(), what
+}
+
+// beginAll begins the work on every instance of the event that is ours. An instance that has to wait for other nodes of its group is
+// tried again until it has its turn, or the outcome is postponed. Its message stays out of sight meanwhile, and is not received once
+// for every try.
+func (h *Handler) beginAll(ctx context.Context, e event.Event, told time.Time) (jobs []*job, what outcome) {
+	what = notOurs
+	waiting := slices.Clone(e.Instances)
+	for until := h.Clock.Now().Add(patience); ; sleep(ctx, h.Clock, turnAgain) {
+		waiting = slices.DeleteFunc(waiting, func(id string) bool {
+			instance, group := h.Groups.Snapshot().Instance(id)
+			switch {
+			case h.dealtWith(id):
+				what = duplicate
+			case instance == nil:
+			case h.nothingToDo(e, instance):
+				what = counted
+			default:
+				j, ok := h.begin(ctx, id, group.Name, causeOf(e, told, h.Clock.Now()))
+				if ok {
+					jobs = append(jobs, j)
+				}
+				return ok
+			}
+			return true
+		})
+		switch {
+		case len(waiting) == 0:
+			return jobs, what
+		case ctx.Err() != nil, !h.Clock.Now().Before(until):
+			return nil, postponed
+		}
+	}
 }
 
 // toldAt is when the event was, by our clock. AWS's may be another: what counts is how long before it was received it was.
@@ -112,17 +139,24 @@ func (h *Handler) judgeActivity(m queue.Message, e event.Event) (queue.Verdict, 
 	if h.Groups.Snapshot().Group(e.Group) == nil {
 		return h.othersTurn(m, h.ownersTime)
 	}
+	h.Groups.LaunchFailed(e.Group)
 	h.Wake()
 	return queue.Done(), counted
 }
 
 // othersTurn leaves a message to other clusters that read the same queue, until it matters to nobody any more.
 func (h *Handler) othersTurn(m queue.Message, until time.Duration) (queue.Verdict, outcome) {
-	over := !m.Sent.IsZero() && m.Received.Sub(m.Sent) > until
-	if over || m.Receives > 10*len(othersTurn) {
-		return queue.Done(), notOurs
+	if m.Sent.IsZero() {
+		m.Sent = m.Received // and so it is not deleted before it has come again
 	}
-	return queue.Leave(othersTurn[min(max(m.Receives, 1), len(othersTurn))-1]), leftToOthers
+	left := until - m.Received.Sub(m.Sent)
+	switch {
+	case left < 0, m.Receives > 2*len(othersTurn):
+		return queue.Done(), notOurs
+	case m.Receives > len(othersTurn):
+		return queue.Leave(left + time.Second), leftToOthers
+	}
+	return queue.Leave(min(pauseAfter(m, othersTurn), left+time.Second)), leftToOthers
 }
 
 // await returns when all jobs have ended.

@@ -22,6 +22,8 @@ const (
 	annotationDeadline = "asg-autoscaler/interruption-deadline"
 	// annotationStage is stageDraining, or stageHandingBack with a space and since when.
 	annotationStage = "asg-autoscaler/interruption-stage"
+	// annotationEnds stands on the node if AWS ends the instance at the time of a scheduled change.
+	annotationEnds = "asg-autoscaler/interruption-ends"
 	// annotationUndo names what marking the node has changed, of undoCordon and undoLabel.
 	annotationUndo = "asg-autoscaler/interruption-undo"
 
@@ -54,7 +56,7 @@ func markOf(node *corev1.Node) (mark, bool) {
 	if !ok {
 		return mark{}, false
 	}
-	m := mark{cause: cause{kind: event.Kind(kind), reason: a[annotationReason]}}
+	m := mark{cause: cause{kind: event.Kind(kind), reason: a[annotationReason], ends: a[annotationEnds] == "true"}}
 	m.began, _ = time.Parse(time.RFC3339, a[annotationBegan])
 	m.deadline, _ = time.Parse(time.RFC3339, a[annotationDeadline])
 	if stage, since, _ := strings.Cut(a[annotationStage], " "); stage == stageHandingBack {
@@ -68,13 +70,14 @@ func markOf(node *corev1.Node) (mark, bool) {
 func (m mark) resumed(now time.Time) cause {
 	c := m.cause
 	if !now.Before(c.deadline) {
-		c.deadline = now.Add(notice)
+		c.extended = now.Add(notice)
 	}
 	return c
 }
 
 // marked is a copy of the node that is cordoned, tainted, off the load balancers, and says why. A node that is marked already
-// gets the new cause, and keeps what is to be undone.
+// gets the new cause, and keeps what is to be undone and the earlier of the two deadlines: an instance that Auto Scaling will not take
+// back would otherwise be drained again and again, and its node never put back into use.
 func marked(node *corev1.Node, m mark) *corev1.Node {
 	node = node.DeepCopy()
 	if node.Annotations == nil {
@@ -83,7 +86,11 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	if _, already := node.Annotations[annotationKind]; !already {
+	if before, already := markOf(node); already {
+		if m.deadline.After(before.deadline) {
+			m.deadline = before.deadline
+		}
+	} else {
 		var undo []string
 		if !node.Spec.Unschedulable {
 			undo = append(undo, undoCordon)
@@ -103,6 +110,10 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 	node.Annotations[annotationBegan] = m.began.UTC().Format(time.RFC3339)
 	node.Annotations[annotationDeadline] = m.deadline.UTC().Format(time.RFC3339)
 	node.Annotations[annotationStage] = stageDraining
+	delete(node.Annotations, annotationEnds)
+	if m.ends {
+		node.Annotations[annotationEnds] = "true"
+	}
 	if !m.handedBack.IsZero() {
 		node.Annotations[annotationStage] = stageHandingBack + " " + m.handedBack.UTC().Format(time.RFC3339)
 	}
@@ -120,7 +131,7 @@ func unmarked(node *corev1.Node) *corev1.Node {
 		delete(node.Labels, labelExcluded)
 	}
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)
-	for _, key := range []string{annotationKind, annotationReason, annotationBegan, annotationDeadline, annotationStage, annotationUndo} {
+	for _, key := range []string{annotationKind, annotationReason, annotationBegan, annotationDeadline, annotationStage, annotationEnds, annotationUndo} {
 		delete(node.Annotations, key)
 	}
 	return node

@@ -113,12 +113,12 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 	now := h.Clock.Now()
 	h.metrics.duration.Observe(now.Sub(c.began).Seconds())
 	if result.Lost == 0 {
-		h.metrics.timeLeft.Observe(max(0, c.deadline.Sub(now).Seconds()))
+		h.metrics.timeLeft.Observe(max(0, c.by().Sub(now).Seconds()))
 	}
 	h.metrics.lost.Add(float64(result.Lost))
 	klog.FromContext(ctx).Info("Drained a node", "kind", c.kind, "took", now.Sub(c.began).Round(time.Millisecond),
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
-	if result.Lost > 0 && c.planned() {
+	if (result.Lost > 0 || result.Unseen) && !c.leaves() {
 		h.lift(ctx, node, "its pods could not be moved in time")
 		return gaveUp
 	}
@@ -127,7 +127,7 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 		return handBackFailed
 	}
 	switch {
-	case result.Lost > 0:
+	case result.Lost > 0 || result.Unseen:
 		return lost
 	case result.Forced > 0:
 		return forced
@@ -140,8 +140,8 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 // plan is how the node of a job is drained, as of now.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
-	p := drain.Plan{Deadline: c.deadline}
-	if c.final() && h.AtDeadline == Force {
+	p := drain.Plan{Deadline: c.by()}
+	if c.leaves() && h.AtDeadline == Force {
 		p.Force = c.force()
 	}
 	if node := h.node(j.instance); node != nil {
@@ -150,8 +150,8 @@ func (h *Handler) plan(j *job) drain.Plan {
 	return p
 }
 
-// replaceFirst has the core decide on the replacement of the node's pods. A planned drain waits until that is there. Where the group
-// itself replaces instances at risk, that is left to it.
+// replaceFirst has the core decide on the replacement of the node's pods. A planned drain waits until that is there, or as little time
+// is left as after a warning. Where the group itself replaces instances at risk, that is left to it.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
 	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance || drainedByOther(node) {
 		j.decide()
@@ -161,9 +161,17 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
 	if !h.awaitDecision(ctx, j) {
 		klog.FromContext(ctx).V(1).Info("The replacement was not decided on in time, evicting all the same", "waited", decisionTime)
 	}
-	for until := h.Clock.Now().Add(replacementTime); j.current().planned() && ctx.Err() == nil && h.Clock.Now().Before(until) && !h.replaced(); {
+	until := h.Clock.Now().Add(replacementTime)
+	for c := j.current(); c.planned() && ctx.Err() == nil && h.Clock.Now().Before(earlier(until, c.by().Add(-notice))) && !h.replaced(); c = j.current() {
 		sleep(ctx, h.Clock, time.Second)
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // awaitDecision has the core's loop run until it has counted the node's pods: the first one may not have seen the cordon yet. It
@@ -201,7 +209,7 @@ func (h *Handler) replaced() bool {
 func (h *Handler) awaitElsewhere(ctx context.Context, j *job, owners []types.UID) {
 	until := h.Clock.Now().Add(elsewhereTime)
 	for len(owners) > 0 && ctx.Err() == nil && h.belongs(j.instance) {
-		if now := h.Clock.Now(); !now.Before(until) || j.current().deadline.Sub(now) < elsewhereReserve {
+		if now := h.Clock.Now(); !now.Before(until) || j.current().by().Sub(now) < elsewhereReserve {
 			return
 		}
 		sleep(ctx, h.Clock, time.Second) // their controllers take a moment, too

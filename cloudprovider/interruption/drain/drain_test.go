@@ -153,7 +153,9 @@ func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
 func in(d time.Duration) time.Time { return time.Now().Add(d) }
 
 // warned is the plan after a spot interruption warning.
-func warned() drain.Plan { return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)} }
+func warned() drain.Plan {
+	return drain.Plan{Force: in(110 * time.Second), Deadline: in(2 * time.Minute)}
+}
 
 func TestDrain(t *testing.T) {
 	for _, tt := range []struct {

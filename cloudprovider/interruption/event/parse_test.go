@@ -81,12 +81,21 @@ func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
 		{"no instance", spot + `{}}`, NoInstance},
 		{"an instance that cannot be", spot + `{"instance-id":"i-../../etc"}}`, NoInstance},
 		{"too long", spot + `{"instance-id":"` + strings.Repeat("x", maxBody) + `"}}`, Oversize},
+		{"one byte too long", padded(maxBody + 1), Oversize},
+		{"no instance by its kind", spot + `{"instance-id":"vol-0123"}}`, NoInstance},
+		{"an instance in a longer text", spot + `{"instance-id":"an i-0123 b"}}`, NoInstance},
+		{"an instance behind a line", spot + `{"instance-id":"x\ni-0123"}}`, NoInstance},
+		{"an instance with capitals", spot + `{"instance-id":"i-0ABC"}}`, NoInstance},
+		{"an instance without its number", spot + `{"instance-id":"i-"}}`, NoInstance},
+		{"an instance of 41 digits", spot + `{"instance-id":"i-` + strings.Repeat("0", 41) + `"}}`, NoInstance},
 		{"the test of a hook", `{"Event":"autoscaling:TEST_NOTIFICATION","AutoScalingGroupName":"g"}`, Test},
 		{"the other test of a hook", `{"LifecycleTransition":"autoscaling:TEST_NOTIFICATION"}`, Test},
 		{"a test in SNS", `{"Type":"Notification","Message":"{\"Event\":\"autoscaling:TEST_NOTIFICATION\"}"}`, Test},
 		{"SNS in SNS", `{"Message":"{\"Message\":\"{}\"}"}`, UnknownType},
 		{"an unknown transition", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_DREAMING","EC2InstanceId":"i-0123"}`, UnknownType},
 		{"a hook without its group", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123"}`, Garbage},
+		{"a hook without its name", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","AutoScalingGroupName":"g"}`, Garbage},
+		{"a hook of no group", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","LifecycleHookName":"h"}`, Garbage},
 		{"health of another service", health + `{"service":"RDS","eventTypeCategory":"scheduledChange"}}`, OtherHealth},
 		{"an issue", health + `{"service":"EC2","eventTypeCategory":"issue"}}`, OtherHealth},
 		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
@@ -107,6 +116,28 @@ func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
 				t.Errorf("an error of %d characters", len(err.Error()))
 			}
 		})
+	}
+}
+
+// padded is a warning of so many bytes.
+func padded(length int) string {
+	body := `{"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","detail":{"instance-id":"i-0123","pad":""}}`
+	return strings.Replace(body, `"pad":"`, `"pad":"`+strings.Repeat("x", length-len(body)), 1)
+}
+
+func TestLongestBodyIsRead(t *testing.T) {
+	got, err := Parse(padded(256 << 10))
+	if err != nil || len(got.Instances) != 1 {
+		t.Errorf("got %+v, error %v", got, err)
+	}
+}
+
+func TestStatesThatEndAnInstance(t *testing.T) {
+	for state, want := range map[string]bool{"pending": false, "running": false, "stopping": true, "stopped": true, "shutting-down": true,
+		"terminated": true, "": false} {
+		if got := (Event{Kind: StateChange, State: state}).Ending(); got != want {
+			t.Errorf("state %q: ending %v, want %v", state, got, want)
+		}
 	}
 }
 

@@ -70,6 +70,9 @@ func Done() Verdict { return Verdict{done: true} }
 // Leave puts the message back into sight of all readers after the time, at most 12 hours.
 func Leave(after time.Duration) Verdict { return Verdict{after: min(max(after, 0), 12*time.Hour)} }
 
+// After is the time after which the message comes into sight again; zero if it is deleted.
+func (v Verdict) After() time.Duration { return v.after }
+
 // Handler handles one message. It may take as long as it needs, and returns when ctx ends. Called from many goroutines.
 type Handler func(ctx context.Context, m Message) Verdict
 

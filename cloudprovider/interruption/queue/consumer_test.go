@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/clock"
 
@@ -289,4 +290,44 @@ func BenchmarkTenThousandMessages(b *testing.B) {
 		stop()
 	}
 	b.ReportMetric(float64(b.N)*messages/b.Elapsed().Minutes(), "messages/min")
+}
+
+func TestReceptionsThatBringLittleCostNoRoom(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
+		func(c *queue.Config) { c.InFlight = 12 })
+	for n := range 30 { // each by a call of its own, which could have brought ten
+		body := fmt.Sprint(n)
+		w.send(body)
+		w.wait("message "+body+" handled", func() bool { return len(d.bodies()) == n+1 })
+	}
+}
+
+// ending ends the reader as soon as a reception has brought something.
+type ending struct {
+	queue.API
+	end func()
+}
+
+func (e *ending) ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput, o ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	out, err := e.API.ReceiveMessage(ctx, in, o...)
+	if err == nil && len(out.Messages) > 0 {
+		e.end()
+	}
+	return out, err
+}
+
+func TestMessagesReceivedAtTheEndAreGivenBack(t *testing.T) {
+	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
+	w.send("a", "b", "c")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	consumer := queue.New(queue.Config{API: &ending{API: w.api.SQS, end: cancel}, Queue: name, Clock: clock.RealClock{},
+		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() }})
+	if err := consumer.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.state(); s.Deleted != len(d.bodies()) || s.Visible+s.Deleted != 3 {
+		t.Errorf("%+v after %v were handled: want all others in sight for the next reader", s, d.bodies())
+	}
 }

@@ -1,0 +1,197 @@
+package interruption_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// silent has AWS send no messages of its own.
+func (w *world) silent() {
+	w.t.Helper()
+	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) cordoned() int {
+	n := 0
+	for _, node := range w.nodes() {
+		if node.Spec.Unschedulable {
+			n++
+		}
+	}
+	return n
+}
+
+// A reading may be older than the message. The instance would wait out its hook with pods on it, and nobody would drain it.
+func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
+	g := group(0, 1, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	w := newWorld(t, g)
+	w.silent()
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.running()
+	w.send(hookMessage(doomed, time.Now()))
+	w.wait("looked at before the reading shows it", func() bool { return w.handled()["postponed lifecycle-terminate"] > 0 })
+	if w.cordoned() > 0 {
+		t.Error("a node was cordoned whose instance is in service")
+	}
+	if err := w.aws.SetDesired("spot", 0); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(doomed)
+	if w.evicted["a"] != 1 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
+		t.Errorf("evicted %v, calls %v", w.evicted, w.aws.Calls())
+	}
+}
+
+func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
+	w := newWorld(t, group(0, 4, 5))
+	w.silent()
+	ids := w.inService()
+	for _, id := range ids[:3] {
+		w.run(id, "pod-"+id)
+	}
+	w.refused.Store(true)
+	w.running()
+	received := w.aws.Queues()[0].Received
+	w.send(fmt.Sprintf(`{"id":"h","detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",`+
+		`"eventTypeCode":"AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED","startTime":%q,"affectedEntities":[{"entityValue":%q},{"entityValue":%q},{"entityValue":%q}]}}`,
+		time.Now().Add(48*time.Hour).UTC().Format(time.RFC1123), ids[0], ids[1], ids[2]))
+	w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
+	time.Sleep(4 * time.Second)
+	if n := w.cordoned(); n != 1 || len(w.evicted) > 0 {
+		t.Errorf("%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
+	}
+	w.refused.Store(false)
+	w.within(time.Minute, "all three handed back", func() bool { return w.desired() == 1 })
+	w.waitEmptyQueue()
+	if n := w.aws.Queues()[0].Received - received; n != 1 {
+		t.Errorf("the message was received %d times, want once", n)
+	}
+}
+
+func TestPlannedDrainThatFailsKeepsItsInstance(t *testing.T) {
+	for kind, more := range map[string][]string{
+		"rebalance-recommendation": nil,
+		"scheduled-change":         nil,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, group(0, 2, 5))
+			w.silent()
+			kept := w.inService()[0]
+			w.run(kept, "a")
+			w.refused.Store(true)
+			w.mark(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "interruption", kind)...)
+			w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
+			w.wait("back in use", func() bool {
+				n := w.nodes()[kept]
+				return n.Annotations["asg-autoscaler/interruption"] == "" && !n.Spec.Unschedulable
+			})
+			for _, call := range w.pods.Calls() {
+				if call.Verb == "delete" {
+					t.Errorf("%+v", call)
+				}
+			}
+			if w.terminations() != 0 {
+				t.Error("the instance was ended under its pod")
+			}
+		})
+	}
+}
+
+func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
+	g := group(0, 2, 5)
+	g.CapacityRebalance = true
+	w := newWorld(t, g)
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	h := w.handler()
+	w.background(h.Run)
+	w.refused.Store(true)
+	w.send(warning(doomed, time.Now()))
+	w.wait("cordoned", func() bool { return w.cordoned() > 0 })
+	for range 20 {
+		if names := h.Doomed(); len(names) > 0 {
+			t.Fatalf("the core is to replace the pods of %v as well", names)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.refused.Store(false)
+	w.gone(doomed)
+	if w.desired() != 2 {
+		t.Errorf("desired %d, want 2: Auto Scaling has launched a replacement", w.desired())
+	}
+}
+
+func TestWaitForPodsElsewhereLeavesTimeToHandBack(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	owned := func(p *corev1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+	}
+	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[doomed].Name, corev1.PodRunning })
+	w.create("b", owned) // which never starts
+	w.running()
+	w.send(warning(doomed, time.Now().Add(-100*time.Second))) // twenty seconds to go
+	w.within(12*time.Second, "handed back well before EC2 takes it", func() bool { return w.terminations() > 0 })
+}
+
+func TestResumedHandBackHappensBeforeTheDeadline(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	now := time.Now()
+	w.mark(doomed, "cordon,label", now.Add(16*time.Second), "interruption-stage", "handing-back "+now.UTC().Format(time.RFC3339),
+		"interruption-began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
+	w.running(func(o *interruption.Options) { o.Queue = "" })
+	w.within(12*time.Second, "handed back before the deadline", func() bool { return w.terminations() > 0 })
+}
+
+// failures notes which groups' failed launches are to be read.
+type failures struct {
+	*asg.Cache
+	mu    sync.Mutex
+	names []string
+}
+
+func (f *failures) LaunchFailed(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names = append(f.names, name)
+}
+
+func TestFailedLaunchIsReadAtOnce(t *testing.T) {
+	w := newWorld(t, group(0, 1, 5))
+	noted := &failures{Cache: w.cache}
+	w.running(func(o *interruption.Options) { o.Groups = noted })
+	w.send(`{"id":"l","detail-type":"EC2 Instance Launch Unsuccessful","source":"aws.autoscaling","detail":{"AutoScalingGroupName":"spot"}}`)
+	w.waitEmptyQueue()
+	if fmt.Sprint(noted.names) != "[spot]" {
+		t.Errorf("failures are read of %v, want spot", noted.names)
+	}
+}
+
+// An API server that lists no pods says nothing about them.
+func TestPlannedDrainOfAnUnseenNodeKeepsItsInstance(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	kept := w.inService()[0]
+	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
+	w.mark(kept, "cordon,label", time.Now().Add(6*time.Second), "interruption", "scheduled-change")
+	w.running()
+	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations["asg-autoscaler/interruption"] == "" })
+	if w.terminations() != 0 {
+		t.Error("an instance was ended whose pods nobody has seen")
+	}
+}
