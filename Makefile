@@ -53,8 +53,8 @@ verify: generate ## generate, and fail if that changes what is committed
 	git diff --exit-code -- cloudprovider/instancetypes/data pricing/data
 
 .PHONY: bench-interruption
-bench-interruption: controlplane ## how soon a hundred nodes are cordoned, drained and handed back that are interrupted at once
-	$(GO) run ./test/bench/interruption
+bench-interruption: controlplane ## how soon a hundred nodes are cordoned, drained and handed back that are interrupted at once (PODS=20000 DAEMONSETS=10 HELD=1 NODES=100)
+	$(GO) run ./test/bench/interruption $(if $(NODES),-nodes $(NODES)) $(if $(PODS),-pods $(PODS)) $(if $(DAEMONSETS),-daemonsets $(DAEMONSETS)) $(if $(HELD),-held $(HELD))
 
 .PHONY: bench-cost
 bench-cost: ## what each expander's choices cost against a lower bound (MIX=FILE for a mix of your own, OUTPUT=json)

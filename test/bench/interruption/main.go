@@ -1,7 +1,12 @@
 // Command interruption measures how soon the autoscaler cordons, drains and hands back many nodes whose spot instances are all
 // warned at the same moment, on a real control plane with the emulated AWS account.
 //
-//	make bench-interruption           # 100 nodes of 3 pods each
+//	make bench-interruption                                     # 100 nodes of 3 pods each
+//	make bench-interruption PODS=20000 DAEMONSETS=10 HELD=1     # the same in a crowded namespace
+//
+// -pods adds pods on a node of their own until the namespace has so many, -daemonsets puts a pod of each on every node, and -held puts
+// pods on so many of the warned nodes whose disruption budget Kubernetes cannot compute: the API server answers their evictions with
+// 429 and Retry-After for as long as they are asked. Every other node is to be drained before its deadline, with less than one core.
 //
 // The clock starts when the first warning is put into the queue. Pods take two seconds to end and a budget lets three in ten go at
 // a time; new nodes register three seconds after they are asked for, so that the budget, which waits for them, is what is measured
@@ -35,18 +40,22 @@ const (
 )
 
 func main() {
-	nodes := flag.Int("nodes", 100, "spot instances that are warned at once")
+	var c crowd
+	flag.IntVar(&c.nodes, "nodes", 100, "spot instances that are warned at once")
+	flag.IntVar(&c.pods, "pods", 0, "pods in the namespace; 0: those of the warned nodes alone")
+	flag.IntVar(&c.daemonSets, "daemonsets", 0, "DaemonSets, with a pod of each on every node")
+	flag.IntVar(&c.held, "held", 0, "warned nodes with a pod whose disruption budget cannot be computed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *nodes); err != nil {
+	if err := run(ctx, c); err != nil {
 		fmt.Fprintln(os.Stderr, "interruption:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, nodes int) (err error) {
+func run(ctx context.Context, c crowd) (err error) {
 	dir, err := os.MkdirTemp("", "asg-bench-interruption-")
 	if err != nil {
 		return err
@@ -67,10 +76,13 @@ func run(ctx context.Context, nodes int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
-	if err := prepare(ctx, env, nodes); err != nil {
+	if err := prepare(ctx, env, c.nodes); err != nil {
 		return err
 	}
-	return measure(ctx, env, nodes)
+	if err := c.gather(ctx, env); err != nil {
+		return err
+	}
+	return measure(ctx, env, c)
 }
 
 // prepare has the nodes run their pods, and the autoscaler read the queue.
@@ -95,7 +107,8 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 }
 
 // measure warns all instances and prints what came of it.
-func measure(ctx context.Context, env *scenario.Env, nodes int) error {
+func measure(ctx context.Context, env *scenario.Env, c crowd) error {
+	nodes := c.nodes
 	before, ok := env.AWS.Group(group)
 	if !ok || len(before.Instances) != nodes {
 		return fmt.Errorf("%d instances, want %d", len(before.Instances), nodes)
@@ -107,21 +120,31 @@ func measure(ctx context.Context, env *scenario.Env, nodes int) error {
 	if err := wait(ctx, time.Minute, "every node seen", func() (bool, error) { return watch.nodes() >= nodes, nil }); err != nil {
 		return err
 	}
+	used, err := cpuSeconds(ctx, env)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	for _, i := range before.Instances {
 		if err := env.AWS.Interrupt(i.ID, 0); err != nil {
 			return err
 		}
 	}
+	var others time.Duration // when only instances with held pods are left
 	if err := wait(ctx, 3*time.Minute, "every warned instance gone", func() (bool, error) {
-		now, _ := env.AWS.Group(group)
-		return !slices.ContainsFunc(now.Instances, func(i fakeaws.InstanceState) bool {
-			return i.State != "Terminating" && slices.ContainsFunc(before.Instances, func(b fakeaws.InstanceState) bool { return b.ID == i.ID })
-		}), nil
+		left := stillThere(env, before.Instances)
+		if others == 0 && left <= c.held {
+			others = time.Since(start)
+		}
+		return left == 0, nil
 	}); err != nil {
 		return err
 	}
 	handedBack := time.Since(start)
+	usedThen, err := cpuSeconds(ctx, env)
+	if err != nil {
+		return err
+	}
 	after, _ := env.AWS.Group(group)
 	cordoned := watch.cordons(start)
 	if len(cordoned) < nodes {
@@ -134,12 +157,41 @@ func measure(ctx context.Context, env *scenario.Env, nodes int) error {
 		}
 	}
 	fmt.Printf("nodes warned at once      %d, with %d pods each\n", nodes, perNode)
+	fmt.Printf("in the namespace          %d pods, %d DaemonSets, %d nodes with a budget that cannot be computed\n", max(c.pods, nodes*perNode), c.daemonSets, c.held)
 	fmt.Printf("first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
 	fmt.Printf("last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
+	if c.held > 0 {
+		fmt.Printf("last of the others back   %.2f s\n", others.Seconds())
+	}
 	fmt.Printf("last instance handed back %.2f s, of 120\n", handedBack.Seconds())
+	fmt.Printf("CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/handedBack.Seconds())
 	fmt.Printf("ended with pods on them   %d\n", killed)
 	fmt.Printf("desired capacity          %d before, %d after\n", before.Desired, after.Desired)
 	return nil
+}
+
+// stillThere counts the instances that have not begun to end.
+func stillThere(env *scenario.Env, warned []fakeaws.InstanceState) int {
+	now, _ := env.AWS.Group(group)
+	left := 0
+	for _, i := range now.Instances {
+		if i.State != "Terminating" && slices.ContainsFunc(warned, func(w fakeaws.InstanceState) bool { return w.ID == i.ID }) {
+			left++
+		}
+	}
+	return left
+}
+
+// cpuSeconds is the time that the autoscaler has used, user and system.
+func cpuSeconds(ctx context.Context, env *scenario.Env) (float64, error) {
+	families, err := env.Autoscaler().Metrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range families["process_cpu_seconds_total"].GetMetric() {
+		return m.GetCounter().GetValue(), nil
+	}
+	return 0, errors.New("the autoscaler does not say how much CPU it has used")
 }
 
 // watch notes when nodes are cordoned.
