@@ -74,7 +74,7 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 			break
 		}
 		got := c.launchRound(ctx, g, plan)
-		launched = append(launched, got.launched...)
+		launched = withOthers(launched, got.launched)
 		failures = append(failures, got.failures...)
 		if got.repeated && repeated < mostRepeated {
 			repeated++
@@ -138,12 +138,34 @@ func (c *Cache) inherited(before, g *Group, zone string) int {
 		return 0
 	}
 	come := 0
-	for _, i := range g.Counted() {
-		if before.instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
-			come += i.Weight
-		}
+	for _, i := range g.comeSince(before, zone) {
+		come += i.Weight
 	}
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
+}
+
+// comeSince returns the instances that count and were not there before, in the zone if one is named. It returns none beyond the
+// growth of the desired capacity: those replace others.
+func (g *Group) comeSince(before *Group, zone string) []Instance {
+	var come []Instance
+	grown := g.DesiredCapacity - before.DesiredCapacity
+	for _, i := range g.Counted() {
+		if grown > 0 && before.instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
+			come = append(come, i)
+			grown -= i.Weight
+		}
+	}
+	return come
+}
+
+// withOthers adds the instances that are not in the list yet.
+func withOthers(list, others []Instance) []Instance {
+	for _, o := range others {
+		if !slices.ContainsFunc(list, func(i Instance) bool { return i.ID == o.ID }) {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // attempt is what two processes that want the same have in common, and two launches in a row have not: where, when, and
@@ -153,11 +175,11 @@ type attempt struct {
 	part   int
 	window int64 // since 1970, counted in tokenAge
 	there  string
-	again  int64 // since 1970, counted in failureAge: asked once more, past a failure that may be older; else zero
+	again  int64 // since 1970, counted in failureAge: asked once more, past a failure that may be older. Else zero
 }
 
 // attemptOf is what the order is an attempt at, g being the group by which it was planned.
-func (c *Cache) attemptOf(g *Group, o order) attempt {
+func attemptOf(g *Group, o order) attempt {
 	var there []string
 	for _, i := range g.Counted() {
 		if i.Zone == o.zone {
@@ -165,11 +187,11 @@ func (c *Cache) attemptOf(g *Group, o order) attempt {
 		}
 	}
 	slices.Sort(there)
-	return attempt{zone: o.zone, part: o.part, window: windowOf(c.clock.Now()), there: strings.Join(there, " ")}
+	return attempt{zone: o.zone, part: o.part, window: windowOf(o.began, tokenAge), there: strings.Join(there, " ")}
 }
 
-// windowOf is the window of attempts that a moment is in.
-func windowOf(at time.Time) int64 { return at.UnixNano() / int64(tokenAge) }
+// windowOf is the window that a moment is in, of those that are so long, counted since 1970.
+func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
 
 // spread divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
 // to the one with the fewest instances first, and to the first by AWS's order among equals. A zone whose rest has just ended
@@ -230,28 +252,15 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 	var calls errgroup.Group
 	calls.SetLimit(callsAtOnce)
 	for at, o := range plan {
-		o.as = c.attemptOf(g, o)
 		calls.Go(func() error {
-			o.began = c.clock.Now()
-			out, err := c.launchInstances(ctx, g, o)
-			if err == nil && c.repeatedFailure(g, o, out) {
-				c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
-				o.began = c.clock.Now()
-				o.as.again = o.began.UnixNano() / int64(failureAge)
-				out, err = c.launchInstances(ctx, g, o)
-			}
-			if err != nil {
-				outcomes[at].err = fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
-				return nil
-			}
-			outcomes[at] = c.launched(ctx, g, o, out)
+			outcomes[at] = c.launchOrder(ctx, g, o)
 			return nil
 		})
 	}
 	_ = calls.Wait()
 	var all outcome
 	for _, o := range outcomes {
-		all.launched = append(all.launched, o.launched...)
+		all.launched = withOthers(all.launched, o.launched)
 		all.failures = append(all.failures, o.failures...)
 		all.repeated = all.repeated || o.repeated
 		if all.err == nil {
@@ -259,6 +268,72 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 		}
 	}
 	return all
+}
+
+// launchOrder makes one call and enters its answer. It asks twice where the first answer may be an old failure.
+func (c *Cache) launchOrder(ctx context.Context, g *Group, o order) outcome {
+	come, err := c.outlast(ctx, g, o, tokenAge)
+	if err != nil || len(come) > 0 {
+		return outcome{launched: come, err: o.wrap(err)}
+	}
+	o.began = c.clock.Now()
+	o.as = attemptOf(g, o)
+	out, err := c.launchInstances(ctx, g, o)
+	if err == nil && c.repeatedFailure(g, o, out) {
+		c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+		if come, err = c.outlast(ctx, g, o, failureAge); err != nil || len(come) > 0 {
+			return outcome{launched: come, err: o.wrap(err)}
+		}
+		o.began = c.clock.Now()
+		o.as.again = windowOf(o.began, failureAge)
+		out, err = c.launchInstances(ctx, g, o)
+	}
+	if err != nil {
+		return outcome{err: o.wrap(err)}
+	}
+	return c.launched(ctx, g, o, out)
+}
+
+// wrap says which launch failed; nil stays nil.
+func (o order) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
+}
+
+// outlast waits while a process before us may have a launch under way whose token belongs to the window before ours. AWS would
+// take our token for another launch. Then outlast reads the group and returns the instances that came of it. Only a young
+// process waits, and only just after the edge of a window: a call never outlives disputeAge.
+func (c *Cache) outlast(ctx context.Context, g *Group, o order, window time.Duration) (come []Instance, err error) {
+	e, _ := c.entry(g.Name)
+	if e == nil {
+		return nil, nil
+	}
+	now := c.clock.Now()
+	last := time.Unix(0, windowOf(now, window)*int64(window)) // when a token of the window before was last used
+	if e.metAt.Before(last) {
+		last = e.metAt // the process before us ended before we first read the group
+	}
+	wait := last.Add(disputeAge).Sub(now)
+	if wait <= 0 {
+		return nil, nil
+	}
+	klog.FromContext(ctx).Info("Waiting for a launch that a process before this one may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.clock.After(wait):
+	}
+	after, err := c.readOne(ctx, g.Name)
+	if err != nil {
+		return nil, err
+	}
+	zone := ""
+	if o.alone {
+		zone = o.zone
+	}
+	return after.comeSince(g, zone), nil
 }
 
 // launchInstances makes one call and repeats it until AWS tells what came of it, by a token that makes it one launch.
@@ -421,9 +496,9 @@ func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now t
 		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
 }
 
-// token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, within ten
-// minutes, gets the answer of the first. So a process that comes after one that did not live to see the answer finds out
-// what came of the launch instead of making another.
+// token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, in the same
+// window, gets the answer of the first. So a process that comes after one that did not live to see the answer finds out the
+// outcome of the launch instead of making another. See outlast for the edge of a window.
 func (c *Cache) token(g *Group, as attempt) string {
 	hash := sha256.New()
 	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(c.try(g.Name, as)), as.there,

@@ -15,18 +15,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// For ten minutes AWS answers a launch by its token, with the instances that it launched the first time. So a process learns what
-// came of the launch of the one before it; and may learn of instances that have come and gone since. Those are no nodes to
-// come, and have to be told from such that a reading does not show yet.
+// AWS answers a launch whose token it remembers with the instances that it launched the first time. It documents no length for its
+// memory, so nothing depends on one beyond a call: tokens change with the window, and nobody asks again for what a reading shows.
+// So a process learns the outcome of a launch that the process before it made. It may also learn of instances that have come and
+// gone since. Those are no nodes to come, and differ from instances that a reading does not show yet.
 
-// failureAge is how old a failure may be that is believed.
-const failureAge = 30 * time.Second
+// failureAge is how old a failure may be that is believed. It is shorter than the cool-down that the process which saw it began.
+const failureAge = 2 * time.Minute
 
 // endedGrace is how long ended instances are listed at least, and more than AWS's clock may be wrong by.
 const endedGrace = 2 * time.Second
 
 // mayRepeat reports whether a process before us may have asked by the tokens of the window.
-func (e *entry) mayRepeat(window int64) bool { return window <= windowOf(e.metAt) }
+func (e *entry) mayRepeat(window int64) bool { return window <= windowOf(e.metAt, tokenAge) }
 
 // tellsOf reports whether the answer tells of an instance of which that is true.
 func tellsOf(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) bool {
@@ -42,7 +43,7 @@ func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
 // noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
 // in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
 func (e *entry) noteEnded(g *Group) {
-	if e.ended == nil || !e.mayRepeat(windowOf(g.ReadAt)) {
+	if e.ended == nil || !e.mayRepeat(windowOf(g.ReadAt, tokenAge)) {
 		e.ended = nil
 		return
 	}
@@ -72,8 +73,8 @@ func (c *Cache) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
 
 // repeatedFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
 // for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all
-// processes share for half a minute: should this one end while AWS is at it, the next one gets its answer, if a half minute
-// did not end meanwhile. What this process has asked before is not asked again.
+// processes share for the failureAge: should this one end while AWS is at it, the next one gets its answer. What this process
+// has asked before is not asked again.
 func (c *Cache) repeatedFailure(g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
 		return o.restsFor(g.meaningOf(o, e).Class, len(g.launchZones()))

@@ -127,8 +127,7 @@ func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
 
 // inOneWindow are two moments within which tokens stay the same, the second long enough after the first for a failure to be old.
 func inOneWindow() (then, now *clocktesting.FakeClock) {
-	start := time.Now().Truncate(10 * time.Minute).Add(2 * time.Minute)
-	return clocktesting.NewFakeClock(start), clocktesting.NewFakeClock(start.Add(31 * time.Second))
+	return clockAt(150 * time.Second), clockAt(285 * time.Second)
 }
 
 // at is a process that launches synchronously where it can, and reads this clock.

@@ -36,6 +36,7 @@ type calls struct {
 	beforeWrite func()                                   // when we have decided and AWS does not know yet
 	afterWrite  func()                                   // when AWS has done it and we do not know yet
 	neverAnswer bool                                     // to a launch, as if the process had been killed meanwhile
+	neverAsk    bool                                     // for a launch, as if the process had been killed before
 	loseAnswer  bool                                     // of a write
 	activities  func(name string) bool                   // true: never answer
 	inProgress  *types.Activity                          // is described first
@@ -62,6 +63,10 @@ func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesir
 func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
 	if c.beforeWrite != nil {
 		c.beforeWrite()
+	}
+	if c.neverAsk {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	out, err := c.AutoScaling.LaunchInstances(ctx, in, o...)
 	if c.neverAnswer {

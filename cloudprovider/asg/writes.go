@@ -118,6 +118,7 @@ func (g *Group) full(zone string, n, left int) error {
 // IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
 // be launched synchronously can do that; the error of others wraps ErrNotAtomic. For the zone see IncreaseIn.
 func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+	_, before := c.entry(name)
 	ctx, done, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
@@ -128,6 +129,9 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	}
 	if now, err := c.synchronously(g); !now {
 		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
+	}
+	if n -= c.inherited(before, g, zone); n <= 0 {
+		return g, nil
 	}
 	launched, err := c.launchSurely(ctx, g, zone, n)
 	lacking := g.lacking(n, launched)

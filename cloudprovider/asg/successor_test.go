@@ -1,0 +1,170 @@
+package asg_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// edge is a moment at which both windows of client tokens end: ten minutes for a launch, two for one past an old failure.
+var edge = time.Now().Truncate(10 * time.Minute)
+
+// clockAt reads so much after the edge.
+func clockAt(after time.Duration) *clocktesting.FakeClock {
+	return clocktesting.NewFakeClock(edge.Add(after))
+}
+
+// slowly is a group in an AWS whose launches take a while.
+func slowly(t *testing.T, g fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	delays := quick
+	delays.Synchronous = ms(1000)
+	return newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
+}
+
+// kill has the process launch, and ends it at the call of that number: before the call reaches AWS, or before its answer comes.
+func (w *world) kill(number int, reached bool, launch func(*world) error) {
+	w.t.Helper()
+	calls, begun := 0, make(chan struct{})
+	w.calls.beforeWrite = func() {
+		if calls++; calls != number {
+			return
+		}
+		defer close(begun)
+		if w.calls.neverAnswer = true; !reached {
+			w.calls.neverAsk = true
+		}
+	}
+	go func() { _ = launch(w) }()
+	<-begun
+}
+
+// steps has the time pass that somebody waits for, once ready says so, until done.
+func steps(w *world, now *clocktesting.FakeClock, ready func() bool, done <-chan error) error {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(5 * time.Millisecond):
+			if now.HasWaiters() && ready() {
+				now.Step(time.Second)
+			}
+		}
+	}
+	w.t.Fatal("the launch has not ended after 20 s")
+	return nil
+}
+
+func TestSuccessorOfAKilledProcessLaunchesNothingTwice(t *testing.T) {
+	ways := map[string]func(*world) error{
+		"anywhere": func(w *world) error { _, err := w.cache.Increase(context.Background(), "a", 3); return err },
+		"in a zone": func(w *world) error {
+			_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 3)
+			return err
+		},
+		"all or nothing": func(w *world) error {
+			_, err := w.cache.IncreaseAtomically(context.Background(), "a", "us-west-2b", 3)
+			return err
+		},
+	}
+	for _, tt := range []struct {
+		way               string
+		killed, successor time.Duration // after the edge
+		reached, forgets  bool
+	}{
+		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
+		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true, forgets: true},
+		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond},
+		{way: "anywhere", killed: 50 * time.Millisecond, successor: 100 * time.Millisecond, reached: true},
+		{way: "anywhere", killed: -5 * time.Second, successor: 4 * time.Second, reached: true},
+		{way: "anywhere", killed: -2 * time.Minute, successor: -119 * time.Second, reached: true},
+		{way: "in a zone", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
+		{way: "in a zone", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond},
+		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
+		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true, forgets: true},
+	} {
+		t.Run(fmt.Sprintf("%s %s %s reached=%t forgets=%t", tt.way, tt.killed, tt.successor, tt.reached, tt.forgets), func(t *testing.T) {
+			w := slowly(t, divided("a", 0, 0, 20))
+			now := clockAt(tt.successor)
+			next := w.with(at(now)).started() // sees nothing of the launch yet
+			then := clockAt(tt.killed - 5*time.Minute)
+			killed := w.with(at(then)).started()
+			then.SetTime(edge.Add(tt.killed))
+			killed.kill(1, tt.reached, ways[tt.way])
+			done := make(chan error, 1)
+			go func() { done <- ways[tt.way](next) }()
+			over := func() bool { // a call is over before the time that the successor waits for
+				state, _ := w.aws.Group("a")
+				if tt.reached && len(state.Instances) < 3 {
+					return false
+				}
+				if tt.forgets {
+					w.aws.ForgetTokens()
+				}
+				return true
+			}
+			if err := steps(next, now, over, done); err != nil {
+				t.Error(err)
+			}
+			w.eventually(func() string {
+				if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
+					return fmt.Sprintf("AWS has %d instances of %d desired, want 3", len(state.Instances), state.Desired)
+				}
+				return ""
+			})
+			if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 {
+				t.Errorf("%d instances are known of %d desired, want 3", len(g.Counted()), g.DesiredCapacity)
+			}
+		})
+	}
+}
+
+func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
+	w := slowly(t, divided("a", 0, 3, 20))
+	launch := func(w *world) error {
+		_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 2)
+		return err
+	}
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+	if launch(w.with(at(clockAt(90*time.Second))).started()) == nil {
+		t.Fatal("a zone without capacity has launched")
+	}
+	w.aws.ClearShortages(shortage)
+	now := clockAt(4*time.Minute + 50*time.Millisecond)
+	next := w.with(at(now)).started() // sees nothing of the launch yet
+	w.with(at(clockAt(4*time.Minute-50*time.Millisecond))).started().kill(2, true, launch)
+	done := make(chan error, 1)
+	go func() { done <- launch(next) }()
+	over := func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) == 5 }
+	if err := steps(next, now, over, done); err != nil || w.perZone("a")["b"] != 3 || w.desired("a") != 5 {
+		t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", w.perZone("a"), w.desired("a"), err)
+	}
+}
+
+func TestLaunchesDoNotWaitAtAnEdge(t *testing.T) {
+	for name, tt := range map[string]struct{ began, launches time.Duration }{
+		"an older process":               {-2 * time.Minute, 50 * time.Millisecond},
+		"the predecessor is long gone":   {-11 * time.Second, 50 * time.Millisecond},
+		"a process that begins later on": {11 * time.Second, 11 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := clockAt(tt.began)
+			w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
+			now.SetTime(edge.Add(tt.launches))
+			w.aws.ResetCalls()
+			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
+				t.Errorf("%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
+			}
+			if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 1 || calls[launchCall] != 1 {
+				t.Errorf("calls %v, want one reading and one launch", calls)
+			}
+		})
+	}
+}
