@@ -177,7 +177,7 @@ func (c *Cache) Absent() []string {
 }
 
 // Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
-// call per 100 groups and filter. On error the last Snapshot stays and keeps its age: stale beats partial.
+// call per 100 groups and search. On error the last Snapshot stays and keeps its age: stale beats partial.
 func (c *Cache) Refresh(ctx context.Context) error {
 	start := c.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
@@ -186,14 +186,39 @@ func (c *Cache) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, filter := range c.discovery.Filters {
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, found); err != nil {
+	searched := map[string]types.AutoScalingGroup{}
+	for _, filter := range c.discovery.searches() {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, searched); err != nil {
 			return err
 		}
 	}
+	if len(searched) == 0 && c.Snapshot().ReadAt.IsZero() {
+		c.hintAtAny(ctx)
+	}
+	maps.Copy(found, searched)
 	c.apply(ctx, found, start, nil)
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
 	return nil
+}
+
+// hintAtAny says so where no group matches all discovery flags while some match one of them: the flags may be meant as
+// alternatives. It asks AWS for each flag until one matches a group.
+func (c *Cache) hintAtAny(ctx context.Context) {
+	if c.discovery.Join == JoinAny || len(c.discovery.Filters) < 2 {
+		return
+	}
+	for _, filter := range c.discovery.Filters {
+		matching := map[string]types.AutoScalingGroup{}
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, matching); err != nil {
+			return // a hint is not worth another try
+		}
+		if len(matching) > 0 {
+			klog.FromContext(ctx).Info("No Auto Scaling group has the tags of all --node-group-auto-discovery flags, but some have those of one",
+				"flag", filter, "groups", len(matching),
+				"remedy", "give --aws-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
+			return
+		}
+	}
 }
 
 // refreshNamed reads the named groups only. Those that AWS does not return are gone.

@@ -26,29 +26,6 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 	return g
 }
 
-func TestFiltersAreAlternativesAndTheirTagsAreNot(t *testing.T) {
-	discovery, err := asg.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, []string{"asg:tag=a,b=1", "asg:tag=c"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{
-			tagged("a-only", map[string]string{"a": "x"}),
-			tagged("a-and-b", map[string]string{"a": "x", "b": "1"}),
-			tagged("a-and-other-b", map[string]string{"a": "x", "b": "2"}),
-			tagged("c-only", map[string]string{"c": ""}),
-			tagged("all", map[string]string{"a": "", "b": "1", "c": "1"}),
-			tagged("by-name", nil),
-			tagged("untagged", nil),
-		}}, discovery).started()
-	if diff := cmp.Diff([]string{"a-and-b", "all", "by-name", "c-only"}, names(w.cache.Snapshot())); diff != "" {
-		t.Errorf("discovered groups (-want +got):\n%s", diff)
-	}
-	if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
-		t.Errorf("limits of the named group are %d to %d, want those of the flag, 1 to 2", g.MinSize, g.MaxSize)
-	}
-}
-
 func TestANameIsAbsentThatNeitherAGroupHasNorAZoneOfOne(t *testing.T) {
 	discovery, err := asg.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
 	if err != nil {

@@ -11,10 +11,47 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// Discovery says which groups are ours: those named, and those that match one of the filters.
+// Discovery says which groups are ours: those named, and those that match the filters.
 type Discovery struct {
 	Named   []NamedGroup
 	Filters []TagFilter
+	Join    DiscoveryJoin // the zero value is JoinAll
+}
+
+// DiscoveryJoin says how several --node-group-auto-discovery flags count together.
+type DiscoveryJoin string
+
+const (
+	// JoinAll wants a group to match all flags, as the stock autoscaler does: anything else would hand a drop-in groups
+	// that stock leaves alone, maybe another cluster's.
+	JoinAll DiscoveryJoin = "all"
+	// JoinAny wants a group to match one flag.
+	JoinAny DiscoveryJoin = "any"
+)
+
+// ParseDiscoveryJoin reads a value of the flag. The empty text is JoinAll.
+func ParseDiscoveryJoin(text string) (DiscoveryJoin, error) {
+	switch j := DiscoveryJoin(text); j {
+	case "":
+		return JoinAll, nil
+	case JoinAll, JoinAny:
+		return j, nil
+	}
+	return "", fmt.Errorf("node group discovery %q: want %s or %s", text, JoinAll, JoinAny)
+}
+
+// searches are the filters to ask AWS for, one call or more each. A group is selected when it matches one of them.
+func (d Discovery) searches() []TagFilter {
+	if d.Join == JoinAny || len(d.Filters) < 2 {
+		return d.Filters
+	}
+	var all TagFilter
+	for _, f := range d.Filters {
+		for _, tag := range f {
+			all = all.with(tag)
+		}
+	}
+	return []TagFilter{all}
 }
 
 // NamedGroup is a group of the --nodes flag, or with group/zone a zonal view of one, with the limits given there.
@@ -24,8 +61,17 @@ type NamedGroup struct {
 }
 
 // TagFilter is one --node-group-auto-discovery flag: a group matches when it carries all the tags. A tag without a
-// value matches whatever value the group gives it. Several filters are alternatives.
+// value matches whatever value the group gives it.
 type TagFilter []Tag
+
+// with adds a tag. As in stock, the last value of a key holds.
+func (f TagFilter) with(tag Tag) TagFilter {
+	if at := slices.IndexFunc(f, func(t Tag) bool { return t.Key == tag.Key }); at >= 0 {
+		f[at] = tag
+		return f
+	}
+	return append(f, tag)
+}
 
 // Tag is a key and, where it matters, a value.
 type Tag struct{ Key, Value string }
@@ -83,7 +129,7 @@ func parseTagFilter(spec string) (TagFilter, error) {
 		if key == "" {
 			return nil, fmt.Errorf("a tag without a key: %s", want)
 		}
-		filter = append(filter, Tag{Key: key, Value: value})
+		filter = filter.with(Tag{Key: key, Value: value})
 	}
 	return filter, nil
 }

@@ -71,6 +71,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	if err != nil {
 		return nil, err
 	}
+	discovery.Join = ours.DiscoveryJoin
 	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
 	AutoDiscovery []string
+	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery; the empty one is its default.
+	DiscoveryJoin asg.DiscoveryJoin
 	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
 	Only string
 	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups; the empty one is its default.
@@ -81,6 +83,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
+	if _, err := asg.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
+		return nil, WrongUse{fmt.Errorf("--aws-node-group-discovery: %w", err)}
+	}
 	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
 		return nil, WrongUse{fmt.Errorf("--aws-zonal-groups: %w", err)}
 	}
@@ -128,6 +133,7 @@ func Catalogue(path string) (*instancetypes.Catalogue, error) {
 
 func (o Options) discovery() (asg.Discovery, error) {
 	d, err := asg.ParseDiscovery(o.Nodes, o.AutoDiscovery)
+	d.Join = o.DiscoveryJoin
 	switch {
 	case err != nil || len(o.Nodes)+len(o.AutoDiscovery) > 0:
 		return d, err

@@ -39,7 +39,8 @@ type Options struct {
 
 // AWS are the flags that we add.
 type AWS struct {
-	Region          string        // empty: from the environment, the shared configuration or the instance metadata
+	Region          string // empty: from the environment, the shared configuration or the instance metadata
+	DiscoveryJoin   asg.DiscoveryJoin
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	PriceFile       string        // file of the user's own prices; may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
@@ -109,6 +110,8 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	fs.StringVar((*string)(&a.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
+		"all: a group must match all of them, as in the stock autoscaler. any: it must match one.")
 	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types, laid over the built-in list: "+
 		"what `aws ec2 describe-instance-types --output json` prints, or a table of the built-in form. If empty: the built-in list alone.")
 	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, CSV or JSON, "+
@@ -155,6 +158,9 @@ func (a *AWS) Validate() error {
 	}
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
 		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
+	}
+	if _, err := asg.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
+		return fmt.Errorf("--aws-node-group-discovery: %w", err)
 	}
 	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {
 		return fmt.Errorf("--aws-launch-mode: %w", err)

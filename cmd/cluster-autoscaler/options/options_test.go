@@ -109,7 +109,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := AWS{
-		SpotPrices: SpotPricesOff, TroublePenalty: 0.5, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
@@ -208,6 +208,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
 			`--aws-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--aws-node-group-discovery: node group discovery "or": want all or any`},
 		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--aws-zonal-groups: zonal groups "some": want off, tagged or all`},
 		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},
 		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--aws-rebalance="" is unknown: use "count" or "drain"`},

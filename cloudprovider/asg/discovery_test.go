@@ -1,0 +1,107 @@
+package asg_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// discovered starts a world with the groups and returns the names that the flags select.
+func discoveredBy(t *testing.T, join asg.DiscoveryJoin, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
+	t.Helper()
+	discovery, err := asg.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discovery.Join = join
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: groups}, discovery)
+	return w, names(w.started().cache.Snapshot())
+}
+
+func TestDiscoveryFlagsJoin(t *testing.T) {
+	groups := []fakeaws.AutoScalingGroup{
+		tagged("a-only", map[string]string{"a": "x"}),
+		tagged("a-and-b", map[string]string{"a": "x", "b": "1"}),
+		tagged("a-and-other-b", map[string]string{"a": "x", "b": "2"}),
+		tagged("c-only", map[string]string{"c": ""}),
+		tagged("all", map[string]string{"a": "", "b": "1", "c": "1"}),
+		tagged("by-name", nil),
+		tagged("untagged", nil),
+	}
+	for _, tt := range []struct {
+		name  string
+		join  asg.DiscoveryJoin
+		flags []string
+		want  []string
+	}{
+		{name: "by AND as in stock", flags: []string{"asg:tag=a,b=1", "asg:tag=c"}, want: []string{"all", "by-name"}},
+		{name: "by AND if said", join: asg.JoinAll, flags: []string{"asg:tag=a", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
+		{name: "as alternatives", join: asg.JoinAny, flags: []string{"asg:tag=a,b=1", "asg:tag=c"}, want: []string{"a-and-b", "all", "by-name", "c-only"}},
+		{name: "last value of a key wins", flags: []string{"asg:tag=a,b=1", "asg:tag=b=2"}, want: []string{"a-and-other-b", "by-name"}},
+		{name: "last value wins within a flag", join: asg.JoinAny, flags: []string{"asg:tag=b=1,b=2"}, want: []string{"a-and-other-b", "by-name"}},
+		{name: "last key without value takes any", flags: []string{"asg:tag=b=1", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
+		{name: "names alone", want: []string{"by-name"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, got := discoveredBy(t, tt.join, tt.flags, groups...)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("discovered groups (-want +got):\n%s", diff)
+			}
+			if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
+				t.Errorf("limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
+			}
+		})
+	}
+}
+
+func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		join  asg.DiscoveryJoin
+		flags []string
+		warns bool
+		calls int // readings of a start, the one of the named groups included
+	}{
+		{name: "alternatives would find groups", flags: []string{"asg:tag=none", "asg:tag=c"}, warns: true, calls: 4},
+		{name: "alternatives find nothing either", flags: []string{"asg:tag=none", "asg:tag=nothing"}, calls: 4},
+		{name: "one flag has no alternative", flags: []string{"asg:tag=none"}, calls: 2},
+		{name: "AND finds a group", flags: []string{"asg:tag=a", "asg:tag=c"}, calls: 2},
+		{name: "alternatives are in force", join: asg.JoinAny, flags: []string{"asg:tag=none", "asg:tag=c"}, calls: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+			discovery, err := asg.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			discovery.Join = tt.join
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{
+					tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}), tagged("a-and-c", map[string]string{"a": "", "c": ""})}}, discovery)
+			if err := w.cache.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(log.String(), "--aws-node-group-discovery=any"); got != tt.warns {
+				t.Errorf("the log names the flag: %t, want %t:\n%s", got, tt.warns, log.String())
+			}
+			if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got != tt.calls {
+				t.Errorf("%d readings, want %d", got, tt.calls)
+			}
+			if err := w.cache.Refresh(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(log.String(), "--aws-node-group-discovery=any"); got > 1 {
+				t.Errorf("the log names the flag %d times, want once", got)
+			}
+		})
+	}
+}
