@@ -58,7 +58,7 @@ func (c *Cache) failuresDue() map[string]time.Time {
 	defer c.mu.Unlock()
 	for name, e := range c.entries {
 		r := &e.request
-		if r.instances == 0 || now.Before(r.lookDue) {
+		if r.instances == 0 || now.Before(r.lookDue) || c.identity.foreign(e.group) {
 			continue
 		}
 		r.lookDue = now.Add(min(firstLook<<min(r.looks, 10), slowestLook))

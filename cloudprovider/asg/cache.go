@@ -70,7 +70,11 @@ type Options struct {
 	MotionInterval  time.Duration
 	LaunchMode      LaunchMode  // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
-	Clock           clock.WithTicker
+	// Cluster is the name of our cluster by --aws-cluster-name, StockCluster by --cluster-name. Both may be empty.
+	Cluster, StockCluster string
+	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none; nil finds none.
+	ClusterInUserData func(userData string) string
+	Clock             clock.WithTicker
 }
 
 // Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
@@ -94,6 +98,8 @@ type Cache struct {
 	absent  map[string]bool   // groups of the --nodes flag that AWS does not have
 	readAt  time.Time
 	ending  bool // no write begins any more
+
+	identity identity
 
 	writes sync.WaitGroup // those under way
 
@@ -142,7 +148,7 @@ func newEntry() *entry {
 // NewCache makes a Cache without a reading.
 func NewCache(o Options) *Cache {
 	c := &Cache{
-		api: o.AutoScaling, discovery: o.Discovery, clock: o.Clock,
+		discovery: o.Discovery, clock: o.Clock, identity: newIdentity(o.Cluster, o.StockCluster),
 		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
@@ -153,7 +159,8 @@ func NewCache(o Options) *Cache {
 		lost:     &rests{clock: o.Clock},
 		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
 	}
-	c.current.Store(newSnapshot(map[string]*Group{}, time.Time{}))
+	c.api, c.launches.clusterIn = guarded{o.AutoScaling, c}, o.ClusterInUserData
+	c.current.Store(newSnapshot(map[string]*Group{}, nil, time.Time{}))
 	return c
 }
 
@@ -289,6 +296,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	if asked == nil {
 		c.readAt = start
 		c.noteAbsent(ctx, found)
+		c.identity.forget(c.entries, start)
 	}
 	c.publish()
 	if moved {
@@ -306,6 +314,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
 	g.zoneLimits = c.discovery.zoneLimits(g)
+	g.inheritStatements(e.group)
 	e.noteNew(g)
 	newest := e.isNewest(g)
 	e.markLeaving(g)
@@ -425,10 +434,26 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 // publish makes the entries the next Snapshot. The caller holds mu.
 func (c *Cache) publish() {
 	groups := make(map[string]*Group, len(c.entries))
+	var foreign []*Group
 	for name, e := range c.entries {
-		groups[name] = e.group
+		if c.identity.foreign(e.group) {
+			foreign = append(foreign, c.identity.disowned(e.group))
+		} else {
+			groups[name] = e.group
+		}
 	}
-	c.current.Store(newSnapshot(groups, c.readAt))
+	c.current.Store(newSnapshot(groups, foreign, c.readAt))
+}
+
+// all are the groups of the last reading, those of other clusters included.
+func (c *Cache) all() []*Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	groups := make([]*Group, 0, len(c.entries))
+	for _, name := range slices.Sorted(maps.Keys(c.entries)) {
+		groups = append(groups, c.entries[name].group)
+	}
+	return groups
 }
 
 // update publishes a changed copy of a group. The caller does not hold mu.

@@ -2,3 +2,11 @@ package asg
 
 // ReadMoving is what the Cache does at every motion interval while it runs.
 var ReadMoving = (*Cache).readMoving
+
+// Resolve is what the Cache does when a launch source may be new.
+var Resolve = (*Cache).resolveLaunches
+
+// MakeStale makes the last reading of the group too old to terminate by.
+func MakeStale(c *Cache, name string) {
+	c.update(name, func(_ *entry, g *Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
+}

@@ -38,6 +38,8 @@ type Launch struct {
 	Spot bool
 	// Nodegroup is the EKS node group the Auto Scaling group belongs to, or nil.
 	Nodegroup *Nodegroup
+
+	stated []Statement // by a launch configuration
 }
 
 // LaunchType is one instance type a group may launch.
@@ -80,7 +82,7 @@ func sameSource(a, b *Group) bool {
 // resolveLaunches brings the Launch of every group up to date. Calls are made only for what is not known yet, has
 // changed, or may have. One resolve runs at a time.
 func (c *Cache) resolveLaunches(ctx context.Context) {
-	groups := c.Snapshot().Groups()
+	groups := c.all()
 	c.launches.fetch(ctx, groups)
 	changed := false
 	c.mu.Lock()
@@ -90,6 +92,7 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 			continue // gone, or a newer source waits for the next round
 		}
 		before := e.group.Launch
+		changed = e.restate(c.launches.statements(g)) || changed
 		changed = e.learn(c.launches.assemble(g)) || changed
 		if e.group.Launch != before {
 			c.rests.changed(g.Name)
@@ -309,6 +312,8 @@ type template struct {
 	efaInterfaces    int
 	requirements     *ec2types.InstanceRequirements
 	requirementsJSON string
+	instanceTags     map[string]string
+	stated           []Statement
 }
 
 func (t *template) launch() *Launch {
@@ -317,7 +322,8 @@ func (t *template) launch() *Launch {
 
 // templateFrom turns AWS's description into a template. Every field of it may be missing.
 func templateFrom(v ec2types.LaunchTemplateVersion) *template {
-	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10)}
+	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10),
+		instanceTags: map[string]string{}}
 	d := v.LaunchTemplateData
 	if d == nil {
 		return t
@@ -329,6 +335,13 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	for _, b := range d.BlockDeviceMappings {
 		if b.Ebs != nil {
 			t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+		}
+	}
+	for _, spec := range d.TagSpecifications {
+		for _, tag := range spec.Tags {
+			if spec.ResourceType == ec2types.ResourceTypeInstance {
+				t.instanceTags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+			}
 		}
 	}
 	for _, n := range d.NetworkInterfaces {

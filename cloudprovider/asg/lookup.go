@@ -38,10 +38,12 @@ const (
 	requirementsKeptFor = time.Hour
 )
 
-// LaunchAPIs are the services that describe what a group launches. EKS may be nil.
+// LaunchAPIs are the services that describe what a group launches. EKS may be nil, and so may Instances: then nobody asks what
+// the tags of an instance state.
 type LaunchAPIs struct {
-	EC2 EC2API
-	EKS EKSAPI
+	EC2       EC2API
+	EKS       EKSAPI
+	Instances InstancesAPI
 }
 
 // EC2API is what the lookups ask of EC2.
@@ -64,6 +66,7 @@ type launches struct {
 	autoscaling configurationsAPI
 	apis        LaunchAPIs
 	clock       clock.PassiveClock
+	clusterIn   func(userData string) string // the cluster that it names; nil: none
 
 	templates      memo[TemplateRef, template]
 	configurations memo[string, Launch]
@@ -172,6 +175,7 @@ func (l *launches) fetchConfigurations(ctx context.Context, names []string) {
 						launch.BlockDevices = addDevice(launch.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
 					}
 				}
+				launch.stated = l.stated(launch.UserData, nil)
 				found[aws.ToString(c.LaunchConfigurationName)] = launch
 			}
 		}
@@ -226,7 +230,7 @@ func (l *launches) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	if len(out.LaunchTemplateVersions) == 0 {
 		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
 	}
-	return templateFrom(out.LaunchTemplateVersions[0]), nil
+	return l.read(out.LaunchTemplateVersions[0]), nil
 }
 
 // fetchAllTemplates reads the newest and the default version of every template of the account: one call per 200, where
@@ -267,10 +271,20 @@ func (l *launches) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
 	} {
 		if l.templates.entries[ref] != nil {
-			l.templates.put(ref, templateFrom(v), nil, l.clock.Now())
+			l.templates.put(ref, l.read(v), nil, l.clock.Now())
 		}
 	}
 }
+
+// read takes in a version, and what it states.
+func (l *launches) read(v ec2types.LaunchTemplateVersion) *template {
+	t := templateFrom(v)
+	t.stated = l.stated(t.userData, t.instanceTags)
+	return t
+}
+
+// isSettled reports whether a look-up that failed will fail again until somebody changes something.
+func isSettled(err error) bool { return isGone(err) || awsclient.IsDenied(err) }
 
 // each runs do for 0 to n-1, a few at a time, and waits for all.
 func each(n int, do func(int)) {

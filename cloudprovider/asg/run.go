@@ -43,7 +43,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	defer cancel()
 	c.resolveLaunches(resolveCtx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.Snapshot().Groups()))
-	if len(c.Snapshot().Groups()) == 0 {
+	if len(c.all()) == 0 {
 		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.discovery.names(), "filters", c.discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
 	}
@@ -122,7 +122,7 @@ func (c *Cache) motionDue() []string {
 	defer c.mu.Unlock()
 	var due []string
 	for name, e := range c.entries {
-		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) {
+		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) || c.identity.foreign(e.group) {
 			continue
 		}
 		interval := c.motion

@@ -3,6 +3,7 @@ package asg
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,6 +12,7 @@ type Snapshot struct {
 	groups     map[string]*Group
 	byInstance map[string]member
 	ordered    []*Group
+	foreign    []*Group
 	// ReadAt is when the last complete reading of all groups began.
 	ReadAt time.Time
 }
@@ -21,8 +23,9 @@ type member struct {
 	at    int
 }
 
-func newSnapshot(groups map[string]*Group, at time.Time) *Snapshot {
-	s := &Snapshot{groups: groups, byInstance: map[string]member{}, ReadAt: at}
+func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snapshot {
+	slices.SortFunc(foreign, func(a, b *Group) int { return strings.Compare(a.Name, b.Name) })
+	s := &Snapshot{groups: groups, foreign: foreign, byInstance: map[string]member{}, ReadAt: at}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		g := groups[name]
 		s.ordered = append(s.ordered, g)
@@ -35,6 +38,10 @@ func newSnapshot(groups map[string]*Group, at time.Time) *Snapshot {
 
 // Groups are all groups, by name. The slice is shared: do not change it.
 func (s *Snapshot) Groups() []*Group { return s.ordered }
+
+// Foreign are the groups that discovery finds and that state another cluster, by name, each with the one Problem that says so.
+// Nothing else of the Snapshot shows them or their instances.
+func (s *Snapshot) Foreign() []*Group { return s.foreign }
 
 // Group returns the group of that name, or nil.
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }
@@ -55,5 +62,5 @@ func (s *Snapshot) Instance(id string) (*Instance, *Group) {
 func (s *Snapshot) With(g *Group) *Snapshot {
 	groups := maps.Clone(s.groups)
 	groups[g.Name] = g
-	return newSnapshot(groups, s.ReadAt)
+	return newSnapshot(groups, s.foreign, s.ReadAt)
 }

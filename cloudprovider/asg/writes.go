@@ -427,6 +427,8 @@ func (c *Cache) beginWrite(name string) (*entry, error) {
 		return nil, errEnding
 	case e == nil:
 		return nil, ErrGroupNotFound
+	case c.identity.foreign(e.group):
+		return nil, &OtherClusterError{Group: name, Why: c.identity.disowned(e.group).Problems[0].Message}
 	}
 	c.writes.Add(1)
 	return e, nil

@@ -90,9 +90,13 @@ func IsInvalid(err error) bool {
 		strings.HasPrefix(code, "MissingParameter")
 }
 
-// IsRefused reports whether AWS said no, so that what was asked has certainly not been done. A lost answer, a time-out or a
-// fault of AWS's own leaves that open.
+// IsRefused reports whether AWS said no, or was not asked at all (an error with the method Unsent), so that what was asked has
+// certainly not been done. A lost answer, a time-out or a fault of AWS's own leaves that open.
 func IsRefused(err error) bool {
+	var unsent interface{ Unsent() bool }
+	if errors.As(err, &unsent) && unsent.Unsent() {
+		return true
+	}
 	var answer *awshttp.ResponseError
 	return errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
 }

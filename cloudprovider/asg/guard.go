@@ -1,0 +1,167 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// InstancesAPI is the EC2 call that shows the tags of instances.
+type InstancesAPI interface {
+	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+}
+
+// OtherClusterError is the error of a write to what is, or may be, another cluster's. AWS was not asked.
+type OtherClusterError struct {
+	Group    string
+	Instance string // empty where the whole group is meant
+	Why      string
+}
+
+func (e *OtherClusterError) Error() string { return e.Why }
+
+// Unsent has awsclient.IsRefused find that nothing was done.
+func (e *OtherClusterError) Unsent() bool { return true }
+
+// guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after
+// all else that might keep it from AWS.
+type guarded struct {
+	AutoScalingAPI
+	cache *Cache
+}
+
+// SetDesiredCapacity passes the call on unless the group is another cluster's.
+func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	if err := w.cache.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
+		return nil, err
+	}
+	return w.AutoScalingAPI.SetDesiredCapacity(ctx, in, o...)
+}
+
+// LaunchInstances passes the call on unless the group is another cluster's, and remembers the instances as ours.
+func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
+	if err := w.cache.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
+		return nil, err
+	}
+	out, err := w.AutoScalingAPI.LaunchInstances(ctx, in, o...)
+	if err == nil {
+		w.cache.mu.Lock()
+		defer w.cache.mu.Unlock()
+		for _, some := range out.Instances {
+			for _, id := range some.InstanceIds {
+				w.cache.identity.launched[id] = w.cache.clock.Now()
+			}
+		}
+	}
+	return out, err
+}
+
+// TerminateInstanceInAutoScalingGroup passes the call on unless the group, or one of the instances, is or may be another
+// cluster's. For instances that are not ours beyond doubt it costs one DescribeInstances.
+func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	ids := in.InstanceIds
+	if in.InstanceId != nil {
+		ids = append([]string{*in.InstanceId}, ids...)
+	}
+	if err := w.cache.mayTerminate(ctx, ids); err != nil {
+		return nil, err
+	}
+	return w.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+}
+
+// mayChange is an *OtherClusterError if the group is another cluster's.
+func (c *Cache) mayChange(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[name]; e != nil && c.identity.foreign(e.group) {
+		return &OtherClusterError{Group: name, Why: c.identity.disowned(e.group).Problems[0].Message}
+	}
+	return nil
+}
+
+// mayTerminate is an *OtherClusterError if one of the instances is, or may be, another cluster's, and the error of EC2 where it
+// does not say.
+func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
+	strangers, err := c.strangers(ids)
+	if err != nil || len(strangers) == 0 || c.launches.apis.Instances == nil {
+		return err
+	}
+	ours := c.Cluster().Cluster
+	pages := ec2.NewDescribeInstancesPaginator(c.launches.apis.Instances, &ec2.DescribeInstancesInput{
+		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if awsclient.IsDenied(err) {
+			klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
+				"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the tags of instances before they are terminated: %w", err)
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if err := c.disowns(ours, i); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// disowns is an *OtherClusterError if the tags of the instance state another cluster, or one while ours is not known.
+func (c *Cache) disowns(ours string, i ec2types.Instance) error {
+	tags := make(map[string]string, len(i.Tags))
+	for _, t := range i.Tags {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	for _, s := range statedBy(tags, "") {
+		if s.Cluster != ours {
+			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"], Instance: aws.ToString(i.InstanceId),
+				Why: fmt.Sprintf("it is left alone, for it states cluster %s and never became a node of ours", s)}
+		}
+	}
+	return nil
+}
+
+// strangers are those of the instances that are not ours beyond doubt. It is an *OtherClusterError if one of them is in a group
+// that is, or may be, another cluster's.
+func (c *Cache) strangers(ids []string) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var strangers []string
+	for _, id := range ids {
+		var g *Group
+		for _, e := range c.entries {
+			if e.group.instance(id) != nil {
+				g = e.group
+				break
+			}
+		}
+		known := c.identity.knows(id)
+		switch {
+		case g == nil && !known:
+			return nil, &OtherClusterError{Instance: id, Why: "it is left alone, for no reading shows it in a group of ours"}
+		case g != nil && c.identity.foreign(g):
+			return nil, &OtherClusterError{Group: g.Name, Why: c.identity.disowned(g).Problems[0].Message}
+		case known:
+			continue
+		case c.identity.unproven(g):
+			return nil, &OtherClusterError{Group: g.Name, Instance: id,
+				Why: "it is left alone, for it never became a node of ours, and whose group it is, is not known yet; name this cluster by " + sourceFlag + " where that lasts"}
+		}
+		strangers = append(strangers, id)
+	}
+	return strangers, nil
+}

@@ -1,0 +1,330 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// Discovery tags are no proof of ownership: two clusters of one account may share them. So the Cache compares the cluster
+// that each group states with its own, and leaves the groups of other clusters alone.
+//
+// A group states its cluster by
+//   - its tags eks:cluster-name, aws:eks:cluster-name and kubernetes.io/cluster/<name> = owned
+//   - the user data of its launch templates or its launch configuration
+//   - the same tags, where its launch templates put them on instances.
+//
+// kubernetes.io/cluster/<name> = shared states nothing, and neither does k8s.io/cluster-autoscaler/<name>: that is a
+// discovery tag, in which people write any name. Names are compared as they are, for EKS tells Prod from prod.
+//
+// The name of our own cluster is, by the first of these that settles it:
+//   - the name that --aws-cluster-name gives
+//   - the name that the groups of our registered nodes state: each node counts for the one name that its group states, and
+//     more than half of them must agree. A name that is settled so stays until none of them says it any more and others
+//     say another: a majority that moves with every scale-down would hide and show groups
+//   - the name that EKS has given to the VPC CNI
+//   - the name that --cluster-name gives: stock ignores it on AWS, so that it may be any.
+//
+// A group is another cluster's where one of its statements differs from our name, or from another of its own. It is not in
+// the Snapshot but in its Foreign, and no write reaches it. While our name is not known, or a group's launch source has
+// not been read, an instance of a group that may state another cluster is terminated only if it is a node of ours or was
+// launched by us.
+
+// Statement is one place that names a cluster.
+type Statement struct {
+	Cluster string
+	Source  string // such as "tag eks:cluster-name" or "user data"
+}
+
+func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
+
+// sourceUserData is the Source of a name in user data, fromLaunchTemplate begins that of an instance tag.
+const (
+	sourceUserData     = "user data"
+	fromLaunchTemplate = "launch template "
+)
+
+// Sources of our own name.
+const (
+	sourceFlag      = "--aws-cluster-name"
+	sourceNodes     = "groups of its nodes"
+	sourceNetwork   = "VPC CNI"
+	sourceStockFlag = "--cluster-name"
+)
+
+// ReasonOtherCluster is the reason of the Problem of a group that states another cluster.
+const ReasonOtherCluster = "other-cluster"
+
+// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider
+// for AWS, tags.go). A cluster that merely uses the resource sets "shared".
+const ownedPrefix = "kubernetes.io/cluster/"
+
+// statedBy are the names in the tags, sorted by key. The Source of each begins with the prefix.
+func statedBy(tags map[string]string, prefix string) []Statement {
+	var stated []Statement
+	for key, value := range tags {
+		name, isOwner := strings.CutPrefix(key, ownedPrefix)
+		switch {
+		case key == tagEKSCluster || key == "aws:"+tagEKSCluster:
+			name = value
+		case !isOwner || value != "owned":
+			continue
+		}
+		if name != "" {
+			stated = append(stated, Statement{Cluster: name, Source: prefix + "tag " + key})
+		}
+	}
+	slices.SortFunc(stated, func(a, b Statement) int { return strings.Compare(a.Source, b.Source) })
+	return stated
+}
+
+// stated are the names in user data and in tags that instances get.
+func (l *launches) stated(userData string, instanceTags map[string]string) []Statement {
+	var stated []Statement
+	if l.clusterIn != nil && userData != "" {
+		if name := l.clusterIn(userData); name != "" {
+			stated = append(stated, Statement{Cluster: name, Source: sourceUserData})
+		}
+	}
+	return append(stated, statedBy(instanceTags, fromLaunchTemplate)...)
+}
+
+// statements are the names that the launch source of g states, each once. unread reports that a part of it has not been
+// read and may be read soon. A source that does not exist, or that we may not read, states nothing.
+func (l *launches) statements(g *Group) (stated []Statement, unread bool) {
+	add := func(some []Statement, err error) {
+		for _, s := range some {
+			if !slices.Contains(stated, s) {
+				stated = append(stated, s)
+			}
+		}
+		unread = unread || err != nil && some == nil && !isSettled(err)
+	}
+	if name := g.Source.ConfigurationName; name != "" {
+		found, err := l.configurations.get(name)
+		if found != nil {
+			add(found.stated, nil)
+		} else {
+			add(nil, err)
+		}
+	}
+	for _, ref := range g.Source.launched() {
+		found, err := l.templates.get(ref)
+		if found != nil {
+			add(found.stated, nil)
+		} else {
+			add(nil, err)
+		}
+	}
+	return stated, unread
+}
+
+// launched are the launch templates that instances start from: the source's own, unless every override names another.
+func (s LaunchSource) launched() []TemplateRef {
+	refs := s.templates()
+	if len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Template.isZero() || o.Template == s.Template }) {
+		refs = slices.DeleteFunc(refs, func(r TemplateRef) bool { return r == s.Template })
+	}
+	return refs
+}
+
+// restate enters what the group's launch source states, and reports whether that is news.
+func (e *entry) restate(stated []Statement, unread bool) (news bool) {
+	if slices.Equal(stated, e.group.launchStated) && unread == e.group.unread {
+		return false
+	}
+	g := *e.group
+	g.launchStated, g.unread = stated, unread
+	g.gather()
+	e.group = &g
+	return true
+}
+
+// inheritStatements takes over what is known of the launch source from an earlier reading, if that was of the same source.
+func (g *Group) inheritStatements(before *Group) {
+	g.unread = true
+	if before != nil {
+		g.launchStated, g.unread = before.launchStated, before.unread || !sameSource(before, g)
+	}
+	g.gather()
+}
+
+// gather puts the statements together.
+func (g *Group) gather() { g.Stated = slices.Concat(statedBy(g.Tags, ""), g.launchStated) }
+
+// states is the one name that the group states; empty where it states none, or several.
+func (g *Group) states() string {
+	if len(g.Stated) == 0 || g.disagreesWith("") {
+		return ""
+	}
+	return g.Stated[0].Cluster
+}
+
+// disagreesWith reports whether the group states another cluster than ours, or two.
+func (g *Group) disagreesWith(ours string) bool {
+	for _, s := range g.Stated {
+		if ours == "" {
+			ours = s.Cluster
+		}
+		if s.Cluster != ours {
+			return true
+		}
+	}
+	return false
+}
+
+// identity is what a Cache knows of its own cluster. Its methods want the Cache's mu.
+type identity struct {
+	flag, stockFlag string
+	own             Statement            // our cluster; zero while it is not known
+	nodes           map[string]bool      // instances that are registered nodes of ours
+	launched        map[string]time.Time // instances that AWS has launched for us, and when
+	asked           bool                 // the operator was asked for the name
+}
+
+// launchedKept is how long an instance that we launched is remembered beside the readings that show it.
+const launchedKept = 10 * time.Minute
+
+func newIdentity(flag, stockFlag string) identity {
+	id := identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
+	id.own = id.settle(nil, Evidence{})
+	return id
+}
+
+// Evidence is what a cluster shows of its own name.
+type Evidence struct {
+	// Nodes are the instances of all registered nodes.
+	Nodes []string
+	// Network is the name that the cluster's VPC CNI has; empty where it has none.
+	Network string
+}
+
+// SeeCluster takes in what the cluster shows of its name, and publishes the groups anew where the name is news. It makes no
+// call. Until it was called, no instance counts as a node of ours.
+func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.identity.nodes = make(map[string]bool, len(e.Nodes))
+	for _, id := range e.Nodes {
+		c.identity.nodes[id] = true
+	}
+	votes := map[string]int{}
+	for _, entry := range c.entries {
+		if name := entry.group.states(); name != "" {
+			for _, i := range entry.group.Instances {
+				if c.identity.nodes[i.ID] {
+					votes[name]++
+				}
+			}
+		}
+	}
+	own := c.identity.settle(votes, e)
+	if own == c.identity.own {
+		c.identity.ask(ctx, c.entries)
+		return
+	}
+	klog.FromContext(ctx).V(0).Info("Settled the name of this cluster: groups that state another are left alone", "cluster", own.Cluster,
+		"source", own.Source, "before", c.identity.own.Cluster)
+	c.identity.own = own
+	c.publish()
+	signal(c.changed)
+}
+
+// Cluster is the name of our cluster and where it is known from; zero while it is not known.
+func (c *Cache) Cluster() Statement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.identity.own
+}
+
+// settle is our name by all evidence there is, votes being the number of our nodes whose groups state a name.
+func (id *identity) settle(votes map[string]int, e Evidence) Statement {
+	if id.flag != "" {
+		return Statement{Cluster: id.flag, Source: sourceFlag}
+	}
+	total := 0
+	for _, n := range votes {
+		total += n
+	}
+	if id.own.Source == sourceNodes && (total == 0 || votes[id.own.Cluster] > 0) {
+		return id.own
+	}
+	for _, name := range slices.Sorted(maps.Keys(votes)) {
+		if 2*votes[name] > total {
+			return Statement{Cluster: name, Source: sourceNodes}
+		}
+	}
+	switch {
+	case e.Network != "":
+		return Statement{Cluster: e.Network, Source: sourceNetwork}
+	case id.stockFlag != "":
+		return Statement{Cluster: id.stockFlag, Source: sourceStockFlag}
+	}
+	return Statement{}
+}
+
+// ask asks the operator once for our name, where groups state one and nothing settles which is ours.
+func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
+	if id.asked || id.own.Cluster != "" {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		if g := entries[name].group; len(g.Stated) > 0 {
+			id.asked = true
+			klog.FromContext(ctx).Info("The name of this cluster is not known, so that instances which never became nodes of it are not terminated in groups that state a cluster",
+				"group", name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --aws-cluster-name")
+			return
+		}
+	}
+}
+
+// foreign reports whether the group is another cluster's.
+func (id *identity) foreign(g *Group) bool { return g.disagreesWith(id.own.Cluster) }
+
+// unproven reports whether the group may turn out to be another cluster's.
+func (id *identity) unproven(g *Group) bool {
+	return g.unread || id.own.Cluster == "" && len(g.Stated) > 0
+}
+
+// knows reports whether the instance is ours beyond doubt: a node of ours, or launched by us.
+func (id *identity) knows(instance string) bool {
+	_, launched := id.launched[instance]
+	return launched || id.nodes[instance]
+}
+
+// forget drops instances that we launched long ago and that no group has any more.
+func (id *identity) forget(entries map[string]*entry, now time.Time) {
+	maps.DeleteFunc(id.launched, func(instance string, at time.Time) bool {
+		if now.Sub(at) < launchedKept {
+			return false
+		}
+		for _, e := range entries {
+			if e.group.instance(instance) != nil {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// disowned is the group with the one Problem that it is another cluster's.
+func (id *identity) disowned(g *Group) *Group {
+	stated := make([]string, len(g.Stated))
+	for at, s := range g.Stated {
+		stated[at] = s.String()
+	}
+	p := Problem{Reason: ReasonOtherCluster, Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
+	if id.own.Cluster == "" {
+		p.Message = fmt.Sprintf("its statements disagree, so that it is left alone: it is of cluster %s", strings.Join(stated, ", "))
+	} else {
+		p.Message = fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %s", strings.Join(stated, ", "), id.own)
+	}
+	other := *g
+	other.Problems = []Problem{p}
+	return &other
+}

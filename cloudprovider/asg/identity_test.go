@@ -1,0 +1,434 @@
+package asg_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// clusterIn reads user data of the form "join <cluster>".
+func clusterIn(userData string) string {
+	text, _ := base64.StdEncoding.DecodeString(userData)
+	name, _ := strings.CutPrefix(string(text), "join ")
+	return name
+}
+
+const ownedBy = "kubernetes.io/cluster/"
+
+// launchTemplates state a cluster by user data, by instance tags, by both or by neither.
+var launchTemplates = []fakeaws.LaunchTemplate{
+	workers("m5.large"),
+	{Name: "joins-a", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}},
+	{Name: "joins-b", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
+	{Name: "tags-b", Versions: []fakeaws.LaunchTemplateVersion{
+		{ImageID: "ami-0abc", InstanceType: "m5.large", Tags: map[string]string{ownedBy + "b": "owned"}},
+		{ImageID: "ami-0abc", InstanceType: "m5.large"}}},
+}
+
+// ofCluster is a group with desired instances that start from the template, and with tags beside the one of discovery.
+func ofCluster(name, template string, desired int, tags ...string) fakeaws.AutoScalingGroup {
+	g := group(name, 0, desired, 5)
+	g.LaunchTemplate.Name = template
+	for at := 0; at < len(tags); at += 2 {
+		g.Tags[tags[at]] = tags[at+1]
+	}
+	return g
+}
+
+// sharedAccount has groups of several clusters under one discovery tag. The Cache has not read yet.
+func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: launchTemplates, AutoScalingGroups: groups,
+		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old-b", ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
+		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.with(func(o *asg.Options) {
+		o.Cluster, o.ClusterInUserData, o.Launches.Instances = cluster, clusterIn, clients.EC2
+	})
+}
+
+// members are the instances that AWS lists in the group, in its order, whosever the group is.
+func (w *world) members(name string) []string {
+	w.t.Helper()
+	state, ok := w.aws.Group(name)
+	if !ok {
+		w.t.Fatalf("AWS has no group %q", name)
+	}
+	var ids []string
+	for _, i := range state.Instances {
+		ids = append(ids, i.ID)
+	}
+	return ids
+}
+
+func foreign(s *asg.Snapshot) []string {
+	var all []string
+	for _, g := range s.Foreign() {
+		all = append(all, g.Name)
+	}
+	return all
+}
+
+func TestGroupStatesItsCluster(t *testing.T) {
+	configured := ofCluster("g", "", 0)
+	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old-b"
+	override := func(base string) fakeaws.AutoScalingGroup {
+		g := ofCluster("g", "", 0)
+		g.LaunchTemplate = nil
+		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: base, Version: "1"},
+			Overrides: []fakeaws.Override{{InstanceType: "m5.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b", Version: "1"}}}}
+		return g
+	}
+	for _, tt := range []struct {
+		name  string
+		group fakeaws.AutoScalingGroup
+		want  []asg.Statement
+	}{
+		{name: "nowhere", group: ofCluster("g", "workers", 0)},
+		{name: "by the EKS tag", group: ofCluster("g", "workers", 0, "eks:cluster-name", "b"), want: []asg.Statement{{Cluster: "b", Source: "tag eks:cluster-name"}}},
+		{name: "by the EKS system tag", group: ofCluster("g", "workers", 0, "aws:eks:cluster-name", "b"),
+			want: []asg.Statement{{Cluster: "b", Source: "tag aws:eks:cluster-name"}}},
+		{name: "by the owner tag", group: ofCluster("g", "workers", 0, ownedBy+"b", "owned"), want: []asg.Statement{{Cluster: "b", Source: "tag " + ownedBy + "b"}}},
+		{name: "not by a shared tag", group: ofCluster("g", "workers", 0, ownedBy+"b", "shared")},
+		{name: "not by a discovery tag", group: ofCluster("g", "workers", 0, "k8s.io/cluster-autoscaler/b", "owned")},
+		{name: "not by an empty name", group: ofCluster("g", "workers", 0, "eks:cluster-name", "", ownedBy, "owned")},
+		{name: "by user data", group: ofCluster("g", "joins-b", 0), want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "by user data of a launch configuration", group: configured, want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "by tags of instances", group: ofCluster("g", "tags-b", 0), want: []asg.Statement{{Cluster: "b", Source: "launch template tag " + ownedBy + "b"}}},
+		{name: "by the template of an override alone", group: override("joins-a"), want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "twice", group: ofCluster("g", "joins-b", 0, "eks:cluster-name", "a"),
+			want: []asg.Statement{{Cluster: "a", Source: "tag eks:cluster-name"}, {Cluster: "b", Source: "user data"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := sharedAccount(t, "", tt.group).started()
+			groups := append(w.cache.Snapshot().Groups(), w.cache.Snapshot().Foreign()...)
+			if diff := cmp.Diff(tt.want, groups[0].Stated); diff != "" {
+				t.Errorf("statements (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOtherClustersGroupIsHidden(t *testing.T) {
+	w := sharedAccount(t, "a",
+		ofCluster("ours", "joins-a", 1, ownedBy+"a", "owned"), ofCluster("silent", "workers", 1), ofCluster("using", "workers", 1, ownedBy+"b", "shared"),
+		ofCluster("by-tag", "workers", 1, ownedBy+"b", "owned"), ofCluster("by-user-data", "joins-b", 1), ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned"),
+		ofCluster("other-case", "workers", 1, "eks:cluster-name", "A")).started()
+	if diff := cmp.Diff([]string{"ours", "silent", "using"}, names(w.cache.Snapshot())); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"by-tag", "by-user-data", "in-doubt", "other-case"}, foreign(w.cache.Snapshot())); diff != "" {
+		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
+	}
+	for _, g := range w.cache.Snapshot().Foreign() {
+		if i, _ := w.cache.Snapshot().Instance(g.Instances[0].ID); i != nil {
+			t.Errorf("%s: its instance is in the snapshot", g.Name)
+		}
+		if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--aws-cluster-name") {
+			t.Errorf("%s: problems %+v, want one that names the flag", g.Name, g.Problems)
+		}
+		if got := g.Problems[0].Message; !strings.Contains(got, g.Stated[len(g.Stated)-1].String()) || !strings.Contains(got, `ours is "a" (--aws-cluster-name)`) {
+			t.Errorf("%s: message %q, want what it states and what is ours", g.Name, got)
+		}
+	}
+}
+
+func TestDisagreeingGroupIsHiddenUnderAnyName(t *testing.T) {
+	for _, ours := range []string{"", "a", "b", "c"} {
+		w := sharedAccount(t, ours, ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned")).started()
+		if got := foreign(w.cache.Snapshot()); len(got) != 1 {
+			t.Errorf("named %q: groups of other clusters %q, want the one", ours, got)
+		}
+	}
+}
+
+func TestNoWriteReachesOtherClusters(t *testing.T) {
+	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 2)).started()
+	ids := w.members("theirs")
+	for name, write := range map[string]func() error{
+		"increase": func() error { _, err := w.cache.Increase(t.Context(), "theirs", 1); return err },
+		"increase of nodes": func() error {
+			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+			_, err := w.cache.Increase(t.Context(), "theirs", 1)
+			return err
+		},
+		"atomic increase": func() error { _, err := w.cache.IncreaseAtomically(t.Context(), "theirs", "", 1); return err },
+		"withdrawal":      func() error { _, _, err := w.cache.Withdraw(t.Context(), "theirs", 1); return err },
+		"termination":     func() error { _, err := w.cache.Terminate(t.Context(), "theirs", ids); return err },
+		"replacement":     func() error { _, err := w.cache.Replace(t.Context(), "theirs", ids[:1]); return err },
+	} {
+		var other *asg.OtherClusterError
+		if err := write(); !errors.As(err, &other) || other.Group != "theirs" {
+			t.Errorf("%s: error %v, want an OtherClusterError", name, err)
+		}
+	}
+	if state, _ := w.aws.Group("theirs"); state.Desired != 2 || len(state.Instances) != 2 || !slices.Equal(w.members("theirs"), ids) {
+		t.Errorf("the group became %+v, want it untouched", state)
+	}
+}
+
+// The group is ours when the write begins. The reading that the write makes shows what it has become.
+func TestGroupThatChangesHandsIsRefusedAtTheWrite(t *testing.T) {
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
+		for name, write := range map[string]func(*world, []string) error{
+			"increase":        func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
+			"atomic increase": func(w *world, _ []string) error { _, err := w.cache.IncreaseAtomically(t.Context(), "g", "", 1); return err },
+			"termination of one": func(w *world, ids []string) error {
+				_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
+				return err
+			},
+			"termination of several": func(w *world, ids []string) error { _, err := w.cache.Terminate(t.Context(), "g", ids); return err },
+			"replacement":            func(w *world, ids []string) error { _, err := w.cache.Replace(t.Context(), "g", ids); return err },
+		} {
+			t.Run(string(mode)+"/"+name, func(t *testing.T) {
+				w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+				ids := w.members("g")
+				w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+				owner := "owned"
+				if err := w.aws.SetTags("g", map[string]*string{ownedBy + "b": &owner}); err != nil {
+					t.Fatal(err)
+				}
+				asg.MakeStale(w.cache, "g")
+				err := write(w, ids)
+				var other *asg.OtherClusterError
+				if !errors.As(err, &other) && !(mode == asg.LaunchDesiredCapacity && errors.Is(err, asg.ErrNotAtomic)) {
+					t.Errorf("error %v, want an OtherClusterError", err)
+				}
+				if state, _ := w.aws.Group("g"); state.Desired != 2 || len(state.Instances) != 2 || !slices.Equal(w.members("g"), ids) {
+					t.Errorf("the group became %+v, want it untouched", state)
+				}
+			})
+		}
+	}
+}
+
+func TestOurNameIsSettled(t *testing.T) {
+	groups := []fakeaws.AutoScalingGroup{ofCluster("a1", "joins-a", 3), ofCluster("b1", "joins-b", 3), ofCluster("silent", "workers", 3),
+		ofCluster("in-doubt", "joins-b", 3, ownedBy+"a", "owned")}
+	for _, tt := range []struct {
+		name        string
+		flag, stock string
+		nodes       map[string]int // nodes of ours, by group
+		network     string
+		want        asg.Statement
+	}{
+		{name: "by nothing"},
+		{name: "by the flag before all else", flag: "c", stock: "d", nodes: map[string]int{"a1": 3}, network: "e", want: asg.Statement{Cluster: "c", Source: "--aws-cluster-name"}},
+		{name: "by its nodes' groups", stock: "d", nodes: map[string]int{"a1": 1}, network: "e", want: asg.Statement{Cluster: "a", Source: "groups of its nodes"}},
+		{name: "by the majority of its nodes", nodes: map[string]int{"a1": 1, "b1": 2}, want: asg.Statement{Cluster: "b", Source: "groups of its nodes"}},
+		{name: "not by half of its nodes", nodes: map[string]int{"a1": 2, "b1": 2}},
+		{name: "not by nodes of silent or disagreeing groups", nodes: map[string]int{"silent": 3, "in-doubt": 3}},
+		{name: "by few nodes among silent ones", nodes: map[string]int{"silent": 3, "b1": 1}, want: asg.Statement{Cluster: "b", Source: "groups of its nodes"}},
+		{name: "by the network where nodes do not settle it", stock: "d", nodes: map[string]int{"a1": 1, "b1": 1}, network: "e",
+			want: asg.Statement{Cluster: "e", Source: "VPC CNI"}},
+		{name: "by the stock flag last", stock: "d", nodes: map[string]int{"silent": 1}, want: asg.Statement{Cluster: "d", Source: "--cluster-name"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := sharedAccount(t, tt.flag, groups...).with(func(o *asg.Options) { o.StockCluster = tt.stock }).started()
+			var nodes []string
+			for name, n := range tt.nodes {
+				nodes = append(nodes, w.members(name)[:n]...)
+			}
+			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes, Network: tt.network})
+			if got := w.cache.Cluster(); got != tt.want {
+				t.Errorf("our cluster is %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSettledNameOutlivesItsMajority(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 2), ofCluster("b1", "joins-b", 3)).started()
+	a, b := w.members("a1"), w.members("b1")
+	for _, step := range []struct {
+		nodes []string
+		want  string
+	}{
+		{nodes: slices.Concat(a, b[:1]), want: "a"},
+		{nodes: slices.Concat(a[:1], b), want: "a"},
+		{nodes: nil, want: "a"}, // a cluster without nodes is the same still
+		{nodes: b, want: "b"},
+	} {
+		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: step.nodes})
+		if got := w.cache.Cluster().Cluster; got != step.want {
+			t.Errorf("with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
+		}
+	}
+}
+
+func TestLearntNameHidesAndShowsGroups(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1), ofCluster("b1", "joins-b", 1)).started()
+	var log bytes.Buffer
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	if got := names(w.cache.Snapshot()); len(got) != 2 {
+		t.Fatalf("groups %q, want both while our name is not known", got)
+	}
+	for range 2 {
+		w.cache.SeeCluster(ctx, asg.Evidence{})
+	}
+	if got := strings.Count(log.String(), "--aws-cluster-name"); got != 1 {
+		t.Errorf("the log asks %d times for our name, want once:\n%s", got, log.String())
+	}
+	for range 2 {
+		w.cache.SeeCluster(ctx, asg.Evidence{Nodes: w.members("a1")})
+	}
+	if diff := cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())); diff != "" {
+		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
+	}
+	if got := strings.Count(log.String(), "Settled the name"); got != 1 {
+		t.Errorf("the log says %d times that the name is settled, want once:\n%s", got, log.String())
+	}
+	select {
+	case <-w.cache.Changed():
+	default:
+		t.Error("nobody hears that there are other groups now")
+	}
+	if err := w.aws.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "joins-b2", Versions: []fakeaws.LaunchTemplateVersion{
+		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.aws.EditGroup("b1", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b2", Version: "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cache.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
+		t.Errorf("groups of other clusters %q before the new template was read, want the one still", got)
+	}
+	asg.Resolve(w.cache, ctx)
+	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
+		t.Errorf("groups of other clusters %q, want none any more", got)
+	}
+}
+
+func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("g", "joins-a", 2), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
+	ids := w.members("g")
+	grown, err := w.cache.Increase(t.Context(), "g", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	launched := grown.Instances[len(grown.Instances)-1].ID
+	var other *asg.OtherClusterError
+	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--aws-cluster-name") {
+		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
+	}
+	if _, err := w.cache.Terminate(t.Context(), "silent", w.members("silent")); err != nil {
+		t.Errorf("terminate in a group that states nothing: %v", err)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "g", []string{launched}); err != nil {
+		t.Errorf("terminate an instance that we launched: %v", err)
+	}
+	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids[1:]})
+	if _, err := w.cache.Terminate(t.Context(), "g", ids); err != nil {
+		t.Errorf("terminate in a group of our cluster: %v", err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("g"); len(state.Instances) > 0 {
+			return "the instances are still there"
+		}
+		return ""
+	})
+}
+
+func TestStrangersStayUntilTheTemplateWasRead(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		code string // with which AWS answers to DescribeLaunchTemplateVersions
+		stay bool
+	}{
+		{name: "throttled", code: "Throttling", stay: true},
+		{name: "denied", code: "AccessDenied"},
+		{name: "answered"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := sharedAccount(t, "a", ofCluster("g", "joins-b", 2))
+			if tt.code != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: tt.code})
+			}
+			w.started()
+			ids := w.members("g")
+			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids[:1]})
+			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
+			var other *asg.OtherClusterError
+			if stays := errors.As(err, &other); stays != (tt.stay || tt.code == "") {
+				t.Errorf("terminate an instance that is no node: %v", err)
+			}
+			_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
+			if refused := errors.As(err, &other); refused != (tt.code == "") {
+				t.Errorf("terminate a node: %v", err)
+			}
+		})
+	}
+}
+
+func TestInstanceThatStatesAnotherClusterStays(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		nodes bool
+		code  string // with which AWS answers to DescribeInstances
+		stays bool
+		calls int
+	}{
+		{name: "no node", stays: true, calls: 3}, // one for both, one for each
+		{name: "a node of ours", nodes: true},
+		{name: "its tags may not be read", code: "AccessDenied", calls: 1},
+		{name: "its tags cannot be read", code: "InternalError", stays: true, calls: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := sharedAccount(t, "a", ofCluster("g", "tags-b", 1)).with(nil)
+			if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.aws.SetDesired("g", 2); err != nil {
+				t.Fatal(err)
+			}
+			w.eventuallyInService("g", 2)
+			w.started()
+			ids := w.members("g")
+			if tt.nodes {
+				w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+			}
+			if tt.code != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: tt.code})
+			}
+			_, err := w.cache.Terminate(t.Context(), "g", ids)
+			left := map[string]bool{}
+			w.eventually(func() string {
+				state, _ := w.aws.Group("g")
+				clear(left)
+				for _, i := range state.Instances {
+					left[i.ID] = true
+				}
+				if left[ids[1]] && tt.code != "InternalError" {
+					return "the instance of the newer version is still there"
+				}
+				return ""
+			})
+			if left[ids[0]] != tt.stays || (err != nil) != tt.stays {
+				t.Errorf("the instance stays: %t, want %t; error: %v", left[ids[0]], tt.stays, err)
+			}
+			if tt.code == "InternalError" {
+				return
+			}
+			if got := w.aws.Calls()["DescribeInstances"]; got != tt.calls {
+				t.Errorf("%d calls of DescribeInstances, want %d", got, tt.calls)
+			}
+		})
+	}
+}
