@@ -41,6 +41,17 @@ type Statement struct {
 	Source  string // such as "tag eks:cluster-name" or "user data"
 }
 
+// CheckClusterName refuses what can be no name of a cluster. The empty text is none, and fine.
+func CheckClusterName(name string) error {
+	switch {
+	case strings.HasPrefix(name, "arn:"):
+		return fmt.Errorf("%q is an ARN: give the name alone", name)
+	case strings.ContainsAny(name, " \t\n/"):
+		return fmt.Errorf("%q is not the name of a cluster", name)
+	}
+	return nil
+}
+
 func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
 
 // sourceUserData is the Source of a name in user data, fromLaunchTemplate begins that of an instance tag.
@@ -320,7 +331,8 @@ func (id *identity) disowned(g *Group) *Group {
 	}
 	p := Problem{Reason: ReasonOtherCluster, Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
 	if id.own.Cluster == "" {
-		p.Message = fmt.Sprintf("its statements disagree, so that it is left alone: it is of cluster %s", strings.Join(stated, ", "))
+		p.Message = fmt.Sprintf("it is left alone, for it states several clusters: %s", strings.Join(stated, ", "))
+		p.Remedy = "correct the wrong statements"
 	} else {
 		p.Message = fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %s", strings.Join(stated, ", "), id.own)
 	}

@@ -185,8 +185,11 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 func TestGroupThatChangesHandsIsRefusedAtTheWrite(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
-			"increase":        func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
-			"atomic increase": func(w *world, _ []string) error { _, err := w.cache.IncreaseAtomically(t.Context(), "g", "", 1); return err },
+			"increase": func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
+			"atomic increase": func(w *world, _ []string) error {
+				_, err := w.cache.IncreaseAtomically(t.Context(), "g", "", 1)
+				return err
+			},
 			"termination of one": func(w *world, ids []string) error {
 				_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
 				return err

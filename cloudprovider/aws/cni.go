@@ -21,24 +21,12 @@ const (
 
 // cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or whose DaemonSets nobody lists, has the defaults.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
-	if daemonSets == nil {
-		return nodetemplate.CNI{}
+	env := cniEnvironment(daemonSets)
+	return nodetemplate.CNI{
+		PrefixDelegation: isOn(env, cniPrefixDelegation),
+		CustomNetworking: isOn(env, cniCustomNetworking),
+		PodInterfaces:    isOn(env, cniPodInterfaces),
 	}
-	found, err := daemonSets.DaemonSets(cniNamespace).Get(cniDaemonSet)
-	if err != nil {
-		return nodetemplate.CNI{} // there is none
-	}
-	var cni nodetemplate.CNI
-	for _, c := range found.Spec.Template.Spec.Containers {
-		if c.Name == cniDaemonSet {
-			cni = nodetemplate.CNI{
-				PrefixDelegation: isOn(c.Env, cniPrefixDelegation),
-				CustomNetworking: isOn(c.Env, cniCustomNetworking),
-				PodInterfaces:    isOn(c.Env, cniPodInterfaces),
-			}
-		}
-	}
-	return cni
 }
 
 // isOn reads a switch as the CNI does: the last of that name counts, and what is no Boolean is off.

@@ -117,7 +117,8 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		}
 	}
 	p.zoneIDs.Store(&zoneIDs{})
-	return p, p.Refresh()
+	p.refresh()
+	return p, nil
 }
 
 // Run keeps the groups and the facts about them fresh until ctx ends.
@@ -135,7 +136,14 @@ func (p *Provider) Run(ctx context.Context) error {
 func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
 // Refresh moves on to the newest Snapshot, and to what nodes have shown meanwhile. It makes no call and never fails: without a newer reading the last one stays.
+// The listers must be filled: half of the nodes may settle the wrong name of the cluster.
 func (p *Provider) Refresh() error {
+	p.seeCluster()
+	p.refresh()
+	return nil
+}
+
+func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	registered := sync.OnceValue(p.registeredIDs)
@@ -147,7 +155,7 @@ func (p *Provider) Refresh() error {
 	}
 	before, news := p.view.Load(), p.lessons.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news {
-		return nil
+		return
 	}
 	p.departed.compare(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
@@ -156,7 +164,6 @@ func (p *Provider) Refresh() error {
 	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
 	zeroSizes(before, v)
 	p.view.Store(v)
-	return nil
 }
 
 // adopt takes a group into the view of the current loop as a write has left it.

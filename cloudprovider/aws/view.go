@@ -172,6 +172,9 @@ func (v *view) findings() []finding {
 				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message + "; to mend it, " + p.Remedy})
 		}
 	}
+	for _, g := range v.snapshot.Foreign() {
+		say(g, g.Problems)
+	}
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		say(g, g.Problems)

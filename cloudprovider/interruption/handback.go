@@ -63,6 +63,10 @@ func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool 
 		if ctx.Err() != nil {
 			return false
 		}
+		if other := (*asg.OtherClusterError)(nil); errors.As(err, &other) {
+			log.Info("The instance may be another cluster's", "reason", other.Why)
+			return false
+		}
 		log.Error(err, "Could not give the instance back, trying again", "reason", awsclient.Reason(err), "in", pause)
 		if h.Clock.Now().Add(pause).After(end) {
 			if node != nil {

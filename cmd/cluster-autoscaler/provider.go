@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -92,13 +93,15 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	}
 	cache := asg.NewCache(asg.Options{
 		AutoScaling:     clients.AutoScaling,
-		Launches:        asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		Launches:        asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS, Instances: clients.EC2},
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
 		Clock:           clock.RealClock{},
+
+		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	})
 	if ours.SpotPrices == options.SpotPricesLive {
 		if err := prices.followSpot(clients.EC2, cache); err != nil {

@@ -39,6 +39,8 @@ import (
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
 //	age SELECTOR DURATION                    these nodes have been Ready for so long; the core trusts none younger than 1m
 //	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
+//	other aws GROUP...                       start a second cluster, which shares the account and has the nodes of these groups
+//	other COMMAND ARG...                     do a command of this list, but for repeat, on the second cluster
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
 //	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most, and print how long it took
 //	never WHAT...                            it has not been so at any time
@@ -72,6 +74,7 @@ import (
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := simpleCommands()
 	commands["repeat"] = (*script).repeat
+	commands["other"] = (*script).otherCluster
 	adapted := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
@@ -142,6 +145,9 @@ func Setup(ctx context.Context, env *testscript.Env, binary string) error {
 	env.Defer(func() {
 		if failed, ok := env.T().(testscript.TFailed); ok && failed.Failed() {
 			env.T().Log(e.report())
+			if e.other != nil {
+				env.T().Log("The second cluster:\n" + e.other.report())
+			}
 		}
 		if err := e.Close(); err != nil {
 			env.T().Log("end of the scenario: " + err.Error())

@@ -48,6 +48,7 @@ type Env struct {
 	extra      []string
 	logs       []string // paths, one for each autoscaler process, oldest first
 	observer   *clusterObserver
+	other      *Env // the second cluster of the account; nil where there is one alone
 
 	observing context.Context // ends with the Env; it is no request's
 	stop      context.CancelFunc
@@ -187,6 +188,7 @@ func (e *Env) Close() error {
 	if e.autoscaler != nil && e.autoscaler.Running() {
 		errs = append(errs, e.autoscaler.Stop())
 	}
+	errs = append(errs, e.closeOther())
 	if e.AWS != nil {
 		errs = append(errs, e.AWS.Close())
 	}

@@ -2,6 +2,7 @@ package userdata
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -58,6 +59,18 @@ func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pr
 		r.document(text, "", 0)
 	}
 	return r.facts(), r.problems
+}
+
+// clusterName matches what EKS accepts as a cluster's name (EKS API reference, CreateCluster), and dots, which other clusters
+// have in theirs.
+var clusterName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$`)
+
+// Cluster is the name of the cluster that user data joins; "" where it names none, or only the node can know it.
+func Cluster(data string) string {
+	if facts, _ := Parse(data, ""); clusterName.MatchString(facts.ClusterName) {
+		return facts.ClusterName
+	}
+	return ""
 }
 
 // Common returns what holds for nodes that start from either of two user data, which f and other tell of, and as Problems

@@ -101,6 +101,8 @@ func (c *cli) readFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
+	flags.StringVar(&c.read.ClusterName, "aws-cluster-name", "", "As the autoscaler's: groups that state another cluster are left alone. "+
+		"If empty: asgctl knows of no nodes, so it shows what each group states and judges none by it.")
 	flags.StringVar((*string)(&c.read.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "As the autoscaler's: all or any.")
 	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>[/<zone>]. May be repeated.")
 	flags.StringVar((*string)(&c.read.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")

@@ -33,6 +33,8 @@ type Group struct {
 	// States counts the instances by lifecycle state.
 	States        map[string]int `json:"states,omitempty"`
 	InstanceTypes []string       `json:"instanceTypes"`
+	// Clusters are the places that name the cluster of the group; none where nothing does.
+	Clusters []Cluster `json:"clusters,omitempty"`
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`
 	// OnDemandBase and OnDemandPercentageAboveBase are those of a mixed instances policy.
@@ -76,6 +78,12 @@ type Launch struct {
 	Version string `json:"version,omitempty"`
 }
 
+// Cluster is a place that names the cluster of a group, such as "tag eks:cluster-name" or "user data".
+type Cluster struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+}
+
 // Nodegroup names an EKS managed node group.
 type Nodegroup struct {
 	Cluster string `json:"cluster"`
@@ -104,6 +112,9 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 		out.ScaledBy = "zone"
 	}
 	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
+	for _, s := range g.Stated {
+		out.Clusters = append(out.Clusters, Cluster{Name: s.Cluster, Source: s.Source})
+	}
 	for _, i := range g.Instances {
 		if out.States == nil {
 			out.States = map[string]int{}
@@ -184,10 +195,10 @@ func (l List) WriteTable(w io.Writer) error {
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, g.ScaledBy, count(len(g.Problems)),
+			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, g.ScaledBy, g.cluster(), count(len(g.Problems)),
 		})
 	}
-	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "PROBLEMS"}
+	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
 	if err := output.Columns(w, header, rows); err != nil {
 		return err
 	}
@@ -234,6 +245,22 @@ func WriteProblems(w io.Writer, group string, problems []reading.Problem) error 
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// cluster is each name that the group states, with the places that state it.
+func (g Group) cluster() string {
+	var names []string
+	sources := map[string][]string{}
+	for _, c := range g.Clusters {
+		if sources[c.Name] == nil {
+			names = append(names, c.Name)
+		}
+		sources[c.Name] = append(sources[c.Name], c.Source)
+	}
+	for at, name := range names {
+		names[at] = name + " (" + strings.Join(sources[name], ", ") + ")"
+	}
+	return strings.Join(names, "; ")
 }
 
 // capacity is the capacity type with the shares of a mixed one.

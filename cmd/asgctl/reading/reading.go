@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -19,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 )
@@ -28,6 +30,9 @@ type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
 	AutoDiscovery []string
+	// ClusterName is the value of the autoscaler's --aws-cluster-name; empty: no group is taken for another cluster's, unless its
+	// own statements disagree.
+	ClusterName string
 	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery; the empty one is its default.
 	DiscoveryJoin asg.DiscoveryJoin
 	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
@@ -83,6 +88,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
+	if err := asg.CheckClusterName(o.ClusterName); err != nil {
+		return nil, WrongUse{fmt.Errorf("--aws-cluster-name: %w", err)}
+	}
 	if _, err := asg.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
 		return nil, WrongUse{fmt.Errorf("--aws-node-group-discovery: %w", err)}
 	}
@@ -97,11 +105,13 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := src.read(ctx, discovery, o.ZonalGroups)
+	cache, err := src.read(ctx, discovery, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reading{Groups: cache.Snapshot().Groups(), Catalogue: src.catalogue, Absent: cache.Absent(), from: o.From,
+	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
+	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
+	r := &Reading{Groups: groups, Catalogue: src.catalogue, Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]asg.Problem{},
 		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
 	if src.types != nil {
@@ -181,12 +191,13 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 }
 
 // read reads the groups once. A Cache would try for ever where its first reading fails; here the first failure is the end.
-func (s source) read(ctx context.Context, discovery asg.Discovery, zonal asg.ZonalGroups) (*asg.Cache, error) {
+func (s source) read(ctx context.Context, discovery asg.Discovery, o Options) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cache := asg.NewCache(asg.Options{
-		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery, ZonalGroups: zonal,
+		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery, ZonalGroups: o.ZonalGroups,
 		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{},
+		Cluster: o.ClusterName, ClusterInUserData: userdata.Cluster,
 	})
 	if err := cache.Start(ctx); err != nil {
 		return nil, cmp.Or(context.Cause(ctx), err)

@@ -40,6 +40,7 @@ type Options struct {
 // AWS are the flags that we add.
 type AWS struct {
 	Region          string // empty: from the environment, the shared configuration or the instance metadata
+	ClusterName     string // of the cluster that is scaled; empty: found out
 	DiscoveryJoin   asg.DiscoveryJoin
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	PriceFile       string        // file of the user's own prices; may be empty
@@ -110,6 +111,8 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
+	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster that is scaled, as its Auto Scaling groups state it. Groups that state another cluster, by "+
+		"tags, user data or launch template, are left alone. If empty: what the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
 	fs.StringVar((*string)(&a.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
 		"all: a group must match all of them, as in the stock autoscaler. any: it must match one.")
 	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types, laid over the built-in list: "+
@@ -158,6 +161,9 @@ func (a *AWS) Validate() error {
 	}
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
 		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
+	}
+	if err := asg.CheckClusterName(a.ClusterName); err != nil {
+		return fmt.Errorf("--aws-cluster-name: %w", err)
 	}
 	if _, err := asg.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
 		return fmt.Errorf("--aws-node-group-discovery: %w", err)

@@ -208,6 +208,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
 			`--aws-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+		{"name that is an ARN", func(a *AWS) { a.ClusterName = "arn:aws:eks:us-west-2:1:cluster/a" },
+			`--aws-cluster-name: "arn:aws:eks:us-west-2:1:cluster/a" is an ARN: give the name alone`},
 		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--aws-node-group-discovery: node group discovery "or": want all or any`},
 		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--aws-zonal-groups: zonal groups "some": want off, tagged or all`},
 		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},

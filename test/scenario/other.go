@@ -1,0 +1,63 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// StartOther runs a second control plane with its own observation, which shares the AWS account: it gets the nodes of the
+// groups, from now on. It ends with the Env.
+func (e *Env) StartOther(ctx context.Context, groups ...string) error {
+	switch {
+	case e.AWS == nil:
+		return errors.New("the second cluster needs the AWS account first")
+	case e.other != nil:
+		return errors.New("the scenario has a second cluster already")
+	}
+	dir := filepath.Join(e.dir, "other")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	other, err := Start(ctx, Options{Dir: dir, Binary: e.binary})
+	if err != nil {
+		return fmt.Errorf("second cluster: %w", err)
+	}
+	e.other, other.AWS = other, e.AWS
+	if err := e.AWS.AttachGroups(other.Cluster.Client(), groups...); err != nil {
+		return err
+	}
+	other.observers.Go(func() { observeAWS(other.observing, other.AWS, other.Timeline, other.observer.undrained) })
+	return nil
+}
+
+// closeOther ends the second cluster, if there is one. The account is the first one's to close.
+func (e *Env) closeOther() error {
+	if e.other == nil {
+		return nil
+	}
+	e.other.AWS = nil
+	return e.other.Close()
+}
+
+// otherCluster starts the second cluster, or runs one of the simple commands on it.
+func (s *script) otherCluster(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: other aws GROUP... | other COMMAND ARG...")
+	}
+	if args[0] == "aws" {
+		return s.StartOther(s.ctx, args[1:]...)
+	}
+	run, known := simpleCommands()[args[0]]
+	if !known {
+		return fmt.Errorf("no command is called %q", args[0])
+	}
+	if s.other == nil {
+		return errors.New("no second cluster yet; start it with: other aws GROUP...")
+	}
+	on := *s
+	on.Env = s.other
+	return run(&on, args[1:])
+}
