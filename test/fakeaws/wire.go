@@ -52,6 +52,16 @@ type request struct {
 // An operation answers one action: with a value that the service's protocol can encode, or with an error.
 type operation func(*account, *request) (any, error)
 
+// Serves reports whether the emulator knows an action, whatever the service.
+func Serves(action string) bool {
+	for _, actions := range operations {
+		if _, known := actions[action]; known {
+			return true
+		}
+	}
+	return false
+}
+
 // operations by service and action.
 var operations = map[string]map[string]operation{
 	serviceAutoScaling: {

@@ -44,7 +44,8 @@ import (
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
 //	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most, and print how long it took
 //	never WHAT...                            it has not been so at any time
-//	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match
+//	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match; for 0, a message of the program
+//	                                         must hold the pattern's words
 //	metrics                                  print names, types and labels of the autoscaler's metrics
 //
 // What can be expected:
@@ -221,6 +222,11 @@ func (s *script) fault(args []string) error {
 	if err := fromPairs(args, &fault); err != nil {
 		return err
 	}
+	if fault.Action != "" {
+		if err := knownAction(fault.Action); err != nil {
+			return err
+		}
+	}
 	s.AWS.Inject(fault)
 	return nil
 }
@@ -305,6 +311,11 @@ func (s *script) logged(args []string) error {
 	pattern, err := regexp.Compile(args[1])
 	if err != nil {
 		return err
+	}
+	if want == 0 {
+		if err := s.knownPattern(args[1]); err != nil {
+			return err
+		}
 	}
 	lines, err := s.logLines(pattern)
 	if err == nil && len(lines) != want {

@@ -80,6 +80,9 @@ func (s *script) calls(action string) (int, error) {
 	if s.AWS == nil {
 		return 0, errors.New("no AWS account yet; start it with: aws FILE")
 	}
+	if err := knownAction(action); err != nil {
+		return 0, err
+	}
 	return s.AWS.Calls()[action], nil
 }
 
@@ -209,6 +212,9 @@ func (s *script) metricIs(selector, operator, number string) (condition, error) 
 			return false, "", errors.New("no autoscaler to scrape")
 		}
 		families, err := s.Autoscaler().Metrics(ctx)
+		if err == nil && compare(0) {
+			err = s.knownMetric(families, name, labels)
+		}
 		got := metricSum(families, name, labels)
 		return compare(got), strconv.FormatFloat(got, 'g', -1, 64), err
 	}, nil

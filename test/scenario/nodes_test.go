@@ -34,7 +34,7 @@ func TestARepeatedScriptTellsWhichLineFailed(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &script{Env: &Env{}, path: func(name string) string { return name }}
+	s := &script{Env: &Env{binary: file}, path: func(name string) string { return name }}
 	err := s.repeat([]string{"2", file})
 	if err == nil || !strings.Contains(err.Error(), "round 1 of 2") || !strings.Contains(err.Error(), "logged 1 luck: ") {
 		t.Errorf("error %v, want one that names round and line", err)

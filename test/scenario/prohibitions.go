@@ -40,8 +40,8 @@ func (s *script) neverDesiredAbove(group, number string) error {
 	if err != nil {
 		return err
 	}
-	if s.AWS == nil {
-		return errors.New("never desired: no AWS account yet")
+	if err := s.knownGroup(group); err != nil {
+		return err
 	}
 	for _, event := range s.AWS.Events() {
 		if event.Kind == fakeaws.DesiredChanged && event.Group == group && event.To > limit {
@@ -67,8 +67,8 @@ func (s *script) neverLaunchedWithin(group, duration string) error {
 	if err != nil {
 		return err
 	}
-	if s.AWS == nil {
-		return errors.New("never launched: no AWS account yet")
+	if err := s.knownGroup(group); err != nil {
+		return err
 	}
 	return closerThan(apart, group, s.AWS.Events())
 }

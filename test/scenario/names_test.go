@@ -1,0 +1,91 @@
+package scenario
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// namesScript is a script over an account with group g, and a program that can log two messages.
+func namesScript(t *testing.T) *script {
+	t.Helper()
+	s := groupScript(t, 0)
+	dir := t.TempDir()
+	s.binary = filepath.Join(dir, "program")
+	log := filepath.Join(dir, "log")
+	if err := os.WriteFile(s.binary, []byte("\x00Scaled a group down\x00The queue is empty\x00queue_messages_total\x00ErrorReadingQueue\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(log, []byte("W1 Scaled a group down\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.logs = []string{log}
+	return s
+}
+
+func TestUnknownNamesFailProhibitions(t *testing.T) {
+	s := namesScript(t)
+	for line, want := range map[string]string{
+		"never desired g above 0":             "",
+		"never desired h above 0":             `no auto scaling group "h"`,
+		"never launched g twice within 1s":    "",
+		"never launched h twice within 1s":    `no auto scaling group "h"`,
+		"never calls LaunchInstances above 0": "",
+		"never calls LaunchInstance above 0":  `no action "LaunchInstance"`,
+		"expect 1s calls LaunchInstances 0":   "",
+		"expect 1s calls LaunchInstance 0":    `no action "LaunchInstance"`,
+		"fault action=LaunchInstances code=X": "",
+		"fault action=LaunchInstance code=X":  `no action "LaunchInstance"`,
+		"logged 1 Scaled.a.group":             "",
+		"logged 0 queue":                      "",
+		"logged 0 ^E.*queue":                  "",
+		"logged 0 (queue|Scaled).*empty$":     "",
+		"logged 0 quue":                       `no message of the program holds "quue"`,
+		"logged 0 queue|emptied":              `no message of the program holds "emptied"`,
+		"logged 0 ^E.*emptied":                `no message of the program holds "emptied"`,
+	} {
+		err := s.lines(line)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, want %q", line, err, want)
+		}
+	}
+}
+
+func TestDeletedGroupsKeepTheirNames(t *testing.T) {
+	s := namesScript(t)
+	if err := s.AWS.SetDesired("g", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AWS.DeleteGroup("g"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.lines("never desired g above 3"); err != nil {
+		t.Error(err)
+	}
+	if err := s.lines("never desired g above 2"); err == nil || !strings.Contains(err.Error(), "raised to 3") {
+		t.Errorf("error %v, want a raise to 3", err)
+	}
+}
+
+func TestUnknownMetricFailsEvenWhereZeroIsExpected(t *testing.T) {
+	s := namesScript(t)
+	s.Env.autoscaler = scrapePage(t)
+	for words, want := range map[string]string{
+		`metric cluster_autoscaler_scaled_up_nodes_total{node_group="z"} == 0`: "",
+		"metric cluster_autoscaler_queue_messages_total == 0":                  "",
+		"metric cluster_autoscaler_aws_queue_messages_total <= 1":              "",
+		"metric cluster_autoscaler_queue_message_total == 0":                   `holds "queue_message_total"`,
+		`metric cluster_autoscaler_scaled_up_nodes_total{nodegroup="z"} == 0`:  `has no label "nodegroup"`,
+	} {
+		err := s.expect(append([]string{"1s"}, strings.Fields(words)...))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, want %q", words, err, want)
+		}
+	}
+}
