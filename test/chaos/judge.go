@@ -12,7 +12,7 @@ import (
 )
 
 // ourKey is the access key the autoscaler signs its calls with: events say by whom they are.
-const ourKey = " autoscaler"
+const ourKey = " " + scenario.AccessKey
 
 // judge collects what must not happen while a plan runs. Safe for concurrent use.
 type judge struct {
@@ -53,29 +53,9 @@ func (j *judge) watchLowering(ctx context.Context, aws *fakeaws.Server, podsOn f
 
 func counts(state string) bool { return strings.HasPrefix(state, "Pending") || state == "InService" }
 
-// kills judges the instances that were terminated undrained since start: those that the autoscaler named, and those that Auto
-// Scaling chose because the autoscaler had lowered the desired capacity.
+// kills judges the instances that were terminated undrained because of the autoscaler.
 func (j *judge) kills(moments []scenario.Moment, events []fakeaws.Event) {
-	chosen := map[string]fakeaws.Event{} // whose instances fell to whose write, by instance
-	lowered := map[string]fakeaws.Event{}
-	for _, e := range events {
-		switch e.Kind {
-		case fakeaws.DesiredChanged:
-			if e.To < e.From {
-				lowered[e.Group] = e
-			}
-		case fakeaws.ScaleInKill:
-			chosen[e.Instance] = lowered[e.Group]
-		}
-	}
-	for _, m := range moments {
-		if m.Kind != scenario.KilledUndrained {
-			continue
-		}
-		cause, scaledIn := chosen[m.Object]
-		if scaledIn && !strings.HasSuffix(cause.By, ourKey) {
-			continue // an operator, a schedule or AWS itself wanted less
-		}
+	for _, m := range scenario.UndrainedKills(moments, events) {
 		j.violated("instance %s was terminated undrained at %s: %s", m.Object, m.At.Format("15:04:05.000"), m.Detail)
 	}
 }

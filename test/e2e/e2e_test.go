@@ -9,9 +9,14 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -31,12 +36,40 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	suite := &scenario.Suite{Binary: binary}
+	t.Cleanup(func() { report(t, suite.String()) })
+	ctx := warned(t, suite)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		Cmds:          scenario.Commands(),
 		UpdateScripts: *update,
-		Setup: func(env *testscript.Env) error {
-			return scenario.Setup(t.Context(), env, binary)
-		},
+		Setup:         func(env *testscript.Env) error { return suite.Setup(ctx, env) },
 	})
+}
+
+// warning is how long before go test's own limit the scripts that still run fail, each by the step that it is in. go test itself
+// would end the process and name none.
+const warning = time.Minute
+
+// warned returns a context that ends shortly before go test's limit. Should a script not even end then, its step is printed.
+func warned(t *testing.T, suite *scenario.Suite) context.Context {
+	deadline, limited := t.Deadline()
+	if !limited {
+		return t.Context()
+	}
+	ctx, cancel := context.WithDeadlineCause(t.Context(), deadline.Add(-warning), errors.New("the time for all scripts is nearly over"))
+	last := time.AfterFunc(time.Until(deadline)-warning/2, func() { fmt.Fprintf(os.Stderr, "Scripts that hang are without an end:\n%s", suite) })
+	t.Cleanup(func() { last.Stop(); cancel() })
+	return ctx
+}
+
+// report shows the table of all scripts with -v or after a failure, and writes it to the file that SCENARIO_TIMES names: go test
+// shows nothing of a package that passed.
+func report(t *testing.T, table string) {
+	t.Log("\n" + table)
+	if path := os.Getenv("SCENARIO_TIMES"); path != "" {
+		if err := os.WriteFile(path, []byte(table), 0o644); err != nil {
+			t.Errorf("write the table of scripts: %v", err)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,8 @@ type Autoscaler struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 	err  error         // how it ended; read after done
+
+	killed, stopped atomic.Bool // somebody asked for the end
 }
 
 // runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own, appending
@@ -30,8 +33,7 @@ func runAutoscaler(ctx context.Context, binary string, flags, environment []stri
 	if err != nil {
 		return nil, err
 	}
-	a := &Autoscaler{Address: address, done: make(chan struct{})}
-	a.cmd = exec.Command(binary, append(flags, "--address="+address)...)
+	a := &Autoscaler{Address: address, done: make(chan struct{}), cmd: exec.Command(binary, append(flags, "--address="+address)...)}
 	a.cmd.Env = environment
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is the parent's to handle
@@ -96,6 +98,7 @@ func (a *Autoscaler) get(ctx context.Context, path string) (string, error) {
 
 // Kill ends the process the hard way, as kill -9 or a lost machine would, and waits for it.
 func (a *Autoscaler) Kill() {
+	a.killed.Store(true)
 	a.cmd.Process.Kill() //nolint:errcheck // it has ended already
 	<-a.done
 }
@@ -103,9 +106,13 @@ func (a *Autoscaler) Kill() {
 // stopTimeout is how long a clean stop may take; the product promises less than five seconds.
 const stopTimeout = 5 * time.Second
 
-// Stop ends the process as Kubernetes does, with SIGTERM. It is an error if it takes longer than five seconds or ends
-// with another code than zero.
+// Stop ends the process as Kubernetes does, with SIGTERM. It is an error if it takes longer than five seconds, ends
+// with another code than zero, or has ended before by itself.
 func (a *Autoscaler) Stop() error {
+	if err := a.endedByItself(); err != nil {
+		return err
+	}
+	a.stopped.Store(true)
 	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop autoscaler: %w", err)
 	}
@@ -119,6 +126,18 @@ func (a *Autoscaler) Stop() error {
 		return fmt.Errorf("autoscaler did not end cleanly on SIGTERM: %w", a.err)
 	}
 	return nil
+}
+
+// endedByItself fails if the process has ended though nobody asked for it.
+func (a *Autoscaler) endedByItself() error {
+	if a.Running() || a.stopped.Load() || a.killed.Load() {
+		return nil
+	}
+	how := "with exit code 0"
+	if a.err != nil {
+		how = a.err.Error()
+	}
+	return fmt.Errorf("autoscaler ended by itself, %s; see its log", how)
 }
 
 // Pause stops the process where it stands, as a virtual machine that is suspended does to all in it; Resume lets it go on,

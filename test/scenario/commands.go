@@ -39,13 +39,14 @@ import (
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
 //	age SELECTOR DURATION                    these nodes have been Ready for so long; the core trusts none younger than 1m
 //	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
-//	other aws GROUP...                       start a second cluster, which shares the account and has the nodes of these groups
+//	other aws CLUSTER                        start a second cluster, which shares the account and has the nodes of the groups that name it
 //	other COMMAND ARG...                     do a command of this list, but for repeat, on the second cluster
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
 //	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most, and print how long it took
 //	never WHAT...                            it has not been so at any time
 //	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match; for 0, a message of the program
 //	                                         must hold the pattern's words
+//	allow undrained | exit                   take back one of the rules for every script, see below
 //	metrics                                  print names, types and labels of the autoscaler's metrics
 //
 // What can be expected:
@@ -72,6 +73,15 @@ import (
 //	undrained                                an instance terminated before its node was marked and empty
 //	forbidden                                a request of the ServiceAccount refused by the API server
 //	raced                                    our own code at fault in the eyes of the race detector, where the test runs with it
+//
+// Every script that started an autoscaler also fails at its end where
+//
+//   - the autoscaler does not end with exit code 0 within 5 s of SIGTERM, or a process of it ended that the script neither
+//     stopped nor killed; "allow exit" takes this back
+//   - the lease has a holder after that
+//   - a log tells of a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
+//   - an instance was terminated undrained, unless "allow undrained" says that this is meant
+//   - the race detector found our own code at fault
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := simpleCommands()
 	commands["repeat"] = (*script).repeat
@@ -79,7 +89,8 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	adapted := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {
-			err := run(ts.Value(scriptKey{}).(*script).on(ts), args)
+			s := ts.Value(scriptKey{}).(*script).on(ts)
+			err := s.do(run, name, args)
 			switch {
 			case negated && err == nil:
 				ts.Fatalf("%s succeeded against expectation", name)
@@ -91,10 +102,17 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return adapted
 }
 
+// do runs one command and keeps how long it took.
+func (s *script) do(run func(*script, []string) error, name string, args []string) error {
+	defer s.steps.begin(append([]string{name}, args...))()
+	return run(s, args)
+}
+
 // simpleCommands are those that run no others.
 func simpleCommands() map[string]func(*script, []string) error {
 	return map[string]func(*script, []string) error{
 		"age":        (*script).age,
+		"allow":      (*script).allow,
 		"apply":      (*script).apply,
 		"autoscaler": (*script).autoscaler,
 		"aws":        (*script).aws,
@@ -123,39 +141,12 @@ type script struct {
 	ctx    context.Context
 	stdout io.Writer
 	path   func(string) string // makes a script's file name absolute
+
+	steps   *steps          // what it has done so far
+	allowed map[string]bool // the liberties it takes at its end
 }
 
 type scriptKey struct{}
-
-// Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup; should the
-// script fail, what happened and the end of the autoscaler's log are shown. The script finds the files of Systems in
-// its directory, each system under its name, and what ships in manifests/.
-func Setup(ctx context.Context, env *testscript.Env, binary string) error {
-	if err := copyFiles(env.WorkDir); err != nil {
-		return err
-	}
-	dir := filepath.Join(env.WorkDir, ".env")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	e, err := Start(ctx, Options{Dir: dir, Binary: binary})
-	if err != nil {
-		return err
-	}
-	env.Values[scriptKey{}] = &script{Env: e, ctx: ctx}
-	env.Defer(func() {
-		if failed, ok := env.T().(testscript.TFailed); ok && failed.Failed() {
-			env.T().Log(e.report())
-			if e.other != nil {
-				env.T().Log("The second cluster:\n" + e.other.report())
-			}
-		}
-		if err := e.Close(); err != nil {
-			env.T().Log("end of the scenario: " + err.Error())
-		}
-	})
-	return nil
-}
 
 func copyFiles(dir string) error {
 	systems, err := fs.Sub(Systems, "systems")
@@ -167,7 +158,9 @@ func copyFiles(dir string) error {
 
 // on returns the script with the files and output of its testscript.
 func (s *script) on(ts *testscript.TestScript) *script {
-	return &script{Env: s.Env, ctx: s.ctx, stdout: ts.Stdout(), path: ts.MkAbs}
+	now := *s
+	now.stdout, now.path = ts.Stdout(), ts.MkAbs
+	return &now
 }
 
 func (s *script) aws(args []string) error {

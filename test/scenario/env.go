@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
@@ -46,7 +47,9 @@ type Env struct {
 	autoscaler *Autoscaler
 	manifest   string // that the autoscaler was started from last
 	extra      []string
-	logs       []string // paths, one for each autoscaler process, oldest first
+	logs       []string      // paths, one for each autoscaler process, oldest first
+	started    []*Autoscaler // all of its processes
+	seen       atomic.Int64  // how many of the account's events the Timeline knows
 	observer   *clusterObserver
 	other      *Env // the second cluster of the account; nil where there is one alone
 
@@ -119,7 +122,8 @@ func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
 	if err := server.Attach(e.Cluster.Client()); err != nil {
 		return err
 	}
-	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.observer.undrained) })
+	e.seen.Store(0)
+	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.observer.undrained, &e.seen) })
 	return nil
 }
 
@@ -140,8 +144,21 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	e.logs = append(e.logs, log.Name())
 	e.observers.Go(func() { observeLog(e.observing, log.Name(), e.Timeline) })
 	e.manifest, e.extra = manifest, extra
-	e.autoscaler, err = e.run(ctx, log, manifest, nil, extra)
-	return err
+	a, err := e.run(ctx, log, manifest, nil, extra)
+	if err != nil {
+		return err
+	}
+	e.autoscaler, e.started = a, append(e.started, a)
+	return nil
+}
+
+// caughtUp returns when the Timeline knows all that has happened in the account until now.
+func (e *Env) caughtUp(ctx context.Context) error {
+	want := int64(len(e.AWS.Events()))
+	return eventually(ctx, startTimeout, "the timeline to catch up with the account", func(context.Context) (bool, string, error) {
+		seen := e.seen.Load()
+		return seen >= want, fmt.Sprintf("%d of %d events", seen, want), nil
+	})
 }
 
 // environment is all the autoscaler gets: the manifest's variables, and where and who it is for the AWS SDK. The last of
@@ -151,7 +168,7 @@ func (e *Env) environment(s shipped) []string {
 		"HOME="+e.dir,
 		"AWS_REGION="+e.AWS.Region(),
 		"AWS_ENDPOINT_URL="+e.AWS.URL(),
-		"AWS_ACCESS_KEY_ID=autoscaler",
+		"AWS_ACCESS_KEY_ID="+AccessKey,
 		"AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_EC2_METADATA_DISABLED=true",
 		"GORACE=exitcode=0", // races are judged by their reports, see OwnRaces

@@ -14,6 +14,7 @@ type condition func(ctx context.Context) (holds bool, saw string, err error)
 
 // eventually waits until the condition holds. The error tells what was seen last.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
+	script := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	last := "nothing"
@@ -22,6 +23,8 @@ func eventually(ctx context.Context, within time.Duration, what string, holds co
 		switch {
 		case ok && err == nil:
 			return nil
+		case script.Err() != nil:
+			return fmt.Errorf("stopped waiting for %s: %w; saw %s last", what, context.Cause(script), last)
 		case ctx.Err() != nil:
 			return fmt.Errorf("waited %s for %s; saw %s last", within, what, last)
 		case err != nil:

@@ -146,7 +146,7 @@ func (s *script) lines(text string) error {
 		if !known {
 			return fmt.Errorf("no command is called %q", words[0])
 		}
-		if err := run(s, words[1:]); err != nil {
+		if err := s.do(run, words[0], words[1:]); err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
 		}
 	}

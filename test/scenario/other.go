@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// StartOther runs a second control plane with its own observation, which shares the AWS account: it gets the nodes of the
-// groups, from now on. It ends with the Env.
-func (e *Env) StartOther(ctx context.Context, groups ...string) error {
+// StartOther runs a second control plane with its own observation, which shares the AWS account. The account's groups that name
+// the cluster have their nodes in it from now on. It ends with the Env.
+func (e *Env) StartOther(ctx context.Context, name string) error {
 	switch {
 	case e.AWS == nil:
 		return errors.New("the second cluster needs the AWS account first")
@@ -26,10 +26,10 @@ func (e *Env) StartOther(ctx context.Context, groups ...string) error {
 		return fmt.Errorf("second cluster: %w", err)
 	}
 	e.other, other.AWS = other, e.AWS
-	if err := e.AWS.AttachGroups(other.Cluster.Client(), groups...); err != nil {
+	if err := e.AWS.AttachCluster(name, other.Cluster.Client()); err != nil {
 		return err
 	}
-	other.observers.Go(func() { observeAWS(other.observing, other.AWS, other.Timeline, other.observer.undrained) })
+	other.observers.Go(func() { observeAWS(other.observing, other.AWS, other.Timeline, other.observer.undrained, &other.seen) })
 	return nil
 }
 
@@ -45,19 +45,24 @@ func (e *Env) closeOther() error {
 // otherCluster starts the second cluster, or runs one of the simple commands on it.
 func (s *script) otherCluster(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: other aws GROUP... | other COMMAND ARG...")
+		return errors.New("usage: other aws CLUSTER | other COMMAND ARG...")
 	}
 	if args[0] == "aws" {
-		return s.StartOther(s.ctx, args[1:]...)
+		return s.StartOther(s.ctx, args[1])
 	}
 	run, known := simpleCommands()[args[0]]
 	if !known {
 		return fmt.Errorf("no command is called %q", args[0])
 	}
 	if s.other == nil {
-		return errors.New("no second cluster yet; start it with: other aws GROUP...")
+		return errors.New("no second cluster yet; start it with: other aws CLUSTER")
 	}
+	return run(s.inCluster(s.other), args[1:])
+}
+
+// inCluster is the script for the other cluster of the account.
+func (s *script) inCluster(other *Env) *script {
 	on := *s
-	on.Env = s.other
-	return run(&on, args[1:])
+	on.Env = other
+	return &on
 }

@@ -22,10 +22,7 @@ func (s *script) never(args []string) error {
 	case len(args) == 5 && args[0] == "launched" && args[2] == "twice" && args[3] == "within":
 		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":
-		if kill, happened := First(s.Timeline.Since(time.Time{}), KilledUndrained); happened {
-			return fmt.Errorf("instance %s was terminated undrained: %s", kill.Object, kill.Detail)
-		}
-		return nil
+		return s.neverUndrained()
 	case what == "forbidden":
 		return s.neverForbidden()
 	case what == "raced":

@@ -1,0 +1,170 @@
+package scenario
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// endScript is a script over an account, whose autoscaler is the stand-in of TestMain.
+func endScript(t *testing.T) *script {
+	t.Helper()
+	s := groupScript(t, 0)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.binary, s.dir, s.Timeline, s.allowed = program, t.TempDir(), &Timeline{}, map[string]bool{}
+	s.observing, s.stop = t.Context(), func() {}
+	s.seen.Store(1000)
+	t.Cleanup(func() {
+		for _, p := range s.started {
+			p.Kill()
+		}
+	})
+	return s
+}
+
+func leaseOf(holder string) *coordinationv1.Lease {
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cluster-autoscaler"},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder},
+	}
+}
+
+const ownRace = "==================\nWARNING: DATA RACE\nWrite at 0x00c000 by goroutine 1:\n  main.run()\n      /main.go:1 +0x1\n=================="
+
+func TestEveryScriptMustEndCleanly(t *testing.T) {
+	const start = "autoscaler start s0-gpu-spot-china "
+	killed := Moment{Kind: KilledUndrained, Object: "i-1", Detail: "node a still held [web]"}
+	for _, tt := range []struct {
+		name    string
+		lines   string
+		say     string // printed by the autoscaler
+		holder  string // of the lease
+		moments []Moment
+		want    string // in the error; empty is none
+	}{
+		{name: "no autoscaler", moments: []Moment{killed}},
+		{name: "clean", lines: start},
+		{name: "stopped by the script", lines: start + "\nautoscaler stop"},
+		{name: "killed by the script", lines: start + "\nautoscaler kill", holder: "the dead"},
+		{name: "killed and restarted", lines: start + "\nautoscaler kill\nautoscaler restart"},
+		{name: "ends with another code", lines: start + "--code=3", want: "did not end cleanly on SIGTERM: exit status 3"},
+		{name: "ends with another code as allowed", lines: "allow exit\n" + start + "--code=3"},
+		{name: "ended by itself", lines: start + "--code=3\nend", want: "ended by itself, exit status 3"},
+		{name: "ended by itself without an error", lines: start + "\nend", want: "ended by itself, with exit code 0"},
+		{name: "ended by itself before a restart", lines: start + "\nend\nautoscaler restart", want: "ended by itself"},
+		{name: "ended by itself as allowed", lines: "allow exit\n" + start + "\nend"},
+		{name: "holds the lease", lines: start, holder: "us", want: `"us" still holds the lease`},
+		{name: "held the lease when the script stopped it", lines: start + "\nautoscaler stop", holder: "us", want: `"us" still holds the lease`},
+		{name: "panic", lines: start, say: "panic: runtime error", want: "crashed: panic: runtime error"},
+		{name: "panic though it may exit", lines: "allow exit\n" + start, say: "panic: runtime error", want: "crashed: panic: runtime error"},
+		{name: "panic before a restart", lines: start + "\nautoscaler kill\nautoscaler restart", say: "panic: late", want: "crashed: panic: late"},
+		{name: "panic that was caught", lines: start, say: `E1120 10:00:00.0 1 runtime.go:1] "Observed a panic" panic="oh"`, want: "Observed a panic"},
+		{name: "runtime error", lines: start, say: "fatal error: concurrent map writes", want: "crashed: fatal error: concurrent map writes"},
+		{name: "klog fatal", lines: start, say: "F1120 10:00:00.0 1 main.go:1] no", want: "crashed: F1120"},
+		{name: "klog fatal as allowed", lines: "allow exit\n" + start, say: "F1120 10:00:00.0 1 main.go:1] no"},
+		{name: "words of a crash in a message", lines: start, say: `I1120 10:00:00.0 1 main.go:1] "panic: none, fatal error: none"`},
+		{name: "race of our own", lines: start, say: ownRace, want: "race detector"},
+		{name: "undrained", lines: start, moments: []Moment{killed}, want: "instance i-1 was terminated undrained: node a still held [web]"},
+		{name: "undrained as allowed", lines: "allow undrained\n" + start, moments: []Moment{killed}},
+		{name: "undrained though it may exit", lines: "allow exit\n" + start, moments: []Moment{killed}, want: "terminated undrained"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := endScript(t)
+			for _, m := range tt.moments {
+				s.Timeline.Add(m)
+			}
+			for line := range strings.Lines(tt.lines) {
+				if strings.TrimSpace(line) == "end" {
+					if _, err := s.Autoscaler().get(t.Context(), "/end"); err != nil {
+						t.Logf("the stand-in ended before it answered: %v", err)
+					}
+					<-s.Autoscaler().Done()
+					continue
+				}
+				if strings.HasPrefix(line, start) {
+					args := append(strings.Fields(line)[1:], "--say="+tt.say)
+					if err := s.do((*script).autoscaler, "autoscaler", args); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				if err := s.lines(line); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := s.end(fake.NewClientset(leaseOf(tt.holder)))
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("end = %v, want %q", err, tt.want)
+			}
+			if a := s.Autoscaler(); a != nil && a.Running() {
+				t.Error("the autoscaler still runs")
+			}
+		})
+	}
+}
+
+func TestLeaseThatNobodyTookIsReleased(t *testing.T) {
+	s := endScript(t)
+	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.end(fake.NewClientset()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllowRefusesUnknownLiberties(t *testing.T) {
+	s := endScript(t)
+	for _, line := range []string{"allow", "allow murder", "allow exit undrained"} {
+		if err := s.lines(line); err == nil {
+			t.Errorf("accepted: %s", line)
+		}
+	}
+}
+
+func TestStopOfEndedProcessFails(t *testing.T) {
+	s := endScript(t)
+	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = s.Autoscaler().get(t.Context(), "/end")
+	<-s.Autoscaler().Done()
+	if err := s.lines("autoscaler stop"); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		t.Errorf("error %v, want that it ended by itself", err)
+	}
+}
+
+func TestUndrainedIsJudgedOnceAllIsSeen(t *testing.T) {
+	s := endScript(t)
+	if err := s.AWS.SetDesired("g", 1); err != nil {
+		t.Fatal(err)
+	}
+	s.seen.Store(0)
+	observe := func() {
+		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) string { return "node a still held [web]" }, &s.seen)
+	}
+	if err := s.lines("expect 10s launched g 1"); err != nil {
+		t.Fatal(err)
+	}
+	g, _ := s.AWS.Group("g")
+	answer, err := http.PostForm(s.AWS.URL(), url.Values{"Version": {"2011-01-01"}, "Action": {"TerminateInstanceInAutoScalingGroup"},
+		"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
+	if err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer, err)
+	}
+	// The observer begins late, as on a busy machine.
+	time.AfterFunc(50*time.Millisecond, observe)
+	if err := s.lines("never undrained"); err == nil || !strings.Contains(err.Error(), "still held [web]") {
+		t.Errorf("error %v, want the kill", err)
+	}
+}

@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptLimit bounds one script, several times what the longest takes on a busy machine. The step that exceeds it fails by its
+// name, long before the limit of the test's package ends all scripts without naming any.
+const scriptLimit = 8 * time.Minute
+
+// Suite runs scripts with one build of the autoscaler and keeps how long their steps take. Its methods are safe for concurrent use.
+type Suite struct {
+	Binary string // the autoscaler, see BuildAutoscaler
+
+	mu      sync.Mutex
+	scripts []*steps
+}
+
+// Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup. A script that passed
+// fails at its end where the autoscaler does not end cleanly, see Commands. Should the script fail, what happened and the
+// end of the autoscaler's log are shown. The script finds the files of Systems in its directory, each system under its name,
+// and what ships in manifests/.
+func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
+	if err := copyFiles(env.WorkDir); err != nil {
+		return err
+	}
+	dir := filepath.Join(env.WorkDir, ".env")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	e, err := Start(ctx, Options{Dir: dir, Binary: s.Binary})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, scriptLimit, fmt.Errorf("the script has taken its limit of %s", scriptLimit))
+	run := &script{Env: e, ctx: ctx, steps: s.add(env.T()), allowed: map[string]bool{}}
+	env.Values[scriptKey{}] = run
+	env.Defer(func() {
+		defer cancel()
+		run.close(env.T())
+	})
+	return nil
+}
+
+// tested is what T of testscript is beside its own methods.
+type tested interface {
+	Name() string
+	Failed() bool
+	Skipped() bool
+	Error(...any)
+}
+
+// add begins the record of one more script.
+func (s *Suite) add(t testscript.T) *steps {
+	added := &steps{began: time.Now()}
+	if t, ok := t.(tested); ok {
+		added.name = path.Base(t.Name())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scripts = append(s.scripts, added)
+	return added
+}
+
+// String is a table of all scripts so far, one line each, sorted by name.
+func (s *Suite) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lines []string
+	for _, script := range s.scripts {
+		lines = append(lines, script.String()+"\n")
+	}
+	slices.Sort(lines)
+	return "script, how long it took, its slowest step and what the step may take\n" + strings.Join(lines, "")
+}
