@@ -18,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -48,14 +49,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, c); err != nil {
+	if err := run(ctx, c, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "interruption:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, c crowd) (err error) {
+func run(ctx context.Context, c crowd, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "asg-bench-interruption-")
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func run(ctx context.Context, c crowd) (err error) {
 	if err := c.gather(ctx, env); err != nil {
 		return err
 	}
-	return measure(ctx, env, c)
+	return measure(ctx, env, c, out)
 }
 
 // prepare has the nodes run their pods, and the autoscaler read the queue.
@@ -107,7 +108,7 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 }
 
 // measure warns all instances and prints what came of it.
-func measure(ctx context.Context, env *scenario.Env, c crowd) error {
+func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) error {
 	nodes := c.nodes
 	before, ok := env.AWS.Group(group)
 	if !ok || len(before.Instances) != nodes {
@@ -150,23 +151,18 @@ func measure(ctx context.Context, env *scenario.Env, c crowd) error {
 	if len(cordoned) < nodes {
 		return fmt.Errorf("%d nodes were cordoned of %d", len(cordoned), nodes)
 	}
-	killed := 0
-	for _, m := range env.Timeline.Since(time.Time{}) {
-		if m.Kind == scenario.KilledUndrained {
-			killed++
-		}
-	}
-	fmt.Printf("nodes warned at once      %d, with %d pods each\n", nodes, perNode)
-	fmt.Printf("in the namespace          %d pods, %d DaemonSets, %d nodes with a budget that cannot be computed\n", max(c.pods, nodes*perNode), c.daemonSets, c.held)
-	fmt.Printf("first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
-	fmt.Printf("last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
+	killed := scenario.Count(env.Timeline.Since(time.Time{}), scenario.KilledUndrained)
+	fmt.Fprintf(out, "nodes warned at once      %d, with %d pods each\n", nodes, perNode)
+	fmt.Fprintf(out, "in the namespace          %d pods, %d DaemonSets, %d nodes with a budget that cannot be computed\n", max(c.pods, nodes*perNode), c.daemonSets, c.held)
+	fmt.Fprintf(out, "first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
+	fmt.Fprintf(out, "last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
 	if c.held > 0 {
-		fmt.Printf("last of the others back   %.2f s\n", others.Seconds())
+		fmt.Fprintf(out, "last of the others back   %.2f s\n", others.Seconds())
 	}
-	fmt.Printf("last instance handed back %.2f s, of 120\n", handedBack.Seconds())
-	fmt.Printf("CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/handedBack.Seconds())
-	fmt.Printf("ended with pods on them   %d\n", killed)
-	fmt.Printf("desired capacity          %d before, %d after\n", before.Desired, after.Desired)
+	fmt.Fprintf(out, "last instance handed back %.2f s, of 120\n", handedBack.Seconds())
+	fmt.Fprintf(out, "CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/handedBack.Seconds())
+	fmt.Fprintf(out, "ended with pods on them   %d\n", killed)
+	fmt.Fprintf(out, "desired capacity          %d before, %d after\n", before.Desired, after.Desired)
 	return nil
 }
 

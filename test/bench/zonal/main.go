@@ -30,6 +30,7 @@ type options struct {
 	only   []string
 	who    []string
 	outage time.Duration
+	wait   time.Duration
 	ours   []string // flags of our autoscaler
 	output string
 	dir    string
@@ -64,6 +65,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	only := flags.String("only", "a,b,c", "comma-separated `NAMES` of the scenarios to run")
 	who := flags.String("who", "stock,ours", "comma-separated `NAMES` of the autoscalers to run")
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the zone of scenario c has no capacity")
+	flags.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a scenario waits for all of its pods to run")
 	own := flags.String("ours", "--aws-zonal-groups=tagged", "blank-separated `FLAGS` of our autoscaler alone")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table or json")
 	dir := flags.String("dir", "", "`DIRECTORY` in which all logs stay; empty keeps them only if something could not be run")
@@ -91,6 +93,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = errors.New("-o takes table or json")
 	case o.outage <= 0:
 		err = errors.New("-outage is above zero")
+	case o.wait <= 0:
+		err = errors.New("-wait is above zero")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "zonal:", err)

@@ -91,6 +91,7 @@ func TestWrongUsageIsToldBeforeAnythingIsBuilt(t *testing.T) {
 		{[]string{"-who", "theirs"}, "-who takes some of stock,ours"},
 		{[]string{"-o", "yaml"}, "-o takes table or json"},
 		{[]string{"-outage", "0s"}, "-outage is above zero"},
+		{[]string{"-wait", "0s"}, "-wait is above zero"},
 		{[]string{"c"}, `no arguments beside the flags, but ["c"]`},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -98,8 +99,8 @@ func TestWrongUsageIsToldBeforeAnythingIsBuilt(t *testing.T) {
 			t.Errorf("%q: exit code %d, %q, want 2 and %q", tt.args, code, stderr.String(), tt.want)
 		}
 	}
-	o, err := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-ours", "--aws-zonal-groups=all --v=5"}, &bytes.Buffer{})
-	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, ours: []string{"--aws-zonal-groups=all", "--v=5"}, output: "table"}
+	o, err := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-wait", "2m", "-ours", "--aws-zonal-groups=all --v=5"}, &bytes.Buffer{})
+	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, wait: 2 * time.Minute, ours: []string{"--aws-zonal-groups=all", "--v=5"}, output: "table"}
 	if diff := cmp.Diff(want, o, cmp.AllowUnexported(options{})); diff != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}

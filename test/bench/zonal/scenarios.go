@@ -31,7 +31,6 @@ var boundTo = map[string]string{"db-0": "us-east-1a", "db-1": "us-east-1b", "db-
 
 // How long runs are observed.
 const (
-	patience      = 5 * time.Minute // for all pods to run; in c after the shortage
 	firstPatience = 2 * time.Minute // in b, for the first pod
 	settling      = 4 * time.Minute // in b, after the fall to three replicas
 	pendingAfter  = 3 * time.Minute // how long after their creation pods are counted that still wait
@@ -52,14 +51,14 @@ var scenarios = []scenario{
 	{name: "c", title: "a zone without capacity", pods: 9, do: outage, wrong: timeline.wrongZone},
 }
 
-func volumes(ctx context.Context, r *run, _ options) error {
+func volumes(ctx context.Context, r *run, o options) error {
 	if err := r.apply(ctx, statefulYAML); err != nil {
 		return err
 	}
-	return r.wait(ctx, patience)
+	return r.wait(ctx, o.wait)
 }
 
-func spread(ctx context.Context, r *run, _ options) error {
+func spread(ctx context.Context, r *run, o options) error {
 	if err := r.apply(ctx, spreadYAML); err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func spread(ctx context.Context, r *run, _ options) error {
 	if err := r.scale(ctx, 9); err != nil {
 		return err
 	}
-	if err := r.wait(ctx, patience); err != nil {
+	if err := r.wait(ctx, o.wait); err != nil {
 		return err
 	}
 	r.fall = r.now()
@@ -91,5 +90,5 @@ func outage(ctx context.Context, r *run, o options) error {
 		return err
 	}
 	r.tell("%s has capacity again", shortZone)
-	return r.wait(ctx, patience)
+	return r.wait(ctx, o.wait)
 }
