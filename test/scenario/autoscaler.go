@@ -91,10 +91,15 @@ func (a *Autoscaler) get(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("get %s: %s: %s", path, response.Status, strings.TrimSpace(string(body)))
+		return "", refusal(fmt.Sprintf("get %s: %s: %s", path, response.Status, strings.TrimSpace(string(body))))
 	}
 	return string(body), nil
 }
+
+// refusal is an answer of the autoscaler's server with another status than OK.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
 
 // Kill ends the process the hard way, as kill -9 or a lost machine would, and waits for it.
 func (a *Autoscaler) Kill() {

@@ -43,11 +43,11 @@ func (s *script) close(t testscript.T) {
 		t.Fatal("a script needs a test that knows whether it failed")
 	}
 	if !test.Failed() && !test.Skipped() {
-		if err := s.end(s.Cluster.Client()); err != nil {
+		if err := s.end(); err != nil {
 			test.Error("at the end of the script: " + err.Error())
 		}
 		if s.other != nil {
-			if err := s.inCluster(s.other).end(s.other.Cluster.Client()); err != nil {
+			if err := s.inCluster(s.other).end(); err != nil {
 				test.Error("at the end of the script, in the second cluster: " + err.Error())
 			}
 		}
@@ -66,7 +66,7 @@ func (s *script) close(t testscript.T) {
 }
 
 // end stops the autoscaler, if the script started one that still runs, and returns what must not be so in any script: see Commands.
-func (s *script) end(client kubernetes.Interface) error {
+func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (s *script) end(client kubernetes.Interface) error {
 	if !s.allowed[allowExit] {
 		errs = append(errs, endedCleanly(s.started))
 		if s.Autoscaler().stopped.Load() {
-			errs = append(errs, leaseReleased(s.ctx, client))
+			errs = append(errs, leaseReleased(s.ctx, s.client))
 		}
 	} else if s.Autoscaler().Running() {
 		s.Autoscaler().Kill()

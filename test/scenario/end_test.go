@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,7 +24,7 @@ func endScript(t *testing.T) *script {
 		t.Fatal(err)
 	}
 	s.binary, s.dir, s.Timeline, s.allowed = program, t.TempDir(), &Timeline{}, map[string]bool{}
-	s.observing, s.stop = t.Context(), func() {}
+	s.observing, s.Env.stop = context.WithCancel(t.Context())
 	s.seen.Store(1000)
 	t.Cleanup(func() {
 		for _, p := range s.started {
@@ -102,7 +104,8 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := s.end(fake.NewClientset(leaseOf(tt.holder)))
+			s.client = fake.NewClientset(leaseOf(tt.holder))
+			err := s.end()
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("end = %v, want %q", err, tt.want)
 			}
@@ -118,7 +121,8 @@ func TestLeaseThatNobodyTookIsReleased(t *testing.T) {
 	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.end(fake.NewClientset()); err != nil {
+	s.client = fake.NewClientset()
+	if err := s.end(); err != nil {
 		t.Error(err)
 	}
 }
@@ -157,14 +161,25 @@ func TestUndrainedIsJudgedOnceAllIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, _ := s.AWS.Group("g")
-	answer, err := http.PostForm(s.AWS.URL(), url.Values{"Version": {"2011-01-01"}, "Action": {"TerminateInstanceInAutoScalingGroup"},
-		"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
-	if err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK {
-		t.Fatal(answer, err)
-	}
+	call(t, s.AWS.URL(), "TerminateInstanceInAutoScalingGroup", url.Values{"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
 	// The observer begins late, as on a busy machine.
 	time.AfterFunc(50*time.Millisecond, observe)
 	if err := s.lines("never undrained"); err == nil || !strings.Contains(err.Error(), "still held [web]") {
 		t.Errorf("error %v, want the kill", err)
+	}
+}
+
+// call makes a call to Auto Scaling as AWS's query protocol has it.
+func call(t *testing.T, endpoint, action string, parameters url.Values) {
+	t.Helper()
+	form := url.Values{"Version": {"2011-01-01"}, "Action": {action}}
+	maps.Copy(form, parameters)
+	answer, err := http.PostForm(endpoint, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", action, answer.Status)
 	}
 }

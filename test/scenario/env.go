@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -51,7 +53,8 @@ type Env struct {
 	started    []*Autoscaler // all of its processes
 	seen       atomic.Int64  // how many of the account's events the Timeline knows
 	observer   *clusterObserver
-	other      *Env // the second cluster of the account; nil where there is one alone
+	other      *Env                 // the second cluster of the account; nil where there is one alone
+	client     kubernetes.Interface // the cluster's, as its admin
 
 	observing context.Context // ends with the Env; it is no request's
 	stop      context.CancelFunc
@@ -73,6 +76,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 	if err != nil {
 		return nil, err
 	}
+	e.client = e.Cluster.Client()
 	if err := e.grantAccess(ctx); err != nil {
 		return nil, err
 	}

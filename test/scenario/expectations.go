@@ -87,7 +87,7 @@ func (s *script) calls(action string) (int, error) {
 }
 
 func (s *script) runningPods(ctx context.Context, selector string) (int, error) {
-	pods, err := s.Cluster.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: selector})
+	pods, err := s.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (s *script) runningPods(ctx context.Context, selector string) (int, error) 
 }
 
 func (s *script) readyNodes(ctx context.Context, selector string) (int, error) {
-	nodes, err := s.Cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: selector})
+	nodes, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return 0, err
 	}
@@ -122,7 +122,7 @@ func (s *script) eventMatches(reason, message string) (condition, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (bool, string, error) {
-		events, err := s.Cluster.Client().CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
+		events, err := s.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
 		if err != nil {
 			return false, "", err
 		}
@@ -139,7 +139,7 @@ func (s *script) eventMatches(reason, message string) (condition, error) {
 
 // eventsSent returns how often an event with the reason was sent; one that repeats another is counted on it.
 func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
-	events, err := s.Cluster.Client().CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
+	events, err := s.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
 	if err != nil {
 		return 0, err
 	}
@@ -150,17 +150,18 @@ func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
 	return sent, nil
 }
 
-// saysReady holds when the autoscaler says at /readyz that it is ready, or is not.
+// saysReady holds when the autoscaler says at /readyz that it is ready, or is not. Without an answer neither holds.
 func (s *script) saysReady(want bool) condition {
 	return func(ctx context.Context) (bool, string, error) {
 		if s.Autoscaler() == nil {
 			return false, "", errors.New("no autoscaler to ask")
 		}
 		text, err := s.Autoscaler().get(ctx, "/readyz")
-		if err != nil {
-			text = err.Error()
+		if err == nil {
+			return want, text, nil
 		}
-		return (err == nil) == want, text, nil
+		_, refused := errors.AsType[refusal](err)
+		return refused && !want, err.Error(), nil
 	}
 }
 

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -53,10 +52,11 @@ func (s *script) neverCalledAbove(action, number string) error {
 	if err != nil {
 		return err
 	}
-	if made, err := s.calls(action); err != nil || made > limit {
-		return errors.Join(err, fmt.Errorf("%d calls of %s were made", made, action))
+	made, err := s.calls(action)
+	if err == nil && made > limit {
+		err = fmt.Errorf("%d calls of %s were made", made, action)
 	}
-	return nil
+	return err
 }
 
 func (s *script) neverLaunchedWithin(group, duration string) error {
@@ -87,10 +87,17 @@ func closerThan(apart time.Duration, group string, events []fakeaws.Event) error
 
 func (s *script) neverForbidden() error {
 	refused, err := s.Cluster.Forbidden()
-	if err == nil && len(refused) > 0 {
-		err = fmt.Errorf("the API server refused: %s", strings.Join(refused, "; "))
+	if err != nil {
+		return err
 	}
-	return err
+	return refusals(refused)
+}
+
+func refusals(refused []string) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the API server refused: %s", strings.Join(refused, "; "))
 }
 
 func (s *script) neverRaced() error {

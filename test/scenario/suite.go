@@ -43,13 +43,18 @@ func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, scriptLimit, fmt.Errorf("the script has taken its limit of %s", scriptLimit))
-	run := &script{Env: e, ctx: ctx, steps: s.add(env.T()), allowed: map[string]bool{}}
+	s.attach(env, &script{Env: e, ctx: ctx, allowed: map[string]bool{}}, cancel)
+	return nil
+}
+
+// attach has the commands of a testscript work on run, and ends run with the testscript.
+func (s *Suite) attach(env *testscript.Env, run *script, cancel func()) {
+	run.steps = s.add(env.T())
 	env.Values[scriptKey{}] = run
 	env.Defer(func() {
 		defer cancel()
 		run.close(env.T())
 	})
-	return nil
 }
 
 // tested is what T of testscript is beside its own methods.

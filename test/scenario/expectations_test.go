@@ -1,0 +1,91 @@
+package scenario
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// Each row holds or does not hold in one state: a rule that always holds, or never, fails in a row.
+func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
+	s := groupScript(t, 2)
+	s.binary, s.Env.autoscaler = filepath.Join(t.TempDir(), "program"), scrapePage(t)
+	log := filepath.Join(t.TempDir(), "log")
+	for path, text := range map[string]string{log: "W1 Scaled a group down\nW2 Scaled a group down\n", s.binary: "Scaled a group up"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.logs = []string{log}
+	pod := func(name string, phase corev1.PodPhase, leaving bool) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Labels: map[string]string{"app": "web"}}, Status: corev1.PodStatus{Phase: phase}}
+		if leaving {
+			p.DeletionTimestamp, p.Finalizers = &metav1.Time{Time: time.Now()}, []string{"a/b"}
+		}
+		return p
+	}
+	node := func(name string, ready corev1.ConditionStatus) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "web"}}, Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionTrue}, {Type: corev1.NodeReady, Status: ready}}}}
+	}
+	s.client = fake.NewClientset(
+		pod("runs", corev1.PodRunning, false), pod("leaves", corev1.PodRunning, true), pod("waits", corev1.PodPending, false),
+		node("ready", corev1.ConditionTrue), node("starting", corev1.ConditionFalse),
+		&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "one", Namespace: "default"}, Reason: "Interruption", Message: "Cordoned a node", Count: 2},
+	)
+	for words, holds := range map[string]bool{
+		"desired g 2": true, "desired g 1": false, "desired g 3": false,
+		"running app=web 1": true, "running app=web 0": false, "running app=web 2": false, "running app=web 3": false,
+		"nodes team=web 1": true, "nodes team=web 2": false,
+		"calls LaunchInstances 0": true, "calls LaunchInstances 1": false,
+		"event Interruption Cord.n": true, "event Interruption Drained": false,
+		"events Interruption 2": true, "events Interruption 1": false,
+		"ready": true, "unready": false,
+		"log Scaled.a": true, "log Drained": false,
+		"metric cluster_autoscaler_scaled_up_nodes_total == 5": true, "metric cluster_autoscaler_scaled_up_nodes_total == 4": false,
+		"metric cluster_autoscaler_scaled_up_nodes_total >= 5": true, "metric cluster_autoscaler_scaled_up_nodes_total >= 6": false,
+		"metric cluster_autoscaler_scaled_up_nodes_total <= 5": true, "metric cluster_autoscaler_scaled_up_nodes_total <= 4": false,
+	} {
+		err := s.expect(append([]string{"50ms"}, strings.Fields(words)...))
+		if holds && err != nil || !holds && (err == nil || !strings.Contains(err.Error(), "waited 50ms")) {
+			t.Errorf("expect %s: error %v, want it to hold: %t", words, err, holds)
+		}
+	}
+	for words, holds := range map[string]bool{"2 Scaled": true, "1 Scaled": false, "3 Scaled": false, "0 Scaled": false} {
+		if err := s.logged(strings.Fields(words)); (err == nil) != holds {
+			t.Errorf("logged %s: error %v, want it to hold: %t", words, err, holds)
+		}
+	}
+}
+
+func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
+	s := groupScript(t, 0)
+	if err := s.AWS.SetDesired("g", 2); err != nil {
+		t.Fatal(err)
+	}
+	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
+	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
+	for words, want := range map[string]string{
+		"calls DescribeAutoScalingGroups above 2": "",
+		"calls DescribeAutoScalingGroups above 1": "2 calls of DescribeAutoScalingGroups were made",
+		"desired g above 2":                       "",
+		"desired g above 1":                       "raised to 2",
+	} {
+		err := s.never(strings.Fields(words))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("never %s: error %v, want %q", words, err, want)
+		}
+	}
+	if err := refusals([]string{"GET pods"}); err == nil || !strings.Contains(err.Error(), "GET pods") {
+		t.Errorf("error %v, want the refused request", err)
+	}
+	if err := refusals(nil); err != nil {
+		t.Error(err)
+	}
+}
