@@ -84,7 +84,7 @@ func (s *script) programHolds(texts []string) error {
 	defer syscall.Munmap(program) //nolint:errcheck // nothing was written
 	for _, text := range texts {
 		if !bytes.Contains(program, []byte(text)) {
-			return fmt.Errorf("no message of the program holds %q, so it cannot occur; use the words of the message", text)
+			return fmt.Errorf("no message of the program holds %q, so it cannot occur; write the pattern with the constant words of a message", text)
 		}
 	}
 	return nil
