@@ -1,39 +1,65 @@
 package interruption_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 var (
-	seeds     = flag.Int("interruption.seeds", 4, "how many seeds TestKilledAtAnyMoment goes through")
+	seeds     = flag.Int("interruption.seeds", 4, "how many seeds the tests at any moment go through")
 	firstSeed = flag.Int("interruption.seed", 1, "the first of them")
 )
 
-// mortal is a queue that hears nothing more of a process once that was killed.
+// mortal is a queue that hears nothing more of a handler once that was stopped.
 type mortal struct {
 	queue.API
 	dead atomic.Bool
 }
 
-var errKilled = errors.New("killed")
+var errStopped = errors.New("stopped")
 
 func (m *mortal) DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageBatchInput, o ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
 	if m.dead.Load() {
-		return nil, errKilled
+		return nil, errStopped
 	}
 	return m.API.DeleteMessageBatch(ctx, in, o...)
 }
@@ -41,17 +67,57 @@ func (m *mortal) DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageBa
 func (m *mortal) ChangeMessageVisibilityBatch(ctx context.Context, in *sqs.ChangeMessageVisibilityBatchInput,
 	o ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error) {
 	if m.dead.Load() {
-		return nil, errKilled
+		return nil, errStopped
 	}
 	return m.API.ChangeMessageVisibilityBatch(ctx, in, o...)
 }
 
-// TestKilledAtAnyMoment kills the process up to three times while several instances are interrupted, their messages duplicated and
-// shuffled, their pods held back by a budget for a while. In the end every message is gone, every interrupted instance was handed
-// back exactly once, and no other node is left cordoned. A message that a dead process held comes again after half a minute.
+// TestHandlerStoppedAtAnyMoment stops the handler up to three times while several instances are interrupted, their messages duplicated
+// and shuffled, their pods held back by a budget for a while. A stopped handler finishes what it is doing, but no message. In the end
+// every message is gone, every interrupted instance was handed back exactly once, and no other node is left cordoned.
 //
-//	go test -run KilledAtAnyMoment -timeout 1h ./cloudprovider/interruption -interruption.seeds 50
-func TestKilledAtAnyMoment(t *testing.T) {
+//	go test -run AtAnyMoment -timeout 1h ./cloudprovider/interruption -interruption.seeds 50
+func TestHandlerStoppedAtAnyMoment(t *testing.T) {
+	eachSeed(t, func(w *world) (stop func()) {
+		life := &mortal{API: w.clients.SQS}
+		end := w.running(func(o *interruption.Options) { o.SQS = life })
+		return func() {
+			life.dead.Store(true)
+			end()
+		}
+	})
+}
+
+// TestProcessKilledAtAnyMoment is TestHandlerStoppedAtAnyMoment with kill -9 of a process that handles the interruptions: no call that
+// is under way is finished, and no goroutine ends.
+func TestProcessKilledAtAnyMoment(t *testing.T) {
+	eachSeed(t, func(w *world) (kill func()) {
+		victim := exec.Command(os.Args[0], "-test.run=^TestPlayVictim$")
+		victim.Env = append(os.Environ(), victimVariable+"="+w.serveAPI(), "AWS_ENDPOINT_URL="+w.aws.URL())
+		said, err := victim.StdoutPipe()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if err := victim.Start(); err != nil {
+			w.t.Fatal(err)
+		}
+		kill = sync.OnceFunc(func() {
+			if err := victim.Process.Kill(); err != nil {
+				w.t.Errorf("the process ended before it was killed: %v", err)
+			}
+			_ = victim.Wait()
+		})
+		w.t.Cleanup(kill)
+		if line, err := bufio.NewReader(said).ReadString('\n'); line != victimReady {
+			w.t.Fatalf("the process said %q (%v), want %q", line, err, victimReady)
+		}
+		return kill
+	})
+}
+
+// eachSeed goes through the seeds. live has the interruptions handled until it is stopped. A message that was being handled then comes
+// again after half a minute.
+func eachSeed(t *testing.T, live func(*world) (stop func())) {
 	if testing.Short() {
 		t.Skip("waits for messages to come again")
 	}
@@ -65,14 +131,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
 				w.t = t
-				w.kill(seed)
+				w.die(seed, live)
 			})
 		}
 	})
 }
 
-// kill is one seed.
-func (w *world) kill(seed uint64) {
+// die is one seed.
+func (w *world) die(seed uint64, live func(*world) (stop func())) {
 	t, random := w.t, rand.New(rand.NewPCG(seed, 0))
 	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Duplicates: 30, Shuffles: 50}); err != nil {
 		t.Fatal(err)
@@ -93,13 +159,11 @@ func (w *world) kill(seed uint64) {
 		}
 	}
 	for range 1 + random.IntN(3) {
-		life := &mortal{API: w.clients.SQS}
-		stop := w.running(func(o *interruption.Options) { o.SQS = life })
+		stop := live(w)
 		time.Sleep(time.Duration(random.IntN(2500)) * time.Millisecond)
-		life.dead.Store(true)
 		stop()
 	}
-	w.running()
+	live(w)
 	for _, id := range doomed {
 		w.within(90*time.Second, "instance "+id+" gone", func() bool { // half a minute, if its end was begun by a dead process
 			g, _ := w.aws.Group("spot")
@@ -124,4 +188,206 @@ func (w *world) kill(seed uint64) {
 	if launched != 6 {
 		t.Errorf("seed %d: %d instances were launched, want the first 6", seed, launched)
 	}
+}
+
+// victimVariable has the test binary handle interruptions until it is killed, in the cluster at this address.
+const victimVariable = "TEST_INTERRUPTION_VICTIM"
+
+// victimReady is what it says once it handles them.
+const victimReady = "ready to be killed\n"
+
+func TestPlayVictim(t *testing.T) {
+	address := os.Getenv(victimVariable)
+	if address == "" {
+		t.Skip("only in a process that is to be killed")
+	}
+	time.AfterFunc(3*time.Minute, func() { os.Exit(1) }) // a parent that was killed itself kills nobody
+	cluster := kubernetes.NewForConfigOrDie(&rest.Config{Host: address, QPS: 200, Burst: 400})
+	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "us-west-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := asg.NewCache(asg.Options{
+		AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
+		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
+		LaunchMode: asg.LaunchDesiredCapacity,
+	})
+	if err := groups.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	factory, wake := informers.NewSharedInformerFactory(cluster, 0), make(chan struct{}, 1)
+	h, err := interruption.New(interruption.Options{
+		Groups: groups, Hooks: clients.AutoScaling, SQS: clients.SQS, Queue: queueName, Cordons: cluster, Client: cluster,
+		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Lister(),
+		Events: record.NewFakeRecorder(10_000), Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{},
+		Wake: func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.LeaveToOthers(10 * time.Second)
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	go func() { _ = groups.Run(t.Context()) }()
+	go func() {
+		for range wake {
+			h.Decided(h.Doomed())
+		}
+	}()
+	fmt.Print(victimReady)
+	_ = h.Run(t.Context())
+}
+
+// serveAPI serves the world's cluster over HTTP, as far as a handler of interruptions needs it, and returns its address.
+func (w *world) serveAPI() string {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if err := w.answer(rw, r); err != nil {
+			status := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}
+			if api := apierrors.APIStatus(nil); errors.As(err, &api) {
+				status = api.Status()
+			}
+			status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(int(status.Code))
+			_ = json.NewEncoder(rw).Encode(status)
+		}
+	}))
+	w.t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return server.URL
+}
+
+// answer does what the request asks for to the cluster of the test's own clients, with their reactors.
+func (w *world) answer(rw http.ResponseWriter, r *http.Request) error {
+	at, namespace, name, subresource, err := target(r.URL.Path)
+	if err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	options := metav1.ListOptions{FieldSelector: query.Get("fieldSelector"), LabelSelector: query.Get("labelSelector")}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	list := clienttesting.NewListActionWithOptions(at, kindOf(at), namespace, options)
+	var action clienttesting.Action
+	switch {
+	case query.Get("watch") != "":
+		return w.stream(rw, r, at, list)
+	case r.Method == http.MethodGet && name == "":
+		action = list
+	case r.Method == http.MethodGet:
+		action = clienttesting.NewGetSubresourceAction(at, namespace, subresource, name)
+	case r.Method == http.MethodDelete:
+		action = clienttesting.NewDeleteAction(at, namespace, name)
+	case r.Method == http.MethodPatch:
+		action = clienttesting.NewPatchSubresourceAction(at, namespace, name, types.PatchType(r.Header.Get("Content-Type")), body, subresource)
+	default:
+		object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+		if err != nil {
+			return err
+		}
+		action = clienttesting.NewUpdateSubresourceAction(at, subresource, namespace, object)
+		if r.Method == http.MethodPost {
+			action = clienttesting.NewCreateSubresourceAction(at, name, subresource, namespace, object)
+		}
+	}
+	object, err := w.cluster.Invokes(action, nil)
+	if err != nil {
+		return err
+	}
+	if object == nil {
+		object = &metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess}
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(rw).Encode(typed(object))
+}
+
+// target is what the path of a request is about.
+func target(path string) (at schema.GroupVersionResource, namespace, name, subresource string, err error) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		at.Version, parts = parts[1], parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		at.Group, at.Version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return at, "", "", "", apierrors.NewNotFound(schema.GroupResource{}, path)
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		namespace, parts = parts[1], parts[2:]
+	}
+	parts = append(parts, "", "")
+	at.Resource = parts[0]
+	return at, namespace, parts[1], parts[2], nil
+}
+
+// kindOf is the kind of what the resource has: nodes, pods, DaemonSets.
+func kindOf(at schema.GroupVersionResource) schema.GroupVersionKind {
+	for kind := range scheme.Scheme.KnownTypes(at.GroupVersion()) {
+		if plural, _ := meta.UnsafeGuessKindToResource(at.GroupVersion().WithKind(kind)); plural == at {
+			return at.GroupVersion().WithKind(kind)
+		}
+	}
+	return at.GroupVersion().WithKind("")
+}
+
+// stream sends what there is, and then every change until the client goes.
+func (w *world) stream(rw http.ResponseWriter, r *http.Request, at schema.GroupVersionResource, list clienttesting.Action) error {
+	changes, err := w.cluster.InvokesWatch(clienttesting.NewWatchAction(at, "", metav1.ListOptions{}))
+	if err != nil {
+		return err
+	}
+	defer changes.Stop()
+	all, err := w.cluster.Invokes(list, nil)
+	if err != nil {
+		return err
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	send := func(event watch.EventType, object runtime.Object) error {
+		if err := json.NewEncoder(rw).Encode(map[string]any{"type": event, "object": typed(object)}); err != nil {
+			return err
+		}
+		rw.(http.Flusher).Flush()
+		return nil
+	}
+	if err := meta.EachListItem(all, func(object runtime.Object) error { return send(watch.Added, object) }); err != nil {
+		return nil
+	}
+	if r.URL.Query().Get("sendInitialEvents") == "true" {
+		mark, err := scheme.Scheme.New(kindOf(at))
+		if err != nil {
+			return nil
+		}
+		known := mark.(metav1.Object)
+		known.SetResourceVersion("1")
+		known.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+		if send(watch.Bookmark, mark) != nil {
+			return nil
+		}
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case change, open := <-changes.ResultChan():
+			if !open || send(change.Type, change.Object) != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// typed is the object with its kind, which clients leave out of those they keep.
+func typed(object runtime.Object) runtime.Object {
+	object = object.DeepCopyObject()
+	if kinds, _, err := scheme.Scheme.ObjectKinds(object); err == nil {
+		object.GetObjectKind().SetGroupVersionKind(kinds[0])
+	}
+	return object
 }
