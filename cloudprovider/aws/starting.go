@@ -28,6 +28,9 @@ import (
 // pod runs there but those of every node: one that others use already counts as it is. A node that shows no accelerator in
 // time is reported once and counts as it is, too: it goes when nothing else needs it, and the waiting pods get another.
 //
+// The core calls it before Refresh, so it sees the view of the last loop. A node of a group that was found since then counts as it
+// is for one loop. An empty one is removed for it only where --scale-down-unneeded-time is shorter than a loop.
+//
 // It implements the core's CustomResourcesProcessor in front of the core's own, and is used by the core's loop alone.
 type StartingNodes struct {
 	customresources.CustomResourcesProcessor

@@ -35,7 +35,7 @@ func New(options config.AutoscalingOptions, handle *framework.Handle) *Snapshot 
 }
 
 // ForDeletions changes the options so that the snapshots the core makes of nodes it deletes are safe, too. The core makes them itself,
-// with a goroutine per node, and reads the parallelism for nothing else once it is given a Snapshot.
+// and reads the parallelism for nothing else once it is given a Snapshot.
 func ForDeletions(options config.AutoscalingOptions) config.AutoscalingOptions {
 	options.PredicateParallelism = 1
 	return options
