@@ -32,6 +32,11 @@ func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantDesired(3)
+	for _, e := range w.aws.Events() { // not for a moment either
+		if e.Kind == fakeaws.DesiredChanged && e.To < 3 {
+			t.Errorf("the desired capacity went from %d to %d, below the weight of the member", e.From, e.To)
+		}
+	}
 }
 
 func TestTerminationReadsTheGroupAnew(t *testing.T) {
@@ -104,7 +109,7 @@ func TestSilentAWSHoldsNoWriteLongerThanItsDeadline(t *testing.T) {
 		most             time.Duration
 	}{
 		{"reading", 1, 1, 30 * time.Second},
-		{"lock of the group", 100, 3, 45 * time.Second},
+		{"lock of the group", 100, 3, 90 * time.Second}, // for the lock and for the write itself
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -113,8 +118,9 @@ func TestSilentAWSHoldsNoWriteLongerThanItsDeadline(t *testing.T) {
 				if err := cache.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				for range tt.writes {
+				for at := range tt.writes {
 					go func() {
+						time.Sleep(time.Duration(at) * time.Second)
 						began := time.Now()
 						_, err := cache.Increase(t.Context(), "a", 1)
 						if took := time.Since(began); err == nil || took > tt.most {

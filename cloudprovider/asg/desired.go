@@ -65,6 +65,9 @@ func (e *entry) resolve(g *Group, newest bool) {
 		l.others = stated
 	case g.ReadAt.Sub(l.since) >= readingLag:
 		l.know(stated, g.ReadAt)
+		if !e.lostMember(g) { // then somebody has set it
+			l.others = stated
+		}
 	}
 	l.shown = l.shown || stated == l.known
 	g.stated, g.DesiredCapacity, g.others = stated, l.known, l.others
@@ -109,6 +112,14 @@ func (e *entry) least() int {
 		return max(e.level.known, e.overwrite.perhaps)
 	}
 	return e.level.known
+}
+
+// lostMember reports whether an instance counts no more that counted in the reading before.
+func (e *entry) lostMember(g *Group) bool {
+	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
+		i := g.instance(was.ID)
+		return i == nil || !i.Lifecycle.Counts()
+	})
 }
 
 // isNewest reports whether the reading shows an instance that stopped counting and counted in every reading before.

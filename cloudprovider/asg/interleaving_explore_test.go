@@ -152,6 +152,7 @@ type script struct {
 	*process
 	ctx  context.Context
 	seen int // the change that its last reading showed
+	most int // the newest change that the process had read by then
 	set  int // the desired capacity that the write under way has set
 }
 
@@ -336,7 +337,7 @@ func (s *sim) state() string {
 		if !p.dead {
 			fmt.Fprintln(&text, p.name, p.left, p.looked >= s.aws.overAt, p.calls.most >= s.aws.wishAt, p.history.String())
 			for _, script := range p.scripts {
-				fmt.Fprintln(&text, script.seen >= s.aws.wishAt, script.seen == s.aws.changes, script.set)
+				fmt.Fprintln(&text, script.most >= s.aws.wishAt, script.seen >= s.aws.wishAt, script.seen == s.aws.changes, script.set)
 			}
 		}
 	}

@@ -384,7 +384,8 @@ func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscali
 	if !began.Before(c.began) { // else another reading, begun later, came first and is kept
 		c.began, c.seen = began, seen
 	}
-	script.seen, c.most = c.seen, max(c.most, seen)
+	c.most = max(c.most, seen)
+	script.seen, script.most = c.seen, c.most
 	return out, nil
 }
 
@@ -427,7 +428,7 @@ func (c *modelCalls) SetDesiredCapacity(ctx context.Context, in *autoscaling.Set
 		script := scriptOf(ctx)
 		known := script.seen == m.changes
 		switch {
-		case desired < m.wish && c.most >= m.wishAt:
+		case desired < m.wish && script.most >= m.wishAt:
 			m.wrong = fmt.Sprintf("we set %d although we had seen that others want %d", desired, m.wish)
 		case desired < m.wish: // it is lost: AWS keeps no record of it
 			m.blind++

@@ -13,8 +13,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// What is proved here, by every interleaving of a write of ours with AWS's steps, one other writer, a crash, a stale reading or
-// a lost answer, over a model of AWS. A model, because Auto Scaling may do each of its steps at any time, or never, and an
+// What is proved here, by every interleaving of a write of ours with AWS's steps, one other writer, a crash, stale readings or
+// lost answers, over a model of AWS. A model, because Auto Scaling may do each of its steps at any time, or never, and an
 // emulator does them by its clock: there are orders that no emulator comes to. That the product's calls are what AWS takes for
 // such calls is shown by the other tests of this package, over HTTP against fakeaws.
 //
@@ -27,7 +27,12 @@ import (
 //     record of it; it is restored as far as AWS has launched for it.
 //   - What we ask for is launched once, even if we are killed or answers are lost. By the desired capacity, a process whose
 //     first reading is stale can ask for its part once more.
-//   - What we know in the end is what there is.
+//   - What we know in the end is what there is, once no reading can be older than what we know.
+//
+// A stale reading shows the group as it was one change before, in some scenarios up to two. Two of them can follow one another, and can follow a newer
+// one. Left out are: launches in one zone of a group that is scaled zone by zone, two other writers at once, a second zone together with stale readings,
+// lost answers or other writers (but for reclaimed instances), weights together with lost answers or two stale readings, weights that differ within the
+// group, crashes together with replacements, weights or zones, readings more than two changes old, and terminations that AWS does in part.
 
 // A scenario is what we and others do to one group; in which order, is what is enumerated.
 type scenario struct {
@@ -334,6 +339,7 @@ func families() []family {
 			add("desired capacity, instances are protected/"+w.name, sc, false, some...)
 		}
 	}
+	nobody := writer{who: "nobody"}
 	odd := []writer{sets("a scheduled action", 9), sets("a scheduled action", 3), everyone[5]} // of instances that weigh 2
 	for _, w := range []struct {
 		name    string
@@ -351,7 +357,7 @@ func families() []family {
 		{"weights, increase", scenario{weight: 2, script: increase(2), stock: 3}, odd},
 		{"weights, increase and terminate, a stale reading", scenario{weight: 2, stale: 1, script: oneAfterTheOther(increase(1), terminate("i-1")), stock: 2}, odd},
 		{"weights, withdraw", scenario{weight: 2, before: increase(2), script: withdraw(2), stock: 2}, odd},
-		{"two zones, increase", scenario{zones: 2, script: increase(2), stock: 3}, some},
+		{"two zones, increase", scenario{zones: 2, script: increase(2), stock: 3}, []writer{nobody}},
 		{"two zones, increase and terminate", scenario{zones: 2, script: increase(2), beside: terminate("i-1"), stock: 2}, some[3:]},
 	} {
 		sc := w.sc
@@ -372,7 +378,6 @@ func families() []family {
 		sc.mode, sc.prompt, sc.gone, sc.script = now, true, true, increaseAtomically(2)
 		add("atomically/"+name, sc, false, some...)
 	}
-	nobody := writer{who: "nobody"}
 	add("atomically/two zones", scenario{mode: now, prompt: true, script: increaseAtomically(2), stock: 1, zones: 2}, false, nobody)
 	for name, script := range map[string]func(*script){"increase": increase(2), "withdraw": withdraw(1), "terminate": terminate("i-1"),
 		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
