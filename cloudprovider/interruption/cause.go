@@ -54,7 +54,7 @@ func causeOf(e event.Event, told, now time.Time) cause {
 		c.deadline, c.reason = now.Add(plannedTime), "AWS plans a change of the instance ("+orUnknown(e.Code)+")"
 		c.ends = endsInstance(e.Code) && e.Starts.After(now)
 		if c.ends || e.Starts.After(c.deadline) {
-			c.deadline = within(e.Starts, now.Add(lastMoments), e.Starts)
+			c.deadline = e.Starts
 		}
 	case event.TerminateHook:
 		c.deadline, c.reason = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)

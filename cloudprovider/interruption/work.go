@@ -55,9 +55,9 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		return marked(n, mark{cause: j.current(), handedBack: j.resumed.handedBack})
 	})
 	klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.reason,
-		"deadline", c.deadline.UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
+		"deadline", c.by().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
 	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
-		c.deadline.UTC().Format(time.RFC3339), c.reason)
+		c.by().UTC().Format(time.RFC3339), c.reason)
 	return h.drain(ctx, j, node)
 }
 

@@ -64,11 +64,6 @@ func (c crowd) hold(ctx context.Context, client kubernetes.Interface) error {
 	if c.held == 0 {
 		return nil
 	}
-	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "held"}, Spec: policyv1.PodDisruptionBudgetSpec{
-		MaxUnavailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "held"}}}}
-	if _, err := client.PolicyV1().PodDisruptionBudgets("default").Create(ctx, budget, metav1.CreateOptions{}); err != nil {
-		return err
-	}
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -82,7 +77,11 @@ func (c crowd) hold(ctx context.Context, client kubernetes.Interface) error {
 			return err
 		}
 	}
-	return nil
+	// Only a budget that finds its pods as it is made is never computed. Its status then never shows its generation.
+	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "held"}, Spec: policyv1.PodDisruptionBudgetSpec{
+		MaxUnavailable: ptr.To(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "held"}}}}
+	_, err = client.PolicyV1().PodDisruptionBudgets("default").Create(ctx, budget, metav1.CreateOptions{})
+	return err
 }
 
 // fill creates pods on a node that is in no Auto Scaling group.
