@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -294,13 +295,27 @@ func BenchmarkTenThousandMessages(b *testing.B) {
 
 func TestReceptionsThatBringLittleCostNoRoom(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
-	w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
-		func(c *queue.Config) { c.InFlight = 12 })
+	together := make(chan struct{})
+	w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+		d.note(m.Body)
+		if strings.HasPrefix(m.Body, "together") {
+			select {
+			case <-together:
+			case <-ctx.Done():
+			}
+		}
+		return queue.Done()
+	}, func(c *queue.Config) { c.InFlight = 12 })
 	for n := range 30 { // each by a call of its own, which could have brought ten
 		body := fmt.Sprint(n)
 		w.send(body)
 		w.wait("message "+body+" handled", func() bool { return len(d.bodies()) == n+1 })
 	}
+	for n := range 10 {
+		w.send(fmt.Sprint("together-", n))
+	}
+	w.wait("ten handled at the same time", func() bool { return len(d.bodies()) == 40 })
+	close(together)
 }
 
 // ending ends the reader as soon as a reception has brought something.
