@@ -87,7 +87,7 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 		node.Labels = map[string]string{}
 	}
 	if before, already := markOf(node); already {
-		if m.deadline.After(before.deadline) {
+		if !before.deadline.IsZero() && m.deadline.After(before.deadline) {
 			m.deadline = before.deadline
 		}
 	} else {
