@@ -180,8 +180,13 @@ func TestDrain(t *testing.T) {
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 10 * time.Second, Moved: []string{"a forced=false"}}},
 		{name: "a budget is asked until it lets go", pods: []*corev1.Pod{pod("a", grace(0))},
 			world: func(_ *testing.T, c *cluster) {
-				c.Refuse = budget()
-				time.AfterFunc(20*time.Second, func() { c.Refuse = nil })
+				until := in(20 * time.Second)
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					if time.Now().Before(until) {
+						return budget()(r, call)
+					}
+					return nil
+				}
 			},
 			plan: warned,
 			want: journey{Result: drain.Result{Evicted: 1}, Took: 22 * time.Second, Moved: []string{"a forced=false"}}},
@@ -404,8 +409,13 @@ func TestFailedLookIsNoEmptyNode(t *testing.T) {
 			c := newCluster(t)
 			c.stop()
 			c.add(t, pod("a", grace(5)))
-			c.RefuseList = func() error { return failing }
-			time.AfterFunc(20500*time.Millisecond, func() { c.RefuseList = nil })
+			until := in(20500 * time.Millisecond)
+			c.RefuseList = func() error {
+				if time.Now().Before(until) {
+					return failing
+				}
+				return nil
+			}
 			if got := c.drained(t, warned()); got.Evicted != 1 || got.Unseen {
 				t.Errorf("%+v after %v", got.Result, got.Took)
 			}
