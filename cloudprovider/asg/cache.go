@@ -74,6 +74,7 @@ type Options struct {
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none; nil finds none.
 	ClusterInUserData func(userData string) string
+	ZonalShifts       ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker
 }
 
@@ -110,6 +111,7 @@ type Cache struct {
 	zonal    ZonalGroups
 	rests    *rests
 	lost     *rests // pools that EC2 took instances back from
+	shifts   *shifts
 	refusals *refusals
 }
 
@@ -157,6 +159,7 @@ func NewCache(o Options) *Cache {
 		zonal:    o.ZonalGroups,
 		rests:    &rests{clock: o.Clock},
 		lost:     &rests{clock: o.Clock},
+		shifts:   &shifts{apis: o.ZonalShifts},
 		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
 	}
 	c.api, c.launches.clusterIn = guarded{o.AutoScaling, c}, o.ClusterInUserData

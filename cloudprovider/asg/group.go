@@ -41,6 +41,8 @@ type Group struct {
 	WarmPool bool
 	// CapacityRebalance tells that AWS itself replaces spot instances at risk, before they go.
 	CapacityRebalance bool
+	// ZonalShift tells that the group's impairment policy lets zones be shifted away from.
+	ZonalShift bool
 	// Deleting tells that the group is being deleted.
 	Deleting bool
 
@@ -64,6 +66,7 @@ type Group struct {
 	// launchStated are those of Stated that the launch source makes; unread says that it may make others.
 	launchStated []Statement
 	unread       bool
+	arn string
 	// withdrawalFailed tells that AWS did not let us take back our request.
 	withdrawalFailed bool
 	// stated is the desired capacity of the reading itself. DesiredCapacity is another while the reading may be older than what we know.
@@ -273,6 +276,10 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 		ReadAt:            at,
 
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
+	}
+	g.arn = aws.ToString(in.AutoScalingGroupARN)
+	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
+		g.ZonalShift = aws.ToBool(policy.ZonalShiftEnabled)
 	}
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)

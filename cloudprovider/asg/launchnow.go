@@ -203,7 +203,7 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 	}
 	var open []string
 	for _, zone := range g.launchZones() {
-		if _, closed := c.rests.closed(g, zone); closed || named != "" && zone != named {
+		if _, closed := c.closedIn(g, zone); closed || named != "" && zone != named {
 			continue
 		}
 		open = append(open, zone)

@@ -215,7 +215,7 @@ func (c *Cache) restingIn(g *Group, named string) (Rest, bool) {
 		if named != "" && zone != named {
 			continue
 		}
-		rest, closed := c.rests.closed(g, zone)
+		rest, closed := c.closedIn(g, zone)
 		if !closed {
 			return Rest{}, false
 		}

@@ -58,6 +58,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.motionLoop(ctx) })
 	loops.Go(func() { c.failureLoop(ctx) })
 	loops.Go(func() { c.resolveLoop(ctx) })
+	loops.Go(func() { c.shiftLoop(ctx) })
 	loops.Wait()
 	c.endWrites()
 	return nil

@@ -163,7 +163,8 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *w
 	options := asg.Options{
 		AutoScaling: hooked, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode: asg.LaunchDesiredCapacity,
+		LaunchMode:  asg.LaunchDesiredCapacity,
+		ZonalShifts: asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}
 }

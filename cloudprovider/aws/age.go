@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +14,8 @@ import (
 )
 
 // FreshCandidates is the core's ScaleDownNodeProcessor before another one: while the last reading of the groups is too old to
-// choose by, it has no candidates, and no node is removed.
+// choose by, it has no candidates, and no node is removed. Nodes in a zone under a zonal shift are no candidates either: the
+// capacity there is wanted back when the shift ends.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *Provider
@@ -24,12 +26,23 @@ func NewFreshCandidates(p *Provider, then nodes.ScaleDownNodeProcessor) FreshCan
 	return FreshCandidates{ScaleDownNodeProcessor: then, provider: p}
 }
 
-// GetScaleDownCandidates returns the nodes that may be removed: none on an old reading.
+// GetScaleDownCandidates returns the nodes that may be removed: none on an old reading, and none in a shifted zone.
 func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	if f.provider.cache.TooOldToRemove() {
 		return nil, nil
 	}
-	return f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+	return slices.DeleteFunc(slices.Clone(candidates), f.provider.inShiftedZone), err
+}
+
+// inShiftedZone reports whether the node's group is shifted away from the node's zone.
+func (p *Provider) inShiftedZone(node *corev1.Node) bool {
+	id, ok := instanceID(node.Spec.ProviderID)
+	if !ok {
+		return false
+	}
+	i, g := p.cache.Snapshot().Instance(id)
+	return g != nil && p.cache.Shifted(g, i.Zone)
 }
 
 // ageing says when the reading of the groups has become too old to act on, and when it is fresh again. Used by the core's loop.

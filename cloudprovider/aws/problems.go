@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -24,7 +25,8 @@ func (p *Provider) refusedLaunches(v *view) []finding {
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		rest, resting := p.cache.Resting(g)
-		if !resting || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient || g.Blocked() {
+		if !resting || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient ||
+			rest.Class == asg.ZonalShift || g.Blocked() {
 			continue
 		}
 		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),

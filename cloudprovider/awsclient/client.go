@@ -11,6 +11,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -50,6 +51,7 @@ type Clients struct {
 	EC2         *ec2.Client
 	EKS         *eks.Client
 	SQS         *sqs.Client
+	ZonalShifts *arczonalshift.Client
 }
 
 // New makes the clients. It makes no AWS call, but for the region from the instance metadata where nothing else names it.
@@ -108,6 +110,11 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 			}
 		}),
 		SQS: queues,
+		ZonalShifts: arczonalshift.NewFromConfig(cfg, func(s *arczonalshift.Options) {
+			if found := o.CloudConfig.override("arc-zonal-shift", cfg.Region); found != nil {
+				s.EndpointResolverV2 = zonalShiftEndpoint{fixedEndpoint{"arc-zonal-shift", *found}}
+			}
+		}),
 	}, nil
 }
 

@@ -17,7 +17,7 @@ type CloudConfig struct {
 	ServiceOverride map[string]*ServiceOverride
 }
 
-// ServiceOverride replaces the endpoint of one service ("ec2", "autoscaling", "eks" or "sqs") in one region. An empty
+// ServiceOverride replaces the endpoint of one service ("ec2", "autoscaling", "eks", "sqs" or "arc-zonal-shift") in one region. An empty
 // SigningName means the service's own; only signature version 4 exists, so SigningMethod is accepted and ignored.
 type ServiceOverride struct {
 	Service       string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -43,6 +44,7 @@ type (
 	ec2Endpoint         struct{ fixedEndpoint }
 	eksEndpoint         struct{ fixedEndpoint }
 	sqsEndpoint         struct{ fixedEndpoint }
+	zonalShiftEndpoint  struct{ fixedEndpoint }
 )
 
 // ResolveEndpoint implements autoscaling.EndpointResolverV2.
@@ -62,5 +64,10 @@ func (e eksEndpoint) ResolveEndpoint(context.Context, eks.EndpointParameters) (s
 
 // ResolveEndpoint implements sqs.EndpointResolverV2.
 func (e sqsEndpoint) ResolveEndpoint(context.Context, sqs.EndpointParameters) (smithyendpoints.Endpoint, error) {
+	return e.endpoint()
+}
+
+// ResolveEndpoint implements arczonalshift.EndpointResolverV2.
+func (e zonalShiftEndpoint) ResolveEndpoint(context.Context, arczonalshift.EndpointParameters) (smithyendpoints.Endpoint, error) {
 	return e.endpoint()
 }

@@ -99,6 +99,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
+		ZonalShifts:     asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 		Clock:           clock.RealClock{},
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,

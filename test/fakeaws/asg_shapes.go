@@ -36,6 +36,7 @@ type (
 		NewInstancesProtectedFromScaleIn bool                   `xml:"NewInstancesProtectedFromScaleIn"`
 		ServiceLinkedRoleARN             string                 `xml:"ServiceLinkedRoleARN"`
 		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
+		ImpairmentPolicy                 *xmlImpairmentPolicy   `xml:"AvailabilityZoneImpairmentPolicy"`
 		TrafficSources                   members[string]        `xml:"TrafficSources"`
 		WarmPool                         *xmlWarmPool           `xml:"WarmPoolConfiguration"`
 		WarmPoolSize                     *int                   `xml:"WarmPoolSize"`
@@ -151,6 +152,9 @@ func (a *account) shape(g *group) xmlGroup {
 	}
 	if g.deleting {
 		x.Status = "Delete in progress"
+	}
+	if g.ZonalShift {
+		x.ImpairmentPolicy = &xmlImpairmentPolicy{ZonalShiftEnabled: true, Behavior: "IgnoreUnhealthy"}
 	}
 	if g.CapacityRebalance {
 		x.CapacityRebalance = &g.CapacityRebalance

@@ -121,6 +121,9 @@ type AutoScalingGroup struct {
 
 	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib; reported only
 	CapacityRebalance   bool     `json:"capacityRebalance,omitempty"`
+	ZonalShift          bool     `json:"zonalShift,omitempty"`     // its impairment policy enables zonal shift
+	ShiftedZones        []string `json:"shiftedZones,omitempty"`   // that its owner shifts it away from
+	AutoshiftZones      []string `json:"autoshiftZones,omitempty"` // that AWS shifts it away from
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
 	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"` // 300

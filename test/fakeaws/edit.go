@@ -132,6 +132,9 @@ type GroupEdit struct {
 	Tags  map[string]*string `json:"tags,omitempty"` // null deletes one
 	Zones []string           `json:"zones,omitempty"`
 
+	ShiftedZones   *[]string `json:"shiftedZones,omitempty"` // an empty list ends the zonal shifts
+	AutoshiftZones *[]string `json:"autoshiftZones,omitempty"`
+
 	// One of these may take the place of whatever the group has of them.
 	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
@@ -145,6 +148,12 @@ func (e GroupEdit) applied(g AutoScalingGroup) AutoScalingGroup {
 	}
 	if len(e.Zones) > 0 {
 		g.Zones = e.Zones
+	}
+	if e.ShiftedZones != nil {
+		g.ShiftedZones = *e.ShiftedZones
+	}
+	if e.AutoshiftZones != nil {
+		g.AutoshiftZones = *e.AutoshiftZones
 	}
 	g.Min, g.Max = or(e.Min, g.Min), or(e.Max, g.Max)
 	g.Desired = or(e.Desired, min(max(g.Desired, g.Min), g.Max))

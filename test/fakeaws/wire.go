@@ -24,6 +24,7 @@ const (
 	serviceEC2         = "ec2"
 	serviceEKS         = "eks"
 	serviceSQS         = "sqs"
+	serviceZonalShift  = "arc-zonal-shift"
 	serviceSTS         = "sts"
 )
 
@@ -113,6 +114,9 @@ var operations = map[string]map[string]operation{
 		"SendMessage":                  (*account).sendMessage,
 		"SendMessageBatch":             batch((*queue).accept),
 	},
+	serviceZonalShift: {
+		"ListManagedResources": (*account).listManagedResources,
+	},
 	serviceSTS: {
 		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
 		"GetCallerIdentity":         (*account).getCallerIdentity,
@@ -177,6 +181,9 @@ func readRequest(r *http.Request) (*request, error) {
 	if parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/"); parts[0] == "clusters" {
 		req.json, req.service = true, serviceEKS
 		req.path, req.action = eksAction(r.Method, parts)
+	}
+	if req.service == serviceZonalShift {
+		req.json, req.action = true, zonalShiftAction(r)
 	}
 	return req, nil
 }

@@ -1,0 +1,116 @@
+package asg_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// shiftable is a group over three zones whose policy enables zonal shift.
+func shiftable(name string) fakeaws.AutoScalingGroup {
+	g := zonal(name, 0, 0, 20)
+	g.ZonalShift = true
+	return g
+}
+
+// shift starts and ends zonal shifts, and waits until the Cache knows.
+func (w *world) shift(name string, now *clocktesting.FakeClock, edit fakeaws.GroupEdit, zone string, want bool) {
+	w.t.Helper()
+	if err := w.aws.EditGroup(name, edit); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if now.HasWaiters() {
+			now.Step(time.Second)
+		}
+		if w.cache.Shifted(w.group(name), zone) != want {
+			return "the Cache has not noticed the shift"
+		}
+		return ""
+	})
+}
+
+func TestShiftedZoneGetsNoLaunch(t *testing.T) {
+	shifted, none := []string{"us-west-2b"}, []string{}
+	for name, tt := range map[string]struct{ starts, ends fakeaws.GroupEdit }{
+		"by its owner": {fakeaws.GroupEdit{ShiftedZones: &shifted}, fakeaws.GroupEdit{ShiftedZones: &none}},
+		"by AWS":       {fakeaws.GroupEdit{AutoshiftZones: &shifted}, fakeaws.GroupEdit{AutoshiftZones: &none}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := clockAt(time.Minute)
+			w := newWorld(t, shiftable("a"), zonal("b", 0, 0, 9)).with(at(now)).running()
+			w.shift("a", now, tt.starts, "us-west-2b", true)
+			if w.cache.Shifted(w.group("b"), "us-west-2b") {
+				t.Error("another group is shifted, too")
+			}
+			if _, err := w.cache.Increase(t.Context(), "a", 4); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]int{"a": 2, "c": 2}, w.perZone("a")); diff != "" {
+				t.Errorf("instances by zone during the shift (-want +got):\n%s", diff)
+			}
+			w.shift("a", now, tt.ends, "us-west-2b", false)
+			if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
+				t.Errorf("instances by zone after the shift (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGroupWithoutAnOpenZoneIsLeftAlone(t *testing.T) {
+	all := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
+	now := clockAt(time.Minute)
+	w := newWorld(t, shiftable("a")).with(at(now)).running()
+	w.shift("a", now, fakeaws.GroupEdit{ShiftedZones: &all}, "us-west-2c", true)
+	if rest, resting := w.cache.Resting(w.group("a")); !resting || rest.Class != asg.ZonalShift {
+		t.Errorf("it rests: %t, %+v, want for a zonal shift", resting, rest)
+	}
+}
+
+func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
+	const look = "ListManagedResources"
+	for name, tt := range map[string]struct {
+		group fakeaws.AutoScalingGroup
+		fault fakeaws.Fault
+		want  func(calls int) bool // in some minutes
+	}{
+		"no group enables them": {group: zonal("a", 0, 0, 9), want: func(calls int) bool { return calls == 0 }},
+		"a group enables them":  {group: shiftable("a"), want: func(calls int) bool { return calls > 1 }},
+		"denied": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"},
+			want: func(calls int) bool { return calls == 1 }},
+		"no such service": {group: shiftable("a"), fault: fakeaws.Fault{Code: "UnknownOperationException"},
+			want: func(calls int) bool { return calls == 1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := clockAt(time.Minute)
+			w := newWorld(t, tt.group).with(at(now))
+			if tt.fault.Code != "" {
+				tt.fault.Action = look
+				w.aws.Inject(tt.fault)
+			}
+			w.aws.ResetCalls()
+			w.running()
+			w.eventually(func() string {
+				now.Step(5 * time.Second)
+				if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] < 5 {
+					return "minutes have not passed"
+				}
+				return ""
+			})
+			if got := w.aws.Calls()[look]; !tt.want(got) {
+				t.Errorf("%d calls in %s", got, now.Since(edge))
+			}
+			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
+				t.Errorf("%d are desired, error %v, want a launch all the same", w.desired("a"), err)
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package fakeaws
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Shapes of the zonal shift API of Amazon Application Recovery Controller (REST JSON, version 2022-10-30).
+type (
+	xmlImpairmentPolicy struct {
+		ZonalShiftEnabled bool   `xml:"ZonalShiftEnabled"`
+		Behavior          string `xml:"ImpairedZoneHealthCheckBehavior"`
+	}
+	managedResources struct {
+		Items []managedResource `json:"items"`
+	}
+	managedResource struct {
+		ARN         string             `json:"arn"`
+		Name        string             `json:"name"`
+		Zones       []string           `json:"availabilityZones"` // IDs
+		Weights     map[string]float32 `json:"appliedWeights"`
+		ZonalShifts []zonalShift       `json:"zonalShifts"`
+		Autoshifts  []zonalShift       `json:"autoshifts"`
+	}
+	zonalShift struct {
+		AppliedStatus      string `json:"appliedStatus"`
+		AwayFrom           string `json:"awayFrom"` // ID of a zone
+		StartTime          int64  `json:"startTime"`
+		ExpiryTime         int64  `json:"expiryTime,omitempty"`
+		ResourceIdentifier string `json:"resourceIdentifier,omitempty"`
+		ShiftType          string `json:"shiftType,omitempty"`
+		Comment            string `json:"comment,omitempty"`
+		ZonalShiftID       string `json:"zonalShiftId,omitempty"`
+	}
+)
+
+// zonalShiftAction is the action that method and path ask for. One that is not served is named by them.
+func zonalShiftAction(r *http.Request) string {
+	if r.Method == http.MethodGet && r.URL.Path == "/managedresources" {
+		return "ListManagedResources"
+	}
+	return r.Method + " " + r.URL.Path
+}
+
+// listManagedResources answers with the groups whose policy enables zonal shift, on one page. A shift does not keep the
+// emulator's own launches from its zone.
+func (a *account) listManagedResources(*request) (any, error) {
+	out := managedResources{Items: []managedResource{}}
+	for _, g := range a.groups {
+		if !g.ZonalShift {
+			continue
+		}
+		m := managedResource{ARN: g.arn, Name: g.Name, Weights: map[string]float32{}, ZonalShifts: []zonalShift{}, Autoshifts: []zonalShift{}}
+		now := time.Now()
+		for _, zone := range g.Zones {
+			id := zoneID(a.region, zone)
+			m.Zones, m.Weights[id] = append(m.Zones, id), 1
+			if slices.Contains(g.ShiftedZones, zone) {
+				m.Weights[id] = 0
+				m.ZonalShifts = append(m.ZonalShifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix(),
+					ExpiryTime: now.Add(time.Hour).Unix(), ResourceIdentifier: m.ARN, ShiftType: "ZONAL_SHIFT", ZonalShiftID: g.Name + "-" + id})
+			}
+			if slices.Contains(g.AutoshiftZones, zone) {
+				m.Weights[id] = 0
+				m.Autoshifts = append(m.Autoshifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix()})
+			}
+		}
+		out.Items = append(out.Items, m)
+	}
+	slices.SortFunc(out.Items, func(x, y managedResource) int { return strings.Compare(x.Name, y.Name) })
+	return out, nil
+}
