@@ -44,7 +44,7 @@ func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
 // in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
 func (e *entry) noteEnded(g *Group) {
 	if e.ended == nil || !e.mayRepeat(windowOf(g.ReadAt, tokenAge)) {
-		e.ended = nil
+		e.ended = nil // for the memory alone: no launch brings back an instance that has ended
 		return
 	}
 	for _, reading := range []*Group{e.group, g} {

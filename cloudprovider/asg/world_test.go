@@ -36,6 +36,8 @@ type calls struct {
 	beforeWrite func()                                   // when we have decided and AWS does not know yet
 	afterWrite  func()                                   // when AWS has done it and we do not know yet
 	neverAnswer bool                                     // to a launch, as if the process had been killed meanwhile
+	launching   func(*autoscaling.LaunchInstancesInput)  // before a launch
+	reverses    bool                                     // readings list the instances the other way round
 	neverAsk    bool                                     // for a launch, as if the process had been killed before
 	loseAnswer  bool                                     // of a write
 	activities  func(name string) bool                   // true: never answer
@@ -64,6 +66,9 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 	if c.beforeWrite != nil {
 		c.beforeWrite()
 	}
+	if c.launching != nil {
+		c.launching(in)
+	}
 	if c.neverAsk {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -82,6 +87,11 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 
 func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
+	if err == nil && c.reverses {
+		for _, g := range out.AutoScalingGroups {
+			slices.Reverse(g.Instances)
+		}
+	}
 	if err == nil && c.lags {
 		for i := range out.AutoScalingGroups {
 			out.AutoScalingGroups[i].Instances, out.AutoScalingGroups[i].DesiredCapacity = nil, aws.Int32(0)

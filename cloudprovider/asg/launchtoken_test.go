@@ -1,0 +1,165 @@
+package asg_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestOlderProcessInheritsNothing(t *testing.T) {
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
+	now.Step(2 * time.Minute)
+	if err := w.aws.SetDesired("a", 2); err != nil { // somebody else's
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", 2)
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 5 {
+		t.Errorf("%d are desired, error %v, want 2 of somebody else and 3 of ours", w.desired("a"), err)
+	}
+}
+
+func TestTokenDoesNotDependOnOrder(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 9))
+	var tokens []string
+	for _, reverses := range []bool{false, true} {
+		next := w.with(at(clockAt(time.Minute)))
+		next.calls.reverses, next.calls.neverAsk = reverses, true
+		token := make(chan string, 1)
+		next.calls.launching = func(in *autoscaling.LaunchInstancesInput) { token <- aws.ToString(in.ClientToken) }
+		next.started()
+		go func() { _, _ = next.cache.Increase(context.Background(), "a", 2) }()
+		tokens = append(tokens, <-token)
+	}
+	if tokens[0] != tokens[1] {
+		t.Errorf("tokens %q, want one", tokens)
+	}
+}
+
+func TestDisputedTokenIsWaitedForAndThenPassed(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 9))
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
+		t.Fatal("a group without capacity has launched")
+	}
+	w.aws.ClearShortages(shortage)
+	now := clockAt(3 * time.Minute)
+	next := w.with(at(now)).started()
+	for _, step := range []time.Duration{0, 5 * time.Second} {
+		now.Step(step)
+		if _, err := next.cache.Increase(t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
+			t.Errorf("%d are desired, error %v, want none while another launch may be under way", w.desired("a"), err)
+		}
+	}
+	now.Step(6 * time.Second)
+	_, _ = next.cache.Increase(t.Context(), "a", 3) // resolves the dispute
+	if _, err := next.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
+		t.Errorf("%d are desired, error %v, want 3", w.desired("a"), err)
+	}
+}
+
+func TestThrottledZonalLaunchEnds(t *testing.T) {
+	now := clockAt(time.Minute)
+	w := newWorld(t, divided("a", 0, 0, 9)).with(at(now)).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 1)
+		done <- err
+	}()
+	err := steps(w, now, func() bool { return true }, done)
+	if calls := w.aws.Calls()[launchCall]; err == nil || calls > 7 {
+		t.Errorf("error %v after %d calls, want one after a few", err, calls)
+	}
+}
+
+func TestTokenOfAnEarlierWindowIsNotUsed(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	w.end("a")
+	w.aws.Deny("DescribeScalingActivities") // which would show that they are gone
+	next := w.with(at(clockAt(61 * time.Minute))).started()
+	w.aws.ResetCalls()
+	_, err := next.cache.Increase(t.Context(), "a", 2)
+	if state, _ := w.aws.Group("a"); err != nil || len(state.Instances) != 2 || w.aws.Calls()[launchCall] != 1 {
+		t.Errorf("AWS has %d instances after %d calls, error %v, want 2 after one", len(state.Instances), w.aws.Calls()[launchCall], err)
+	}
+}
+
+func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
+	second := edge.Add(time.Minute)
+	for name, tt := range map[string]struct {
+		began time.Time
+		want  bool
+	}{
+		"in the same second":  {second, true},
+		"in an earlier one":   {second.Add(-time.Second), false},
+		"after the beginning": {second.Add(2 * time.Second), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			delays := quick
+			delays.Listed = fakeaws.Duration(time.Hour)
+			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered)
+			if err := w.aws.SetDesired("a", 1); err != nil {
+				t.Fatal(err)
+			}
+			now := clockAt(time.Minute + 700*time.Millisecond)
+			w = w.with(func(o *asg.Options) { o.Clock = now })
+			w.calls.inProgress = &types.Activity{StartTime: aws.Time(tt.began), StatusCode: types.ScalingActivityStatusCodeFailed,
+				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}
+			w.running()
+			w.eventually(func() string {
+				now.Step(100 * time.Millisecond)
+				if w.aws.Calls()["DescribeScalingActivities"] < 2 {
+					return "AWS has not been asked twice"
+				}
+				return ""
+			})
+			if got := w.group("a").Failure != nil; got != tt.want {
+				t.Errorf("the failure counts: %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReservationWithoutRoomClosesItsGroupOnly(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 9), group("b", 0, 0, 9)).with(synchronous).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
+		t.Fatal("a group without capacity has launched")
+	}
+	for name, want := range map[string]bool{"a": true, "b": false} {
+		if _, resting := w.cache.Resting(w.group(name)); resting != want {
+			t.Errorf("group %s rests: %t, want %t", name, resting, want)
+		}
+	}
+}
+
+func TestOldFailureMakesNoProbe(t *testing.T) {
+	b := group("b", 0, 0, 9)
+	b.Zones = []string{"us-west-2b"}
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 0, 9), b).with(at(now)).started()
+	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	for _, name := range []string{"a", "b"} {
+		if _, err := w.cache.Increase(t.Context(), name, 1); err == nil {
+			t.Fatal("a group without capacity has launched")
+		}
+		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
+	}
+	w.aws.ClearShortages(shortage)
+	w.aws.ResetCalls()
+	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil || w.aws.Calls()[launchCall] != 1 {
+		t.Errorf("error %v after %d calls, want 5 instances by one call", err, w.aws.Calls()[launchCall])
+	}
+}
