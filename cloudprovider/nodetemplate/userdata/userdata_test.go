@@ -89,3 +89,26 @@ func TestSamplesOfEachForm(t *testing.T) {
 		})
 	}
 }
+
+func TestClusterIsNamedByUserData(t *testing.T) {
+	for _, tt := range []struct {
+		name, data, want string
+	}{
+		{name: "bootstrap.sh", data: "#!/bin/bash\n/etc/eks/bootstrap.sh prod --use-max-pods false\n", want: "prod"},
+		{name: "a variable of the script", data: "#!/bin/bash\nCLUSTER=prod\n/etc/eks/bootstrap.sh \"$CLUSTER\"\n", want: "prod"},
+		{name: "what only the node knows", data: "#!/bin/bash\n/etc/eks/bootstrap.sh $(curl http://169.254.169.254/x)\n"},
+		{name: "branches that differ", data: "#!/bin/bash\nif test -e /a; then /etc/eks/bootstrap.sh a; else /etc/eks/bootstrap.sh b; fi\n"},
+		{name: "NodeConfig", data: "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec:\n  cluster:\n    name: prod\n", want: "prod"},
+		{name: "Bottlerocket", data: "[settings.kubernetes]\ncluster-name = \"prod\"\n", want: "prod"},
+		{name: "Windows", data: "<powershell>\n& \"C:\\Program Files\\Amazon\\EKS\\Start-EKSBootstrap.ps1\" -EKSClusterName prod\n</powershell>\n", want: "prod"},
+		{name: "other case", data: "#!/bin/bash\n/etc/eks/bootstrap.sh Prod\n", want: "Prod"},
+		{name: "no name at all", data: "#!/bin/bash\necho prod\n"},
+		{name: "a placeholder", data: "#!/bin/bash\n/etc/eks/bootstrap.sh __CLUSTER__\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Cluster(tt.data); got != tt.want {
+				t.Errorf("Cluster = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

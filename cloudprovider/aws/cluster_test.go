@@ -1,0 +1,90 @@
+package aws
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+const ownerTag = "kubernetes.io/cluster/"
+
+// The first view comes before the listers are filled: half of the nodes must settle nothing.
+func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
+	nodes := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
+	w := newWorld(t, nil, group("ours", "m5.large", 0, 1, 3, map[string]string{ownerTag + "a": "owned"}),
+		group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), group("silent", "m5.large", 0, 1, 3, nil))
+	instance := func(name string) string {
+		state, _ := w.aws.Group(name)
+		return providerID("cn-northwest-1a", state.Instances[0].ID)
+	}
+	nodes.put(t, node("n", instance("ours")))
+	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = corelisters.NewNodeLister(nodes.indexer) })
+	if got := len(w.NodeGroups()); got != 3 {
+		t.Errorf("%d node groups before the first loop, want all 3", got)
+	}
+	before := w.nodeGroup("theirs")
+	for range 3 {
+		w.refresh()
+	}
+	var ids []string
+	for _, ng := range w.NodeGroups() {
+		ids = append(ids, ng.Id())
+	}
+	if got := strings.Join(ids, " "); got != "ours silent" {
+		t.Errorf("node groups %q, want those that no other cluster has", got)
+	}
+	stranger := node("stranger", instance("theirs"))
+	if ng, err := w.NodeGroupForNode(stranger); ng != nil || err != nil {
+		t.Errorf("the other cluster's node is of %v (error %v), want of none", ng, err)
+	}
+	if err := before.IncreaseSize(1); err == nil {
+		t.Error("the other cluster's group grew")
+	}
+	_ = before.DeleteNodes([]*corev1.Node{stranger}) // that it was in vain shows below
+	if state, _ := w.aws.Group("theirs"); state.Desired != 1 || len(state.Instances) != 1 || state.Instances[0].State != "InService" {
+		t.Errorf("the other cluster's group became %+v, want it untouched", state)
+	}
+	if events := w.events.all(); len(events) != 1 || !strings.Contains(events[0], `"theirs"`) || !strings.Contains(events[0], "--aws-cluster-name") {
+		t.Errorf("events = %q, want one about the group that names the flag", events)
+	}
+	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(`
+# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE cluster_autoscaler_aws_node_group_problems gauge
+cluster_autoscaler_aws_node_group_problems{node_group="theirs",reason="other-cluster"} 1
+`), "cluster_autoscaler_aws_node_group_problems"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  []string
+		want string
+	}{
+		{name: "none"},
+		{name: "one", env: []string{"CLUSTER_NAME", "prod"}, want: "prod"},
+		{name: "the last of two", env: []string{"CLUSTER_NAME", "test", "CLUSTER_NAME", "prod"}, want: "prod"},
+		{name: "what is no name", env: []string{"CLUSTER_NAME", "arn:aws:eks:us-west-2:1:cluster/prod"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+			if err := indexer.Add(awsNode(tt.env...)); err != nil {
+				t.Fatal(err)
+			}
+			if got := clusterOfCNI(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
+				t.Errorf("name is %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if got := clusterOfCNI(nil); got != "" {
+		t.Errorf("name is %q without a lister, want none", got)
+	}
+}
