@@ -1,0 +1,56 @@
+package interruption_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// state has the group state these clusters by tags, and returns once the Cache has read them.
+func (w *world) state(clusters ...string) {
+	w.t.Helper()
+	owned, tags := "owned", map[string]*string{}
+	for _, name := range clusters {
+		tags["kubernetes.io/cluster/"+name] = &owned
+	}
+	if err := w.aws.SetTags("spot", tags); err != nil {
+		w.t.Fatal(err)
+	}
+	w.wait("the tags in a reading", func() bool {
+		s := w.cache.Snapshot()
+		return len(clusters) > 1 && len(s.Foreign()) == 1 || s.Group("spot") != nil && len(s.Group("spot").Stated) == len(clusters)
+	})
+}
+
+// Two owners are one too many: at least one of them is another cluster.
+func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.running()
+	w.state("a", "b")
+	w.send(warning(doomed, time.Now()))
+	w.wait("the message is put back for others", func() bool { return w.handled()["left-to-others spot-interruption"] > 0 })
+	if node := w.nodes()[doomed]; node == nil || node.Spec.Unschedulable {
+		t.Errorf("its node became %v, want it as it was", node)
+	}
+	if q := w.aws.Queues()[0]; w.terminations() != 0 || w.desired() != 2 || q.Visible+q.InFlight+q.Delayed == 0 {
+		t.Errorf("%d terminations, desired %d, queue %+v, want no change and the message left", w.terminations(), w.desired(), q)
+	}
+}
+
+func TestUnknownClustersStrangerIsGivenUpAtOnce(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	doomed := w.inService()[0]
+	w.state("b")
+	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[doomed].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.within(15*time.Second, "the message is put back", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 0 })
+	if w.terminations() != 0 || w.desired() != 2 {
+		t.Errorf("%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
+	}
+}
