@@ -72,7 +72,7 @@ type Options struct {
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
 	// Cluster is the name of our cluster by --aws-cluster-name, StockCluster by --cluster-name. Both may be empty.
 	Cluster, StockCluster string
-	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none; nil finds none.
+	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
 	ZonalShifts       ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker

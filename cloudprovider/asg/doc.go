@@ -15,5 +15,7 @@
 // A group of several zones may be divided into zonal views, each with its part of the group's instances and sizes, and launched
 // in the zone that is named; all else, terminations among it, is done to the group.
 //
+// Groups that state another cluster than ours are kept apart in the Snapshot, and no write reaches them.
+//
 // The package knows no Kubernetes type. One group's trouble is a Problem of that group and of no other.
 package asg

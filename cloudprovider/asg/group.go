@@ -49,7 +49,7 @@ type Group struct {
 	// ReadAt is when the call began that this reading comes from: the group is at least this young.
 	ReadAt time.Time
 
-	// Stated are the places that name the cluster of the group, its tags first; see Statement.
+	// Stated are the places that name the cluster of the group, its tags first.
 	Stated []Statement
 	// Launch is what the group would launch; nil until it is known.
 	Launch *Launch
@@ -63,10 +63,10 @@ type Group struct {
 	// some minutes, and they are not ours to withdraw.
 	Overdue int
 
-	// launchStated are those of Stated that the launch source makes; unread says that it may make others.
+	// launchStated are the statements of the launch source. It may make others while it is unread.
 	launchStated []Statement
 	unread       bool
-	arn string
+	arn          string
 	// withdrawalFailed tells that AWS did not let us take back our request.
 	withdrawalFailed bool
 	// stated is the desired capacity of the reading itself. DesiredCapacity is another while the reading may be older than what we know.

@@ -54,7 +54,7 @@ func CheckClusterName(name string) error {
 
 func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
 
-// sourceUserData is the Source of a name in user data, fromLaunchTemplate begins that of an instance tag.
+// sourceUserData is the Source of a name in user data. With fromLaunchTemplate begins the Source of an instance tag.
 const (
 	sourceUserData     = "user data"
 	fromLaunchTemplate = "launch template "
@@ -168,7 +168,7 @@ func (g *Group) inheritStatements(before *Group) {
 // gather puts the statements together.
 func (g *Group) gather() { g.Stated = slices.Concat(statedBy(g.Tags, ""), g.launchStated) }
 
-// states is the one name that the group states; empty where it states none, or several.
+// states is the one name that the group states, empty where it states none or several.
 func (g *Group) states() string {
 	if len(g.Stated) == 0 || g.disagreesWith("") {
 		return ""
@@ -192,7 +192,7 @@ func (g *Group) disagreesWith(ours string) bool {
 // identity is what a Cache knows of its own cluster. Its methods want the Cache's mu.
 type identity struct {
 	flag, stockFlag string
-	own             Statement            // our cluster; zero while it is not known
+	own             Statement            // our cluster, zero while it is not known
 	nodes           map[string]bool      // instances that are registered nodes of ours
 	launched        map[string]time.Time // instances that AWS has launched for us, and when
 	asked           bool                 // the operator was asked for the name
@@ -211,7 +211,7 @@ func newIdentity(flag, stockFlag string) identity {
 type Evidence struct {
 	// Nodes are the instances of all registered nodes.
 	Nodes []string
-	// Network is the name that the cluster's VPC CNI has; empty where it has none.
+	// Network is the name that the cluster's VPC CNI has, empty where it has none.
 	Network string
 }
 
@@ -246,7 +246,7 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	signal(c.changed)
 }
 
-// Cluster is the name of our cluster and where it is known from; zero while it is not known.
+// Cluster is the name of our cluster and where it is known from, zero while it is not known.
 func (c *Cache) Cluster() Statement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -334,7 +334,8 @@ func (id *identity) disowned(g *Group) *Group {
 		p.Message = fmt.Sprintf("it is left alone, for it states several clusters: %s", strings.Join(stated, ", "))
 		p.Remedy = "correct the wrong statements"
 	} else {
-		p.Message = fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %s", strings.Join(stated, ", "), id.own)
+		// Not where ours is known from: that may change, and the Problem would be said again.
+		p.Message = fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", strings.Join(stated, ", "), id.own.Cluster)
 	}
 	other := *g
 	other.Problems = []Problem{p}

@@ -66,7 +66,7 @@ type launches struct {
 	autoscaling configurationsAPI
 	apis        LaunchAPIs
 	clock       clock.PassiveClock
-	clusterIn   func(userData string) string // the cluster that it names; nil: none
+	clusterIn   func(userData string) string // the cluster that it names, or nil
 
 	templates      memo[TemplateRef, template]
 	configurations memo[string, Launch]

@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// cniClusterName is the variable in which EKS tells the VPC CNI the name of the cluster (aws/amazon-vpc-cni-k8s, README, read
+// cniClusterName is the variable by which EKS gives the VPC CNI the name of the cluster (aws/amazon-vpc-cni-k8s, README, read
 // 2026-11).
 const cniClusterName = "CLUSTER_NAME"
 
@@ -32,7 +32,7 @@ func (p *Provider) seeCluster() {
 	p.cache.SeeCluster(p.ctx, evidence)
 }
 
-// clusterOfCNI is the name that the cluster's VPC CNI has; empty where there is no CNI, or its name stands elsewhere.
+// clusterOfCNI is the name that the cluster's VPC CNI has, empty where there is no CNI, or its name stands elsewhere.
 func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	name := ""
 	for _, e := range cniEnvironment(daemonSets) {
@@ -46,7 +46,7 @@ func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// cniEnvironment are the variables of the VPC CNI's container; none where there is no CNI, or nobody lists DaemonSets.
+// cniEnvironment are the variables of the VPC CNI's container, none where there is no CNI, or nobody lists DaemonSets.
 func cniEnvironment(daemonSets appslisters.DaemonSetLister) []corev1.EnvVar {
 	if daemonSets == nil {
 		return nil

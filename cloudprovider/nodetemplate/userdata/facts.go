@@ -65,7 +65,7 @@ func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pr
 // have in theirs.
 var clusterName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$`)
 
-// Cluster is the name of the cluster that user data joins; "" where it names none, or only the node can know it.
+// Cluster is the name of the cluster that user data joins, "" where it names none, or only the node can know it.
 func Cluster(data string) string {
 	if facts, _ := Parse(data, ""); clusterName.MatchString(facts.ClusterName) {
 		return facts.ClusterName

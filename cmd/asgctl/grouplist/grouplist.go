@@ -33,7 +33,7 @@ type Group struct {
 	// States counts the instances by lifecycle state.
 	States        map[string]int `json:"states,omitempty"`
 	InstanceTypes []string       `json:"instanceTypes"`
-	// Clusters are the places that name the cluster of the group; none where nothing does.
+	// Clusters are the places that name the cluster of the group, none where nothing does.
 	Clusters []Cluster `json:"clusters,omitempty"`
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`

@@ -30,10 +30,10 @@ type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
 	AutoDiscovery []string
-	// ClusterName is the value of the autoscaler's --aws-cluster-name; empty: no group is taken for another cluster's, unless its
-	// own statements disagree.
+	// ClusterName is the value of the autoscaler's --aws-cluster-name. Without it no group is taken for another cluster's, unless
+	// its own statements disagree.
 	ClusterName string
-	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery; the empty one is its default.
+	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery. The empty one is its default.
 	DiscoveryJoin asg.DiscoveryJoin
 	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
 	Only string

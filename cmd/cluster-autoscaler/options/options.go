@@ -40,7 +40,7 @@ type Options struct {
 // AWS are the flags that we add.
 type AWS struct {
 	Region          string // empty: from the environment, the shared configuration or the instance metadata
-	ClusterName     string // of the cluster that is scaled; empty: found out
+	ClusterName     string // of the cluster that is scaled, empty to have it found out
 	DiscoveryJoin   asg.DiscoveryJoin
 	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
 	PriceFile       string        // file of the user's own prices; may be empty
