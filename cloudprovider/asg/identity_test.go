@@ -435,3 +435,54 @@ func TestInstanceThatStatesAnotherClusterStays(t *testing.T) {
 		})
 	}
 }
+
+func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
+	w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).started()
+	ids := w.members("g")
+	if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var other *asg.OtherClusterError
+	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) {
+		t.Errorf("error %v before the new template was read, want an OtherClusterError", err)
+	}
+	asg.Resolve(w.cache, t.Context())
+	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); err != nil {
+		t.Errorf("terminate after the new template was read: %v", err)
+	}
+}
+
+func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("g", "tags-b", 2))
+	if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.started()
+	var other *asg.OtherClusterError
+	if _, err := w.cache.Terminate(t.Context(), "g", w.members("g")); !errors.As(err, &other) {
+		t.Errorf("error %v, want an OtherClusterError", err)
+	}
+	if state, _ := w.aws.Group("g"); state.Desired != 2 || len(state.Instances) != 2 {
+		t.Errorf("the group became %+v, want it untouched", state)
+	}
+}
+
+func TestOtherClustersMovingGroupCostsNoReading(t *testing.T) {
+	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 1))
+	w.aws.AddShortage(fakeaws.Shortage{})
+	if err := w.aws.SetDesired("theirs", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.started()
+	if got := w.cache.Snapshot().Foreign()[0].Missing(); got == 0 {
+		t.Fatal("the group is not short of instances")
+	}
+	w.aws.ResetCalls()
+	asg.ReadMoving(w.cache, t.Context())
+	if calls := w.aws.Calls(); len(calls) != 0 {
+		t.Errorf("calls %v, want none", calls)
+	}
+}
