@@ -36,9 +36,9 @@ e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
 	@cat $(TIMES)
 
 .PHONY: chaos
-chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, or SEED=17 again; ZONAL=1 with zonal views
+chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, RESUME=1 goes on, or SEED=17 again; ZONAL=1 with zonal views
 	$(GO) run ./test/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
-		$(if $(WORKERS),-workers $(WORKERS))
+		$(if $(WORKERS),-workers $(WORKERS)) $(if $(RESUME),-resume)
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -15,6 +16,7 @@ type draft struct {
 	groups   []string // names of the Auto Scaling groups
 	writes   []string // actions by which the autoscaler writes
 	actions  []string // actions that faults are aimed at; "" is all
+	queue    bool     // the account has an interruption queue
 }
 
 func newDraft(r *rand.Rand, p Plan) *draft {
@@ -22,7 +24,7 @@ func newDraft(r *rand.Rand, p Plan) *draft {
 	if p.Zonal {
 		lacks, groups = zonalShortages, zonalNames()
 	}
-	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, groups: groups}
+	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, groups: groups, queue: p.Traits.Queue}
 	d.writes = []string{"TerminateInstanceInAutoScalingGroup", "SetDesiredCapacity"}
 	if p.Mode != "desired-capacity" {
 		d.writes[1] = "LaunchInstances"
@@ -49,13 +51,18 @@ func (d *draft) seconds(least, most float64) time.Duration {
 
 // ofCalls draw a fault that spoils calls; when it comes is for the caller to say.
 func (d *draft) ofCalls() []func() Step {
-	return []func() Step{d.apiErrors, d.throttling, d.latency, d.damage, d.damage, d.lateErrors}
+	return []func() Step{d.apiErrors, d.throttling, d.actionThrottled, d.latency, d.damage, d.damage, d.lateErrors, d.partialBatch}
 }
 
 // ofAll draw a fault of any kind.
 func (d *draft) ofAll() []func() Step {
-	return append(d.ofCalls(), d.noCapacity, d.noCapacity, d.stale, d.clock, d.reclaim, d.reclaim, d.recreate,
-		d.foreignDesired, d.foreignMinimum, d.moves, d.tags, d.neverJoins, d.notReady, d.notReady, d.replica, d.replica, d.replica, d.lease)
+	kinds := append(d.ofCalls(), d.noCapacity, d.noCapacity, d.stale, d.clock, d.reclaim, d.reclaim, d.recreate,
+		d.foreignDesired, d.foreignMinimum, d.moves, d.tags, d.neverJoins, d.dyingLaunches, d.notReady, d.notReady,
+		d.replica, d.replica, d.replica, d.lease, d.apiRefuses, d.apiRefuses, d.apiHangs, d.apiCuts)
+	if d.queue {
+		kinds = append(kinds, d.interruption, d.interruption, d.interruption, d.recommendation, d.maintenance, d.garbage)
+	}
+	return kinds
 }
 
 func (d *draft) apiErrors() Step {
@@ -173,3 +180,55 @@ func (d *draft) replica() Step {
 }
 
 func (d *draft) lease() Step { return Step{Kind: StealLease} }
+
+func (d *draft) partialBatch() Step {
+	return Step{Kind: PartialBatch, For: d.seconds(2, 8), Fault: &fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", First: 1}}
+}
+
+func (d *draft) actionThrottled() Step {
+	action := pick(d.Rand, append(slices.Clone(d.writes), "DescribeAutoScalingGroups", "DescribeScalingActivities", "DescribeInstances"))
+	return Step{Kind: ActionThrottled, For: d.seconds(2, 6), Fault: &fakeaws.Fault{Action: action, Code: "Throttling"}}
+}
+
+func (d *draft) dyingLaunches() Step {
+	return Step{Kind: DyingLaunches, For: d.seconds(2, 6), Target: pick(d.Rand, d.groups)}
+}
+
+// Ends of the paths that requests to the API server are spoiled on: all, evictions, the lease, nodes and pods.
+var apiPaths = []string{"", "", "/eviction", "/leases/" + leaseName, "/nodes", "/pods"}
+
+func (d *draft) apiRefuses() Step {
+	return Step{Kind: APIRefuses, For: d.seconds(1, 6), API: &APIFault{
+		Path: pick(d.Rand, apiPaths), Percent: 30 + d.IntN(71), Status: pick(d.Rand, []int{429, 500, 503}),
+	}}
+}
+
+func (d *draft) apiHangs() Step {
+	return Step{Kind: APIHangs, For: d.seconds(1, 5), API: &APIFault{Path: pick(d.Rand, apiPaths), Percent: 50 + d.IntN(51), Hang: true}}
+}
+
+func (d *draft) apiCuts() Step {
+	return Step{Kind: APICuts, For: d.seconds(0.1, 1), API: &APIFault{Cut: true}}
+}
+
+// interruption warns of a reclaim a few seconds ahead. Most groups have spot instances, and those go first.
+func (d *draft) interruption() Step {
+	kind := pick(d.Rand, []fakeaws.DeedKind{fakeaws.Interrupt, fakeaws.Interrupt, fakeaws.InterruptReservation})
+	return Step{Kind: Interruption, Deed: &fakeaws.Deed{
+		Kind: kind, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(3), Notice: fakeaws.Duration(d.seconds(1, 10)),
+	}}
+}
+
+func (d *draft) recommendation() Step {
+	return Step{Kind: Recommendation, Deed: &fakeaws.Deed{Kind: fakeaws.RecommendRebalance, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(2)}}
+}
+
+func (d *draft) maintenance() Step {
+	return Step{Kind: Maintenance, Deed: &fakeaws.Deed{
+		Kind: fakeaws.ScheduleChange, Group: pick(d.Rand, d.groups), Notice: fakeaws.Duration(d.seconds(5, 12)), Backup: d.IntN(4) == 0,
+	}}
+}
+
+func (d *draft) garbage() Step {
+	return Step{Kind: Garbage, Count: 1 + d.IntN(5), Pick: d.IntN(len(garbage))}
+}

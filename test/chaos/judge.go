@@ -12,53 +12,130 @@ import (
 )
 
 // ourKey is the access key the autoscaler signs its calls with: events say by whom they are.
-const ourKey = " " + scenario.AccessKey
+const ourKey = " autoscaler"
+
+func ours(by string) bool { return strings.HasSuffix(by, ourKey) }
+
+// Wrongs counts what the autoscaler did wrong, by what it costs.
+type Wrongs struct {
+	Lost    int `json:"undrainedNodesLost"`  // nodes that it ended, or had AWS end, with pods on them or unmarked
+	Lowered int `json:"loweredBelowMembers"` // writes that left a group less room than its instances take
+	Doubles int `json:"doubleLaunches"`      // instances that it asked for again although AWS had them
+	Stalls  int `json:"stalls"`              // end states that were not reached in time
+	Others  int `json:"others"`
+}
+
+func (w *Wrongs) add(more Wrongs) {
+	w.Lost += more.Lost
+	w.Lowered += more.Lowered
+	w.Doubles += more.Doubles
+	w.Stalls += more.Stalls
+	w.Others += more.Others
+}
 
 // judge collects what must not happen while a plan runs. Safe for concurrent use.
 type judge struct {
 	mu         sync.Mutex
+	wrongs     Wrongs
 	violations []string
 }
 
+// violated notes what is wrong in no way that is counted by itself.
 func (j *judge) violated(format string, args ...any) {
+	j.wrong(func(w *Wrongs) { w.Others++ }, format, args...)
+}
+
+func (j *judge) wrong(count func(*Wrongs), format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	count(&j.wrongs)
 	j.violations = append(j.violations, fmt.Sprintf(format, args...))
 }
 
 func (j *judge) fault(err error) { j.violated("%v", err) }
 
-// watchLowering sees to it that the autoscaler never wants less of a group than the group's nodes that pods run on, until the
-// account is closed or ctx ends. Whether a node is busy is asked the moment desired capacity falls.
-func (j *judge) watchLowering(ctx context.Context, aws *fakeaws.Server, podsOn func(node string) []string) {
-	for e := range aws.Subscribe(ctx, 0) {
-		if e.Kind != fakeaws.DesiredChanged || e.To >= e.From || !strings.HasSuffix(e.By, ourKey) {
-			continue
+// bench judges what happens in AWS at the moment it happens. It is for one goroutine.
+type bench struct {
+	*judge
+	groups    map[string]*members
+	weigh     func(group, instanceType string) int
+	undrained func(instance string) string // why ending the instance now loses a node; empty if it does not
+}
+
+// members are the instances of a group.
+type members struct {
+	weights map[string]int // by instance, of those that fill the desired capacity
+	ended   int            // weight of those that were terminated since the desired capacity changed last
+	lowered fakeaws.Event  // the last time the desired capacity fell
+}
+
+func (m *members) weight() (sum int) {
+	for _, w := range m.weights {
+		sum += w
+	}
+	return sum
+}
+
+func (m *members) drop(instance string) int {
+	w := m.weights[instance]
+	delete(m.weights, instance)
+	return w
+}
+
+func newBench(j *judge, weigh func(group, instanceType string) int, undrained func(instance string) string) *bench {
+	return &bench{judge: j, groups: map[string]*members{}, weigh: weigh, undrained: undrained}
+}
+
+// see judges one event. Instances that others end (EC2, an operator, a deleted group) do not count against the autoscaler.
+func (b *bench) see(e fakeaws.Event) {
+	m := b.groups[e.Group]
+	if m == nil {
+		m = &members{weights: map[string]int{}}
+		b.groups[e.Group] = m
+	}
+	switch e.Kind {
+	case fakeaws.Launched:
+		m.weights[e.Instance] = b.weigh(e.Group, e.InstanceType)
+	case fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.Terminated:
+		m.drop(e.Instance)
+	case fakeaws.TerminateRequested:
+		m.ended += m.drop(e.Instance)
+		if ours(e.By) {
+			b.lost(e, "terminated by name")
 		}
-		state, _ := aws.Group(e.Group)
-		needed := 0
-		var busy []string
-		for _, i := range state.Instances {
-			if pods := podsOn(i.Node); counts(i.State) && len(pods) > 0 {
-				needed += i.Weight
-				busy = append(busy, fmt.Sprintf("%s %v", i.Node, pods))
-			}
+	case fakeaws.ScaleInKill:
+		m.drop(e.Instance)
+		if ours(m.lowered.By) {
+			b.lost(e, fmt.Sprintf("chosen by Auto Scaling, since %s lowered the desired capacity from %d to %d", m.lowered.By, m.lowered.From, m.lowered.To))
 		}
-		if e.To < needed && state.Desired < needed {
-			j.violated("%s: desired capacity of %q lowered from %d to %d while %d was needed: %s",
-				e.By, e.Group, e.From, e.To, needed, strings.Join(busy, "; "))
+	case fakeaws.DesiredChanged:
+		if e.To < e.From {
+			m.lowered = e
+			b.lowering(m, e)
 		}
+		m.ended = 0
+	case fakeaws.GroupDeleted:
+		delete(b.groups, e.Group)
 	}
 }
 
-func counts(state string) bool { return strings.HasPrefix(state, "Pending") || state == "InService" }
-
-// kills judges the instances that were terminated undrained because of the autoscaler.
-func (j *judge) kills(moments []scenario.Moment, events []fakeaws.Event) {
-	for _, m := range scenario.UndrainedKills(moments, events) {
-		j.violated("instance %s was terminated undrained at %s: %s", m.Object, m.At.Format("15:04:05.000"), m.Detail)
+func (b *bench) lost(e fakeaws.Event, how string) {
+	if reason := b.undrained(e.Instance); reason != "" {
+		b.wrong(func(w *Wrongs) { w.Lost++ }, "undrained: instance %s of %q at %s, %s: %s", e.Instance, e.Group, stamp(e.Time), how, reason)
 	}
 }
+
+// lowering judges a desired capacity that falls: it must leave room for the instances of the group, but for those that were beyond
+// it before.
+func (b *bench) lowering(m *members, e fakeaws.Event) {
+	beyond, before := m.weight()-e.To, m.weight()+m.ended-e.From
+	if ours(e.By) && beyond > max(0, before) {
+		b.wrong(func(w *Wrongs) { w.Lowered++ }, "lowered: %s at %s lowered %q from %d to %d, which has %d",
+			e.By, stamp(e.Time), e.Group, e.From, e.To, m.weight())
+	}
+}
+
+func stamp(t time.Time) string { return t.Format("15:04:05.000") }
 
 // races judges what the race detector has found in our own code, where the autoscaler was built with it.
 func (j *judge) races(log string) {
@@ -67,21 +144,33 @@ func (j *judge) races(log string) {
 	}
 }
 
-// converged waits until holds says nothing is missing any more, and returns how long it took from the start of the wait.
-func converged(ctx context.Context, within time.Duration, holds func(context.Context) (missing string, err error)) (time.Duration, error) {
+const (
+	// held is how long an end state must hold, at every look, before it counts as reached.
+	held = 5 * time.Second
+	look = 200 * time.Millisecond
+)
+
+// converged waits until holds has said for the time given that nothing is missing, and returns after how long that began.
+func converged(ctx context.Context, within, held time.Duration, holds func(context.Context) (missing string, err error)) (time.Duration, error) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, within+held)
 	defer cancel()
-	for missing := ""; ; pause(ctx, 100*time.Millisecond) {
+	missing, since := "nothing was looked at", time.Duration(-1)
+	for ; ; pause(ctx, look) {
+		at := time.Since(start)
 		now, err := holds(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return time.Since(start), fmt.Errorf("not within %s: %s", within, missing)
-		case err != nil:
-			return time.Since(start), err
-		case now == "":
-			return time.Since(start), nil
+		case ctx.Err() == nil && err != nil:
+			return at, err
+		case ctx.Err() != nil || since < 0 && at > within:
+			return at, fmt.Errorf("not within %s: %s", within, missing)
+		case now != "":
+			missing, since = now, -1
+		case since < 0:
+			since = at
 		}
-		missing = now
+		if since >= 0 && time.Since(start)-since >= held {
+			return since, nil
+		}
 	}
 }

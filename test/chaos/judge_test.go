@@ -1,117 +1,173 @@
 package chaos
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-func TestOnlyKillsByTheAutoscalerCountAgainstIt(t *testing.T) {
-	const ours = "SetDesiredCapacity autoscaler"
-	killed := scenario.Moment{Kind: scenario.KilledUndrained, Object: "i-1", Detail: "node a still held [web]"}
-	lowered := func(by string) fakeaws.Event {
-		return fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: by, From: 3, To: 2}
+const (
+	ourWrite       = "SetDesiredCapacity autoscaler"
+	ourTermination = "TerminateInstanceInAutoScalingGroup autoscaler"
+)
+
+func launched(instances ...string) (events []fakeaws.Event) {
+	for _, id := range instances {
+		events = append(events, fakeaws.Event{Kind: fakeaws.Launched, Group: "web", Instance: id, InstanceType: "m5.large"})
 	}
-	raised := fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: ours, From: 2, To: 3}
-	chosen := fakeaws.Event{Kind: fakeaws.ScaleInKill, Group: "web", Instance: "i-1"}
-	for _, tt := range []struct {
-		name    string
-		moments []scenario.Moment
-		events  []fakeaws.Event
-		guilty  bool
-	}{
-		{name: "nothing killed", moments: []scenario.Moment{{Kind: scenario.TerminateRequested, Object: "i-1"}}},
-		{name: "terminated by name", moments: []scenario.Moment{killed}, guilty: true},
-		{name: "chosen by AWS after our write", moments: []scenario.Moment{killed}, events: []fakeaws.Event{lowered(ours), chosen}, guilty: true},
-		{name: "chosen by AWS after a schedule", moments: []scenario.Moment{killed}, events: []fakeaws.Event{lowered("scheduled-action"), chosen}},
-		{name: "chosen by AWS after a schedule and our raise", moments: []scenario.Moment{killed},
-			events: []fakeaws.Event{lowered("scheduled-action"), raised, chosen}},
-		{name: "chosen by AWS after our write and before a schedule", moments: []scenario.Moment{killed},
-			events: []fakeaws.Event{lowered(ours), chosen, lowered("scheduled-action")}, guilty: true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var j judge
-			j.kills(tt.moments, tt.events)
-			if got := len(j.violations) > 0; got != tt.guilty {
-				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
-			}
-		})
-	}
+	return events
 }
 
-// nodesOf starts an account with two instances and returns the names of their nodes.
-func nodesOf(t *testing.T) (*fakeaws.Server, []string) {
-	t.Helper()
-	config := account(Plan{Seed: 1})
-	config.AutoScalingGroups[0].Desired = 2
-	aws, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = aws.Close() })
-	g, _ := aws.Group("web-a")
-	return aws, []string{g.Instances[0].Node, g.Instances[1].Node}
+func desired(by string, from, to int) fakeaws.Event {
+	return fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: by, From: from, To: to}
 }
 
-func TestWantingLessThanTheBusyNodesIsAViolation(t *testing.T) {
+func about(kind fakeaws.EventKind, instance, by string) fakeaws.Event {
+	return fakeaws.Event{Kind: kind, Group: "web", Instance: instance, By: by}
+}
+
+// Node i-1 holds a pod all the time.
+func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		by     string
-		busy   int // nodes
-		guilty bool
+		events []fakeaws.Event
+		lost   int
 	}{
-		{name: "we, both nodes busy", by: "SetDesiredCapacity autoscaler", busy: 2, guilty: true},
-		{name: "we, one node busy", by: "SetDesiredCapacity autoscaler", busy: 1},
-		{name: "an operator", by: "set-desired", busy: 2},
+		{name: "nothing terminated"},
+		{name: "we terminate a busy node", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-1", ourTermination)}, lost: 1},
+		{name: "we terminate a drained node", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-2", ourTermination)}},
+		{name: "somebody else terminates", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-1", "operator")}},
+		{name: "AWS chooses after our write", events: []fakeaws.Event{desired(ourWrite, 2, 1), about(fakeaws.ScaleInKill, "i-1", "")}, lost: 1},
+		{name: "AWS chooses a drained node after our write", events: []fakeaws.Event{desired(ourWrite, 2, 1), about(fakeaws.ScaleInKill, "i-2", "")}},
+		{name: "AWS chooses after a schedule", events: []fakeaws.Event{desired("scheduled-action", 2, 1), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "AWS chooses after a schedule and our raise",
+			events: []fakeaws.Event{desired("scheduled-action", 2, 1), desired(ourWrite, 1, 2), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "AWS chooses between our write and a schedule",
+			events: []fakeaws.Event{desired(ourWrite, 3, 1), about(fakeaws.ScaleInKill, "i-1", ""), desired("scheduled-action", 1, 0)}, lost: 1},
+		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			aws, nodes := nodesOf(t)
-			if err := aws.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "web-a", Processes: []string{"Terminate"}}); err != nil {
-				t.Fatal(err)
+			if got := judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost; got != tt.lost {
+				t.Errorf("lost = %d, want %d", got, tt.lost)
 			}
-			one := 1
-			if err := aws.Do(fakeaws.Deed{Kind: fakeaws.OperatorDesired, Group: "web-a", Desired: &one, By: tt.by}); err != nil {
-				t.Fatal(err)
-			}
-			var j judge
-			go func() {
-				// The judge has seen all that happened once it sees this.
-				time.Sleep(200 * time.Millisecond)
-				_ = aws.Close()
-			}()
-			j.watchLowering(t.Context(), aws, func(node string) []string {
-				for n := range tt.busy {
-					if nodes[n] == node {
-						return []string{"default/web-1"}
-					}
-				}
-				return nil
-			})
-			if got := len(j.violations) > 0; got != tt.guilty {
+		})
+	}
+}
+
+func judged(events []fakeaws.Event) *judge {
+	var j judge
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) string {
+		if instance == "i-1" {
+			return "node still held [default/web]"
+		}
+		return ""
+	})
+	for _, e := range events {
+		b.see(e)
+	}
+	return &j
+}
+
+func TestLoweringBelowTheMembersIsAViolation(t *testing.T) {
+	ended := about(fakeaws.TerminateRequested, "i-2", ourTermination)
+	for _, tt := range []struct {
+		name   string
+		events []fakeaws.Event // after two launches
+		guilty bool
+	}{
+		{name: "we, below the members", events: []fakeaws.Event{desired(ourWrite, 2, 1)}, guilty: true},
+		{name: "an operator, below the members", events: []fakeaws.Event{desired("set-desired", 2, 1)}},
+		{name: "we take back what never came", events: []fakeaws.Event{desired(ourWrite, 4, 2)}},
+		{name: "we take back one too many", events: []fakeaws.Event{desired(ourWrite, 4, 1)}, guilty: true},
+		{name: "we terminate one", events: []fakeaws.Event{ended, desired(ourTermination, 2, 1)}},
+		{name: "a termination counts twice", events: []fakeaws.Event{ended, desired(ourTermination, 2, 0)}, guilty: true},
+		{name: "an instance that EC2 took is lowered for", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-2", ""), desired(ourWrite, 2, 1)}},
+		{name: "we terminate one of those beyond the desired capacity", events: []fakeaws.Event{
+			launched("i-3")[0], ended, desired(ourTermination, 2, 1)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := judged(append(launched("i-1", "i-2"), tt.events...))
+			if got := j.wrongs.Lowered > 0; got != tt.guilty {
 				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
 			}
 		})
+	}
+}
+
+func TestAStateCountsOnceItHasHeld(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name  string
+		holds func(after time.Duration) (string, error)
+		want  time.Duration
+		late  bool
+	}{
+		{name: "at once", holds: func(time.Duration) (string, error) { return "", nil }},
+		{name: "after a second", holds: missingUntil(time.Second), want: time.Second},
+		{name: "for a moment and then for good", want: 6 * time.Second, holds: func(after time.Duration) (string, error) {
+			if after >= 2*time.Second && after < 4*time.Second {
+				return "", nil
+			}
+			return missingUntil(6 * time.Second)(after)
+		}},
+		{name: "right before the limit", holds: missingUntil(29 * time.Second), want: 29 * time.Second},
+		{name: "too late", holds: missingUntil(31 * time.Second), late: true},
+		{name: "never for long", late: true, holds: func(after time.Duration) (string, error) {
+			if after/time.Second%4 == 0 {
+				return "one pod", nil
+			}
+			return "", nil
+		}},
+		{name: "an error", late: true, holds: func(time.Duration) (string, error) { return "", broken }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				got, err := converged(t.Context(), 30*time.Second, held, func(context.Context) (string, error) { return tt.holds(time.Since(start)) })
+				if (err != nil) != tt.late || !tt.late && got != tt.want {
+					t.Errorf("converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
+				}
+			})
+		})
+	}
+}
+
+func missingUntil(limit time.Duration) func(time.Duration) (string, error) {
+	return func(after time.Duration) (string, error) {
+		if after < limit {
+			return "one pod", nil
+		}
+		return "", nil
 	}
 }
 
 func TestASummaryCountsFailuresAndFaults(t *testing.T) {
 	var results []Result
 	for n := range 100 {
-		r := Result{Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2, Running: time.Duration(n) * time.Second}
+		r := Result{
+			Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2, Running: time.Duration(n) * time.Second, Allowance: time.Minute,
+		}
 		if n == 7 {
-			r.Violations = []string{"not every pod runs"}
+			r.Wrongs.Stalls, r.Violations, r.Allowance = 1, []string{"not every pod runs"}, 2*time.Minute
 		}
 		results = append(results, r)
 	}
 	got := Summarize(results)
 	got.Results = nil
-	want := Summary{Version: "v1", Runs: 100, Failed: []uint64{7}, Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200,
-		Running: Spread{P50: 49, P99: 98, Max: 99}}
+	want := Summary{
+		Version: "v2", Runs: 100, Failed: []uint64{7}, Wrongs: Wrongs{Stalls: 1}, Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200,
+		Recoveries: []Recovery{
+			{Allowance: 60, Runs: 99, Running: Spread{P50: 50, P99: 99, Max: 99}, SlowestSeed: 99},
+			{Allowance: 120, Runs: 1, Running: Spread{P50: 7, P99: 7, Max: 7}, SlowestSeed: 7},
+		},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}

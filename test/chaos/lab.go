@@ -22,6 +22,7 @@ const (
 	systemNamespace = "kube-system"
 	leaseName       = "cluster-autoscaler"
 	statusName      = "cluster-autoscaler-status"
+	serviceAccount  = "cluster-autoscaler"
 )
 
 // cleanTimeout bounds the cleaning after a run.
@@ -30,6 +31,7 @@ const cleanTimeout = time.Minute
 // Lab is a control plane in which plans are run, one after another. It is for one goroutine.
 type Lab struct {
 	env       *scenario.Env
+	front     *apiFront
 	client    kubernetes.Interface
 	dir       string
 	forbidden int  // requests refused in runs before
@@ -50,14 +52,32 @@ func NewLab(ctx context.Context, opts Options) (*Lab, error) {
 		return nil, err
 	}
 	l := &Lab{env: env, client: env.Cluster.Client(), dir: opts.Dir}
-	if err := createWorkloads(ctx, l.client); err != nil {
+	if err := l.prepare(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
+// prepare makes what every plan needs.
+func (l *Lab) prepare(ctx context.Context) error {
+	kubeconfig, err := l.env.Cluster.ServiceAccountKubeconfig(ctx, systemNamespace, serviceAccount)
+	if err != nil {
+		return err
+	}
+	if l.front, err = newAPIFront(kubeconfig, l.dir); err != nil {
+		return err
+	}
+	return createWorkloads(ctx, l.client)
+}
+
 // Close ends the control plane. The logs stay.
-func (l *Lab) Close() error { return l.env.Close() }
+func (l *Lab) Close() error {
+	var err error
+	if l.front != nil {
+		err = l.front.Close()
+	}
+	return errors.Join(err, l.env.Close())
+}
 
 // Run does what the plan says and judges what comes of it. The Result says so of the autoscaler; an error is of the Lab
 // itself, and then it is of no more use.

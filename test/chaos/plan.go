@@ -26,6 +26,7 @@ type Plan struct {
 	Mode     string         `json:"mode"`            // --aws-launch-mode
 	Replicas int            `json:"replicas"`        // of the autoscaler
 	Zonal    bool           `json:"zonal,omitempty"` // groups of several zones are scaled zone by zone
+	Traits   Traits         `json:"traits"`
 	Delays   fakeaws.Delays `json:"delays"`
 	Steps    []Step         `json:"steps"` // by time
 }
@@ -58,6 +59,20 @@ const (
 	StopReplica    Kind = "stop"            // the same by SIGTERM
 	PauseReplica   Kind = "pause"           // the same by SIGSTOP
 	StealLease     Kind = "lease stolen"    // the lease is somebody else's, until it runs out
+
+	PartialBatch    Kind = "partial batch"    // Fault: a part of a batch is done, and the rest passed over
+	ActionThrottled Kind = "action throttled" // Fault: one action is throttled, and no other
+	DyingLaunches   Kind = "dying launches"   // instances of the group Target that are launched meanwhile die before they join
+
+	APIRefuses Kind = "api server refuses" // API: the API server answers some requests with errors
+	APIHangs   Kind = "api server hangs"   // API: it answers some not at all
+	APICuts    Kind = "watches cut"        // API: all watches break
+
+	// Of plans with an interruption queue.
+	Interruption   Kind = "interruption"    // Deed: warned of, and then done
+	Recommendation Kind = "recommendation"  // Deed: to rebalance
+	Maintenance    Kind = "maintenance"     // Deed: scheduled by EC2
+	Garbage        Kind = "garbage message" // Count messages, from the Pick-th, that nobody should send
 )
 
 // The kinds of Step that only zonal plans have.
@@ -88,6 +103,7 @@ type Step struct {
 	Fault    *fakeaws.Fault     `json:"fault,omitempty"`
 	Shortage *fakeaws.Shortage  `json:"shortage,omitempty"`
 	Deed     *fakeaws.Deed      `json:"deed,omitempty"`
+	API      *APIFault          `json:"api,omitempty"`
 }
 
 // String is the step on one line.
@@ -110,7 +126,7 @@ func (p Plan) String() string {
 	if p.Zonal {
 		zonal = "zonal views, "
 	}
-	text := fmt.Sprintf("seed %d: launch mode %q, %s%d replica(s), delays %s\n", p.Seed, p.Mode, zonal, p.Replicas, delays)
+	text := fmt.Sprintf("seed %d: launch mode %q, %s%d replica(s), %sdelays %s\n", p.Seed, p.Mode, zonal, p.Replicas, p.Traits, delays)
 	for _, s := range p.Steps {
 		text += s.String() + "\n"
 	}
@@ -142,8 +158,8 @@ func (p Plan) Faults() map[Kind]int {
 // Faults of a plan: so many that spoil calls, and so many of any kind, at least and at most.
 const (
 	callFaults  = 3
-	leastFaults = 4
-	mostFaults  = 10
+	leastFaults = 5
+	mostFaults  = 12
 )
 
 // NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed.
@@ -160,6 +176,7 @@ func newPlan(seed uint64, modes []string, zonal bool) Plan {
 		Zonal:    zonal,
 		Mode:     modes[seed%uint64(len(modes))],
 		Replicas: 1 + int(seed/uint64(len(modes)))%2,
+		Traits:   newTraits(seed, seed/uint64(2*len(modes))%2 == 1, zonal),
 		Delays: fakeaws.Delays{
 			Listed: between(r, 100*time.Millisecond, 500*time.Millisecond), InService: between(r, 500*time.Millisecond, 1500*time.Millisecond),
 			Register: between(r, time.Second, 2500*time.Millisecond), GPU: between(r, 100*time.Millisecond, time.Second),
@@ -169,6 +186,7 @@ func newPlan(seed uint64, modes []string, zonal bool) Plan {
 	}
 	d := newDraft(r, p)
 	p.Steps = d.pods()
+	p.Steps = append(p.Steps, d.placed(d.stale()))
 	for n := range callFaults + leastFaults + r.IntN(mostFaults-leastFaults+1) {
 		kinds := d.ofCalls()
 		if n >= callFaults {
@@ -218,4 +236,16 @@ func (d *draft) pods() []Step {
 	return append(steps,
 		Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: webPods, Count: 2 + d.IntN(12)},
 		Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: gpuPods, Count: d.IntN(4)})
+}
+
+// Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read each
+// second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start forgets that.
+func (p Plan) Allowance() time.Duration {
+	switch {
+	case p.zoneOut() && !p.startsAnew():
+		return 4 * time.Minute
+	case p.Traits.UsualRefresh:
+		return 2 * time.Minute
+	}
+	return 30 * time.Second
 }

@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,6 +38,7 @@ func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T)
 	for _, kind := range []Kind{
 		APIErrors, Throttling, Latency, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
 		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
+		PartialBatch, ActionThrottled, DyingLaunches, APIRefuses, APIHangs, APICuts, Interruption, Recommendation, Maintenance, Garbage,
 	} {
 		for _, mode := range Modes {
 			for replicas := 1; replicas <= 2; replicas++ {
@@ -43,6 +46,32 @@ func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T)
 					t.Errorf("200 seeds have no %+v", at)
 				}
 			}
+		}
+	}
+}
+
+func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
+	seen := map[string]map[string]int{}
+	for _, mode := range Modes {
+		seen[mode] = map[string]int{}
+	}
+	for seed := range uint64(200) {
+		p := NewPlan(seed+1, Modes)
+		for trait := range strings.SplitSeq(strings.TrimSuffix(p.Traits.String(), ", "), ", ") {
+			seen[p.Mode][trait]++
+		}
+		if p.Faults()[StaleReads] == 0 {
+			t.Errorf("seed %d has no stale readings", p.Seed)
+		}
+	}
+	for _, mode := range Modes {
+		for _, trait := range []string{"queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy"} {
+			if seen[mode][trait] < 10 {
+				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
+			}
+		}
+		if got := seen[mode]["usual refresh"]; got != 50 {
+			t.Errorf("of 100 seeds in mode %q, %d have the usual refresh, want half", mode, got)
 		}
 	}
 }
@@ -67,7 +96,13 @@ func overInTime(t *testing.T, p Plan) {
 
 // Pools without capacity are remembered for minutes, so a plan in which a workload had none left could not converge in time.
 func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
-	config := account(Plan{})
+	for _, traits := range []Traits{{}, {Weights: true}, {Mixed: true}, {Weights: true, Mixed: true}} {
+		leavesEachWorkloadAPool(t, account(Plan{Traits: traits}))
+	}
+}
+
+func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
+	t.Helper()
 	for _, lack := range shortages {
 		left := map[string]bool{}
 		for _, g := range config.AutoScalingGroups {
@@ -106,4 +141,24 @@ func pools(g fakeaws.AutoScalingGroup) (all []fakeaws.Shortage) {
 func lacks(lack, pool fakeaws.Shortage) bool {
 	return (lack.InstanceType == "" || lack.InstanceType == pool.InstanceType) && (lack.Zone == "" || lack.Zone == pool.Zone) &&
 		(lack.CapacityType == "" || lack.CapacityType == pool.CapacityType)
+}
+
+func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
+	zoneOut := []Step{{Kind: ZoneOut, Shortage: &fakeaws.Shortage{Zone: zoneC}}}
+	for _, tt := range []struct {
+		name string
+		plan Plan
+		want time.Duration
+	}{
+		{name: "a reading each second", plan: Plan{}, want: 30 * time.Second},
+		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
+		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 30 * time.Second},
+		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.plan.Allowance(); got != tt.want {
+				t.Errorf("allowance = %s, want %s", got, tt.want)
+			}
+		})
+	}
 }

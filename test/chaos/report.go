@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -12,22 +13,27 @@ import (
 
 // Result is what came of one run.
 type Result struct {
-	Seed       uint64        `json:"seed"`
-	Mode       string        `json:"mode"`
-	Zonal      bool          `json:"zonal,omitempty"`
-	Replicas   int           `json:"replicas"`
-	Faults     map[Kind]int  `json:"faults"`       // steps of the plan by kind
-	Calls      int           `json:"calls"`        // of AWS
-	Spoiled    int           `json:"spoiledCalls"` // of them, those that a fault hit
-	Launched   int           `json:"launched"`     // instances
-	Terminated int           `json:"terminated"`   // of them, by the autoscaler
-	Running    time.Duration `json:"runningNanos"`
-	AtRest     time.Duration `json:"atRestNanos"`
-	Violations []string      `json:"violations,omitempty"`
+	Seed            uint64        `json:"seed"`
+	Mode            string        `json:"mode"`
+	Zonal           bool          `json:"zonal,omitempty"`
+	Replicas        int           `json:"replicas"`
+	Traits          Traits        `json:"traits"`
+	Faults          map[Kind]int  `json:"faults"`          // steps of the plan by kind
+	Calls           int           `json:"calls"`           // of AWS
+	Spoiled         int           `json:"spoiledCalls"`    // of them, those that a fault hit
+	SpoiledRequests int           `json:"spoiledRequests"` // to the API server, watches that were cut included
+	Launched        int           `json:"launched"`        // instances
+	Terminated      int           `json:"terminated"`      // of them, by the autoscaler
+	Allowance       time.Duration `json:"allowanceNanos"`  // for each of the two that follow
+	Running         time.Duration `json:"runningNanos"`
+	AtRest          time.Duration `json:"atRestNanos"`
+	Took            time.Duration `json:"tookNanos"` // the whole run
+	Wrongs          Wrongs        `json:"wrongs"`
+	Violations      []string      `json:"violations,omitempty"`
 }
 
 // Header is the first line of a table of results.
-const Header = "seed   mode              replicas  faults  calls (spoiled)  launched  terminated  pods run  at rest  verdict"
+const Header = "seed   mode              replicas  faults  calls (spoiled)  launched  terminated  pods run  at rest  allowed  verdict"
 
 // String is the result as a line of that table.
 func (r Result) String() string {
@@ -39,21 +45,31 @@ func (r Result) String() string {
 	if len(r.Violations) > 0 {
 		verdict = "FAILED: " + strings.Join(r.Violations, "\n         ")
 	}
-	return fmt.Sprintf("%-6d %-17s %8d  %6d  %5d %9s  %8d  %10d  %7.1fs  %6.1fs  %s", r.Seed, r.Mode, r.Replicas, faults,
-		r.Calls, fmt.Sprintf("(%d)", r.Spoiled), r.Launched, r.Terminated, r.Running.Seconds(), r.AtRest.Seconds(), verdict)
+	return fmt.Sprintf("%-6d %-17s %8d  %6d  %5d %9s  %8d  %10d  %7.1fs  %6.1fs  %6.0fs  %s", r.Seed, r.Mode, r.Replicas, faults,
+		r.Calls, fmt.Sprintf("(%d)", r.Spoiled), r.Launched, r.Terminated, r.Running.Seconds(), r.AtRest.Seconds(), r.Allowance.Seconds(), verdict)
 }
 
 // Summary is what came of many runs.
 type Summary struct {
-	Version string       `json:"version"`
-	Runs    int          `json:"runs"`
-	Failed  []uint64     `json:"failedSeeds"`
-	Faults  map[Kind]int `json:"faults"`
-	Calls   int          `json:"calls"`
-	Spoiled int          `json:"spoiledCalls"`
-	Running Spread       `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
-	AtRest  Spread       `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
-	Results []Result     `json:"results"`
+	Version         string       `json:"version"`
+	Runs            int          `json:"runs"`
+	Failed          []uint64     `json:"failedSeeds"`
+	Wrongs          Wrongs       `json:"wrongs"`
+	Faults          map[Kind]int `json:"faults"`
+	Calls           int          `json:"calls"`
+	Spoiled         int          `json:"spoiledCalls"`
+	SpoiledRequests int          `json:"spoiledRequests"`
+	Recoveries      []Recovery   `json:"recoveries"` // by allowance, the shortest first
+	Results         []Result     `json:"results"`
+}
+
+// Recovery is how long the runs that are allowed the same took to recover.
+type Recovery struct {
+	Allowance   float64 `json:"allowanceSeconds"`
+	Runs        int     `json:"runs"`
+	Running     Spread  `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
+	AtRest      Spread  `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
+	SlowestSeed uint64  `json:"slowestSeed"`
 }
 
 // Spread is how a time is distributed, in seconds.
@@ -65,8 +81,8 @@ type Spread struct {
 
 // Summarize sums results up.
 func Summarize(results []Result) Summary {
-	s := Summary{Version: "v1", Runs: len(results), Failed: []uint64{}, Faults: map[Kind]int{}, Results: results}
-	var running, atRest []time.Duration
+	s := Summary{Version: "v2", Runs: len(results), Failed: []uint64{}, Faults: map[Kind]int{}, Results: results}
+	allowed := map[time.Duration][]Result{}
 	for _, r := range results {
 		if len(r.Violations) > 0 {
 			s.Failed = append(s.Failed, r.Seed)
@@ -74,13 +90,29 @@ func Summarize(results []Result) Summary {
 		for kind, n := range r.Faults {
 			s.Faults[kind] += n
 		}
+		s.Wrongs.add(r.Wrongs)
 		s.Calls += r.Calls
 		s.Spoiled += r.Spoiled
+		s.SpoiledRequests += r.SpoiledRequests
+		allowed[r.Allowance] = append(allowed[r.Allowance], r)
+	}
+	for _, allowance := range slices.Sorted(maps.Keys(allowed)) {
+		s.Recoveries = append(s.Recoveries, recovery(allowance, allowed[allowance]))
+	}
+	return s
+}
+
+// recovery sums up runs that are allowed the same.
+func recovery(allowance time.Duration, results []Result) Recovery {
+	var running, atRest []time.Duration
+	for _, r := range results {
 		running = append(running, r.Running)
 		atRest = append(atRest, r.AtRest)
 	}
-	s.Running, s.AtRest = spread(running), spread(atRest)
-	return s
+	slowest := slices.MaxFunc(results, func(a, b Result) int { return cmp.Compare(max(a.Running, a.AtRest), max(b.Running, b.AtRest)) })
+	return Recovery{
+		Allowance: allowance.Seconds(), Runs: len(results), Running: spread(running), AtRest: spread(atRest), SlowestSeed: slowest.Seed,
+	}
 }
 
 // spread takes the value at or above which a share of the times lies, by rank.
@@ -96,6 +128,8 @@ func spread(times []time.Duration) Spread {
 // Print writes the summary for a reader.
 func (s Summary) Print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d runs, %d failed %v\n", s.Runs, len(s.Failed), s.Failed)
+	fmt.Fprintf(w, "%d undrained nodes lost, %d stalls, %d double launches, %d times lowered below the members, %d other violations\n",
+		s.Wrongs.Lost, s.Wrongs.Stalls, s.Wrongs.Doubles, s.Wrongs.Lowered, s.Wrongs.Others)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	all := 0
 	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
@@ -104,7 +138,10 @@ func (s Summary) Print(w io.Writer) {
 	}
 	fmt.Fprintf(table, "  faults in all\t%d\n", all)
 	_ = table.Flush()
-	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled\n", s.Calls, s.Spoiled)
-	fmt.Fprintf(w, "until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", s.Running.P50, s.Running.P99, s.Running.Max)
-	fmt.Fprintf(w, "until the spend is at its minimum: p50 %.1f s, p99 %.1f s, at most %.1f s\n", s.AtRest.P50, s.AtRest.P99, s.AtRest.Max)
+	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
+	for _, r := range s.Recoveries {
+		fmt.Fprintf(w, "%d runs that are allowed %.0f s, seed %d the slowest:\n", r.Runs, r.Allowance, r.SlowestSeed)
+		fmt.Fprintf(w, "  until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.Running.P50, r.Running.P99, r.Running.Max)
+		fmt.Fprintf(w, "  until the spend is at its minimum: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.AtRest.P50, r.AtRest.P99, r.AtRest.Max)
+	}
 }

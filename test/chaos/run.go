@@ -23,10 +23,13 @@ import (
 )
 
 const (
-	// convergeLimit is how long after the last fault each half of the recovery may take, on a busy machine and with the
-	// race detector on.
-	convergeLimit = 2 * time.Minute
-	orphanPoll    = 300 * time.Millisecond
+	// labLimit is how long what is not the autoscaler's to do may take, on a busy machine.
+	labLimit   = 2 * time.Minute
+	orphanPoll = 300 * time.Millisecond
+	// liveLook bounds a look at the cluster while AWS stands still.
+	liveLook = 3 * time.Second
+	// excused is how long after a fault of the API server a replica may end by itself: its lease and its start depend on it.
+	excused = 10 * time.Second
 )
 
 // run is one plan being run.
@@ -35,6 +38,7 @@ type run struct {
 	plan     Plan
 	dir      string
 	env      *scenario.Env
+	front    *apiFront
 	client   kubernetes.Interface
 	aws      *fakeaws.Server
 	account  fakeaws.Config
@@ -43,11 +47,14 @@ type run struct {
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
 	quiet    *calm          // since nothing disturbs the autoscaler any more; nil before, and in plans that are not zonal
+
+	dyingMu sync.Mutex
+	dying   map[string]int // groups whose launches die, and by how many steps
 }
 
 // run does what the plan says, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
-	r := &run{plan: p, dir: dir, env: l.env, client: l.client, account: account(p), notReady: map[string]int{}}
+	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{}, dying: map[string]int{}}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
 		return Result{}, err
 	}
@@ -56,9 +63,10 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	}
 	r.aws = l.env.AWS
 	r.began = time.Now()
+	r.front.begin(p.Seed)
 	working, stop := context.WithCancel(ctx)
 	var workers sync.WaitGroup
-	workers.Go(func() { r.watchLowering(working, r.aws, r.env.PodsOn) })
+	r.watch(working)
 	workers.Go(func() { r.sweepOrphans(working) })
 	startReplicas := func() {
 		for n := range p.Replicas {
@@ -68,7 +76,7 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 		}
 	}
 	err := r.perform(ctx, startReplicas)
-	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Faults: p.Faults()}
+	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Traits: p.Traits, Faults: p.Faults(), Allowance: p.Allowance()}
 	if err == nil {
 		err = r.recover(ctx, &result)
 	}
@@ -83,9 +91,48 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 
 func (r *run) newReplica(name string) *replica {
 	log := filepath.Join(r.dir, name+".log")
-	return &replica{name: name, log: log, fault: r.fault, start: func(ctx context.Context) (*scenario.Autoscaler, error) {
-		return r.env.StartReplica(ctx, name, log, manifest, flags(r.plan)...)
-	}}
+	extra := append(flags(r.plan), "--kubeconfig="+r.front.kubeconfig)
+	return &replica{name: name, log: log, fault: r.fault, excused: func() bool { return r.front.troubled(excused) },
+		start: func(ctx context.Context) (*scenario.Autoscaler, error) {
+			return r.env.StartReplica(ctx, name, log, manifest, extra...)
+		}}
+}
+
+// watch has every event of AWS judged as it happens, and has instances die that are to. A node that cannot be looked at counts as
+// lost.
+func (r *run) watch(ctx context.Context) {
+	groups := byName(r.account)
+	bench := newBench(&r.judge, func(group, instanceType string) int { return weightOf(groups[group], instanceType) }, func(instance string) string {
+		ctx, cancel := context.WithTimeout(ctx, liveLook)
+		defer cancel()
+		reason, err := r.env.Undrained(ctx, instance)
+		if err != nil {
+			return err.Error()
+		}
+		return reason
+	})
+	aws := r.aws
+	aws.Listen(func(e fakeaws.Event) {
+		if ctx.Err() != nil {
+			return
+		}
+		bench.see(e)
+		r.dyingMu.Lock()
+		dies := e.Kind == fakeaws.Launched && r.dying[e.Group] > 0
+		r.dyingMu.Unlock()
+		if dies {
+			time.AfterFunc(diesAfter, func() { _ = aws.Reclaim(e.Instance) })
+		}
+	})
+}
+
+// diesAfter is how long after its launch an instance dies that is to.
+const diesAfter = 200 * time.Millisecond
+
+func (r *run) die(group string, more int) {
+	r.dyingMu.Lock()
+	defer r.dyingMu.Unlock()
+	r.dying[group] += more
 }
 
 func (r *run) sweepOrphans(ctx context.Context) {
@@ -144,7 +191,7 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return simple(func() { r.aws.SetStaleReads(time.Duration(s.Shift)) }), simple(func() { r.aws.SetStaleReads(0) })
 	case ClockJump:
 		return simple(func() { r.aws.SetClockSkew(time.Duration(s.Shift)) }), simple(func() { r.aws.SetClockSkew(0) })
-	case Reclaim, Recreate, ForeignDesired, Moves:
+	case Reclaim, Recreate, ForeignDesired, Moves, Interruption, Recommendation, Maintenance:
 		return func(context.Context) error { return r.aws.Do(*s.Deed) }, nil
 	case ForeignMinimum:
 		return simple(func() { r.limits(s.Target, s.Count) }), simple(func() { r.limits(s.Target, r.minimum(s.Target)) })
@@ -154,6 +201,12 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return func(context.Context) error { return r.undivide(s.Target) }, simple(func() { r.divide(s.Target) })
 	case NeverJoins:
 		return simple(func() { r.joining(s.Target, false) }), simple(func() { r.joining(s.Target, true) })
+	case DyingLaunches:
+		return simple(func() { r.die(s.Target, 1) }), simple(func() { r.die(s.Target, -1) })
+	case APIRefuses, APIHangs, APICuts:
+		return simple(func() { r.front.inject(id, *s.API) }), simple(func() { r.front.clear(id) })
+	case Garbage:
+		return func(context.Context) error { return r.litter(s) }, nil
 	case NotReady:
 		return r.notReadyActs(s)
 	case KillReplica, StopReplica, PauseReplica:
@@ -164,6 +217,16 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	fault := *s.Fault
 	fault.ID = id
 	return simple(func() { r.aws.Inject(fault) }), simple(func() { r.aws.ClearFaults(id) })
+}
+
+// litter sends messages that nobody should.
+func (r *run) litter(s Step) error {
+	for n := range s.Count {
+		if err := r.aws.SendMessage(queueName, garbage[(s.Pick+n)%len(garbage)]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) minimum(group string) int { return byName(r.account)[group].Min }
@@ -280,7 +343,7 @@ func (r *run) stealLease(ctx context.Context) error {
 
 // recover ends what is left of the faults and waits until all pods run; then no pods are wanted, and it waits for rest.
 func (r *run) recover(ctx context.Context, result *Result) error {
-	if _, err := converged(ctx, convergeLimit, r.groupsBack); err != nil {
+	if _, err := converged(ctx, labLimit, 0, r.groupsBack); err != nil {
 		return err
 	}
 	for _, g := range r.account.AutoScalingGroups {
@@ -289,15 +352,12 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		r.restoreTags(g.Name)
 		r.divide(g.Name)
 	}
-	if r.plan.remembered() {
+	if r.plan.startsAnew() {
 		r.startAnew()
 	}
-	var late error
-	if result.Running, late = converged(ctx, convergeLimit, r.running); late != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.violated("not every pod runs: %v", late)
+	var err error
+	if result.Running, err = r.reach(ctx, "not every pod runs", r.running); err != nil {
+		return err
 	}
 	if r.plan.Zonal {
 		r.beCalm()
@@ -310,16 +370,25 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	if result.AtRest, late = converged(ctx, convergeLimit, r.atRest); late != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.violated("not at rest: %v", late)
+	if result.AtRest, err = r.reach(ctx, "not at rest", r.atRest); err != nil {
+		return err
 	}
 	if r.plan.Zonal {
-		return r.stayAtRest(ctx)
+		return r.marksGone(ctx)
 	}
 	return nil
+}
+
+// reach waits for an end state to hold. A state that is not reached in time is a stall; an error is the lab's.
+func (r *run) reach(ctx context.Context, otherwise string, holds func(context.Context) (string, error)) (time.Duration, error) {
+	after, late := converged(ctx, r.plan.Allowance(), held, holds)
+	if ctx.Err() != nil {
+		return after, ctx.Err()
+	}
+	if late != nil {
+		r.wrong(func(w *Wrongs) { w.Stalls++ }, "stall: %s: %v", otherwise, late)
+	}
+	return after, nil
 }
 
 // groupsBack tells which groups are not there again.
@@ -336,10 +405,12 @@ func (r *run) groupsBack(context.Context) (missing string, err error) {
 func (r *run) verdict(l *Lab, result *Result) error {
 	events := r.aws.Events()
 	moments := r.env.Timeline.Since(r.began)
-	r.kills(moments, events)
+	var logs []string
 	for _, one := range r.replicas {
+		logs = append(logs, one.since(0))
 		r.races(one.since(0))
 	}
+	r.doubles(events, wishes(r.began.Year(), logs...), r.account.AutoScalingGroups)
 	if r.plan.Zonal {
 		r.zonal(events)
 	}
@@ -365,7 +436,9 @@ func (r *run) verdict(l *Lab, result *Result) error {
 			result.Terminated++
 		}
 	}
-	result.Violations = r.violations
+	result.SpoiledRequests = r.front.hits()
+	result.Took = time.Since(r.began)
+	result.Wrongs, result.Violations = r.wrongs, r.violations
 	return r.writeEvents(moments, events)
 }
 

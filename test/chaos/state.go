@@ -11,8 +11,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// toBeDeletedTaint marks a node that the autoscaler is about to remove.
-const toBeDeletedTaint = "ToBeDeletedByClusterAutoscaler"
+// Taints of nodes that the autoscaler is about to remove.
+const (
+	toBeDeletedTaint  = "ToBeDeletedByClusterAutoscaler"
+	interruptionTaint = "asg-autoscaler/interruption"
+)
 
 // running tells what is missing until the wanted pods of every workload run on Ready nodes.
 func (r *run) running(ctx context.Context) (missing string, err error) {
@@ -86,7 +89,7 @@ func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
 		return []string{fmt.Sprintf("node %s is cordoned", i.Node)}
 	}
 	for _, taint := range node.Spec.Taints {
-		if taint.Key == toBeDeletedTaint {
+		if taint.Key == toBeDeletedTaint || taint.Key == interruptionTaint {
 			return []string{fmt.Sprintf("node %s is tainted for removal", i.Node)}
 		}
 	}

@@ -25,6 +25,7 @@ func account(p Plan) fakeaws.Config {
 	if p.Zonal {
 		groups = zonalGroups()
 	}
+	p.Traits.shape(groups)
 	return fakeaws.Config{
 		Region: "cn-northwest-1",
 		Seed:   p.Seed,
@@ -34,6 +35,7 @@ func account(p Plan) fakeaws.Config {
 			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
 		},
 		AutoScalingGroups: groups,
+		Queues:            p.Traits.queues(),
 	}
 }
 
@@ -98,8 +100,6 @@ const provisionTime = 12 * time.Second
 func flags(p Plan) []string {
 	all := []string{
 		"--aws-launch-mode=" + p.Mode,
-		"--aws-refresh-interval=1s",
-		"--aws-motion-interval=1s",
 		"--scan-interval=1s",
 		"--scale-down-unneeded-time=2s",
 		"--scale-down-unready-time=4s",
@@ -115,6 +115,15 @@ func flags(p Plan) []string {
 		"--leader-elect-retry-period=500ms",
 		"--kube-client-qps=100",
 		"--kube-client-burst=200",
+	}
+	if !p.Traits.UsualRefresh {
+		all = append(all, "--aws-refresh-interval=1s", "--aws-motion-interval=1s")
+	}
+	if p.Traits.Queue {
+		all = append(all, "--aws-interruption-queue="+queueName)
+	}
+	if p.Traits.DrainAtRisk {
+		all = append(all, "--aws-rebalance=drain")
 	}
 	if p.Zonal {
 		all = append(all, "--aws-zonal-groups=all")

@@ -137,11 +137,19 @@ const (
 	launchAction = "LaunchInstances"
 )
 
-// remembered reports whether what the autoscaler has seen in the plan keeps it for minutes from launching in a zone that pods need:
-// that LaunchInstances was refused, or that the zone had no capacity at all. That is as it should be. Whoever has given
-// the permission back starts the autoscaler anew, and so does the end of such a plan.
-func (p Plan) remembered() bool {
+// refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, which it remembers for a quarter of an hour.
+// Whoever has given the permission back starts it anew, and so does the end of such a plan.
+func (p Plan) refused() bool {
 	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool {
-		return s.Kind == ZoneOut || s.Fault != nil && s.Fault.Code == accessDenied && (s.Fault.Action == "" || s.Fault.Action == launchAction)
+		return s.Fault != nil && s.Fault.Code == accessDenied && (s.Fault.Action == "" || s.Fault.Action == launchAction)
 	})
 }
+
+// zoneOut reports whether a zone that pods need had no capacity at all, which the autoscaler remembers for minutes.
+func (p Plan) zoneOut() bool {
+	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == ZoneOut })
+}
+
+// startsAnew reports whether the replicas are started anew once the faults are over. Where a zone was without capacity, every second
+// plan waits until that is forgotten.
+func (p Plan) startsAnew() bool { return p.refused() || p.zoneOut() && p.Seed/4%2 == 0 }

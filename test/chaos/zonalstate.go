@@ -18,13 +18,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// fullWatch and restWatch are how long a zonal plan watches the groups that are full, and then those that are empty: some loops,
-// and long enough for nodes to count as unneeded.
-const (
-	fullWatch = 3 * time.Second
-	restWatch = 4 * time.Second
-)
-
 // overfull are the pods that are wanted when the groups are to be full: more than there may be nodes for. Those that need a zone
 // have the views of a group grow one by one, the others several at once.
 var overfull = map[string]int{diskPods: volumes, pinnedPods: 2*mostOfDB - volumes + 3, webPods: 60}
@@ -87,31 +80,12 @@ func (r *run) fill(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, late := converged(ctx, convergeLimit, r.full); late != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.violated("not full: %v", late)
-	}
-	pause(ctx, fullWatch)
-	return ctx.Err()
+	_, err := r.reach(ctx, "not full", r.full)
+	return err
 }
 
-// stayAtRest watches the groups stay as they are, and judges the nodes whose removal came to nothing.
-func (r *run) stayAtRest(ctx context.Context) error {
-	for until := time.Now().Add(restWatch); time.Now().Before(until); pause(ctx, 100*time.Millisecond) {
-		missing, err := r.atRest(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if missing != "" {
-			r.violated("did not stay at rest: %s", missing)
-			break
-		}
-	}
+// marksGone judges the nodes whose removal came to nothing.
+func (r *run) marksGone(ctx context.Context) error {
 	nodes, err := r.nodes(ctx)
 	if err != nil {
 		return err

@@ -57,9 +57,10 @@ type Event struct {
 
 // eventLog is append-only; readers keep their own place in it.
 type eventLog struct {
-	mu      sync.Mutex
-	events  []Event
-	changed chan struct{} // closed and replaced at each append
+	mu        sync.Mutex
+	events    []Event
+	changed   chan struct{} // closed and replaced at each append
+	listeners []func(Event)
 }
 
 func newEventLog() *eventLog {
@@ -74,6 +75,9 @@ func (l *eventLog) add(e Event) {
 	l.events = append(l.events, e)
 	close(l.changed)
 	l.changed = make(chan struct{})
+	for _, listen := range l.listeners {
+		listen(l.events[len(l.events)-1])
+	}
 }
 
 // since returns the events from number seq on, and a channel that closes when there are more.
@@ -88,6 +92,18 @@ func (l *eventLog) since(seq int) ([]Event, <-chan struct{}) {
 func (s *Server) Events() []Event {
 	events, _ := s.events.since(0)
 	return append([]Event(nil), events...)
+}
+
+// Listen calls f for every event, past ones included, one at a time. AWS stands still meanwhile: the call that caused the event
+// is answered after f returns. So f sees the cluster as it is at that moment, and must not call the Server.
+func (s *Server) Listen(f func(Event)) {
+	l := s.events
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		f(e)
+	}
+	l.listeners = append(l.listeners, f)
 }
 
 // Subscribe sends every event from number from on (0 is the first), in order and without a gap, however slow the

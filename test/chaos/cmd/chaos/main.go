@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,6 +31,7 @@ type options struct {
 	modes       []string
 	planOnly    bool
 	keep        bool
+	resume      bool
 	binary      string
 	out         string
 }
@@ -44,6 +47,7 @@ func parse() options {
 	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
 	flag.BoolVar(&o.planOnly, "plan", false, "print the plans and run nothing")
 	flag.BoolVar(&o.keep, "keep", false, "keep what runs that did not fail leave behind, too")
+	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
 	flag.StringVar(&o.binary, "binary", "", "autoscaler to run; built from this module if empty")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the summary, and for what failed runs leave behind")
 	flag.Parse()
@@ -103,9 +107,15 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	if o.seed != 0 {
 		fmt.Println(o.plan(o.seed))
 	}
+	record, results, err := openRecord(filepath.Join(o.out, "results.jsonl"), o.resume)
+	if err != nil {
+		return false, err
+	}
+	defer record.Close()
 	fmt.Println(chaos.Header)
-	results, err := runAll(ctx, o)
-	slices.SortFunc(results, func(a, b chaos.Result) int { return int(a.Seed) - int(b.Seed) })
+	more, err := runAll(ctx, o, done(results), record)
+	results = append(results, more...)
+	slices.SortFunc(results, func(a, b chaos.Result) int { return cmp.Compare(a.Seed, b.Seed) })
 	summary := chaos.Summarize(results)
 	summary.Print(os.Stdout)
 	raw, marshalErr := json.MarshalIndent(summary, "", "  ")
@@ -123,8 +133,40 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 
 func folder(out string, seed uint64) string { return filepath.Join(out, fmt.Sprintf("seed-%d", seed)) }
 
-// runAll runs the seeds in as many labs as there are workers.
-func runAll(ctx context.Context, o options) ([]chaos.Result, error) {
+// openRecord opens the file that takes one result a line, and reads what is in it if the run is to go on.
+func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
+	mode := os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	if !resume {
+		file, err := os.OpenFile(path, mode|os.O_TRUNC, 0o644)
+		return file, nil, err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	var results []chaos.Result
+	for line := range strings.Lines(string(raw)) {
+		var r chaos.Result
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w; start without -resume", path, err)
+		}
+		results = append(results, r)
+	}
+	file, err := os.OpenFile(path, mode, 0o644)
+	return file, results, err
+}
+
+// done are the seeds that have results.
+func done(results []chaos.Result) map[uint64]bool {
+	seeds := map[uint64]bool{}
+	for _, r := range results {
+		seeds[r.Seed] = true
+	}
+	return seeds
+}
+
+// runAll runs the seeds that are not done in as many labs as there are workers, and records each result as it comes.
+func runAll(ctx context.Context, o options, done map[uint64]bool, record io.Writer) ([]chaos.Result, error) {
 	seeds := make(chan uint64)
 	var mu sync.Mutex
 	var results []chaos.Result
@@ -134,11 +176,12 @@ func runAll(ctx context.Context, o options) ([]chaos.Result, error) {
 	var workers sync.WaitGroup
 	for n := range o.workers {
 		workers.Go(func() {
-			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), seeds, func(r chaos.Result) {
+			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), seeds, func(r chaos.Result) error {
 				mu.Lock()
 				defer mu.Unlock()
 				fmt.Println(r)
 				results = append(results, r)
+				return json.NewEncoder(record).Encode(r)
 			})
 			if err != nil {
 				mu.Lock()
@@ -149,8 +192,12 @@ func runAll(ctx context.Context, o options) ([]chaos.Result, error) {
 		})
 	}
 	for n := range o.seeds {
+		seed := o.first + uint64(n)
+		if done[seed] {
+			continue
+		}
 		select {
-		case seeds <- o.first + uint64(n):
+		case seeds <- seed:
 		case <-ctx.Done():
 		}
 	}
@@ -159,8 +206,22 @@ func runAll(ctx context.Context, o options) ([]chaos.Result, error) {
 	return results, errors.Join(errs...)
 }
 
-// work runs seeds in one lab until there are no more. What a run leaves behind is kept if it failed.
-func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result)) (err error) {
+// labAttempts bounds how many labs a worker breaks before it gives up.
+const labAttempts = 3
+
+// work runs seeds until there are no more, in one lab unless that breaks.
+func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result) error) error {
+	for attempt := 1; ; attempt++ {
+		err := workInLab(ctx, o, dir, seeds, done)
+		if err == nil || ctx.Err() != nil || attempt == labAttempts {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "chaos: a lab broke, and its seed is left out; run again with -resume: %v\n", err)
+	}
+}
+
+// workInLab runs seeds in one lab. The folder of a run is kept if the run failed.
+func workInLab(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result) error) (err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
@@ -181,8 +242,7 @@ func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done 
 		} else {
 			err = os.RemoveAll(left)
 		}
-		done(result)
-		if err != nil {
+		if err = errors.Join(err, done(result)); err != nil {
 			return err
 		}
 	}

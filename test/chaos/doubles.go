@@ -1,0 +1,159 @@
+package chaos
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// memory is how long a raise may matter for a later wish: longer than the autoscaler keeps any reading.
+const memory = 90 * time.Second
+
+// A wish is what the core decided to scale a group to.
+type wish struct {
+	at       time.Time
+	group    string
+	from, to int // instances; of one zone where zonal
+	zonal    bool
+}
+
+var loggedAt = regexp.MustCompile(`^[IWE](\d{4} \d\d:\d\d:\d\d\.\d{6})`)
+
+// wishes are the ones in the logs, by time. The logs leave out the year.
+func wishes(year int, logs ...string) []wish {
+	var all []wish
+	for _, log := range logs {
+		for line := range strings.Lines(log) {
+			planned, stamped := scaleUpPlan.FindStringSubmatch(line), loggedAt.FindStringSubmatch(line)
+			if planned == nil || stamped == nil {
+				continue
+			}
+			at, err := time.ParseInLocation("2006 0102 15:04:05.000000", strconv.Itoa(year)+" "+stamped[1], time.Local)
+			if err != nil {
+				continue
+			}
+			for _, change := range sizeChange.FindAllStringSubmatch(planned[1], -1) {
+				group, _, zonal := strings.Cut(change[1], "/")
+				from, _ := strconv.Atoi(change[2])
+				to, _ := strconv.Atoi(change[3])
+				all = append(all, wish{at, group, from, to, zonal})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b wish) int { return a.at.Compare(b.at) })
+	return all
+}
+
+// raise is a change of a group's desired capacity, in instances.
+type raise struct {
+	at time.Time
+	by int
+}
+
+// recent adds up what was raised not long before.
+func recent(raises []raise, at time.Time) (sum int) {
+	for _, r := range raises {
+		if at.Sub(r.at) < memory {
+			sum += r.by
+		}
+	}
+	return sum
+}
+
+// ledger follows one group through the wishes for it and the changes of its desired capacity.
+type ledger struct {
+	desired     int // in units of the group
+	perInstance int // units that the smallest instance fills
+	open        int // instances that were wished for, and that AWS has not been asked for
+	credit      int // instances that were taken away since they were asked for, and may be asked for again
+	own         []raise
+	foreign     []raise
+}
+
+// wish notes a wish. Where it knows less than AWS has been asked for, and not by others, only the rest is to be asked for. An
+// earlier wish that is neither in the desired capacity nor in what this one starts from has come to nothing.
+func (l *ledger) wish(w wish) {
+	if w.zonal || l.perInstance > 1 {
+		l.open += w.to - w.from // its sizes are not the group's
+		return
+	}
+	unknown := l.desired - w.from - recent(l.foreign, w.at)
+	known := max(0, min(unknown, recent(l.own, w.at), w.to-w.from))
+	l.open = max(0, w.from-l.desired) + w.to - w.from - known
+}
+
+// change notes a change of the desired capacity, and returns how many instances too many the autoscaler asked for.
+func (l *ledger) change(e fakeaws.Event) (double int) {
+	by := (e.To - e.From) / l.perInstance
+	l.desired = e.To
+	switch {
+	case !ours(e.By) && by > 0:
+		l.foreign = append(l.foreign, raise{e.Time, by})
+	case !ours(e.By) || by < 0 && strings.HasPrefix(e.By, "SetDesiredCapacity"):
+		l.credit -= by // somebody took it away, or we did by mistake or because AWS could not launch it
+	case by > 0:
+		l.own = append(l.own, raise{e.Time, by})
+		l.open -= by
+		double = max(0, -l.open-l.credit)
+		l.credit -= min(l.credit, max(0, -l.open))
+		l.open = max(l.open, 0)
+	}
+	return double
+}
+
+// doubles judges the instances that the autoscaler asked AWS for: no more than the core wished for and others took away, and not
+// again those that a wish did not know to be on their way.
+func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.AutoScalingGroup) {
+	ledgers := map[string]*ledger{}
+	for _, g := range groups {
+		ledgers[g.Name] = &ledger{desired: g.Desired, perInstance: lightest(g)}
+	}
+	for _, e := range events {
+		for len(wished) > 0 && wished[0].at.Before(e.Time) {
+			if l := ledgers[wished[0].group]; l != nil {
+				l.wish(wished[0])
+			}
+			wished = wished[1:]
+		}
+		l := ledgers[e.Group]
+		switch {
+		case l == nil:
+		case e.Kind == fakeaws.GroupDeleted:
+			l.desired, l.own, l.foreign = 0, nil, nil
+		case e.Kind == fakeaws.DesiredChanged:
+			if double := l.change(e); double > 0 {
+				j.wrong(func(w *Wrongs) { w.Doubles += double }, "double: %s at %s raised %q from %d to %d, %d too many",
+					e.By, stamp(e.Time), e.Group, e.From, e.To, double)
+			}
+		}
+	}
+}
+
+// lightest is the least weight of a group's types.
+func lightest(g fakeaws.AutoScalingGroup) int {
+	least := 0
+	if g.MixedInstancesPolicy != nil {
+		for _, o := range g.MixedInstancesPolicy.Overrides {
+			if least == 0 || o.WeightedCapacity < least {
+				least = o.WeightedCapacity
+			}
+		}
+	}
+	return max(least, 1)
+}
+
+// weightOf is what an instance of a type fills in a group.
+func weightOf(g fakeaws.AutoScalingGroup, instanceType string) int {
+	if g.MixedInstancesPolicy != nil {
+		for _, o := range g.MixedInstancesPolicy.Overrides {
+			if o.InstanceType == instanceType {
+				return max(o.WeightedCapacity, 1)
+			}
+		}
+	}
+	return 1
+}

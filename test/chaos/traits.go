@@ -1,0 +1,120 @@
+package chaos
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Traits are how the account of a plan, and the autoscaler in it, are set up.
+type Traits struct {
+	UsualRefresh      bool `json:"usualRefresh,omitempty"`      // the groups are read each minute, as by default, and not each second
+	Queue             bool `json:"queue,omitempty"`             // interruptions come through a queue, some late, twice or out of order
+	DrainAtRisk       bool `json:"drainAtRisk,omitempty"`       // --aws-rebalance=drain
+	Hooks             bool `json:"hooks,omitempty"`             // instances of some groups wait for a hook before they end
+	CapacityRebalance bool `json:"capacityRebalance,omitempty"` // of spot groups
+	Weights           bool `json:"weights,omitempty"`           // spot groups count in weights
+	Mixed             bool `json:"mixed,omitempty"`             // a group has an on-demand base, and both kinds above it
+}
+
+// newTraits draws traits from chance of their own. Groups of zonal plans stay as those plans need them.
+func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
+	r := rand.New(rand.NewPCG(seed, 0x7a175))
+	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0}
+	t.DrainAtRisk, t.Hooks = t.Queue && r.IntN(2) == 0, t.Queue && r.IntN(2) == 0
+	if zonal {
+		t.UsualRefresh, t.CapacityRebalance, t.Weights, t.Mixed = false, false, false, false
+	}
+	return t
+}
+
+// String names the traits that hold.
+func (t Traits) String() string {
+	text := ""
+	for _, trait := range []struct {
+		name  string
+		holds bool
+	}{
+		{"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
+		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed},
+	} {
+		if trait.holds {
+			text += trait.name + ", "
+		}
+	}
+	return text
+}
+
+const (
+	queueName = "interruptions"
+	// hookTime is how long an instance waits where nobody lets it go.
+	hookTime = 8 * time.Second
+)
+
+// queues of the account.
+func (t Traits) queues() []fakeaws.Queue {
+	if !t.Queue {
+		return nil
+	}
+	return []fakeaws.Queue{{
+		Name: queueName, Events: []string{"*"}, Lag: fakeaws.Duration(300 * time.Millisecond), Duplicates: 30, Shuffles: 30,
+		VisibilityTimeout: fakeaws.Duration(10 * time.Second),
+	}}
+}
+
+// shape gives the account's groups what the traits ask for.
+func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
+	for n := range groups {
+		g := &groups[n]
+		policy := g.MixedInstancesPolicy
+		g.CapacityRebalance = t.CapacityRebalance && policy != nil
+		if t.Hooks && n%2 == 0 {
+			g.LifecycleHooks = []fakeaws.LifecycleHook{{
+				Name: "goodbye", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(hookTime), DefaultResult: "CONTINUE",
+			}}
+		}
+		if policy == nil {
+			continue
+		}
+		if t.Weights {
+			policy.Overrides = weighted(policy.Overrides)
+			g.Max *= 2
+		}
+		if t.Mixed && g.Name == mixedGroup {
+			half := 50
+			policy.Distribution.OnDemandBaseCapacity, policy.Distribution.OnDemandPercentageAboveBaseCapacity = 1, &half
+		}
+	}
+}
+
+// mixedGroup is the group that can have both kinds of capacity.
+const mixedGroup = "web-spot"
+
+// weights of instance types: what they have room for.
+var weights = map[string]int{"m5.large": 2, "m5a.large": 2, "m4.large": 2, "m5.xlarge": 4, "g4dn.xlarge": 2, "g4dn.2xlarge": 4}
+
+// weighted are the overrides with weights, and a type of another weight where all have the same.
+func weighted(overrides []fakeaws.Override) []fakeaws.Override {
+	if overrides[0].InstanceType == "m5.large" {
+		overrides = append(overrides, fakeaws.Override{InstanceType: "m5.xlarge"})
+	}
+	for n := range overrides {
+		overrides[n].WeightedCapacity = weights[overrides[n].InstanceType]
+	}
+	return overrides
+}
+
+// garbage are messages that nobody should send to the queue: not of EventBridge, incomplete, or about instances of nobody.
+var garbage = []string{
+	``,
+	`not JSON`,
+	`[]`,
+	`{"detail-type":"EC2 Spot Instance Interruption Warning"}`,
+	`{"version":"0","detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","account":"123456789012","region":"cn-northwest-1","detail":{"instance-id":42}}`,
+	`{"version":"0","id":"1","detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","account":"123456789012",` +
+		`"time":"2026-11-01T00:00:00Z","region":"cn-northwest-1","resources":[],"detail":{"instance-id":"i-00000000000000bad","instance-action":"terminate"}}`,
+	`{"version":"0","id":"2","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","account":"123456789012",` +
+		`"time":"2026-11-01T00:00:00Z","region":"cn-northwest-1","resources":[],"detail":{"AutoScalingGroupName":"nobody","EC2InstanceId":"i-00000000000000bad","LifecycleHookName":"none","LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING"}}`,
+	`{"version":"0","id":"3","detail-type":"Somebody Else's Event","source":"com.example","detail":{"instance-id":"i-00000000000000bad"}}`,
+}
