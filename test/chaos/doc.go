@@ -7,10 +7,20 @@
 // which instance is reclaimed) follows the account's seed, in the order in which it is asked for. Of two things of a kind that
 // hold for a time and overlap, such as two jumps of a clock, the first that is over ends both.
 //
+// A plan has traits beside its steps: an interruption queue, lifecycle hooks, weights, a mixed policy, capacity rebalancing, and in
+// half of the seeds the usual refresh of a minute instead of a second. Every plan has stale readings. The autoscaler reaches the API
+// server through a front that can refuse, hang or cut its requests; nobody else's are touched.
+//
 // After a few seconds every fault is over. From then on the run must converge: every wanted pod runs on a Ready node, and,
 // once no pod is wanted any more, every group is back at its minimum, and no node is left tainted or cordoned for removal.
-// At no time may the autoscaler have ended an instance that was not drained, wanted less of a group than its busy nodes, or
-// crashed. Instances that others end (EC2, an operator, a deleted group) do not count against it.
+// Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, or two
+// minutes with the usual refresh.
+//
+// What must never happen is judged at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
+// autoscaler must not have ended an instance that was not drained, or have had AWS do so, must not have lowered a desired capacity
+// below the members of its group, and must not have crashed, but for want of the API server or its lease. By the logs, it must not have
+// asked AWS for more instances than the core wished for and others took away, nor for those again that it had asked for before.
+// Instances that others end (EC2, an operator, a deleted group) do not count against it.
 //
 // Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
 // pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may
@@ -18,7 +28,8 @@
 // plan, no instance that we launched came up in a zone for which the core did not ask; and, once the pods run, with more of them wanted
 // than the groups may have nodes for and then with none, each group is one node group a zone again whose sizes add up to the group's,
 // a group is filled and emptied again to its limits, and nobody had to keep the autoscaler from passing them. A permission that
-// was refused and a zone without capacity are remembered for minutes: plans with them end with a new start of the replicas.
+// was refused is remembered for a quarter of an hour: plans with that end with a new start of the replicas. A zone without capacity is
+// remembered for minutes: every second plan with that ends so, too, and the others wait, with an Allowance of four minutes.
 //
 // Clocks: AWS's jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped for
 // seconds sees its own jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.

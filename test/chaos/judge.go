@@ -64,9 +64,10 @@ type bench struct {
 
 // members are the instances of a group.
 type members struct {
-	weights map[string]int // by instance, of those that fill the desired capacity
-	ended   int            // weight of those that were terminated since the desired capacity changed last
-	lowered fakeaws.Event  // the last time the desired capacity fell
+	weights map[string]int       // by instance, of those that fill the desired capacity
+	ended   int                  // weight of those that were terminated since the desired capacity changed last
+	leaving map[string]time.Time // when an instance that has not left began to
+	lowered fakeaws.Event        // the last time the desired capacity fell
 }
 
 func (m *members) weight() (sum int) {
@@ -90,21 +91,30 @@ func newBench(j *judge, weigh func(group, instanceType string) int, undrained fu
 func (b *bench) see(e fakeaws.Event) {
 	m := b.groups[e.Group]
 	if m == nil {
-		m = &members{weights: map[string]int{}}
+		m = &members{weights: map[string]int{}, leaving: map[string]time.Time{}}
 		b.groups[e.Group] = m
 	}
 	switch e.Kind {
 	case fakeaws.Launched:
 		m.weights[e.Instance] = b.weigh(e.Group, e.InstanceType)
-	case fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.Terminated:
+	case fakeaws.Reclaimed, fakeaws.Terminated:
 		m.drop(e.Instance)
+	case fakeaws.Replaced:
+		m.drop(e.Instance)
+		m.leaving[e.Instance] = e.Time
+	case fakeaws.HookCompleted:
+		if began, leaves := m.leaving[e.Instance]; leaves && ours(e.By) && e.Time.Sub(began) < hookTime-hookMargin {
+			b.lost(e, "let go before its hook was over")
+		}
 	case fakeaws.TerminateRequested:
+		m.leaving[e.Instance] = e.Time
 		m.ended += m.drop(e.Instance)
 		if ours(e.By) {
 			b.lost(e, "terminated by name")
 		}
 	case fakeaws.ScaleInKill:
 		m.drop(e.Instance)
+		m.leaving[e.Instance] = e.Time
 		if ours(m.lowered.By) {
 			b.lost(e, fmt.Sprintf("chosen by Auto Scaling, since %s lowered the desired capacity from %d to %d", m.lowered.By, m.lowered.From, m.lowered.To))
 		}
@@ -118,6 +128,9 @@ func (b *bench) see(e fakeaws.Event) {
 		delete(b.groups, e.Group)
 	}
 }
+
+// hookMargin is how long before AWS lets an instance go the autoscaler may do so, drained or not.
+const hookMargin = 2 * time.Second
 
 func (b *bench) lost(e fakeaws.Event, how string) {
 	if reason := b.undrained(e.Instance); reason != "" {

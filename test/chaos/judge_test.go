@@ -51,6 +51,10 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{desired("scheduled-action", 2, 1), desired(ourWrite, 1, 2), about(fakeaws.ScaleInKill, "i-1", "")}},
 		{name: "AWS chooses between our write and a schedule",
 			events: []fakeaws.Event{desired(ourWrite, 3, 1), about(fakeaws.ScaleInKill, "i-1", ""), desired("scheduled-action", 1, 0)}, lost: 1},
+		{name: "we let a busy node go while a hook holds it", lost: 1,
+			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler")}},
+		{name: "we let a drained node go while a hook holds it",
+			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
 		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	GPUPublished       EventKind = "GPUPublished"       // its extended resources were published
 	TerminateRequested EventKind = "TerminateRequested" // by TerminateInstanceInAutoScalingGroup
 	ScaleInKill        EventKind = "ScaleInKill"        // Auto Scaling chose this instance itself, since desired fell
+	HookCompleted      EventKind = "HookCompleted"      // by CompleteLifecycleAction; Message is hook and result
 	Announced          EventKind = "Announced"          // EC2 told EventBridge what is to come; Message says what, and when
 	Reclaimed          EventKind = "Reclaimed"          // the instance was taken from outside: spot, or a person
 	Terminated         EventKind = "Terminated"         // the instance has left the group

@@ -131,6 +131,9 @@ func (a *account) completeLifecycleAction(r *request) (any, error) {
 	if result != resultAbandon && result != resultContinue {
 		return nil, invalid("The lifecycle action result '%s' is invalid. Valid values are: [CONTINUE, ABANDON]", result)
 	}
+	e := i.event(HookCompleted)
+	e.By, e.Message = r.by(), act.hook.Name+" "+result
+	a.events.add(e)
 	a.complete(i, act, result, "Lifecycle Action Completed with ABANDON Result")
 	return struct{}{}, nil
 }
