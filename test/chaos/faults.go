@@ -57,7 +57,7 @@ func (d *draft) ofCalls() []func() Step {
 // ofAll draw a fault of any kind.
 func (d *draft) ofAll() []func() Step {
 	kinds := append(d.ofCalls(), d.noCapacity, d.noCapacity, d.stale, d.clock, d.reclaim, d.reclaim, d.recreate,
-		d.foreignDesired, d.foreignMinimum, d.moves, d.tags, d.neverJoins, d.dyingLaunches, d.notReady, d.notReady,
+		d.foreignDesired, d.foreignMinimum, d.moves, d.rootVolume, d.tags, d.neverJoins, d.dyingLaunches, d.notReady, d.notReady,
 		d.replica, d.replica, d.replica, d.lease, d.apiRefuses, d.apiRefuses, d.apiHangs, d.apiCuts)
 	if d.queue {
 		kinds = append(kinds, d.interruption, d.interruption, d.interruption, d.recommendation, d.maintenance, d.garbage)
@@ -108,7 +108,7 @@ func (d *draft) noCapacity() Step {
 }
 
 func (d *draft) stale() Step {
-	return Step{Kind: StaleReads, For: d.seconds(2, 6), Shift: fakeaws.Duration(d.seconds(0.5, 3))}
+	return Step{Kind: StaleReads, For: d.seconds(2, 6), Shift: fakeaws.Duration(d.seconds(0.5, 3)), Worst: d.IntN(3) == 0}
 }
 
 func (d *draft) clock() Step {
@@ -182,7 +182,9 @@ func (d *draft) replica() Step {
 func (d *draft) lease() Step { return Step{Kind: StealLease} }
 
 func (d *draft) partialBatch() Step {
-	return Step{Kind: PartialBatch, For: d.seconds(2, 8), Fault: &fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", First: 1}}
+	return Step{Kind: PartialBatch, For: d.seconds(2, 8), Fault: &fakeaws.Fault{
+		Action: "TerminateInstanceInAutoScalingGroup", Share: 20 + d.IntN(81), Answers: 20 + d.IntN(81),
+	}}
 }
 
 func (d *draft) actionThrottled() Step {
@@ -191,7 +193,15 @@ func (d *draft) actionThrottled() Step {
 }
 
 func (d *draft) dyingLaunches() Step {
-	return Step{Kind: DyingLaunches, For: d.seconds(2, 6), Target: pick(d.Rand, d.groups)}
+	return Step{Kind: DyingLaunches, For: d.seconds(2, 6), Shortage: &fakeaws.Shortage{
+		Group: pick(d.Rand, d.groups), Dies: fakeaws.Duration(d.seconds(0.2, 3)), Percent: 50 + d.IntN(51),
+	}}
+}
+
+func (d *draft) rootVolume() Step {
+	return Step{Kind: RootVolume, Deed: &fakeaws.Deed{
+		Kind: fakeaws.ReplaceRootVolume, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(2), Each: fakeaws.Duration(d.seconds(0.3, 2)),
+	}}
 }
 
 // Ends of the paths that requests to the API server are spoiled on: all, evictions, the lease, nodes and pods.

@@ -45,7 +45,7 @@ const (
 	LostAnswers    Kind = "lost answers"    // Fault
 	LateErrors     Kind = "late errors"     // Fault: the call takes effect and fails
 	NoCapacity     Kind = "no capacity"     // Shortage
-	StaleReads     Kind = "stale reads"     // readings of groups are up to Shift old
+	StaleReads     Kind = "stale reads"     // readings are up to Shift old; with Worst, those after each write always
 	ClockJump      Kind = "clock jump"      // AWS's clock is ahead by Shift
 	Reclaim        Kind = "reclaim"         // Deed
 	Recreate       Kind = "group recreated" // Deed
@@ -62,7 +62,8 @@ const (
 
 	PartialBatch    Kind = "partial batch"    // Fault: a part of a batch is done, and the rest passed over
 	ActionThrottled Kind = "action throttled" // Fault: one action is throttled, and no other
-	DyingLaunches   Kind = "dying launches"   // instances of the group Target that are launched meanwhile die before they join
+	DyingLaunches   Kind = "dying launches"   // Shortage: instances are launched and die
+	RootVolume      Kind = "root volume"      // Deed: of some instances it is replaced
 
 	APIRefuses Kind = "api server refuses" // API: the API server answers some requests with errors
 	APIHangs   Kind = "api server hangs"   // API: it answers some not at all
@@ -99,6 +100,7 @@ type Step struct {
 	Count    int                `json:"count,omitempty"`
 	Pick     int                `json:"pick,omitempty"`
 	Shift    fakeaws.Duration   `json:"shift,omitempty"`
+	Worst    bool               `json:"worst,omitempty"`
 	Tags     map[string]*string `json:"tags,omitempty"`
 	Fault    *fakeaws.Fault     `json:"fault,omitempty"`
 	Shortage *fakeaws.Shortage  `json:"shortage,omitempty"`

@@ -47,14 +47,11 @@ type run struct {
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
 	quiet    *calm          // since nothing disturbs the autoscaler any more; nil before, and in plans that are not zonal
-
-	dyingMu sync.Mutex
-	dying   map[string]int // groups whose launches die, and by how many steps
 }
 
 // run does what the plan says, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
-	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{}, dying: map[string]int{}}
+	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{}}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
 		return Result{}, err
 	}
@@ -98,8 +95,7 @@ func (r *run) newReplica(name string) *replica {
 		}}
 }
 
-// watch has every event of AWS judged as it happens, and has instances die that are to. A node that cannot be looked at counts as
-// lost.
+// watch has every event of AWS judged as it happens. A node that cannot be looked at counts as lost.
 func (r *run) watch(ctx context.Context) {
 	groups := byName(r.account)
 	bench := newBench(&r.judge, func(group, instanceType string) int { return weightOf(groups[group], instanceType) }, func(instance string) string {
@@ -111,28 +107,11 @@ func (r *run) watch(ctx context.Context) {
 		}
 		return reason
 	})
-	aws := r.aws
-	aws.Listen(func(e fakeaws.Event) {
-		if ctx.Err() != nil {
-			return
-		}
-		bench.see(e)
-		r.dyingMu.Lock()
-		dies := e.Kind == fakeaws.Launched && r.dying[e.Group] > 0
-		r.dyingMu.Unlock()
-		if dies {
-			time.AfterFunc(diesAfter, func() { _ = aws.Reclaim(e.Instance) })
+	r.aws.Listen(func(e fakeaws.Event) {
+		if ctx.Err() == nil {
+			bench.see(e)
 		}
 	})
-}
-
-// diesAfter is how long after its launch an instance dies that is to.
-const diesAfter = 200 * time.Millisecond
-
-func (r *run) die(group string, more int) {
-	r.dyingMu.Lock()
-	defer r.dyingMu.Unlock()
-	r.dying[group] += more
 }
 
 func (r *run) sweepOrphans(ctx context.Context) {
@@ -183,15 +162,16 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	switch s.Kind {
 	case Pods:
 		return func(ctx context.Context) error { return scale(ctx, r.client, s.Target, s.Count) }, nil
-	case NoCapacity, ZoneOut:
+	case NoCapacity, ZoneOut, DyingLaunches:
 		lack := *s.Shortage
 		lack.ID = id
 		return simple(func() { r.aws.AddShortage(lack) }), simple(func() { r.aws.ClearShortages(id) })
 	case StaleReads:
-		return simple(func() { r.aws.SetStaleReads(time.Duration(s.Shift)) }), simple(func() { r.aws.SetStaleReads(0) })
+		reads := fakeaws.StaleReads{Most: s.Shift, Worst: s.Worst}
+		return simple(func() { r.aws.SetStale(reads) }), simple(func() { r.aws.SetStale(fakeaws.StaleReads{}) })
 	case ClockJump:
 		return simple(func() { r.aws.SetClockSkew(time.Duration(s.Shift)) }), simple(func() { r.aws.SetClockSkew(0) })
-	case Reclaim, Recreate, ForeignDesired, Moves, Interruption, Recommendation, Maintenance:
+	case Reclaim, Recreate, ForeignDesired, Moves, RootVolume, Interruption, Recommendation, Maintenance:
 		return func(context.Context) error { return r.aws.Do(*s.Deed) }, nil
 	case ForeignMinimum:
 		return simple(func() { r.limits(s.Target, s.Count) }), simple(func() { r.limits(s.Target, r.minimum(s.Target)) })
@@ -201,8 +181,6 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return func(context.Context) error { return r.undivide(s.Target) }, simple(func() { r.divide(s.Target) })
 	case NeverJoins:
 		return simple(func() { r.joining(s.Target, false) }), simple(func() { r.joining(s.Target, true) })
-	case DyingLaunches:
-		return simple(func() { r.die(s.Target, 1) }), simple(func() { r.die(s.Target, -1) })
 	case APIRefuses, APIHangs, APICuts:
 		return simple(func() { r.front.inject(id, *s.API) }), simple(func() { r.front.clear(id) })
 	case Garbage:

@@ -9,6 +9,7 @@ import (
 
 // Traits are how the account of a plan, and the autoscaler in it, are set up.
 type Traits struct {
+	Strict            bool `json:"strict,omitempty"`            // AWS does the worst that its documents allow
 	UsualRefresh      bool `json:"usualRefresh,omitempty"`      // the groups are read each minute, as by default, and not each second
 	Queue             bool `json:"queue,omitempty"`             // interruptions come through a queue, some late, twice or out of order
 	DrainAtRisk       bool `json:"drainAtRisk,omitempty"`       // --aws-rebalance=drain
@@ -21,7 +22,7 @@ type Traits struct {
 // newTraits draws traits from chance of their own. Groups of zonal plans stay as those plans need them.
 func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	r := rand.New(rand.NewPCG(seed, 0x7a175))
-	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0}
+	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}
 	t.DrainAtRisk, t.Hooks = t.Queue && r.IntN(2) == 0, t.Queue && r.IntN(2) == 0
 	if zonal {
 		t.UsualRefresh, t.CapacityRebalance, t.Weights, t.Mixed = false, false, false, false
@@ -36,7 +37,7 @@ func (t Traits) String() string {
 		name  string
 		holds bool
 	}{
-		{"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
+		{"strict", t.Strict}, {"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
 		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed},
 	} {
 		if trait.holds {

@@ -30,6 +30,7 @@ func account(p Plan) fakeaws.Config {
 		Region: "cn-northwest-1",
 		Seed:   p.Seed,
 		Delays: p.Delays,
+		Strict: p.Traits.Strict,
 		LaunchTemplates: []fakeaws.LaunchTemplate{
 			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}}},
 			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},

@@ -14,7 +14,7 @@ import (
 
 // plainPlans is the hash of the first 200 plans, with the accounts and the flags that they run with, as they were before there
 // were zonal plans. It is to change only where plans that are not zonal are meant to.
-const plainPlans = "9927e054321667c5979655fdc623601a8933dc0a784e820f02755a0d0d2ec2c4"
+const plainPlans = "3b8b88d89ef013c043ee9b589e469f02c6be43c332774e15d3f5d378f846175f"
 
 func TestPlansThatAreNotZonalStayAsTheyWere(t *testing.T) {
 	hash := sha256.New()
