@@ -13,8 +13,8 @@
 //
 // After a few seconds every fault is over. From then on the run must converge: every wanted pod runs on a Ready node, and,
 // once no pod is wanted any more, every group is back at its minimum, and no node is left tainted or cordoned for removal.
-// Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, or two
-// minutes with the usual refresh.
+// Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
+// where whole groups are filled, or two minutes with the usual refresh.
 //
 // What must never happen is judged at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
 // autoscaler must not have ended an instance that was not drained, or have had AWS do so, must not have lowered a desired capacity

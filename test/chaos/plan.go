@@ -241,13 +241,16 @@ func (d *draft) pods() []Step {
 }
 
 // Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read each
-// second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start forgets that.
+// second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start forgets that. Zonal
+// plans fill whole groups.
 func (p Plan) Allowance() time.Duration {
 	switch {
 	case p.zoneOut() && !p.startsAnew():
 		return 4 * time.Minute
 	case p.Traits.UsualRefresh:
 		return 2 * time.Minute
+	case p.Zonal:
+		return time.Minute
 	}
 	return 30 * time.Second
 }

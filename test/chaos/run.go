@@ -338,6 +338,11 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		return err
 	}
 	if r.plan.Zonal {
+		if r.plan.Traits.UsualRefresh { // the last fault may be known for another minute
+			if _, err := r.reach(ctx, "not zone by zone", r.viewsMissing); err != nil {
+				return err
+			}
+		}
 		r.beCalm()
 		if err := r.fill(ctx); err != nil {
 			return err

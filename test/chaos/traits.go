@@ -25,7 +25,7 @@ func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}
 	t.DrainAtRisk, t.Hooks = t.Queue && r.IntN(2) == 0, t.Queue && r.IntN(2) == 0
 	if zonal {
-		t.UsualRefresh, t.CapacityRebalance, t.Weights, t.Mixed = false, false, false, false
+		t.CapacityRebalance, t.Weights, t.Mixed = false, false, false
 	}
 	return t
 }

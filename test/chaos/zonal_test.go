@@ -14,7 +14,7 @@ import (
 
 // plainPlans is the hash of the first 200 plans, with the accounts and the flags that they run with, as they were before there
 // were zonal plans. It is to change only where plans that are not zonal are meant to.
-const plainPlans = "3b8b88d89ef013c043ee9b589e469f02c6be43c332774e15d3f5d378f846175f"
+const plainPlans = "81758e61c90228aa837387a9f14f0e49b279f596fc998d1d899b7e8f8f8e1d00"
 
 func TestPlansThatAreNotZonalStayAsTheyWere(t *testing.T) {
 	hash := sha256.New()
