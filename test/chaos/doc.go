@@ -9,18 +9,19 @@
 //
 // A plan has traits beside its steps: an interruption queue, lifecycle hooks, weights, a mixed policy, capacity rebalancing, and in
 // half of the seeds the usual refresh of a minute instead of a second. Every plan has stale readings. The autoscaler reaches the API
-// server through a front that can refuse, hang or cut its requests; nobody else's are touched.
+// server through a front that can refuse, hang or cut its requests. Requests of everybody else pass.
 //
 // After a few seconds every fault is over. From then on the run must converge: every wanted pod runs on a Ready node, and,
 // once no pod is wanted any more, every group is back at its minimum, and no node is left tainted or cordoned for removal.
 // Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
 // where whole groups are filled, or two minutes with the usual refresh.
 //
-// What must never happen is judged at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
-// autoscaler must not have ended an instance that was not drained, or have had AWS do so, must not have lowered a desired capacity
-// below the members of its group, and must not have crashed, but for want of the API server or its lease. By the logs, it must not have
-// asked AWS for more instances than the core wished for and others took away, nor for those again that it had asked for before.
-// Instances that others end (EC2, an operator, a deleted group) do not count against it.
+// A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
+// autoscaler must not end an instance that is not drained, or have AWS do so, must not let one go that a hook holds for it, and must not
+// lower a desired capacity below the members of the group. It must not crash, but it may end for want of the API server or its lease.
+// After the run, the logs say what the core wished for: the autoscaler must not have asked AWS for more instances than that and what
+// others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
+// count against it.
 //
 // Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
 // pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may
