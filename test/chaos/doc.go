@@ -17,8 +17,8 @@
 // where whole groups are filled, or two minutes with the usual refresh.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
-// autoscaler must not end an instance that is not drained, or have AWS do so, must not let one go that a hook holds for it, and must not
-// lower a desired capacity below the members of the group. It must not crash, but it may end for want of the API server or its lease.
+// autoscaler must not end an instance that is not drained, or have AWS do so, must not let pods onto one that it has ended, must not let
+// one go that a hook holds for it, and must not lower a desired capacity below the members of the group. It must not crash, but it may end for want of the API server or its lease.
 // After the run, the logs say what the core wished for: the autoscaler must not have asked AWS for more instances than that and what
 // others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
 // count against it.

@@ -19,6 +19,7 @@ func ours(by string) bool { return strings.HasSuffix(by, ourKey) }
 // Wrongs counts what the autoscaler did wrong, by what it costs.
 type Wrongs struct {
 	Lost    int `json:"undrainedNodesLost"`  // nodes that it ended, or had AWS end, with pods on them or unmarked
+	Reused  int `json:"endedNodesReused"`    // nodes that it ended drained, and that were given pods again before they were gone
 	Lowered int `json:"loweredBelowMembers"` // writes that left a group less room than its instances take
 	Doubles int `json:"doubleLaunches"`      // instances that it asked for again although AWS had them
 	Stalls  int `json:"stalls"`              // end states that were not reached in time
@@ -27,6 +28,7 @@ type Wrongs struct {
 
 func (w *Wrongs) add(more Wrongs) {
 	w.Lost += more.Lost
+	w.Reused += more.Reused
 	w.Lowered += more.Lowered
 	w.Doubles += more.Doubles
 	w.Stalls += more.Stalls
@@ -57,9 +59,9 @@ func (j *judge) fault(err error) { j.violated("%v", err) }
 // bench judges what happens in AWS at the moment it happens. It is for one goroutine.
 type bench struct {
 	*judge
-	groups    map[string]*members
-	weigh     func(group, instanceType string) int
-	undrained func(instance string) string // why ending the instance now loses a node; empty if it does not
+	groups map[string]*members
+	weigh  func(group, instanceType string) int
+	look   func(instance string) (scenario.NodeLook, error)
 }
 
 // members are the instances of a group.
@@ -67,6 +69,7 @@ type members struct {
 	weights map[string]int       // by instance, of those that fill the desired capacity
 	ended   int                  // weight of those that were terminated since the desired capacity changed last
 	leaving map[string]time.Time // when an instance that has not left began to
+	drained map[string]bool      // instances that the autoscaler ended, drained
 	lowered fakeaws.Event        // the last time the desired capacity fell
 }
 
@@ -83,22 +86,27 @@ func (m *members) drop(instance string) int {
 	return w
 }
 
-func newBench(j *judge, weigh func(group, instanceType string) int, undrained func(instance string) string) *bench {
-	return &bench{judge: j, groups: map[string]*members{}, weigh: weigh, undrained: undrained}
+func newBench(j *judge, weigh func(group, instanceType string) int, look func(instance string) (scenario.NodeLook, error)) *bench {
+	return &bench{judge: j, groups: map[string]*members{}, weigh: weigh, look: look}
 }
 
 // see judges one event. Instances that others end (EC2, an operator, a deleted group) do not count against the autoscaler.
 func (b *bench) see(e fakeaws.Event) {
 	m := b.groups[e.Group]
 	if m == nil {
-		m = &members{weights: map[string]int{}, leaving: map[string]time.Time{}}
+		m = &members{weights: map[string]int{}, leaving: map[string]time.Time{}, drained: map[string]bool{}}
 		b.groups[e.Group] = m
 	}
 	switch e.Kind {
 	case fakeaws.Launched:
 		m.weights[e.Instance] = b.weigh(e.Group, e.InstanceType)
-	case fakeaws.Reclaimed, fakeaws.Terminated:
+	case fakeaws.Reclaimed:
 		m.drop(e.Instance)
+	case fakeaws.Terminated:
+		m.drop(e.Instance)
+		if m.drained[e.Instance] {
+			b.reused(e)
+		}
 	case fakeaws.Replaced:
 		m.drop(e.Instance)
 		m.leaving[e.Instance] = e.Time
@@ -110,7 +118,7 @@ func (b *bench) see(e fakeaws.Event) {
 		m.leaving[e.Instance] = e.Time
 		m.ended += m.drop(e.Instance)
 		if ours(e.By) {
-			b.lost(e, "terminated by name")
+			m.drained[e.Instance] = !b.lost(e, "terminated by name")
 		}
 	case fakeaws.ScaleInKill:
 		m.drop(e.Instance)
@@ -132,9 +140,24 @@ func (b *bench) see(e fakeaws.Event) {
 // hookMargin is how long before AWS lets an instance go the autoscaler may do so, drained or not.
 const hookMargin = 2 * time.Second
 
-func (b *bench) lost(e fakeaws.Event, how string) {
-	if reason := b.undrained(e.Instance); reason != "" {
+// lost judges a node that ends, and reports whether it was undrained. A node that cannot be looked at counts as undrained.
+func (b *bench) lost(e fakeaws.Event, how string) bool {
+	node, err := b.look(e.Instance)
+	reason := node.Undrained()
+	if err != nil {
+		reason = err.Error()
+	}
+	if reason != "" {
 		b.wrong(func(w *Wrongs) { w.Lost++ }, "undrained: instance %s of %q at %s, %s: %s", e.Instance, e.Group, stamp(e.Time), how, reason)
+	}
+	return reason != ""
+}
+
+// reused judges a drained node that is gone now.
+func (b *bench) reused(e fakeaws.Event) {
+	if node, err := b.look(e.Instance); err == nil && len(node.Pods) > 0 {
+		b.wrong(func(w *Wrongs) { w.Reused++ }, "reused: instance %s of %q, which we had ended drained, was gone at %s with %v on its node",
+			e.Instance, e.Group, stamp(e.Time), node.Pods)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 const (
@@ -67,16 +68,35 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 
 func judged(events []fakeaws.Event) *judge {
 	var j judge
-	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) string {
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) (scenario.NodeLook, error) {
 		if instance == "i-1" {
-			return "node still held [default/web]"
+			return scenario.NodeLook{Node: "node-1", Pods: []string{"default/web"}}, nil
 		}
-		return ""
+		return scenario.NodeLook{Node: "node-2", Marked: true}, nil
 	})
 	for _, e := range events {
 		b.see(e)
 	}
 	return &j
+}
+
+func TestADrainedNodeThatGetsPodsAgainIsReused(t *testing.T) {
+	var pods []string
+	var j judge
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(string) (scenario.NodeLook, error) {
+		return scenario.NodeLook{Node: "node-1", Marked: len(pods) == 0, Pods: pods}, nil
+	})
+	for _, id := range []string{"i-1", "i-2"} {
+		pods = nil
+		b.see(about(fakeaws.TerminateRequested, id, ourTermination))
+		if id == "i-2" {
+			pods = []string{"default/web"}
+		}
+		b.see(about(fakeaws.Terminated, id, ""))
+	}
+	if want := (Wrongs{Reused: 1}); j.wrongs != want {
+		t.Errorf("wrongs = %+v, want %+v: %q", j.wrongs, want, j.violations)
+	}
 }
 
 func TestLoweringBelowTheMembersIsAViolation(t *testing.T) {

@@ -95,17 +95,14 @@ func (r *run) newReplica(name string) *replica {
 		}}
 }
 
-// watch has every event of AWS judged as it happens. A node that cannot be looked at counts as lost.
+// watch has every event of AWS judged as it happens.
 func (r *run) watch(ctx context.Context) {
 	groups := byName(r.account)
-	bench := newBench(&r.judge, func(group, instanceType string) int { return weightOf(groups[group], instanceType) }, func(instance string) string {
+	weigh := func(group, instanceType string) int { return weightOf(groups[group], instanceType) }
+	bench := newBench(&r.judge, weigh, func(instance string) (scenario.NodeLook, error) {
 		ctx, cancel := context.WithTimeout(ctx, liveLook)
 		defer cancel()
-		reason, err := r.env.Undrained(ctx, instance)
-		if err != nil {
-			return err.Error()
-		}
-		return reason
+		return r.env.LookAt(ctx, instance)
 	})
 	r.aws.Listen(func(e fakeaws.Event) {
 		if ctx.Err() == nil {

@@ -9,29 +9,37 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 )
 
-// Undrained says why AWS would lose a node that nobody drained if it terminated the instance now. It is empty when the instance
-// never became a node, or its node is marked and empty. It asks the API server, because an informer may be behind.
-func (e *Env) Undrained(ctx context.Context, instanceID string) (reason string, err error) {
+// NodeLook is an instance's node as the API server has it at one moment.
+type NodeLook struct {
+	Node   string   // empty if the instance has none
+	Marked bool     // for removal, by the core or for an interruption
+	Pods   []string // "namespace/name", of those that a removal of the node would cut off
+}
+
+// Undrained says why a removal of the node now would lose it undrained. It is empty where it would not.
+func (l NodeLook) Undrained() string {
+	switch {
+	case len(l.Pods) > 0:
+		return fmt.Sprintf("node %s still held %v", l.Node, l.Pods)
+	case l.Node != "" && !l.Marked:
+		return fmt.Sprintf("node %s was not marked for removal", l.Node)
+	}
+	return ""
+}
+
+// LookAt asks the API server for the node of an instance and its pods, because an informer may be behind.
+func (e *Env) LookAt(ctx context.Context, instanceID string) (NodeLook, error) {
 	nodes, err := e.Cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return "", fmt.Errorf("find the node of %s: %w", instanceID, err)
+		return NodeLook{}, fmt.Errorf("find the node of %s: %w", instanceID, err)
 	}
 	for _, node := range nodes.Items {
-		if !hasSuffixSegment(node.Spec.ProviderID, instanceID) {
-			continue
-		}
-		pods, err := e.cutOff(ctx, node.Name)
-		if err != nil {
-			return "", err
-		}
-		switch {
-		case len(pods) > 0:
-			return fmt.Sprintf("node %s still held %v", node.Name, pods), nil
-		case !tainted(&node):
-			return fmt.Sprintf("node %s was not marked for removal", node.Name), nil
+		if hasSuffixSegment(node.Spec.ProviderID, instanceID) {
+			pods, err := e.cutOff(ctx, node.Name)
+			return NodeLook{Node: node.Name, Marked: tainted(&node), Pods: pods}, err
 		}
 	}
-	return "", nil
+	return NodeLook{}, nil
 }
 
 // cutOff lists the pods that a removal of the node would cut off.
