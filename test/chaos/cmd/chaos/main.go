@@ -112,6 +112,11 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 		return false, err
 	}
 	defer record.Close()
+	for _, r := range results {
+		if p := o.plan(r.Seed); r.Zonal != p.Zonal || r.Mode != p.Mode {
+			return false, fmt.Errorf("the results in %s are of other plans: give the same flags, or start without -resume", record.Name())
+		}
+	}
 	fmt.Println(chaos.Header)
 	more, err := runAll(ctx, o, done(results), record)
 	results = append(results, more...)
