@@ -25,8 +25,8 @@ import (
 // An APIFault spoils requests of the autoscaler to the API server. Nobody else's are touched.
 type APIFault struct {
 	Path    string `json:"path,omitempty"`    // requests whose path ends so, or all
-	Percent int    `json:"percent,omitempty"` // of them; 0 is all
-	Status  int    `json:"status,omitempty"`  // answered instead; 429 asks for another try after a second
+	Percent int    `json:"percent,omitempty"` // of them, or all
+	Status  int    `json:"status,omitempty"`  // answered instead. 429 asks for another try after a second
 	Hang    bool   `json:"hang,omitempty"`    // no answer before the fault is over, and then a broken connection
 	Cut     bool   `json:"cut,omitempty"`     // watches break as it begins
 }

@@ -17,7 +17,7 @@ const memory = 90 * time.Second
 type wish struct {
 	at       time.Time
 	group    string
-	from, to int // instances; of one zone where zonal
+	from, to int // instances, of one zone where zonal
 	zonal    bool
 }
 

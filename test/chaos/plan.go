@@ -45,7 +45,7 @@ const (
 	LostAnswers    Kind = "lost answers"    // Fault
 	LateErrors     Kind = "late errors"     // Fault: the call takes effect and fails
 	NoCapacity     Kind = "no capacity"     // Shortage
-	StaleReads     Kind = "stale reads"     // readings are up to Shift old; with Worst, those after each write always
+	StaleReads     Kind = "stale reads"     // readings are up to Shift old, and with Worst each one after a write is
 	ClockJump      Kind = "clock jump"      // AWS's clock is ahead by Shift
 	Reclaim        Kind = "reclaim"         // Deed
 	Recreate       Kind = "group recreated" // Deed
@@ -69,7 +69,7 @@ const (
 	APIHangs   Kind = "api server hangs"   // API: it answers some not at all
 	APICuts    Kind = "watches cut"        // API: all watches break
 
-	// Of plans with an interruption queue.
+	// Only plans with an interruption queue have these.
 	Interruption   Kind = "interruption"    // Deed: warned of, and then done
 	Recommendation Kind = "recommendation"  // Deed: to rebalance
 	Maintenance    Kind = "maintenance"     // Deed: scheduled by EC2

@@ -20,7 +20,7 @@ type Result struct {
 	Traits          Traits        `json:"traits"`
 	Faults          map[Kind]int  `json:"faults"`          // steps of the plan by kind
 	Calls           int           `json:"calls"`           // of AWS
-	Spoiled         int           `json:"spoiledCalls"`    // of them, those that a fault hit
+	Spoiled         int           `json:"spoiledCalls"`    // calls that a fault hit
 	SpoiledRequests int           `json:"spoiledRequests"` // to the API server, watches that were cut included
 	Launched        int           `json:"launched"`        // instances
 	Terminated      int           `json:"terminated"`      // of them, by the autoscaler

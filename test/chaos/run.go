@@ -359,7 +359,7 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 	return nil
 }
 
-// reach waits for an end state to hold. A state that is not reached in time is a stall; an error is the lab's.
+// reach waits for an end state to hold. A state that is not reached in time is a stall. An error is the lab's.
 func (r *run) reach(ctx context.Context, otherwise string, holds func(context.Context) (string, error)) (time.Duration, error) {
 	after, late := converged(ctx, r.plan.Allowance(), held, holds)
 	if ctx.Err() != nil {
