@@ -72,6 +72,21 @@ type ledger struct {
 	credit      int // instances that were taken away since they were asked for, and may be asked for again
 	own         []raise
 	foreign     []raise
+	wished      []wish // as sizes of the group
+}
+
+// uncertain is how long the autoscaler may set a size that it was to set before, although less is wished for now: a write that failed
+// may have taken effect, and to go below it would end instances.
+const uncertain = 30 * time.Second
+
+// most is the largest size that was wished for lately.
+func (l *ledger) most(at time.Time) (size int) {
+	for _, w := range l.wished {
+		if at.Sub(w.at) < uncertain {
+			size = max(size, w.to)
+		}
+	}
+	return size
 }
 
 // wish notes a wish. Where it knows less than AWS has been asked for, and not by others, only the rest is to be asked for. An
@@ -81,6 +96,7 @@ func (l *ledger) wish(w wish) {
 		l.open += w.to - w.from // its sizes are not the group's
 		return
 	}
+	l.wished = append(l.wished, w)
 	unknown := l.desired - w.from - recent(l.foreign, w.at)
 	known := max(0, min(unknown, recent(l.own, w.at), w.to-w.from))
 	l.open = max(0, w.from-l.desired) + w.to - w.from - known
@@ -101,6 +117,9 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 		double = max(0, -l.open-l.credit)
 		l.credit -= min(l.credit, max(0, -l.open))
 		l.open = max(l.open, 0)
+	}
+	if most := l.most(e.Time); most > 0 {
+		double = min(double, max(0, e.To-most))
 	}
 	return double
 }

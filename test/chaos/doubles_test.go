@@ -58,6 +58,10 @@ func TestInstancesAskedForTwiceAreDoubles(t *testing.T) {
 			events: []fakeaws.Event{change(2, ourWrite, 1, 4), change(3, "set-desired", 4, 2), change(4, ourWrite, 2, 4)}},
 		{name: "again what we took away by mistake", wishes: []wish{wished(2, 1, 2)},
 			events: []fakeaws.Event{change(1, "set-desired", 1, 4), change(3, ourWrite, 4, 2), change(4, ourWrite, 2, 5)}},
+		{name: "to a size that a write may have reached that failed", wishes: []wish{wished(1, 1, 4), wished(2, 1, 3)},
+			events: []fakeaws.Event{change(3, ourWrite, 1, 4)}},
+		{name: "to a size that was wished for long ago", wishes: []wish{wished(1, 1, 4), wished(60, 1, 3)},
+			events: []fakeaws.Event{change(61, ourWrite, 1, 4)}, doubles: 1},
 		{name: "by nobody's wish", events: []fakeaws.Event{change(2, ourWrite, 1, 4)}, doubles: 3},
 		{name: "by an operator", events: []fakeaws.Event{change(2, "set-desired", 1, 4)}},
 	} {

@@ -61,7 +61,7 @@ type bench struct {
 	*judge
 	groups map[string]*members
 	weigh  func(group, instanceType string) int
-	look   func(instance string) (scenario.NodeLook, error)
+	look   func(instance string) scenario.NodeLook
 }
 
 // members are the instances of a group.
@@ -86,7 +86,7 @@ func (m *members) drop(instance string) int {
 	return w
 }
 
-func newBench(j *judge, weigh func(group, instanceType string) int, look func(instance string) (scenario.NodeLook, error)) *bench {
+func newBench(j *judge, weigh func(group, instanceType string) int, look func(instance string) scenario.NodeLook) *bench {
 	return &bench{judge: j, groups: map[string]*members{}, weigh: weigh, look: look}
 }
 
@@ -140,13 +140,9 @@ func (b *bench) see(e fakeaws.Event) {
 // hookMargin is how long before AWS lets an instance go the autoscaler may do so, drained or not.
 const hookMargin = 2 * time.Second
 
-// lost judges a node that ends, and reports whether it was undrained. A node that cannot be looked at counts as undrained.
+// lost judges a node that ends, and reports whether it was undrained.
 func (b *bench) lost(e fakeaws.Event, how string) bool {
-	node, err := b.look(e.Instance)
-	reason := node.Undrained()
-	if err != nil {
-		reason = err.Error()
-	}
+	reason := b.look(e.Instance).Undrained()
 	if reason != "" {
 		b.wrong(func(w *Wrongs) { w.Lost++ }, "undrained: instance %s of %q at %s, %s: %s", e.Instance, e.Group, stamp(e.Time), how, reason)
 	}
@@ -155,7 +151,7 @@ func (b *bench) lost(e fakeaws.Event, how string) bool {
 
 // reused judges a drained node that is gone now.
 func (b *bench) reused(e fakeaws.Event) {
-	if node, err := b.look(e.Instance); err == nil && len(node.Pods) > 0 {
+	if node := b.look(e.Instance); len(node.Pods) > 0 {
 		b.wrong(func(w *Wrongs) { w.Reused++ }, "reused: instance %s of %q, which we had ended drained, was gone at %s with %v on its node",
 			e.Instance, e.Group, stamp(e.Time), node.Pods)
 	}

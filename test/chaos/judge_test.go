@@ -68,11 +68,11 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 
 func judged(events []fakeaws.Event) *judge {
 	var j judge
-	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) (scenario.NodeLook, error) {
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) scenario.NodeLook {
 		if instance == "i-1" {
-			return scenario.NodeLook{Node: "node-1", Pods: []string{"default/web"}}, nil
+			return scenario.NodeLook{Node: "node-1", Pods: []string{"default/web"}}
 		}
-		return scenario.NodeLook{Node: "node-2", Marked: true}, nil
+		return scenario.NodeLook{Node: "node-2", Marked: true}
 	})
 	for _, e := range events {
 		b.see(e)
@@ -83,8 +83,8 @@ func judged(events []fakeaws.Event) *judge {
 func TestADrainedNodeThatGetsPodsAgainIsReused(t *testing.T) {
 	var pods []string
 	var j judge
-	b := newBench(&j, func(_, _ string) int { return 1 }, func(string) (scenario.NodeLook, error) {
-		return scenario.NodeLook{Node: "node-1", Marked: len(pods) == 0, Pods: pods}, nil
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(string) scenario.NodeLook {
+		return scenario.NodeLook{Node: "node-1", Marked: len(pods) == 0, Pods: pods}
 	})
 	for _, id := range []string{"i-1", "i-2"} {
 		pods = nil

@@ -95,14 +95,17 @@ func (r *run) newReplica(name string) *replica {
 		}}
 }
 
-// watch has every event of AWS judged as it happens.
+// watch has every event of AWS judged as it happens. Where the API server is too slow for that, the informers have to do.
 func (r *run) watch(ctx context.Context) {
 	groups := byName(r.account)
 	weigh := func(group, instanceType string) int { return weightOf(groups[group], instanceType) }
-	bench := newBench(&r.judge, weigh, func(instance string) (scenario.NodeLook, error) {
+	bench := newBench(&r.judge, weigh, func(instance string) scenario.NodeLook {
 		ctx, cancel := context.WithTimeout(ctx, liveLook)
 		defer cancel()
-		return r.env.LookAt(ctx, instance)
+		if node, err := r.env.LookAt(ctx, instance); err == nil {
+			return node
+		}
+		return r.env.Seen(instance)
 	})
 	r.aws.Listen(func(e fakeaws.Event) {
 		if ctx.Err() == nil {

@@ -27,6 +27,19 @@ func (l NodeLook) Undrained() string {
 	return ""
 }
 
+// Seen is the node of an instance as the informers have it, which may be behind.
+func (e *Env) Seen(instanceID string) NodeLook {
+	o := e.observer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, node := range o.nodes {
+		if hasSuffixSegment(node.Spec.ProviderID, instanceID) {
+			return NodeLook{Node: node.Name, Marked: tainted(node), Pods: o.podsOn(node.Name)}
+		}
+	}
+	return NodeLook{}
+}
+
 // LookAt asks the API server for the node of an instance and its pods, because an informer may be behind.
 func (e *Env) LookAt(ctx context.Context, instanceID string) (NodeLook, error) {
 	nodes, err := e.Cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
