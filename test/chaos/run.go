@@ -334,12 +334,12 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		r.startAnew()
 	}
 	var err error
-	if result.Running, err = r.reach(ctx, "not every pod runs", r.running); err != nil {
+	if result.Running, err = r.reach(ctx, r.plan.Allowance(), "not every pod runs", r.running); err != nil {
 		return err
 	}
 	if r.plan.Zonal {
 		if r.plan.Traits.UsualRefresh { // the last fault may be known for another minute
-			if _, err := r.reach(ctx, "not zone by zone", r.viewsMissing); err != nil {
+			if _, err := r.reach(ctx, r.plan.Allowance(), "not zone by zone", r.viewsMissing); err != nil {
 				return err
 			}
 		}
@@ -353,7 +353,7 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	if result.AtRest, err = r.reach(ctx, "not at rest", r.atRest); err != nil {
+	if result.AtRest, err = r.reach(ctx, r.plan.Allowance(), "not at rest", r.atRest); err != nil {
 		return err
 	}
 	if r.plan.Zonal {
@@ -363,8 +363,8 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 }
 
 // reach waits for an end state to hold. A state that is not reached in time is a stall. An error is the lab's.
-func (r *run) reach(ctx context.Context, otherwise string, holds func(context.Context) (string, error)) (time.Duration, error) {
-	after, late := converged(ctx, r.plan.Allowance(), held, holds)
+func (r *run) reach(ctx context.Context, within time.Duration, otherwise string, holds func(context.Context) (string, error)) (time.Duration, error) {
+	after, late := converged(ctx, within, held, holds)
 	if ctx.Err() != nil {
 		return after, ctx.Err()
 	}

@@ -73,14 +73,14 @@ func (c *calm) mark(nodes map[string]corev1.Node) {
 }
 
 // fill wants more pods than the db and the web groups may have nodes for, and waits until one of each that has several zones is
-// full; the other may be without capacity.
+// full; the other may be without capacity. So many launches may take twice as long as a recovery.
 func (r *run) fill(ctx context.Context) error {
 	for _, app := range slices.Sorted(maps.Keys(overfull)) {
 		if err := scale(ctx, r.client, app, overfull[app]); err != nil {
 			return err
 		}
 	}
-	_, err := r.reach(ctx, "not full", r.full)
+	_, err := r.reach(ctx, 2*r.plan.Allowance(), "not full", r.full)
 	return err
 }
 
