@@ -219,7 +219,7 @@ func TestPlayVictim(t *testing.T) {
 	factory, wake := informers.NewSharedInformerFactory(cluster, 0), make(chan struct{}, 1)
 	h, err := interruption.New(interruption.Options{
 		Groups: groups, Hooks: clients.AutoScaling, SQS: clients.SQS, Queue: queueName, Cordons: cluster, Client: cluster,
-		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Lister(),
+		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{},
 		Wake: func() {
 			select {
