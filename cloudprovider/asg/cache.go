@@ -139,6 +139,7 @@ type entry struct {
 	endedAsked bool
 
 	identity  string    // of the group, where another may get its name
+	createdAt time.Time // when AWS made the group
 	droppedAt time.Time // when the group was dropped, if it was
 }
 
@@ -275,6 +276,14 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	moved, newSource := false, false
 	for name, described := range found {
 		e := c.entries[name]
+		if e != nil && e.identity != identityOf(described) {
+			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
+				continue // a reading from before the group was made anew
+			}
+			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
+			c.refusals.forget(name)
+			e = c.meet(name, described)
+		}
 		if e == nil && asked != nil {
 			continue // dropped by a complete reading while this one was under way
 		}
@@ -343,7 +352,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 // rememberDropped is how long we remember a group that was dropped.
 const rememberDropped = time.Hour
 
-// meet returns the entry for a group that is new in a complete reading. A group that lost its tags for a while, or was missing from one reading,
+// meet returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
 // is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
 // of that. The caller holds mu.
 func (c *Cache) meet(name string, described types.AutoScalingGroup) *entry {
@@ -351,7 +360,7 @@ func (c *Cache) meet(name string, described types.AutoScalingGroup) *entry {
 	delete(c.dropped, name)
 	if e == nil || e.identity != id {
 		e = newEntry()
-		e.identity = id
+		e.identity, e.createdAt = id, aws.ToTime(described.CreatedTime)
 	}
 	c.entries[name] = e
 	return e

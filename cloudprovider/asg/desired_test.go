@@ -321,3 +321,14 @@ func TestNewGroupOfTheSameNameHasNoRequestOfOurs(t *testing.T) {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other group's 5", taken, err, w.desired("a"))
 	}
 }
+
+func TestGroupMadeAnewBetweenReadingsStartsAfresh(t *testing.T) {
+	w := short(t)
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
+	}
+	w.refresh()
+	if got := w.group("a"); got.DesiredCapacity != 1 || got.Requested != 0 {
+		t.Errorf("desired capacity is %d with %d requested, want the new group's 1 and none of ours", got.DesiredCapacity, got.Requested)
+	}
+}

@@ -144,7 +144,7 @@ func (c *Cache) strangers(ids []string) ([]string, error) {
 	for _, id := range ids {
 		var g *Group
 		for _, e := range c.entries {
-			if e.group.instance(id) != nil {
+			if _, lately := e.recent[id]; lately || e.group.instance(id) != nil { // a reading may be older than the instance
 				g = e.group
 				break
 			}

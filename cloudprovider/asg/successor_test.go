@@ -3,6 +3,7 @@ package asg_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,14 +32,18 @@ func slowly(t *testing.T, g fakeaws.AutoScalingGroup) *world {
 // kill has the process launch, and ends it at the call of that number: before the call reaches AWS, or before its answer comes.
 func (w *world) kill(number int, reached bool, launch func(*world) error) {
 	w.t.Helper()
-	calls, begun := 0, make(chan struct{})
+	var calls atomic.Int32 // calls to several zones run side by side
+	begun, end := make(chan struct{}), func() { w.calls.neverAnswer, w.calls.neverAsk = true, !reached }
+	if number == 1 {
+		end()
+	}
 	w.calls.beforeWrite = func() {
-		if calls++; calls != number {
+		if int(calls.Add(1)) != number {
 			return
 		}
 		defer close(begun)
-		if w.calls.neverAnswer = true; !reached {
-			w.calls.neverAsk = true
+		if number > 1 {
+			end()
 		}
 	}
 	go func() { _ = launch(w) }()

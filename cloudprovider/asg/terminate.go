@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
@@ -153,7 +155,7 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 	}
 }
 
-// batch terminates up to 100 instances by one call. AWS does all of it or nothing; where it refuses, each is tried alone.
+// batch terminates up to 100 instances by one call. Where AWS refuses the call, each is tried alone. AWS may do a part of it.
 func (t *termination) batch(ctx context.Context, members []Instance) {
 	if len(members) == 1 || t.cache.singleTerminations.Load() {
 		t.each(ctx, members)
@@ -163,12 +165,15 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 	for at, i := range members {
 		ids[at] = i.ID
 	}
-	_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+	out, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
 	})
 	switch {
 	case err == nil:
-		t.done(ctx, members)
+		named, unnamed := byAnswer(out, members)
+		if t.done(ctx, named); len(unnamed) > 0 {
+			t.lost(ctx, unnamed, errNotNamed)
+		}
 	case awsclient.IsThrottled(err), awsclient.IsDenied(err):
 		for _, i := range members {
 			t.stay(i.ID, err)
@@ -211,17 +216,54 @@ func (t *termination) each(ctx context.Context, members []Instance) bool {
 	return !slices.Contains(all, false)
 }
 
-// lost finds out by a reading what came of a call without an answer.
-func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
-	g, err := t.cache.readOne(ctx, t.group)
-	for _, i := range members {
-		if err == nil {
-			if now := g.instance(i.ID); now == nil || now.Lifecycle.Leaving() {
-				t.done(ctx, []Instance{i})
-				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
-				continue
-			}
+// byAnswer divides the instances of a batch by whether an activity of AWS's answer names them. The others AWS may have terminated or not.
+func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch []Instance) (named, unnamed []Instance) {
+	activities := out.Activities
+	if out.Activity != nil {
+		activities = append(slices.Clone(activities), *out.Activity)
+	}
+	for _, i := range batch {
+		if slices.ContainsFunc(activities, func(a types.Activity) bool { return strings.Contains(aws.ToString(a.Description), i.ID) }) {
+			named = append(named, i)
+		} else {
+			unnamed = append(unnamed, i)
 		}
+	}
+	return named, unnamed
+}
+
+// errNotNamed is why an instance stays that AWS's answer to a batch left out.
+var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
+
+// lostPatience is how long an instance must stay in service after a call without an answer until the call counts as not done. A reading
+// can be older than the call.
+const lostPatience = 5 * time.Second
+
+// lost finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
+// node new pods.
+func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
+	began := t.cache.clock.Now()
+	for {
+		g, err := t.cache.readOne(ctx, t.group)
+		if err == nil {
+			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
+				if now := g.instance(i.ID); now != nil && !now.Lifecycle.Leaving() {
+					return false
+				}
+				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
+				t.done(ctx, []Instance{i})
+				return true
+			})
+		}
+		if len(members) == 0 || ctx.Err() != nil || errors.Is(err, ErrGroupNotFound) || err == nil && t.cache.clock.Since(began) >= lostPatience {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.cache.clock.After(launchPoll):
+		}
+	}
+	for _, i := range members {
 		t.stay(i.ID, cause)
 	}
 }

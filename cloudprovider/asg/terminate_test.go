@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"errors"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"maps"
 	"slices"
 	"testing"
@@ -153,6 +154,41 @@ func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
 					w.group("a").DesiredCapacity, left)
 			}
 		}
+	}
+}
+
+func TestPartOfABatchIsNoWholeBatch(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		stay  int
+	}{
+		{name: "AWS acts on a part", fault: fakeaws.Fault{Share: 50}, stay: 2},
+		{name: "AWS answers for a part", fault: fakeaws.Fault{Answers: 50}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, group("a", 0, 4, 10)).started()
+			tt.fault.Action, tt.fault.Times = terminateCall, 1
+			w.aws.Inject(tt.fault)
+			_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+			if got := staying(t, err); len(got) != tt.stay || w.desired("a") != tt.stay || w.group("a").DesiredCapacity != tt.stay {
+				t.Errorf("%v stay, desired capacity is %d (snapshot %d), want %d", got, w.desired("a"), w.group("a").DesiredCapacity, tt.stay)
+			}
+		})
+	}
+}
+
+func TestStaleReadingDoesNotProveATerminationUndone(t *testing.T) {
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	readings, old := 0, w.past()
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		if readings++; readings <= 2 {
+			*g = *old
+		}
+	}
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
+		t.Errorf("a termination that AWS has done is reported as failed: %v", err)
 	}
 }
 
