@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -16,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // everyNode is a ScaleDownNodeProcessor for which every node may be removed.
@@ -81,4 +84,29 @@ func TestWhatTheAgeOfTheReadingForbids(t *testing.T) {
 			t.Errorf("after %s the events are %q, want %d, the last with %q", cache.Age(), all, step.events, step.says)
 		}
 	}
+}
+
+func TestNodesOfAShiftedZoneAreNoCandidates(t *testing.T) {
+	shifting := group("a", "m5.large", 0, 2, 5, nil)
+	shifting.Zones, shifting.ZonalShift = []string{"cn-northwest-1a", "cn-northwest-1b"}, true
+	w := newAWS(t, nil, shifting)
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{ShiftedZones: &[]string{"cn-northwest-1b"}}); err != nil {
+		t.Fatal(err)
+	}
+	w = w.restarted()
+	var all []*corev1.Node
+	for _, i := range w.cache.Snapshot().Group("a").Instances {
+		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: i.Zone}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + i.Zone + "/" + i.ID}})
+	}
+	w.eventually(func() string {
+		candidates, err := NewFreshCandidates(w.Provider, everyNode{}).GetScaleDownCandidates(nil, all)
+		if err != nil {
+			return err.Error()
+		}
+		var zones []string
+		for _, node := range candidates {
+			zones = append(zones, node.Name)
+		}
+		return cmp.Diff([]string{"cn-northwest-1a"}, zones)
+	})
 }

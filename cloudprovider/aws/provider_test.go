@@ -118,7 +118,7 @@ func (w *world) restartedWith(change func(*asg.Options, *Options)) *world {
 	cached := asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode: asg.LaunchDesiredCapacity}
+		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	prices, err := pricing.NewBook(clients.Region, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func (g *group) plan(candidates []candidate, failed map[market]bool) []slot {
 	var slots []slot
 	for missing := g.Desired - all; missing > 0 && len(candidates) > 0; {
 		s := slot{capacityType: g.capacityTypeOf(candidates[0], onDemandUnits, all), weight: candidates[0].weight}
-		open := slices.DeleteFunc(slices.Clone(g.Zones), func(z string) bool { return failed[market{z, s.capacityType}] })
+		open := slices.DeleteFunc(slices.Clone(g.Zones), func(z string) bool { return failed[market{z, s.capacityType}] || g.shifted(z) })
 		if len(open) > 0 {
 			s.zone = slices.MinFunc(open, func(x, y string) int { return zones[x] - zones[y] })
 			zones[s.zone]++
@@ -158,6 +158,12 @@ func (g *group) plan(candidates []candidate, failed map[market]bool) []slot {
 		missing -= s.weight
 	}
 	return slots
+}
+
+// shifted reports whether the group launches nothing in the zone of its own accord, because it is shifted away (Amazon EC2 Auto
+// Scaling User Guide, zonal shift). A launch that names the zone is not kept from it: AWS documents nothing about that.
+func (g *group) shifted(zone string) bool {
+	return g.ZonalShift && (slices.Contains(g.ShiftedZones, zone) || slices.Contains(g.AutoshiftZones, zone))
 }
 
 // spread counts instances by zone, and units on-demand and in all; what is in flight included.

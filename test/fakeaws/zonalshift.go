@@ -44,8 +44,7 @@ func zonalShiftAction(r *http.Request) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// listManagedResources answers with the groups whose policy enables zonal shift, on one page. A shift does not keep the
-// emulator's own launches from its zone.
+// listManagedResources answers with the groups whose policy enables zonal shift, on one page.
 func (a *account) listManagedResources(*request) (any, error) {
 	out := managedResources{Items: []managedResource{}}
 	for _, g := range a.groups {
