@@ -94,7 +94,8 @@ func TestProcessKilledAtAnyMoment(t *testing.T) {
 	eachSeed(t, func(w *world) (kill func()) {
 		victim := exec.Command(os.Args[0], "-test.run=^TestPlayVictim$")
 		victim.Env = append(os.Environ(), victimVariable+"="+w.serveAPI(), "AWS_ENDPOINT_URL="+w.aws.URL())
-		said, err := victim.StdoutPipe()
+		victim.Stderr = os.Stderr
+	said, err := victim.StdoutPipe()
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -247,6 +248,10 @@ func TestPlayVictim(t *testing.T) {
 // serveAPI serves the world's cluster over HTTP, as far as a handler of interruptions needs it, and returns its address.
 func (w *world) serveAPI() string {
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if drains(r) {
+			w.pass(rw, r)
+			return
+		}
 		if err := w.answer(rw, r); err != nil {
 			status := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}
 			if api := apierrors.APIStatus(nil); errors.As(err, &api) {
@@ -260,6 +265,24 @@ func (w *world) serveAPI() string {
 	}))
 	w.t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return server.URL
+}
+
+// drains reports whether the request is one of a drain: the pods of one node, an eviction, a deletion.
+func drains(r *http.Request) bool {
+	return strings.Contains(r.URL.Path, "/pods") && (r.Method != http.MethodGet || r.URL.Query().Get("watch") == "" && r.URL.Query().Get("fieldSelector") != "")
+}
+
+// pass has the world's pod server answer.
+func (w *world) pass(rw http.ResponseWriter, r *http.Request) {
+	answer, err := w.pods.RoundTrip(r)
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer answer.Body.Close()
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(rw, answer.Body)
 }
 
 // answer does what the request asks for to the cluster of the test's own clients, with their reactors.
