@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 const ownerTag = "kubernetes.io/cluster/"
@@ -22,7 +23,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 		group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), group("silent", "m5.large", 0, 1, 3, nil))
 	instance := func(name string) string {
 		state, _ := w.aws.Group(name)
-		return providerID("cn-northwest-1a", state.Instances[0].ID)
+		return providerid.Of("cn-northwest-1a", state.Instances[0].ID)
 	}
 	nodes.put(t, node("n", instance("ours")))
 	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = corelisters.NewNodeLister(nodes.indexer) })

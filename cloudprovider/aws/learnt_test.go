@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -348,7 +349,7 @@ func BenchmarkLearn(b *testing.B) {
 	b.Run("nodes=5000", func(b *testing.B) {
 		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 		for i := range 5000 {
-			if err := indexer.Add(m5Large(fmt.Sprint("n", i), providerID("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
+			if err := indexer.Add(m5Large(fmt.Sprint("n", i), providerid.Of("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
 				b.Fatal(err)
 			}
 		}

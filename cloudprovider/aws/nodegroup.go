@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 // NodeGroup implements cloudprovider.NodeGroup over one Auto Scaling group, or over one zone of it. It holds no state but its
@@ -205,7 +206,7 @@ func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	for _, i := range g.Instances {
 		id := registered[i.ID]
 		if id == "" {
-			id = providerID(i.Zone, i.ID)
+			id = providerid.Of(i.Zone, i.ID)
 		}
 		instances = append(instances, cloudprovider.Instance{Id: id, Status: status(i.Lifecycle)})
 	}
@@ -238,7 +239,7 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	}
 	var missing []cloudprovider.Instance
 	for at := counted; at < target; at++ {
-		i := cloudprovider.Instance{Id: providerID(zone, placeholderID(n.id, at)),
+		i := cloudprovider.Instance{Id: providerid.Of(zone, placeholderID(n.id, at)),
 			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}}
 		if at >= firstFailed {
 			i.Status.ErrorInfo = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,

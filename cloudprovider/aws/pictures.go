@@ -10,6 +10,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 // dropOutdated replaces the core's pictures of nodes that a group had before it was made to launch something else, or elsewhere. The
@@ -35,7 +36,7 @@ func (n *NodeInfos) dropOutdated(infos map[string]*framework.NodeInfo, daemonSet
 // elsewhere reports whether the node is in a zone in which the node group launches none any more. What labels its owner puts on
 // nodes does not matter.
 func elsewhere(node *corev1.Node, g *asg.Group) bool {
-	zone := zoneOf(node.Spec.ProviderID)
+	zone := providerid.Zone(node.Spec.ProviderID)
 	return zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, zone)
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -47,7 +48,7 @@ func TestANodeIsPricedByTheGroupItsInstanceIsInOrItsTemplateIsOf(t *testing.T) {
 	}{
 		{"the template of a group with GPUs", gpu, "g4dn.xlarge"},
 		{"the template of a group without instances", web, "m5.large"},
-		{"an instance without labels", &corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerID(member.Zone, member.ID)}}, "g4dn.xlarge"},
+		{"an instance without labels", &corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerid.Of(member.Zone, member.ID)}}, "g4dn.xlarge"},
 		{"a name that only looks like a group's", &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "template-of-gpu",
 			Labels: map[string]string{corev1.LabelInstanceTypeStable: "c5.large"}}}, "c5.large"},
 	} {

@@ -2,47 +2,22 @@ package aws
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 // placeholderPrefix begins the ID of an instance that is desired and not launched.
 const placeholderPrefix = "i-placeholder-"
 
-// validProviderID matches aws:///<zone>/<instance>, with one more element on Fargate. A placeholder's ID ends in the name
-// of its group, which may contain nearly anything.
-var validProviderID = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
-
-// bareInstance matches the instance alone.
-var bareInstance = regexp.MustCompile(`^i-[-0-9a-z]+$`)
-
-// instanceID returns the instance in a node's provider ID; not ok means that the node is not on EC2 or not yet known to be. Kubelets
-// and cloud controllers leave the zone empty or out, or name the instance alone. Compare instances, never whole provider IDs.
-func instanceID(providerID string) (id string, ok bool) {
-	if rest, found := strings.CutPrefix(providerID, "aws:///"); found {
-		if _, id, found := strings.Cut(rest, "/"); found && strings.HasPrefix(id, placeholderPrefix) {
-			return id, true
-		}
+// instanceID returns the instance in a node's provider ID, or the placeholder, which ends in the name of its group. The name may
+// contain nearly anything. It is not ok for a node that is not on EC2, or not yet known to be.
+func instanceID(id string) (instance string, ok bool) {
+	if _, rest, found := strings.Cut(strings.TrimPrefix(id, "aws:///"), "/"); found && strings.HasPrefix(rest, placeholderPrefix) {
+		return rest, true
 	}
-	if bare := strings.TrimPrefix(providerID, "aws:///"); bareInstance.MatchString(bare) {
-		return bare, true
-	}
-	match := validProviderID.FindStringSubmatch(providerID)
-	if match == nil || match[2] == "" {
-		return "", false
-	}
-	return match[2], true
+	return providerid.Instance(id)
 }
-
-// zoneOf returns the zone in a node's provider ID; "" where it names none.
-func zoneOf(providerID string) string {
-	if match := validProviderID.FindStringSubmatch(providerID); match != nil {
-		return match[1]
-	}
-	return ""
-}
-
-func providerID(zone, instance string) string { return fmt.Sprintf("aws:///%s/%s", zone, instance) }
 
 // placeholderID names the n-th place of a node group. The places of a group that launch first have the lowest numbers.
 func placeholderID(group string, n int) string {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -20,7 +21,7 @@ import (
 func (w *world) everyNode(name string) (nodes []*corev1.Node) {
 	state, _ := w.aws.Group(name)
 	for _, i := range state.Instances {
-		nodes = append(nodes, node(i.ID, providerID(i.Zone, i.ID)))
+		nodes = append(nodes, node(i.ID, providerid.Of(i.Zone, i.ID)))
 	}
 	return nodes
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -213,7 +214,7 @@ func TestANodeBelongsToTheViewOfItsZone(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 9), group("b", "m5.large", 0, 1, 5, nil))
 	state, _ := w.aws.Group("a")
 	for _, i := range state.Instances {
-		if got := w.owner(node(i.ID, providerID(i.Zone, i.ID))); got != "a/"+i.Zone {
+		if got := w.owner(node(i.ID, providerid.Of(i.Zone, i.ID))); got != "a/"+i.Zone {
 			t.Errorf("the node in %s belongs to %q", i.Zone, got)
 		}
 	}
@@ -236,7 +237,7 @@ func TestANodeBelongsToTheViewOfItsZone(t *testing.T) {
 	}
 	after, _ := w.aws.Group("a")
 	young := after.Instances[len(before.Instances)]
-	if got := w.owner(node("young", providerID(young.Zone, young.ID))); got != "a/"+zoneC {
+	if got := w.owner(node("young", providerid.Of(young.Zone, young.ID))); got != "a/"+zoneC {
 		t.Errorf("an instance younger than the loop belongs to %q, want a/%s", got, zoneC)
 	}
 }

@@ -50,9 +50,11 @@ func (h *Handler) handBack(ctx context.Context, j *job, node *corev1.Node) bool 
 		return true
 	}
 	if node != nil {
-		h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
+		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().by().Sub(h.Clock.Now())-returnReserve))
+		h.write(writing, node, func(n *corev1.Node) *corev1.Node {
 			return marked(n, mark{cause: j.current(), handedBack: h.Clock.Now()})
 		})
+		cancel()
 	}
 	end := h.Clock.Now().Add(returnTime)
 	for pause := returnFirst; ; pause = min(2*pause, returnMost) {

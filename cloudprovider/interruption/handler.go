@@ -91,8 +91,9 @@ type Handler struct {
 	ownersTime time.Duration // ownersTime, but in tests
 
 	mu       sync.Mutex
-	jobs     map[string]*job      // by instance; guarded by mu
-	finished map[string]time.Time // instances that were dealt with, and when; guarded by mu
+	jobs     map[string]*job       // by instance; guarded by mu
+	finished map[string]time.Time  // instances that were dealt with, and when; guarded by mu
+	gaveUp   map[attempt]time.Time // planned drains that were given up, and when; guarded by mu
 }
 
 // byInstance is the index of the nodes by instance.
@@ -123,7 +124,7 @@ func New(o Options) (*Handler, error) {
 	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
 		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
 	}
-	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{},
+	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{}, gaveUp: map[attempt]time.Time{},
 		ownersTime: ownersTime}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err

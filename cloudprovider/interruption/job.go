@@ -2,11 +2,14 @@ package interruption
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // rememberFor is how long it is known which instances were dealt with.
@@ -113,6 +116,38 @@ func (h *Handler) dealtWith(instance string) bool {
 	defer h.mu.Unlock()
 	_, ok := h.finished[instance]
 	return ok
+}
+
+// attempt is a planned drain of an instance for an event.
+type attempt struct{ event, instance string }
+
+// givenUpFor is how long a planned drain that was given up is not begun again for the same event. Its queue keeps no message longer.
+const givenUpFor = 24 * time.Hour
+
+// noteGivenUp remembers which planned drains of the event were given up. Otherwise two nodes of one event, both held by budgets, would
+// take turns for as long as its message comes again.
+func (h *Handler) noteGivenUp(e event.Event, jobs []*job) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.Clock.Now()
+	maps.DeleteFunc(h.gaveUp, func(_ attempt, at time.Time) bool { return now.Sub(at) > givenUpFor })
+	for _, j := range jobs {
+		select {
+		case <-j.done:
+			if j.outcome == gaveUp {
+				h.gaveUp[attempt{e.ID, j.instance}] = now
+			}
+		default:
+		}
+	}
+}
+
+// givenUp reports whether the planned drain of the instance was given up for this event.
+func (h *Handler) givenUp(e event.Event, instance string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, was := h.gaveUp[attempt{e.ID, instance}]
+	return was && e.ID != ""
 }
 
 // Doomed are the names of the nodes whose pods are to be counted as pending.

@@ -45,10 +45,11 @@ func (h *Handler) judge(ctx context.Context, m queue.Message, e event.Event) (qu
 		return h.judgeActivity(m, e)
 	case e.Kind == event.StateChange && !e.Ending():
 		return queue.Done(), counted
-	case e.Kind != event.ScheduledChange && now.Sub(told) > staleAfter:
+	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(told) > staleAfter: // those wait for their turn
 		return queue.Done(), stale
 	}
 	jobs, what := h.beginAll(ctx, e, told)
+	defer h.noteGivenUp(e, jobs)
 	switch {
 	case what == postponed:
 		return queue.Leave(comeAgain), leftToNext(ctx)
@@ -72,6 +73,8 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, told time.Time) (
 			switch {
 			case h.dealtWith(id):
 				what = duplicate
+			case h.givenUp(e, id):
+				what = gaveUp
 			case instance == nil:
 			case h.nothingToDo(e, instance):
 				what = counted

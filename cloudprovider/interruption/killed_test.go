@@ -95,7 +95,7 @@ func TestProcessKilledAtAnyMoment(t *testing.T) {
 		victim := exec.Command(os.Args[0], "-test.run=^TestPlayVictim$")
 		victim.Env = append(os.Environ(), victimVariable+"="+w.serveAPI(), "AWS_ENDPOINT_URL="+w.aws.URL())
 		victim.Stderr = os.Stderr
-	said, err := victim.StdoutPipe()
+		said, err := victim.StdoutPipe()
 		if err != nil {
 			w.t.Fatal(err)
 		}

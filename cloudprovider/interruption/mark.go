@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 // What stands on a node that is going. The annotations are all that the next leader has if the message is gone.
@@ -152,16 +153,9 @@ func drainedByOther(node *corev1.Node) bool {
 	})
 }
 
-// instanceOf is the instance behind a node; "" where that is not known.
+// instanceOf is the instance behind a node. It is empty where that is not known.
 func instanceOf(node *corev1.Node) string {
-	rest, ok := strings.CutPrefix(node.Spec.ProviderID, "aws:///")
-	if !ok {
-		return ""
-	}
-	_, id, _ := strings.Cut(rest, "/")
-	if !strings.HasPrefix(id, "i-") {
-		return ""
-	}
+	id, _ := providerid.Instance(node.Spec.ProviderID)
 	return id
 }
 

@@ -122,7 +122,14 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 		h.lift(ctx, node, "its pods could not be moved in time")
 		return gaveUp
 	}
-	h.awaitElsewhere(ctx, j, result.Owners)
+	if result.Lost == 0 && !result.Unseen {
+		h.awaitElsewhere(ctx, j, result.Owners)
+		late, err := h.drainLate(ctx, j, node, now)
+		if err != nil {
+			return leftBehind
+		}
+		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
+	}
 	if !h.handBack(ctx, j, node) {
 		return handBackFailed
 	}
@@ -135,6 +142,20 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 		return drained
 	}
 	return empty
+}
+
+// bindTime is how long after the cordon kube-scheduler may still bind a pod to the node, because it had chosen the node before.
+const bindTime = time.Second
+
+// drainLate looks once more before the instance goes, and moves the pods that came after the drain had found the node empty.
+func (h *Handler) drainLate(ctx context.Context, j *job, node *corev1.Node, emptyAt time.Time) (drain.Result, error) {
+	if wait := bindTime - h.Clock.Since(emptyAt); wait > 0 && j.current().by().Sub(h.Clock.Now()) > returnReserve {
+		sleep(ctx, h.Clock, wait)
+	}
+	late, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
+	h.metrics.evicted.Add(float64(late.Evicted + late.Forced))
+	h.metrics.lost.Add(float64(late.Lost))
+	return late, err
 }
 
 // plan is how the node of a job is drained, as of now.

@@ -38,23 +38,23 @@ func (d *Drainer) listed(ctx context.Context, node string) ([]*corev1.Pod, error
 func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
 		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}}
-	return once(ctx, d.Client.PolicyV1().RESTClient().Post().AbsPath("/api/v1").Namespace(pod.Namespace).Resource("pods").
+	return once(ctx, evictTime, d.Client.PolicyV1().RESTClient().Post().AbsPath("/api/v1").Namespace(pod.Namespace).Resource("pods").
 		Name(pod.Name).SubResource("eviction").Body(eviction))
 }
 
 // delete deletes the pod against its budget, with its own grace or the time that is left, whichever is shorter.
-func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, left time.Duration) error {
-	grace := max(1, int64(math.Floor(left.Seconds())))
+func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
+	grace := max(1, int64(math.Floor(deadline.Sub(d.Clock.Now()).Seconds())))
 	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
 		grace = min(grace, max(1, *own))
 	}
-	return once(ctx, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+	return once(ctx, deleteTime, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
 		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
 }
 
 // once makes the call, within its time and without repeating it.
-func once(ctx context.Context, call *rest.Request) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+func once(ctx context.Context, within time.Duration, call *rest.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return call.MaxRetries(0).Do(ctx).Error()
 }

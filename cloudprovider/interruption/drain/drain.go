@@ -4,8 +4,8 @@
 // Pods of DaemonSets, static pods and finished pods stay. In the last seconds it deletes the pods that a budget still holds back,
 // if the plan says so, with the grace that is left: the instance would take them down without any.
 //
-// Every call has a deadline of its own and is made once. So an API server that answers "retry after ten seconds", or not at all,
-// holds back one pod and no other.
+// Every call has a deadline of its own, is made once, and holds up no other. So an API server that answers "retry after ten
+// seconds", or not at all, holds back one pod.
 //
 // A Drainer waits for the goroutines it starts. It keeps no state: a drain that was cut off is begun again.
 package drain
@@ -31,8 +31,12 @@ const (
 	soon = 500 * time.Millisecond
 	// callsAtOnce bounds the evictions and deletions under way for one node.
 	callsAtOnce = 10
-	// callTime bounds one eviction or deletion, listTime one list of a node's pods.
-	callTime, listTime = 3 * time.Second, 10 * time.Second
+	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
+	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry), and a request that ends earlier uses up the budget for two minutes
+	// without moving the pod.
+	evictTime = 12 * time.Second
+	// deleteTime bounds one deletion, listTime one list of a node's pods.
+	deleteTime, listTime = 10 * time.Second, 10 * time.Second
 )
 
 // Plan is how long a drain may take. It is asked for anew at every look, for it may change on the way.

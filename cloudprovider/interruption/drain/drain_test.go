@@ -293,8 +293,8 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 		want  drain.Result
 		took  time.Duration
 	}{
-		{"evictions hang", "evict", drain.Result{Forced: 25}, 35 * time.Second},
-		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 40 * time.Second},
+		{"evictions hang", "evict", drain.Result{Forced: 25}, 65 * time.Second},
+		{"deletions hang as well", "evict delete", drain.Result{Lost: 25}, 70 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 					}
 					return nil
 				}
-				got := c.drained(t, drain.Plan{Force: in(30 * time.Second), Deadline: in(40 * time.Second)})
+				got := c.drained(t, drain.Plan{Force: in(60 * time.Second), Deadline: in(70 * time.Second)})
 				if diff := cmp.Diff(tt.want, got.Result); diff != "" || got.Took != tt.took {
 					t.Errorf("after %v, want %v: %s", got.Took, tt.took, diff)
 				}

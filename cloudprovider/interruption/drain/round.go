@@ -59,7 +59,7 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 	defer endEvictions()
 	for {
 		unseen := r.unseen
-		pods, err := r.look(ctx)
+		pods, err := r.look(ctx, plan().Deadline)
 		now, p := r.Clock.Now(), plan()
 		over := !p.Deadline.IsZero() && !now.Before(p.Deadline)
 		switch {
@@ -83,9 +83,9 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 		}
 		switch {
 		case r.forcing:
-			r.ask(calls, r.due(pods, now), p.Deadline.Sub(now))
+			r.ask(calls, r.due(pods, now), p.Deadline)
 		case !p.HandsOff:
-			r.ask(evictions, r.due(pods, now), 0)
+			r.ask(evictions, r.due(pods, now), time.Time{})
 		}
 		if err := r.pause(ctx, pods, p); err != nil {
 			return r.end(ctx, endCalls), err
@@ -121,9 +121,15 @@ func (r *round) settle(ctx context.Context) {
 
 // look finds the pods that are still to go. Where the cache shows none it asks the API server: the cache may be behind. A look that
 // fails finds nothing out: the node does not count as empty.
-func (r *round) look(ctx context.Context) ([]*corev1.Pod, error) {
+// The list has no more time than the node.
+func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	pods, err := r.without(r.cached(r.node)), error(nil)
 	if len(pods) == 0 {
+		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, max(left, time.Second))
+			defer cancel()
+		}
 		pods, err = r.listed(ctx, r.node)
 	}
 	if r.unseen = err != nil; r.unseen {
@@ -149,18 +155,19 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	for _, pod := range pods {
 		t := r.tried[pod.UID]
 		pause := t.pause()
-		if _, moved := r.moved[pod.UID]; moved {
+		_, moved := r.moved[pod.UID]
+		if moved {
 			pause = askMost // the cache has yet to show it
 		}
-		if pod.DeletionTimestamp == nil && !r.asking[pod.UID] && (r.forcing || now.Sub(t.last) >= pause) {
+		if pod.DeletionTimestamp == nil && !r.asking[pod.UID] && (r.forcing && !moved || now.Sub(t.last) >= pause) {
 			due = append(due, pod)
 		}
 	}
 	return due
 }
 
-// ask begins to ask the pods to go: by eviction or, if budgets no longer count, by deletion within the time that is left.
-func (r *round) ask(ctx context.Context, pods []*corev1.Pod, left time.Duration) {
+// ask begins to ask the pods to go: by eviction or, if budgets no longer count, by deletion until the deadline.
+func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time) {
 	for _, pod := range pods {
 		r.asking[pod.UID] = true
 		forced := r.forcing
@@ -171,7 +178,7 @@ func (r *round) ask(ctx context.Context, pods []*corev1.Pod, left time.Duration)
 				o.err = ctx.Err()
 			case r.slots <- struct{}{}:
 				if forced {
-					o.err = r.delete(ctx, pod, left)
+					o.err = r.delete(ctx, pod, deadline)
 				} else {
 					o.err = r.evict(ctx, pod)
 				}

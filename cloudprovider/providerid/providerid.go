@@ -1,0 +1,42 @@
+// Package providerid reads the provider IDs of nodes on EC2.
+//
+// The zone in one is a hint and no part of the instance's identity: kubelets and cloud controllers leave it empty or out. Compare
+// instances, never whole provider IDs. It imports nothing of the project.
+package providerid
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const prefix = "aws:///"
+
+// valid matches aws:///<zone>/<instance>, with one more element on Fargate.
+var valid = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
+
+// bare matches the instance alone.
+var bare = regexp.MustCompile(`^i-[-0-9a-z]+$`)
+
+// Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be.
+func Instance(id string) (instance string, ok bool) {
+	if alone := strings.TrimPrefix(id, prefix); bare.MatchString(alone) {
+		return alone, true
+	}
+	match := valid.FindStringSubmatch(id)
+	if match == nil || match[2] == "" {
+		return "", false
+	}
+	return match[2], true
+}
+
+// Zone returns the zone in a node's provider ID. It is empty where the ID names none.
+func Zone(id string) string {
+	if match := valid.FindStringSubmatch(id); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
+// Of is the provider ID of an instance in a zone.
+func Of(zone, instance string) string { return fmt.Sprintf("%s%s/%s", prefix, zone, instance) }
