@@ -55,7 +55,11 @@ func TestALaunchTemplateThatChangedAtZeroReplacesThePictureOfTheLastNode(t *test
 		t.Fatal(err)
 	}
 	w.eventually(func() string {
-		if cpus := w.promised("a").Status.Capacity.Cpu(); cpus.Value() != 4 {
+		info, err := w.nodeGroup("a").TemplateNodeInfo()
+		if err != nil {
+			return "no template of the new group yet: " + err.Error()
+		}
+		if cpus := info.Node().Status.Capacity.Cpu(); cpus.Value() != 4 {
 			return "the template still has " + cpus.String() + " CPUs"
 		}
 		return ""
