@@ -122,13 +122,14 @@ func (e *entry) lostMember(g *Group) bool {
 	})
 }
 
-// isNewest reports whether the reading shows an instance that stopped counting and counted in every reading before.
+// isNewest reports whether the reading shows an instance that has left for good and counted in every reading before. One in standby may have
+// come back since.
 func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.level.known {
 		return false // nobody needs to know
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-		if _, known := e.leaving[i.ID]; known || i.Lifecycle.Counts() {
+		if _, known := e.leaving[i.ID]; known || !i.Lifecycle.leftForGood() {
 			return false
 		}
 		was := e.group.instance(i.ID)

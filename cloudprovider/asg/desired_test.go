@@ -16,6 +16,9 @@ import (
 
 // A reading can be older than our last write, and older than the reading before it.
 
+// readingLag is how old a reading can be.
+const readingLag = time.Minute
+
 // timed is the world with a clock that stands still.
 func (w *world) timed() (*world, *clocktesting.FakeClock) {
 	now := clocktesting.NewFakeClock(time.Now())
@@ -173,7 +176,8 @@ func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
 	w.wantDesired(3)
 }
 
-func TestStaleReadingDoesNotDoubleAnIncreaseAfterAWithdrawal(t *testing.T) {
+// The reading may as well be fresh, and show what another writer has just asked for.
+func TestIncreaseOnAStaleReadingAfterAWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
 	old := w.past()
@@ -182,7 +186,7 @@ func TestStaleReadingDoesNotDoubleAnIncreaseAfterAWithdrawal(t *testing.T) {
 	}
 	w.calls.old = old
 	w.increase(1)
-	w.wantDesired(4)
+	w.wantDesired(5)
 	if got := w.group("a").Withdrawable(); got != 1 {
 		t.Errorf("%d withdrawable, want 1", got)
 	}
@@ -330,5 +334,66 @@ func TestGroupMadeAnewBetweenReadingsStartsAfresh(t *testing.T) {
 	w.refresh()
 	if got := w.group("a"); got.DesiredCapacity != 1 || got.Requested != 0 {
 		t.Errorf("desired capacity is %d with %d requested, want the new group's 1 and none of ours", got.DesiredCapacity, got.Requested)
+	}
+}
+
+func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 10, 20)).timed()
+	w.started()
+	for _, then := range []struct {
+		after   time.Duration
+		desired int
+	}{{2 * readingLag, 5}, {readingLag / 2, 10}} {
+		now.Step(then.after)
+		if err := w.aws.SetDesired("a", then.desired); err != nil {
+			t.Fatal(err)
+		}
+		w.eventuallyInService("a", then.desired)
+		w.refresh()
+	}
+	w.increase(1)
+	if got := w.desired("a"); got < 10 {
+		t.Errorf("our increase set a desired capacity of %d, want at least the 10 of the other writer", got)
+	}
+}
+
+func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
+	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(5)
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
+		t.Fatalf("withdrew %d, error %v, want 3", taken, err)
+	}
+	if err := w.aws.SetDesired("a", 8); err != nil {
+		t.Fatal(err)
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 8 of the other writer", taken, err, w.desired("a"))
+	}
+}
+
+func TestInstanceInStandbyDoesNotMakeAReadingNewest(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	old := w.past()
+	old.DesiredCapacity, old.Instances[0].LifecycleState = aws.Int32(2), "Standby"
+	w.calls.old = old // the instance has come back since
+	w.increase(1)
+	w.wantDesired(4)
+}
+
+func TestARaiseRemembersOurInstancesThatAreStarting(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(1)
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{member("i-1", "Pending")} }
+	now.Step(2 * time.Second)
+	w.increase(1)
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{member("i-1", "Terminating")} }
+	now.Step(2 * time.Second)
+	w.refresh()
+	if got := w.group("a").Requested; got != 2 {
+		t.Errorf("%d requested after the one that was starting died, want 2", got)
 	}
 }

@@ -114,6 +114,9 @@ func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pendin
 // Leaving reports whether the instance is being terminated or is gone.
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
+// leftForGood reports whether the instance does not come back into the group by itself.
+func (l Lifecycle) leftForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
+
 const terminating Lifecycle = "Terminating"
 
 // Problem is one reason why a group does not work as it should, in words an operator can act on.

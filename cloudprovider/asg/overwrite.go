@@ -131,7 +131,8 @@ func (c *Cache) least(name string) int {
 
 // raiseAgain raises the desired capacity to what it should not have been set below, as far as the maximum allows.
 func (c *Cache) raiseAgain(ctx context.Context, g *Group, desired int) (*Group, error) {
-	if desired = min(max(desired, c.least(g.Name)), g.MaxSize); desired <= g.stated {
+	least := c.least(g.Name)
+	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be an old one
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)

@@ -224,9 +224,14 @@ func (c *Cache) turnToIncrease(ctx context.Context, name string) (turn context.C
 // would end what it launched for them: a reading after the write repairs that at once.
 func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	name := g.Name
-	before, extra := g, n*g.Source.MinWeight()
-	began, desired := c.clock.Now(), max(g.DesiredCapacity+extra, min(c.least(name), g.MaxSize))
-	ours := g.Requested + (desired-g.DesiredCapacity)/g.Source.MinWeight()
+	before, extra, least := g, n*g.Source.MinWeight(), c.least(name)
+	began, wanted := c.clock.Now(), max(g.DesiredCapacity+extra, min(least, g.MaxSize))
+	desired := max(wanted, g.stated) // a reading that seems old may show what another writer has just asked for
+	if desired > g.MaxSize {
+		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	}
+	asked := c.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // the instances that are still starting are among them
+	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
 	refused := c.overwriting(g, desired)
 	since, err := c.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
@@ -234,7 +239,7 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		return nil, err
 	}
 	g = c.update(name, func(e *entry, g *Group) {
-		e.request = request{asked: ours, instances: ours, since: since, lookDue: began.Add(firstLook)}
+		e.request = request{asked: asked, instances: missing, since: since, lookDue: began.Add(firstLook)}
 		e.wrote(c.clock.Now())
 		if err == nil {
 			e.set(g, desired, c.clock.Now())
@@ -268,7 +273,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 		return 0, nil, err
 	}
 	desired := g.afterWithdrawal(n)
-	if desired == g.DesiredCapacity || g.stated < desired { // or somebody may have lowered it further
+	if desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
 		return 0, g, nil
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
