@@ -30,6 +30,18 @@ func (e *OtherClusterError) Error() string { return e.Why }
 // Unsent has awsclient.IsRefused find that nothing was done.
 func (e *OtherClusterError) Unsent() bool { return true }
 
+// unreadTagsError is the error of a termination that was not asked for, because EC2 did not say whose the instances are.
+type unreadTagsError struct{ cause error }
+
+func (e *unreadTagsError) Error() string {
+	return fmt.Sprintf("read the tags of instances before they are terminated: %v", e.cause)
+}
+
+func (e *unreadTagsError) Unwrap() error { return e.cause }
+
+// Unsent has awsclient.IsRefused find that nothing was done.
+func (e *unreadTagsError) Unsent() bool { return true }
+
 // guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after
 // all else that might keep it from AWS.
 type guarded struct {
@@ -107,7 +119,7 @@ func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the tags of instances before they are terminated: %w", err)
+			return &unreadTagsError{err}
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {

@@ -120,8 +120,10 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	var members []Instance
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.instance(id)
+		if i == nil {
+			i = t.cache.sawLately(g.Name, id)
+		}
 		switch {
-		case i == nil && t.cache.sawLately(g.Name, id, &members): // the reading may be older than the instance
 		case i == nil || i.Lifecycle.Leaving():
 			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", t.group, "instance", id)
 		case !i.Lifecycle.Counts():
@@ -133,19 +135,16 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	return members
 }
 
-// sawLately reports whether the instance came so lately that a reading without it may be older, and adds it to the members then.
-func (c *Cache) sawLately(group, id string, members *[]Instance) bool {
+// sawLately is the instance if it came so lately that a reading without it may be older, or nil.
+func (c *Cache) sawLately(group, id string) *Instance {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.find(group)
-	if e == nil {
-		return false
+	if e := c.find(group); e != nil {
+		if s, ok := e.recent[id]; ok {
+			return &s.Instance
+		}
 	}
-	s, ok := e.recent[id]
-	if ok {
-		*members = append(*members, s.Instance)
-	}
-	return ok
+	return nil
 }
 
 // all terminates the instances, by one call per 100.
@@ -168,16 +167,19 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 	out, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
 	})
+	var unreadTags *unreadTagsError
 	switch {
 	case err == nil:
 		named, unnamed := byAnswer(out, members)
 		if t.done(ctx, named); len(unnamed) > 0 {
 			t.lost(ctx, unnamed, errNotNamed)
 		}
-	case awsclient.IsThrottled(err), awsclient.IsDenied(err):
+	case awsclient.IsThrottled(err), awsclient.IsDenied(err), errors.As(err, &unreadTags):
 		for _, i := range members {
 			t.stay(i.ID, err)
 		}
+	case awsclient.IsUnsent(err): // one of them is another cluster's
+		t.each(ctx, members)
 	case awsclient.IsRefused(err):
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
 			"instances", len(members), "err", awsclient.Brief(err))
@@ -203,6 +205,8 @@ func (t *termination) each(ctx context.Context, members []Instance) bool {
 			case err == nil:
 				t.done(ctx, members[at:at+1])
 				all[at] = true
+			case awsclient.IsUnsent(err):
+				t.stay(i.ID, err)
 			case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
 			case awsclient.IsRefused(err):
 				t.stay(i.ID, err)
@@ -247,8 +251,9 @@ func (t *termination) lost(ctx context.Context, members []Instance, cause error)
 		g, err := t.cache.readOne(ctx, t.group)
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
-				if now := g.instance(i.ID); now != nil && !now.Lifecycle.Leaving() {
-					return false
+				now := g.instance(i.ID)
+				if now == nil && t.cache.sawLately(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
+					return false // or the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
 				t.done(ctx, []Instance{i})
@@ -292,6 +297,7 @@ func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
 	member := g.instance(i.ID)
 	e.leaving[i.ID] = departure{at: now, weight: lowered}
 	delete(e.arriving, i.ID)
+	delete(e.recent, i.ID)
 	if member != nil && !member.Lifecycle.Leaving() {
 		member.Lifecycle = terminating
 		e.shift(g, -lowered, now)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -235,5 +236,37 @@ func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T
 	}
 	if g := w.group("a"); g.DesiredCapacity != 1 || len(g.Instances) != 1 {
 		t.Errorf("%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
+	}
+}
+
+func TestNewInstanceThatAStaleReadingLacksIsNotTakenForTerminated(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w.started()
+	old := w.past()
+	w.increase(1)
+	w.eventuallyInService("a", 2)
+	w.refresh()
+	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == *old.Instances[0].InstanceId })
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure"})
+	w.calls.old = old
+	ended := make(chan error, 1)
+	go func() { _, err := w.cache.Terminate(t.Context(), "a", fresh); ended <- err }()
+	var err error
+	w.eventually(func() string {
+		select {
+		case err = <-ended:
+			return ""
+		default:
+		}
+		if now.HasWaiters() {
+			now.Step(time.Second)
+		}
+		return "the termination is under way"
+	})
+	if diff := cmp.Diff(fresh, staying(t, err)); diff != "" {
+		t.Errorf("instances that stay (-want +got):\n%s", diff)
+	}
+	if got := w.group("a").DesiredCapacity; got != 2 || w.desired("a") != 2 {
+		t.Errorf("desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
 	}
 }

@@ -93,12 +93,14 @@ func IsInvalid(err error) bool {
 // IsRefused reports whether AWS said no, or was not asked at all (an error with the method Unsent), so that what was asked has
 // certainly not been done. A lost answer, a time-out or a fault of AWS's own leaves that open.
 func IsRefused(err error) bool {
-	var unsent interface{ Unsent() bool }
-	if errors.As(err, &unsent) && unsent.Unsent() {
-		return true
-	}
 	var answer *awshttp.ResponseError
-	return errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+	return IsUnsent(err) || errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+}
+
+// IsUnsent reports whether AWS was not asked at all: the error has the method Unsent.
+func IsUnsent(err error) bool {
+	var unsent interface{ Unsent() bool }
+	return errors.As(err, &unsent) && unsent.Unsent()
 }
 
 // IsGarbled reports whether an answer came that could not be read. The SDK does not try again on its own.
