@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // Discovery tags are no proof of ownership: two clusters of one account may share them. So the Cache compares the cluster
@@ -25,7 +27,7 @@ import (
 // The name of our own cluster is, by the first of these that settles it:
 //   - the name that --aws-cluster-name gives
 //   - the name that the groups of our registered nodes state: each node counts for the one name that its group states, and
-//     more than half of them must agree. A name that is settled so stays until none of them says it any more and others
+//     more than half of them must agree, those included whose groups are unread. A name that is settled so stays until none of them says it any more and others
 //     say another: a majority that moves with every scale-down would hide and show groups
 //   - the name that EKS has given to the VPC CNI
 //   - the name that --cluster-name gives: stock ignores it on AWS, so that it may be any.
@@ -106,7 +108,7 @@ func (l *launches) stated(userData string, instanceTags map[string]string) []Sta
 }
 
 // statements are the names that the launch source of g states, each once. unread reports that a part of it has not been
-// read and may be read soon. A source that does not exist, or that we may not read, states nothing.
+// read and may state another cluster: it does not exist any more, or may be read soon. A source that we may not read states nothing.
 func (l *launches) statements(g *Group) (stated []Statement, unread bool) {
 	add := func(some []Statement, err error) {
 		for _, s := range some {
@@ -114,7 +116,7 @@ func (l *launches) statements(g *Group) (stated []Statement, unread bool) {
 				stated = append(stated, s)
 			}
 		}
-		unread = unread || err != nil && some == nil && !isSettled(err)
+		unread = unread || err != nil && some == nil && !awsclient.IsDenied(err)
 	}
 	if name := g.Source.ConfigurationName; name != "" {
 		found, err := l.configurations.get(name)
@@ -144,8 +146,14 @@ func (s LaunchSource) launched() []TemplateRef {
 	return refs
 }
 
-// restate enters what the group's launch source states, and reports whether that is news.
+// restate enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
+// stated before stays.
 func (e *entry) restate(stated []Statement, unread bool) (news bool) {
+	for _, s := range e.group.launchStated {
+		if unread && !slices.Contains(stated, s) {
+			stated = append(stated, s)
+		}
+	}
 	if slices.Equal(stated, e.group.launchStated) && unread == e.group.unread {
 		return false
 	}
@@ -203,8 +211,10 @@ const launchedKept = 10 * time.Minute
 
 func newIdentity(flag, stockFlag string) identity {
 	id := identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
-	id.own = id.settle(nil, Evidence{})
-	return id
+	if flag != "" {
+		id.own = Statement{Cluster: flag, Source: sourceFlag}
+	}
+	return id // the stock flag comes after what the cluster shows of itself
 }
 
 // Evidence is what a cluster shows of its own name.
@@ -224,17 +234,20 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	for _, id := range e.Nodes {
 		c.identity.nodes[id] = true
 	}
-	votes := map[string]int{}
+	votes, undecided := map[string]int{}, 0
 	for _, entry := range c.entries {
-		if name := entry.group.states(); name != "" {
-			for _, i := range entry.group.Instances {
-				if c.identity.nodes[i.ID] {
-					votes[name]++
-				}
+		name := entry.group.states()
+		for _, i := range entry.group.Instances {
+			switch {
+			case !c.identity.nodes[i.ID]:
+			case name != "":
+				votes[name]++
+			case entry.group.unread && len(entry.group.Stated) == 0:
+				undecided++
 			}
 		}
 	}
-	own := c.identity.settle(votes, e)
+	own := c.identity.settle(votes, undecided, e)
 	if own == c.identity.own {
 		c.identity.ask(ctx, c.entries)
 		return
@@ -253,8 +266,9 @@ func (c *Cache) Cluster() Statement {
 	return c.identity.own
 }
 
-// settle is our name by all evidence there is, votes being the number of our nodes whose groups state a name.
-func (id *identity) settle(votes map[string]int, e Evidence) Statement {
+// settle is our name by all evidence there is, votes being the number of our nodes whose groups state a name, and undecided the number of those
+// whose groups may state one once they are read.
+func (id *identity) settle(votes map[string]int, undecided int, e Evidence) Statement {
 	if id.flag != "" {
 		return Statement{Cluster: id.flag, Source: sourceFlag}
 	}
@@ -266,7 +280,7 @@ func (id *identity) settle(votes map[string]int, e Evidence) Statement {
 		return id.own
 	}
 	for _, name := range slices.Sorted(maps.Keys(votes)) {
-		if 2*votes[name] > total {
+		if 2*votes[name] > total+undecided {
 			return Statement{Cluster: name, Source: sourceNodes}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/klog/v2"
@@ -254,6 +255,65 @@ func TestOurNameIsSettled(t *testing.T) {
 	}
 }
 
+func TestUnreadGroupsKeepFewNodesFromNamingUs(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("mistagged", "workers", 1, ownedBy+"b", "owned"), ofCluster("a1", "joins-a", 3))
+	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
+	w.started()
+	nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
+	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+	if got := w.cache.Cluster(); got != (asg.Statement{}) {
+		t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
+	}
+	w.aws.ClearFaults(fault)
+	w = w.with(nil).started()
+	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+	if got := w.cache.Cluster().Cluster; got != "a" {
+		t.Errorf("our cluster is %q, want a", got)
+	}
+}
+
+func TestStockFlagWaitsForTheCluster(t *testing.T) {
+	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1)).with(func(o *asg.Options) { o.StockCluster = "kubernetes" }).started()
+	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
+		t.Errorf("groups of other clusters %q before the cluster was seen, want none", got)
+	}
+	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: w.members("a1")})
+	if got := w.cache.Cluster().Cluster; got != "a" {
+		t.Errorf("our cluster is %q, want a", got)
+	}
+}
+
+func TestOtherClustersGroupStaysHiddenWithoutItsTemplate(t *testing.T) {
+	theirs := ofCluster("theirs", "joins-b", 1)
+	theirs.LaunchTemplate.Version = "$Latest"
+	now := clockAt(time.Minute)
+	w := sharedAccount(t, "a", theirs).with(at(now)).started()
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "InvalidLaunchTemplateName.NotFoundException"})
+	now.Step(time.Hour)
+	w.refresh()
+	asg.Resolve(w.cache, t.Context())
+	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
+		t.Errorf("groups of other clusters %q, want the one still", got)
+	}
+}
+
+func TestUnreadTagsAreNoLostAnswer(t *testing.T) {
+	w := sharedAccount(t, "a", ofCluster("g", "workers", 2)).started()
+	ids := w.members("g")
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: "InternalError", Times: 1})
+	w.aws.ResetCalls()
+	_, err := w.cache.Terminate(t.Context(), "g", ids)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)); diff != "" {
+		t.Errorf("instances that stay (-want +got):\n%s", diff)
+	}
+	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 0 || calls[terminateCall] != 0 {
+		t.Errorf("calls %v, want no look for a call that was not made", calls)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "g", ids); err != nil || w.aws.Calls()[terminateCall] != 1 {
+		t.Errorf("error %v, calls %v, want both instances in one", err, w.aws.Calls())
+	}
+}
+
 func TestSettledNameOutlivesItsMajority(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 2), ofCluster("b1", "joins-b", 3)).started()
 	a, b := w.members("a1"), w.members("b1")
@@ -356,6 +416,7 @@ func TestStrangersStayUntilTheTemplateWasRead(t *testing.T) {
 		stay bool
 	}{
 		{name: "throttled", code: "Throttling", stay: true},
+		{name: "gone", code: "InvalidLaunchTemplateName.NotFoundException", stay: true},
 		{name: "denied", code: "AccessDenied"},
 		{name: "answered"},
 	} {

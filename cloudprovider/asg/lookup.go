@@ -283,9 +283,6 @@ func (l *launches) read(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-// isSettled reports whether a look-up that failed will fail again until somebody changes something.
-func isSettled(err error) bool { return isGone(err) || awsclient.IsDenied(err) }
-
 // each runs do for 0 to n-1, a few at a time, and waits for all.
 func each(n int, do func(int)) {
 	var g errgroup.Group
