@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,14 +66,25 @@ type shifts struct {
 	names map[string]string // of zones, by ID
 
 	mu   sync.Mutex
-	away map[string][]string // names of zones, sorted, by the ARN of the group
+	away map[string]shiftedZones // by the ARN of the group
+}
+
+// shiftedZones are zones that something is shifted away from, by name or ID, and when that ends. The zero time is no end that is known.
+type shiftedZones map[string]time.Time
+
+// add adds a shift. Of two of the same zone the later end counts.
+func (z shiftedZones) add(zone string, until time.Time) {
+	if before, there := z[zone]; !there || until.IsZero() || !before.IsZero() && until.After(before) {
+		z[zone] = until
+	}
 }
 
 // Shifted reports whether the group is shifted away from the zone. It makes no call and is safe for concurrent use.
 func (c *Cache) Shifted(g *Group, zone string) bool {
 	c.shifts.mu.Lock()
 	defer c.shifts.mu.Unlock()
-	return g.ZonalShift && slices.Contains(c.shifts.away[g.arn], zone)
+	until, shifted := c.shifts.away[g.arn][zone]
+	return g.ZonalShift && shifted && (until.IsZero() || c.clock.Now().Before(until))
 }
 
 // closedIn is why nothing can be launched in a zone of the group now: a zonal shift, or a cool-down of its pools.
@@ -115,20 +127,30 @@ func (c *Cache) lookForShifts(ctx context.Context) {
 		return
 	}
 	c.shifts.mu.Lock()
-	news := !maps.EqualFunc(c.shifts.away, away, slices.Equal)
+	zones, before := zonesByResource(away), zonesByResource(c.shifts.away)
+	news := !maps.EqualFunc(before, zones, slices.Equal)
 	c.shifts.away, c.shifts.said = away, false
 	c.shifts.mu.Unlock()
 	if news {
-		klog.FromContext(ctx).Info("Zonal shifts changed: shifted zones get no launches, and their nodes are not removed", "zones", away)
+		klog.FromContext(ctx).Info("Zonal shifts changed: shifted zones get no launches, and their nodes are not removed", "zones", zones)
 		signal(c.changed)
 	}
 }
 
+// zonesByResource are the zones alone, sorted.
+func zonesByResource(away map[string]shiftedZones) map[string][]string {
+	zones := make(map[string][]string, len(away))
+	for arn, shifted := range away {
+		zones[arn] = slices.Sorted(maps.Keys(shifted))
+	}
+	return zones
+}
+
 // read asks for the shifts of all resources: a call for each 100 of them.
-func (s *shifts) read(ctx context.Context, now time.Time) (map[string][]string, error) {
+func (s *shifts) read(ctx context.Context, now time.Time) (map[string]shiftedZones, error) {
 	ctx, cancel := context.WithTimeout(ctx, shiftTimeout)
 	defer cancel()
-	away := map[string][]string{}
+	away := map[string]shiftedZones{}
 	pages := arczonalshift.NewListManagedResourcesPaginator(s.apis.Shifts, &arczonalshift.ListManagedResourcesInput{MaxResults: aws.Int32(100)})
 	for n := 0; pages.HasMorePages() && n < maxResourcePages; n++ {
 		page, err := pages.NextPage(ctx)
@@ -136,35 +158,36 @@ func (s *shifts) read(ctx context.Context, now time.Time) (map[string][]string, 
 			return nil, fmt.Errorf("list managed resources: %w", err)
 		}
 		for _, resource := range page.Items {
-			for _, id := range shiftedZones(resource, now) {
+			for id, until := range zonesOf(resource, now) {
 				name, err := s.nameOf(ctx, id)
 				if err != nil {
 					return nil, err
 				}
-				away[aws.ToString(resource.Arn)] = append(away[aws.ToString(resource.Arn)], name)
+				arn := aws.ToString(resource.Arn)
+				if away[arn] == nil {
+					away[arn] = shiftedZones{}
+				}
+				away[arn].add(name, until)
 			}
 		}
-	}
-	for _, zones := range away {
-		slices.Sort(zones)
 	}
 	return away, nil
 }
 
-// shiftedZones are the IDs of the zones that a resource is shifted away from: by its owner, by AWS, or in a practice run.
-func shiftedZones(resource arctypes.ManagedResourceSummary, now time.Time) []string {
-	var ids []string
+// zonesOf are the IDs of the zones that a resource is shifted away from: by its owner, by AWS, or in a practice run.
+func zonesOf(resource arctypes.ManagedResourceSummary, now time.Time) shiftedZones {
+	zones := shiftedZones{}
 	for _, shift := range resource.ZonalShifts {
 		if shift.AppliedStatus == arctypes.AppliedStatusApplied && (shift.ExpiryTime == nil || now.Before(*shift.ExpiryTime)) {
-			ids = append(ids, aws.ToString(shift.AwayFrom))
+			zones.add(aws.ToString(shift.AwayFrom), aws.ToTime(shift.ExpiryTime))
 		}
 	}
 	for _, shift := range resource.Autoshifts {
 		if shift.AppliedStatus == arctypes.AutoshiftAppliedStatusApplied {
-			ids = append(ids, aws.ToString(shift.AwayFrom))
+			zones.add(aws.ToString(shift.AwayFrom), time.Time{})
 		}
 	}
-	return ids
+	return zones
 }
 
 // nameOf is the name of the zone with the ID. EC2 is asked once.
@@ -176,7 +199,9 @@ func (s *shifts) nameOf(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("describe availability zones: %w", err)
 	}
-	s.names = map[string]string{}
+	if s.names == nil {
+		s.names = map[string]string{}
+	}
 	for _, zone := range out.AvailabilityZones {
 		s.names[aws.ToString(zone.ZoneId)] = aws.ToString(zone.ZoneName)
 	}
@@ -186,21 +211,30 @@ func (s *shifts) nameOf(ctx context.Context, id string) (string, error) {
 	return s.names[id], nil
 }
 
-// failed says once why the shifts cannot be seen. Where that will not pass by itself, AWS is asked again in an hour.
+// failed says once why the shifts cannot be seen. Where that will not pass by itself, no zone counts as shifted any more, and AWS is asked
+// again in an hour.
 func (s *shifts) failed(ctx context.Context, now time.Time, err error) {
 	log, said := klog.FromContext(ctx), s.said
 	var noSuchHost *net.DNSError
 	switch {
-	case awsclient.IsDenied(err):
-		s.due, s.said = now.Add(shiftRetry), true
+	case awsclient.IsDenied(err) && !strings.HasPrefix(awsclient.Code(err), "ExpiredToken"):
+		s.leave(now)
 		if !said {
 			log.Info("Could not see zonal shifts, so instances may be launched in a shifted zone", "err", awsclient.Brief(err),
 				"remedy", "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones")
 		}
 	case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound:
-		s.due, s.said = now.Add(shiftRetry), true
+		s.leave(now)
 		log.V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
 	default:
 		log.V(2).Info("Could not see zonal shifts, the last ones stay", "err", awsclient.Brief(err))
 	}
+}
+
+// leave forgets the shifts and leaves the service alone for a while.
+func (s *shifts) leave(now time.Time) {
+	s.due, s.said = now.Add(shiftRetry), true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = nil
 }

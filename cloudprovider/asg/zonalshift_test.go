@@ -65,6 +65,15 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 	}
 }
 
+func TestDeniedLookUpsLeaveNoZoneShifted(t *testing.T) {
+	shifted := []string{"us-west-2b"}
+	now := clockAt(time.Minute)
+	w := newWorld(t, shiftable("a")).with(at(now)).running()
+	w.shift("a", now, fakeaws.GroupEdit{ShiftedZones: &shifted}, "us-west-2b", true)
+	w.aws.Inject(fakeaws.Fault{Action: "ListManagedResources", Code: "AccessDeniedException"})
+	w.shift("a", now, fakeaws.GroupEdit{}, "us-west-2b", false)
+}
+
 func TestGroupWithoutAnOpenZoneIsLeftAlone(t *testing.T) {
 	all := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	now := clockAt(time.Minute)
