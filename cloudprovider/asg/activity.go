@@ -62,6 +62,7 @@ func (c *Cache) failuresDue() map[string]time.Time {
 			continue
 		}
 		r.lookDue = now.Add(min(firstLook<<min(r.looks, 10), slowestLook))
+		r.lookedAt = now
 		r.looks++
 		due[name] = r.since
 	}

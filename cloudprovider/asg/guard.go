@@ -152,16 +152,25 @@ func (c *Cache) disowns(ours string, i ec2types.Instance) error {
 func (c *Cache) strangers(ids []string) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var strangers []string
+	groups := make(map[string]*Group, len(ids)) // of the instances
 	for _, id := range ids {
-		var g *Group
-		for _, e := range c.entries {
-			if _, lately := e.recent[id]; lately || e.group.instance(id) != nil { // a reading may be older than the instance
-				g = e.group
-				break
+		groups[id] = nil
+	}
+	for _, e := range c.entries {
+		for _, i := range e.group.Instances {
+			if _, asked := groups[i.ID]; asked {
+				groups[i.ID] = e.group
 			}
 		}
-		known := c.identity.knows(id)
+		for id := range e.recent { // a reading may be older than the instance
+			if g, asked := groups[id]; asked && g == nil {
+				groups[id] = e.group
+			}
+		}
+	}
+	var strangers []string
+	for _, id := range ids {
+		g, known := groups[id], c.identity.knows(id)
 		switch {
 		case g == nil && !known:
 			return nil, &OtherClusterError{Instance: id, Why: "it is left alone, for no reading shows it in a group of ours"}

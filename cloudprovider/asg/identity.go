@@ -324,17 +324,20 @@ func (id *identity) knows(instance string) bool {
 
 // forget drops instances that we launched long ago and that no group has any more.
 func (id *identity) forget(entries map[string]*entry, now time.Time) {
-	maps.DeleteFunc(id.launched, func(instance string, at time.Time) bool {
-		if now.Sub(at) < launchedKept {
-			return false
+	old := map[string]bool{}
+	for instance, at := range id.launched {
+		if now.Sub(at) >= launchedKept {
+			old[instance] = true
 		}
-		for _, e := range entries {
-			if e.group.instance(instance) != nil {
-				return false
-			}
+	}
+	for _, e := range entries {
+		for _, i := range e.group.Instances {
+			delete(old, i.ID)
 		}
-		return true
-	})
+	}
+	for instance := range old {
+		delete(id.launched, instance)
+	}
 }
 
 // disowned is the group with the one Problem that it is another cluster's.

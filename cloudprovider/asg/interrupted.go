@@ -3,7 +3,6 @@ package asg
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -46,12 +45,14 @@ func (c *Cache) leastInterrupted(g *Group, zones []string) []string {
 // Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or that of the reading.
 func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) { return c.readOne(ctx, name) }
 
-// LaunchFailed has the group's failed launches read now, and not when their next look is due. It makes no call and is safe for
-// concurrent use.
+// LaunchFailed has the group's failed launches read now, and not when their next look is due. Looks stay firstLook apart, however often it
+// is called. It makes no call and is safe for concurrent use.
 func (c *Cache) LaunchFailed(name string) {
 	c.mu.Lock()
 	if e := c.entries[name]; e != nil {
-		e.request.lookDue = time.Time{}
+		if soonest := e.request.lookedAt.Add(firstLook); soonest.Before(e.request.lookDue) {
+			e.request.lookDue = soonest
+		}
 	}
 	c.mu.Unlock()
 	signal(c.failures)

@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -144,5 +145,8 @@ func (c *Cache) raiseAgain(ctx context.Context, g *Group, desired int) (*Group, 
 			e.overwrite.perhaps, e.overwrite.at, e.overwrite.unanswered = desired, c.clock.Now(), true
 		}
 	})
+	if after == nil && err == nil {
+		err = fmt.Errorf("auto scaling group %q: %w", g.Name, ErrGroupNotFound)
+	}
 	return after, err
 }

@@ -45,6 +45,7 @@ type request struct {
 	withdrawalFailed bool
 
 	lookDue    time.Time // when to look next why it is not fulfilled
+	lookedAt   time.Time // when we looked last
 	looks      int       // how often we looked
 	lookFailed bool      // and could not see
 }
@@ -250,6 +251,9 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		if repaired, err := c.repair(ctx, before, desired, extra); err == nil {
 			return repaired, nil
 		}
+		if g == nil {
+			return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		}
 		return g, nil // the next reading will do
 	}
 	if now, readErr := c.readOne(ctx, name); readErr == nil && now.stated >= desired {
@@ -391,6 +395,10 @@ func (c *Cache) takeTurn(ctx context.Context, name string) (turn context.Context
 	select {
 	case e.turn <- struct{}{}:
 		turn, done = c.turnOf(ctx, e)
+		if now, _ := c.entry(name); now != e { // dropped or made anew while we waited
+			done()
+			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		}
 		return turn, done, nil
 	case <-waiting.Done():
 		c.writes.Done()

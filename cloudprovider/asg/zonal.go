@@ -244,7 +244,7 @@ func (g *Group) emptyViews() []*Group {
 	for at, zone := range zones {
 		v := *g
 		v.Zone, v.Zones, v.Instances = zone, []string{zone}, nil
-		v.Requested, v.Overdue, v.others = 0, 0, 0
+		v.Requested, v.Overdue, v.others, v.unshown = 0, 0, 0, 0
 		views[at] = &v
 	}
 	return views
