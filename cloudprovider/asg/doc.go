@@ -7,8 +7,8 @@
 // changes, never per reading.
 //
 // Writes to one group follow each other, each on a reading of its own. A reading can be older than our last write, so a
-// desired capacity is raised from the newest that we know, and never set below what the reading states. It is lowered only by naming the instance to terminate or by taking back a request of our own that AWS
-// has not fulfilled. Where AWS turns out to have launched more than such a write left room for, the desired capacity is
+// desired capacity is raised from the newest that we know, and a raise never sets it below what the reading states. It is
+// lowered only by naming the instance to terminate or by taking back a request of our own that AWS has not fulfilled. Where AWS turns out to have launched more than such a write left room for, the desired capacity is
 // raised again before AWS ends what it launched. A write is in the Snapshot as soon as AWS accepted it. No lock is held
 // across a call.
 //

@@ -27,8 +27,8 @@ import (
 // The name of our own cluster is, by the first of these that settles it:
 //   - the name that --aws-cluster-name gives
 //   - the name that the groups of our registered nodes state: each node counts for the one name that its group states, and
-//     more than half of them must agree, those included whose groups are unread. A name that is settled so stays until none of them says it any more and others
-//     say another: a majority that moves with every scale-down would hide and show groups
+//     more than half of them must agree, those included whose groups are unread. A name that is settled so stays until none of
+//     them says it any more and others say another: a majority that moves with every scale-down would hide and show groups
 //   - the name that EKS has given to the VPC CNI
 //   - the name that --cluster-name gives: stock ignores it on AWS, so that it may be any.
 //

@@ -24,3 +24,23 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 		return ""
 	})
 }
+
+func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
+	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock, o.MotionInterval = clockAt(time.Minute), time.Hour }).running()
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.increase(1)
+	w.aws.ResetCalls()
+	for range 50 {
+		w.cache.LaunchFailed("a")
+		w.refresh()
+	}
+	w.eventually(func() string {
+		if w.aws.Calls()["DescribeScalingActivities"] == 0 {
+			return "the activities have not been read"
+		}
+		return ""
+	})
+	if got := w.aws.Calls()["DescribeScalingActivities"]; got != 1 {
+		t.Errorf("the activities were read %d times at one moment, want once", got)
+	}
+}

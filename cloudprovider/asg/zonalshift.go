@@ -223,7 +223,7 @@ func (s *shifts) failed(ctx context.Context, now time.Time, err error) {
 			log.Info("Could not see zonal shifts, so instances may be launched in a shifted zone", "err", awsclient.Brief(err),
 				"remedy", "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones")
 		}
-	case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound:
+	case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.away) == 0:
 		s.leave(now)
 		log.V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
 	default:
