@@ -21,7 +21,8 @@
 // one go that a hook holds for it, and must not lower a desired capacity below the members of the group. It must not crash, but it may end for want of the API server or its lease.
 // After the run, the logs say what the core wished for: the autoscaler must not have asked AWS for more instances than that and what
 // others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
-// count against it.
+// count against it. Nor does a node that AWS chose after SetDesiredCapacity met another writer's raise of the last four seconds: no
+// reading had to show that raise, and the call has no condition. Such races are counted apart.
 //
 // Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
 // pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may

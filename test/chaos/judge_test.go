@@ -34,6 +34,11 @@ func about(kind fakeaws.EventKind, instance, by string) fakeaws.Event {
 	return fakeaws.Event{Kind: kind, Group: "web", Instance: instance, By: by}
 }
 
+func later(after time.Duration, e fakeaws.Event) fakeaws.Event {
+	e.Time = time.Unix(0, 0).Add(after)
+	return e
+}
+
 // Node i-1 holds a pod all the time.
 func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 	for _, tt := range []struct {
@@ -52,6 +57,10 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{desired("scheduled-action", 2, 1), desired(ourWrite, 1, 2), about(fakeaws.ScaleInKill, "i-1", "")}},
 		{name: "AWS chooses between our write and a schedule",
 			events: []fakeaws.Event{desired(ourWrite, 3, 1), about(fakeaws.ScaleInKill, "i-1", ""), desired("scheduled-action", 1, 0)}, lost: 1},
+		{name: "our write meets another writer's raise",
+			events: []fakeaws.Event{later(0, desired("set-desired", 2, 4)), later(time.Second, desired(ourWrite, 4, 3)), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "our write lowers what readings had to show", lost: 1,
+			events: []fakeaws.Event{later(0, desired("set-desired", 2, 4)), later(unseenFor, desired(ourWrite, 4, 3)), about(fakeaws.ScaleInKill, "i-1", "")}},
 		{name: "we let a busy node go while a hook holds it", lost: 1,
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler")}},
 		{name: "we let a drained node go while a hook holds it",

@@ -128,8 +128,8 @@ func spread(times []time.Duration) Spread {
 // Print writes the summary for a reader.
 func (s Summary) Print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d runs, %d failed %v\n", s.Runs, len(s.Failed), s.Failed)
-	fmt.Fprintf(w, "%d undrained nodes lost, %d ended nodes reused, %d stalls, %d double launches, %d times lowered below the members, %d other violations\n",
-		s.Wrongs.Lost, s.Wrongs.Reused, s.Wrongs.Stalls, s.Wrongs.Doubles, s.Wrongs.Lowered, s.Wrongs.Others)
+	fmt.Fprintf(w, "%d undrained nodes lost, %d ended nodes reused, %d stalls, %d double launches, %d times lowered below the members, %d other violations, %d races with other writers\n",
+		s.Wrongs.Lost, s.Wrongs.Reused, s.Wrongs.Stalls, s.Wrongs.Doubles, s.Wrongs.Lowered, s.Wrongs.Others, s.Wrongs.Raced)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	all := 0
 	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
