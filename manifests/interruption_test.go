@@ -303,8 +303,8 @@ func TestCloudFormationAndTerraformMakeTheSame(t *testing.T) {
 	}
 }
 
-func TestTheQueueIsEncryptedAndKeepsWarningsForAnHour(t *testing.T) {
-	want := map[string]any{"name": queueName, "retention": 3600.0, "encrypted": true}
+func TestQueueIsEncryptedAndKeepsMessagesForADay(t *testing.T) {
+	want := map[string]any{"name": queueName, "retention": 86400.0, "encrypted": true}
 	if diff := cmp.Diff(want, fromTerraform(t, places[0]).Queue); diff != "" {
 		t.Errorf("queue (-want +got):\n%s", diff)
 	}
