@@ -122,12 +122,12 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 	return nil, nil
 }
 
-// ended are the instances of the group that AWS began to end between two moments of its clock, as far as its newest activities
-// tell.
-func (c *Cache) ended(ctx context.Context, name string, since, until time.Time) (map[string]bool, error) {
+// ended are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities
+// show.
+func (c *Cache) ended(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	ended := map[string]bool{}
+	ended := map[string]time.Time{}
 	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
 	pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.api, in)
 	for n := 0; pages.HasMorePages() && n < maxActivityPages; n++ {
@@ -140,12 +140,12 @@ func (c *Cache) ended(ctx context.Context, name string, since, until time.Time) 
 			if began.Before(since) && a.EndTime != nil {
 				return ended, nil // the newest come first, after those in progress
 			}
-			if began.Before(since) || began.After(until) {
+			if began.Before(since) {
 				continue
 			}
 			if id, ok := strings.CutPrefix(aws.ToString(a.Description), "Terminating EC2 instance: "); ok {
 				id, _, _ = strings.Cut(id, " ")
-				ended[id] = true
+				ended[id] = began
 			}
 		}
 	}

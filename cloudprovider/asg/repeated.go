@@ -123,11 +123,11 @@ func (c *Cache) readEnded(ctx context.Context) {
 
 // readEndedOf is readEnded for one group, whose instances can have ended until then at the latest.
 func (c *Cache) readEndedOf(ctx context.Context, name string, until time.Time) {
-	ended, err := c.ended(ctx, name, until.Add(-tokenAge), until)
+	ended, err := c.ended(ctx, name, until.Add(-tokenAge))
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
-		c.dropEnded(ctx, name, ended)
+		c.dropEnded(ctx, name, ended, until)
 	case awsclient.IsDenied(err):
 		c.update(name, func(e *entry, _ *Group) { e.endedAsked = true })
 		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", name,
@@ -177,7 +177,7 @@ func (c *Cache) endedDue() map[string]time.Time {
 }
 
 // dropEnded waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
-func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]bool) {
+func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
 	dropped := 0
 	c.update(name, func(e *entry, g *Group) {
 		e.endedAsked = true
@@ -187,7 +187,7 @@ func (c *Cache) dropEnded(ctx context.Context, name string, ended map[string]boo
 			}
 		}
 		for id, a := range e.arriving {
-			if ended[id] && !a.lastOfOthers.IsZero() {
+			if at, gone := ended[id]; gone && !at.After(until) && !a.lastOfOthers.IsZero() {
 				delete(e.arriving, id)
 				e.shift(g, -a.Weight, g.ReadAt)
 				dropped++
