@@ -155,7 +155,7 @@ func TestUndrainedIsJudgedOnceAllIsSeen(t *testing.T) {
 	}
 	s.seen.Store(0)
 	observe := func() {
-		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) string { return "node a still held [web]" }, &s.seen)
+		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) NodeLook { return NodeLook{Node: "a", Pods: []string{"web"}} }, &s.seen)
 	}
 	if err := s.lines("expect 10s launched g 1"); err != nil {
 		t.Fatal(err)

@@ -127,7 +127,7 @@ func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
 		return err
 	}
 	e.seen.Store(0)
-	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.observer.undrained, &e.seen) })
+	e.observers.Go(func() { observeAWS(e.observing, server, e.Timeline, e.Seen, &e.seen) })
 	return nil
 }
 

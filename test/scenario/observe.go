@@ -141,53 +141,15 @@ func (o *clusterObserver) drained(node *corev1.Node) {
 	}
 }
 
-// podsOn lists the pods that a removal of the node would cut off: those neither finished nor owned by a DaemonSet or
-// the node itself. The caller holds the mutex.
+// podsOn lists the pods, as "namespace/name", that a removal of the node would cut off. The caller holds the mutex.
 func (o *clusterObserver) podsOn(node string) []string {
 	var names []string
 	for name, pod := range o.pods {
-		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-		if pod.Spec.NodeName == node && !finished && !staysWithNode(pod) {
+		if pod.Spec.NodeName == node && cutOff(pod) {
 			names = append(names, name)
 		}
 	}
 	return names
-}
-
-// PodsOn lists the pods, as "namespace/name", that a removal of the node would cut off: those neither finished nor owned by
-// a DaemonSet or the node itself. Safe for concurrent use.
-func (e *Env) PodsOn(node string) []string {
-	e.observer.mu.Lock()
-	defer e.observer.mu.Unlock()
-	return e.observer.podsOn(node)
-}
-
-// undrained says why removing the instance now would be a kill: its node holds pods, or was not marked. It is empty
-// when the instance never became a node, or its node is marked and empty.
-func (o *clusterObserver) undrained(instanceID string) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, node := range o.nodes {
-		if !hasSuffixSegment(node.Spec.ProviderID, instanceID) {
-			continue
-		}
-		if !tainted(node) {
-			return fmt.Sprintf("node %s was not marked for removal", node.Name)
-		}
-		if pods := o.podsOn(node.Name); len(pods) > 0 {
-			return fmt.Sprintf("node %s still held %v", node.Name, pods)
-		}
-	}
-	return ""
-}
-
-func staysWithNode(pod *corev1.Pod) bool {
-	for _, owner := range pod.OwnerReferences {
-		if owner.Kind == "DaemonSet" || owner.Kind == "Node" {
-			return true
-		}
-	}
-	return false
 }
 
 // tainted reports whether the node is marked for removal: by the core, or for an interruption.

@@ -9,12 +9,12 @@ import (
 )
 
 // observeAWS adds a Moment for each change of a group or instance until ctx ends or the server closes, and blocks until
-// then. Whether an instance was drained is judged as AWS is told to terminate it, by what undrained says. seen counts the events
-// that the timeline knows.
-func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline, undrained func(instanceID string) string, seen *atomic.Int64) {
+// then. It judges whether an instance is drained when AWS is asked to terminate it, by its node as look shows it. seen counts the
+// events that the timeline knows.
+func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline, look func(instanceID string) NodeLook, seen *atomic.Int64) {
 	for event := range server.Subscribe(ctx, 0) {
 		if event.Kind == fakeaws.TerminateRequested {
-			if reason := undrained(event.Instance); reason != "" {
+			if reason := look(event.Instance).Undrained(); reason != "" {
 				timeline.Add(Moment{At: event.Time, Kind: KilledUndrained, Object: event.Instance, Detail: reason})
 			}
 		}

@@ -38,36 +38,6 @@ func testPod(owner string) *corev1.Pod {
 
 var marked = corev1.Taint{Key: toBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}
 
-func TestUndrainedTellsAKillFromARemoval(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		node     *corev1.Node
-		pod      *corev1.Pod
-		instance string
-		want     string
-	}{
-		{name: "marked and empty", node: testNode(marked), instance: "i-0001"},
-		{name: "a DaemonSet's pod stays", node: testNode(marked), pod: testPod("DaemonSet"), instance: "i-0001"},
-		{name: "interrupted and empty", node: testNode(corev1.Taint{Key: interruptionTaint}), instance: "i-0001"},
-		{name: "never a node", node: testNode(), pod: testPod("ReplicaSet"), instance: "i-9999"},
-		{name: "the ID is the end of another", node: testNode(), instance: "0001"},
-		{name: "not marked", node: testNode(), instance: "i-0001", want: "node node was not marked for removal"},
-		{name: "pods left", node: testNode(marked), pod: testPod("ReplicaSet"), instance: "i-0001",
-			want: "node node still held [default/pod-of-ReplicaSet]"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			o := newTestObserver()
-			o.nodeSeen(tt.node)
-			if tt.pod != nil {
-				o.podSeen(tt.pod)
-			}
-			if got := o.undrained(tt.instance); got != tt.want {
-				t.Errorf("undrained = %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestNodeTellsEachStepOnce(t *testing.T) {
 	o := newTestObserver()
 	node := testNode()

@@ -42,22 +42,22 @@ func (e *Env) Seen(instanceID string) NodeLook {
 
 // LookAt asks the API server for the node of an instance and its pods, because an informer may be behind.
 func (e *Env) LookAt(ctx context.Context, instanceID string) (NodeLook, error) {
-	nodes, err := e.Cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	nodes, err := e.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return NodeLook{}, fmt.Errorf("find the node of %s: %w", instanceID, err)
 	}
 	for _, node := range nodes.Items {
 		if hasSuffixSegment(node.Spec.ProviderID, instanceID) {
-			pods, err := e.cutOff(ctx, node.Name)
+			pods, err := e.podsOn(ctx, node.Name)
 			return NodeLook{Node: node.Name, Marked: tainted(&node), Pods: pods}, err
 		}
 	}
 	return NodeLook{}, nil
 }
 
-// cutOff lists the pods that a removal of the node would cut off.
-func (e *Env) cutOff(ctx context.Context, node string) ([]string, error) {
-	pods, err := e.Cluster.Client().CoreV1().Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{
+// podsOn asks the API server for the pods that a removal of the node would cut off.
+func (e *Env) podsOn(ctx context.Context, node string) ([]string, error) {
+	pods, err := e.client.CoreV1().Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
 	})
 	if err != nil {
@@ -65,10 +65,23 @@ func (e *Env) cutOff(ctx context.Context, node string) ([]string, error) {
 	}
 	var names []string
 	for _, pod := range pods.Items {
-		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-		if !finished && !staysWithNode(&pod) {
+		if cutOff(&pod) {
 			names = append(names, pod.Namespace+"/"+pod.Name)
 		}
 	}
 	return names, nil
+}
+
+// cutOff reports whether a removal of its node would cut the pod off: it is neither finished nor owned by a DaemonSet or the node
+// itself.
+func cutOff(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	for _, owner := range pod.OwnerReferences {
+		if owner.Kind == "DaemonSet" || owner.Kind == "Node" {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,59 @@
+package scenario
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+func TestUndrainedNodeIsTheSameToInformersAndAPIServer(t *testing.T) {
+	finished := func(phase corev1.PodPhase) *corev1.Pod {
+		pod := testPod("ReplicaSet")
+		pod.Status.Phase = phase
+		return pod
+	}
+	for _, tt := range []struct {
+		name     string
+		node     *corev1.Node
+		pod      *corev1.Pod
+		instance string
+		want     string
+	}{
+		{name: "marked and empty", node: testNode(marked), instance: "i-0001"},
+		{name: "a DaemonSet's pod stays", node: testNode(marked), pod: testPod("DaemonSet"), instance: "i-0001"},
+		{name: "the node's own pod stays", node: testNode(marked), pod: testPod("Node"), instance: "i-0001"},
+		{name: "a pod that succeeded", node: testNode(marked), pod: finished(corev1.PodSucceeded), instance: "i-0001"},
+		{name: "a pod that failed", node: testNode(marked), pod: finished(corev1.PodFailed), instance: "i-0001"},
+		{name: "interrupted and empty", node: testNode(corev1.Taint{Key: interruptionTaint}), instance: "i-0001"},
+		{name: "never a node", node: testNode(), pod: testPod("ReplicaSet"), instance: "i-9999"},
+		{name: "the ID is the end of another", node: testNode(), instance: "0001"},
+		{name: "not marked", node: testNode(), instance: "i-0001", want: "node node was not marked for removal"},
+		{name: "pods left", node: testNode(marked), pod: testPod("ReplicaSet"), instance: "i-0001",
+			want: "node node still held [default/pod-of-ReplicaSet]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			objects := []runtime.Object{tt.node}
+			e := &Env{observer: newTestObserver()}
+			e.observer.nodeSeen(tt.node)
+			if tt.pod != nil {
+				objects = append(objects, tt.pod)
+				e.observer.podSeen(tt.pod)
+			}
+			e.client = fake.NewClientset(objects...)
+			seen := e.Seen(tt.instance)
+			if got := seen.Undrained(); got != tt.want {
+				t.Errorf("undrained = %q, want %q", got, tt.want)
+			}
+			asked, err := e.LookAt(t.Context(), tt.instance)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(seen, asked); diff != "" {
+				t.Errorf("the API server's (-informers' +its):\n%s", diff)
+			}
+		})
+	}
+}
