@@ -2,8 +2,8 @@
 // both misbehave, and judges what is left when they have recovered.
 //
 // All that happens in a run is a Plan, made from its seed alone: how many pods are wanted when, and which faults come when
-// and for how long. The same seed gives the same plan; as the programs run in real time, it gives the same events at the same
-// offsets, not the same interleaving to the microsecond. What is drawn while a plan runs (which calls of a share are hit,
+// and for how long. The same seed gives the same plan. The programs run in real time, so the same events come at the same
+// offsets, but not interleaved alike to the microsecond. What is drawn while a plan runs (which calls of a share are hit,
 // which instance is reclaimed) follows the account's seed, in the order in which it is asked for. Of two things of a kind that
 // hold for a time and overlap, such as two jumps of a clock, the first that is over ends both.
 //
@@ -18,16 +18,17 @@
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
 // autoscaler must not end an instance that is not drained, or have AWS do so, must not let pods onto one that it has ended, must not let
-// one go that a hook holds for it, and must not lower a desired capacity below the members of the group. It must not crash, but it may end for want of the API server or its lease.
-// After the run, the logs say what the core wished for: the autoscaler must not have asked AWS for more instances than that and what
-// others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
+// one go that a hook holds for it, and must not lower a desired capacity below the members of the group. It must not crash, but it may
+// end when it has lost the API server or its lease.
+// After the run, the logs show the sizes that the core wished for. The autoscaler must not have asked AWS for more instances than these
+// and those that others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
 // count against it. Nor does a node that AWS chose after SetDesiredCapacity met another writer's raise of the last four seconds: no
 // reading had to show that raise, and the call has no condition. Such races are counted apart.
 //
 // Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
 // pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may
 // launch synchronously, a zone has no capacity, AZRebalance is resumed, the tag says no. Beside what holds for every
-// plan, no instance that we launched came up in a zone for which the core did not ask; and, once the pods run, with more of them wanted
+// plan, no instance that we launched came up in a zone for which the core did not ask. Also, once the pods run, with more of them wanted
 // than the groups may have nodes for and then with none, each group is one node group a zone again whose sizes add up to the group's,
 // a group is filled and emptied again to its limits, and nobody had to keep the autoscaler from passing them. A permission that
 // was refused is remembered for a quarter of an hour: plans with that end with a new start of the replicas. A zone without capacity is
@@ -37,5 +38,5 @@
 // seconds sees its own jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.
 //
 // What a real cluster does and KWOK does not is done here: pods on nodes that are gone are removed, at once instead of a
-// minute later. A Lab owns a control plane and its goroutines, and Close ends them; many plans run in it one after another.
+// minute later. A Lab owns a control plane and its goroutines, and Close ends them. Many plans run in it one after another.
 package chaos

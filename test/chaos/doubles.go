@@ -90,7 +90,7 @@ func (l *ledger) most(at time.Time) (size int) {
 }
 
 // wish notes a wish. Where it knows less than AWS has been asked for, and not by others, only the rest is to be asked for. An
-// earlier wish that is neither in the desired capacity nor in what this one starts from has come to nothing.
+// earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed.
 func (l *ledger) wish(w wish) {
 	if w.zonal || l.perInstance > 1 {
 		l.open += w.to - w.from // its sizes are not the group's
@@ -110,7 +110,7 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 	case !ours(e.By) && by > 0:
 		l.foreign = append(l.foreign, raise{e.Time, by})
 	case !ours(e.By) || by < 0 && strings.HasPrefix(e.By, "SetDesiredCapacity"):
-		l.credit -= by // somebody took it away, or we did by mistake or because AWS could not launch it
+		l.credit -= by // another writer took it away, or we did by mistake or because AWS could not launch it
 	case by > 0:
 		l.own = append(l.own, raise{e.Time, by})
 		l.open -= by

@@ -47,7 +47,7 @@ type judge struct {
 	violations []string
 }
 
-// violated notes what is wrong in no way that is counted by itself.
+// violated notes a wrong that has no counter of its own.
 func (j *judge) violated(format string, args ...any) {
 	j.wrong(func(w *Wrongs) { w.Others++ }, format, args...)
 }
@@ -76,7 +76,7 @@ type members struct {
 	leaving map[string]time.Time // when an instance that has not left began to
 	drained map[string]bool      // instances that the autoscaler ended, drained
 	lowered fakeaws.Event        // the last time the desired capacity fell
-	raised  *time.Time           // when somebody else raised the desired capacity last
+	raised  *time.Time           // when another writer raised the desired capacity last
 	raced   bool                 // the last fall undid such a raise before a reading had to show it
 }
 
@@ -201,7 +201,7 @@ const (
 	look = 200 * time.Millisecond
 )
 
-// converged waits until holds has said for the time given that nothing is missing, and returns after how long that began.
+// converged waits until holds has found nothing missing at every look for the time given. It returns how long it took until that time began.
 func converged(ctx context.Context, within, held time.Duration, holds func(context.Context) (missing string, err error)) (time.Duration, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, within+held)

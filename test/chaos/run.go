@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	// labLimit is how long what is not the autoscaler's to do may take, on a busy machine.
+	// labLimit is how long the lab's own work may take, on a busy machine.
 	labLimit   = 2 * time.Minute
 	orphanPoll = 300 * time.Millisecond
 	// liveLook bounds a look at the cluster while AWS stands still.
@@ -95,7 +95,7 @@ func (r *run) newReplica(name string) *replica {
 		}}
 }
 
-// watch has every event of AWS judged as it happens. Where the API server is too slow for that, the informers have to do.
+// watch has every event of AWS judged as it happens. Where the API server is too slow for that, it uses the informers.
 func (r *run) watch(ctx context.Context) {
 	groups := byName(r.account)
 	weigh := func(group, instanceType string) int { return weightOf(groups[group], instanceType) }

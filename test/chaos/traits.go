@@ -19,7 +19,7 @@ type Traits struct {
 	Mixed             bool `json:"mixed,omitempty"`             // a group has an on-demand base, and both kinds above it
 }
 
-// newTraits draws traits from chance of their own. Groups of zonal plans stay as those plans need them.
+// newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.
 func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	r := rand.New(rand.NewPCG(seed, 0x7a175))
 	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}

@@ -138,7 +138,7 @@ const (
 )
 
 // refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, which it remembers for a quarter of an hour.
-// Whoever has given the permission back starts it anew, and so does the end of such a plan.
+// A person who gives the permission back restarts the autoscaler, and the end of such a plan does the same.
 func (p Plan) refused() bool {
 	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool {
 		return s.Fault != nil && s.Fault.Code == accessDenied && (s.Fault.Action == "" || s.Fault.Action == launchAction)

@@ -73,7 +73,7 @@ func (c *calm) mark(nodes map[string]corev1.Node) {
 }
 
 // fill wants more pods than the db and the web groups may have nodes for, and waits until one of each that has several zones is
-// full; the other may be without capacity. So many launches may take twice as long as a recovery.
+// full. The other may be without capacity. So many launches may take twice as long as a recovery.
 func (r *run) fill(ctx context.Context) error {
 	for _, app := range slices.Sorted(maps.Keys(overfull)) {
 		if err := scale(ctx, r.client, app, overfull[app]); err != nil {
@@ -84,7 +84,7 @@ func (r *run) fill(ctx context.Context) error {
 	return err
 }
 
-// marksGone judges the nodes whose removal came to nothing.
+// marksGone judges the nodes whose removal was given up.
 func (r *run) marksGone(ctx context.Context) error {
 	nodes, err := r.nodes(ctx)
 	if err != nil {

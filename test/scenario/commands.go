@@ -44,7 +44,7 @@ import (
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
 //	expect WITHIN WHAT...                    wait until it is so, for WITHIN at most, and print how long it took
 //	never WHAT...                            it has not been so at any time
-//	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match; for 0, a message of the program
+//	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match. For 0, a message of the program
 //	                                         must hold the pattern's words
 //	allow undrained | exit                   take back one of the rules for every script, see below
 //	metrics                                  print names, types and labels of the autoscaler's metrics
@@ -77,9 +77,9 @@ import (
 // Every script that started an autoscaler also fails at its end where
 //
 //   - the autoscaler does not end with exit code 0 within 5 s of SIGTERM, or a process of it ended that the script neither
-//     stopped nor killed; "allow exit" takes this back
+//     stopped nor killed ("allow exit" takes this back)
 //   - the lease has a holder after that
-//   - a log tells of a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
+//   - a log shows a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
 //   - an instance was terminated undrained, unless "allow undrained" says that this is meant
 //   - the race detector found our own code at fault
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {

@@ -7,6 +7,6 @@
 // on one Timeline, and only the reasons of a choice are taken from the autoscaler's log. Beside it runs what a cluster on
 // EKS has and this control plane lacks: a controller that makes the volumes of claims.
 //
-// Commands turns an Env into a language for testscript files; test/e2e holds the scripts. An Env owns its processes
+// Commands turns an Env into a language for testscript files. test/e2e holds the scripts. An Env owns its processes
 // and goroutines, and Close ends them all.
 package scenario

@@ -17,8 +17,8 @@ import (
 // leaseName is the lease of the shipped manifests' leader election.
 const leaseName = "cluster-autoscaler"
 
-// crash recognises a line by which the process, or a part of it, says that it came down: a panic, an error of Go's runtime such
-// as concurrent writes of a map, or klog's Fatal.
+// crash matches a line that the process, or a part of it, writes when it crashes: a panic, an error of Go's runtime such as concurrent
+// writes of a map, or klog's Fatal.
 var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |F\d{4} |.*Observed a panic).*$`)
 
 // The liberties a script may take at its end.
@@ -65,7 +65,7 @@ func (s *script) close(t testscript.T) {
 	t.Log(s.steps.String())
 }
 
-// end stops the autoscaler, if the script started one that still runs, and returns what must not be so in any script: see Commands.
+// end stops the autoscaler, if the script started one that still runs, and returns the rules for every script that were broken: see Commands.
 func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil
@@ -120,7 +120,7 @@ func (s *script) neverCrashed() error {
 	}
 	for _, line := range crash.FindAllString(log, -1) {
 		if s.allowed[allowExit] && strings.HasPrefix(line, "F") {
-			continue // the way in which klog says why it ends the process
+			continue // the line in which klog says why it ends the process
 		}
 		return fmt.Errorf("the autoscaler crashed: %s", line)
 	}

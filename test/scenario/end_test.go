@@ -52,7 +52,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 		say     string // printed by the autoscaler
 		holder  string // of the lease
 		moments []Moment
-		want    string // in the error; empty is none
+		want    string // in the error, empty for none
 	}{
 		{name: "no autoscaler", moments: []Moment{killed}},
 		{name: "clean", lines: start},

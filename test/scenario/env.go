@@ -53,7 +53,7 @@ type Env struct {
 	started    []*Autoscaler // all of its processes
 	seen       atomic.Int64  // how many of the account's events the Timeline knows
 	observer   *clusterObserver
-	other      *Env                 // the second cluster of the account; nil where there is one alone
+	other      *Env                 // the second cluster of the account, nil where there is only one
 	client     kubernetes.Interface // the cluster's, as its admin
 
 	observing context.Context // ends with the Env; it is no request's

@@ -16,7 +16,7 @@ import (
 )
 
 // A prohibition holds for every name that does not exist, so a typing error or a message that was renamed would make it
-// hold for ever. Each name in a prohibition is therefore looked up first.
+// hold always. Each name in a prohibition is therefore looked up first.
 
 // knownGroup fails unless the account has, or had, the group.
 func (s *script) knownGroup(name string) error {
