@@ -9,4 +9,7 @@
 //
 // Commands turns an Env into a language for testscript files. test/e2e holds the scripts. An Env owns its processes
 // and goroutines, and Close ends them all.
+//
+// An expectation that has to wait may take about four times as long as it does on two busy cores with the race detector, in steps of
+// 10 s. Quick ones may take 10 or 20 s. Where a promise, a timeout or a lease sets the time, that time counts instead.
 package scenario
