@@ -29,6 +29,7 @@ type APIFault struct {
 	Status  int    `json:"status,omitempty"`  // answered instead. 429 asks for another try after a second
 	Hang    bool   `json:"hang,omitempty"`    // no answer before the fault is over, and then a broken connection
 	Cut     bool   `json:"cut,omitempty"`     // watches break as it begins
+	Broken  bool   `json:"broken,omitempty"`  // connections break before an answer
 }
 
 // apiFront stands between the autoscaler and the API server. It signs requests with the autoscaler's own rights.
@@ -159,6 +160,9 @@ func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			case <-fault.ended:
 			case <-r.Context().Done():
 			}
+			panic(http.ErrAbortHandler)
+		}
+		if fault.Broken {
 			panic(http.ErrAbortHandler)
 		}
 		refuse(w, fault.Status)

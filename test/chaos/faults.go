@@ -5,26 +5,36 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // draft draws the faults of one plan.
 type draft struct {
 	*rand.Rand
-	axis     fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, since lacks are remembered for minutes
-	replicas int
-	groups   []string // names of the Auto Scaling groups
-	writes   []string // actions by which the autoscaler writes
-	actions  []string // actions that faults are aimed at; "" is all
-	queue    bool     // the account has an interruption queue
+	axis      fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, since lacks are remembered for minutes
+	replicas  int
+	groups    []string // names of the Auto Scaling groups
+	emptiable []string // those without a minimum
+	writes    []string // actions by which the autoscaler writes
+	actions   []string // actions that faults are aimed at; "" is all
+	queue     bool     // the account has an interruption queue
 }
 
 func newDraft(r *rand.Rand, p Plan) *draft {
-	lacks, groups := shortages, groups
+	lacks := shortages
 	if p.Zonal {
-		lacks, groups = zonalShortages, zonalNames()
+		lacks = zonalShortages
 	}
-	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, groups: groups, queue: p.Traits.Queue}
+	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, queue: p.Traits.Queue}
+	for name, g := range byName(account(p)) {
+		d.groups = append(d.groups, name)
+		if g.Min == 0 {
+			d.emptiable = append(d.emptiable, name)
+		}
+	}
+	slices.Sort(d.groups)
+	slices.Sort(d.emptiable)
 	d.writes = []string{"TerminateInstanceInAutoScalingGroup", "SetDesiredCapacity"}
 	if p.Mode != "desired-capacity" {
 		d.writes[1] = "LaunchInstances"
@@ -58,7 +68,7 @@ func (d *draft) ofCalls() []func() Step {
 func (d *draft) ofAll() []func() Step {
 	kinds := append(d.ofCalls(), d.noCapacity, d.noCapacity, d.stale, d.clock, d.reclaim, d.reclaim, d.recreate,
 		d.foreignDesired, d.foreignMinimum, d.moves, d.rootVolume, d.tags, d.neverJoins, d.dyingLaunches, d.notReady, d.notReady,
-		d.replica, d.replica, d.replica, d.lease, d.apiRefuses, d.apiRefuses, d.apiHangs, d.apiCuts)
+		d.replica, d.replica, d.replica, d.lease, d.apiRefuses, d.apiRefuses, d.apiHangs, d.apiCuts, d.crash)
 	if d.queue {
 		kinds = append(kinds, d.interruption, d.interruption, d.interruption, d.recommendation, d.maintenance, d.garbage)
 	}
@@ -163,8 +173,9 @@ func (d *draft) tags() Step {
 	return s
 }
 
+// neverJoins leaves out the groups with a minimum: the core never removes an instance that a minimum asks for.
 func (d *draft) neverJoins() Step {
-	return Step{Kind: NeverJoins, For: d.seconds(2, 6), Target: pick(d.Rand, d.groups)}
+	return Step{Kind: NeverJoins, For: d.seconds(2, 6), Target: pick(d.Rand, d.emptiable)}
 }
 
 func (d *draft) notReady() Step {
@@ -219,6 +230,10 @@ func (d *draft) apiHangs() Step {
 
 func (d *draft) apiCuts() Step {
 	return Step{Kind: APICuts, For: d.seconds(0.1, 1), API: &APIFault{Cut: true}}
+}
+
+func (d *draft) crash() Step {
+	return Step{Kind: Crash, Target: pick(d.Rand, []string{controlplane.APIServerName, controlplane.EtcdName})}
 }
 
 // interruption warns of a reclaim a few seconds ahead. Most groups have spot instances, and those go first.

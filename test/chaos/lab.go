@@ -142,6 +142,7 @@ func (l *Lab) sweep(ctx context.Context) (int, error) {
 		core.ConfigMaps(systemNamespace).Delete(ctx, statusName, now),
 		core.Nodes().DeleteCollection(ctx, now, metav1.ListOptions{}),
 		core.Pods(namespace).DeleteCollection(ctx, now, metav1.ListOptions{}),
+		l.client.PolicyV1().PodDisruptionBudgets(namespace).DeleteCollection(ctx, now, metav1.ListOptions{}),
 	}
 	for _, err := range removals {
 		if err != nil && !apierrors.IsNotFound(err) {

@@ -68,6 +68,7 @@ const (
 	APIRefuses Kind = "api server refuses" // API: the API server answers some requests with errors
 	APIHangs   Kind = "api server hangs"   // API: it answers some not at all
 	APICuts    Kind = "watches cut"        // API: all watches break
+	Crash      Kind = "crash"              // the control plane's program Target dies of kill -9, and is started again
 
 	// Only plans with an interruption queue have these.
 	Interruption   Kind = "interruption"    // Deed: warned of, and then done
@@ -242,14 +243,14 @@ func (d *draft) pods() []Step {
 
 // Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read each
 // second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start forgets that. Zonal
-// plans fill whole groups.
+// plans fill whole groups. After a crash, each program of the control plane waits for up to half a minute before it connects again.
 func (p Plan) Allowance() time.Duration {
 	switch {
 	case p.zoneOut() && !p.startsAnew():
 		return 4 * time.Minute
 	case p.Traits.UsualRefresh:
 		return 2 * time.Minute
-	case p.Zonal:
+	case p.Zonal, p.Faults()[Crash] > 0:
 		return time.Minute
 	}
 	return 30 * time.Second

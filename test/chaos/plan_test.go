@@ -38,7 +38,7 @@ func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T)
 	for _, kind := range []Kind{
 		APIErrors, Throttling, Latency, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
 		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
-		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Interruption, Recommendation, Maintenance, Garbage,
+		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
 	} {
 		for _, mode := range Modes {
 			for replicas := 1; replicas <= 2; replicas++ {
@@ -65,7 +65,7 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 		}
 	}
 	for _, mode := range Modes {
-		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy"} {
+		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets"} {
 			if seen[mode][trait] < 10 {
 				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
 			}
@@ -151,6 +151,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		want time.Duration
 	}{
 		{name: "a reading each second", plan: Plan{}, want: 30 * time.Second},
+		{name: "a crash", plan: Plan{Steps: []Step{{Kind: Crash}}}, want: time.Minute},
 		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: time.Minute},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},

@@ -58,6 +58,11 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	if err := l.env.StartAWS(ctx, r.account); err != nil {
 		return Result{}, err
 	}
+	if p.Traits.Budgets {
+		if err := createBudgets(ctx, l.client, p.workloads()); err != nil {
+			return Result{}, err
+		}
+	}
 	r.aws = l.env.AWS
 	r.began = time.Now()
 	r.front.begin(p.Seed)
@@ -116,7 +121,7 @@ func (r *run) watch(ctx context.Context) {
 
 func (r *run) sweepOrphans(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := removeOrphans(ctx, r.client); err != nil && ctx.Err() == nil {
+		if err := removeOrphans(ctx, r.client); err != nil && ctx.Err() == nil && !r.front.troubled(time.Second) {
 			r.fault(err)
 		}
 		pause(ctx, orphanPoll)
@@ -181,6 +186,8 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return func(context.Context) error { return r.undivide(s.Target) }, simple(func() { r.divide(s.Target) })
 	case NeverJoins:
 		return simple(func() { r.joining(s.Target, false) }), simple(func() { r.joining(s.Target, true) })
+	case Crash:
+		return func(ctx context.Context) error { return r.crash(ctx, id, s.Target) }, nil
 	case APIRefuses, APIHangs, APICuts:
 		return simple(func() { r.front.inject(id, *s.API) }), simple(func() { r.front.clear(id) })
 	case Garbage:
@@ -195,6 +202,14 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	fault := *s.Fault
 	fault.ID = id
 	return simple(func() { r.aws.Inject(fault) }), simple(func() { r.aws.ClearFaults(id) })
+}
+
+// crash kills a program of the control plane and waits until it serves again. Until then nobody reaches the API server: one that
+// has just started refuses whom it does not know yet.
+func (r *run) crash(ctx context.Context, id, program string) error {
+	r.front.inject(id, APIFault{Broken: true})
+	defer r.front.clear(id)
+	return r.env.Cluster.Restart(ctx, program)
 }
 
 // litter sends messages that nobody should.

@@ -17,6 +17,7 @@ type Traits struct {
 	CapacityRebalance bool `json:"capacityRebalance,omitempty"` // of spot groups
 	Weights           bool `json:"weights,omitempty"`           // spot groups count in weights
 	Mixed             bool `json:"mixed,omitempty"`             // a group has an on-demand base, and both kinds above it
+	Budgets           bool `json:"budgets,omitempty"`           // of each workload one pod at a time may be evicted
 }
 
 // newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.
@@ -24,6 +25,7 @@ func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	r := rand.New(rand.NewPCG(seed, 0x7a175))
 	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}
 	t.DrainAtRisk, t.Hooks = t.Queue && r.IntN(2) == 0, t.Queue && r.IntN(2) == 0
+	t.Budgets = r.IntN(2) == 0
 	if zonal {
 		t.CapacityRebalance, t.Weights, t.Mixed = false, false, false
 	}
@@ -38,7 +40,7 @@ func (t Traits) String() string {
 		holds bool
 	}{
 		{"strict", t.Strict}, {"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
-		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed},
+		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed}, {"budgets", t.Budgets},
 	} {
 		if trait.holds {
 			text += trait.name + ", "

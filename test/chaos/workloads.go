@@ -6,10 +6,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 )
@@ -50,6 +52,20 @@ func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
 	set.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	if _, err := client.AppsV1().DaemonSets(namespace).Create(ctx, set, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create the DaemonSet %q: %w", agent, err)
+	}
+	return nil
+}
+
+// createBudgets allows one pod of each workload at a time to be evicted.
+func createBudgets(ctx context.Context, client kubernetes.Interface, apps []string) error {
+	for _, app := range apps {
+		budget := &policyv1.PodDisruptionBudget{
+			ObjectMeta: metav1.ObjectMeta{Name: app},
+			Spec:       policyv1.PodDisruptionBudgetSpec{Selector: selector(app), MaxUnavailable: ptr.To(intstr.FromInt32(1))},
+		}
+		if _, err := client.PolicyV1().PodDisruptionBudgets(namespace).Create(ctx, budget, metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("create the budget of %q: %w", app, err)
+		}
 	}
 	return nil
 }

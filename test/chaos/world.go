@@ -16,9 +16,6 @@ const (
 	poolTag     = templateTag + "label/" + poolLabel
 )
 
-// groups are the names of the account's Auto Scaling groups. Each workload has at least two of them.
-var groups = []string{"gpu-od", "gpu-spot", "web-a", "web-b", "web-spot"}
-
 // account is the AWS account of a plan.
 func account(p Plan) fakeaws.Config {
 	groups := plainGroups()
@@ -46,7 +43,7 @@ func spotAlone() fakeaws.Distribution {
 	return fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotAllocationStrategy: "capacity-optimized"}
 }
 
-// plainGroups are the groups of plans that are not zonal.
+// plainGroups are the groups of plans that are not zonal. Each workload has at least two of them.
 func plainGroups() []fakeaws.AutoScalingGroup {
 	spot := spotAlone()
 	return []fakeaws.AutoScalingGroup{

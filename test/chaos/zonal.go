@@ -52,15 +52,6 @@ func zonalGroups() []fakeaws.AutoScalingGroup {
 // mostOfDB is the maximum size of each db group: what the pods that need a zone take in the end, each a node of its own.
 const mostOfDB = mostDisks + mostPinned
 
-func zonalNames() []string {
-	var names []string
-	for _, g := range zonalGroups() {
-		names = append(names, g.Name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // dividedNames are the groups that are scaled zone by zone.
 func dividedNames() []string {
 	var names []string

@@ -14,7 +14,7 @@ import (
 
 // plainPlans is the hash of the first 200 plans, with the accounts and the flags that they run with, as they were before there
 // were zonal plans. It is to change only where plans that are not zonal are meant to.
-const plainPlans = "81758e61c90228aa837387a9f14f0e49b279f596fc998d1d899b7e8f8f8e1d00"
+const plainPlans = "845eae7ac8cc4b865a3ccce479531602b85e1b30931ef975bd2bb30149862a27"
 
 func TestPlansThatAreNotZonalStayAsTheyWere(t *testing.T) {
 	hash := sha256.New()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -118,6 +119,34 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "kube-scheduler ended") {
 			t.Errorf("Wait() = %v, want the end of kube-scheduler", err)
 		}
+	}
+}
+
+func TestRestartKeepsTheState(t *testing.T) {
+	c := own(t, Options{WithoutKWOK: true})
+	kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}
+	if _, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), kept, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{EtcdName, APIServerName} {
+		was := c.processes.last(program)
+		if err := c.Restart(t.Context(), program); err != nil {
+			t.Fatal(err)
+		}
+		if alive(was.cmd.Process.Pid) {
+			t.Errorf("the old %s is alive", program)
+		}
+		if _, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
+			t.Errorf("after the restart of %s: %v", program, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := c.Wait(ctx); err != nil {
+		t.Errorf("a restart was reported as an end: %v", err)
+	}
+	if err := c.Restart(t.Context(), "kubelet"); err == nil {
+		t.Error("a program that was never started was restarted")
 	}
 }
 

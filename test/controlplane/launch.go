@@ -79,6 +79,21 @@ func (c *Cluster) launch(ctx context.Context, commands commands) error {
 	return c.awaitAccounts(ctx)
 }
 
+// Restart kills a program as kill -9 does, and starts it again with its data. It returns once the program and kube-apiserver serve.
+// The programs are named as their logs. Clients find their connections and watches broken.
+func (c *Cluster) Restart(ctx context.Context, program string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
+	defer cancel()
+	started, err := c.processes.restart(program, c.layout)
+	if err != nil {
+		return err
+	}
+	if err := c.awaitHealthy(ctx, started); err != nil {
+		return err
+	}
+	return c.awaitHealthy(ctx, c.processes.last(APIServerName))
+}
+
 // awaitHealthy polls a program's health URL until it answers 200, the program ends, or the context does.
 func (c *Cluster) awaitHealthy(ctx context.Context, program *child) error {
 	last := errors.New("no answer yet")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,6 +59,7 @@ type child struct {
 	logPath string
 	done    chan struct{} // closed when it has ended and was waited for
 	err     error         // how it ended; to be read after done is closed
+	killed  bool          // on request; guarded by processes.mu
 }
 
 type startRequest struct {
@@ -137,10 +139,38 @@ func (p *processes) reap(c *child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Only the first is told: the others die of it.
-	if !p.stopping && p.firstEnd == nil {
+	if !p.stopping && !c.killed && p.firstEnd == nil {
 		p.firstEnd = c.failure()
 		close(p.died)
 	}
+}
+
+// restart kills the child of a name that was started last, waits until it has ended, and starts its command again.
+func (p *processes) restart(name string, l layout) (*child, error) {
+	last := p.last(name)
+	if last == nil {
+		return nil, fmt.Errorf("no program %q was started", name)
+	}
+	p.mu.Lock()
+	last.killed = true
+	p.mu.Unlock()
+	if err := last.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return nil, fmt.Errorf("kill %s: %w", name, err)
+	}
+	<-last.done
+	return p.start(last.command, l)
+}
+
+// last is the child of a name that was started last, or nil.
+func (p *processes) last(name string) *child {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range slices.Backward(p.children) {
+		if c.command.name == name {
+			return c
+		}
+	}
+	return nil
 }
 
 // failure describes a child that ended, with the end of its log.

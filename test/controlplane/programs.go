@@ -25,6 +25,12 @@ type ports struct {
 	kwok              int
 }
 
+// Names of the programs that keep the cluster's state.
+const (
+	EtcdName      = "etcd"
+	APIServerName = "kube-apiserver"
+)
+
 // command is how one program is run, and how it is known to serve.
 type command struct {
 	name   string // also names its log
@@ -56,7 +62,7 @@ func commandsFor(l layout, b Binaries, p ports, opts Options) commands {
 // etcdCommand keeps everything in the page cache: the data need not outlive the processes.
 func etcdCommand(l layout, b Binaries, p ports) command {
 	return command{
-		name: "etcd",
+		name: EtcdName,
 		path: b.Etcd,
 		args: []string{
 			"--name=controlplane",
@@ -100,7 +106,7 @@ func apiServerCommand(l layout, b Binaries, p ports, opts Options) command {
 		args = append(args, "--runtime-config="+switches(opts.RuntimeConfig))
 	}
 	return command{
-		name:   "kube-apiserver",
+		name:   APIServerName,
 		path:   b.APIServer,
 		args:   append(args, kubernetesArgs(opts)...),
 		health: url("https", p.apiServer, "/readyz"),

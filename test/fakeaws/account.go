@@ -51,7 +51,8 @@ type account struct {
 	skew       time.Duration // how far AWS's clock is ahead
 	deeds      []Deed        // to come from the start
 	random     *rand.Rand
-	created    map[string]int // how often, by name of the group
+	created    map[string]int               // how often, by name of the group
+	returning  map[string]*AutoScalingGroup // by name, those that were deleted and are to come back
 }
 
 // A nodeSink is told about instances whose Nodes are to come and go. Its methods must not block.
@@ -90,6 +91,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		deeds:      cfg.Deeds,
 		random:     newRandom(cfg.Seed),
 		created:    map[string]int{},
+		returning:  map[string]*AutoScalingGroup{},
 	}
 	for _, t := range cfg.LaunchTemplates {
 		a.addTemplate(t)

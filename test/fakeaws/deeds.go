@@ -285,12 +285,16 @@ func (a *account) changeTags(g *group, d Deed) error {
 const recreatePoll = 100 * time.Millisecond
 
 func (a *account) deleteDeed(g *group, d Deed) error {
+	if a.returning[g.Name] != nil {
+		return pendingDelete
+	}
 	cfg := g.AutoScalingGroup
 	cfg.Tags = maps.Clone(g.Tags)
 	a.deleteGroup(g)
 	if d.BackAfter == 0 {
 		return nil
 	}
+	a.returning[g.Name] = &cfg
 	var back func()
 	back = func() {
 		if a.groups[cfg.Name] != nil {
@@ -298,6 +302,7 @@ func (a *account) deleteDeed(g *group, d Deed) error {
 			return
 		}
 		a.at(time.Now(), d.BackAfter, func() {
+			delete(a.returning, cfg.Name)
 			if a.groups[cfg.Name] == nil {
 				a.create(cfg, d.by())
 			}

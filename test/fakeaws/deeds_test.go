@@ -238,6 +238,28 @@ func TestAGroupIsRecreatedAsAnotherOfTheSameName(t *testing.T) {
 	})
 }
 
+func TestAGroupThatComesBackHasTheNodesOfToday(t *testing.T) {
+	config := oneGroup()
+	config.AutoScalingGroups[0].NodeConfig.RegisterAfter = Never
+	inBubble(t, config, func(t *testing.T, s *Server, _ clients) {
+		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
+		pass(5 * time.Second)
+		if err := s.SetNodeConfig("g", NodeConfig{}); err != nil {
+			t.Error(err)
+		}
+		pass(time.Minute)
+		s.account.mu.Lock()
+		g := s.account.groups["g"]
+		s.account.mu.Unlock()
+		if g == nil || g.NodeConfig.RegisterAfter != 0 {
+			t.Errorf("the group is %+v, want one whose nodes register at once", g)
+		}
+		if err := s.SetNodeConfig("gone", NodeConfig{}); err == nil {
+			t.Error("a group that does not exist and will not come back was changed")
+		}
+	})
+}
+
 func TestOtherDeeds(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: Standby})

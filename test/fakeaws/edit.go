@@ -91,11 +91,13 @@ func (s *Server) change(name string, do func(*account, *group)) error {
 	defer s.account.mu.Unlock()
 	g, ok := s.account.groups[name]
 	if !ok {
-		return fmt.Errorf("no auto scaling group %q", name)
+		return noGroup(name)
 	}
 	do(s.account, g)
 	return nil
 }
+
+func noGroup(name string) error { return fmt.Errorf("no auto scaling group %q", name) }
 
 // DeleteGroup deletes a group with its instances.
 func (s *Server) DeleteGroup(name string) error {
@@ -191,9 +193,22 @@ func (s *Server) SetTags(name string, tags map[string]*string) error {
 	})
 }
 
-// SetNodeConfig changes what the bootstrap of a group makes of Nodes that register from now on.
+// SetNodeConfig changes what the bootstrap of a group makes of Nodes that register from now on. It holds for a group that is to come back,
+// too: nodes are what user data makes of them, and that outlives a group.
 func (s *Server) SetNodeConfig(name string, cfg NodeConfig) error {
-	return s.change(name, func(_ *account, g *group) { g.NodeConfig = cfg })
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	g, back := s.account.groups[name], s.account.returning[name]
+	if g == nil && back == nil {
+		return noGroup(name)
+	}
+	if g != nil {
+		g.NodeConfig = cfg
+	}
+	if back != nil {
+		back.NodeConfig = cfg
+	}
+	return nil
 }
 
 // PutLaunchTemplate adds a launch template, or replaces the one with its ID or else its name.

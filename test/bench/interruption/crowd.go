@@ -20,7 +20,11 @@ import (
 )
 
 // crowd is what else the cluster holds.
-type crowd struct{ nodes, pods, daemonSets, held int }
+type crowd struct {
+	nodes, pods, daemonSets, held int
+
+	holding map[string]bool // names of the warned nodes that have a pod whose budget cannot be computed
+}
 
 const (
 	// crowdNode is the node of the pods that are not on warned nodes.
@@ -30,7 +34,7 @@ const (
 )
 
 // gather creates the crowd and waits until all of it runs.
-func (c crowd) gather(ctx context.Context, env *scenario.Env) error {
+func (c *crowd) gather(ctx context.Context, env *scenario.Env) error {
 	config := env.Cluster.RESTConfig()
 	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
@@ -60,7 +64,7 @@ func (c crowd) gather(ctx context.Context, env *scenario.Env) error {
 }
 
 // hold puts pods on warned nodes whose controller has no scale, under a budget that needs one.
-func (c crowd) hold(ctx context.Context, client kubernetes.Interface) error {
+func (c *crowd) hold(ctx context.Context, client kubernetes.Interface) error {
 	if c.held == 0 {
 		return nil
 	}
@@ -68,8 +72,10 @@ func (c crowd) hold(ctx context.Context, client kubernetes.Interface) error {
 	if err != nil {
 		return err
 	}
+	c.holding = map[string]bool{}
 	for n := range min(c.held, len(nodes.Items)) {
 		node := &nodes.Items[n]
+		c.holding[node.Name] = true
 		p := pod(fmt.Sprint("held-", n), node.Name)
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID, Controller: ptr.To(true)}}
 		p.Labels = map[string]string{"app": "held"}

@@ -131,17 +131,14 @@ func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) err
 			return err
 		}
 	}
-	var others time.Duration // when only instances with held pods are left
+	var result ends
 	if err := wait(ctx, 3*time.Minute, "every warned instance gone", func() (bool, error) {
-		left := stillThere(env, before.Instances)
-		if others == 0 && left <= c.held {
-			others = time.Since(start)
-		}
-		return left == 0, nil
+		result = endsOf(env.AWS.Events(), before.Instances, c.holding, start)
+		return result.left == 0, nil
 	}); err != nil {
 		return err
 	}
-	handedBack := time.Since(start)
+	took := time.Since(start)
 	usedThen, err := cpuSeconds(ctx, env)
 	if err != nil {
 		return err
@@ -157,25 +154,60 @@ func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) err
 	fmt.Fprintf(out, "first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
 	fmt.Fprintf(out, "last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
 	if c.held > 0 {
-		fmt.Fprintf(out, "last of the others back   %.2f s\n", others.Seconds())
+		fmt.Fprintf(out, "last held one handed back %.2f s, and %d of %d taken by EC2 before\n", result.held.last.Seconds(), result.held.taken, c.held)
 	}
-	fmt.Fprintf(out, "last instance handed back %.2f s, of 120\n", handedBack.Seconds())
-	fmt.Fprintf(out, "CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/handedBack.Seconds())
+	fmt.Fprintf(out, "last instance handed back %.2f s, and %d taken by EC2 at 120 s%s\n", result.others.last.Seconds(), result.others.taken, besides(c.held))
+	fmt.Fprintf(out, "CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/took.Seconds())
 	fmt.Fprintf(out, "ended with pods on them   %d\n", killed)
 	fmt.Fprintf(out, "desired capacity          %d before, %d after\n", before.Desired, after.Desired)
 	return nil
 }
 
-// stillThere counts the instances that have not begun to end.
-func stillThere(env *scenario.Env, warned []fakeaws.InstanceState) int {
-	now, _ := env.AWS.Group(group)
-	left := 0
-	for _, i := range now.Instances {
-		if i.State != "Terminating" && slices.ContainsFunc(warned, func(w fakeaws.InstanceState) bool { return w.ID == i.ID }) {
-			left++
-		}
+// ends are how the warned instances ended, those apart whose budget cannot be computed.
+type ends struct {
+	held, others kindOfEnd
+	left         int // instances that have not ended
+}
+
+type kindOfEnd struct {
+	last  time.Duration // when the last one was handed back, after the warnings
+	taken int           // those that EC2 took before they were handed back
+}
+
+func endsOf(events []fakeaws.Event, warned []fakeaws.InstanceState, holding map[string]bool, start time.Time) ends {
+	nodes := map[string]string{} // by instance, those that have not ended yet
+	for _, i := range warned {
+		nodes[i.ID] = i.Node
 	}
-	return left
+	var e ends
+	for _, event := range events {
+		node, there := nodes[event.Instance]
+		if !there || event.Time.Before(start) {
+			continue
+		}
+		kind := &e.others
+		if holding[node] {
+			kind = &e.held
+		}
+		switch event.Kind {
+		case fakeaws.TerminateRequested:
+			kind.last = event.Time.Sub(start)
+		case fakeaws.Reclaimed:
+			kind.taken++
+		default:
+			continue
+		}
+		delete(nodes, event.Instance)
+	}
+	e.left = len(nodes)
+	return e
+}
+
+func besides(held int) string {
+	if held == 0 {
+		return ""
+	}
+	return ", those held left out"
 }
 
 // cpuSeconds is the time that the autoscaler has used, user and system.

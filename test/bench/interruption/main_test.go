@@ -3,7 +3,26 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
+
+func TestEndsTellHandedBackFromTaken(t *testing.T) {
+	start := time.Now()
+	warned := []fakeaws.InstanceState{{ID: "i-1", Node: "n-1"}, {ID: "i-2", Node: "n-2"}, {ID: "i-3", Node: "n-3"}, {ID: "i-4", Node: "n-4"}}
+	at := func(seconds int, kind fakeaws.EventKind, instance string) fakeaws.Event {
+		return fakeaws.Event{Time: start.Add(time.Duration(seconds) * time.Second), Kind: kind, Instance: instance}
+	}
+	got := endsOf([]fakeaws.Event{
+		at(-1, fakeaws.TerminateRequested, "i-4"), at(2, fakeaws.TerminateRequested, "i-1"), at(3, fakeaws.TerminateRequested, "i-9"),
+		at(4, fakeaws.Reclaimed, "i-1"), at(5, fakeaws.TerminateRequested, "i-2"), at(120, fakeaws.Reclaimed, "i-3"),
+	}, warned, map[string]bool{"n-2": true}, start)
+	want := ends{held: kindOfEnd{last: 5 * time.Second}, others: kindOfEnd{last: 2 * time.Second, taken: 1}, left: 1}
+	if got != want {
+		t.Errorf("ends = %+v, want %+v", got, want)
+	}
+}
 
 func TestBenchDrainsTwoNodes(t *testing.T) {
 	if testing.Short() {
