@@ -27,7 +27,8 @@ TIMES := $(or $(TMPDIR),/tmp)/asg-autoscaler-scenarios$(subst /,-,$(CURDIR)).txt
 .PHONY: test
 test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench
 	@# lint has run go vet already
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -parallel 3 -timeout 30m ./...
+	@# the scenarios come first: they take longest, and mostly wait
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -parallel 3 -timeout 30m ./test/e2e ./...
 	@cat $(TIMES)
 
 .PHONY: e2e

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -73,6 +75,7 @@ func newAPIFront(kubeconfig, dir string) (*apiFront, error) {
 		Transport:     transport,
 		FlushInterval: -1,
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:      log.New(io.Discard, "", 0), // connections break when the API server dies
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
