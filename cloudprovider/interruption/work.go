@@ -118,10 +118,6 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 	h.metrics.lost.Add(float64(result.Lost))
 	klog.FromContext(ctx).Info("Drained a node", "kind", c.kind, "took", now.Sub(c.began).Round(time.Millisecond),
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
-	if (result.Lost > 0 || result.Unseen) && !c.leaves() {
-		h.lift(ctx, node, "its pods could not be moved in time")
-		return gaveUp
-	}
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitElsewhere(ctx, j, result.Owners)
 		late, err := h.drainLate(ctx, j, node, now)
@@ -129,6 +125,10 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 			return leftBehind
 		}
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
+	}
+	if (result.Lost > 0 || result.Unseen) && !j.current().leaves() {
+		h.lift(ctx, node, "its pods could not be moved in time")
+		return gaveUp
 	}
 	if !h.handBack(ctx, j, node) {
 		return handBackFailed
