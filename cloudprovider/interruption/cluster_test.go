@@ -49,7 +49,7 @@ func TestUnknownClustersStrangerIsGivenUpAtOnce(t *testing.T) {
 	}
 	w.running()
 	w.send(warning(doomed, time.Now()))
-	w.within(15*time.Second, "the message is put back", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 0 })
+	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
 	if w.terminations() != 0 || w.desired() != 2 {
 		t.Errorf("%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
 	}

@@ -1,6 +1,8 @@
 package interruption_test
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -9,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
@@ -28,7 +32,27 @@ func (w *world) boundLate(instance, name string) {
 	w.pods.RefuseList = func() error { bind(); return nil }
 }
 
+// recommendation recommends to replace an instance.
+func recommendation(instance string, at time.Time) string {
+	return fmt.Sprintf(`{"id":"recommendation","detail-type":"EC2 Instance Rebalance Recommendation","source":"aws.ec2","time":%q,`+
+		`"detail":{"instance-id":%q}}`, at.UTC().Format(time.RFC3339), instance)
+}
+
 func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drain }
+
+// kube-scheduler may have chosen the node before it was cordoned.
+func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	doomed := w.inService()[0]
+	w.boundLate(doomed, "late")
+	w.running()
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	if w.evicted["late"] != 1 {
+		t.Errorf("evicted %v, want the pod that came late", w.evicted)
+	}
+}
 
 func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
 	w := newWorld(t, group(0, 2, 5))
@@ -43,5 +67,179 @@ func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
 	})
 	if w.terminations() != 0 {
 		t.Error("the instance was ended under its pod")
+	}
+}
+
+func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	doomed, other := w.inService()[0], w.inService()[1]
+	w.run(doomed, "a")
+	unready := w.nodes()[other] // as a replacement that does not become ready
+	unready.Status.Conditions = nil
+	if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.mark(doomed, "cordon,label", time.Now().Add(20*time.Second), "interruption", "rebalance-recommendation")
+	w.running(drainOnRebalance)
+	w.gone(doomed)
+	if w.evicted["a"] != 1 {
+		t.Errorf("evicted %v", w.evicted)
+	}
+}
+
+// overdue are the groups as if AWS had not launched what is missing for long.
+type overdue struct{ *asg.Cache }
+
+func (o overdue) Snapshot() *asg.Snapshot {
+	s := o.Cache.Snapshot()
+	g := *s.Group("spot")
+	g.Overdue = g.Missing()
+	return s.With(&g)
+}
+
+func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.aws.AddShortage(fakeaws.Shortage{Group: "spot"})
+	if err := w.aws.SetDesired("spot", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("an instance is missing", func() bool { return w.cache.Snapshot().Group("spot").Missing() == 1 })
+	w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = overdue{w.cache} })
+	w.send(recommendation(doomed, time.Now()))
+	w.gone(doomed)
+}
+
+// A recommendation waits while other nodes of its group are drained. That may take longer than a warning is worth anything.
+func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	doomed := w.inService()[0]
+	w.running(drainOnRebalance)
+	w.send(recommendation(doomed, time.Now().Add(-time.Hour)))
+	w.gone(doomed)
+}
+
+func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	w.silent()
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	w.refused.Store(true)
+	w.running(drainOnRebalance)
+	w.send(recommendation(doomed, time.Now()))
+	w.wait("cordoned", func() bool { return w.nodes()[doomed].Spec.Unschedulable })
+	w.send(warning(doomed, time.Now().Add(-118*time.Second)))
+	w.gone(doomed)
+	w.waitEmptyQueue()
+	if w.handled()["forced spot-interruption"] != 1 {
+		t.Errorf("handled %v, want the pod deleted in the time of the warning", w.handled())
+	}
+}
+
+func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
+	g := group(0, 2, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	w := newWorld(t, g)
+	w.silent()
+	ended := w.inService()[0]
+	w.run(ended, "a")
+	node := w.nodes()[ended]
+	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
+	if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "spot", []string{ended}); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("it is leaving", func() bool { i, _ := w.cache.Snapshot().Instance(ended); return i != nil && i.Lifecycle.Leaving() })
+	w.running()
+	w.send(fmt.Sprintf(`{"id":"s","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2",`+
+		`"detail":{"instance-id":%q,"state":"shutting-down"}}`, ended))
+	w.waitEmptyQueue()
+	for what := range w.handled() {
+		if strings.HasSuffix(what, " state-change") && what != "counted state-change" {
+			t.Errorf("its message is handled as %q", what)
+		}
+	}
+	if len(w.evicted) > 0 {
+		t.Errorf("evicted %v from a node that the core has drained", w.evicted)
+	}
+}
+
+func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
+	w := newWorld(t, group(0, 2, 5))
+	standby := w.inService()[0]
+	w.run(standby, "a")
+	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(standby); return i != nil && !i.Lifecycle.Counts() })
+	w.running()
+	w.send(warning(standby, time.Now()))
+	w.waitEmptyQueue()
+	if w.terminations() != 0 || w.evicted["a"] != 1 {
+		t.Errorf("%d terminations, evicted %v", w.terminations(), w.evicted)
+	}
+}
+
+func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
+	w := newWorld(t, group(0, 3, 5))
+	h := w.handler()
+	ids := w.inService()
+	var both sync.WaitGroup
+	for n, replace := range []bool{false, true} {
+		both.Go(func() {
+			if err := h.Give(t.Context(), "spot", ids[n], replace); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	w.gone(ids[0])
+	w.gone(ids[1])
+	if w.desired() != 2 {
+		t.Errorf("desired %d, want 2: one of three is replaced", w.desired())
+	}
+}
+
+func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
+	g := group(0, 1, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	w := newWorld(t, g)
+	doomed := w.inService()[0]
+	w.run(doomed, "a")
+	h := w.handler()
+	forget := h.HandBackFails(doomed, "spot")
+	w.background(h.Run)
+	if err := w.aws.SetDesired("spot", 0); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the message is put back", func() bool { return w.handled()["hand-back-failed lifecycle-terminate"] > 0 })
+	if n := w.aws.Calls()["CompleteLifecycleAction"]; n > 0 {
+		t.Error("the lifecycle action was completed although nobody has drained the node")
+	}
+	forget()
+	w.gone(doomed)
+	if w.evicted["a"] != 1 {
+		t.Errorf("evicted %v", w.evicted)
+	}
+}
+
+func TestNodeStaysMarkedForAsLongAsItIsDrained(t *testing.T) {
+	w := newWorld(t, group(0, 1, 5))
+	id := w.inService()[0]
+	w.mark(id, "cordon,label", time.Now().Add(-6*time.Minute))
+	h := w.handler()
+	forget := h.HandBackFails(id, "spot")
+	if h.Sweep(t.Context()); !w.nodes()[id].Spec.Unschedulable {
+		t.Error("the node was put back into use under its drain")
+	}
+	forget()
+	if h.Sweep(t.Context()); w.nodes()[id].Spec.Unschedulable {
+		t.Error("the node is still cordoned, though nobody drains it and its instance was spared")
 	}
 }

@@ -42,3 +42,20 @@ func TestDeletionWaitsForRenewals(t *testing.T) {
 		}
 	})
 }
+
+// A message that is left to others would be out of their sight again.
+func TestMessageThatWasLeftIsNotRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &slow{}
+		s := &settler{api: api, clock: clock.RealClock{}, wake: make(chan struct{}, 1), hide: time.Minute, renewAfter: time.Second, held: map[int]*held{}}
+		s.settle(s.hold("receipt", time.Now()), Leave(0))
+		for range 3 {
+			s.flush(t.Context(), time.Minute)
+			time.Sleep(time.Minute)
+			s.renew()
+		}
+		if diff := cmp.Diff([]string{"renewed receipt"}, api.ended); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
