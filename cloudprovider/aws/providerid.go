@@ -13,7 +13,7 @@ const placeholderPrefix = "i-placeholder-"
 // instanceID returns the instance in a node's provider ID, or the placeholder, which ends in the name of its group. The name may
 // contain nearly anything. It is not ok for a node that is not on EC2, or not yet known to be.
 func instanceID(id string) (instance string, ok bool) {
-	if _, rest, found := strings.Cut(strings.TrimPrefix(id, "aws:///"), "/"); found && strings.HasPrefix(rest, placeholderPrefix) {
+	if _, rest, found := strings.Cut(strings.TrimPrefix(id, providerid.Prefix), "/"); found && strings.HasPrefix(rest, placeholderPrefix) {
 		return rest, true
 	}
 	return providerid.Instance(id)

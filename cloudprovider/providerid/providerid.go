@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-const prefix = "aws:///"
+// Prefix begins the provider ID of a node on EC2.
+const Prefix = "aws:///"
 
 // valid matches aws:///<zone>/<instance>, with one more element on Fargate.
 var valid = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
@@ -20,7 +21,7 @@ var bare = regexp.MustCompile(`^i-[-0-9a-z]+$`)
 
 // Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be.
 func Instance(id string) (instance string, ok bool) {
-	if alone := strings.TrimPrefix(id, prefix); bare.MatchString(alone) {
+	if alone := strings.TrimPrefix(id, Prefix); bare.MatchString(alone) {
 		return alone, true
 	}
 	match := valid.FindStringSubmatch(id)
@@ -39,4 +40,4 @@ func Zone(id string) string {
 }
 
 // Of is the provider ID of an instance in a zone.
-func Of(zone, instance string) string { return fmt.Sprintf("%s%s/%s", prefix, zone, instance) }
+func Of(zone, instance string) string { return fmt.Sprintf("%s%s/%s", Prefix, zone, instance) }
