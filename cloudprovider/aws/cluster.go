@@ -1,10 +1,11 @@
 package aws
 
 import (
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	appslisters "k8s.io/client-go/listers/apps/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
@@ -13,23 +14,21 @@ import (
 // 2026-11).
 const cniClusterName = "CLUSTER_NAME"
 
-// seeCluster shows the Cache which instances are nodes of this cluster, and what the cluster calls itself.
+// evidence is what the Cache has seen of the cluster's name. While it stays the same, so does the name.
+type evidence struct {
+	nodes    *map[string]string
+	network  string
+	snapshot *asg.Snapshot // the nodes vote by their groups
+}
+
+// seeCluster shows the Cache which instances are nodes of this cluster, and what the cluster calls itself, once for every change.
 func (p *Provider) seeCluster() {
-	if p.nodes == nil {
+	now := evidence{nodes: p.registered.Load(), network: clusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
+	if now.nodes == nil || now == p.seen {
 		return
 	}
-	nodes, err := p.nodes.List(labels.Everything())
-	if err != nil {
-		klog.FromContext(p.ctx).Error(err, "Could not list the nodes, the name of the cluster stays as it is")
-		return
-	}
-	evidence := asg.Evidence{Nodes: make([]string, 0, len(nodes)), Network: clusterOfCNI(p.network)}
-	for _, node := range nodes {
-		if id, ok := instanceID(node.Spec.ProviderID); ok {
-			evidence.Nodes = append(evidence.Nodes, id)
-		}
-	}
-	p.cache.SeeCluster(p.ctx, evidence)
+	p.cache.SeeCluster(p.ctx, asg.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})
+	p.seen = now
 }
 
 // clusterOfCNI is the name that the cluster's VPC CNI has, empty where there is no CNI, or its name stands elsewhere.

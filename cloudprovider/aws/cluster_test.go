@@ -6,8 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/fake"
 	appslisters "k8s.io/client-go/listers/apps/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -18,15 +18,14 @@ const ownerTag = "kubernetes.io/cluster/"
 
 // The first view comes before the listers are filled: half of the nodes must settle nothing.
 func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
-	nodes := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
 	w := newWorld(t, nil, group("ours", "m5.large", 0, 1, 3, map[string]string{ownerTag + "a": "owned"}),
 		group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), group("silent", "m5.large", 0, 1, 3, nil))
 	instance := func(name string) string {
 		state, _ := w.aws.Group(name)
 		return providerid.Of("cn-northwest-1a", state.Instances[0].ID)
 	}
-	nodes.put(t, node("n", instance("ours")))
-	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = corelisters.NewNodeLister(nodes.indexer) })
+	nodes := informed(t, fake.NewClientset(node("n", instance("ours"))))
+	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
 	if got := len(w.NodeGroups()); got != 3 {
 		t.Errorf("%d node groups before the first loop, want all 3", got)
 	}
@@ -61,6 +60,19 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 cluster_autoscaler_aws_node_group_problems{node_group="theirs",reason="other-cluster"} 1
 `), "cluster_autoscaler_aws_node_group_problems"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
+	w := newWorld(t, nil, group("ours", "m5.large", 0, 1, 3, nil), group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}))
+	state, _ := w.aws.Group("ours")
+	nodes := informed(t, fake.NewClientset(node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
+	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
+	w.refresh()
+	w.setTag("ours", ownerTag+"a", "owned")
+	w.reread()
+	if ids := w.ids(); len(ids) != 1 || ids[0] != "ours" {
+		t.Errorf("node groups %q, want ours alone", ids)
 	}
 }
 

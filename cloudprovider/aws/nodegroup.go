@@ -178,30 +178,12 @@ func (p *Provider) stillUnregistered(instance string, node *corev1.Node) error {
 	return nil
 }
 
-// registeredIDs are the provider IDs of the registered nodes by instance.
-func (p *Provider) registeredIDs() map[string]string {
-	if p.nodes == nil {
-		return nil
-	}
-	nodes, err := p.nodes.List(labels.Everything())
-	if err != nil {
-		return nil // a lister of a cache; the core's own listing fails, too
-	}
-	ids := make(map[string]string, len(nodes))
-	for _, node := range nodes {
-		if id, ok := instanceID(node.Spec.ProviderID); ok && (ids[id] == "" || node.Spec.ProviderID < ids[id]) {
-			ids[id] = node.Spec.ProviderID
-		}
-	}
-	return ids
-}
-
 // Nodes are the group's instances, and a placeholder for each that is desired and not launched. An instance whose node is registered
 // has the node's own provider ID, in whatever form: the core compares the two as they are, and ends an instance that it takes for
 // unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
-	registered := (*n.provider.registered.Load())()
+	registered := n.provider.registeredIDs()
 	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {
 		id := registered[i.ID]

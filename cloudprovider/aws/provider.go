@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
@@ -44,8 +45,8 @@ type Options struct {
 	// Instances tells what became of instances that left their groups; nil leaves that open.
 	Instances instancesAPI
 	Limiter   *cloudprovider.ResourceLimiter
-	// Nodes tells which nodes are registered; nil where nobody knows.
-	Nodes corelisters.NodeLister
+	// Nodes is an informer of the registered nodes; nil where nobody knows them.
+	Nodes coreinformers.NodeInformer
 	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
 	DaemonSets appslisters.DaemonSetLister
 	// GatherDeletions is how long deletions of a group are gathered, if longer than the moment they always are.
@@ -83,10 +84,12 @@ type Provider struct {
 	departed  *departures
 	ageing    ageing // under changing
 	view      atomic.Pointer[view]
-	// registered returns registeredIDs as they are when the loop first asks.
-	registered atomic.Pointer[func() map[string]string]
-	changing   sync.Mutex // held while a view is made from the one before
-	lessons    *lessons   // under changing
+	// registered are the provider IDs of the registered nodes by instance, as of the current loop; nil until they were read once.
+	registered   atomic.Pointer[map[string]string] // written under changing
+	nodesChanged atomic.Bool                       // since registered was read
+	seen         evidence                          // for Refresh alone
+	changing     sync.Mutex                        // held while a view is made from the one before
+	lessons      *lessons                          // under changing
 }
 
 // New makes a Provider over a started Cache. The context bounds everything the core asks of it.
@@ -96,11 +99,15 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{
-		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, nodes: o.Nodes, network: o.DaemonSets, clock: o.Clock,
+		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
 		offers:   newOfferings(o.Offerings, o.Clock),
-		gpuTypes: gpuTypes(o.Catalogue), lessons: newLessons(o.Nodes),
+		gpuTypes: gpuTypes(o.Catalogue),
 	}
+	if err := p.follow(o.Nodes); err != nil {
+		return nil, err
+	}
+	p.lessons = newLessons(p.nodes)
 	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
 	p.increases = newIncreases(o.Clock, p.launchZones)
 	p.ageing.event = o.Event
@@ -138,6 +145,7 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 // Refresh moves on to the newest Snapshot, and to what nodes have shown meanwhile. It makes no call and never fails: without a newer reading the last one stays.
 // The listers must be filled: half of the nodes may settle the wrong name of the cluster.
 func (p *Provider) Refresh() error {
+	p.seeNodes()
 	p.seeCluster()
 	p.refresh()
 	return nil
@@ -146,8 +154,6 @@ func (p *Provider) Refresh() error {
 func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	registered := sync.OnceValue(p.registeredIDs)
-	p.registered.Store(&registered)
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
 	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network), p.offers.known()
 	if p.spend != nil {

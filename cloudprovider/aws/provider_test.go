@@ -350,6 +350,7 @@ func (w *world) register(nodes ...*corev1.Node) {
 		}
 	}
 	w.Provider.nodes = corelisters.NewNodeLister(store)
+	w.nodesChanged.Store(true)
 	w.refresh()
 }
 
@@ -614,6 +615,20 @@ func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
 	}
 	if err := w.nodeGroup("spare").DeleteNodes(w.nodes("spare")[:2]); err != nil {
 		t.Errorf("nodes above the minimum could not be deleted: %v", err)
+	}
+}
+
+func TestPlaceholderOfAGroupThatIsGoneLowersNoOther(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := w.aws.Group("a"); state.Desired != 3 {
+		t.Errorf("desired capacity is %d, want 3", state.Desired)
 	}
 }
 

@@ -59,7 +59,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("scheduler framework: %w", err)
 	}
 	clients := ca_context.NewAutoscalingKubeClients(working, p.core, client, factory)
-	nodes, daemonSets := factory.Core().V1().Nodes().Lister(), factory.Apps().V1().DaemonSets().Lister()
+	nodes, daemonSets := factory.Core().V1().Nodes(), factory.Apps().V1().DaemonSets().Lister()
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked

@@ -14,8 +14,8 @@ import (
 	processor "k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
@@ -66,7 +66,7 @@ type cloud struct {
 
 // newCloud reads the Auto Scaling groups for the first time and returns what stands on them. It waits as long as AWS does not
 // answer, but not beyond ctx. Writes are bounded by working instead, so that one under way when ctx ends may be finished.
-func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, nodes corelisters.NodeLister,
+func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, nodes coreinformers.NodeInformer,
 	daemonSets appslisters.DaemonSetLister, volumes podzone.Volumes, event func(eventType, reason, message string)) (*cloud, error) {
 	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {

@@ -1,0 +1,142 @@
+package aws
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// informed is a filled informer of the cluster's nodes, until the test ends.
+func informed(t *testing.T, cluster kubernetes.Interface) coreinformers.NodeInformer {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(cluster, 0)
+	nodes := factory.Core().V1().Nodes()
+	nodes.Informer()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() { cancel(); factory.Shutdown() })
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return nodes
+}
+
+// counting counts how often all nodes are listed.
+type counting struct {
+	corelisters.NodeLister
+	lists int
+}
+
+func (c *counting) List(selector labels.Selector) ([]*corev1.Node, error) {
+	c.lists++
+	return c.NodeLister.List(selector)
+}
+
+func TestNodesAreReadOnceForEveryChangeOfTheirIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := fake.NewClientset(node("a", "aws:////i-1"))
+		p := &Provider{ctx: t.Context()}
+		if err := p.follow(informed(t, cluster)); err != nil {
+			t.Fatal(err)
+		}
+		lister := &counting{NodeLister: p.nodes}
+		p.nodes = lister
+		nodes := cluster.CoreV1().Nodes()
+		for _, step := range []struct {
+			name   string
+			change func() error
+			lists  int
+			want   map[string]string
+		}{
+			{"at first", func() error { return nil }, 1, map[string]string{"i-1": "aws:////i-1"}},
+			{"a node comes", func() error {
+				_, err := nodes.Create(t.Context(), node("b", ""), metav1.CreateOptions{})
+				return err
+			}, 1, map[string]string{"i-1": "aws:////i-1"}},
+			{"it gets its ID", func() error {
+				_, err := nodes.Update(t.Context(), node("b", "aws:///z/i-2"), metav1.UpdateOptions{})
+				return err
+			}, 1, map[string]string{"i-1": "aws:////i-1", "i-2": "aws:///z/i-2"}},
+			{"it becomes ready", func() error {
+				b := node("b", "aws:///z/i-2")
+				b.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+				_, err := nodes.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
+				return err
+			}, 0, map[string]string{"i-1": "aws:////i-1", "i-2": "aws:///z/i-2"}},
+			{"a node goes", func() error { return nodes.Delete(t.Context(), "a", metav1.DeleteOptions{}) }, 1, map[string]string{"i-2": "aws:///z/i-2"}},
+		} {
+			lister.lists = 0
+			if err := step.change(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // until the informer has told of it
+			for range 3 {
+				p.seeNodes()
+			}
+			if diff := cmp.Diff(step.want, p.registeredIDs()); diff != "" || lister.lists != step.lists {
+				t.Errorf("%s: listed %d times, want %d; registered (-want +got):\n%s", step.name, lister.lists, step.lists, diff)
+			}
+		}
+	})
+}
+
+func TestInstanceHasTheIDOfItsNodeFromThatNodesRegistrationOn(t *testing.T) {
+	w, cluster := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil)), fake.NewClientset()
+	full := w.nodes("a")[0].Spec.ProviderID
+	nodes := informed(t, cluster)
+	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
+	w.refresh()
+	if got := w.nodes("a")[0].Spec.ProviderID; got != full {
+		t.Errorf("without a node its ID is %q, want %q", got, full)
+	}
+	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
+	if _, err := cluster.CoreV1().Nodes().Create(t.Context(), node("n", own), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string { return cmp.Diff(own, w.nodes("a")[0].Spec.ProviderID) })
+}
+
+// The core asks for the instances in the background, too.
+func TestNodesAreKnownBeforeTheFirstLoop(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	full := w.nodes("a")[0].Spec.ProviderID
+	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
+	nodes := informed(t, fake.NewClientset(node("n", own)))
+	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
+	if got := w.nodes("a")[0].Spec.ProviderID; got != own {
+		t.Errorf("its ID is %q, want %q", got, own)
+	}
+}
+
+func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	full := w.nodes("a")[0].Spec.ProviderID
+	registered := node("n", "aws:////"+full[strings.LastIndex(full, "/")+1:])
+	w.register(registered)
+	lister := w.Provider.nodes
+	w.Provider.nodes = failingNodes{}
+	w.nodesChanged.Store(true)
+	for range 2 {
+		w.refresh()
+		if left := w.unregistered("a", registered); len(left) > 0 {
+			t.Errorf("the core takes %q for unregistered", left)
+		}
+	}
+	w.Provider.nodes = lister
+	registered.Spec.ProviderID = full
+	w.refresh()
+	if got := w.nodes("a")[0].Spec.ProviderID; got != full {
+		t.Errorf("its ID is %q after a list that succeeded, want %q", got, full)
+	}
+}
