@@ -4,7 +4,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -47,6 +50,30 @@ func TestViewsThatGrowAtOnceWaitForNoneOfThem(t *testing.T) {
 			t.Errorf("%s has a target of %d, want %d", id, got, want)
 		}
 	}
+}
+
+// The core increases a node group once a loop. What it does not hear of it would count as launched.
+func TestSecondIncreaseOfAViewWithinAMomentFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		launched := 0
+		views := newIncreases(clock.RealClock{}, func(_ string, wanted map[string]int) map[string]error {
+			launched += wanted[zoneA]
+			return nil
+		})
+		promised := make(chan int, 2)
+		for n := range 2 {
+			go func() {
+				if views.in("web", zoneA, n+1) == nil {
+					promised <- n + 1
+				} else {
+					promised <- 0
+				}
+			}()
+		}
+		if sum := <-promised + <-promised; sum != launched || launched == 0 {
+			t.Errorf("%d instances are launched, %d promised", launched, sum)
+		}
+	})
 }
 
 func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {

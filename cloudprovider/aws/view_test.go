@@ -6,8 +6,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -64,6 +68,23 @@ func TestOnlyTheTemplateOfAGroupThatChangedIsBuiltAgain(t *testing.T) {
 	w.reread()
 	if got := w.rebuiltSince(before); !slices.Equal(got, []string{"g-007"}) {
 		t.Errorf("templates built again: %q, want that of g-007 alone", got)
+	}
+}
+
+func TestGroupThatTheLoopDoesNotKnowIsNoPartOfIt(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	if err := w.aws.AddGroup(group("young", "m5.large", 0, 1, 5, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); w.cache.Snapshot().Group("young") == nil || len(w.cache.Snapshot().Group("young").Instances) == 0; {
+		if err := w.cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
+			t.Fatalf("the new group has no instance, error %v", err)
+		}
+	}
+	w.adopt("young")
+	young := w.cache.Snapshot().Group("young").Instances[0]
+	if _, err := w.HasInstance(node("n", providerid.Of(young.Zone, young.ID))); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("HasInstance of its node gave %v, want ErrNotImplemented: the core knows no node group of it", err)
 	}
 }
 

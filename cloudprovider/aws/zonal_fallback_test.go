@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -178,6 +179,23 @@ func TestAGroupThatTakesTheNameOfAViewIsItself(t *testing.T) {
 				t.Errorf("round %d: a node of a is in no node group once the other group is gone", round)
 			}
 		}
+	}
+}
+
+func TestInstanceOfAGroupWithTheNameOfAViewIsNotInTheView(t *testing.T) {
+	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
+	if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
+		t.Fatal(err)
+	}
+	name := "a/" + zoneB
+	for end := time.Now().Add(10 * time.Second); w.cache.Snapshot().Group(name) == nil || len(w.cache.Snapshot().Group(name).Instances) == 0; {
+		if err := w.cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
+			t.Fatalf("the new group has no instance, error %v", err)
+		}
+	}
+	young := w.cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
+	if got := w.owner(node("n", providerid.Of(young.Zone, young.ID))); got != "" {
+		t.Errorf("its node is in %q, want in none", got)
 	}
 }
 

@@ -415,4 +415,10 @@ cluster_autoscaler_aws_node_group_problems{node_group="one",reason="not-offered-
 	if n := w.aws.Calls()["DescribeInstanceTypeOfferings"]; n != 1 {
 		t.Errorf("EC2 was asked %d times where types are offered, want once", n)
 	}
+	// As many types as before, and others.
+	w.offers.learn(map[string][]string{"m5.large": {zoneA, zoneB, zoneC}, "c5.large": {zoneA}})
+	w.refresh()
+	if got := types("two/" + zoneB); !slices.Equal(got, []string{"m5.large"}) {
+		t.Errorf("once the offers have changed, %v are promised in b", got)
+	}
 }
