@@ -234,6 +234,9 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	for _, id := range e.Nodes {
 		c.identity.nodes[id] = true
 	}
+	if c.identity.flag != "" {
+		return // no evidence changes a name that was given
+	}
 	votes, undecided := map[string]int{}, 0
 	for _, entry := range c.entries {
 		name := entry.group.states()
@@ -266,12 +269,9 @@ func (c *Cache) Cluster() Statement {
 	return c.identity.own
 }
 
-// settle is our name by all evidence there is, votes being the number of our nodes whose groups state a name, and undecided the number of those
-// whose groups may state one once they are read.
+// settle is our name by all evidence there is, where no flag gives it. votes are the numbers of our nodes whose groups state a name,
+// undecided is the number of those whose groups may state one once they are read.
 func (id *identity) settle(votes map[string]int, undecided int, e Evidence) Statement {
-	if id.flag != "" {
-		return Statement{Cluster: id.flag, Source: sourceFlag}
-	}
 	total := 0
 	for _, n := range votes {
 		total += n
