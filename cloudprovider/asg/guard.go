@@ -96,7 +96,7 @@ func (c *Cache) mayChange(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.entries[name]; e != nil && c.identity.foreign(e.group) {
-		return &OtherClusterError{Group: name, Why: c.identity.disowned(e.group).Problems[0].Message}
+		return &OtherClusterError{Group: name, Why: c.identity.whyForeign(e.group)}
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (c *Cache) strangers(ids []string) ([]string, error) {
 		case g == nil && !known:
 			return nil, &OtherClusterError{Instance: id, Why: "it is left alone, for no reading shows it in a group of ours"}
 		case g != nil && c.identity.foreign(g):
-			return nil, &OtherClusterError{Group: g.Name, Why: c.identity.disowned(g).Problems[0].Message}
+			return nil, &OtherClusterError{Group: g.Name, Why: c.identity.whyForeign(g)}
 		case known:
 			continue
 		case c.identity.unproven(g):

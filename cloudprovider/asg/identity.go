@@ -340,19 +340,26 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// disowned is the group with the one Problem that it is another cluster's.
-func (id *identity) disowned(g *Group) *Group {
+// whyForeign says why the group of another cluster is left alone. It does not say where our own name is known from: that may change, and the
+// Problem would be said again.
+func (id *identity) whyForeign(g *Group) string {
 	stated := make([]string, len(g.Stated))
 	for at, s := range g.Stated {
 		stated[at] = s.String()
 	}
-	p := Problem{Reason: ReasonOtherCluster, Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
+	all := strings.Join(stated, ", ")
 	if id.own.Cluster == "" {
-		p.Message = fmt.Sprintf("it is left alone, for it states several clusters: %s", strings.Join(stated, ", "))
+		return "it is left alone, for it states several clusters: " + all
+	}
+	return fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", all, id.own.Cluster)
+}
+
+// disowned is the group with the one Problem that it is another cluster's.
+func (id *identity) disowned(g *Group) *Group {
+	p := Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
+		Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
+	if id.own.Cluster == "" {
 		p.Remedy = "correct the wrong statements"
-	} else {
-		// Not where ours is known from: that may change, and the Problem would be said again.
-		p.Message = fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", strings.Join(stated, ", "), id.own.Cluster)
 	}
 	other := *g
 	other.Problems = []Problem{p}

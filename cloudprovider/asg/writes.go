@@ -441,7 +441,7 @@ func (c *Cache) beginWrite(name string) (*entry, error) {
 	case e == nil:
 		return nil, ErrGroupNotFound
 	case c.identity.foreign(e.group):
-		return nil, &OtherClusterError{Group: name, Why: c.identity.disowned(e.group).Problems[0].Message}
+		return nil, &OtherClusterError{Group: name, Why: c.identity.whyForeign(e.group)}
 	}
 	c.writes.Add(1)
 	return e, nil
