@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
@@ -120,7 +119,7 @@ func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
 }
 
 func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
-	now := clocktesting.NewFakeClock(time.Now())
+	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})

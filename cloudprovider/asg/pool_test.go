@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	clocktesting "k8s.io/utils/clock/testing"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -35,7 +33,7 @@ func TestWhatAFailureLeavesAlone(t *testing.T) {
 		{name: "a fault of AWS's own", code: "InternalError"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			now := clocktesting.NewFakeClock(time.Now())
+			now := clockAt(time.Minute)
 			other := group("other", 0, 0, 10)
 			other.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "gpus", Version: "1"}
 			gpus := workers("g5.xlarge")

@@ -4,15 +4,13 @@ import (
 	"testing"
 	"time"
 
-	clocktesting "k8s.io/utils/clock/testing"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestTroubleOutlastsTheRestUntilSomethingLaunched(t *testing.T) {
-	now := clocktesting.NewFakeClock(time.Now())
+	now := clockAt(time.Minute)
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10)}},
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).

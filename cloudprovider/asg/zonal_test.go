@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -198,7 +197,7 @@ func TestViewsAreInTheOrderOfZonesAndThenThoseThatTheGroupHasLeft(t *testing.T) 
 func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
 	for _, code := range []string{"AccessDenied", "ValidationError"} {
 		t.Run(code, func(t *testing.T) {
-			now := clocktesting.NewFakeClock(time.Now())
+			now := clockAt(time.Minute)
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
