@@ -187,7 +187,7 @@ func (s *sim) newProcess(name string) *process {
 	p := &process{sim: s, name: name}
 	p.calls = &modelCalls{process: p}
 	p.cache = asg.NewCache(asg.Options{
-		AutoScaling: p.calls, Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}},
+		AutoScaling: p.calls, Launches: asg.LaunchAPIs{EC2: modelEC2{}}, Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}, LaunchMode: s.mode,
 	})
 	s.processes = append(s.processes, p)

@@ -12,6 +12,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -25,7 +27,8 @@ type modelAWS struct {
 	lower, upper, desired int
 	weight                int // of an instance, in units of the three above
 	zones                 []string
-	stock                 int // instances that EC2 still has
+	zonal                 bool // scaled zone by zone
+	stock                 int  // instances that EC2 still has
 	instances             []*modelInstance
 	asked                 int // of EC2, for which no instance is listed
 	surplus               int // instances beyond the desired capacity that AWS wants for now
@@ -71,7 +74,7 @@ type kill struct{ id, by string }
 
 func newModelAWS(sc *scenario) *modelAWS {
 	weight := max(1, sc.weight)
-	m := &modelAWS{lower: sc.lower, upper: sc.upper * weight, desired: sc.desired * weight, weight: weight, protect: sc.protect, stock: 100,
+	m := &modelAWS{lower: sc.lower, upper: sc.upper * weight, desired: sc.desired * weight, weight: weight, protect: sc.protect, stock: 100, zonal: sc.zonal,
 		tokens: map[string]*modelLaunch{}, ended: map[string]int{}, done: map[string]int{}, zones: []string{zoneA, zoneB}[:max(1, sc.zones)]}
 	for range sc.desired {
 		m.arrive(m.emptiest())
@@ -255,9 +258,8 @@ func (m *modelAWS) set(by string, desired int) {
 		m.ours = desired
 	}
 	if by != ours {
-		if m.wish, m.wishAt = desired, m.changes+1; desired == m.ours || m.has(desired) {
-			m.wish, m.setLast = 0, ours // nobody can tell
-		}
+		m.wish, m.wishAt = desired, m.changes+1
+		m.forgetWish()
 		m.blame = nil // whatever was set before: it is this that counts now
 	}
 	m.changed(by)
@@ -280,9 +282,17 @@ func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
 		m.wish -= m.weight
 		if by != ours {
 			m.blame = nil
+			m.forgetWish()
 		}
 	}
 	m.changed(by)
+}
+
+// forgetWish drops a wish of others that looks like what we set, or like an earlier desired capacity: nobody can tell that they want it.
+func (m *modelAWS) forgetWish() {
+	if m.wish > 0 && (m.desired == m.ours || m.has(m.desired)) {
+		m.wish, m.setLast = 0, ours
+	}
 }
 
 func (m *modelAWS) find(id string) *modelInstance {
@@ -324,6 +334,10 @@ func (m *modelAWS) describe() types.AutoScalingGroup {
 			Overrides:                   []types.LaunchTemplateOverrides{{InstanceType: aws.String("m5.large"), WeightedCapacity: m.weightText()}},
 		}},
 	}
+	if m.zonal {
+		g.Tags = append(g.Tags, types.TagDescription{Key: aws.String(asg.TagZonal), Value: aws.String("true")})
+		g.SuspendedProcesses = []types.SuspendedProcess{{ProcessName: aws.String("AZRebalance")}}
+	}
 	for _, i := range m.instances {
 		if i.gone || i.unlisted {
 			continue
@@ -351,6 +365,16 @@ func refusal(code, format string, args ...any) error {
 		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusBadRequest}},
 		Err:      &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...)},
 	}}
+}
+
+// modelEC2 has the launch template of the group.
+type modelEC2 struct {
+	asg.EC2API // calls that no script here leads to
+}
+
+func (modelEC2) DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput, ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+	version := ec2types.LaunchTemplateVersion{LaunchTemplateId: aws.String("lt-1"), VersionNumber: aws.Int64(1)}
+	return &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: []ec2types.LaunchTemplateVersion{version}}, nil
 }
 
 // modelCalls are the calls of one process.

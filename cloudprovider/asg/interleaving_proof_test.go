@@ -3,6 +3,7 @@ package asg_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// What is proved here, by every interleaving of a write of ours with AWS's steps, one other writer, a crash, stale readings or
-// lost answers, over a model of AWS. A model, because Auto Scaling may do each of its steps at any time, or never, and an
+// What is proved here, by every interleaving of a write of ours with AWS's steps, one or two other writers, a crash, stale readings
+// or lost answers, over a model of AWS. A model, because Auto Scaling may do each of its steps at any time, or never, and an
 // emulator does them by its clock: there are orders that no emulator comes to. That the product's calls are what AWS takes for
 // such calls is shown by the other tests of this package, over HTTP against fakeaws.
 //
@@ -25,14 +26,20 @@ import (
 //     log shows the shortest such order.
 //   - What others want is never knowingly undercut. What they set between our reading and our write is lost, for AWS keeps no
 //     record of it; it is restored as far as AWS has launched for it.
+//   - A launch in one zone of a group that is scaled zone by zone launches there, and nowhere more than was asked for.
 //   - What we ask for is launched once, even if we are killed or answers are lost. By the desired capacity, a process whose
 //     first reading is stale can ask for its part once more.
 //   - What we know in the end is what there is, once no reading can be older than what we know.
 //
 // A stale reading shows the group as it was one change before, in some scenarios up to two. Two of them can follow one another, and can follow a newer
-// one. Left out are: launches in one zone of a group that is scaled zone by zone, two other writers at once, a second zone together with stale readings,
-// lost answers or other writers (but for reclaimed instances), weights together with lost answers or two stale readings, weights that differ within the
-// group, crashes together with replacements, weights or zones, readings more than two changes old, and terminations that AWS does in part.
+// one. Left out are:
+//   - more than two other writers, and two together with stale readings, lost answers, zones, weights or crashes
+//   - a second zone together with stale readings, lost answers or other writers (but for reclaimed instances), where launches do not name the zone
+//   - weights that differ within the group, and weights together with lost answers or two stale readings
+//   - crashes together with replacements, weights or a second zone that launches do not name
+//   - crashes together with readings that show a part of one launch, or nothing yet of one in a named zone: the next process can ask for the
+//     rest once more, for it cannot tell whose it is, or in which zone
+//   - readings more than two changes old, and terminations that AWS does in part
 
 // A scenario is what we and others do to one group; in which order, is what is enumerated.
 type scenario struct {
@@ -52,6 +59,7 @@ type scenario struct {
 	depth        int  // how many changes before at most
 	weight       int  // of an instance; 0 stands for 1
 	zones        int  // of the group; 0 stands for 1
+	zonal        bool // the group is scaled zone by zone
 
 	before  func(*script) // what we do in peace, first
 	script  func(*script) // what we do
@@ -151,8 +159,17 @@ func (s *sim) agree(order *schedule) {
 }
 
 func (p *process) look() {
-	if err := p.cache.Refresh(p.newScript().ctx); err != nil {
+	s := p.newScript()
+	if err := p.cache.Refresh(s.ctx); err != nil {
 		p.t.Errorf("refresh: %v", err)
+	}
+	s.resolve()
+}
+
+// resolve looks up what the group launches, where that decides.
+func (p *script) resolve() {
+	if p.zonal {
+		asg.Resolve(p.cache, p.ctx)
 	}
 }
 
@@ -160,10 +177,22 @@ func (p *process) group() *asg.Group { return p.cache.Snapshot().Group("a") }
 
 // What we do.
 
-func look(p *script) { _ = p.cache.Refresh(p.ctx) }
+func look(p *script) {
+	_ = p.cache.Refresh(p.ctx)
+	p.resolve()
+}
 
 func increase(n int) func(*script) {
 	return func(p *script) { p.set = 0; _, _ = p.cache.Increase(p.ctx, "a", n) }
+}
+
+// increaseIn launches n in each of the zones, at once.
+func increaseIn(n int, zones ...string) func(*script) {
+	wanted := map[string]int{}
+	for _, zone := range zones {
+		wanted[zone] = n
+	}
+	return func(p *script) { _ = p.cache.IncreaseZones(p.ctx, "a", wanted) }
 }
 
 func withdraw(n int) func(*script) {
@@ -174,8 +203,9 @@ func terminate(ids ...string) func(*script) {
 	return func(p *script) { _, _ = p.cache.Terminate(p.ctx, "a", ids) }
 }
 
-func increaseAtomically(n int) func(*script) {
-	return func(p *script) { _, _ = p.cache.IncreaseAtomically(p.ctx, "a", "", n) }
+// increaseAtomically launches n or none, in the zone if one is named.
+func increaseAtomically(n int, zone string) func(*script) {
+	return func(p *script) { _, _ = p.cache.IncreaseAtomically(p.ctx, "a", zone, n) }
 }
 
 func replace(ids ...string) func(*script) {
@@ -187,6 +217,22 @@ func grow(n int) func(*script) {
 	return func(p *script) {
 		if g := p.group(); g != nil && g.TargetInstances() < n {
 			increase(n - g.TargetInstances())(p)
+		}
+	}
+}
+
+// growIn is grow in one zone.
+func growIn(zone string, n int) func(*script) {
+	return func(p *script) {
+		g := p.group()
+		if g == nil {
+			return
+		}
+		views, _ := p.cache.NodeGroups(g)
+		for _, v := range views {
+			if v.Zone == zone && v.TargetInstances() < n {
+				increaseIn(n-v.TargetInstances(), zone)(p)
+			}
 		}
 	}
 }
@@ -266,7 +312,7 @@ func TestNoInterleavingEndsAnInstanceThatWasNotAskedFor(t *testing.T) {
 // instance where it may.
 func (f *family) explore(t *testing.T, w writer) (orders uint64, runs int) {
 	sc := f.scenario
-	sc.foreign = []writer{w}
+	sc.foreign = append(slices.Clone(f.foreign), w)
 	var killing []string
 	killed, blind := 0, 0
 	orders, runs = everySchedule(t, func(t *testing.T, order *schedule) {
@@ -375,15 +421,50 @@ func families() []family {
 		"two stale readings": {stock: 1, stale: 2, depth: 2},
 		"weights":            {stock: 1, weight: 2},
 	} {
-		sc.mode, sc.prompt, sc.gone, sc.script = now, true, true, increaseAtomically(2)
+		sc.mode, sc.prompt, sc.gone, sc.script = now, true, true, increaseAtomically(2, "")
 		add("atomically/"+name, sc, false, some...)
 	}
-	add("atomically/two zones", scenario{mode: now, prompt: true, script: increaseAtomically(2), stock: 1, zones: 2}, false, nobody)
+	add("atomically/two zones", scenario{mode: now, prompt: true, script: increaseAtomically(2, ""), stock: 1, zones: 2}, false, nobody)
 	for name, script := range map[string]func(*script){"increase": increase(2), "withdraw": withdraw(1), "terminate": terminate("i-1"),
 		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
 		add("desired capacity, known at once/"+name, scenario{mode: raise, lateAnswers: true, asIs: true, stock: -1, before: increase(2), script: script, beside: look}, false, nobody)
 	}
+	autoscaler := anotherAutoscaler(1)
+	for name, sc := range map[string]scenario{
+		"increase":  {script: increase(2), stock: 2},
+		"withdraw":  {before: increase(2), script: withdraw(2), stock: 1},
+		"terminate": {script: terminate("i-1"), stock: 1},
+	} {
+		sc.foreign = []writer{autoscaler}
+		others := []writer{everyone[0], everyone[1], everyone[5], endsOne}
+		if sc.before == nil {
+			sc.mode, sc.prompt = now, true
+			add("two others, synchronous/"+name, sc, false, others...)
+		}
+		sc.mode, sc.prompt = raise, false
+		add("two others, desired capacity/"+name, sc, false, others...)
+	}
+	for name, sc := range map[string]scenario{
+		"increase":               {script: increaseIn(2, zoneB), stock: 3, check: launchedAtMost(2, zoneB)},
+		"increase both":          {script: increaseIn(1, zoneA, zoneB), stock: 2, check: launchedAtMost(1, zoneA, zoneB)},
+		"increase and terminate": {script: increaseIn(1, zoneB), beside: terminate("i-1"), stock: 2, check: launchedAtMost(1, zoneB)},
+		"a stale reading":        {script: increaseIn(2, zoneB), stale: 1, stock: 2, check: launchedAtMost(2, zoneB)},
+		"a lost answer":          {script: increaseIn(2, zoneB), lost: 1, stock: 2, check: launchedAtMost(2, zoneB)},
+		"atomically":             {script: increaseAtomically(2, zoneB), stock: 1, check: launchedAtMost(2, zoneB)},
+	} {
+		sc.mode, sc.prompt, sc.gone, sc.zonal, sc.zones = now, true, sc.beside == nil, true, 2
+		add("zonal/"+name, sc, false, some...)
+	}
 	rest := func(*script) { time.Sleep(61 * time.Second) }
+	inB := oneAfterTheOther(look, growIn(zoneB, 3), rest, look, growIn(zoneB, 3))
+	for name, sc := range map[string]scenario{
+		"killed":                {script: growIn(zoneB, 3), restart: inB},
+		"killed in the second":  {script: oneAfterTheOther(growIn(zoneB, 2), growIn(zoneB, 3)), restart: inB},
+		"killed, a lost answer": {script: growIn(zoneB, 3), lost: 1, restart: inB},
+	} {
+		sc.mode, sc.zonal, sc.zones, sc.check = now, true, 2, exactly(5, 0)
+		add("zonal once/"+name, sc, false, nobody)
+	}
 	again := oneAfterTheOther(look, grow(5), rest, look, grow(5))
 	for mode, spare := range map[asg.LaunchMode]int{now: 0, raise: 2} {
 		once := func(name string, sc scenario, spare int) {
@@ -399,6 +480,22 @@ func families() []family {
 		once("up, down and up", scenario{gone: true, script: oneAfterTheOther(grow(5), terminate("i-3", "i-4"), grow(5)), restart: again}, 0)
 	}
 	return all
+}
+
+// launchedAtMost is that we launched n at most in each of the zones, and none elsewhere.
+func launchedAtMost(n int, zones ...string) func(*sim) string {
+	return func(s *sim) string {
+		launched := map[string]int{}
+		for _, l := range s.aws.launches {
+			launched[l.zone] += len(l.out.Instances[0].InstanceIds)
+		}
+		for zone, got := range launched {
+			if got > n || !slices.Contains(zones, zone) {
+				return fmt.Sprintf("we launched %d in %s, want %d at most in %v", got, zone, n, zones)
+			}
+		}
+		return ""
+	}
 }
 
 // exactly is that there are n instances in the end, or up to so many to spare.
