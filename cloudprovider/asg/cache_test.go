@@ -1,11 +1,15 @@
 package asg_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -316,4 +320,44 @@ func TestALaunchTemplateThatCouldNotBeReadIsAskedForAgainWithinSeconds(t *testin
 		}
 		return ""
 	})
+}
+
+// shortPages are EC2's calls with one version of a launch template a page, the oldest of each first: AWS promises no order.
+type shortPages struct{ asg.EC2API }
+
+func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
+	o ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+	token := in.NextToken
+	in.NextToken = nil
+	out, err := c.EC2API.DescribeLaunchTemplateVersions(ctx, in, o...)
+	if err != nil || in.MaxResults == nil {
+		return out, err
+	}
+	all := out.LaunchTemplateVersions
+	slices.Reverse(all)
+	at, _ := strconv.Atoi(aws.ToString(token))
+	if out.LaunchTemplateVersions = all[at : at+1]; at+1 < len(all) {
+		out.NextToken = aws.String(strconv.Itoa(at + 1))
+	}
+	return out, nil
+}
+
+func TestNewestVersionIsKnownThoughItsPageIsNotRead(t *testing.T) {
+	config := fakeaws.Config{Delays: quick}
+	old, latest := fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}, fakeaws.LaunchTemplateVersion{InstanceType: "m5.xlarge"}
+	for n := range 30 {
+		g := group(fmt.Sprintf("workers-%02d", n), 0, 0, 3)
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: g.Name, Version: "$Latest"}
+		template := fakeaws.LaunchTemplate{ID: fmt.Sprintf("lt-%017d", n), Name: g.Name, Versions: []fakeaws.LaunchTemplateVersion{old, latest}}
+		if n == 29 {
+			template.Versions = template.Versions[1:] // so that the last page that is read has an old version
+		}
+		config.AutoScalingGroups, config.LaunchTemplates = append(config.AutoScalingGroups, g), append(config.LaunchTemplates, template)
+	}
+	w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.Launches.EC2 = shortPages{o.Launches.EC2} }).started()
+	for _, g := range w.cache.Snapshot().Groups() {
+		if g.Launch == nil || g.Launch.Types[0].Name != "m5.xlarge" {
+			t.Errorf("group %s launches %+v, want m5.xlarge, as the newest version says", g.Name, g.Launch)
+		}
+	}
 }

@@ -25,6 +25,30 @@ func (w *world) timed() (*world, *clocktesting.FakeClock) {
 	return w.with(func(o *asg.Options) { o.Clock = now }), now
 }
 
+// staleAfter makes the change, and then has every reading show the group "a" as it was before.
+func (w *world) staleAfter(change func()) {
+	w.t.Helper()
+	old := w.past()
+	change()
+	w.calls.old = old
+}
+
+// oneMore has the group "a" of one instance get another, which a reading shows.
+func (w *world) oneMore() {
+	w.t.Helper()
+	w.increase(1)
+	w.eventuallyInService("a", 2)
+	w.refresh()
+}
+
+// setDesired is another writer's.
+func (w *world) setDesired(desired int) {
+	w.t.Helper()
+	if err := w.aws.SetDesired("a", desired); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) wantDesired(want int) {
 	w.t.Helper()
 	if got, kills := w.desired("a"), w.kills(); got != want || len(kills) > 0 {
@@ -47,13 +71,11 @@ func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
 
 func TestReadingOlderThanTheLastNeverMakesAnIncreaseLower(t *testing.T) {
 	w := newWorld(t, group("a", 0, 5, 50)).started()
-	old := w.past()
-	if err := w.aws.SetDesired("a", 9); err != nil {
-		t.Fatal(err)
-	}
-	w.eventuallyInService("a", 9)
-	w.refresh()
-	w.calls.old = old
+	w.staleAfter(func() {
+		w.setDesired(9)
+		w.eventuallyInService("a", 9)
+		w.refresh()
+	})
 	w.increase(1)
 	w.wantDesired(10)
 }
@@ -134,13 +156,9 @@ func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
 func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
-	old := w.past()
-	w.increase(1)
-	w.eventuallyInService("a", 2)
-	w.refresh()
+	w.staleAfter(w.oneMore)
 	ids := w.ids("a")
 	now.Step(3 * time.Second)
-	w.calls.old = old
 	if _, err := w.cache.Terminate(t.Context(), "a", ids[1:]); err != nil {
 		t.Fatal(err)
 	}
@@ -153,13 +171,13 @@ func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
 
 func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
 	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
-	w.started()
-	old, ids := w.past(), w.ids("a")
-	if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
-		t.Fatal(err)
-	}
-	w.refresh() // it shows the instance on its way out
-	w.calls.old = old
+	ids := w.started().ids("a")
+	w.staleAfter(func() {
+		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
+			t.Fatal(err)
+		}
+		w.refresh() // it shows the instance on its way out
+	})
 	for range 2 {
 		now.Step(3 * time.Second)
 		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
@@ -180,11 +198,11 @@ func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
 func TestIncreaseOnAStaleReadingAfterAWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
-	old := w.past()
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
-	w.calls.old = old
+	w.staleAfter(func() {
+		if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+			t.Fatal(err)
+		}
+	})
 	w.increase(1)
 	w.wantDesired(5)
 	if got := w.group("a").Withdrawable(); got != 1 {
@@ -197,9 +215,7 @@ func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
 	w.started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(2)
-	if err := w.aws.SetDesired("a", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(3)
 	for _, want := range []int{5, 5, 3} {
 		w.refresh()
 		if got := w.group("a").DesiredCapacity; got != want {
@@ -217,9 +233,7 @@ func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(2)
 	suspend(t, w, "Terminate")
-	if err := w.aws.SetDesired("a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(1)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); taken != 0 || err != nil || w.desired("a") != 1 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 1 of the other writer", taken, err, w.desired("a"))
 	}
@@ -227,9 +241,7 @@ func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
 
 func TestLoweringThatEndsAnInstanceCountsAtOnce(t *testing.T) {
 	w := newWorld(t, group("a", 0, 3, 10)).running()
-	if err := w.aws.SetDesired("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(2)
 	w.refresh()
 	if got := w.group("a").DesiredCapacity; got != 2 {
 		t.Errorf("desired capacity is %d, want 2: the reading shows an instance leave", got)
@@ -275,9 +287,7 @@ func (w *world) tagged(on bool) {
 func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
 	w := newWorld(t, group("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{})
-	if err := w.aws.SetDesired("a", 7); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(7)
 	w.refresh()
 	w.tagged(false)
 	w.tagged(true)
@@ -292,9 +302,7 @@ func TestGroupFoundLaterKeepsItsOwnersDeficit(t *testing.T) {
 	late.Tags = nil
 	w := newWorld(t, late, group("b", 0, 0, 1)).started()
 	w.aws.AddShortage(fakeaws.Shortage{})
-	if err := w.aws.SetDesired("a", 7); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(7)
 	w.tagged(true)
 	w.increase(1)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 6); taken != 1 || err != nil {
@@ -337,6 +345,20 @@ func TestGroupMadeAnewBetweenReadingsStartsAfresh(t *testing.T) {
 	}
 }
 
+func TestReadingOfADeletedGroupDoesNotReplaceTheNewOne(t *testing.T) {
+	w := short(t)
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
+		g.CreatedTime = aws.Time(g.CreatedTime.Add(time.Minute))
+	}
+	w.refresh()
+	w.calls.edit = nil
+	w.refresh()
+	if got := w.group("a").DesiredCapacity; got != 1 {
+		t.Errorf("desired capacity is %d, want the new group's 1", got)
+	}
+}
+
 func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
 	w, now := newWorld(t, group("a", 0, 10, 20)).timed()
 	w.started()
@@ -345,9 +367,7 @@ func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
 		desired int
 	}{{2 * readingLag, 5}, {readingLag / 2, 10}} {
 		now.Step(then.after)
-		if err := w.aws.SetDesired("a", then.desired); err != nil {
-			t.Fatal(err)
-		}
+		w.setDesired(then.desired)
 		w.eventuallyInService("a", then.desired)
 		w.refresh()
 	}
@@ -365,9 +385,7 @@ func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
 		t.Fatalf("withdrew %d, error %v, want 3", taken, err)
 	}
-	if err := w.aws.SetDesired("a", 8); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(8)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 8 of the other writer", taken, err, w.desired("a"))
 	}
@@ -396,4 +414,108 @@ func TestARaiseRemembersOurInstancesThatAreStarting(t *testing.T) {
 	if got := w.group("a").Requested; got != 2 {
 		t.Errorf("%d requested after the one that was starting died, want 2", got)
 	}
+}
+
+// withdraw takes back what it can of n, and returns how many that were.
+func (w *world) withdraw(n int) int {
+	w.t.Helper()
+	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return taken
+}
+
+func TestLoweringByAnotherWriterEndsItsEarlierWish(t *testing.T) {
+	delays := quick
+	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
+	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, discovered).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	for _, desired := range []int{8, 2} {
+		w.setDesired(desired)
+		w.eventually(func() string {
+			if w.refresh(); w.group("a").DesiredCapacity != desired {
+				return "the reading does not count"
+			}
+			return ""
+		})
+	}
+	w.increase(2)
+	if taken := w.withdraw(2); taken != 2 || w.desired("a") != 2 {
+		t.Errorf("withdrew %d of our 2, desired capacity is %d, want the other's 2", taken, w.desired("a"))
+	}
+}
+
+func TestTerminationLowersWhatAnotherWriterWants(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w.setDesired(5)
+	w.eventuallyInService("a", 5)
+	w.refresh()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil {
+		t.Fatal(err)
+	}
+	w.increase(1)
+	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 4 {
+		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the 4 that are left of the other's 5", taken, w.desired("a"))
+	}
+}
+
+func TestLostOldInstanceDoesNotBlockAWithdrawal(t *testing.T) {
+	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w.started()
+	w.increase(2)
+	w.eventuallyInService("a", 2)
+	w.refresh()
+	now.Step(2 * readingLag)
+	w.setDesired(1)
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("a"); len(state.Instances) != 1 {
+			return "AWS still has both instances"
+		}
+		return ""
+	})
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(1)
+	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 1 {
+		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the other's 1", taken, w.desired("a"))
+	}
+}
+
+func TestWithdrawnInstancesAreNotWithdrawnAgain(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil { // AWS wants another in its place
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if w.refresh(); w.group("a").Missing() != 1 {
+			return "the reclaimed instance is there"
+		}
+		return ""
+	})
+	w.increase(1)
+	for _, want := range []int{1, 0} {
+		if taken := w.withdraw(1); taken != want {
+			t.Errorf("withdrew %d, want %d", taken, want)
+		}
+	}
+	w.wantDesired(3)
+}
+
+func TestTerminationThatAReadingShowsLowersTheKnownCapacity(t *testing.T) {
+	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.staleAfter(func() {})
+	w.increase(1) // no reading shows it yet
+	w.calls.old = nil
+	w.calls.afterWrite = w.refresh
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.afterWrite = nil
+	w.increase(1)
+	w.wantDesired(4)
 }

@@ -10,8 +10,11 @@ import (
 func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
 	spot := group("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
-	onDemand := group("on-demand", 0, 0, 5)
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand},
+	onDemand, mixed, half := group("on-demand", 0, 0, 5), group("mixed", 0, 0, 5), 50
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *mixed.LaunchTemplate,
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}
+	mixed.LaunchTemplate, mixed.Zones = nil, spot.Zones
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand, mixed},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
@@ -19,12 +22,12 @@ func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
 	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
 	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large"}, "taken somewhere")
-	if was("spot") || was("on-demand") {
+	if was("spot") || was("mixed") || was("on-demand") {
 		t.Error("interrupted with a zone left")
 	}
 	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
-	if !was("spot") || was("on-demand") {
-		t.Errorf("spot %v, on-demand %v, want the spot group alone", was("spot"), was("on-demand"))
+	if !was("spot") || !was("mixed") || was("on-demand") {
+		t.Errorf("spot %v, mixed %v, on-demand %v, want the groups that buy spot instances", was("spot"), was("mixed"), was("on-demand"))
 	}
 	if _, resting := w.cache.Resting(w.group("spot")); resting {
 		t.Error("a group is left alone that may well have capacity")

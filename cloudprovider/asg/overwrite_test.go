@@ -88,6 +88,41 @@ func TestWhatAnotherLowersAfterOurWriteStaysLow(t *testing.T) {
 	}
 }
 
+func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
+	w := short(t)
+	w.withdraw(2)
+	w.aws.ClearShortages()
+	suspend(t, w, "Terminate")
+	arrive(t, w, 1)
+	w.increase(1) // the one that has arrived is no excess that was always there
+	arrive(t, w, 1)
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 5 {
+		t.Errorf("desired capacity is %d, want 5: two have arrived", got)
+	}
+}
+
+func TestReadingWithAnOldMaximumLowersNothing(t *testing.T) {
+	w := newWorld(t, group("a", 0, 3, 7)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.increase(2)
+	w.withdraw(2)
+	w.aws.ClearShortages()
+	suspend(t, w, "Terminate")
+	arrive(t, w, 1)
+	w.staleAfter(func() {
+		if err := w.aws.SetLimits("a", 0, 20); err != nil {
+			t.Fatal(err)
+		}
+		w.setDesired(9)
+		w.refresh()
+	})
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 9 {
+		t.Errorf("desired capacity is %d, want the 9 of the other writer", got)
+	}
+}
+
 // suspend suspends a process of the group "a".
 func suspend(t *testing.T, w *world, process string) {
 	t.Helper()

@@ -220,16 +220,70 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 }
 
 func TestAllOrNothingIsNotFulfilledByInstancesThatHaveGone(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 0, 9))
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil {
-		t.Fatal(err)
+	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
+	asks := []struct {
+		group, zone string
+		before, now int
+	}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
+	for _, ask := range asks {
+		if _, err := w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before); err != nil {
+			t.Fatal(err)
+		}
+		w.end(ask.group)
 	}
-	w.end("a")
 	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
 	next := w.with(synchronous).started()
 	next.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now().Add(-time.Hour)), Description: aws.String("Terminating EC2 instance: i-0")}
-	g, err := next.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
-	if state, _ := w.aws.Group("a"); err != nil || len(g.Counted()) != 2 || len(state.Instances) != 2 {
-		t.Errorf("all or nothing: error %v, %d instances are believed in, AWS has %d, want 2 of 2", err, len(g.Counted()), len(state.Instances))
+	for _, ask := range asks {
+		g, err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
+		if state, _ := w.aws.Group(ask.group); err != nil || len(g.Counted()) != ask.now || len(state.Instances) != ask.now {
+			t.Errorf("group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()),
+				len(state.Instances), ask.now)
+		}
+	}
+}
+
+func TestInstanceThatEndsAfterItsLaunchIsNoRepeatedAnswer(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 0, 9))
+	w.calls.lags = true
+	w.calls.activities = func(string) bool {
+		w.calls.inProgress = &types.Activity{StartTime: aws.Time(time.Now()), Description: aws.String("Terminating EC2 instance: " + w.ids("a")[0])}
+		return false
+	}
+	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil || w.desired("a") != 2 {
+		t.Errorf("%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
+	}
+	if w.calls.inProgress == nil {
+		t.Error("nobody asked which instances have ended")
+	}
+}
+
+func TestRepeatedAnswerEndsNoCoolDown(t *testing.T) {
+	both := group("a", 0, 0, 9)
+	both.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *both.LaunchTemplate,
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}
+	both.LaunchTemplate = nil
+	now := clockAt(3 * time.Minute) // no window of tokens has just begun
+	w := newWorld(t, both, group("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+	w.increase(1)
+	next := w.with(at(now)).started()
+	next.end("a")
+	next.refresh() // shows that it is gone
+	now.Step(time.Second)
+	w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
+	if _, err := next.cache.Increase(t.Context(), "b", 1); err == nil {
+		t.Fatal("a group without capacity has launched")
+	}
+	launches := 0
+	next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
+		if launches++; launches == 2 { // the first is answered with the instance that is gone
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
+		}
+	}
+	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || launches != 2 {
+		t.Fatalf("error %v after %d launches, want one after 2", err, launches)
+	}
+	if _, resting := next.cache.Resting(next.group("b")); !resting {
+		t.Error("the type is launched again that had no capacity a moment ago")
 	}
 }

@@ -3,6 +3,7 @@ package asg_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -150,6 +151,27 @@ func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
 	over := func() bool { state, _ := w.aws.Group("a"); return len(state.Instances) == 5 }
 	if err := steps(next, now, over, done); err != nil || w.perZone("a")["b"] != 3 || w.desired("a") != 5 {
 		t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", w.perZone("a"), w.desired("a"), err)
+	}
+}
+
+func TestReplacementDuringTheWaitIsNoLaunchOfTheProcessBefore(t *testing.T) {
+	now := clockAt(50 * time.Millisecond)
+	w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
+	there := w.ids("a")[0]
+	done := make(chan error, 1)
+	go func() { _, err := w.cache.Increase(context.Background(), "a", 2); done <- err }()
+	reclaim := sync.OnceFunc(func() {
+		if err := w.aws.Reclaim(there); err != nil {
+			t.Error(err)
+		}
+	})
+	replaced := func() bool {
+		reclaim()
+		state, _ := w.aws.Group("a")
+		return len(state.Instances) == 1 && state.Instances[0].ID != there
+	}
+	if err := steps(w, now, replaced, done); err != nil || w.desired("a") != 3 {
+		t.Errorf("%d instances are desired, error %v, want the one that was replaced and 2 of ours", w.desired("a"), err)
 	}
 }
 

@@ -242,13 +242,10 @@ func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T
 func TestNewInstanceThatAStaleReadingLacksIsNotTakenForTerminated(t *testing.T) {
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
-	old := w.past()
-	w.increase(1)
-	w.eventuallyInService("a", 2)
-	w.refresh()
-	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == *old.Instances[0].InstanceId })
+	there := w.ids("a")
+	w.staleAfter(w.oneMore)
+	fresh := slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == there[0] })
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure"})
-	w.calls.old = old
 	ended := make(chan error, 1)
 	go func() { _, err := w.cache.Terminate(t.Context(), "a", fresh); ended <- err }()
 	var err error
