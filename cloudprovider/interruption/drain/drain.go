@@ -7,11 +7,12 @@
 // Every call has a deadline of its own, is made once, and holds up no other. So an API server that answers "retry after ten
 // seconds", or not at all, holds back one pod.
 //
-// A Drainer waits for the goroutines it starts. It keeps no state: a drain that was cut off is begun again.
+// A Drainer waits for the goroutines it starts. It remembers no drain: one that was cut off is begun again.
 package drain
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,8 +30,12 @@ const (
 	askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
 	// soon is the pause while pods may go at any moment.
 	soon = 500 * time.Millisecond
-	// callsAtOnce bounds the evictions and deletions under way for one node.
-	callsAtOnce = 10
+	// deletionsAtOnce bounds the deletions under way for one node.
+	deletionsAtOnce = 10
+	// evictionsAtOnce bounds the evictions under way in one namespace, of all nodes. Evictions under one budget write the same
+	// object: one of them wins, and each of the others waits half a second in the API server. So hundreds at once take longer than
+	// a few after each other.
+	evictionsAtOnce = 8
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry), and a request that ends earlier uses up the budget for two minutes
 	// without moving the pod.
@@ -70,6 +75,22 @@ type Drainer struct {
 	Moved func(pod *corev1.Pod, forced bool)
 	// Stuck is called once with each pod that could not be moved for another reason than a budget; may be nil.
 	Stuck func(pod *corev1.Pod, err error)
+
+	mu        sync.Mutex
+	evictions map[string]chan struct{} // by namespace, one token for each eviction under way. Guarded by mu
+}
+
+// evictionSlots are the tokens of a namespace. Who evicts puts one in, and takes it out at the end.
+func (d *Drainer) evictionSlots(namespace string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.evictions[namespace] == nil {
+		if d.evictions == nil {
+			d.evictions = map[string]chan struct{}{}
+		}
+		d.evictions[namespace] = make(chan struct{}, evictionsAtOnce)
+	}
+	return d.evictions[namespace]
 }
 
 // byNode is the index of the pods by the name of their node.
@@ -105,7 +126,7 @@ func (d *Drainer) cached(node string) []*corev1.Pod {
 // Drain moves the pods off the node until none is left, the plan's deadline has come, or ctx ends, whose error it then returns.
 // Errors of the API server are no end: they are logged, and it tries again.
 func (d *Drainer) Drain(ctx context.Context, node string, plan func() Plan) (Result, error) {
-	r := &round{Drainer: d, node: node, slots: make(chan struct{}, callsAtOnce), outcomes: make(chan outcome),
+	r := &round{Drainer: d, node: node, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, gone: map[types.UID]bool{},
 		stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)

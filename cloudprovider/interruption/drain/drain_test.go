@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -349,6 +351,44 @@ func TestOneHangingEvictionLeavesOtherPodsAlone(t *testing.T) {
 		}
 		if took := last.Sub(began); took > time.Second {
 			t.Errorf("the last of the other pods was evicted after %v", took)
+		}
+	})
+}
+
+func TestFewEvictionsAtOnceInANamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes = 40
+		var pods []*corev1.Pod
+		for n := range nodes {
+			on := func(p *corev1.Pod) { p.Spec.NodeName = fmt.Sprint("node-", n) }
+			pods = append(pods, pod(fmt.Sprint("pod-", n), on, grace(1)))
+		}
+		c := newCluster(t, pods...)
+		var now, most atomic.Int32
+		c.Refuse = func(_ *http.Request, call podserver.Call) error {
+			if call.Verb == "evict" {
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(100 * time.Millisecond)
+				now.Add(-1)
+			}
+			return nil
+		}
+		d := c.drainer()
+		d.Moved = nil
+		var drains sync.WaitGroup
+		var evicted atomic.Int32
+		for n := range nodes {
+			drains.Go(func() {
+				result, err := d.Drain(t.Context(), fmt.Sprint("node-", n), func() drain.Plan { return drain.Plan{Deadline: in(time.Minute)} })
+				if err != nil {
+					t.Error(err)
+				}
+				evicted.Add(int32(result.Evicted))
+			})
+		}
+		drains.Wait()
+		if evicted.Load() != nodes || most.Load() < 2 || most.Load() > 8 {
+			t.Errorf("%d pods evicted, up to %d at once; want %d, several at once and at most 8", evicted.Load(), most.Load(), nodes)
 		}
 	})
 }

@@ -35,10 +35,10 @@ type outcome struct {
 // round is one Drain under way. One goroutine uses it; calls run beside it and report through outcomes.
 type round struct {
 	*Drainer
-	node     string
-	slots    chan struct{} // one for each call that may be under way
-	outcomes chan outcome
-	asking   map[types.UID]bool // pods with a call under way
+	node      string
+	deletions chan struct{} // one token for each deletion under way
+	outcomes  chan outcome
+	asking    map[types.UID]bool // pods with a call under way
 
 	there  []types.UID        // the pods to move at the last look
 	unseen bool               // the last look failed
@@ -170,19 +170,22 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time) {
 	for _, pod := range pods {
 		r.asking[pod.UID] = true
-		forced := r.forcing
+		forced, slots := r.forcing, r.deletions
+		if !forced {
+			slots = r.evictionSlots(pod.Namespace)
+		}
 		go func() {
 			o := outcome{pod: pod, forced: forced}
 			select {
 			case <-ctx.Done():
 				o.err = ctx.Err()
-			case r.slots <- struct{}{}:
+			case slots <- struct{}{}:
 				if forced {
 					o.err = r.delete(ctx, pod, deadline)
 				} else {
 					o.err = r.evict(ctx, pod)
 				}
-				<-r.slots
+				<-slots
 			}
 			r.outcomes <- o
 		}()
