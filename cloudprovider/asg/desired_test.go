@@ -137,14 +137,21 @@ func member(id, state string) types.Instance {
 }
 
 func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
-	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	delays := quick
+	delays.InService = ms(20000) // until then they are still ours to withdraw
+	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}, discovered).timed()
 	w.started()
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 2})
 	w.increase(4)
-	w.eventuallyInService("a", 3)
-	w.refresh()
+	w.eventually(func() string {
+		if w.refresh(); len(w.group("a").Counted()) != 3 {
+			return "the two that there are have not come"
+		}
+		return ""
+	})
 	now.Step(time.Second)
 	w.calls.old = old
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 4); err != nil {

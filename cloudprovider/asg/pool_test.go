@@ -86,7 +86,7 @@ func TestAGroupThatLaunchesSomethingElseRestsNoLonger(t *testing.T) {
 	latest := group("a", 0, 0, 10)
 	latest.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}
 	template := workers("m5.large")
-	template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.xlarge"})
+	template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "mended"})
 	if err := w.aws.PutLaunchTemplate(template); err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,9 @@ func TestAGroupThatLaunchesSomethingElseRestsNoLonger(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually(func() string {
+		if w.group("a").Launch == nil {
+			return "the new template has not been read"
+		}
 		if rest, resting := w.cache.Resting(w.group("a")); resting {
 			return "it rests: " + rest.Message
 		}
