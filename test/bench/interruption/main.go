@@ -28,6 +28,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
@@ -117,7 +121,9 @@ func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) err
 	watch := newWatch()
 	following, stopFollowing := context.WithCancel(ctx)
 	defer stopFollowing()
-	go watch.follow(following, env)
+	if err := watch.follow(following, env); err != nil {
+		return err
+	}
 	if err := wait(ctx, time.Minute, "every node seen", func() (bool, error) { return watch.nodes() >= nodes, nil }); err != nil {
 		return err
 	}
@@ -225,23 +231,37 @@ func cpuSeconds(ctx context.Context, env *scenario.Env) (float64, error) {
 // watch notes when nodes are cordoned.
 type watch struct {
 	mu   sync.Mutex
-	seen map[string]time.Time // by node; zero if it is not cordoned. Guarded by mu
+	seen map[types.UID]time.Time // by node, as its name may come back; zero if it is not cordoned. Guarded by mu
 }
 
-func newWatch() *watch { return &watch{seen: map[string]time.Time{}} }
+func newWatch() *watch { return &watch{seen: map[types.UID]time.Time{}} }
 
-// follow notes until ctx ends, or the API server does.
-func (w *watch) follow(ctx context.Context, env *scenario.Env) {
-	watcher, err := env.Cluster.Client().CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
+// follow notes until ctx ends. A watch that the API server breaks, as it does with slow ones, goes on where it stopped.
+func (w *watch) follow(ctx context.Context, env *scenario.Env) error {
+	nodes := env.Cluster.Client().CoreV1().Nodes()
+	list, err := nodes.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return
+		return err
 	}
-	defer watcher.Stop()
-	for event := range watcher.ResultChan() {
-		if node, ok := event.Object.(*corev1.Node); ok {
-			w.note(node)
+	for n := range list.Items {
+		w.note(&list.Items[n])
+	}
+	watcher, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error) {
+			return nodes.Watch(ctx, options)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for event := range watcher.ResultChan() {
+			if node, ok := event.Object.(*corev1.Node); ok {
+				w.note(node)
+			}
 		}
-	}
+	}()
+	return nil
 }
 
 func (w *watch) note(node *corev1.Node) {
@@ -249,9 +269,9 @@ func (w *watch) note(node *corev1.Node) {
 	defer w.mu.Unlock()
 	switch {
 	case !node.Spec.Unschedulable:
-		w.seen[node.Name] = time.Time{}
-	case w.seen[node.Name].IsZero():
-		w.seen[node.Name] = time.Now()
+		w.seen[node.UID] = time.Time{}
+	case w.seen[node.UID].IsZero():
+		w.seen[node.UID] = time.Now()
 	}
 }
 
