@@ -67,10 +67,11 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
+	opts := p.coreOptions(handle)
 	strategy, err := expanders.New(expanders.Config{
 		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
-		GroupName: cloud.groupName,
-		Clients:   clients, KubeClient: client,
+		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.groupName,
+		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
 	if err != nil {
@@ -80,7 +81,6 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := p.coreOptions(handle)
 	opts.KubeClient = client
 	opts.KubeClientNew = manager.GetClient()
 	opts.KubeCache = manager.GetCache()

@@ -1,16 +1,28 @@
 package leastwaste
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// acceleratorDrivers share accelerators out by dynamic resource allocation.
+// acceleratorDrivers share accelerators out by dynamic resource allocation. Each installs a device class of its own name.
 var acceleratorDrivers = []string{"gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "neuron.aws.com"}
+
+// The names of NVIDIA's device plugin where a GPU is divided: one name for each size of its parts, and one for the GPUs that are
+// whole (github.com/NVIDIA/k8s-device-plugin, strategy "mixed", read 2026-11).
+const (
+	partPrefix = "nvidia.com/mig-"
+	wholeGPU   = "nvidia.com/gpu"
+)
 
 // publishedBy are the resources that the node has for pods.
 func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
@@ -35,43 +47,129 @@ func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
 	return found
 }
 
-// acceleratorsOf is the resource under which a node offers its accelerators, and how many. Of several names for the same
-// devices, as Neuron has them, it is the one with the fewest and, of those, the first; where the devices are shared out by
-// dynamic resource allocation alone, the name of their driver.
-func acceleratorsOf(info *framework.NodeInfo) (name string, count int64) {
-	for resource, quantity := range acceleratorsIn(publishedBy(info)) {
-		if n := quantity.Value(); count == 0 || n < count || n == count && string(resource) < name {
-			name, count = string(resource), n
-		}
-	}
-	if count > 0 {
-		return name, count
-	}
-	for _, slice := range info.LocalResourceSlices {
-		if driver := slice.Spec.Driver; slices.Contains(acceleratorDrivers, driver) {
-			name, count = driver, count+int64(len(slice.Spec.Devices))
-		}
-	}
-	return name, count
+// accelerators are those of one node.
+type accelerators struct {
+	name  string // resource or driver by which pods ask for them; "" for none
+	count int64
+	units map[apiv1.ResourceName]float64 // how many accelerators one of each resource is
 }
 
-// accelerators is how many of the node's accelerators the pods ask for, as acceleratorsOf counts them: at least 1 if any
-// pod asks for one, or a part of one. Under another of the node's names for its devices, the same share of them counts. A
-// claim of dynamic resource allocation counts as one device.
-func (c requestCache) accelerators(pods []*apiv1.Pod, info *framework.NodeInfo) int64 {
-	published := publishedBy(info)
-	_, each := acceleratorsOf(info)
+// acceleratorsOf counts a node's accelerators. The parts of divided GPUs count one each, beside the GPUs that are whole. Any other
+// names are several for the same devices, as Neuron has them: the one with the fewest counts and, of those, the first. Where
+// dynamic resource allocation alone shares the devices out, the name is their driver's.
+func acceleratorsOf(info *framework.NodeInfo) accelerators {
+	list := acceleratorsIn(publishedBy(info))
+	a := accelerators{units: map[apiv1.ResourceName]float64{}}
+	parts := int64(0)
+	for resource, quantity := range list {
+		n := quantity.Value()
+		if strings.HasPrefix(string(resource), partPrefix) {
+			parts += n
+		}
+		if a.count == 0 || n < a.count || n == a.count && string(resource) < a.name {
+			a.name, a.count = string(resource), n
+		}
+	}
+	if parts > 0 {
+		whole := list[wholeGPU]
+		a.count = parts + whole.Value()
+	}
+	for resource, quantity := range list {
+		switch part := strings.HasPrefix(string(resource), partPrefix) || resource == wholeGPU; {
+		case parts == 0:
+			a.units[resource] = float64(a.count) / float64(quantity.Value())
+		case part:
+			a.units[resource] = 1
+		}
+	}
+	if a.count == 0 {
+		a.name, a.count = devicesIn(info.LocalResourceSlices)
+	}
+	return a
+}
+
+// devicesIn counts the accelerators in slices, and names the first driver of any. Devices that are made of the same counters, as
+// all the ways to divide one GPU are, count as one.
+func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
+	divided := map[string]bool{}
+	for _, slice := range list {
+		if !slices.Contains(acceleratorDrivers, slice.Spec.Driver) || driver != "" && slice.Spec.Driver != driver {
+			continue
+		}
+		driver = slice.Spec.Driver
+		for _, device := range slice.Spec.Devices {
+			if len(device.ConsumesCounters) == 0 {
+				count++
+			}
+			for _, from := range device.ConsumesCounters {
+				divided[slice.Spec.Pool.Name+"/"+from.CounterSet] = true
+			}
+		}
+	}
+	return driver, count + int64(len(divided))
+}
+
+// used is how many accelerators of that many such nodes the pods ask for: at least 1 if any pod asks for one, or a part of one, and
+// never more than there are.
+func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache, devices *drasnapshot.Snapshot) int64 {
 	total := 0.0
+	seen := map[drasnapshot.ResourceClaimId]bool{}
 	for _, pod := range pods {
-		total += float64(len(pod.Spec.ResourceClaims))
-		for name, quantity := range c.of(pod).accelerators {
-			if offered := published[name]; offered.Value() > 0 {
-				total += float64(quantity.Value()) * float64(each) / float64(offered.Value())
+		for name, quantity := range requests.of(pod).accelerators {
+			total += float64(quantity.Value()) * a.units[name]
+		}
+		if devices == nil || len(pod.Spec.ResourceClaims) == 0 {
+			continue
+		}
+		claims, err := devices.PodClaims(pod)
+		if err != nil {
+			continue // the core places no such pod
+		}
+		for _, claim := range claims {
+			if id := drasnapshot.GetClaimId(claim); !seen[id] { // several pods may share one
+				seen[id] = true
+				total += float64(claimed(claim, a.count, devices))
 			}
 		}
 	}
 	if total > 0 && total < 1 {
 		return 1
 	}
-	return int64(total)
+	return min(int64(total), a.count*int64(nodes))
+}
+
+// claimed is how many accelerators a claim asks for on a node that has so many. Of alternatives the first counts.
+func claimed(claim *resourceapi.ResourceClaim, all int64, devices *drasnapshot.Snapshot) int64 {
+	total := int64(0)
+	for _, r := range claim.Spec.Devices.Requests {
+		exactly := ptr.Deref(r.Exactly, resourceapi.ExactDeviceRequest{})
+		if r.Exactly == nil && len(r.FirstAvailable) > 0 {
+			first := r.FirstAvailable[0]
+			exactly.DeviceClassName, exactly.AllocationMode, exactly.Count = first.DeviceClassName, first.AllocationMode, first.Count
+		}
+		switch {
+		case ptr.Deref(exactly.AdminAccess, false) || !accelerates(exactly.DeviceClassName, devices): // administrators take none away
+		case exactly.AllocationMode == resourceapi.DeviceAllocationModeAll:
+			total += all
+		default:
+			total += max(1, exactly.Count)
+		}
+	}
+	return total
+}
+
+// accelerates reports whether the devices of a class are accelerators: the class is a known driver's own, or selects its devices.
+func accelerates(class string, devices *drasnapshot.Snapshot) bool {
+	if slices.Contains(acceleratorDrivers, class) {
+		return true
+	}
+	known, err := devices.DeviceClasses().Get(class)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(known.Spec.Selectors, func(s resourceapi.DeviceSelector) bool {
+		return s.CEL != nil && slices.ContainsFunc(acceleratorDrivers, func(driver string) bool {
+			return strings.Contains(s.CEL.Expression, fmt.Sprintf("'%s'", driver)) || strings.Contains(s.CEL.Expression, fmt.Sprintf("%q", driver))
+		})
+	})
 }

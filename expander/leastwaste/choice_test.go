@@ -41,8 +41,8 @@ const gpu = "nvidia.com/gpu"
 
 func TestAcceleratorsThatNoPodAsksForLoseToNone(t *testing.T) {
 	plain, one := pods(4, "1", "2Gi"), []*apiv1.Pod{asking("1", "2Gi", gpu, "1")}
-	claiming := pod("1", "2Gi")
-	claiming.Spec.ResourceClaims = []apiv1.PodResourceClaim{{Name: "gpu"}}
+	devices := newDevices()
+	claiming := devices.claimedBy(pod("1", "2Gi"), devices.claim("gpu", exactly("gpu.nvidia.com", 1)))
 	shared := template("4", "8Gi")
 	shared.LocalResourceSlices = []*resourceapi.ResourceSlice{{Spec: resourceapi.ResourceSliceSpec{Driver: "gpu.nvidia.com", Devices: make([]resourceapi.Device, 2)}}}
 	templates := map[string]*framework.NodeInfo{
@@ -73,8 +73,9 @@ func TestAcceleratorsThatNoPodAsksForLoseToNone(t *testing.T) {
 			[]expander.Option{option("gpu-full-eight", 1, one), option("gpu-full", 1, one)}, []string{"gpu-full"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ids(New().BestOptions(tt.options, templates))); diff != "" {
-				t.Errorf("best options of %v (-want +got):\n%s", Explain(tt.options, templates), diff)
+			f := New(devices.snapshot)
+			if diff := cmp.Diff(tt.want, ids(f.BestOptions(tt.options, templates))); diff != "" {
+				t.Errorf("best options of %v (-want +got):\n%s", f.Explain(tt.options, templates), diff)
 			}
 		})
 	}
@@ -93,7 +94,7 @@ func TestAcceleratorsAreCountedUnderOneName(t *testing.T) {
 		{"what the node does not have", []*apiv1.Pod{asking("1", "1Gi", gpu, "1")}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": neuron})[0]
+			got := New(nil).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": neuron})[0]
 			if got.Accelerator != "aws.amazon.com/neuron" || got.Used.Accelerators != tt.want || got.Offered.Accelerators != 2 {
 				t.Errorf("%d of %d %s, want %d of 2 aws.amazon.com/neuron", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
 			}
@@ -105,7 +106,7 @@ func TestOfferedIsWhatPodsOnEveryNodeLeave(t *testing.T) {
 	node := template("4", "16Gi").Node().DeepCopy()
 	node.Status.Allocatable = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3900m"), apiv1.ResourceMemory: resource.MustParse("15Gi")}
 	info := framework.NewNodeInfo(node, nil, framework.NewPodInfo(pod("900m", "3Gi"), nil))
-	got := Explain([]expander.Option{option("a", 2, pods(3, "2", "8Gi"))}, map[string]*framework.NodeInfo{"a": info})[0]
+	got := New(nil).Explain([]expander.Option{option("a", 2, pods(3, "2", "8Gi"))}, map[string]*framework.NodeInfo{"a": info})[0]
 	if want := (Size{CPUMillis: 6000, MemoryBytes: 24 * gib}); got.Offered != want || got.Score != 0 {
 		t.Errorf("offered %+v, score %v, want %+v, full", got.Offered, got.Score, want)
 	}
@@ -126,8 +127,8 @@ func TestFewerPodsNeverBeatMoreAtTheSameWastePerPod(t *testing.T) {
 		{"nothing placed", []expander.Option{option("a", 1, nil), option("16", 1, []*apiv1.Pod{small})}, []string{"16"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ids(New().BestOptions(tt.options, templates))); diff != "" {
-				t.Errorf("best options of %v (-want +got):\n%s", Explain(tt.options, templates), diff)
+			if diff := cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, templates))); diff != "" {
+				t.Errorf("best options of %v (-want +got):\n%s", New(nil).Explain(tt.options, templates), diff)
 			}
 		})
 	}
@@ -157,8 +158,8 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 					want = append(want, name)
 				}
 			}
-			if diff := cmp.Diff(want, ids(New().BestOptions(options, templates))); diff != "" {
-				t.Errorf("pod of %v, best options of %v (-want +got):\n%s", request, Explain(options, templates), diff)
+			if diff := cmp.Diff(want, ids(New(nil).BestOptions(options, templates))); diff != "" {
+				t.Errorf("pod of %v, best options of %v (-want +got):\n%s", request, New(nil).Explain(options, templates), diff)
 			}
 		}
 	}
@@ -196,13 +197,13 @@ func TestEachVerdictSaysWhy(t *testing.T) {
 		"small: 2 node(s) for 6 pod(s) leave 0.250 of CPU, 0.250 of memory idle, score 0.250: chosen",
 	}
 	var got []string
-	for _, e := range Explain(options, templates) {
+	for _, e := range New(nil).Explain(options, templates) {
 		got = append(got, e.String())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("explanations (-want +got):\n%s", diff)
 	}
-	best := New().BestOptions(options, templates)
+	best := New(nil).BestOptions(options, templates)
 	if len(best) != 1 || best[0].Debug != "least-waste: "+want[3] || options[3].Debug != "" {
 		t.Errorf("best options = %+v, want the last, which says why, and the options left as they were", best)
 	}

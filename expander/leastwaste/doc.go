@@ -15,5 +15,6 @@
 // Cluster Autoscaler's own least-waste expander; unlike there, a score is always a number, whatever a node claims to offer.
 //
 // A Filter keeps every option that shares the first place, so that the next expander of a chain can choose among them.
-// It holds no state, starts no goroutine and makes no call; one Filter may be used from several goroutines.
+// It holds no state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
+// belongs on the goroutine of the core's loop. Of the devices that pods claim, only those of known accelerator drivers count.
 package leastwaste

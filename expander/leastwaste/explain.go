@@ -6,6 +6,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
@@ -49,15 +50,15 @@ func (e Explanation) pairs() []any {
 }
 
 // explain scores one option on nodes such as that of info; the verdict comes later.
-func explain(option expander.Option, info *framework.NodeInfo, requests requestCache) Explanation {
-	accelerator, count := acceleratorsOf(info)
+func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
+	each := acceleratorsOf(info)
 	e := Explanation{
-		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: accelerator,
+		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: each.name,
 		Used: requests.sum(option.Pods), Offered: offeredBy(info, requests).times(option.NodeCount),
 	}
-	if count > 0 {
-		e.Used.Accelerators = requests.accelerators(option.Pods, info)
-		e.Offered.Accelerators = count * int64(option.NodeCount)
+	if each.count > 0 {
+		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests, devices)
+		e.Offered.Accelerators = each.count * int64(option.NodeCount)
 		e.IdleAcceleratorRatio = idleRatio(e.Used.Accelerators, e.Offered.Accelerators)
 	}
 	e.IdleCPURatio = idleRatio(e.Used.CPUMillis, e.Offered.CPUMillis)

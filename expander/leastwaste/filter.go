@@ -2,21 +2,25 @@ package leastwaste
 
 import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 )
 
 // Filter keeps the options that leave the least idle.
-type Filter struct{}
+type Filter struct {
+	devices func() *drasnapshot.Snapshot
+}
 
-// New returns a Filter, ready for the expander chain of the Cluster Autoscaler.
-func New() *Filter { return &Filter{} }
+// New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices gives what pods claim by dynamic resource
+// allocation, as the core's snapshot of the cluster has it; nil, or a function that returns nil, where there is none.
+func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
 // BestOptions returns the options that share the first place, in the order given, each with its explanation added to what
 // the option says of itself. An option whose group has no node template cannot be judged and is left out; nil means that
 // none could be.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
-	explanations, judged := explainAll(options, nodeInfos)
+	explanations, judged := f.explainAll(options, nodeInfos)
 	var best []expander.Option
 	for i, e := range explanations {
 		if e.Verdict == Chosen {
@@ -38,15 +42,19 @@ func said(debug string, e Explanation) string {
 }
 
 // Explain judges the options as BestOptions does, one Explanation per option that could be judged, in the order given.
-func Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
-	explanations, _ := explainAll(options, nodeInfos)
+func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
+	explanations, _ := f.explainAll(options, nodeInfos)
 	return explanations
 }
 
 // explainAll returns the options that could be judged, and an explanation for each under the same index.
-func explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) ([]Explanation, []expander.Option) {
+func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) ([]Explanation, []expander.Option) {
 	var explanations []Explanation
 	var judged []expander.Option
+	var devices *drasnapshot.Snapshot
+	if f.devices != nil {
+		devices = f.devices()
+	}
 	requests := requestCache{}
 	for _, option := range options {
 		info := nodeInfos[option.NodeGroup.Id()]
@@ -54,7 +62,7 @@ func explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeI
 			klog.Background().V(2).Info("Left out a scale-up option without a node template", "nodeGroup", option.NodeGroup.Id())
 			continue
 		}
-		explanations = append(explanations, explain(option, info, requests))
+		explanations = append(explanations, explain(option, info, requests, devices))
 		judged = append(judged, option)
 	}
 	judge(explanations)

@@ -145,7 +145,7 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ids(New().BestOptions(tt.options, tt.templates))); diff != "" {
+			if diff := cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, tt.templates))); diff != "" {
 				t.Errorf("best options (-want +got):\n%s", diff)
 			}
 		})
@@ -180,8 +180,8 @@ func TestBestOptionsAgreesWithStockWhereverCPUAndMemoryAreOffered(t *testing.T) 
 			}
 			options = append(options, option(id, 1+random.IntN(3), shared[:placed]))
 		}
-		stock, ours := ids(waste.NewFilter().BestOptions(options, templates)), ids(New().BestOptions(options, templates))
-		explanations := Explain(options, templates)
+		stock, ours := ids(waste.NewFilter().BestOptions(options, templates)), ids(New(nil).BestOptions(options, templates))
+		explanations := New(nil).Explain(options, templates)
 		if round%2 == 0 && !nearTie(explanations) {
 			same++
 			if diff := cmp.Diff(stock, ours); diff != "" {
@@ -219,7 +219,7 @@ func TestExplainGivesThePartsOfEachScore(t *testing.T) {
 		Offered:      Size{CPUMillis: 12000, MemoryBytes: 48 * gib},
 		IdleCPURatio: 0.5, IdleMemoryRatio: 0.75, Score: 0.625, Tolerance: 0.00625, Verdict: Chosen,
 	}}
-	got := Explain(options, templates)
+	got := New(nil).Explain(options, templates)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("explanations (-want +got):\n%s", diff)
 	}
@@ -239,7 +239,7 @@ func TestEveryExplanationIsFinite(t *testing.T) {
 		{"more than an int64 of CPU millis", "9E", "8Gi", "1", "1Gi"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			explanations := Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
+			explanations := New(nil).Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
 				map[string]*framework.NodeInfo{"a": template(tt.cpu, tt.memory)})
 			if _, err := json.Marshal(explanations); err != nil {
 				t.Errorf("marshal %+v: %v", explanations, err)
@@ -261,7 +261,7 @@ func BenchmarkBestOptions(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			New().BestOptions(options, templates)
+			New(nil).BestOptions(options, templates)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/factory"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
@@ -62,6 +63,8 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
+	// Devices gives what pods claim by dynamic resource allocation; nil for none.
+	Devices func() *drasnapshot.Snapshot
 	// GroupName is the name of the group that a node group is a zonal view of; "" or the ID itself for any other. The priority
 	// expander's patterns know views by it, too. nil where there are no views.
 	GroupName func(nodeGroupID string) string
@@ -92,7 +95,7 @@ func New(config Config) (expander.Strategy, error) {
 			return newByEitherName(config.Clients, config.KubeClient, config.Namespace, config.GroupName)
 		})
 	}
-	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New() })
+	f.RegisterFilter(expander.LeastWasteExpanderName, func() expander.Filter { return leastwaste.New(config.Devices) })
 	f.RegisterFilter(LeastWasteStock, waste.NewFilter)
 	f.RegisterFilter(leastcost.Name, func() expander.Filter { return config.LeastCost })
 	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{costs: config.Costs} })

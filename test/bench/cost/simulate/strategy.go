@@ -33,7 +33,7 @@ func newStrategy(name string, c *cloud) (expander.Strategy, pods.PodListProcesso
 		filter := leastcost.New(c, nil)
 		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
 	case "least-waste":
-		return &chain{leastwaste.New(), cheapest{c}}, nil, nil
+		return &chain{leastwaste.New(nil), cheapest{c}}, nil, nil
 	case "least-waste-stock":
 		return &chain{waste.NewFilter(), lots}, nil, nil
 	case "price":
