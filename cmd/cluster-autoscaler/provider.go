@@ -137,7 +137,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		return nil, err
 	}
 	zonal := aws.NewZonalPods(provider, volumes)
-	leastCost := leastcost.New(provider.Costs(), penalties{troubles: provider, ratio: ours.TroublePenalty})
+	leastCost := leastcost.New(provider.Costs(), penalties{troubles: provider, ratio: ours.TroublePenalty}, ours.PlanLimit, clock.RealClock{})
 	return &cloud{
 		provider:  provider,
 		costs:     provider.Costs(),

@@ -71,7 +71,7 @@ func TestPodsOfSeveralOwnersThatCannotShareANodeAreNotPlannedOnOne(t *testing.T)
 			for owner := range 6 {
 				all = append(all, tt.make(owner, replicas(fmt.Sprint("owner-", owner), 2, fmt.Sprintf("%dm", 100+owner), "100Mi"))...)
 			}
-			best := New(flat{"a": 0.1}, nil).BestOptions([]expander.Option{option("a", 12, all)}, map[string]*framework.NodeInfo{"a": template("16", "64Gi")})
+			best := newFilter(flat{"a": 0.1}, nil).BestOptions([]expander.Option{option("a", 12, all)}, map[string]*framework.NodeInfo{"a": template("16", "64Gi")})
 			if diff := cmp.Diff([]string{fmt.Sprintf("a: %d for 12", tt.want)}, summary(best)); diff != "" {
 				t.Errorf("best options (-want +got):\n%s", diff)
 			}
@@ -114,8 +114,11 @@ func TestPodsThatALimitCutOffFitWhereOthersOfTheSameNeedsDo(t *testing.T) {
 			listed, cut := tt.make(listed, false), tt.make(cut, true)
 			options := []expander.Option{option("cheap", 2, listed), option("dear", 4, listed, cut)}
 			templates := map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")}
-			f := New(flat{"cheap": 0.1, "dear": 0.2}, nil)
-			p := newProblem(f.priced(f.candidates(options, templates), nil))
+			f := newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil)
+			candidates := f.priced(f.candidates(options, templates), nil)
+			d := newDemand(candidates)
+			d.classify(candidates, unhurried())
+			p := d.problem(candidates)
 			got := 0
 			for _, class := range p.classes {
 				for _, pod := range class.pods {

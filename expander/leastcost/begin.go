@@ -8,7 +8,6 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
 // begin is what to do at once, and the plan that it begins, by candidate.
@@ -31,12 +30,14 @@ type assignment struct {
 }
 
 // cheapestBegin finds what to begin with.
-func (f *Filter) cheapestBegin(candidates []candidate) begin {
-	single, covered := f.cheapestSingle(candidates)
-	if !separable(candidates) {
+func (f *Filter) cheapestBegin(candidates []candidate, t *timer) begin {
+	d := newDemand(candidates)
+	single, covered := f.cheapestSingle(candidates, d)
+	if !separable(candidates, d.pods) {
 		return single
 	}
-	planned := f.planned(candidates)
+	d.classify(candidates, t)
+	planned := f.planned(candidates, d, t)
 	if all := len(planned.all()); covered > all || covered == all && single.total < planned.total*(1-costTolerance) {
 		return single
 	}
@@ -45,23 +46,21 @@ func (f *Filter) cheapestBegin(candidates []candidate) begin {
 
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
 // want all or nothing, and a group may add all its nodes or none: then only whole options are compared.
-func separable(candidates []candidate) bool {
+func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	for i := range candidates {
 		if !candidates[i].divisible() {
 			return false
 		}
-		for _, pod := range candidates[i].option.Pods {
-			if _, requested := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]; requested {
-				return false
-			}
-		}
 	}
-	return true
+	return !slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
+		_, requested := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
+		return requested
+	})
 }
 
 // cheapestSingle chooses among the options as they are: of those with the most pods the cheapest, of several such those that
 // leave the least idle. The number of its pods comes with it.
-func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
+func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (begin, int) {
 	most, lowest := 0, math.Inf(1)
 	var b begin
 	for i := range candidates {
@@ -76,7 +75,7 @@ func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
 		}
 	}
 	b.total = lowest
-	b.chosen = leastIdle(candidates, b.chosen)
+	b.chosen = d.leastIdle(candidates, b.chosen)
 	b.planned = make([]assignment, len(candidates))
 	o := candidates[b.chosen[0]].option
 	b.planned[b.chosen[0]] = assignment{nodes: o.NodeCount, pods: o.Pods}
@@ -84,26 +83,30 @@ func (f *Filter) cheapestSingle(candidates []candidate) (begin, int) {
 }
 
 // leastIdle are those of the chosen that leave the least of what their nodes offer idle, over all resources asked for.
-func leastIdle(candidates []candidate, chosen []int) []int {
+func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 	if len(chosen) < 2 {
 		return chosen
 	}
 	idle := make([]float64, len(candidates))
+	var all amounts // what all pods ask for; most options list all
 	for _, i := range chosen {
 		o := candidates[i].option
-		lists := make([]apiv1.ResourceList, len(o.Pods))
-		for k, pod := range o.Pods {
-			lists[k] = podutils.PodRequests(pod)
-		}
-		d := newDimensions(lists)
-		used := make(amounts, len(d.names))
-		for _, list := range lists {
-			for k, n := range d.of(list) {
-				used[k] += n
+		used := all
+		if used == nil || len(o.Pods) < len(d.pods) {
+			used = make(amounts, len(d.dimensions.names))
+			for _, pod := range o.Pods {
+				for k, n := range d.requests[d.index[pod]] {
+					used[k] += n
+				}
 			}
 		}
-		for k, offered := range d.offeredBy(candidates[i].info)[1:] {
-			idle[i] += 1 - float64(used[k+1])/float64(max(1, offered)*int64(o.NodeCount))
+		if len(o.Pods) == len(d.pods) {
+			all = used
+		}
+		for k, offered := range d.dimensions.offeredBy(candidates[i].info)[:d.dimensions.known] {
+			if k > 0 && used[k] > 0 {
+				idle[i] += 1 - float64(used[k])/float64(max(1, offered)*int64(o.NodeCount))
+			}
 		}
 	}
 	least := slices.MinFunc(chosen, func(a, b int) int { return cmp.Compare(idle[a], idle[b]) })
@@ -112,28 +115,28 @@ func leastIdle(candidates []candidate, chosen []int) []int {
 
 // planned makes the plan, once more where groups turn out to cost another sum for the nodes that it has than for those of
 // their options, and begins with the group that gets the most pods.
-func (f *Filter) planned(candidates []candidate) begin {
+func (f *Filter) planned(candidates []candidate, d *demand, t *timer) begin {
 	first := f.priced(candidates, nil)
-	b := f.plannedAt(first)
+	b := f.plannedAt(first, d, t)
 	counts := make([]int, len(candidates))
 	for i, a := range b.planned {
 		counts[i] = a.nodes
 	}
 	again := f.priced(candidates, counts)
 	same := func(x, y candidate) bool { return math.Abs(x.unit-y.unit) <= 0.001*x.unit }
-	if slices.EqualFunc(first, again, same) {
+	if slices.EqualFunc(first, again, same) || t.past(planShare) {
 		return b
 	}
-	if other := f.plannedAt(again); len(other.all()) >= len(b.all()) && other.total < b.total {
+	if other := f.plannedAt(again, d, t); len(other.all()) >= len(b.all()) && other.total < b.total {
 		return other
 	}
 	return b
 }
 
 // plannedAt makes the plan with the prices that the candidates have.
-func (f *Filter) plannedAt(candidates []candidate) begin {
-	p := newProblem(candidates)
-	result := p.solve()
+func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) begin {
+	p := d.problem(candidates)
+	result := p.solve(t)
 	b := begin{planned: p.assign(result, candidates)}
 	first, most := 0, -1
 	for i, a := range b.planned {
@@ -204,9 +207,9 @@ func (b begin) options(candidates []candidate, explanations []Explanation) []exp
 }
 
 // explain tells how the candidates were judged.
-func (f *Filter) explain(candidates []candidate, b begin) []Explanation {
+func (f *Filter) explain(candidates []candidate, b begin, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
-	total := 0.0
+	total, pods := 0.0, len(b.all())
 	for i := range candidates {
 		c, a, e := &candidates[i], b.planned[i], &list[i]
 		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
@@ -222,7 +225,8 @@ func (f *Filter) explain(candidates []candidate, b begin) []Explanation {
 	for i := range list {
 		list[i].TotalCost = list[i].Cost
 		list[i].TotalCost.PerHour = total
-		list[i].TotalPods = len(b.all())
+		list[i].TotalPods = pods
+		list[i].Cut = cut
 	}
 	return list
 }

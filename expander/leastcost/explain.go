@@ -21,6 +21,7 @@ type Explanation struct {
 	TotalCost    pricing.Amount // of the whole plan, over all groups
 	TotalPods    int            // pods that the plan places, over all groups
 	Chosen       bool           // the plan begins with this group, or might as well
+	Cut          bool           // the time for planning was over before the search for a cheaper plan was
 }
 
 // String tells the explanation in one line.
@@ -29,10 +30,14 @@ func (e Explanation) String() string {
 	if e.Penalty.Ratio > 0 {
 		s += fmt.Sprintf(", counted %.3g times as much (%s)", 1+e.Penalty.Ratio, e.Penalty.Reason)
 	}
-	if e.PlannedNodes == 0 {
-		return s + "; the cheapest plan has none of them"
+	plan := "; the cheapest plan"
+	if e.Cut {
+		plan += " found in the time for it"
 	}
-	return s + fmt.Sprintf("; the cheapest plan has %d node(s) of them for %d pod(s) at %v, and costs %v for %d pod(s) in all",
+	if e.PlannedNodes == 0 {
+		return s + plan + " has none of them"
+	}
+	return s + plan + fmt.Sprintf(" has %d node(s) of them for %d pod(s) at %v, and costs %v for %d pod(s) in all",
 		e.PlannedNodes, e.PlannedPods, e.PlannedCost, e.TotalCost, e.TotalPods)
 }
 
@@ -42,6 +47,6 @@ func (e Explanation) pairs() []any {
 		"nodeGroup", e.NodeGroup, "cost", e.Cost.String(), "nodes", e.Nodes, "pods", e.Pods,
 		"penalty", e.Penalty.Ratio, "penaltyReason", e.Penalty.Reason, "plannedNodes", e.PlannedNodes,
 		"plannedPods", e.PlannedPods, "plannedCost", e.PlannedCost.String(),
-		"totalCost", e.TotalCost.String(), "totalPods", e.TotalPods,
+		"totalCost", e.TotalCost.String(), "totalPods", e.TotalPods, "cut", e.Cut,
 	}
 }

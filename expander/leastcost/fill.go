@@ -13,7 +13,6 @@ type share struct {
 // filler fills single nodes as full of value as it can. It keeps what it needs from call to call; use it from one goroutine.
 type filler struct {
 	problem *problem
-	sizes   [][]float64 // by shape, then class·dimensions + dimension: the share of the node that one pod takes
 	dims    int
 	weights [][]float64 // ways to count several dimensions as one
 
@@ -38,17 +37,6 @@ func newFiller(p *problem) *filler {
 	}
 	f.dims = len(p.classes[0].request)
 	f.room = make(amounts, f.dims)
-	for _, s := range p.shapes {
-		sizes := make([]float64, len(p.classes)*f.dims)
-		for c, class := range p.classes {
-			for d, n := range class.request {
-				if s.offered[d] > 0 {
-					sizes[c*f.dims+d] = float64(n) / float64(s.offered[d])
-				}
-			}
-		}
-		f.sizes = append(f.sizes, sizes)
-	}
 	all := make([]float64, f.dims)
 	for d := range f.dims {
 		all[d] = 1
@@ -64,6 +52,23 @@ func newFiller(p *problem) *filler {
 	}
 	f.weights = append(f.weights, all)
 	return f
+}
+
+// share is the share of a node of the shape that a pod of the class takes in one dimension.
+func (p *problem) share(s, c, d int) float64 {
+	if offered := p.shapes[s].offered[d]; offered > 0 {
+		return float64(p.classes[c].request[d]) / float64(offered)
+	}
+	return 0
+}
+
+// largest is that of the dimension in which the pod takes the most.
+func (p *problem) largest(s, c int) float64 {
+	most := 0.0
+	for d := range p.classes[c].request {
+		most = max(most, p.share(s, c, d))
+	}
+	return most
 }
 
 // fill packs a node of a shape with the pods that are together worth the most, of those left among some classes: values and
@@ -136,7 +141,7 @@ func (f *filler) sort(s int, values, weight []float64) {
 	for _, c := range f.order {
 		size := 1e-9
 		for d, w := range weight {
-			size += w * f.sizes[s][c*f.dims+d]
+			size += w * f.problem.share(s, c, d)
 		}
 		f.worth[c] = values[c] / size
 	}

@@ -1,10 +1,13 @@
 package leastcost
 
 import (
+	"time"
+
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -35,12 +38,15 @@ type Penalty struct {
 type Filter struct {
 	prices    prices
 	penalties penalties
+	limit     time.Duration // of one plan
+	clock     clock.PassiveClock
 	places    []place // of raises whose pods may still be pending
 }
 
-// New returns a Filter. prices may change between two calls of BestOptions, not during one; penalties may be nil for none.
-func New(prices prices, penalties penalties) *Filter {
-	return &Filter{prices: prices, penalties: penalties}
+// New returns a Filter. prices may change between two calls of BestOptions, not during one; penalties may be nil for none. A plan
+// that takes longer than the limit ends with the cheapest found by then.
+func New(prices prices, penalties penalties, limit time.Duration, clock clock.PassiveClock) *Filter {
+	return &Filter{prices: prices, penalties: penalties, limit: limit, clock: clock}
 }
 
 // BestOptions returns the option to begin with, its nodes and pods cut to what the plan has for its group, and those that
@@ -76,17 +82,22 @@ type decision struct {
 
 // decide plans, and compares the plan with what each option would cost alone; nil where no price is known.
 func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *decision {
+	t := &timer{clock: f.clock, start: f.clock.Now(), limit: f.limit}
 	candidates := f.candidates(options, nodeInfos)
 	if len(candidates) == 0 {
 		return nil
 	}
-	b := f.cheapestBegin(candidates)
-	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b)}
+	b := f.cheapestBegin(candidates, t)
+	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b, t.cut)}
 }
 
-// log says what was chosen on V(2), and how each option was judged on V(4).
+// log says what was chosen on V(2), and how each option was judged on V(4). That time was short is for an operator to act on.
 func (d *decision) log() {
 	logger := klog.Background()
+	if d.explanations[0].Cut {
+		logger.Info("Ended a plan of scale-ups at its time limit: the cheapest found so far counts", "options", len(d.explanations),
+			"pods", d.explanations[0].TotalPods)
+	}
 	for _, e := range d.explanations {
 		logger.V(4).Info("Weighed a scale-up option", e.pairs()...)
 		if e.Chosen {

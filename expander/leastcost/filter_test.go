@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apiv1 "k8s.io/api/core/v1"
@@ -17,7 +19,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -51,6 +55,15 @@ type costs func(id string, count int) (pricing.Amount, bool)
 
 func (c costs) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
 	return c(id, count)
+}
+
+// newFilter returns a Filter that has all the time it wants.
+func newFilter(prices prices, penalties penalties) *Filter {
+	return New(prices, penalties, time.Hour, clock.RealClock{})
+}
+
+func unhurried() *timer {
+	return &timer{clock: clock.RealClock{}, start: time.Now(), limit: time.Hour}
 }
 
 type penalised map[string]Penalty
@@ -289,7 +302,7 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			given := slices.Clone(tt.options)
-			got := New(tt.prices, tt.penalties).BestOptions(tt.options, tt.templates)
+			got := newFilter(tt.prices, tt.penalties).BestOptions(tt.options, tt.templates)
 			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
 				t.Errorf("best options (-want +got):\n%s", diff)
 			}
@@ -304,7 +317,7 @@ func TestExplainTellsThePlanForEachOption(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	options := []expander.Option{option("small", 2, web), option("large", 3, web, big)}
 	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi")}
-	f := New(flat{"large": 0.3, "small": 0.05}, penalised{"small": {Ratio: 0.2, Reason: "interrupted 3m ago"}})
+	f := newFilter(flat{"large": 0.3, "small": 0.05}, penalised{"small": {Ratio: 0.2, Reason: "interrupted 3m ago"}})
 	var got []string
 	for _, e := range f.Explain(options, templates) {
 		got = append(got, e.String())
@@ -379,9 +392,9 @@ func TestPlansAreSoundAndNeverWorseThanOneOption(t *testing.T) {
 		if len(options) == 0 {
 			continue
 		}
-		f := New(prices, nil)
+		f := newFilter(prices, nil)
 		candidates := f.candidates(options, templates)
-		b := f.cheapestBegin(candidates)
+		b := f.cheapestBegin(candidates, unhurried())
 		total, seen := 0.0, map[types.UID]bool{}
 		for i, a := range b.planned {
 			total += prices[candidates[i].id] * float64(a.nodes)
@@ -419,7 +432,7 @@ func TestTheOrderOfOptionsAndPodsDoesNotMatter(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
 	for round := range 6 {
 		options, templates, prices := world(random, 12, 6, 40)
-		want := New(prices, nil).BestOptions(options, templates)
+		want := newFilter(prices, nil).BestOptions(options, templates)
 		shuffled := slices.Clone(options)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		for i := range shuffled {
@@ -427,12 +440,22 @@ func TestTheOrderOfOptionsAndPodsDoesNotMatter(t *testing.T) {
 			random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 			shuffled[i].Pods = list
 		}
-		got := New(prices, nil).BestOptions(shuffled, templates)
+		got := newFilter(prices, nil).BestOptions(shuffled, templates)
 		if diff := cmp.Diff(names(want), names(got)); diff != "" {
 			t.Fatalf("round %d (-in order +shuffled):\n%s", round, diff)
 		}
 	}
 }
+
+// ticking is a clock that moves on by a millisecond whenever it is looked at.
+type ticking struct{ now time.Time }
+
+func (c *ticking) Now() time.Time {
+	c.now = c.now.Add(time.Millisecond)
+	return c.now
+}
+
+func (c *ticking) Since(start time.Time) time.Duration { return c.Now().Sub(start) }
 
 // names tells options with the names of their pods.
 func names(options []expander.Option) []string {
@@ -445,18 +468,123 @@ func names(options []expander.Option) []string {
 	return list
 }
 
-// Run with: go test -run - -bench BestOptions ./expander/leastcost. The core's own packing is left out.
+func TestAPlanOutOfTimeIsTheCheapestFoundSoFar(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	options, templates, prices := world(random, 20, 12, 30)
+	every := map[*apiv1.Pod]bool{}
+	alone := math.Inf(1) // the cheapest option for all pods
+	for _, o := range options {
+		for _, pod := range o.Pods {
+			every[pod] = true
+		}
+	}
+	for _, o := range options {
+		if len(o.Pods) == len(every) {
+			alone = min(alone, prices[o.NodeGroup.Id()]*float64(o.NodeCount))
+		}
+	}
+	var placed int // by the last plan
+	var total float64
+	for _, limit := range []time.Duration{1, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, time.Hour} {
+		f := New(prices, nil, limit, &ticking{})
+		best := f.BestOptions(options, templates)
+		if len(best) == 0 || best[0].NodeCount == 0 || len(best[0].Pods) == 0 {
+			t.Fatalf("limit %v: best options %v, want one to begin with", limit, summary(best))
+		}
+		first := New(prices, nil, limit, &ticking{}).Explain(options, templates)[0]
+		if want := limit < time.Hour; first.Cut != want || strings.Contains(first.String(), "found in the time for it") != want {
+			t.Errorf("limit %v: cut short %t, explained as %q, want %t", limit, first.Cut, first, want)
+		}
+		if first.TotalPods == len(every) && first.TotalCost.PerHour > alone*(1+1e-9) {
+			t.Errorf("limit %v: the plan costs %v, one option alone %v", limit, first.TotalCost, alone)
+		}
+		if first.TotalPods < placed || first.TotalPods == placed && first.TotalCost.PerHour > total*(1+1e-9) {
+			t.Errorf("limit %v: the plan costs %v for %d pods, with less time %v for %d", limit, first.TotalCost, first.TotalPods, total, placed)
+		}
+		placed, total = first.TotalPods, first.TotalCost.PerHour
+	}
+	if placed != len(every) {
+		t.Errorf("with all the time it wants the plan places %d pods of %d", placed, len(every))
+	}
+}
+
+func TestGroupsOfOneShapeGetNoMoreNodesThanTheirOptionsHave(t *testing.T) {
+	web := replicas("web", 20, "1", "1Gi")
+	options := []expander.Option{option("a", 2, web[:8]), option("b", 3, web[8:])} // each at its limit
+	small := template("4", "8Gi")
+	var got []string
+	for _, e := range newFilter(flat{"a": 1, "b": 1}, nil).Explain(options, map[string]*framework.NodeInfo{"a": small, "b": small}) {
+		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
+	}
+	if diff := cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got); diff != "" {
+		t.Errorf("planned (-want +got):\n%s", diff)
+	}
+}
+
+// A linear program that is cut short may use more of a shape than there is.
+func TestPatternsAreTakenAsFarAsThereIsRoom(t *testing.T) {
+	p := &problem{classes: []class{{request: amounts{1}, count: 20}}, shapes: []shape{{offered: amounts{4}, cost: 1, limit: 3}}}
+	pl := &planner{problem: p}
+	result, room := plan{left: []int{20}}, []int{3}
+	pattern := covering.Column{Cost: 1, Entries: []covering.Entry{{Row: 0, Times: 4}}}
+	pl.take(&result, covering.Used{Column: pattern, Amount: 5}, room)
+	if len(result.nodes) != 3 || room[0] != 0 || result.left[0] != 8 {
+		t.Errorf("%d nodes, room for %d more, %d pods left, want 3, 0 and 8", len(result.nodes), room[0], result.left[0])
+	}
+}
+
+// many is a world of pods no two of which ask for the same, and of groups whose prices differ, each of which lists all that fit.
+func many(random *rand.Rand, groups, pods int) ([]expander.Option, map[string]*framework.NodeInfo, flat) {
+	var all []*apiv1.Pod
+	for i := range pods {
+		all = append(all, replicas(fmt.Sprintf("pod-%05d", i), 1, fmt.Sprintf("%dm", 100+random.IntN(3900)), fmt.Sprintf("%dMi", 128+random.IntN(16<<10)))...)
+	}
+	templates, prices := map[string]*framework.NodeInfo{}, flat{}
+	var options []expander.Option
+	for i := range groups {
+		id := fmt.Sprintf("group-%04d", i)
+		cpu := int64(4) << random.IntN(5)
+		gib := cpu * (2 << random.IntN(3))
+		templates[id] = template(fmt.Sprint(cpu), fmt.Sprintf("%dGi", gib))
+		prices[id] = (float64(cpu)*0.034 + float64(gib)*0.0035) * (0.6 + 0.8*random.Float64())
+		o := expander.Option{NodeGroup: &group{id: id}}
+		asked := amounts{0, 0}
+		for _, pod := range all {
+			if r := pod.Spec.Containers[0].Resources.Requests; r.Cpu().Value() <= cpu && r.Memory().Value() <= gib<<30 {
+				o.Pods = append(o.Pods, pod)
+				asked[0] += r.Cpu().MilliValue()
+				asked[1] += r.Memory().Value()
+			}
+		}
+		o.NodeCount = int(max(asked[0]/(1000*cpu), asked[1]/(gib<<30))*11/10) + 1 // about what the core's packing comes to
+		options = append(options, o)
+	}
+	return options, templates, prices
+}
+
+// Run with: go test -run - -bench BestOptions -benchmem ./expander/leastcost. The core's own packing is left out. B/op is all that a
+// plan allocates; it needs less at a time.
 func BenchmarkBestOptions(b *testing.B) {
+	plan := func(b *testing.B, options []expander.Option, templates map[string]*framework.NodeInfo, prices flat) {
+		b.ReportAllocs()
+		for b.Loop() {
+			New(prices, nil, time.Second, clock.RealClock{}).BestOptions(options, templates)
+		}
+		e := New(prices, nil, time.Second, clock.RealClock{}).Explain(options, templates)[0]
+		b.ReportMetric(e.TotalCost.PerHour, "USD/h")
+		b.ReportMetric(float64(e.TotalPods), "pods")
+	}
 	for _, size := range []struct{ pods, workloads, groups int }{
-		{50, 8, 10}, {500, 20, 60}, {5000, 40, 60}, {5000, 5000, 60},
+		{50, 8, 10}, {500, 20, 60}, {5000, 40, 60}, {5000, 90, 400}, {5000, 5000, 60},
 	} {
 		b.Run(fmt.Sprintf("pods=%d/workloads=%d/groups=%d", size.pods, size.workloads, size.groups), func(b *testing.B) {
 			random := rand.New(rand.NewPCG(1, uint64(size.pods)))
 			options, templates, prices := world(random, size.groups, size.workloads, max(1, 2*size.pods/size.workloads-1))
-			b.ReportAllocs()
-			for b.Loop() {
-				New(prices, nil).BestOptions(options, templates)
-			}
+			plan(b, options, templates, prices)
 		})
 	}
+	b.Run("pods=10000/workloads=10000/groups=1000", func(b *testing.B) {
+		options, templates, prices := many(rand.New(rand.NewPCG(1, 1)), 1000, 10000)
+		plan(b, options, templates, prices)
+	})
 }

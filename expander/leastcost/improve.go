@@ -12,9 +12,11 @@ func (pl *planner) improve(to *plan, room []int) {
 	p := pl.problem
 	values := slices.Clone(pl.values)
 	limit := pl.filler.work + maxWork
-	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0; try++ {
+	var left []int
+	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(planShare); try++ {
 		picked := pl.pick(to)
-		part := plan{left: slices.Clone(to.left)}
+		left = append(left[:0], to.left...)
+		part := plan{left: left}
 		before := 0.0
 		for _, i := range picked {
 			node := to.nodes[i]
@@ -28,7 +30,7 @@ func (pl *planner) improve(to *plan, room []int) {
 		placed := pl.rest(&part, room, values, before*(1+costTolerance), 0.2)
 		if placed && !slices.ContainsFunc(pl.all, func(c int) bool { return part.left[c] > to.left[c] }) {
 			to.cost += part.cost - before
-			to.left = part.left
+			to.left, left = part.left, to.left
 			slices.Sort(picked)
 			for k := len(picked) - 1; k >= 0; k-- {
 				to.nodes = slices.Delete(to.nodes, picked[k], picked[k]+1)
@@ -78,14 +80,16 @@ func (pl *planner) loss(node planned) float64 {
 // leaves the least idle.
 func (pl *planner) settle(to *plan, room []int) {
 	p := pl.problem
+	sum := make(amounts, pl.filler.dims)
 	for i, node := range to.nodes {
+		p.add(sum, node.shares)
 		best := node.shape
 		for s, shape := range p.shapes {
-			if s == best || room[s] <= 0 || !p.holds(s, node.shares) {
-				continue
-			}
 			difference := shape.cost - p.shapes[best].cost
 			same := math.Abs(difference) <= costTolerance*shape.cost
+			if s == best || room[s] <= 0 || difference > 0 && !same || !sum.within(shape.offered) || !p.fit(s, node.shares) {
+				continue
+			}
 			if !same && difference < 0 || same && pl.idle(s, node.shares) < pl.idle(best, node.shares)-costTolerance {
 				best = s
 			}
@@ -118,6 +122,9 @@ func (pl *planner) simplify(to *plan, room []int) {
 
 // without replaces the nodes of a shape by room on those of the other shapes in use, and reports whether it did.
 func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
+	if pl.timer.past(planShare) {
+		return false
+	}
 	p := pl.problem
 	part := plan{left: make([]int, len(p.classes))}
 	for c, class := range p.classes {
@@ -125,7 +132,7 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 	}
 	for _, node := range to.nodes {
 		if node.shape != s {
-			part.add(p, planned{node.shape, slices.Clone(node.shares)})
+			part.add(p, planned{node.shape, slices.Clip(node.shares)}) // top makes a copy to add to
 		}
 	}
 	left := slices.DeleteFunc(slices.Clone(pl.byValue()), func(c int) bool { return part.left[c] == 0 })
@@ -208,31 +215,31 @@ func (pl *planner) byValue() []int {
 	return pl.sorted
 }
 
-// holds reports whether a node of a shape can take these pods.
-func (p *problem) holds(s int, shares []share) bool {
-	sum := make(amounts, len(p.shapes[s].offered))
+// add sets sum to what the pods of the shares ask for together.
+func (p *problem) add(sum amounts, shares []share) {
+	clear(sum)
 	for _, sh := range shares {
-		class := &p.classes[sh.class]
-		if !class.fits[s] {
-			return false
-		}
-		for d, n := range class.request {
+		for d, n := range p.classes[sh.class].request {
 			sum[d] += n * int64(sh.count)
 		}
 	}
-	return sum.within(p.shapes[s].offered)
 }
 
-// idle is the mean idle ratio of a node with these pods, over the dimensions but the count of pods.
+// fit reports whether a shape can take pods of all these classes.
+func (p *problem) fit(s int, shares []share) bool {
+	return !slices.ContainsFunc(shares, func(sh share) bool { return !p.classes[sh.class].fits[s] })
+}
+
+// idle is the mean idle ratio of a node with these pods, over the dimensions but the count of pods and those that only the core knows.
 func (pl *planner) idle(s int, shares []share) float64 {
-	f := pl.filler
+	p := pl.problem
 	total := 0.0
-	for d := 1; d < f.dims; d++ {
+	for d := 1; d < p.known; d++ {
 		used := 0.0
 		for _, sh := range shares {
-			used += f.sizes[s][sh.class*f.dims+d] * float64(sh.count)
+			used += p.share(s, sh.class, d) * float64(sh.count)
 		}
 		total += 1 - used
 	}
-	return total / float64(max(1, f.dims-1))
+	return total / float64(max(1, p.known-1))
 }

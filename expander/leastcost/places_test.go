@@ -33,7 +33,7 @@ func join(t *testing.T, snapshot clustersnapshot.ClusterSnapshot, group string, 
 func TestPlacesPutsPodsWhereTheyWerePlanned(t *testing.T) {
 	// Each node takes a large and a small pod. If the late ones, spread over both, went first, no large one would fit.
 	late, small, large := replicas("late", 4, "1", "1Gi"), replicas("small", 2, "1", "1Gi"), replicas("large", 2, "3", "3Gi")
-	filter := New(flat{"a": 0.1}, nil)
+	filter := newFilter(flat{"a": 0.1}, nil)
 	best := filter.BestOptions([]expander.Option{option("a", 2, small, large)}, map[string]*framework.NodeInfo{"a": template("4", "8Gi")})
 	if diff := cmp.Diff([]string{"a: 2 for 4"}, summary(best)); diff != "" {
 		t.Fatalf("best options (-want +got):\n%s", diff)
@@ -59,7 +59,7 @@ func TestPlacesPutsPodsWhereTheyWerePlanned(t *testing.T) {
 
 func TestPlacesForgetsWhatIsNoLongerSo(t *testing.T) {
 	web := replicas("web", 8, "1", "1Gi")
-	filter := New(flat{"a": 0.1}, nil)
+	filter := newFilter(flat{"a": 0.1}, nil)
 	filter.BestOptions([]expander.Option{option("a", 2, web)}, map[string]*framework.NodeInfo{"a": template("4", "8Gi")})
 	if len(filter.places) != 2 {
 		t.Fatalf("%d places were noted, want 2", len(filter.places))
@@ -78,7 +78,7 @@ func TestPlacesForgetsWhatIsNoLongerSo(t *testing.T) {
 
 func TestPlacesLooksAtTheGroupsThatARaiseIsBalancedOver(t *testing.T) {
 	web := replicas("web", 8, "1", "1Gi")
-	filter := New(flat{"a": 0.1, "b": 0.11}, nil)
+	filter := newFilter(flat{"a": 0.1, "b": 0.11}, nil)
 	balanced := option("a", 2, web)
 	balanced.SimilarNodeGroups = append(balanced.SimilarNodeGroups, &group{id: "b"})
 	filter.BestOptions([]expander.Option{balanced}, map[string]*framework.NodeInfo{"a": template("4", "8Gi")})

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -8,10 +9,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 )
 
-// Bounds of the work, so that a plan takes a good part of a second at the most. They count steps, not time: the same input
-// is to give the same plan on any machine.
+// Bounds of the work, so that a plan of the usual size takes a good part of a second at the most. They count steps, not time: the
+// same input gives the same plan on any machine that gets to the end of it in time.
 const (
 	manyClasses   = 200   // from here on nodes are filled in one order only
+	manyShapes    = 100   // from here on only the most promising are looked at in each step
 	maxRows       = 96    // classes that the linear program knows; more are joined to similar ones
 	maxSteps      = 1500  // of the linear program
 	maxWork       = 6e6   // classes looked at to fill nodes, when packing anew
@@ -37,15 +39,18 @@ type plan struct {
 type planner struct {
 	problem *problem
 	filler  *filler
+	timer   *timer
 	values  []float64 // of a pod, by class: the price at which it is best placed
+	shapes  []int     // those to choose from
+	promise []float64 // by shape: the worth of a node for its money, as far as it is known; nil where all are looked at in each step
 	all     []int     // every class
 	sorted  []int     // see byValue
 	random  *rand.Rand
 }
 
-// solve plans.
-func (p *problem) solve() plan {
-	pl := &planner{problem: p, filler: newFiller(p), random: rand.New(rand.NewPCG(1, 2))}
+// solve plans. Out of time it may leave pods without a node.
+func (p *problem) solve(t *timer) plan {
+	pl := &planner{problem: p, filler: newFiller(p), timer: t, random: rand.New(rand.NewPCG(1, 2))}
 	result := plan{left: make([]int, len(p.classes))}
 	for c, class := range p.classes {
 		pl.all = append(pl.all, c)
@@ -57,11 +62,14 @@ func (p *problem) solve() plan {
 	room := make([]int, len(p.shapes))
 	for s := range p.shapes {
 		room[s] = p.shapes[s].limit
+		pl.shapes = append(pl.shapes, s)
 	}
 	for _, used := range pl.setValues() {
 		pl.take(&result, used, room)
 	}
+	promise := slices.Clone(pl.promise)
 	pl.rest(&result, room, pl.values, math.Inf(1), 0)
+	pl.keepShapes(&result, promise)
 	pl.improve(&result, room)
 	pl.settle(&result, room)
 	pl.simplify(&result, room)
@@ -94,8 +102,24 @@ func (t *plan) add(p *problem, node planned) {
 	t.cost += p.shapes[node.shape].cost
 }
 
+// keepShapes leaves only those to choose from that are in the plan and, besides, the most promising, where there are many.
+func (pl *planner) keepShapes(of *plan, promise []float64) {
+	if pl.promise = nil; promise == nil {
+		return
+	}
+	for _, node := range of.nodes {
+		promise[node.shape] = math.Inf(1)
+	}
+	slices.SortStableFunc(pl.shapes, func(a, b int) int { return cmp.Compare(promise[b], promise[a]) })
+	used := slices.IndexFunc(pl.shapes, func(s int) bool { return !math.IsInf(promise[s], 1) })
+	if used >= 0 {
+		pl.shapes = pl.shapes[:max(used, manyShapes)]
+	}
+	slices.Sort(pl.shapes)
+}
+
 // rest adds nodes for all pods that are left, always the one that is worth most for its money; noise from 0 to 1 lets it
-// choose others at random. It gives up where the plan would cost more than most, and reports whether it did not.
+// choose others at random. It gives up where the plan would cost more than most, and out of time, and reports whether it did not.
 func (pl *planner) rest(to *plan, room []int, values []float64, most, noise float64) bool {
 	active := make([]int, 0, 16)
 	for _, c := range pl.all {
@@ -103,7 +127,7 @@ func (pl *planner) rest(to *plan, room []int, values []float64, most, noise floa
 			active = append(active, c)
 		}
 	}
-	for {
+	for !pl.timer.past(planShare) {
 		active = slices.DeleteFunc(active, func(c int) bool { return to.left[c] == 0 })
 		node, whole := pl.next(to.left, room, values, active, noise)
 		if whole == 0 {
@@ -120,6 +144,7 @@ func (pl *planner) rest(to *plan, room []int, values []float64, most, noise floa
 			pl.more(to, room, values, node)
 		}
 	}
+	return false
 }
 
 // more adds nodes of the shape of one just added, as long as they can be filled about as well.
@@ -141,17 +166,24 @@ func (pl *planner) more(to *plan, room []int, values []float64, like planned) {
 // next is the node worth most for its money, and how many such nodes can be filled alike; 0 if no pod can be placed.
 func (pl *planner) next(left, room []int, values []float64, active []int, noise float64) (planned, int) {
 	best, bestRatio := planned{}, 0.0
-	for s, shape := range pl.problem.shapes {
-		if room[s] <= 0 {
-			continue
-		}
+	look := func(s int) float64 {
 		shares, worth := pl.filler.fill(s, values, left, active)
-		ratio := worth / shape.cost
+		ratio := worth / pl.problem.shapes[s].cost
 		if noise > 0 {
 			ratio *= 1 + noise*(pl.random.Float64()-0.5)
 		}
 		if ratio > bestRatio*(1+costTolerance) {
 			best.shape, best.shares, bestRatio = s, append(best.shares[:0], shares...), ratio
+		}
+		return ratio
+	}
+	if pl.promise != nil {
+		pl.mostPromising(room, look)
+	} else {
+		for _, s := range pl.shapes {
+			if room[s] > 0 {
+				look(s)
+			}
 		}
 	}
 	if bestRatio == 0 {
@@ -162,4 +194,23 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 		whole = min(whole, left[sh.class]/sh.count)
 	}
 	return best, whole
+}
+
+// mostPromising looks at shapes in the order of their promise, until none of the others promises more than the best found. A shape
+// keeps no more promise than was found: with fewer pods left, nodes are not worth more.
+func (pl *planner) mostPromising(room []int, look func(s int) float64) {
+	looked := make([]bool, len(pl.promise))
+	for !pl.timer.past(planShare) {
+		top := -1
+		for s, promise := range pl.promise {
+			if room[s] > 0 && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !looked[s]) {
+				top = s
+			}
+		}
+		if top < 0 || looked[top] {
+			return
+		}
+		looked[top] = true
+		pl.promise[top] = look(top)
+	}
 }

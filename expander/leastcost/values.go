@@ -1,61 +1,115 @@
 package leastcost
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 )
 
-// setValues solves the linear program, sets the values of the classes by it, and returns the patterns it uses.
+// setValues solves the linear program, sets the values of the classes by it, and returns the patterns it uses. Where there are many
+// shapes it also sets what they promise.
 func (pl *planner) setValues() []covering.Used {
-	coarse, row, ratio := pl.problem.coarsened()
-	solution := solveDivisible(coarse)
-	pl.values = make([]float64, len(pl.problem.classes))
+	p := pl.problem
+	coarse, row, ratio := p.coarsened()
+	solution := pl.solveDivisible(coarse)
+	if !solution.Done && pl.timer.cut {
+		coarse.cap(solution.Rows)
+	}
+	if len(p.shapes) > manyShapes {
+		pl.promise = coarse.promises(solution.Rows)
+	}
+	pl.values = make([]float64, len(p.classes))
 	for c := range pl.values {
 		pl.values[c] = solution.Rows[row[c]] * ratio[c]
 	}
 	// A pod that the program takes along for nothing is worth taking along here, too, if nothing better is in its place.
-	for c, class := range pl.problem.classes {
+	for c, class := range p.classes {
 		least := math.Inf(1)
-		for s, shape := range pl.problem.shapes {
+		for s, shape := range p.shapes {
 			if class.fits[s] {
-				least = min(least, shape.cost*pl.filler.largest(s, c))
+				if least = min(least, shape.cost*p.largest(s, c)); 0.01*least <= pl.values[c] {
+					break
+				}
 			}
 		}
 		if !math.IsInf(least, 1) {
 			pl.values[c] = max(pl.values[c], 0.01*least)
 		}
 	}
-	if coarse != pl.problem {
+	if coarse != p {
 		return nil // its patterns are of pods that do not exist
 	}
 	return solution.Used
 }
 
-// largest is the share of a node of the shape that a pod of the class takes of what it takes the most of.
-func (f *filler) largest(s, c int) float64 { return slices.Max(f.sizes[s][c*f.dims : (c+1)*f.dims]) }
+// cap lowers the values to what pods cost on nodes of their own: no program that was solved to the end has higher ones, unless the
+// groups' limits leave pods over.
+func (p *problem) cap(values []float64) {
+	for c, class := range p.classes {
+		least := math.Inf(1)
+		for s, shape := range p.shapes {
+			if class.fits[s] {
+				alone := min(class.count, class.perNode, int(1/max(p.largest(s, c), 1e-9)))
+				least = min(least, shape.cost/float64(max(1, alone)))
+			}
+		}
+		values[c] = min(values[c], least)
+	}
+}
+
+// promises is what a full node of each shape is worth for its money.
+func (p *problem) promises(values []float64) []float64 {
+	f := newFiller(p)
+	counts, all := p.counts()
+	list := make([]float64, len(p.shapes))
+	for s, shape := range p.shapes {
+		_, worth := f.fill(s, values, counts, all)
+		list[s] = worth / shape.cost
+	}
+	return list
+}
+
+// counts are the pods by class, and all classes.
+func (p *problem) counts() (counts, all []int) {
+	for c, class := range p.classes {
+		counts, all = append(counts, class.count), append(all, c)
+	}
+	return counts, all
+}
+
+// maxColumns is how many columns are made at a time where there are many shapes.
+const maxColumns = 20
 
 // solveDivisible packs as if nodes could be bought in parts. Limits of the shapes are only looked at once they are passed.
-func solveDivisible(p *problem) covering.Solution {
+func (pl *planner) solveDivisible(p *problem) covering.Solution {
 	f := newFiller(p)
-	program := covering.Program{MaxSteps: maxSteps}
-	counts := make([]int, len(p.classes))
-	all := make([]int, len(p.classes))
-	for c, class := range p.classes {
-		counts[c], all[c] = class.count, c
-		program.Demands = append(program.Demands, float64(class.count))
+	stopped := false
+	late := func() bool {
+		stopped = stopped || pl.timer.past(programShare)
+		return stopped
+	}
+	program := covering.Program{MaxSteps: maxSteps, Stop: late}
+	counts, all := p.counts()
+	for _, count := range counts {
+		program.Demands = append(program.Demands, float64(count))
 	}
 	for _, s := range p.shapes {
 		program.Limits = append(program.Limits, math.Inf(1))
 		program.Penalty = max(program.Penalty, 10*s.cost)
 	}
+	from := 0
 	program.Generate = func(rows, pools []float64) []covering.Column {
 		var columns []covering.Column
-		for s, shape := range p.shapes {
-			shares, worth := f.fill(s, rows, counts, all)
-			if shape.cost-pools[s]-worth < -costTolerance*shape.cost {
-				columns = append(columns, column(s, shape.cost, shares))
+		for i := range p.shapes {
+			s := (from + i) % len(p.shapes)
+			if shares, worth := f.fill(s, rows, counts, all); p.shapes[s].cost-pools[s]-worth < -costTolerance*p.shapes[s].cost {
+				columns = append(columns, column(s, p.shapes[s].cost, shares))
+			}
+			if len(p.shapes) > manyShapes && (len(columns) == maxColumns || late()) {
+				from = s + 1
+				break
 			}
 		}
 		return columns
@@ -73,7 +127,8 @@ func solveDivisible(p *problem) covering.Solution {
 				program.Limits[s], passed = limit, true
 			}
 		}
-		if !passed {
+		if !passed || late() {
+			solution.Done = solution.Done && !stopped
 			return solution
 		}
 	}
@@ -98,11 +153,15 @@ func (p *problem) coarsened() (coarse *problem, row []int, ratio []float64) {
 		}
 		return p, row, ratio
 	}
-	coarse = p.joined(1.1, true, row)
-	for step := 1.3; len(coarse.classes) > maxRows; step *= 1.3 {
-		// Pods that fit other shapes are only joined if nothing else helps.
-		coarse = p.joined(step, step < 10, row)
+	// Pods that fit other shapes are only joined if nothing else helps.
+	shapes := make([]string, len(p.classes))
+	for c, class := range p.classes {
+		shapes[c] = boolKey(class.fits)
 	}
+	if !p.rowsOf(row, shapes, 10) {
+		p.rowsOf(row, make([]string, len(p.classes)), math.Inf(1))
+	}
+	coarse = p.joined(row)
 	for c, class := range p.classes {
 		mean, sum, asked := coarse.classes[row[c]].request, 0.0, 0
 		for d := 1; d < len(mean); d++ {
@@ -119,54 +178,62 @@ func (p *problem) coarsened() (coarse *problem, row []int, ratio []float64) {
 	return coarse, row, ratio
 }
 
-// joined is the problem with the classes joined whose requests lie in the same step of a scale on which each step is so many
-// times the one before and, if it says so, that fit the same shapes. It notes the new class of each.
-func (p *problem) joined(step float64, sameShapes bool, row []int) *problem {
-	coarse := &problem{shapes: p.shapes}
-	index := make(map[string]int)
-	for c, class := range p.classes {
-		rounded := make(amounts, len(class.request))
-		for d, n := range class.request {
-			if n > 0 {
-				rounded[d] = 1 + int64(math.Log(float64(n))/math.Log(step))
+// rowsOf numbers the classes so that those have one number that share a key and whose requests lie in the same step of a scale on
+// which each step is so many times the one before. It takes wider steps until there are few enough numbers, and reports whether
+// there were before the steps came to be as wide as widest.
+func (p *problem) rowsOf(row []int, keys []string, widest float64) bool {
+	key := []byte{}
+	for step := 1.1; step < widest; step *= 1.3 {
+		index := make(map[string]int)
+		for c, class := range p.classes {
+			key = append(key[:0], keys[c]...)
+			for _, n := range class.request {
+				if n > 0 && step < 1e6 { // else they ask for too many different resources
+					n = 1 + int64(math.Log(float64(n))/math.Log(step))
+				} else {
+					n = 0
+				}
+				key = binary.AppendVarint(key, n)
+			}
+			at, known := index[string(key)]
+			if !known {
+				if at = len(index); at == maxRows {
+					break
+				}
+				index[string(key)] = at
+			}
+			row[c] = at
+			if c == len(p.classes)-1 {
+				return true
 			}
 		}
-		key := rounded.key()
-		switch {
-		case sameShapes:
-			key += boolKey(class.fits)
-		case step > 1e6: // they ask for too many different resources
-			key = ""
+	}
+	return false
+}
+
+// joined is the problem with the classes of one number joined.
+func (p *problem) joined(row []int) *problem {
+	coarse := &problem{shapes: p.shapes, known: p.known, classes: make([]class, 1+slices.Max(row))}
+	for c, from := range p.classes {
+		into := &coarse.classes[row[c]]
+		if into.count == 0 {
+			*into = class{request: make(amounts, len(from.request)), fits: make([]bool, len(p.shapes)), perNode: from.perNode}
 		}
-		at, known := index[key]
-		if !known {
-			at = len(coarse.classes)
-			index[key] = at
-			coarse.classes = append(coarse.classes, joinedClass(class))
-		}
-		row[c] = at
-		into := &coarse.classes[at]
-		into.perNode = min(into.perNode, class.perNode)
-		for s, fits := range class.fits {
+		into.perNode = min(into.perNode, from.perNode)
+		for s, fits := range from.fits {
 			into.fits[s] = into.fits[s] || fits
 		}
-		for d, n := range class.request {
-			into.request[d] += n * int64(class.count)
+		for d, n := range from.request {
+			into.request[d] += n * int64(from.count)
 		}
-		into.count += class.count
+		into.count += from.count
 	}
 	for c := range coarse.classes {
-		class := &coarse.classes[c]
-		for d := range class.request {
-			class.request[d] /= int64(class.count)
+		for d := range coarse.classes[c].request {
+			coarse.classes[c].request[d] /= int64(coarse.classes[c].count)
 		}
 	}
 	return coarse
-}
-
-// joinedClass is an empty class that fits where another does.
-func joinedClass(like class) class {
-	return class{request: make(amounts, len(like.request)), fits: slices.Clone(like.fits), perNode: like.perNode}
 }
 
 func boolKey(list []bool) string {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -87,7 +89,7 @@ func TestTheChainDecidesAndNamesBreakTies(t *testing.T) {
 	} {
 		t.Run(tt.names, func(t *testing.T) {
 			costs := flat{"a": 1, "b": 2, "large": 9}
-			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil)})
+			strategy, err := New(Config{Names: tt.names, Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, time.Minute, clock.RealClock{})})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,6 +46,7 @@ type AWS struct {
 	PriceFile       string        // file of the user's own prices; may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
 	TroublePenalty  float64       // by which nodes of a group that lately failed to launch, or lost spot instances, count as dearer, as a ratio
+	PlanLimit       time.Duration // of a plan of the least-cost expander
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	LaunchMode      asg.LaunchMode
@@ -123,6 +124,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"background (ec2:DescribeSpotPriceHistory), \""+SpotPricesOff+"\" estimates them as a ratio of the on-demand price.")
 	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "By how much dearer the least-cost expander counts the nodes of a group "+
 		"that lately failed to launch instances, for want of capacity or otherwise, or lost spot instances to EC2: 0.5 counts them one and a half times. 0 counts them as they are.")
+	fs.DurationVar(&a.PlanLimit, "aws-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
+		"Then the cheapest found so far counts, and the log says so. Above 0s.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
@@ -158,6 +161,9 @@ func (a *AWS) Validate() error {
 	}
 	if !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty) {
 		return fmt.Errorf("--aws-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
+	}
+	if a.PlanLimit <= 0 {
+		return fmt.Errorf("--aws-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
 	}
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
 		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)

@@ -109,7 +109,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := AWS{
-		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
@@ -193,7 +193,7 @@ func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
 
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
-		SpotPrices: SpotPricesOff, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
 	}
@@ -204,6 +204,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	}{
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
 		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--aws-spot-prices="on" is unknown: use "off" or "live"`},
+		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--aws-least-cost-plan-limit=0s is not above 0s"},
 		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--aws-least-cost-penalty=-1 is not between 0 and 1000"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },

@@ -44,6 +44,9 @@ type Program struct {
 
 	// MaxSteps bounds the simplex steps; 0 takes a bound that is ample for what a program of this size needs.
 	MaxSteps int
+
+	// Stop reports whether to make do with what is found so far; it is asked before each step. It may be nil.
+	Stop func() bool
 }
 
 // Used is a column with its amount, above 0.
@@ -105,7 +108,7 @@ func Solve(p Program) Solution {
 		steps = 2000 + 20*s.size
 	}
 	done := false
-	for count := 1; count <= steps; count++ {
+	for count := 1; count <= steps && (s.Stop == nil || !s.Stop()); count++ {
 		entering, reduced := s.bestKnown()
 		if reduced > -tolerance {
 			if !s.generate() {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
@@ -24,13 +26,16 @@ var Expanders = []string{"least-cost", "least-waste", "least-waste-stock", "pric
 // Stock are those of them that the stock autoscaler has. There price has no prices on AWS; it gets ours here.
 var Stock = []string{"least-waste-stock", "price", "random"}
 
+// planLimit is far more than the binary's flag gives a plan by default: how fast the machine is makes no difference to what comes of it.
+const planLimit = time.Minute
+
 // newStrategy makes the expander of that name. What ours leave open is decided by price and name, as in our binary; what
 // stock's leave open is drawn by lot, as in stock, with a seed. A processor of pending pods may come with it; nil for none.
 func newStrategy(name string, c *cloud) (expander.Strategy, pods.PodListProcessor, error) {
 	lots := &lots{rand.New(rand.NewPCG(4, 8))}
 	switch name {
 	case "least-cost":
-		filter := leastcost.New(c, nil)
+		filter := leastcost.New(c, nil, planLimit, clock.RealClock{})
 		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
 	case "least-waste":
 		return &chain{leastwaste.New(nil), cheapest{c}}, nil, nil

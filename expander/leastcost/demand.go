@@ -1,0 +1,240 @@
+package leastcost
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+)
+
+// demand is the pods of all options, whatever nodes cost. The core lists them in an order that differs from call to call; here they
+// stand by namespace and name.
+type demand struct {
+	pods       []*apiv1.Pod
+	index      map[*apiv1.Pod]int // in pods
+	able       []bits             // by pod: which candidates list it, or one that can stand for it
+	requests   []amounts          // by pod
+	dimensions *dimensions
+
+	classes []class   // without fits
+	classOf []int     // by pod
+	ables   []bits    // by class
+	offered []amounts // by candidate
+
+	scratch []lot
+}
+
+// newDemand collects the pods of the candidates.
+func newDemand(candidates []candidate) *demand {
+	d := &demand{index: make(map[*apiv1.Pod]int)}
+	var able []bits
+	for c := range candidates {
+		for _, pod := range candidates[c].option.Pods {
+			i, known := d.index[pod]
+			if !known {
+				i = len(d.pods)
+				d.index[pod] = i
+				d.pods, able = append(d.pods, pod), append(able, newBits(len(candidates)))
+			}
+			able[i].set(c)
+		}
+	}
+	slices.SortFunc(d.pods, func(a, b *apiv1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+	})
+	lists := make([]apiv1.ResourceList, len(d.pods))
+	for i, pod := range d.pods {
+		d.able = append(d.able, able[d.index[pod]])
+		d.index[pod] = i
+		lists[i] = requestsOf(pod)
+	}
+	d.dimensions = newDimensions(lists)
+	for _, list := range lists {
+		d.requests = append(d.requests, d.dimensions.of(list))
+	}
+	return d
+}
+
+// classify joins the pods that are alike, and finds what the nodes offer. A pod that an option does not list, because a limit cut it
+// short, counts as fit for it where the option lists one with the same needs. Not so where it matters which pods other nodes have,
+// for then those listed may be all that fit.
+func (d *demand) classify(candidates []candidate, t *timer) {
+	d.shareAbility()
+	index := make(map[string]int)
+	apart := apartness(d.pods)
+	for i, pod := range d.pods {
+		most := perNode(pod, candidates, d.able[i])
+		key := d.requests[i].key() + d.able[i].key() + apart[i].has.key() + apart[i].concernedBy.key() + string(binary.AppendVarint(nil, int64(most)))
+		at, known := index[key]
+		if !known {
+			at = len(d.classes)
+			index[key] = at
+			d.classes = append(d.classes, class{request: d.requests[i], perNode: most, apart: apart[i]})
+			d.ables = append(d.ables, d.able[i])
+		}
+		d.classOf = append(d.classOf, at)
+		d.classes[at].count++
+		d.classes[at].pods = append(d.classes[at].pods, pod)
+	}
+	for c := range candidates {
+		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
+	}
+	d.addLimits(candidates, t)
+}
+
+// shareAbility makes pods that need the same of a node, beside resources, fit wherever one of them fits; problem looks at the
+// resources.
+func (d *demand) shareAbility() {
+	shared := make(map[string]bits)
+	keys := make([]string, len(d.pods))
+	for i, pod := range d.pods {
+		key, alike := needs(pod, d.requests[i])
+		if !alike {
+			continue
+		}
+		keys[i] = key
+		if all, known := shared[key]; known {
+			all.add(d.able[i])
+		} else {
+			shared[key] = slices.Clone(d.able[i])
+		}
+	}
+	for i := range d.pods {
+		if all, known := shared[keys[i]]; known {
+			d.able[i] = all
+		}
+	}
+}
+
+// perNode is how many pods such as this one may share a node. Where other nodes matter, it is the least that the core's own packing
+// shows as the mean.
+func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
+	most := math.MaxInt32
+	if hasHostPort(pod) || avoidsItself(pod) {
+		return 1
+	}
+	if !beyondItsNode(pod) {
+		return most
+	}
+	able.each(func(c int) {
+		o := candidates[c].option
+		most = min(most, (len(o.Pods)+o.NodeCount-1)/o.NodeCount)
+	})
+	return max(1, most)
+}
+
+// problem is what is to be packed at the prices that the candidates have.
+func (d *demand) problem(candidates []candidate) *problem {
+	p := &problem{known: d.dimensions.known, classes: slices.Clone(d.classes)}
+	p.addShapes(candidates, d)
+	fits := make([]bool, len(p.classes)*len(p.shapes))
+	for i := range p.classes {
+		class := &p.classes[i]
+		class.fits, fits = fits[:len(p.shapes):len(p.shapes)], fits[len(p.shapes):]
+		for s := range p.shapes {
+			class.fits[s] = d.ables[i].has(p.shapes[s].groups[0]) && class.request.within(p.shapes[s].offered)
+		}
+	}
+	return p
+}
+
+// The dimensions of which only the core knows how much a node has. No resource has such a name.
+const (
+	claims  apiv1.ResourceName = "claims"  // of dynamic resource allocation
+	volumes apiv1.ResourceName = "volumes" // that may have to be attached
+)
+
+// requestsOf is what a pod asks for, in those dimensions, too.
+func requestsOf(pod *apiv1.Pod) apiv1.ResourceList {
+	list := podutils.PodRequests(pod)
+	attached := 0
+	for i := range pod.Spec.Volumes {
+		if attaches(&pod.Spec.Volumes[i]) {
+			attached++
+		}
+	}
+	for name, count := range map[apiv1.ResourceName]int{claims: len(pod.Spec.ResourceClaims), volumes: attached} {
+		if count > 0 {
+			list = maps.Clone(list)
+			list[name] = *resource.NewQuantity(int64(count), resource.DecimalSI)
+		}
+	}
+	return list
+}
+
+// dimensions are the resources that the pods ask for, with pods as the first, and those that only the core knows as the last.
+type dimensions struct {
+	names []apiv1.ResourceName
+	known int // how many are not the core's alone
+}
+
+func newDimensions(requests []apiv1.ResourceList) *dimensions {
+	asked := make(map[apiv1.ResourceName]bool)
+	for _, list := range requests {
+		for name, q := range list {
+			if q.Sign() > 0 {
+				asked[name] = true
+			}
+		}
+	}
+	d := &dimensions{names: []apiv1.ResourceName{apiv1.ResourcePods}}
+	hidden := []apiv1.ResourceName{claims, volumes}
+	for name := range asked {
+		if !slices.Contains(hidden, name) {
+			d.names = append(d.names, name)
+		}
+	}
+	slices.SortFunc(d.names[1:], cmp.Compare)
+	d.known = len(d.names)
+	for _, name := range hidden {
+		if asked[name] {
+			d.names = append(d.names, name)
+		}
+	}
+	return d
+}
+
+// of turns what a pod requests into amounts; the pod itself counts as one.
+func (d *dimensions) of(list apiv1.ResourceList) amounts {
+	a := make(amounts, len(d.names))
+	for i, name := range d.names {
+		a[i] = quantity(list, name)
+	}
+	a[0] = 1
+	return a
+}
+
+// quantity is the amount of a resource, rounded up as the scheduler does it.
+func quantity(list apiv1.ResourceList, name apiv1.ResourceName) int64 {
+	q := list[name]
+	if name == apiv1.ResourceCPU {
+		return q.MilliValue()
+	}
+	return q.Value()
+}
+
+// offeredBy is what is left for pods on a node such as in info: its allocatable less what runs on every node of the group. It is
+// without bound where only the core knows.
+func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
+	a := make(amounts, len(d.names))
+	for i, name := range d.names {
+		a[i] = quantity(info.Node().Status.Allocatable, name)
+	}
+	for _, daemon := range info.Pods() {
+		for i, n := range d.of(podutils.PodRequests(daemon.Pod)) {
+			a[i] -= n
+		}
+	}
+	for i := range a {
+		if a[i] = max(0, a[i]); i >= d.known {
+			a[i] = boundless
+		}
+	}
+	return a
+}
