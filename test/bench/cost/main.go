@@ -31,7 +31,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("cost", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	path := flags.String("mix", "", "`FILE` with a mix of pods, groups and prices, in YAML or JSON; empty runs the ten seeded mixes")
+	path := flags.String("mix", "", "`FILE` with a mix of pods, groups and prices, in YAML or JSON; empty runs the seeded mixes")
 	only := flags.String("only", "", "comma-separated `NAMES` of the seeded mixes to run; empty runs all")
 	expanders := flags.String("expanders", strings.Join(simulate.Expanders, ","), "comma-separated `NAMES` of the expanders to run")
 	output := flags.String("o", "table", "`FORMAT` of the output: table or json")

@@ -9,13 +9,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
 // OfMix is the problem that a mix poses. Pods that must not share a node ask for a resource of their own, of which every
-// node has one.
+// node has one. Claims and volumes count as resources. That pods must be spread is left out, so the bound is low for these.
 func OfMix(m *mix.Mix) Problem {
 	names := []corev1.ResourceName{corev1.ResourcePods}
 	kinds := map[string]*kindOfPods{}
@@ -41,7 +40,7 @@ func OfMix(m *mix.Mix) Problem {
 	slices.SortFunc(names, cmp.Compare)
 	var p Problem
 	for _, g := range m.Groups {
-		p.Groups = append(p.Groups, Group{PerHour: g.PerHour, Max: g.Max, Offers: offers(m, g.Node, names)})
+		p.Groups = append(p.Groups, Group{PerHour: g.PerHour, Max: g.Max, Offers: offers(m, &g, names)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(kinds)) {
 		k := kinds[key]
@@ -68,7 +67,7 @@ const apartPrefix = "apart/"
 
 func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 	list := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
-	for name, q := range podutils.PodRequests(pod) {
+	for name, q := range mix.Requests(pod) {
 		if q.Sign() > 0 {
 			list[name] = q
 		}
@@ -80,10 +79,11 @@ func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 }
 
 // offers is what a node has left of its allocatable for the pods of the mix: the core puts kube-proxy on every template.
-func offers(m *mix.Mix, node *corev1.Node, names []corev1.ResourceName) []float64 {
+func offers(m *mix.Mix, group *mix.Group, names []corev1.ResourceName) []float64 {
 	list := make([]float64, len(names))
+	offered := group.Offers()
 	for i, name := range names {
-		list[i] = number(node.Status.Allocatable[name], name)
+		list[i] = number(offered[name], name)
 		if len(name) > len(apartPrefix) && name[:len(apartPrefix)] == apartPrefix {
 			list[i] = 1
 		}
@@ -93,7 +93,7 @@ func offers(m *mix.Mix, node *corev1.Node, names []corev1.ResourceName) []float6
 		case corev1.ResourcePods:
 			list[i]--
 		}
-		for _, daemon := range mix.Tolerated(m.DaemonSets, node) {
+		for _, daemon := range mix.Tolerated(m.DaemonSets, group.Node) {
 			list[i] -= number(requestsOf(daemon)[name], name)
 		}
 		list[i] = max(0, list[i])

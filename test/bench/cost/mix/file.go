@@ -75,6 +75,9 @@ type filePods struct {
 	NodeSelector map[string]string `json:"nodeSelector"`
 	Tolerations  []string          `json:"tolerations"`
 	OnePerNode   bool              `json:"onePerNode"`
+	Spread       string            `json:"spread"`
+	Claims       int               `json:"claims"`
+	Volumes      int               `json:"volumes"`
 }
 
 // quantity is an amount as Kubernetes writes it, a string or a number.
@@ -140,6 +143,7 @@ func Parse(text []byte) (*Mix, error) {
 	if m.DaemonSets, err = podsOf(f.DaemonSets, "daemonSets"); err != nil {
 		return nil, err
 	}
+	m.shareDevices()
 	return m, m.check()
 }
 
@@ -313,7 +317,17 @@ func podsOf(list []filePods, where string) ([]*corev1.Pod, error) {
 }
 
 func (p *filePods) workload(unnamed string) (workload, error) {
-	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode}
+	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode, devices: p.Claims, volumes: p.Volumes}
+	switch {
+	case p.Claims < 0 || p.Volumes < 0 || p.Volumes > Attachable:
+		return w, fmt.Errorf("%q: %d claims and %d volumes are not 0 or more, of volumes up to %d", w.name, p.Claims, p.Volumes, Attachable)
+	case p.Spread == "node":
+		w.spread = corev1.LabelHostname
+	case p.Spread == "zone":
+		w.spread = corev1.LabelTopologyZone
+	case p.Spread != "":
+		return w, fmt.Errorf("%q: spread %q is neither \"node\" nor \"zone\"", w.name, p.Spread)
+	}
 	if p.Count != nil {
 		if w.count = *p.Count; w.count < 1 || w.count > maxPods {
 			return w, fmt.Errorf("%q: count %d is not between 1 and %d", w.name, w.count, maxPods)

@@ -1,6 +1,6 @@
 // Package mix describes pods that wait for nodes, and the node groups that could give them some, with their prices.
 //
-// A Mix comes from a file (Read) or is one of the ten made here (Seeded). Node groups of instance types in the
+// A Mix comes from a file (Read) or is one of those made here (Seeded). Node groups of instance types in the
 // catalogue offer what package nodetemplate says such a node offers, at the embedded list price; a file may state
 // types and prices of its own.
 package mix
@@ -8,10 +8,13 @@ package mix
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 )
 
@@ -50,6 +53,7 @@ type Group struct {
 	PerHour      float64 // price of one node
 	Max          int     // nodes
 	Node         *corev1.Node
+	Devices      int // GPUs of one node that a driver shares out by claims
 }
 
 // workload is pods that are alike, as if of one Deployment.
@@ -59,7 +63,10 @@ type workload struct {
 	requests    corev1.ResourceList
 	selector    map[string]string
 	tolerations []corev1.Toleration
-	apart       bool // no two on one node
+	apart       bool   // no two on one node
+	spread      string // topology key over which they are spread evenly; "" for none
+	devices     int    // GPUs that each pod has a claim for
+	volumes     int    // EBS volumes of each pod
 }
 
 // pods makes the pods of a workload.
@@ -79,7 +86,7 @@ func (w workload) pods() []*corev1.Pod {
 	}
 	for i := range w.count {
 		name := fmt.Sprintf("%s-%d", w.name, i)
-		list = append(list, &corev1.Pod{
+		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "default", Name: name, UID: types.UID(name),
 				Labels: map[string]string{"app": w.name}, OwnerReferences: []metav1.OwnerReference{owner},
@@ -94,9 +101,81 @@ func (w workload) pods() []*corev1.Pod {
 			Status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
 				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
 			}}},
-		})
+		}
+		w.depend(pod)
+		list = append(list, pod)
 	}
 	return list
+}
+
+// depend adds what the pod's place depends on beside resources.
+func (w workload) depend(pod *corev1.Pod) {
+	if w.spread != "" {
+		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: w.spread, WhenUnsatisfiable: corev1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels},
+		}}
+	}
+	if w.devices > 0 {
+		pod.Annotations = map[string]string{annotationDevices: strconv.Itoa(w.devices)}
+		pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: new(w.name)}}
+		pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu", ResourceClaimName: new(pod.Name + "-gpu")}}
+	}
+	for i := range w.volumes {
+		name := fmt.Sprintf("data-%d", i)
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name + "-" + pod.Name}}})
+	}
+}
+
+const (
+	// annotationDevices is how many GPUs a pod's claim is for.
+	annotationDevices = "asg-autoscaler/devices"
+	// Attachable is how many EBS volumes a node can attach: 27 less the root volume and a second network interface
+	// (cloudprovider/aws/volumes.go).
+	Attachable = 25
+	// The names in Requests and Offers of devices and volumes, which are no resources.
+	devices corev1.ResourceName = "bench/devices"
+	volumes corev1.ResourceName = "bench/volumes"
+)
+
+// Devices is how many GPUs the pod's claim is for.
+func Devices(pod *corev1.Pod) int {
+	count, _ := strconv.Atoi(pod.Annotations[annotationDevices])
+	return count
+}
+
+// Requests is what a pod asks for, with the devices that it claims and the volumes that it attaches.
+func Requests(pod *corev1.Pod) corev1.ResourceList {
+	list := podutils.PodRequests(pod)
+	for name, count := range map[corev1.ResourceName]int{devices: Devices(pod), volumes: len(pod.Spec.Volumes)} {
+		if count > 0 {
+			list[name] = *resource.NewQuantity(int64(count), resource.DecimalSI)
+		}
+	}
+	return list
+}
+
+// Offers is what a node of the group has for pods, with devices and volumes.
+func (g *Group) Offers() corev1.ResourceList {
+	list := g.Node.Status.Allocatable.DeepCopy()
+	list[devices] = *resource.NewQuantity(int64(g.Devices), resource.DecimalSI)
+	list[volumes] = *resource.NewQuantity(Attachable, resource.DecimalSI)
+	return list
+}
+
+// shareDevices has a driver share the GPUs of all groups out by claims if any pod has one.
+func (m *Mix) shareDevices() {
+	if !slices.ContainsFunc(m.Pods, func(pod *corev1.Pod) bool { return Devices(pod) > 0 }) {
+		return
+	}
+	for i := range m.Groups {
+		status := &m.Groups[i].Node.Status
+		count := status.Allocatable["nvidia.com/gpu"]
+		m.Groups[i].Devices = int(count.Value())
+		delete(status.Allocatable, "nvidia.com/gpu")
+		delete(status.Capacity, "nvidia.com/gpu")
+	}
 }
 
 // check tells what would make a mix impossible to run.

@@ -74,6 +74,29 @@ func TestTypesAloneMakeAGroupEach(t *testing.T) {
 	}
 }
 
+func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
+	m, err := Parse([]byte(`{"types": [{"name": "four", "cpu": 48, "memory": "192Gi", "gpu": 4, "price": 4}],
+		"pods": [{"cpu": 1, "claims": 2, "volumes": 3, "spread": "zone"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, pod := m.Groups[0], m.Pods[0]
+	counted := g.Node.Status.Allocatable["nvidia.com/gpu"]
+	if g.Devices != 4 || !counted.IsZero() {
+		t.Errorf("%d GPUs by claims and %v by count, want 4 by claims alone", g.Devices, counted.Value())
+	}
+	asked, offered := Requests(pod), g.Offers()
+	for name, want := range map[corev1.ResourceName][2]int64{devices: {2, 4}, volumes: {3, 25}} {
+		a, o := asked[name], offered[name]
+		if got := [2]int64{a.Value(), o.Value()}; got != want {
+			t.Errorf("%s: asked for and offered %v, want %v", name, got, want)
+		}
+	}
+	if len(pod.Spec.ResourceClaims) != 1 || len(pod.Spec.Volumes) != 3 || pod.Spec.TopologySpreadConstraints[0].TopologyKey != corev1.LabelTopologyZone {
+		t.Errorf("the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
+	}
+}
+
 func TestFilesThatCannotBeUsedAreRefusedWithAReason(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", ``, `no groups: list "groups", or "types"`},
@@ -99,6 +122,8 @@ func TestFilesThatCannotBeUsedAreRefusedWithAReason(t *testing.T) {
 		{"bad capacity type", `{"groups": [{"type": "m5.large", "capacityType": "cheap"}], "pods": [{"cpu": 1}]}`, `capacity type "cheap" is neither`},
 		{"bad spot ratio", `{"types": ["m5.large"], "spotRatio": 2, "pods": [{"cpu": 1}]}`, `spotRatio 2 is not above 0 and up to 1`},
 		{"bad max", `{"groups": [{"type": "m5.large", "max": 0}], "pods": [{"cpu": 1}]}`, `max 0 is below 1`},
+		{"bad spread", `{"types": ["m5.large"], "pods": [{"spread": "rack"}]}`, `spread "rack" is neither "node" nor "zone"`},
+		{"too many volumes", `{"types": ["m5.large"], "pods": [{"volumes": 26}]}`, `26 volumes are not 0 or more, of volumes up to 25`},
 		{"one name twice", `{"types": ["m5.large", "m5.large"], "pods": [{"cpu": 1}]}`, `two groups are called "m5.large"`},
 		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
 	} {
@@ -119,8 +144,8 @@ func TestSeededMixesAreTheSameEachTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first) != 10 {
-		t.Errorf("%d mixes, want 10", len(first))
+	if len(first) != 14 {
+		t.Errorf("%d mixes, want 14", len(first))
 	}
 	for i, m := range first {
 		if diff := cmp.Diff(summaryOf(m), summaryOf(again[i])); diff != "" {

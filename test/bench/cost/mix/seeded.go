@@ -10,7 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Seeded are the ten mixes of the bench, smallest first. They are the same each time: every choice in them is drawn from a
+// Seeded are the mixes of the bench: ten of pods that ask for resources alone, smallest first, and four of pods whose nodes also have
+// DaemonSets, or that are spread, attach volumes, or claim devices. They are the same each time: every choice in them is drawn from a
 // seed of its own. Prices are the list prices of us-east-1; a spot node costs between 0.30 and 0.55 of it, by family.
 func Seeded() ([]*Mix, error) {
 	var list []*Mix
@@ -31,6 +32,7 @@ type seededPlan struct {
 	spot        bool   // each type as a spot group, too
 	zones       int    // groups of one type, a zone each
 	parts       []part
+	daemons     []part // DaemonSets, one pod a node
 }
 
 // part is pods of one character: so many workloads drawn from shapes.
@@ -44,6 +46,9 @@ type part struct {
 	spot      bool   // tolerates spot nodes
 	arch      string // selects it; empty for either
 	apart     bool   // no two of a workload on a node
+	spread    string // topology keys to draw from, over which a workload is spread evenly; empty for none
+	devices   string // GPUs to claim, to draw from; empty for none
+	volumes   int    // EBS volumes of each pod
 }
 
 var seeded = []seededPlan{
@@ -90,6 +95,25 @@ var seeded = []seededPlan{
 	{name: "burst", about: "five thousand small pods at once",
 		types: "m5:xlarge,2xlarge,4xlarge c5:2xlarge,4xlarge m6g:xlarge,2xlarge,4xlarge c6g:2xlarge,4xlarge r6g:2xlarge,4xlarge", zones: 1,
 		parts: []part{{name: "burst", pods: 5000, workloads: 20, cpu: "100m 200m 250m 300m 500m", memory: "1 2 3 4"}}},
+	{name: "daemonsets", about: "services beside DaemonSets that take more of a small node than of a large one",
+		types: "m5:large,xlarge,2xlarge,4xlarge c5:large,xlarge,2xlarge,4xlarge r5:large,xlarge,2xlarge", zones: 1,
+		parts: []part{{name: "web", pods: 300, workloads: 10, cpu: "250m 500m 1 1500m", memory: "1 2 4"}},
+		daemons: []part{{name: "agent", pods: 1, workloads: 1, cpu: "200m", memory: "2"}, {name: "logs", pods: 1, workloads: 1, cpu: "250m", memory: "1"},
+			{name: "mesh", pods: 1, workloads: 1, cpu: "150m", memory: "2"}}},
+	{name: "spread", about: "services spread over nodes or zones, and some that are not, in three zones",
+		types: "m5:large,xlarge,2xlarge c5:xlarge,2xlarge r5:large,xlarge", zones: 3,
+		parts: []part{{name: "spread", pods: 120, workloads: 10, cpu: "250m 500m 1", memory: "1 2 4", spread: corev1.LabelHostname + " " + corev1.LabelTopologyZone},
+			{name: "web", pods: 120, workloads: 6, cpu: "250m 500m 1", memory: "1 2 4"}}},
+	{name: "volumes", about: "many light stateful pods with volumes of their own, and services",
+		types: "m5:large,xlarge,2xlarge,4xlarge c5:xlarge,2xlarge r5:large,xlarge,2xlarge,4xlarge", zones: 1,
+		parts: []part{{name: "store", pods: 160, workloads: 6, cpu: "50m 100m", memory: "2 4", volumes: 2},
+			{name: "disk", pods: 100, workloads: 4, cpu: "100m 250m", memory: "2 4 8", volumes: 1},
+			{name: "web", pods: 100, workloads: 5, cpu: "250m 500m 1", memory: "1 2 4"}}},
+	{name: "claims", about: "GPUs claimed by dynamic resource allocation, one to four a pod, and services",
+		types: "g4dn:xlarge,2xlarge,12xlarge g5:xlarge,2xlarge,12xlarge,48xlarge g6:xlarge,12xlarge,48xlarge p3:2xlarge,8xlarge m5:xlarge,2xlarge", spot: true, zones: 1,
+		parts: []part{{name: "infer", pods: 60, workloads: 6, cpu: "500m 1 2", memory: "2 4", devices: "1", spot: true},
+			{name: "tune", pods: 20, workloads: 3, cpu: "2 3", memory: "2 4", devices: "2 4"},
+			{name: "front", pods: 60, workloads: 3, cpu: "500m 1", memory: "1 2"}}},
 }
 
 // GPU nodes and spot nodes keep others away.
@@ -118,6 +142,10 @@ func (p seededPlan) mix(seed uint64) (*Mix, error) {
 	for _, part := range p.parts {
 		m.Pods = append(m.Pods, part.draw(random)...)
 	}
+	for _, part := range p.daemons {
+		m.DaemonSets = append(m.DaemonSets, part.draw(random)...)
+	}
+	m.shareDevices()
 	return m, m.check()
 }
 
@@ -150,7 +178,7 @@ func (p part) draw(random *rand.Rand) []*corev1.Pod {
 	}
 	var pods []*corev1.Pod
 	for i, weight := range weights {
-		w := workload{name: fmt.Sprintf("%s-%d", p.name, i+1), apart: p.apart}
+		w := workload{name: fmt.Sprintf("%s-%d", p.name, i+1), apart: p.apart, volumes: p.volumes}
 		w.count = int(float64(p.pods)*weight/total + 0.5)
 		if i == p.workloads-1 {
 			w.count = p.pods - len(pods)
@@ -164,6 +192,13 @@ func (p part) draw(random *rand.Rand) []*corev1.Pod {
 			gpus := oneOf(random, p.gpu)
 			w.requests["nvidia.com/gpu"] = quantities(map[corev1.ResourceName]string{"g": gpus})["g"]
 			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+		}
+		if p.devices != "" {
+			w.devices, _ = strconv.Atoi(oneOf(random, p.devices))
+			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+		}
+		if p.spread != "" {
+			w.spread = oneOf(random, p.spread)
 		}
 		if p.spot {
 			w.tolerations = append(w.tolerations, corev1.Toleration{Key: spotTaint.Key, Operator: corev1.TolerationOpExists})

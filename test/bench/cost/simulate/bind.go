@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
@@ -30,7 +29,7 @@ type boundNode struct {
 func newScheduler(pods []*corev1.Pod) *scheduler {
 	s := &scheduler{names: []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods}}
 	for _, pod := range pods {
-		for name := range podutils.PodRequests(pod) {
+		for name := range mix.Requests(pod) {
 			if !slices.Contains(s.names, name) {
 				s.names = append(s.names, name)
 			}
@@ -39,9 +38,9 @@ func newScheduler(pods []*corev1.Pod) *scheduler {
 	return s
 }
 
-// add lets the scheduler see a node on which some pods run already.
-func (s *scheduler) add(node *corev1.Node, running []*framework.PodInfo) {
-	b := &boundNode{node: node, size: s.amounts(node.Status.Allocatable)}
+// add lets the scheduler see a node with what it offers, on which some pods run already.
+func (s *scheduler) add(node *corev1.Node, offers corev1.ResourceList, running []*framework.PodInfo) {
+	b := &boundNode{node: node, size: s.amounts(offers)}
 	b.room = slices.Clone(b.size)
 	for _, info := range running {
 		for i, n := range s.requests(info.Pod) {
@@ -55,18 +54,20 @@ func (s *scheduler) add(node *corev1.Node, running []*framework.PodInfo) {
 func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
 	var pending []*corev1.Pod
 	suits := map[[2]string]bool{}
+	suit := func(pod *corev1.Pod, node *boundNode) bool {
+		key := [2]string{pod.OwnerReferences[0].Name, node.node.Labels["asg-autoscaler/group"]}
+		if _, known := suits[key]; !known {
+			suits[key] = mix.Suits(pod, node.node)
+		}
+		return suits[key]
+	}
 	for _, pod := range pods {
 		requests := s.requests(pod)
+		spread := s.spread(pod, suit)
 		var best *boundNode
 		highest := math.Inf(-1)
 		for _, node := range s.nodes {
-			key := [2]string{pod.OwnerReferences[0].Name, node.node.Labels["asg-autoscaler/group"]}
-			suit, known := suits[key]
-			if !known {
-				suit = mix.Suits(pod, node.node)
-				suits[key] = suit
-			}
-			if !suit || !node.takes(pod, requests) {
+			if !suit(pod, node) || !node.takes(pod, requests) || !spread(node) {
 				continue
 			}
 			if score := node.score(requests); score > highest {
@@ -85,15 +86,44 @@ func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
 	return pending
 }
 
+// spread reports of a node whether the pod's topology spread allows it: as PodTopologySpread does, over the nodes that suit the pod.
+func (s *scheduler) spread(pod *corev1.Pod, suit func(*corev1.Pod, *boundNode) bool) func(*boundNode) bool {
+	if len(pod.Spec.TopologySpreadConstraints) == 0 {
+		return func(*boundNode) bool { return true }
+	}
+	constraint := pod.Spec.TopologySpreadConstraints[0]
+	counts, fewest := map[string]int{}, math.MaxInt
+	for _, node := range s.nodes {
+		if suit(pod, node) {
+			counts[node.node.Labels[constraint.TopologyKey]] += node.count(pod)
+		}
+	}
+	for _, n := range counts {
+		fewest = min(fewest, n)
+	}
+	return func(node *boundNode) bool {
+		return counts[node.node.Labels[constraint.TopologyKey]]+1-fewest <= int(constraint.MaxSkew)
+	}
+}
+
+// count is how many pods of the pod's owner are bound to the node.
+func (b *boundNode) count(like *corev1.Pod) int {
+	count := 0
+	for _, pod := range b.pods {
+		if pod.OwnerReferences[0].Name == like.OwnerReferences[0].Name {
+			count++
+		}
+	}
+	return count
+}
+
 func (b *boundNode) takes(pod *corev1.Pod, requests []int64) bool {
 	for i, n := range requests {
 		if n > b.room[i] {
 			return false
 		}
 	}
-	return !mix.Apart(pod) || !slices.ContainsFunc(b.pods, func(other *corev1.Pod) bool {
-		return other.OwnerReferences[0].Name == pod.OwnerReferences[0].Name
-	})
+	return !mix.Apart(pod) || b.count(pod) == 0
 }
 
 // score is the sum of the two scores of kube-scheduler, each from 0 to 100, with the pod on the node.
@@ -107,7 +137,7 @@ func (b *boundNode) score(requests []int64) float64 {
 }
 
 func (s *scheduler) requests(pod *corev1.Pod) []int64 {
-	list := s.amounts(podutils.PodRequests(pod))
+	list := s.amounts(mix.Requests(pod))
 	list[2] = 1
 	return list
 }

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -159,5 +162,24 @@ func (g *group) Nodes() ([]cloudprovider.Instance, error) {
 }
 
 func (g *group) TemplateNodeInfo() (*framework.NodeInfo, error) {
-	return framework.NewNodeInfo(g.Node.DeepCopy(), nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(g.Name), nil)), nil
+	return g.info(g.Node.DeepCopy(), framework.NewPodInfo(cloudprovider.BuildKubeProxy(g.Name), nil)), nil
+}
+
+// info is a node of the group with its pods, the GPUs that a driver shares out there, and the limit of volumes.
+func (g *group) info(node *corev1.Node, running ...*framework.PodInfo) *framework.NodeInfo {
+	var slices []*resourceapi.ResourceSlice
+	if g.Devices > 0 {
+		slice := &resourceapi.ResourceSlice{ObjectMeta: metav1.ObjectMeta{Name: node.Name + "-gpus"}, Spec: resourceapi.ResourceSliceSpec{
+			Driver: deviceClass, NodeName: &node.Name, Pool: resourceapi.ResourcePool{Name: node.Name, ResourceSliceCount: 1}}}
+		for i := range g.Devices {
+			slice.Spec.Devices = append(slice.Spec.Devices, resourceapi.Device{Name: fmt.Sprint("gpu-", i)})
+		}
+		slices = append(slices, slice)
+	}
+	return framework.NewNodeInfo(node, slices, running...).SetCSINode(&storagev1.CSINode{
+		ObjectMeta: metav1.ObjectMeta{Name: node.Name},
+		Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{
+			Name: volumeDriver, NodeID: node.Name, Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(mix.Attachable))},
+		}}},
+	})
 }

@@ -160,7 +160,7 @@ func (s *scaler) join(scheduler *scheduler) {
 	for _, g := range s.cloud.groups {
 		for _, node := range g.nodes {
 			if !known[node.Name] {
-				scheduler.add(node, s.templates[g.Name].Pods())
+				scheduler.add(node, g.Offers(), s.templates[g.Name].Pods())
 			}
 		}
 	}
@@ -187,17 +187,20 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 	}
 	s := &scaler{mix: m, cloud: cloud, templates: map[string]*framework.NodeInfo{}, result: &Result{}}
 	options := defaults()
-	client := fake.NewClientset()
+	volumes := volumeClaims(m.Pods)
+	options.CSINodeAwareSchedulingEnabled = len(volumes) > 0
+	options.DynamicResourceAllocationEnabled = slices.ContainsFunc(m.Pods, func(pod *corev1.Pod) bool { return mix.Devices(pod) > 0 })
+	client := fake.NewClientset(volumes...)
 	factory := informers.NewSharedInformerFactory(client, 0)
-	handle, err := framework.NewHandle(ctx, factory, nil, false, false)
+	handle, err := framework.NewHandle(ctx, factory, nil, options.DynamicResourceAllocationEnabled, options.CSINodeAwareSchedulingEnabled)
 	if err != nil {
 		return nil, err
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
-	s.snapshot = predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle, false,
-		options.PredicateParallelism, false)
-	strategy, places, err := newStrategy(expanderName, s.cloud)
+	s.snapshot = predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
+		options.DynamicResourceAllocationEnabled, options.PredicateParallelism, options.CSINodeAwareSchedulingEnabled)
+	strategy, places, err := newStrategy(expanderName, s.cloud, s.snapshot.DraSnapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -273,13 +276,13 @@ func (s *scaler) withDaemons(info *framework.NodeInfo) *framework.NodeInfo {
 		daemon.Spec.NodeName = info.Node().Name
 		pods = append(pods, framework.NewPodInfo(daemon, nil))
 	}
-	return framework.NewNodeInfo(info.Node(), nil, pods...)
+	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...).SetCSINode(info.CSINode)
 }
 
 // pending makes the snapshot of the cluster anew, and returns the unbound pods that have no place in it. Those that have one are
 // in it afterwards.
 func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
-	if err := s.snapshot.SetClusterState(nil, nil, nil, nil); err != nil {
+	if err := s.snapshot.SetClusterState(nil, nil, deviceClaims(s.mix.Pods), nil); err != nil {
 		return nil, err
 	}
 	bound := make(map[string][]*corev1.Pod)
@@ -293,13 +296,23 @@ func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
 				return nil, err
 			}
 			running := fresh.Pods()
+			var claiming []*corev1.Pod
 			for _, pod := range bound[node.Name] {
+				if len(pod.Spec.ResourceClaims) > 0 {
+					claiming = append(claiming, pod)
+					continue
+				}
 				pod = pod.DeepCopy()
 				pod.Spec.NodeName = node.Name
 				running = append(running, framework.NewPodInfo(pod, nil))
 			}
-			if err := s.snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil, running...)); err != nil {
+			if err := s.snapshot.AddNodeInfo(g.info(node, running...)); err != nil {
 				return nil, err
+			}
+			for _, pod := range claiming { // the core's allocator gives them devices
+				if err := s.snapshot.SchedulePod(pod, node.Name); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
@@ -51,6 +52,22 @@ func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
 				"pods": [{"name": "small", "count": 5, "cpu": 1, "memory": "1Gi"}, {"name": "large", "cpu": 3, "memory": "1Gi"}]}`,
 			expander: "least-cost", asked: map[string]int{"n": 2}, settled: map[string]int{"n": 3},
 		},
+		{
+			name:     "four GPUs a node where they are claimed",
+			mix:      `{"types": [{"name": "four", "cpu": 48, "memory": "192Gi", "gpu": 4, "price": 4}], "pods": [{"count": 10, "cpu": 1, "claims": 1}]}`,
+			expander: "least-cost", asked: map[string]int{"four": 3}, settled: map[string]int{"four": 3},
+		},
+		{
+			name:     "25 volumes a node",
+			mix:      `{"types": ["m5.4xlarge"], "pods": [{"count": 30, "cpu": "10m", "volumes": 2}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.4xlarge": 3}, settled: map[string]int{"m5.4xlarge": 3},
+		},
+		{
+			name: "DaemonSets take their part of each node",
+			mix: `{"types": [{"name": "n", "cpu": "4100m", "memory": "64Gi", "price": 1}], "pods": [{"count": 6, "cpu": 1}],
+				"daemonSets": [{"cpu": 1}]}`,
+			expander: "least-cost", asked: map[string]int{"n": 2}, settled: map[string]int{"n": 2},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := mix.Parse([]byte(tt.mix))
@@ -71,5 +88,23 @@ func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
 				t.Errorf("%d pods unplaced, want %d", got.Unplaced, tt.unplaced)
 			}
 		})
+	}
+}
+
+// Of two nodes the large one scores higher for every pod, but the pods are spread.
+func TestTheSchedulerSpreadsPods(t *testing.T) {
+	m, err := mix.Parse([]byte(`{"types": [{"name": "large", "cpu": 64, "memory": "256Gi", "price": 1}, {"name": "small", "cpu": 4, "memory": "16Gi", "price": 1}],
+		"pods": [{"count": 4, "cpu": 1, "memory": "4Gi", "spread": "node"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newScheduler(m.Pods)
+	for _, g := range m.Groups {
+		g.Node.Name = g.Name
+		g.Node.Labels[corev1.LabelHostname] = g.Name
+		s.add(g.Node, g.Offers(), nil)
+	}
+	if left := s.bind(m.Pods); len(left) > 0 || len(s.nodes[0].pods) != 2 || len(s.nodes[1].pods) != 2 {
+		t.Errorf("%d pods pending, %d on the large node and %d on the small one, want 2 on each", len(left), len(s.nodes[0].pods), len(s.nodes[1].pods))
 	}
 }

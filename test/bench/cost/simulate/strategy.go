@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
 
@@ -31,14 +32,14 @@ const planLimit = time.Minute
 
 // newStrategy makes the expander of that name. What ours leave open is decided by price and name, as in our binary; what
 // stock's leave open is drawn by lot, as in stock, with a seed. A processor of pending pods may come with it; nil for none.
-func newStrategy(name string, c *cloud) (expander.Strategy, pods.PodListProcessor, error) {
+func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (expander.Strategy, pods.PodListProcessor, error) {
 	lots := &lots{rand.New(rand.NewPCG(4, 8))}
 	switch name {
 	case "least-cost":
 		filter := leastcost.New(c, nil, planLimit, clock.RealClock{})
 		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
 	case "least-waste":
-		return &chain{leastwaste.New(nil), cheapest{c}}, nil, nil
+		return &chain{leastwaste.New(devices), cheapest{c}}, nil, nil
 	case "least-waste-stock":
 		return &chain{waste.NewFilter(), lots}, nil, nil
 	case "price":
