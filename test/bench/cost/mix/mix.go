@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 )
 
@@ -145,9 +144,16 @@ func Devices(pod *corev1.Pod) int {
 	return count
 }
 
-// Requests is what a pod asks for, with the devices that it claims and the volumes that it attaches.
+// Requests is what a pod's containers ask for, with the devices that it claims and the volumes that it attaches.
 func Requests(pod *corev1.Pod) corev1.ResourceList {
-	list := podutils.PodRequests(pod)
+	list := corev1.ResourceList{}
+	for _, c := range pod.Spec.Containers {
+		for name, q := range c.Resources.Requests {
+			sum := list[name]
+			sum.Add(q)
+			list[name] = sum
+		}
+	}
 	for name, count := range map[corev1.ResourceName]int{devices: Devices(pod), volumes: len(pod.Spec.Volumes)} {
 		if count > 0 {
 			list[name] = *resource.NewQuantity(int64(count), resource.DecimalSI)
