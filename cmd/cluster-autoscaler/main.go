@@ -70,6 +70,10 @@ func run() int {
 	klog.InfoS("Started Cluster Autoscaler", "version", version, "core", coreVersion())
 	pflag.VisitAll(func(f *pflag.Flag) { klog.V(2).InfoS("Flag", "name", f.Name, "value", f.Value.String()) })
 
+	for _, f := range options.GivenInert(pflag.CommandLine) {
+		klog.InfoS("A flag does nothing here", "flag", "--"+f.Name, "reason", f.Why)
+	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	context.AfterFunc(ctx, func() {

@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"slices"
 
+	apiv1 "k8s.io/api/core/v1"
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
 	cbctrl "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
+	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	ca_processors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	processor "k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/podinjection"
 	injectionbackoff "k8s.io/autoscaler/cluster-autoscaler/processors/podinjection/backoff"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
@@ -23,6 +26,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 
@@ -60,7 +64,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	podList = p.addCapacityBuffers(working, opts, podList)
 	opts.Processors.PodListProcessor = p.addPodInjection(opts, podList)
 	p.addScaleDownCandidates(opts)
-	opts.Processors.ScaleDownNodeProcessor = cloud.fresh(opts.Processors.ScaleDownNodeProcessor)
+	opts.Processors.ScaleDownNodeProcessor = p.removable(cloud.fresh(opts.Processors.ScaleDownNodeProcessor))
 	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
 	inTurns := turns.New(elsewhere.New(aws.KnownOnly{Orchestrator: opts.ScaleUpOrchestrator}, cloud.viewRests), cloud.zonal, p.options.AWS.ParallelViews)
 	opts.ScaleUpOrchestrator = inTurns
@@ -149,4 +153,22 @@ func (p *process) addScaleDownCandidates(opts *coreoptions.AutoscalerOptions) {
 		opts.Processors.ScaleStateNotifier.Register(delays)
 	}
 	opts.Processors.ScaleDownNodeProcessor = candidates
+}
+
+// removable chooses the nodes considered for removal: none under --scale-down-enabled=false.
+func (p *process) removable(nodes processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor {
+	if p.options.ScaleDown {
+		return nodes
+	}
+	return noScaleDown{nodes}
+}
+
+// noScaleDown keeps all nodes.
+type noScaleDown struct {
+	processor.ScaleDownNodeProcessor
+}
+
+// GetScaleDownCandidates returns no node.
+func (noScaleDown) GetScaleDownCandidates(*ca_context.AutoscalingContext, []*apiv1.Node) ([]*apiv1.Node, caerrors.AutoscalerError) {
+	return nil, nil
 }

@@ -6,10 +6,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	processor "k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
 )
 
@@ -24,6 +28,33 @@ func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
 	if got := opts.AutoscalingOptions.PredicateParallelism; got != 1 {
 		t.Errorf("snapshots of nodes to delete have %d goroutines, want 1", got)
 	}
+}
+
+func TestScaleDownCanBeSwitchedOff(t *testing.T) {
+	nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "empty"}}}
+	for _, enabled := range []bool{true, false} {
+		p := &process{options: options.Options{ScaleDown: enabled}}
+		got, err := p.removable(allNodes{}).GetScaleDownCandidates(nil, nodes)
+		if err != nil || (len(got) > 0) != enabled {
+			t.Errorf("with --scale-down-enabled=%t %d nodes are considered for removal, %v", enabled, len(got), err)
+		}
+		if got, err := p.removable(allNodes{}).GetPodDestinationCandidates(nil, nodes); err != nil || len(got) != 1 {
+			t.Errorf("with --scale-down-enabled=%t pods may move to %d nodes, %v, want 1", enabled, len(got), err)
+		}
+	}
+}
+
+// allNodes considers every node for removal.
+type allNodes struct {
+	processor.ScaleDownNodeProcessor
+}
+
+func (allNodes) GetScaleDownCandidates(_ *ca_context.AutoscalingContext, nodes []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	return nodes, nil
+}
+
+func (allNodes) GetPodDestinationCandidates(_ *ca_context.AutoscalingContext, nodes []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	return nodes, nil
 }
 
 func TestOurOwnMarksDoNotMakeGroupsDifferent(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package options is the command line: every flag of the stock autoscaler, and ours beside them.
+// Package options is the command line: every flag of the stock autoscaler, those of its later releases, and ours beside them.
 //
 // The core registers its flags when it is imported and reads them back from the process's own flag sets, so those are
 // where all flags live. Ours carry the prefix --aws-, but for --version.
@@ -35,6 +35,7 @@ type Options struct {
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
 	Logging        *logsapi.LoggingConfiguration
 	ShowVersion    bool
+	ScaleDown      bool // nodes that are not needed are removed
 }
 
 // AWS are the flags that we add.
@@ -91,6 +92,9 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	logsapi.AddFlags(o.Logging, fs)
 	gates.AddFlag(fs)
 	o.AWS.addFlags(fs)
+	if err := o.addNewer(fs); err != nil {
+		return nil, err
+	}
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
 	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
 	fs.AddGoFlagSet(stock)

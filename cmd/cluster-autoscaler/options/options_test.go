@@ -76,11 +76,12 @@ func TestFlagsAreThoseOfTheGolden(t *testing.T) {
 	}
 }
 
-// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package.
+// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package, testdata/newer_flags.txt those
+// that later releases add (1.36, 1.37, and pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b, read 2026-11).
 func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
-	for _, line := range readLines(t, "stock_flags.txt") {
+	for _, line := range append(readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")...) {
 		if !slices.Contains(got, line) {
 			t.Errorf("missing or different: %s", line)
 		}
@@ -89,18 +90,38 @@ func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 
 func TestFlagsWeAddAreDocumented(t *testing.T) {
 	fs, _ := register(t)
-	stock := strings.Join(readLines(t, "stock_flags.txt"), "\n")
+	stock, newer := strings.Join(readLines(t, "stock_flags.txt"), "\n"), strings.Join(readLines(t, "newer_flags.txt"), "\n")
 	fs.VisitAll(func(f *pflag.Flag) {
 		if strings.Contains(stock, "--"+f.Name+" ") || foreign(f.Name) {
 			return
 		}
-		if f.Name != "version" && !strings.HasPrefix(f.Name, "aws-") {
+		if f.Name != "version" && !strings.HasPrefix(f.Name, "aws-") && !strings.Contains(newer, "--"+f.Name+" ") {
 			t.Errorf("--%s is ours and lacks the prefix --aws-", f.Name)
 		}
 		if len(f.Usage) < 40 || !strings.HasSuffix(f.Usage, ".") {
 			t.Errorf("--%s is not documented: %q", f.Name, f.Usage)
 		}
 	})
+}
+
+func TestGivenInertFlagsAreListed(t *testing.T) {
+	fs, options := register(t)
+	if err := fs.Parse([]string{"--salvo-scale-up=true", "--scheduler-verbosity=2", "--scale-down-enabled=false"}); err != nil {
+		t.Fatal(err)
+	}
+	if options.ScaleDown {
+		t.Error("--scale-down-enabled=false is not obeyed")
+	}
+	var names []string
+	for _, f := range GivenInert(fs) {
+		names = append(names, f.Name)
+		if usage := fs.Lookup(f.Name).Usage; !strings.Contains(usage, f.Why) {
+			t.Errorf("the help of --%s lacks %q", f.Name, f.Why)
+		}
+	}
+	if want := []string{"salvo-scale-up", "scheduler-verbosity"}; !slices.Equal(names, want) {
+		t.Errorf("inert flags given: %q, want %q", names, want)
+	}
 }
 
 func TestDefaultsAreValid(t *testing.T) {

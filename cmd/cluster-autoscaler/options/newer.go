@@ -1,0 +1,57 @@
+package options
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
+// Deployment of such a release starts with only its image changed.
+var inert = []struct {
+	name         string
+	defaultValue any // bool, int or time.Duration, as in stock
+	why          string
+}{
+	{"enable-graceful-degradation", false, "a loop looks at all pending pods, however long that takes"},
+	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
+	{"pending-pods-batching-timeout", 4 * time.Minute, "--enable-graceful-degradation does nothing either"},
+	{"salvo-scale-up", false, "a loop after a scale-up starts at once"},
+	{"salvo-scale-up-budget", time.Minute, "--salvo-scale-up does nothing either"},
+	{"scaleup-simulation-for-skipped-node-groups-enabled", false, "it refines only the reasons that events give for pods without a node"},
+	{"scheduler-verbosity", 0, "the simulated scheduler logs by --v"},
+}
+
+// addNewer adds the flags of later stock releases.
+func (o *Options) addNewer(fs *pflag.FlagSet) error {
+	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether nodes are removed that are not needed. Deprecated in stock.")
+	for _, f := range inert {
+		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.why)
+		switch value := f.defaultValue.(type) {
+		case bool:
+			fs.Bool(f.name, value, usage)
+		case int:
+			fs.Int(f.name, value, usage)
+		case time.Duration:
+			fs.Duration(f.name, value, usage)
+		default:
+			return fmt.Errorf("--%s: no flags of type %T", f.name, value)
+		}
+	}
+	return nil
+}
+
+// Inert is a flag that was given and does nothing.
+type Inert struct{ Name, Why string }
+
+// GivenInert lists the flags that were given and do nothing, sorted by name. fs is parsed.
+func GivenInert(fs *pflag.FlagSet) []Inert {
+	var given []Inert
+	for _, f := range inert {
+		if fs.Changed(f.name) {
+			given = append(given, Inert{f.name, f.why})
+		}
+	}
+	return given
+}
