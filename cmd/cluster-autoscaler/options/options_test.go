@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/component-base/featuregate"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -174,6 +175,21 @@ func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
 	}
 	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 40") {
 		t.Errorf("the help does not tell: %q", usage)
+	}
+}
+
+func TestTaintsOfTheNodeReadinessControllerAreStartupTaints(t *testing.T) {
+	fs, options := register(t)
+	core := config.AutoscalingOptions{StartupTaintPrefixes: []string{"example.com/"}}
+	options.AWS.FillUnset(fs, &core)
+	counted := taints.NewTaintConfig(core)
+	for key, want := range map[string]bool{"readiness.k8s.io/network": true, "example.com/mine": true, "example.org/mine": false} {
+		if got := counted.IsStartupTaint(key); got != want {
+			t.Errorf("%s is a start-up taint: %t, want %t", key, got, want)
+		}
+	}
+	if usage := fs.Lookup("startup-taint-prefix").Usage; !strings.Contains(usage, "readiness.k8s.io/ always counts") {
+		t.Errorf("the help does not say it: %q", usage)
 	}
 }
 

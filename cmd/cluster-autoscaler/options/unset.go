@@ -2,6 +2,7 @@ package options
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -43,6 +44,12 @@ var unset = []struct {
 		}},
 }
 
+// readinessPrefix begins the keys of the taints that the Node Readiness Controller keeps on a node until it may have pods. Its API
+// admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
+const readinessPrefix = "readiness.k8s.io/"
+
+const startupTaintPrefixFlag = "startup-taint-prefix"
+
 // documentUnset adds to the help of the flags what holds where they are not given.
 func documentUnset(fs *pflag.FlagSet) error {
 	for _, u := range unset {
@@ -52,14 +59,20 @@ func documentUnset(fs *pflag.FlagSet) error {
 		}
 		f.Usage += fmt.Sprintf(" If not given: %v, %s.", u.value, u.why)
 	}
+	f := fs.Lookup(startupTaintPrefixFlag)
+	if f == nil {
+		return fmt.Errorf("the core has no flag --%s", startupTaintPrefixFlag)
+	}
+	f.Usage += " " + readinessPrefix + " always counts."
 	return nil
 }
 
-// FillUnset gives the core our values for the flags that were not given. fs is parsed.
+// FillUnset gives the core our values for the flags that were not given, and the start-up taints that always count. fs is parsed.
 func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	for _, u := range unset {
 		if !fs.Changed(u.name) {
 			u.set(core, a)
 		}
 	}
+	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
 }
