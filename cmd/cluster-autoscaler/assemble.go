@@ -70,7 +70,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	strategy, err := expanders.New(expanders.Config{
 		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
-		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.groupName,
+		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.groupName, Interrupted: cloud.interrupted,
 		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})

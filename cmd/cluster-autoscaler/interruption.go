@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
@@ -13,9 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/calm"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/doomed"
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
@@ -67,9 +63,5 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 		doomed.List{Pods: counted}, opts.Processors.PodListProcessor})
 	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor([]status.ScaleUpStatusProcessor{
 		opts.Processors.ScaleUpStatusProcessor, doomed.Status{Pods: counted}})
-	// Least-cost weighs interruptions against prices by its own penalty.
-	if !slices.Contains(strings.FieldsFunc(p.core.ExpanderNames, func(r rune) bool { return r == ',' || r == ' ' }), leastcost.Name) {
-		opts.ExpanderStrategy = calm.Strategy{Strategy: opts.ExpanderStrategy, Interrupted: cloud.interrupted}
-	}
 	return &interruptions{handler: handler, wake: wake}, nil
 }

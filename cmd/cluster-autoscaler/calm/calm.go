@@ -13,24 +13,17 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Strategy is an expander.Strategy in front of another.
-type Strategy struct {
-	// Strategy chooses among the options that are left.
-	expander.Strategy
+// Filter is an expander.Filter.
+type Filter struct {
 	// Interrupted reports whether EC2 took back instances where the node group would launch.
 	Interrupted func(nodeGroup string) bool
 }
 
-// BestOption is the other strategy's choice.
-func (s Strategy) BestOption(options []expander.Option, infos map[string]*framework.NodeInfo) *expander.Option {
-	return s.Strategy.BestOption(s.prefer(options), infos)
-}
-
-// prefer leaves out the options of interrupted groups that the others can do without.
-func (s Strategy) prefer(options []expander.Option) []expander.Option {
+// BestOptions leaves out the options of interrupted groups that the others can do without.
+func (f Filter) BestOptions(options []expander.Option, _ map[string]*framework.NodeInfo) []expander.Option {
 	var calm, troubled []expander.Option
 	for _, o := range options {
-		if s.Interrupted(o.NodeGroup.Id()) {
+		if f.Interrupted(o.NodeGroup.Id()) {
 			troubled = append(troubled, o)
 		} else {
 			calm = append(calm, o)

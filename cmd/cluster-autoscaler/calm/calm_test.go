@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
 type group struct {
@@ -17,16 +16,6 @@ type group struct {
 }
 
 func (g *group) Id() string { return g.id }
-
-// seen is a strategy that notes its options.
-type seen struct{ groups []string }
-
-func (s *seen) BestOption(options []expander.Option, _ map[string]*framework.NodeInfo) *expander.Option {
-	for _, o := range options {
-		s.groups = append(s.groups, o.NodeGroup.Id())
-	}
-	return nil
-}
 
 func TestInterruptedGroupsArePassedOverWhereOthersHelp(t *testing.T) {
 	a, b := &corev1.Pod{}, &corev1.Pod{}
@@ -47,10 +36,12 @@ func TestInterruptedGroupsArePassedOverWhereOthersHelp(t *testing.T) {
 		{"all are", []expander.Option{option("x", a), option("y", a)}, []string{"x", "y"}, []string{"x", "y"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := &seen{}
-			s := Strategy{Strategy: got, Interrupted: func(id string) bool { return slices.Contains(tt.interrupted, id) }}
-			s.BestOption(tt.options, nil)
-			if diff := cmp.Diff(tt.want, got.groups); diff != "" {
+			f := Filter{Interrupted: func(id string) bool { return slices.Contains(tt.interrupted, id) }}
+			var got []string
+			for _, o := range f.BestOptions(tt.options, nil) {
+				got = append(got, o.NodeGroup.Id())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})

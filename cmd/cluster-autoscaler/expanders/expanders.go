@@ -4,7 +4,8 @@
 // leastwaste, and what stock calls so is least-waste-stock; least-cost is package leastcost; and what the chain leaves open is
 // decided by price and then by name instead of at random, so that the same input always gives the same answer. Whoever
 // asks for the random expander still gets it. The patterns of the priority expander match zonal views by the name of their
-// group as well.
+// group as well. Groups whose spot instances EC2 took back a moment ago are passed over, see package calm: least-cost weighs
+// them by prices instead, and what the operator prefers by the priority expander comes first.
 package expanders
 
 import (
@@ -25,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/calm"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -39,10 +41,11 @@ var Names = []string{
 	expander.MostPodsExpanderName, expander.PriceBasedExpanderName, expander.PriorityBasedExpanderName, expander.RandomExpanderName,
 }
 
-// The names under which the last expanders of a chain are registered. The comma keeps them out of reach of --expander.
+// The names under which the expanders of our own are registered. The comma keeps them out of reach of --expander.
 const (
-	byPrice = "by-price,"
-	byName  = "by-name,"
+	notInterrupted = "not-interrupted,"
+	byPrice        = "by-price,"
+	byName         = "by-name,"
 )
 
 // costs tells what the next nodes of a group cost.
@@ -68,6 +71,8 @@ type Config struct {
 	// GroupName is the name of the group that a node group is a zonal view of; "" or the ID itself for any other. The priority
 	// expander's patterns know views by it, too. nil where there are no views.
 	GroupName func(nodeGroupID string) string
+	// Interrupted reports whether EC2 took back instances where the node group would launch; nil for no such knowledge.
+	Interrupted func(nodeGroup string) bool
 	// Event publishes an event that says why an option was chosen; nil for none.
 	Event func(eventType, reason, message string)
 }
@@ -100,6 +105,11 @@ func New(config Config) (expander.Strategy, error) {
 	f.RegisterFilter(leastcost.Name, func() expander.Filter { return config.LeastCost })
 	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{costs: config.Costs} })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
+	if config.Interrupted != nil && !slices.Contains(names, leastcost.Name) {
+		f.RegisterFilter(notInterrupted, func() expander.Filter { return calm.Filter{Interrupted: config.Interrupted} })
+		// After priority, or at the beginning.
+		names = slices.Insert(names, slices.Index(names, expander.PriorityBasedExpanderName)+1, notInterrupted)
+	}
 	if !slices.Contains(names, expander.RandomExpanderName) {
 		names = append(names, byPrice, byName)
 	}

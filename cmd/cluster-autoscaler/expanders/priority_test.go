@@ -213,3 +213,25 @@ func TestTheChainKnowsViewsByTheirGroupIfToldOf(t *testing.T) {
 		})
 	}
 }
+
+func TestPriorityComesBeforeInterruptions(t *testing.T) {
+	for _, tt := range []struct{ names, priorities, want string }{
+		{"priority", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority", `{50: [^spot$, ^zoo$], 10: [.*]}`, "zoo"},
+		{"least-nodes", `{50: [^spot$], 10: [.*]}`, "batch"},
+	} {
+		t.Run(tt.names+" "+tt.priorities, func(t *testing.T) {
+			client := serving(t, map[string]string{priority.ConfigMapKey: tt.priorities})
+			strategy, err := New(Config{
+				Names: tt.names, Namespace: namespace, GroupName: groupOf, Provider: unpriced{}, KubeClient: client,
+				Clients:     &ca_context.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
+				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot" },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot", "zoo"), nil).NodeGroup.Id() == tt.want })
+		})
+	}
+}
