@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
 )
@@ -51,10 +51,12 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	served.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTransform(cache.TransformStripManagedFields()))
-	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig,
-		p.core.DynamicResourceAllocationEnabled, p.core.CSINodeAwareSchedulingEnabled)
+	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
+	// which has one fits nowhere.
+	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler framework: %w", err)
 	}
@@ -116,13 +118,19 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 		return nil, fmt.Errorf("watch unschedulable pods: %w", err)
 	}
 	a.informers.Start(working.Done())
-	for kind, synced := range a.informers.WaitForCacheSync(ctx.Done()) {
-		if !synced {
-			return nil, errors.Join(fmt.Errorf("fill the cache of %v", kind), ctx.Err())
-		}
+	if err := p.awaitCaches(ctx, a.informers); err != nil {
+		return nil, err
 	}
 	klog.FromContext(ctx).V(2).Info("Filled the caches")
 	return a, nil
+}
+
+// cachesInterval is how often a leader says which caches it waits for.
+const cachesInterval = 20 * time.Second
+
+// awaitCaches waits for the caches of the informers. Until they are filled, log and /readyz name those that are not.
+func (p *process) awaitCaches(ctx context.Context, factory served.Informers) error {
+	return served.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
 }
 
 // coreOptions are the parts of the core that do not depend on AWS or on the API server.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -35,10 +34,8 @@ func (p *process) addProvisioningRequests(ctx, working context.Context, opts *co
 	client := provreqclient.NewProvisioningRequestClient(clientset, factory.Autoscaling().V1().ProvisioningRequests().Lister(),
 		opts.InformerFactory.Core().V1().PodTemplates().Lister())
 	factory.Start(working.Done())
-	for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
-		if !synced {
-			return nil, errors.Join(fmt.Errorf("fill the cache of %v", kind), ctx.Err())
-		}
+	if err := p.awaitCaches(ctx, factory); err != nil {
+		return nil, err
 	}
 
 	injector := provreq.NewProvisioningRequestPodsInjector(client,

@@ -174,6 +174,9 @@ func kwokCommand(l layout, b Binaries, p ports) command {
 // kubernetesArgs are the flags that all three Kubernetes programs share.
 func kubernetesArgs(opts Options) []string {
 	args := []string{"--v=" + strconv.Itoa(opts.Verbosity)}
+	if opts.EmulatedVersion != "" {
+		args = append(args, "--emulated-version="+opts.EmulatedVersion)
+	}
 	if len(opts.FeatureGates) > 0 {
 		args = append(args, "--feature-gates="+switches(opts.FeatureGates))
 	}

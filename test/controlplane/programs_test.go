@@ -21,6 +21,8 @@ func TestCommandLines(t *testing.T) {
 		Verbosity:     2,
 		FeatureGates:  map[string]bool{"B": false, "A": true},
 		RuntimeConfig: map[string]bool{"resource.k8s.io/v1beta1": true},
+
+		EmulatedVersion: "1.34",
 	}
 	all := commandsFor(layout{dir: "/cluster"}, b, p, opts)
 	var got strings.Builder

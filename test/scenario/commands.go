@@ -49,6 +49,8 @@ import (
 //	allow undrained | exit                   take back one of the rules for every script, see below
 //	metrics                                  print names, types and labels of the autoscaler's metrics
 //
+// A script's file "kubernetes-version", with a line such as 1.32, has its cluster emulate that release.
+//
 // What can be expected:
 //
 //	desired GROUP N                          the group's desired capacity is N

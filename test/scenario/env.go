@@ -35,6 +35,8 @@ type Options struct {
 	Dir      string    // for logs and kubeconfigs; must exist
 	Binary   string    // the autoscaler, see BuildAutoscaler
 	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
+
+	KubernetesVersion string // that the control plane emulates, such as "1.32"; empty for its own
 }
 
 // Env is one set-up under observation. Its methods are for one goroutine; Timeline is safe for all.
@@ -72,6 +74,8 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 	e.Cluster, err = controlplane.Start(ctx, controlplane.Options{
 		Dir:      filepath.Join(opts.Dir, "controlplane"),
 		Progress: opts.Progress,
+
+		EmulatedVersion: opts.KubernetesVersion,
 	})
 	if err != nil {
 		return nil, err

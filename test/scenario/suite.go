@@ -2,7 +2,9 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -38,7 +40,11 @@ func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	e, err := Start(ctx, Options{Dir: dir, Binary: s.Binary})
+	version, err := os.ReadFile(filepath.Join(env.WorkDir, "kubernetes-version"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	e, err := Start(ctx, Options{Dir: dir, Binary: s.Binary, KubernetesVersion: strings.TrimSpace(string(version))})
 	if err != nil {
 		return err
 	}

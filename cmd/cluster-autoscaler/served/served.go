@@ -1,0 +1,137 @@
+// Package served finds out which APIs the API server serves to the autoscaler, and switches off what stands on the others.
+//
+// The core reads each API through a cache and does nothing before that is filled. The cache of an API that an old API server does
+// not know, or that the ClusterRole does not grant, never is. Without the features below the core works as well.
+package served
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+)
+
+// askLimit bounds the question whether one kind is served.
+const askLimit = 10 * time.Second
+
+// features are what the core can do without.
+var features = []struct {
+	flag        string
+	groupPath   string
+	resources   []string
+	on          func(*config.AutoscalingOptions) bool
+	off         func(*config.AutoscalingOptions)
+	consequence string
+}{
+	{
+		flag: "--enable-dynamic-resource-allocation", groupPath: "/apis/resource.k8s.io/v1", // since Kubernetes 1.34
+		resources:   []string{"deviceclasses", "resourceclaims", "resourceslices"},
+		on:          func(o *config.AutoscalingOptions) bool { return o.DynamicResourceAllocationEnabled },
+		off:         func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false },
+		consequence: "no node is launched for pods with resource claims, and none that has such pods is removed",
+	},
+	{
+		flag: "--capacity-quotas-enabled", groupPath: "/apis/autoscaling.x-k8s.io/v1alpha1",
+		resources:   []string{"capacityquotas"},
+		on:          func(o *config.AutoscalingOptions) bool { return o.CapacityQuotasEnabled },
+		off:         func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false },
+		consequence: "no CapacityQuota limits the nodes",
+	},
+	{
+		flag: "--enable-provisioning-requests", groupPath: "/apis/autoscaling.x-k8s.io/v1",
+		resources:   []string{"provisioningrequests"},
+		on:          func(o *config.AutoscalingOptions) bool { return o.ProvisioningRequestEnabled },
+		off:         func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false },
+		consequence: "no ProvisioningRequest is worked on",
+	},
+	{
+		flag: "--capacity-buffer-controller-enabled, --capacity-buffer-pod-injection-enabled", groupPath: "/apis/autoscaling.x-k8s.io/v1beta1",
+		resources: []string{"capacitybuffers"},
+		on: func(o *config.AutoscalingOptions) bool {
+			return o.CapacitybufferControllerEnabled || o.CapacitybufferPodInjectionEnabled
+		},
+		off: func(o *config.AutoscalingOptions) {
+			o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+		},
+		consequence: "no CapacityBuffer keeps room",
+	},
+}
+
+// SwitchOff asks for each feature that is on whether its kinds are served, and switches it off where one is not, or is denied. It says
+// so once, with the consequence. It makes one call for each kind. An API server that fails otherwise counts as serving the kind.
+func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) {
+	for _, f := range features {
+		if !f.on(options) {
+			continue
+		}
+		for _, resource := range f.resources {
+			if missing := ask(ctx, client, f.groupPath+"/"+resource); missing != "" {
+				f.off(options)
+				klog.FromContext(ctx).Info("Switched a feature off until the next start: the API server does not let us read what it needs",
+					"flag", f.flag, "api", strings.TrimPrefix(f.groupPath, "/apis/")+"/"+resource, "reason", missing, "consequence", f.consequence)
+				break
+			}
+		}
+	}
+}
+
+// ask returns why a kind cannot be listed, "" where it can or nobody knows.
+func ask(ctx context.Context, client rest.Interface, path string) string {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	err := client.Get().AbsPath(path).Param("limit", "1").Do(ctx).Error()
+	switch {
+	case apierrors.IsNotFound(err):
+		return "not served"
+	case apierrors.IsForbidden(err):
+		return "not permitted: grant get, list and watch"
+	default:
+		return ""
+	}
+}
+
+// Informers are a factory of informers that has been started.
+type Informers interface {
+	WaitForCacheSync(stop <-chan struct{}) map[reflect.Type]bool
+}
+
+// Await returns when the caches of all started informers are filled. After each interval it says which are not, in the log and by
+// missing. The error of a ctx that ended names them, too.
+func Await(ctx context.Context, informers Informers, interval time.Duration, missing func(kinds string)) error {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, interval)
+		var empty []string
+		for kind, filled := range informers.WaitForCacheSync(waiting.Done()) {
+			if !filled {
+				empty = append(empty, name(kind))
+			}
+		}
+		cancel()
+		if len(empty) == 0 {
+			return nil
+		}
+		slices.Sort(empty)
+		kinds := strings.Join(empty, ", ")
+		if ctx.Err() != nil {
+			return fmt.Errorf("fill the caches of %s: %w", kinds, context.Cause(ctx))
+		}
+		klog.FromContext(ctx).Info("Waiting for caches that do not fill", "kinds", kinds,
+			"remedy", "grant get, list and watch for them (manifests/deploy/rbac.yaml), and see the errors of client-go in the log")
+		missing(kinds)
+	}
+}
+
+// name is such as "storage/v1.CSINode".
+func name(kind reflect.Type) string {
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	return strings.TrimPrefix(kind.PkgPath(), "k8s.io/api/") + "." + kind.Name()
+}

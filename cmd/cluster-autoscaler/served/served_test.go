@@ -1,0 +1,100 @@
+package served
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// server is an API server that answers to every path with 200, but for those given.
+func server(t *testing.T, statuses map[string]int) *kubernetes.Clientset {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if status := statuses[r.URL.Path]; status != 0 {
+			w.WriteHeader(status)
+		}
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(s.Close)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
+	const resource, scaling = "/apis/resource.k8s.io/v1/", "/apis/autoscaling.x-k8s.io/"
+	all := config.AutoscalingOptions{DynamicResourceAllocationEnabled: true, CapacityQuotasEnabled: true, ProvisioningRequestEnabled: true,
+		CapacitybufferControllerEnabled: true, CapacitybufferPodInjectionEnabled: true}
+	for _, tt := range []struct {
+		name     string
+		statuses map[string]int
+		off      func(*config.AutoscalingOptions)
+	}{
+		{"all served", nil, func(*config.AutoscalingOptions) {}},
+		{"one kind not served", map[string]int{resource + "resourceslices": http.StatusNotFound},
+			func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false }},
+		{"one kind not permitted", map[string]int{resource + "deviceclasses": http.StatusForbidden},
+			func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false }},
+		{"an API server in trouble", map[string]int{resource + "deviceclasses": http.StatusInternalServerError}, func(*config.AutoscalingOptions) {}},
+		{"quotas", map[string]int{scaling + "v1alpha1/capacityquotas": http.StatusNotFound},
+			func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false }},
+		{"provisioning requests", map[string]int{scaling + "v1/provisioningrequests": http.StatusNotFound},
+			func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false }},
+		{"capacity buffers", map[string]int{scaling + "v1beta1/capacitybuffers": http.StatusForbidden},
+			func(o *config.AutoscalingOptions) {
+				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+			}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, want := all, all
+			tt.off(&want)
+			SwitchOff(t.Context(), server(t, tt.statuses).Discovery().RESTClient(), &got)
+			for _, flag := range []struct {
+				name      string
+				got, want bool
+			}{
+				{"resource claims", got.DynamicResourceAllocationEnabled, want.DynamicResourceAllocationEnabled},
+				{"quotas", got.CapacityQuotasEnabled, want.CapacityQuotasEnabled},
+				{"provisioning requests", got.ProvisioningRequestEnabled, want.ProvisioningRequestEnabled},
+				{"buffers", got.CapacitybufferControllerEnabled, want.CapacitybufferControllerEnabled},
+				{"pods of buffers", got.CapacitybufferPodInjectionEnabled, want.CapacitybufferPodInjectionEnabled},
+			} {
+				if flag.got != flag.want {
+					t.Errorf("%s: %t, want %t", flag.name, flag.got, flag.want)
+				}
+			}
+		})
+	}
+}
+
+func TestCachesThatDoNotFillAreNamed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	client := server(t, map[string]int{"/api/v1/nodes": http.StatusForbidden, "/apis/storage.k8s.io/v1/csinodes": http.StatusForbidden})
+	factory := informers.NewSharedInformerFactory(client, 0)
+	factory.Core().V1().Nodes().Informer()
+	factory.Storage().V1().CSINodes().Informer()
+	factory.Start(ctx.Done())
+	const want = "core/v1.Node, storage/v1.CSINode"
+	err := Await(ctx, factory, time.Millisecond, func(kinds string) {
+		if kinds != want {
+			t.Errorf("missing are %s, want %s", kinds, want)
+		}
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), want) {
+		t.Errorf("Await = %v, want an error that names %s", err, want)
+	}
+}
