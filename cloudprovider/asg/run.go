@@ -2,6 +2,8 @@ package asg
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,19 +25,21 @@ const (
 // complete, or as complete as AWS lets it be; until AWS answers the first reading it tries again and says why.
 func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
+	var last error
 	for wait := time.Second; ; wait = min(2*wait, startRetryMax) {
 		err := c.Refresh(ctx)
 		if err == nil {
 			break
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return fmt.Errorf("first reading of the Auto Scaling groups: %w", errors.Join(err, last))
 		}
+		last = err
 		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
 			"remedy", "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups")
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("first reading of the Auto Scaling groups: %w", errors.Join(ctx.Err(), err))
 		case <-c.clock.After(wait):
 		}
 	}

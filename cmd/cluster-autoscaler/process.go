@@ -31,7 +31,7 @@ type process struct {
 	options options.Options
 
 	kube        *rest.Config
-	health      *metrics.HealthCheck
+	health      *health
 	ready       readiness
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 }
@@ -45,7 +45,7 @@ func (p *process) run(ctx context.Context) error {
 	}
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	p.health = metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime)
+	p.health = &health{HealthCheck: metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime), limit: p.core.MaxFailingTime}
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
 	stopServing, err := serve(running, p.core.Address, endpoints(p.core, p.health, &p.ready, p.snapshotter), fail)
 	if err != nil {
@@ -64,21 +64,27 @@ func (p *process) run(ctx context.Context) error {
 }
 
 // work autoscales until ctx ends, then ends what it started, within the limits above. It returns an error if it could not
-// start, or if something that keeps it going broke.
+// start, or not in time, or if something that keeps it going broke. Another replica may then have the lease.
 func (p *process) work(ctx context.Context) error {
 	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)
 	// What the loop stands on outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
-	a, err := p.assemble(ctx, working)
+	starting, cancel := context.WithTimeout(ctx, p.options.MaxStartupTime)
+	a, err := p.assemble(starting, working)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil
-	case err != nil:
+		err = nil
+	case err != nil && starting.Err() != nil:
+		err = fmt.Errorf("not ready %v after the election: %w", p.options.MaxStartupTime, err)
+	}
+	cancel()
+	if a == nil {
 		return err
 	}
 	p.ready.done()
+	p.health.watch(a.cloud.cache.Age)
 	p.health.StartMonitoring()
 	if err := a.autoscaler.Start(); err != nil {
 		return fmt.Errorf("start the core: %w", err)
@@ -135,7 +141,7 @@ func (p *process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
-		loop.RunAutoscalerOnce(a.autoscaler, p.health, last)
+		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 )
 
 // inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
@@ -26,6 +27,8 @@ var inert = []struct {
 // addNewer adds the flags of later stock releases.
 func (o *Options) addNewer(fs *pflag.FlagSet) error {
 	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether nodes are removed that are not needed. Deprecated in stock.")
+	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "Time within which a leader must have read the Auto Scaling groups and the cluster. "+
+		"Then the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
 	for _, f := range inert {
 		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.why)
 		switch value := f.defaultValue.(type) {
@@ -40,6 +43,17 @@ func (o *Options) addNewer(fs *pflag.FlagSet) error {
 		}
 	}
 	return nil
+}
+
+const maxStartupTimeFlag = "max-startup-time"
+
+// FillStartupTime sets MaxStartupTime as the flags say together. fs is parsed.
+func (o *Options) FillStartupTime(fs *pflag.FlagSet, core config.AutoscalingOptions) {
+	if fs.Changed(maxStartupTimeFlag) {
+		o.MaxStartupTime = max(o.MaxStartupTime, core.MaxFailingTime, core.MaxInactivityTime)
+	} else {
+		o.MaxStartupTime = core.MaxFailingTime
+	}
 }
 
 // Inert is a flag that was given and does nothing.

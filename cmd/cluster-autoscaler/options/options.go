@@ -35,7 +35,8 @@ type Options struct {
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
 	Logging        *logsapi.LoggingConfiguration
 	ShowVersion    bool
-	ScaleDown      bool // nodes that are not needed are removed
+	ScaleDown      bool          // nodes that are not needed are removed
+	MaxStartupTime time.Duration // within which a leader must have read the groups and the cluster
 }
 
 // AWS are the flags that we add.

@@ -125,6 +125,27 @@ func TestGivenInertFlagsAreListed(t *testing.T) {
 	}
 }
 
+func TestStartupTimeIsAtLeastThatOfFailing(t *testing.T) {
+	core := config.AutoscalingOptions{MaxFailingTime: 15 * time.Minute, MaxInactivityTime: 10 * time.Minute}
+	for _, tt := range []struct {
+		flags []string
+		want  time.Duration
+	}{
+		{nil, 15 * time.Minute},
+		{[]string{"--max-startup-time=30m"}, 30 * time.Minute},
+		{[]string{"--max-startup-time=1m"}, 15 * time.Minute},
+	} {
+		fs, options := register(t)
+		if err := fs.Parse(tt.flags); err != nil {
+			t.Fatal(err)
+		}
+		options.FillStartupTime(fs, core)
+		if options.MaxStartupTime != tt.want {
+			t.Errorf("with %q a leader may take %v to start, want %v", tt.flags, options.MaxStartupTime, tt.want)
+		}
+	}
+}
+
 func TestDefaultsAreValid(t *testing.T) {
 	fs, options := register(t)
 	if err := fs.Parse(nil); err != nil {
