@@ -53,14 +53,14 @@ func (l *launches) image(imageID string) (*Image, error) {
 	return l.images.get(imageID)
 }
 
-// imageUser is a launch template, or a launch configuration as one, with its reference; a configuration has none.
+// imageUser is a launch template with its reference. A launch configuration, and an image of an override, have none.
 type imageUser struct {
 	ref TemplateRef
 	*template
 }
 
-// imageUsers are those that g launches from and whose image has something to tell that they do not. What they are made
-// of must have been fetched.
+// imageUsers are those that g launches from and whose image has something to tell that they do not, and the images of overrides.
+// What they are made of must have been fetched.
 func (l *launches) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {
@@ -73,7 +73,13 @@ func (l *launches) imageUsers(g *Group) []imageUser {
 			users = append(users, imageUser{ref: ref, template: t})
 		}
 	}
-	return slices.DeleteFunc(users, func(u imageUser) bool { return u.imageID == "" || !l.imageMatters(g, u.template) })
+	users = slices.DeleteFunc(users, func(u imageUser) bool { return u.imageID == "" || !l.imageMatters(g, u.template) })
+	for _, o := range g.Source.Overrides {
+		if o.ImageID != "" {
+			users = append(users, imageUser{template: &template{imageID: o.ImageID}})
+		}
+	}
+	return users
 }
 
 // imageMatters reports whether the image tells anything of g's nodes that is not known without: the operating system from

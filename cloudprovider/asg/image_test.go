@@ -237,3 +237,51 @@ func TestAnUnresolvedParameterIsReportedWhereTheArchitectureDecides(t *testing.T
 		})
 	}
 }
+
+func TestImageOfAnOverrideCounts(t *testing.T) {
+	arm := fakeaws.Image{ID: "ami-0arm", Name: "amazon-eks-node-al2023-arm64-standard-1.33-v20250801", Architecture: "arm64", RootDevice: "/dev/xvda"}
+	most := 2
+	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
+		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}
+	for _, tt := range []struct {
+		name      string
+		overrides []fakeaws.Override
+		want      []string // type and the architecture of its image
+		image     string   // of the launch
+		origins   int
+	}{
+		{name: "types by requirements", overrides: []fakeaws.Override{{ImageID: "ami-0arm", Requirements: requirements}},
+			want: []string{"m6g.large arm64"}, image: "ami-0arm"},
+		{name: "types by name", overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", ImageID: "ami-0arm"}},
+			want: []string{"m5.large x86_64", "m6g.large arm64"}, image: "ami-0abc"},
+		{name: "none of its own", overrides: []fakeaws.Override{{Requirements: requirements}}, want: []string{"m5.large x86_64"}, image: "ami-0abc", origins: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group("g", 0, 0, 3)
+			g.LaunchTemplate = nil
+			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"}, Overrides: tt.overrides}
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm},
+				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+					{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+			launch := w.group("g").Launch
+			if launch == nil {
+				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
+			}
+			var got []string
+			for _, lt := range launch.Types {
+				image := launch.Image
+				if lt.Image != nil {
+					image = lt.Image
+				}
+				got = append(got, lt.Name+" "+image.Architecture)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("types with the architecture of their images (-want +got):\n%s", diff)
+			}
+			if launch.ImageID != tt.image || len(launch.Origins) != tt.origins {
+				t.Errorf("image %s, origins %q, want %s and %d origins", launch.ImageID, launch.Origins, tt.image, tt.origins)
+			}
+		})
+	}
+}

@@ -25,7 +25,8 @@ type Launch struct {
 	UserData string // base64, as AWS keeps it
 	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the
 	// group refers to them. Instance.Origin is one of them if the instance started from this very description. A version whose
-	// image is named by a parameter of Systems Manager is not among them, for it starts another image tomorrow.
+	// image is named by a parameter of Systems Manager, or replaced by an override, is not among them, for it starts another image
+	// tomorrow.
 	Origins      []string
 	BlockDevices []BlockDevice
 	// Image is the machine image; nil where it has nothing to tell that is not known without it, or could not be read.
@@ -46,7 +47,8 @@ type Launch struct {
 type LaunchType struct {
 	Name   string
 	Weight int // in capacity units
-	// Image is that of the override that names this type; nil where it has none of its own, or could not be read.
+	// Image is that of the override that names this type, or of the override's launch template; nil where it has none of its own, or
+	// could not be read.
 	Image *Image
 }
 
@@ -184,7 +186,7 @@ func (l *launches) fromTemplates(g *Group) (*Launch, []Problem) {
 			problems = append(problems, unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(),
 				"ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists"))
 		}
-		if found != nil && !isAlias(found.imageID) {
+		if found != nil && !isAlias(found.imageID) && !g.Source.replacesImageOf(ref) {
 			origins = append(origins, templateOrigin(found.id, found.version))
 			if ref.floats() {
 				origins = append(origins, templateOrigin(found.id, ref.Version))
@@ -219,19 +221,42 @@ func (l *launches) used(source LaunchSource, base *template) []*template {
 		used = append(used, base)
 	}
 	for _, o := range source.Overrides {
-		if o.Template.isZero() {
+		t := l.templateOf(o, base)
+		same := func(other *template) bool { return other.like(t) }
+		switch {
+		case t == base:
 			used = []*template{base}
-		} else if t, _ := l.templates.get(o.Template); !slices.Contains(others, t) {
+		case !slices.ContainsFunc(others, same):
 			others = append(others, t)
 		}
 	}
 	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
 }
 
+// templateOf is the launch template of an override, with the override's image; nil where it has not been read.
+func (l *launches) templateOf(o Override, base *template) *template {
+	used := base
+	if !o.Template.isZero() {
+		used, _ = l.templates.get(o.Template)
+	}
+	if used == nil || o.ImageID == "" {
+		return used
+	}
+	its := *used
+	its.imageID = o.ImageID
+	return &its
+}
+
+// like reports whether instances that start from the templates are the same.
+func (t *template) like(other *template) bool {
+	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
+}
+
 // assumedArchitecture is the problem of a group whose types are found by requirements, for an architecture that only a
 // parameter of Systems Manager tells which could not be resolved. Elsewhere an unread image does no harm.
 func (l *launches) assumedArchitecture(g *Group, base *template) []Problem {
-	asksForTypes := base.requirements != nil || slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil })
+	asksForTypes := base.requirements != nil ||
+		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := l.image(base.imageID)
 	if !asksForTypes || !isAlias(base.imageID) || found != nil {
 		return nil
@@ -252,10 +277,9 @@ func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template)
 		}
 	}
 	for i, o := range source.Overrides {
-		used := base
+		used := l.templateOf(o, base)
 		image = nil
-		if !o.Template.isZero() {
-			used, _ = l.templates.get(o.Template)
+		if used != base {
 			image, _ = l.image(used.imageID)
 		}
 		if i == 0 || used.efaInterfaces < launch.EFAInterfaces {

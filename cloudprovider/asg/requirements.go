@@ -43,13 +43,9 @@ func (l *launches) requirementsOf(g *Group) []requirementsKey {
 		if o.Requirements == nil {
 			continue
 		}
-		used := base
-		if !o.Template.isZero() {
-			if used, _ = l.templates.get(o.Template); used == nil {
-				continue
-			}
+		if used := l.templateOf(o, base); used != nil {
+			ask(requirementsJSON(o), used.imageID)
 		}
-		ask(requirementsJSON(o), used.imageID)
 	}
 	if len(g.Source.Overrides) == 0 && base.requirements != nil {
 		ask(base.requirementsJSON, base.imageID)

@@ -41,6 +41,7 @@ type Override struct {
 	InstanceType string
 	Weight       int // in capacity units, at least 1
 	Template     TemplateRef
+	ImageID      string // that counts in the place of the launch template's; may be empty
 	// Requirements select types by their attributes; nil where the entry names a type.
 	Requirements *types.InstanceRequirements
 }
@@ -119,6 +120,13 @@ func (s LaunchSource) templates() []TemplateRef {
 	return refs
 }
 
+// replacesImageOf reports whether an override has instances of the launch template start from another image.
+func (s LaunchSource) replacesImageOf(ref TemplateRef) bool {
+	return slices.ContainsFunc(s.Overrides, func(o Override) bool {
+		return o.ImageID != "" && (o.Template == ref || o.Template.isZero() && s.Template == ref)
+	})
+}
+
 func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 	s := LaunchSource{
 		ConfigurationName: aws.ToString(g.LaunchConfigurationName),
@@ -150,6 +158,7 @@ func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 			InstanceType: aws.ToString(o.InstanceType),
 			Weight:       weightFrom(o.WeightedCapacity),
 			Template:     templateRefFrom(o.LaunchTemplateSpecification),
+			ImageID:      aws.ToString(o.ImageId),
 			Requirements: o.InstanceRequirements,
 		})
 	}

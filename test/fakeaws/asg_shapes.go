@@ -60,6 +60,7 @@ type (
 		Distribution xmlDistribution `xml:"InstancesDistribution"`
 	}
 	xmlOverride struct {
+		ImageID              string           `xml:"ImageId,omitempty"`
 		InstanceType         string           `xml:"InstanceType,omitempty"`
 		WeightedCapacity     string           `xml:"WeightedCapacity,omitempty"`
 		Spec                 *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
@@ -197,7 +198,7 @@ func (a *account) policyShape(p MixedInstancesPolicy) *xmlMixedPolicy {
 	x := &xmlMixedPolicy{}
 	x.LaunchTemplate.Spec = a.specShape(p.LaunchTemplate)
 	for _, o := range p.Overrides {
-		shape := xmlOverride{InstanceType: o.InstanceType, InstanceRequirements: o.Requirements.shape()}
+		shape := xmlOverride{ImageID: o.ImageID, InstanceType: o.InstanceType, InstanceRequirements: o.Requirements.shape()}
 		if o.WeightedCapacity > 0 {
 			shape.WeightedCapacity = strconv.Itoa(o.WeightedCapacity)
 		}

@@ -69,6 +69,7 @@ func (a *account) fromTemplate(ref LaunchTemplateRef, o *Override) ([]candidate,
 	requirements := version.Requirements
 	if o != nil {
 		base.weight = first(o.WeightedCapacity, 1)
+		base.imageID = first(o.ImageID, base.imageID)
 		base.instanceType = first(o.InstanceType, base.instanceType)
 		if o.Requirements != nil || o.InstanceType != "" {
 			requirements = o.Requirements

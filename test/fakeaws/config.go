@@ -173,6 +173,7 @@ type Override struct {
 	WeightedCapacity int                   `json:"weightedCapacity,omitempty"` // none counts as 1
 	Requirements     *InstanceRequirements `json:"instanceRequirements,omitempty"`
 	LaunchTemplate   *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
+	ImageID          string                `json:"imageId,omitempty"` // in the place of the launch template's
 }
 
 // A Distribution splits a group between on-demand and spot.
