@@ -41,8 +41,14 @@ type Group struct {
 	WarmPool bool
 	// CapacityRebalance tells that AWS itself replaces spot instances at risk, before they go.
 	CapacityRebalance bool
-	// ZonalShift tells that the group's impairment policy lets zones be shifted away from.
-	ZonalShift bool
+	// ZonalShift tells that the group's impairment policy lets zones be shifted away from. ImpairedHealth is what the policy has
+	// AWS do about unhealthy instances in such a zone, as AWS spells it.
+	ZonalShift     bool
+	ImpairedHealth string
+	// Operator is the service that alone may change the group, such as "eks.amazonaws.com"; empty where everybody may.
+	Operator string
+	// Reservations are the capacity reservations that instances are launched into.
+	Reservations Reservations
 	// Deleting tells that the group is being deleted.
 	Deleting bool
 
@@ -79,6 +85,24 @@ type Group struct {
 	zoneLimits map[string]NamedGroup
 	// most is the maximum size of a zonal view that gets all that is left of the group's.
 	most int
+}
+
+// Reservations say which capacity reservations a group uses. The zero value leaves it to the launch template.
+type Reservations struct {
+	Preference string   // as AWS spells it, such as "capacity-reservations-only"
+	IDs        []string // those that are meant; none where any open one is
+	Groups     []string // ARNs of resource groups of reservations
+}
+
+func reservationsFrom(spec *types.CapacityReservationSpecification) Reservations {
+	if spec == nil {
+		return Reservations{}
+	}
+	r := Reservations{Preference: string(spec.CapacityReservationPreference)}
+	if target := spec.CapacityReservationTarget; target != nil {
+		r.IDs, r.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
+	}
+	return r
 }
 
 // Instance is one member of a group.
@@ -282,8 +306,12 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 	}
 	g.arn = aws.ToString(in.AutoScalingGroupARN)
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
-		g.ZonalShift = aws.ToBool(policy.ZonalShiftEnabled)
+		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
 	}
+	if in.Operator != nil {
+		g.Operator = aws.ToString(in.Operator.Principal)
+	}
+	g.Reservations = reservationsFrom(in.CapacityReservationSpecification)
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}

@@ -32,6 +32,8 @@ import (
 //   - the name that EKS has given to the VPC CNI
 //   - the name that --cluster-name gives: stock ignores it on AWS, so that it may be any.
 //
+// A group that has an operator, a service that alone may change it, is treated like another cluster's.
+//
 // A group is another cluster's where one of its statements differs from our name, or from another of its own. It is not in
 // the Snapshot but in its Foreign, and no write reaches it. While our name is not known, or a group's launch source has
 // not been read, an instance of a group that may state another cluster is terminated only if it is a node of ours or was
@@ -72,6 +74,9 @@ const (
 
 // ReasonOtherCluster is the reason of the Problem of a group that states another cluster.
 const ReasonOtherCluster = "other-cluster"
+
+// ReasonOperator is the reason of the Problem of a group that only another service may change.
+const ReasonOperator = "other-operator"
 
 // ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider
 // for AWS, tags.go). A cluster that merely uses the resource sets "shared".
@@ -308,8 +313,10 @@ func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
 	}
 }
 
-// foreign reports whether the group is another cluster's.
-func (id *identity) foreign(g *Group) bool { return g.disagreesWith(id.own.Cluster) }
+// foreign reports whether the group is another cluster's, or another service's to change.
+func (id *identity) foreign(g *Group) bool {
+	return g.Operator != "" || g.disagreesWith(id.own.Cluster)
+}
 
 // unproven reports whether the group may turn out to be another cluster's.
 func (id *identity) unproven(g *Group) bool {
@@ -340,9 +347,12 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// whyForeign says why the group of another cluster is left alone. It does not say where our own name is known from: that may change, and the
+// whyForeign says why the group of another cluster, or of another service, is left alone. It does not say where our own name is known from: that may change, and the
 // Problem would be said again.
 func (id *identity) whyForeign(g *Group) string {
+	if g.Operator != "" {
+		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
+	}
 	stated := make([]string, len(g.Stated))
 	for at, s := range g.Stated {
 		stated[at] = s.String()
@@ -354,11 +364,14 @@ func (id *identity) whyForeign(g *Group) string {
 	return fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", all, id.own.Cluster)
 }
 
-// disowned is the group with the one Problem that it is another cluster's.
+// disowned is the group with the one Problem that it is another cluster's, or another service's to change.
 func (id *identity) disowned(g *Group) *Group {
 	p := Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
 		Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
-	if id.own.Cluster == "" {
+	switch {
+	case g.Operator != "":
+		p.Reason, p.Remedy = ReasonOperator, "do nothing if that service is to scale it, or else make a group without an operator"
+	case id.own.Cluster == "":
 		p.Remedy = "correct the wrong statements"
 	}
 	other := *g

@@ -106,13 +106,15 @@ func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 }
 
 // launchableSynchronously tells why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch
-// instances synchronously).
+// instances synchronously). The guide does not say how LaunchInstances treats distribution segments (read 2026-11).
 func (g *Group) launchableSynchronously() *notSynchronous {
 	switch {
 	case g.Source.ConfigurationName != "" || g.Source.Template.isZero():
 		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}
 	case g.CapacityType() == "":
 		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
+	case len(g.Source.Segments) > 0:
+		return &notSynchronous{"its policy has distribution segments", "none needed: AWS chooses among them where the desired capacity is raised"}
 	case g.WarmPool:
 		return &notSynchronous{"it has a warm pool", "delete that to launch at once"}
 	case len(g.Zones) == 0:

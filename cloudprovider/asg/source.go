@@ -25,6 +25,9 @@ type LaunchSource struct {
 	SpotStrategy     string
 	// SpotPools is over how many pools a zone the spot strategy "lowest-price" spreads; 0 where the policy has no figure.
 	SpotPools int
+	// Segments are the policy's: for each, the kinds of capacity that AWS tries, in order, as it spells them: "capacity-block",
+	// "on-demand"…
+	Segments [][]string
 	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
 	CapacityUnit string
 }
@@ -120,6 +123,16 @@ func (s LaunchSource) templates() []TemplateRef {
 	return refs
 }
 
+// PaidAhead reports whether instances may run in capacity that is not paid as on-demand instances are: a capacity block, or an
+// interruptible reservation.
+func (s LaunchSource) PaidAhead() bool {
+	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {
+		return slices.ContainsFunc(kinds, func(kind string) bool {
+			return kind != string(types.TargetCapacityTypeOnDemand) && kind != string(types.TargetCapacityTypeOnDemandCapacityReservation)
+		})
+	})
+}
+
 // replacesImageOf reports whether an override has instances of the launch template start from another image.
 func (s LaunchSource) replacesImageOf(ref TemplateRef) bool {
 	return slices.ContainsFunc(s.Overrides, func(o Override) bool {
@@ -148,6 +161,13 @@ func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 		}
 		s.OnDemandStrategy, s.SpotStrategy = aws.ToString(d.OnDemandAllocationStrategy), aws.ToString(d.SpotAllocationStrategy)
 		s.SpotPools = int(aws.ToInt32(d.SpotInstancePools))
+		for _, segment := range d.DistributionSegments {
+			var kinds []string
+			for _, kind := range segment.TargetCapacityTypes {
+				kinds = append(kinds, string(kind))
+			}
+			s.Segments = append(s.Segments, kinds)
+		}
 	}
 	if policy.LaunchTemplate == nil {
 		return s

@@ -131,7 +131,7 @@ func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
 func capacityType(g *asg.Group) string {
 	s := g.Source
 	switch {
-	case g.Launch == nil:
+	case g.Launch == nil, s.PaidAhead():
 		return ""
 	case s.Mixed && s.OnDemandPercentageAboveBase == 100, !s.Mixed && !g.Launch.Spot:
 		return "on-demand"

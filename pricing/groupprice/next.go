@@ -40,6 +40,9 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 		if len(choices) == 0 {
 			return Cost{}, false
 		}
+		if want.capacityType == OnDemand && g.Source.PaidAhead() {
+			choices = estimated(choices, "on-demand, for a group that also uses reserved capacity")
+		}
 		if want.units%len(choices) > 0 { // which pool is next depends on what AWS has in each
 			choices = estimated(choices, "one of the %d cheapest pools", len(choices))
 		}

@@ -37,6 +37,8 @@ type (
 		ServiceLinkedRoleARN             string                 `xml:"ServiceLinkedRoleARN"`
 		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
 		ImpairmentPolicy                 *xmlImpairmentPolicy   `xml:"AvailabilityZoneImpairmentPolicy"`
+		CapacityReservations             *xmlReservations       `xml:"CapacityReservationSpecification"`
+		Operator                         string                 `xml:"Operator>Principal,omitempty"`
 		TrafficSources                   members[string]        `xml:"TrafficSources"`
 		WarmPool                         *xmlWarmPool           `xml:"WarmPoolConfiguration"`
 		WarmPoolSize                     *int                   `xml:"WarmPoolSize"`
@@ -66,6 +68,14 @@ type (
 		Spec                 *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
 		InstanceRequirements *xmlRequirements `xml:"InstanceRequirements"`
 	}
+	xmlSegment struct {
+		TargetCapacityTypes members[string] `xml:"TargetCapacityTypes"`
+	}
+	xmlReservations struct {
+		Preference string           `xml:"CapacityReservationPreference"`
+		IDs        *members[string] `xml:"CapacityReservationTarget>CapacityReservationIds"`
+		Groups     *members[string] `xml:"CapacityReservationTarget>CapacityReservationResourceGroupArns"`
+	}
 	xmlDistribution struct {
 		OnDemandAllocationStrategy          string `xml:"OnDemandAllocationStrategy"`
 		OnDemandBaseCapacity                int    `xml:"OnDemandBaseCapacity"`
@@ -73,6 +83,8 @@ type (
 		SpotAllocationStrategy              string `xml:"SpotAllocationStrategy"`
 		SpotInstancePools                   *int   `xml:"SpotInstancePools"`
 		SpotMaxPrice                        string `xml:"SpotMaxPrice,omitempty"`
+
+		Segments *members[xmlSegment] `xml:"DistributionSegments"`
 	}
 	xmlRange struct {
 		Min *int `xml:"Min"`
@@ -136,7 +148,7 @@ func (a *account) shape(g *group) xmlGroup {
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
 		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired, DesiredCapacityType: g.DesiredCapacityType,
 		DefaultCooldown: int(g.cooldown.Seconds()), HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
-		CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
+		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
 		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
 		AvailabilityZones:    members[string]{g.Zones},
 		TargetGroupARNs:      members[string]{g.LoadBalancerTargets},
@@ -156,6 +168,9 @@ func (a *account) shape(g *group) xmlGroup {
 	}
 	if g.ZonalShift {
 		x.ImpairmentPolicy = &xmlImpairmentPolicy{ZonalShiftEnabled: true, Behavior: "IgnoreUnhealthy"}
+	}
+	if r := g.CapacityReservations; r != nil {
+		x.CapacityReservations = &xmlReservations{Preference: r.Preference, IDs: &members[string]{r.IDs}, Groups: &members[string]{r.Groups}}
 	}
 	if g.CapacityRebalance {
 		x.CapacityRebalance = &g.CapacityRebalance
@@ -218,6 +233,12 @@ func (a *account) policyShape(p MixedInstancesPolicy) *xmlMixedPolicy {
 	}
 	if d.OnDemandPercentageAboveBaseCapacity != nil {
 		x.Distribution.OnDemandPercentageAboveBaseCapacity = *d.OnDemandPercentageAboveBaseCapacity
+	}
+	if len(d.Segments) > 0 {
+		x.Distribution.Segments = &members[xmlSegment]{}
+		for _, kinds := range d.Segments {
+			x.Distribution.Segments.Member = append(x.Distribution.Segments.Member, xmlSegment{members[string]{kinds}})
+		}
 	}
 	if x.Distribution.SpotAllocationStrategy == "lowest-price" {
 		pools := d.spotPools()

@@ -124,6 +124,7 @@ type AutoScalingGroup struct {
 	ZonalShift          bool     `json:"zonalShift,omitempty"`     // its impairment policy enables zonal shift
 	ShiftedZones        []string `json:"shiftedZones,omitempty"`   // that its owner shifts it away from
 	AutoshiftZones      []string `json:"autoshiftZones,omitempty"` // that AWS shifts it away from
+	Operator            string   `json:"operator,omitempty"`       // the service that alone may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
 	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"` // 300
@@ -137,7 +138,16 @@ type AutoScalingGroup struct {
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
 	WarmPool       *WarmPool       `json:"warmPool,omitempty"`
 
+	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
+
 	NodeConfig `json:",inline"`
+}
+
+// CapacityReservations say which capacity reservations a group's instances are launched into.
+type CapacityReservations struct {
+	Preference string   `json:"preference"`
+	IDs        []string `json:"ids,omitempty"`
+	Groups     []string `json:"groups,omitempty"` // ARNs of resource groups
 }
 
 // A NodeConfig is what the bootstrap of a group's instances makes of their Nodes. AWS knows nothing of it.
@@ -184,6 +194,8 @@ type Distribution struct {
 	SpotAllocationStrategy              string `json:"spotAllocationStrategy,omitempty"`              // lowest-price
 	SpotInstancePools                   int    `json:"spotInstancePools,omitempty"`                   // 2 with lowest-price
 	SpotMaxPrice                        string `json:"spotMaxPrice,omitempty"`
+
+	Segments [][]string `json:"segments,omitempty"` // kinds of capacity, in order; reported only
 }
 
 // InstanceRequirements select instance types by what they offer. VCPUs and MemoryMiB are required by EC2.

@@ -38,9 +38,13 @@ type Group struct {
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`
 	// OnDemandBase and OnDemandPercentageAboveBase are those of a mixed instances policy.
-	OnDemandBase                *int   `json:"onDemandBase,omitempty"`
-	OnDemandPercentageAboveBase *int   `json:"onDemandPercentageAboveBase,omitempty"`
-	Launch                      Launch `json:"launch"`
+	OnDemandBase                *int `json:"onDemandBase,omitempty"`
+	OnDemandPercentageAboveBase *int `json:"onDemandPercentageAboveBase,omitempty"`
+	// Segments are the kinds of capacity that AWS tries, in order, for each distribution segment of the policy.
+	Segments [][]string `json:"distributionSegments,omitempty"`
+	// Reservations are the capacity reservations of the group's own specification.
+	Reservations *Reservations `json:"capacityReservations,omitempty"`
+	Launch       Launch        `json:"launch"`
 	// Nodegroup is the EKS managed node group behind the group.
 	Nodegroup *Nodegroup `json:"nodegroup,omitempty"`
 	Suspended []string   `json:"suspendedProcesses,omitempty"`
@@ -52,10 +56,15 @@ type Group struct {
 	ScaledBy string `json:"scaledBy"`
 	Views    []View `json:"zonalViews,omitempty"`
 	// NewInstancesProtected tells that AWS ends no new instance by its own choice, ProtectedInstances how many it does not.
-	NewInstancesProtected bool              `json:"newInstancesProtected,omitempty"`
-	ProtectedInstances    int               `json:"protectedInstances,omitempty"`
-	WarmPool              bool              `json:"warmPool,omitempty"`
-	Problems              []reading.Problem `json:"problems"`
+	NewInstancesProtected bool `json:"newInstancesProtected,omitempty"`
+	ProtectedInstances    int  `json:"protectedInstances,omitempty"`
+	WarmPool              bool `json:"warmPool,omitempty"`
+	// ZonalShift tells that zones may be shifted away from, ImpairedHealth what AWS does about unhealthy instances there.
+	ZonalShift     bool   `json:"zonalShift,omitempty"`
+	ImpairedHealth string `json:"impairedZoneHealthCheckBehavior,omitempty"`
+	// Operator is the service that alone may change the group. The autoscaler leaves it alone.
+	Operator string            `json:"operator,omitempty"`
+	Problems []reading.Problem `json:"problems"`
 }
 
 // View is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
@@ -76,6 +85,13 @@ type Launch struct {
 	Kind    string `json:"kind"`
 	Name    string `json:"name,omitempty"` // or ID, whichever the group has
 	Version string `json:"version,omitempty"`
+}
+
+// Reservations say which capacity reservations a group uses.
+type Reservations struct {
+	Preference     string   `json:"preference"`
+	IDs            []string `json:"ids,omitempty"`
+	ResourceGroups []string `json:"resourceGroups,omitempty"`
 }
 
 // Cluster is a place that names the cluster of a group, such as "tag eks:cluster-name" or "user data".
@@ -112,6 +128,10 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 		out.ScaledBy = "zone"
 	}
 	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
+	out.ZonalShift, out.ImpairedHealth, out.Operator, out.Segments = g.ZonalShift, g.ImpairedHealth, g.Operator, g.Source.Segments
+	if r := g.Reservations; r.Preference != "" || len(r.IDs)+len(r.Groups) > 0 {
+		out.Reservations = &Reservations{Preference: r.Preference, IDs: r.IDs, ResourceGroups: r.Groups}
+	}
 	for _, s := range g.Stated {
 		out.Clusters = append(out.Clusters, Cluster{Name: s.Cluster, Source: s.Source})
 	}
@@ -195,7 +215,7 @@ func (l List) WriteTable(w io.Writer) error {
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			strings.Join(g.Zones, ","), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.AskedFor, g.ScaledBy, g.cluster(), count(len(g.Problems)),
+			g.zones(), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.askedFor(), g.ScaledBy, g.cluster(), count(len(g.Problems)),
 		})
 	}
 	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
@@ -263,12 +283,41 @@ func (g Group) cluster() string {
 	return strings.Join(names, "; ")
 }
 
-// capacity is the capacity type with the shares of a mixed one.
+// capacity is the capacity type with the shares of a mixed one, the segments of the policy and the use of reservations.
 func (g Group) capacity() string {
-	if g.CapacityType != "mixed" {
-		return g.CapacityType
+	text := g.CapacityType
+	if text == "mixed" {
+		text = fmt.Sprintf("mixed: %d on-demand, then %d%%", *g.OnDemandBase, *g.OnDemandPercentageAboveBase)
 	}
-	return fmt.Sprintf("mixed: %d on-demand, then %d%%", *g.OnDemandBase, *g.OnDemandPercentageAboveBase)
+	for _, segment := range g.Segments {
+		text += ", segment " + strings.Join(segment, ">")
+	}
+	if g.Reservations != nil {
+		text += ", " + g.Reservations.String()
+	}
+	return text
+}
+
+// String is such as "capacity-reservations-only cr-1".
+func (r Reservations) String() string {
+	return strings.Join(slices.Concat([]string{r.Preference}, r.IDs, r.ResourceGroups), " ")
+}
+
+// zones are the zones, and whether they may be shifted away from.
+func (g Group) zones() string {
+	text := strings.Join(g.Zones, ",")
+	if g.ZonalShift {
+		text += " (zonal shift)"
+	}
+	return text
+}
+
+// askedFor is how instances are asked for, by whom where it is not the autoscaler.
+func (g Group) askedFor() string {
+	if g.Operator != "" {
+		return g.Operator
+	}
+	return g.AskedFor
 }
 
 // String is the source in a few words.
