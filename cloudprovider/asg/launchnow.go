@@ -54,8 +54,8 @@ type Failures []LaunchFailure
 
 func (e *LaunchError) Error() string {
 	var all []string
-	for _, f := range e.Failures {
-		all = append(all, fmt.Sprintf("%s (%s): %s", f.Code, f.Pool, f.Message))
+	for _, k := range e.kinds() {
+		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.pools(), k.Message))
 	}
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
@@ -437,9 +437,10 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {
-		f := c.failedNow(g, o, e, now)
-		result.failures = append(result.failures, f)
-		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", f.Pool, "code", f.Code, "message", f.Message)
+		result.failures = append(result.failures, c.failedNow(g, o, e, now))
+	}
+	for _, k := range result.failures.kinds() {
+		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", k.pools(), "code", k.Code, "message", k.Message)
 	}
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)

@@ -1,0 +1,70 @@
+package asg_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestFailuresOfOneKindAreToldTogether(t *testing.T) {
+	failed := func(code, zone string, class awsmessage.Class, types ...string) asg.Failures {
+		var list asg.Failures
+		for _, name := range types {
+			list = append(list, asg.LaunchFailure{Code: code, Class: class, Message: "no " + name,
+				Pool: asg.Pool{InstanceType: name, Zone: zone, CapacityType: awsmessage.Spot}})
+		}
+		return list
+	}
+	for _, tt := range []struct {
+		name     string
+		failures asg.Failures
+		want     string
+	}{
+		{name: "one", failures: failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a"), want: "Unfulfillable (spot a z1): no a"},
+		{name: "three", failures: failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a", "b", "c"), want: "Unfulfillable (spot a, b, c z1): no a"},
+		{name: "five", failures: failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a", "b", "c", "d", "e"),
+			want: "Unfulfillable (spot a, b, c and 2 more z1): no a"},
+		{name: "twice the same", failures: failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a", "a"), want: "Unfulfillable (spot a z1): no a"},
+		{name: "two zones", failures: append(failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a", "b"), failed("Unfulfillable", "z2", awsmessage.NoCapacity, "a")...),
+			want: "Unfulfillable (spot a, b z1): no a; Unfulfillable (spot a z2): no a"},
+		{name: "two codes", failures: append(failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a"), failed("VcpuLimitExceeded", "z1", awsmessage.Quota, "b")...),
+			want: "Unfulfillable (spot a z1): no a; VcpuLimitExceeded (spot b z1): no b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, got, _ := strings.Cut((&asg.LaunchError{Group: "g", Failures: tt.failures}).Error(), `"g": `)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGroupOfManyTypesFailsInFewWords(t *testing.T) {
+	g := group("a", 0, 0, 9)
+	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}}
+	var types []fakeaws.InstanceType
+	for i := range 300 {
+		name := fmt.Sprintf("x%d.large", i)
+		types = append(types, fakeaws.InstanceType{Name: name, VCPU: 2, MemoryMiB: 8192})
+		g.MixedInstancesPolicy.Overrides = append(g.MixedInstancesPolicy.Overrides, fakeaws.Override{InstanceType: name})
+	}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, InstanceTypes: types,
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	var failed *asg.LaunchError
+	if !errors.As(err, &failed) || len(failed.Failures) < 300 {
+		t.Fatalf("error = %.300v, want a LaunchError with 300 failures or more", err)
+	}
+	if text := err.Error(); len(text) > 2000 || !strings.Contains(text, "x0.large, x1.large, x2.large and 297 more us-west-2a") {
+		t.Errorf("error of %d bytes that begins with %.400s", len(text), text)
+	}
+}
