@@ -25,6 +25,15 @@ func (w *world) timed() (*world, *clocktesting.FakeClock) {
 	return w.with(func(o *asg.Options) { o.Clock = now }), now
 }
 
+// timedWithoutCapacity has a group "a" with so many instances, for which AWS has no more capacity, and a clock that the test moves.
+func timedWithoutCapacity(t *testing.T, desired int) (*world, *clocktesting.FakeClock) {
+	t.Helper()
+	w, now := newWorld(t, group("a", 0, desired, 10)).timed()
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	return w, now
+}
+
 // staleAfter makes the change, and then has every reading show the group "a" as it was before.
 func (w *world) staleAfter(change func()) {
 	w.t.Helper()
@@ -114,9 +123,7 @@ func TestRequestWithoutAnswerSurvivesStaleReadings(t *testing.T) {
 }
 
 func TestRequestOfAnInstanceThatDiesStartingIsOpenAgain(t *testing.T) {
-	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, now := timedWithoutCapacity(t, 0)
 	w.increase(1)
 	for _, want := range []struct {
 		requested int
@@ -218,9 +225,7 @@ func TestIncreaseOnAStaleReadingAfterAWithdrawalLowersNothing(t *testing.T) {
 }
 
 func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
-	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, now := timedWithoutCapacity(t, 3)
 	w.increase(2)
 	w.setDesired(3)
 	for _, want := range []int{5, 5, 3} {
@@ -235,9 +240,7 @@ func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
 }
 
 func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
-	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(2)
 	suspend(t, w, "Terminate")
 	w.setDesired(1)
@@ -385,9 +388,7 @@ func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
 }
 
 func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
-	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(5)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
 		t.Fatalf("withdrew %d, error %v, want 3", taken, err)
@@ -408,9 +409,7 @@ func TestInstanceInStandbyDoesNotMakeAReadingNewest(t *testing.T) {
 }
 
 func TestARaiseRemembersOurInstancesThatAreStarting(t *testing.T) {
-	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, now := timedWithoutCapacity(t, 0)
 	w.increase(1)
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{member("i-1", "Pending")} }
 	now.Step(2 * time.Second)
@@ -512,9 +511,7 @@ func TestWithdrawnInstancesAreNotWithdrawnAgain(t *testing.T) {
 }
 
 func TestTerminationThatAReadingShowsLowersTheKnownCapacity(t *testing.T) {
-	w, _ := newWorld(t, group("a", 0, 3, 10)).timed()
-	w.started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w, _ := timedWithoutCapacity(t, 3)
 	w.staleAfter(func() {})
 	w.increase(1) // no reading shows it yet
 	w.calls.old = nil

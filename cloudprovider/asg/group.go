@@ -45,7 +45,7 @@ type Group struct {
 	// AWS do about unhealthy instances in such a zone, as AWS spells it.
 	ZonalShift     bool
 	ImpairedHealth string
-	// Operator is the service that alone may change the group, such as "eks.amazonaws.com"; empty where everybody may.
+	// Operator is the service that alone may change the group, such as "eks.amazonaws.com". It is empty where everybody may.
 	Operator string
 	// Reservations are the capacity reservations that instances are launched into.
 	Reservations Reservations
@@ -90,7 +90,7 @@ type Group struct {
 // Reservations say which capacity reservations a group uses. The zero value leaves it to the launch template.
 type Reservations struct {
 	Preference string   // as AWS spells it, such as "capacity-reservations-only"
-	IDs        []string // those that are meant; none where any open one is
+	IDs        []string // none where any open reservation will do
 	Groups     []string // ARNs of resource groups of reservations
 }
 

@@ -347,8 +347,8 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// whyForeign says why the group of another cluster, or of another service, is left alone. It does not say where our own name is known from: that may change, and the
-// Problem would be said again.
+// whyForeign says why the group of another cluster, or of another service, is left alone. It does not name the source of our own name:
+// the source may change, and then the Problem would be reported again.
 func (id *identity) whyForeign(g *Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)

@@ -59,8 +59,8 @@ type imageUser struct {
 	*template
 }
 
-// imageUsers are those that g launches from and whose image has something to tell that they do not, and the images of overrides.
-// What they are made of must have been fetched.
+// imageUsers are the sources of g's launches whose image tells something that the source does not, and the images of overrides.
+// Their launch templates and configurations must have been fetched.
 func (l *launches) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {

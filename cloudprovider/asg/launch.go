@@ -47,8 +47,8 @@ type Launch struct {
 type LaunchType struct {
 	Name   string
 	Weight int // in capacity units
-	// Image is that of the override that names this type, or of the override's launch template; nil where it has none of its own, or
-	// could not be read.
+	// Image is named by the override of this type, or by the override's launch template. It is nil where neither names an image, and
+	// where the image could not be read.
 	Image *Image
 }
 
@@ -233,7 +233,7 @@ func (l *launches) used(source LaunchSource, base *template) []*template {
 	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
 }
 
-// templateOf is the launch template of an override, with the override's image; nil where it has not been read.
+// templateOf is the launch template of an override, with the override's image. It is nil where the template has not been read.
 func (l *launches) templateOf(o Override, base *template) *template {
 	used := base
 	if !o.Template.isZero() {

@@ -44,7 +44,7 @@ type Override struct {
 	InstanceType string
 	Weight       int // in capacity units, at least 1
 	Template     TemplateRef
-	ImageID      string // that counts in the place of the launch template's; may be empty
+	ImageID      string // used instead of the launch template's image, may be empty
 	// Requirements select types by their attributes; nil where the entry names a type.
 	Requirements *types.InstanceRequirements
 }

@@ -72,7 +72,7 @@ type shifts struct {
 // shiftedZones are zones that something is shifted away from, by name or ID, and when that ends. The zero time is no end that is known.
 type shiftedZones map[string]time.Time
 
-// add adds a shift. Of two of the same zone the later end counts.
+// add adds a shift. The later end counts where two shifts are of the same zone.
 func (z shiftedZones) add(zone string, until time.Time) {
 	if before, there := z[zone]; !there || until.IsZero() || !before.IsZero() && until.After(before) {
 		z[zone] = until

@@ -45,7 +45,7 @@ type Options struct {
 	// Instances tells what became of instances that left their groups; nil leaves that open.
 	Instances instancesAPI
 	Limiter   *cloudprovider.ResourceLimiter
-	// Nodes is an informer of the registered nodes; nil where nobody knows them.
+	// Nodes is an informer of the registered nodes. It is nil where nobody knows them.
 	Nodes coreinformers.NodeInformer
 	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
 	DaemonSets appslisters.DaemonSetLister
@@ -84,7 +84,7 @@ type Provider struct {
 	departed  *departures
 	ageing    ageing // under changing
 	view      atomic.Pointer[view]
-	// registered are the provider IDs of the registered nodes by instance, as of the current loop; nil until they were read once.
+	// registered are the provider IDs of the registered nodes by instance, as of the current loop. It is nil until they were read once.
 	registered   atomic.Pointer[map[string]string] // written under changing
 	nodesChanged atomic.Bool                       // since registered was read
 	seen         evidence                          // for Refresh alone

@@ -43,7 +43,8 @@ func (p *Provider) registeredIDs() map[string]string {
 	return nil
 }
 
-// seeNodes brings registered up to date. Of several nodes with one instance, the first provider ID by the alphabet counts in every loop.
+// seeNodes brings registered up to date. Where several nodes have one instance, the first provider ID
+// by the alphabet counts in every loop.
 func (p *Provider) seeNodes() {
 	p.changing.Lock()
 	defer p.changing.Unlock()

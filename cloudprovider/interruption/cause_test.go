@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
@@ -179,6 +180,19 @@ func TestAgeIsToldByTheClockOfAWS(t *testing.T) {
 	} {
 		if got := ours.Sub(toldAt(tt.m, event.Event{Time: tt.at}, ours)); got != tt.want {
 			t.Errorf("%s: %v ago, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The time of beginning stands on the node, where anybody can write. A drain that is taken up again once seemed to last 292 years.
+func TestSpoiltTimeOfBeginningIsNow(t *testing.T) {
+	now := time.Now()
+	for _, began := range []string{"", "soon", now.Add(time.Hour).UTC().Format(time.RFC3339)} {
+		m, ok := markOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+			annotationKind: string(event.SpotInterruption), annotationBegan: began, annotationDeadline: now.Add(time.Minute).UTC().Format(time.RFC3339),
+		}}})
+		if got := m.resumed(now).began; !ok || !got.Equal(now) {
+			t.Errorf("%q: a drain that is taken up now began %v ago", began, now.Sub(got))
 		}
 	}
 }

@@ -141,9 +141,7 @@ func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
 }
 
 func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
-	g := group(0, 2, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
-	w := newWorld(t, g)
+	w := newWorld(t, hooked(group(0, 2, 5)))
 	w.silent()
 	ended := w.inService()[0]
 	w.run(ended, "a")
@@ -207,9 +205,7 @@ func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
 }
 
 func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
-	g := group(0, 1, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
-	w := newWorld(t, g)
+	w := newWorld(t, hooked(group(0, 1, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
 	h := w.handler()

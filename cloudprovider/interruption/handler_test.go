@@ -389,9 +389,7 @@ func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
 }
 
 func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
-	g := group(0, 2, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "drain", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
-	w := newWorld(t, g)
+	w := newWorld(t, hooked(group(0, 2, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a", "b")
 	w.running()
@@ -409,9 +407,7 @@ func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
 }
 
 func TestAWarningInAGroupWithAHookIsHandedBackAndItsHookCompleted(t *testing.T) {
-	g := group(0, 2, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "drain", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
-	w := newWorld(t, g)
+	w := newWorld(t, hooked(group(0, 2, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
 	w.running()

@@ -67,9 +67,12 @@ func markOf(node *corev1.Node) (mark, bool) {
 }
 
 // resumed is the cause for which a drain is taken up again. An instance that is there beyond its time is not ended under its pods:
-// they get as long as after a warning.
+// they get as long as after a warning. A time of beginning that somebody has spoilt is now.
 func (m mark) resumed(now time.Time) cause {
 	c := m.cause
+	if c.began.IsZero() || now.Before(c.began) {
+		c.began = now
+	}
 	if !now.Before(c.deadline) {
 		c.extended = now.Add(notice)
 	}

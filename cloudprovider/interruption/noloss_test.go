@@ -35,9 +35,7 @@ func (w *world) cordoned() int {
 
 // A reading may be older than the message. The instance would wait out its hook with pods on it, and nobody would drain it.
 func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
-	g := group(0, 1, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
-	w := newWorld(t, g)
+	w := newWorld(t, hooked(group(0, 1, 5)))
 	w.silent()
 	doomed := w.inService()[0]
 	w.run(doomed, "a")

@@ -63,6 +63,12 @@ func group(least, desired, most int) fakeaws.AutoScalingGroup {
 	}
 }
 
+// hooked has instances that end wait up to ten minutes for the lifecycle hook that hookMessage names.
+func hooked(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	return g
+}
+
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{

@@ -128,7 +128,7 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 // cachesInterval is how often a leader says which caches it waits for.
 const cachesInterval = 20 * time.Second
 
-// awaitCaches waits for the caches of the informers. Until they are filled, log and /readyz name those that are not.
+// awaitCaches waits for the caches of the informers. Until then the log and /readyz name the empty ones.
 func (p *process) awaitCaches(ctx context.Context, factory served.Informers) error {
 	return served.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
 }

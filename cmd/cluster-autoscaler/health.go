@@ -14,7 +14,7 @@ import (
 type health struct {
 	*metrics.HealthCheck
 	limit time.Duration
-	// age returns how long ago the groups were read; nil before the first reading.
+	// age returns how long ago the groups were read. It is nil before the first reading.
 	age atomic.Pointer[func() time.Duration]
 }
 

@@ -88,7 +88,7 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 		return chosen
 	}
 	idle := make([]float64, len(candidates))
-	var all amounts // what all pods ask for; most options list all
+	var all amounts // sum of all pods' requests, for the options that list all pods
 	for _, i := range chosen {
 		o := candidates[i].option
 		used := all

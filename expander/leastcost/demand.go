@@ -13,7 +13,7 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
-// demand is the pods of all options, whatever nodes cost. The core lists them in an order that differs from call to call; here they
+// demand is the pods of all options, whatever nodes cost. The core lists them in an order that differs from call to call. Here they
 // stand by namespace and name.
 type demand struct {
 	pods       []*apiv1.Pod
@@ -88,7 +88,7 @@ func (d *demand) classify(candidates []candidate, t *timer) {
 	d.addLimits(candidates, t)
 }
 
-// shareAbility makes pods that need the same of a node, beside resources, fit wherever one of them fits; problem looks at the
+// shareAbility makes pods that need the same of a node, beside resources, fit wherever one of them fits. problem looks at the
 // resources.
 func (d *demand) shareAbility() {
 	shared := make(map[string]bits)
@@ -168,7 +168,7 @@ func requestsOf(pod *apiv1.Pod) apiv1.ResourceList {
 	return list
 }
 
-// dimensions are the resources that the pods ask for, with pods as the first, and those that only the core knows as the last.
+// dimensions are the resources that the pods ask for, with pods first, and the dimensions that only the core knows last.
 type dimensions struct {
 	names []apiv1.ResourceName
 	known int // how many are not the core's alone
@@ -200,7 +200,7 @@ func newDimensions(requests []apiv1.ResourceList) *dimensions {
 	return d
 }
 
-// of turns what a pod requests into amounts; the pod itself counts as one.
+// of turns what a pod requests into amounts. The pod itself counts as one.
 func (d *dimensions) of(list apiv1.ResourceList) amounts {
 	a := make(amounts, len(d.names))
 	for i, name := range d.names {

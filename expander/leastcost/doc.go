@@ -26,5 +26,5 @@
 // chance. A Filter starts no goroutine and makes no call. It remembers places between two calls, and belongs on the goroutine of
 // the core's loop.
 //
-// Cost: BenchmarkBestOptions. What a plan saves is measured by test/bench/cost.
+// Cost: BenchmarkBestOptions. test/bench/cost measures how much a plan saves.
 package leastcost

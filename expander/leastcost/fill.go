@@ -62,7 +62,7 @@ func (p *problem) share(s, c, d int) float64 {
 	return 0
 }
 
-// largest is that of the dimension in which the pod takes the most.
+// largest is the share in the dimension of which the pod takes the most.
 func (p *problem) largest(s, c int) float64 {
 	most := 0.0
 	for d := range p.classes[c].request {

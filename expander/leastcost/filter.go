@@ -43,7 +43,7 @@ type Filter struct {
 	places    []place // of raises whose pods may still be pending
 }
 
-// New returns a Filter. prices may change between two calls of BestOptions, not during one; penalties may be nil for none. A plan
+// New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. A plan
 // that takes longer than the limit ends with the cheapest found by then.
 func New(prices prices, penalties penalties, limit time.Duration, clock clock.PassiveClock) *Filter {
 	return &Filter{prices: prices, penalties: penalties, limit: limit, clock: clock}
@@ -91,7 +91,7 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b, t.cut)}
 }
 
-// log says what was chosen on V(2), and how each option was judged on V(4). That time was short is for an operator to act on.
+// log says what was chosen on V(2), and how each option was judged on V(4). It always says that time was short: an operator can act on that.
 func (d *decision) log() {
 	logger := klog.Background()
 	if d.explanations[0].Cut {

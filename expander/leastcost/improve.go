@@ -230,7 +230,7 @@ func (p *problem) fit(s int, shares []share) bool {
 	return !slices.ContainsFunc(shares, func(sh share) bool { return !p.classes[sh.class].fits[s] })
 }
 
-// idle is the mean idle ratio of a node with these pods, over the dimensions but the count of pods and those that only the core knows.
+// idle is the mean idle ratio of a node with these pods, over all dimensions that are known here but the count of pods.
 func (pl *planner) idle(s int, shares []share) float64 {
 	p := pl.problem
 	total := 0.0

@@ -42,7 +42,7 @@ type planner struct {
 	timer   *timer
 	values  []float64 // of a pod, by class: the price at which it is best placed
 	shapes  []int     // those to choose from
-	promise []float64 // by shape: the worth of a node for its money, as far as it is known; nil where all are looked at in each step
+	promise []float64 // by shape: the worth of a node for its money, as far as it is known, nil where all are looked at in each step
 	all     []int     // every class
 	sorted  []int     // see byValue
 	random  *rand.Rand

@@ -47,9 +47,9 @@ func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
 	return found
 }
 
-// accelerators are those of one node.
+// accelerators are the accelerators of one node.
 type accelerators struct {
-	name  string // resource or driver by which pods ask for them; "" for none
+	name  string // resource or driver by which pods ask for them, "" for none
 	count int64
 	units map[apiv1.ResourceName]float64 // how many accelerators one of each resource is
 }
@@ -138,7 +138,7 @@ func (a accelerators) used(pods []*apiv1.Pod, nodes int, requests requestCache, 
 	return min(int64(total), a.count*int64(nodes))
 }
 
-// claimed is how many accelerators a claim asks for on a node that has so many. Of alternatives the first counts.
+// claimed is how many accelerators a claim asks for on a node that has so many. The first alternative counts.
 func claimed(claim *resourceapi.ResourceClaim, all int64, devices *drasnapshot.Snapshot) int64 {
 	total := int64(0)
 	for _, r := range claim.Spec.Devices.Requests {

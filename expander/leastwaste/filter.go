@@ -13,7 +13,7 @@ type Filter struct {
 }
 
 // New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices gives what pods claim by dynamic resource
-// allocation, as the core's snapshot of the cluster has it; nil, or a function that returns nil, where there is none.
+// allocation, as the core's snapshot of the cluster has it. It is nil, or returns nil, where there is none.
 func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
 // BestOptions returns the options that share the first place, in the order given, each with its explanation added to what

@@ -163,9 +163,8 @@ func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			case <-fault.ended:
 			case <-r.Context().Done():
 			}
-			panic(http.ErrAbortHandler)
 		}
-		if fault.Broken {
+		if fault.Hang || fault.Broken {
 			panic(http.ErrAbortHandler)
 		}
 		refuse(w, fault.Status)

@@ -109,7 +109,7 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 	switch {
 	case !ours(e.By) && by > 0:
 		l.foreign = append(l.foreign, raise{e.Time, by})
-	case !ours(e.By) || by < 0 && strings.HasPrefix(e.By, "SetDesiredCapacity"):
+	case !ours(e.By) || by < 0 && strings.HasPrefix(e.By, setDesired):
 		l.credit -= by // another writer took it away, or we did by mistake or because AWS could not launch it
 	case by > 0:
 		l.own = append(l.own, raise{e.Time, by})

@@ -35,7 +35,7 @@ func newDraft(r *rand.Rand, p Plan) *draft {
 	}
 	slices.Sort(d.groups)
 	slices.Sort(d.emptiable)
-	d.writes = []string{"TerminateInstanceInAutoScalingGroup", "SetDesiredCapacity"}
+	d.writes = []string{"TerminateInstanceInAutoScalingGroup", setDesired}
 	if p.Mode != "desired-capacity" {
 		d.writes[1] = "LaunchInstances"
 	}

@@ -14,7 +14,7 @@ import (
 // ourKey is the access key the autoscaler signs its calls with: events say by whom they are.
 const ourKey = " autoscaler"
 
-// setDesired begins the name of whoever set a desired capacity by the call.
+// setDesired is the call that sets a desired capacity. It begins the name of whoever made it in events.
 const setDesired = "SetDesiredCapacity"
 
 func ours(by string) bool { return strings.HasSuffix(by, ourKey) }

@@ -79,7 +79,7 @@ var complaints = regexp.MustCompile(`.*(The group has less room than it seemed|i
 // all their zones, so neither AWS nor its own last look before a write has to keep it from passing them; and it leaves no zone to AWS.
 func (j *judge) undisturbed(start time.Time, events []fakeaws.Event, groups map[string]fakeaws.AutoScalingGroup, logs ...string) {
 	for _, e := range events {
-		raised := e.Kind == fakeaws.DesiredChanged && e.To > e.From && e.By == "SetDesiredCapacity"+ourKey
+		raised := e.Kind == fakeaws.DesiredChanged && e.To > e.From && e.By == setDesired+ourKey
 		if raised && divided(groups[e.Group]) && !e.Time.Before(start) {
 			j.violated("%s: the desired capacity of %q was raised from %d to %d, for AWS to choose the zone", e.By, e.Group, e.From, e.To)
 		}

@@ -59,7 +59,7 @@ type child struct {
 	logPath string
 	done    chan struct{} // closed when it has ended and was waited for
 	err     error         // how it ended; to be read after done is closed
-	killed  bool          // on request; guarded by processes.mu
+	killed  bool          // on request. Guarded by processes.mu
 }
 
 type startRequest struct {

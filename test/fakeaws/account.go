@@ -52,7 +52,7 @@ type account struct {
 	deeds      []Deed        // to come from the start
 	random     *rand.Rand
 	created    map[string]int               // how often, by name of the group
-	returning  map[string]*AutoScalingGroup // by name, those that were deleted and are to come back
+	returning  map[string]*AutoScalingGroup // by name, groups that were deleted and are to come back
 }
 
 // A nodeSink is told about instances whose Nodes are to come and go. Its methods must not block.

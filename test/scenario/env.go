@@ -36,7 +36,7 @@ type Options struct {
 	Binary   string    // the autoscaler, see BuildAutoscaler
 	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
 
-	KubernetesVersion string // that the control plane emulates, such as "1.32"; empty for its own
+	KubernetesVersion string // that the control plane emulates, such as "1.32", empty for its own
 }
 
 // Env is one set-up under observation. Its methods are for one goroutine; Timeline is safe for all.

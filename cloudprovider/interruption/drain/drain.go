@@ -4,8 +4,9 @@
 // Pods of DaemonSets, static pods and finished pods stay. In the last seconds it deletes the pods that a budget still holds back,
 // if the plan says so, with the grace that is left: the instance would take them down without any.
 //
-// Every call has a deadline of its own, is made once, and holds up no other. So an API server that answers "retry after ten
-// seconds", or not at all, holds back one pod.
+// Every call has a deadline of its own and is made once. So an API server that answers "retry after ten seconds" holds back one pod.
+// Evictions without an answer hold up the others of their namespace only where there are evictionsAtOnce of them, and until their
+// deadline. They never hold up a deletion.
 //
 // A Drainer waits for the goroutines it starts. It remembers no drain: one that was cut off is begun again.
 package drain

@@ -66,12 +66,13 @@ type Config struct {
 	Namespace  string // of the priority expander's config map
 	GRPCCert   string // file with the certificate of the gRPC expander's server
 	GRPCURL    string
-	// Devices gives what pods claim by dynamic resource allocation; nil for none.
+	// Devices gives what pods claim by dynamic resource allocation. It is nil for none.
 	Devices func() *drasnapshot.Snapshot
 	// GroupName is the name of the group that a node group is a zonal view of; "" or the ID itself for any other. The priority
 	// expander's patterns know views by it, too. nil where there are no views.
 	GroupName func(nodeGroupID string) string
-	// Interrupted reports whether EC2 took back instances where the node group would launch; nil for no such knowledge.
+	// Interrupted reports whether EC2 took back instances where the node group would launch. It is nil where
+	// nobody knows.
 	Interrupted func(nodeGroup string) bool
 	// Event publishes an event that says why an option was chosen; nil for none.
 	Event func(eventType, reason, message string)

@@ -45,7 +45,7 @@ type Program struct {
 	// MaxSteps bounds the simplex steps; 0 takes a bound that is ample for what a program of this size needs.
 	MaxSteps int
 
-	// Stop reports whether to make do with what is found so far; it is asked before each step. It may be nil.
+	// Stop reports whether to make do with what is found so far. It is called before each step, and may be nil.
 	Stop func() bool
 }
 

@@ -177,11 +177,11 @@ type ends struct {
 
 type kindOfEnd struct {
 	last  time.Duration // when the last one was handed back, after the warnings
-	taken int           // those that EC2 took before they were handed back
+	taken int           // instances that EC2 took before they were handed back
 }
 
 func endsOf(events []fakeaws.Event, warned []fakeaws.InstanceState, holding map[string]bool, start time.Time) ends {
-	nodes := map[string]string{} // by instance, those that have not ended yet
+	nodes := map[string]string{} // by instance, while it has not ended
 	for _, i := range warned {
 		nodes[i.ID] = i.Node
 	}
@@ -231,7 +231,7 @@ func cpuSeconds(ctx context.Context, env *scenario.Env) (float64, error) {
 // watch notes when nodes are cordoned.
 type watch struct {
 	mu   sync.Mutex
-	seen map[types.UID]time.Time // by node, as its name may come back; zero if it is not cordoned. Guarded by mu
+	seen map[types.UID]time.Time // by node, as its name may come back. The zero time: not cordoned. Guarded by mu
 }
 
 func newWatch() *watch { return &watch{seen: map[types.UID]time.Time{}} }
