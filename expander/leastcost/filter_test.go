@@ -508,9 +508,15 @@ func TestGroupsOfOneShapeGetNoMoreNodesThanTheirOptionsHave(t *testing.T) {
 	web := replicas("web", 20, "1", "1Gi")
 	options := []expander.Option{option("a", 2, web[:8]), option("b", 3, web[8:])} // each at its limit
 	small := template("4", "8Gi")
+	nodes := map[string]*framework.NodeInfo{"a": small, "b": small}
 	var got []string
-	for _, e := range newFilter(flat{"a": 1, "b": 1}, nil).Explain(options, map[string]*framework.NodeInfo{"a": small, "b": small}) {
+	for _, e := range newFilter(flat{"a": 1, "b": 1}, nil).Explain(options, nodes) {
 		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
+	}
+	for _, o := range newFilter(flat{"a": 1, "b": 1}, nil).BestOptions(options, nodes) {
+		if o.NodeGroup.Id() != "b" || o.NodeCount != 3 {
+			t.Errorf("begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
+		}
 	}
 	if diff := cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got); diff != "" {
 		t.Errorf("planned (-want +got):\n%s", diff)
