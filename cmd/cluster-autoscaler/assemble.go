@@ -117,6 +117,9 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	if _, err := a.informers.Core().V1().Pods().Informer().AddEventHandler(a.trigger.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch unschedulable pods: %w", err)
 	}
+	if _, err := a.informers.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(a.trigger.ClaimHandler()); err != nil {
+		return nil, fmt.Errorf("watch claims of volumes: %w", err)
+	}
 	a.informers.Start(working.Done())
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
 		return nil, err

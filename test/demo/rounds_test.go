@@ -68,7 +68,7 @@ func TestTableShowsRoundsSideBySide(t *testing.T) {
 	printTable(&out, []round{goodRound(), slower})
 	want := `
 seconds                                        round 1   round 2
-workload created → SetDesiredCapacity             0.40      0.90
+workload created → first node asked for           0.40      0.90
 workload created → last node Ready                4.00      4.00
 workload created → last GPU published            12.00     12.00
 workload created → all pods Running              13.00     13.00

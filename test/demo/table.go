@@ -20,7 +20,7 @@ func printTable(out io.Writer, rounds []round) {
 	}
 	number := 0
 	row("seconds", func(round) string { number++; return fmt.Sprintf("round %d", number) })
-	row("workload created → SetDesiredCapacity", since(round.created, scenario.First, scenario.DesiredRaised))
+	row("workload created → first node asked for", since(round.created, scenario.First, scenario.DesiredRaised))
 	row("workload created → last node Ready", since(round.created, scenario.Last, scenario.NodeReady))
 	row("workload created → last GPU published", since(round.created, scenario.Last, scenario.GPUPublished))
 	row("workload created → all pods Running", since(round.created, scenario.Last, scenario.PodRunning))

@@ -19,7 +19,7 @@ type Reason string
 const (
 	Start        Reason = "start"
 	ScanInterval Reason = "scan interval"
-	PodsPending  Reason = "unschedulable pods"
+	PodsPending  Reason = "unschedulable pods" // or a volume that such a pod may have waited for
 	CloudChanged Reason = "cloud changed"
 	Interruption Reason = "interruption"
 )
