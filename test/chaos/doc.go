@@ -15,7 +15,7 @@
 // After a few seconds every fault is over. From then on the run must converge: every wanted pod runs on a Ready node, and,
 // once no pod is wanted any more, every group is back at its minimum, and no node is left tainted or cordoned for removal.
 // Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
-// where whole groups are filled or the control plane crashed, or two minutes with the usual refresh.
+// where whole groups are filled, a minute and a half where the control plane crashed, or two minutes with the usual refresh.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
 // autoscaler must not end an instance that is not drained, or have AWS do so, must not let pods onto one that it has ended, must not let

@@ -500,6 +500,20 @@ func TestUnevictablePodIsReportedOnceAndForced(t *testing.T) {
 	})
 }
 
+// The answers to evictions come after the look that asked for them.
+func TestPodsThatGoAtOnceAreNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
+		began := time.Now()
+		if _, err := c.drainer().Drain(t.Context(), "node", warned); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("the drain took %v, want half a second", took)
+		}
+	})
+}
+
 func TestDrainStopsWithItsContext(t *testing.T) {
 	for _, hanging := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -253,6 +253,9 @@ func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
 			return ctx.Err()
 		case o := <-r.outcomes:
 			r.note(ctx, o)
+			if left := wait - r.Clock.Since(now); o.err == nil && left > soon {
+				timer.Reset(soon)
+			}
 		case <-timer.C():
 			return nil
 		}
