@@ -25,7 +25,6 @@ func (w *world) state(clusters ...string) {
 
 // Two owners are one too many: at least one of them is another cluster.
 func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -42,7 +41,6 @@ func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
 }
 
 func TestUnknownClustersStrangerIsGivenUpAtOnce(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.state("b")

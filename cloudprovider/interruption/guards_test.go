@@ -42,7 +42,6 @@ func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drai
 
 // kube-scheduler may have chosen the node before it was cordoned.
 func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -56,7 +55,6 @@ func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
 }
 
 func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
@@ -73,7 +71,6 @@ func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
 }
 
 func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed, other := w.inService()[0], w.inService()[1]
@@ -102,7 +99,6 @@ func (o overdue) Snapshot() *asg.Snapshot {
 }
 
 func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -119,7 +115,6 @@ func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
 
 // A recommendation waits while other nodes of its group are drained. That may take longer than a warning is worth anything.
 func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -129,7 +124,6 @@ func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
 }
 
 func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -147,7 +141,6 @@ func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
 }
 
 func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
 	w.silent()
 	ended := w.inService()[0]
@@ -176,7 +169,6 @@ func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
 }
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	standby := w.inService()[0]
 	w.run(standby, "a")
@@ -193,7 +185,6 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 }
 
 func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	h := w.handler()
 	ids := w.inService()
@@ -214,7 +205,6 @@ func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
 }
 
 func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, hooked(group(0, 1, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -236,7 +226,6 @@ func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
 }
 
 func TestNodeStaysMarkedForAsLongAsItIsDrained(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
 	id := w.inService()[0]
 	w.mark(id, "cordon,label", time.Now().Add(-6*time.Minute))
