@@ -25,6 +25,7 @@ func (w *world) state(clusters ...string) {
 
 // Two owners are one too many: at least one of them is another cluster.
 func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -41,6 +42,7 @@ func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
 }
 
 func TestUnknownClustersStrangerIsGivenUpAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.state("b")

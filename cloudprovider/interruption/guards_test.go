@@ -42,6 +42,7 @@ func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drai
 
 // kube-scheduler may have chosen the node before it was cordoned.
 func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -55,6 +56,7 @@ func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
 }
 
 func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
@@ -71,6 +73,7 @@ func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
 }
 
 func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed, other := w.inService()[0], w.inService()[1]
@@ -99,6 +102,7 @@ func (o overdue) Snapshot() *asg.Snapshot {
 }
 
 func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -115,6 +119,7 @@ func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
 
 // A recommendation waits while other nodes of its group are drained. That may take longer than a warning is worth anything.
 func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -124,6 +129,7 @@ func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
 }
 
 func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	doomed := w.inService()[0]
@@ -141,6 +147,7 @@ func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
 }
 
 func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
 	w.silent()
 	ended := w.inService()[0]
@@ -169,6 +176,7 @@ func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
 }
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	standby := w.inService()[0]
 	w.run(standby, "a")
@@ -185,6 +193,7 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 }
 
 func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	h := w.handler()
 	ids := w.inService()
@@ -205,6 +214,7 @@ func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
 }
 
 func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, hooked(group(0, 1, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -226,6 +236,7 @@ func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
 }
 
 func TestNodeStaysMarkedForAsLongAsItIsDrained(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
 	id := w.inService()[0]
 	w.mark(id, "cordon,label", time.Now().Add(-6*time.Minute))

@@ -20,6 +20,7 @@ import (
 )
 
 func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed, other := w.inService()[0], w.inService()[1]
 	w.run(doomed, "a", "b", "c")
@@ -56,6 +57,7 @@ func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
 }
 
 func TestANodeTellsItsStory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -87,6 +89,7 @@ func TestANodeTellsItsStory(t *testing.T) {
 }
 
 func TestAnEmptyNodeGoesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.running()
@@ -99,6 +102,7 @@ func TestAnEmptyNodeGoesAtOnce(t *testing.T) {
 }
 
 func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed, other := w.inService()[0], w.inService()[1]
 	owned := func(p *corev1.Pod) {
@@ -125,6 +129,7 @@ func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
 }
 
 func TestAtTheMinimumSizeAWSReplacesTheInstance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(2, 2, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -138,8 +143,10 @@ func TestAtTheMinimumSizeAWSReplacesTheInstance(t *testing.T) {
 }
 
 func TestWhatABudgetHoldsToTheEnd(t *testing.T) {
+	t.Parallel()
 	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
 		t.Run(string(deadline), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
 			doomed := w.inService()[0]
 			w.run(doomed, "a")
@@ -156,6 +163,7 @@ func TestWhatABudgetHoldsToTheEnd(t *testing.T) {
 }
 
 func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	ids := w.inService()
 	w.run(ids[0], "a")
@@ -200,6 +208,7 @@ func hookMessage(instance string, at time.Time) string {
 }
 
 func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a", "b")
@@ -219,6 +228,7 @@ func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
 }
 
 func TestAnInstanceWithoutANodeIsHandedBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[doomed].Name, metav1.DeleteOptions{}); err != nil {
@@ -234,8 +244,10 @@ func TestAnInstanceWithoutANodeIsHandedBack(t *testing.T) {
 }
 
 func TestTheNextLeaderGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, withMessage := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
 			doomed := w.inService()[0]
 			w.run(doomed, "a")
@@ -286,6 +298,7 @@ func (w *world) mark(instance, undo string, deadline time.Time, more ...string) 
 }
 
 func TestAnInstanceThatOutlivesItsTimeIsNotEndedUnderItsPods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	late := w.inService()[0]
 	w.run(late, "a")
@@ -304,6 +317,7 @@ func TestAnInstanceThatOutlivesItsTimeIsNotEndedUnderItsPods(t *testing.T) {
 }
 
 func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, undo string
 		cordoned   bool // in the end
@@ -312,6 +326,7 @@ func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
 		{"cordoned before", "label", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, group(0, 1, 5))
 			spared := w.inService()[0]
 			w.mark(spared, tt.undo, time.Now().Add(-6*time.Minute))
@@ -329,6 +344,7 @@ func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
 
 // aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
 func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a", "b")
@@ -358,6 +374,7 @@ func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *te
 }
 
 func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	ids := w.inService()
 	for n, id := range ids[:2] {
@@ -389,6 +406,7 @@ func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
 }
 
 func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a", "b")
@@ -407,6 +425,7 @@ func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
 }
 
 func TestAWarningInAGroupWithAHookIsHandedBackAndItsHookCompleted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")
@@ -420,6 +439,7 @@ func TestAWarningInAGroupWithAHookIsHandedBackAndItsHookCompleted(t *testing.T) 
 }
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {
+	t.Parallel()
 	theirs := group(0, 1, 5)
 	theirs.Name, theirs.Tags = "theirs", map[string]string{"other": "true"}
 	w := newWorld(t, group(0, 3, 5), theirs)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		kind string
 		tell func(w *world, instance string) error
@@ -28,6 +29,7 @@ func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
 			doomed := w.inService()[0]
 			w.run(doomed, "a")
@@ -46,6 +48,7 @@ func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
 }
 
 func TestNothingIsEvictedBeforeTheCoreHasDecidedOrHadItsTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	w.run(doomed, "a")

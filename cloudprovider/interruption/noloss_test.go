@@ -35,6 +35,7 @@ func (w *world) cordoned() int {
 
 // A reading may be older than the message. The instance would wait out its hook with pods on it, and nobody would drain it.
 func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, hooked(group(0, 1, 5)))
 	w.silent()
 	doomed := w.inService()[0]
@@ -55,6 +56,7 @@ func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 4, 5))
 	w.silent()
 	ids := w.inService()
@@ -81,11 +83,13 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 }
 
 func TestPlannedDrainThatFailsKeepsItsInstance(t *testing.T) {
+	t.Parallel()
 	for kind, more := range map[string][]string{
 		"rebalance-recommendation": nil,
 		"scheduled-change":         nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
 			w.silent()
 			kept := w.inService()[0]
@@ -110,6 +114,7 @@ func TestPlannedDrainThatFailsKeepsItsInstance(t *testing.T) {
 }
 
 func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
+	t.Parallel()
 	g := group(0, 2, 5)
 	g.CapacityRebalance = true
 	w := newWorld(t, g)
@@ -134,6 +139,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 }
 
 func TestWaitForPodsElsewhereLeavesTimeToHandBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	owned := func(p *corev1.Pod) {
@@ -147,6 +153,7 @@ func TestWaitForPodsElsewhereLeavesTimeToHandBack(t *testing.T) {
 }
 
 func TestResumedHandBackHappensBeforeTheDeadline(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	doomed := w.inService()[0]
 	now := time.Now()
@@ -170,6 +177,7 @@ func (f *failures) LaunchFailed(name string) {
 }
 
 func TestFailedLaunchIsReadAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
 	noted := &failures{Cache: w.cache}
 	w.running(func(o *interruption.Options) { o.Groups = noted })
@@ -182,6 +190,7 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 
 // An API server that lists no pods says nothing about them.
 func TestPlannedDrainOfAnUnseenNodeKeepsItsInstance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]

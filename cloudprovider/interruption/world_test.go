@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,22 @@ func hooked(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 	return g
 }
 
+func TestMain(m *testing.M) {
+	for key, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
+		os.Setenv(key, value)
+	}
+	m.Run()
+}
+
+// endpoints has clients reach the server, and not by the environment: tests run side by side.
+func endpoints(server *fakeaws.Server) awsclient.CloudConfig {
+	c := awsclient.CloudConfig{ServiceOverride: map[string]*awsclient.ServiceOverride{}}
+	for _, service := range []string{"autoscaling", "ec2", "eks", "sqs", "arc-zonal-shift"} {
+		c.ServiceOverride[service] = &awsclient.ServiceOverride{Service: service, Region: server.Region(), URL: server.URL(), SigningRegion: server.Region()}
+	}
+	return c
+}
+
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
@@ -82,12 +99,8 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	for key, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
-		t.Setenv(key, value)
-	}
 	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}}
-	if w.clients, err = awsclient.New(t.Context(), awsclient.Options{Region: server.Region()}); err != nil {
+	if w.clients, err = awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), CloudConfig: endpoints(server)}); err != nil {
 		t.Fatal(err)
 	}
 	w.servePods()
