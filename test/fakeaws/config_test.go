@@ -22,7 +22,7 @@ func TestConfigErrorsNameTheirObject(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg, err := ParseConfig([]byte(tt.config))
 			if err == nil {
-				_, err = newServer(cfg)
+				_, err = New(cfg)
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want one with %q", err, tt.want)

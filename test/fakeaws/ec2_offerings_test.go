@@ -116,7 +116,7 @@ func TestAWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 }
 
 func TestAnOfferingOfATypeThereIsNotIsAnError(t *testing.T) {
-	_, err := newServer(Config{Offerings: map[string][]string{"m5.lage": {"us-west-2a"}}})
+	_, err := New(Config{Offerings: map[string][]string{"m5.lage": {"us-west-2a"}}})
 	if err == nil || !strings.Contains(err.Error(), `offerings of "m5.lage"`) {
 		t.Errorf("error = %v, want one that names the type", err)
 	}

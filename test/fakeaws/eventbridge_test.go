@@ -349,15 +349,15 @@ func TestQueueConfigsThatMakeNoSense(t *testing.T) {
 		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101}, {Name: "q", WaitTime: Duration(time.Minute)},
 		{Name: "q", DeadLetter: &DeadLetter{Queue: "nowhere", MaxReceiveCount: 1}}, {Name: "q", DeadLetter: &DeadLetter{Queue: "q"}}, {Name: "q", Retention: Never},
 	} {
-		if _, err := newServer(Config{Queues: []Queue{q}}); err == nil {
+		if _, err := New(Config{Queues: []Queue{q}}); err == nil {
 			t.Errorf("%+v was accepted", q)
 		}
 	}
-	if _, err := newServer(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}}); err == nil {
+	if _, err := New(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}}); err == nil {
 		t.Error("two queues of one name were accepted")
 	}
 	cfg := oneGroup(withHook(LifecycleHook{Name: "h", Transition: "launching", NotificationTarget: "nowhere"}))
-	if _, err := newServer(cfg); err == nil || !strings.Contains(fmt.Sprint(err), "nowhere") {
+	if _, err := New(cfg); err == nil || !strings.Contains(fmt.Sprint(err), "nowhere") {
 		t.Errorf("a hook without its queue: %v", err)
 	}
 }

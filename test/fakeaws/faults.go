@@ -16,7 +16,7 @@ type Fault struct {
 	Action  string `json:"action,omitempty"`
 	Group   string `json:"group,omitempty"` // calls that name this Auto Scaling group or an instance of it
 
-	Params map[string]string `json:"params,omitempty"` // parameters as on the wire, such as LaunchTemplateId: lt-1
+	Params map[string]string `json:"params,omitempty"` // parameters as on the wire, such as LaunchTemplateId: lt-1; "*" is any value
 
 	Times   int      `json:"times,omitempty"`
 	For     Duration `json:"for,omitempty"`
@@ -216,7 +216,7 @@ func (fs *faultSet) strike(r *request, groups []string) []Fault {
 
 func (f *activeFault) matches(r *request, groups []string) bool {
 	for key, value := range f.Params {
-		if r.form.get(key) != value {
+		if got := r.form.get(key); got != value && (value != "*" || got == "") {
 			return false
 		}
 	}

@@ -57,6 +57,17 @@ func TestAFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 	})
 }
 
+func TestFaultOfAnyValueOfAParameterLeavesCallsWithoutItAlone(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.Inject(Fault{Action: "DescribeAutoScalingGroups", Params: map[string]string{"AutoScalingGroupNames.member.1": "*"}, Code: "InternalFailure"})
+		if err := describeAll(t, c); err != nil {
+			t.Errorf("a call without the parameter: %v", err)
+		}
+		_, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"g"}})
+		wantAPIError(t, err, "InternalFailure", "")
+	})
+}
+
 func TestThrottlingHitsAPercentage(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Code: "Throttling", Percent: 30})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,43 +82,15 @@ func (b buffered) Do(r *http.Request) (*http.Response, error) {
 func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := newServer(cfg)
+		s, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
 		sdk := sdkConfig("http://fakeaws.invalid", s.Region())
-		sdk.HTTPClient = direct{s.handler}
+		sdk.HTTPClient = s.HTTPClient()
 		test(t, s, newClients(sdk))
 	})
-}
-
-// direct is an HTTP client without a network.
-type direct struct{ handler http.Handler }
-
-func (d direct) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	recorder := httptest.NewRecorder()
-	if aborted(func() { d.handler.ServeHTTP(recorder, r) }) {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return recorder.Result(), nil
-}
-
-// aborted tells if serve broke the connection off, as handlers of net/http do.
-func aborted(serve func()) (broken bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			if r != http.ErrAbortHandler {
-				panic(r)
-			}
-			broken = true
-		}
-	}()
-	serve()
-	return false
 }
 
 // pass lets time go by in a bubble.

@@ -51,7 +51,7 @@ func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s, err := newServer(cfg)
+	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// newServer is a Server that runs but does not listen; its handler can be called directly.
-func newServer(cfg Config) (*Server, error) {
+// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes it.
+func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	types, err := newCatalogue(cfg.InstanceTypes)
 	if err != nil {

@@ -357,13 +357,13 @@ func TestSQSOverHTTPClosesWithAPollUnderWay(t *testing.T) {
 // A queue of the size that a whole fleet's interruption makes is read in no time.
 func TestTenThousandMessagesAreReadAndDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := newServer(queues(Queue{Name: "q"}))
+		s, err := New(queues(Queue{Name: "q"}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
 		cfg := sdkConfig("http://fakeaws.invalid", s.Region())
-		cfg.HTTPClient = direct{s.handler}
+		cfg.HTTPClient = s.HTTPClient()
 		c := newClients(cfg)
 		for n := range 10_000 {
 			send(t, s, fmt.Sprint(n))
