@@ -2,15 +2,32 @@ package awsclient
 
 import (
 	"context"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // AutoScaling is the client of EC2 Auto Scaling. Once AWS throttles a reading, readings come more slowly by the SDK's adaptive
-// rate; writes have a rate of their own, so that many readings hold up no launch and no termination.
+// rate. Writes have a rate of their own, so that many readings hold up no launch and no termination. So have look-ups: each write begins with a
+// reading of its group, which no look-up holds up.
 type AutoScaling struct {
 	*autoscaling.Client // of readings
+	lookups             *autoscaling.Client
 	writes              *autoscaling.Client
+}
+
+// DescribeScalingActivities is the call of the SDK.
+func (a *AutoScaling) DescribeScalingActivities(ctx context.Context, in *autoscaling.DescribeScalingActivitiesInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+	return a.lookups.DescribeScalingActivities(ctx, in, o...)
+}
+
+// DescribeLaunchConfigurations is the call of the SDK.
+func (a *AutoScaling) DescribeLaunchConfigurations(ctx context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
+	return a.lookups.DescribeLaunchConfigurations(ctx, in, o...)
 }
 
 // SetDesiredCapacity is the call of the SDK.
@@ -29,4 +46,34 @@ func (a *AutoScaling) LaunchInstances(ctx context.Context, in *autoscaling.Launc
 func (a *AutoScaling) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	return a.writes.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+}
+
+// impatientTimeout is attemptTimeout for a call whose caller has something else to try.
+const impatientTimeout = 4 * time.Second
+
+// Impatient gives a call 4 s, and has the SDK repeat it where AWS throttles it and nowhere else: the caller first finds out what came of it.
+func Impatient(o *autoscaling.Options) {
+	o.Retryer = onlyThrottled{o.Retryer}
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("Impatient",
+			func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+				ctx, cancel := context.WithTimeout(ctx, impatientTimeout)
+				defer cancel()
+				return next.HandleFinalize(ctx, in)
+			}), "Retry", middleware.After)
+	})
+}
+
+type onlyThrottled struct{ aws.Retryer }
+
+func (r onlyThrottled) IsErrorRetryable(err error) bool {
+	return IsThrottled(err) && r.Retryer.IsErrorRetryable(err)
+}
+
+// GetAttemptToken is that of the Retryer. The SDK would not find it in the embedded interface.
+func (r onlyThrottled) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if limited, ok := r.Retryer.(aws.RetryerV2); ok {
+		return limited.GetAttemptToken(ctx)
+	}
+	return r.GetInitialToken(), nil
 }

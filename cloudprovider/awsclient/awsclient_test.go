@@ -224,36 +224,100 @@ func TestReasonOfAnError(t *testing.T) {
 	}
 }
 
-func TestReadingsThatAreThrottledHoldUpNoWrite(t *testing.T) {
-	server := startAWS(t)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL())
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling"})
-	within := func(timeout time.Duration, call func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(t.Context(), timeout)
-		defer cancel()
-		return call(ctx)
-	}
-	read := func(ctx context.Context) error {
-		_, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
+	activities := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		_, err := c.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{})
 		return err
 	}
-	held := false // by our own rate, before AWS is asked
-	for range 20 {
-		held = held || errors.Is(within(100*time.Millisecond, read), context.DeadlineExceeded)
-	}
-	if !held {
-		t.Error("readings go on as quickly as before although each is throttled")
-	}
-	name, one := "none", int32(1)
-	err = within(1500*time.Millisecond, func(ctx context.Context) error {
-		_, err := clients.AutoScaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one})
+	configurations := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		_, err := c.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{})
 		return err
-	})
-	if !awsclient.IsNotFound(err) {
-		t.Errorf("a write gave %v, want AWS's answer that there is no such group", err)
+	}
+	read := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		_, err := c.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+		return err
+	}
+	write := func(ctx context.Context, c *awsclient.AutoScaling) error {
+		name, one := "none", int32(1)
+		_, err := c.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one})
+		if awsclient.IsNotFound(err) { // AWS's answer
+			return nil
+		}
+		return err
+	}
+	type calls []func(context.Context, *awsclient.AutoScaling) error
+	for _, tt := range []struct {
+		throttled string
+		call      func(context.Context, *awsclient.AutoScaling) error
+		others    calls
+	}{
+		{"DescribeAutoScalingGroups", read, calls{write, activities, configurations}},
+		{"DescribeScalingActivities", activities, calls{read, write}},
+		{"DescribeLaunchConfigurations", configurations, calls{read, write}},
+	} {
+		t.Run(tt.throttled, func(t *testing.T) {
+			server := startAWS(t)
+			t.Setenv("AWS_ENDPOINT_URL", server.URL())
+			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Inject(fakeaws.Fault{Action: tt.throttled, Code: "Throttling"})
+			within := func(timeout time.Duration, call func(context.Context, *awsclient.AutoScaling) error) error {
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				return call(ctx, clients.AutoScaling)
+			}
+			held := false // by our own rate, before AWS is asked
+			for range 20 {
+				held = held || errors.Is(within(100*time.Millisecond, tt.call), context.DeadlineExceeded)
+			}
+			if !held {
+				t.Error("calls go on as quickly as before although each is throttled")
+			}
+			for at, other := range tt.others {
+				if err := within(1500*time.Millisecond, other); err != nil {
+					t.Errorf("call %d beside it: %v", at, err)
+				}
+			}
+		})
+	}
+}
+
+// AWS answers to the first call as the fault says. An impatient caller hears of it at once, unless the call is throttled.
+func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
+	for _, tt := range []struct {
+		fault fakeaws.Fault
+		want  string // error code, or empty
+		hangs bool
+		calls int
+	}{
+		{fault: fakeaws.Fault{Code: "Throttling", Times: 1}, calls: 2},
+		{fault: fakeaws.Fault{Code: "InternalFailure", Times: 1}, want: "InternalFailure", calls: 1},
+		{fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour), Times: 1}, hangs: true},
+	} {
+		t.Run(tt.fault.Code, func(t *testing.T) {
+			server, err := fakeaws.Start(t.Context(), fakeaws.Config{AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"},
+				LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}}, LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = server.Close() })
+			t.Setenv("AWS_ENDPOINT_URL", server.URL())
+			t.Setenv("AWS_ACCESS_KEY_ID", "test")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.fault.Action = "SetDesiredCapacity"
+			server.Inject(tt.fault)
+			name, one := "a", int32(1)
+			_, err = clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
+				awsclient.Impatient)
+			if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
+				t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
+			}
+		})
 	}
 }

@@ -40,6 +40,8 @@ type Options struct {
 	Version string
 	// Registerer receives the request histogram; nil means none is kept.
 	Registerer prometheus.Registerer
+	// HTTPClient makes the requests; nil means the SDK's own, with a bound on each try.
+	HTTPClient aws.HTTPClient
 	// Now is the clock of the request histogram; nil means time.Now.
 	Now func() time.Time
 }
@@ -70,8 +72,11 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 		apiOptions = append(apiOptions, metric.attach)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)))
+	client := o.HTTPClient
+	if client == nil {
+		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
 	}
@@ -97,8 +102,9 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		cfg.RetryMode = aws.RetryModeAdaptive
 	}
 	return &Clients{
-		Region:      cfg.Region,
-		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
+		Region: cfg.Region,
+		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions),
+			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
 		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
 			if found := o.CloudConfig.override("ec2", cfg.Region); found != nil {
 				s.EndpointResolverV2 = ec2Endpoint{fixedEndpoint{"ec2", *found}}

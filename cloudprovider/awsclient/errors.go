@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -95,6 +96,18 @@ func IsInvalid(err error) bool {
 func IsRefused(err error) bool {
 	var answer *awshttp.ResponseError
 	return IsUnsent(err) || errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+}
+
+// IsAnswer reports whether AWS answered, if only by a fault of its own, so that it is done with what was asked. A gateway that
+// gave up waiting is no answer.
+func IsAnswer(err error) bool {
+	var answer *awshttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() != http.StatusBadGateway && answer.HTTPStatusCode() != http.StatusGatewayTimeout
+}
+
+// NamesParameter reports whether AWS refused a call and names the parameter in its text, whatever the case of its letters.
+func NamesParameter(err error, parameter string) bool {
+	return IsInvalid(err) && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(parameter))
 }
 
 // IsUnsent reports whether AWS was not asked at all: the error has the method Unsent.
