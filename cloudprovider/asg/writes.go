@@ -284,7 +284,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 	left, before := c.asked(name)-taken, g
 	if err := c.lower(ctx, g, desired); err != nil {
 		g = c.update(name, func(e *entry, g *Group) {
-			e.request.withdrawalFailed = true
+			e.request.withdrawalFailed = awsclient.IsDenied(err) || awsclient.IsInvalid(err) // else the next try may succeed
 			e.request.settle(g)
 		})
 		return 0, g, err

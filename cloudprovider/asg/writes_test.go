@@ -264,3 +264,24 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 1 and none", got, kills)
 	}
 }
+
+func TestWithdrawalThatFailedOnceIsTriedAgain(t *testing.T) {
+	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, group("a", 0, 0, 10)).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+			w.increase(3)
+			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})
+			if _, _, err := w.cache.Withdraw(t.Context(), "a", 3); err == nil {
+				t.Fatal("nothing was refused")
+			}
+			w.refresh()
+			if got := w.group("a").Withdrawable(); got != 3 {
+				t.Errorf("%d can be withdrawn after one call that failed, want 3", got)
+			}
+			if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
+				t.Errorf("withdrew %d, error %v, %d are desired, want all 3", taken, err, w.desired("a"))
+			}
+		})
+	}
+}
