@@ -104,8 +104,8 @@ type Cache struct {
 
 	writes sync.WaitGroup // those under way
 
-	// singleTerminations tells that AWS does not terminate several instances in one call here.
-	singleTerminations atomic.Bool
+	launchCalls *breaker // of LaunchInstances
+	batchCalls  *breaker // of terminations of several instances
 
 	mode     LaunchMode
 	zonal    ZonalGroups
@@ -162,6 +162,9 @@ func NewCache(o Options) *Cache {
 		lost:     &rests{clock: o.Clock},
 		shifts:   &shifts{apis: o.ZonalShifts},
 		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
+
+		launchCalls: newBreaker(o.Clock, ReasonLaunchUnanswered, "LaunchInstances", "instances are asked for by the desired capacity"),
+		batchCalls:  newBreaker(o.Clock, ReasonBatchTerminationUnanswered, "the termination of several instances in one call", "each is terminated by a call of its own"),
 	}
 	c.api, c.launches.clusterIn = guarded{o.AutoScaling, c}, o.ClusterInUserData
 	c.current.Store(newSnapshot(map[string]*Group{}, nil, time.Time{}))
@@ -438,6 +441,8 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 		c.dropped[name] = e
 		delete(c.entries, name)
 		c.refusals.forget(name)
+		c.launchCalls.forget(name)
+		c.batchCalls.forget(name)
 		dropped = true
 	}
 	return dropped

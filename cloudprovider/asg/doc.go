@@ -12,6 +12,9 @@
 // raised again before AWS ends what it launched. A write is in the Snapshot as soon as AWS accepted it. No lock is held
 // across a call.
 //
+// Where AWS does not answer LaunchInstances, or a termination of several instances, a reading shows what came of it, and an older call does
+// the rest: for one group, or for all of them for a while.
+//
 // A group of several zones may be divided into zonal views, each with its part of the group's instances and sizes, and launched
 // in the zone that is named; all else, terminations among it, is done to the group.
 //

@@ -362,6 +362,8 @@ func families() []family {
 		{"increase and terminate", scenario{script: increase(1), beside: terminate("i-1"), stock: 2}, some},
 		{"increase, a stale reading", scenario{stale: 1, script: increase(2), stock: 2}, some},
 		{"increase, a lost answer", scenario{lost: 1, script: increase(2), stock: 4}, some[:1]},
+		{"increase, two lost answers", scenario{lost: 2, script: increase(2), stock: 3}, some},
+		{"increase, two lost answers and a stale reading", scenario{lost: 2, stale: 1, script: increase(2), stock: 2}, some},
 		{"withdraw, a stale reading", scenario{stale: 1, before: increase(2), script: withdraw(2), stock: 1}, some},
 		{"withdraw, a lost answer", scenario{lost: 1, before: increase(2), script: withdraw(2), stock: 1}, some},
 		{"terminate, a stale reading", scenario{stale: 1, script: terminate("i-1"), stock: 2}, some},

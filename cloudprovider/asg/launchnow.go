@@ -28,7 +28,7 @@ const (
 	// launchesPerCall is the most instances one LaunchInstances launches, and callsAtOnce how many of them are under way.
 	launchesPerCall = 100 // EC2 Auto Scaling API reference, RequestedCapacity
 	callsAtOnce     = 8
-	// launchPoll is the pause before AWS is asked again what came of a launch that it did not answer to, or is still at.
+	// launchPoll is the time from one question to the next what came of a launch that AWS did not answer to, or is still at.
 	launchPoll = time.Second
 	// tokenAge is how long the same launch of the same instances is taken for a repetition of a call whose answer nobody got.
 	tokenAge = 10 * time.Minute
@@ -37,8 +37,11 @@ const (
 	// mostRepeated is how many answers that were given before one launch gets past: a process before us would have had to
 	// launch so often in the age of a token, every time from the same instances.
 	mostRepeated = 20
-	// zonalPatience is how long AWS is asked what came of a launch that only one zone will do for. Others wait meanwhile.
-	zonalPatience = 5 * time.Second
+	// AWS is asked again for a launch that it throttles for throttledPatience, and for one that it puts off because of another change of the group
+	// for contendedPatience. While it is still at a launch it is asked what came of it for workingPatience. Other launches wait meanwhile.
+	throttledPatience = 5 * time.Second
+	contendedPatience = 6 * time.Second
+	workingPatience   = 30 * time.Second
 	// arrivingGrace is how long a reading may not show an instance yet that AWS has launched for us.
 	arrivingGrace = readingLag
 )
@@ -63,11 +66,11 @@ func (e *LaunchError) Error() string {
 // launch launches n instances in the group at once, g being a fresh reading, and returns those it got: fewer where they weigh more.
 // It spreads them over the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches
 // them in the one zone that is named. Where nothing at all was launched, the error is a *LaunchError, wraps
-// errNotSynchronous, or wraps the SDK's. It costs a call per zone and 100 instances. The caller has the group's turn.
+// errNotSynchronous, or wraps the SDK's. A *missedError can come with instances. It costs a call per zone and 100 instances. The caller has the group's turn.
 func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures Failures
-	repeated := 0
+	repeated, before, answers := 0, g, c.launchCalls.answersTo(name)
 	for rounds := 2*len(g.Zones) + 1; g.lacking(n, launched) > 0 && rounds > 0; rounds-- {
 		plan := c.spread(g, zone, g.lacking(n, launched))
 		if len(plan) == 0 {
@@ -79,6 +82,9 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 		if got.repeated && repeated < mostRepeated {
 			repeated++
 			rounds++ // nothing came of it, and nothing failed
+		}
+		if got.missed != nil {
+			return c.afterMiss(ctx, before, zone, n, answers, launched, got.missed)
 		}
 		if got.err != nil {
 			if len(launched) == 0 {
@@ -242,8 +248,9 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 type outcome struct {
 	launched []Instance
 	failures Failures
-	repeated bool  // AWS repeated an answer that a process before us had
-	err      error // why the group is not worth another call now
+	repeated bool         // AWS repeated an answer that a process before us had
+	missed   *missedError // what AWS did not answer to
+	err      error        // why the group is not worth another call now
 }
 
 // launchRound makes the calls of a plan, several at a time, and enters what came of them.
@@ -263,7 +270,9 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 		all.launched = withOthers(all.launched, o.launched)
 		all.failures = append(all.failures, o.failures...)
 		all.repeated = all.repeated || o.repeated
-		if all.err == nil {
+		if missed := missedOf(o.err); missed != nil {
+			all.missed = missed.with(all.missed)
+		} else if all.err == nil {
 			all.err = o.err
 		}
 	}
@@ -345,18 +354,23 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		ClientToken:          aws.String(c.token(g, o.as)),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
-	for {
-		out, err := c.api.LaunchInstances(ctx, in, o.impatient)
+	for misses, working := 0, false; ; {
+		began := c.clock.Now()
+		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
+		asked := c.clock.Since(o.began)
+		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
+			c.launchCalls.answered(g.Name)
+		}
 		switch {
 		case err == nil:
 			return out, nil
 		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
-			if o.alone && c.clock.Since(o.began) > 3*zonalPatience {
+			if misses, working = 0, true; asked > workingPatience {
 				return nil, c.unanswered(g, o, err)
 			}
 		case awsclient.IsContended(err):
-			if c.clock.Since(o.began) > 3*zonalPatience {
-				return nil, err
+			if asked >= contendedPatience {
+				return nil, c.missedLaunch(g, o, began, err)
 			}
 			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
@@ -367,28 +381,44 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 				c.refusals.refused(ctx, g.Name, err)
 			}
 			return nil, errors.Join(errNotSynchronous, err)
-		case o.alone && awsclient.IsThrottled(err) && c.clock.Since(o.began) < zonalPatience: // the SDK does not repeat it
+		case awsclient.IsThrottled(err) && asked < throttledPatience:
 		case awsclient.IsRefused(err):
 			return nil, err
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
-			if o.alone && c.clock.Since(o.began) > zonalPatience {
-				return nil, c.unanswered(g, o, err)
+			if misses++; c.launchCalls.enough(misses) {
+				if working {
+					return nil, c.unanswered(g, o, err)
+				}
+				return nil, c.missedLaunch(g, o, began, err)
 			}
 		}
 		select {
 		case <-ctx.Done():
+		case <-c.clock.After(began.Add(launchPoll).Sub(c.clock.Now())):
+		}
+		if ctx.Err() != nil { // the pause may have been over already
 			return nil, errors.Join(err, ctx.Err())
-		case <-c.clock.After(launchPoll):
 		}
 	}
 }
 
-// impatient has a call not be repeated by the SDK where others wait for it.
-func (o order) impatient(options *autoscaling.Options) {
-	if o.alone {
-		options.RetryMaxAttempts = 1
+// once keeps the SDK from repeating the call. The caller asks again by the token, which tells more.
+func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
+
+// missedLaunch is the error of a launch that AWS has not answered. Launches in the same zone have another token from now on, unless the zone is
+// asked again by the same one.
+func (c *Cache) missedLaunch(g *Group, o order, began time.Time, err error) error {
+	if c.mode != LaunchSynchronous && !o.alone {
+		c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
 	}
+	missed := missedAt(began, err)
+	missed.zones = []string{o.zone}
+	if o.alone && !awsclient.IsContended(err) || g.Source.weighted() {
+		// A reading can be older than the launch. Another zone is asked next, or AWS may have launched more than it was asked for.
+		missed.settled = began.Add(settleTime)
+	}
+	return missed
 }
 
 // unanswered leaves the zone of a launch alone of which AWS does not say what came of it, and says so.

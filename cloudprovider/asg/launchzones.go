@@ -22,7 +22,8 @@ func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Grou
 // IncreaseZones is IncreaseIn for several zones at once, at one reading of the group and by a call per zone and 100 instances, several
 // at a time. What room the group has goes to the zones in alphabetical order. The errors are by zone; those without one have got
 // what they were to get, or as many as there were. A zone in which AWS does not say for some seconds what came of a launch is
-// left alone for a minute, so that the others need not wait for it.
+// left alone for a minute, so that the others need not wait for it. Where AWS answers in none of two zones, the group is
+// scaled as one for that time.
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := c.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
@@ -36,7 +37,9 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 	}
 	defer done()
 	counts, errs := c.allot(turn, before, g, zones, wanted)
-	var mu sync.Mutex // guards errs
+	answers := c.launchCalls.answersTo(name)
+	var mu sync.Mutex // guards errs and missed
+	var missed *missedError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
@@ -44,11 +47,19 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
+				if m := missedOf(err); m != nil {
+					missed = m.with(missed)
+				}
 			}
 			return nil
 		})
 	}
 	_ = launches.Wait()
+	if missed != nil && c.missedIn(turn, g, true, answers, missed) {
+		for _, zone := range missed.zones {
+			errs[zone] = errors.Join(notZonalNow(name, zone), errs[zone])
+		}
+	}
 	return errs
 }
 
@@ -77,8 +88,11 @@ func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) erro
 	if g.lacking(n, launched) > 0 {
 		signal(c.changed) // what pods still wait for is another zone's to launch, at once
 	}
-	if errors.Is(err, errNotSynchronous) {
+	switch {
+	case errors.Is(err, errNotSynchronous):
 		return errors.Join(notZonalNow(g.Name, zone), err)
+	case missedOf(err) != nil:
+		return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", n, zone, g.Name, err)
 	}
 	return err
 }

@@ -277,7 +277,7 @@ func TestRepeatedAnswerEndsNoCoolDown(t *testing.T) {
 	launches := 0
 	next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
 		if launches++; launches == 2 { // the first is answered with the instance that is gone
-			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
+			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
 		}
 	}
 	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || launches != 2 {

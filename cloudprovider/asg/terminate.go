@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -115,6 +116,12 @@ func (t *termination) stay(id string, err error) {
 	t.stays[id] = err
 }
 
+func (t *termination) stayAll(instances []Instance, err error) {
+	for _, i := range instances {
+		t.stay(i.ID, err)
+	}
+}
+
 // members are the instances of the group that have the IDs, each once, but for those that are on their way out already.
 func (t *termination) members(ctx context.Context, g *Group, ids []string) []Instance {
 	var members []Instance
@@ -154,19 +161,58 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 	}
 }
 
-// batch terminates up to 100 instances by one call. Where AWS refuses the call, each is tried alone. AWS may do a part of it.
+// batch terminates up to 100 instances by one call. AWS may do a part of it. Where AWS refuses the call or does not answer, each of those that are
+// still in service is terminated alone.
 func (t *termination) batch(ctx context.Context, members []Instance) {
-	if len(members) == 1 || t.cache.singleTerminations.Load() {
-		t.each(ctx, members)
-		return
+	for misses := 0; len(members) > 1; {
+		if _, open := t.cache.batchCalls.open(t.group); open {
+			break
+		}
+		began := t.cache.clock.Now()
+		out, err := t.tryBatch(ctx, members)
+		if err == nil || awsclient.IsRefused(err) {
+			if !awsclient.IsUnsent(err) {
+				t.cache.batchCalls.answered(t.group)
+			}
+			t.answered(ctx, members, out, err)
+			return
+		}
+		klog.FromContext(ctx).Info("AWS did not answer to a termination, looking what came of it", "group", t.group, "instances", len(members),
+			"err", awsclient.Brief(err))
+		misses++
+		until, enough := began.Add(settleTime), t.cache.batchCalls.enough(misses)
+		if !enough {
+			until = began.Add(launchPoll)
+		}
+		staying, sure := t.staying(ctx, members, until, err)
+		switch {
+		case !sure:
+			t.stayAll(staying, err)
+			return
+		case enough:
+			if t.each(ctx, staying) > 0 {
+				t.cache.batchCalls.missed(ctx, t.group, began, err)
+			}
+			return
+		}
+		members = staying
 	}
+	t.each(ctx, members)
+}
+
+// tryBatch makes one try of a call for several instances.
+func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := make([]string, len(members))
 	for at, i := range members {
 		ids[at] = i.ID
 	}
-	out, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+	return t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
-	})
+	}, awsclient.Impatient)
+}
+
+// answered takes in what AWS answered to a call for several instances.
+func (t *termination) answered(ctx context.Context, members []Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {
 	var unreadTags *unreadTagsError
 	switch {
 	case err == nil:
@@ -175,25 +221,21 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 			t.lost(ctx, unnamed, errNotNamed)
 		}
 	case awsclient.IsThrottled(err), awsclient.IsDenied(err), errors.As(err, &unreadTags):
-		for _, i := range members {
-			t.stay(i.ID, err)
-		}
+		t.stayAll(members, err)
 	case awsclient.IsUnsent(err): // one of them is another cluster's
 		t.each(ctx, members)
-	case awsclient.IsRefused(err):
+	default:
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
 			"instances", len(members), "err", awsclient.Brief(err))
-		if t.each(ctx, members) && !awsclient.IsNotFound(err) && t.cache.singleTerminations.CompareAndSwap(false, true) {
-			klog.FromContext(ctx).Info("Terminating instances one by one from now on: AWS takes only one in a call here", "err", awsclient.Brief(err))
+		if t.each(ctx, members) == len(members) && (awsclient.IsUnsupported(err) || awsclient.NamesParameter(err, "InstanceId")) {
+			t.cache.batchCalls.refuse(ctx, err)
 		}
-	default:
-		t.lost(ctx, members, err)
 	}
 }
 
-// each terminates the instances by one call each, several at a time, and reports whether all of them go.
-func (t *termination) each(ctx context.Context, members []Instance) bool {
-	all := make([]bool, len(members))
+// each terminates the instances by one call each, several at a time, and returns how many of the calls succeeded.
+func (t *termination) each(ctx context.Context, members []Instance) int {
+	var succeeded atomic.Int32
 	var calls errgroup.Group
 	calls.SetLimit(terminationsAtOnce)
 	for at, i := range members {
@@ -204,7 +246,7 @@ func (t *termination) each(ctx context.Context, members []Instance) bool {
 			switch {
 			case err == nil:
 				t.done(ctx, members[at:at+1])
-				all[at] = true
+				succeeded.Add(1)
 			case awsclient.IsUnsent(err):
 				t.stay(i.ID, err)
 			case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
@@ -217,7 +259,7 @@ func (t *termination) each(ctx context.Context, members []Instance) bool {
 		})
 	}
 	_ = calls.Wait()
-	return !slices.Contains(all, false)
+	return int(succeeded.Load())
 }
 
 // byAnswer divides the instances of a batch by whether an activity of AWS's answer names them. The others AWS may have terminated or not.
@@ -246,7 +288,13 @@ const lostPatience = 5 * time.Second
 // lost finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
 // node new pods.
 func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
-	began := t.cache.clock.Now()
+	staying, _ := t.staying(ctx, members, t.cache.clock.Now().Add(lostPatience), cause)
+	t.stayAll(staying, cause)
+}
+
+// staying are those of the instances that readings show in service until a moment, after a call without an answer. The others are done. It is not sure
+// that they stay where no reading came after that moment.
+func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
 	for {
 		g, err := t.cache.readOne(ctx, t.group)
 		if err == nil {
@@ -260,16 +308,16 @@ func (t *termination) lost(ctx context.Context, members []Instance, cause error)
 				return true
 			})
 		}
-		if len(members) == 0 || ctx.Err() != nil || errors.Is(err, ErrGroupNotFound) || err == nil && t.cache.clock.Since(began) >= lostPatience {
-			break
+		switch {
+		case len(members) == 0, err == nil && !t.cache.clock.Now().Before(until):
+			return members, true
+		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
+			return members, false
 		}
 		select {
 		case <-ctx.Done():
 		case <-t.cache.clock.After(launchPoll):
 		}
-	}
-	for _, i := range members {
-		t.stay(i.ID, cause)
 	}
 }
 

@@ -84,9 +84,16 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		if n -= c.inherited(before, g, ""); n <= 0 {
 			return g, nil
 		}
+		answers := c.launchCalls.answersTo(name)
 		launched, err := c.launch(ctx, g, "", n)
 		if g.lacking(n, launched) > 0 {
 			signal(c.changed) // what pods still wait for is another group's to launch, at once
+		}
+		if missed := missedOf(err); missed != nil {
+			if c.mode != LaunchSynchronous {
+				return c.raiseInstead(ctx, g, n, answers, missed)
+			}
+			c.leaveAlone(g, missed)
 		}
 		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
 			_, g = c.entry(name)
@@ -134,8 +141,12 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if n -= c.inherited(before, g, zone); n <= 0 {
 		return g, nil
 	}
+	answers := c.launchCalls.answersTo(name)
 	launched, err := c.launchSurely(ctx, g, zone, n)
 	lacking := g.lacking(n, launched)
+	if missed := missedOf(err); missed != nil && c.missedIn(ctx, g, zone != "", answers, missed) {
+		err = errors.Join(errNotSynchronous, err)
+	}
 	_, g = c.entry(name)
 	switch {
 	case errors.Is(err, errNotSynchronous) && zone != "":

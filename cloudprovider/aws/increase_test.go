@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -96,6 +97,45 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 	}
 	if events := w.events.all(); len(events) > 0 {
 		t.Errorf("events %q of what will pass, want none", events)
+	}
+}
+
+func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
+	const metric = "cluster_autoscaler_aws_node_group_problems"
+	w := newWorld(t, atOnce, group("a", "m5.large", 0, 0, 9, nil), group("b", "m5.large", 0, 0, 9, nil), group("c", "m5.large", 0, 0, 9, nil))
+	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
+	for _, step := range []struct {
+		group  string
+		events []string // in all
+		want   map[string]float64
+	}{
+		{"a", []string{`"a"`}, map[string]float64{"a": 1}},
+		{"b", []string{`"a"`, `"b"`}, map[string]float64{"a": 1, "b": 1}},
+		{"c", []string{`"a"`, `"b"`, "All Auto Scaling groups"}, map[string]float64{"": 1}},
+	} {
+		if err := w.nodeGroup(step.group).IncreaseSize(1); err != nil {
+			t.Errorf("%s: %v", step.group, err)
+		}
+		for range 3 {
+			w.refresh()
+		}
+		events := w.events.all()
+		if len(events) != len(step.events) {
+			t.Fatalf("events %q, want one more", events)
+		}
+		last := events[len(events)-1]
+		for _, part := range []string{step.events[len(step.events)-1], "LaunchInstances", "InternalFailure", "by the desired capacity", "AWS Health Dashboard"} {
+			if !strings.Contains(last, part) {
+				t.Errorf("event %q does not mention %q", last, part)
+			}
+		}
+		want := map[string]float64{}
+		for name, n := range step.want {
+			want[metric+"{node_group="+name+",reason=launch-unanswered}"] = n
+		}
+		if diff := cmp.Diff(want, w.gauges(metric)); diff != "" {
+			t.Errorf("metric after %s (-want +got):\n%s", step.group, diff)
+		}
 	}
 }
 

@@ -35,6 +35,19 @@ func (p *Provider) refusedLaunches(v *view) []finding {
 	return found
 }
 
+// fallbacks are the groups that use an older call of Auto Scaling because AWS does not answer the newer one. A finding without a group concerns all of them.
+func (p *Provider) fallbacks() []finding {
+	var found []finding
+	for _, d := range p.cache.Fallbacks() {
+		subject := "All Auto Scaling groups"
+		if d.Group != "" {
+			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)
+		}
+		found = append(found, finding{group: d.Group, reason: d.Reason, message: subject + ": " + d.Message + "; to mend it, " + d.Remedy})
+	}
+	return found
+}
+
 // reporter tells of findings as they come and go. Used by one goroutine.
 type reporter struct {
 	current map[finding]bool

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -167,7 +168,7 @@ func (p *Provider) refresh() {
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
 	p.types.want(v.unknownTypes())
 	p.offers.want(v.zonalTypes())
-	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
+	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks()))
 	zeroSizes(before, v)
 	p.view.Store(v)
 }

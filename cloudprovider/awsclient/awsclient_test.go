@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -29,6 +31,34 @@ func startAWS(t *testing.T) *fakeaws.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
+	setEnvironment(t)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	return server
+}
+
+// inBubble runs a test with the Auto Scaling client of an emulated AWS, in a bubble in which time passes only when all are waiting.
+func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaws.Server, *awsclient.AutoScaling)) {
+	t.Helper()
+	setEnvironment(t)
+	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
+	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
+	synctest.Test(t, func(t *testing.T) {
+		server, err := fakeaws.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close() //nolint:errcheck // it has no port
+		clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: server.HTTPClient()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, server, clients.AutoScaling)
+	})
+}
+
+// setEnvironment sets credentials, and nothing else in the environment that names a region or an endpoint.
+func setEnvironment(t *testing.T) {
+	t.Helper()
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
@@ -37,9 +67,7 @@ func startAWS(t *testing.T) *fakeaws.Server {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	return server
 }
 
 func TestWhereTheRegionComesFrom(t *testing.T) {
@@ -256,68 +284,89 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 		{"DescribeLaunchConfigurations", configurations, calls{read, write}},
 	} {
 		t.Run(tt.throttled, func(t *testing.T) {
-			server := startAWS(t)
-			t.Setenv("AWS_ENDPOINT_URL", server.URL())
-			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			server.Inject(fakeaws.Fault{Action: tt.throttled, Code: "Throttling"})
-			within := func(timeout time.Duration, call func(context.Context, *awsclient.AutoScaling) error) error {
-				ctx, cancel := context.WithTimeout(t.Context(), timeout)
-				defer cancel()
-				return call(ctx, clients.AutoScaling)
-			}
-			held := false // by our own rate, before AWS is asked
-			for range 20 {
-				held = held || errors.Is(within(100*time.Millisecond, tt.call), context.DeadlineExceeded)
-			}
-			if !held {
-				t.Error("calls go on as quickly as before although each is throttled")
-			}
-			for at, other := range tt.others {
-				if err := within(1500*time.Millisecond, other); err != nil {
-					t.Errorf("call %d beside it: %v", at, err)
+			t.Setenv("AWS_MAX_ATTEMPTS", "1") // so that no call waits for its next attempt
+			inBubble(t, fakeaws.Config{}, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+				server.Inject(fakeaws.Fault{Action: tt.throttled, Code: "Throttling"})
+				within := func(timeout time.Duration, call func(context.Context, *awsclient.AutoScaling) error) error {
+					ctx, cancel := context.WithTimeout(t.Context(), timeout)
+					defer cancel()
+					return call(ctx, client)
 				}
-			}
+				held := false // by our own rate, before AWS is asked
+				for range 20 {
+					held = held || errors.Is(within(100*time.Millisecond, tt.call), context.DeadlineExceeded)
+				}
+				if !held {
+					t.Error("calls go on as quickly as before although each is throttled")
+				}
+				for at, other := range tt.others {
+					if err := within(100*time.Millisecond, other); err != nil {
+						t.Errorf("call %d beside it: %v", at, err)
+					}
+				}
+			})
 		})
 	}
 }
 
-// AWS answers to the first call as the fault says. An impatient caller hears of it at once, unless the call is throttled.
+// AWS answers the first call as the fault says. An impatient caller hears of it at once, unless the call is throttled.
 func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
+	config := fakeaws.Config{
+		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
+	}
 	for _, tt := range []struct {
+		name  string
 		fault fakeaws.Fault
 		want  string // error code, or empty
 		hangs bool
-		calls int
+		calls int // that AWS answered
 	}{
-		{fault: fakeaws.Fault{Code: "Throttling", Times: 1}, calls: 2},
-		{fault: fakeaws.Fault{Code: "InternalFailure", Times: 1}, want: "InternalFailure", calls: 1},
-		{fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour), Times: 1}, hangs: true},
+		{name: "throttled", fault: fakeaws.Fault{Code: "Throttling", Times: 1}, calls: 2},
+		{name: "fault", fault: fakeaws.Fault{Code: "InternalFailure", Times: 1}, want: "InternalFailure", calls: 1},
+		{name: "hangs", fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour), Times: 1}, hangs: true},
 	} {
-		t.Run(tt.fault.Code, func(t *testing.T) {
-			server, err := fakeaws.Start(t.Context(), fakeaws.Config{AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"},
-				LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}}, LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = server.Close() })
-			t.Setenv("AWS_ENDPOINT_URL", server.URL())
-			t.Setenv("AWS_ACCESS_KEY_ID", "test")
-			t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tt.fault.Action = "SetDesiredCapacity"
-			server.Inject(tt.fault)
-			name, one := "a", int32(1)
-			_, err = clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
-				awsclient.Impatient)
-			if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
-				t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
-			}
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, config, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+				tt.fault.Action = "SetDesiredCapacity"
+				server.Inject(tt.fault)
+				name, one, began := "a", int32(1), time.Now()
+				_, err := client.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
+					awsclient.Impatient)
+				if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
+					t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
+				}
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("it took %s, want 5 s at most", took)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatIsAnAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+		want  bool
+	}{
+		{"refused", fakeaws.Fault{Code: "ValidationError"}, true},
+		{"fault", fakeaws.Fault{Code: "InternalFailure"}, true},
+		{"garbled", fakeaws.Fault{Body: fakeaws.Garbled}, true},
+		{"bad gateway", fakeaws.Fault{Code: "BadGateway", Status: 502}, false},
+		{"gateway timeout", fakeaws.Fault{Code: "GatewayTimeout", Status: 504}, false},
+		{"reset", fakeaws.Fault{Body: fakeaws.Lost}, false},
+		{"hangs", fakeaws.Fault{Latency: fakeaws.Duration(time.Hour)}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, fakeaws.Config{}, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+				server.Inject(tt.fault)
+				_, err := client.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+					InstanceId: aws.String("i-1"), ShouldDecrementDesiredCapacity: aws.Bool(true)}, awsclient.Impatient)
+				if got := awsclient.IsAnswer(err); err == nil || got != tt.want {
+					t.Errorf("IsAnswer(%v) = %t, want %t", err, got, tt.want)
+				}
+			})
 		})
 	}
 }

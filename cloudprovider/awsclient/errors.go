@@ -98,11 +98,18 @@ func IsRefused(err error) bool {
 	return IsUnsent(err) || errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
 }
 
-// IsAnswer reports whether AWS answered, if only by a fault of its own, so that it is done with what was asked. A gateway that
+// IsAnswer reports whether AWS answered, if only with a fault of its own, so that it is done with what was asked. A gateway that
 // gave up waiting is no answer.
 func IsAnswer(err error) bool {
 	var answer *awshttp.ResponseError
-	return errors.As(err, &answer) && answer.HTTPStatusCode() != http.StatusBadGateway && answer.HTTPStatusCode() != http.StatusGatewayTimeout
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.HTTPStatusCode() {
+	case 0, http.StatusBadGateway, http.StatusGatewayTimeout: // 0 where nothing came
+		return false
+	}
+	return true
 }
 
 // NamesParameter reports whether AWS refused a call and names the parameter in its text, whatever the case of its letters.
