@@ -118,7 +118,8 @@ func TestOnlyWhatIsRememberedForMinutesEndsWithANewStart(t *testing.T) {
 		{name: "launches are denied", step: fault(launchAction, accessDenied), want: true},
 		{name: "everything is denied", step: fault("", accessDenied), want: true},
 		{name: "readings are denied", step: fault("DescribeAutoScalingGroups", accessDenied)},
-		{name: "launches fail", step: fault(launchAction, "InternalFailure")},
+		{name: "launches fail", step: fault(launchAction, "InternalFailure"), want: true},
+		{name: "launches are throttled", step: fault(launchAction, "Throttling")},
 		{name: "a zone is out", step: Step{Kind: ZoneOut, Shortage: &fakeaws.Shortage{Zone: zoneC}}, want: true},
 		{name: "a zone has no spot capacity", step: Step{Kind: NoCapacity, Shortage: &fakeaws.Shortage{Zone: zoneC, CapacityType: "spot"}}},
 	} {

@@ -27,7 +27,7 @@ import (
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9; SIGTERM, clean within 5 s; start again as before
 //	kubectl ARG...                           the cluster's kubectl, as its admin; its output can be compared
-//	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault; "fault clear" ends all of them
+//	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, of its params those by params.KEY=VALUE; "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
 //	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
 //	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
@@ -239,18 +239,26 @@ func (s *script) shortage(args []string) error {
 	return nil
 }
 
-// fromPairs fills a struct from key=value words by its JSON names. Numbers are numbers; everything else is a string.
+// fromPairs fills a struct from key=value words by its JSON names. Numbers are numbers; everything else is a string. A key of params is written
+// params.KEY=VALUE.
 func fromPairs(words []string, into any) error {
-	fields := map[string]any{}
+	fields, params := map[string]any{}, map[string]string{}
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok {
 			return fmt.Errorf("%q: write it as key=value", word)
 		}
+		if param, nested := strings.CutPrefix(key, "params."); nested {
+			params[param] = value
+			continue
+		}
 		fields[key] = value
 		if number, err := strconv.Atoi(value); err == nil {
 			fields[key] = number
 		}
+	}
+	if len(params) > 0 {
+		fields["params"] = params
 	}
 	raw, err := json.Marshal(fields)
 	if err != nil {

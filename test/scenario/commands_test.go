@@ -13,10 +13,10 @@ import (
 
 func TestPairsFillAStructByItsJSONNames(t *testing.T) {
 	var got fakeaws.Fault
-	if err := fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3"}, &got); err != nil {
+	if err := fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3", "params.InstanceTypes.member.1=*"}, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Times: 3}
+	want := fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Times: 3, Params: map[string]string{"InstanceTypes.member.1": "*"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fault (-want +got):\n%s", diff)
 	}
