@@ -2,39 +2,51 @@ package asg
 
 import (
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // errNotRead is the error of what has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
-// A lookup that failed is left alone for retryFirst, and for twice as long each time it fails again, up to retryMost. What does
-// not exist is left alone for retryMost from the first.
+// retryFirst is how often is looked which look-ups are due again, retryMost how long what does not exist is left alone.
 const (
 	retryFirst = 2 * time.Second
 	retryMost  = time.Minute
 )
 
 // memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
-// later lookup fails, unless that tells that it is gone. Not safe for concurrent use.
+// later lookup fails, unless that tells that it is gone. A look-up that failed is left alone as awsclient.RetryAfter has it. All keys
+// are looked up by one call, and so by one permission: while that is denied, one of the keys that were denied is tried at a time, and
+// the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh; 0 means for ever.
 	keepFor func(K) time.Duration
 	// goneFor is how long what is gone is left alone; 0 means retryMost.
 	goneFor time.Duration
 	entries map[K]*memoEntry[V]
+	denial  *denial
 }
 
 type memoEntry[V any] struct {
-	value  *V
-	err    error
-	readAt time.Time
-	failed int // times in a row
-	wanted bool
+	value   *V
+	err     error
+	readAt  time.Time
+	retryAt time.Time // where err is one that may pass
+	failed  int       // times in a row
+	wanted  bool
+}
+
+// denial is when a call is tried again that was denied.
+type denial struct {
+	failed  int // times in a row; 0 while the call is not denied
+	retryAt time.Time
 }
 
 func newMemo[K comparable, V any](keepFor func(K) time.Duration) memo[K, V] {
-	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}}
+	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}, denial: &denial{}}
 }
 
 // get returns the value, nil when there never was one, and the error of the last lookup.
@@ -56,7 +68,7 @@ func (m memo[K, V]) want(key K) {
 
 // due returns the wanted keys whose value is missing, expired, or failed a while ago, and forgets those nobody wants.
 func (m memo[K, V]) due(now time.Time) []K {
-	var due []K
+	var due, denied []K
 	for key, e := range m.entries {
 		if !e.wanted {
 			delete(m.entries, key)
@@ -67,9 +79,17 @@ func (m memo[K, V]) due(now time.Time) []K {
 		switch age := now.Sub(e.readAt); {
 		case e.readAt.IsZero():
 			due = append(due, key)
-		case e.err != nil && age >= m.retry(e), e.err == nil && keep > 0 && age >= keep:
+		case awsclient.IsDenied(e.err):
+			denied = append(denied, key)
+		case e.err != nil && !now.Before(e.retryAt), e.err == nil && keep > 0 && age >= keep:
 			due = append(due, key)
 		}
+	}
+	switch {
+	case m.denial.failed == 0:
+		due = append(due, denied...)
+	case len(denied) > 0 && !now.Before(m.denial.retryAt):
+		due = append(due, slices.MinFunc(denied, func(a, b K) int { return m.entries[a].readAt.Compare(m.entries[b].readAt) }))
 	}
 	return due
 }
@@ -78,7 +98,7 @@ func (m memo[K, V]) due(now time.Time) []K {
 func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
 	switch {
 	case !isGone(e.err):
-		return min(retryFirst<<min(e.failed-1, 10), retryMost)
+		return awsclient.RetryAfter(e.err, e.failed)
 	case m.goneFor > 0:
 		return m.goneFor
 	}
@@ -102,6 +122,9 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		e = &memoEntry[V]{}
 		m.entries[key] = e
 	}
+	if err == nil && awsclient.IsDenied(e.err) {
+		*m.denial = denial{} // allowed now
+	}
 	e.err, e.readAt = err, now
 	e.failed++
 	switch {
@@ -109,6 +132,12 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		e.value, e.failed = value, 0
 	case isGone(err):
 		e.value = nil
+	case awsclient.IsDenied(err) && !now.Before(m.denial.retryAt): // the first of those that were denied together
+		m.denial.failed++
+		m.denial.retryAt = now.Add(awsclient.RetryAfter(err, m.denial.failed))
+	}
+	if err != nil {
+		e.retryAt = now.Add(m.retry(e))
 	}
 }
 

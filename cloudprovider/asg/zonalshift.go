@@ -27,7 +27,7 @@ import (
 const (
 	// shiftLook is how often the shifts are looked up while a group enables them.
 	shiftLook = 30 * time.Second
-	// shiftRetry is how long the service is left alone where it is denied or does not exist.
+	// shiftRetry is how long the service is left alone where it does not exist.
 	shiftRetry = time.Hour
 	// shiftTimeout bounds one look-up, its pages and retries included.
 	shiftTimeout = 30 * time.Second
@@ -61,9 +61,10 @@ type shifts struct {
 	apis ShiftAPIs
 
 	// Used by the loop only.
-	due   time.Time         // when to look next
-	said  bool              // that the shifts cannot be seen
-	names map[string]string // of zones, by ID
+	due    time.Time         // when to look next
+	failed int               // times in a row
+	said   bool              // that the shifts cannot be seen
+	names  map[string]string // of zones, by ID
 
 	mu   sync.Mutex
 	away map[string]shiftedZones // by the ARN of the group
@@ -123,13 +124,13 @@ func (c *Cache) lookForShifts(ctx context.Context) {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		c.shifts.failed(ctx, now, err)
+		c.shifts.fail(ctx, now, err)
 		return
 	}
 	c.shifts.mu.Lock()
 	zones, before := zonesByResource(away), zonesByResource(c.shifts.away)
 	news := !maps.EqualFunc(before, zones, slices.Equal)
-	c.shifts.away, c.shifts.said = away, false
+	c.shifts.away, c.shifts.said, c.shifts.failed = away, false, 0
 	c.shifts.mu.Unlock()
 	if news {
 		klog.FromContext(ctx).Info("Zonal shifts changed: shifted zones get no launches, and their nodes are not removed", "zones", zones)
@@ -211,29 +212,32 @@ func (s *shifts) nameOf(ctx context.Context, id string) (string, error) {
 	return s.names[id], nil
 }
 
-// failed says once why the shifts cannot be seen. Where that will not pass by itself, no zone counts as shifted any more, and AWS is asked
-// again in an hour.
-func (s *shifts) failed(ctx context.Context, now time.Time, err error) {
+// fail says once why the shifts cannot be seen, and plans the next look. Where the cause will not pass by itself, no zone counts as
+// shifted any more.
+func (s *shifts) fail(ctx context.Context, now time.Time, err error) {
 	log, said := klog.FromContext(ctx), s.said
+	s.failed++
+	s.due = now.Add(awsclient.RetryAfter(err, s.failed))
 	var noSuchHost *net.DNSError
 	switch {
 	case awsclient.IsDenied(err) && !strings.HasPrefix(awsclient.Code(err), "ExpiredToken"):
-		s.leave(now)
+		s.leave()
 		if !said {
 			log.Info("Could not see zonal shifts, so instances may be launched in a shifted zone", "err", awsclient.Brief(err),
 				"remedy", "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones")
 		}
 	case awsclient.IsUnknownCall(err), errors.As(err, &noSuchHost) && noSuchHost.IsNotFound && len(s.away) == 0:
-		s.leave(now)
+		s.leave()
+		s.due = now.Add(shiftRetry)
 		log.V(2).Info("There is no zonal shift here, so no zone is shifted", "err", awsclient.Brief(err))
 	default:
 		log.V(2).Info("Could not see zonal shifts, the last ones stay", "err", awsclient.Brief(err))
 	}
 }
 
-// leave forgets the shifts and leaves the service alone for a while.
-func (s *shifts) leave(now time.Time) {
-	s.due, s.said = now.Add(shiftRetry), true
+// leave forgets the shifts.
+func (s *shifts) leave() {
+	s.said = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away = nil

@@ -94,7 +94,7 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 		"no group enables them": {group: zonal("a", 0, 0, 9), want: func(calls int) bool { return calls == 0 }},
 		"a group enables them":  {group: shiftable("a"), want: func(calls int) bool { return calls > 1 }},
 		"denied": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"},
-			want: func(calls int) bool { return calls == 1 }},
+			want: func(calls int) bool { return calls >= 1 && calls < 8 }},
 		"no such service": {group: shiftable("a"), fault: fakeaws.Fault{Code: "UnknownOperationException"},
 			want: func(calls int) bool { return calls == 1 }},
 	} {

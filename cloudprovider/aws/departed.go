@@ -20,8 +20,6 @@ import (
 const (
 	// departedPerCall is the most values a filter of DescribeInstances takes (EC2 API reference, Filters).
 	departedPerCall = 200
-	// departedRetry is the pause after a look-up that failed.
-	departedRetry = 30 * time.Second
 	// departedFor is how long it is remembered that an instance is gone, or tried to find out: its node is long deleted by then.
 	departedFor = time.Hour
 )
@@ -91,23 +89,11 @@ func (d *departures) run(ctx context.Context) {
 	if d.api == nil {
 		return
 	}
-	var again <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.wake:
-		case <-again:
-		}
-		again = nil
-		if !d.lookUp(ctx) {
-			again = d.clock.After(departedRetry)
-		}
-	}
+	lookUps(ctx, d.clock, d.wake, 0, d.lookUp)
 }
 
-// lookUp asks EC2 for the missing instances, and reports whether it knows of all of them now.
-func (d *departures) lookUp(ctx context.Context) bool {
+// lookUp asks EC2 for the missing instances. The error is of one that it could not find out about.
+func (d *departures) lookUp(ctx context.Context) error {
 	d.mu.Lock()
 	ids := slices.Sorted(maps.Keys(d.missing))
 	d.mu.Unlock()
@@ -119,7 +105,7 @@ func (d *departures) lookUp(ctx context.Context) bool {
 				klog.FromContext(ctx).Info("Could not see what became of instances that left their groups", "instances", len(some),
 					"err", why, "remedy", "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes")
 			}
-			return false
+			return err
 		}
 		d.refused = ""
 		now := d.clock.Now()
@@ -132,7 +118,7 @@ func (d *departures) lookUp(ctx context.Context) bool {
 		}
 		d.mu.Unlock()
 	}
-	return true
+	return nil
 }
 
 // running are those of the instances that EC2 has and does not end.

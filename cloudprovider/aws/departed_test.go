@@ -124,8 +124,8 @@ func TestDepartedInstanceIsGoneByItsState(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDepartures(tt.ec2, clocktesting.NewFakeClock(time.Now()))
 			d.missing["i-1"] = time.Now()
-			if knows := d.lookUp(t.Context()); knows != (tt.ec2.err == nil) {
-				t.Errorf("knows of all: %t", knows)
+			if err := d.lookUp(t.Context()); !errors.Is(err, tt.ec2.err) {
+				t.Errorf("lookUp = %v, want %v", err, tt.ec2.err)
 			}
 			if got := d.has("i-1"); got != tt.wantGone {
 				t.Errorf("gone: %t, want %t", got, tt.wantGone)

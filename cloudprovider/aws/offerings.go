@@ -55,7 +55,7 @@ func (o *offered) in(zone string, types []asg.LaunchType) []asg.LaunchType {
 // types and page. It is safe for concurrent use.
 type offerings struct {
 	api     offeringsAPI // nil: nothing is ever known
-	clock   clock.PassiveClock
+	clock   clock.Clock
 	wake    chan struct{}
 	refused string // the reason why it could not be found out, once that was told; for run only
 
@@ -65,7 +65,7 @@ type offerings struct {
 	wanted []string             // types to ask for next
 }
 
-func newOfferings(api offeringsAPI, c clock.PassiveClock) *offerings {
+func newOfferings(api offeringsAPI, c clock.Clock) *offerings {
 	return &offerings{api: api, clock: c, wake: make(chan struct{}, 1), told: &offered{}, asked: map[string]time.Time{}}
 }
 
@@ -85,7 +85,7 @@ func (o *offerings) want(types []string) {
 	defer o.mu.Unlock()
 	now := o.clock.Now()
 	for _, name := range types {
-		if at, asked := o.asked[name]; asked && now.Sub(at) < offeringsAge {
+		if at, asked := o.asked[name]; asked && now.Sub(at) < offeringsAge || slices.Contains(o.wanted, name) {
 			continue
 		}
 		o.asked[name] = now
@@ -104,25 +104,18 @@ func (o *offerings) run(ctx context.Context) {
 	if o.api == nil {
 		return
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-o.wake:
-		}
+	lookUps(ctx, o.clock, o.wake, 0, func(ctx context.Context) error {
 		err := o.lookUp(ctx)
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		if why := awsclient.Reason(err); why != o.refused {
+		if why := awsclient.Reason(err); err != nil && ctx.Err() == nil && why != o.refused {
 			o.refused = why
 			klog.FromContext(ctx).Info("Could not look up where instance types are offered, they count as offered in every zone",
 				"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstanceTypeOfferings")
 		}
-	}
+		return err
+	})
 }
 
-// lookUp asks for the types that are wanted, and publishes what it learnt, even if it cannot learn all.
+// lookUp asks for the types that are wanted, and publishes what it learnt, even if it cannot learn all. The others stay wanted.
 func (o *offerings) lookUp(ctx context.Context) error {
 	o.mu.Lock()
 	wanted := o.wanted
@@ -136,12 +129,26 @@ func (o *offerings) lookUp(ctx context.Context) error {
 	for types := range slices.Chunk(wanted, offeringTypesPerCall) {
 		zones, err := o.describe(ctx, types)
 		if err != nil {
+			o.mu.Lock()
+			o.wanted = append(wanted, o.wanted...)
+			o.mu.Unlock()
 			return fmt.Errorf("describe instance type offerings: %w", err)
 		}
 		maps.Copy(found, zones)
+		wanted = wanted[len(types):]
+		o.answered(types)
 	}
 	o.refused = ""
 	return nil
+}
+
+// answered notes that EC2 has answered about the types now, be it that it was asked for the first time long ago.
+func (o *offerings) answered(types []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, name := range types {
+		o.asked[name] = o.clock.Now()
+	}
 }
 
 // learn adds what was found to what is known.

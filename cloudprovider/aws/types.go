@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 )
 
-// typeLookupRetry is how long a type that could not be looked up is left alone.
+// typeLookupRetry is how long a type is left alone that EC2 does not know.
 const typeLookupRetry = 10 * time.Minute
 
 // typeLookup keeps the catalogue, and in the background adds to it the types in use that it lacks: one call per hundred.
@@ -22,6 +22,7 @@ type typeLookup struct {
 	api   typelookup.API // nil: the catalogue is all there is
 	clock clock.Clock
 	wake  chan struct{}
+	said  string // why types could not be looked up; of the goroutine that looks up
 
 	mu     sync.Mutex
 	known  *instancetypes.Catalogue
@@ -56,15 +57,7 @@ func (t *typeLookup) run(ctx context.Context) {
 	if t.api == nil {
 		return
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.wake:
-		case <-t.clock.After(typeLookupRetry):
-		}
-		t.lookUp(ctx)
-	}
+	lookUps(ctx, t.clock, t.wake, typeLookupRetry, t.lookUp)
 }
 
 // due are the wanted types that have not been asked for lately.
@@ -82,21 +75,29 @@ func (t *typeLookup) due() []string {
 	return due
 }
 
-func (t *typeLookup) lookUp(ctx context.Context) {
+func (t *typeLookup) lookUp(ctx context.Context) error {
 	names := t.due()
 	if len(names) == 0 {
-		return
+		return nil
 	}
 	found, err := typelookup.Describe(ctx, t.api, names)
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		t.said = ""
+	} else if why := awsclient.Reason(err); ctx.Err() == nil && why != t.said {
+		t.said = why
 		klog.FromContext(ctx).Info("Could not look up instance types, the groups that launch only them stay out", "types", names,
 			"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeInstanceTypes, or bring a list with --aws-instance-types-file")
 	}
-	if len(found) == 0 {
-		return
-	}
 	t.mu.Lock()
-	t.known = t.known.With(found...)
-	t.mu.Unlock()
-	klog.FromContext(ctx).V(1).Info("Looked up instance types that the built-in list lacks", "asked", names, "found", len(found))
+	defer t.mu.Unlock()
+	if err != nil {
+		for _, name := range names {
+			delete(t.asked, name)
+		}
+	}
+	if len(found) > 0 {
+		t.known = t.known.With(found...)
+		klog.FromContext(ctx).V(1).Info("Looked up instance types that the built-in list lacks", "asked", names, "found", len(found))
+	}
+	return err
 }

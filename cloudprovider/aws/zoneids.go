@@ -89,22 +89,24 @@ func (z *zoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) 
 	}
 }
 
-// zoneLookupRetry is how long EC2 is left alone after it was asked for zones: what it did not tell, it will not tell soon.
-const zoneLookupRetry = time.Hour
+// zonesAge is how long EC2 is left alone after it answered: what it did not tell, it will not tell soon.
+const zonesAge = time.Hour
 
 // zoneLookup asks EC2 for the identifiers of the region's zones, in the background and only once they are wanted: one call.
 // It is safe for concurrent use.
 type zoneLookup struct {
 	api   zonesAPI // nil: nobody is asked
-	clock clock.PassiveClock
+	clock clock.Clock
 	wake  chan struct{}
+	said  string // why zones could not be looked up; of the goroutine that looks up
 
-	mu    sync.Mutex
-	known map[string]string
-	asked time.Time
+	mu     sync.Mutex
+	known  map[string]string
+	asked  time.Time
+	wanted bool
 }
 
-func newZoneLookup(api zonesAPI, c clock.PassiveClock) *zoneLookup {
+func newZoneLookup(api zonesAPI, c clock.Clock) *zoneLookup {
 	return &zoneLookup{api: api, clock: c, wake: make(chan struct{}, 1)}
 }
 
@@ -119,8 +121,8 @@ func (l *zoneLookup) found() map[string]string {
 func (l *zoneLookup) want() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := l.clock.Now(); l.asked.IsZero() || now.Sub(l.asked) >= zoneLookupRetry {
-		l.asked = now
+	if now := l.clock.Now(); l.asked.IsZero() || now.Sub(l.asked) >= zonesAge {
+		l.asked, l.wanted = now, true
 		select {
 		case l.wake <- struct{}{}:
 		default:
@@ -132,30 +134,33 @@ func (l *zoneLookup) run(ctx context.Context) {
 	if l.api == nil {
 		return
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.wake:
-		}
-		if err := l.lookUp(ctx); err != nil && ctx.Err() == nil {
+	lookUps(ctx, l.clock, l.wake, 0, l.lookUp)
+}
+
+// lookUp asks for the zones if they are wanted, and says once why it could not.
+func (l *zoneLookup) lookUp(ctx context.Context) error {
+	l.mu.Lock()
+	wanted := l.wanted
+	l.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	out, err := l.api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
+	if err != nil {
+		if why := awsclient.Reason(err); ctx.Err() == nil && why != l.said {
+			l.said = why
 			klog.FromContext(ctx).Info("Could not look up zones, groups in zones without a node do not promise the label "+podzone.LabelZoneID,
 				"err", awsclient.Brief(err), "remedy", "allow ec2:DescribeAvailabilityZones if pods ask for it")
 		}
-	}
-}
-
-func (l *zoneLookup) lookUp(ctx context.Context) error {
-	out, err := l.api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
-	if err != nil {
 		return fmt.Errorf("describe availability zones: %w", err)
 	}
+	l.said = ""
 	known := map[string]string{}
 	for _, zone := range out.AvailabilityZones {
 		known[awssdk.ToString(zone.ZoneName)] = awssdk.ToString(zone.ZoneId)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known = known
+	l.known, l.wanted = known, false
 	return nil
 }

@@ -1,0 +1,62 @@
+package asg
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+// A look-up that IAM denies is one call for all groups, and all groups are looked up once it is allowed.
+func TestDeniedLookUpsAreTriedOneAtATime(t *testing.T) {
+	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
+	m, now := newMemo[int, string](func(int) time.Duration { return 0 }), time.Unix(1, 0)
+	const groups = 100
+	look := func(answer error) (calls int) {
+		for key := range groups {
+			m.want(key)
+		}
+		for _, key := range m.due(now) {
+			calls++
+			value := "facts"
+			m.put(key, &value, answer, now)
+		}
+		return calls
+	}
+	if got := look(denied); got != groups {
+		t.Fatalf("%d calls at first, want one for each of %d groups", got, groups)
+	}
+	calls := 0
+	for range 30 * 60 / 2 { // half an hour, as the loop does it
+		now = now.Add(retryFirst)
+		calls += look(denied)
+	}
+	if calls < 3 || calls > 12 {
+		t.Errorf("%d calls in half an hour while all are denied, want a few", calls)
+	}
+	now = now.Add(10 * time.Minute)
+	if got := look(nil); got != 1 {
+		t.Errorf("%d calls to find out that it is allowed now, want 1", got)
+	}
+	if got := look(nil); got != groups-1 {
+		t.Errorf("%d calls once it is allowed, want one for each of the others", got)
+	}
+}
+
+// A permission for one key tells nothing of another.
+func TestDeniedLookUpDoesNotHoldBackOthers(t *testing.T) {
+	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
+	m, now, value := newMemo[string, string](func(string) time.Duration { return time.Minute }), time.Unix(1, 0), "facts"
+	m.put("ours", &value, nil, now)
+	m.put("another's", nil, denied, now)
+	for _, key := range []string{"ours", "another's", "new"} {
+		m.want(key)
+	}
+	if due := m.due(now.Add(time.Second)); len(due) != 1 || due[0] != "new" {
+		t.Errorf("due are %q, want the new one", due)
+	}
+	m.want("ours")
+	if due := m.due(now.Add(time.Minute)); len(due) != 1 || due[0] != "ours" {
+		t.Errorf("due are %q, want the one that has expired", due)
+	}
+}

@@ -1,0 +1,44 @@
+package awsclient
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
+	answer := func(code string) error { return fmt.Errorf("describe: %w", &smithy.GenericAPIError{Code: code}) }
+	for _, tt := range []struct {
+		name   string
+		err    error
+		failed int
+		want   time.Duration // at the most
+	}{
+		{"denied", answer("AccessDenied"), 1, 30 * time.Second},
+		{"denied twice", answer("AccessDenied"), 2, time.Minute},
+		{"denied for long", answer("AccessDenied"), 100, 10 * time.Minute},
+		{"unknown call", answer("InvalidAction"), 1, 10 * time.Minute},
+		{"throttled", answer("RequestLimitExceeded"), 1, 4 * time.Second},
+		{"throttled for long", answer("RequestLimitExceeded"), 20, time.Minute},
+		{"fault of AWS", answer("InternalError"), 1, 2 * time.Second},
+		{"unreachable", errors.New("dial tcp: no route to host"), 3, 8 * time.Second},
+		{"unreachable for long", errors.New("dial tcp: no route to host"), 9, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			drawn := map[time.Duration]bool{}
+			for range 50 {
+				got := RetryAfter(tt.err, tt.failed)
+				if got > tt.want || got < tt.want*4/5 {
+					t.Errorf("pause of %v, want up to a fifth less than %v", got, tt.want)
+				}
+				drawn[got] = true
+			}
+			if len(drawn) < 2 {
+				t.Errorf("all pauses are %v: processes that began together ask together for ever", tt.want)
+			}
+		})
+	}
+}
