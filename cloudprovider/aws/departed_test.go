@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -144,4 +145,30 @@ func TestInstanceThatStayedIsNotLookedFor(t *testing.T) {
 	if len(d.missing)+len(d.gone) > 0 {
 		t.Errorf("missing %v and gone %v of a group that lost no instance", d.missing, d.gone)
 	}
+}
+
+func TestInstanceThatAWriteShowsToHaveLeftIsLookedFor(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
+	reclaimed := w.nodes("a")[0]
+	id, _ := instanceID(reclaimed.Spec.ProviderID)
+	if err := w.aws.Reclaim(id); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		state, _ := w.aws.Group("a")
+		if slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
+			return "AWS still lists the reclaimed instance"
+		}
+		return ""
+	})
+	if err := w.NodeGroups()[0].IncreaseSize(1); err != nil { // reads the group, and the loop goes on by that reading
+		t.Fatal(err)
+	}
+	w.refresh()
+	w.eventually(func() string {
+		if has, err := w.HasInstance(reclaimed); has || err != nil {
+			return "the reclaimed instance is not known to be gone"
+		}
+		return ""
+	})
 }

@@ -178,7 +178,10 @@ func (p *Provider) adopt(name string) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	if g := p.cache.Snapshot().Group(name); g != nil {
-		p.view.Store(p.view.Load().with(g))
+		before := p.view.Load()
+		after := before.with(g)
+		p.departed.compare(before.snapshot, after.snapshot)
+		p.view.Store(after)
 	}
 }
 
