@@ -24,6 +24,8 @@ const (
 	slowestLook = 30 * time.Second
 	// lookTimeout is short: what one group's activities tell is not worth more.
 	lookTimeout = 10 * time.Second
+	// movedTimeout is shorter still: a desired capacity that was set too low has AWS end instances within seconds.
+	movedTimeout = 2 * time.Second
 	// maxActivities is enough to see the newest attempt in every pool; AWS lists the newest first.
 	maxActivities = 20
 	// activitiesPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScalingActivities, MaxRecords), and maxActivityPages how many
@@ -150,6 +152,39 @@ func (c *Cache) ended(ctx context.Context, name string, since time.Time) (map[st
 		}
 	}
 	return ended, nil
+}
+
+// moved is the capacity of instances that AWS launched since a moment to even out zones, or in place of instances at risk, and that
+// are still one too many: it has not ended another for them. It is 0 where AWS does not say. It costs a call.
+func (c *Cache) moved(ctx context.Context, g *Group, since time.Time) int {
+	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
+	defer cancel()
+	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
+		AutoScalingGroupName: aws.String(g.Name), MaxRecords: aws.Int32(activitiesPerCall)})
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Could not see whether AWS moves instances", "group", g.Name, "err", awsclient.Brief(err))
+		return 0
+	}
+	capacity := 0
+	for _, a := range out.Activities {
+		// Such as "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". A raise of the desired
+		// capacity has no such word.
+		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
+			continue
+		}
+		what := aws.ToString(a.Description)
+		if id, ok := strings.CutPrefix(what, "Launching a new EC2 instance: "); ok {
+			id, _, _ = strings.Cut(id, " ")
+			for _, i := range g.Counted() {
+				if i.ID == id {
+					capacity += i.Weight
+				}
+			}
+		} else if strings.HasPrefix(what, "Terminating") {
+			capacity -= g.Source.maxWeight()
+		}
+	}
+	return max(0, capacity)
 }
 
 // failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.

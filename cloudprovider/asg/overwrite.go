@@ -99,16 +99,29 @@ func (c *Cache) short() []string {
 	return slices.Sorted(maps.Keys(short))
 }
 
-// mendOne reads the group anew and raises its desired capacity to what is there. The caller has the group's turn.
+// mendOne reads the group anew and raises its desired capacity to what is there, but for what AWS launched to move instances. The
+// caller has the group's turn.
 func (c *Cache) mendOne(ctx context.Context, name string) error {
 	g, err := c.readOne(ctx, name)
 	if err != nil {
 		return err
 	}
-	if o := c.overwriteOf(name); o.short(g) {
+	o := c.overwriteOf(name)
+	if !o.short(g) {
+		return nil
+	}
+	if g.movesInstances() {
+		o.excess += c.moved(ctx, g, o.at)
+	}
+	if o.short(g) {
 		_, err = c.raiseAgain(ctx, g, g.countedCapacity()-o.excess)
 	}
 	return err
+}
+
+// movesInstances reports whether AWS may launch instances of the group beyond the desired capacity, to end others after that.
+func (g *Group) movesInstances() bool {
+	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
 }
 
 func (c *Cache) overwriteOf(name string) overwrite {

@@ -1,6 +1,7 @@
 package asg_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -143,4 +144,40 @@ func arrive(t *testing.T, w *world, n int) {
 		t.Fatal(err)
 	}
 	time.Sleep(10 * time.Millisecond)
+}
+
+func TestInstancesThatAWSMovesAreNotAskedForAgain(t *testing.T) {
+	g := group("a", 0, 4, 10)
+	g.Zones = []string{"us-west-2a"}
+	w := newWorld(t, g).started()
+	w.eventuallyInService("a", 4)
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyInService("a", 5)
+	// A zone is added. AWS launches there, and ends nothing before the new instance is in service.
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			return err.Error()
+		}
+		asg.ReadMoving(w.cache, t.Context())
+		state, _ := w.aws.Group("a")
+		zones := map[string]int{}
+		for _, i := range state.Instances {
+			zones[i.Zone]++
+		}
+		if zones["us-west-2b"] != 2 || len(state.Instances) != 5 {
+			return fmt.Sprintf("instances by zone: %v", zones)
+		}
+		return ""
+	})
+	if got := w.desired("a"); got != 5 {
+		t.Errorf("desired capacity is %d, want the 5 that were asked for", got)
+	}
 }
