@@ -1,14 +1,15 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
@@ -18,10 +19,12 @@ import (
 )
 
 const (
-	// firstLook is how long AWS may take over a request before its activities are looked at: a launch that succeeds is in
-	// the group sooner. The pause doubles from look to look, up to slowestLook.
+	// firstLook is how long AWS may take over a launch before the group's activities are looked at: one that succeeds is in
+	// the group sooner. The pause doubles from look to look, up to slowestLook, and further in a group in which nothing moves.
 	firstLook   = 3 * time.Second
 	slowestLook = 30 * time.Second
+	// looksPerRound is how many groups are looked at in one interval of motion, so that an outage of a region is no burst of calls.
+	looksPerRound = 20
 	// lookTimeout is short: what one group's activities tell is not worth more.
 	lookTimeout = 10 * time.Second
 	// movedTimeout is shorter still: a desired capacity that was set too low has AWS end instances within seconds.
@@ -36,72 +39,196 @@ const (
 	maxMessage = 500
 )
 
-// readFailures looks up why requests of ours stay unfulfilled: one call per group that waits, several at a time.
+// A look is when the activities of a group that is short of instances are read.
+type look struct {
+	due    time.Time // the next one
+	at     time.Time // the last one
+	count  int       // since the shortage changed last
+	denied bool      // AWS did not let us see, and that was said
+}
+
+// soon has the group looked at once AWS has had a moment, and looks begin to slow down anew.
+func (l *look) soon(now time.Time) {
+	due := now.Add(firstLook)
+	if l.count == 0 && l.due.After(now.Add(-slowestLook)) && l.due.Before(due) {
+		due = l.due // it waits for that already: instances come, and die
+	}
+	l.due, l.count = due, 0
+	if apart := l.at.Add(firstLook); l.due.Before(apart) {
+		l.due = apart
+	}
+}
+
+// A shortage is that AWS has launched less than is desired, whoever asked for it.
+type shortage struct {
+	missing int       // by the last reading
+	began   time.Time // when instances were first missing, or last came
+	open    int       // missing or not in service yet: instances that die before they are may come and go
+	since   time.Time // the reading before the last change of open: a launch that failed later may be of these
+	died    bool      // one of these has died and AWS has not been asked why
+	failure *LaunchFailure
+}
+
+// noteShort follows what is missing in the readings.
+func (e *entry) noteShort(g *Group) {
+	s, missing, open := &e.short, g.Missing(), g.notInService()
+	if s.missing == 0 || missing < s.missing {
+		s.began = g.ReadAt
+	}
+	s.missing = missing
+	if e.lostStarting(g) {
+		s.died = true
+		e.look.soon(g.ReadAt)
+	}
+	if open == s.open {
+		return
+	}
+	s.open, s.failure, s.since = open, nil, g.ReadAt
+	if e.group == nil {
+		return // the first look is due at once: AWS has been at it for a while
+	}
+	if s.since = g.ReadAt.Add(-failureAge); s.since.Before(e.group.ReadAt) {
+		s.since = e.group.ReadAt
+	}
+	e.look.soon(g.ReadAt)
+}
+
+// lostStarting reports whether an instance has gone since the reading before that had not been in service, and not by our doing.
+func (e *entry) lostStarting(g *Group) bool {
+	return e.group != nil && slices.ContainsFunc(e.group.Instances, func(was Instance) bool {
+		if !was.Lifecycle.Starting() {
+			return false
+		}
+		i := g.instance(was.ID)
+		return i == nil || i.Lifecycle.Leaving()
+	})
+}
+
+// unexplained reports whether instances are missing, or have died, and it is not known why.
+func (e *entry) unexplained() bool {
+	s, r := &e.short, &e.request
+	return r.failure == nil && (r.instances > 0 || r.asked > 0 && s.died) || s.failure == nil && (s.died || e.group.Missing() > e.group.Withdrawable())
+}
+
+// readFailures looks up why instances are missing: one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
-	names := slices.Sorted(maps.Keys(due))
-	each(len(names), func(i int) {
-		failure, err := c.launchFailure(ctx, names[i], due[names[i]])
+	each(len(due), func(i int) {
+		failures, err := c.failedLaunches(ctx, due[i])
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			c.lookFailed(ctx, names[i], err)
-		case failure != nil:
-			c.failed(ctx, names[i], failure)
+			c.lookFailed(ctx, due[i], err)
+		default:
+			c.failed(ctx, due[i], failures)
 		}
 	})
 }
 
-// failuresDue returns the groups whose request has waited long enough to ask AWS why, with the time since when it waits.
-func (c *Cache) failuresDue() map[string]time.Time {
+// failuresDue returns the groups that have been short for long enough to ask AWS why, those that wait longest first, and no more than
+// looksPerRound. A group is looked at soon after its shortage changed, then ever more rarely, and not at all once the reason is known.
+func (c *Cache) failuresDue() []string {
 	now := c.clock.Now()
-	due := map[string]time.Time{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var due []string
 	for name, e := range c.entries {
-		r := &e.request
-		if r.instances == 0 || now.Before(r.lookDue) || c.identity.foreign(e.group) {
+		if now.Before(e.look.due) || !e.unexplained() || c.identity.foreign(e.group) {
 			continue
 		}
-		r.lookDue = now.Add(min(firstLook<<min(r.looks, 10), slowestLook))
-		r.lookedAt = now
-		r.looks++
-		due[name] = r.since
+		due = append(due, name)
+	}
+	slices.SortFunc(due, func(a, b string) int {
+		return cmp.Or(c.entries[a].look.due.Compare(c.entries[b].look.due), cmp.Compare(a, b))
+	})
+	due = due[:min(len(due), looksPerRound)]
+	for _, name := range due {
+		e := c.entries[name]
+		l, slowest := &e.look, slowestLook
+		if now.Sub(e.movedAt) > restlessFor {
+			slowest *= slowMotionFactor
+		}
+		l.due, l.at = now.Add(min(firstLook<<min(l.count, 10), slowest)), now
+		l.count++
 	}
 	return due
 }
 
-// lookFailed says once that a group's activities cannot be seen.
+// lookFailed plans another look by why AWS did not show the activities, and says so once where it may not.
 func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 	news := false
-	c.update(name, func(e *entry, _ *Group) { news, e.request.lookFailed = !e.request.lookFailed, true })
+	c.update(name, func(e *entry, _ *Group) {
+		if retry := c.clock.Now().Add(awsclient.RetryAfter(err, e.look.count)); retry.After(e.look.due) {
+			e.look.due = retry
+		}
+		news, e.look.denied = !e.look.denied, true
+	})
 	if news {
-		klog.FromContext(ctx).Info("Could not see why AWS does not launch what we asked for", "group", name, "err", awsclient.Brief(err),
-			"remedy", "allow autoscaling:DescribeScalingActivities; until then such a request waits for --max-node-provision-time")
+		klog.FromContext(ctx).Info("Could not see why AWS does not launch what is missing", "group", name, "err", awsclient.Brief(err),
+			"remedy", "allow autoscaling:DescribeScalingActivities; until then what we asked for is waited for until --max-node-provision-time, and the rest for minutes")
 	}
 }
 
-// failed enters a launch failure, and wakes the core when it is news.
-func (c *Cache) failed(ctx context.Context, name string, failure *LaunchFailure) {
-	news := false
+// failed enters failed launches as far as they may be of what is missing, and wakes the core when one is news.
+func (c *Cache) failed(ctx context.Context, name string, failures []failedLaunch) {
+	var ours, others *LaunchFailure // that are news
 	c.update(name, func(e *entry, g *Group) {
-		news = e.request.failure == nil && e.request.instances > 0
-		e.request.failure = failure
-		e.request.settle(g)
+		e.look.denied = false
+		r, s := &e.request, &e.short
+		if (r.instances > 0 || r.asked > 0 && s.died) && r.failure == nil {
+			ours = newest(failures, func(f failedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+			r.failure = ours
+			r.settle(g)
+		}
+		if s.failure == nil && (s.died || g.Missing() > g.Withdrawable()) {
+			since := s.since.Truncate(time.Second)
+			others = newest(failures, func(f failedLaunch) bool { return f.lasts() && !f.ended.Before(since.Add(f.ahead)) })
+			s.failure = others
+		}
+		s.died = false
+		e.markOverdue(g)
 	})
-	if !news {
+	news := cmp.Or(ours, others)
+	if news == nil {
 		return
 	}
 	_, g := c.entry(name)
-	c.rests.fail(name, failure.meaning(g), failure.Message)
-	klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", name, "code", failure.Code, "message", failure.Message)
+	if _, known := c.rests.fail(name, news.meaning(g), news.Message); !known && others != nil {
+		c.rests.unanswered(name, "", others.Message) // or the core would ask for them again at once
+	}
+	klog.FromContext(ctx).Info("AWS could not launch what is missing", "group", name, "code", news.Code, "message", news.Message)
 	c.launches.suspect(name)
 	signal(c.changed)
 	signal(c.resolve)
 }
 
-// launchFailure returns the newest failed launch of the group that began after since, or nil.
-func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time) (*LaunchFailure, error) {
+// failedLaunch is a launch that AWS gave up, by its clock.
+type failedLaunch struct {
+	LaunchFailure
+	ended time.Time
+	ahead time.Duration // of AWS's clock to ours, as far as it says
+}
+
+// lasts reports whether the next attempt of AWS's is no better off than the one that failed.
+func (f failedLaunch) lasts() bool {
+	return f.Class != awsmessage.Transient && f.Class != awsmessage.Throttle
+}
+
+// lacksCapacity reports whether the same launch succeeds once there is capacity, and nothing else has to change.
+func (f *LaunchFailure) lacksCapacity() bool {
+	return f.Class == awsmessage.NoCapacity || f.Class == awsmessage.SpotLimit || f.Class == awsmessage.Quota
+}
+
+// newest is the first of the failures that counts, or nil.
+func newest(failures []failedLaunch, counts func(failedLaunch) bool) *LaunchFailure {
+	if at := slices.IndexFunc(failures, counts); at >= 0 {
+		return &failures[at].LaunchFailure
+	}
+	return nil
+}
+
+// failedLaunches returns the failed among the newest activities of the group, the newest first.
+func (c *Cache) failedLaunches(ctx context.Context, name string) ([]failedLaunch, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
@@ -110,18 +237,32 @@ func (c *Cache) launchFailure(ctx context.Context, name string, since time.Time)
 	if err != nil {
 		return nil, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 	}
+	var ahead time.Duration
+	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		ahead = told.Sub(c.clock.Now())
+	}
+	var failures []failedLaunch
 	for _, a := range out.Activities {
-		begun := aws.ToTime(a.StartTime)
-		// AWS states whole seconds.
-		if begun.Before(since.Truncate(time.Second)) {
+		if !launchFailed(a) {
 			continue
 		}
-		if a.StatusCode == types.ScalingActivityStatusCodeFailed && strings.HasPrefix(aws.ToString(a.Description), "Launching") {
-			message := aws.ToString(a.StatusMessage)
-			return failureFrom(message, begun), nil
+		f := failedLaunch{LaunchFailure: *failureFrom(aws.ToString(a.StatusMessage), aws.ToTime(a.StartTime)), ended: aws.ToTime(a.EndTime), ahead: ahead}
+		if f.ended.Before(f.At) {
+			f.ended = f.At
 		}
+		failures = append(failures, f)
 	}
-	return nil, nil
+	return failures, nil
+}
+
+// launchFailed reports whether the activity is a launch that failed: EC2 refused it, or the instance died before it was in service. AWS
+// says "Cancelled" of the latter, as of a launch that somebody took back.
+func launchFailed(a types.Activity) bool {
+	if !strings.HasPrefix(aws.ToString(a.Description), "Launching") {
+		return false
+	}
+	return a.StatusCode == types.ScalingActivityStatusCodeFailed ||
+		a.StatusCode == types.ScalingActivityStatusCodeCancelled && strings.Contains(aws.ToString(a.StatusMessage), "became unhealthy")
 }
 
 // ended are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities

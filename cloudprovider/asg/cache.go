@@ -125,7 +125,8 @@ type entry struct {
 	metAt     time.Time // when we first read it
 	movedAt   time.Time
 	readDue   time.Time
-	shortAt   time.Time // when instances were first missing, or last came; zero while none is
+	short     shortage
+	look      look
 	overwrite overwrite
 	level     level
 	leaving   map[string]departure // instances on their way out
@@ -347,7 +348,8 @@ func (c *Cache) merge(e *entry, g *Group) {
 		e.request.fulfil(g)
 	}
 	e.request.settle(g)
-	e.findOverdue(g)
+	e.noteShort(g)
+	e.markOverdue(g)
 	e.noteEnded(g)
 	e.group = g
 }
@@ -386,23 +388,16 @@ func (e *entry) begin(g *Group, atStart bool) {
 	g.others = e.level.others
 }
 
-// overdueAfter is how long instances may be missing before those that are not ours to withdraw are counted on no longer.
+// overdueAfter is how long instances may be missing, without a launch that failed, before those that are not ours to withdraw are counted on no longer.
 // It is well above what a launch takes, and below the time after which the core gives nodes up (--max-node-provision-time).
 const overdueAfter = 5 * time.Minute
 
-// findOverdue tells the group how many of its missing instances are overdue. What its minimum size asks for never is: the
-// core would ask for it again.
-func (e *entry) findOverdue(g *Group) {
-	missing := g.Missing()
-	switch {
-	case missing == 0:
-		e.shortAt = time.Time{}
-		return
-	case e.shortAt.IsZero(), e.group != nil && missing < e.group.Missing():
-		e.shortAt = g.ReadAt
-	}
-	if g.ReadAt.Sub(e.shortAt) >= overdueAfter {
-		g.Overdue = max(0, min(missing-g.Withdrawable(), g.TargetInstances()-g.MinInstances()))
+// markOverdue enters how many of the missing instances are overdue: all that are not ours to withdraw, once a launch has failed since the shortage
+// changed, or overdueAfter has passed. What its minimum size asks for never is: the core would ask for it again.
+func (e *entry) markOverdue(g *Group) {
+	g.Overdue = 0
+	if s := e.short; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
+		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}
 }
 

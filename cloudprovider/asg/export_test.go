@@ -3,6 +3,9 @@ package asg
 // ReadMoving is what the Cache does at every motion interval while it runs.
 var ReadMoving = (*Cache).readMoving
 
+// ReadFailures is what the Cache does at every motion interval about groups that are short of instances.
+var ReadFailures = (*Cache).readFailures
+
 // Resolve is what the Cache does when a launch source may be new.
 var Resolve = (*Cache).resolveLaunches
 

@@ -65,7 +65,7 @@ type Group struct {
 	Failure *LaunchFailure
 	// Requested is how many instances we asked for that AWS has not launched yet.
 	Requested int
-	// Overdue is how many of the missing instances nobody should count on any longer: AWS has not launched them for
+	// Overdue is how many of the missing instances nobody should count on any longer: AWS failed to launch them, or has not done it for
 	// some minutes, and they are not ours to withdraw.
 	Overdue int
 

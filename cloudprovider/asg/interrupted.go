@@ -50,8 +50,8 @@ func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) { retur
 func (c *Cache) LaunchFailed(name string) {
 	c.mu.Lock()
 	if e := c.entries[name]; e != nil {
-		if soonest := e.request.lookedAt.Add(firstLook); soonest.Before(e.request.lookDue) {
-			e.request.lookDue = soonest
+		if soonest := e.look.at.Add(firstLook); soonest.Before(e.look.due) {
+			e.look.due = soonest
 		}
 	}
 	c.mu.Unlock()

@@ -120,7 +120,7 @@ func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
 			w.running()
 			w.eventually(func() string {
 				now.Step(100 * time.Millisecond)
-				if w.aws.Calls()["DescribeScalingActivities"] < 2 {
+				if w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil {
 					return "AWS has not been asked twice"
 				}
 				return ""

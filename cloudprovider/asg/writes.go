@@ -43,11 +43,6 @@ type request struct {
 	failure   *LaunchFailure
 	// withdrawalFailed tells that AWS did not let us take it back.
 	withdrawalFailed bool
-
-	lookDue    time.Time // when to look next why it is not fulfilled
-	lookedAt   time.Time // when we looked last
-	looks      int       // how often we looked
-	lookFailed bool      // and could not see
 }
 
 // fulfil takes off the request what the reading shows in service. An instance that is starting may still die: then it is ours to withdraw.
@@ -76,6 +71,12 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		return nil, err
 	}
 	defer done()
+	if again := c.countAgain(name, n); again > 0 {
+		if _, g = c.entry(name); again == n || g == nil {
+			return g, nil
+		}
+		n -= again
+	}
 	now, err := c.synchronously(g)
 	if err != nil {
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
@@ -107,6 +108,24 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		}
 	}
 	return c.raise(ctx, g, n)
+}
+
+// countAgain has overdue instances count again as part of an increase by n, and returns how many. AWS goes on launching what is desired, and
+// instances that die would otherwise add up: each increase would leave one more to be launched for ever. Where AWS lacks capacity, another
+// launch finds out sooner than its next attempt whether there is some now.
+func (c *Cache) countAgain(name string, n int) int {
+	again := 0
+	c.update(name, func(e *entry, g *Group) {
+		if e.short.failure == nil || e.short.failure.lacksCapacity() || g.Overdue == 0 {
+			return
+		}
+		again = min(n, g.Overdue)
+		now := c.clock.Now()
+		e.short.began, e.short.since, e.short.failure = now, now, nil
+		e.look.soon(now)
+		e.markOverdue(g)
+	})
+	return again
 }
 
 // room is how many instances the maximum size leaves room for.
@@ -251,7 +270,8 @@ func (c *Cache) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		return nil, err
 	}
 	g = c.update(name, func(e *entry, g *Group) {
-		e.request = request{asked: asked, instances: missing, since: since, lookDue: began.Add(firstLook)}
+		e.request = request{asked: asked, instances: missing, since: since}
+		e.look.soon(began)
 		e.wrote(c.clock.Now())
 		if err == nil {
 			e.set(g, desired, c.clock.Now())

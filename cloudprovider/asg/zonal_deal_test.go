@@ -49,8 +49,8 @@ func anyGroup(r *rand.Rand) *Group {
 	g.Requested = r.IntN(g.Missing() + 1)
 	g.withdrawalFailed = r.IntN(8) == 0
 	g.others = r.IntN(2) * r.IntN(g.DesiredCapacity+1)
-	if r.IntN(2) == 0 { // as findOverdue has it
-		g.Overdue = max(0, min(g.Missing()-g.Withdrawable(), g.TargetInstances()-g.MinInstances()))
+	if r.IntN(2) == 0 { // as markOverdue has it
+		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}
 	return g
 }

@@ -1,0 +1,211 @@
+package asg_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const activitiesCall = "DescribeScalingActivities"
+
+// within moves the clock until ok returns "", by no more than most.
+func (w *world) within(now *clocktesting.FakeClock, most time.Duration, ok func() string) {
+	w.t.Helper()
+	end := now.Now().Add(most)
+	for wrong := ok(); wrong != ""; wrong = ok() {
+		if now.Now().After(end) {
+			w.t.Fatalf("still not after %s: %s", most, wrong)
+		}
+		now.Step(100 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// counting returns what is wrong unless the group "a" is taken for one of so many nodes, with so many instances.
+func (w *world) counting(target, instances int) func() string {
+	return func() string {
+		if g := w.group("a"); g.TargetInstances() != target || len(g.Counted()) != instances {
+			return fmt.Sprintf("a target of %d with %d instances, want %d with %d", g.TargetInstances(), len(g.Counted()), target, instances)
+		}
+		return ""
+	}
+}
+
+// deadLaunch has an instance of ours die, which AWS does not launch again.
+func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeClock) {
+	t.Helper()
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(100), NoRetry: true})
+	w.increase(1)
+	w.within(now, 30*time.Second, func() string {
+		if g := w.group("a"); len(g.Counted()) > 0 || g.Failure == nil && g.Overdue == 0 {
+			return fmt.Sprintf("%d instances, failure %v and %d overdue, want a launch that failed", len(g.Counted()), g.Failure, g.Overdue)
+		}
+		return ""
+	})
+	return w, now
+}
+
+func TestLaunchThatDiesIsNotCountedOn(t *testing.T) {
+	t.Run("raised", func(t *testing.T) {
+		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity)
+		if got := w.group("a").Withdrawable(); got != 1 {
+			t.Errorf("%d withdrawable, want the one that died", got)
+		}
+	})
+	t.Run("launched", func(t *testing.T) {
+		w, _ := deadLaunch(t, asg.LaunchAuto)
+		if got := w.group("a").TargetInstances(); got != 0 {
+			t.Errorf("a target of %d, want 0", got)
+		}
+		if _, resting := w.cache.Resting(w.group("a")); !resting {
+			t.Error("the group is not left alone, and the core would launch there again at once")
+		}
+	})
+}
+
+// AWS launches another instance at once, so that hardly a reading shows one missing.
+func TestLaunchesThatDieOneAfterAnotherAreNoticed(t *testing.T) {
+	now := clockAt(time.Minute)
+	delays := quick
+	delays.InService = ms(500)
+	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}, discovered).
+		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
+	w.increase(1)
+	w.within(now, time.Minute, func() string {
+		if _, resting := w.cache.Resting(w.group("a")); !resting {
+			return "the group is not left alone"
+		}
+		return ""
+	})
+	w.within(now, time.Minute, func() string {
+		if g := w.group("a"); g.Missing() == 0 || g.Overdue == 0 {
+			return fmt.Sprintf("%d missing and %d overdue, want none to be counted on", g.Missing(), g.Overdue)
+		}
+		return ""
+	})
+	if got := w.desired("a"); got != 1 {
+		t.Errorf("desired capacity is %d, want 1", got)
+	}
+}
+
+func TestInstancesThatDieDoNotAddUp(t *testing.T) {
+	w, now := deadLaunch(t, asg.LaunchAuto)
+	now.Step(16 * time.Minute) // the group is left alone no longer
+	w.aws.ResetCalls()
+	w.increase(1)
+	if got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]; got != 1 || calls != 0 {
+		t.Errorf("a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
+	}
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil || w.desired("a") != 3 {
+		t.Errorf("%d are desired, error %v, want 2 more", w.desired("a"), err)
+	}
+}
+
+func TestInstanceThatAWSCannotReplaceIsNotCountedOn(t *testing.T) {
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 3, 10)).with(at(now)).running()
+	w.eventuallyInService("a", 3)
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		w.refresh()
+		return w.counting(3, 2)()
+	})
+	w.within(now, 20*time.Second, w.counting(2, 2))
+	if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
+		t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
+	}
+	if _, resting := w.cache.Resting(w.group("a")); !resting {
+		t.Error("the pool is not left alone")
+	}
+	w.aws.ResetCalls()
+	for range 600 {
+		now.Step(time.Second)
+		time.Sleep(time.Millisecond)
+	}
+	if got := w.aws.Calls()[activitiesCall]; got != 0 {
+		t.Errorf("the activities were read %d times in ten minutes although the reason is known", got)
+	}
+	w.aws.ClearShortages()
+	w.within(now, 5*time.Minute, w.counting(3, 3))
+}
+
+func TestWhichFailuresAreOfAShortage(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		failed   types.Activity
+		began    time.Duration // to when it is missing
+		ended    time.Duration
+		want     int // overdue
+		wantRest bool
+	}{
+		{name: "before", failed: failedLaunch("There is no capacity"), began: -time.Minute, ended: -50 * time.Second},
+		{name: "begun before and ended since", failed: failedLaunch("Client.InternalError: Client error on launch"), began: -time.Minute, ended: 5 * time.Second, want: 2, wantRest: true},
+		{name: "since", failed: failedLaunch("Insufficient capacity."), began: 5 * time.Second, ended: 5 * time.Second, want: 2, wantRest: true},
+		{name: "of a kind that nobody knows", failed: failedLaunch("The moon is in the wrong phase."), began: 5 * time.Second, ended: 5 * time.Second, want: 2, wantRest: true},
+		{name: "that passes by itself", failed: failedLaunch("An internal error has occurred"), began: 5 * time.Second, ended: 5 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			delays := quick
+			delays.Listed = fakeaws.Duration(time.Hour)
+			w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered).timed()
+			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
+			w.calls.inProgress = &tt.failed
+			w.running()
+			if err := w.aws.SetDesired("a", 2); err != nil { // somebody else's
+				t.Fatal(err)
+			}
+			w.refresh()
+			w.within(now, time.Minute, func() string {
+				if w.aws.Calls()[activitiesCall] < 3 && w.group("a").Overdue == 0 {
+					return "AWS has not been asked three times"
+				}
+				return ""
+			})
+			_, resting := w.cache.Resting(w.group("a"))
+			if got := w.group("a").Overdue; got != tt.want || resting != tt.wantRest {
+				t.Errorf("%d overdue of 2, and the group is left alone: %t, want %d and %t", got, resting, tt.want, tt.wantRest)
+			}
+		})
+	}
+}
+
+func failedLaunch(message string) types.Activity {
+	return types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed, Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String(message)}
+}
+
+func TestGroupsThatAreShortTogetherAreLookedAtInTurn(t *testing.T) {
+	const groups = 50
+	var all []fakeaws.AutoScalingGroup
+	for at := range groups {
+		all = append(all, group(fmt.Sprintf("g%02d", at), 0, 1, 9))
+	}
+	w := newWorld(t, all...)
+	w.aws.AddShortage(fakeaws.Shortage{})
+	for _, g := range all {
+		if err := w.aws.SetDesired(g.Name, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.started()
+	for round, want := range []int{20, 40, 50, 50} {
+		asg.ReadFailures(w.cache, t.Context())
+		if got := w.aws.Calls()[activitiesCall]; got != want {
+			t.Errorf("%d calls after %d rounds, want %d", got, round+1, want)
+		}
+	}
+}
