@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes
@@ -76,6 +77,8 @@ type Options struct {
 	ClusterInUserData func(userData string) string
 	ZonalShifts       ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker
+	// Types says how much an instance counts in groups whose capacity is counted in vCPUs or memory. A nil one knows no type.
+	Types *instancetypes.Catalogue
 }
 
 // Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
@@ -107,6 +110,7 @@ type Cache struct {
 	launchCalls *breaker // of LaunchInstances
 	batchCalls  *breaker // of terminations of several instances
 
+	types    *instancetypes.Catalogue // may be nil
 	mode     LaunchMode
 	zonal    ZonalGroups
 	rests    *rests
@@ -157,6 +161,7 @@ func NewCache(o Options) *Cache {
 		refresh:  o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
+		types:    o.Types,
 		mode:     o.LaunchMode,
 		zonal:    o.ZonalGroups,
 		rests:    &rests{clock: o.Clock},
@@ -330,6 +335,7 @@ func (c *Cache) merge(e *entry, g *Group) {
 		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 	}
 	g.zoneLimits = c.discovery.zoneLimits(g)
+	c.weigh(g)
 	g.inheritStatements(e.group)
 	e.noteNew(g)
 	newest := e.isNewest(g)
@@ -352,6 +358,15 @@ func (c *Cache) merge(e *entry, g *Group) {
 	e.markOverdue(g)
 	e.noteEnded(g)
 	e.group = g
+}
+
+// weigh enters what instances count for whose weight the reading leaves out.
+func (c *Cache) weigh(g *Group) {
+	for at := range g.Instances {
+		if i := &g.Instances[at]; i.Weight == 1 && g.Source.countsHardware() {
+			i.Weight, _ = c.weightOf(g.Source, i.Type)
+		}
+	}
 }
 
 // rememberDropped is how long we remember a group that was dropped.

@@ -175,12 +175,33 @@ func (r *refusals) forget(group string) {
 	delete(r.groups, group)
 }
 
-// weightOf is the capacity an instance of the type adds.
-func (s LaunchSource) weightOf(instanceType string) int {
+// weightOf is the capacity an instance of the type adds to a group of the source. Where that is not known it is the least, and ok is false.
+func (c *Cache) weightOf(s LaunchSource, instanceType string) (weight int, ok bool) {
+	if s.countsHardware() {
+		if weight := c.hardware(s.CapacityUnit, instanceType); weight > 0 {
+			return weight, true
+		}
+		return s.MinWeight(), false
+	}
 	for _, o := range s.Overrides {
 		if o.InstanceType == instanceType {
-			return o.Weight
+			return o.Weight, true
 		}
 	}
-	return s.MinWeight()
+	return s.MinWeight(), true
+}
+
+// hardware is how many of the units the type has, 0 where that is not known.
+func (c *Cache) hardware(unit, instanceType string) int {
+	if c.types == nil {
+		return 0
+	}
+	facts, known := c.types.Lookup(instanceType)
+	switch {
+	case known && unit == unitVCPU:
+		return facts.VCPU
+	case known && unit == unitMemory:
+		return int(facts.MemoryBytes >> 20)
+	}
+	return 0
 }

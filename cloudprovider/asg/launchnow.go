@@ -65,8 +65,10 @@ func (e *LaunchError) Error() string {
 
 // launch launches n instances in the group at once, g being a fresh reading, and returns those it got: fewer where they weigh more.
 // It spreads them over the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches
-// them in the one zone that is named. Where nothing at all was launched, the error is a *LaunchError, wraps
-// errNotSynchronous, or wraps the SDK's. A *missedError can come with instances. It costs a call per zone and 100 instances. The caller has the group's turn.
+// them in the one zone that is named. Where an instance counts for what its type has, it launches in one zone after the other, since the first
+// may bring all: AWS chooses the types, and gives a whole instance for the smallest part of one. Where nothing at all was launched, the error is a
+// *LaunchError, wraps errNotSynchronous, or wraps the SDK's. A *missedError can come with instances. It costs a call per zone and 100 instances.
+// The caller has the group's turn.
 func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures Failures
@@ -76,15 +78,23 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 		if len(plan) == 0 {
 			break
 		}
+		if g.Source.countsHardware() {
+			plan = []order{slices.MaxFunc(plan, func(a, b order) int { return cmp.Compare(a.count, b.count) })}
+		}
 		got := c.launchRound(ctx, g, plan)
 		launched = withOthers(launched, got.launched)
 		failures = append(failures, got.failures...)
 		if got.repeated && repeated < mostRepeated {
 			repeated++
 			rounds++ // nothing came of it, and nothing failed
+		} else if g.Source.countsHardware() && len(got.launched) > 0 {
+			rounds++
 		}
 		if got.missed != nil {
 			return c.afterMiss(ctx, before, zone, n, answers, launched, got.missed)
+		}
+		if got.unweighed {
+			return launched, nil // the next reading tells how much they are
 		}
 		if got.err != nil {
 			if len(launched) == 0 {
@@ -248,9 +258,11 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 type outcome struct {
 	launched []Instance
 	failures Failures
-	repeated bool         // AWS repeated an answer that a process before us had
-	missed   *missedError // what AWS did not answer to
-	err      error        // why the group is not worth another call now
+	repeated bool // AWS repeated an answer that a process before us had
+	// unweighed tells that it is not known how much the instances count for.
+	unweighed bool
+	missed    *missedError // what AWS did not answer to
+	err       error        // why the group is not worth another call now
 }
 
 // launchRound makes the calls of a plan, several at a time, and enters what came of them.
@@ -270,6 +282,7 @@ func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome
 		all.launched = withOthers(all.launched, o.launched)
 		all.failures = append(all.failures, o.failures...)
 		all.repeated = all.repeated || o.repeated
+		all.unweighed = all.unweighed || o.unweighed
 		if missed := missedOf(o.err); missed != nil {
 			all.missed = missed.with(all.missed)
 		} else if all.err == nil {
@@ -458,7 +471,9 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 			if i.Zone == "" {
 				i.Zone = o.zone
 			}
-			i.Weight = g.Source.weightOf(i.Type)
+			var weighed bool
+			i.Weight, weighed = c.weightOf(g.Source, i.Type)
+			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
 		if !old {

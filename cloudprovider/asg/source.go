@@ -88,7 +88,18 @@ func (s LaunchSource) maxWeight() int {
 	return weight
 }
 
-func (s LaunchSource) weighted() bool { return s.maxWeight() > 1 }
+func (s LaunchSource) weighted() bool { return s.maxWeight() > 1 || s.countsHardware() }
+
+// Capacity units of hardware.
+const (
+	unitVCPU   = "vcpu"
+	unitMemory = "memory-mib"
+)
+
+// countsHardware reports whether an instance counts for what its type has.
+func (s LaunchSource) countsHardware() bool {
+	return s.CapacityUnit == unitVCPU || s.CapacityUnit == unitMemory
+}
 
 func (s LaunchSource) leastRequired() int {
 	least := 0
@@ -96,9 +107,9 @@ func (s LaunchSource) leastRequired() int {
 		var floor *int32
 		switch {
 		case o.Requirements == nil:
-		case s.CapacityUnit == "vcpu" && o.Requirements.VCpuCount != nil:
+		case s.CapacityUnit == unitVCPU && o.Requirements.VCpuCount != nil:
 			floor = o.Requirements.VCpuCount.Min
-		case s.CapacityUnit == "memory-mib" && o.Requirements.MemoryMiB != nil:
+		case s.CapacityUnit == unitMemory && o.Requirements.MemoryMiB != nil:
 			floor = o.Requirements.MemoryMiB.Min
 		}
 		if f := int(aws.ToInt32(floor)); f > 0 && (least == 0 || f < least) {

@@ -101,6 +101,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		ZonalGroups:     ours.ZonalGroups,
 		ZonalShifts:     asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 		Clock:           clock.RealClock{},
+		Types:           catalogue,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	})

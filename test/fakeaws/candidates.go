@@ -20,6 +20,20 @@ type candidate struct {
 
 // candidates are what the group may launch, preferred first. A failure means it cannot even ask EC2.
 func (a *account) candidates(g *group) ([]candidate, *launchFailure) {
+	all, failure := a.forms(g)
+	for at := range all {
+		switch t, _ := a.types.lookup(all[at].instanceType); g.DesiredCapacityType {
+		case "vcpu":
+			all[at].weight = max(1, t.VCPU)
+		case "memory-mib":
+			all[at].weight = max(1, t.MemoryMiB)
+		}
+	}
+	return all, failure
+}
+
+// forms are the candidates with the weights of their overrides.
+func (a *account) forms(g *group) ([]candidate, *launchFailure) {
 	if g.LaunchConfiguration != "" {
 		lc, ok := a.configs[g.LaunchConfiguration]
 		if !ok {

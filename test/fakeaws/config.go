@@ -119,7 +119,7 @@ type AutoScalingGroup struct {
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
 	MixedInstancesPolicy *MixedInstancesPolicy `json:"mixedInstancesPolicy,omitempty"`
 
-	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib; reported only
+	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib
 	CapacityRebalance   bool     `json:"capacityRebalance,omitempty"`
 	ZonalShift          bool     `json:"zonalShift,omitempty"`     // its impairment policy enables zonal shift
 	ShiftedZones        []string `json:"shiftedZones,omitempty"`   // that its owner shifts it away from

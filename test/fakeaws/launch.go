@@ -65,8 +65,16 @@ func (a *account) attempt(g *group, failed map[market]bool, why string) {
 func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed map[market]bool, began time.Time, why string) {
 	told := map[string]bool{}
 	trouble := false
+	planned, got := 0, 0
 	for _, s := range slots {
-		failures := a.fill(g, s, candidates, began, why)
+		planned += s.weight
+	}
+	for _, s := range slots {
+		if got >= planned {
+			break // heavier types came than the plan was made for
+		}
+		weight, failures := a.fill(g, s, candidates, began, why)
+		got += weight
 		for _, f := range failures {
 			trouble = true
 			failed[market{s.zone, s.capacityType}] = true
@@ -88,25 +96,24 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 	}
 }
 
-// fill launches one instance of the first candidate with capacity, or returns why none has.
-func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) []launchFailure {
+// fill launches one instance of the first candidate with capacity and returns its weight, with why others had none.
+func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) (weight int, failures []launchFailure) {
 	if i := g.takeWarm(); i != nil {
 		a.wake(i, began, why)
-		return nil
+		return i.weight, nil
 	}
-	var failures []launchFailure
 	for _, c := range a.preferred(g, s, candidates) {
 		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}
 		failure := a.poolFailure(g, p)
 		if failure == nil {
 			a.launch(g, c, p, began, why)
-			return nil
+			return c.weight, nil
 		}
 		if !slices.Contains(failures, *failure) {
 			failures = append(failures, *failure)
 		}
 	}
-	return failures
+	return 0, failures
 }
 
 // preferred orders the candidates for a slot: as given, or for spot that is to be spread, by how few instances the

@@ -98,7 +98,7 @@ func (g AutoScalingGroup) validate() error {
 		return fmt.Errorf("auto scaling group %q: give one of launchTemplate, launchConfiguration and mixedInstancesPolicy", g.Name)
 	case len(g.Zones) == 0:
 		return fmt.Errorf("auto scaling group %q: no zones", g.Name)
-	case g.Max > maxGroupSize:
+	case g.Max > maxGroupSize && g.DesiredCapacityType != "memory-mib":
 		return fmt.Errorf("auto scaling group %q: max %d is over %d", g.Name, g.Max, maxGroupSize)
 	case g.Min < 0 || g.Max < g.Min || g.Desired < g.Min || g.Desired > g.Max:
 		return fmt.Errorf("auto scaling group %q: min %d ≤ desired %d ≤ max %d does not hold", g.Name, g.Min, g.Desired, g.Max)

@@ -196,7 +196,7 @@ func (s source) read(ctx context.Context, discovery asg.Discovery, o Options) (*
 	defer cancel(nil)
 	cache := asg.NewCache(asg.Options{
 		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery, ZonalGroups: o.ZonalGroups,
-		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{},
+		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{}, Types: s.catalogue,
 		Cluster: o.ClusterName, ClusterInUserData: userdata.Cluster,
 	})
 	if err := cache.Start(ctx); err != nil {

@@ -1,0 +1,85 @@
+package asg_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// hardware is a world with a group "a" whose capacity is counted in the unit, and which may launch the types.
+func hardware(t *testing.T, unit string, zones int, instanceTypes ...string) *world {
+	t.Helper()
+	g := group("a", 0, 0, map[string]int{"vcpu": 1_000, "memory-mib": 1_000_000}[unit])
+	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}[:zones]
+	g.LaunchTemplate, g.DesiredCapacityType = nil, unit
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Overrides: []fakeaws.Override{{Requirements: &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2}, MemoryMiB: fakeaws.Range{Min: 8192},
+			AllowedInstanceTypes: instanceTypes}}}}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered)
+	return w.with(func(o *asg.Options) { o.LaunchMode, o.Types = asg.LaunchAuto, instancetypes.Embedded() })
+}
+
+func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
+		for _, zones := range []int{1, 3} {
+			for _, tt := range []struct {
+				unit          string
+				types         []string
+				wantDesired   int
+				wantInstances int
+			}{
+				{"vcpu", []string{"m5.4xlarge"}, 16, 1}, // one instance has what the eight smallest had together
+				{"vcpu", []string{"m5.large", "m5.4xlarge"}, 16, 8},
+				{"memory-mib", []string{"m5.4xlarge"}, 64 << 10, 1},
+			} {
+				t.Run(fmt.Sprintf("%s, %d zones, %s of %v", mode, zones, tt.unit, tt.types), func(t *testing.T) {
+					w := hardware(t, tt.unit, zones, tt.types...).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+					w.increase(8)
+					w.eventually(func() string {
+						state, _ := w.aws.Group("a")
+						if len(state.Instances) < tt.wantInstances {
+							return "AWS has not launched everything"
+						}
+						return ""
+					})
+					w.refresh()
+					g := w.group("a")
+					if got := w.desired("a"); got != tt.wantDesired || len(g.Counted()) != tt.wantInstances || g.Missing() != 0 {
+						t.Errorf("%d desired, %d instances and %d missing, want %d, %d and none", got, len(g.Counted()), g.Missing(), tt.wantDesired, tt.wantInstances)
+					}
+					if got := g.TargetInstances(); got != tt.wantInstances {
+						t.Errorf("a target of %d nodes, want %d", got, tt.wantInstances)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestHardwareOfSmallTypesIsSpreadOverZones(t *testing.T) {
+	w := hardware(t, "vcpu", 3, "m5.large").started()
+	w.increase(7)
+	if got := fmt.Sprint(w.perZone("a")); got != "map[a:3 b:2 c:2]" {
+		t.Errorf("instances by zone %s, want them spread", got)
+	}
+}
+
+func TestHardwareOfUnknownTypesIsLaunchedOnce(t *testing.T) {
+	w := hardware(t, "vcpu", 3, "m5.4xlarge").with(func(o *asg.Options) { o.Types = nil })
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		for at := range g.Instances {
+			weight := "16"
+			g.Instances[at].WeightedCapacity = &weight
+		}
+	}
+	w.started().increase(8)
+	w.refresh()
+	if g := w.group("a"); w.desired("a") != 16 || len(g.Counted()) != 1 || g.Missing() != 0 {
+		t.Errorf("%d desired, %d instances and %d missing, want 16, one and none", w.desired("a"), len(g.Counted()), g.Missing())
+	}
+}
