@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,227 @@ func TestANodeThatIsLateIsReportedOnceWhateverHappensMeanwhile(t *testing.T) {
 	}
 	if events := w.events.all(); len(events) != 1 {
 		t.Errorf("events %q, want one", events)
+	}
+}
+
+// gpuNodes is a group of GPU nodes, and the loops of a process that looks at them every ten seconds.
+type gpuNodes struct {
+	*world
+	now   *testclock.FakeClock
+	s     *StartingNodes
+	ctx   *cacontext.AutoscalingContext
+	nodes []*corev1.Node
+}
+
+const loopEvery = 10 * time.Second
+
+func newGPUNodes(t *testing.T, count int, tags map[string]string) *gpuNodes {
+	t.Helper()
+	g := &gpuNodes{world: newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, count, 20, tags)),
+		now: testclock.NewFakeClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
+	g.ctx = &cacontext.AutoscalingContext{CloudProvider: g.Provider, AutoscalingOptions: config.AutoscalingOptions{
+		NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+	g.restart()
+	return g
+}
+
+// restart begins a process that has seen nothing.
+func (g *gpuNodes) restart() {
+	g.s = NewStartingNodes(g.Provider, customresources.NewDefaultCustomResourcesProcessor(false, false), g.now)
+}
+
+// boots adds a node that becomes Ready now, a minute after it was made.
+func (g *gpuNodes) boots() *corev1.Node {
+	n := g.world.nodes("gpu")[len(g.nodes)]
+	n.CreationTimestamp = metav1.NewTime(g.now.Now().Add(-time.Minute))
+	n.Status = corev1.NodeStatus{Allocatable: resources("cpu", "4"), Conditions: []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(g.now.Now())}}}
+	g.nodes = append(g.nodes, n)
+	return n
+}
+
+// starts reports whether the node counts as starting in a loop.
+func (g *gpuNodes) starts(n *corev1.Node) bool {
+	_, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+	return !slices.Contains(ready, n)
+}
+
+// startsFor is how long the node counts as starting from now on, if nothing changes.
+func (g *gpuNodes) startsFor(n *corev1.Node) time.Duration {
+	began := g.now.Now()
+	for g.starts(n) {
+		g.now.Step(loopEvery)
+	}
+	return g.now.Since(began)
+}
+
+// publishes has a new node show its GPU some time after it is Ready.
+func (g *gpuNodes) publishes(after time.Duration) {
+	n := g.boots()
+	for range after / loopEvery {
+		g.starts(n)
+		g.now.Step(loopEvery)
+	}
+	g.now.Step(after % loopEvery)
+	n.Status.Allocatable = resources("nvidia.com/gpu", "1")
+	g.starts(n)
+}
+
+func TestNodeWithoutItsAcceleratorCostsAPodFourMinutesAtMost(t *testing.T) {
+	for name, shown := range map[string]corev1.ResourceList{"zero": resources("nvidia.com/gpu", "0"), "nothing": resources("cpu", "4")} {
+		t.Run(name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, nil)
+			n := g.boots()
+			n.Status.Allocatable = shown
+			if got := g.startsFor(n); got < 3*time.Minute || got > 4*time.Minute {
+				t.Errorf("the node counts as starting for %s, want three to four minutes", got)
+			}
+		})
+	}
+}
+
+func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
+	g := newGPUNodes(t, 9, nil)
+	for late := 10 * time.Second; late <= 90*time.Second; late += 10 * time.Second {
+		n := g.boots()
+		for range late / loopEvery {
+			if !g.starts(n) {
+				t.Errorf("a node that shows its GPU after %s does not count as starting before", late)
+			}
+			g.now.Step(loopEvery)
+		}
+		n.Status.Allocatable = resources("nvidia.com/gpu", "1")
+		if g.starts(n) {
+			t.Error("a node that shows its GPU counts as starting")
+		}
+	}
+	for _, e := range g.events.all() {
+		if strings.Contains(e, "AcceleratorMissing") {
+			t.Errorf("event %q, want none", e)
+		}
+	}
+}
+
+func TestHowLongAnAcceleratorIsWaitedFor(t *testing.T) {
+	tag := func(value string) map[string]string {
+		return map[string]string{template + "autoscaling-options/maxnodestartuptime": value}
+	}
+	for _, tt := range []struct {
+		name string
+		took []time.Duration // by nodes before
+		tags map[string]string
+		want time.Duration
+	}{
+		{name: "nothing is known", want: 3 * time.Minute},
+		{name: "usually soon", took: []time.Duration{20 * time.Second}, want: 3 * time.Minute},
+		{name: "usually late", took: []time.Duration{100 * time.Second, 120 * time.Second, 110 * time.Second}, want: 330 * time.Second},
+		{name: "once much later than usual", took: []time.Duration{100 * time.Second, 5 * time.Minute, 100 * time.Second}, want: 300 * time.Second},
+		{name: "usually so late that it would be above the start-up time", took: []time.Duration{3 * time.Minute, 5 * time.Minute, 7 * time.Minute}, want: 14 * time.Minute},
+		{name: "a tag says less", tags: tag("2m"), want: time.Minute},
+		{name: "a tag says more", tags: tag("11m"), want: 10 * time.Minute},
+		{name: "a tag says less than is usual", took: []time.Duration{2 * time.Minute}, tags: tag("4m"), want: 3 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, len(tt.took)+1, tt.tags)
+			for _, after := range tt.took {
+				g.publishes(after)
+			}
+			if got := g.startsFor(g.boots()); got != tt.want {
+				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUsualTimeIsKnownAfterARestart(t *testing.T) {
+	g := newGPUNodes(t, 5, nil)
+	bound := func(n *corev1.Node, after time.Duration, phase corev1.PodPhase) *corev1.Pod {
+		p := finished(podOn(n.Name, "Job"), phase)
+		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: resources("nvidia.com/gpu", "1")}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince(n).Add(after))}}
+		return p
+	}
+	g.publishes(2 * time.Minute)
+	g.publishes(2 * time.Minute)
+	first, second := g.nodes[0], g.nodes[1]
+	g.now.Step(time.Hour)
+	g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{bound(first, 130*time.Second, corev1.PodSucceeded), bound(first, 20*time.Minute, corev1.PodRunning),
+		bound(second, 50*time.Minute, corev1.PodRunning), podOn(second.Name, "DaemonSet")}}
+	g.restart()
+	if got := g.startsFor(g.boots()); got != 390*time.Second {
+		t.Errorf("the node counts as starting for %s, want 390 s: three times what the first one needed at most", got)
+	}
+	g.publishes(70 * time.Second)
+	if got := g.startsFor(g.boots()); got != 210*time.Second {
+		t.Errorf("the node counts as starting for %s, want 210 s: three times what one needed that was watched", got)
+	}
+}
+
+func TestAcceleratorThatFellToZeroIsBrokenAfterTwoMinutes(t *testing.T) {
+	zero, one := resources("nvidia.com/gpu", "0"), resources("nvidia.com/gpu", "1")
+	for _, tt := range []struct {
+		name string
+		fall func(*gpuNodes, *corev1.Node)
+		tags map[string]string
+		want time.Duration
+	}{
+		{name: "watched", want: 2 * time.Minute, fall: func(g *gpuNodes, n *corev1.Node) {
+			n.Status.Allocatable = one
+			g.starts(n)
+			n.Status.Allocatable = zero
+		}},
+		{name: "before a restart", want: 2 * time.Minute, fall: func(_ *gpuNodes, n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = one, zero }},
+		{name: "by a node that is no longer starting", want: 0, fall: func(g *gpuNodes, n *corev1.Node) {
+			n.Status.Capacity, n.Status.Allocatable = one, zero
+			g.now.Step(time.Hour)
+		}},
+		{name: "the tag says otherwise", tags: map[string]string{template + "autoscaling-options/maxnodestartuptime": "5m"}, want: 4 * time.Minute,
+			fall: func(_ *gpuNodes, n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = one, zero }},
+		{name: "twice", want: 2 * time.Minute, fall: func(g *gpuNodes, n *corev1.Node) {
+			for _, shown := range []corev1.ResourceList{one, zero, zero, zero, one, zero} {
+				n.Status.Allocatable = shown
+				if g.starts(n) {
+					g.now.Step(30 * time.Second)
+				}
+			}
+			g.now.SetTime(g.now.Now().Add(-30 * time.Second)) // to the fall
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, tt.tags)
+			n := g.boots()
+			tt.fall(g, n)
+			if got := g.startsFor(n); got != tt.want {
+				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
+			}
+			events := g.events.all()
+			if last := events[len(events)-1]; !strings.Contains(last, "AcceleratorMissing") {
+				t.Errorf("events %q, want the last to say that the node is waited for no longer", events)
+			}
+		})
+	}
+}
+
+func TestEventSaysWhatIsWaitedForAndUntilWhen(t *testing.T) {
+	g := newGPUNodes(t, 2, nil)
+	g.publishes(80 * time.Second)
+	before := len(g.events.all())
+	n := g.boots()
+	began := g.now.Now()
+	g.startsFor(n)
+	events := g.events.all()[before:]
+	if len(events) != 2 {
+		t.Fatalf("events %q, want two", events)
+	}
+	for _, want := range []string{"AcceleratorAwaited", n.Name, "nvidia.com/gpu", "Ready for 1m20s", "usually publish 1m20s", began.Add(4 * time.Minute).Format(time.RFC3339)} {
+		if !strings.Contains(events[0], want) {
+			t.Errorf("event %q lacks %q", events[0], want)
+		}
+	}
+	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m0s"} {
+		if !strings.Contains(events[1], want) {
+			t.Errorf("event %q lacks %q", events[1], want)
+		}
 	}
 }
 
