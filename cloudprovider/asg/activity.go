@@ -296,7 +296,7 @@ func (c *Cache) ended(ctx context.Context, name string, since time.Time) (map[st
 }
 
 // moved is the capacity of instances that AWS launched since a moment to even out zones, or in place of instances at risk, and that
-// are still one too many: it has not ended another for them. It is 0 where AWS does not say. It costs a call.
+// are still one too many in g: it had not ended another for them by then. It is 0 where AWS does not say. It costs a call.
 func (c *Cache) moved(ctx context.Context, g *Group, since time.Time) int {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
@@ -313,15 +313,13 @@ func (c *Cache) moved(ctx context.Context, g *Group, since time.Time) int {
 		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
 			continue
 		}
-		what := aws.ToString(a.Description)
-		if id, ok := strings.CutPrefix(what, "Launching a new EC2 instance: "); ok {
-			id, _, _ = strings.Cut(id, " ")
-			for _, i := range g.Counted() {
-				if i.ID == id {
-					capacity += i.Weight
-				}
-			}
-		} else if strings.HasPrefix(what, "Terminating") {
+		what, id, _ := strings.Cut(aws.ToString(a.Description), "EC2 instance: ")
+		id, _, _ = strings.Cut(id, " ")
+		i := g.instance(id)
+		switch counts := i != nil && i.Lifecycle.Counts(); {
+		case counts && strings.HasPrefix(what, "Launching"):
+			capacity += i.Weight
+		case !counts && strings.HasPrefix(what, "Terminating"): // else AWS ends it since g was read
 			capacity -= g.Source.maxWeight()
 		}
 	}

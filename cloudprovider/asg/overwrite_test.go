@@ -147,9 +147,25 @@ func arrive(t *testing.T, w *world, n int) {
 }
 
 func TestInstancesThatAWSMovesAreNotAskedForAgain(t *testing.T) {
-	g := group("a", 0, 4, 10)
-	g.Zones = []string{"us-west-2a"}
-	w := newWorld(t, g).started()
+	t.Run("while it moves them", func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) })
+	t.Run("moved once AWS says why", func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 4, 10))
+		w.calls.activities = func(string) bool {
+			w.eventually(func() string {
+				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
+					return "AWS has not ended those that it moves"
+				}
+				return ""
+			})
+			return false
+		}
+		movesInstances(t, w)
+	})
+}
+
+func movesInstances(t *testing.T, w *world) {
+	t.Helper()
+	w.started()
 	w.eventuallyInService("a", 4)
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 		t.Fatal(err)
