@@ -17,6 +17,7 @@ var codes = map[string]Class{
 	"MaxSpotInstanceCountExceeded": SpotLimit,
 	"MaxFleetCountExceeded":        Quota,
 
+	"AttachmentLimitExceeded":     Configuration, // the instance type's own limit, not a quota
 	"Client.InternalError":        Configuration, // "Client error on launch": the role may not use the volume's key
 	"Unsupported":                 Configuration,
 	"UnsupportedOperation":        Configuration,
@@ -24,6 +25,7 @@ var codes = map[string]Class{
 	"IdempotentParameterMismatch": Configuration,
 
 	"AuthFailure":                 Permission,
+	"Blocked":                     Permission,
 	"ExpiredToken":                Permission,
 	"ExpiredTokenException":       Permission,
 	"IncompleteSignature":         Permission,
@@ -43,6 +45,8 @@ var codes = map[string]Class{
 	"SlowDown":                       Throttle,
 	"TooManyRequestsException":       Throttle,
 	"TransactionInProgressException": Throttle,
+
+	"UserInitiatedShutdown": Cancelled,
 
 	"IdempotentCallInProgress":  Transient,
 	"IncorrectInstanceState":    Transient,
@@ -66,14 +70,14 @@ var kinds = []struct {
 	class   Class
 	sure    bool
 }{
-	{regexp.MustCompile(`Throttl`), Throttle, true},
+	{regexp.MustCompile(`Throttl|RateExceeded`), Throttle, true},
 	{regexp.MustCompile(`Denied|Unauthorized|NotAuthorized|NotPermitted|^AuthFailure\.`), Permission, true},
-	{regexp.MustCompile(`^Insufficient\w*(Capacity|Addresses)`), NoCapacity, true},
+	{regexp.MustCompile(`^Insufficient\w*(Capacity|Addresses|Cidr)`), NoCapacity, true},
 	{regexp.MustCompile(`MaxSpot|^SpotInstanceCountExceeded`), SpotLimit, true},
 	{regexp.MustCompile(`LimitExceeded|QuotaExceeded|CountExceeded`), Quota, true},
 	{regexp.MustCompile(`NotFound|DoesNotExist`), Configuration, true},
-	// These are said of nearly everything that can be wrong, so the text has the word.
-	{regexp.MustCompile(`^(Validation|Invalid|Malformed|Missing|Unknown)`), Configuration, false},
+	// These codes say that something is wrong and not what, so the text decides.
+	{regexp.MustCompile(`^(Validation|Invalid|Malformed|Missing|Unknown|Idempotent)|InvalidConfiguration|NotSpecified|NotAvailable|NotSupported|Violation`), Configuration, false},
 }
 
 // codeClass is a code's class, and whether the text need not be asked.
@@ -102,10 +106,12 @@ func codeClass(code string) (class Class, sure bool) {
 //	Could not launch Spot Instances. UnfulfillableCapacity - Unable to …             a status message
 //	… Termination Reason: Client.VolumeLimitExceeded: Volume limit exceeded          another
 //	WebIdentityErr: failed to retrieve credentials caused by: AccessDenied: …        a log of the older SDK
+//	… (Service: AmazonEC2; Status Code: 400; Error Code: Unsupported; Request ID: …)  a log of the Java SDK, CloudFormation
 //	RequestLimitExceeded                                                             what somebody remembers of it
 var codeShapes = []*regexp.Regexp{
 	regexp.MustCompile(`api error (` + codeWord + `)\b`),
 	regexp.MustCompile(`An error occurred \((` + codeWord + `)\)`),
+	regexp.MustCompile(`Error Code: (` + codeWord + `)\b`),
 	regexp.MustCompile(`(?:^|[\s:])(` + codeWord + `) - `),
 	regexp.MustCompile(`(?:^|[\s"])(` + codeWord + `):(?:\s|$)`),
 	regexp.MustCompile(`^(` + codeWord + `)\s`),
@@ -115,7 +121,7 @@ var codeShapes = []*regexp.Regexp{
 const codeWord = `[A-Z][A-Za-z0-9]{4,80}(?:\.[A-Z][A-Za-z0-9]{2,80})*`
 
 // surely is how many of the codeShapes have nothing but a code in that place.
-const surely = 2
+const surely = 3
 
 // codeIn finds the code in a text: the first of the surest shape that means something. It is empty if there is none.
 func codeIn(text string) string {

@@ -1,89 +1,58 @@
 package awsmessage
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
-// phrases are what AWS says in every text of a kind, in lower case, and in the order they are looked for: what is sure
-// before what could be said in passing. All words of an entry have to be there.
+// phrases recognise the class of a lower-case text. The order matters: specific grounds come before the general ways of saying
+// that a request is wrong, which also appear in passing. A pattern leaves room for other nouns, because AWS keeps the
+// phrase over the years and changes what it is said of.
 var phrases = []struct {
-	words []string
-	class Class
+	pattern *regexp.Regexp
+	class   Class
 }{
-	{[]string{"rate exceeded"}, Throttle},
-	{[]string{"request limit exceeded"}, Throttle},
+	{regexp.MustCompile(`rate (?:has been )?exceeded|request limit exceeded|\brate limit\b|\bthrottled\b|too many requests`), Throttle},
 
-	{[]string{"max spot instance count exceeded"}, SpotLimit},
-	{[]string{"spot instance request", "has been cancelled"}, Cancelled},
-	{[]string{"placed spot instance request"}, Transient},
+	{regexp.MustCompile(`max(?:imum)? spot instance count`), SpotLimit},
+	{regexp.MustCompile(`spot instance request.*has been cancelled|lifecycle action .*abandon|failed to complete .*lifecycle action|user.initiated shutdown`), Cancelled},
+	{regexp.MustCompile(`placed spot instance request`), Transient},
 
-	{[]string{"do not have sufficient"}, NoCapacity}, // "… m5.large capacity in the Availability Zone you requested"
-	{[]string{"does not have sufficient", "capacity"}, NoCapacity},
-	{[]string{"no spot capacity available"}, NoCapacity},
-	{[]string{"insufficient capacity"}, NoCapacity},
-	{[]string{"unable to fulfill capacity"}, NoCapacity},
-	{[]string{"not enough free addresses"}, NoCapacity},
-	{[]string{"capacity block", "is not active yet"}, NoCapacity},
+	{regexp.MustCompile(`not have (?:sufficient|enough) (?:permission|privilege)`), Permission},
+	{regexp.MustCompile(`(?:do|does) not have (?:a host with .*)?sufficient|insufficient capacity|no (?:more )?(?:unused |spot )?capacity|unable to fulfill capacity`), NoCapacity},
+	{regexp.MustCompile(`(?:not (?:have )?enough|n[o']t (?:have )?sufficient|insufficient) (?:free |available |spare |spot )*(?:ip(?:v[46])? )?(?:address|cidr|prefix|space|capacity)`), NoCapacity},
+	{regexp.MustCompile(`capacity block.*is not active yet`), NoCapacity},
 
-	{[]string{"requested more", "than your current", "limit"}, Quota},
-	{[]string{"instance(s) are already running"}, Quota},
-	{[]string{"volume limit exceeded"}, Quota},
+	{regexp.MustCompile(`exceeds the limit for [a-z0-9-]+\.`), Configuration}, // the limit of an instance type, which AWS cannot raise
+	{regexp.MustCompile(`than your current .*limit|\bquotas?\b|limit exceeded|(?:exceed(?:s|ed)?|reached) (?:your maximum|(?:[\w'-]+ ){0,4}limits?\b)|limit reached`), Quota},
+	{regexp.MustCompile(`maximum number of .*(?:reached|exceeded)|(?:reached|exceeded) the maximum (?:allowed )?number|instance\(s\) are already running`), Quota},
 
-	{[]string{"not authorized"}, Permission},
-	{[]string{"access denied"}, Permission},
-	{[]string{"account is currently blocked"}, Permission},
-	{[]string{"not subscribed to this service"}, Permission},
-	{[]string{"security token", "expired"}, Permission},
-	{[]string{"security token", "invalid"}, Permission},
-	{[]string{"failed to retrieve credentials"}, Permission},
+	{regexp.MustCompile(`not authorized|access denied|credentials|not have permission|account is currently blocked`), Permission},
+	{regexp.MustCompile(`not subscribed to|and subscribe\b|needs a subscription`), Permission},
+	{regexp.MustCompile(`security token.*(?:expired|invalid)|signature (?:expired|.*does not match)`), Permission},
 
-	{[]string{"is in progress and blocks this action"}, Transient},
-	{[]string{"while there are scaling activities in progress"}, Transient},
-	{[]string{"while there are instances", "still in the group"}, Transient},
-	{[]string{"pending update to an"}, Transient},
-	{[]string{"is pending, and cannot be run"}, Transient},
-	{[]string{"authentication failure"}, Transient}, // the service-linked role of a new account takes a moment
-	{[]string{"an internal error has occurred"}, Transient},
-	{[]string{"deadline exceeded"}, Transient},
-	{[]string{"connection re"}, Transient}, // set, fused
-	{[]string{"i/o timeout"}, Transient},
+	{regexp.MustCompile(`in progress|while there are instances.* still in the group`), Transient},
+	{regexp.MustCompile(`pending update to an|is pending, and|being (?:validated|verified|processed)`), Transient},
+	{regexp.MustCompile(`authentication failure`), Transient}, // the service-linked role of a new account takes a moment
+	{regexp.MustCompile(`internal (?:server )?(?:error|failure)|unavailable\b.*try again|service is (?:currently |temporarily )?unavailable`), Transient},
+	{regexp.MustCompile(`deadline exceeded|connection re(?:set|fused)|i/o timeout`), Transient},
 
-	{[]string{"is not supported"}, Configuration},
-	{[]string{"is no longer supported"}, Configuration},
-	{[]string{"not supported for"}, Configuration},
-	{[]string{"does not exist"}, Configuration},
-	{[]string{"does not match"}, Configuration},
-	{[]string{"do not match any"}, Configuration},
-	{[]string{"not eligible for"}, Configuration},
-	{[]string{"not found"}, Configuration},
-	{[]string{"could not find"}, Configuration},
-	{[]string{"no managed instance found"}, Configuration},
-	{[]string{"invalid"}, Configuration},
-	{[]string{"is above max value"}, Configuration},
-	{[]string{"is below min value"}, Configuration},
-	{[]string{"must be between the specified min size"}, Configuration},
-	{[]string{"violate group's min size"}, Configuration},
-	{[]string{"please update the autoscalinggroup sizes"}, Configuration},
-	{[]string{"limited to"}, Configuration},
-	{[]string{"lower than the minimum required spot request"}, Configuration},
-	{[]string{"client error on launch"}, Configuration},
-	{[]string{"block device mappings not supported"}, Configuration},
+	{regexp.MustCompile(`\bnot (?:\w+ ){0,2}(?:support|compatible|valid\b|allow|eligible|linked|exist|match|found|fall within|assign|available (?:for|in|on|with)\b)`), Configuration},
+	{regexp.MustCompile(`no longer (?:supported|accepting)|\bno [\w ]{1,40} (?:found|provided|exists?|for this user)`), Configuration},
+	{regexp.MustCompile(`\binvalid\b|\bincorrect\b|\binconsistent\b|\bincompatible\b|\bunusable\b|\bunsupported\b|\bunknown\b|\bexpired\b|\binaccessible\b|client token|idempotent`), Configuration},
+	{regexp.MustCompile(`\b(?:may not|cannot|can not|could not (?:find|create)|must|is required)\b`), Configuration},
+	{regexp.MustCompile(`\b(?:is|contains) (?:lower|less|smaller|greater|larger|higher|more|above|below|too) `), Configuration},
+	{regexp.MustCompile(`\bonly (?:one|be|in)\b|limited to|belong to different|already (?:in use|exist)|is in use`), Configuration},
+	{regexp.MustCompile(`violate group's min size|please update the autoscalinggroup sizes|client error on launch`), Configuration},
 }
 
-// phraseClass is the class of the first entry whose words the text has, or Unknown.
+// phraseClass is the class of the first phrase in the text, or Unknown.
 func phraseClass(text string) Class {
 	lower := strings.ToLower(text)
 	for _, p := range phrases {
-		if containsAll(lower, p.words) {
+		if p.pattern.MatchString(lower) {
 			return p.class
 		}
 	}
 	return Unknown
-}
-
-func containsAll(text string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			return false
-		}
-	}
-	return true
 }

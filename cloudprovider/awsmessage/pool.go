@@ -17,7 +17,7 @@ var (
 	zoneName = regexp.MustCompile(`\b[a-z]{2,3}(?:-[a-z]{2,9}){1,3}-[0-9](?:[a-z]\b|-[a-z]{3}-[0-9][a-z]\b|-wl[0-9]-[a-z]{3}-wlz-[0-9]\b)`)
 
 	// elsewhere begins the part of a text that names where else to ask.
-	elsewhere = regexp.MustCompile(`(?i)you can currently get|please retry|or choosing`)
+	elsewhere = regexp.MustCompile(`(?i)you can currently get|please retry|or choosing|in another availability zone|in the following availability zones`)
 
 	action = regexp.MustCompile(`(?i)not authorized to perform:?\s+([a-z0-9-]{2,40}):\s?([A-Za-z]{3,80})`)
 )
@@ -55,7 +55,7 @@ func capacityTypeIn(code, text string) string {
 	switch {
 	case has("launch on-demand instance"):
 		return OnDemand
-	case has("launch spot instance"), has("spot capacity"), has("spot instance count"), has("spot request price"),
+	case has("launch spot instance"), has("spot capacity"), has("spot instance count"), has("your spot request"), has("spot bid price"),
 		has("placed spot instance request"), has("spot instance request:"), has("placing spot instance request"),
 		strings.HasPrefix(code, "MaxSpot"), strings.HasPrefix(code, "Spot"):
 		return Spot
