@@ -47,6 +47,7 @@ type Launch struct {
 type LaunchType struct {
 	Name   string
 	Weight int // in capacity units
+	VCPUs  int // that the launch template leaves turned on; 0: all of them
 	// Image is named by the override of this type, or by the override's launch template. It is nil where neither names an image, and
 	// where the image could not be read.
 	Image *Image
@@ -270,10 +271,11 @@ func (l *launches) assumedArchitecture(g *Group, base *template) []Problem {
 // addTypes lists what the policy can launch: the overrides where there are any, else what the template says.
 func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template) error {
 	var image *Image
+	vcpus := base.vcpus
 	add := func(name string, weight int) {
 		known := slices.ContainsFunc(launch.Types, func(t LaunchType) bool { return t.Name == name })
 		if name != "" && !known {
-			launch.Types = append(launch.Types, LaunchType{Name: name, Weight: weight, Image: image})
+			launch.Types = append(launch.Types, LaunchType{Name: name, Weight: weight, VCPUs: vcpus, Image: image})
 		}
 	}
 	for i, o := range source.Overrides {
@@ -282,6 +284,7 @@ func (l *launches) addTypes(launch *Launch, source LaunchSource, base *template)
 		if used != base {
 			image, _ = l.image(used.imageID)
 		}
+		vcpus = used.vcpus
 		if i == 0 || used.efaInterfaces < launch.EFAInterfaces {
 			launch.EFAInterfaces = used.efaInterfaces
 		}
@@ -333,6 +336,7 @@ type template struct {
 	userData         string
 	blockDevices     []BlockDevice
 	spot             bool
+	vcpus            int
 	efaInterfaces    int
 	requirements     *ec2types.InstanceRequirements
 	requirementsJSON string
@@ -355,6 +359,9 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
 	if d.InstanceMarketOptions != nil {
 		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
+	}
+	if d.CpuOptions != nil {
+		t.vcpus = int(aws.ToInt32(d.CpuOptions.CoreCount) * aws.ToInt32(d.CpuOptions.ThreadsPerCore))
 	}
 	for _, b := range d.BlockDeviceMappings {
 		if b.Ebs != nil {

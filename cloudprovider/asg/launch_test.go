@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,5 +57,41 @@ func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
 				t.Errorf("launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
 			}
 		})
+	}
+}
+
+func TestCPUsThatALaunchTemplateTurnsOffAreNotCounted(t *testing.T) {
+	data := func(o *ec2types.LaunchTemplateCpuOptions) ec2types.LaunchTemplateVersion {
+		return ec2types.LaunchTemplateVersion{LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{InstanceType: "m5.2xlarge", CpuOptions: o}}
+	}
+	l := newLaunches(nil, LaunchAPIs{}, nil)
+	plain, halved := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
+	one := templateFrom(data(&ec2types.LaunchTemplateCpuOptions{CoreCount: aws.Int32(4), ThreadsPerCore: aws.Int32(1)}))
+	l.templates.entries[plain] = &memoEntry[template]{value: templateFrom(data(nil))}
+	l.templates.entries[halved] = &memoEntry[template]{value: one}
+	for _, tt := range []struct {
+		name   string
+		source LaunchSource
+		want   []LaunchType
+	}{
+		{name: "all turned on", source: LaunchSource{Template: plain}, want: []LaunchType{{Name: "m5.2xlarge", Weight: 1}}},
+		{name: "one thread for each core", source: LaunchSource{Template: halved}, want: []LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
+		{name: "by the template of an override", source: LaunchSource{Template: plain, Mixed: true, Overrides: []Override{
+			{InstanceType: "m5a.2xlarge", Weight: 1, Template: halved}, {InstanceType: "m5.2xlarge", Weight: 1}}},
+			want: []LaunchType{{Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}, {Name: "m5.2xlarge", Weight: 1}}},
+		{name: "by the template of the policy", source: LaunchSource{Template: halved, Mixed: true, Overrides: []Override{{InstanceType: "m5.2xlarge", Weight: 1}}},
+			want: []LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			launch, problems := l.fromTemplates(&Group{Source: tt.source})
+			if launch == nil || !slices.Equal(launch.Types, tt.want) {
+				t.Errorf("launches %+v with problems %+v, want %+v", launch, problems, tt.want)
+			}
+		})
+	}
+	for _, odd := range []*ec2types.LaunchTemplateCpuOptions{{}, {CoreCount: aws.Int32(4)}, {ThreadsPerCore: aws.Int32(1)}, {AmdSevSnp: "enabled"}} {
+		if got := templateFrom(data(odd)).vcpus; got != 0 {
+			t.Errorf("%d CPUs of incomplete options, want none stated", got)
+		}
 	}
 }

@@ -60,8 +60,9 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
 		NextZone: g.Zone, PinnedZone: g.Zone != "", CNI: s.CNI, Learnt: s.Learnt}
 	if l := g.Launch; l != nil {
+		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
-			if facts, ok := catalogue.Lookup(lt.Name); ok {
+			if facts, ok := facts(lt.Name); ok {
 				in.Members = append(in.Members, nodetemplate.Member{Type: facts, Weight: lt.Weight,
 					ImageArchitecture: architectureOf(cmp.Or(lt.Image, l.Image))})
 			} else {
@@ -77,6 +78,20 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 	built, problems := nodetemplate.Build(in)
 	t.Template, t.Problems = built, append(t.Problems, hinted(problems, g.Launch)...)
 	return t
+}
+
+// Facts returns what is known of an instance type as l launches it: what the catalogue states, less the CPUs that the launch
+// template turns off. A nil l launches it as it is.
+func Facts(l *asg.Launch, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
+	return func(name string) (instancetypes.Type, bool) {
+		facts, ok := catalogue.Lookup(name)
+		if l != nil && ok {
+			if i := slices.IndexFunc(l.Types, func(t asg.LaunchType) bool { return t.Name == name }); i >= 0 && l.Types[i].VCPUs > 0 {
+				facts.VCPU = min(facts.VCPU, l.Types[i].VCPUs)
+			}
+		}
+		return facts, ok
+	}
 }
 
 // hinted says in a problem of mixed architectures how the image could settle it, where the image could not be read.
