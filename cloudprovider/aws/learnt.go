@@ -10,16 +10,27 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// lessons keep what the groups' real nodes have shown, for as long as the groups launch from the same description: also when
-// the last node is gone. They are kept in memory alone, so that a new process learns from the nodes it finds. Used under the
-// provider's lock.
+const (
+	// rememberedFor is how long a node that is gone counts: a group that runs at weekends only is still known at the next.
+	rememberedFor = 8 * 24 * time.Hour
+	// maxRemembered is how many nodes that are gone count at most, the newest.
+	maxRemembered = 16
+)
+
+// lessons keep what the groups' real nodes have shown, for as long as the groups launch from the same description: for a while
+// also when the last node is gone. They are kept in memory alone, so that a new process learns from the nodes it finds. Used under
+// the provider's lock.
 type lessons struct {
 	nodes     corelisters.NodeLister // nil: nothing is ever learnt
+	catalogue func() *instancetypes.Catalogue
 	round     int
-	editions  int // given out so far
+	forgot    time.Time // when nodes were last looked through that are gone
+	editions  int       // given out so far
 	snapshot  *asg.Snapshot
 	groups    map[string]*lesson
 	witnesses map[string]*witness // the nodes there are, by name
@@ -27,14 +38,20 @@ type lessons struct {
 
 // lesson is what is known of one group.
 type lesson struct {
-	launch   *asg.Launch          // what the next node starts from; what its nodes show holds for it alone
-	since    time.Time            // when that was first seen
-	edition  int                  // one for every launch of every group
-	replaced bool                 // nodes may have started from another before
-	shown    bool                 // a node has settled that seems to have started from this one
-	past     *nodetemplate.Learnt // of nodes that are gone
-	// learnt is what all nodes tell together, those that are gone included. Another pointer means other facts.
+	launch   *asg.Launch  // what the next node starts from; what its nodes show holds for it alone
+	since    time.Time    // when that was first seen
+	edition  int          // one for every launch of every group
+	replaced bool         // nodes may have started from another before
+	shown    bool         // a node has settled that seems to have started from this one
+	gone     []remembered // nodes that are gone, the newest last
+	// learnt is the conclusion from all nodes, those that are gone included. Another pointer means other facts.
 	learnt *nodetemplate.Learnt
+}
+
+// remembered is a node that is gone.
+type remembered struct {
+	observed *nodetemplate.Observed
+	until    time.Time
 }
 
 // witness is one node as last looked at.
@@ -45,11 +62,11 @@ type witness struct {
 	settled  bool // nothing more is to be had from the node as it is
 	group    string
 	edition  int
-	learnt   *nodetemplate.Learnt // nil until it has been settled once
+	observed *nodetemplate.Observed // nil until it has been settled once
 }
 
-func newLessons(nodes corelisters.NodeLister) *lessons {
-	return &lessons{nodes: nodes, groups: map[string]*lesson{}, witnesses: map[string]*witness{}}
+func newLessons(nodes corelisters.NodeLister, catalogue func() *instancetypes.Catalogue) *lessons {
+	return &lessons{nodes: nodes, catalogue: catalogue, groups: map[string]*lesson{}, witnesses: map[string]*witness{}}
 }
 
 // of is what is known of the group's next node; nil for nothing.
@@ -75,11 +92,9 @@ func (l *lessons) learn(s *asg.Snapshot, now time.Time) (news bool) {
 	for _, node := range nodes {
 		l.look(node, s, now, changed)
 	}
-	l.retire()
-	for name := range changed {
-		news = l.sumUp(name) || news
-	}
-	return news
+	l.retire(now, changed)
+	l.forget(now, changed)
+	return l.sumUp(changed)
 }
 
 // follow starts anew with each group that launches from another description than before.
@@ -94,8 +109,7 @@ func (l *lessons) follow(s *asg.Snapshot, now time.Time, changed map[string]bool
 		case known == nil:
 			l.editions++
 			l.groups[g.Name] = &lesson{launch: g.Launch, since: now, edition: l.editions}
-		case known.launch == g.Launch:
-		case sameDescription(known.launch, g.Launch):
+		case known.launch == g.Launch, sameDescription(known.launch, g.Launch):
 			known.launch = g.Launch
 		default:
 			l.editions++
@@ -143,7 +157,7 @@ func (l *lessons) look(node *corev1.Node, s *asg.Snapshot, now time.Time, change
 	}
 	known := l.groups[group.Name]
 	if w.group != group.Name || w.edition != known.edition {
-		w.group, w.edition, w.learnt = group.Name, known.edition, nil
+		w.group, w.edition, w.observed = group.Name, known.edition, nil
 	}
 	if w.settled = nodetemplate.Settled(node, now); !w.settled {
 		return
@@ -153,8 +167,8 @@ func (l *lessons) look(node *corev1.Node, s *asg.Snapshot, now time.Time, change
 	if !alike {
 		return
 	}
-	if learnt := nodetemplate.Learn(node, instance.Type); !learnt.Equal(w.learnt) {
-		w.learnt, changed[group.Name] = learnt, true
+	if observed := nodetemplate.Observe(node, instance.Type); !observed.Equal(w.observed) {
+		w.observed, changed[group.Name] = observed, true
 	}
 }
 
@@ -191,36 +205,63 @@ func (k *lesson) startedAlike(instance *asg.Instance, node *corev1.Node) bool {
 	return slices.Contains(k.launch.Origins, instance.Origin)
 }
 
-// retire keeps what the nodes have told that are gone.
-func (l *lessons) retire() {
+// retire remembers the nodes that are gone.
+func (l *lessons) retire(now time.Time, changed map[string]bool) {
 	for name, w := range l.witnesses {
 		if w.round == l.round {
 			continue
 		}
 		delete(l.witnesses, name)
-		if l.belongs(w) {
-			known := l.groups[w.group]
-			known.past = nodetemplate.Together(known.past, w.learnt)
+		if w.observed != nil && l.belongs(w) {
+			l.groups[w.group].remember(w.observed, now)
+			changed[w.group] = true
 		}
 	}
 }
 
-// sumUp puts together what is known of the group, and reports whether that is news.
-func (l *lessons) sumUp(group string) (news bool) {
-	known := l.groups[group]
-	if known == nil {
-		return false
+// remember adds a node that is gone, in place of an earlier one of its name.
+func (k *lesson) remember(o *nodetemplate.Observed, now time.Time) {
+	k.gone = slices.DeleteFunc(k.gone, func(r remembered) bool { return r.observed.Node == o.Node })
+	k.gone = append(k.gone, remembered{observed: o, until: now.Add(rememberedFor)})
+	k.gone = k.gone[max(0, len(k.gone)-maxRemembered):]
+}
+
+// forget drops, once an hour, the nodes that have been gone for too long.
+func (l *lessons) forget(now time.Time, changed map[string]bool) {
+	if now.Sub(l.forgot) < time.Hour {
+		return
 	}
-	all := []*nodetemplate.Learnt{known.past}
-	for _, w := range l.witnesses {
-		if w.group == group && l.belongs(w) {
-			all = append(all, w.learnt)
+	l.forgot = now
+	for group, k := range l.groups {
+		for len(k.gone) > 0 && now.After(k.gone[0].until) {
+			k.gone, changed[group] = k.gone[1:], true
 		}
 	}
-	sum := nodetemplate.Together(all...)
-	if sum.Equal(known.learnt) {
-		return false
+}
+
+// sumUp concludes what is known of the groups, and reports whether that is news.
+func (l *lessons) sumUp(changed map[string]bool) (news bool) {
+	present := map[string][]*nodetemplate.Observed{}
+	for _, w := range l.witnesses {
+		if changed[w.group] && w.observed != nil && l.belongs(w) {
+			present[w.group] = append(present[w.group], w.observed)
+		}
 	}
-	known.learnt = sum
-	return true
+	for group := range changed {
+		known := l.groups[group]
+		if known == nil {
+			continue
+		}
+		var gone []*nodetemplate.Observed
+		for _, r := range known.gone {
+			if w := l.witnesses[r.observed.Node]; w == nil || w.observed == nil {
+				gone = append(gone, r.observed)
+			}
+		}
+		sum := nodetemplate.Conclude(present[group], gone, grouptemplate.Facts(known.launch, l.catalogue()))
+		if !sum.Equal(known.learnt) {
+			known.learnt, news = sum, true
+		}
+	}
+	return news
 }

@@ -3,11 +3,13 @@ package aws
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -26,7 +29,7 @@ type cluster struct{ indexer cache.Indexer }
 // watched has the provider learn from the nodes of a new cluster.
 func (w *world) watched() cluster {
 	c := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
-	w.Provider.lessons = newLessons(corelisters.NewNodeLister(c.indexer))
+	w.Provider.lessons = newLessons(corelisters.NewNodeLister(c.indexer), w.Provider.types.catalogue)
 	return c
 }
 
@@ -92,7 +95,7 @@ func (w *world) emptied(id string) {
 }
 
 func TestAGroupThatWentToZeroIsRememberedByWhatItsNodesHaveShown(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.watched()
 	before := w.promised("a")
 	if before.Labels["image.example.com/team"] != "" {
@@ -123,37 +126,122 @@ func TestAGroupThatWentToZeroIsRememberedByWhatItsNodesHaveShown(t *testing.T) {
 	}
 }
 
-func TestALabelThatOneNodeLacksIsNotPromised(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
 	nodes := w.watched()
 	real := w.members("a", map[string]string{"team": "dsp", "maintenance": "tonight"})
-	delete(real[1].Labels, "maintenance")
-	nodes.put(t, real[0])
+	delete(real[2].Labels, "maintenance")
+	nodes.put(t, real...)
 	w.refresh()
 	if got := w.promised("a").Labels["maintenance"]; got != "tonight" {
-		t.Fatalf("label is %q while all nodes that were seen have it: this proves nothing", got)
+		t.Fatalf("label is %q while most nodes that were seen have it: this proves nothing", got)
 	}
-	nodes.put(t, real[1])
+	changed := real[1].DeepCopy()
+	delete(changed.Labels, "maintenance")
+	nodes.put(t, changed)
 	w.refresh()
 	nodes.drop(t, real...)
 	w.refresh()
 	if got := w.promised("a").Labels; got["team"] != "dsp" || got["maintenance"] != "" {
-		t.Errorf("labels are %v, want those that both nodes carried", got)
+		t.Errorf("labels are %v, want those that most nodes carried", got)
+	}
+}
+
+func TestALabelPutOnTheLastNodeByHandIsNotPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp"})
+	nodes.put(t, real...)
+	w.refresh()
+	nodes.drop(t, real[0])
+	last := real[1].DeepCopy()
+	last.Labels["debug"] = "by-hand"
+	nodes.put(t, last)
+	w.refresh()
+	nodes.drop(t, last)
+	w.emptied("a")
+	if got := w.promised("a").Labels; got["team"] != "dsp" || got["debug"] != "" {
+		t.Errorf("labels are %v, want what both nodes carried alone", got)
+	}
+}
+
+func TestANodeThatTellsOfFarLessThanItsTypeHasIsReportedAndNotLearnt(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	before := w.promised("a").Status.Allocatable
+	broken := w.members("a", nil)[0]
+	broken.Status.Capacity["memory"], broken.Status.Allocatable["memory"] = resource.MustParse("524288Ki"), resource.MustParse("400000Ki")
+	nodes.put(t, broken)
+	w.refresh()
+	problems := w.view.Load().templates["a"].Problems
+	if !slices.ContainsFunc(problems, func(p nodetemplate.Problem) bool {
+		return p.Reason == nodetemplate.ReasonImplausibleNode && p.Key == broken.Name
+	}) {
+		t.Errorf("problems %v, want one with the node", problems)
+	}
+	nodes.drop(t, broken)
+	w.emptied("a")
+	if diff := cmp.Diff(before, w.promised("a").Status.Allocatable); diff != "" {
+		t.Errorf("allocatable after a broken node (-before +after):\n%s", diff)
+	}
+}
+
+// TestWhatWasLearntAges looks at lessons alone, to choose the time.
+func TestWhatWasLearntAges(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	real, snapshot, start := w.members("a", nil), w.cache.Snapshot(), time.Now()
+	l := newLessons(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+	less := real[0].DeepCopy()
+	less.Status.Capacity["memory"], less.Status.Allocatable["memory"] = resource.MustParse("7800000Ki"), resource.MustParse("7100000Ki")
+	nodes.put(t, less)
+	l.learn(snapshot, start)
+	first := l.of("a")
+	nodes.drop(t, less)
+	if l.learn(snapshot, start.Add(time.Minute)); first == nil || !first.Equal(l.of("a")) {
+		t.Error("what a node showed is not known when it is gone")
+	}
+	nodes.put(t, real[1])
+	if news := l.learn(snapshot, start.Add(2*time.Minute)); !news || l.of("a").Equal(first) {
+		t.Error("the new node does not count before the one that is gone")
+	}
+	nodes.drop(t, real[1])
+	l.learn(snapshot, start.Add(3*time.Minute))
+	if news := l.learn(snapshot, start.Add(rememberedFor)); news || l.of("a") == nil {
+		t.Error("forgotten early")
+	}
+	if news := l.learn(snapshot, start.Add(rememberedFor+2*time.Hour)); !news || l.of("a") != nil {
+		t.Error("still known of nodes that have been gone for long")
+	}
+	nodes.put(t, real[1])
+	if news := l.learn(snapshot, start.Add(rememberedFor+3*time.Hour)); !news || l.of("a") == nil {
+		t.Error("not learnt again")
+	}
+}
+
+func TestOfManyNodesThatAreGoneTheNewestCount(t *testing.T) {
+	k, now := &lesson{}, time.Now()
+	for i := range maxRemembered + 3 {
+		k.remember(nodetemplate.Observe(m5Large(fmt.Sprint("n", i), "", nil), "m5.large"), now)
+	}
+	k.remember(nodetemplate.Observe(m5Large("n5", "", nil), "m5.large"), now)
+	if first, last := k.gone[0].observed.Node, k.gone[len(k.gone)-1].observed.Node; len(k.gone) != maxRemembered || first != "n3" || last != "n5" {
+		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(k.gone), first, last, maxRemembered)
 	}
 }
 
 func TestALabelThatIsTakenFromTheNodesIsNoLongerPromised(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.watched()
 	for _, label := range []string{"dsp", "web", ""} {
 		real := w.members("a", map[string]string{"team": label})
 		if label == "" {
-			real[0].Labels = nil
+			real[0].Labels, real[1].Labels = nil, nil
 		}
 		nodes.put(t, real...)
 		w.refresh()
 		if got := w.promised("a").Labels["team"]; got != label {
-			t.Errorf("label is %q, want the node's %q", got, label)
+			t.Errorf("label is %q, want the nodes' %q", got, label)
 		}
 	}
 }
@@ -161,16 +249,19 @@ func TestALabelThatIsTakenFromTheNodesIsNoLongerPromised(t *testing.T) {
 func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	nodes := w.watched()
-	young := w.members("a", map[string]string{"team": "dsp"})[0]
+	learnt := func() bool {
+		return w.view.Load().templates["a"].Sources.Allocatable["memory"].Kind == nodetemplate.SourceLearnt
+	}
+	young := w.members("a", nil)[0]
 	young.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-59 * time.Second))
 	nodes.put(t, young)
 	w.refresh()
-	if got := w.promised("a").Labels["team"]; got != "" {
-		t.Errorf("label is %q of a node that became Ready just now", got)
+	if learnt() {
+		t.Error("a node that became Ready just now has taught something")
 	}
 	w.eventually(func() string { // the node object does not change any more
-		if got := w.promised("a").Labels["team"]; got != "dsp" {
-			return "label is " + got
+		if w.promised("a"); !learnt() {
+			return "nothing learnt"
 		}
 		return ""
 	})
@@ -202,7 +293,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			nodes.put(t, real...)
-			l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+			l := newLessons(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
 			if !l.learn(snapshot, time.Now()) || l.of("a") == nil {
 				t.Fatal("nothing learnt")
 			}
@@ -217,7 +308,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 			}
 		})
 	}
-	l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+	l := newLessons(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
 	l.learn(snapshot, time.Now())
 	l.learn(&asg.Snapshot{}, time.Now())
 	if len(l.groups) > 0 || l.of("a") != nil {
@@ -253,7 +344,7 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 			n := real.DeepCopy()
 			n.CreationTimestamp = metav1.NewTime(start.Add(tt.created))
 			nodes.put(t, n)
-			l := newLessons(corelisters.NewNodeLister(nodes.indexer))
+			l := newLessons(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
 			l.learn(snapshot.With(&g), start)
 			if got := l.of("a") != nil; got != tt.want {
 				t.Errorf("learnt something: %t, want %t", got, tt.want)
@@ -263,7 +354,7 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 }
 
 func TestGroupsAreBalancedWhetherTheirNodesWereSeenOrNot(t *testing.T) {
-	w := newWorld(t, nil, group("seen", "m5.large", 0, 1, 5, nil), group("unseen", "m5.large", 0, 0, 5, nil))
+	w := newWorld(t, nil, group("seen", "m5.large", 0, 2, 5, nil), group("unseen", "m5.large", 0, 0, 5, nil))
 	nodes := w.watched()
 	real := w.members("seen", map[string]string{"team": "dsp"})
 	nodes.put(t, real...)
@@ -299,7 +390,7 @@ func TestNoTemplateIsBuiltAgainWhileAThousandGroupsAndTheirNodesStayAsTheyAre(t 
 	const count = 1000
 	var groups []fakeaws.AutoScalingGroup
 	for i := range count {
-		groups = append(groups, group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 1, 5, nil))
+		groups = append(groups, group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, nil))
 	}
 	w := newWorld(t, nil, groups...)
 	nodes := w.watched()
@@ -310,7 +401,7 @@ func TestNoTemplateIsBuiltAgainWhileAThousandGroupsAndTheirNodesStayAsTheyAre(t 
 	nodes.put(t, all...)
 	w.refresh()
 	before := maps.Clone(w.view.Load().templates)
-	if len(all) != count || before["group-0007"].Labels["team"] != "group-0007" {
+	if len(all) != 2*count || before["group-0007"].Labels["team"] != "group-0007" {
 		t.Fatalf("%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
 	}
 	for range 2 {
@@ -332,9 +423,11 @@ func TestNoTemplateIsBuiltAgainWhileAThousandGroupsAndTheirNodesStayAsTheyAre(t 
 	if again > 0 {
 		t.Errorf("%d templates were built again", again)
 	}
-	all[7] = heartbeat(all[7])
-	all[7].Labels["team"] = "other"
-	nodes.put(t, all[7])
+	for i := range 2 {
+		other := heartbeat(all[2*7+i])
+		other.Labels["team"] = "other"
+		nodes.put(t, other)
+	}
 	w.refresh()
 	for name, template := range w.view.Load().templates {
 		if built := before[name] != template; built != (name == "group-0007") {
@@ -353,7 +446,7 @@ func BenchmarkLearn(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		l, snapshot := newLessons(corelisters.NewNodeLister(indexer)), &asg.Snapshot{}
+		l, snapshot := newLessons(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &asg.Snapshot{}
 		b.ReportAllocs()
 		for b.Loop() {
 			l.learn(snapshot, time.Time{})

@@ -108,7 +108,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if err := p.follow(o.Nodes); err != nil {
 		return nil, err
 	}
-	p.lessons = newLessons(p.nodes)
+	p.lessons = newLessons(p.nodes, p.types.catalogue)
 	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
 	p.increases = newIncreases(o.Clock, p.launchZones)
 	p.ageing.event = o.Event

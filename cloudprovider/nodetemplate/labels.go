@@ -37,7 +37,7 @@ func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.addTypeLabels(in)
 	t.addPlaceLabels(in)
 	if in.Learnt != nil {
-		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on every node of this group that was seen"})
+		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen"})
 	}
 	if in.UserData != nil {
 		t.promiseAll(in.UserData.Labels, Source{Kind: SourceUserData, Detail: in.UserData.Form})

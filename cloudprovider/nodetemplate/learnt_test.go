@@ -2,6 +2,8 @@ package nodetemplate
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -40,14 +44,32 @@ func labelled(pairs ...string) func(*corev1.Node) {
 	}
 }
 
+// learnt is what the nodes, all of the type, teach together.
+func learnt(instanceType string, nodes ...*corev1.Node) *Learnt {
+	return Conclude(observed(instanceType, nodes...), nil, instancetypes.Embedded().Lookup)
+}
+
+func observed(instanceType string, nodes ...*corev1.Node) []*Observed {
+	var all []*Observed
+	for _, n := range nodes {
+		all = append(all, Observe(n, instanceType))
+	}
+	return all
+}
+
 // learntM5Large is an Input of a group of m5.large whose nodes were seen.
 func learntM5Large(t *testing.T, nodes ...*corev1.Node) Input {
-	in := Input{Group: "g", Members: members(t, "m5.large"), AMIFamily: AL2}
-	for _, n := range nodes {
-		in.Learnt = Together(in.Learnt, Learn(n, "m5.large"))
-	}
-	return in
+	return Input{Group: "g", Members: members(t, "m5.large"), AMIFamily: AL2, Learnt: learnt("m5.large", nodes...)}
 }
+
+// amounting has the node show these figures of a resource.
+func amounting(name corev1.ResourceName, capacity, allocatable string) func(*corev1.Node) {
+	return func(n *corev1.Node) {
+		n.Status.Capacity[name], n.Status.Allocatable[name] = resource.MustParse(capacity), resource.MustParse(allocatable)
+	}
+}
+
+func called(name string) func(*corev1.Node) { return func(n *corev1.Node) { n.Name = name } }
 
 func TestTheNextNodeIsTakenToBeAsTheRealOneIs(t *testing.T) {
 	template, _ := Build(learntM5Large(t, realM5Large()))
@@ -72,7 +94,8 @@ func TestTheNextNodeIsTakenToBeAsTheRealOneIs(t *testing.T) {
 }
 
 func TestEveryOtherSourceButFormulasAndCatalogueWinsOverWhatNodesShow(t *testing.T) {
-	in := learntM5Large(t, realM5Large(labelled("team", "seen", "tier", "seen", "rack", "seen", "row", "seen")))
+	alike := labelled("team", "seen", "tier", "seen", "rack", "seen", "row", "seen")
+	in := learntM5Large(t, realM5Large(alike), realM5Large(alike))
 	in.Tags = map[string]string{labelPrefix + "team": "tag", resourcesPrefix + "memory": "7Gi"}
 	in.Nodegroup = &Nodegroup{Name: "n", AMIType: "CUSTOM", Labels: map[string]string{"team": "eks", "tier": "eks"}}
 	in.UserData = &UserData{Labels: map[string]string{"team": "user-data", "tier": "user-data", "rack": "user-data"}, MaxPods: 20}
@@ -123,7 +146,7 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 			if want == nil {
 				want = map[string]string{}
 			}
-			if diff := cmp.Diff(want, Learn(node, "m5.large").labels); diff != "" {
+			if diff := cmp.Diff(want, Observe(node, "m5.large").labels); diff != "" {
 				t.Errorf("labels learnt differ (-want +got):\n%s", diff)
 			}
 		})
@@ -131,14 +154,10 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 }
 
 func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
-	smaller := func(n *corev1.Node) {
-		n.Status.Capacity[corev1.ResourceMemory] = resource.MustParse("7845000Ki")
-		n.Status.Allocatable[corev1.ResourceMemory] = resource.MustParse("7155000Ki")
-	}
-	template, _ := Build(learntM5Large(t, realM5Large(labelled("team", "dsp", "slot", "1", "once", "a")),
-		realM5Large(smaller, labelled("team", "dsp", "slot", "2"))))
-	if template.Labels["team"] != "dsp" {
-		t.Errorf("team is %q, want what both carry", template.Labels["team"])
+	template, problems := Build(learntM5Large(t, realM5Large(labelled("team", "dsp", "slot", "1", "once", "a")),
+		realM5Large(amounting("memory", "7845000Ki", "7155000Ki"), labelled("team", "dsp", "slot", "2"))))
+	if template.Labels["team"] != "dsp" || len(problems) > 0 {
+		t.Errorf("team is %q with problems %v, want what both carry", template.Labels["team"], problems)
 	}
 	for _, key := range []string{"slot", "once"} {
 		if value, ok := template.Labels[key]; ok {
@@ -148,18 +167,141 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 	if memory := template.Capacity[corev1.ResourceMemory]; memory.String() != "7845000Ki" {
 		t.Errorf("memory is %s, want the least of both", memory.String())
 	}
-	if Together() != nil || Together(nil, nil) != nil {
+	if learnt("m5.large") != nil {
 		t.Error("no nodes teach something")
 	}
 }
 
+func TestALabelIsLearntFromMostNodesAndFromTwoAtLeast(t *testing.T) {
+	with, without := realM5Large(labelled("team", "dsp")), realM5Large()
+	of := func(with, without *corev1.Node, counts [2]int) (nodes []*corev1.Node) {
+		return slices.Concat(slices.Repeat([]*corev1.Node{with}, counts[0]), slices.Repeat([]*corev1.Node{without}, counts[1]))
+	}
+	for _, tt := range []struct {
+		name          string
+		present, gone [2]int // nodes with the label and without
+		want          bool
+		why           string // it is refused
+	}{
+		{name: "one node alone", present: [2]int{1, 0}, why: "no second node has been seen to carry this label"},
+		{name: "two nodes", present: [2]int{2, 0}, want: true},
+		{name: "one of two", present: [2]int{1, 1}, why: "most nodes do not carry this label"},
+		{name: "two of three", present: [2]int{2, 1}, want: true},
+		{name: "two of four", present: [2]int{2, 2}, why: "most nodes do not carry this label"},
+		{name: "one, and the one before it", present: [2]int{1, 0}, gone: [2]int{1, 0}, want: true},
+		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}, why: "most nodes do not carry this label"},
+		{name: "lost by the last node", present: [2]int{0, 1}, gone: [2]int{4, 0}, want: true},
+		{name: "on none of the nodes there are", present: [2]int{0, 2}, gone: [2]int{9, 0}},
+		{name: "all nodes are gone", gone: [2]int{2, 0}, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := learntM5Large(t)
+			in.Learnt = Conclude(observed("m5.large", of(with, without, tt.present)...), observed("m5.large", of(with, without, tt.gone)...),
+				instancetypes.Embedded().Lookup)
+			template, problems := Build(in)
+			if _, got := template.Labels["team"]; got != tt.want || len(problems) > 0 {
+				t.Errorf("promised: %t with problems %v, want %t and none", got, problems, tt.want)
+			}
+			var want []Refusal
+			if tt.why != "" {
+				want = []Refusal{{What: "team=dsp", Why: tt.why}}
+			}
+			if diff := cmp.Diff(want, in.Learnt.Refused()); diff != "" {
+				t.Errorf("refused (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// small is an m5.large that a broken kernel line, or a broken agent, has tell of 512 MiB: it contradicts itself nowhere.
+var small = amounting("memory", "524288Ki", "400000Ki")
+
+func TestANodeFarFromItsTypeTeachesNothingAndIsReported(t *testing.T) {
+	in := learntM5Large(t, realM5Large(called("small"), small))
+	template, problems := Build(in)
+	plain, _ := Build(learntM5Large(t))
+	if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
+		t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
+	}
+	if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode || problems[0].Key != "small" {
+		t.Fatalf("problems %v, want one with the node", problems)
+	}
+	for _, part := range []string{"512Mi", "8Gi", "m5.large"} {
+		if !strings.Contains(problems[0].String(), part) {
+			t.Errorf("problem %q does not say %q", problems[0], part)
+		}
+	}
+	if refused := in.Learnt.Refused(); len(refused) != 1 || refused[0].Node != "small" {
+		t.Errorf("refused: %+v, want the node", refused)
+	}
+}
+
+func TestAGroupIsLearntAgainOnceTheOddNodeIsGone(t *testing.T) {
+	odd, sound := Observe(realM5Large(called("odd"), small), "m5.large"), Observe(realM5Large(), "m5.large")
+	for _, tt := range []struct {
+		name          string
+		present, gone []*Observed
+		refused       int
+	}{
+		{name: "beside a sound one", present: []*Observed{odd, sound}, refused: 1},
+		{name: "gone", present: []*Observed{sound}, gone: []*Observed{odd}},
+		{name: "after sound ones", present: []*Observed{odd}, gone: []*Observed{sound}, refused: 1},
+		{name: "forgotten", present: []*Observed{sound}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := learntM5Large(t)
+			in.Learnt = Conclude(tt.present, tt.gone, instancetypes.Embedded().Lookup)
+			template, _ := Build(in)
+			if memory := template.Capacity.Memory().String(); memory != "7845568Ki" || len(in.Learnt.Refused()) != tt.refused {
+				t.Errorf("memory %s, refused %v, want that of the sound node and %d refused", memory, in.Learnt.Refused(), tt.refused)
+			}
+		})
+	}
+}
+
+func TestTheNodesThereAreCountBeforeThoseThatAreGone(t *testing.T) {
+	less := realM5Large(amounting("memory", "7800000Ki", "7100000Ki"))
+	in := learntM5Large(t)
+	in.Learnt = Conclude(observed("m5.large", realM5Large()), observed("m5.large", less), instancetypes.Embedded().Lookup)
+	template, _ := Build(in)
+	if memory := template.Capacity.Memory().String(); memory != "7845568Ki" {
+		t.Errorf("memory is %s, want that of the node there is", memory)
+	}
+}
+
+func TestANodeBehindMostOthersOfItsTypeIsRefused(t *testing.T) {
+	full := amounting("pods", "110", "110")
+	for _, tt := range []struct {
+		name    string
+		nodes   []*corev1.Node
+		pods    string
+		refused int
+	}{
+		{name: "one of three", nodes: []*corev1.Node{realM5Large(full), realM5Large(full), realM5Large(amounting("pods", "29", "29"))}, pods: "110", refused: 1},
+		{name: "one of two, the least counts", nodes: []*corev1.Node{realM5Large(full), realM5Large(amounting("pods", "29", "29"))}, pods: "29"},
+		{name: "most", nodes: []*corev1.Node{realM5Large(full), realM5Large(amounting("pods", "29", "29")), realM5Large(amounting("pods", "29", "29"))}, pods: "29"},
+		{name: "a little", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("memory", "7845000Ki", "7150000Ki"))}, pods: "110"},
+		{name: "in memory", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("memory", "7845568Ki", "6000000Ki"))}, pods: "110", refused: 1},
+		{name: "in CPU", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("cpu", "2", "1500m"))}, pods: "110", refused: 1},
+		{name: "in disk", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("ephemeral-storage", "20Gi", "18Gi"))}, pods: "110", refused: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := learntM5Large(t, tt.nodes...)
+			template, problems := Build(in)
+			if pods := template.Allocatable.Pods().String(); pods != tt.pods || len(in.Learnt.Refused()) != tt.refused || len(problems) != tt.refused {
+				t.Errorf("%s pods, refused %v, problems %v, want %s and %d", pods, in.Learnt.Refused(), problems, tt.pods, tt.refused)
+			}
+		})
+	}
+}
+
 func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
-	node := realM5Large(func(n *corev1.Node) {
+	node := realM5Large(amounting("cpu", "4", "3920m"), amounting("memory", "15919124Ki", "14902292Ki"), func(n *corev1.Node) {
 		n.Spec.Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}, {Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
 		n.Status.Capacity["nvidia.com/gpu"], n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("0"), resource.MustParse("0")
 		n.Status.Capacity["example.com/device"], n.Status.Allocatable["example.com/device"] = resource.MustParse("3"), resource.MustParse("3")
 	})
-	template, _ := Build(Input{Group: "g", Members: members(t, "g4dn.xlarge"), Learnt: Learn(node, "g4dn.xlarge")})
+	template, _ := Build(Input{Group: "g", Members: members(t, "g4dn.xlarge"), Learnt: learnt("g4dn.xlarge", node)})
 	if len(template.Taints) > 0 {
 		t.Errorf("taints %v, want none", template.Taints)
 	}
@@ -174,9 +316,7 @@ func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
 
 func TestWhatNoSuchNodeCanHaveIsNotBelieved(t *testing.T) {
 	set := func(capacity, allocatable string, name corev1.ResourceName) func(*corev1.Node) {
-		return func(n *corev1.Node) {
-			n.Status.Capacity[name], n.Status.Allocatable[name] = resource.MustParse(capacity), resource.MustParse(allocatable)
-		}
+		return amounting(name, capacity, allocatable)
 	}
 	plain, _ := Build(learntM5Large(t))
 	for _, tt := range []struct {
@@ -184,7 +324,11 @@ func TestWhatNoSuchNodeCanHaveIsNotBelieved(t *testing.T) {
 		change func(*corev1.Node)
 	}{
 		{"more memory than EC2 sells", set("9Gi", "7Gi", "memory")},
+		{"far less memory", set("6000000Ki", "5000000Ki", "memory")},
 		{"more CPU", set("4", "2", "cpu")},
+		{"less than half of the CPUs", set("900m", "800m", "cpu")},
+		{"hardly any of its memory for pods", set("7845568Ki", "3900000Ki", "memory")},
+		{"hardly any of its CPUs for pods", set("2", "900m", "cpu")},
 		{"more allocatable than there is", set("7Gi", "7.5Gi", "memory")},
 		{"no memory", set("7Gi", "0", "memory")},
 		{"below zero", set("2", "-1", "cpu")},
@@ -192,11 +336,50 @@ func TestWhatNoSuchNodeCanHaveIsNotBelieved(t *testing.T) {
 		{"nothing at all", func(n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = nil, nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(learntM5Large(t, realM5Large(tt.change)))
+			template, problems := Build(learntM5Large(t, realM5Large(tt.change)))
 			if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
 				t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
 			}
+			if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode {
+				t.Errorf("problems %v, want one with the node", problems)
+			}
 		})
+	}
+}
+
+func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Node)
+	}{
+		{"as EC2 states it", amounting("memory", "8Gi", "7Gi")},
+		{"three quarters of the memory", amounting("memory", "6Gi", "5Gi")},
+		{"one thread for each core", amounting("cpu", "1", "940m")},
+		{"half of the memory reserved", amounting("memory", "7845568Ki", "3922784Ki")},
+		{"memory in huge pages", func(n *corev1.Node) {
+			amounting("memory", "7845568Ki", "2600000Ki")(n)
+			amounting("hugepages-2Mi", "4Gi", "4Gi")(n)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := realM5Large(tt.change)
+			template, problems := Build(learntM5Large(t, node))
+			for _, name := range []corev1.ResourceName{"cpu", "memory"} {
+				if got, want := template.Allocatable[name], node.Status.Allocatable[name]; got.Cmp(want) != 0 {
+					t.Errorf("allocatable %s is %s, want the node's %s", name, got.String(), want.String())
+				}
+			}
+			if len(problems) > 0 {
+				t.Errorf("problems %v, want none", problems)
+			}
+		})
+	}
+}
+
+func TestATypeOfWhichNothingIsStatedIsNotJudged(t *testing.T) {
+	l := learnt("zz9.large", realM5Large(small))
+	if _, ok := l.types["zz9.large"]; !ok || len(l.Refused()) > 0 {
+		t.Errorf("refused %v", l.Refused())
 	}
 }
 
@@ -254,18 +437,31 @@ func TestANodeWithVeryManyLabelsTeachesNone(t *testing.T) {
 	for i := range maxLearntLabels + 1 {
 		node.Labels[fmt.Sprintf("l%d", i)] = "a"
 	}
-	if l := Learn(node, "m5.large"); len(l.labels) != 0 || len(l.types) != 1 {
+	if l := learnt("m5.large", node, node); len(l.labels) != 0 || len(l.types) != 1 {
 		t.Errorf("%d labels and %d types learnt, want the machine alone", len(l.labels), len(l.types))
 	}
 }
 
 func TestTellingTheSame(t *testing.T) {
-	one, other := Learn(realM5Large(), "m5.large"), Learn(realM5Large(labelled("team", "dsp")), "m5.large")
+	team := realM5Large(labelled("team", "dsp"))
+	one := learnt("m5.large", realM5Large())
 	var none *Learnt
-	if !one.Equal(Learn(realM5Large(), "m5.large")) || !none.Equal(nil) {
+	if !one.Equal(learnt("m5.large", realM5Large())) || !none.Equal(nil) {
 		t.Error("the same is not equal")
 	}
-	if one.Equal(other) || one.Equal(Learn(realM5Large(), "m5.xlarge")) || one.Equal(nil) || none.Equal(one) {
-		t.Error("different things are equal")
+	for _, other := range []*Learnt{learnt("m5.large", team, team), learnt("m5.large", team), learnt("m5.xlarge", realM5Large()), nil} {
+		if one.Equal(other) || other.Equal(one) {
+			t.Errorf("%+v is equal to %+v", one, other)
+		}
+	}
+	seen := Observe(realM5Large(), "m5.large")
+	if !seen.Equal(Observe(realM5Large(), "m5.large")) || seen.Equal(nil) {
+		t.Error("one node is told apart from itself")
+	}
+	for _, other := range []*Observed{Observe(team, "m5.large"), Observe(realM5Large(), "m5.xlarge"), Observe(realM5Large(called("other")), "m5.large"),
+		Observe(realM5Large(small), "m5.large"), Observe(realM5Large(amounting("hugepages-2Mi", "1Gi", "1Gi")), "m5.large")} {
+		if seen.Equal(other) {
+			t.Errorf("%+v is equal to %+v", seen, other)
+		}
 	}
 }

@@ -30,6 +30,7 @@ const (
 	ReasonMixedTypes       Reason = "mixed_architectures"
 	ReasonImageMismatch    Reason = "image_architecture" // types that the group's image does not run on
 	ReasonWideSpread       Reason = "wide_spread"        // types so different that what all of them hold is little
+	ReasonImplausibleNode  Reason = "implausible_node"   // a real node is not what nodes of its type are, and nothing is learnt from it
 
 	// Of user data.
 	ReasonUnreadable      Reason = "unreadable_user_data"    // cannot be decoded or parsed, or too large
@@ -45,7 +46,7 @@ func Reasons() []Reason {
 		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
 		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
 		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonPinnedZone, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
-		ReasonImageMismatch, ReasonWideSpread,
+		ReasonImageMismatch, ReasonWideSpread, ReasonImplausibleNode,
 		ReasonUnreadable, ReasonUnresolved, ReasonRestrictedLabel, ReasonKubeletSetting, ReasonConditional,
 	}
 }

@@ -175,7 +175,7 @@ func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
 		node.Status.Allocatable[corev1.ResourceCPU] = millis(n.allocCPUMillis)
 		node.Status.Allocatable[corev1.ResourceMemory] = binary(n.allocMemoryKiB * kib)
 		node.Status.Allocatable[corev1.ResourceEphemeralStorage] = binary(n.allocDiskBytes)
-		ours := of(n.template(t, Learn(node, n.instanceType)))
+		ours := of(n.template(t, learnt(n.instanceType, node)))
 		if excess := n.excess(ours); len(excess) > 0 {
 			t.Errorf("%s still promises %s", n.instanceType, strings.Join(excess, "; "))
 		}

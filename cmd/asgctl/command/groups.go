@@ -50,10 +50,12 @@ func (c *cli) template() *cobra.Command {
 		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with the source
-it was taken from; what is assumed rather than promised; and the tags that would state what was derived. Of a group that is
+it was taken from; what is assumed rather than promised; and the tags that would state what was derived. With --node-list it
+learns from the nodes as the autoscaler does, and shows what it refuses to learn. Of a group that is
 scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise it; every instance type of the group counts as
 offered there. Exits with 3 if there is no such group or zone, or too little is known of it to add a node.`,
-		Example: "  asgctl template gpu-spot\n  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
+		Example: "  asgctl template gpu-spot\n  kubectl get nodes -o json > nodes.json; asgctl template gpu-spot --node-list nodes.json\n" +
+			"  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
 			"  asgctl template gpu-spot --from ./recorded -o json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,6 +78,8 @@ offered there. Exits with 3 if there is no such group or zone, or too little is 
 		},
 	}
 	c.readFlags(cmd)
+	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File of what kubectl get nodes -o json prints: what real nodes of the group teach, "+
+		"and what of it is refused and why.")
 	forms := strings.Join(tagging.Forms, ", ")
 	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
 	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")

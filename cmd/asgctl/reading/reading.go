@@ -46,6 +46,7 @@ type Options struct {
 	Region            string
 	CloudConfig       string // path; may be ""
 	InstanceTypesFile string // path; may be ""
+	NodeList          string // path of what kubectl prints of the nodes; may be ""
 	Version           string // of this binary, for the user agent
 }
 
@@ -101,6 +102,10 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
+	nodes, err := readNodes(o.NodeList)
+	if err != nil {
+		return nil, err
+	}
 	src, err := o.source(ctx, catalogue)
 	if err != nil {
 		return nil, err
@@ -119,11 +124,12 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	for _, g := range r.Groups {
 		region := src.region(g.Name)
-		template := grouptemplate.Build(g, region, r.Catalogue)
+		seen := grouptemplate.Seen{Learnt: r.learn(g, nodes, time.Now())}
+		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
 		r.nodeGroups[g.Name], r.undivided[g.Name] = cache.NodeGroups(g)
 		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = grouptemplate.Build(view, region, r.Catalogue)
+			r.templates[view.ID()] = seen.Build(view, region, r.Catalogue)
 		}
 	}
 	return r, nil

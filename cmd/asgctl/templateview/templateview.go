@@ -2,6 +2,7 @@
 package templateview
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -41,6 +42,8 @@ type View struct {
 	Allocatable map[string]string `json:"allocatable"`
 	Options     map[string]string `json:"options"`
 	Sources     Sources           `json:"sources"`
+	// Refused is what real nodes have shown that is not promised.
+	Refused []Refusal `json:"refused,omitempty"`
 	// Tags would state for this group what was derived.
 	Tags     map[string]string `json:"tags"`
 	Problems []reading.Problem `json:"problems"`
@@ -48,6 +51,13 @@ type View struct {
 	explicit []tagging.Tag
 	notes    []string
 	target   tagging.Target
+}
+
+// Refusal is something that nodes have shown, and why it is not promised. Of a label there is no node.
+type Refusal struct {
+	Node string `json:"node,omitempty"`
+	What string `json:"what"`
+	Why  string `json:"why"`
 }
 
 // Taint is a taint as Kubernetes spells it.
@@ -89,6 +99,9 @@ func Of(r *reading.Reading, g *asg.Group) View {
 	}
 	for _, taint := range t.Taints {
 		v.Taints = append(v.Taints, Taint{Key: taint.Key, Value: taint.Value, Effect: string(taint.Effect)})
+	}
+	for _, refused := range t.Seen.Learnt.Refused() {
+		v.Refused = append(v.Refused, Refusal{Node: refused.Node, What: refused.What, Why: refused.Why})
 	}
 	for _, tag := range explicit {
 		v.Tags[tag.Key] = tag.Value
@@ -180,7 +193,7 @@ func (v View) WriteTable(w io.Writer, form string) error {
 	if err == nil && len(v.ZonalViews) > 0 {
 		_, err = fmt.Fprintf(w, "It is scaled zone by zone; what each promises is the template of %s\n", output.Clean(strings.Join(v.ZonalViews, ", ")))
 	}
-	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeOptions} {
+	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeRefused, v.writeOptions} {
 		if err == nil {
 			err = write(w)
 		}
@@ -253,6 +266,21 @@ func (v View) writeResources(w io.Writer) error {
 		return err
 	}
 	return output.Columns(w, []string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
+}
+
+// writeRefused writes what nodes have shown in vain.
+func (v View) writeRefused(w io.Writer) error {
+	if len(v.Refused) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, r := range v.Refused {
+		rows = append(rows, []string{r.What, cmp.Or(r.Node, "-"), r.Why})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return output.Columns(w, []string{"REFUSED", "NODE", "WHY"}, rows)
 }
 
 func (v View) writeOptions(w io.Writer) error {

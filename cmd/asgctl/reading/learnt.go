@@ -1,0 +1,48 @@
+package reading
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+)
+
+// readNodes reads what kubectl get nodes -o json prints; "" is no nodes.
+func readNodes(path string) ([]corev1.Node, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--node-list: %w", err)
+	}
+	var list corev1.NodeList
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("--node-list: %s is not what kubectl get nodes -o json prints: %w", path, err)
+	}
+	return list.Items, nil
+}
+
+// learn concludes what the nodes teach about the next one of g, as an autoscaler does that has just started.
+func (r *Reading) learn(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
+	if g.Launch == nil {
+		return nil
+	}
+	var observed []*nodetemplate.Observed
+	for i := range nodes {
+		id, _ := providerid.Instance(nodes[i].Spec.ProviderID)
+		at := slices.IndexFunc(g.Instances, func(instance asg.Instance) bool { return id != "" && instance.ID == id })
+		if at >= 0 && slices.Contains(g.Launch.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
+			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type))
+		}
+	}
+	return nodetemplate.Conclude(observed, nil, grouptemplate.Facts(g.Launch, r.Catalogue))
+}
