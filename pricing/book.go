@@ -24,6 +24,8 @@ type layers struct {
 	currency   Currency
 	terms      *Terms // nil: the user states nothing
 	spot       map[string][]zonePrice
+	spotIsOld  bool
+	relatives  relatives // what terms and spot tell of types without a live price
 }
 
 // NewBook makes the book of a region over its embedded list; terms may be nil. The error tells that the terms are for another
@@ -64,10 +66,16 @@ func (b *Book) SetTerms(terms *Terms) error {
 		return fmt.Errorf("price list, line %d: the prices are in %s, but those of %s are in %s: amounts in two currencies cannot be compared, "+
 			"and none is converted; give the prices in %s", terms.lines.currency, currency, b.region, next.currency, next.currency)
 	}
-	next.generation++
 	next.terms, next.currency = terms, currency
-	b.current.Store(&next)
+	b.replace(&next)
 	return nil
+}
+
+// replace has the book answer from next. The caller holds writing.
+func (b *Book) replace(next *layers) {
+	next.generation++
+	next.relatives = b.related(next)
+	b.current.Store(next)
 }
 
 // OnDemand returns what an on-demand instance of the type costs, the user's discount taken off: by the user's own list, or

@@ -1,18 +1,20 @@
 package pricing
 
 import (
-	"strconv"
 	"strings"
 	"time"
 )
 
 // DefaultSpotRatio is what a spot instance is taken to cost, as a ratio of the on-demand list price, where neither EC2 nor the
-// user tells: the median of what AWS's spot advisor states, half of whose figures lie between 0.28 and 0.42
-// (data/SOURCES.md). It is marked as an estimate wherever it is used.
+// user tells, nor any quote of EC2 for another type: the median of what AWS's spot advisor states, half of whose figures lie
+// between 0.28 and 0.42 (data/SOURCES.md). It is marked as an estimate wherever it is used.
 const DefaultSpotRatio = 0.35
 
 // meanOverZones is the basis of a spot price for several zones that differ.
 const meanOverZones = "mean over the zones"
+
+// oldQuote is the basis of a live spot price that EC2 has not confirmed for long.
+const oldQuote = "an old quote"
 
 // liveSource is the source of live spot prices.
 const liveSource = "EC2 spot price history"
@@ -52,17 +54,28 @@ func (b *Book) SetSpot(quotes []SpotQuote) int {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	next := *b.current.Load()
-	next.generation++
-	next.spot = spot
-	b.current.Store(&next)
+	next.spot, next.spotIsOld = spot, false
+	b.replace(&next)
 	return held
+}
+
+// AgeSpot marks the live spot prices held as estimates, until SetSpot brings others.
+func (b *Book) AgeSpot() {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if next := *b.current.Load(); !next.spotIsOld {
+		next.spotIsOld = true
+		b.replace(&next)
+	}
 }
 
 // Spot returns what a spot instance of the type costs in one of the zones; without zones, in any that has a price. For each zone
 // the user's own figure counts, or else the live one. Where the zones differ, nobody knows which one the next instance comes up
 // in; groups spread over their zones evenly, so the answer is the mean, marked as an estimate. Zones without a figure are
-// passed over. Where none has one, the answer is the spot ratio times the on-demand list price, marked as an estimate, too:
-// spot prices know no discount. The second result is false where the price is unknown.
+// passed over. Where none has one, the answer is a ratio times the on-demand list price, marked as an estimate, too: the user's
+// spot ratio, else the median ratio of what EC2 quotes of the family, of its class or at all. It is never below the cheapest
+// live price of a type with the same CPUs, memory and accelerators, which serves alone where there is no list price. Spot prices
+// know no discount. The second result is false where the price is unknown.
 func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	now := b.current.Load()
 	var m mean
@@ -73,7 +86,7 @@ func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 		b.addEveryZone(now, &m, instanceType)
 	}
 	if m.count == 0 {
-		return b.spotByRatio(now, instanceType)
+		return b.unquoted(now, instanceType)
 	}
 	return m.price(instanceType, now.currency), true
 }
@@ -85,7 +98,11 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 	}
 	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
 		live := now.spot[instanceType][i]
-		m.add(live.perHour, Origin{Region: b.region, Date: live.readAt, Source: liveSource})
+		origin := Origin{Region: b.region, Date: live.readAt, Source: liveSource}
+		if now.spotIsOld {
+			origin.Basis = oldQuote
+		}
+		m.add(live.perHour, origin)
 	}
 }
 
@@ -103,25 +120,6 @@ func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 		}
 		m.add(r.perHour, now.terms.list.Origin())
 	}
-}
-
-// spotByRatio estimates a spot price from the on-demand one.
-func (b *Book) spotByRatio(now *layers, instanceType string) (Price, bool) {
-	price, ok := b.listed(now, instanceType)
-	if !ok {
-		return Price{}, false
-	}
-	ratio := DefaultSpotRatio
-	if now.terms != nil && now.terms.spotRatio > 0 {
-		ratio = now.terms.spotRatio
-	}
-	basis := price.Basis
-	if basis == "" {
-		basis = "on-demand list price"
-	}
-	price.Amount.PerHour *= ratio
-	price.Basis = strconv.FormatFloat(ratio, 'g', -1, 64) + " × " + basis
-	return price, true
 }
 
 // mean gathers the prices of several zones.

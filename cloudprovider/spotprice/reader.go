@@ -22,6 +22,7 @@ const (
 	lookEvery   = 15 * time.Second // for a type or zone that came into use since the last reading
 	retryFirst  = time.Minute
 	callTimeout = time.Minute // for one reading, all its calls and their retries
+	oldAfter    = 24 * time.Hour
 )
 
 // Options are what a Reader works with.
@@ -96,6 +97,9 @@ func (r *Reader) failed(ctx context.Context, err error) {
 	}
 	r.wait = min(max(2*r.wait, retryFirst), interval)
 	r.due = r.Clock.Now().Add(r.wait)
+	if at := r.readAt.Load(); at != nil && r.Clock.Since(*at) >= oldAfter {
+		r.Book.AgeSpot()
+	}
 	if brief := awsclient.Brief(err); brief != r.said {
 		r.said = brief
 		klog.FromContext(ctx).Error(err, "Reading the spot prices failed", "reason", awsclient.Reason(err), "inUse", r.fallback(),

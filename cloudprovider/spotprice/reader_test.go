@@ -129,7 +129,7 @@ func TestPricesAreReadAtOnceAndEveryTenMinutes(t *testing.T) {
 
 func TestATypeThatComesIntoUseIsReadWithinSeconds(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
-		if got := spotOf(t, r, "m5.large"); got != "0.0336 USD/h by 0.35 × on-demand list price" {
+		if got := spotOf(t, r, "m5.large"); got != "0.036501901 USD/h by 0.38 × on-demand list price, as of the quoted types" {
 			t.Errorf("price of a type that nobody uses: %s", got)
 		}
 		m.change(func() { m.inUse = Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}} })
@@ -168,6 +168,25 @@ func TestAReadingThatFailsLeavesTheLastOneWithItsAge(t *testing.T) {
 		pass(interval)
 		if got, age := spotOf(t, r, "g4dn.xlarge"), collectedAge(t, r); got != "0.4 USD/h" || age > interval.Seconds() {
 			t.Errorf("after it works again: %s, %v s old", got, age)
+		}
+	})
+}
+
+func TestAReadingOfADayAgoIsAnEstimateUntilTheNext(t *testing.T) {
+	running(t, func(t *testing.T, m *market, r *Reader) {
+		m.change(func() { m.err = errors.New("connection refused") })
+		pass(oldAfter - interval)
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
+			t.Errorf("price within the day: %s", got)
+		}
+		pass(2 * interval)
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h by an old quote" {
+			t.Errorf("price after a day: %s", got)
+		}
+		m.change(func() { m.err = nil })
+		pass(interval)
+		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
+			t.Errorf("price of a new reading: %s", got)
 		}
 	})
 }

@@ -78,12 +78,9 @@ func split(g *asg.Group, units int) (onDemand, spot int) {
 // onDemandUnits is how much of a capacity the policy wants on-demand: all up to the base, and of the rest the percentage,
 // fractions in favour of on-demand.
 func onDemandUnits(s asg.LaunchSource, capacity int) int {
-	base := max(0, s.OnDemandBase)
-	if capacity <= base {
-		return max(0, capacity)
-	}
-	percentage := min(max(s.OnDemandPercentageAboveBase, 0), 100)
-	return base + ceilDiv((capacity-base)*percentage, 100)
+	capacity = max(0, capacity)
+	above := max(0, capacity-max(0, s.OnDemandBase))
+	return capacity - above + ceilDiv(above*min(max(s.OnDemandPercentageAboveBase, 0), 100), 100)
 }
 
 // candidate is a type the group can launch, in the policy's order.

@@ -1,0 +1,114 @@
+package pricing
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestATypeThatEC2DoesNotQuoteIsEstimatedFromQuotedRelatives(t *testing.T) {
+	quote := func(instanceType string, perHour float64) SpotQuote {
+		return SpotQuote{instanceType, "us-east-1a", perHour, readAt}
+	}
+	ratio := func(text string) string { return ownHead + "# spot-ratio: " + text + "\n" }
+	for _, tt := range []struct {
+		name, text, instanceType string
+		live                     []SpotQuote
+		perHour                  float64
+		basis                    string
+	}{
+		{name: "by its family before others of its class", instanceType: "m5.2xlarge", perHour: 0.6 * 0.384,
+			live:  []SpotQuote{quote("m5.xlarge", 0.6*0.192), quote("m6i.xlarge", 0.8*0.192), quote("c5.xlarge", 0.2*0.17)},
+			basis: "0.6 × on-demand list price, as of the quoted m5 types"},
+		{name: "by its class before all", instanceType: "m5.2xlarge", perHour: 0.8 * 0.384,
+			live:  []SpotQuote{quote("m6i.xlarge", 0.8*0.192), quote("c5.xlarge", 0.2*0.17)},
+			basis: "0.8 × on-demand list price, as of the quoted m* types"},
+		{name: "by all", instanceType: "m5.2xlarge", perHour: 0.2 * 0.384, live: []SpotQuote{quote("c5.xlarge", 0.2*0.17)},
+			basis: "0.2 × on-demand list price, as of the quoted types"},
+		{name: "by the median", instanceType: "m5.2xlarge", perHour: 0.5 * 0.384,
+			live:  []SpotQuote{quote("m5.large", 0.4*0.096), quote("m5.xlarge", 0.6*0.192), quote("m5.4xlarge", 0.5*0.768)},
+			basis: "0.5 × on-demand list price, as of the quoted m5 types"},
+		{name: "by what the user says", instanceType: "m5.2xlarge", perHour: 0.3 * 0.384, text: ratio("0.3"),
+			live: []SpotQuote{quote("m5.xlarge", 0.6*0.192)}, basis: "0.3 × on-demand list price"},
+		{name: "never below the cheapest of its shape", instanceType: "m5.xlarge", perHour: 0.17,
+			live:  []SpotQuote{quote("m6i.xlarge", 0.18), quote("m5a.xlarge", 0.17), quote("m5.large", 0.02)},
+			basis: "cheapest quote of its shape: m5a.xlarge in us-east-1a"},
+		{name: "nor by what the user says", instanceType: "m5.xlarge", perHour: 0.18, text: ratio("0.1"),
+			live: []SpotQuote{quote("m6i.xlarge", 0.18)}, basis: "cheapest quote of its shape: m6i.xlarge in us-east-1a"},
+		{name: "never below itself in another zone", instanceType: "m5.xlarge", perHour: 0.15,
+			live:  []SpotQuote{{"m5.xlarge", "us-east-1b", 0.15, readAt}, quote("m5.large", 0.01), quote("m5.2xlarge", 0.01)},
+			basis: "cheapest quote of its shape: m5.xlarge in us-east-1b"},
+		{name: "with its GPU", instanceType: "g4dn.xlarge", perHour: 0.5 * 0.526, live: []SpotQuote{quote("m5.xlarge", 0.5*0.192)},
+			basis: "0.5 × on-demand list price, as of the quoted types"},
+		{name: "without any quote", instanceType: "m5.xlarge", perHour: 0.35 * 0.192, basis: "0.35 × on-demand list price"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := book(t, "us-east-1", tt.text, tt.live...).Spot(tt.instanceType, []string{"us-east-1a"})
+			if diff := cmp.Diff(Amount{tt.perHour, "USD"}, got.Amount, nearly); diff != "" || !ok || got.Basis != tt.basis || got.InstanceType != tt.instanceType {
+				t.Errorf("%s by %q (-want +got):\n%s", got.InstanceType, got.Basis, diff)
+			}
+		})
+	}
+}
+
+func TestATypeWithoutAListPriceCostsTheCheapestQuoteOfItsShape(t *testing.T) {
+	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
+	live := SpotQuote{"m6i.xlarge", "eusc-de-east-1a", 0.08, readAt}
+	b := book(t, "eusc-de-east-1", text, live)
+	got, ok := b.Spot("m5.xlarge", []string{"eusc-de-east-1a"})
+	want := Price{InstanceType: "m5.xlarge", Amount: Amount{0.08, "EUR"}, Origin: Origin{Region: "eusc-de-east-1", Date: readAt,
+		Source: "EC2 spot price history", Basis: "cheapest quote of its shape: m6i.xlarge in eusc-de-east-1a"}}
+	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
+		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
+	}
+	if got, ok := b.Spot("r5.large", nil); ok {
+		t.Errorf("a price of a type without a list price or a quote of its shape: %+v", got)
+	}
+	if got, ok := book(t, "eusc-de-east-1", "", live).Spot("m5.xlarge", nil); ok {
+		t.Errorf("a price of no currency: %+v", got)
+	}
+}
+
+func TestNewTermsChangeWhatRelativesTell(t *testing.T) {
+	b := book(t, "us-east-1", "", SpotQuote{"m5.xlarge", "us-east-1a", 0.096, readAt})
+	if err := b.SetTerms(terms(t, ownHead+columns+"\nm5.xlarge,0.12\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.Spot("m5.2xlarge", nil); got.Basis != "0.8 × on-demand list price, as of the quoted m5 types" {
+		t.Errorf("estimate by %q, want the ratio by the user's list", got.Basis)
+	}
+}
+
+func TestAnOldQuoteIsAnEstimate(t *testing.T) {
+	b := book(t, "us-east-1", ownHead+columns+",capacity_type,zone\nm5.large,0.04,spot,us-east-1a\n",
+		SpotQuote{"m5.large", "us-east-1b", 0.04, readAt}, SpotQuote{"c5.large", "us-east-1a", 0.03, readAt}, SpotQuote{"c5.large", "us-east-1b", 0.04, readAt})
+	fresh := b.Generation()
+	b.AgeSpot()
+	aged := b.Generation()
+	if b.AgeSpot(); aged == fresh || b.Generation() != aged {
+		t.Errorf("generations %d, %d, %d, want another after the first call alone", fresh, aged, b.Generation())
+	}
+	for _, tt := range []struct {
+		name, instanceType string
+		zones              []string
+		basis              string
+	}{
+		{"alone", "m5.large", []string{"us-east-1b"}, "an old quote"},
+		{"the user's own", "m5.large", []string{"us-east-1a"}, ""},
+		{"beside the user's own", "m5.large", []string{"us-east-1a", "us-east-1b"}, "an old quote"},
+		{"before the user's own", "m5.large", []string{"us-east-1b", "us-east-1a"}, "an old quote"},
+		{"where the zones differ", "c5.large", nil, "mean over the zones"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, ok := b.Spot(tt.instanceType, tt.zones); !ok || got.Basis != tt.basis {
+				t.Errorf("Spot() = %+v, %v, want the basis %q", got, ok, tt.basis)
+			}
+		})
+	}
+	b.SetSpot([]SpotQuote{{"m5.large", "us-east-1b", 0.05, readAt.Add(48 * time.Hour)}})
+	if got, _ := b.Spot("m5.large", []string{"us-east-1b"}); !got.Exact() {
+		t.Errorf("a new quote is an estimate by %q", got.Basis)
+	}
+}
