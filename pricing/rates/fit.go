@@ -30,9 +30,17 @@ type sample struct {
 }
 
 // Fit makes the Rates of what p sells, as far as the catalogue knows what it is. It never fails: where p has too few prices,
-// the embedded list of us-east-1 stands in, in its own currency only if p has no price at all.
+// the embedded list of us-east-1 stands in, in its own currency only if p has no price at all. Where p has spot prices alone, those
+// give the scale.
 func Fit(p prices, catalogue *instancetypes.Catalogue) *Rates {
 	samples, origin := sampled(p.OnDemand, catalogue)
+	if len(samples) == 0 {
+		samples, origin = sampled(func(name string) (pricing.Price, bool) {
+			price, ok := p.Spot(name, nil)
+			price.Amount.PerHour /= pricing.DefaultSpotRatio
+			return price, ok
+		}, catalogue)
+	}
 	var r *Rates
 	if plainOnes(samples) >= fewest {
 		r = fit(samples)

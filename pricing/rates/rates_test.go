@@ -139,6 +139,26 @@ func TestAFewPricesGiveTheScale(t *testing.T) {
 	}
 }
 
+// spotOnly sells spot alone, in a currency of its own.
+type spotOnly struct{ book }
+
+func (spotOnly) OnDemand(string) (pricing.Price, bool) { return pricing.Price{}, false }
+
+func TestSpotPricesAloneGiveTheScaleInTheirCurrency(t *testing.T) {
+	cny := pricing.Embedded("cn-north-1")
+	for _, only := range []map[string]bool{{"m5.large": true}, nil} {
+		r := Fit(spotOnly{book{list: cny, only: only}}, instancetypes.Embedded())
+		want, _ := cny.Lookup("r5.2xlarge")
+		got := r.Type(facts(t, "r5.2xlarge"))
+		if got.Exact() || got.Amount.Currency != "CNY" || math.Abs(got.Amount.PerHour/want.Amount.PerHour-1) > 0.5 {
+			t.Errorf("with spot prices of %v: r5.2xlarge = %+v, want an estimate near %v", only, got, want.Amount)
+		}
+		if r.Currency() != "CNY" {
+			t.Errorf("with spot prices of %v: rates in %s", only, r.Currency())
+		}
+	}
+}
+
 func BenchmarkFit(b *testing.B) {
 	p := book{list: pricing.Embedded("us-east-1")}
 	instancetypes.Embedded()
