@@ -23,8 +23,8 @@ type candidate struct {
 	unit    float64 // what one node counts as per hour, penalty included, if the option's nodes are added together
 }
 
-// candidates are the options of a known price in one currency, by the name of their group. Of several currencies the
-// first by name of the group counts; amounts in another cannot be compared with it.
+// candidates are the options of a known price in one currency, by the name of their group. Of several currencies the one that most
+// options are priced in counts, because amounts in another cannot be compared with it.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
 	for _, option := range options {
@@ -37,14 +37,32 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id)})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int { return strings.Compare(a.id, b.id) })
-	var currency pricing.Currency
-	return slices.DeleteFunc(list, func(c candidate) bool {
+	currencies := map[pricing.Currency]int{}
+	list = slices.DeleteFunc(list, func(c candidate) bool {
 		cost, known := f.cost(&c, c.option.NodeCount)
-		if known && currency == "" {
-			currency = cost.Currency
+		if known {
+			currencies[cost.Currency]++
 		}
-		return !known || cost.Currency != currency
+		return !known
 	})
+	if len(currencies) < 2 {
+		return list
+	}
+	most := mostOf(currencies)
+	return slices.DeleteFunc(list, func(c candidate) bool {
+		cost, _ := f.cost(&c, c.option.NodeCount)
+		return cost.Currency != most
+	})
+}
+
+// mostOf is the currency with the highest count, of several the first by name.
+func mostOf(counts map[pricing.Currency]int) (most pricing.Currency) {
+	for currency, count := range counts {
+		if count > counts[most] || count == counts[most] && currency < most {
+			most = currency
+		}
+	}
+	return most
 }
 
 // priced sets what one node of each candidate counts as when as many are added as counts says; those of 0 keep their own

@@ -211,16 +211,16 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			want:      []string{"b: 1 for 8", "a: 2 for 8"},
 		},
 		{
-			name:      "one currency only",
-			options:   []expander.Option{option("b", 2, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small},
+			name:      "the currency of most options only",
+			options:   []expander.Option{option("b", 2, web), option("a", 2, web), option("c", 2, web)},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": small, "c": small},
 			prices: costs(func(id string, count int) (pricing.Amount, bool) {
 				if id == "a" {
 					return pricing.Amount{PerHour: 7, Currency: "CNY"}.Times(count), true
 				}
-				return pricing.Amount{PerHour: 1, Currency: "USD"}.Times(count), true
+				return pricing.Amount{PerHour: float64(id[0]), Currency: "USD"}.Times(count), true
 			}),
-			want: []string{"a: 2 for 8"},
+			want: []string{"b: 2 for 8"},
 		},
 		{
 			name:      "prices that cannot be are not known",
