@@ -193,6 +193,12 @@ func (l *lessons) outdated(group string, now time.Time) bool {
 	return true
 }
 
+// refuses reports whether the figures of the node, or of a picture of one, are not what the next node of the group will have.
+func (l *lessons) refuses(group string, node *corev1.Node) bool {
+	known, instanceType := l.groups[group], node.Labels[corev1.LabelInstanceTypeStable]
+	return known != nil && known.learnt.Refuses(node, instanceType, grouptemplate.Facts(known.launch, l.catalogue()))
+}
+
 // startedAlike reports whether the next node starts from the same description as this one. Where AWS does not say what the
 // instance started from, the node must be younger than our knowledge of the description.
 func (k *lesson) startedAlike(instance *asg.Instance, node *corev1.Node) bool {

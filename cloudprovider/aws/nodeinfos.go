@@ -21,7 +21,8 @@ import (
 // core took the node's picture for later. Where GPUs are shared out by dynamic resource allocation instead, a group whose
 // nodes have not shown their devices yet has those that NVIDIA's driver would publish for its instance types; and where the
 // core simulates volume limits, a new node has the EBS driver with the limit of its type, as other nodes have it. Once a group
-// launches something else, or in other zones, pictures of the nodes it had before do not count any more.
+// launches something else, or in other zones, pictures of the nodes it had before do not count any more. A node with figures that no
+// sound node of its type has never counts, and neither does a label that most nodes of the group lack.
 //
 // It implements the core's TemplateNodeInfoProvider, and is used by the core's loop alone.
 type NodeInfos struct {
@@ -42,7 +43,7 @@ func (n *NodeInfos) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	if err != nil {
 		return nil, err
 	}
-	n.dropOutdated(infos, daemonSets, taintConfig)
+	n.dropMisleading(infos, daemonSets, taintConfig)
 	v, shared, volumes := n.provider.view.Load(), n.provider.sharing(ctx, nodes), ebsLimits(ctx, nodes)
 	zones := n.provider.learnZoneIDs(nodes, v)
 	for id, info := range infos {

@@ -27,6 +27,7 @@ import (
 type Learnt struct {
 	types   map[string]measured // by instance type
 	labels  map[string]string
+	odd     map[[2]string]bool // labels, each with its value, that most nodes do not carry
 	refused []Refusal
 }
 
@@ -89,13 +90,8 @@ func Settled(node *corev1.Node, now time.Time) bool {
 
 // Observe returns what a settled node of the instance type shows.
 func Observe(node *corev1.Node, instanceType string) *Observed {
-	o := &Observed{Node: node.Name, instanceType: instanceType, labels: map[string]string{},
-		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)}}
-	for name, q := range node.Status.Capacity {
-		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
-			o.hugePages += q.Value()
-		}
-	}
+	o := figuresOf(node, instanceType)
+	o.labels = map[string]string{}
 	own := ownWords(node, instanceType)
 	for key, value := range node.Labels {
 		if learnable(key, value, own) {
@@ -104,6 +100,18 @@ func Observe(node *corev1.Node, instanceType string) *Observed {
 	}
 	if len(o.labels) > maxLearntLabels {
 		o.labels = map[string]string{}
+	}
+	return o
+}
+
+// figuresOf is what a node shows, but for its labels.
+func figuresOf(node *corev1.Node, instanceType string) *Observed {
+	o := &Observed{Node: node.Name, instanceType: instanceType,
+		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)}}
+	for name, q := range node.Status.Capacity {
+		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
+			o.hugePages += q.Value()
+		}
 	}
 	return o
 }
@@ -177,6 +185,26 @@ func (l *Learnt) Refused() []Refusal {
 	return slices.Clone(l.refused)
 }
 
+// Refuses reports whether the figures of a node, or of what is remembered of one, are not what the next node will have: they are
+// implausible for the type, of which facts are those of Conclude, or behind those of the nodes that were learnt from.
+func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(instanceType string) (instancetypes.Type, bool)) bool {
+	t, known := facts(instanceType)
+	o := figuresOf(node, instanceType)
+	if _, wrong := o.implausible(t, known); wrong {
+		return known
+	}
+	if l == nil {
+		return false
+	}
+	m, seen := l.types[instanceType]
+	return seen && slices.ContainsFunc(compared, func(of func(measured) int64) bool {
+		return float64(of(o.measured)) < leastOfMedian*float64(of(m))
+	})
+}
+
+// Odd reports whether most nodes do not carry the label, though one does or did.
+func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
+
 func (l *Learnt) refuse(o *Observed, why string) {
 	c, a := o.measured.capacity, o.measured.allocatable
 	l.refused = append(l.refused, Refusal{Node: o.Node, Why: why, Wrong: true,
@@ -194,6 +222,13 @@ func byType(nodes []*Observed) map[string][]*Observed {
 	return types
 }
 
+// compared are the figures in which nodes of one type are alike.
+var compared = []func(measured) int64{
+	func(m measured) int64 { return m.capacity.cpuMillis }, func(m measured) int64 { return m.allocatable.cpuMillis },
+	func(m measured) int64 { return m.capacity.memoryBytes }, func(m measured) int64 { return m.allocatable.memoryBytes },
+	func(m measured) int64 { return m.allocatable.diskBytes }, func(m measured) int64 { return m.allocatable.pods },
+}
+
 // behind returns the nodes of one type that have less of something than most have. Of fewer than three, nobody can tell which one is
 // right.
 func behind(nodes []*Observed) []*Observed {
@@ -201,11 +236,7 @@ func behind(nodes []*Observed) []*Observed {
 		return nil
 	}
 	var few []*Observed
-	for _, of := range []func(measured) int64{
-		func(m measured) int64 { return m.capacity.cpuMillis }, func(m measured) int64 { return m.allocatable.cpuMillis },
-		func(m measured) int64 { return m.capacity.memoryBytes }, func(m measured) int64 { return m.allocatable.memoryBytes },
-		func(m measured) int64 { return m.allocatable.diskBytes }, func(m measured) int64 { return m.allocatable.pods },
-	} {
+	for _, of := range compared {
 		var figures []int64
 		for _, o := range nodes {
 			figures = append(figures, of(o.measured))
@@ -223,7 +254,7 @@ func behind(nodes []*Observed) []*Observed {
 
 // shareLabels learns each label that most of the nodes carry, if they are two at least.
 func (l *Learnt) shareLabels(nodes []*Observed) {
-	l.labels = map[string]string{}
+	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count := map[[2]string]int{}
 	for _, o := range nodes {
 		for key, value := range o.labels {
@@ -235,6 +266,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		switch {
 		case 2*carriers <= len(nodes):
 			refused.Why = "most nodes do not carry this label"
+			l.odd[label] = true
 		case carriers < leastWitnesses:
 			refused.Why = "no second node has been seen to carry this label"
 		default:
@@ -250,7 +282,7 @@ func (l *Learnt) Equal(o *Learnt) bool {
 	if l == nil || o == nil {
 		return l == o
 	}
-	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && slices.Equal(l.refused, o.refused)
+	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.odd, o.odd) && slices.Equal(l.refused, o.refused)
 }
 
 func amountsOf(list corev1.ResourceList) amounts {
