@@ -27,9 +27,10 @@ type call struct {
 
 // bootstrapArgs returns the part of a command that begins with bootstrap.sh, nil if the command does not run it.
 func bootstrapArgs(words []string) []string {
+	joins := slices.Contains(words, "--kubelet-extra-args")
 	for i, word := range words {
 		switch base := path.Base(word); {
-		case base == "bootstrap.sh" && (strings.HasSuffix(word, "eks/bootstrap.sh") || slices.Contains(words, "--kubelet-extra-args")):
+		case base == "bootstrap.sh" && (joins || strings.HasSuffix(word, "eks/bootstrap.sh")):
 			return words[i:]
 		case slices.Contains([]string{"sudo", "bash", "sh", "exec", "nohup", "env", "source", "."}, base),
 			strings.HasPrefix(word, "-"), strings.Contains(word, "="):
@@ -119,9 +120,9 @@ func (r *reader) callFacts(c call) Facts {
 	if hasUnresolved(f.ClusterName) {
 		f.ClusterName = ""
 	}
-	args := splitArgs(c.args)
+	args := r.splitArgs(c.args)
 	if !c.hasArgs {
-		args = splitArgs(r.kubeletEnv)
+		args = r.splitArgs(r.kubeletEnv)
 	}
 	r.applyConfig(&f.UserData, r.kubelet)
 	r.applyFlags(&f.UserData, slices.Concat(args, r.loose))

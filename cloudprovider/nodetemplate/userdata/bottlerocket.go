@@ -23,6 +23,9 @@ func (r *reader) bottlerocket(text string) {
 		r.unreadable("TOML", "128 KiB and few nested brackets at most")
 		return
 	}
+	if !r.spend(tomlWork(text)) {
+		return
+	}
 	var doc map[string]any
 	if err := toml.Unmarshal([]byte(text), &doc); err != nil {
 		r.unreadable("TOML", "settings that can be parsed")
@@ -39,6 +42,12 @@ func (r *reader) bottlerocket(text string) {
 			r.rocketDisks = true
 		}
 	}
+}
+
+// tomlWork is how many steps the parser takes for a text. It looks for each key among all that came before.
+func tomlWork(text string) int {
+	keys := strings.Count(text, "=") + strings.Count(text, ".") + strings.Count(text, "[")
+	return parserWork + 4*len(text) + 32*keys + keys*keys/4
 }
 
 // bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder, which is among those

@@ -32,7 +32,7 @@ func (r *reader) commands(list []any, nesting int) {
 		}
 		script.WriteString("\n")
 	}
-	if script.Len() > 0 && r.spend(script.Len()) {
+	if script.Len() > 0 && r.spend(2*script.Len()) {
 		r.script(script.String(), nesting+1)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"mime"
 	"mime/quotedprintable"
-	"regexp"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -18,7 +17,7 @@ func (r *reader) document(text, contentType string, nesting int) {
 		return
 	}
 	text, ok := r.inflate(text)
-	if !ok || !r.spend(len(text)) {
+	if !ok || !r.spend(documentWork+len(text)) {
 		return
 	}
 	r.dispatch(clean(text), contentType, nesting)
@@ -44,54 +43,6 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	}
 }
 
-var (
-	mimeHeader     = regexp.MustCompile(`(?i)^\s*(mime-version|content-type)[ \t]*:`)
-	shellLine      = regexp.MustCompile(`^#![ \t]*\S*?/?(?:env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|z|k|a)?sh\b`)
-	powerShellTag  = regexp.MustCompile(`(?i)<powershell>`)
-	nodeConfigLine = regexp.MustCompile(`(?m)(?:^|[{,])[ \t"]*apiVersion"?:[ \t]*["']?node\.eks\.aws/`)
-	rocketLine     = regexp.MustCompile(`(?m)^[ \t]*(\[+[ \t]*"?settings"?[ \t]*[].]|settings[ \t]*[.=])`)
-	kubeletKind    = regexp.MustCompile(`(?m)["' \t]*kind["']?:[ \t]*["']?KubeletConfiguration\b`)
-)
-
-// kind tells what a document is, "" if nothing that is read here.
-func (r *reader) kind(text, contentType string) string {
-	switch contentType {
-	case "application/node.eks.aws":
-		return "node-config"
-	case "text/x-shellscript", "text/cloud-boothook", "text/x-shellscript-per-boot", "text/x-shellscript-per-instance",
-		"text/x-shellscript-per-once":
-		if strings.HasPrefix(text, "#!") && !shellLine.MatchString(text) {
-			return ""
-		}
-		return "script"
-	case "text/cloud-config", "text/jinja2":
-		return "cloud-config"
-	}
-	text = strings.TrimLeft(text, " \t\n")
-	if rest, ok := strings.CutPrefix(text, "## template:"); ok {
-		_, text, _ = strings.Cut(rest, "\n")
-	}
-	switch {
-	case mimeHeader.MatchString(text):
-		return "mime"
-	case strings.HasPrefix(text, "#cloud-config"):
-		return "cloud-config"
-	case strings.HasPrefix(text, "#cloud-boothook"), shellLine.MatchString(text):
-		return "script"
-	case strings.HasPrefix(text, "#!"):
-		return ""
-	case powerShellTag.MatchString(text):
-		return "powershell"
-	case nodeConfigLine.MatchString(text):
-		return "node-config"
-	case rocketLine.MatchString(text), r.family == nodetemplate.Bottlerocket:
-		return "toml"
-	case strings.Contains(text, "eks/bootstrap.sh"):
-		return "unmarked"
-	}
-	return ""
-}
-
 // file reads what user data writes to a file on the node. A file needs no first line to be of use: it may be sourced,
 // or the environment of a systemd unit.
 func (r *reader) file(text string, nesting int) {
@@ -99,8 +50,11 @@ func (r *reader) file(text string, nesting int) {
 		r.unreadable("", "fewer documents within documents")
 		return
 	}
+	if !r.spend(documentWork + len(text)) {
+		return
+	}
 	switch kind := r.kind(text, ""); {
-	case kind == "" && kubeletKind.MatchString(text):
+	case kind == "" && isKubeletConfig(text):
 		r.kubeletConfig(text)
 	case kind == "" || kind == "unmarked" || kind == "toml":
 		r.script(text, nesting)
@@ -140,6 +94,9 @@ func (r *reader) multipart(text string, nesting int) {
 
 // part reads one part of a MIME message.
 func (r *reader) part(text string, nesting int) {
+	if !r.spend(documentWork) {
+		return
+	}
 	header, body := splitHeader(strings.TrimPrefix(text, "\n"))
 	mediaType, _, _ := mime.ParseMediaType(header["content-type"])
 	if strings.HasPrefix(mediaType, "multipart/") {
@@ -156,21 +113,32 @@ func (r *reader) part(text string, nesting int) {
 }
 
 // splitHeader takes the header lines from the front of a MIME entity. Keys are in lower case. The first line that can be
-// no header begins the body.
+// no header begins the body. The rest of a header longer than maxHeaderBytes is left out.
 func splitHeader(text string) (header map[string]string, body string) {
 	header = map[string]string{}
 	last := ""
+	var value strings.Builder
+	keep := func() {
+		if last != "" {
+			header[last] = value.String()[:min(value.Len(), maxHeaderBytes)]
+		}
+		value.Reset()
+	}
+	defer keep()
 	for text != "" {
 		line, rest, _ := strings.Cut(text, "\n")
-		key, value, colon := strings.Cut(line, ":")
+		key, first, colon := strings.Cut(line, ":")
 		switch {
 		case strings.TrimSpace(line) == "":
 			return header, rest
 		case last != "" && (line[0] == ' ' || line[0] == '\t'):
-			header[last] += " " + strings.TrimSpace(line)
+			if value.Len() < maxHeaderBytes {
+				value.WriteString(" " + strings.TrimSpace(line))
+			}
 		case colon && !strings.ContainsAny(key, " \t#/<"):
+			keep()
 			last = strings.ToLower(key)
-			header[last] = strings.TrimSpace(value)
+			value.WriteString(strings.TrimSpace(first))
 		default:
 			return header, text
 		}
@@ -178,6 +146,9 @@ func splitHeader(text string) (header map[string]string, body string) {
 	}
 	return header, ""
 }
+
+// maxHeaderBytes is far more than the media type and a boundary of 70 characters take (RFC 2046, 5.1.1).
+const maxHeaderBytes = 2 << 10
 
 // splitParts returns what stands between the lines that begin with the delimiter, up to the closing one.
 func splitParts(body, delimiter string) []string {
@@ -190,12 +161,12 @@ func splitParts(body, delimiter string) []string {
 			next = len(body)
 		}
 		line := strings.TrimRight(body[at:next], " \t\n")
-		if line == delimiter || line == delimiter+"--" {
+		if rest, ok := strings.CutPrefix(line, delimiter); ok && (rest == "" || rest == "--") {
 			if start >= 0 {
 				parts = append(parts, body[start:at])
 			}
 			start = next
-			if line != delimiter {
+			if rest != "" {
 				return parts
 			}
 		}
@@ -217,6 +188,9 @@ func (r *reader) transferDecode(body, encoding string) (string, bool) {
 		}
 		return decoded, ok
 	case "quoted-printable":
+		if !r.spend(4 * len(body)) {
+			return "", false
+		}
 		b, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(body)))
 		if err != nil && len(b) == 0 {
 			r.unreadable("MIME", "quoted-printable as the Content-Transfer-Encoding says")

@@ -35,15 +35,28 @@ const (
 	FormKubelet      = "kubelet settings" // kubelet's arguments or configuration, with none of the above
 )
 
-// Bounds on what is read. EC2 keeps 16 KiB of user data, 21.3 KiB of base64; what gzip makes of it is larger.
+// Bounds on what is read. EC2 keeps 16 KiB of user data, 21.3 KiB of base64. Text that gzip unpacks may be larger.
 const (
 	maxRawBytes      = 64 << 10
-	maxInflatedBytes = 1 << 20
-	maxWork          = 4 << 20 // bytes of documents and expansions in all
-	maxNesting       = 8       // documents within documents
+	maxInflatedBytes = 256 << 10
+	maxNesting       = 8 // documents within documents
 	maxProblems      = 32
 	maxTaints        = 128
 	maxShown         = 80 // bytes of a setting that a Problem repeats
+)
+
+// maxWork bounds the work on one user data, in steps. A step takes about 10 ns and 16 bytes of memory, so that the whole takes
+// less than 50 ms and 64 MiB. The samples in testdata take at most a twentieth of it.
+const maxWork = 3 << 20
+
+// Steps that a piece of work costs beside those for its bytes. BenchmarkHostile shows whether they are still right.
+const (
+	documentWork = 256  // a document, a script or a part, however short
+	parserWork   = 1024 // the parser of a YAML stream or of TOML
+	gzipWork     = 8192 // the tables of a decoder
+	packedWork   = 16   // a byte of gzip, which may unpack to nothing
+	wordWork     = 8    // a word of a command
+	settingWork  = 200  // a label, a taint or an amount that is judged
 )
 
 // Parse reads user data as EC2 keeps it (base64), or as it was before. family is what is known of the image, "" if
@@ -124,7 +137,8 @@ func (r *reader) report(p nodetemplate.Problem) {
 	if len(r.problems) >= maxProblems {
 		return
 	}
-	p.Subject, p.Key, p.Value = "user data", shorten(showUnresolved(p.Key)), shorten(showUnresolved(p.Value))
+	r.work -= settingWork // noticed by who spends next
+	p.Subject, p.Key, p.Value = "user data", show(p.Key), show(p.Value)
 	if p.Value == "" && p.Key == "" {
 		p.Expected = "in user data " + p.Expected
 	}
@@ -138,8 +152,11 @@ func (r *reader) unreadable(what, expected string) {
 	r.problem(what, "", nodetemplate.ReasonUnreadable, expected)
 }
 
-func shorten(s string) string {
-	s = strings.ToValidUTF8(s, "")
+// show makes what a Problem repeats of a setting, however long the setting is.
+func show(s string) string {
+	const marks = len(markStart) + len(markEnd)
+	s = s[:min(len(s), marks*maxShown)]
+	s = strings.ToValidUTF8(showUnresolved(s), "")
 	for len(s) > maxShown {
 		_, size := utf8.DecodeLastRuneInString(s[:maxShown+1])
 		s = s[:maxShown+1-size]
@@ -160,7 +177,7 @@ func (r *reader) facts() Facts {
 	case FormKubelet:
 		f = Facts{AMIFamily: r.family}
 		r.applyConfig(&f.UserData, r.kubelet)
-		r.applyFlags(&f.UserData, slices.Concat(splitArgs(r.kubeletEnv), r.loose))
+		r.applyFlags(&f.UserData, slices.Concat(r.splitArgs(r.kubeletEnv), r.loose))
 		f.Form = FormKubelet
 	}
 	return f

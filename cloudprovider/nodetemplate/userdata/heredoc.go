@@ -37,6 +37,7 @@ func (s *shell) redirect(c byte) {
 // hereDoc reads the delimiter of a here-document.
 func (s *shell) hereDoc() {
 	var h hereDoc
+	var delimiter strings.Builder
 	if s.peek() == '-' {
 		h.tabs = true
 		s.pos++
@@ -49,15 +50,16 @@ func (s *shell) hereDoc() {
 		case '\'', '"':
 			h.literal = true
 			s.pos++
-			h.delimiter += s.until(c)
+			delimiter.WriteString(s.until(c))
 		case '\\':
 			h.literal = true
 			s.pos++
 		default:
 			s.pos++
-			h.delimiter += s.src[s.pos-1 : s.pos]
+			delimiter.WriteByte(c)
 		}
 	}
+	h.delimiter = delimiter.String()
 	s.hereDocs = append(s.hereDocs, h)
 }
 
@@ -77,9 +79,10 @@ func (s *shell) readHereDocs() {
 			if line == h.delimiter {
 				break
 			}
-			body.WriteString(line + "\n")
+			body.WriteString(line)
+			body.WriteByte('\n')
 		}
-		if !s.r.spend(body.Len()) {
+		if !s.r.spend(wordWork + body.Len()) {
 			return
 		}
 		text := body.String()

@@ -16,7 +16,10 @@ import (
 
 // splitArgs splits a line of arguments at white space, except within quotes, which it takes away, as systemd does with
 // the variable that holds kubelet's arguments.
-func splitArgs(line string) []string {
+func (r *reader) splitArgs(line string) []string {
+	if !r.spend(2 * len(line)) {
+		return nil
+	}
 	var args []string
 	var cur strings.Builder
 	open, quote := false, rune(0)
@@ -47,7 +50,7 @@ func splitArgs(line string) []string {
 // when it is repeated, and of any other the last one counts.
 func (r *reader) applyFlags(ud *nodetemplate.UserData, args []string) {
 	seen := map[string]bool{}
-	for i := 0; i < len(args); i++ {
+	for i := 0; i < len(args) && r.spend(wordWork); i++ {
 		if name, ok := strings.CutPrefix(args[i], markStart); ok {
 			r.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
 			continue
@@ -79,7 +82,7 @@ func (r *reader) applyFlag(ud *nodetemplate.UserData, flag, value string, first 
 		r.labels(ud, flag, pairs(value, "="))
 	case "--register-with-taints":
 		ud.Taints = nil
-		for _, item := range strings.Split(value, ",") {
+		for item := range strings.SplitSeq(value, ",") {
 			if item != "" {
 				r.taintSpec(ud, flag, item)
 			}
@@ -140,17 +143,20 @@ func (r *reader) unresolvedIn(what, key, value string) bool {
 
 func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 	for _, p := range list {
-		name := what + " " + p.key
+		if !r.spend(settingWork) {
+			return
+		}
+		name := what + " " + show(p.key)
 		switch {
 		case r.unresolvedIn(what, p.key, p.value):
 		case !p.complete:
 			r.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
-		case len(validation.IsQualifiedName(p.key)) > 0:
+		case !validKey(p.key):
 			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows; with this one kubelet does not start")
 		case restricted(p.key):
 			r.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
 				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…; with this one it does not start")
-		case len(validation.IsValidLabelValue(p.value)) > 0:
+		case !validValue(p.value):
 			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows; with this one kubelet does not start")
 		default:
 			if ud.Labels == nil {
@@ -159,6 +165,15 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 			ud.Labels[p.key] = p.value
 		}
 	}
+}
+
+// A longer key or value cannot be right. It is not worth the regular expressions that tell so.
+func validKey(s string) bool {
+	return len(s) <= validation.DNS1123SubdomainMaxLength+1+validation.LabelValueMaxLength && len(validation.IsQualifiedName(s)) == 0
+}
+
+func validValue(s string) bool {
+	return len(s) <= validation.LabelValueMaxLength && len(validation.IsValidLabelValue(s)) == 0
 }
 
 // restricted reports whether kubelet refuses to set a label on its own node.
@@ -186,16 +201,19 @@ func (r *reader) taintSpec(ud *nodetemplate.UserData, what, item string) {
 }
 
 func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Taint) {
-	name, value := what+" "+taint.Key, taint.Value+":"+string(taint.Effect)
+	if !r.spend(2 * settingWork) {
+		return
+	}
+	name, value := what+" "+show(taint.Key), show(taint.Value+":"+string(taint.Effect))
 	switch {
 	case len(ud.Taints) >= maxTaints:
 		r.problem(what, "", nodetemplate.ReasonKubeletSetting, "fewer taints")
-	case r.unresolvedIn(what, taint.Key, value):
-	case len(validation.IsQualifiedName(taint.Key)) > 0:
+	case r.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
+	case !validKey(taint.Key):
 		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
 	case !slices.Contains(taintEffects, taint.Effect):
 		r.problem(name, value, nodetemplate.ReasonTaintEffect, "NoSchedule, PreferNoSchedule or NoExecute after the colon")
-	case len(validation.IsValidLabelValue(taint.Value)) > 0:
+	case !validValue(taint.Value):
 		r.problem(name, value, nodetemplate.ReasonTaintValue, "a value that Kubernetes allows")
 	default:
 		ud.Taints = slices.DeleteFunc(ud.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
@@ -229,6 +247,9 @@ func (r *reader) maxPods(ud *nodetemplate.UserData, what, value string) {
 // reserve reads what is kept from pods. Kubelet also knows "pid", which is no resource of a node.
 func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
 	for _, p := range list {
+		if !r.spend(settingWork) {
+			return
+		}
 		name := corev1.ResourceName(p.key)
 		switch {
 		case r.unresolvedIn(what, p.key, p.value):
@@ -259,6 +280,9 @@ var evictionSignals = []string{
 
 func (r *reader) evict(thresholds *nodetemplate.Thresholds, what string, list []pair) {
 	for _, p := range list {
+		if !r.spend(settingWork) {
+			return
+		}
 		if r.unresolvedIn(what, p.key, p.value) {
 			thresholds.Whole = false
 			continue
@@ -284,7 +308,7 @@ func (r *reader) evict(thresholds *nodetemplate.Thresholds, what string, list []
 func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 	if percent, ok := strings.CutSuffix(s, "%"); ok {
 		f, err := strconv.ParseFloat(percent, 32)
-		if err != nil || !(f >= 0 && f <= 100) {
+		if len(percent) > 32 || err != nil || !(f >= 0 && f <= 100) {
 			return t, "a quantity, or a percentage of 0% to 100%"
 		}
 		if f < 100 {

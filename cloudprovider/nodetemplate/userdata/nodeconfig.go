@@ -29,9 +29,11 @@ func (r *reader) nodeConfigs(text string) {
 			n.add(at(doc, "spec"))
 			r.branches = append(r.branches, n)
 		case r.conditions == 0:
-			n := r.nodeConfig.clone()
-			n.add(at(doc, "spec"))
-			r.nodeConfig, r.branches = n, nil
+			if r.nodeConfig == nil {
+				r.nodeConfig = &nodeConfig{}
+			}
+			r.nodeConfig.add(at(doc, "spec"))
+			r.branches = nil
 		}
 	}
 }

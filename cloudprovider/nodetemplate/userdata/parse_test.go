@@ -5,9 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 func zip(t testing.TB, s string) string {
@@ -225,47 +227,128 @@ func TestOtherForms(t *testing.T) {
 	}
 }
 
-func TestBombsEndSoonWithAProblem(t *testing.T) {
-	doubling := "#!/bin/bash\nA=aaaaaaaaaaaaaaaa\n" + strings.Repeat("A=$A$A\n", 40) + strings.Repeat("echo $A $A $A $A\n", 2000)
+// hostile are inputs that are short and could cost much, by name: all are 64 KiB at most.
+func hostile(t testing.TB) map[string]string {
 	laughs := "a0: &a0 [" + strings.Repeat("x", 1000) + "]\n"
 	for i := range 12 {
 		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 10))
 	}
-	nested := "cat <<E0\n"
+	nested, parts := "cat <<E0\n", ""
 	for i := range 40 {
 		nested += fmt.Sprintf("cat <<E%d\n", i+1)
 	}
-	parts := ""
 	for i := range 500 {
 		parts += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i)
 	}
-	var taints strings.Builder
-	for i := range 50_000 {
+	var taints, labels, keys, tables strings.Builder
+	for i := range 20_000 {
 		fmt.Fprintf(&taints, "a%d=:NoSchedule,", i)
+		fmt.Fprintf(&labels, "a%d=1,", i)
 	}
-	words := "#!/bin/bash\nA='" + strings.Repeat("a ", 4000) + "'\n" + strings.Repeat("B=$A$A$A$A\necho $A $A $A\n", 500)
-	for name, data := range map[string]string{
-		"gzip":            zip(t, "#!/bin/bash\n"+strings.Repeat("#", 8<<20)),
-		"variables":       doubling,
-		"words":           words,
-		"YAML aliases":    "apiVersion: node.eks.aws/v1alpha1\n" + laughs,
-		"YAML depth":      "#cloud-config\nruncmd: " + strings.Repeat("[", 30000),
-		"TOML depth":      "[settings.kubernetes]\na = " + strings.Repeat("[", 30000),
-		"TOML keys":       "[settings.kubernetes]\n" + strings.Repeat("a.", 30000) + "a = 1",
-		"here-documents":  "#!/bin/bash\n" + nested,
-		"parts in parts":  parts,
-		"taints":          zip(t, "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--register-with-taints="+taints.String()+"'"),
-		"files in a file": zip(t, "#cloud-config\nwrite_files:\n"+strings.Repeat("- {path: /x, encoding: gzip+b64, content: "+encode(zip(t, strings.Repeat("#", 500<<10)))+"}\n", 100)),
-	} {
-		start := time.Now()
-		_, problems := Parse(data, "")
-		// A bomb that goes off takes minutes; the race detector on a busy machine takes seconds.
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("%s took %v", name, took)
+	for i := range 8_000 {
+		fmt.Fprintf(&keys, "k%d=1\n", i)
+		fmt.Fprintf(&tables, "[t%d]\n", i)
+	}
+	const script = "#!/bin/bash\n"
+	const mime = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n"
+	const join = script + "/etc/eks/bootstrap.sh c --kubelet-extra-args "
+	variable := script + "A='" + strings.Repeat("a=1 ", 4000) + "'\n"
+	bomb := encode(zip(t, strings.Repeat("#", 8<<20)))
+	all := map[string]string{
+		"assignments":            zip(t, script+strings.Repeat("a=1 ", 60_000)+"x"),
+		"assignments, expanded":  variable + strings.Repeat("b=2 $A$A$A$A x\n", 3000),
+		"long names":             script + "A=" + strings.Repeat("a", 8000) + "'= " + strings.Repeat("b ", 3900) + "'\n" + strings.Repeat("$A\n", 10_000),
+		"delimiter":              zip(t, script+"cat <<"+strings.Repeat("a", 200_000)),
+		"many here-documents":    script + strings.Repeat("<<a ", 15_000) + "\n",
+		"nested here-documents":  script + nested,
+		"same names":             script + "- " + strings.Repeat("a=/bootstrap.sh ", 4000),
+		"mentions":               zip(t, script+"echo '"+strings.Repeat("KUBELET_ARGS ", 18_000)+"'"),
+		"kubelet in branches":    script + "A='" + strings.Repeat("--max-pods ", 1400) + "'\nif x; then\n" + strings.Repeat("kubelet $A\n", 4000),
+		"words":                  script + "A='" + strings.Repeat("a ", 4000) + "'\n" + strings.Repeat("B=$A$A$A$A\necho $A $A $A\n", 500),
+		"variables":              script + "A=aaaaaaaaaaaaaaaa\n" + strings.Repeat("A=$A$A\n", 40) + strings.Repeat("echo $A $A $A $A\n", 2000),
+		"scripts in scripts":     script + strings.Repeat("eval eval eval eval eval eval eval a=1\n", 1600),
+		"many calls":             zip(t, strings.Repeat(join+"'"+strings.Repeat("a ", 5000)+"'\n", 20)),
+		"first line":             zip(t, "#!/"+strings.Repeat("a", 250_000)),
+		"continued header":       zip(t, "Content-Type: text/plain\n"+strings.Repeat(" a\n", 80_000)),
+		"many headers":           zip(t, mime+"\n"+strings.Repeat("--b\n"+"a:\n"+strings.Repeat(" a\n", 600), 130)),
+		"boundary":               zip(t, "Content-Type: multipart/mixed; boundary="+strings.Repeat("b", 100_000)+"\n\n"+strings.Repeat("--\n", 50_000)),
+		"many parts":             zip(t, mime+"\n"+strings.Repeat("--b\n", 60_000)),
+		"parts in parts":         parts,
+		"gzip":                   zip(t, script+strings.Repeat("#", 8<<20)),
+		"gzip given up":          "#cloud-config\nbomb: &b " + bomb + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *b}\n", 500),
+		"many gzips":             "#cloud-config\na: &a " + encode(zip(t, "x")) + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *a}\n", 1700),
+		"gzip of nothing":        strings.Repeat(zip(t, ""), 2700),
+		"files in a file":        zip(t, "#cloud-config\nwrite_files:\n"+strings.Repeat("- {path: /x, encoding: gzip+b64, content: "+encode(zip(t, strings.Repeat("#", 100<<10)))+"}\n", 100)),
+		"YAML aliases":           "apiVersion: node.eks.aws/v1alpha1\n" + laughs,
+		"YAML depth":             "#cloud-config\nruncmd: " + strings.Repeat("[", 30000),
+		"YAML nodes":             "#cloud-config\nruncmd: [" + strings.Repeat("a,", 32_000) + "]",
+		"YAML lists":             "#cloud-config\nruncmd: [" + strings.Repeat("[],", 21_000) + "]",
+		"YAML comments":          "#cloud-config\n" + strings.Repeat("#\n", 32_000) + "a: 1",
+		"YAML comments of items": "#cloud-config\n" + strings.Repeat("- #\n", 16_000),
+		"YAML comments at ends":  "#cloud-config\n" + strings.Repeat("- ", 4_000) + "a\n" + strings.Repeat("#\n #\n", 10_000),
+		"YAML keys":              "#cloud-config\n" + strings.Repeat("?\n", 32_000),
+		"YAML documents":         "#cloud-config\n" + strings.Repeat("---\n", 16_000),
+		"YAML dashes":            "#cloud-config\n" + strings.Repeat("- ", 9_000),
+		"NodeConfigs":            zip(t, mime+"\n"+strings.Repeat("--b\n\napiVersion: node.eks.aws/\nkind: NodeConfig\nspec: {kubelet: {flags: [a]}}\n", 3000)),
+		"TOML depth":             "[settings.kubernetes]\na = " + strings.Repeat("[", 30000),
+		"TOML dots":              "[settings.kubernetes]\n" + strings.Repeat("a.", 30000) + "a = 1",
+		"TOML keys":              "[settings.kubernetes]\n" + keys.String()[:60_000],
+		"TOML tables":            "[settings.kubernetes]\n" + tables.String()[:60_000],
+		"TOML values":            "[settings.kubernetes]\na = [" + strings.Repeat("1,", 31_000) + "]",
+		"TOML arrays":            "[settings.kubernetes]\na = [" + strings.Repeat("[],", 21_000) + "]",
+		"taints":                 zip(t, join+"'--register-with-taints="+taints.String()[:250_000]+"'"),
+		"labels":                 zip(t, join+"'--node-labels="+labels.String()+"'"),
+		"long keys":              zip(t, join+"'--node-labels="+strings.Repeat(strings.Repeat("a", 317)+",", 780)+"'"),
+		"PowerShell dollars":     "<powershell>\n\"" + strings.Repeat("$", 60_000),
+		"PowerShell blocks":      zip(t, strings.Repeat("<powershell>", 20_000)),
+		"PowerShell comments":    zip(t, "<powershell>"+strings.Repeat("<#", 120_000)),
+		"PowerShell variables":   "<powershell>\n$a='" + strings.Repeat("a", 16_000) + "'\n" + strings.Repeat("x $a$a$a$a\n", 4000),
+		"brackets":               zip(t, strings.Repeat("<", 250_000)),
+		"settings":               zip(t, strings.Repeat("[ settings ", 22_000)),
+		"kinds":                  script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
+	}
+	for name, data := range all {
+		if len(data) > maxRawBytes {
+			t.Fatalf("%s has %d bytes", name, len(data))
 		}
-		if len(problems) == 0 {
+	}
+	return all
+}
+
+func TestHostileUserDataEndsInAProblem(t *testing.T) {
+	all := hostile(t)
+	for _, name := range []string{"assignments, expanded", "nested here-documents", "words", "variables", "many parts", "parts in parts", "gzip",
+		"gzip given up", "files in a file", "YAML aliases", "YAML depth", "TOML depth", "TOML dots", "TOML keys", "taints"} {
+		if _, problems := Parse(all[name], ""); len(problems) == 0 {
 			t.Errorf("%s: no problem", name)
 		}
+	}
+}
+
+// The budget for hostile user data must not be felt by any other.
+func TestSamplesTakeLittleOfTheBudget(t *testing.T) {
+	for _, file := range samples(t) {
+		r := &reader{work: maxWork}
+		text, _ := r.unwrap(zip(t, read(t, file)))
+		r.document(text, "", 0)
+		r.facts()
+		if used := maxWork - r.work; used > maxWork/20 {
+			t.Errorf("%s takes %d of %d steps", file, used, maxWork)
+		}
+	}
+}
+
+// BenchmarkHostile reads the most expensive inputs that are known. The budget is right while none takes more than 50 ms or
+// 64 MiB: go test -run - -bench Hostile ./cloudprovider/nodetemplate/userdata
+func BenchmarkHostile(b *testing.B) {
+	all := hostile(b)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Parse(all[name], "")
+			}
+		})
 	}
 }
 
@@ -329,12 +412,13 @@ func FuzzParse(f *testing.F) {
 	f.Add("<powershell>\n[string]$A='1'\n$B = \"$(x)${A}`\"\"\"\n& Start-EKSBootstrap.ps1 -KubeletExtraArgs:\"$A\"", "Windows")
 	f.Add("settings.kubernetes.max-pods = 3", "Bottlerocket")
 	f.Add("#!/bin/sh\nA=(1 2)\necho ${A[@]} $((1+2)) <(x) <<<y <<-'E'\n\tz\n\tE\n`a\\`b` $'\\n' ${A:-${B}}\\", "AL2")
+	for _, data := range hostile(f) {
+		f.Add(data, "")
+	}
 	f.Fuzz(func(t *testing.T, data, family string) {
-		start := time.Now()
-		facts, problems := Parse(data, nodetemplate.AMIFamily(family))
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("took %v", took)
-		}
+		var facts Facts
+		var problems []nodetemplate.Problem
+		costlimit.Check(t, func() { facts, problems = Parse(data, nodetemplate.AMIFamily(family)) })
 		for key, value := range facts.Labels {
 			if restricted(key) || hasUnresolved(key+value) || len(value) > 63 {
 				t.Errorf("label %q=%q", key, value)

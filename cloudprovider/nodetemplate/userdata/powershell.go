@@ -1,22 +1,42 @@
 package userdata
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-var (
-	powerShellBlock = regexp.MustCompile(`(?is)<powershell>(.*?)(?:</powershell>|$)`)
-	blockComment    = regexp.MustCompile(`(?s)<#.*?(?:#>|$)`)
+const (
+	powerShellStart = "<powershell>"
+	powerShellEnd   = "</powershell>"
 )
 
 // powerShell reads the <powershell> blocks of Windows user data.
 func (r *reader) powerShell(text string) {
-	for _, block := range powerShellBlock.FindAllStringSubmatch(text, maxYAMLDocuments) {
-		p := &powerShell{r: r, src: blockComment.ReplaceAllString(block[1], " "), vars: map[string]string{}}
+	for start := indexFold(text, powerShellStart); start >= 0 && r.spend(documentWork); start = indexFold(text, powerShellStart) {
+		text = text[start+len(powerShellStart):]
+		block := text
+		if end := indexFold(text, powerShellEnd); end >= 0 {
+			block, text = text[:end], text[end+len(powerShellEnd):]
+		} else {
+			text = ""
+		}
+		p := &powerShell{r: r, src: withoutComments(block), vars: map[string]string{}}
 		p.run()
+	}
+}
+
+// withoutComments puts a space in the place of each <# … #>.
+func withoutComments(block string) string {
+	var b strings.Builder
+	for {
+		code, comment, found := strings.Cut(block, "<#")
+		b.WriteString(code)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte(' ')
+		_, block, _ = strings.Cut(comment, "#>")
 	}
 }
 
@@ -33,7 +53,7 @@ type powerShell struct {
 }
 
 func (p *powerShell) run() {
-	for p.pos < len(p.src) && !p.r.tooMuch {
+	for p.pos < len(p.src) && p.r.spend(1) {
 		c := p.src[p.pos]
 		p.pos++
 		switch c {
@@ -72,13 +92,13 @@ func (p *powerShell) run() {
 
 func (p *powerShell) add(text string) {
 	p.open = true
-	if p.r.spend(len(text)/8 + 1) {
+	if p.r.spend(len(text)/2 + 1) {
 		p.cur.WriteString(text)
 	}
 }
 
 func (p *powerShell) endWord() {
-	if p.open {
+	if p.open && p.r.spend(wordWork) {
 		p.words = append(p.words, p.cur.String())
 	}
 	p.cur.Reset()
@@ -154,7 +174,7 @@ func (p *powerShell) variable(inString bool) {
 	for end < len(rest) && (isNameByte(rest[end], true) || rest[end] == ':' && !inString) {
 		end++
 	}
-	if inString && strings.HasPrefix(strings.ToLower(rest), "env:") {
+	if inString && strings.EqualFold(rest[:min(len(rest), 4)], "env:") {
 		for end = 4; end < len(rest) && isNameByte(rest[end], true); {
 			end++
 		}

@@ -25,13 +25,14 @@ func (s *shell) command(words []string) {
 	}
 	conditional := s.depth > 0 || s.after
 	local := map[string]string{}
+	environment := len(words) > 0 && !assignmentsOnly(words) // assignments hold for the command behind them alone
 	for len(words) > 0 {
 		name, value, ok := assignment(words[0])
 		if !ok {
 			break
 		}
 		local[name] = value
-		s.assignment(words[0], conditional || len(words) > 1 && !assignmentsOnly(words))
+		s.assignment(words[0], conditional || environment)
 		words = words[1:]
 	}
 	if len(words) == 0 {
@@ -147,7 +148,7 @@ func (r *reader) mentions(words []string, conditional bool) {
 	}
 	for _, word := range words {
 		for _, name := range []string{"KUBELET_EXTRA_ARGS", "KUBELET_OPTS", "DAEMON_ARGS", "KUBELET_ARGS"} {
-			if at := strings.LastIndex(word, name); at >= 0 {
+			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
 				for _, field := range strings.FieldsFunc(word[at:], isSpaceOrQuote) {
 					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
 						r.addLoose([]string{flag}, conditional)

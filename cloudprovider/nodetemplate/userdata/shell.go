@@ -37,16 +37,32 @@ func (r *reader) script(text string, nesting int) {
 		r.unreadable("", "fewer documents within documents")
 		return
 	}
-	newShell(r, text, nesting).run()
+	if r.spend(documentWork) {
+		newShell(r, text, nesting).run()
+	}
 }
 
 // run reads to the end of the script.
 func (s *shell) run() {
-	for s.pos < len(s.src) && !s.r.tooMuch {
+	for s.pos < len(s.src) && s.r.spend(1) {
 		s.step()
 	}
 	s.endCommand(false)
 }
+
+// byteSet makes a table of bytes.
+func byteSet(bytes string) (set [256]bool) {
+	for i := range len(bytes) {
+		set[bytes[i]] = true
+	}
+	return set
+}
+
+// special are the bytes that a shell does not take for themselves; specialQuoted are those within double quotes.
+var (
+	special       = byteSet("\n \t#\\'\";()&|<>$`")
+	specialQuoted = byteSet("\"\\$`")
+)
 
 // step reads one character, or one thing that begins with it.
 func (s *shell) step() {
@@ -91,7 +107,7 @@ func (s *shell) step() {
 		s.addUnquoted(s.expansion(c))
 	default:
 		start := s.pos - 1
-		for s.pos < len(s.src) && !strings.ContainsRune("\n \t#\\'\";()&|<>$`", rune(s.src[s.pos])) {
+		for s.pos < len(s.src) && !special[s.src[s.pos]] {
 			s.pos++
 		}
 		s.add(s.src[start:s.pos])
@@ -111,7 +127,7 @@ func (s *shell) add(text string) {
 		s.plain = true
 	}
 	s.open = true
-	if s.r.spend(len(text) / 8) {
+	if s.r.spend(len(text)/2 + 1) {
 		s.cur.WriteString(text)
 	}
 }
@@ -121,8 +137,12 @@ func (s *shell) addUnquoted(value string) {
 	if len(s.words) == 0 && !s.open {
 		s.plain = false
 	}
+	assigning := s.assigning()
 	for i, field := range strings.Split(strings.Map(spaces, value), " ") {
-		if i > 0 && !s.assigning() {
+		if s.r.tooMuch {
+			return
+		}
+		if i > 0 && !assigning {
 			s.endWord()
 		} else if i > 0 {
 			s.add(" ")
@@ -155,7 +175,7 @@ func (s *shell) endWord() {
 	}
 	if s.skip {
 		s.skip = false
-	} else {
+	} else if s.r.spend(wordWork) {
 		s.words = append(s.words, s.cur.String())
 	}
 	s.cur.Reset()
@@ -222,7 +242,7 @@ func (s *shell) doubleQuoted() {
 			s.add(s.expansion(c))
 		default:
 			start := s.pos - 1
-			for s.pos < len(s.src) && strings.IndexByte("\"\\$`", s.src[s.pos]) < 0 {
+			for s.pos < len(s.src) && !specialQuoted[s.src[s.pos]] {
 				s.pos++
 			}
 			s.add(s.src[start:s.pos])

@@ -19,7 +19,13 @@ var (
 )
 
 // clean prepares text from outside: no marks, no NULs, Unix line ends.
-func clean(s string) string { return withoutMarks.Replace(strings.TrimPrefix(s, "\ufeff")) }
+func clean(s string) string {
+	s = strings.TrimPrefix(s, "\ufeff")
+	if !strings.ContainsAny(s, "\x00\r") && !strings.Contains(s, markStart) && !strings.Contains(s, markEnd) {
+		return s
+	}
+	return withoutMarks.Replace(s)
+}
 
 // wholeArray reports whether a word is all values of an array that cannot be read, each a word to the shell.
 func wholeArray(word string) bool {

@@ -1,11 +1,11 @@
 package userdata
 
 import (
-	"bytes"
 	"compress/gzip"
 	"encoding/base64"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -26,7 +26,12 @@ func (r *reader) unwrap(data string) (string, bool) {
 
 // decodeBase64 decodes standard base64 with or without padding and line breaks.
 func decodeBase64(s string) (string, bool) {
-	s = strings.Join(strings.Fields(s), "")
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsSpace(c) {
+			return -1
+		}
+		return c
+	}, s)
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 	return string(b), err == nil && len(b) > 0
 }
@@ -42,20 +47,23 @@ func (r *reader) inflate(s string) (string, bool) {
 		if !isGzip(s) {
 			return s, true
 		}
+		if !r.spend(gzipWork + packedWork*len(s)) {
+			return "", false
+		}
 		z, err := gzip.NewReader(strings.NewReader(s))
 		if err != nil {
 			break
 		}
-		var b bytes.Buffer
-		n, err := io.Copy(&b, io.LimitReader(z, maxInflatedBytes+1))
+		var b strings.Builder
+		n, err := io.Copy(&b, io.LimitReader(z, int64(min(maxInflatedBytes, r.work)+1)))
+		if !r.spend(b.Len()) { // whatever becomes of it
+			return "", false
+		}
 		if err != nil && n == 0 {
 			break
 		}
 		if n > maxInflatedBytes {
-			r.unreadable("gzip", "1 MiB at most when unpacked")
-			return "", false
-		}
-		if !r.spend(b.Len()) {
+			r.unreadable("gzip", "256 KiB at most when unpacked")
 			return "", false
 		}
 		s = b.String()

@@ -23,6 +23,9 @@ func (r *reader) yamlDocuments(text, what string) []map[string]any {
 		r.unreadable(what, "256 KiB at most")
 		return nil
 	}
+	if !r.spend(yamlWork(text)) {
+		return nil
+	}
 	var list []map[string]any
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	for range maxYAMLDocuments {
@@ -45,6 +48,28 @@ func (r *reader) yamlDocuments(text, what string) []map[string]any {
 	}
 	return list
 }
+
+// yamlWork is how many steps the parser takes for a text: most go into its nodes and lines, which these bytes begin or end. Where
+// a block ends, the parser looks through the comments before, once for each level that ends.
+func yamlWork(text string) int {
+	tokens, comments, levels := 0, 0, 0
+	for line := range strings.SplitSeq(text, "\n") {
+		tokens++
+		for i := range len(line) {
+			if yamlTokens[line[i]] {
+				tokens++
+			}
+		}
+		content := strings.TrimLeft(line, " -?")
+		levels = max(levels, len(line)-len(content))
+		comments += strings.Count(content, "#")
+	}
+	return parserWork + 2*len(text) + yamlTokenWork*tokens + comments*levels/2
+}
+
+const yamlTokenWork = 64
+
+var yamlTokens = byteSet(",[{:-?*&")
 
 // yamlValue turns a node into maps, lists and scalars.
 func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
@@ -82,6 +107,9 @@ func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
 					}
 				}
 				continue
+			}
+			if !r.spend(len(node.Content[i].Value) + 16) {
+				return nil, errYAMLTooLarge
 			}
 			m[node.Content[i].Value] = value
 		}

@@ -1,0 +1,37 @@
+// Package costlimit holds readers of foreign text to what an input may cost.
+//
+// It is for fuzz targets. Their seeds run in every test, so that an input that once cost too much stays cheap.
+package costlimit
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// Reading 64 KiB may allocate mostBytes, and take 50 ms on an idle machine without instrumentation. The race detector and a
+// fuzzer's counters take ten times as long, so the guard is far above 50 ms. The inputs it is for take seconds or hours.
+const (
+	mostBytes = 64 << 20
+	guard     = time.Second
+)
+
+// Check runs do, which reads one input of at most 64 KiB, and reports an error where that costs too much. Nothing else may run
+// in the process meanwhile, for it would be counted too.
+func Check(t testing.TB, do func()) {
+	t.Helper()
+	runtime.LockOSThread() // whose time is taken
+	defer runtime.UnlockOSThread()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := processorTime()
+	do()
+	took := processorTime() - start
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > mostBytes {
+		t.Errorf("reading it allocates %d MiB, want %d MiB at most", allocated>>20, mostBytes>>20)
+	}
+	if took > guard {
+		t.Errorf("reading it takes %v of processor time, want 50 ms at most on an idle machine", took)
+	}
+}

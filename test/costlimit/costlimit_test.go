@@ -1,0 +1,42 @@
+package costlimit
+
+import (
+	"testing"
+)
+
+// recorder is a test whose errors are counted.
+type recorder struct {
+	testing.TB
+	errors int
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Errorf(string, ...any) { r.errors++ }
+
+var sink []byte
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func()
+		want int
+	}{
+		{name: "cheap", do: func() { sink = make([]byte, mostBytes/2) }},
+		{name: "memory", do: func() {
+			for range 3 {
+				sink = make([]byte, mostBytes/2)
+			}
+		}, want: 1},
+		{name: "time", do: func() {
+			for start := processorTime(); processorTime()-start <= guard; {
+			}
+		}, want: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &recorder{TB: t}
+			if Check(r, tt.do); r.errors != tt.want {
+				t.Errorf("%d errors, want %d", r.errors, tt.want)
+			}
+		})
+	}
+}
