@@ -67,14 +67,14 @@ func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
 }
 
 // allocatableOf returns what is left of capacity for pods on a node of type t.
-func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts) amounts {
+func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	m, _ := in.measured(t)
 	m.allocatable.pods = capacity.pods
-	return m.allocatable.or(in.unreserved(t, capacity))
+	return m.allocatable.or(in.unreserved(t, capacity, d))
 }
 
 // unreserved is what the node, computed as it does itself, leaves of capacity for pods.
-func (in *Input) unreserved(t instancetypes.Type, capacity amounts) amounts {
+func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	var told UserData
 	if in.UserData != nil {
 		told = *in.UserData
@@ -83,7 +83,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts) amounts {
 		return told.KubeReserved.of(name, usual) + told.SystemReserved.of(name, 0)
 	}
 	memory := reserved(corev1.ResourceMemory, in.reservedMemory(t, capacity.pods)) +
-		told.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t)
+		told.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t, d)
 	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
 		told.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
 	return amounts{
@@ -125,8 +125,36 @@ const (
 	hugePagesFixedBytes   = 2 * mib
 )
 
-// hugePagesBytes returns the memory that a node of type t gives to huge pages, and so takes from pods.
-func hugePagesBytes(t instancetypes.Type) int64 {
+// hugePages2Mi is the size of the pages that images set aside by themselves.
+const hugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
+
+// hugePagesBytes returns the memory that a node of type t gives to huge pages of any size, and so takes from other uses: as
+// declared, and for a size that is not as its image does.
+func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
+	total := int64(0)
+	for name, q := range d.Resources {
+		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
+			total = min(total+q.Value(), t.MemoryBytes)
+		}
+	}
+	if _, declared := d.Resources[hugePages2Mi]; !declared {
+		total += imageHugePagesBytes(t)
+	}
+	return total
+}
+
+// offeredHugePages returns the huge pages that a node of type t offers where none are declared: none, if nodes of the type
+// have shown more memory for pods than such pages would leave.
+func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
+	offered := imageHugePagesBytes(t)
+	if m, seen := in.measured(t); seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
+		return 0
+	}
+	return offered
+}
+
+// imageHugePagesBytes returns the huge pages that the images of EKS set aside on a node of type t.
+func imageHugePagesBytes(t instancetypes.Type) int64 {
 	if t.EFAInterfaces < hugePagesMinEFA || t.GPU.Count < hugePagesMinGPUs {
 		return 0
 	}

@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,15 +16,20 @@ import (
 // addResources sets capacity and allocatable: what every member can hold, then what tags say, which sets both.
 func (t *Template) addResources(in *Input, d Declared) []Problem {
 	t.Capacity, t.Allocatable = corev1.ResourceList{}, corev1.ResourceList{}
+	ofNodegroup, problems := in.nodegroupResources()
 	if len(in.Members) > 0 {
-		t.addMachine(in, d)
+		t.addMachine(in, d.with(ofNodegroup))
+		t.addHugePages(in)
 		t.addAccelerators(in)
 		t.addInterfaces(in)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
 		t.declare(name, d.Resources[name], Source{Kind: SourceTag, Detail: resourcesPrefix + string(name)})
 	}
-	problems := t.addNodegroupResources(in)
+	for _, name := range slices.Sorted(maps.Keys(ofNodegroup)) {
+		source := Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"}
+		t.declare(name, ofNodegroup[name], source)
+	}
 	t.dropSlicedGPU()
 	if _, ok := t.Capacity[corev1.ResourcePods]; !ok && len(t.Capacity) > 0 {
 		source := Source{Kind: SourceDefault, Detail: "kubelet's default"}
@@ -37,7 +43,7 @@ func (t *Template) addMachine(in *Input, d Declared) {
 	capacities, allocatables := make([]amounts, len(in.Members)), make([]amounts, len(in.Members))
 	for i, m := range in.Members {
 		capacities[i] = in.capacityOf(m.Type, d)
-		allocatables[i] = in.allocatableOf(m.Type, capacities[i])
+		allocatables[i] = in.allocatableOf(m.Type, capacities[i], d)
 	}
 	podsSource := func(t instancetypes.Type) Source {
 		_, source := in.maxPods(t, d)
@@ -117,6 +123,14 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", in.defaultVolumeBytes()/gib)}
 }
 
+// addHugePages sets the huge pages that the image of every member sets aside, to the least of them.
+func (t *Template) addHugePages(in *Input) {
+	least := slices.MinFunc(in.Members, func(a, b Member) int { return cmp.Compare(in.offeredHugePages(a.Type), in.offeredHugePages(b.Type)) })
+	if bytes := in.offeredHugePages(least.Type); bytes > 0 {
+		t.declare(hugePages2Mi, binary(bytes), Source{Kind: SourceFormula, Detail: "set aside by the image on a " + least.Type.Name})
+	}
+}
+
 // addAccelerators sets each accelerator that every member has, to the least number of them. Which resource names it
 // is published under follows from the vendor; there is never one with a zero.
 func (t *Template) addAccelerators(in *Input) {
@@ -175,11 +189,11 @@ func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source
 	t.Sources.Capacity[string(name)], t.Sources.Allocatable[string(name)] = source, source
 }
 
-// addNodegroupResources sets what the tags of the EKS node group itself declare. As in the stock provider they win over
-// those of the Auto Scaling group, and only the resources among them are read.
-func (t *Template) addNodegroupResources(in *Input) []Problem {
+// nodegroupResources are those that the tags of the EKS node group itself declare. As in the stock provider they win over
+// those of the Auto Scaling group, and only the resources among the tags are read.
+func (in *Input) nodegroupResources() (corev1.ResourceList, []Problem) {
 	if in.Nodegroup == nil {
-		return nil
+		return nil, nil
 	}
 	tags := map[string]string{}
 	for key, value := range in.Nodegroup.Tags {
@@ -191,11 +205,14 @@ func (t *Template) addNodegroupResources(in *Input) []Problem {
 	for i := range problems {
 		problems[i].Subject = "tag of the EKS node group"
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Resources)) {
-		source := Source{Kind: SourceTag, Detail: resourcesPrefix + string(name) + " of the EKS node group"}
-		t.declare(name, d.Resources[name], source)
-	}
-	return problems
+	return d.Resources, problems
+}
+
+// with is d with further resources, which win over its own.
+func (d Declared) with(resources corev1.ResourceList) Declared {
+	d.Resources = maps.Clone(d.Resources)
+	maps.Copy(d.Resources, resources)
+	return d
 }
 
 // dropSlicedGPU takes away the GPUs derived from the instance type where the tags declare slices of them: a node in

@@ -1,0 +1,107 @@
+package nodetemplate
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
+	const ofP5 = 42242 * mib // seen on a p5.48xlarge
+	for _, tt := range []struct {
+		name      string
+		types     []string
+		tags      map[string]string
+		nodegroup map[string]string
+		want      int64 // hugepages-2Mi
+		kept      int64 // from allocatable memory, for pages of any size
+	}{
+		{name: "a type without", types: []string{"m5.large"}},
+		{name: "four adapters are too few", types: []string{"p4d.24xlarge"}},
+		{name: "eight GPUs and 32 adapters", types: []string{"p5.48xlarge"}, want: ofP5, kept: ofP5},
+		{name: "eight GPUs and eight adapters", types: []string{"p6-b200.48xlarge"}, want: ofP5, kept: ofP5},
+		{name: "one of two types without", types: []string{"p5.48xlarge", "p4d.24xlarge"}},
+		{name: "a tag", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
+		{name: "a tag for another size", types: []string{"m5.large"}, tags: map[string]string{"hugepages-1Gi": "2Gi"}, kept: 2 * gib},
+		{name: "tags for both sizes", types: []string{"m5.large"}, tags: map[string]string{"hugepages-1Gi": "2Gi", "hugepages-2Mi": "1Gi"}, want: gib, kept: 3 * gib},
+		{name: "a tag of the EKS node group", types: []string{"m5.large"}, nodegroup: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
+		{name: "the EKS node group wins", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, nodegroup: map[string]string{"hugepages-2Mi": "2Gi"}, want: 2 * gib, kept: 2 * gib},
+		{name: "a tag instead of the image's own", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "1Gi"}, want: gib, kept: gib},
+		{name: "a tag says none", types: []string{"p5.48xlarge"}, tags: map[string]string{"hugepages-2Mi": "0"}},
+		{name: "more than there is", types: []string{"m5.large"}, tags: map[string]string{"hugepages-2Mi": "1Ti"}, want: 1024 * gib, kept: -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Group: "g", AMIFamily: AL2023, Members: members(t, tt.types...), Tags: map[string]string{}}
+			for name, amount := range tt.tags {
+				in.Tags[resourcesPrefix+name] = amount
+			}
+			if tt.nodegroup != nil {
+				in.Nodegroup = &Nodegroup{Name: "ng", AMIType: "CUSTOM", Tags: map[string]string{}}
+				for name, amount := range tt.nodegroup {
+					in.Nodegroup.Tags[resourcesPrefix+name] = amount
+				}
+			}
+			template, problems := Build(in)
+			if len(problems) > 0 && len(tt.types) == 1 {
+				t.Errorf("problems: %v", problems)
+			}
+			for name, list := range map[string]corev1.ResourceList{"capacity": template.Capacity, "allocatable": template.Allocatable} {
+				if got := value(list, "hugepages-2Mi"); got != tt.want {
+					t.Errorf("%s has %d MiB of huge pages, want %d MiB", name, got/mib, tt.want/mib)
+				}
+			}
+			// Each type keeps this much even without huge pages.
+			var most int64
+			for _, m := range in.Members {
+				memory, _ := m.Type.MemoryCapacity()
+				most = max(most, memory-kubeReservedMemory-kubeReservedPerPod*int64(m.Type.ENIMaxPods())-evictionMemoryBytes)
+			}
+			want := max(0, most-tt.kept)
+			if tt.kept < 0 {
+				want = 0
+			}
+			if got := value(template.Allocatable, corev1.ResourceMemory); len(tt.types) == 1 && got != want {
+				t.Errorf("%d MiB of memory for pods, want %d MiB", got/mib, want/mib)
+			}
+			if source := template.Sources.Capacity["hugepages-2Mi"]; tt.want > 0 && tt.tags == nil && tt.nodegroup == nil && source.Kind != SourceFormula {
+				t.Errorf("huge pages come from %+v, want a formula", source)
+			}
+		})
+	}
+}
+
+// A node whose memory is all there sets no huge pages aside, whatever others of its type do.
+func TestHugePagesThatNodesDoNotHaveAreNotOffered(t *testing.T) {
+	types := members(t, "p5.48xlarge")
+	template, _ := Build(Input{Group: "g", Members: types})
+	for _, tt := range []struct {
+		name string
+		kept int64 // from pods
+		want int64
+	}{
+		{name: "kept", kept: 43 * gib, want: 42242 * mib},
+		{name: "not kept", kept: gib},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := &corev1.Node{Status: corev1.NodeStatus{Capacity: template.Capacity.DeepCopy(), Allocatable: template.Allocatable.DeepCopy()}}
+			node.Status.Allocatable[corev1.ResourceMemory] = binary(value(template.Capacity, corev1.ResourceMemory) - tt.kept)
+			next, _ := Build(Input{Group: "g", Members: types, Learnt: learnt("p5.48xlarge", node)})
+			if got := value(next.Allocatable, "hugepages-2Mi"); got != tt.want {
+				t.Errorf("%d MiB of huge pages, want %d MiB", got/mib, tt.want/mib)
+			}
+		})
+	}
+}
+
+// The larger cap of managed node groups holds from 30 vCPUs on. No type has just as many, but one may come.
+func TestPodsAreCappedByTheNumberOfVCPUs(t *testing.T) {
+	for vcpu, want := range map[int]int64{29: 110, 30: 250, 31: 250} {
+		typ := instancetypes.Type{Name: "x", VCPU: vcpu, MemoryBytes: 64 * gib, Architecture: "amd64", MaxENIs: 15, IPv4PerENI: 50}
+		template, _ := Build(Input{Group: "g", Tags: map[string]string{eksNodegroupTag: "ng"}, Members: []Member{{Type: typ}}})
+		if got := value(template.Capacity, corev1.ResourcePods); got != want {
+			t.Errorf("%d pods with %d vCPUs, want %d", got, vcpu, want)
+		}
+	}
+}
