@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 const (
@@ -86,8 +88,11 @@ func FuzzParse(f *testing.F) {
 	f.Add(head + "a1.large,1\n")
 	f.Add(cnNorth1[:2000])
 	f.Add(head + "a1.large,0x1p-4\n# date: x\n,,\n")
+	f.Add(head + strings.Repeat("a,\n", 20_000))
 	f.Fuzz(func(t *testing.T, table string) {
-		l, err := Parse(table)
+		var l *List
+		var err error
+		costlimit.Check(t, func() { l, err = Parse(table) })
 		if err != nil {
 			return
 		}

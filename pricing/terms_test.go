@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 const (
@@ -225,8 +227,12 @@ func FuzzParseTerms(f *testing.F) {
 	f.Add(ownJSON)
 	f.Add(ownHead + "# discount: all 0x1p-4%\n# spot-ratio: 1e-9\n")
 	f.Add(`{"version":"v1","prices":[{"PERHOUR":1}]}`)
+	f.Add(ownHead + strings.Repeat("# discount: m5.* 1%\n", 3_000) + columns + "\n")
+	f.Add(`{"version":"v1","prices":[` + strings.Repeat("{},", 20_000) + "{}]}")
 	f.Fuzz(func(t *testing.T, text string) {
-		own, err := ParseTerms(text, nil)
+		var own *Terms
+		var err error
+		costlimit.Check(t, func() { own, err = ParseTerms(text, nil) })
 		if err != nil {
 			if len(err.Error()) > 2000 {
 				t.Errorf("error of %d bytes", len(err.Error()))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 // A row is one message as it was seen in public, with what it means.
@@ -300,10 +301,14 @@ func FuzzOf(f *testing.F) {
 		f.Add(r.code, r.text)
 	}
 	f.Add("\xff.", strings.Repeat("A - ", 5000))
+	for _, part := range []string{"A", "Aaaaa.", "Aaaaa - ", " ", "us-east-1a ", "m5.large, ", "\xff"} {
+		f.Add(strings.Repeat(part, 60_000/len(part)), strings.Repeat(part, 60_000/len(part)))
+	}
 	classes := []awsmessage.Class{awsmessage.Unknown, awsmessage.NoCapacity, awsmessage.Quota, awsmessage.SpotLimit, awsmessage.Configuration,
 		awsmessage.Permission, awsmessage.Throttle, awsmessage.Transient, awsmessage.Cancelled}
 	f.Fuzz(func(t *testing.T, code, text string) {
-		m := awsmessage.Of(code, text)
+		var m awsmessage.Meaning
+		costlimit.Check(t, func() { m = awsmessage.Of(code, text) })
 		known := false
 		for _, c := range classes {
 			known = known || m.Class == c

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 const dumpFile = "testdata/describe-instance-types.json"
@@ -144,8 +146,12 @@ func TestWhatEC2DoesNotTellSurvivesANewerList(t *testing.T) {
 func FuzzParseDump(f *testing.F) {
 	f.Add([]byte(`{"InstanceTypes": [{"InstanceType": "a", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}]}`))
 	f.Add([]byte(`[[[[`))
+	f.Add([]byte(`{"InstanceTypes": [` + strings.Repeat("{},", 20_000) + "{}]}"))
+	f.Add([]byte(strings.Repeat(`{"InstanceTypes": []}`, 3_000)))
 	f.Fuzz(func(t *testing.T, dump []byte) {
-		c, err := ParseDump(dump)
+		var c *Catalogue
+		var err error
+		costlimit.Check(t, func() { c, err = ParseDump(dump) })
 		if err != nil {
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 const head = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each,gpu_fraction," +
@@ -67,8 +69,12 @@ func FuzzParse(f *testing.F) {
 	f.Add(head + "a.large,1,1024,amd64,,,,,,,,,,,,,,\n")
 	f.Add(embeddedTable[:2000])
 	f.Add("# date: x\n,,,,\n")
+	f.Add(head + strings.Repeat(",", 60_000))
+	f.Add(head + strings.Repeat("\"\n", 30_000))
 	f.Fuzz(func(t *testing.T, table string) {
-		c, err := Parse(table)
+		var c *Catalogue
+		var err error
+		costlimit.Check(t, func() { c, err = Parse(table) })
 		if err != nil {
 			return
 		}

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 // declared fills in what ParseTags always returns, so that a row holds only what its tags make.
@@ -369,7 +371,14 @@ func FuzzParseTags(f *testing.F) {
 	f.Add(resourcesPrefix+"memory", "1e2000000000")
 	f.Add(optionsPrefix+"scaledownunneededtime", "-1h")
 	f.Add("x"+labelPrefix+"a", "b")
+	for _, long := range []string{strings.Repeat("a", 20_000), strings.Repeat("a/", 10_000), strings.Repeat("\xff", 20_000), strings.Repeat("1", 20_000)} {
+		f.Add(labelPrefix+long, long)
+		f.Add(taintPrefix+long, long+":"+long)
+		f.Add(resourcesPrefix+"memory", long+"Ei")
+		f.Add(optionsPrefix+"scaledownunneededtime", long+"h")
+	}
 	f.Fuzz(func(t *testing.T, key, value string) {
+		costlimit.Check(t, func() { ParseTags("g", map[string]string{key: value}) })
 		checkTags(t, map[string]string{key: value, templatePrefix + key: value, fmt.Sprint(key, labelPrefix, key): key})
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
 func at(text string) time.Time {
@@ -176,8 +178,19 @@ func FuzzParse(f *testing.F) {
 		f.Add(string(body))
 		f.Add(string(body[:len(body)/2]))
 	}
+	for _, body := range []string{
+		strings.Repeat("[", 60_000),
+		`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange","affectedEntities":[` +
+			strings.Repeat("{},", 20_000) + `{}]}}`,
+		`{"Message":"` + strings.Repeat(`\\u0022`, 10_000) + `"}`,
+		"{" + strings.Repeat(`"Detail":{},`, 5_000) + `"a":1}`,
+	} {
+		f.Add(body)
+	}
 	f.Fuzz(func(t *testing.T, body string) {
-		e, err := Parse(body)
+		var e Event
+		var err error
+		costlimit.Check(t, func() { e, err = Parse(body) })
 		if err != nil {
 			var why *Unusable
 			if !errors.As(err, &why) || why.Reason == "" {
