@@ -2,6 +2,7 @@ package grouptemplate_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -53,7 +56,8 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 		t.Fatal(err)
 	}
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
-		Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
+		ClusterInUserData: userdata.Cluster,
+		Discovery:         asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
 	if err := cache.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +99,24 @@ func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 		if names := stale(templates, cache.Snapshot()); len(names) > 0 {
 			t.Errorf("%d templates would be built again, %s first", len(names), names[0])
 		}
+	}
+}
+
+// The loop of the autoscaler builds templates. User data is read before, where the launch templates are.
+func TestATemplateDoesNotReadUserData(t *testing.T) {
+	_, cache := over(t, fakeaws.Config{Region: region,
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "long", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large",
+			UserData: "#!/bin/bash\n" + strings.Repeat("echo a b\n", 1500) + "/etc/eks/bootstrap.sh demo --kubelet-extra-args '--node-labels=team=a'\n"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "long", Max: 3, Zones: []string{"us-west-2a"}, Tags: map[string]string{discoveryTag: "true"},
+			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "long", Version: "$Latest"}}}})
+	g := cache.Snapshot().Group("long")
+	var template *grouptemplate.Template
+	allocated := costlimit.Allocated(func() { template = grouptemplate.Build(g, region, instancetypes.Embedded()) })
+	if template.Labels["team"] != "a" {
+		t.Fatalf("labels %v, want that of the user data", template.Labels)
+	}
+	if allocated > 1<<17 {
+		t.Errorf("building the template allocates %d bytes: it reads the user data", allocated)
 	}
 }
 

@@ -22,16 +22,20 @@ func Check(t testing.TB, do func()) {
 	t.Helper()
 	runtime.LockOSThread() // whose time is taken
 	defer runtime.UnlockOSThread()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
 	start := processorTime()
-	do()
-	took := processorTime() - start
-	runtime.ReadMemStats(&after)
-	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > mostBytes {
+	if allocated := Allocated(do); allocated > mostBytes {
 		t.Errorf("reading it allocates %d MiB, want %d MiB at most", allocated>>20, mostBytes>>20)
 	}
-	if took > guard {
+	if took := processorTime() - start; took > guard {
 		t.Errorf("reading it takes %v of processor time, want 50 ms at most on an idle machine", took)
 	}
+}
+
+// Allocated is how many bytes the process allocates while do runs.
+func Allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

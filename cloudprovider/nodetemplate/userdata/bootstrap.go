@@ -111,11 +111,8 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 func (r *reader) callFacts(c call) Facts {
 	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster, InstanceStore: c.instanceStore}
 	f.Form, f.IgnoreAddresses = FormBootstrap, c.ignoreAddresses
-	switch {
-	case c.windows:
+	if c.windows {
 		f.Form, f.AMIFamily = FormPowerShell, nodetemplate.Windows
-	case r.family == nodetemplate.Ubuntu:
-		f.AMIFamily = nodetemplate.Ubuntu
 	}
 	if hasUnresolved(f.ClusterName) {
 		f.ClusterName = ""

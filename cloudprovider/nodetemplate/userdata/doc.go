@@ -10,7 +10,9 @@
 //     and plain assignments, and no more: what only the node can know, such as $(curl …), is no fact. It is left out
 //     and a Problem names it.
 //   - User data is text anybody may have written. Its size, after unpacking, its nesting and the work spent on it are
-//     bounded; what cannot be understood makes a Problem, never an error or a panic.
+//     bounded: none takes more than 50 ms or 64 MiB of memory. What cannot be understood makes a Problem, never an error or a
+//     panic.
+//   - User data is read once. What was read is remembered, up to 32 MiB of it, and safe for concurrent use.
 //   - User data may hold secrets. A Problem repeats only the one setting it is about, and 80 bytes of it at most.
 //   - Settings are judged as kubelet judges them: a label it would refuse is not promised.
 package userdata

@@ -5,8 +5,6 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"strings"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // document reads one document: the whole of user data, a part of it, or a file that it writes. contentType is what a
@@ -25,7 +23,7 @@ func (r *reader) document(text, contentType string, nesting int) {
 
 // dispatch reads clean text as what it is.
 func (r *reader) dispatch(text, contentType string, nesting int) {
-	switch r.kind(text, contentType) {
+	switch kind := kind(text, contentType); kind {
 	case "mime":
 		r.multipart(text, nesting)
 	case "cloud-config":
@@ -38,8 +36,9 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 		r.powerShell(text)
 	case "toml":
 		r.bottlerocket(text)
-	case "unmarked":
-		r.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
+	default:
+		r.strange = append(r.strange, text)
+		r.unmarked = r.unmarked || kind == "unmarked"
 	}
 }
 
@@ -53,7 +52,7 @@ func (r *reader) file(text string, nesting int) {
 	if !r.spend(documentWork + len(text)) {
 		return
 	}
-	switch kind := r.kind(text, ""); {
+	switch kind := kind(text, ""); {
 	case kind == "" && isKubeletConfig(text):
 		r.kubeletConfig(text)
 	case kind == "" || kind == "unmarked" || kind == "toml":

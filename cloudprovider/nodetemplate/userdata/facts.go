@@ -47,7 +47,10 @@ const (
 
 // maxWork bounds the work on one user data, in steps. A step takes about 10 ns and 16 bytes of memory, so that the whole takes
 // less than 50 ms and 64 MiB. The samples in testdata take at most a twentieth of it.
-const maxWork = 3 << 20
+const (
+	maxWork    = 2 << 20 // to read the documents
+	judgedWork = 1 << 18 // and for each form in them, to judge its settings
+)
 
 // Steps that a piece of work costs beside those for its bytes. BenchmarkHostile shows whether they are still right.
 const (
@@ -60,18 +63,14 @@ const (
 )
 
 // Parse reads user data as EC2 keeps it (base64), or as it was before. family is what is known of the image, "" if
-// nothing: of user data with several forms it picks the one that this image reads, and it tells Ubuntu from Amazon
+// nothing is: it picks the form that counts where there are several, as an image does, and it tells Ubuntu from Amazon
 // Linux, which share bootstrap.sh.
 //
 // The Problems are without a Group, which Parse does not know. The Facts are complete beside them: a setting with a
-// Problem is left out, unless the Problem says it is Used.
+// Problem is left out, unless the Problem says it is Used. Facts share their maps and lists with those of every other Parse of
+// the same user data: nobody may change them.
 func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
-	r := &reader{family: family, work: maxWork}
-	text, ok := r.unwrap(data)
-	if ok {
-		r.document(text, "", 0)
-	}
-	return r.facts(), r.problems
+	return read(data).facts(family)
 }
 
 // clusterName matches what EKS accepts as a cluster's name (EKS API reference, CreateCluster), and dots, which other clusters
@@ -87,9 +86,10 @@ func Cluster(data string) string {
 }
 
 // Common returns what holds for nodes that start from either of two user data, which f and other tell of, and as Problems
-// where these differ. It may change f.
+// where these differ.
 func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	r := &reader{}
+	f = f.clone()
 	r.intersect(&f, other, "the same in all launch templates of the group's overrides")
 	f.Form, f.AMIFamily = cmp.Or(f.Form, other.Form), cmp.Or(f.AMIFamily, other.AMIFamily)
 	return f, r.problems
@@ -97,8 +97,7 @@ func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 
 // reader gathers what the documents of one user data say.
 type reader struct {
-	family   nodetemplate.AMIFamily
-	work     int // bytes that may still be spent
+	work     int // steps that may still be spent
 	tooMuch  bool
 	problems []nodetemplate.Problem
 
@@ -114,6 +113,9 @@ type reader struct {
 	rocket     map[string]any // settings.kubernetes
 
 	rocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
+
+	strange  []string // documents that are none of the above; Bottlerocket takes anything for its settings
+	unmarked bool     // one of them looks like a script without its first line
 }
 
 // spend takes n bytes of work from the budget, and reports whether there were as many left.
@@ -162,54 +164,4 @@ func show(s string) string {
 		s = s[:maxShown+1-size]
 	}
 	return s
-}
-
-// facts judges what was gathered.
-func (r *reader) facts() Facts {
-	var f Facts
-	switch form := r.form(); form {
-	case FormBottlerocket:
-		f = r.bottlerocketFacts()
-	case FormNodeConfig:
-		f = r.nodeConfigFacts()
-	case FormBootstrap, FormPowerShell:
-		f = r.bootstrapFacts(form == FormPowerShell)
-	case FormKubelet:
-		f = Facts{AMIFamily: r.family}
-		r.applyConfig(&f.UserData, r.kubelet)
-		r.applyFlags(&f.UserData, slices.Concat(r.splitArgs(r.kubeletEnv), r.loose))
-		f.Form = FormKubelet
-	}
-	return f
-}
-
-// form picks the form that counts. An image reads its own and passes over the others; where it is not known, the
-// newer form wins, for templates that serve both often carry the older one along.
-func (r *reader) form() string {
-	windows := slices.ContainsFunc(r.calls, func(c call) bool { return c.windows })
-	linux := slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows })
-	present := []struct {
-		form     string
-		there    bool
-		families []nodetemplate.AMIFamily
-	}{
-		{FormBottlerocket, r.rocket != nil, []nodetemplate.AMIFamily{nodetemplate.Bottlerocket}},
-		{FormNodeConfig, r.nodeConfig != nil || r.branches != nil, []nodetemplate.AMIFamily{nodetemplate.AL2023}},
-		{FormBootstrap, linux, []nodetemplate.AMIFamily{nodetemplate.AL2, nodetemplate.Ubuntu}},
-		{FormPowerShell, windows, []nodetemplate.AMIFamily{nodetemplate.Windows}},
-	}
-	for _, p := range present {
-		if p.there && slices.Contains(p.families, r.family) {
-			return p.form
-		}
-	}
-	for _, p := range present {
-		if p.there {
-			return p.form
-		}
-	}
-	if r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil {
-		return FormKubelet
-	}
-	return ""
 }

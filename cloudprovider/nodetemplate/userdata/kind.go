@@ -3,8 +3,6 @@ package userdata
 import (
 	"regexp"
 	"strings"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // maxFirstLine is how much of a text is searched for what must stand at its beginning.
@@ -16,7 +14,7 @@ var (
 )
 
 // kind tells what a document is, "" if nothing that is read here.
-func (r *reader) kind(text, contentType string) string {
+func kind(text, contentType string) string {
 	switch contentType {
 	case "application/node.eks.aws":
 		return "node-config"
@@ -46,7 +44,7 @@ func (r *reader) kind(text, contentType string) string {
 		return "powershell"
 	case isNodeConfig(text):
 		return "node-config"
-	case hasSettings(text), r.family == nodetemplate.Bottlerocket:
+	case hasSettings(text):
 		return "toml"
 	case strings.Contains(text, "eks/bootstrap.sh"):
 		return "unmarked"

@@ -46,7 +46,7 @@ func inLines(s string) string {
 
 func TestWrappingsDoNotMatter(t *testing.T) {
 	for _, file := range samples(t) {
-		raw := read(t, file)
+		raw := sample(t, file)
 		want := describe(Parse(raw, ""))
 		for name, data := range map[string]string{
 			"base64":               encode(raw),
@@ -329,11 +329,17 @@ func TestHostileUserDataEndsInAProblem(t *testing.T) {
 func TestSamplesTakeLittleOfTheBudget(t *testing.T) {
 	for _, file := range samples(t) {
 		r := &reader{work: maxWork}
-		text, _ := r.unwrap(zip(t, read(t, file)))
+		text, _ := r.unwrap(zip(t, sample(t, file)))
 		r.document(text, "", 0)
-		r.facts()
 		if used := maxWork - r.work; used > maxWork/20 {
 			t.Errorf("%s takes %d of %d steps", file, used, maxWork)
+		}
+		for _, form := range r.forms() {
+			before := r.problems
+			if r.problems = nil; slices.ContainsFunc(r.judge(form).problems, func(p nodetemplate.Problem) bool { return p.Reason == nodetemplate.ReasonUnreadable }) {
+				t.Errorf("%s: to judge %s takes too many steps", file, form)
+			}
+			r.problems = before
 		}
 	}
 }
@@ -346,7 +352,7 @@ func BenchmarkHostile(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Parse(all[name], "")
+				readAnew(all[name])
 			}
 		})
 	}
@@ -372,7 +378,7 @@ func TestLabelsOnlyInUserDataReachTheTemplate(t *testing.T) {
 	if !ok {
 		t.Fatal("m5.2xlarge is not in the catalogue")
 	}
-	f, problems := Parse(encode(read(t, "testdata/bootstrap-kmax.txt")), "")
+	f, problems := Parse(encode(sample(t, "testdata/bootstrap-kmax.txt")), "")
 	template, more := nodetemplate.Build(nodetemplate.Input{
 		Group: "dsp-8c64g-kmax", Members: []nodetemplate.Member{{Type: m5}}, UserData: &f.UserData, AMIFamily: f.AMIFamily,
 		Tags: map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/kmax": "owned"},
@@ -407,7 +413,7 @@ func TestLabelsOnlyInUserDataReachTheTemplate(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, file := range samples(f) {
-		f.Add(read(f, file), "")
+		f.Add(sample(f, file), "")
 	}
 	f.Add("<powershell>\n[string]$A='1'\n$B = \"$(x)${A}`\"\"\"\n& Start-EKSBootstrap.ps1 -KubeletExtraArgs:\"$A\"", "Windows")
 	f.Add("settings.kubernetes.max-pods = 3", "Bottlerocket")
@@ -418,7 +424,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, family string) {
 		var facts Facts
 		var problems []nodetemplate.Problem
-		costlimit.Check(t, func() { facts, problems = Parse(data, nodetemplate.AMIFamily(family)) })
+		costlimit.Check(t, func() { facts, problems = readAnew(data).facts(nodetemplate.AMIFamily(family)) })
 		for key, value := range facts.Labels {
 			if restricted(key) || hasUnresolved(key+value) || len(value) > 63 {
 				t.Errorf("label %q=%q", key, value)
@@ -429,7 +435,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("problem repeats %q %q", p.Key, p.Value)
 			}
 		}
-		if again, _ := Parse(data, nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
+		if again, _ := readAnew(data).facts(nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
 			t.Errorf("not the same twice:\n%s\n%s", describe(facts, nil), describe(again, nil))
 		}
 	})

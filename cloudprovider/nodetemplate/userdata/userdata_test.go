@@ -64,7 +64,7 @@ func samples(t testing.TB) []string {
 	return files
 }
 
-func read(t testing.TB, name string) string {
+func sample(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -77,13 +77,13 @@ func TestSamplesOfEachForm(t *testing.T) {
 	for _, file := range samples(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			golden := strings.TrimSuffix(file, ".txt") + ".golden"
-			got := describe(Parse(read(t, file), ""))
+			got := describe(Parse(sample(t, file), ""))
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if diff := cmp.Diff(read(t, golden), got); diff != "" {
+			if diff := cmp.Diff(sample(t, golden), got); diff != "" {
 				t.Errorf("facts differ (-want +got):\n%s", diff)
 			}
 		})

@@ -1,0 +1,171 @@
+package userdata
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// document is user data that was read and judged for every image. It is immutable.
+type document struct {
+	forms  []string            // that it has, those of newer images first
+	judged map[string]judgment // by form; "" for an image that knows none of them
+	// rocket is what Bottlerocket takes from user data without settings of its own.
+	rocket *judgment
+}
+
+// judgment is what user data says in one form.
+type judgment struct {
+	facts    Facts
+	problems []nodetemplate.Problem
+}
+
+// mostRemembered bounds the user data whose documents are remembered. A thousand groups have about 4 MB.
+const mostRemembered = 32 << 20
+
+// remembered are the documents that were read, by user data. User data belongs to a version of a launch template, which many
+// groups and zones may use, and which is looked at again and again; it never changes.
+var remembered struct {
+	sync.Mutex
+	documents map[string]*document
+	bytes     int // of their user data
+}
+
+// read reads user data, once while it is remembered.
+func read(data string) *document {
+	remembered.Lock()
+	known := remembered.documents[data]
+	remembered.Unlock()
+	if known != nil {
+		return known
+	}
+	d := readAnew(data)
+	remembered.Lock()
+	defer remembered.Unlock()
+	if known := remembered.documents[data]; known != nil {
+		return known // another goroutine was quicker
+	}
+	if remembered.bytes+len(data) > mostRemembered || remembered.documents == nil {
+		remembered.documents, remembered.bytes = map[string]*document{}, 0
+	}
+	if len(data) <= maxRawBytes {
+		remembered.documents[data] = d
+		remembered.bytes += len(data)
+	}
+	return d
+}
+
+// readAnew does all the work there is on user data.
+func readAnew(data string) *document {
+	r := &reader{work: maxWork}
+	if text, ok := r.unwrap(data); ok {
+		r.document(text, "", 0)
+	}
+	d := &document{judged: map[string]judgment{}}
+	if r.rocket == nil && len(r.strange) > 0 {
+		rocket := *r
+		rocket.problems = slices.Clone(r.problems)
+		for _, text := range r.strange {
+			rocket.bottlerocket(text)
+		}
+		judged := rocket.judge(formOf(rocket.forms(), nodetemplate.Bottlerocket))
+		d.rocket = &judged
+	}
+	if r.unmarked {
+		r.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
+	}
+	d.forms = r.forms()
+	for _, form := range append(slices.Clone(d.forms), "") {
+		d.judged[form] = r.judge(form)
+	}
+	return d
+}
+
+// facts returns what an image of the family takes from user data. The list of Problems is the caller's.
+func (d *document) facts(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
+	judged := d.judged[formOf(d.forms, family)]
+	if family == nodetemplate.Bottlerocket && d.rocket != nil {
+		judged = *d.rocket
+	}
+	f := judged.facts
+	switch {
+	case f.Form == FormKubelet:
+		f.AMIFamily = family
+	case f.Form == FormBootstrap && family == nodetemplate.Ubuntu:
+		f.AMIFamily = nodetemplate.Ubuntu
+	}
+	return f, slices.Clone(judged.problems)
+}
+
+// judge evaluates what was gathered in one form. It leaves the reader as it is, with a budget of its own: hostile documents
+// must not hide what a good one says.
+func (r *reader) judge(form string) judgment {
+	j := *r
+	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), judgedWork, false
+	var f Facts
+	switch form {
+	case FormBottlerocket:
+		f = j.bottlerocketFacts()
+	case FormNodeConfig:
+		f = j.nodeConfigFacts()
+	case FormBootstrap, FormPowerShell:
+		f = j.bootstrapFacts(form == FormPowerShell)
+	case FormKubelet:
+		j.applyConfig(&f.UserData, j.kubelet)
+		j.applyFlags(&f.UserData, slices.Concat(j.splitArgs(j.kubeletEnv), j.loose))
+		f.Form = FormKubelet
+	}
+	return judgment{f, j.problems}
+}
+
+// forms are those that were found, newer ones first: templates that serve several images often carry the older ones along.
+func (r *reader) forms() []string {
+	var forms []string
+	for _, present := range []struct {
+		form  string
+		there bool
+	}{
+		{FormBottlerocket, r.rocket != nil},
+		{FormNodeConfig, r.nodeConfig != nil || r.branches != nil},
+		{FormBootstrap, slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows })},
+		{FormPowerShell, slices.ContainsFunc(r.calls, func(c call) bool { return c.windows })},
+	} {
+		if present.there {
+			forms = append(forms, present.form)
+		}
+	}
+	if forms == nil && (r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil) {
+		forms = append(forms, FormKubelet)
+	}
+	return forms
+}
+
+// formOfFamily is the form that the images of a family read. They pass over the others.
+var formOfFamily = map[nodetemplate.AMIFamily]string{
+	nodetemplate.Bottlerocket: FormBottlerocket,
+	nodetemplate.AL2023:       FormNodeConfig,
+	nodetemplate.AL2:          FormBootstrap,
+	nodetemplate.Ubuntu:       FormBootstrap,
+	nodetemplate.Windows:      FormPowerShell,
+}
+
+// formOf picks the form that counts for a family: the one its images read, or else the newest; "" if there is none.
+func formOf(forms []string, family nodetemplate.AMIFamily) string {
+	if form := formOfFamily[family]; slices.Contains(forms, form) {
+		return form
+	}
+	return append(slices.Clone(forms), "")[0]
+}
+
+// clone is f with maps and lists of its own.
+func (f Facts) clone() Facts {
+	f.Labels, f.Taints = maps.Clone(f.Labels), slices.Clone(f.Taints)
+	for _, reserved := range []*corev1.ResourceList{&f.KubeReserved.Resources, &f.SystemReserved.Resources} {
+		*reserved = reserved.DeepCopy()
+	}
+	return f
+}

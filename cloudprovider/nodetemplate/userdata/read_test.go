@@ -1,0 +1,73 @@
+package userdata
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
+)
+
+func TestUserDataIsReadOnce(t *testing.T) {
+	data := "#!/bin/bash\n# " + t.Name() + "\n" + strings.Repeat("echo a b\n", 5000)
+	if anew := costlimit.Allocated(func() { readAnew(data) }); anew < 1<<18 {
+		t.Fatalf("reading allocates %d bytes, too few to tell whether it happens", anew)
+	}
+	Cluster(data) // as when its launch template version is read
+	for _, family := range []nodetemplate.AMIFamily{"", nodetemplate.AL2, nodetemplate.AL2023, nodetemplate.Bottlerocket, nodetemplate.Windows} {
+		if again := costlimit.Allocated(func() { Parse(data, family) }); again > 1<<16 {
+			t.Errorf("for family %q it is read again: %d bytes were allocated", family, again)
+		}
+	}
+}
+
+func TestRememberedUserDataIsBounded(t *testing.T) {
+	for i := range mostRemembered/maxRawBytes + 2 {
+		Parse(fmt.Sprint("#", i, strings.Repeat(" ", maxRawBytes-10)), "")
+		if remembered.bytes > mostRemembered {
+			t.Fatalf("%d bytes of user data are remembered", remembered.bytes)
+		}
+	}
+	if n := len(remembered.documents); n == 0 {
+		t.Error("none is remembered")
+	}
+}
+
+func TestCommonLeavesFactsAsTheyAre(t *testing.T) {
+	join := func(args string) string {
+		return "#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '" + args + "'\n"
+	}
+	first, second := join("--node-labels=a=1,b=2 --kube-reserved=cpu=100m"), join("--node-labels=a=1 --register-with-taints=t=v:NoSchedule --kube-reserved=cpu=200m")
+	want := describe(Parse(first, ""))
+	one, _ := Parse(first, "")
+	other, _ := Parse(second, "")
+	if common, problems := Common(one, other); len(common.Labels) != 1 || len(problems) == 0 {
+		t.Errorf("common are labels %v, with problems %v", common.Labels, problems)
+	}
+	if got := describe(Parse(first, "")); got != want {
+		t.Errorf("after that it is\n%s\nbefore it was\n%s", got, want)
+	}
+}
+
+// Bottlerocket takes whatever it is given for its settings.
+func TestBottlerocketReadsAnythingAsSettings(t *testing.T) {
+	for _, tt := range []struct {
+		name, data string
+		pods       int
+		problems   int
+	}{
+		{name: "quoted table", data: "['settings'.kubernetes]\nmax-pods = 30\n", pods: 30},
+		{name: "a script without its first line", data: "/etc/eks/bootstrap.sh c\n", problems: 1},
+		{name: "words", data: "hello world", problems: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if f, problems := Parse(tt.data, nodetemplate.Bottlerocket); f.MaxPods != tt.pods || len(problems) != tt.problems {
+				t.Errorf("%d pods and problems %v, want %d and %d", f.MaxPods, problems, tt.pods, tt.problems)
+			}
+			if f, _ := Parse(tt.data, nodetemplate.AL2); f.Found() {
+				t.Errorf("Amazon Linux finds %+v", f)
+			}
+		})
+	}
+}
