@@ -173,6 +173,9 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	switch told := in.UserData; {
 	case told != nil && told.MaxPods > 0:
 		pods, source = int64(told.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	case told != nil && told.PodsExpression.Understood() && t.ENIMaxPods() > 0:
+		pods, _ = told.PodsExpression.pods(t)
+		source = Source{Kind: SourceUserData, Detail: "maxPodsExpression"}
 	case told != nil && told.IgnoreAddresses:
 		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
 	case seen:
@@ -203,11 +206,20 @@ func (in *Input) managed(d Declared) bool {
 
 // reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after
 // them, count those that the interfaces can address even if kubelet is told another number; Bottlerocket counts what
-// kubelet is told. For an unknown image the larger of the two is on the safe side.
+// kubelet is told. For an unknown image the larger of the two is on the safe side. nodeadm counts the result of an expression
+// in the place of the addresses, whatever kubelet is told beside it (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read
+// 2026-11). For an expression that is not understood, kubelet's default is the least that is safe.
 func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	addressable := int64(t.ENIMaxPods())
 	if addressable == 0 {
 		return effective
+	}
+	if in.UserData != nil && in.UserData.PodsExpression != "" && in.family() == AL2023 {
+		pods, understood := in.UserData.PodsExpression.pods(t)
+		if !understood {
+			pods = max(addressable, effective, defaultMaxPods)
+		}
+		return pods
 	}
 	switch in.family() {
 	case AL2, AL2023, Ubuntu:

@@ -16,6 +16,9 @@ type UserData struct {
 	// IgnoreAddresses tells the image not to limit pods by the addresses of its network interfaces (bootstrap.sh
 	// --use-max-pods false): where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool
+	// PodsExpression computes the number of pods where MaxPods is 0. Memory is reserved for its result even where MaxPods says
+	// another number.
+	PodsExpression PodsExpression
 
 	KubeReserved   Reservation
 	SystemReserved Reservation

@@ -194,6 +194,10 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
 	f.InstanceStore = f.InstanceStore && other.InstanceStore
+	if f.PodsExpression != other.PodsExpression {
+		conditional("maxPodsExpression", "", false)
+		f.PodsExpression = nodetemplate.UnknownPods
+	}
 	if f.ClusterName != other.ClusterName {
 		f.ClusterName = ""
 	}
