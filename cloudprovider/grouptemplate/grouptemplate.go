@@ -134,7 +134,7 @@ func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
 		problems[i].Group = in.Group
 	}
 	if facts.Found() {
-		in.UserData, in.InstanceStore = &facts.UserData, facts.InstanceStore
+		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
 			in.AMIFamily = facts.AMIFamily
 		}

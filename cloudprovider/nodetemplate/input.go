@@ -31,10 +31,12 @@ type Input struct {
 
 	// RootVolumeBytes is the size of the volume that holds kubelet's and the runtime's data; 0 takes 20 GiB, the size
 	// of the EKS images, or 50 GiB for Windows. RootVolumeOfImage tells that the image gives it that size, as nothing else
-	// does. With InstanceStore the node joins its local NVMe disks into one volume for that data instead.
+	// does. With InstanceStore the node joins its local NVMe disks into one volume for that data instead, and with Mirrored that
+	// volume keeps everything twice (RAID 10).
 	RootVolumeBytes   int64
 	RootVolumeOfImage bool
 	InstanceStore     bool
+	Mirrored          bool
 
 	// EFAInterfaces is how many Elastic Fabric Adapters the launch template attaches. A type that could have more gets
 	// no more.

@@ -241,7 +241,11 @@ const (
 // diskBytes returns the ephemeral storage a node of type t reports as its capacity.
 func (in *Input) diskBytes(t instancetypes.Type) int64 {
 	if in.InstanceStore && t.LocalNVMeBytes > 0 {
-		return t.LocalNVMeBytes - t.LocalNVMeBytes/instanceStoreDivisor
+		bytes := t.LocalNVMeBytes
+		if in.Mirrored {
+			bytes /= 2
+		}
+		return bytes - bytes/instanceStoreDivisor
 	}
 	volume := in.RootVolumeBytes
 	if volume == 0 {

@@ -113,6 +113,8 @@ func memorySource(t instancetypes.Type) Source {
 
 func (in *Input) diskSource(t instancetypes.Type) Source {
 	switch {
+	case in.InstanceStore && t.LocalNVMeBytes > 0 && in.Mirrored:
+		return Source{Kind: SourceCatalogue, Detail: "local disks of " + t.Name + ", which keep everything twice (RAID 10)"}
 	case in.InstanceStore && t.LocalNVMeBytes > 0:
 		return Source{Kind: SourceCatalogue, Detail: "local disks of " + t.Name}
 	case in.RootVolumeBytes > 0 && in.RootVolumeOfImage:

@@ -193,6 +193,7 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 		{name: "20 GiB by default", want: "20893676Ki"},
 		{name: "volume of the launch template", in: Input{RootVolumeBytes: 300 * gib}, want: "314494956Ki"},
 		{name: "local disks", in: Input{InstanceStore: true, RootVolumeBytes: 300 * gib}, want: "124375M"},
+		{name: "local disks that keep everything twice", in: Input{InstanceStore: true, Mirrored: true}, want: "62187500k"},
 		{name: "Bottlerocket", in: Input{AMIFamily: Bottlerocket}, want: "19088743538"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

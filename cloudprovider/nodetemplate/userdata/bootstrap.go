@@ -21,7 +21,7 @@ type call struct {
 	hasArgs bool
 
 	ignoreAddresses bool // --use-max-pods false
-	instanceStore   bool // --local-disks raid0
+	localDisks      string
 	conditional     bool // within a condition or loop of the script
 }
 
@@ -77,7 +77,7 @@ func (r *reader) bootstrapCall(args []string) call {
 		case "--use-max-pods":
 			c.ignoreAddresses = value == "false"
 		case "--local-disks":
-			c.instanceStore = value == "raid0"
+			c.localDisks = value
 		}
 	}
 	return c
@@ -109,7 +109,8 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 
 // callFacts evaluates one call.
 func (r *reader) callFacts(c call) Facts {
-	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster, InstanceStore: c.instanceStore}
+	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster}
+	f.InstanceStore, f.Mirrored = c.localDisks == "raid0" || c.localDisks == "raid10", c.localDisks == "raid10"
 	f.Form, f.IgnoreAddresses = FormBootstrap, c.ignoreAddresses
 	if c.windows {
 		f.Form, f.AMIFamily = FormPowerShell, nodetemplate.Windows
@@ -193,7 +194,7 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 		f.EvictionHard = nodetemplate.Thresholds{}
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
-	f.InstanceStore = f.InstanceStore && other.InstanceStore
+	f.InstanceStore, f.Mirrored = f.InstanceStore && other.InstanceStore, f.Mirrored || other.Mirrored
 	if f.PodsExpression != other.PodsExpression {
 		conditional("maxPodsExpression", "", false)
 		f.PodsExpression = nodetemplate.UnknownPods

@@ -19,8 +19,8 @@ type Facts struct {
 	AMIFamily   nodetemplate.AMIFamily
 	ClusterName string // "" when not told
 
-	// InstanceStore tells that the node joins its local disks into the volume for pods.
-	InstanceStore bool
+	// InstanceStore tells that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
+	InstanceStore, Mirrored bool
 }
 
 // Found reports whether anything was understood that tells how a node joins its cluster.

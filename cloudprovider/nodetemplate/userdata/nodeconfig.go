@@ -83,8 +83,8 @@ func (r *reader) nodeConfigFacts() Facts {
 }
 
 func (r *reader) evaluate(n *nodeConfig) Facts {
-	f := Facts{AMIFamily: nodetemplate.AL2023, InstanceStore: strings.EqualFold(n.localStorage, "RAID0")}
-	f.Form = FormNodeConfig
+	f := Facts{AMIFamily: nodetemplate.AL2023, Mirrored: strings.EqualFold(n.localStorage, "RAID10")}
+	f.Form, f.InstanceStore = FormNodeConfig, f.Mirrored || strings.EqualFold(n.localStorage, "RAID0")
 	if !hasUnresolved(n.cluster) {
 		f.ClusterName = n.cluster
 	}

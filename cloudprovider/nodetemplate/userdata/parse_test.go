@@ -360,6 +360,26 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
+func TestLocalDisks(t *testing.T) {
+	const join, config = "#!/bin/bash\n/etc/eks/bootstrap.sh c --local-disks ", "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {instance: {localStorage: {strategy: "
+	for _, tt := range []struct {
+		data             string
+		joined, mirrored bool
+	}{
+		{data: join + "raid0", joined: true},
+		{data: join + "raid10", joined: true, mirrored: true},
+		{data: join + "mount"},
+		{data: config + "RAID0}}}", joined: true},
+		{data: config + "RAID10}}}", joined: true, mirrored: true},
+		{data: config + "Mount}}}"},
+		{data: "#!/bin/bash\nif x; then\n/etc/eks/bootstrap.sh c --local-disks raid10\nelse\n/etc/eks/bootstrap.sh c --local-disks raid0\nfi", joined: true, mirrored: true},
+	} {
+		if f, problems := Parse(tt.data, ""); f.InstanceStore != tt.joined || f.Mirrored != tt.mirrored || len(problems) > 0 {
+			t.Errorf("%q: joined %t, mirrored %t, problems %v", tt.data, f.InstanceStore, f.Mirrored, problems)
+		}
+	}
+}
+
 func TestProblemsRepeatLittle(t *testing.T) {
 	secret := strings.Repeat("ä$", 3000)
 	_, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels="+strings.Repeat("x", 300)+"="+secret+
