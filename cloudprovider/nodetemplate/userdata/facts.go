@@ -42,6 +42,7 @@ const (
 	maxNesting       = 8 // documents within documents
 	maxProblems      = 32
 	maxTaints        = 128
+	maxLabels        = 256
 	maxShown         = 80 // bytes of a setting that a Problem repeats
 )
 

@@ -2,6 +2,7 @@ package userdata
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -158,6 +159,9 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…; with this one it does not start")
 		case !validValue(p.value):
 			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows; with this one kubelet does not start")
+		case len(ud.Labels) >= maxLabels && ud.Labels[p.key] == "":
+			r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most; the rest was left out", maxLabels))
+			return
 		default:
 			if ud.Labels == nil {
 				ud.Labels = map[string]string{}
@@ -207,7 +211,7 @@ func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Tain
 	name, value := what+" "+show(taint.Key), show(taint.Value+":"+string(taint.Effect))
 	switch {
 	case len(ud.Taints) >= maxTaints:
-		r.problem(what, "", nodetemplate.ReasonKubeletSetting, "fewer taints")
+		r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most; the rest was left out", maxTaints))
 	case r.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
 	case !validKey(taint.Key):
 		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")

@@ -360,6 +360,22 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
+// A label that the node gets and the template lacks keeps pods from it; so many are no label of anybody's.
+func TestLabelsAreCapped(t *testing.T) {
+	list := ""
+	for i := range maxLabels + 10 {
+		list += fmt.Sprintf("a%d=1,", i)
+	}
+	f, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels="+list+"'", "")
+	if len(f.Labels) != maxLabels || len(problems) != 1 {
+		t.Errorf("%d labels with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
+	}
+	f, problems = Parse("[settings.kubernetes.node-labels]\n"+strings.ReplaceAll(list, ",", "\n"), "")
+	if len(f.Labels) != maxLabels || len(problems) != 1 {
+		t.Errorf("%d labels of Bottlerocket with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
+	}
+}
+
 func TestLocalDisks(t *testing.T) {
 	const join, config = "#!/bin/bash\n/etc/eks/bootstrap.sh c --local-disks ", "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {instance: {localStorage: {strategy: "
 	for _, tt := range []struct {
