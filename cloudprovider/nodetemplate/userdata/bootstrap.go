@@ -123,6 +123,7 @@ func (r *reader) callFacts(c call) Facts {
 		args = r.splitArgs(r.kubeletEnv)
 	}
 	r.applyConfig(&f.UserData, r.kubelet)
+	r.applyConfig(&f.UserData, r.edited)
 	r.applyFlags(&f.UserData, slices.Concat(args, r.loose))
 	return f
 }

@@ -11,6 +11,7 @@ const (
 // expansion reads what follows a dollar sign or backquote and returns its value, or an unresolved mark.
 func (s *shell) expansion(c byte) string {
 	if c == '`' {
+		start := s.pos
 		for s.pos < len(s.src) && s.src[s.pos] != '`' {
 			if s.src[s.pos] == '\\' {
 				s.pos++
@@ -18,12 +19,15 @@ func (s *shell) expansion(c byte) string {
 			s.pos++
 		}
 		s.pos = min(len(s.src), s.pos+1)
+		s.substitution(strings.TrimSuffix(s.src[start:s.pos], "`"))
 		return unresolved("")
 	}
 	switch next := s.peek(); {
 	case next == '(':
 		s.pos++
+		start := s.pos
 		s.skipParens()
+		s.substitution(strings.TrimSuffix(s.src[start:s.pos], ")"))
 		return unresolved("")
 	case next == '{':
 		s.pos++
@@ -55,6 +59,14 @@ func (s *shell) expansion(c byte) string {
 		return "$"
 	}
 	return s.value(s.src[start:s.pos], false)
+}
+
+// substitution looks through the commands of $(…) or `…` for edits of kubelet's configuration by jq.
+func (s *shell) substitution(commands string) {
+	if s.nesting < maxNesting && strings.Contains(commands, "jq") && s.r.spend(documentWork+len(commands)) {
+		in := &shell{r: s.r, src: commands, nesting: s.nesting + 1, vars: s.vars, depth: s.depth, after: s.after, functions: s.functions, substituted: true}
+		in.run()
+	}
 }
 
 // braced reads ${…} after the brace.

@@ -111,6 +111,7 @@ type reader struct {
 	nodeConfig *nodeConfig
 	branches   []*nodeConfig  // the same, in branches of a script
 	kubelet    map[string]any // a kubelet configuration written by user data
+	edited     map[string]any // settings of the image's own that scripts edit
 	rocket     map[string]any // settings.kubernetes
 
 	rocketDisks bool // Bottlerocket lays its local disks under kubelet's folder

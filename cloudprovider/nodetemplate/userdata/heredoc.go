@@ -85,6 +85,9 @@ func (s *shell) readHereDocs() {
 		if !s.r.spend(wordWork + body.Len()) {
 			return
 		}
+		if s.substituted {
+			continue
+		}
 		text := body.String()
 		if !h.literal {
 			text = s.expandText(text)
@@ -103,7 +106,7 @@ func (s *shell) within(read func()) {
 
 // expandText expands a here-document.
 func (s *shell) expandText(text string) string {
-	in := &shell{r: s.r, src: text, vars: s.vars, functions: s.functions}
+	in := &shell{r: s.r, src: text, nesting: s.nesting, vars: s.vars, depth: s.depth, functions: s.functions, substituted: s.substituted}
 	var out strings.Builder
 	for in.pos < len(text) && !s.r.tooMuch {
 		c := text[in.pos]

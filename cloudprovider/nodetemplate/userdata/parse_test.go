@@ -279,6 +279,8 @@ func hostile(t testing.TB) map[string]string {
 		"gzip":                   zip(t, script+strings.Repeat("#", 8<<20)),
 		"gzip given up":          "#cloud-config\nbomb: &b " + bomb + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *b}\n", 500),
 		"many gzips":             "#cloud-config\na: &a " + encode(zip(t, "x")) + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *a}\n", 1700),
+		"edits":                  script + "jq '" + strings.Repeat(".maxPods=1|", 5500) + "' f",
+		"edits in edits":         script + strings.Repeat("$(jq ", 10_000),
 		"gzip of nothing":        strings.Repeat(zip(t, ""), 2700),
 		"files in a file":        zip(t, "#cloud-config\nwrite_files:\n"+strings.Repeat("- {path: /x, encoding: gzip+b64, content: "+encode(zip(t, strings.Repeat("#", 100<<10)))+"}\n", 100)),
 		"YAML aliases":           "apiVersion: node.eks.aws/v1alpha1\n" + laughs,
@@ -455,6 +457,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add("<powershell>\n[string]$A='1'\n$B = \"$(x)${A}`\"\"\"\n& Start-EKSBootstrap.ps1 -KubeletExtraArgs:\"$A\"", "Windows")
 	f.Add("settings.kubernetes.max-pods = 3", "Bottlerocket")
+	f.Add("#!/bin/sh\nA=$(jq --arg m 1Gi '.kubeReserved.memory=$m | . += {\"maxPods\": 3} | .[\"a b\"].c|=1 | del(.maxPods)' f)\n", "AL2")
 	f.Add("#!/bin/sh\nA=(1 2)\necho ${A[@]} $((1+2)) <(x) <<<y <<-'E'\n\tz\n\tE\n`a\\`b` $'\\n' ${A:-${B}}\\", "AL2")
 	for _, data := range hostile(f) {
 		f.Add(data, "")

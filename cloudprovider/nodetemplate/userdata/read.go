@@ -116,6 +116,7 @@ func (r *reader) judge(form string) judgment {
 		f = j.bootstrapFacts(form == FormPowerShell)
 	case FormKubelet:
 		j.applyConfig(&f.UserData, j.kubelet)
+		j.applyConfig(&f.UserData, j.edited)
 		j.applyFlags(&f.UserData, slices.Concat(j.splitArgs(j.kubeletEnv), j.loose))
 		f.Form = FormKubelet
 	}
@@ -138,7 +139,7 @@ func (r *reader) forms() []string {
 			forms = append(forms, present.form)
 		}
 	}
-	if forms == nil && (r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil) {
+	if forms == nil && (r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil || r.edited != nil) {
 		forms = append(forms, FormKubelet)
 	}
 	return forms

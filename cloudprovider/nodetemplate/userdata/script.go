@@ -20,6 +20,12 @@ func kubeletVariable(name string) bool {
 
 // command takes in one simple command.
 func (s *shell) command(words []string) {
+	if s.substituted {
+		if filter, values := jqProgram(words); filter != "" {
+			s.r.jq(filter, values, s.depth > 0 || s.after)
+		}
+		return
+	}
 	if s.plain {
 		words = s.keywords(words)
 	}
@@ -62,6 +68,11 @@ func (s *shell) command(words []string) {
 			c.ignoreAddresses = true
 		}
 		s.r.calls = append(s.r.calls, c)
+		s.r.bootstrapped(c.ignoreAddresses)
+		return
+	}
+	if filter, values := jqProgram(words); filter != "" {
+		s.r.jq(filter, values, conditional)
 		return
 	}
 	if i := slices.Index(words, "-c"); i > 0 && i+1 < len(words) && slices.Contains([]string{"sh", "bash", "su"}, path.Base(words[i-1])) {

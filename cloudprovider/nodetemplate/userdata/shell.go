@@ -13,6 +13,8 @@ type shell struct {
 	vars  map[string]string // a value may hold unresolved expressions
 	depth int               // of if, case and loops
 
+	substituted bool // this is the inside of $(…): its output is known on the node alone, and only edits by jq matter
+
 	functions bool // one has begun: from here on, arguments may be those of a function
 
 	// The command being read.
