@@ -278,6 +278,7 @@ func hostile(t testing.TB) map[string]string {
 		"parts in parts":         parts,
 		"gzip":                   zip(t, script+strings.Repeat("#", 8<<20)),
 		"gzip given up":          "#cloud-config\nbomb: &b " + bomb + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *b}\n", 500),
+		"small gzips given up":   "#cloud-config\nbomb: &b " + encode(zip(t, strings.Repeat("#", maxInflatedBytes+1))) + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *b}\n", 1600),
 		"many gzips":             "#cloud-config\na: &a " + encode(zip(t, "x")) + "\nwrite_files:\n" + strings.Repeat("- {encoding: gz+b64, content: *a}\n", 1700),
 		"edits":                  script + "jq '" + strings.Repeat(".maxPods=1|", 5500) + "' f",
 		"edits in edits":         script + strings.Repeat("$(jq ", 10_000),
@@ -288,6 +289,7 @@ func hostile(t testing.TB) map[string]string {
 		"YAML nodes":             "#cloud-config\nruncmd: [" + strings.Repeat("a,", 32_000) + "]",
 		"YAML lists":             "#cloud-config\nruncmd: [" + strings.Repeat("[],", 21_000) + "]",
 		"YAML comments":          "#cloud-config\n" + strings.Repeat("#\n", 32_000) + "a: 1",
+		"YAML comments, packed":  zip(t, "#cloud-config\n"+strings.Repeat("#\n", 120_000)+"a: 1"),
 		"YAML comments of items": "#cloud-config\n" + strings.Repeat("- #\n", 16_000),
 		"YAML comments at ends":  "#cloud-config\n" + strings.Repeat("- ", 4_000) + "a\n" + strings.Repeat("#\n #\n", 10_000),
 		"YAML keys":              "#cloud-config\n" + strings.Repeat("?\n", 32_000),
@@ -322,7 +324,7 @@ func hostile(t testing.TB) map[string]string {
 func TestHostileUserDataEndsInAProblem(t *testing.T) {
 	all := hostile(t)
 	for _, name := range []string{"assignments, expanded", "nested here-documents", "words", "variables", "many parts", "parts in parts", "gzip",
-		"gzip given up", "files in a file", "YAML aliases", "YAML depth", "TOML depth", "TOML dots", "TOML keys", "taints"} {
+		"gzip given up", "files in a file", "YAML aliases", "YAML comments, packed", "YAML depth", "TOML depth", "TOML dots", "TOML keys", "taints"} {
 		if _, problems := Parse(all[name], ""); len(problems) == 0 {
 			t.Errorf("%s: no problem", name)
 		}
