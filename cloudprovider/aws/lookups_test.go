@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +15,22 @@ func TestFailedLookUpIsLeftAloneWhateverWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		wake, calls := make(chan struct{}, 1), 0
-		answer := error(&smithy.GenericAPIError{Code: "UnauthorizedOperation"})
-		go lookUps(ctx, clock.RealClock{}, wake, 0, func(context.Context) error { calls++; return answer })
-		want := func(after time.Duration, n int) {
+		wake := make(chan struct{}, 1)
+		var calls atomic.Int32
+		var allowed atomic.Bool
+		go lookUps(ctx, clock.RealClock{}, wake, 0, func(context.Context) error {
+			calls.Add(1)
+			if allowed.Load() {
+				return nil
+			}
+			return &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+		})
+		want := func(after time.Duration, n int32) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if calls != n {
-				t.Errorf("%d calls, want %d", calls, n)
+			if got := calls.Load(); got != n {
+				t.Errorf("%d calls, want %d", got, n)
 			}
 		}
 		for range 20 {
@@ -33,7 +41,7 @@ func TestFailedLookUpIsLeftAloneWhateverWakes(t *testing.T) {
 			want(time.Second, 1)
 		}
 		want(11*time.Second, 2)
-		answer = nil
+		allowed.Store(true)
 		want(time.Minute, 4) // once more for the wake that waits
 		want(time.Hour, 4)
 		wake <- struct{}{}
