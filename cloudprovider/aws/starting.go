@@ -25,6 +25,8 @@ const (
 	// as the group's nodes usually need.
 	leastPatience = 3 * time.Minute
 	patience      = 3
+	// mostDoublings bounds how often the wait is doubled. It ends with the node's start-up time in any case.
+	mostDoublings = 5
 	// brokenAfter is how long an accelerator may be gone that the node has shown: a device plugin that is restarted is back sooner.
 	brokenAfter = 2 * time.Minute
 	// unusualAfter is when a wait is reported in a group of which the usual time is not known, or shorter.
@@ -39,7 +41,8 @@ const (
 //
 // That holds for three times as long as nodes of the group usually need from Ready until they show it, three minutes at least, and for as long
 // as a node may take to start (--max-node-startup-time) at most. Where the group's tag says how long a node may take to start, that alone
-// counts. An accelerator that the node has shown already is waited for for two minutes. And it holds for as long as no pod runs there but those of
+// counts. From the third time in a row that nodes of the group show none, each wait is twice as long as the one before, so that a device plugin that
+// never works does not fill the group. An accelerator that the node has shown already is waited for for two minutes. And it holds for as long as no pod runs there but those of
 // every node: one that others use already counts as it is. A node that shows no accelerator in time is reported once and counts as it is, too: it
 // goes when nothing else needs it, and the waiting pods get another.
 //
@@ -53,6 +56,14 @@ type StartingNodes struct {
 	clock    clock.PassiveClock
 	nodes    map[string]*startup        // of groups with accelerators, by provider ID
 	took     map[string][]time.Duration // from Ready to shown, of the last nodes that were seen without, by Auto Scaling group
+	failed   map[string]failures        // by Auto Scaling group
+}
+
+// failures are how often in a row nodes of a group showed no accelerator in time. Nodes that were Ready before the last time was over
+// belong to it.
+type failures struct {
+	count int
+	last  time.Time
 }
 
 // startup is what was seen of one node.
@@ -67,7 +78,8 @@ type startup struct {
 
 // NewStartingNodes makes a StartingNodes in front of the core's processor.
 func NewStartingNodes(p *Provider, core customresources.CustomResourcesProcessor, c clock.PassiveClock) *StartingNodes {
-	return &StartingNodes{CustomResourcesProcessor: core, provider: p, clock: c, nodes: map[string]*startup{}, took: map[string][]time.Duration{}}
+	return &StartingNodes{CustomResourcesProcessor: core, provider: p, clock: c, nodes: map[string]*startup{}, took: map[string][]time.Duration{},
+		failed: map[string]failures{}}
 }
 
 // FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. As the
@@ -137,6 +149,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 		seen.ready = since
 	}
 	if shows(node, devices) {
+		delete(s.failed, group.name)
 		if seen.missing && !seen.shown {
 			s.learn(group.name, now.Sub(seen.ready))
 		}
@@ -244,7 +257,7 @@ func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Nod
 	if t := s.provider.view.Load().templates[group.id]; t != nil && t.Options.MaxNodeStartupTime != nil {
 		return w
 	}
-	until := seen.ready.Add(max(leastPatience, patience*usual))
+	until := seen.ready.Add(max(leastPatience, patience*usual) << min(max(0, s.failed[group.name].count-1), mostDoublings))
 	if !seen.gone.IsZero() {
 		until, w.unusual = seen.gone.Add(brokenAfter), seen.gone
 	}
@@ -336,6 +349,9 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 		return
 	}
 	seen.late = true
+	if group := s.provider.groupOf(node); group != nil && !seen.ready.Before(s.failed[group.name].last) {
+		s.failed[group.name] = failures{s.failed[group.name].count + 1, s.clock.Now()}
+	}
 	what := fmt.Sprintf("has not published %s in %s", promised, s.clock.Since(node.CreationTimestamp.Time).Round(time.Second))
 	if !seen.gone.IsZero() {
 		what = fmt.Sprintf("has published no %s for %s", promised, s.clock.Since(seen.gone).Round(time.Second))

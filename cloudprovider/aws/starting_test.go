@@ -178,6 +178,28 @@ func TestNodeWithoutItsAcceleratorCostsAPodFourMinutesAtMost(t *testing.T) {
 	}
 }
 
+// Each node that is given up is one more to pay for.
+func TestDevicePluginThatNeverWorksIsGivenUpLessAndLessOften(t *testing.T) {
+	g := newGPUNodes(t, 9, nil)
+	waits := func(n int) (list []time.Duration) {
+		for range n {
+			node := g.boots()
+			node.Status.Allocatable = resources("cpu", "4")
+			list = append(list, g.startsFor(node).Round(time.Minute))
+		}
+		return list
+	}
+	if diff := cmp.Diff([]time.Duration{3 * time.Minute, 3 * time.Minute, 6 * time.Minute, 12 * time.Minute, 14 * time.Minute}, waits(5)); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	works := g.boots()
+	works.Status.Allocatable = resources("nvidia.com/gpu", "1")
+	g.starts(works)
+	if got := waits(1)[0]; got != 3*time.Minute {
+		t.Errorf("after a node that works, the next is waited for for %s, want 3m", got)
+	}
+}
+
 func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
 	g := newGPUNodes(t, 9, nil)
 	for late := 10 * time.Second; late <= 90*time.Second; late += 10 * time.Second {
