@@ -102,7 +102,7 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 
 func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 	const metric = "cluster_autoscaler_aws_node_group_problems"
-	w := newWorld(t, atOnce, group("a", "m5.large", 0, 0, 9, nil), group("b", "m5.large", 0, 0, 9, nil), group("c", "m5.large", 0, 0, 9, nil))
+	w := newAWS(t, atOnce, group("a", "m5.large", 0, 0, 9, nil), group("b", "m5.large", 0, 0, 9, nil), group("c", "m5.large", 0, 0, 9, nil)).restartedWith(zonally)
 	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
 	for _, step := range []struct {
 		group  string
@@ -121,7 +121,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 		}
 		events := w.events.all()
 		if len(events) != len(step.events) {
-			t.Fatalf("events %q, want one more", events)
+			t.Fatalf("events %q, want %d", events, len(step.events))
 		}
 		last := events[len(events)-1]
 		for _, part := range []string{step.events[len(step.events)-1], "LaunchInstances", "InternalFailure", "by the desired capacity", "AWS Health Dashboard"} {

@@ -119,6 +119,7 @@ func TestOnlyWhatIsRememberedForMinutesEndsWithANewStart(t *testing.T) {
 		{name: "everything is denied", step: fault("", accessDenied), want: true},
 		{name: "readings are denied", step: fault("DescribeAutoScalingGroups", accessDenied)},
 		{name: "launches fail", step: fault(launchAction, "InternalFailure"), want: true},
+		{name: "everything fails", step: fault("", "InternalFailure")},
 		{name: "launches are throttled", step: fault(launchAction, "Throttling")},
 		{name: "a zone is out", step: Step{Kind: ZoneOut, Shortage: &fakeaws.Shortage{Zone: zoneC}}, want: true},
 		{name: "a zone has no spot capacity", step: Step{Kind: NoCapacity, Shortage: &fakeaws.Shortage{Zone: zoneC, CapacityType: "spot"}}},
