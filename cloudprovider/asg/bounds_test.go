@@ -18,6 +18,7 @@ import (
 // Bounds on what a write lowers, raises and waits for.
 
 func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 0, 20)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
@@ -40,6 +41,7 @@ func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
 }
 
 func TestTerminationReadsTheGroupAnew(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
 	if err := w.aws.SetDesired("a", 2); err != nil {
@@ -55,6 +57,7 @@ func TestTerminationReadsTheGroupAnew(t *testing.T) {
 }
 
 func TestIncreaseLeavesAnEarlierExcessAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10))
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		g.Instances = append(g.Instances, member("i-1", "InService"), member("i-2", "InService")) // while AWS moves instances between zones
@@ -65,6 +68,7 @@ func TestIncreaseLeavesAnEarlierExcessAlone(t *testing.T) {
 }
 
 func TestInstancesOfTheMinimumSizeAreNeverOverdue(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.started()

@@ -19,6 +19,7 @@ import (
 func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), test func(*world)) {
 	t.Helper()
 	t.Setenv("AWS_ENDPOINT_URL", "http://fakeaws.invalid")
+	t.Setenv("AWS_MAX_ATTEMPTS", "")
 	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")

@@ -31,6 +31,7 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 }
 
 func TestANameIsAbsentThatNeitherAGroupHasNorAZoneOfOne(t *testing.T) {
+	t.Parallel()
 	discovery, err := asg.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,7 @@ func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestLimitsOfTheFlagNarrowThoseOfAWS(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		flag        string
 		least, most int
@@ -91,6 +93,7 @@ func TestLimitsOfTheFlagNarrowThoseOfAWS(t *testing.T) {
 }
 
 func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	for n := range 1000 {
 		name := fmt.Sprintf("workers-%04d", n)
@@ -123,6 +126,7 @@ func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
 }
 
 func TestAPageThatFailsKeepsTheLastSnapshot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
 	before := w.cache.Snapshot()
 	for _, fault := range []fakeaws.Fault{
@@ -142,6 +146,7 @@ func TestAPageThatFailsKeepsTheLastSnapshot(t *testing.T) {
 }
 
 func TestAGroupThatIsDeletedLeavesTheSnapshot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 0, 3)).started()
 	if err := w.aws.DeleteGroup("a"); err != nil {
 		t.Fatal(err)
@@ -156,6 +161,7 @@ func TestAGroupThatIsDeletedLeavesTheSnapshot(t *testing.T) {
 }
 
 func TestOneGroupsTroubleIsItsOwn(t *testing.T) {
+	t.Parallel()
 	broken := group("broken", 0, 0, 3)
 	broken.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "doomed", Version: "1"}
 	config := fakeaws.Config{Delays: quick,
@@ -178,6 +184,7 @@ func TestOneGroupsTroubleIsItsOwn(t *testing.T) {
 }
 
 func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
+	t.Parallel()
 	managed := group("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
 	w := newWorld(t, managed)
@@ -193,6 +200,7 @@ func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
 }
 
 func TestAProblemIsTheSameUntilItsCauseChanges(t *testing.T) {
+	t.Parallel()
 	managed := group("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
 	problems := func() []asg.Problem {
@@ -207,6 +215,7 @@ func TestAProblemIsTheSameUntilItsCauseChanges(t *testing.T) {
 }
 
 func TestALaunchTemplateThatGoesLaterTakesItsGroupOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3)).running()
 	if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
 		t.Fatal(err)
@@ -226,6 +235,7 @@ func TestALaunchTemplateThatGoesLaterTakesItsGroupOut(t *testing.T) {
 }
 
 func TestASuspendedLaunchProcessBlocksTheGroup(t *testing.T) {
+	t.Parallel()
 	suspended := group("a", 0, 0, 3)
 	suspended.SuspendedProcesses = []string{"AZRebalance", "Launch"}
 	rebalance := group("b", 0, 0, 3)
@@ -237,6 +247,7 @@ func TestASuspendedLaunchProcessBlocksTheGroup(t *testing.T) {
 }
 
 func TestWhatAPolicyCanLaunch(t *testing.T) {
+	t.Parallel()
 	percent := func(n int) *int { return &n }
 	mixed := func(overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
 		g := group("g", 0, 0, 9)
@@ -279,6 +290,7 @@ func TestWhatAPolicyCanLaunch(t *testing.T) {
 }
 
 func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3)).running()
 	before := w.group("a").Launch
 	for range 3 {
@@ -292,6 +304,7 @@ func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 }
 
 func TestSnapshotsDoNotChange(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 3)).started()
 	s := w.cache.Snapshot()
 	before := *s.Group("a")
@@ -307,6 +320,7 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 }
 
 func TestALaunchTemplateThatCouldNotBeReadIsAskedForAgainWithinSeconds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3))
 	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
 	w.running()
@@ -343,6 +357,7 @@ func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.
 }
 
 func TestNewestVersionIsKnownThoughItsPageIsNotRead(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	old, latest := fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}, fakeaws.LaunchTemplateVersion{InstanceType: "m5.xlarge"}
 	for n := range 30 {

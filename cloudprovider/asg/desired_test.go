@@ -66,6 +66,7 @@ func (w *world) wantDesired(want int) {
 }
 
 func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 5, 50)).started()
 	w.calls.old = w.past()
 	w.increase(4)
@@ -79,6 +80,7 @@ func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
 }
 
 func TestReadingOlderThanTheLastNeverMakesAnIncreaseLower(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 5, 50)).started()
 	w.staleAfter(func() {
 		w.setDesired(9)
@@ -90,6 +92,7 @@ func TestReadingOlderThanTheLastNeverMakesAnIncreaseLower(t *testing.T) {
 }
 
 func TestStaleReadingKeepsTheRequest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old = w.past()
@@ -106,6 +109,7 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 }
 
 func TestRequestWithoutAnswerSurvivesStaleReadings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
@@ -144,6 +148,7 @@ func member(id, state string) types.Instance {
 }
 
 func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.InService = ms(20000) // until then they are still ours to withdraw
 	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -168,6 +173,7 @@ func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
 }
 
 func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
 	w.staleAfter(w.oneMore)
@@ -184,6 +190,7 @@ func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
 }
 
 func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
 	ids := w.started().ids("a")
 	w.staleAfter(func() {
@@ -250,6 +257,7 @@ func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
 }
 
 func TestLoweringThatEndsAnInstanceCountsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).running()
 	w.setDesired(2)
 	w.refresh()
@@ -269,6 +277,7 @@ func TestEveryStateCountsButThoseOutsideTheGroup(t *testing.T) {
 }
 
 func TestRootVolumeReplacementIsNoMissingInstance(t *testing.T) {
+	t.Parallel()
 	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
 		w, now := newWorld(t, group("a", 0, 3, 10)).timed()
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
@@ -295,6 +304,7 @@ func (w *world) tagged(on bool) {
 }
 
 func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.setDesired(7)
@@ -308,6 +318,7 @@ func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
 }
 
 func TestGroupFoundLaterKeepsItsOwnersDeficit(t *testing.T) {
+	t.Parallel()
 	late := group("a", 0, 2, 10)
 	late.Tags = nil
 	w := newWorld(t, late, group("b", 0, 0, 1)).started()
@@ -370,6 +381,7 @@ func TestReadingOfADeletedGroupDoesNotReplaceTheNewOne(t *testing.T) {
 }
 
 func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 10, 20)).timed()
 	w.started()
 	for _, then := range []struct {
@@ -400,6 +412,7 @@ func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
 }
 
 func TestInstanceInStandbyDoesNotMakeAReadingNewest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	old := w.past()
 	old.DesiredCapacity, old.Instances[0].LifecycleState = aws.Int32(2), "Standby"
@@ -433,6 +446,7 @@ func (w *world) withdraw(n int) int {
 }
 
 func TestLoweringByAnotherWriterEndsItsEarlierWish(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
 	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -454,6 +468,7 @@ func TestLoweringByAnotherWriterEndsItsEarlierWish(t *testing.T) {
 }
 
 func TestTerminationLowersWhatAnotherWriterWants(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.setDesired(5)
 	w.eventuallyInService("a", 5)
@@ -469,6 +484,7 @@ func TestTerminationLowersWhatAnotherWriterWants(t *testing.T) {
 }
 
 func TestLostOldInstanceDoesNotBlockAWithdrawal(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
 	w.started()
 	w.increase(2)
@@ -490,6 +506,7 @@ func TestLostOldInstanceDoesNotBlockAWithdrawal(t *testing.T) {
 }
 
 func TestWithdrawnInstancesAreNotWithdrawnAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil { // AWS wants another in its place

@@ -63,6 +63,7 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 }
 
 func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		join  asg.DiscoveryJoin

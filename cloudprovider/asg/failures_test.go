@@ -47,6 +47,7 @@ func TestFailuresOfOneKindAreToldTogether(t *testing.T) {
 }
 
 func TestGroupOfManyTypesFailsInFewWords(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 0, 9)
 	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}}

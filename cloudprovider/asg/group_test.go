@@ -12,6 +12,7 @@ import (
 )
 
 func TestGroupWithAnOperatorIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	theirs, ours := group("theirs", 0, 2, 5), group("ours", 0, 0, 5)
 	theirs.Operator = "eks.amazonaws.com"
 	w := newWorld(t, theirs, ours).started()
@@ -36,6 +37,7 @@ func TestGroupWithAnOperatorIsLeftAlone(t *testing.T) {
 }
 
 func TestHowAGroupBuysCapacity(t *testing.T) {
+	t.Parallel()
 	g := group("g", 0, 0, 5)
 	g.LaunchTemplate, g.ZonalShift = nil, true
 	g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}

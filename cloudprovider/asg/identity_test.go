@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -53,7 +54,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: launchTemplates, AutoScalingGroups: groups,
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old-b", ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
+	clients, err := awsclient.New(t.Context(), awsclients.Options(w.aws))
 	if err != nil {
 		t.Fatal(err)
 	}

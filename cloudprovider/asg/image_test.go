@@ -93,6 +93,7 @@ func TestStartSurvivesWhateverBecomesOfImages(t *testing.T) {
 }
 
 func TestAnImageThatIsGoneTakesNoOtherWithIt(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}}
 	for _, image := range []string{"ami-0abc", "ami-0gone"} {
 		g := group(image, 0, 0, 3)
@@ -108,6 +109,7 @@ func TestAnImageThatIsGoneTakesNoOtherWithIt(t *testing.T) {
 }
 
 func TestManyImagesAreReadAHundredAtATime(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	for n := range 150 {
 		name := fmt.Sprintf("ami-%04d", n)
@@ -149,6 +151,7 @@ func TestAnImageBehindAParameterIsResolved(t *testing.T) {
 }
 
 func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
+	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}
 	g := group("g", 0, 0, 9)
 	g.LaunchTemplate = nil
@@ -164,6 +167,7 @@ func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
 }
 
 func TestTheTemplatesThatTypesStartFromCountAndNoOther(t *testing.T) {
+	t.Parallel()
 	ref := &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}
 	for _, tt := range []struct {
 		name      string
@@ -239,6 +243,7 @@ func TestAnUnresolvedParameterIsReportedWhereTheArchitectureDecides(t *testing.T
 }
 
 func TestImageOfAnOverrideCounts(t *testing.T) {
+	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Name: "amazon-eks-node-al2023-arm64-standard-1.33-v20250801", Architecture: "arm64", RootDevice: "/dev/xvda"}
 	most := 2
 	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},

@@ -11,6 +11,7 @@ import (
 // A reading that comes between AWS's doing what we ask and our knowing must not make us count it twice.
 
 func TestAReadingDuringAWithdrawalIsNotCountedTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
@@ -33,6 +34,7 @@ func TestAReadingDuringAWithdrawalIsNotCountedTwice(t *testing.T) {
 }
 
 func TestAReadingDuringATerminationIsNotCountedTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
@@ -45,6 +47,7 @@ func TestAReadingDuringATerminationIsNotCountedTwice(t *testing.T) {
 }
 
 func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.loseAnswer = true
@@ -58,6 +61,7 @@ func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
 }
 
 func TestARequestOfWhichNothingIsKnownIsStillOurs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.loseAnswer = true
@@ -73,6 +77,7 @@ func TestARequestOfWhichNothingIsKnownIsStillOurs(t *testing.T) {
 }
 
 func TestARefusedRequestIsNotOurs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.aws.Deny("SetDesiredCapacity")
@@ -89,6 +94,7 @@ func TestARefusedRequestIsNotOurs(t *testing.T) {
 }
 
 func TestAWithdrawalThatAWSRefusesIsNotOfferedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
@@ -107,6 +113,7 @@ func TestAWithdrawalThatAWSRefusesIsNotOfferedAgain(t *testing.T) {
 }
 
 func TestAGroupWhoseActivitiesHangHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
 	asked := make(chan struct{}, 100)

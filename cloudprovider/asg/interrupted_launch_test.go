@@ -11,6 +11,7 @@ import (
 
 // The next look at the failures of groups in motion is an hour away here.
 func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
@@ -26,6 +27,7 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 }
 
 func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock, o.MotionInterval = clockAt(time.Minute), time.Hour }).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.increase(1)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
+	t.Parallel()
 	spot := group("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
 	onDemand, mixed, half := group("on-demand", 0, 0, 5), group("mixed", 0, 0, 5), 50
@@ -35,6 +36,7 @@ func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
 }
 
 func TestInstancesAreLaunchedWhereNoneWereTakenBack(t *testing.T) {
+	t.Parallel()
 	spot := group("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},

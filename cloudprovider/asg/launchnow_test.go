@@ -42,6 +42,7 @@ func (w *world) perZone(name string) map[string]int {
 }
 
 func TestInstancesAreLaunchedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
 	w.aws.ResetCalls()
 	g, err := w.cache.Increase(t.Context(), "a", 3)
@@ -64,6 +65,7 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 }
 
 func TestInstancesAreSpreadOverZones(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		n    int
 		want map[string]int
@@ -90,6 +92,7 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 }
 
 func TestThreeHundredInstancesTakeThreeCallsAZone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 300)).with(synchronous).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 300); err != nil {
 		t.Fatal(err)
@@ -100,6 +103,7 @@ func TestThreeHundredInstancesTakeThreeCallsAZone(t *testing.T) {
 }
 
 func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
@@ -119,6 +123,7 @@ func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
 }
 
 func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
@@ -166,6 +171,7 @@ func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
 }
 
 func TestWhichGroupsAreRaisedInstead(t *testing.T) {
+	t.Parallel()
 	half, none := 50, 0
 	policy := func(base int, above *int) *fakeaws.MixedInstancesPolicy {
 		return &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
@@ -236,6 +242,7 @@ func TestWhichGroupsAreRaisedInstead(t *testing.T) {
 }
 
 func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
 	for _, name := range []string{"a", "b", "a"} {
@@ -249,6 +256,7 @@ func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
 }
 
 func TestAGroupForWhichTheCallIsNotSupportedKeepsNoOtherFromIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
 	for _, name := range []string{"a", "b", "a"} {
@@ -264,6 +272,7 @@ func TestAGroupForWhichTheCallIsNotSupportedKeepsNoOtherFromIt(t *testing.T) {
 }
 
 func TestADeniedLaunchNamesTheActionAndTheGroupForAsLongAsItIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.aws.Deny(launchCall)
 	for try := range 3 {
@@ -286,6 +295,7 @@ func TestADeniedLaunchNamesTheActionAndTheGroupForAsLongAsItIsNotTriedAgain(t *t
 }
 
 func TestALaunchWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []fakeaws.Fault{
 		{Code: "InternalFailure", Late: true}, {Body: fakeaws.Truncated}, {Body: fakeaws.Garbled}, {Code: "InternalFailure"},
 	} {
@@ -305,6 +315,7 @@ func TestALaunchWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
 }
 
 func TestAProcessThatComesAfterOneThatWasKilledLaunchesNothingTwice(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -331,6 +342,7 @@ func TestAProcessThatComesAfterOneThatWasKilledLaunchesNothingTwice(t *testing.T
 }
 
 func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Listed = ms(500)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -351,6 +363,7 @@ func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
 }
 
 func TestAllOrNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err != nil || len(g.Counted()) != 4 {
 		t.Fatalf("launched %d, error %v, want 4", len(g.Counted()), err)
@@ -373,6 +386,7 @@ func TestAllOrNothing(t *testing.T) {
 }
 
 func TestWhatOthersAskForDuringOurLaunchStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.beforeWrite = func() {
 		if err := w.aws.SetDesired("a", 5); err != nil {
@@ -388,6 +402,7 @@ func TestWhatOthersAskForDuringOurLaunchStays(t *testing.T) {
 }
 
 func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 20)).started()
 	once := true
 	w.calls.beforeWrite = func() {
@@ -415,6 +430,7 @@ func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
 }
 
 func TestTheNextProcessRecognisesTheLastOfManyLaunches(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -435,6 +451,7 @@ func TestTheNextProcessRecognisesTheLastOfManyLaunches(t *testing.T) {
 }
 
 func TestWhatTheProcessBeforeHadLaunchedIsNotLaunchedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil { // whose answer comes between the next one's decision and its write
@@ -488,6 +505,7 @@ func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
 }
 
 func TestAPermissionThatLaunchingAtOnceLacksIsNotNeededByAutoScaling(t *testing.T) {
+	t.Parallel()
 	shortage := fakeaws.Shortage{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " +
 		"User: arn:aws:sts::123456789012:assumed-role/autoscaler/i is not authorized to perform: ec2:RunInstances"}
 	w := newWorld(t, zonal("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()

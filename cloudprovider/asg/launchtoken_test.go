@@ -14,6 +14,7 @@ import (
 )
 
 func TestOlderProcessInheritsNothing(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
 	now.Step(2 * time.Minute)
@@ -27,6 +28,7 @@ func TestOlderProcessInheritsNothing(t *testing.T) {
 }
 
 func TestTokenDoesNotDependOnOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 9))
 	var tokens []string
 	for _, reverses := range []bool{false, true} {
@@ -44,6 +46,7 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 }
 
 func TestDisputedTokenIsWaitedForAndThenPassed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
@@ -66,6 +69,7 @@ func TestDisputedTokenIsWaitedForAndThenPassed(t *testing.T) {
 }
 
 func TestThrottledZonalLaunchEnds(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, divided("a", 0, 0, 9)).with(at(now)).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
@@ -81,6 +85,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 }
 
 func TestTokenOfAnEarlierWindowIsNotUsed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -96,6 +101,7 @@ func TestTokenOfAnEarlierWindowIsNotUsed(t *testing.T) {
 }
 
 func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
+	t.Parallel()
 	second := edge.Add(time.Minute)
 	for name, tt := range map[string]struct {
 		began time.Time
@@ -133,6 +139,7 @@ func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
 }
 
 func TestReservationWithoutRoomClosesItsGroupOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9), group("b", 0, 0, 9)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
@@ -146,6 +153,7 @@ func TestReservationWithoutRoomClosesItsGroupOnly(t *testing.T) {
 }
 
 func TestOldFailureMakesNoProbe(t *testing.T) {
+	t.Parallel()
 	b := group("b", 0, 0, 9)
 	b.Zones = []string{"us-west-2b"}
 	now := clockAt(time.Minute)

@@ -12,6 +12,7 @@ import (
 // Standby, lifecycle hooks, warm pools, protection and suspended processes change what counts and what is possible.
 
 func TestAnInstanceThatWaitsForAHookIsOnItsWay(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 0, 5)
 	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "boot", Transition: "launching"}}
 	w := newWorld(t, g).with(synchronous).running()
@@ -34,6 +35,7 @@ func TestAnInstanceThatWaitsForAHookIsOnItsWay(t *testing.T) {
 }
 
 func TestAnInstanceInStandbyIsNeitherCountedNorTerminated(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 3, 5)).timed()
 	id := w.started().ids("a")[0]
 	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}); err != nil {
@@ -55,6 +57,7 @@ func TestAnInstanceInStandbyIsNeitherCountedNorTerminated(t *testing.T) {
 }
 
 func TestAWarmPoolCountsForNothing(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 1, 5)
 	g.WarmPool = &fakeaws.WarmPool{Min: 2}
 	w := newWorld(t, g).running()
@@ -67,6 +70,7 @@ func TestAWarmPoolCountsForNothing(t *testing.T) {
 }
 
 func TestProtectionFromScaleInIsNoneFromUs(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 2, 5)
 	g.ProtectNewInstances = true
 	w := newWorld(t, g).started()
@@ -79,6 +83,7 @@ func TestProtectionFromScaleInIsNoneFromUs(t *testing.T) {
 }
 
 func TestASuspendedTerminateProcessHoldsUpNoNamedTermination(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 2, 5)
 	g.SuspendedProcesses = []string{"AZRebalance", "Terminate"}
 	w := newWorld(t, g).started()
@@ -91,6 +96,7 @@ func TestASuspendedTerminateProcessHoldsUpNoNamedTermination(t *testing.T) {
 }
 
 func TestHowAGroupIsAskedFor(t *testing.T) {
+	t.Parallel()
 	one := group("a", 0, 0, 5)
 	config := group("b", 0, 0, 5)
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"

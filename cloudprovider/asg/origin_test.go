@@ -9,6 +9,7 @@ import (
 )
 
 func TestInstancesTellWhetherTheyStartedFromWhatTheGroupLaunchesNow(t *testing.T) {
+	t.Parallel()
 	versions := fakeaws.LaunchTemplate{ID: "lt-1", Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 		{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	alias := fakeaws.LaunchTemplate{ID: "lt-2", Name: "alias", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "resolve:ssm:/ours/ami", InstanceType: "m5.large"}}}

@@ -104,6 +104,7 @@ func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 }
 
 func TestReadingWithAnOldMaximumLowersNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 7)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(2)
@@ -147,6 +148,7 @@ func arrive(t *testing.T, w *world, n int) {
 }
 
 func TestInstancesThatAWSMovesAreNotAskedForAgain(t *testing.T) {
+	t.Parallel()
 	t.Run("while it moves them", func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) })
 	t.Run("moved once AWS says why", func(t *testing.T) {
 		w := newWorld(t, group("a", 0, 4, 10))

@@ -18,6 +18,7 @@ import (
 )
 
 func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(2000)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -38,6 +39,7 @@ func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
 }
 
 func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	g, err := w.cache.Increase(t.Context(), "a", 2)
 	if err != nil {
@@ -53,6 +55,7 @@ func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T)
 }
 
 func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(3100) // AWS lists what it ends for a while
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -90,6 +93,7 @@ func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T)
 }
 
 func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
+	t.Parallel()
 	for name, meanwhile := range map[string]func(*testing.T, *world, []string){
 		"one is taken back": func(t *testing.T, w *world, ids []string) {
 			if err := w.aws.Reclaim(ids[0]); err != nil {
@@ -136,6 +140,7 @@ func at(clock clock.WithTicker) func(*asg.Options) {
 }
 
 func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		group fakeaws.AutoScalingGroup
@@ -175,6 +180,7 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 }
 
 func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -259,6 +265,7 @@ func TestInstanceThatEndsAfterItsLaunchIsNoRepeatedAnswer(t *testing.T) {
 }
 
 func TestRepeatedAnswerEndsNoCoolDown(t *testing.T) {
+	t.Parallel()
 	both := group("a", 0, 0, 9)
 	both.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *both.LaunchTemplate,
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}

@@ -74,6 +74,7 @@ func TestLaunchThatDiesIsNotCountedOn(t *testing.T) {
 
 // AWS launches another instance at once, so that hardly a reading shows one missing.
 func TestLaunchesThatDieOneAfterAnotherAreNoticed(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	delays := quick
 	delays.InService = ms(500)
@@ -113,6 +114,7 @@ func TestInstancesThatDieDoNotAddUp(t *testing.T) {
 }
 
 func TestInstanceThatAWSCannotReplaceIsNotCountedOn(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 3, 10)).with(at(now)).running()
 	w.eventuallyInService("a", 3)
@@ -144,6 +146,7 @@ func TestInstanceThatAWSCannotReplaceIsNotCountedOn(t *testing.T) {
 }
 
 func TestWhichFailuresAreOfAShortage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		failed   types.Activity
@@ -189,6 +192,7 @@ func failedLaunch(message string) types.Activity {
 }
 
 func TestGroupsThatAreShortTogetherAreLookedAtInTurn(t *testing.T) {
+	t.Parallel()
 	const groups = 50
 	var all []fakeaws.AutoScalingGroup
 	for at := range groups {

@@ -155,6 +155,7 @@ func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
 }
 
 func TestReplacementDuringTheWaitIsNoLaunchOfTheProcessBefore(t *testing.T) {
+	t.Parallel()
 	now := clockAt(50 * time.Millisecond)
 	w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
 	there := w.ids("a")[0]
@@ -176,6 +177,7 @@ func TestReplacementDuringTheWaitIsNoLaunchOfTheProcessBefore(t *testing.T) {
 }
 
 func TestLaunchesDoNotWaitAtAnEdge(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct{ began, launches time.Duration }{
 		"an older process":               {-2 * time.Minute, 50 * time.Millisecond},
 		"the predecessor is long gone":   {-11 * time.Second, 50 * time.Millisecond},

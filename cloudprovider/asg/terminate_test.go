@@ -40,6 +40,7 @@ func staying(t *testing.T, err error) []string {
 }
 
 func TestAHundredInstancesGoByOneCall(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, group("a", 0, tt.instances, 300)).started()
 		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
@@ -52,6 +53,7 @@ func TestAHundredInstancesGoByOneCall(t *testing.T) {
 }
 
 func TestTerminateGoesNoFurtherThanTheMinimum(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 2, 4, 10)).started()
 	ids := slices.Sorted(slices.Values(w.ids("a")))
 	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
@@ -65,6 +67,7 @@ func TestTerminateGoesNoFurtherThanTheMinimum(t *testing.T) {
 }
 
 func TestAnInstanceThatIsGoneSpoilsNothingForTheOthers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 4, 10)).started()
 	ids := w.ids("a")
 	if err := w.aws.Reclaim(ids[1]); err != nil { // nobody told the Cache
@@ -92,6 +95,7 @@ func TestAnInstanceThatIsGoneSpoilsNothingForTheOthers(t *testing.T) {
 }
 
 func TestWhereAWSTakesOneInstanceACallEachGetsItsOwn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 6, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError",
 		Message: "1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null"})
@@ -111,6 +115,7 @@ func TestWhereAWSTakesOneInstanceACallEachGetsItsOwn(t *testing.T) {
 }
 
 func TestWhatAWSRefusesStaysAndIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	ids := w.ids("a")
 	for _, code := range []string{"AccessDenied", "Throttling"} {
@@ -132,6 +137,7 @@ func TestWhatAWSRefusesStaysAndIsNamed(t *testing.T) {
 }
 
 func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault fakeaws.Fault
@@ -159,6 +165,7 @@ func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
 }
 
 func TestPartOfABatchIsNoWholeBatch(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault fakeaws.Fault
@@ -180,6 +187,7 @@ func TestPartOfABatchIsNoWholeBatch(t *testing.T) {
 }
 
 func TestStaleReadingDoesNotProveATerminationUndone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	readings, old := 0, w.past()
 	w.calls.edit = func(g *types.AutoScalingGroup) {
@@ -194,6 +202,7 @@ func TestStaleReadingDoesNotProveATerminationUndone(t *testing.T) {
 }
 
 func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 2, 2, 10)).running()
 	ids := w.ids("a")
 	if _, err := w.cache.Replace(t.Context(), "a", ids); err != nil {
@@ -216,6 +225,7 @@ func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
 }
 
 func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
@@ -240,6 +250,7 @@ func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T
 }
 
 func TestNewInstanceThatAStaleReadingLacksIsNotTakenForTerminated(t *testing.T) {
+	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
 	there := w.ids("a")

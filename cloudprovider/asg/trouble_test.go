@@ -10,6 +10,7 @@ import (
 )
 
 func TestTroubleOutlastsTheRestUntilSomethingLaunched(t *testing.T) {
+	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10)}},

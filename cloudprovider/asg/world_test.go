@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -154,6 +155,11 @@ func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
 }
 
+func TestMain(m *testing.M) {
+	awsclients.SetEnvironment()
+	m.Run()
+}
+
 func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), config)
@@ -161,11 +167,7 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *w
 		t.Fatalf("start emulated AWS: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	t.Setenv("AWS_ENDPOINT_URL", server.URL())
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
+	clients, err := awsclient.New(t.Context(), awsclients.Options(server))
 	if err != nil {
 		t.Fatalf("AWS clients: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	if err := w.aws.SetDesired("a", 4); err != nil { // nobody told the Cache
 		t.Fatal(err)
@@ -29,6 +30,7 @@ func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
 }
 
 func TestIncreaseGoesAsFarAsTheMaximum(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	if err := w.aws.SetLimits("a", 0, 3); err != nil { // nobody told the Cache
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestIncreaseGoesAsFarAsTheMaximum(t *testing.T) {
 }
 
 func TestAnAnswerThatCannotBeReadIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
@@ -56,6 +59,7 @@ func TestAnAnswerThatCannotBeReadIsAskedForAgain(t *testing.T) {
 }
 
 func TestIncreaseOfAWeightedGroupAsksForWholeInstances(t *testing.T) {
+	t.Parallel()
 	g := group("a", 0, 0, 20)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
@@ -81,6 +85,7 @@ func TestIncreaseOfAWeightedGroupAsksForWholeInstances(t *testing.T) {
 }
 
 func TestAReadingThatBeganBeforeTheWriteDoesNotUndoIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	// The next reading sees the old desired capacity and arrives after the write.
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Times: 1, Latency: ms(300)})
@@ -103,6 +108,7 @@ func TestAReadingThatBeganBeforeTheWriteDoesNotUndoIt(t *testing.T) {
 }
 
 func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 1, 4, 10)).started()
 	members := w.group("a").Instances
 	ids := []string{members[1].ID, members[2].ID}
@@ -131,6 +137,7 @@ func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
 }
 
 func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
@@ -155,6 +162,7 @@ func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
 }
 
 func TestWithdrawNeverGoesBelowWhatIsThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
 	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
@@ -175,6 +183,7 @@ func TestWithdrawNeverGoesBelowWhatIsThere(t *testing.T) {
 }
 
 func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
@@ -197,6 +206,7 @@ func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
 }
 
 func TestAWriteUnderWayIsFinishedWhenTheProcessEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
 	ctx, stop := context.WithCancel(t.Context())
@@ -225,6 +235,7 @@ func TestAWriteUnderWayIsFinishedWhenTheProcessEnds(t *testing.T) {
 
 // Run under the race detector: one Cache refreshed, written to and read at once.
 func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 1000), group("b", 0, 5, 1000), group("c", 0, 0, 10)).running()
 	var all sync.WaitGroup
 	repeat := func(do func(i int) error) {
@@ -266,6 +277,7 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 }
 
 func TestWithdrawalThatFailedOnceIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 0, 10)).started()

@@ -135,6 +135,7 @@ func TestViewsThatGrowAtOnceNeverExceedTheGroupsMaximum(t *testing.T) {
 }
 
 func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
 			"IncreaseIn": func(w *world) error { _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); return err },
@@ -285,6 +286,7 @@ func TestAZoneTakenOutOfTheGroupIsNotLaunchedIn(t *testing.T) {
 }
 
 func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
 	discovery, err := asg.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
@@ -322,6 +324,7 @@ func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
 }
 
 func TestTheLimitsOfAZoneSelectItsGroup(t *testing.T) {
+	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
 	discovery, err := asg.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
@@ -397,6 +400,7 @@ func TestAllOrNothingInAZone(t *testing.T) {
 }
 
 func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
+	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(500)
 	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
@@ -435,6 +439,7 @@ func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
 }
 
 func TestARequestOfTheWholeGroupCanBeWithdrawnThroughItsViews(t *testing.T) {
+	t.Parallel()
 	whole := divided("a", 1, 3, 9)
 	whole.SuspendedProcesses = nil
 	w := newWorld(t, whole).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()

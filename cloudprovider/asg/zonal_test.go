@@ -65,6 +65,7 @@ func (w *world) reread() {
 }
 
 func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
+	t.Parallel()
 	tag := func(value string) func(*fakeaws.AutoScalingGroup) {
 		return func(g *fakeaws.AutoScalingGroup) { g.Tags[asg.TagZonal] = value }
 	}
@@ -195,6 +196,7 @@ func TestViewsAreInTheOrderOfZonesAndThenThoseThatTheGroupHasLeft(t *testing.T) 
 }
 
 func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"AccessDenied", "ValidationError"} {
 		t.Run(code, func(t *testing.T) {
 			now := clockAt(time.Minute)

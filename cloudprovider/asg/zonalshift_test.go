@@ -36,6 +36,7 @@ func (w *world) shift(name string, now *clocktesting.FakeClock, edit fakeaws.Gro
 }
 
 func TestShiftedZoneGetsNoLaunch(t *testing.T) {
+	t.Parallel()
 	shifted, none := []string{"us-west-2b"}, []string{}
 	for name, tt := range map[string]struct{ starts, ends fakeaws.GroupEdit }{
 		"by its owner": {fakeaws.GroupEdit{ShiftedZones: &shifted}, fakeaws.GroupEdit{ShiftedZones: &none}},
@@ -66,6 +67,7 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 }
 
 func TestDeniedLookUpsLeaveNoZoneShifted(t *testing.T) {
+	t.Parallel()
 	shifted := []string{"us-west-2b"}
 	now := clockAt(time.Minute)
 	w := newWorld(t, shiftable("a")).with(at(now)).running()
@@ -75,6 +77,7 @@ func TestDeniedLookUpsLeaveNoZoneShifted(t *testing.T) {
 }
 
 func TestGroupWithoutAnOpenZoneIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	all := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	now := clockAt(time.Minute)
 	w := newWorld(t, shiftable("a")).with(at(now)).running()
@@ -85,6 +88,7 @@ func TestGroupWithoutAnOpenZoneIsLeftAlone(t *testing.T) {
 }
 
 func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
+	t.Parallel()
 	const look = "ListManagedResources"
 	for name, tt := range map[string]struct {
 		group fakeaws.AutoScalingGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
@@ -71,19 +71,8 @@ func hooked(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 }
 
 func TestMain(m *testing.M) {
-	for key, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
-		os.Setenv(key, value)
-	}
+	awsclients.SetEnvironment()
 	m.Run()
-}
-
-// endpoints has clients reach the server, and not by the environment: tests run side by side.
-func endpoints(server *fakeaws.Server) awsclient.CloudConfig {
-	c := awsclient.CloudConfig{ServiceOverride: map[string]*awsclient.ServiceOverride{}}
-	for _, service := range []string{"autoscaling", "ec2", "eks", "sqs", "arc-zonal-shift"} {
-		c.ServiceOverride[service] = &awsclient.ServiceOverride{Service: service, Region: server.Region(), URL: server.URL(), SigningRegion: server.Region()}
-	}
-	return c
 }
 
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
@@ -100,7 +89,7 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}}
-	if w.clients, err = awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), CloudConfig: endpoints(server)}); err != nil {
+	if w.clients, err = awsclient.New(t.Context(), awsclients.Options(server)); err != nil {
 		t.Fatal(err)
 	}
 	w.servePods()
