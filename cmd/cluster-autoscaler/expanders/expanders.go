@@ -106,10 +106,11 @@ func New(config Config) (expander.Strategy, error) {
 	f.RegisterFilter(leastcost.Name, func() expander.Filter { return config.LeastCost })
 	f.RegisterFilter(byPrice, func() expander.Filter { return cheapest{costs: config.Costs} })
 	f.RegisterFilter(byName, func() expander.Filter { return firstByName{} })
-	if config.Interrupted != nil && !slices.Contains(names, leastcost.Name) {
+	avoids := config.Interrupted != nil && !slices.Contains(names, leastcost.Name)
+	prioritised := slices.Index(names, expander.PriorityBasedExpanderName)
+	if avoids && prioritised >= 0 {
 		f.RegisterFilter(notInterrupted, func() expander.Filter { return calm.Filter{Interrupted: config.Interrupted} })
-		// After priority, or at the beginning.
-		names = slices.Insert(names, slices.Index(names, expander.PriorityBasedExpanderName)+1, notInterrupted)
+		names = slices.Insert(names, prioritised+1, notInterrupted)
 	}
 	if !slices.Contains(names, expander.RandomExpanderName) {
 		names = append(names, byPrice, byName)
@@ -117,6 +118,9 @@ func New(config Config) (expander.Strategy, error) {
 	strategy, buildErr := f.Build(names)
 	if buildErr != nil {
 		return nil, errors.New(buildErr.Error())
+	}
+	if avoids && prioritised < 0 {
+		strategy = calmed{calm.Filter{Interrupted: config.Interrupted}, strategy}
 	}
 	return told{strategy, config.Event}, nil
 }
@@ -148,6 +152,17 @@ func parse(flag string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// calmed leaves out the options of interrupted groups first. In the chain it would end it where one option is left, and nothing would say why.
+type calmed struct {
+	filter calm.Filter
+	expander.Strategy
+}
+
+// BestOption returns the strategy's choice.
+func (c calmed) BestOption(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *expander.Option {
+	return c.Strategy.BestOption(c.filter.BestOptions(options, nodeInfos), nodeInfos)
 }
 
 // told says what was chosen, and why, as far as the chosen option says it of itself.
