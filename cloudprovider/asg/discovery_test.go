@@ -2,8 +2,11 @@ package asg_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/klog/v2"
@@ -104,5 +107,22 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 				t.Errorf("the log names the flag %d times, want once", got)
 			}
 		})
+	}
+}
+
+func TestAStartThatFailsSaysWhyOnOneLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 1, 3))
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"})
+	for _, limit := range []time.Duration{0, 500 * time.Millisecond} { // before the first answer and after it
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		err := w.cache.Start(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("within %v: %q", limit, err)
+		}
+		if limit > 0 && !strings.Contains(err.Error(), "ServiceUnavailable") {
+			t.Errorf("within %v: %q does not say what AWS answered", limit, err)
+		}
 	}
 }

@@ -393,7 +393,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 			if !c.overtaken(ctx, o, err) {
 				c.refusals.refused(ctx, g.Name, err)
 			}
-			return nil, errors.Join(errNotSynchronous, err)
+			return nil, because(errNotSynchronous, err)
 		case awsclient.IsThrottled(err) && asked < throttledPatience:
 		case awsclient.IsRefused(err):
 			return nil, err
@@ -411,7 +411,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		case <-c.clock.After(began.Add(launchPoll).Sub(c.clock.Now())):
 		}
 		if ctx.Err() != nil { // the pause may have been over already
-			return nil, errors.Join(err, ctx.Err())
+			return nil, because(err, ctx.Err())
 		}
 	}
 }
@@ -525,7 +525,7 @@ func (c *Cache) deniedIn(ctx context.Context, g *Group, o order, out *autoscalin
 	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
 		"action", g.meaningOf(o, out.Errors[0]).Action)
 	c.refusals.refused(ctx, g.Name, err)
-	return errors.Join(errNotSynchronous, err)
+	return because(errNotSynchronous, err)
 }
 
 // meaningOf is what one error of an answer says.

@@ -57,7 +57,7 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 	_ = launches.Wait()
 	if missed != nil && c.missedIn(turn, g, true, answers, missed) {
 		for _, zone := range missed.zones {
-			errs[zone] = errors.Join(notZonalNow(name, zone), errs[zone])
+			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}
 	}
 	return errs
@@ -90,7 +90,7 @@ func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) erro
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):
-		return errors.Join(notZonalNow(g.Name, zone), err)
+		return because(notZonalNow(g.Name, zone), err)
 	case missedOf(err) != nil:
 		return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", n, zone, g.Name, err)
 	}

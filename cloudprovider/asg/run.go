@@ -2,7 +2,6 @@ package asg
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -32,14 +31,14 @@ func (c *Cache) Start(ctx context.Context) error {
 			break
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("first reading of the Auto Scaling groups: %w", errors.Join(err, last))
+			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(err, last))
 		}
 		last = err
 		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
 			"remedy", "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups")
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("first reading of the Auto Scaling groups: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ctx.Err(), err))
 		case <-c.clock.After(wait):
 		}
 	}

@@ -155,7 +155,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 		return nil, g.full(zone, n, g.room())
 	}
 	if now, err := c.synchronously(g); !now {
-		return nil, errors.Join(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
+		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
 	if n -= c.inherited(before, g, zone); n <= 0 {
 		return g, nil
@@ -164,15 +164,15 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	launched, err := c.launchSurely(ctx, g, zone, n)
 	lacking := g.lacking(n, launched)
 	if missed := missedOf(err); missed != nil && c.missedIn(ctx, g, zone != "", answers, missed) {
-		err = errors.Join(errNotSynchronous, err)
+		err = because(errNotSynchronous, err)
 	}
 	_, g = c.entry(name)
 	switch {
 	case errors.Is(err, errNotSynchronous) && zone != "":
 		signal(c.changed)
-		return nil, errors.Join(notZonalNow(name, zone), err)
+		return nil, because(notZonalNow(name, zone), err)
 	case errors.Is(err, errNotSynchronous):
-		return nil, errors.Join(ErrNotAtomic, err)
+		return nil, because(ErrNotAtomic, err)
 	case err != nil || lacking == 0:
 		return g, err
 	}
@@ -181,7 +181,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	_, g = c.entry(name)
 	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, n-lacking, n)
 	if len(t.stays) > 0 {
-		err = errors.Join(err, &TerminationError{Group: name, Stays: t.stays})
+		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}
 	return g, err
 }
@@ -484,4 +484,12 @@ func (c *Cache) endWrites() {
 	c.ending = true
 	c.mu.Unlock()
 	c.writes.Wait()
+}
+
+// because is err with the reason for it, on one line as events and logs show errors. Without a reason it is err.
+func because(err, reason error) error {
+	if reason == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, reason)
 }
