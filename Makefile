@@ -56,6 +56,10 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 	$(GO) run ./cloudprovider/instancetypes/generate
 	$(GO) run ./pricing/generate
 
+.PHONY: docs
+docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
+	$(GO) test ./cmd/cluster-autoscaler ./cmd/cluster-autoscaler/options -run 'Document$$' -update
+
 TABLES := cloudprovider/instancetypes/data pricing/data
 
 # It compares with what was there before and not with a commit: a change that is generated but not committed yet is fine.

@@ -51,18 +51,18 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		received: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_received_total",
-			"Messages received from the interruption queue, by type; one that is received twice counts twice.")), []string{"type"}),
+			"Messages received from the interruption queue, by type. A message that is received twice counts twice.")), []string{"type"}),
 		handled: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_handled_total",
-			"Messages of the interruption queue that were dealt with, by type and outcome.")), []string{"type", "outcome"}),
+			"Messages of the interruption queue that the autoscaler has handled, by type and outcome.")), []string{"type", "outcome"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts(opts("queue_errors_total",
-			"Calls to the interruption queue that failed, by call.")), []string{"call"}),
-		duration: histogram("drain_duration_seconds", "Time from hearing of an interruption until the node was empty or its time over, in seconds.",
+			"Failed calls to the interruption queue, by call.")), []string{"call"}),
+		duration: histogram("drain_duration_seconds", "Time from the message about an interruption until the node was empty or its deadline passed, in seconds.",
 			[]float64{0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 300, 600, 1800}),
-		timeLeft: histogram("time_left_seconds", "Time that was left until the deadline when an interrupted node was empty, in seconds.",
+		timeLeft: histogram("time_left_seconds", "Time left until the deadline when an interrupted node was empty, in seconds.",
 			[]float64{0, 1, 2, 5, 10, 20, 30, 45, 60, 90, 105, 120, 300, 600}),
-		evicted: prometheus.NewCounter(prometheus.CounterOpts(opts("pods_evicted_total", "Pods moved off interrupted nodes in time."))),
-		lost:    prometheus.NewCounter(prometheus.CounterOpts(opts("pods_lost_total", "Pods still on their node when an interruption's time was over."))),
-		nodes:   prometheus.NewGauge(prometheus.GaugeOpts(opts("nodes", "Nodes that are being drained because of an interruption."))),
+		evicted: prometheus.NewCounter(prometheus.CounterOpts(opts("pods_evicted_total", "Pods that left interrupted nodes in time."))),
+		lost:    prometheus.NewCounter(prometheus.CounterOpts(opts("pods_lost_total", "Pods still on their node at the deadline of an interruption."))),
+		nodes:   prometheus.NewGauge(prometheus.GaugeOpts(opts("nodes", "Nodes that the autoscaler drains now because of an interruption."))),
 	}
 	for _, kind := range []event.Kind{event.SpotInterruption, event.Rebalance, event.StateChange, event.ScheduledChange, event.ReservationEnd,
 		event.TerminateHook, event.LaunchHook, event.LaunchSuccessful, event.LaunchUnsuccessful, event.TerminateSuccessful, event.TerminateFailed, unusable} {

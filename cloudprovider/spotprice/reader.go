@@ -130,7 +130,7 @@ func covers(all, some []string) bool {
 type ageMetric struct{ r *Reader }
 
 var ageDesc = prometheus.NewDesc("cluster_autoscaler_aws_spot_price_age_seconds",
-	"Age of the last complete reading of the spot prices in use, in seconds; absent before the first.", nil, nil)
+	"Age of the last complete reading of the spot prices, in seconds. Absent before the first reading.", nil, nil)
 
 // Describe implements prometheus.Collector.
 func (m ageMetric) Describe(descs chan<- *prometheus.Desc) { descs <- ageDesc }

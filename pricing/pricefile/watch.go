@@ -133,11 +133,11 @@ type metrics struct {
 func newMetrics() metrics {
 	refused := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_price_file_refused",
-		Help: "1 while the price file cannot be used and the last good one is; 0 otherwise.",
+		Help: "1 while the price file has an error and the last good one is in use, 0 otherwise.",
 	})
 	at := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_price_file_accepted_timestamp_seconds",
-		Help: "When the price file in use was read, in seconds since 1970.",
+		Help: "Time at which the price file in use was read, in seconds since 1970.",
 	})
 	return metrics{refused: refused, at: at}
 }

@@ -8,13 +8,16 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 )
 
-// inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
-// Deployment of such a release starts with only its image changed.
-var inert = []struct {
+// inertFlag is a flag that does nothing here.
+type inertFlag struct {
 	name         string
 	defaultValue any // bool, int or time.Duration, as in stock
 	why          string
-}{
+}
+
+// inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
+// Deployment of such a release starts with only its image changed.
+var inert = []inertFlag{
 	{"enable-graceful-degradation", false, "a loop looks at all pending pods, however long that takes"},
 	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
 	{"pending-pods-batching-timeout", 4 * time.Minute, "--enable-graceful-degradation does nothing either"},
@@ -26,9 +29,9 @@ var inert = []struct {
 
 // addNewer adds the flags of later stock releases.
 func (o *Options) addNewer(fs *pflag.FlagSet) error {
-	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether nodes are removed that are not needed. Deprecated in stock.")
-	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "Time within which a leader must have read the Auto Scaling groups and the cluster. "+
-		"Then the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
+	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether the autoscaler removes nodes that are not needed. Deprecated in stock.")
+	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
+		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
 	for _, f := range inert {
 		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.why)
 		switch value := f.defaultValue.(type) {

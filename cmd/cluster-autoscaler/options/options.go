@@ -117,41 +117,41 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
-	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster that is scaled, as its Auto Scaling groups state it. Groups that state another cluster, by "+
-		"tags, user data or launch template, are left alone. If empty: what the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
+	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves groups alone that state "+
+		"another cluster by tags, user data or launch template. If empty: the name that the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
 	fs.StringVar((*string)(&a.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
-		"all: a group must match all of them, as in the stock autoscaler. any: it must match one.")
-	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types, laid over the built-in list: "+
-		"what `aws ec2 describe-instance-types --output json` prints, or a table of the built-in form. If empty: the built-in list alone.")
-	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, CSV or JSON, "+
-		"laid over the built-in prices and read again when it changes. If empty: the built-in list prices alone.")
-	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Where spot prices come from: \""+SpotPricesLive+"\" asks EC2 every 10 minutes in the "+
-		"background (ec2:DescribeSpotPriceHistory), \""+SpotPricesOff+"\" estimates them as a ratio of the on-demand price.")
-	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "By how much dearer the least-cost expander counts the nodes of a group "+
-		"that lately failed to launch instances, for want of capacity or otherwise, or lost spot instances to EC2: 0.5 counts them one and a half times. 0 counts them as they are.")
+		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. At the start the log says if no group matches all of them and one flag alone finds groups.")
+	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
+		"`aws ec2 describe-instance-types --output json`, or the form of the built-in table. If empty: the built-in list alone.")
+	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV or JSON. "+
+		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
+	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
+		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
+	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "How much dearer the least-cost expander counts the nodes of a group "+
+		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts them one and a half times. 0 counts them as they are.")
 	fs.DurationVar(&a.PlanLimit, "aws-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
-		"Then the cheapest found so far counts, and the log says so. Above 0s.")
+		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
-		"Time between two readings of all Auto Scaling groups (one API call per 100 groups). At least 1s.")
+		"Time between two readings of all Auto Scaling groups. A reading is one API call per 100 groups. At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
-		"Time between two readings of the Auto Scaling groups in motion: just written to, or short of instances "+
-			"(one API call per 100 groups). At least 1s.")
-	fs.StringVar((*string)(&a.LaunchMode), "aws-launch-mode", string(asg.LaunchAuto), "How instances are asked for. "+
+		"Time between two readings of the Auto Scaling groups in motion: groups that the autoscaler just wrote to, and groups that are short of instances. "+
+			"A reading is one API call per 100 groups. At least 1s.")
+	fs.StringVar((*string)(&a.LaunchMode), "aws-launch-mode", string(asg.LaunchAuto), "How the autoscaler asks for instances. "+
 		"auto: by LaunchInstances, which answers at once, where the group, the partition and the permissions allow it, else by the "+
 		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
-	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Which groups of several zones are scaled zone by zone, "+
-		"as one node group <group>/<zone> each: those that can be launched synchronously, whose AZRebalance process is suspended, and that carry the tag "+
-		asg.TagZonal+"=true (tagged), or do not carry it as false (all), or none (off).")
+	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Groups of several zones that are scaled zone by zone, "+
+		"each zone as a node group <group>/<zone>. tagged: groups with the tag "+asg.TagZonal+"=true. all: groups without the tag "+asg.TagZonal+"=false. off: none. "+
+		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
-		"A burst of unschedulable pods is acted on once no other pod became unschedulable for this time. 0s acts on the first.")
+		"The autoscaler acts on a burst of unschedulable pods once no further pod became unschedulable for this time. With 0s it acts on the first pod.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
-		"A burst of unschedulable pods is acted on at the latest this time after its first pod. At least --aws-pod-settle-time.")
-	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue that tells of spot interruptions, rebalance "+
-		"recommendations, scheduled changes and lifecycle actions: nodes are drained before their instances go, and replaced once. If empty: nothing is.")
-	fs.StringVar((*string)(&a.InterruptionDeadline), "aws-interruption-deadline", string(interruption.Force), "What happens in the last seconds of an "+
-		"interruption to pods that a disruption budget still holds back. force: they are deleted with the grace that is left. leave: they end with the instance.")
-	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What is done about rebalance recommendations. count: they are counted. "+
-		"drain: the node is replaced and then drained, one node of a group at a time.")
+		"The autoscaler acts on a burst of unschedulable pods at the latest this time after its first pod. At least --aws-pod-settle-time.")
+	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+
+		"recommendations, scheduled changes and lifecycle actions. The autoscaler drains nodes before their instances go, and replaces each node once. If empty: it reads no queue.")
+	fs.StringVar((*string)(&a.InterruptionDeadline), "aws-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
+		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
+	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
+		"drain: it drains the node once the replacement is there, one node of a group at a time.")
 }
 
 // Validate tells the first flag value that cannot be worked with.
@@ -224,9 +224,9 @@ func describeExpanders(stock *flag.FlagSet) error {
 	if f == nil {
 		return errors.New("the core has no flag --expander")
 	}
-	f.Usage = "How the node group is chosen that grows: one of [" + strings.Join(expanders.Names, ",") + "], or several separated by commas, " +
-		"each deciding among the options that those before it leave. What is still open then is decided by price and then by name, " +
-		"or at random if random is named. least-waste counts accelerators, too; least-waste-stock is what the stock autoscaler does by that name."
+	f.Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expanders.Names, ",") + "], or several separated by commas. " +
+		"Each expander chooses among the options that the expanders before it leave. Price and then name decide what is still open, " +
+		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
 	return nil
 }
 

@@ -3,6 +3,7 @@ package options
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -25,20 +26,20 @@ var unset = []struct {
 	why   string
 	set   func(*config.AutoscalingOptions, *AWS)
 }{
-	{"max-scale-down-parallelism", scaleDownParallelism, "empty nodes of a group leave by one call to AWS",
+	{"max-scale-down-parallelism", scaleDownParallelism, "one call to AWS removes all empty nodes of a group",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.MaxScaleDownParallelism = scaleDownParallelism }},
-	{"kube-client-qps", kubeClientQPS, "so that their taints do not hold up the loop",
+	{"kube-client-qps", kubeClientQPS, "the taints of nodes that leave do not hold up the loop",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
-	{"kube-client-burst", kubeClientBurst, "so that their taints do not hold up the loop",
+	{"kube-client-burst", kubeClientBurst, "the taints of nodes that leave do not hold up the loop",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
-	{"balance-similar-node-groups", "true for the zonal views of one group", "so that its zones stay even (see --aws-zonal-groups)",
+	{"balance-similar-node-groups", "true between the zonal views of one group", "the zones of a group stay even (see --aws-zonal-groups)",
 		func(o *config.AutoscalingOptions, ours *AWS) {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
 		}},
 	// After balance-similar-node-groups, without which one group grows at a time. The core's option stays as it is: whether there
 	// are views is known only in the loop.
-	{"parallel-scale-up", "true while there are zonal views", "so that no zone waits for another (see --aws-zonal-groups)",
+	{"parallel-scale-up", "true while there are zonal views", "no zone waits for another (see --aws-zonal-groups)",
 		func(o *config.AutoscalingOptions, ours *AWS) {
 			ours.ParallelViews = ours.ZonalGroups != asg.ZonalOff && o.BalanceSimilarNodeGroups
 		}},
@@ -57,7 +58,7 @@ func documentUnset(fs *pflag.FlagSet) error {
 		if f == nil {
 			return fmt.Errorf("the core has no flag --%s", u.name)
 		}
-		f.Usage += fmt.Sprintf(" If not given: %v, %s.", u.value, u.why)
+		f.Usage = strings.TrimSuffix(f.Usage, ".") + "." + fmt.Sprintf(" If not given: %v, because %s.", u.value, u.why)
 	}
 	f := fs.Lookup(startupTaintPrefixFlag)
 	if f == nil {

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
+	"github.com/asg-autoscaler/asg-autoscaler/test/document"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/metrics.md")
+
+const metricsHead = `# Metrics and events
+
+This file is generated from the metrics that the program registers and from the events that its code records. Change them in the code,
+then run ` + "`make docs`" + `.
+
+The program serves metrics on ` + "`--address`" + ` (` + "`:8085`" + `) under ` + "`/metrics`" + `. Beside the metrics below it serves the usual ones of the Go runtime, the
+process and the Kubernetes client, as the stock autoscaler does. A metric with labels appears with its first value.
+
+## Metrics of ours
+
+The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--aws-price-file`" + `, the age of the spot prices needs
+` + "`--aws-spot-prices=live`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`aws_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
+` + "`reason`" + `, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + `.
+
+`
+
+const stockMetricsHead = `
+## Metrics of the stock autoscaler
+
+Names, types, labels and texts come from the stock autoscaler. Metrics with the label ` + "`node_group`" + ` need ` + "`--emit-per-nodegroup-metrics`" + `.
+
+`
+
+const eventsHead = `
+## Events
+
+The autoscaler records these events beside the events of the stock autoscaler. *Config map* means the status config map
+(` + "`--status-config-map-name`, `--namespace`" + `). It has no events under ` + "`--write-status-configmap=false`" + `.
+
+`
+
+// recordedEvent is an event that the product's code records.
+type recordedEvent struct{ reason, kind, object, meaning string }
+
+var recordedEvents = []recordedEvent{
+	{"AcceleratorAwaited", "Normal", "config map", "A Ready node does not publish the accelerator yet that its group promises. The message says until when the autoscaler waits."},
+	{"AcceleratorMissing", "Warning", "config map", "The autoscaler waits no longer. The node counts as a node without an accelerator. Look at the device plugin."},
+	{"Interruption", "Warning", "node", "AWS takes the instance soon. The node is cordoned and drained. The message has the cause and the deadline."},
+	{"InterruptionNotHandedBack", "Warning", "node", "The node is drained, but AWS did not accept the termination of its instance."},
+	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
+	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
+	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
+	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
+	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
+	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
+	{"ZoneNotPromised", "Warning", "pod", "The pod needs one zone. A group of several zones could help, but promises no zone. The message has the zone, the groups and the remedy."},
+}
+
+// collectors keeps what is registered with it.
+type collectors struct {
+	prometheus.Registerer
+	all []prometheus.Collector
+}
+
+func (c *collectors) Register(collector prometheus.Collector) error {
+	c.all = append(c.all, collector)
+	return nil
+}
+
+// registerOurs registers the metrics of every part of the product that has some.
+func registerOurs(t *testing.T) *collectors {
+	t.Helper()
+	awsclients.SetEnvironment()
+	ours := &collectors{}
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	options := awsclients.Options(server)
+	options.Registerer = ours
+	clients := must(awsclient.New(t.Context(), options))(t)
+	book := must(pricing.NewBook(server.Region(), nil))(t)
+	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}, Types: instancetypes.Embedded()})
+	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Prices: book,
+		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	path := filepath.Join(t.TempDir(), "prices.csv")
+	if err := os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
+	spot := must(spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
+		InUse: func() spotprice.Pools {
+			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
+		}}))(t)
+	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
+	watched := informers.NewSharedInformerFactory(kube, 0).Core().V1()
+	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
+		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	readOnce(t, spot)
+	return ours
+}
+
+// must returns the value, or fails the test with the error.
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// readOnce has the reader make its first reading, without which its metric has no value.
+func readOnce(t *testing.T, reader *spotprice.Reader) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader.Clock = endAfter{clock.RealClock{}, cancel}
+	if err := reader.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endAfter ends a loop at its first wait.
+type endAfter struct {
+	clock.Clock
+	cancel context.CancelFunc
+}
+
+func (e endAfter) After(d time.Duration) <-chan time.Time {
+	e.cancel()
+	return e.Clock.After(d)
+}
+
+var described = regexp.MustCompile(`^Desc\{fqName: "(.*)", help: (".*"), constLabels: \{.*\}, variableLabels: \{(.*)\}\}$`)
+
+// rows returns a row of the document for each metric of a collector.
+func rows(t *testing.T, collector prometheus.Collector) [][]string {
+	t.Helper()
+	descs := make(chan *prometheus.Desc, 10)
+	collector.Describe(descs)
+	close(descs)
+	var rows [][]string
+	for desc := range descs {
+		parts := described.FindStringSubmatch(desc.String())
+		if parts == nil {
+			t.Fatalf("a description in another form: %s", desc)
+		}
+		help := must(strconv.Unquote(parts[2]))(t)
+		rows = append(rows, row(parts[1], kind(t, collector), strings.FieldsFunc(parts[3], func(r rune) bool { return r == ',' }), help))
+	}
+	return rows
+}
+
+// kind returns the type of a collector's metrics.
+func kind(t *testing.T, collector prometheus.Collector) string {
+	t.Helper()
+	switch collector.(type) {
+	case *prometheus.GaugeVec:
+		return "gauge"
+	case *prometheus.CounterVec:
+		return "counter"
+	case *prometheus.HistogramVec:
+		return "histogram"
+	}
+	registry := prometheus.NewPedanticRegistry()
+	if err := registry.Register(collector); err != nil {
+		t.Fatal(err)
+	}
+	families := must(registry.Gather())(t)
+	if len(families) != 1 {
+		t.Fatalf("a collector of %d metrics; this test needs one with a value", len(families))
+	}
+	return strings.ToLower(families[0].GetType().String())
+}
+
+func row(name, kind string, labels []string, help string) []string {
+	for i := range labels {
+		labels[i] = document.Code(labels[i])
+	}
+	return []string{document.Code(name), kind, strings.Join(labels, ", "), document.Text(help)}
+}
+
+// stockRow returns the row of a metric that the core serves.
+func stockRow(family *dto.MetricFamily) []string {
+	parts := strings.Fields(describeFamily(family))
+	labels := strings.Split(strings.Trim(parts[2], "-"), ",")
+	return row(parts[0], parts[1], slices.DeleteFunc(labels, func(l string) bool { return l == "" }), strings.TrimPrefix(family.GetHelp(), "[ALPHA] "))
+}
+
+func metricsDocument(t *testing.T) string {
+	t.Helper()
+	var ours, stock, events [][]string
+	golden := string(must(os.ReadFile("testdata/stock_metrics.txt"))(t))
+	for _, collector := range registerOurs(t).all {
+		for _, r := range rows(t, collector) {
+			if !strings.Contains(golden, strings.Trim(r[0], "`")+" ") {
+				ours = append(ours, r)
+			}
+		}
+	}
+	observeOnce(t)
+	for name, family := range serveMetrics(t) {
+		if strings.HasPrefix(name, "cluster_autoscaler_") && strings.Contains(golden, name+" ") {
+			stock = append(stock, stockRow(family))
+		}
+	}
+	for _, e := range recordedEvents {
+		events = append(events, []string{document.Code(e.reason), e.kind, e.object, document.Text(e.meaning)})
+	}
+	for _, table := range [][][]string{ours, stock} {
+		slices.SortFunc(table, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	}
+	head := []string{"metric", "type", "labels", "meaning"}
+	return metricsHead + document.Table(head, ours) + stockMetricsHead + document.Table(head, stock) +
+		eventsHead + document.Table([]string{"reason", "type", "object", "meaning"}, events)
+}
+
+// make docs writes the document.
+func TestMetricsDocument(t *testing.T) {
+	document.Check(t, "../..", "metrics.md", metricsDocument(t), *update)
+}
+
+// The document would miss the metrics of a part of the product that registerOurs leaves out.
+func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
+	parts := map[string]bool{}
+	inspect(t, func(pkg string, _ map[string]string, node ast.Node) {
+		if structure, ok := node.(*ast.StructType); ok && slices.ContainsFunc(structure.Fields.List, func(f *ast.Field) bool {
+			return len(f.Names) == 1 && f.Names[0].Name == "Registerer"
+		}) {
+			parts[pkg] = true
+		}
+	})
+	want := []string{"aws", "awsclient", "interruption", "pricefile", "spotprice"} // those of registerOurs
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(parts))); diff != "" {
+		t.Errorf("packages whose options take a Registerer (-registerOurs +code):\n%s", diff)
+	}
+}
+
+func TestEveryEventIsInTheDocument(t *testing.T) {
+	want, got := map[string]string{}, map[string][]string{}
+	for _, e := range recordedEvents {
+		want[e.reason] = e.kind
+	}
+	inspect(t, func(_ string, constants map[string]string, node ast.Node) {
+		call, ok := node.(*ast.CallExpr)
+		if !ok {
+			return
+		}
+		for i := range len(call.Args) - 1 {
+			if kind := eventType(call.Args[i]); kind != "" {
+				reason := text(call.Args[i+1], constants)
+				got[reason] = append(got[reason], kind)
+			}
+		}
+	})
+	kinds := map[string]string{}
+	for reason, all := range got {
+		slices.Sort(all)
+		kinds[reason] = strings.Join(slices.Compact(all), ", ")
+	}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("events (-recordedEvents +code):\n%s", diff)
+	}
+}
+
+// eventType returns Normal or Warning if the expression is the type of an event.
+func eventType(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.SelectorExpr:
+		if kind, ok := strings.CutPrefix(e.Sel.Name, "EventType"); ok {
+			return kind
+		}
+	case *ast.BasicLit:
+		if kind := text(e, nil); kind == "Normal" || kind == "Warning" {
+			return kind
+		}
+	}
+	return ""
+}
+
+// text returns the value of a string, literal or constant; "" for any other expression.
+func text(e ast.Expr, constants map[string]string) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return constants[e.Name]
+	case *ast.BasicLit:
+		if value, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
+			return value
+		}
+	}
+	return ""
+}
+
+// inspect calls visit for every node of the product's code, with the name of its package and the constant strings of its file.
+func inspect(t *testing.T, visit func(pkg string, constants map[string]string, node ast.Node)) {
+	t.Helper()
+	for _, dir := range []string{"cloudprovider", "cmd", "expander", "pricing"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			constants := map[string]string{}
+			ast.Inspect(file, func(node ast.Node) bool {
+				if spec, ok := node.(*ast.ValueSpec); ok && len(spec.Names) == len(spec.Values) {
+					for i := range spec.Names {
+						constants[spec.Names[i].Name] = text(spec.Values[i], nil)
+					}
+				}
+				return true
+			})
+			ast.Inspect(file, func(node ast.Node) bool {
+				if node != nil {
+					visit(file.Name.Name, constants, node)
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

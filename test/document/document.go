@@ -1,0 +1,62 @@
+// Package document holds generated documents to the code that they are generated from.
+package document
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Text returns a text as it stands in a cell of a table. Code between backticks stays code.
+func Text(text string) string {
+	parts := strings.Split(strings.Join(strings.Fields(text), " "), "`")
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(parts[i], "|", `\|`)
+		if i%2 == 0 {
+			parts[i] = strings.NewReplacer("<", `\<`, "*", `\*`).Replace(parts[i])
+		}
+	}
+	return strings.Join(parts, "`")
+}
+
+// Code returns a text as code in a cell of a table; "" stays empty.
+func Code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return Text("`" + text + "`")
+}
+
+// Table returns a table in Markdown. The cells are ready for it: made by Text or Code.
+func Table(head []string, rows [][]string) string {
+	var table strings.Builder
+	line := func(cells []string) { table.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	line(head)
+	table.WriteString(strings.Repeat("|---", len(head)) + "|\n")
+	for _, row := range rows {
+		line(row)
+	}
+	return table.String()
+}
+
+// Check fails the test unless the file called name, in the docs folder below root, has the content want. With update it writes
+// the file first.
+func Check(t *testing.T, root, name, want string, update bool) {
+	t.Helper()
+	path := filepath.Join(root, "docs", name)
+	if update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(got), "\n"), strings.Split(want, "\n")); diff != "" {
+		t.Errorf("docs/%s is stale, run: make docs (-file +code)\n%s", name, diff)
+	}
+}
