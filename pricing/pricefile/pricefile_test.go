@@ -245,13 +245,13 @@ func TestAFileCaughtHalfWayThroughWritingIsNotTaken(t *testing.T) {
 	})
 }
 
-// The README shows a price file in a ConfigMap, and the same form as JSON.
-func TestTheExamplesOfTheREADMEAreRead(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// docs/prices.md shows a price file in a ConfigMap, and the same form as JSON.
+func TestTheExamplesOfTheDocumentAreRead(t *testing.T) {
+	text, err := os.ReadFile("../../docs/prices.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(text), "\n## Prices\n")
+	_, section, _ := strings.Cut(string(text), "\n## Your own prices\n")
 	_, table, _ := strings.Cut(section, "  prices.csv: |\n")
 	table, _, _ = strings.Cut(table, "```")
 	_, object, _ := strings.Cut(section, "The same as JSON: `")
