@@ -216,6 +216,28 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 	}
 }
 
+var permission = regexp.MustCompile(`"((?:arc-zonal-shift|autoscaling|ec2|eks|sqs):\w+)"`)
+
+func TestPermissionsAreExplained(t *testing.T) {
+	docs := documents(t)
+	install := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/install.md" })].text
+	policies, err := filepath.Glob(filepath.Join(root, "manifests", "iam", "*-aws.json"))
+	if err != nil || len(policies) == 0 {
+		t.Fatalf("no policies: %v", err)
+	}
+	for _, policy := range policies {
+		content, err := os.ReadFile(policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range permission.FindAllStringSubmatch(string(content), -1) {
+			if !strings.Contains(install, "`"+action[1]+"`") {
+				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
+			}
+		}
+	}
+}
+
 func TestREADMEIsShort(t *testing.T) {
 	docs := documents(t)
 	readme := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "README.md" })]

@@ -16,7 +16,7 @@ const flagsHead = `# Flags
 This file is generated from the program's own flags. Change the text of a flag in the code, then run ` + "`make docs`" + `.
 
 Every flag of the stock autoscaler works here as it does there, except the flags in [Flags that do nothing here](#flags-that-do-nothing-here).
-` + "`cluster-autoscaler --help`" + ` prints the same list. A duration has a unit: ` + "`500ms`, `30s`, `10m`, `1h30m`" + `.
+` + "`cluster-autoscaler --help`" + ` prints the same texts. A duration has a unit: ` + "`500ms`, `30s`, `10m`, `1h30m`" + `.
 `
 
 // The sections of the document, in their order.
