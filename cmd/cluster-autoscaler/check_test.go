@@ -35,6 +35,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		code             int
 	}{
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
+		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
 		{"cloud provider", "--cloud-provider=gce", "--cloud-provider", exitWrongUse},
 		{"flag of ours", "--aws-refresh-interval=1ms", "--aws-refresh-interval", exitWrongUse},
 		{"nodes", "--nodes=workers", "--nodes=workers", exitWrongUse},

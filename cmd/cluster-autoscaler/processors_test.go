@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	processor "k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -34,13 +35,32 @@ func TestScaleDownCanBeSwitchedOff(t *testing.T) {
 	nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "empty"}}}
 	for _, enabled := range []bool{true, false} {
 		p := &process{options: options.Options{ScaleDown: enabled}}
-		got, err := p.removable(allNodes{}).GetScaleDownCandidates(nil, nodes)
+		opts := p.coreOptions(nil)
+		if _, err := p.addProcessors(t.Context(), t.Context(), &opts, plainCloud()); err != nil {
+			t.Fatal(err)
+		}
+		chooses := opts.Processors.ScaleDownNodeProcessor
+		got, err := chooses.GetScaleDownCandidates(nil, nodes)
 		if err != nil || (len(got) > 0) != enabled {
 			t.Errorf("with --scale-down-enabled=%t %d nodes are considered for removal, %v", enabled, len(got), err)
 		}
-		if got, err := p.removable(allNodes{}).GetPodDestinationCandidates(nil, nodes); err != nil || len(got) != 1 {
+		if got, err := chooses.GetPodDestinationCandidates(nil, nodes); err != nil || len(got) != 1 {
 			t.Errorf("with --scale-down-enabled=%t pods may move to %d nodes, %v, want 1", enabled, len(got), err)
 		}
+	}
+}
+
+// plainCloud has every node considered for removal, and leaves the core's other processors as they are.
+func plainCloud() *cloud {
+	return &cloud{
+		starting: func(core customresources.CustomResourcesProcessor) customresources.CustomResourcesProcessor {
+			return core
+		},
+		balancing:  func(core nodegroupset.NodeGroupSetProcessor) nodegroupset.NodeGroupSetProcessor { return core },
+		minimum:    func(core processor.ScaleDownSetProcessor) processor.ScaleDownSetProcessor { return core },
+		similar:    func(core nodegroupset.NodeInfoComparator) nodegroupset.NodeInfoComparator { return core },
+		fresh:      func(processor.ScaleDownNodeProcessor) processor.ScaleDownNodeProcessor { return allNodes{} },
+		zonalFirst: aws.NewZonalFirst(nil),
 	}
 }
 
