@@ -5,12 +5,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/ptr"
 
@@ -126,6 +128,62 @@ func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.gone(doomed)
+}
+
+// counting is an informer that counts the pods that lists of it return.
+type counting struct {
+	cache.SharedIndexInformer
+	pods *atomic.Int32
+}
+
+func (c counting) GetIndexer() cache.Indexer {
+	return countingIndexer{c.SharedIndexInformer.GetIndexer(), c.pods}
+}
+
+type countingIndexer struct {
+	cache.Indexer
+	pods *atomic.Int32
+}
+
+func (c countingIndexer) List() []any { return c.count(c.Indexer.List()) }
+
+func (c countingIndexer) Index(name string, object any) ([]any, error) {
+	list, err := c.Indexer.Index(name, object)
+	return c.count(list), err
+}
+
+func (c countingIndexer) ByIndex(name, value string) ([]any, error) {
+	list, err := c.Indexer.ByIndex(name, value)
+	return c.count(list), err
+}
+
+func (c countingIndexer) count(list []any) []any {
+	c.pods.Add(int32(len(list)))
+	return list
+}
+
+// A hundred drains look every second, and a controller may have twenty thousand pods.
+func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group(0, 2, 5))
+	doomed, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
+	owned := func(p *corev1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+	}
+	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[doomed].Name, corev1.PodRunning })
+	const crowd = 1000
+	for n := range crowd {
+		w.create(fmt.Sprint("ready-", n), owned, func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Status.Conditions = other, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		})
+	}
+	var pods atomic.Int32
+	w.running(func(o *interruption.Options) { o.Pods = counting{o.Pods, &pods} })
+	w.send(warning(doomed, time.Now()))
+	w.gone(doomed)
+	if n := pods.Load(); w.evicted["a"] != 1 || n == 0 || n >= crowd {
+		t.Errorf("%d pods were looked at, evicted %v", n, w.evicted)
+	}
 }
 
 func TestAtTheMinimumSizeAWSReplacesTheInstance(t *testing.T) {

@@ -17,7 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -258,6 +260,37 @@ func TestDrain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// requests notes the requests that it passes on.
+type requests struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	made []string // guarded by mu
+}
+
+func (r *requests) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	r.made = append(r.made, request.Method+" "+request.URL.Path)
+	r.mu.Unlock()
+	return r.RoundTripper.RoundTrip(request)
+}
+
+// A hundred nodes may be drained at once, and each is looked at every half second.
+func TestLooksMakeNoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a", grace(25)), pod("agent", ofDaemonSet), pod("other", ofDaemonSet))
+		made := &requests{RoundTripper: c}
+		d := c.drainer()
+		d.Client = kubernetes.NewForConfigOrDie(&rest.Config{Host: "http://podserver", Transport: made, QPS: -1})
+		if _, err := d.Drain(t.Context(), "node", warned); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"POST /api/v1/namespaces/default/pods/a/eviction", "GET /api/v1/pods"} // the last look is the API server's
+		if diff := cmp.Diff(want, made.made); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // A budget whose status lags behind its spec answers 429 with Retry-After, for as long as it cannot be computed. client-go's own
