@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/ktesting"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
@@ -60,12 +62,17 @@ func TestGroupOfManyTypesFailsInFewWords(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, InstanceTypes: types,
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	_, err := w.cache.Increase(t.Context(), "a", 1)
+	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
+	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)
 	var failed *asg.LaunchError
 	if !errors.As(err, &failed) || len(failed.Failures) < 300 {
 		t.Fatalf("error = %.300v, want a LaunchError with 300 failures or more", err)
 	}
 	if text := err.Error(); len(text) > 2000 || !strings.Contains(text, "x0.large, x1.large, x2.large and 297 more us-west-2a") {
 		t.Errorf("error of %d bytes that begins with %.400s", len(text), text)
+	}
+	log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
+	if lines := strings.Count(log, "AWS could not launch"); lines != len(g.Zones) {
+		t.Errorf("%d lines of the log say that AWS could not launch, want one for each zone", lines)
 	}
 }
