@@ -120,12 +120,18 @@ func TestPlansKeepTheLimitsThatTheCoreFilledNodesBy(t *testing.T) {
 
 // Without time to look further, the mean of the core's nodes counts.
 func TestLimitsHoldWithoutTime(t *testing.T) {
-	gpus := claiming(replicas("gpu", 40, "1", "1Gi"))
-	candidates := newFilter(flat{"eight": 1}, nil).candidates([]expander.Option{option("eight", 5, gpus)}, map[string]*framework.NodeInfo{"eight": template("96", "1Ti")})
-	d := newDemand(candidates)
-	d.classify(candidates, &timer{clock: &ticking{}})
-	if at := slices.Index(d.dimensions.names, claims); at < 0 || d.offered[0][at] != 8 {
-		t.Errorf("a node offers %v of %v, want 8 claims", d.offered[0], d.dimensions.names)
+	web, gpus := replicas("web", 400, "1500m", "1Gi"), claiming(replicas("gpu", 80, "1", "1Gi"))
+	options := []expander.Option{option("eight", 16, web, gpus)}
+	candidates := newFilter(flat{"eight": 1}, nil).candidates(options, map[string]*framework.NodeInfo{"eight": template("96", "1Ti")})
+	for _, tt := range []struct {
+		timer *timer
+		want  int64
+	}{{unhurried(), 8}, {&timer{clock: &ticking{}}, 5}} {
+		d := newDemand(candidates)
+		d.classify(candidates, tt.timer)
+		if at := slices.Index(d.dimensions.names, claims); at < 0 || d.offered[0][at] != tt.want {
+			t.Errorf("a node offers %v of %v, want %d claims", d.offered[0], d.dimensions.names, tt.want)
+		}
 	}
 }
 

@@ -1,0 +1,78 @@
+package leastcost
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// crowd is a planner for more shapes than are looked at in each step, with its values set, and room for all their nodes.
+func crowd(t *testing.T) (pl *planner, all plan, room []int) {
+	t.Helper()
+	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 8, 60)
+	f := newFilter(prices, nil)
+	candidates := f.priced(f.candidates(options, templates), nil)
+	d := newDemand(candidates)
+	d.classify(candidates, unhurried())
+	p := d.problem(candidates)
+	pl = &planner{problem: p, filler: newFiller(p), timer: unhurried(), random: rand.New(rand.NewPCG(1, 2))}
+	all.left, pl.all = p.counts()
+	for s := range p.shapes {
+		pl.shapes, room = append(pl.shapes, s), append(room, p.shapes[s].limit)
+	}
+	if pl.setValues(); len(p.shapes) <= manyShapes {
+		t.Fatalf("%d shapes are too few for this test", len(p.shapes))
+	}
+	return pl, all, room
+}
+
+// A node is looked at for no more than the shapes that promise most.
+func TestFewOfManyShapesAreLookedAt(t *testing.T) {
+	work := func(promising bool) int {
+		pl, all, room := crowd(t)
+		if !promising {
+			pl.promise = nil
+		}
+		before := pl.filler.work
+		pl.rest(&all, room, pl.values, math.Inf(1), 0)
+		return pl.filler.work - before
+	}
+	if few, every := work(true), work(false); 4*few > every {
+		t.Errorf("%d classes are looked at, %d where every shape is looked at for every node", few, every)
+	}
+}
+
+func TestNoStepGoesOnWithoutTime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		step func(pl *planner, full, none *plan, room []int)
+	}{
+		{"fill nodes", func(pl *planner, _, none *plan, room []int) {
+			pl.promise = nil
+			pl.rest(none, room, pl.values, math.Inf(1), 0)
+		}},
+		{"find a node", func(pl *planner, _, none *plan, room []int) { pl.next(none.left, room, pl.values, pl.all, 0) }},
+		{"pack anew", func(pl *planner, full, _ *plan, room []int) { pl.improve(full, room) }},
+		{"do without a shape", func(pl *planner, full, _ *plan, room []int) {
+			pl.without(full, room, full.nodes[0].shape, []int{full.nodes[0].shape})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pl, none, room := crowd(t)
+			full := plan{left: append([]int(nil), none.left...)}
+			pl.rest(&full, room, pl.values, math.Inf(1), 0)
+			now := &ticking{}
+			pl.timer = &timer{clock: now, start: now.now, limit: 1}
+			before := pl.filler.work
+			tt.step(pl, &full, &none, room)
+			if work, looks := pl.filler.work-before, now.now.Sub(pl.timer.start)/time.Millisecond; work > 0 || pl.sorted != nil || looks != 1 {
+				t.Errorf("%d classes were looked at and %d sorted, and the clock looked at %d times, want none and once", work, len(pl.sorted), looks)
+			}
+		})
+	}
+	pl, _, _ := crowd(t)
+	if pl.timer = (&timer{clock: &ticking{}}); pl.solveDivisible(pl.problem).Done {
+		t.Error("the linear program is solved to its end")
+	}
+}
