@@ -120,6 +120,7 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 		{name: "policy all on demand", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100}, want: "on-demand"},
 		{name: "policy with a base", source: asg.LaunchSource{Mixed: true, OnDemandBase: 2}},
 		{name: "policy half and half", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 50}},
+		{name: "policy with capacity blocks", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := capacityType(&asg.Group{Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}}); got != tt.want {

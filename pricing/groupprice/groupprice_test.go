@@ -95,6 +95,8 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	}
 	weighted := mixed(2, 0)
 	weighted.Overrides = []asg.Override{{Weight: 1}, {Weight: 2}}
+	reserved := mixed(0, 100)
+	reserved.Segments = [][]string{{"capacity-block", "on-demand"}}
 	inCPUs := mixed(0, 0)
 	inCPUs.CapacityUnit = "vcpu"
 	part := func(capacityType string, count int, name string, perHour float64) Part {
@@ -118,6 +120,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			want: []Part{part(spot, 4, "m5.large", 0.01)}, sure: true},
 		{name: "half above the base, where on-demand is ahead", source: mixed(10, 50), launch: launching("m5.large"), has: 11, n: 1,
 			want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true},
+		{name: "a capacity block may come before on-demand", source: reserved, launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}},
 		{name: "the first in order is the next on-demand", source: mixed(0, 100), launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
