@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,34 +19,48 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// The API server serves nothing. A leader that waited for ever would keep the lease, and its health check would find nothing wrong.
-func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
-	cluster := httptest.NewServer(http.NotFoundHandler())
-	defer cluster.Close()
+// leading is the autoscaler as a process of its own, between an API server and AWS, by their URLs.
+func leading(ctx context.Context, t *testing.T, cluster, aws string, flags ...string) *exec.Cmd {
+	t.Helper()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	text := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}", cluster.URL)
+	text := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}", cluster)
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
-	defer away.Close()
-	there, err := fakeaws.Start(t.Context(), fakeaws.Config{})
+	binary := exec.CommandContext(ctx, os.Args[0], append(flags, "--kubeconfig="+kubeconfig, "--leader-elect=false", "--max-failing-time=5s",
+		"--aws-region=us-west-2", "--nodes=0:1:workers")...)
+	binary.Env = append(os.Environ(), asBinary+"=1", "AWS_ENDPOINT_URL="+aws, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+		"AWS_MAX_ATTEMPTS=1")
+	return binary
+}
+
+// emulated is an AWS without groups.
+func emulated(t *testing.T) *fakeaws.Server {
+	t.Helper()
+	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = there.Close() }()
+	t.Cleanup(func() { _ = aws.Close() })
+	return aws
+}
+
+// The API server serves nothing. A leader that waited for ever would keep the lease, and its health check would find nothing wrong.
+func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(cluster.Close)
+	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	t.Cleanup(away.Close)
 	for _, tt := range []struct{ name, aws, want string }{
 		{"no reading of the groups", away.URL, "first reading of the Auto Scaling groups"},
-		{"no caches", there.URL(), "fill the caches of "},
+		{"no caches", emulated(t).URL(), "fill the caches of "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a leader that does not end is killed
 			defer cancel()
-			binary := exec.CommandContext(ctx, os.Args[0], "--kubeconfig="+kubeconfig, "--leader-elect=false", "--address=127.0.0.1:0",
-				"--max-failing-time=5s", "--aws-region=us-west-2", "--nodes=0:1:workers")
-			binary.Env = append(os.Environ(), asBinary+"=1", "AWS_ENDPOINT_URL="+tt.aws, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
-				"AWS_MAX_ATTEMPTS=1")
-			output, err := binary.CombinedOutput()
+			output, err := leading(ctx, t, cluster.URL, tt.aws, "--address=127.0.0.1:0").CombinedOutput()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != exitCannotRun {
 				t.Errorf("%v, want exit code %d", err, exitCannotRun)
@@ -57,4 +74,70 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Loops need no call to AWS. So the core's own health check finds nothing wrong with a leader whose reading is old.
+func TestHealthCheckOfALeaderWithAnOldReadingFails(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch query := r.URL.Query(); {
+		case query.Get("sendInitialEvents") != "": // an old server: the client lists instead
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		case query.Get("watch") != "":
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
+		_, _ = w.Write([]byte("{}")) // an empty list, for one
+	}))
+	t.Cleanup(cluster.Close)
+	aws := emulated(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close() // the leader's
+	ctx, cancel := context.WithCancel(t.Context())
+	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--aws-refresh-interval=1s")
+	var log bytes.Buffer
+	binary.Stdout, binary.Stderr = &log, &log
+	if err := binary.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = binary.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	eventually := func(what string, so func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("never so: %s", what)
+			}
+		}
+	}
+	answers := func(path string, status int, text string) bool {
+		response, err := http.Get("http://" + address + path)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, err := io.ReadAll(response.Body)
+		return err == nil && response.StatusCode == status && strings.Contains(string(body), text)
+	}
+	eventually("AWS is read", func() bool { return aws.Calls()["DescribeAutoScalingGroups"] > 0 })
+	eventually("ready", func() bool { return answers("/readyz", http.StatusOK, "") })
+	if !answers("/health-check", http.StatusOK, "") {
+		t.Error("the health check fails while AWS answers")
+	}
+	aws.Inject(fakeaws.Fault{Code: "ServiceUnavailable"})
+	eventually("the health check names the reading", func() bool {
+		return answers("/health-check", http.StatusInternalServerError, "last reading of the Auto Scaling groups")
+	})
 }
