@@ -23,7 +23,18 @@ const (
 
 // product is one product of an offer, in AWS's words.
 type product struct {
-	sku, family, region, location, locationType, instanceType, tenancy, os, software, capacity, market, licence, operation string
+	sku, family  string
+	Region       string `json:"regionCode"`
+	Location     string `json:"location"`
+	LocationType string `json:"locationType"`
+	InstanceType string `json:"instanceType"`
+	Tenancy      string `json:"tenancy"`
+	OS           string `json:"operatingSystem"`
+	Software     string `json:"preInstalledSw"`
+	Capacity     string `json:"capacitystatus"`
+	Market       string `json:"marketoption"`
+	Licence      string `json:"licenseModel"`
+	Operation    string `json:"operation"`
 }
 
 // candidate is a product that passed the filter, with what was said of its price.
@@ -50,13 +61,13 @@ func newCollector(o Options) *collector {
 
 // add keeps a product if it passes the filter. The texts may share memory with what is read next.
 func (c *collector) add(p product) error {
-	if p.instanceType == "" || p.region == "" || len(p.region) > maxName {
+	if p.InstanceType == "" || p.Region == "" || len(p.Region) > maxName {
 		return nil
 	}
-	if n, known := c.seen[p.region]; known {
-		c.seen[p.region] = n + 1
+	if n, known := c.seen[p.Region]; known {
+		c.seen[p.Region] = n + 1
 	} else if len(c.seen) < maxRegions {
-		c.seen[strings.Clone(p.region)] = 1
+		c.seen[strings.Clone(p.Region)] = 1
 	}
 	rank, ok := c.options.rank(p)
 	if !ok || c.bySKU[p.sku] != nil {
@@ -65,13 +76,13 @@ func (c *collector) add(p product) error {
 	if len(c.bySKU) == maxCandidates {
 		return fmt.Errorf("more than %d products that pass the filter", maxCandidates)
 	}
-	if len(p.sku) > maxName || len(p.location) > maxName {
+	if len(p.sku) > maxName || len(p.Location) > maxName {
 		return fmt.Errorf("SKU %.50q or its location is longer than %d bytes", p.sku, maxName)
 	}
 	sku := strings.Clone(p.sku)
 	c.bySKU[sku] = &candidate{
-		sku: sku, region: strings.Clone(p.region), location: strings.Clone(p.location), instanceType: strings.Clone(p.instanceType),
-		rank: rank, currency: currencyOf(p.region),
+		sku: sku, region: strings.Clone(p.Region), location: strings.Clone(p.Location), instanceType: strings.Clone(p.InstanceType),
+		rank: rank, currency: currencyOf(p.Region),
 	}
 	return nil
 }
@@ -80,19 +91,19 @@ func (c *collector) add(p product) error {
 // years lack some attributes; such a one excludes nothing.
 func (o Options) rank(p product) (rank int, ok bool) {
 	is := func(value string, allowed ...string) bool { return slices.Contains(allowed, value) }
-	_, size, _ := strings.Cut(p.instanceType, ".")
+	_, size, _ := strings.Cut(p.InstanceType, ".")
 	metal := strings.HasPrefix(size, "metal") || strings.HasSuffix(p.family, "(bare metal)")
-	if !slices.Contains(o.Regions, p.region) || !validType(p.instanceType) ||
-		p.os != systems[o.OS].name || p.capacity != "Used" ||
-		!is(p.tenancy, "Shared", "Dedicated") || p.tenancy == "Dedicated" && !metal ||
-		!is(p.software, "", "NA") || !is(p.market, "", "OnDemand") || !is(p.locationType, "", "AWS Region") ||
-		!is(p.licence, "", "NA", "No License required") || p.family != "" && !strings.HasPrefix(p.family, "Compute Instance") {
+	if !slices.Contains(o.Regions, p.Region) || !validType(p.InstanceType) ||
+		p.OS != systems[o.OS].name || p.Capacity != "Used" ||
+		!is(p.Tenancy, "Shared", "Dedicated") || p.Tenancy == "Dedicated" && !metal ||
+		!is(p.Software, "", "NA") || !is(p.Market, "", "OnDemand") || !is(p.LocationType, "", "AWS Region") ||
+		!is(p.Licence, "", "NA", "No License required") || p.family != "" && !strings.HasPrefix(p.family, "Compute Instance") {
 		return 0, false
 	}
-	if metal && p.tenancy == "Shared" {
+	if metal && p.Tenancy == "Shared" {
 		rank += 2
 	}
-	if !is(p.operation, "", systems[o.OS].operation) {
+	if !is(p.Operation, "", systems[o.OS].operation) {
 		rank++
 	}
 	return rank, true
@@ -118,6 +129,8 @@ func (c *candidate) price(unit string, amounts map[string]string) {
 	amount, have := amounts[string(c.currency)]
 	perHour, err := strconv.ParseFloat(amount, 64)
 	switch {
+	case len(amounts) > maxCurrencies:
+		c.fault = fmt.Sprintf("a price in more than %d currencies", maxCurrencies)
 	case !strings.EqualFold(unit, "Hrs"):
 		c.fault = fmt.Sprintf("a price per %.20q, not per hour", unit)
 	case !have:

@@ -9,10 +9,8 @@ import (
 	"strings"
 )
 
-const (
-	maxPreamble = 20      // records before the column names
-	maxRecord   = 1 << 20 // bytes
-)
+// maxPreamble bounds the records before the column names.
+const maxPreamble = 20
 
 // columns are those that are read, in the lower case of what AWS calls them, and whether an offer must have them.
 var columns = map[string]bool{
@@ -23,7 +21,7 @@ var columns = map[string]bool{
 
 // readCSV reads an offer in CSV to its end.
 func readCSV(r io.Reader, c *collector) error {
-	in := &bounded{r: r}
+	in := &bounded{r: r, unit: "line"}
 	records := csv.NewReader(in)
 	records.ReuseRecord, records.FieldsPerRecord = true, -1
 	at, err := readHead(records, in, c)
@@ -109,10 +107,10 @@ func readRecord(record []string, at map[string]int, c *collector) error {
 	sku := field("sku")
 	if c.bySKU[sku] == nil {
 		err := c.add(product{
-			sku: sku, family: field("product family"), region: field("region code"), location: field("location"),
-			locationType: field("location type"), instanceType: field("instance type"), tenancy: field("tenancy"),
-			os: field("operating system"), software: field("pre installed s/w"), capacity: field("capacitystatus"),
-			market: field("marketoption"), licence: field("license model"), operation: field("operation"),
+			sku: sku, family: field("product family"), Region: field("region code"), Location: field("location"),
+			LocationType: field("location type"), InstanceType: field("instance type"), Tenancy: field("tenancy"),
+			OS: field("operating system"), Software: field("pre installed s/w"), Capacity: field("capacitystatus"),
+			Market: field("marketoption"), Licence: field("license model"), Operation: field("operation"),
 		})
 		if err != nil {
 			return err
@@ -122,13 +120,6 @@ func readRecord(record []string, at map[string]int, c *collector) error {
 		found.price(field("unit"), map[string]string{field("currency"): field("priceperunit")})
 	}
 	return nil
-}
-
-// bounded ends the reading of a record that is too long, as one is whose quote never closes.
-type bounded struct {
-	r    io.Reader
-	left int
-	last byte
 }
 
 // next reads one record.
@@ -143,16 +134,4 @@ func (b *bounded) next(records *csv.Reader) ([]string, error) {
 		err = fmt.Errorf("%w in its last line: %w", errEarly, err)
 	}
 	return nil, err
-}
-
-// Read reads on, within the bound.
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("a line is longer than %d bytes", maxRecord)
-	}
-	n, err := b.r.Read(p)
-	if b.left -= n; n > 0 {
-		b.last = p[n-1]
-	}
-	return n, err
 }

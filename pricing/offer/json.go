@@ -1,35 +1,46 @@
 package offer
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 )
+
+// errEarly reports an input that ends before the offer does.
+var errEarly = fmt.Errorf("it ends early: %w", io.ErrUnexpectedEOF)
 
 // readJSON reads an offer in JSON to its end.
 func readJSON(r io.Reader, c *collector) error {
-	s := newScanner(r)
+	in := &bounded{r: r, unit: "value"}
+	s := &jsonStream{in: in, dec: json.NewDecoder(in)}
 	products, terms := false, false
-	err := s.object(func(key []byte) (err error) {
-		switch string(key) {
+	err := s.members(func(key string) error {
+		switch key {
 		case "offerCode":
-			c.about.code, err = s.stringOr()
+			return s.value(&c.about.code)
 		case "version":
-			c.about.version, err = s.stringOr()
+			return s.value(&c.about.version)
 		case "publicationDate":
-			c.about.published, err = s.stringOr()
+			return s.value(&c.about.published)
 		case "products":
 			if terms {
-				return s.errorf("the products come after the terms: AWS writes them before")
+				return s.error(errors.New("the products come after the terms: AWS writes them before"))
 			}
 			products = true
-			return s.object(func(sku []byte) error { return readProduct(s, c, string(sku)) })
+			return s.members(func(sku string) error { return readProduct(s, c, sku) })
 		case "terms":
 			terms = true
-			return readTerms(s, c)
-		default:
-			err = s.skip()
+			return s.members(func(kind string) error {
+				if kind != "OnDemand" {
+					return s.skip()
+				}
+				return s.members(func(sku string) error { return readTerms(s, c.bySKU[sku]) })
+			})
 		}
-		return err
+		return s.skip()
 	})
 	switch {
 	case err != nil:
@@ -41,112 +52,129 @@ func readJSON(r io.Reader, c *collector) error {
 }
 
 // readProduct reads one product.
-func readProduct(s *scanner, c *collector, sku string) error {
-	p := product{sku: sku}
-	err := s.object(func(key []byte) (err error) {
-		switch string(key) {
-		case "productFamily":
-			p.family, err = s.stringOr()
-		case "attributes":
-			return s.object(func(key []byte) (err error) {
-				field := p.attribute(key)
-				if field == nil {
-					return s.skip()
-				}
-				*field, err = s.stringOr()
-				return err
-			})
-		default:
-			err = s.skip()
-		}
-		return err
-	})
-	if err != nil {
+func readProduct(s *jsonStream, c *collector, sku string) error {
+	var v struct {
+		ProductFamily string
+		Attributes    product
+	}
+	if err := s.value(&v); err != nil {
 		return err
 	}
+	p := v.Attributes
+	p.sku, p.family = sku, v.ProductFamily
 	return c.add(p)
 }
 
-// attribute is the field for an attribute of a product, or nil.
-func (p *product) attribute(key []byte) *string {
-	switch string(key) {
-	case "regionCode":
-		return &p.region
-	case "location":
-		return &p.location
-	case "locationType":
-		return &p.locationType
-	case "instanceType":
-		return &p.instanceType
-	case "tenancy":
-		return &p.tenancy
-	case "operatingSystem":
-		return &p.os
-	case "preInstalledSw":
-		return &p.software
-	case "capacitystatus":
-		return &p.capacity
-	case "marketoption":
-		return &p.market
-	case "licenseModel":
-		return &p.licence
-	case "operation":
-		return &p.operation
+// readTerms reads the on-demand terms of one SKU. found is nil for a product that did not pass the filter.
+func readTerms(s *jsonStream, found *candidate) error {
+	if found == nil {
+		return s.value(&s.skipped)
+	}
+	var terms map[string]struct {
+		PriceDimensions map[string]struct {
+			Unit         string
+			PricePerUnit map[string]string
+		}
+	}
+	if err := s.value(&terms); err != nil {
+		return err
+	}
+	for _, term := range slices.Sorted(maps.Keys(terms)) {
+		dimensions := terms[term].PriceDimensions
+		for _, key := range slices.Sorted(maps.Keys(dimensions)) {
+			found.price(dimensions[key].Unit, dimensions[key].PricePerUnit)
+		}
 	}
 	return nil
 }
 
-// readTerms reads the on-demand terms, SKU by SKU, and passes over the others.
-func readTerms(s *scanner, c *collector) error {
-	return s.object(func(kind []byte) error {
-		if string(kind) != "OnDemand" {
-			return s.skip()
-		}
-		return s.object(func(sku []byte) error {
-			found := c.bySKU[string(sku)]
-			if found == nil {
-				return s.skip()
-			}
-			return s.object(func([]byte) error { return readTerm(s, found) })
-		})
-	})
+// jsonStream reads JSON with no more than one value of maxRecord bytes in memory. Objects whose members are read one by one
+// may have any size.
+type jsonStream struct {
+	in      *bounded
+	dec     *json.Decoder
+	skipped json.RawMessage
 }
 
-// readTerm reads the prices of one term.
-func readTerm(s *scanner, found *candidate) error {
-	return s.object(func(key []byte) error {
-		if string(key) != "priceDimensions" {
-			return s.skip()
-		}
-		return s.object(func([]byte) error { return readDimension(s, found) })
-	})
+// error adds the position to an error.
+func (s *jsonStream) error(err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errEarly
+	}
+	return fmt.Errorf("byte %d: %w", s.dec.InputOffset(), err)
 }
 
-// readDimension reads one price, which is stated in one currency or in several.
-func readDimension(s *scanner, found *candidate) error {
-	var unit string
-	amounts := map[string]string{}
-	err := s.object(func(key []byte) (err error) {
-		switch string(key) {
-		case "unit":
-			unit, err = s.stringOr()
-		case "pricePerUnit":
-			return s.object(func(currency []byte) (err error) {
-				if len(amounts) == maxCurrencies {
-					return s.errorf("a price in more than %d currencies", maxCurrencies)
-				}
-				code := string(currency)
-				amounts[code], err = s.stringOr()
-				return err
-			})
-		default:
-			err = s.skip()
-		}
-		return err
-	})
+func (s *jsonStream) token() (json.Token, error) {
+	s.in.left = maxRecord
+	t, err := s.dec.Token()
+	if err != nil {
+		return nil, s.error(err)
+	}
+	return t, nil
+}
+
+// value decodes the next value as a whole.
+func (s *jsonStream) value(into any) error {
+	s.in.left = maxRecord
+	if err := s.dec.Decode(into); err != nil {
+		return s.error(err)
+	}
+	return nil
+}
+
+// members calls member with the key of each member of the next object. member must consume the value.
+func (s *jsonStream) members(member func(key string) error) error {
+	open, err := s.token()
 	if err != nil {
 		return err
 	}
-	found.price(unit, amounts)
-	return nil
+	if open != json.Delim('{') {
+		return s.error(fmt.Errorf("%.50v where '{' should be", open))
+	}
+	for {
+		t, err := s.token()
+		if err != nil {
+			return err
+		}
+		key, more := t.(string)
+		if !more {
+			return nil
+		}
+		if err := member(key); err != nil {
+			return err
+		}
+	}
+}
+
+// skip passes over the next value. Only its members must fit into maxRecord bytes.
+func (s *jsonStream) skip() error {
+	open, err := s.token()
+	if _, nested := open.(json.Delim); err != nil || !nested {
+		return err
+	}
+	for s.dec.More() {
+		if open == json.Delim('{') {
+			if _, err := s.token(); err != nil {
+				return err
+			}
+		}
+		if err := s.value(&s.skipped); err != nil {
+			return err
+		}
+	}
+	_, err = s.token()
+	return err
+}
+
+// finish checks that nothing follows but white space.
+func (s *jsonStream) finish() error {
+	s.in.left = maxRecord
+	switch t, err := s.dec.Token(); {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return s.error(err)
+	default:
+		return s.error(fmt.Errorf("%.50v after the end", t))
+	}
 }
