@@ -40,17 +40,6 @@ const (
 	ReasonConditional     Reason = "conditional_setting"     // differs between branches of a script
 )
 
-// Reasons lists every Reason, for metrics that want to start at zero.
-func Reasons() []Reason {
-	return []Reason{
-		ReasonUnknownKind, ReasonMisplacedPrefix, ReasonLabelKey, ReasonLabelValue, ReasonTaintKey, ReasonTaintForm,
-		ReasonTaintEffect, ReasonTaintValue, ReasonResourceName, ReasonResourceQuantity, ReasonUnknownOption,
-		ReasonOptionValue, ReasonOptionRange, ReasonConflict, ReasonPinnedZone, ReasonUnknownType, ReasonNoType, ReasonMixedTypes,
-		ReasonImageMismatch, ReasonWideSpread, ReasonImplausibleNode,
-		ReasonUnreadable, ReasonUnresolved, ReasonRestrictedLabel, ReasonKubeletSetting, ReasonConditional,
-	}
-}
-
 // Longest part of a key or value that a message repeats. EC2 allows 128 and 256 characters in a tag.
 const (
 	maxShownKey   = 160
