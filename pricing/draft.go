@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // draft is a list, or all the Terms of a user, while its text is being read. Every method returns what is wrong with the one
@@ -95,25 +97,19 @@ func validCurrency(c Currency) bool {
 	return len(c) == 3 && strings.Trim(string(c), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// Capacity types, as a price has them.
-const (
-	capacityOnDemand = "on-demand"
-	capacitySpot     = "spot"
-)
-
 // price takes the price of one instance type, whose name is checked. Without a capacity type it is on demand.
 func (d *draft) price(instanceType, capacityType, zone string, perHour float64, line int) error {
 	switch {
 	case !validPrice(perHour):
 		return badPrice(instanceType, strconv.FormatFloat(perHour, 'g', -1, 64))
-	case capacityType == capacitySpot:
+	case capacityType == awsmessage.Spot:
 		if zone != "" && !strings.HasPrefix(zone, d.list.origin.Region) {
 			return fmt.Errorf("type %.50q: zone %.50q is not one of region %q", instanceType, zone, d.list.origin.Region)
 		}
 		d.spot = append(d.spot, spotRow{instanceType: instanceType, zone: zone, perHour: perHour, line: line})
 		return nil
-	case capacityType != "" && capacityType != capacityOnDemand:
-		return fmt.Errorf("type %.50q: capacity type %.50q is neither %q nor %q", instanceType, capacityType, capacityOnDemand, capacitySpot)
+	case capacityType != "" && capacityType != awsmessage.OnDemand:
+		return fmt.Errorf("type %.50q: capacity type %.50q is neither %q nor %q", instanceType, capacityType, awsmessage.OnDemand, awsmessage.Spot)
 	case zone != "":
 		return fmt.Errorf("type %.50q: on-demand prices are the same in every zone: leave zone %.50q out", instanceType, zone)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
@@ -149,9 +150,9 @@ func capacityType(g *asg.Group) string {
 	case g.Launch == nil, s.PaidAhead():
 		return ""
 	case s.Mixed && s.OnDemandPercentageAboveBase == 100, !s.Mixed && !g.Launch.Spot:
-		return "on-demand"
+		return awsmessage.OnDemand
 	case !s.Mixed, s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
-		return "spot"
+		return awsmessage.Spot
 	}
 	return ""
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // Labels that nodes on EKS carry beside those Kubernetes defines.
@@ -131,9 +133,9 @@ func (t *Template) addZone(in *Input) {
 func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	name, capacityType := d.ManagedNodegroup, ""
 	switch in.CapacityType {
-	case "spot":
+	case awsmessage.Spot:
 		capacityType = "SPOT"
-	case "on-demand":
+	case awsmessage.OnDemand:
 		capacityType = "ON_DEMAND"
 	}
 	if in.Nodegroup != nil {

@@ -12,15 +12,10 @@ import (
 	"sync"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
-)
-
-// Capacity types, as in node labels and metrics.
-const (
-	OnDemand = "on-demand"
-	Spot     = "spot"
 )
 
 // prices are those of one region, in one currency.
@@ -61,14 +56,6 @@ type Part struct {
 	Price pricing.Price
 }
 
-// EstimatedRatio is how much of the cost is estimated, from 0 to 1.
-func (c Cost) EstimatedRatio() float64 {
-	if c.Amount.PerHour <= 0 {
-		return 0
-	}
-	return c.Estimated.PerHour / c.Amount.PerHour
-}
-
 // add enters count instances at a price.
 func (c *Cost) add(capacityType string, count int, price pricing.Price) {
 	if count <= 0 {
@@ -88,7 +75,7 @@ func (c *Cost) plus(a pricing.Amount, exact bool) {
 
 // price is that of one instance of a type; it is not ok only for a type of which nothing is known.
 func (p *Pricer) price(name, capacityType string, zones []string) (pricing.Price, bool) {
-	if capacityType == Spot {
+	if capacityType == awsmessage.Spot {
 		if price, ok := p.prices.Spot(name, zones); ok {
 			return price, true
 		}
@@ -104,7 +91,7 @@ func (p *Pricer) price(name, capacityType string, zones []string) (pricing.Price
 
 // estimate turns an estimated on-demand price into one of the capacity type.
 func (p *Pricer) estimate(price pricing.Price, capacityType string) pricing.Price {
-	if capacityType == Spot {
+	if capacityType == awsmessage.Spot {
 		price.Amount.PerHour *= p.rates().SpotRatio()
 		price.Basis = "spot by ratio of " + price.Basis
 	}
@@ -123,7 +110,7 @@ func (p *Pricer) NextOfUnknownType(g *asg.Group, n int, r Resources) Cost {
 	price := p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
 	var c Cost
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
-	c.add(OnDemand, ceilDiv(onDemand, g.Source.MinWeight()), price)
-	c.add(Spot, ceilDiv(spot, g.Source.MinWeight()), p.estimate(price, Spot))
+	c.add(awsmessage.OnDemand, ceilDiv(onDemand, g.Source.MinWeight()), price)
+	c.add(awsmessage.Spot, ceilDiv(spot, g.Source.MinWeight()), p.estimate(price, awsmessage.Spot))
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -84,7 +85,7 @@ func TestOnDemandFillsTheBaseFirstThenThePercentage(t *testing.T) {
 }
 
 func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
-	const od, spot = OnDemand, Spot
+	const od, spot = awsmessage.OnDemand, awsmessage.Spot
 	withStrategies := func(s asg.LaunchSource, onDemand, spot string, pools int) asg.LaunchSource {
 		s.OnDemandStrategy, s.SpotStrategy, s.SpotPools = onDemand, spot, pools
 		return s
@@ -174,11 +175,19 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			if tt.sure || sum.PerHour == 0 {
 				wantRatio = 0
 			}
-			if got.EstimatedRatio() != wantRatio {
-				t.Errorf("estimated ratio = %v, want %v: %+v", got.EstimatedRatio(), wantRatio, got.Parts)
+			if estimatedRatio(got) != wantRatio {
+				t.Errorf("estimated ratio = %v, want %v: %+v", estimatedRatio(got), wantRatio, got.Parts)
 			}
 		})
 	}
+}
+
+// estimatedRatio returns the estimated share of a cost, from 0 to 1.
+func estimatedRatio(c Cost) float64 {
+	if c.Amount.PerHour <= 0 {
+		return 0
+	}
+	return c.Estimated.PerHour / c.Amount.PerHour
 }
 
 func TestATypeWithoutAPriceIsEstimatedFromOthers(t *testing.T) {
@@ -191,7 +200,7 @@ func TestATypeWithoutAPriceIsEstimatedFromOthers(t *testing.T) {
 		if spot {
 			want /= 4
 		}
-		if !ok || math.Abs(got.Amount.PerHour/want-1) > 0.01 || got.EstimatedRatio() != 1 || got.Amount.Currency != "USD" {
+		if !ok || math.Abs(got.Amount.PerHour/want-1) > 0.01 || estimatedRatio(got) != 1 || got.Amount.Currency != "USD" {
 			t.Errorf("spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
 		}
 	}
@@ -200,7 +209,7 @@ func TestATypeWithoutAPriceIsEstimatedFromOthers(t *testing.T) {
 		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
 	}
 	got := p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
-	if got.Amount.PerHour < 2*0.25 || got.Amount.PerHour > 2*1 || got.EstimatedRatio() != 1 {
+	if got.Amount.PerHour < 2*0.25 || got.Amount.PerHour > 2*1 || estimatedRatio(got) != 1 {
 		t.Errorf("NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
 	}
 	if got, ok := p.Next(&asg.Group{Name: "g"}, 1); ok {
@@ -234,30 +243,30 @@ func TestPresentSharesAMixedGroupOutByItsPolicy(t *testing.T) {
 		instances []asg.Instance
 		want      map[string]want
 	}{
-		{name: "no instance", source: mixed(1, 50), want: map[string]want{OnDemand: {}, Spot: {}}},
-		{name: "no spot instance, ever", source: mixed(1, 100), want: map[string]want{OnDemand: {}}},
-		{name: "no on-demand instance, ever", source: mixed(0, 0), want: map[string]want{Spot: {}}},
-		{name: "all on-demand", instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")}, want: map[string]want{OnDemand: {0.3, 0}}},
+		{name: "no instance", source: mixed(1, 50), want: map[string]want{awsmessage.OnDemand: {}, awsmessage.Spot: {}}},
+		{name: "no spot instance, ever", source: mixed(1, 100), want: map[string]want{awsmessage.OnDemand: {}}},
+		{name: "no on-demand instance, ever", source: mixed(0, 0), want: map[string]want{awsmessage.Spot: {}}},
+		{name: "all on-demand", instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")}, want: map[string]want{awsmessage.OnDemand: {0.3, 0}}},
 		{name: "all spot, each at the price of its zone", spot: true,
-			instances: []asg.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")}, want: map[string]want{Spot: {0.08, 0}}},
+			instances: []asg.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")}, want: map[string]want{awsmessage.Spot: {0.08, 0}}},
 		{name: "the starting and the idle are paid for, the terminating are not",
 			instances: []asg.Instance{in("Pending", "m5.large", "a"), in("Standby", "m5.large", "a"), in("Terminating", "m5.large", "a")},
-			want:      map[string]want{OnDemand: {0.2, 0}}},
+			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}}},
 		{name: "two of four alike are the base", source: mixed(2, 0),
 			instances: []asg.Instance{inService("m5.large"), inService("m5.large"), inService("m5.large"), inService("m5.large")},
-			want:      map[string]want{OnDemand: {0.2, 0}, Spot: {0.02, 0}}},
+			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}, awsmessage.Spot: {0.02, 0}}},
 		{name: "which of two kinds are spot is not known", source: mixed(1, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
-			want: map[string]want{OnDemand: {0.15, 1}, Spot: {0.015, 1}}},
+			want: map[string]want{awsmessage.OnDemand: {0.15, 1}, awsmessage.Spot: {0.015, 1}}},
 		{name: "all in the base", source: mixed(5, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
-			want: map[string]want{OnDemand: {0.3, 0}, Spot: {}}},
-		{name: "a type nobody knows is left out", instances: []asg.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{OnDemand: {0.1, 0}}},
-		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{OnDemand: {}}},
+			want: map[string]want{awsmessage.OnDemand: {0.3, 0}, awsmessage.Spot: {}}},
+		{name: "a type nobody knows is left out", instances: []asg.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{awsmessage.OnDemand: {0.1, 0}}},
+		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{awsmessage.OnDemand: {}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &asg.Group{Name: "g", Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}, Instances: tt.instances}
 			got := map[string]want{}
 			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
-				got[capacityType] = want{cost.Amount.PerHour, cost.EstimatedRatio()}
+				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}
 			}
 			if diff := cmp.Diff(tt.want, got, approximately); diff != "" {
 				t.Errorf("present costs (-want +got):\n%s", diff)

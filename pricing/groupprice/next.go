@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -32,7 +33,7 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 	for _, want := range []struct {
 		capacityType string
 		units        int
-	}{{OnDemand, onDemand}, {Spot, spot}} {
+	}{{awsmessage.OnDemand, onDemand}, {awsmessage.Spot, spot}} {
 		if want.units <= 0 {
 			continue
 		}
@@ -40,7 +41,7 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 		if len(choices) == 0 {
 			return Cost{}, false
 		}
-		if want.capacityType == OnDemand && g.Source.PaidAhead() {
+		if want.capacityType == awsmessage.OnDemand && g.Source.PaidAhead() {
 			choices = estimated(choices, "on-demand, for a group that also uses reserved capacity")
 		}
 		if want.units%len(choices) > 0 { // which pool is next depends on what AWS has in each
@@ -165,7 +166,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 	if strategy == priceCapacityOptimized {
 		return estimated(priced[:1], "the cheapest of %d types: %s goes by capacity as well", len(priced), strategy)
 	}
-	if capacityType == Spot {
+	if capacityType == awsmessage.Spot {
 		return priced[:min(len(priced), cmp.Or(max(0, g.Source.SpotPools), defaultSpotPools))]
 	}
 	return priced[:1]
@@ -175,7 +176,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 func strategyOf(g *asg.Group, capacityType string) string {
 	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o asg.Override) bool { return o.Requirements != nil })
 	switch {
-	case capacityType == Spot:
+	case capacityType == awsmessage.Spot:
 		return cmp.Or(g.Source.SpotStrategy, lowestPrice)
 	case byRequirements:
 		return cmp.Or(g.Source.OnDemandStrategy, lowestPrice)

@@ -2,6 +2,7 @@ package groupprice
 
 import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -57,9 +58,9 @@ func runningOf(g *asg.Group) (running []asg.Instance, units int) {
 func shares(g *asg.Group, units int) map[string]float64 {
 	if !g.Source.Mixed {
 		if g.Launch != nil && g.Launch.Spot {
-			return map[string]float64{Spot: 1}
+			return map[string]float64{awsmessage.Spot: 1}
 		}
-		return map[string]float64{OnDemand: 1}
+		return map[string]float64{awsmessage.OnDemand: 1}
 	}
 	s, list := g.Source, map[string]float64{}
 	onDemand := 0.0
@@ -67,10 +68,10 @@ func shares(g *asg.Group, units int) map[string]float64 {
 		onDemand = float64(onDemandUnits(s, units)) / float64(units)
 	}
 	if onDemand > 0 || s.OnDemandBase > 0 || s.OnDemandPercentageAboveBase > 0 {
-		list[OnDemand] = onDemand
+		list[awsmessage.OnDemand] = onDemand
 	}
 	if s.OnDemandPercentageAboveBase < 100 {
-		list[Spot] = 1 - onDemand
+		list[awsmessage.Spot] = 1 - onDemand
 	}
 	return list
 }

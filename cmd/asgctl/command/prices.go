@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/pricelist"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
@@ -18,7 +19,7 @@ import (
 )
 
 func (c *cli) prices() *cobra.Command {
-	file, capacityType := "", pricelist.OnDemand
+	file, capacityType := "", awsmessage.OnDemand
 	cmd := &cobra.Command{
 		Use:   "prices [TYPE…]",
 		Short: "What instance types cost per hour, and how good that figure is",
@@ -28,8 +29,8 @@ estimate, with its basis. The prices are those built in, and over them those of 
 		Example: "  asgctl prices g4dn.xlarge 'p5*' --region cn-north-1\n  asgctl prices --file prices.csv -o json | jq '.prices[] | select(.exact | not)'",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if capacityType != pricelist.OnDemand && capacityType != pricelist.Spot {
-				return fmt.Errorf("--capacity-type=%s: use %s or %s", capacityType, pricelist.OnDemand, pricelist.Spot)
+			if capacityType != awsmessage.OnDemand && capacityType != awsmessage.Spot {
+				return fmt.Errorf("--capacity-type=%s: use %s or %s", capacityType, awsmessage.OnDemand, awsmessage.Spot)
 			}
 			book, known, err := c.book(cmd.Context(), file)
 			if err != nil {

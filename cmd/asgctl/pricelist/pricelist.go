@@ -10,14 +10,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-)
-
-// Capacity types.
-const (
-	OnDemand = "on-demand"
-	Spot     = "spot"
 )
 
 // List is what asgctl prices prints.
@@ -79,7 +74,7 @@ func match(b book, candidates []string, capacityType, pattern string, found map[
 			continue
 		}
 		price, ok := b.OnDemand(name)
-		if capacityType == Spot {
+		if capacityType == awsmessage.Spot {
 			price, ok = b.Spot(name, nil)
 		}
 		if ok {
