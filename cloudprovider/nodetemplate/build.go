@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Build joins all that in tells of a group into its Template. Problems are those of the tags (see ParseTags), sorted by
-// key, then what else its owner should know. The Template is always complete in itself, but where the instance types
-// are unknown and no tags stand in for them, it is not Usable.
+// Build joins everything in says about a group into its Template. The Problems with tags come first, sorted by key (see
+// ParseTags), then other things the owner should know. The Template is always complete. Without instance types, and without
+// tags in their place, it is not Usable.
 func Build(in Input) (Template, []Problem) {
 	declared, problems := ParseTags(in.Group, in.Tags)
 	problems = append(problems, in.dropMembersOfOtherImages()...)
@@ -30,14 +30,14 @@ func Build(in Input) (Template, []Problem) {
 	return t, problems
 }
 
-// memberProblems tells what is wrong with the instance types of the group.
+// memberProblems returns the problems with the instance types of the group.
 func (in *Input) memberProblems() []Problem {
 	var problems []Problem
 	if len(in.UnknownTypes) > 0 {
 		problems = append(problems, Problem{
 			Group: in.Group, Subject: "instance types", Value: someOf(in.UnknownTypes),
 			Reason:   ReasonUnknownType,
-			Expected: "types in the catalogue; tag the group with " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory to do without",
+			Expected: "types in the catalogue, or tag the group with " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory to do without",
 		})
 	}
 	if len(in.Members) == 0 && len(in.UnknownTypes) == 0 {
@@ -60,7 +60,6 @@ func (in *Input) memberProblems() []Problem {
 	return problems
 }
 
-// someOf lists the first names of a list that may be long.
 func someOf(names []string) string {
 	const shown = 5
 	names = slices.Sorted(slices.Values(names))

@@ -6,10 +6,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestPodsOfAManagedNodeGroupFollowTheCNI holds the figures of max-pods-calculator.sh (awslabs/amazon-eks-ami) for the interface
-// limits that EC2 publishes; those of m5.large stand in the EKS user guide, and 110 pods with the memory reserved for 29 on
-// line 4 of testdata/real_nodes.csv.
-func TestPodsOfAManagedNodeGroupFollowTheCNI(t *testing.T) {
+// TestManagedNodeGroupPodsFollowCNI holds the figures of max-pods-calculator.sh (awslabs/amazon-eks-ami) for the interface
+// limits that EC2 publishes. The EKS user guide states the figures of m5.large. Line 4 of testdata/real_nodes.csv shows 110
+// pods with the memory reserved for 29.
+func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 	prefixes, custom := CNI{PrefixDelegation: true}, CNI{CustomNetworking: true}
 	both := CNI{PrefixDelegation: true, CustomNetworking: true}
 	eks := &Nodegroup{Name: "n", AMIType: "AL2023_x86_64_STANDARD"}
@@ -56,14 +56,14 @@ func TestPodsOfAManagedNodeGroupFollowTheCNI(t *testing.T) {
 	}
 }
 
-func TestNodesThatCountForThemselvesDoNotFollowTheCNI(t *testing.T) {
+func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
 	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
 	if pods := template.Capacity.Pods().Value(); pods != 29 {
 		t.Errorf("%d pods on a node of no managed group, want the plain 29", pods)
 	}
 }
 
-func TestPrefixesDoNotChangeTheMemoryThatAmazonLinuxReserves(t *testing.T) {
+func TestPrefixesKeepAmazonLinuxReservedMemory(t *testing.T) {
 	in := Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "n", AMIType: "AL2_x86_64"}}
 	plain, _ := Build(in)
 	in.CNI.PrefixDelegation = true

@@ -73,7 +73,7 @@ func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
 }
 
 // A node whose memory is all there sets no huge pages aside, whatever others of its type do.
-func TestHugePagesThatNodesDoNotHaveAreNotOffered(t *testing.T) {
+func TestMissingHugePagesAreNotOffered(t *testing.T) {
 	types := members(t, "p5.48xlarge")
 	template, _ := Build(Input{Group: "g", Members: types})
 	for _, tt := range []struct {

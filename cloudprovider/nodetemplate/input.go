@@ -4,8 +4,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// Input is everything Build may know of a group. Only Group is needed; the more is given, the less is assumed.
-// Build does not change it and keeps no reference to it.
+// Input is everything Build may know about a group. Only Group is required. Build does not change the Input and keeps no
+// reference to it.
 type Input struct {
 	Group string            // name of the Auto Scaling group
 	Tags  map[string]string // all its tags
@@ -13,48 +13,48 @@ type Input struct {
 	Region string   // "" takes the region from the first zone's name
 	Zones  []string // availability zones the group may launch in, in any order
 
-	// NextZone is the zone in which the next instance will probably appear; "" takes the first by name. With
-	// PinnedZone the caller sees to it that it does, and the template promises it, whatever is declared of the nodes.
+	// NextZone is the zone where the next instance will probably appear, "" takes the first by name. With PinnedZone the caller
+	// guarantees that zone, and the template promises it, whatever was declared.
 	NextZone   string
 	PinnedZone bool
 
-	// Members are the instance types the group can launch, with known facts, in the policy's order. UnknownTypes names
-	// those it can launch of which no facts are to be had.
+	// Members are the instance types the group can launch, with known facts, in the policy's order. UnknownTypes names the
+	// other types it can launch.
 	Members      []Member
 	UnknownTypes []string
 
-	OS           string    // "linux" or "windows"; "" follows AMIFamily, and is linux in the end
-	AMIFamily    AMIFamily // "" when not known
-	CapacityType string    // "on-demand" or "spot" if all of the group is; else ""
-	// WindowsRelease is the year in the name of Windows Server, such as "2022", if all images of the group tell it; else "".
+	OS           string    // "linux" or "windows", "" follows AMIFamily and ends as linux
+	AMIFamily    AMIFamily // "" when unknown
+	CapacityType string    // "on-demand" or "spot" if the whole group is, else ""
+	// WindowsRelease is the year in the name of Windows Server, such as "2022", if all images of the group state it, else "".
 	WindowsRelease string
 
-	// RootVolumeBytes is the size of the volume that holds kubelet's and the runtime's data; 0 takes 20 GiB, the size
-	// of the EKS images, or 50 GiB for Windows. RootVolumeOfImage tells that the image gives it that size, as nothing else
-	// does. With InstanceStore the node joins its local NVMe disks into one volume for that data instead, and with Mirrored that
-	// volume keeps everything twice (RAID 10).
+	// RootVolumeBytes is the size of the volume for kubelet's and the runtime's data. 0 takes 20 GiB, the size of the EKS
+	// images, or 50 GiB for Windows. RootVolumeOfImage means that only the image sets that size. With InstanceStore the node
+	// joins its local NVMe disks into one volume for that data instead. With Mirrored that volume keeps everything twice (RAID
+	// 10).
 	RootVolumeBytes   int64
 	RootVolumeOfImage bool
 	InstanceStore     bool
 	Mirrored          bool
 
-	// EFAInterfaces is how many Elastic Fabric Adapters the launch template attaches. A type that could have more gets
-	// no more.
+	// EFAInterfaces is the number of Elastic Fabric Adapters that the launch template attaches. It bounds types that could have
+	// more.
 	EFAInterfaces int
 
 	Nodegroup *Nodegroup // nil unless EKS DescribeNodegroup answered
 	UserData  *UserData  // nil unless user data could be read
-	Learnt    *Learnt    // nil unless real nodes have been seen that started from the same description
-	CNI       CNI        // settings of the cluster's VPC CNI; the zero value is what it does by default
+	Learnt    *Learnt    // nil unless real nodes were observed that started from the same description
+	CNI       CNI        // settings of the cluster's VPC CNI, zero for its defaults
 }
 
 // Member is one instance type a group can launch.
 type Member struct {
 	Type instancetypes.Type
-	// Weight is the number of units of desired capacity one instance counts for; 0 means 1. A template always stands
-	// for one whole instance, whatever it weighs: dividing by the weight would leave fractions of GPUs that no pod fits.
+	// Weight is the number of units of desired capacity one instance counts for, 0 means 1. A template always stands for one
+	// whole instance: dividing by the weight would leave fractions of GPUs that no pod fits.
 	Weight int
-	// ImageArchitecture is that of the image which this type would start with, spelt as in Type; "" when not known.
+	// ImageArchitecture is the architecture of the image for this type, spelt as in Type, or "" when unknown.
 	ImageArchitecture string
 }
 
@@ -69,12 +69,12 @@ const (
 	Windows      AMIFamily = "Windows"
 )
 
-// Nodegroup is what EKS tells about a managed node group.
+// Nodegroup holds what EKS reports about a managed node group.
 type Nodegroup struct {
 	Cluster, Name string
 	Labels        map[string]string
 	Taints        []NodegroupTaint
-	Tags          map[string]string // only its resources tags matter
+	Tags          map[string]string // only the resources tags matter
 	CapacityType  string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
 	AMIType       string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
 }

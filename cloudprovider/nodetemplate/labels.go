@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// Labels that nodes on EKS carry beside those Kubernetes defines.
+// Labels that nodes on EKS carry beside the labels of Kubernetes.
 const (
 	labelEBSZone      = "topology.ebs.csi.aws.com/zone"
 	labelZoneID       = "topology.k8s.aws/zone-id"
@@ -17,8 +17,8 @@ const (
 	labelCapacityType = "eks.amazonaws.com/capacityType"
 )
 
-// followers are labels whose value is that of another one wherever nothing else is declared for them: the older names
-// that the cloud and node lifecycle controllers keep in step, and the zone as the EBS CSI driver names it.
+// followers maps a label to an older name with the same value: the cloud and node lifecycle controllers keep them in step. A
+// follower that a source declares keeps its own value.
 var followers = map[string]string{
 	corev1.LabelArchStable:         "beta.kubernetes.io/arch",
 	corev1.LabelOSStable:           "beta.kubernetes.io/os",
@@ -26,13 +26,13 @@ var followers = map[string]string{
 	corev1.LabelTopologyRegion:     corev1.LabelFailureDomainBetaRegion,
 }
 
-// zoneFollowers is the same for the zone, which has two.
+// zoneFollowers are the followers of the zone: the older name, and the name that the EBS CSI driver uses.
 var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
-// zoneLabels are those that say in which zone a node is.
+// zoneLabels name the zone of a node.
 var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFollowers...)
 
-// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides. Nothing overrides a
+// addLabels sets the template's labels, the weakest source first, so that each stronger one overrides it. Nothing overrides a
 // pinned zone.
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
@@ -63,7 +63,7 @@ func (t *Template) promise(key, value string, source Source) {
 	t.Sources.Labels[key] = source
 }
 
-// assume sets a label that every node will carry, with some value such as this.
+// assume sets a label that every node will carry, though its value may differ.
 func (t *Template) assume(key, value string, source Source) {
 	t.Assumed[key] = value
 	t.Sources.Labels[key] = source
@@ -75,7 +75,7 @@ func (t *Template) promiseAll(labels map[string]string, source Source) {
 	}
 }
 
-// follow gives follower the value of leader, unless it has been set itself.
+// follow gives follower the value of leader, unless follower has its own.
 func (t *Template) follow(leader, follower string) {
 	if _, set := t.Sources.Labels[follower]; set {
 		return
@@ -87,7 +87,7 @@ func (t *Template) follow(leader, follower string) {
 	}
 }
 
-// addTypeLabels sets what follows from image and instance types. With several types, the first stands for all.
+// addTypeLabels sets the labels of image and instance types. With several types, the first stands for all.
 func (t *Template) addTypeLabels(in *Input) {
 	t.promise(corev1.LabelOSStable, in.os(), Source{Kind: SourceDefault, Detail: "operating system of the image"})
 	if build, source := in.windowsBuild(); build != "" {
@@ -128,8 +128,8 @@ func (t *Template) addZone(in *Input) {
 	}
 }
 
-// addNodegroupLabels sets what nodes of an EKS managed node group carry. The group's own labels may be unknown (no
-// answer from EKS); its name and capacity type then still follow from the Auto Scaling group.
+// addNodegroupLabels sets the labels that nodes of an EKS managed node group carry. Without an answer from EKS the group's own
+// labels are unknown, but its name and capacity type follow from the Auto Scaling group.
 func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	name, capacityType := d.ManagedNodegroup, ""
 	switch in.CapacityType {
@@ -154,12 +154,12 @@ func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	}
 }
 
-// addTagLabels sets the labels that the group's tags declare, and tells where EKS gives its nodes another value.
+// addTagLabels sets the labels that the group's tags declare, and reports where EKS gives its nodes another value.
 func (t *Template) addTagLabels(in *Input, d Declared) []Problem {
 	var problems []Problem
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
-		pinned := in.pinned() != "" && slices.Contains(zoneLabels, key) // of which pinZone tells
+		pinned := in.pinned() != "" && slices.Contains(zoneLabels, key) // pinZone reports these
 		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup && !pinned {
 			problems = append(problems, Problem{
 				Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,

@@ -66,7 +66,7 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 		for _, tt := range []struct {
 			name string
 			in   Input
-			want string // what is told; "" for nothing
+			want string // the problem, "" for none
 		}{
 			{name: "nothing declared"},
 			{name: "tag", in: Input{Tags: of(labelPrefix + key)}, want: `tag "` + labelPrefix + key + `"="` + value + `" ignored: ` + why + "the tag"},
@@ -109,7 +109,7 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 	}
 }
 
-func TestAGroupThatIsNotPinnedHasTheZoneThatIsDeclared(t *testing.T) {
+func TestUnpinnedGroupKeepsDeclaredZone(t *testing.T) {
 	declared := map[string]string{"topology.kubernetes.io/zone": "rack-1", "topology.k8s.aws/zone-id": "use1-az7"}
 	for _, zones := range [][]string{{"us-east-1a"}, {"us-east-1a", "us-east-1b"}} {
 		for _, in := range []Input{

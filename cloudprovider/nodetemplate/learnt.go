@@ -15,31 +15,31 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// Learnt is what real nodes of a group have shown that the next one started from the same description will show, too:
-//   - by instance type, capacity and allocatable CPU, memory, ephemeral storage and pods. Only a node knows what its
-//     kernel, its image and its kubelet's settings leave of what EC2 sells.
-//   - labels that only the image or its bootstrap can have set: on most nodes and on two at least, with the same value, of a
-//     key that belongs to nobody who labels nodes by what they are or where (Kubernetes, AWS, the vendors of devices).
+// Learnt holds facts observed on real nodes of a group that the next node, started from the same description, will show too:
+//   - by instance type, capacity and allocatable CPU, memory, ephemeral storage and pods. Only a node knows what its kernel,
+//     its image and its kubelet's settings leave of EC2's figures.
+//   - labels that only the image or its bootstrap can have set: with the same value on most nodes and on at least two.
+//     Kubernetes, AWS and device vendors label nodes by kind and place, so their keys do not count.
 //
-// Not learnt are taints, for a node carries many for a while only (not ready, cordoned, to be deleted, starting); any other
-// resource, for a device plugin may be late, absent or set up differently tomorrow; and labels with a value of one node.
-// It is immutable and shares nothing with the nodes it was learnt from.
+// Three things are not observed. A node carries many taints only for a while (not ready, cordoned, to be deleted, starting). A
+// device plugin may be late, absent or configured differently tomorrow, so other resources do not count. Neither do labels with
+// a value of one node. A Learnt is immutable and shares nothing with its nodes.
 type Learnt struct {
 	types   map[string]measured // by instance type
 	labels  map[string]string
-	odd     map[[2]string]bool // labels, each with its value, that most nodes do not carry
+	odd     map[[2]string]bool // labels with their values that most nodes do not carry
 	refused []Refusal
 }
 
-// Refusal is something that nodes have shown and that is not promised for the next one.
+// Refusal is something that nodes have shown and the template does not promise for the next one.
 type Refusal struct {
-	Node  string // that showed it; "" for a label
+	Node  string // the node that showed it, "" for a label
 	What  string // figure or label as shown
 	Why   string
-	Wrong bool // with the node; a label that few nodes carry is nothing wrong
+	Wrong bool // the node is faulty, a label that few nodes carry is not
 }
 
-// Observed is what one node has shown. It is immutable and shares nothing with the node.
+// Observed holds the facts of one node. It is immutable and shares nothing with the node.
 type Observed struct {
 	Node         string
 	instanceType string
@@ -48,34 +48,35 @@ type Observed struct {
 	labels       map[string]string
 }
 
-// measured is what a node of one type has shown.
+// measured holds the figures of a node of one type.
 type measured struct{ capacity, allocatable amounts }
 
 const (
-	// settledAfter is how long a node must have been Ready before anything is learnt from it, as in the core.
+	// settledAfter is how long a node must have been Ready before it counts, as in the core.
 	settledAfter = time.Minute
-	// maxLearntLabels is how many labels are learnt from one node; one with more teaches none.
-	maxLearntLabels = 100
-	// leastWitnesses is how many nodes must carry a label: one may have been labelled by hand.
-	leastWitnesses = 2
-	// maxRefusals is how many refusals are kept of one group.
+	// maxObservedLabels bounds the labels of one node. The labels of a node with more do not count.
+	maxObservedLabels = 100
+	// minLabelledNodes is how many nodes must carry a label: somebody may have labelled one node by hand.
+	minLabelledNodes = 2
+	// maxRefusals bounds the refusals kept for one group.
 	maxRefusals = 20
 )
 
-// How near to the catalogue a figure must be. Kernel and firmware keep between 0.9 % (r3.large) and 17.3 % (t3.nano) of the
-// memory for themselves on the 607 types that were measured, and 12 % at most from 2 GiB up. A kernel that is told to disable
-// simultaneous multithreading halves the CPUs. Of its capacity, a node of testdata/real_nodes.csv gives pods 86 % of the memory
-// and 96 % of the CPUs or more, and a kubelet may be told to reserve more than those of EKS's images.
+// These bound how far a figure may be from the catalogue. Kernel and firmware keep between 0.9 % (r3.large) and 17.3 %
+// (t3.nano) of the memory for themselves on the 607 measured types, and 12 % at most from 2 GiB up. Disabling simultaneous
+// multithreading halves the CPUs. A node of testdata/real_nodes.csv gives pods at least 86 % of its memory capacity and 96 % of
+// its CPUs, and a kubelet may reserve more than the EKS images do.
 const (
 	leastMemoryOfType  = 0.75
 	leastCPUOfType     = 0.5
 	leastOfferedToPods = 0.5
-	// leastOfMedian is how far a node may stay behind others of its type. Nodes of one type and version differ by less than 0.3 %.
+	// leastOfMedian is how far a node may stay behind others of its type. Nodes of one type and version differ by less than 0.3
+	// %.
 	leastOfMedian = 0.98
 )
 
-// Settled reports whether at that time the node is a fair witness of what others like it will be: Ready for a minute, and not
-// on its way out or set aside by somebody, who may have labelled it as well.
+// Settled reports whether the node represents others like it at that time: it has been Ready for a minute, and nobody is
+// removing it or has set it aside. Somebody who set it aside may have labelled it as well.
 func Settled(node *corev1.Node, now time.Time) bool {
 	if node.Spec.Unschedulable || node.DeletionTimestamp != nil {
 		return false
@@ -88,23 +89,23 @@ func Settled(node *corev1.Node, now time.Time) bool {
 	return false
 }
 
-// Observe returns what a settled node of the instance type shows.
+// Observe returns the facts of a settled node of the instance type.
 func Observe(node *corev1.Node, instanceType string) *Observed {
 	o := figuresOf(node, instanceType)
 	o.labels = map[string]string{}
 	own := ownWords(node, instanceType)
 	for key, value := range node.Labels {
-		if learnable(key, value, own) {
+		if lasting(key, value, own) {
 			o.labels[key] = value
 		}
 	}
-	if len(o.labels) > maxLearntLabels {
+	if len(o.labels) > maxObservedLabels {
 		o.labels = map[string]string{}
 	}
 	return o
 }
 
-// figuresOf is what a node shows, but for its labels.
+// figuresOf returns the figures of a node without its labels.
 func figuresOf(node *corev1.Node, instanceType string) *Observed {
 	o := &Observed{Node: node.Name, instanceType: instanceType,
 		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)}}
@@ -116,7 +117,7 @@ func figuresOf(node *corev1.Node, instanceType string) *Observed {
 	return o
 }
 
-// Equal reports whether both show the same.
+// Equal reports whether both hold the same facts.
 func (o *Observed) Equal(other *Observed) bool {
 	if o == nil || other == nil {
 		return o == other
@@ -125,10 +126,10 @@ func (o *Observed) Equal(other *Observed) bool {
 		o.measured == other.measured && maps.Equal(o.labels, other.labels)
 }
 
-// Conclude returns what the next node may be expected to show, given the nodes there are and those that are gone. facts are what
-// the catalogue states of an instance type; a type it does not know is not judged. Nodes that are gone count only where there is
-// no other: their figures where no node of the type is left, their labels where there are fewer than two nodes. It is nil without
-// nodes.
+// Conclude returns the facts to expect from the next node, given the present nodes and the nodes that are gone. facts looks up an
+// instance type in the catalogue, and nodes of an unknown type are not judged. Gone nodes count only where present ones are
+// missing: their figures where no node of the type is left, their labels where fewer than two nodes are left. Conclude returns
+// nil without nodes.
 func Conclude(present, gone []*Observed, facts func(instanceType string) (instancetypes.Type, bool)) *Learnt {
 	all := slices.Concat(present, gone)
 	if len(all) == 0 {
@@ -166,7 +167,7 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 		}
 		maps.Copy(l.types, least)
 	}
-	if len(present) >= leastWitnesses {
+	if len(present) >= minLabelledNodes {
 		all = present
 	}
 	l.shareLabels(all)
@@ -177,7 +178,8 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	return l
 }
 
-// Refused is what the nodes there are have shown that is not promised, figures first, and labels that few nodes carry; 20 at most.
+// Refused returns facts of present nodes that the template does not promise, figures first, then labels that few nodes carry.
+// It returns at most 20.
 func (l *Learnt) Refused() []Refusal {
 	if l == nil {
 		return nil
@@ -185,8 +187,8 @@ func (l *Learnt) Refused() []Refusal {
 	return slices.Clone(l.refused)
 }
 
-// Refuses reports whether the figures of a node, or of what is remembered of one, are not what the next node will have: they are
-// implausible for the type, of which facts are those of Conclude, or behind those of the nodes that were learnt from.
+// Refuses reports whether the next node will not have the figures of this node. They are implausible for the type (facts are as
+// in Conclude), or behind the figures of the nodes that count.
 func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(instanceType string) (instancetypes.Type, bool)) bool {
 	t, known := facts(instanceType)
 	o := figuresOf(node, instanceType)
@@ -202,7 +204,7 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 	})
 }
 
-// Odd reports whether most nodes do not carry the label, though one does or did.
+// Odd reports whether most nodes do not carry the label, though at least one does or did.
 func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
 
 func (l *Learnt) refuse(o *Observed, why string) {
@@ -222,15 +224,15 @@ func byType(nodes []*Observed) map[string][]*Observed {
 	return types
 }
 
-// compared are the figures in which nodes of one type are alike.
+// compared are the figures that nodes of one type share.
 var compared = []func(measured) int64{
 	func(m measured) int64 { return m.capacity.cpuMillis }, func(m measured) int64 { return m.allocatable.cpuMillis },
 	func(m measured) int64 { return m.capacity.memoryBytes }, func(m measured) int64 { return m.allocatable.memoryBytes },
 	func(m measured) int64 { return m.allocatable.diskBytes }, func(m measured) int64 { return m.allocatable.pods },
 }
 
-// behind returns the nodes of one type that have less of something than most have. Of fewer than three, nobody can tell which one is
-// right.
+// behind returns the nodes of one type that have less of something than most have. With fewer than three nodes there is no
+// majority.
 func behind(nodes []*Observed) []*Observed {
 	if len(nodes) < 3 {
 		return nil
@@ -252,7 +254,7 @@ func behind(nodes []*Observed) []*Observed {
 	return few
 }
 
-// shareLabels learns each label that most of the nodes carry, if they are two at least.
+// shareLabels keeps each label that most of the nodes carry, at least two of them.
 func (l *Learnt) shareLabels(nodes []*Observed) {
 	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count := map[[2]string]int{}
@@ -267,7 +269,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		case 2*carriers <= len(nodes):
 			refused.Why = "most nodes do not carry this label"
 			l.odd[label] = true
-		case carriers < leastWitnesses:
+		case carriers < minLabelledNodes:
 			refused.Why = "no second node has been seen to carry this label"
 		default:
 			l.labels[label[0]] = label[1]
@@ -277,7 +279,7 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 	}
 }
 
-// Equal reports whether both tell the same.
+// Equal reports whether both hold the same facts.
 func (l *Learnt) Equal(o *Learnt) bool {
 	if l == nil || o == nil {
 		return l == o
@@ -295,17 +297,17 @@ func (a amounts) least(b amounts) amounts {
 		diskBytes: min(a.diskBytes, b.diskBytes), pods: min(a.pods, b.pods)}
 }
 
-// within reports whether nothing is more than in limit.
+// within reports whether no amount exceeds limit.
 func (a amounts) within(limit amounts) bool { return a.least(limit) == a }
 
-// or is a with the amounts of b where a has none.
+// or returns a, with the amounts of b where a has none.
 func (a amounts) or(b amounts) amounts {
 	return amounts{cpuMillis: cmp.Or(a.cpuMillis, b.cpuMillis), memoryBytes: cmp.Or(a.memoryBytes, b.memoryBytes),
 		diskBytes: cmp.Or(a.diskBytes, b.diskBytes), pods: cmp.Or(a.pods, b.pods)}
 }
 
-// implausible says why no such node can be what the next one will be. It must say what every node does (a kubelet may be told not to
-// count its disk), must not contradict itself, and must be near what the catalogue states, if that is known.
+// implausible says why the next node cannot look like this one. A node must report what every node reports (a kubelet may be
+// configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
 func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wrong bool) {
 	c, a := o.measured.capacity, o.measured.allocatable
 	switch {
@@ -329,7 +331,7 @@ func near(capacity amounts, t instancetypes.Type) bool {
 		float64(capacity.memoryBytes) <= memory && float64(capacity.memoryBytes) >= leastMemoryOfType*memory
 }
 
-// measured returns what a node of type t has shown, if one has. What no such machine can have is not believed.
+// measured returns the observed figures of type t. It ignores figures that no such machine can have.
 func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
 	if in.Learnt == nil {
 		return measured{}, false
@@ -338,34 +340,34 @@ func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
 	return m, ok && near(m.capacity, t)
 }
 
-// refusals are the problems with nodes that are not what nodes of their type are.
+// refusals returns the problems with nodes that differ from others of their type.
 func (in *Input) refusals() []Problem {
 	var problems []Problem
 	for _, r := range in.Learnt.Refused() {
 		if r.Wrong {
 			problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.Node, Value: r.What, Reason: ReasonImplausibleNode,
-				Expected: "the figures of a sound node: " + r.Why + "; look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
+				Expected: "the figures of a sound node: " + r.Why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
 		}
 	}
 	return problems
 }
 
-func learntSource(t instancetypes.Type) Source {
+func observedSource(t instancetypes.Type) Source {
 	return Source{Kind: SourceLearnt, Detail: "the least that a " + t.Name + " of this group has shown"}
 }
 
-// notLearnt are the domains of label keys whose owners label a node for what it is, where it is, or what happens to it.
-// Whatever in them every node of the group carries is known from elsewhere, and the rest comes late or goes again.
-var notLearnt = []string{"kubernetes.io", "k8s.io", "amazonaws.com", "aws", "karpenter.sh", "nvidia.com", "amd.com", "intel.com", "habana.ai"}
+// foreignDomains are the domains of label keys whose owners label a node by kind, by place, or by events. The labels that every
+// node of the group carries are known from elsewhere, and the others come late or go again.
+var foreignDomains = []string{"kubernetes.io", "k8s.io", "amazonaws.com", "aws", "karpenter.sh", "nvidia.com", "amd.com", "intel.com", "habana.ai"}
 
-// machineMade matches what people do not write: UUIDs, hashes, serial numbers and times. Of one node only, they cannot be told
-// from what all nodes share.
+// machineMade matches UUIDs, hashes, serial numbers and times. With only one node, they look the same as values that all nodes
+// share.
 var machineMade = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{12}|[0-9]{8}`)
 
-// learnable reports whether the next node will carry the label, too. own are the words that name this node.
-func learnable(key, value string, own []string) bool {
+// lasting reports whether the next node will carry the label, too. own are the words that name this node.
+func lasting(key, value string, own []string) bool {
 	domain, _, prefixed := strings.Cut(key, "/")
-	if prefixed && slices.ContainsFunc(notLearnt, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }) {
+	if prefixed && slices.ContainsFunc(foreignDomains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }) {
 		return false
 	}
 	lower := strings.ToLower(value)
@@ -373,7 +375,8 @@ func learnable(key, value string, own []string) bool {
 		!slices.ContainsFunc(own, func(word string) bool { return strings.Contains(lower, word) })
 }
 
-// ownWords are those, in lower case, that tell a node from others of its group: its name, instance, addresses, zone and type.
+// ownWords returns, in lower case, the words that distinguish a node from others of its group: its name, instance, addresses,
+// zone and type.
 func ownWords(node *corev1.Node, instanceType string) []string {
 	words := []string{node.Name, instanceType, string(node.UID), node.Status.NodeInfo.MachineID, node.Labels[corev1.LabelHostname],
 		node.Labels[corev1.LabelTopologyZone], node.Labels[labelZoneID]}

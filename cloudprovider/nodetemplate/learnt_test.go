@@ -44,7 +44,7 @@ func labelled(pairs ...string) func(*corev1.Node) {
 	}
 }
 
-// learnt is what the nodes, all of the type, teach together.
+// learnt observes the nodes, all of one type, and concludes from them.
 func learnt(instanceType string, nodes ...*corev1.Node) *Learnt {
 	return Conclude(observed(instanceType, nodes...), nil, instancetypes.Embedded().Lookup)
 }
@@ -71,7 +71,7 @@ func amounting(name corev1.ResourceName, capacity, allocatable string) func(*cor
 
 func called(name string) func(*corev1.Node) { return func(n *corev1.Node) { n.Name = name } }
 
-func TestTheNextNodeIsTakenToBeAsTheRealOneIs(t *testing.T) {
+func TestNextNodeResemblesObservedNode(t *testing.T) {
 	template, _ := Build(learntM5Large(t, realM5Large()))
 	for _, list := range []struct {
 		what      string
@@ -93,7 +93,7 @@ func TestTheNextNodeIsTakenToBeAsTheRealOneIs(t *testing.T) {
 	}
 }
 
-func TestEveryOtherSourceButFormulasAndCatalogueWinsOverWhatNodesShow(t *testing.T) {
+func TestDeclaredSourcesOverruleObservedFacts(t *testing.T) {
 	alike := labelled("team", "seen", "tier", "seen", "rack", "seen", "row", "seen")
 	in := learntM5Large(t, realM5Large(alike), realM5Large(alike))
 	in.Tags = map[string]string{labelPrefix + "team": "tag", resourcesPrefix + "memory": "7Gi"}
@@ -172,7 +172,7 @@ func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 	}
 }
 
-func TestALabelIsLearntFromMostNodesAndFromTwoAtLeast(t *testing.T) {
+func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 	with, without := realM5Large(labelled("team", "dsp")), realM5Large()
 	of := func(with, without *corev1.Node, counts [2]int) (nodes []*corev1.Node) {
 		return slices.Concat(slices.Repeat([]*corev1.Node{with}, counts[0]), slices.Repeat([]*corev1.Node{without}, counts[1]))
@@ -213,10 +213,10 @@ func TestALabelIsLearntFromMostNodesAndFromTwoAtLeast(t *testing.T) {
 	}
 }
 
-// small is an m5.large that a broken kernel line, or a broken agent, has tell of 512 MiB: it contradicts itself nowhere.
+// small is an m5.large that reports 512 MiB because of a broken kernel line or agent. Its figures do not contradict each other.
 var small = amounting("memory", "524288Ki", "400000Ki")
 
-func TestANodeFarFromItsTypeTeachesNothingAndIsReported(t *testing.T) {
+func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
 	in := learntM5Large(t, realM5Large(called("small"), small))
 	template, problems := Build(in)
 	plain, _ := Build(learntM5Large(t))
@@ -236,7 +236,7 @@ func TestANodeFarFromItsTypeTeachesNothingAndIsReported(t *testing.T) {
 	}
 }
 
-func TestAGroupIsLearntAgainOnceTheOddNodeIsGone(t *testing.T) {
+func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
 	odd, sound := Observe(realM5Large(called("odd"), small), "m5.large"), Observe(realM5Large(), "m5.large")
 	for _, tt := range []struct {
 		name          string
@@ -259,7 +259,7 @@ func TestAGroupIsLearntAgainOnceTheOddNodeIsGone(t *testing.T) {
 	}
 }
 
-func TestTheNodesThereAreCountBeforeThoseThatAreGone(t *testing.T) {
+func TestPresentNodesCountBeforeGoneOnes(t *testing.T) {
 	less := realM5Large(amounting("memory", "7800000Ki", "7100000Ki"))
 	in := learntM5Large(t)
 	in.Learnt = Conclude(observed("m5.large", realM5Large()), observed("m5.large", less), instancetypes.Embedded().Lookup)
@@ -269,7 +269,7 @@ func TestTheNodesThereAreCountBeforeThoseThatAreGone(t *testing.T) {
 	}
 }
 
-func TestANodeBehindMostOthersOfItsTypeIsRefused(t *testing.T) {
+func TestNodeBehindOthersIsRefused(t *testing.T) {
 	full := amounting("pods", "110", "110")
 	for _, tt := range []struct {
 		name    string
@@ -314,7 +314,7 @@ func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
 	}
 }
 
-func TestWhatNoSuchNodeCanHaveIsNotBelieved(t *testing.T) {
+func TestImpossibleFiguresAreIgnored(t *testing.T) {
 	set := func(capacity, allocatable string, name corev1.ResourceName) func(*corev1.Node) {
 		return amounting(name, capacity, allocatable)
 	}
@@ -376,14 +376,14 @@ func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
 	}
 }
 
-func TestATypeOfWhichNothingIsStatedIsNotJudged(t *testing.T) {
+func TestUnknownTypeIsNotJudged(t *testing.T) {
 	l := learnt("zz9.large", realM5Large(small))
 	if _, ok := l.types["zz9.large"]; !ok || len(l.Refused()) > 0 {
 		t.Errorf("refused %v", l.Refused())
 	}
 }
 
-func TestADiskThatKubeletDoesNotCountIsTakenFromTheFormula(t *testing.T) {
+func TestUncountedDiskComesFromFormula(t *testing.T) {
 	template, _ := Build(learntM5Large(t, realM5Large(func(n *corev1.Node) {
 		delete(n.Status.Capacity, corev1.ResourceEphemeralStorage)
 		delete(n.Status.Allocatable, corev1.ResourceEphemeralStorage)
@@ -394,7 +394,7 @@ func TestADiskThatKubeletDoesNotCountIsTakenFromTheFormula(t *testing.T) {
 	}
 }
 
-func TestATypeThatWasNotSeenIsComputedBesideOneThatWas(t *testing.T) {
+func TestUnobservedTypeIsComputedBesideObservedOne(t *testing.T) {
 	in := learntM5Large(t, realM5Large())
 	in.Members = members(t, "m5.large", "m5a.large")
 	mixed, _ := Build(in)
@@ -434,7 +434,7 @@ func TestANodeTeachesOnceItIsSettled(t *testing.T) {
 
 func TestANodeWithVeryManyLabelsTeachesNone(t *testing.T) {
 	node := realM5Large()
-	for i := range maxLearntLabels + 1 {
+	for i := range maxObservedLabels + 1 {
 		node.Labels[fmt.Sprintf("l%d", i)] = "a"
 	}
 	if l := learnt("m5.large", node, node); len(l.labels) != 0 || len(l.types) != 1 {

@@ -10,8 +10,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// dropMembersOfOtherImages leaves out the instance types that the group's image does not run on: EC2 refuses to launch
-// them. If it runs on none, they all stay, as what is known of the image is then more likely wrong than the group.
+// dropMembersOfOtherImages leaves out the instance types that the group's image does not run on, for EC2 refuses to launch
+// them. If the image runs on none of them, they all stay: then the architecture of the image is more likely wrong than the
+// group.
 func (in *Input) dropMembersOfOtherImages() []Problem {
 	var fit []Member
 	var others []string
@@ -36,12 +37,12 @@ func (in *Input) dropMembersOfOtherImages() []Problem {
 	return []Problem{p}
 }
 
-// maxSpread is how many times the CPU or memory of the smallest type the largest may have before its owner is told: beyond,
-// more than half of each large node that comes was not counted on.
+// maxSpread bounds the CPU or memory of the largest type as a multiple of the smallest type's. Beyond it, more than half of
+// each large node is capacity that nobody counted on, and the owner gets a Problem.
 const maxSpread = 2
 
-// spreadProblems tells where the types of the group differ so much that money is lost, or pods that only some of them
-// can take do not get a node. What tags declare is the owner's own choice.
+// spreadProblems reports types of the group that differ so much that money is lost, or that pods which fit only some of them do
+// not get a node. Tags are the owner's own choice.
 func (in *Input) spreadProblems(d Declared) []Problem {
 	if len(in.Members) < 2 {
 		return nil
@@ -83,7 +84,6 @@ func (in *Input) sizeSpread(d Declared) (value, expected string) {
 	return "", ""
 }
 
-// acceleratorSpread finds an accelerator that some types have and others lack.
 func (in *Input) acceleratorSpread(d Declared) (value, expected string) {
 	for _, with := range in.Members {
 		for _, r := range with.Type.Accelerators() {

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestTypesThatTheImageDoesNotRunOnAreLeftOut(t *testing.T) {
+func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		types   []string
@@ -42,7 +42,7 @@ func TestTypesThatTheImageDoesNotRunOnAreLeftOut(t *testing.T) {
 	}
 }
 
-// wantOneProblem checks that there is just one problem, with the text; or none where that is "".
+// wantOneProblem checks that there is exactly one problem, with the text, or none where the text is "".
 func wantOneProblem(t *testing.T, problems []Problem, text string) {
 	t.Helper()
 	if text == "" && len(problems) == 0 {
@@ -79,7 +79,7 @@ func TestTypesThatDifferTooMuchAreReported(t *testing.T) {
 	}
 }
 
-func TestAFabricAdapterIsPromisedWhereTheLaunchTemplateAttachesIt(t *testing.T) {
+func TestAttachedFabricAdapterIsPromised(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		types    []string

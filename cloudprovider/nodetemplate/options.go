@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Options are the autoscaling options that a group's tags set for it; nil leaves the autoscaler's own default.
+// Options are the autoscaling options that a group's tags set, nil leaves the autoscaler's default.
 type Options struct {
 	ScaleDownUtilizationThreshold    *float64 // ratio, 0 to 1
 	ScaleDownGPUUtilizationThreshold *float64 // ratio, 0 to 1
 	ScaleDownUnneededTime            *time.Duration
 	ScaleDownUnreadyTime             *time.Duration
 	MaxNodeProvisionTime             *time.Duration // the stock AWS provider ignores this one
-	MaxNodeStartupTime               *time.Duration // and this
+	MaxNodeStartupTime               *time.Duration // and this one
 	IgnoreDaemonSetsUtilization      *bool
 }
 
-// optionKeys are the tag names of the options, in the order of the struct, for messages.
+// optionKeys are the tag names of the options for messages, in the order of the struct.
 const optionKeys = "scaledownutilizationthreshold, scaledowngpuutilizationthreshold, scaledownunneededtime, " +
 	"scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"
 
-// read takes in the tag of the option called name.
+// read sets the option called name.
 func (o *Options) read(name, value string) *Problem {
 	p := o.set(name, value)
 	if p != nil && p.Reason == ReasonUnknownOption {
@@ -36,7 +36,7 @@ func (o *Options) read(name, value string) *Problem {
 	return p
 }
 
-// set parses value for the option called name; nil means that it is set and fine. Examples are of the value alone.
+// set parses value for the option called name and returns nil if it is fine. Examples hold only the value.
 func (o *Options) set(name, value string) *Problem {
 	switch name {
 	case "scaledownutilizationthreshold":
@@ -57,8 +57,8 @@ func (o *Options) set(name, value string) *Problem {
 	return &Problem{Reason: ReasonUnknownOption}
 }
 
-// setRatio takes any finite number, as the stock autoscaler does, for a threshold above 1 has a meaning there (every
-// node may go); but it says so, because 50 is likelier to be meant as a percentage.
+// setRatio takes any finite number, as the stock autoscaler does: a threshold above 1 means there that every node may go. It
+// reports such a value, because 50 is likelier to be meant as a percentage.
 func setRatio(to **float64, value string) *Problem {
 	ratio, err := strconv.ParseFloat(value, 64)
 	if err != nil || math.IsNaN(ratio) || math.IsInf(ratio, 0) {

@@ -7,9 +7,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// PodsExpression computes how many pods a node takes out of the limits of its instance type, as maxPodsExpression of nodeadm's
-// NodeConfig does; "" is none. It is written in CEL. Of that language it may use whole numbers, arithmetic, comparisons, the
-// conditional operator and parentheses, as in nodeadm's examples (awslabs/amazon-eks-ami, read 2026-11):
+// PodsExpression computes the number of pods on a node from the limits of its instance type, as maxPodsExpression of nodeadm's
+// NodeConfig does. "" is none. It is written in CEL and may use whole numbers, arithmetic, comparisons, the conditional
+// operator and parentheses, as in nodeadm's examples (awslabs/amazon-eks-ami, read 2026-11):
 //
 //	default_enis         network interfaces that the type may have on its first network card
 //	ips_per_eni          IPv4 addresses of one of them
@@ -18,12 +18,12 @@ import (
 //	physical_memory_mib  as EC2 states it
 type PodsExpression string
 
-// UnknownPods is an expression of which only the node knows what it says.
+// UnknownPods is an expression that only the node can evaluate.
 const UnknownPods PodsExpression = "?"
 
 const (
 	maxExpressionBytes  = 1 << 10
-	maxExpressionNumber = 1 << 40 // far above any number of pods, and far from where 64 bits overflow
+	maxExpressionNumber = 1 << 40 // far above any number of pods, and far below the overflow of 64 bits
 	maxExpressionPods   = 1<<31 - 1
 )
 
@@ -33,7 +33,7 @@ func (e PodsExpression) Understood() bool {
 	return ok
 }
 
-// pods is the number of pods on a node of type t. Where the expression is no positive number for the type, nodeadm takes
+// pods returns the number of pods on a node of type t. Where the expression is no positive number for the type, nodeadm takes
 // the number that the interfaces can address, and so does pods. It reports false if the expression is not understood.
 func (e PodsExpression) pods(t instancetypes.Type) (int64, bool) {
 	addressable := int64(t.ENIMaxPods())
@@ -56,23 +56,23 @@ func (e PodsExpression) eval(t instancetypes.Type) (expressionValue, bool) {
 	return v, !p.broken && p.rest == "" && !v.logical
 }
 
-// expressionValue is a number, or the answer to a comparison, which is 0 or 1.
+// expressionValue is a number, or the result of a comparison, 0 or 1.
 type expressionValue struct {
 	number  int64
 	logical bool
-	failed  bool // such as a division by zero; it counts only where the value is used
+	failed  bool // for example a division by zero, it counts only where the value is used
 }
 
 // expressionParser computes while it reads.
 type expressionParser struct {
 	rest      string
 	variables map[string]int64
-	broken    bool // the text is not understood
+	broken    bool // the text cannot be parsed
 }
 
 func (p *expressionParser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// take reads the first of the operators that comes next, or "".
+// take consumes the first of the operators that comes next, or returns "".
 func (p *expressionParser) take(operators ...string) string {
 	p.space()
 	for _, o := range operators {
@@ -84,7 +84,7 @@ func (p *expressionParser) take(operators ...string) string {
 	return ""
 }
 
-// want notes where a value is not of the kind that it must be.
+// want marks the expression as broken where a value has the wrong kind.
 func (p *expressionParser) want(v expressionValue, logical bool) expressionValue {
 	p.broken = p.broken || v.logical != logical
 	return v
@@ -132,7 +132,6 @@ func (p *expressionParser) comparison() expressionValue {
 func (p *expressionParser) sum() expressionValue     { return p.arithmetic(p.product, "+", "-") }
 func (p *expressionParser) product() expressionValue { return p.arithmetic(p.unary, "*", "/", "%") }
 
-// arithmetic reads numbers between some operators.
 func (p *expressionParser) arithmetic(term func() expressionValue, operators ...string) expressionValue {
 	v := term()
 	for !p.broken {

@@ -58,7 +58,7 @@ func TestPodsExpression(t *testing.T) {
 	}
 }
 
-// nodeadm reserves memory for the result of the expression, and tells kubelet maxPods of the NodeConfig beside it.
+// nodeadm reserves memory for the result of the expression, and gives kubelet maxPods of the NodeConfig beside it.
 func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Reason says in one word what is wrong; there are few, and they do not change, so that a metric can be labelled by it.
+// Reason classifies a Problem. The few values never change, so that a metric can use them as labels.
 type Reason string
 
 const (
-	ReasonUnknownKind      Reason = "unknown_tag_kind"      // node-template/… of no kind we know
+	ReasonUnknownKind      Reason = "unknown_tag_kind"      // node-template/… of an unknown kind
 	ReasonMisplacedPrefix  Reason = "misplaced_prefix"      // the node-template prefix not at the key's start
 	ReasonLabelKey         Reason = "invalid_label_key"     //
 	ReasonLabelValue       Reason = "invalid_label_value"   //
@@ -23,16 +23,16 @@ const (
 	ReasonUnknownOption    Reason = "unknown_option"
 	ReasonOptionValue      Reason = "invalid_option_value"
 	ReasonOptionRange      Reason = "option_out_of_range" // used all the same, as the stock autoscaler does
-	ReasonConflict         Reason = "conflicting_sources" // a tag and the EKS node group differ; the tag is used
-	ReasonPinnedZone       Reason = "declared_zone"       // of a group that is scaled zone by zone
+	ReasonConflict         Reason = "conflicting_sources" // a tag and the EKS node group differ, the tag is used
+	ReasonPinnedZone       Reason = "declared_zone"       // in a group that is scaled zone by zone
 	ReasonUnknownType      Reason = "unknown_instance_type"
 	ReasonNoType           Reason = "no_instance_type"
 	ReasonMixedTypes       Reason = "mixed_architectures"
-	ReasonImageMismatch    Reason = "image_architecture" // types that the group's image does not run on
-	ReasonWideSpread       Reason = "wide_spread"        // types so different that what all of them hold is little
-	ReasonImplausibleNode  Reason = "implausible_node"   // a real node is not what nodes of its type are, and nothing is learnt from it
+	ReasonImageMismatch    Reason = "image_architecture" // the group's image does not run on these types
+	ReasonWideSpread       Reason = "wide_spread"        // the types differ so much that little fits all of them
+	ReasonImplausibleNode  Reason = "implausible_node"   // a real node differs from nodes of its type and does not count
 
-	// Of user data.
+	// In user data.
 	ReasonUnreadable      Reason = "unreadable_user_data"    // cannot be decoded or parsed, or too large
 	ReasonUnresolved      Reason = "unresolved_expression"   // known only on the node: $(…), ${VAR}
 	ReasonRestrictedLabel Reason = "restricted_label"        // kubelet may not set it
@@ -40,27 +40,26 @@ const (
 	ReasonConditional     Reason = "conditional_setting"     // differs between branches of a script
 )
 
-// Longest part of a key or value that a message repeats. EC2 allows 128 and 256 characters in a tag.
+// Bounds on the part of a key or value that a message repeats. EC2 allows 128 and 256 characters in a tag.
 const (
 	maxShownKey   = 160
 	maxShownValue = 80
 )
 
-// Problem is one thing about a group that its owner should put right. It is comparable, so that a caller can tell
-// new ones from those already reported.
+// Problem is one thing about a group that its owner should put right. It is comparable, so that a caller can find the new ones.
 type Problem struct {
 	Group    string // Auto Scaling group
-	Subject  string // what Key and Value are about; "" for a tag
-	Key      string // tag key, or name of a taint; may be empty
+	Subject  string // the subject of Key and Value, "" for a tag
+	Key      string // tag key or name of a taint, may be empty
 	Value    string // as found
 	Reason   Reason
-	Expected string // what should stand there, in words
-	Example  string // a right one to copy, as <key>=<value> for tags; may be empty
-	Used     bool   // the value is in force all the same; otherwise it was left out
+	Expected string // the expected value, in words
+	Example  string // a correct one to copy, as <key>=<value> for tags, may be empty
+	Used     bool   // the value is in force all the same, otherwise it was left out
 }
 
-// String returns one sentence for a log line or an event: group, tag, what was expected, example. Its length is bounded
-// and what came from outside is quoted.
+// String returns one sentence for a log line or an event: group, tag, expectation, example. It bounds the length and quotes
+// text from outside.
 func (p Problem) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Auto Scaling group %s: ", quote(p.Group, maxShownKey))
@@ -83,7 +82,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// quote quotes s and shows at most limit bytes of it.
+// quote quotes at most limit bytes of s.
 func quote(s string, limit int) string {
 	if len(s) <= limit {
 		return fmt.Sprintf("%q", s)

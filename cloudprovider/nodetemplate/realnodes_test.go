@@ -19,12 +19,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// realNode is one line of testdata/real_nodes.csv; a zero was not printed.
+// realNode is one line of testdata/real_nodes.csv. A zero was not printed.
 type realNode struct {
 	instanceType, image, kubernetes, volume, note                   string
 	pods, memoryKiB, allocCPUMillis, allocMemoryKiB, allocDiskBytes int64
 
-	maxPods         int64 // in the kubelet's configuration; 0 for the number that follows from the type
+	maxPods         int64 // in the kubelet's configuration, 0 for the number that follows from the type
 	ownReservations bool  // the kubelet reserves more than EKS's images do, and no template can know
 }
 
@@ -57,7 +57,7 @@ func readRealNodes(t *testing.T) []realNode {
 	return nodes
 }
 
-// template builds the template of a group with just this node's type, image and volume, from what is known of its nodes.
+// template builds the template of a group with exactly this node's type, image and volume, and with observed facts.
 func (n realNode) template(t *testing.T, learnt *Learnt) Template {
 	t.Helper()
 	typ, ok := instancetypes.Embedded().Lookup(n.instanceType)
@@ -87,7 +87,7 @@ func value(list corev1.ResourceList, name corev1.ResourceName) int64 {
 // errorPercent is how far ours lies from the real one, negative below it.
 func errorPercent(real, ours int64) float64 { return 100 * float64(ours-real) / float64(real) }
 
-// of is what a template says of a node.
+// of returns the node that a template describes.
 func of(template Template) realNode {
 	cpu := template.Allocatable[corev1.ResourceCPU]
 	return realNode{

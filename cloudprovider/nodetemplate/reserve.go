@@ -14,21 +14,21 @@ const (
 	gib = int64(1) << 30
 )
 
-// What a node of the EKS images keeps from pods: nodeadm of awslabs/amazon-eks-ami (read 2026-08), whose table
-// Bottlerocket and the AL2 bootstrap script share. No system-reserved is set by any of them.
+// Resources that a node of the EKS images keeps from pods: nodeadm of awslabs/amazon-eks-ami (read 2026-08), whose table
+// Bottlerocket and the AL2 bootstrap script share. None of them sets system-reserved.
 const (
 	evictionMemoryBytes    = 100 * mib // evictionHard memory.available
-	kubeReservedMemory     = 255 * mib // kube-reserved memory is this much,
-	kubeReservedPerPod     = 11 * mib  // and this for every pod,
+	kubeReservedMemory     = 255 * mib // kube-reserved memory is this much
+	kubeReservedPerPod     = 11 * mib  // and this for every pod
 	kubeReservedDiskBytes  = gib       // kube-reserved ephemeral-storage
 	defaultMaxPods         = 110       // kubelet's own, where interface limits are not known
 	defaultRootVolumeBytes = 20 * gib  // EKS images and managed node groups
 )
 
-// What differs on Windows (EKS user guide, "Deploy Windows nodes", and EKS best practices guide, "Avoiding OOM errors", read
-// 2026-11). Pods get their addresses from one network interface, and the count of those is a resource of the node that EKS
-// makes every Windows pod ask for; kubelet itself is told no number of pods. The image reserves nothing, but its
-// owners are advised to reserve 2 GiB, so that a template cannot count on that memory.
+// Windows differs (EKS user guide, "Deploy Windows nodes", and EKS best practices guide, "Avoiding OOM errors", read 2026-11).
+// Pods get their addresses from one network interface. EKS publishes the count of those addresses as a node resource and makes
+// every Windows pod request it. kubelet itself gets no number of pods. The image reserves nothing, but the guide advises owners
+// to reserve 2 GiB, so a template cannot count on that memory.
 const (
 	ResourcePrivateIPv4     = "vpc.amazonaws.com/PrivateIPv4Address"
 	windowsReservedMemory   = 2 * gib
@@ -36,8 +36,8 @@ const (
 	windowsDiskMissingBytes = gib      // boot and recovery partitions, on the safe side
 )
 
-// evictionDiskRatio is the share of the file system below which kubelet evicts. Kubelet keeps percentages as float32,
-// and the error of that shows in the last digits of every node's allocatable ephemeral storage.
+// evictionDiskRatio is the share of the file system below which kubelet evicts. Kubelet keeps percentages as float32, and the
+// error shows in the last digits of every node's allocatable ephemeral storage.
 var evictionDiskRatio = float64(float32(0.1))
 
 // Managed node groups without an image of their own cap the pods of a node (EKS user guide, "Choosing an optimal
@@ -48,12 +48,12 @@ const (
 	managedLargeVCPU    = 30 // from here on the larger cap applies
 )
 
-// amounts are what one node offers or keeps, in the units that the formulas count in.
+// amounts are resources of one node, in the units of the formulas.
 type amounts struct {
 	cpuMillis, memoryBytes, diskBytes, pods int64
 }
 
-// capacityOf returns what a node of type t reports as its capacity: what one has shown, or else what can be relied upon.
+// capacityOf returns the capacity that a node of type t reports: observed where possible, otherwise a safe estimate.
 func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
 	pods, _ := in.maxPods(t, d)
 	memory, _ := t.MemoryCapacity()
@@ -66,14 +66,14 @@ func (in *Input) capacityOf(t instancetypes.Type, d Declared) amounts {
 	})
 }
 
-// allocatableOf returns what is left of capacity for pods on a node of type t.
+// allocatableOf returns the part of capacity that a node of type t leaves for pods.
 func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	m, _ := in.measured(t)
 	m.allocatable.pods = capacity.pods
 	return m.allocatable.or(in.unreserved(t, capacity, d))
 }
 
-// unreserved is what the node, computed as it does itself, leaves of capacity for pods.
+// unreserved computes the part of capacity left for pods as the node does itself.
 func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	var told UserData
 	if in.UserData != nil {
@@ -93,7 +93,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 	}
 }
 
-// reservedMemory is kube-reserved memory where nothing says otherwise, on a node of type t with that many pods.
+// reservedMemory returns the kube-reserved memory that the image sets on a node of type t with that many pods.
 func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
 	if in.os() == "windows" {
 		return windowsReservedMemory
@@ -101,11 +101,11 @@ func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
 	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
 }
 
-// left is what remains of capacity, which is never less than nothing.
+// left returns the remaining capacity, never below zero.
 func left(capacity, reserved int64) int64 { return min(capacity, max(0, capacity-reserved)) }
 
-// reservedCPUMillis is kube-reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the third and fourth, 0.25 %
-// of every further one, each range cut to whole millicores.
+// reservedCPUMillis returns kube-reserved CPU: 6 % of the first core, 1 % of the second, 0.5 % of the third and fourth, 0.25 %
+// of every further one. Each range is cut to whole millicores.
 func reservedCPUMillis(cores int64) int64 {
 	reserved := int64(0)
 	for _, step := range []struct{ from, to, perCore int64 }{ // perCore in 1/100 of a millicore
@@ -116,8 +116,8 @@ func reservedCPUMillis(cores int64) int64 {
 	return reserved
 }
 
-// From this many EFA interfaces on, the images of the eight-GPU types set huge pages aside for them when they boot: 42,242
-// MiB with 192 vCPUs on a p5.48xlarge. That is only seen there; the types with fewer interfaces (p4d) do not do it.
+// From this many EFA interfaces on, the images of the eight-GPU types set huge pages aside for them at boot: 42,242 MiB with
+// 192 vCPUs on a p5.48xlarge. This was only observed there. Types with fewer interfaces (p4d) do not do it.
 const (
 	hugePagesMinEFA       = 8
 	hugePagesMinGPUs      = 8
@@ -125,11 +125,11 @@ const (
 	hugePagesFixedBytes   = 2 * mib
 )
 
-// hugePages2Mi is the size of the pages that images set aside by themselves.
+// hugePages2Mi is the page size that images set aside by themselves.
 const hugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
 
-// hugePagesBytes returns the memory that a node of type t gives to huge pages of any size, and so takes from other uses: as
-// declared, and for a size that is not as its image does.
+// hugePagesBytes returns the memory that a node of type t gives to huge pages of any size and so takes from other uses. Tags
+// declare it, and the image decides for a size without a tag.
 func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 	total := int64(0)
 	for name, q := range d.Resources {
@@ -143,8 +143,8 @@ func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 	return total
 }
 
-// offeredHugePages returns the huge pages that a node of type t offers where none are declared: none, if nodes of the type
-// have shown more memory for pods than such pages would leave.
+// offeredHugePages returns the huge pages that a node of type t offers without a declaration. It is 0 if observed nodes of the
+// type left more memory for pods than such pages would.
 func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
 	offered := imageHugePagesBytes(t)
 	if m, seen := in.measured(t); seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
@@ -153,7 +153,7 @@ func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
 	return offered
 }
 
-// imageHugePagesBytes returns the huge pages that the images of EKS set aside on a node of type t.
+// imageHugePagesBytes returns the huge pages that EKS images set aside on a node of type t.
 func imageHugePagesBytes(t instancetypes.Type) int64 {
 	if t.EFAInterfaces < hugePagesMinEFA || t.GPU.Count < hugePagesMinGPUs {
 		return 0
@@ -161,9 +161,9 @@ func imageHugePagesBytes(t instancetypes.Type) int64 {
 	return int64(t.VCPU)*hugePagesPerVCPUBytes + hugePagesFixedBytes
 }
 
-// maxPods returns how many pods a node of type t takes, and what says so. User data overrules what nodes have shown, that the
-// settings of the CNI, and those the plain formula; the cap of a managed node group overrules all that is not seen, unless the
-// group is known to bring an image of its own.
+// maxPods returns the number of pods on a node of type t, and its source. User data overrules observed nodes, those overrule
+// the CNI's settings, and these the plain formula. The cap of a managed node group overrules everything that is not observed,
+// unless the group brings its own image.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
 	if pods == 0 || in.os() == "windows" {
@@ -179,7 +179,7 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	case told != nil && told.IgnoreAddresses:
 		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
 	case seen:
-		return m.capacity.pods, learntSource(t) // the cap is in it
+		return m.capacity.pods, observedSource(t) // the cap is in it
 	case in.followsCNI(d) && t.ENIMaxPods() > 0:
 		pods, source = in.CNI.addressable(t), Source{Kind: SourceCNI, Detail: in.CNI.String()}
 	}
@@ -204,11 +204,11 @@ func (in *Input) managed(d Declared) bool {
 	return d.ManagedNodegroup != ""
 }
 
-// reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after
-// them, count those that the interfaces can address even if kubelet is told another number; Bottlerocket counts what
-// kubelet is told. For an unknown image the larger of the two is on the safe side. nodeadm counts the result of an expression
-// in the place of the addresses, whatever kubelet is told beside it (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read
-// 2026-11). For an expression that is not understood, kubelet's default is the least that is safe.
+// reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after them,
+// count the pods that the interfaces can address, even if kubelet gets another number. Bottlerocket counts kubelet's number.
+// For an unknown image the larger one is safe. nodeadm counts the result of an expression instead of the addresses, whatever
+// number kubelet gets (awslabs/amazon-eks-ami, nodeadm/internal/kubelet, read 2026-11). For an expression that is not
+// understood, kubelet's default is the least safe number.
 func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	addressable := int64(t.ENIMaxPods())
 	if addressable == 0 {
@@ -230,8 +230,8 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	return max(addressable, effective)
 }
 
-// What a file system of a given volume lacks, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has
-// 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less; Bottlerocket's ext4 loses up to 11 %.
+// Parts of a volume that its file system does not offer, from the readings in testdata/real_nodes.csv. Amazon Linux 2023 has
+// 77,844 KiB of boot partitions and XFS metadata at any size, Amazon Linux 2 less. Bottlerocket's ext4 loses up to 11 %.
 const (
 	rootMissingBytes           = 77844 * kib
 	bottlerocketMissingDivisor = 9
@@ -267,7 +267,7 @@ func (in *Input) defaultVolumeBytes() int64 {
 	return DefaultVolumeBytes("")
 }
 
-// DefaultVolumeBytes is the size of the volume for pods' data that is assumed of an image of the family where nothing tells.
+// DefaultVolumeBytes is the assumed size of the volume for pods' data where an image of the family states none.
 func DefaultVolumeBytes(family AMIFamily) int64 {
 	if family == Windows {
 		return windowsRootVolumeBytes
@@ -275,7 +275,7 @@ func DefaultVolumeBytes(family AMIFamily) int64 {
 	return defaultRootVolumeBytes
 }
 
-// family returns the family of the group's image, from the Input or the EKS node group; "" if neither tells.
+// family returns the family of the group's image from the Input or the EKS node group, or "".
 func (in *Input) family() AMIFamily {
 	if in.AMIFamily != "" || in.Nodegroup == nil {
 		return in.AMIFamily
@@ -283,7 +283,7 @@ func (in *Input) family() AMIFamily {
 	return in.Nodegroup.AMIFamily()
 }
 
-// AMIFamily returns the family that the node group's AMI type names; "" for a custom image.
+// AMIFamily returns the family that the node group's AMI type names, or "" for a custom image.
 func (n *Nodegroup) AMIFamily() AMIFamily {
 	for prefix, family := range map[string]AMIFamily{
 		"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows,

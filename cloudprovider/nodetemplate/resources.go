@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// addResources sets capacity and allocatable: what every member can hold, then what tags say, which sets both.
+// addResources sets capacity and allocatable: first the least of all members, then the tags, which set both.
 func (t *Template) addResources(in *Input, d Declared) []Problem {
 	t.Capacity, t.Allocatable = corev1.ResourceList{}, corev1.ResourceList{}
 	ofNodegroup, problems := in.nodegroupResources()
@@ -38,7 +38,7 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	return problems
 }
 
-// addMachine sets CPU, memory, disk and pods to the least that any member has, each for itself.
+// addMachine sets CPU, memory, disk and pods, each to the least that any member has.
 func (t *Template) addMachine(in *Input, d Declared) {
 	capacities, allocatables := make([]amounts, len(in.Members)), make([]amounts, len(in.Members))
 	for i, m := range in.Members {
@@ -54,7 +54,7 @@ func (t *Template) addMachine(in *Input, d Declared) {
 		if of(m.capacity) == 0 || name == corev1.ResourcePods && podsSource(t).Kind != SourceLearnt {
 			return otherwise
 		}
-		return learntSource(t)
+		return observedSource(t)
 	}
 	for _, r := range []struct {
 		name     corev1.ResourceName
@@ -77,7 +77,7 @@ func (t *Template) addMachine(in *Input, d Declared) {
 	}
 }
 
-// least returns the index of the smallest of list, the first if there are several.
+// least returns the index of the smallest amount, the first of equals.
 func least(list []amounts, of func(amounts) int64) int {
 	best := 0
 	for i := range list {
@@ -88,7 +88,7 @@ func least(list []amounts, of func(amounts) int64) int {
 	return best
 }
 
-// leastOf says in a source that member i was chosen among several types.
+// leastOf adds to a source that member i has the least of several types.
 func leastOf(in *Input, i int, s Source) Source {
 	if len(in.Members) > 1 {
 		s.Detail += fmt.Sprintf(" (%s has the least of %d types)", in.Members[i].Type.Name, len(in.Members))
@@ -125,7 +125,7 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", in.defaultVolumeBytes()/gib)}
 }
 
-// addHugePages sets the huge pages that the image of every member sets aside, to the least of them.
+// addHugePages sets the huge pages that the image of every member sets aside, the least of them.
 func (t *Template) addHugePages(in *Input) {
 	least := slices.MinFunc(in.Members, func(a, b Member) int { return cmp.Compare(in.offeredHugePages(a.Type), in.offeredHugePages(b.Type)) })
 	if bytes := in.offeredHugePages(least.Type); bytes > 0 {
@@ -133,8 +133,8 @@ func (t *Template) addHugePages(in *Input) {
 	}
 }
 
-// addAccelerators sets each accelerator that every member has, to the least number of them. Which resource names it
-// is published under follows from the vendor; there is never one with a zero.
+// addAccelerators sets each accelerator that every member has, to the least number of them, never to zero. The vendor decides
+// the resource name.
 func (t *Template) addAccelerators(in *Input) {
 	for _, r := range in.Members[0].Type.Accelerators() {
 		count := r.Count
@@ -148,8 +148,9 @@ func (t *Template) addAccelerators(in *Input) {
 	}
 }
 
-// addInterfaces sets what a node publishes of its network interfaces: the fabric adapters that the launch template attaches,
-// on Windows the addresses for pods, and branch interfaces for pods with security groups where the CNI is known to give them.
+// addInterfaces sets the resources that a node publishes for its network interfaces: the fabric adapters that the launch
+// template attaches, on Windows the addresses for pods, and branch interfaces for pods with security groups where the CNI gives
+// them.
 func (t *Template) addInterfaces(in *Input) {
 	first := in.Members[0].Type
 	adapters, addresses, branches := in.EFAInterfaces, first.IPv4PerENI-1, first.PodENIs
@@ -178,7 +179,7 @@ func countOf(t instancetypes.Type, name string) int {
 	return 0
 }
 
-// declare sets a resource in capacity and allocatable alike. A zero takes an extended resource away.
+// declare sets a resource in capacity and allocatable alike. Zero removes an extended resource.
 func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source Source) {
 	if q.IsZero() && strings.Contains(string(name), "/") {
 		delete(t.Capacity, name)
@@ -191,8 +192,8 @@ func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source
 	t.Sources.Capacity[string(name)], t.Sources.Allocatable[string(name)] = source, source
 }
 
-// nodegroupResources are those that the tags of the EKS node group itself declare. As in the stock provider they win over
-// those of the Auto Scaling group, and only the resources among the tags are read.
+// nodegroupResources returns the resources that the tags of the EKS node group itself declare. As in the stock provider they
+// win over the tags of the Auto Scaling group, and no other tags are read.
 func (in *Input) nodegroupResources() (corev1.ResourceList, []Problem) {
 	if in.Nodegroup == nil {
 		return nil, nil
@@ -210,15 +211,15 @@ func (in *Input) nodegroupResources() (corev1.ResourceList, []Problem) {
 	return d.Resources, problems
 }
 
-// with is d with further resources, which win over its own.
+// with returns d with further resources, which win over its own.
 func (d Declared) with(resources corev1.ResourceList) Declared {
 	d.Resources = maps.Clone(d.Resources)
 	maps.Copy(d.Resources, resources)
 	return d
 }
 
-// dropSlicedGPU takes away the GPUs derived from the instance type where the tags declare slices of them: a node in
-// MIG mode, or with renamed time slices, publishes those instead.
+// dropSlicedGPU removes the GPUs derived from the instance type where the tags declare slices of them: a node in MIG mode, or
+// with renamed time slices, publishes the slices instead.
 func (t *Template) dropSlicedGPU() {
 	if t.Sources.Capacity[instancetypes.ResourceNVIDIA].Declared() {
 		return

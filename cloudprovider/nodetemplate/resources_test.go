@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-func TestSeveralTypesAreRepresentedByWhatEachOfThemHolds(t *testing.T) {
+func TestSeveralTypesPromiseTheirMinimum(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		types []string
@@ -49,7 +49,7 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		in    Input
-		want  map[string]string // by resource, in both lists; "" absent
+		want  map[string]string // by resource, in both lists, "" absent
 		where SourceKind
 	}{
 		{
@@ -113,7 +113,7 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 }
 
 // The group's own tags are not where it has to be put right.
-func TestAMalformedTagOfTheEKSNodeGroupIsNamedAsOne(t *testing.T) {
+func TestMalformedNodeGroupTagIsReported(t *testing.T) {
 	_, problems := Build(Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "two"}}})
 	if len(problems) != 1 || problems[0].Subject != "tag of the EKS node group" {
 		t.Errorf("problems %+v, want one with a tag of the EKS node group", problems)
@@ -152,7 +152,7 @@ func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
 	}
 }
 
-func TestMemoryIsReservedForThePodsTheImageCounts(t *testing.T) {
+func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   Input

@@ -1,33 +1,33 @@
 package nodetemplate
 
-// SourceKind orders where a field of a Template can come from; the strongest is the group's own tags.
+// SourceKind is where a field of a Template comes from, the strongest first.
 type SourceKind string
 
 const (
 	SourceTag       SourceKind = "tag"           // a node-template tag of the Auto Scaling group or EKS node group
 	SourceNodegroup SourceKind = "eks-nodegroup" // EKS DescribeNodegroup, or the tags EKS puts on its groups
 	SourceUserData  SourceKind = "user-data"     // the launch template's user data
-	SourceLearnt    SourceKind = "learnt"        // seen on real nodes of this group
-	SourceGroup     SourceKind = "group"         // the Auto Scaling group itself: region, zones, what its launch template or image attaches
+	SourceLearnt    SourceKind = "learnt"        // observed on real nodes of this group
+	SourceGroup     SourceKind = "group"         // the Auto Scaling group itself: region, zones, its launch template or image
 	SourceCatalogue SourceKind = "catalogue"     // facts of the instance types
-	SourceCNI       SourceKind = "cni"           // by the settings of the cluster's VPC CNI, computed as EKS does
+	SourceCNI       SourceKind = "cni"           // the settings of the cluster's VPC CNI, computed as EKS does
 	SourceFormula   SourceKind = "formula"       // computed as the node does
-	SourceDefault   SourceKind = "default"       // nothing known, the usual assumed
+	SourceDefault   SourceKind = "default"       // nothing is known, the usual value
 )
 
-// Source tells where one field of a Template comes from.
+// Source is where one field of a Template comes from.
 type Source struct {
 	Kind   SourceKind
-	Detail string // tag key, instance type, or the formula in words; for people
+	Detail string // tag key, instance type, or the formula in words, for people
 }
 
-// Declared reports whether a person declared the field for this group, rather than it having been derived.
-// Declared facts hold even while a live node does not show them yet.
+// Declared reports whether a person declared the field for this group. Declared facts hold even while a live node does not show
+// them yet.
 func (s Source) Declared() bool {
 	return s.Kind == SourceTag || s.Kind == SourceNodegroup || s.Kind == SourceUserData
 }
 
-// Sources tells for every field of a Template where it comes from.
+// Sources holds the Source of every field of a Template.
 type Sources struct {
 	Labels      map[string]Source // by label key, promised and assumed ones
 	Taints      map[string]Source // by "<key>:<effect>"

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Tag keys that describe the nodes of a group; what follows each prefix is the label, taint, resource or option.
+// Tag keys that describe the nodes of a group. After each prefix comes the label, taint, resource or option.
 const (
 	templatePrefix  = "k8s.io/cluster-autoscaler/node-template/"
 	labelPrefix     = templatePrefix + "label/"
@@ -17,27 +17,27 @@ const (
 	resourcesPrefix = templatePrefix + "resources/"
 	optionsPrefix   = templatePrefix + "autoscaling-options/"
 
-	// EKS puts these on the Auto Scaling groups of its managed node groups. The stock provider turns every "eks:" tag
-	// into a label without that prefix; no node carries such labels, so they are not made here.
+	// EKS puts these on the Auto Scaling groups of its managed node groups. The stock provider turns every "eks:" tag into a
+	// label without that prefix. No node carries such labels, so ParseTags does not make them.
 	eksClusterTag   = "eks:cluster-name"
 	eksNodegroupTag = "eks:nodegroup-name"
 )
 
-// Declared is what the tags of a group say about its nodes.
+// Declared holds the facts that a group's tags declare about its nodes.
 type Declared struct {
 	Labels    map[string]string
-	Taints    []corev1.Taint // sorted, one a key
+	Taints    []corev1.Taint // sorted, one per key
 	Resources corev1.ResourceList
 	Options   Options
 
-	// ManagedNodegroup and ManagedCluster name the EKS managed node group this group belongs to; "" if to none.
+	// ManagedNodegroup and ManagedCluster name the group's EKS managed node group, "" if there is none.
 	ManagedNodegroup string
 	ManagedCluster   string
 }
 
-// ParseTags reads the node-template tags of group and passes over all other tags. It reads every form that the stock
-// provider acts on; malformed tags are left out and returned as problems, sorted by tag key. The maps it returns are
-// never nil, and share nothing with tags.
+// ParseTags reads the node-template tags of group and ignores all other tags. It reads every form that the stock provider acts
+// on. Malformed tags are left out and returned as problems, sorted by tag key. The returned maps are never nil and share
+// nothing with tags.
 func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 	d := Declared{
 		Labels:           map[string]string{},
@@ -73,7 +73,7 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 	return d, problems
 }
 
-// read takes in one tag whose key begins with templatePrefix.
+// read reads one tag whose key begins with templatePrefix.
 func (d *Declared) read(key, value string) *Problem {
 	if name, ok := strings.CutPrefix(key, labelPrefix); ok {
 		return d.readLabel(name, value)
@@ -93,8 +93,8 @@ func (d *Declared) read(key, value string) *Problem {
 	}
 }
 
-// readMisplaced takes in one tag whose key has templatePrefix further on. The stock provider reads the labels, taints
-// and resources of such tags, so they count here too, with a warning, and only where no proper tag says otherwise.
+// readMisplaced reads one tag whose key has templatePrefix further on. The stock provider reads the labels, taints and
+// resources of such tags. They count here too, with a warning, where no proper tag overrides them.
 func (d *Declared) readMisplaced(key, value string) *Problem {
 	key = key[strings.Index(key, templatePrefix):]
 	misplaced := &Problem{
@@ -113,7 +113,7 @@ func (d *Declared) readMisplaced(key, value string) *Problem {
 	return misplaced
 }
 
-// addMissing takes over what d does not have yet, and reports whether that was anything.
+// addMissing copies what d does not have yet, and reports whether it copied anything.
 func (d *Declared) addMissing(from Declared) (added bool) {
 	for k, v := range from.Labels {
 		if _, ok := d.Labels[k]; !ok {

@@ -204,7 +204,7 @@ func TestExamplesAreThemselvesWellFormed(t *testing.T) {
 	}
 }
 
-func TestDoubtfulTagsAreUsedAsTheStockProviderDoesAndReported(t *testing.T) {
+func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
 	const p = "k8s.io/cluster-autoscaler/node-template/"
 	tags := map[string]string{
 		p + "autoscaling-options/scaledownutilizationthreshold": "50",
@@ -310,7 +310,7 @@ func randomTags(r *rand.Rand) map[string]string {
 	return tags
 }
 
-func TestRandomTagsNeverPanicAndNeverReachAnotherGroup(t *testing.T) {
+func TestRandomTagsAffectOnlyTheirGroup(t *testing.T) {
 	quiet := Input{Group: "quiet", Tags: gpuGroupTags, Zones: []string{"cn-northwest-1a"}, Members: members(t, "g4dn.xlarge")}
 	want, wantProblems := Build(quiet)
 	r := rand.New(rand.NewPCG(1, 2))

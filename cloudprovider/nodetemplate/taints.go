@@ -13,8 +13,8 @@ var eksEffects = map[string]corev1.TaintEffect{
 	"NO_EXECUTE":         corev1.TaintEffectNoExecute,
 }
 
-// addTaints sets the taints of all sources together. Two that agree in key and effect are one, with the stronger
-// source's value. A taint of the EKS node group that cannot be understood is left out alone.
+// addTaints sets the taints of all sources together. Two taints with the same key and effect are one, with the stronger
+// source's value. A malformed taint of the EKS node group affects no other.
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	if in.UserData != nil {
 		for _, taint := range in.UserData.Taints {

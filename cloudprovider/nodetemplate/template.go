@@ -9,20 +9,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Template describes the Node that a group would add. Treat it as immutable; Node makes copies.
+// Template describes the Node that a group would add. Treat it as immutable. Node makes copies.
 type Template struct {
 	Group string
 
-	// Labels are those that every node of the group will carry with just this value.
+	// Labels are the labels that every node of the group will carry with exactly this value.
 	Labels map[string]string
 
-	// Assumed are labels that every node will carry, but with a value that differs between them: the zone of a group
-	// with several, the instance type of a mixed group. The value here is that of one possible node.
+	// Assumed are labels that every node will carry, but with values that differ between nodes: the zone of a group with
+	// several, the instance type of a mixed group. The value here is one possible node's.
 	//
-	// Node includes them, because the scheduler needs some value: without a zone label, a pod with a topology spread
-	// constraint, a zone affinity that lists all zones of the group, or a storage class with allowed topologies
-	// would never fit an empty group. What they must not be taken for is a promise: a pod that needs just this zone
-	// may get a node in another one.
+	// Node includes them, because the scheduler needs some value. Without a zone label, an empty group would never fit a pod
+	// with a topology spread constraint, a zone affinity that lists all zones of the group, or a storage class with allowed
+	// topologies. They are no promise: a pod that needs exactly this zone may get a node in another one.
 	Assumed map[string]string
 
 	Taints      []corev1.Taint // sorted by key and effect
@@ -34,12 +33,12 @@ type Template struct {
 	// InstanceTypes are the names of the types the template stands for, in the policy's order.
 	InstanceTypes []string
 
-	// AcceleratorModel is the customary label value of the GPU model if all types have the same, such as
-	// "nvidia-tesla-t4"; "" otherwise. It is a fact about the hardware and says nothing about the nodes' labels.
+	// AcceleratorModel is the customary label value of the GPU model if all types have the same, such as "nvidia-tesla-t4",
+	// otherwise "". It describes the hardware, not the nodes' labels.
 	AcceleratorModel string
 }
 
-// Usable reports whether the template says enough to place a pod: a group is of no use to a scale-up without it.
+// Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.
 func (t Template) Usable() bool {
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
 		if q := t.Allocatable[name]; q.Sign() <= 0 {
@@ -49,13 +48,13 @@ func (t Template) Usable() bool {
 	return true
 }
 
-// acceleratorPrefixes begin the resource names under which accelerators are published, whole or in slices.
+// acceleratorPrefixes begin the resource names under which device plugins publish accelerators, whole or in slices.
 var acceleratorPrefixes = []string{
 	"nvidia.com/", "amd.com/gpu", "habana.ai/", "aws.amazon.com/neuron", "gpu.intel.com/",
 }
 
-// Accelerators returns the accelerators a node publishes once its device plugin runs, and how many; empty, not nil, for
-// a group without.
+// Accelerators returns the number of each accelerator that a node publishes once its device plugin runs. It is empty, not nil,
+// for a group without.
 func (t Template) Accelerators() corev1.ResourceList {
 	list := corev1.ResourceList{}
 	for name, q := range t.Capacity {
@@ -66,15 +65,15 @@ func (t Template) Accelerators() corev1.ResourceList {
 	return list
 }
 
-// IsAccelerator reports whether a resource of that name is an accelerator, or a slice of one, that a device plugin
-// publishes some time after the node is Ready.
+// IsAccelerator reports whether a resource of that name is an accelerator, or a slice of one. A device plugin publishes it some
+// time after the node is Ready.
 func IsAccelerator(name corev1.ResourceName) bool {
 	return slices.ContainsFunc(acceleratorPrefixes, func(prefix string) bool {
 		return strings.HasPrefix(string(name), prefix)
 	})
 }
 
-// Node returns a new Ready node called name as the group would add it, with the Assumed labels; it has no provider ID.
+// Node returns a new Ready node called name as the group would add it, with the Assumed labels and without a provider ID.
 func (t Template) Node(name string) *corev1.Node {
 	labels := maps.Clone(t.Assumed)
 	if labels == nil {
@@ -97,7 +96,7 @@ func (t Template) Node(name string) *corev1.Node {
 	}
 }
 
-// readyConditions are those of a healthy node. Their times are zero: it has been so for ever.
+// readyConditions are the conditions of a healthy node. Their zero times mean that it was always so.
 func readyConditions() []corev1.NodeCondition {
 	return []corev1.NodeCondition{
 		{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
@@ -108,7 +107,7 @@ func readyConditions() []corev1.NodeCondition {
 	}
 }
 
-// acceleratorModel returns the label value of the one GPU model of all members; "" if there are none or several.
+// acceleratorModel returns the label value of the one GPU model of all members, or "" if there are none or several.
 func acceleratorModel(members []Member) string {
 	model := ""
 	for i, m := range members {

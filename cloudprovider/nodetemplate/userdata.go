@@ -5,18 +5,18 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// UserData is what a launch template's user data makes of the node; package userdata reads it.
+// UserData holds the settings that a launch template's user data gives the node. Package userdata reads it.
 type UserData struct {
-	// Form names what was read, for Source.Detail: "bootstrap.sh", "nodeadm NodeConfig", …; may be empty.
+	// Form names the form of the user data for Source.Detail: "bootstrap.sh", "nodeadm NodeConfig", …, or "".
 	Form string
 
 	Labels  map[string]string
 	Taints  []corev1.Taint
-	MaxPods int // 0 when it does not say
-	// IgnoreAddresses tells the image not to limit pods by the addresses of its network interfaces (bootstrap.sh
-	// --use-max-pods false): where MaxPods is 0, kubelet's own default holds.
+	MaxPods int // 0 when it states none
+	// IgnoreAddresses makes the image not limit pods by the addresses of its network interfaces (bootstrap.sh --use-max-pods
+	// false). Where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool
-	// PodsExpression computes the number of pods where MaxPods is 0. Memory is reserved for its result even where MaxPods says
+	// PodsExpression computes the number of pods where MaxPods is 0. Memory is reserved for its result even where MaxPods has
 	// another number.
 	PodsExpression PodsExpression
 
@@ -25,15 +25,15 @@ type UserData struct {
 	EvictionHard   Thresholds
 }
 
-// Reservation is what kubelet is told to keep from pods: CPU, memory and ephemeral storage.
+// Reservation is the CPU, memory and ephemeral storage that kubelet is configured to keep from pods.
 type Reservation struct {
 	Resources corev1.ResourceList
-	// Whole tells that this replaces what the image reserves by itself; otherwise the image's amounts stay for those
-	// resources that are not named.
+	// Whole means that this replaces the image's own reservation. Otherwise the image's amounts stay for resources that are not
+	// named.
 	Whole bool
 }
 
-// of returns what is reserved of a resource; usual is what the image reserves by itself.
+// of returns the reserved amount of a resource. usual is the image's own.
 func (r Reservation) of(name corev1.ResourceName, usual int64) int64 {
 	q, ok := r.Resources[name]
 	switch {
@@ -53,13 +53,13 @@ type Thresholds struct {
 	Whole   bool // as in Reservation
 }
 
-// Threshold is an amount, or a ratio of the capacity where that is above zero.
+// Threshold is an amount, or a ratio of the capacity where Ratio is above zero.
 type Threshold struct {
 	Quantity resource.Quantity
 	Ratio    float64 // 0 to 1
 }
 
-// of returns the threshold in bytes; usual is the image's own.
+// of returns the threshold in bytes. usual is the image's own.
 func (t Thresholds) of(signal string, capacity, usual int64) int64 {
 	threshold, ok := t.Signals[signal]
 	switch {

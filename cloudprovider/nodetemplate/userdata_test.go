@@ -10,7 +10,7 @@ import (
 )
 
 // An m5.large keeps 70m CPU, 574Mi and 1Gi of disk for kubelet, and evicts below 100Mi and a tenth of the disk.
-func TestUserDataSaysWhatTheNodeKeepsToItself(t *testing.T) {
+func TestUserDataSetsReservations(t *testing.T) {
 	list := func(name corev1.ResourceName, q string) corev1.ResourceList {
 		return corev1.ResourceList{name: resource.MustParse(q)}
 	}

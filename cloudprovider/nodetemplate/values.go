@@ -35,7 +35,7 @@ func (d *Declared) readLabel(name, value string) *Problem {
 	return nil
 }
 
-// readTaint splits value at its first colon, as the stock provider does, so that a second colon spoils the effect.
+// readTaint splits value at its first colon, as the stock provider does, so a second colon spoils the effect.
 func (d *Declared) readTaint(name, value string) *Problem {
 	if !validName(name) {
 		return &Problem{
@@ -58,8 +58,8 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	return nil
 }
 
-// repairedTaint guesses what the writer of a malformed taint tag meant, as a tag to copy. It knows the usual slips: the
-// effect alone, the effect forgotten or spelt as EKS does, and key=value written as the value.
+// repairedTaint guesses the intended taint of a malformed tag, as a tag to copy. It knows the usual slips: the effect alone, a
+// missing effect, an effect spelt as EKS does, and key=value written as the value.
 func repairedTaint(name, value, effect string) string {
 	meant := corev1.TaintEffectNoSchedule
 	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(effect), "_", ""))
@@ -112,15 +112,15 @@ func nodeResource(name corev1.ResourceName) bool {
 		strings.HasPrefix(s, corev1.ResourceAttachableVolumesPrefix)
 }
 
-// quantityForm is what a quantity may look like before it is parsed: the exponent has two digits at most. Kubernetes'
-// own parser accepts 1e2000000000, and the first comparison of that number would fill the memory of the machine.
+// quantityForm bounds a quantity before it is parsed: the exponent has at most two digits. Kubernetes' own parser accepts
+// 1e2000000000, and the first comparison of that number would fill the memory of the machine.
 var quantityForm = regexp.MustCompile(`^[+]?[0-9.]{1,32}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
 
-// maxQuantity is far above any machine, and far from where arithmetic on quantities overflows.
+// maxQuantity is far above any machine, and far below the overflow of quantities.
 var maxQuantity = resource.MustParse("1Ei")
 
-// ParseQuantity reads an amount that a node can have: a Kubernetes quantity of 0 to 1Ei. It is safe on text from anybody.
-// Where ok is false, expected says in words what could stand there.
+// ParseQuantity reads an amount that a node can have: a Kubernetes quantity of 0 to 1Ei. It is safe on text from anybody. If ok
+// is false, expected describes a valid value in words.
 func ParseQuantity(s string) (q resource.Quantity, expected string, ok bool) {
 	const form = "a Kubernetes quantity, not negative"
 	if !quantityForm.MatchString(s) {
@@ -136,7 +136,7 @@ func ParseQuantity(s string) (q resource.Quantity, expected string, ok bool) {
 	return q, "", true
 }
 
-// parseQuantity reads the value of a resources tag. When it cannot be what a node has, expected says what could.
+// parseQuantity reads the value of a resources tag. If a node cannot have it, expected describes a valid value.
 func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity, expected string) {
 	q, expected, ok := ParseQuantity(value)
 	switch {

@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestTheBuildOfWindowsIsPromisedWhereItIsKnown(t *testing.T) {
+func TestKnownWindowsBuildIsPromised(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   Input

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// regionOfZone matches the region at the beginning of a zone's name. Local and Wavelength Zones carry more than one
-// letter after it: us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
+// regionOfZone matches the region at the beginning of a zone's name. Local and Wavelength Zones carry more than one letter
+// after it: us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
 var regionOfZone = regexp.MustCompile(`^[a-z]+(?:-[a-z]+)+-[0-9]+`)
 
-// region returns the region the group is in; "" if nothing tells.
+// region returns the region of the group, or "".
 func (in *Input) region() string {
 	if in.Region != "" || len(in.Zones) == 0 {
 		return in.Region
@@ -29,7 +29,7 @@ func (in *Input) zone() (name string, promised bool) {
 	}
 }
 
-// pinned returns the zone that the caller sees to for every node; "" where it sees to none.
+// pinned returns the zone that the caller guarantees for every node, or "".
 func (in *Input) pinned() string {
 	if in.PinnedZone && slices.Contains(in.Zones, in.NextZone) {
 		return in.NextZone
@@ -37,8 +37,8 @@ func (in *Input) pinned() string {
 	return ""
 }
 
-// pinZone puts a pinned zone in the place of all that has been said of the nodes' zone, and tells who declared another. An
-// identifier is never that of the zone: whoever declares one declares it for each zone that the group is pinned to.
+// pinZone replaces all zone labels by the pinned zone, and reports who declared another. A declared zone ID never matches the
+// zone's name, so whoever declares one gets a problem for each pinned zone.
 func (t *Template) pinZone(in *Input) []Problem {
 	zone := in.pinned()
 	if zone == "" {
@@ -58,7 +58,7 @@ func (t *Template) pinZone(in *Input) []Problem {
 	return problems
 }
 
-// otherZone says the same of each zone that a group is pinned to, so that it is one problem.
+// otherZone words the problem without the pinned zone, so that it is the same for each of them.
 func otherZone(group, key, value string, kind SourceKind) Problem {
 	p := Problem{Group: group, Key: key, Value: value, Reason: ReasonPinnedZone}
 	remove := ""

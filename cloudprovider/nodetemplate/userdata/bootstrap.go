@@ -12,8 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// call is one call of a bootstrap script, as bootstrap.sh of the Amazon Linux 2 images and Start-EKSBootstrap.ps1
-// understand their arguments.
+// call is one call of bootstrap.sh of the Amazon Linux 2 images, or of Start-EKSBootstrap.ps1.
 type call struct {
 	windows bool
 	cluster string
@@ -25,7 +24,7 @@ type call struct {
 	conditional     bool // within a condition or loop of the script
 }
 
-// bootstrapArgs returns the part of a command that begins with bootstrap.sh, nil if the command does not run it.
+// bootstrapArgs returns the part of a command that begins with bootstrap.sh, or nil if the command does not run it.
 func bootstrapArgs(words []string) []string {
 	joins := slices.Contains(words, "--kubelet-extra-args")
 	for i, word := range words {
@@ -34,7 +33,6 @@ func bootstrapArgs(words []string) []string {
 			return words[i:]
 		case slices.Contains([]string{"sudo", "bash", "sh", "exec", "nohup", "env", "source", "."}, base),
 			strings.HasPrefix(word, "-"), strings.Contains(word, "="):
-			// what may stand before it
 		default:
 			return nil
 		}
@@ -42,8 +40,8 @@ func bootstrapArgs(words []string) []string {
 	return nil
 }
 
-// bootstrapOptions are the options of bootstrap.sh, each of which takes a value (awslabs/amazon-eks-ami, read 2026-11).
-// It takes any other word for the cluster's name, and does not know the form --option=value.
+// bootstrapOptions are the options of bootstrap.sh, each with a value (awslabs/amazon-eks-ami, read 2026-11). It takes any
+// other word for the cluster's name, and does not know the form --option=value.
 var bootstrapOptions = []string{
 	"--use-max-pods", "--b64-cluster-ca", "--apiserver-endpoint", "--kubelet-extra-args", "--enable-docker-bridge",
 	"--aws-api-retry-attempts", "--docker-config-json", "--containerd-config-file", "--pause-container-account",
@@ -51,7 +49,6 @@ var bootstrapOptions = []string{
 	"--enable-local-outpost", "--cluster-id", "--mount-bpf-fs", "--local-disks", "--pod-max-pids",
 }
 
-// bootstrapCall reads the arguments of bootstrap.sh.
 func (r *reader) bootstrapCall(args []string) call {
 	var c call
 	for i := 0; i < len(args); i++ {
@@ -83,8 +80,8 @@ func (r *reader) bootstrapCall(args []string) call {
 	return c
 }
 
-// bootstrapFacts evaluates the calls of a bootstrap script. The last one counts; where the last ones stand in branches of
-// a condition, only what all of them say.
+// bootstrapFacts evaluates the calls of a bootstrap script. The last call counts. If the last calls stand in branches of a
+// condition, only facts that all of them share count.
 func (r *reader) bootstrapFacts(windows bool) Facts {
 	var calls []call
 	for _, c := range r.calls {
@@ -107,7 +104,6 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 	return f
 }
 
-// callFacts evaluates one call.
 func (r *reader) callFacts(c call) Facts {
 	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster}
 	f.InstanceStore, f.Mirrored = c.localDisks == "raid0" || c.localDisks == "raid10", c.localDisks == "raid10"
@@ -146,7 +142,6 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	return true
 }
 
-// merged returns a map with the keys of both.
 func merged(a, b map[string]string) map[string]string {
 	m := map[string]string{}
 	maps.Copy(m, a)
@@ -154,10 +149,10 @@ func merged(a, b map[string]string) map[string]string {
 	return m
 }
 
-// inAllBranches is what is expected of a script: which branch a node takes is known only there.
+// inAllBranches is the expectation of a script: only the node knows which branch it takes.
 const inAllBranches = "the same in all branches of the script that join the cluster"
 
-// intersect keeps of f what other says too. Problems tell what differs, and that the same was expected.
+// intersect keeps the facts of f that other shares, and reports the differences.
 func (r *reader) intersect(f *Facts, other Facts, same string) {
 	conditional := func(key, value string, used bool) {
 		r.report(nodetemplate.Problem{

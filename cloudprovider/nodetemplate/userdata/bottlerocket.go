@@ -17,7 +17,7 @@ const (
 	maxTOMLDepth = 64
 )
 
-// bottlerocket takes in Bottlerocket's settings. Later documents are laid over earlier ones.
+// bottlerocket reads Bottlerocket's settings. Later documents are laid over earlier ones.
 func (r *reader) bottlerocket(text string) {
 	if len(text) > maxTOMLBytes || deep(text, maxTOMLDepth) {
 		r.unreadable("TOML", "128 KiB and few nested brackets at most")
@@ -44,14 +44,14 @@ func (r *reader) bottlerocket(text string) {
 	}
 }
 
-// tomlWork is how many steps the parser takes for a text. It looks for each key among all that came before.
+// tomlWork estimates the parser's steps for a text. It looks for each key among all earlier ones.
 func tomlWork(text string) int {
 	keys := strings.Count(text, "=") + strings.Count(text, ".") + strings.Count(text, "[")
 	return parserWork + 4*len(text) + 32*keys + keys*keys/4
 }
 
-// bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder, which is among those
-// taken where none are named (bottlerocket-os/bottlerocket-core-kit#15 and #632, read 2026-11).
+// bindsKubelet reports whether one of the bootstrap commands lays the local disks under kubelet's folder. A command that names
+// no folder takes that one too (bottlerocket-os/bottlerocket-core-kit#15 and #632, read 2026-11).
 func bindsKubelet(commands any) bool {
 	list, _ := commands.([]any)
 	return slices.ContainsFunc(list, func(command any) bool {
@@ -86,7 +86,7 @@ func deep(text string, limit int) bool {
 	return false
 }
 
-// bottlerocketFacts evaluates settings.kubernetes. What is not named stays as the image has it.
+// bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.
 func (r *reader) bottlerocketFacts() Facts {
 	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.rocket, "cluster-name")}
 	f.Form, f.InstanceStore = FormBottlerocket, r.rocketDisks

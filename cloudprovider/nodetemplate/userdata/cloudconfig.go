@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// cloudConfig reads what a cloud-config document runs and writes, in the order in which cloud-init does so.
+// cloudConfig reads the commands and files of a cloud-config document, in cloud-init's order.
 func (r *reader) cloudConfig(text string, nesting int) {
 	for _, doc := range r.yamlDocuments(text, "cloud-config") {
 		r.commands(listAt(doc, "bootcmd"), nesting)
@@ -15,7 +15,7 @@ func (r *reader) cloudConfig(text string, nesting int) {
 	}
 }
 
-// commands reads a list of commands as the one script that cloud-init makes of it: text is a line of shell, a list the
+// commands reads a list of commands as the one script that cloud-init makes of it. A text is a line of shell, a list holds the
 // words of one.
 func (r *reader) commands(list []any, nesting int) {
 	var script strings.Builder
@@ -37,7 +37,7 @@ func (r *reader) commands(list []any, nesting int) {
 	}
 }
 
-// eksctl keeps its settings in a file of variables, and its scripts beside it; the scripts only pass them on.
+// eksctl keeps its settings in a file of variables, and beside it scripts that only pass them on.
 const (
 	eksctlEnv     = "/etc/eksctl/kubelet.env"
 	eksctlScripts = "/var/lib/cloud/scripts/eksctl/"
@@ -69,7 +69,7 @@ func (r *reader) writtenFile(item any, nesting int) {
 	r.file(content, nesting+1)
 }
 
-// eksctl makes of eksctl's variables the call that its script will make.
+// eksctl turns eksctl's variables into the call that its script will make.
 func (r *reader) eksctl(content string, nesting int) {
 	s := newShell(r, content, nesting+1)
 	s.run()

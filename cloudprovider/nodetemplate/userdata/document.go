@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// document reads one document: the whole of user data, a part of it, or a file that it writes. contentType is what a
-// MIME part is declared as, "" if nothing is; the text tells where that is no help, as with cloud-init.
+// document reads one document: the whole of user data, a part of it, or a file that it writes. contentType is the declared type
+// of a MIME part, or "". If it does not help, the text decides, as with cloud-init.
 func (r *reader) document(text, contentType string, nesting int) {
 	if nesting > maxNesting {
 		r.unreadable("", "fewer documents within documents")
@@ -21,7 +21,7 @@ func (r *reader) document(text, contentType string, nesting int) {
 	r.dispatch(clean(text), contentType, nesting)
 }
 
-// dispatch reads clean text as what it is.
+// dispatch reads clean text by its kind.
 func (r *reader) dispatch(text, contentType string, nesting int) {
 	switch kind := kind(text, contentType); kind {
 	case "mime":
@@ -42,8 +42,8 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	}
 }
 
-// file reads what user data writes to a file on the node. A file needs no first line to be of use: it may be sourced,
-// or the environment of a systemd unit.
+// file reads a file that user data writes on the node. It needs no first line, for a script may source it, or it is the
+// environment of a systemd unit.
 func (r *reader) file(text string, nesting int) {
 	if nesting > maxNesting {
 		r.unreadable("", "fewer documents within documents")
@@ -62,8 +62,8 @@ func (r *reader) file(text string, nesting int) {
 	}
 }
 
-// multipart reads a MIME message and its parts in their order. It is written out here because mime/multipart refuses
-// what EKS itself generates: parts whose header is followed by the script without an empty line.
+// multipart reads a MIME message and its parts in their order. mime/multipart refuses what EKS generates: parts whose header is
+// followed by the script without an empty line.
 func (r *reader) multipart(text string, nesting int) {
 	header, body := splitHeader(strings.TrimLeft(text, " \t\n"))
 	mediaType, params, err := mime.ParseMediaType(header["content-type"])
@@ -111,8 +111,8 @@ func (r *reader) part(text string, nesting int) {
 	}
 }
 
-// splitHeader takes the header lines from the front of a MIME entity. Keys are in lower case. The first line that can be
-// no header begins the body. The rest of a header longer than maxHeaderBytes is left out.
+// splitHeader splits the header lines from a MIME entity. Keys are in lower case. The first line that cannot be a header begins
+// the body. The rest of a header longer than maxHeaderBytes is left out.
 func splitHeader(text string) (header map[string]string, body string) {
 	header = map[string]string{}
 	last := ""
@@ -149,7 +149,7 @@ func splitHeader(text string) (header map[string]string, body string) {
 // maxHeaderBytes is far more than the media type and a boundary of 70 characters take (RFC 2046, 5.1.1).
 const maxHeaderBytes = 2 << 10
 
-// splitParts returns what stands between the lines that begin with the delimiter, up to the closing one.
+// splitParts returns the text between lines that begin with the delimiter, up to the closing one.
 func splitParts(body, delimiter string) []string {
 	var parts []string
 	start := -1

@@ -2,7 +2,7 @@ package userdata
 
 import "strings"
 
-// Expansions are what makes a short script long.
+// Expansions can make a short script long.
 const (
 	maxVariableBytes = 16 << 10
 	expansionWork    = 4 // for every byte
@@ -49,7 +49,7 @@ func (s *shell) expansion(c byte) string {
 		if s.functions {
 			return unresolved(string(next))
 		}
-		return "" // arguments, of which a script run at boot has none
+		return "" // arguments, a script run at boot has none
 	}
 	start := s.pos
 	for s.pos < len(s.src) && isNameByte(s.src[s.pos], s.pos > start) {
@@ -75,7 +75,7 @@ func (s *shell) braced() string {
 	for s.pos < len(s.src) && depth > 0 {
 		switch s.src[s.pos] {
 		case '\\':
-			s.pos++ // the end of the text may be passed, see below
+			s.pos++ // this may pass the end of the text, see below
 		case '{':
 			depth++
 		case '}':
@@ -107,8 +107,8 @@ func (s *shell) braced() string {
 	return unresolved(name)
 }
 
-// value returns what a variable is known to be. kubelet's arguments are empty where nobody has set them, and others too
-// if the script says that they may be.
+// value returns the known value of a variable. kubelet's arguments are empty where nobody sets them, and so are others if the
+// script says that they may be.
 func (s *shell) value(name string, mayBeUnset bool) string {
 	value, ok := s.vars[name]
 	switch {
@@ -146,7 +146,7 @@ func (s *shell) skipParens() {
 	}
 }
 
-// assign sets a variable. Where the assignment may not come to pass, the value is known only if nothing changes.
+// assign sets a variable. If the assignment may not happen, the value is known only if it does not change.
 func (s *shell) assign(name, value string, conditional bool) {
 	old, set := s.vars[name]
 	switch {

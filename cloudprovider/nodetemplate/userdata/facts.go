@@ -10,20 +10,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// Facts are what user data tells of a node.
+// Facts holds the facts that user data states about a node.
 type Facts struct {
 	nodetemplate.UserData
 
-	// AMIFamily is the family of image this user data is written for, "" when nothing was found; Form says what it was
-	// told by. It is a guess: where the image itself is known, that decides.
+	// AMIFamily is the family of images this user data is written for, by its Form, "" when nothing was found. It is a guess: a
+	// known image overrules it.
 	AMIFamily   nodetemplate.AMIFamily
-	ClusterName string // "" when not told
+	ClusterName string // "" when not stated
 
-	// InstanceStore tells that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
+	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything
+	// twice.
 	InstanceStore, Mirrored bool
 }
 
-// Found reports whether anything was understood that tells how a node joins its cluster.
+// Found reports whether the user data has a known form.
 func (f Facts) Found() bool { return f.Form != "" }
 
 // Forms of user data, as Facts.Form.
@@ -32,10 +33,10 @@ const (
 	FormNodeConfig   = "nodeadm NodeConfig"
 	FormBottlerocket = "Bottlerocket settings"
 	FormPowerShell   = "PowerShell bootstrap"
-	FormKubelet      = "kubelet settings" // kubelet's arguments or configuration, with none of the above
+	FormKubelet      = "kubelet settings" // kubelet's arguments or configuration, without any form above
 )
 
-// Bounds on what is read. EC2 keeps 16 KiB of user data, 21.3 KiB of base64. Text that gzip unpacks may be larger.
+// Bounds on the input. EC2 keeps 16 KiB of user data, 21.3 KiB of base64. Text that gzip unpacks may be larger.
 const (
 	maxRawBytes      = 64 << 10
 	maxInflatedBytes = 256 << 10
@@ -46,14 +47,14 @@ const (
 	maxShown         = 80 // bytes of a setting that a Problem repeats
 )
 
-// maxWork bounds the work on one user data, in steps. A step takes about 10 ns and 16 bytes of memory, so that the whole takes
-// less than 50 ms and 64 MiB. The samples in testdata take at most a twentieth of it.
+// maxWork bounds the work on one user data, in steps. A step takes about 10 ns and 16 bytes of memory, so the whole takes less
+// than 50 ms and 64 MiB. The samples in testdata take at most a twentieth of it.
 const (
 	maxWork    = 2 << 20 // to read the documents
 	judgedWork = 1 << 18 // and for each form in them, to judge its settings
 )
 
-// Steps that a piece of work costs beside those for its bytes. BenchmarkHostile shows whether they are still right.
+// Steps for pieces of work beside the steps for their bytes. BenchmarkHostile shows whether they are still right.
 const (
 	documentWork = 256  // a document, a script or a part, however short
 	parserWork   = 1024 // the parser of a YAML stream or of TOML
@@ -63,22 +64,21 @@ const (
 	settingWork  = 200  // a label, a taint or an amount that is judged
 )
 
-// Parse reads user data as EC2 keeps it (base64), or as it was before. family is what is known of the image, "" if
-// nothing is: it picks the form that counts where there are several, as an image does, and it tells Ubuntu from Amazon
-// Linux, which share bootstrap.sh.
+// Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects
+// the form that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share
+// bootstrap.sh.
 //
-// The Problems are without a Group, which Parse does not know. The Facts are complete beside them: a setting with a
-// Problem is left out, unless the Problem says it is Used. Facts share their maps and lists with those of every other Parse of
-// the same user data: nobody may change them.
+// The Problems have no Group, which Parse does not know. A setting with a Problem is missing from the Facts, unless the Problem
+// is Used. Facts share their maps and lists with every other Parse of the same user data, so nobody may change them.
 func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
 	return read(data).facts(family)
 }
 
-// clusterName matches what EKS accepts as a cluster's name (EKS API reference, CreateCluster), and dots, which other clusters
-// have in theirs.
+// clusterName matches the names that EKS accepts for a cluster (EKS API reference, CreateCluster), and dots, which other
+// clusters use.
 var clusterName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$`)
 
-// Cluster is the name of the cluster that user data joins, "" where it names none, or only the node can know it.
+// Cluster returns the name of the cluster that user data joins, or "" where it names none or only the node can know it.
 func Cluster(data string) string {
 	if facts, _ := Parse(data, ""); clusterName.MatchString(facts.ClusterName) {
 		return facts.ClusterName
@@ -86,8 +86,7 @@ func Cluster(data string) string {
 	return ""
 }
 
-// Common returns what holds for nodes that start from either of two user data, which f and other tell of, and as Problems
-// where these differ.
+// Common returns the facts that two user data share, and their differences as Problems.
 func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	r := &reader{}
 	f = f.clone()
@@ -96,13 +95,13 @@ func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	return f, r.problems
 }
 
-// reader gathers what the documents of one user data say.
+// reader gathers the settings of the documents of one user data.
 type reader struct {
 	work     int // steps that may still be spent
 	tooMuch  bool
 	problems []nodetemplate.Problem
 
-	conditions int // that what is read now depends on
+	conditions int // the number of conditions around the current text
 
 	calls      []call // of the bootstrap script, Linux and Windows
 	kubeletEnv string // arguments in the environment, which a call may overrule
@@ -116,23 +115,23 @@ type reader struct {
 
 	rocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
 
-	strange  []string // documents that are none of the above; Bottlerocket takes anything for its settings
+	strange  []string // other documents, Bottlerocket takes any of them for its settings
 	unmarked bool     // one of them looks like a script without its first line
 }
 
-// spend takes n bytes of work from the budget, and reports whether there were as many left.
+// spend takes n steps from the budget, and reports whether there were as many left.
 func (r *reader) spend(n int) bool {
 	if r.tooMuch {
 		return false
 	}
 	if r.work -= n; r.work < 0 {
 		r.tooMuch = true
-		r.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read; the rest of it was left out")
+		r.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read, the rest of it was left out")
 	}
 	return !r.tooMuch
 }
 
-// problem reports setting key with its value; both may be empty.
+// problem reports setting key with its value. Both may be empty.
 func (r *reader) problem(key, value string, reason nodetemplate.Reason, expected string) {
 	r.report(nodetemplate.Problem{Key: key, Value: value, Reason: reason, Expected: expected})
 }
@@ -141,7 +140,7 @@ func (r *reader) report(p nodetemplate.Problem) {
 	if len(r.problems) >= maxProblems {
 		return
 	}
-	r.work -= settingWork // noticed by who spends next
+	r.work -= settingWork // the next spend notices
 	p.Subject, p.Key, p.Value = "user data", show(p.Key), show(p.Value)
 	if p.Value == "" && p.Key == "" {
 		p.Expected = "in user data " + p.Expected
@@ -151,12 +150,12 @@ func (r *reader) report(p nodetemplate.Problem) {
 	}
 }
 
-// unreadable reports a document that cannot be parsed. Its text is not shown.
+// unreadable reports a document that cannot be parsed, without its text.
 func (r *reader) unreadable(what, expected string) {
 	r.problem(what, "", nodetemplate.ReasonUnreadable, expected)
 }
 
-// show makes what a Problem repeats of a setting, however long the setting is.
+// show returns the bounded part of a setting that a Problem repeats.
 func show(s string) string {
 	const marks = len(markStart) + len(markEnd)
 	s = s[:min(len(s), marks*maxShown)]

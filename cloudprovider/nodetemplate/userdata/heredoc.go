@@ -9,7 +9,7 @@ type hereDoc struct {
 	tabs      bool // <<- strips tabs from the front of lines
 }
 
-// redirect reads past a redirection; a here-document is remembered.
+// redirect reads past a redirection and remembers a here-document.
 func (s *shell) redirect(c byte) {
 	if s.open && !s.quoted && strings.Trim(s.cur.String(), "0123456789") == "" { // a file descriptor, as in 2>
 		s.cur.Reset()
@@ -63,8 +63,8 @@ func (s *shell) hereDoc() {
 	s.hereDocs = append(s.hereDocs, h)
 }
 
-// readHereDocs reads the texts of the here-documents announced in the line before. They are files, or input of some
-// program; which, does not matter here.
+// readHereDocs reads the texts of the here-documents announced in the line before. They are files or the input of some program,
+// and both are read alike.
 func (s *shell) readHereDocs() {
 	pending := s.hereDocs
 	s.hereDocs = nil

@@ -9,15 +9,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// Scripts edit the configuration of kubelet in place with jq: echo "$(jq '.maxPods=58' $CONFIG)" > $CONFIG. Which file a
-// command edits need not be known, for no other file has settings of these names at its top.
+// Scripts edit the configuration of kubelet in place with jq: echo "$(jq '.maxPods=58' $CONFIG)" > $CONFIG. The edited file
+// need not be known, for no other file has settings of these names at its top.
 var jqSettings = []string{"maxPods", "kubeReserved", "systemReserved", "evictionHard", "registerWithTaints"}
 
-// setByBootstrap are the settings that bootstrap.sh sets anew, whatever the file said before (awslabs/amazon-eks-ami, bootstrap.sh
-// of Amazon Linux 2, read 2026-11). It sets maxPods only where it is to count addresses.
+// setByBootstrap are the settings that bootstrap.sh overwrites in the file (awslabs/amazon-eks-ami, bootstrap.sh of Amazon
+// Linux 2, read 2026-11). It sets maxPods only where it counts addresses.
 var setByBootstrap = []string{"kubeReserved", "evictionHard", "maxPods"}
 
-// jqProgram returns the filter of a command that runs jq, with the values of its arguments; "" if the command does not.
+// jqProgram returns the filter of a command that runs jq, with the values of its arguments, or "" if the command does not.
 func jqProgram(words []string) (filter string, values map[string]string) {
 	for len(words) > 0 && (words[0] == "sudo" || words[0] == "-E" || words[0] == "command") {
 		words = words[1:]
@@ -40,7 +40,7 @@ func jqProgram(words []string) (filter string, values map[string]string) {
 	return "", nil
 }
 
-// jq takes in the edits of kubelet's configuration that a filter of jq makes.
+// jq reads the edits of kubelet's configuration that a filter of jq makes.
 func (r *reader) jq(filter string, values map[string]string, conditional bool) {
 	if !slices.ContainsFunc(jqSettings, func(name string) bool { return strings.Contains(filter, name) }) || !r.spend(4*len(filter)) {
 		return
@@ -70,7 +70,7 @@ func (r *reader) jq(filter string, values map[string]string, conditional bool) {
 	}
 }
 
-// jqSetting takes in one setting that jq writes.
+// jqSetting reads one setting that jq writes.
 func (r *reader) jqSetting(name string, value any, conditional bool) {
 	text, isText := value.(string)
 	switch {
@@ -86,7 +86,7 @@ func (r *reader) jqSetting(name string, value any, conditional bool) {
 	}
 }
 
-// bootstrapped notes that bootstrap.sh runs, which loses some of the edits before it.
+// bootstrapped reports the edits that are lost because bootstrap.sh runs after them.
 func (r *reader) bootstrapped(keepsMaxPods bool) {
 	for _, name := range setByBootstrap {
 		if _, ok := r.edited[name]; ok && (name != "maxPods" || !keepsMaxPods) {
@@ -96,7 +96,7 @@ func (r *reader) bootstrapped(keepsMaxPods bool) {
 	}
 }
 
-// splitTop splits a filter at a byte that stands in no quotes and brackets and is not part of an assignment.
+// splitTop splits a filter at a byte outside quotes, brackets and assignments.
 func splitTop(filter string, separator byte) []string {
 	var steps []string
 	depth, start, quoted := 0, 0, false
@@ -119,7 +119,7 @@ func splitTop(filter string, separator byte) []string {
 	return append(steps, filter[start:])
 }
 
-// jqPath splits a path such as .a."b.c"["d"] into keys; the path . has none.
+// jqPath splits a path such as .a."b.c"["d"] into keys. The path . has none.
 func jqPath(text string) (keys []string, ok bool) {
 	text = strings.TrimSpace(text)
 	for {
@@ -151,7 +151,7 @@ func jqPath(text string) (keys []string, ok bool) {
 	}
 }
 
-// jqValue puts the values of arguments into what a filter assigns, and marks what is no literal.
+// jqValue replaces arguments by their values, and marks values that are no literals.
 func jqValue(value any, values map[string]string) any {
 	switch v := value.(type) {
 	case map[string]any:

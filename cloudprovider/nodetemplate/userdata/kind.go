@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxFirstLine is how much of a text is searched for what must stand at its beginning.
+// maxFirstLine bounds the search for the first line of a text.
 const maxFirstLine = 256
 
 var (
@@ -13,7 +13,7 @@ var (
 	shellLine  = regexp.MustCompile(`^#![ \t]*\S*?/?(?:env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|z|k|a)?sh\b`)
 )
 
-// kind tells what a document is, "" if nothing that is read here.
+// kind returns the kind of a document, or "" if nothing here reads it.
 func kind(text, contentType string) string {
 	switch contentType {
 	case "application/node.eks.aws":
@@ -68,7 +68,7 @@ func indexFold(text, tag string) int {
 	}
 }
 
-// anyAround reports whether what stands before and behind any one of the words in text is right.
+// anyAround reports whether right holds around any occurrence of the word in text.
 func anyAround(text, word string, right func(before, behind string) bool) bool {
 	for at := 0; ; {
 		next := strings.Index(text[at:], word)
@@ -81,8 +81,8 @@ func anyAround(text, word string, right func(before, behind string) bool) bool {
 	}
 }
 
-// The functions below look for one line of a document by its most telling word, and from there to both sides: a regular
-// expression over the whole text would take ten times as long.
+// The functions below look for one line of a document by its rarest word, and from there to both sides. A regular expression
+// over the whole text would take ten times as long.
 
 // isNodeConfig reports whether a line or a map in braces begins with apiVersion: node.eks.aws/….
 func isNodeConfig(text string) bool {

@@ -15,8 +15,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// splitArgs splits a line of arguments at white space, except within quotes, which it takes away, as systemd does with
-// the variable that holds kubelet's arguments.
+// splitArgs splits a line of arguments at white space outside quotes and removes the quotes, as systemd does with the variable
+// for kubelet's arguments.
 func (r *reader) splitArgs(line string) []string {
 	if !r.spend(2 * len(line)) {
 		return nil
@@ -30,7 +30,7 @@ func (r *reader) splitArgs(line string) []string {
 			quote = 0
 		case quote == 0 && (c == '"' || c == '\''):
 			quote, open = c, true
-		case quote == 0 && strings.ContainsRune(" \t\n\\", c): // a backslash here is left of a line that was continued
+		case quote == 0 && strings.ContainsRune(" \t\n\\", c): // this backslash remains of a continued line
 			if open {
 				args = append(args, cur.String())
 			}
@@ -47,8 +47,8 @@ func (r *reader) splitArgs(line string) []string {
 	return args
 }
 
-// applyFlags sets what arguments of kubelet say. As with kubelet, a flag that holds a map begins it anew and adds to it
-// when it is repeated, and of any other the last one counts.
+// applyFlags applies arguments of kubelet. As with kubelet, a flag that holds a map replaces it, and adds to it when repeated.
+// The last one of any other flag counts.
 func (r *reader) applyFlags(ud *nodetemplate.UserData, args []string) {
 	seen := map[string]bool{}
 	for i := 0; i < len(args) && r.spend(wordWork); i++ {
@@ -75,7 +75,7 @@ var kubeletFlags = []string{
 	"--node-labels", "--register-with-taints", "--max-pods", "--kube-reserved", "--system-reserved", "--eviction-hard",
 }
 
-const literal = "a literal value; what only the node can know is no fact here"
+const literal = "a literal value, for only the node can evaluate this"
 
 func (r *reader) applyFlag(ud *nodetemplate.UserData, flag, value string, first bool) {
 	switch flag {
@@ -153,14 +153,14 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 		case !p.complete:
 			r.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
 		case !validKey(p.key):
-			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows; with this one kubelet does not start")
+			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows, for kubelet does not start with this one")
 		case restricted(p.key):
 			r.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
-				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…; with this one it does not start")
+				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…, for kubelet does not start with this one")
 		case !validValue(p.value):
-			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows; with this one kubelet does not start")
+			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows, for kubelet does not start with this one")
 		case len(ud.Labels) >= maxLabels && ud.Labels[p.key] == "":
-			r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most; the rest was left out", maxLabels))
+			r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most, the rest was left out", maxLabels))
 			return
 		default:
 			if ud.Labels == nil {
@@ -171,7 +171,7 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 	}
 }
 
-// A longer key or value cannot be right. It is not worth the regular expressions that tell so.
+// A longer key or value cannot be valid and is not worth the regular expressions.
 func validKey(s string) bool {
 	return len(s) <= validation.DNS1123SubdomainMaxLength+1+validation.LabelValueMaxLength && len(validation.IsQualifiedName(s)) == 0
 }
@@ -211,7 +211,7 @@ func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Tain
 	name, value := what+" "+show(taint.Key), show(taint.Value+":"+string(taint.Effect))
 	switch {
 	case len(ud.Taints) >= maxTaints:
-		r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most; the rest was left out", maxTaints))
+		r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most, the rest was left out", maxTaints))
 	case r.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
 	case !validKey(taint.Key):
 		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
@@ -232,12 +232,12 @@ var taintEffects = []corev1.TaintEffect{
 	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
 }
 
-// mostPods is far above what any node runs.
+// mostPods is far above the pods of any node.
 const mostPods = 10_000
 
 func (r *reader) maxPods(ud *nodetemplate.UserData, what, value string) {
 	if r.unresolvedIn(what, "", value) {
-		ud.MaxPods, ud.IgnoreAddresses = 0, false // some number there will be: better the image's than kubelet's default
+		ud.MaxPods, ud.IgnoreAddresses = 0, false // some number is set: the image's is safer than kubelet's default
 		return
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(value))
@@ -248,7 +248,7 @@ func (r *reader) maxPods(ud *nodetemplate.UserData, what, value string) {
 	ud.MaxPods = n
 }
 
-// reserve reads what is kept from pods. Kubelet also knows "pid", which is no resource of a node.
+// reserve reads the resources kept from pods. Kubelet also knows "pid", which is no resource of a node.
 func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
 	for _, p := range list {
 		if !r.spend(settingWork) {
@@ -257,7 +257,7 @@ func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, lis
 		name := corev1.ResourceName(p.key)
 		switch {
 		case r.unresolvedIn(what, p.key, p.value):
-			reservation.Whole = false // what it will be is unknown: better the image's amount than none
+			reservation.Whole = false // the amount is unknown: the image's is safer than none
 		case p.key == "pid":
 		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
 			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
@@ -276,7 +276,7 @@ func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, lis
 	}
 }
 
-// evictionSignals are those kubelet knows; only the first two say anything about what is left for pods.
+// evictionSignals are the signals that kubelet knows. Only the first two affect the resources left for pods.
 var evictionSignals = []string{
 	"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
 	"containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available",
@@ -328,15 +328,15 @@ func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
 	return t, ""
 }
 
-// kubeletConfig takes in a kubelet configuration that user data writes to a file, laid over the image's own.
+// kubeletConfig reads a kubelet configuration that user data writes to a file, laid over the image's own.
 func (r *reader) kubeletConfig(text string) {
 	for _, doc := range r.yamlDocuments(text, "KubeletConfiguration") {
 		r.kubelet = merge(r.kubelet, doc)
 	}
 }
 
-// applyConfig sets what a kubelet configuration says, in kubelet's own words: nodeadm has it under spec.kubelet.config.
-// It is laid over the image's, so that what it does not name stays.
+// applyConfig applies a kubelet configuration, in kubelet's own words. nodeadm has it under spec.kubelet.config. It is laid
+// over the image's, so settings it does not name stay.
 func (r *reader) applyConfig(ud *nodetemplate.UserData, config map[string]any) {
 	if value, ok := config["maxPods"].(string); ok {
 		r.maxPods(ud, "kubelet maxPods", value)

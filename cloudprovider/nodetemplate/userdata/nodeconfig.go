@@ -8,8 +8,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// nodeConfig is what the NodeConfigs of one user data say together. nodeadm merges them in their order: values of later
-// ones replace earlier ones, and kubelet's flags add up.
+// nodeConfig merges the NodeConfigs of one user data in their order, as nodeadm does: later values replace earlier ones, and
+// kubelet's flags add up.
 type nodeConfig struct {
 	cluster      string
 	flags        []string
@@ -18,7 +18,7 @@ type nodeConfig struct {
 	localStorage string
 }
 
-// nodeConfigs takes in the NodeConfigs of a YAML stream.
+// nodeConfigs reads the NodeConfigs of a YAML stream.
 func (r *reader) nodeConfigs(text string) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
 		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {
@@ -39,7 +39,7 @@ func (r *reader) nodeConfigs(text string) {
 	}
 }
 
-// clone returns a copy, an empty one of nil.
+// clone returns a copy, an empty one for nil.
 func (n *nodeConfig) clone() *nodeConfig {
 	if n == nil {
 		return &nodeConfig{}
@@ -71,7 +71,7 @@ func (n *nodeConfig) add(spec any) {
 	n.config = merge(n.config, mapAt(spec, "kubelet", "config"))
 }
 
-// nodeConfigFacts evaluates the NodeConfigs; of those in branches, only what all of them say.
+// nodeConfigFacts evaluates the NodeConfigs. NodeConfigs in branches count with the facts that all of them share.
 func (r *reader) nodeConfigFacts() Facts {
 	if len(r.branches) == 0 {
 		return r.evaluate(r.nodeConfig)

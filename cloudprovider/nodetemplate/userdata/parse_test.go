@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 	const bootstrap = "/etc/eks/bootstrap.sh c --kubelet-extra-args "
 	for _, tt := range []struct {
 		name, script string
-		want         string // labels, sorted; then problems' keys
+		want         string // labels, sorted, then the keys of problems
 	}{
 		{name: "single quotes", script: bootstrap + `'--node-labels=a=1,b=2'`, want: "a=1 b=2"},
 		{name: "two words", script: bootstrap + `'--node-labels a=1'`, want: "a=1"},
@@ -364,7 +364,7 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
-// A label that the node gets and the template lacks keeps pods from it; so many are no label of anybody's.
+// A label that the node gets and the template lacks keeps pods from it, but nobody has so many labels.
 func TestLabelsAreCapped(t *testing.T) {
 	list := ""
 	for i := range maxLabels + 10 {

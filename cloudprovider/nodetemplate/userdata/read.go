@@ -12,13 +12,13 @@ import (
 
 // document is user data that was read and judged for every image. It is immutable.
 type document struct {
-	forms  []string            // that it has, those of newer images first
-	judged map[string]judgment // by form; "" for an image that knows none of them
-	// rocket is what Bottlerocket takes from user data without settings of its own.
+	forms  []string            // in it, newer images' first
+	judged map[string]judgment // by form, "" for an image that knows none of them
+	// rocket holds the settings that Bottlerocket takes from user data without its own.
 	rocket *judgment
 }
 
-// judgment is what user data says in one form.
+// judgment holds the facts of user data in one form.
 type judgment struct {
 	facts    Facts
 	problems []nodetemplate.Problem
@@ -27,8 +27,8 @@ type judgment struct {
 // mostRemembered bounds the user data whose documents are remembered. A thousand groups have about 4 MB.
 const mostRemembered = 32 << 20
 
-// remembered are the documents that were read, by user data. User data belongs to a version of a launch template, which many
-// groups and zones may use, and which is looked at again and again; it never changes.
+// remembered holds the documents by user data. User data belongs to a version of a launch template and never changes. Many
+// groups and zones may use it again and again.
 var remembered struct {
 	sync.Mutex
 	documents map[string]*document
@@ -59,7 +59,7 @@ func read(data string) *document {
 	return d
 }
 
-// readAnew does all the work there is on user data.
+// readAnew reads user data that is not remembered.
 func readAnew(data string) *document {
 	r := &reader{work: maxWork}
 	if text, ok := r.unwrap(data); ok {
@@ -85,7 +85,7 @@ func readAnew(data string) *document {
 	return d
 }
 
-// facts returns what an image of the family takes from user data. The list of Problems is the caller's.
+// facts returns the facts that an image of the family takes from user data. The caller owns the list of Problems.
 func (d *document) facts(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
 	judged := d.judged[formOf(d.forms, family)]
 	if family == nodetemplate.Bottlerocket && d.rocket != nil {
@@ -101,8 +101,8 @@ func (d *document) facts(family nodetemplate.AMIFamily) (Facts, []nodetemplate.P
 	return f, slices.Clone(judged.problems)
 }
 
-// judge evaluates what was gathered in one form. It leaves the reader as it is, with a budget of its own: hostile documents
-// must not hide what a good one says.
+// judge evaluates the settings in one form. It does not change the reader and has its own budget: hostile documents must not
+// hide a good one.
 func (r *reader) judge(form string) judgment {
 	j := *r
 	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), judgedWork, false
@@ -123,7 +123,8 @@ func (r *reader) judge(form string) judgment {
 	return judgment{f, j.problems}
 }
 
-// forms are those that were found, newer ones first: templates that serve several images often carry the older ones along.
+// forms returns the forms of the user data, newer ones first. Templates that serve several images often carry the older ones
+// along.
 func (r *reader) forms() []string {
 	var forms []string
 	for _, present := range []struct {
@@ -145,7 +146,7 @@ func (r *reader) forms() []string {
 	return forms
 }
 
-// formOfFamily is the form that the images of a family read. They pass over the others.
+// formOfFamily is the form that the images of a family read. They ignore the others.
 var formOfFamily = map[nodetemplate.AMIFamily]string{
 	nodetemplate.Bottlerocket: FormBottlerocket,
 	nodetemplate.AL2023:       FormNodeConfig,
@@ -154,7 +155,7 @@ var formOfFamily = map[nodetemplate.AMIFamily]string{
 	nodetemplate.Windows:      FormPowerShell,
 }
 
-// formOf picks the form that counts for a family: the one its images read, or else the newest; "" if there is none.
+// formOf returns the form that counts for a family: the one its images read, or else the newest, or "".
 func formOf(forms []string, family nodetemplate.AMIFamily) string {
 	if form := formOfFamily[family]; slices.Contains(forms, form) {
 		return form
@@ -162,7 +163,7 @@ func formOf(forms []string, family nodetemplate.AMIFamily) string {
 	return append(slices.Clone(forms), "")[0]
 }
 
-// clone is f with maps and lists of its own.
+// clone returns f with its own maps and lists.
 func (f Facts) clone() Facts {
 	f.Labels, f.Taints = maps.Clone(f.Labels), slices.Clone(f.Taints)
 	for _, reserved := range []*corev1.ResourceList{&f.KubeReserved.Resources, &f.SystemReserved.Resources} {

@@ -18,7 +18,7 @@ func kubeletVariable(name string) bool {
 	return false
 }
 
-// command takes in one simple command.
+// command reads one simple command.
 func (s *shell) command(words []string) {
 	if s.substituted {
 		if filter, values := jqProgram(words); filter != "" {
@@ -31,7 +31,7 @@ func (s *shell) command(words []string) {
 	}
 	conditional := s.depth > 0 || s.after
 	local := map[string]string{}
-	environment := len(words) > 0 && !assignmentsOnly(words) // assignments hold for the command behind them alone
+	environment := len(words) > 0 && !assignmentsOnly(words) // assignments hold only for the command behind them
 	for len(words) > 0 {
 		name, value, ok := assignment(words[0])
 		if !ok {
@@ -89,7 +89,7 @@ func (s *shell) command(words []string) {
 	}
 }
 
-// keywords takes the shell's keywords from the front of a command, and keeps count of the conditions they open.
+// keywords removes the shell's keywords from the front of a command, and counts the conditions they open.
 func (s *shell) keywords(words []string) []string {
 	for len(words) > 0 {
 		switch words[0] {
@@ -128,7 +128,7 @@ func assignmentsOnly(words []string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { _, _, ok := assignment(w); return !ok })
 }
 
-// assignment takes in one word that may assign a variable.
+// assignment reads one word that may assign a variable.
 func (s *shell) assignment(word string, conditional bool) {
 	name, value, ok := assignment(word)
 	if !ok {
@@ -150,8 +150,8 @@ func (s *shell) assignment(word string, conditional bool) {
 	}
 }
 
-// mentions takes in what a command does with kubelet's arguments other than assign them: it writes them to a file with
-// echo, or edits them into one with sed, as is the custom in managed node groups; or it is kubelet itself.
+// mentions reads the kubelet arguments of a command that does not assign them. The command writes them to a file with echo,
+// edits them into one with sed, as is usual in managed node groups, or is kubelet itself.
 func (r *reader) mentions(words []string, conditional bool) {
 	if path.Base(words[0]) == "kubelet" {
 		r.addLoose(words[1:], conditional)

@@ -2,8 +2,8 @@ package userdata
 
 import "strings"
 
-// shell reads a script command by command, without running any. It keeps the variables that are assigned plain text, and
-// the depth of conditions it is in.
+// shell reads a script command by command, without running any. It keeps the variables with plain text, and the depth of
+// conditions.
 type shell struct {
 	r       *reader
 	src     string
@@ -13,9 +13,9 @@ type shell struct {
 	vars  map[string]string // a value may hold unresolved expressions
 	depth int               // of if, case and loops
 
-	substituted bool // this is the inside of $(…): its output is known on the node alone, and only edits by jq matter
+	substituted bool // this is the inside of $(…): only the node knows its output, and only edits by jq matter
 
-	functions bool // one has begun: from here on, arguments may be those of a function
+	functions bool // one has begun: $1 may be its argument from here on
 
 	// The command being read.
 	words  []string
@@ -60,13 +60,13 @@ func byteSet(bytes string) (set [256]bool) {
 	return set
 }
 
-// special are the bytes that a shell does not take for themselves; specialQuoted are those within double quotes.
+// special are the bytes with a meaning to a shell, specialQuoted the ones within double quotes.
 var (
 	special       = byteSet("\n \t#\\'\";()&|<>$`")
 	specialQuoted = byteSet("\"\\$`")
 )
 
-// step reads one character, or one thing that begins with it.
+// step reads one character, or one construct that begins with it.
 func (s *shell) step() {
 	c := s.src[s.pos]
 	s.pos++
@@ -184,7 +184,7 @@ func (s *shell) endWord() {
 	s.open, s.quoted = false, false
 }
 
-// endCommand hands the command over. conditional tells that the next one depends on how it ends.
+// endCommand ends the command. conditional means that the next one depends on how it ends.
 func (s *shell) endCommand(conditional bool) {
 	s.endWord()
 	s.skip = false
@@ -204,7 +204,7 @@ func (s *shell) backslash() {
 		s.pos++
 	default:
 		s.pos++
-		s.add(s.src[s.pos-1 : s.pos]) // of a longer character, the rest follows as it is
+		s.add(s.src[s.pos-1 : s.pos]) // the rest of a longer character follows as it is
 		s.quoted = true
 	}
 }
@@ -252,7 +252,7 @@ func (s *shell) doubleQuoted() {
 	}
 }
 
-// openParen reads what a parenthesis begins: a subshell, the "()" of a function, or the values of an array.
+// openParen reads a parenthesis: a subshell, the "()" of a function, or the values of an array.
 func (s *shell) openParen() {
 	if s.open && strings.HasSuffix(s.cur.String(), "=") {
 		s.skipParens()

@@ -2,8 +2,8 @@ package userdata
 
 import "strings"
 
-// An expression that only the node can evaluate stands in expanded text as its name between these two marks, without a
-// name where it is no plain variable. They are of Unicode's private use area, and taken out of what comes from outside.
+// Expanded text has an expression that only the node can evaluate as its name between these two marks, without a name where it
+// is no plain variable. The marks are of Unicode's private use area. clean removes them from outside text.
 const (
 	markStart = "\ue000"
 	markEnd   = "\ue001"
@@ -27,7 +27,7 @@ func clean(s string) string {
 	return withoutMarks.Replace(s)
 }
 
-// wholeArray reports whether a word is all values of an array that cannot be read, each a word to the shell.
+// wholeArray reports whether a word stands for all values of an array that cannot be read, each a word to the shell.
 func wholeArray(word string) bool {
 	return strings.HasSuffix(word, "[@]"+markEnd) || strings.HasSuffix(word, "[*]"+markEnd)
 }

@@ -12,7 +12,7 @@ import (
 // unwrap undoes base64 and gzip. It reports false, with a Problem, where there is nothing to read.
 func (r *reader) unwrap(data string) (string, bool) {
 	if len(data) > maxRawBytes {
-		r.unreadable("", "64 KiB at most; EC2 keeps 16 KiB")
+		r.unreadable("", "64 KiB at most, EC2 keeps 16 KiB")
 		return "", false
 	}
 	if strings.TrimSpace(data) == "" {
@@ -36,12 +36,12 @@ func decodeBase64(s string) (string, bool) {
 	return string(b), err == nil && len(b) > 0
 }
 
-// plausible tells decoded text or gzip from a plain word that happens to be base64 too.
+// plausible distinguishes decoded text or gzip from a plain word that happens to be base64 too.
 func plausible(s string) bool { return isGzip(s) || utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func isGzip(s string) bool { return strings.HasPrefix(s, "\x1f\x8b") }
 
-// inflate unpacks gzip, however often it was packed, within the budget; text that is not packed it returns as it is.
+// inflate unpacks gzip, however often it was packed, within the budget. Other text it returns unchanged.
 func (r *reader) inflate(s string) (string, bool) {
 	for range maxNesting {
 		if !isGzip(s) {
@@ -56,7 +56,7 @@ func (r *reader) inflate(s string) (string, bool) {
 		}
 		var b strings.Builder
 		n, err := io.Copy(&b, io.LimitReader(z, int64(min(maxInflatedBytes, r.work)+1)))
-		if !r.spend(b.Len()) { // whatever becomes of it
+		if !r.spend(b.Len()) { // even if unpacking failed
 			return "", false
 		}
 		if err != nil && n == 0 {

@@ -48,7 +48,7 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 	for _, p := range problems {
 		list = append(list, fmt.Sprintf("problem %s: %s", p.Reason, strings.TrimPrefix(p.String(), `Auto Scaling group "": `)))
 	}
-	slices.Sort(list) // those of two branches have no order
+	slices.Sort(list) // the problems of two branches have no order
 	for _, p := range list {
 		line("%s", p)
 	}

@@ -49,8 +49,8 @@ func (r *reader) yamlDocuments(text, what string) []map[string]any {
 	return list
 }
 
-// yamlWork is how many steps the parser takes for a text: most go into its nodes and lines, which these bytes begin or end. Where
-// a block ends, the parser looks through the comments before, once for each level that ends.
+// yamlWork estimates the parser's steps for a text. Most go into nodes and lines, which these bytes begin or end. At the end of
+// a block, the parser looks through the comments before it, once for each level that ends.
 func yamlWork(text string) int {
 	tokens, comments, levels := 0, 0, 0
 	for line := range strings.SplitSeq(text, "\n") {
@@ -123,7 +123,7 @@ func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
 	return nil, nil
 }
 
-// at follows keys into nested maps; nil where there is nothing.
+// at follows keys into nested maps, and returns nil where there is nothing.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
 		m, _ := value.(map[string]any)
@@ -147,7 +147,7 @@ func listAt(value any, keys ...string) []any {
 	return list
 }
 
-// merge lays src over dst, map by map; lists and scalars are replaced. Both may share values afterwards.
+// merge lays src over dst, map by map, and replaces lists and scalars. Both may share values afterwards.
 func merge(dst, src map[string]any) map[string]any {
 	if dst == nil {
 		dst = map[string]any{}
