@@ -70,7 +70,7 @@ func (r onlyThrottled) IsErrorRetryable(err error) bool {
 	return IsThrottled(err) && r.Retryer.IsErrorRetryable(err)
 }
 
-// GetAttemptToken is that of the Retryer. The SDK would not find it in the embedded interface.
+// GetAttemptToken forwards to the Retryer. The SDK would not find it in the embedded interface.
 func (r onlyThrottled) GetAttemptToken(ctx context.Context) (func(error) error, error) {
 	if limited, ok := r.Retryer.(aws.RetryerV2); ok {
 		return limited.GetAttemptToken(ctx)

@@ -150,7 +150,7 @@ func overrides(url string) string {
 	return text.String()
 }
 
-func TestServiceOverridesOfTheCloudConfigWinOverTheEnvironment(t *testing.T) {
+func TestServiceOverridesWinOverEnvironment(t *testing.T) {
 	server := startAWS(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody there
 	config, err := awsclient.ParseCloudConfig(overrides(server.URL()))

@@ -30,7 +30,7 @@ const attemptTimeout = 10 * time.Second
 // longPollTimeout is attemptTimeout for SQS, whose ReceiveMessage may wait 20 seconds for a message before it answers.
 const longPollTimeout = 30 * time.Second
 
-// Options say which AWS is asked and who is told of it. The zero value asks the SDK's default chain for everything.
+// Options choose the region and endpoints of AWS, and the metrics. The zero value leaves everything to the SDK's default chain.
 type Options struct {
 	// Region wins over AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file and the instance metadata.
 	Region string
@@ -38,11 +38,11 @@ type Options struct {
 	CloudConfig CloudConfig
 	// Version goes into the user agent behind "cluster-autoscaler/".
 	Version string
-	// Registerer receives the request histogram; nil means none is kept.
+	// Registerer receives the request histogram. With nil there is none.
 	Registerer prometheus.Registerer
-	// HTTPClient makes the requests; nil means the SDK's own, with a bound on each try.
+	// HTTPClient makes the requests. With nil it is the SDK's own, with a bound on each try.
 	HTTPClient aws.HTTPClient
-	// Now is the clock of the request histogram; nil means time.Now.
+	// Now is the clock of the request histogram, by default time.Now.
 	Now func() time.Time
 }
 
@@ -56,8 +56,8 @@ type Clients struct {
 	ZonalShifts *arczonalshift.Client
 }
 
-// New makes the clients. It makes no AWS call, but for the region from the instance metadata where nothing else names it.
-// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE; without the latter, readings that AWS throttles slow down by themselves.
+// New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
+// Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
 	if o.Now == nil {
 		o.Now = time.Now

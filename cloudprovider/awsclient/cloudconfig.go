@@ -17,8 +17,8 @@ type CloudConfig struct {
 	ServiceOverride map[string]*ServiceOverride
 }
 
-// ServiceOverride replaces the endpoint of one service ("ec2", "autoscaling", "eks", "sqs" or "arc-zonal-shift") in one region. An empty
-// SigningName means the service's own; only signature version 4 exists, so SigningMethod is accepted and ignored.
+// ServiceOverride replaces the endpoint of one service ("ec2", "autoscaling", "eks", "sqs" or "arc-zonal-shift") in one region.
+// An empty SigningName means the service's own. Only signature version 4 exists, so SigningMethod is accepted and ignored.
 type ServiceOverride struct {
 	Service       string
 	Region        string
@@ -28,7 +28,7 @@ type ServiceOverride struct {
 	SigningName   string
 }
 
-// ReadCloudConfig reads the file at path; an empty path is an empty configuration.
+// ReadCloudConfig reads the file at path. An empty path is an empty configuration.
 func ReadCloudConfig(path string) (CloudConfig, error) {
 	if path == "" {
 		return CloudConfig{}, nil

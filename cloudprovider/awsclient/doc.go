@@ -1,7 +1,7 @@
-// Package awsclient makes the AWS clients of the autoscaler and judges what AWS answered.
+// Package awsclient makes the AWS clients of the autoscaler and classifies the errors of AWS.
 //
-// It settles in one place which region is asked, at which endpoint (the SDK's own, one of the SDK's environment
-// variables, or a ServiceOverride of the cloud configuration), how often a call is tried again, what is counted of
-// it, and what an error code means. Everything else takes the SDK's clients through small interfaces of its own and
-// asks IsThrottled, IsDenied and IsNotFound rather than comparing codes. It starts no goroutines.
+// It owns the choice of region and endpoint (the SDK's own, one of the SDK's environment variables, or a ServiceOverride of the
+// cloud configuration), the retries, the request metrics, and the meaning of error codes. Every other package takes the SDK's
+// clients through small interfaces of its own, and asks IsThrottled, IsDenied and IsNotFound instead of comparing codes.
+// awsclient imports neither Kubernetes API types nor the Cluster Autoscaler. It starts no goroutines.
 package awsclient

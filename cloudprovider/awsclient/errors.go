@@ -58,13 +58,12 @@ func IsGroupNotFound(err error) bool {
 	return Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "autoscalinggroup name not found")
 }
 
-// IsInProgress reports whether a call with the same token is under way; asking again tells what came of it.
+// IsInProgress reports whether a call with the same token is under way. Another call with the token returns its result.
 func IsInProgress(err error) bool {
 	return strings.HasPrefix(Code(err), "IdempotentCallInProgress")
 }
 
-// IsContended reports whether AWS did nothing because it is still at another change of the same Auto Scaling group; it will be
-// done soon.
+// IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
 func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }
 
 // IsTokenDisputed reports whether a call with the same token asked for something else.
@@ -72,7 +71,7 @@ func IsTokenDisputed(err error) bool {
 	return strings.HasPrefix(Code(err), "IdempotentParameterMismatch")
 }
 
-// IsUnsupported reports whether the partition or endpoint does not know the call, or does not support it for what it is about.
+// IsUnsupported reports whether the partition or endpoint does not know the call, or does not support it for its object.
 func IsUnsupported(err error) bool {
 	code := Code(err)
 	return IsUnknownCall(err) || code == "UnsupportedOperation" || code == "UnsupportedOperationException"
@@ -84,22 +83,22 @@ func IsUnknownCall(err error) bool {
 	return code == "InvalidAction" || code == "UnknownOperationException"
 }
 
-// IsInvalid reports whether AWS refused what was asked, so that asking the same again cannot help.
+// IsInvalid reports whether AWS refused the request itself, so that repeating it cannot help.
 func IsInvalid(err error) bool {
 	code := Code(err)
 	return code == "ValidationError" || code == "ValidationException" || strings.HasPrefix(code, "Invalid") ||
 		strings.HasPrefix(code, "MissingParameter")
 }
 
-// IsRefused reports whether AWS said no, or was not asked at all (an error with the method Unsent), so that what was asked has
-// certainly not been done. A lost answer, a time-out or a fault of AWS's own leaves that open.
+// IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (an error with the
+// method Unsent). A lost answer, a time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
 	var answer *awshttp.ResponseError
 	return IsUnsent(err) || errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
 }
 
-// IsAnswer reports whether AWS answered, if only with a fault of its own, so that it is done with what was asked. A gateway that
-// gave up waiting is no answer.
+// IsAnswer reports whether AWS answered, if only with its own fault, and so has finished with the request. A gateway that timed
+// out is no answer.
 func IsAnswer(err error) bool {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {
@@ -132,8 +131,8 @@ func IsGarbled(err error) bool {
 // maxBrief bounds what Brief repeats of AWS's text.
 const maxBrief = 200
 
-// Brief says what went wrong in few words that stay the same for as long as the cause does: no request ID, no encoded
-// authorisation message, no address. It is for telling people, and for telling whether there is anything new to tell.
+// Brief describes an error in few words that stay the same for as long as its cause does: no request ID, no encoded
+// authorisation message, no address. It is for people, and for deciding whether an error is new.
 func Brief(err error) string {
 	var api smithy.APIError
 	switch {

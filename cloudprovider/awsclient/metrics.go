@@ -24,7 +24,7 @@ func newRequestMetric(registerer prometheus.Registerer, now func() time.Time) (*
 	return m, registerer.Register(m.duration)
 }
 
-// attach puts the observation outermost in a client's middleware stack, so that what is seen is what a caller waits for.
+// attach puts the observation outermost in a client's middleware stack, so that it measures the caller's waiting time.
 func (m *requestMetric) attach(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RequestMetric",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
@@ -45,8 +45,8 @@ func endpointLabel(operation string) string {
 	return operation
 }
 
-// statusLabel is "success", the error code AWS gave, or "error" where the call never got an answer. What an endpoint
-// calls a code is bounded, for it becomes a label.
+// statusLabel returns "success", AWS's error code, or "error" for a call without an answer. It bounds the code, which becomes a
+// label.
 func statusLabel(err error) string {
 	if err == nil {
 		return "success"

@@ -37,7 +37,7 @@ var codes = map[string]Class{
 	"WebIdentityErr":              Permission,
 
 	"BandwidthLimitExceeded":         Throttle,
-	"LimitExceededException":         Throttle, // as the SDK takes it; Auto Scaling's own quota is LimitExceeded
+	"LimitExceededException":         Throttle, // as the SDK takes it, Auto Scaling's own quota is LimitExceeded
 	"PriorRequestNotComplete":        Throttle,
 	"RequestLimitExceeded":           Throttle,
 	"RequestThrottled":               Throttle,
@@ -107,7 +107,7 @@ func codeClass(code string) (class Class, sure bool) {
 //	… Termination Reason: Client.VolumeLimitExceeded: Volume limit exceeded          another
 //	WebIdentityErr: failed to retrieve credentials caused by: AccessDenied: …        a log of the older SDK
 //	… (Service: AmazonEC2; Status Code: 400; Error Code: Unsupported; Request ID: …)  a log of the Java SDK, CloudFormation
-//	RequestLimitExceeded                                                             what somebody remembers of it
+//	RequestLimitExceeded                                                             the code alone, from memory
 var codeShapes = []*regexp.Regexp{
 	regexp.MustCompile(`api error (` + codeWord + `)\b`),
 	regexp.MustCompile(`An error occurred \((` + codeWord + `)\)`),
@@ -135,7 +135,7 @@ func codeIn(text string) string {
 	return ""
 }
 
-// means tells a code from a word with a capital letter, such as the name of a service before a colon.
+// means distinguishes a code from a word with a capital letter, such as the name of a service before a colon.
 func means(word string) bool {
 	if _, listed := codes[word]; listed {
 		return true

@@ -7,13 +7,13 @@ import (
 // A Class is a kind of trouble that calls for one kind of answer.
 type Class string
 
-// Classes. Unknown is also that of a message that tells of no trouble, such as the one of a dry run.
+// Classes. A message without a failure is Unknown too, such as the message of a dry run.
 const (
 	Unknown       Class = ""
-	NoCapacity    Class = "no-capacity"  // EC2 has none in the pool now; another pool may
+	NoCapacity    Class = "no-capacity"  // EC2 has none in the pool now, another pool may
 	Quota         Class = "quota"        // the account may have no more, until somebody asks AWS for it
 	SpotLimit     Class = "spot-limit"   // the account may have no more spot instances
-	Configuration Class = "config-error" // what was asked for can never be, until somebody changes it
+	Configuration Class = "config-error" // the request cannot succeed until somebody changes it
 	Permission    Class = "permission"   // the caller, or the account, may not
 	Throttle      Class = "throttle"     // too many calls
 	Transient     Class = "transient"    // the same may succeed in a moment
@@ -26,23 +26,23 @@ const (
 	Spot     = "spot"
 )
 
-// A Meaning is what a message says. What it does not name is empty.
+// A Meaning holds the facts in a message. Fields that it does not name are empty.
 type Meaning struct {
 	Class        Class
 	Code         string   // AWS's own, given or found in the text
 	InstanceType string   // as written, even where there is no such type
 	Zone         string   // where the launch failed
-	Elsewhere    []string // zones that AWS names as having what was asked for
+	Elsewhere    []string // zones where AWS offers the requested capacity
 	CapacityType string   // OnDemand or Spot
 	Action       string   // that IAM does not allow, such as autoscaling:SetDesiredCapacity
 }
 
-// maxText is how much of a text is read: the longest of AWS's, those with an encoded authorisation failure, tell all they
-// have to tell before.
+// maxText bounds the part of a text that is read. AWS's longest texts, with an encoded authorisation failure, state everything
+// before it.
 const maxText = 4096
 
-// Of is what a code with its text means. Either may be empty. A status message, a line of a log or what the AWS CLI
-// prints has its code, if any, in the text.
+// Of returns the meaning of a code with its text. Either may be empty. A status message, a line of a log or output of the AWS
+// CLI has its code, if any, in the text.
 func Of(code, text string) Meaning {
 	text = bounded(text)
 	m := Meaning{Code: strings.TrimSpace(bounded(code))}
@@ -57,8 +57,8 @@ func Of(code, text string) Meaning {
 	return m
 }
 
-// OfLaunch is Of for an error of LaunchInstances, whose fields tell its pool more surely than its text. A market type is
-// OnDemand, On-Demand or Spot; fields may be empty.
+// OfLaunch is Of for an error of LaunchInstances, whose fields name its pool more surely than its text. A market type is
+// OnDemand, On-Demand or Spot. Fields may be empty.
 func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 	m := Of(code, text)
 	if instanceType != "" {
@@ -76,7 +76,7 @@ func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 	return m
 }
 
-// classOf lets a code decide that says enough, then the phrases of the text, then what is usual for the code.
+// classOf tries a specific code, then the phrases of the text, then the usual class of the code.
 func classOf(code, text string) Class {
 	class, sure := codeClass(code)
 	if sure {

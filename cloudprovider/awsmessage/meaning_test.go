@@ -16,13 +16,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
 
-// A row is one message as it was seen in public, with what it means.
+// A row is one message from public sources with its meaning.
 type row struct {
 	kind, code, text string
 	want             awsmessage.Meaning // class and pool only
 }
 
-// rows reads testdata/messages.csv; its sources are in testdata/SOURCES.md.
+// rows reads testdata/messages.csv. Its sources are in testdata/SOURCES.md.
 func rows(t testing.TB) []row {
 	t.Helper()
 	file, err := os.Open("testdata/messages.csv")
@@ -43,7 +43,7 @@ func rows(t testing.TB) []row {
 	return out
 }
 
-// pool is class and pool of a meaning: what must not change with the way a message is written.
+// pool returns the class and pool of a meaning, which must not change with the way a message is written.
 func pool(m awsmessage.Meaning) awsmessage.Meaning {
 	return awsmessage.Meaning{Class: m.Class, InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}
 }
@@ -79,8 +79,8 @@ func TestEveryMessageSaysSomethingOfItsOwn(t *testing.T) {
 	}
 }
 
-// vague reports whether the code is said of so many faults that only the text tells this one from the others. Alone it counts as one
-// of the configuration.
+// vague reports whether AWS uses the code for so many faults that only the text identifies this one. The code alone counts as
+// configuration.
 func (r row) vague() bool {
 	return r.want.Class != awsmessage.Configuration && (strings.HasPrefix(r.code, "Validation") || strings.HasPrefix(r.code, "Invalid"))
 }
@@ -167,10 +167,10 @@ func TestOtherNamesLeaveTheClass(t *testing.T) {
 	}
 }
 
-// TestACutTextIsNotMistaken cuts every message short: what is left may say less, but nothing else. With a vague code, less is what
-// the code says alone.
-func TestACutTextIsNotMistaken(t *testing.T) {
-	const step = 3 // bytes; the rows begin at different ones
+// TestCutTextKeepsItsMeaning cuts every message short. The rest may say less, but nothing else. With a vague code, only the
+// code's meaning may remain.
+func TestCutTextKeepsItsMeaning(t *testing.T) {
+	const step = 3 // bytes, the rows begin at different ones
 	for i, r := range rows(t) {
 		less := awsmessage.Of(r.code, "").Class
 		if less != awsmessage.Unknown && less != r.want.Class && !r.vague() {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// phrases recognise the class of a lower-case text. The order matters: specific grounds come before the general ways of saying
-// that a request is wrong, which also appear in passing. A pattern leaves room for other nouns, because AWS keeps the
-// phrase over the years and changes what it is said of.
+// phrases recognise the class of a lower-case text. The order matters: specific reasons come before the general phrases for a
+// wrong request, which also appear in passing. A pattern leaves room for other nouns, because AWS keeps the phrase over the
+// years and uses it for other things.
 var phrases = []struct {
 	pattern *regexp.Regexp
 	class   Class

@@ -10,10 +10,10 @@ import (
 const maxZones = 16
 
 var (
-	// typeName is a family with its generation, and a size; "xxlarge" is none, but it is what AWS repeats of a slip.
+	// typeName is a family with its generation, and a size. "xxlarge" is no size, but AWS repeats it from a typing error.
 	typeName = regexp.MustCompile(`(?:^|[^\w.-])([a-z][a-z0-9-]{0,15}[0-9][a-z0-9-]{0,15}\.(?:nano|micro|small|medium|x*large|[0-9]{1,3}xlarge|metal(?:-[0-9]{1,3}xl)?))(?:$|[^\w-])`)
 
-	// zoneName also fits those of Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1).
+	// zoneName also fits Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1).
 	zoneName = regexp.MustCompile(`\b[a-z]{2,3}(?:-[a-z]{2,9}){1,3}-[0-9](?:[a-z]\b|-[a-z]{3}-[0-9][a-z]\b|-wl[0-9]-[a-z]{3}-wlz-[0-9]\b)`)
 
 	// elsewhere begins the part of a text that names where else to ask.
@@ -43,7 +43,7 @@ func zonesIn(text string) (zone string, others []string) {
 	return zone, zoneName.FindAllString(advice, maxZones)
 }
 
-// arn is a resource name: what people put into theirs is not what a text is about.
+// arn is a resource name. A text is not about the names inside it, which people choose.
 var arn = regexp.MustCompile(`arn:\S{1,512}`)
 
 func withoutARNs(text string) string { return arn.ReplaceAllString(text, "") }

@@ -1,8 +1,8 @@
-// Package grouptemplate builds the node template of an Auto Scaling group: it hands what asg knows of a group, and what
-// the catalogue knows of its instance types, to nodetemplate.
+// Package grouptemplate builds the node template of an Auto Scaling group from asg's view of the group and the catalogue's
+// facts about its instance types.
 //
-// It makes no call and starts no goroutines, and neither knows the Cluster Autoscaler's core, so that the autoscaler and
-// asgctl show the same template.
+// It makes no call and starts no goroutines. It does not import the Cluster Autoscaler, so the autoscaler and asgctl show the
+// same template.
 package grouptemplate
 
 import (
@@ -19,13 +19,13 @@ import (
 
 const gib = 1 << 30
 
-// Template is a group's template with what it was built from. It is immutable.
+// Template is a group's template with its inputs. It is immutable.
 type Template struct {
 	nodetemplate.Template
 	Problems []nodetemplate.Problem
 	// UnknownTypes are the instance types of the group without facts.
 	UnknownTypes []string
-	// Seen is what the cluster told when it was built.
+	// Seen holds the cluster's facts at the time.
 	Seen Seen
 
 	launch       *asg.Launch
@@ -43,19 +43,19 @@ func (t *Template) Current(g *asg.Group) bool {
 // Known reports whether enough is known of the group to simulate a node of it.
 func (t *Template) Known() bool { return t.launch != nil && t.Usable() }
 
-// Build makes the template of g in the region out of what AWS tells.
+// Build makes the template of g in the region from AWS's facts alone.
 func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	return Seen{}.Build(g, region, catalogue)
 }
 
-// Seen is what the cluster, rather than AWS, tells of a group's next node; the zero value where there is no cluster to look at.
-// Two are equal if a template built with the one is right for the other.
+// Seen holds the facts that the cluster, rather than AWS, knows about a group's next node, or the zero value without a cluster.
+// If two are equal, a template built with one is right for the other.
 type Seen struct {
 	CNI    nodetemplate.CNI
-	Learnt *nodetemplate.Learnt // from the group's real nodes, the same pointer for as long as they tell the same; or nil
+	Learnt *nodetemplate.Learnt // from the group's real nodes, the same pointer while the facts are the same, or nil
 }
 
-// Build makes the template of g in the region out of what AWS and the cluster tell.
+// Build makes the template of g in the region from the facts of AWS and of the cluster.
 func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	t := &Template{Seen: s, launch: g.Launch, tags: g.Tags, zone: g.Zone, zones: g.Zones, capacityType: capacityType(g)}
 	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
@@ -81,8 +81,8 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 	return t
 }
 
-// Facts returns what is known of an instance type as l launches it: what the catalogue states, less the CPUs that the launch
-// template turns off. A nil l launches it as it is.
+// Facts returns the facts of an instance type as l launches it: the catalogue's, less the CPUs that the launch template
+// disables. With a nil l nothing is disabled.
 func Facts(l *asg.Launch, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
 	return func(name string) (instancetypes.Type, bool) {
 		facts, ok := catalogue.Lookup(name)
@@ -99,13 +99,13 @@ func Facts(l *asg.Launch, catalogue *instancetypes.Catalogue) func(instanceType 
 func hinted(problems []nodetemplate.Problem, l *asg.Launch) []nodetemplate.Problem {
 	for i := range problems {
 		if problems[i].Reason == nodetemplate.ReasonMixedTypes && l.ImageID != "" && l.Image == nil {
-			problems[i].Expected += "; if the image runs on one of them only, allow ec2:DescribeImages (and ssm:GetParameters, if a parameter names it) in the autoscaler's IAM policy to have the others left out"
+			problems[i].Expected += ". If the image runs on one of them only, allow ec2:DescribeImages (and ssm:GetParameters, if a parameter names it) in the autoscaler's IAM policy to have the others left out"
 		}
 	}
 	return problems
 }
 
-// familyOf is the family of the image, by EKS or what was found out; "" if nothing tells.
+// familyOf returns the family of the image, from EKS or from the image itself, or "".
 func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
 	if in.Nodegroup != nil {
 		return cmp.Or(in.Nodegroup.AMIFamily(), in.AMIFamily)
@@ -113,8 +113,8 @@ func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
 	return in.AMIFamily
 }
 
-// addUserData adds what image and user data tell of the node; of several launch templates, what all of them do. An image that
-// neither EKS nor its name tells apart is taken for the one that the user data is written for.
+// addUserData adds the facts of image and user data. Of several launch templates it adds the facts that all of them share. If
+// neither EKS nor the image's name identifies the family, the form of the user data does.
 func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
 	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {
 		in.AMIFamily = familyOfImage(l.Image)
@@ -143,7 +143,7 @@ func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
 	return problems
 }
 
-// capacityType is that of all instances of the group, or "" where it is not known or both kinds can come.
+// capacityType returns the one capacity type of all the group's instances, or "" where it is unknown or both can come.
 func capacityType(g *asg.Group) string {
 	s := g.Source
 	switch {

@@ -15,7 +15,7 @@ func spotGroup() *asg.Group {
 		Launch: &asg.Launch{Types: []asg.LaunchType{{Name: "m5.large", Weight: 1}}}, Source: asg.LaunchSource{Mixed: true}}
 }
 
-func TestATemplateIsBuiltAgainOnlyWhenAnInputChanged(t *testing.T) {
+func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*asg.Group)
@@ -40,7 +40,7 @@ func TestATemplateIsBuiltAgainOnlyWhenAnInputChanged(t *testing.T) {
 	}
 }
 
-func TestAGroupOfWhichNothingIsKnownHasNoTemplate(t *testing.T) {
+func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	g := spotGroup()
 	if !Build(g, "us-west-2", instancetypes.Embedded()).Known() {
 		t.Error("the template of a known type is not known")
@@ -55,7 +55,7 @@ func TestAGroupOfWhichNothingIsKnownHasNoTemplate(t *testing.T) {
 	}
 }
 
-func TestLabelsOfTheUserDataAreOnTheTemplate(t *testing.T) {
+func TestTemplateHasUserDataLabels(t *testing.T) {
 	g := spotGroup()
 	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))

@@ -23,7 +23,7 @@ var imageNames = []struct {
 	{regexp.MustCompile(`^Windows_Server-.*-EKS_Optimized-`), nodetemplate.Windows},
 }
 
-// familyOfImage is the family of the image: by its name, or as it runs Windows; "" where neither tells.
+// familyOfImage returns the family of the image, by its name or because it runs Windows, or "".
 func familyOfImage(i *asg.Image) nodetemplate.AMIFamily {
 	if i == nil {
 		return ""
@@ -39,11 +39,11 @@ func familyOfImage(i *asg.Image) nodetemplate.AMIFamily {
 	return ""
 }
 
-// windowsName finds the year in the names that Amazon gives images of Windows Server, and in what it says about them.
+// windowsName finds the year in Amazon's names and descriptions of Windows Server images.
 var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(?:[^0-9]|$)`)
 
-// windowsRelease is the year in the name of Windows Server that all images of the group's types tell, by their names or else
-// their descriptions; "" where one does not, or they differ.
+// windowsRelease returns the year of Windows Server that the names or else the descriptions of all the group's images state. It
+// returns "" where one states none, or where they differ.
 func windowsRelease(l *asg.Launch) string {
 	release := ""
 	for i, t := range l.Types {
@@ -63,7 +63,7 @@ func windowsRelease(l *asg.Launch) string {
 	return release
 }
 
-// architectureOf is that of the image in the words of instancetypes; "" where it is not known.
+// architectureOf returns the image's architecture in the words of instancetypes, or "".
 func architectureOf(i *asg.Image) string {
 	switch {
 	case i == nil:
@@ -97,9 +97,8 @@ func leastVolumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64
 	return bytes, ofImage
 }
 
-// volumeBytes is the size of the volume that holds the pods' data, and whether it is the image that gives it that size; 0
-// where nothing says. That is the root volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its
-// operating system, /dev/xvdb its data).
+// volumeBytes returns the size of the volume for the pods' data, or 0, and whether the image sets that size. It is the root
+// volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its operating system, /dev/xvdb its data).
 func volumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
 	var image asg.Image
 	if l.Image != nil {
@@ -128,7 +127,7 @@ func volumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofI
 	return 0, false
 }
 
-// likeBottlerocket tells the two volumes of Bottlerocket from a root volume and a further one.
+// likeBottlerocket distinguishes Bottlerocket's two volumes from a root volume with a further one.
 func likeBottlerocket(devices []asg.BlockDevice) bool {
 	root := sizeOf(devices, rootDevices[0])
 	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib

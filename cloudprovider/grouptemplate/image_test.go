@@ -55,7 +55,7 @@ func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
 		name    string
 		launch  asg.Launch
 		family  nodetemplate.AMIFamily
-		want    int64 // GiB; 0 for the default
+		want    int64 // GiB, 0 for the default
 		ofImage bool
 	}{
 		{name: "nothing said"},
@@ -91,7 +91,7 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		first, more []asg.BlockDevice
-		want        int64 // GiB; 0 for the default
+		want        int64 // GiB, 0 for the default
 	}{
 		{name: "the first", first: root(30), more: root(50), want: 30},
 		{name: "another", first: root(50), more: root(30), want: 30},
@@ -166,7 +166,7 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 	}
 }
 
-func TestTypesThatTheImageDoesNotRunOnAreNotPromised(t *testing.T) {
+func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	x86, arm := &asg.Image{ID: "ami-1", Architecture: "x86_64"}, &asg.Image{ID: "ami-2", Architecture: "arm64"}
 	for _, tt := range []struct {
 		name    string
@@ -191,7 +191,7 @@ func TestTypesThatTheImageDoesNotRunOnAreNotPromised(t *testing.T) {
 	}
 }
 
-func TestAdaptersOfTheLaunchTemplateAreOnTheTemplate(t *testing.T) {
+func TestTemplateHasLaunchTemplateAdapters(t *testing.T) {
 	g := spotGroup()
 	g.Launch = &asg.Launch{EFAInterfaces: 4, Types: []asg.LaunchType{{Name: "p4d.24xlarge", Weight: 1}}}
 	template := Build(g, "us-west-2", instancetypes.Embedded())

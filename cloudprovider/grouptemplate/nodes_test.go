@@ -88,7 +88,7 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	}
 }
 
-// checkLabels compares what the template says of labels with those of a node that came.
+// checkLabels compares the template's labels with the labels of a new node.
 func checkLabels(t *testing.T, group string, template *grouptemplate.Template, node corev1.Node) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(template.Labels)) {

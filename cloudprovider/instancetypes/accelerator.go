@@ -16,8 +16,8 @@ const (
 	ResourcePodENI     = "vpc.amazonaws.com/pod-eni"
 )
 
-// AcceleratorLabel is the node label by which the Cluster Autoscaler on AWS tells GPU nodes, and their model, apart.
-// EC2 and EKS do not set it: a node has it only where its bootstrap or its node group says so.
+// AcceleratorLabel is the node label by which the Cluster Autoscaler on AWS distinguishes GPU nodes and their models. EC2 and
+// EKS do not set it. A node has it only if its bootstrap or node group sets it.
 const AcceleratorLabel = "k8s.amazonaws.com/accelerator"
 
 // gpuResources maps a manufacturer, as EC2 spells it, to its device plugin's resource.
@@ -40,8 +40,8 @@ var labelValues = map[string]string{
 	"Habana Gaudi HL-205": "habana-gaudi",
 }
 
-// Accelerator returns the extended resource that a node of this type publishes once its device plugin runs, and
-// how many; "" and 0 for a type without accelerators or of a vendor whose resource is not known.
+// Accelerator returns the extended resource that a node of this type publishes once its device plugin runs, and its number. It
+// returns "" and 0 for a type without accelerators, or of a vendor whose resource is unknown.
 func (t Type) Accelerator() (resource string, count int) {
 	if t.GPU.Count > 0 {
 		if name, ok := gpuResources[t.GPU.Manufacturer]; ok {
@@ -75,7 +75,7 @@ func (t Type) Accelerators() []Resource {
 }
 
 // LabelValue returns the value customary for AcceleratorLabel on nodes with this GPU, such as "nvidia-tesla-t4" or
-// "nvidia-h100"; "" for no GPU.
+// "nvidia-h100", or "" without a GPU.
 func (g GPU) LabelValue() string {
 	if g.Manufacturer == "" || g.Name == "" {
 		return ""

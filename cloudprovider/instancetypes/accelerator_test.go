@@ -40,7 +40,7 @@ func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
 	}
 }
 
-func TestEveryGPUOfTheCatalogueHasAResourceAndALabelValue(t *testing.T) {
+func TestEveryGPUHasResourceAndLabelValue(t *testing.T) {
 	for _, typ := range Embedded().Types() {
 		if typ.GPU.Count == 0 {
 			continue

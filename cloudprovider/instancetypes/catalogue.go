@@ -12,7 +12,7 @@ import (
 //go:embed data/instance_types.csv
 var embeddedTable string
 
-// Catalogue is a set of instance types by name. It never changes; With makes another one.
+// Catalogue is an immutable set of instance types by name.
 type Catalogue struct {
 	types  []Type // sorted by Name, which is unique
 	source string
@@ -52,7 +52,7 @@ func (c *Catalogue) Names() []string {
 	return names
 }
 
-// Types returns all types, sorted by name; the slice is the caller's.
+// Types returns all types, sorted by name. The caller owns the slice.
 func (c *Catalogue) Types() []Type { return slices.Clone(c.types) }
 
 // Len returns how many types the catalogue has.
@@ -64,9 +64,9 @@ func (c *Catalogue) Source() string { return c.source }
 // Date is the day the table's hardware facts were read from EC2, at midnight UTC.
 func (c *Catalogue) Date() time.Time { return c.date }
 
-// With returns a catalogue in which the facts of newer replace those of the same name or are added. What EC2 does not
-// tell survives where newer has none: a measured memory, the Neuron cores and the pod interfaces of the same hardware. Of
-// several with one name the last counts.
+// With returns a catalogue with the facts of newer added, or in the place of older facts of the same name. Facts that EC2 does
+// not publish survive where newer lacks them: a measured memory, the Neuron cores and the pod interfaces of the same hardware.
+// The last of several with one name counts.
 func (c *Catalogue) With(newer ...Type) *Catalogue {
 	if len(newer) == 0 {
 		return c
@@ -91,7 +91,7 @@ func (c *Catalogue) With(newer ...Type) *Catalogue {
 	return &Catalogue{types: types, source: c.source, date: c.date}
 }
 
-// completedBy returns t with what it lacks and EC2 does not tell, from older facts of the type of the same name.
+// completedBy returns t with the facts it lacks and EC2 does not publish, from older facts of the same type.
 func (t Type) completedBy(old Type) Type {
 	if t.MeasuredMemoryBytes == 0 && t.MemoryBytes == old.MemoryBytes {
 		t.MeasuredMemoryBytes = old.MeasuredMemoryBytes

@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// maxDumpBytes is about ten times what the AWS CLI prints for all types of the largest region.
+	// maxDumpBytes is about ten times the AWS CLI's output for all types of the largest region.
 	maxDumpBytes = 128 << 20
 	// maxDumpNesting is how deep pages may be wrapped: a list of pages is what jq --slurp makes of several.
 	maxDumpNesting = 3
 	dumpSource     = "ec2:DescribeInstanceTypes"
 )
 
-// ParseDump reads what `aws ec2 describe-instance-types --output json` prints: one or several pages, one after the other
-// or as a list. The first fault ends it, naming the line. A type that is there twice must be the same twice. The facts
-// mean the same as those of the table.
+// ParseDump reads the output of `aws ec2 describe-instance-types --output json`: one or several pages, one after the other or
+// as a list. The first fault ends it, and the error names the line. Two entries of one type must be equal. The facts mean the
+// same as in the table.
 func ParseDump(dump []byte) (*Catalogue, error) {
 	if len(dump) > maxDumpBytes {
 		return nil, fmt.Errorf("DescribeInstanceTypes dump of %d bytes is larger than %d", len(dump), maxDumpBytes)
@@ -60,7 +60,7 @@ func (d *dumpReader) read() error {
 	}
 }
 
-// next reads one value and tells where in the decoder's input it starts.
+// next reads one value and returns it with its offset in the decoder's input.
 func next(decoder *json.Decoder) (json.RawMessage, int64, error) {
 	var value json.RawMessage
 	if err := decoder.Decode(&value); err != nil {
@@ -222,7 +222,7 @@ func (in dumpType) facts() Type {
 	return t
 }
 
-// amount is n times unit bytes; one beyond the limits stays so.
+// amount returns n times unit bytes. A number beyond the limits stays beyond them.
 func amount(n, unit int64) int64 {
 	if n < 0 || n > maxBytes/unit {
 		return -1
@@ -238,8 +238,8 @@ func (g dumpGPU) published() int {
 	return max(1, g.Count)
 }
 
-// publishedCores is how many cores of a device its plugin shows. From the third version on, two physical cores make a
-// logical one unless told otherwise (AWS Neuron documentation, "Logical NeuronCore configuration", read 2026-11).
+// publishedCores returns the number of cores of a device that its plugin publishes. From the third version on, two physical
+// cores make a logical one by default (AWS Neuron documentation, "Logical NeuronCore configuration", read 2026-11).
 func (n dumpNeuron) publishedCores() int {
 	if n.CoreInfo.Version >= 3 && n.CoreInfo.Count > 4 {
 		return n.CoreInfo.Count / 2
@@ -247,7 +247,7 @@ func (n dumpNeuron) publishedCores() int {
 	return n.CoreInfo.Count
 }
 
-// defaultCardInterfaces counts those of the default network card, from which pods get their addresses.
+// defaultCardInterfaces counts the interfaces of the default network card. Pods get their addresses from these.
 func (n dumpNetwork) defaultCardInterfaces() int {
 	for _, card := range n.NetworkCards {
 		if card.NetworkCardIndex == n.DefaultNetworkCardIndex && card.MaximumNetworkInterfaces > 0 {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// ReadFile reads a list of instance types that a user brings: a table as Format writes it, or what the AWS CLI prints
-// for describe-instance-types. It holds the types of the file alone; lay it over the embedded ones with
-// Embedded().With(c.Types()...). Errors name the file, the line and what is wrong there. The source of a dump is the
-// file's name, and its date the day the file was written.
+// ReadFile reads a user's list of instance types: a table as Format writes it, or the AWS CLI's output of
+// describe-instance-types. It holds only the types of the file, so lay it over the embedded ones with
+// Embedded().With(c.Types()...). Errors name the file, the line and the fault. The source of a dump is the file's name, and its
+// date the day the file was written.
 func ReadFile(path string) (*Catalogue, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -43,7 +43,7 @@ func ReadFile(path string) (*Catalogue, error) {
 	return c, nil
 }
 
-// parseAny tells a dump from a table by its first character.
+// parseAny distinguishes a dump from a table by its first character.
 func parseAny(text []byte) (*Catalogue, error) {
 	begin := bytes.TrimLeft(text, " \t\r\n")
 	switch {

@@ -8,15 +8,15 @@ const (
 	driftDivisor  = 400
 	driftMinBytes = 8 * mib
 
-	// A type nobody measured is taken to lose 230 MiB and 5 %. That line lies above every measured type but the
-	// three vt1, whose video cards take host memory as well, and all vt1 are measured.
+	// An unmeasured type is assumed to lose 230 MiB and 5 %. This line lies above every measured type but the three vt1. Their
+	// video cards take host memory as well, and all vt1 are measured.
 	estimateFixedBytes = 230 * mib
 	estimateDivisor    = 20
 )
 
-// MemoryCapacity returns what a node of this type can be relied upon to report as its memory capacity, in bytes and
-// a whole number of KiB, and whether that rests on a measurement of the type or on the general estimate. It
-// errs on the low side: a template that promises too much launches nodes on which the pods then do not fit.
+// MemoryCapacity returns the memory capacity that a node of this type will at least report, in bytes and a whole number of KiB,
+// and whether it rests on a measurement of the type or on the general estimate. It errs on the low side: a template that
+// promises too much launches nodes that the pods do not fit.
 func (t Type) MemoryCapacity() (bytes int64, measured bool) {
 	if m := t.MeasuredMemoryBytes; m > 0 {
 		return wholeKiB(m - max(driftMinBytes, t.MemoryBytes/driftDivisor)), true

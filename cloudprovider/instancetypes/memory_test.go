@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestMemoryCapacityIsMeasuredLessDriftOrElseEstimated(t *testing.T) {
+func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		typ          Type

@@ -114,7 +114,7 @@ func (r *row) text() string {
 	return field
 }
 
-// number reads a whole number from 0 to limit; an empty field is 0.
+// number reads a whole number from 0 to limit. An empty field is 0.
 func (r *row) number(limit int64) int64 {
 	field := r.text()
 	if field == "" {
@@ -135,7 +135,7 @@ func (r *row) count() int { return int(r.number(maxCount)) }
 // bytes reads an amount given in unit bytes.
 func (r *row) bytes(unit int64) int64 { return r.number(maxBytes/unit) * unit }
 
-// fraction reads a share between 0 and 1; an empty field is 0.
+// fraction reads a share between 0 and 1. An empty field is 0.
 func (r *row) fraction() float64 {
 	field := r.text()
 	if field == "" {

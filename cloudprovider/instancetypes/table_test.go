@@ -12,14 +12,14 @@ import (
 const head = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each,gpu_fraction," +
 	"neuron_devices,neuron_cores,efa_interfaces,max_enis,ipv4_per_eni,pod_enis,bare_metal,local_nvme_gb,measured_memory_kib\n"
 
-func TestFormatWritesTheEmbeddedTableBackAsItIs(t *testing.T) {
+func TestFormatReproducesEmbeddedTable(t *testing.T) {
 	c := Embedded()
 	if diff := cmp.Diff(embeddedTable, Format(c.Types(), c.Source(), c.Date())); diff != "" {
 		t.Errorf("run go run ./cloudprovider/instancetypes/generate (-embedded +formatted):\n%s", diff)
 	}
 }
 
-func TestParseTakesRowsInAnyOrderAndLineEndsOfAnyKind(t *testing.T) {
+func TestParseAcceptsAnyRowOrderAndLineEnds(t *testing.T) {
 	c, err := Parse("# source: here\r\n# date: 2026-01-02\r\n\n# note\n" + head +
 		"b.large,2,2048,arm64,,,,,,,,,,,,,,\r\na.large,1,1024,amd64,,,,,,,,,,,,true,,900000")
 	if err != nil {

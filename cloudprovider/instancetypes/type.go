@@ -15,37 +15,37 @@ const (
 type Type struct {
 	Name         string // "g4dn.xlarge"
 	VCPU         int    // default vCPUs, as EC2 counts them
-	MemoryBytes  int64  // as EC2 states it; a node reports less, see MemoryCapacity
+	MemoryBytes  int64  // as EC2 states it, a node reports less, see MemoryCapacity
 	Architecture string // ArchitectureAMD64 or ArchitectureARM64
 
 	GPU           GPU // zero when the type has none
 	NeuronDevices int // AWS Inferentia and Trainium chips
-	NeuronCores   int // of all chips together, as the device plugin publishes them; 0 when unknown
+	NeuronCores   int // of all chips together, as the device plugin publishes them, 0 when unknown
 	EFAInterfaces int // Elastic Fabric Adapters that can be attached
 
-	MaxENIs    int // network interfaces on the default network card; 0 when unknown
-	IPv4PerENI int // IPv4 addresses of one interface, its primary included; 0 when unknown
-	PodENIs    int // branch interfaces for pods with security groups of their own; 0 when unknown, or none
+	MaxENIs    int // network interfaces on the default network card, 0 when unknown
+	IPv4PerENI int // IPv4 addresses of one interface, its primary included, 0 when unknown
+	PodENIs    int // branch interfaces for pods with their own security groups, 0 when unknown or none
 
 	BareMetal      bool
 	LocalNVMeBytes int64 // all local NVMe disks together
 
-	// MeasuredMemoryBytes is the memory capacity that kubelet reported on a real node of this type, the smallest
-	// where several readings exist; 0 when nobody has measured it.
+	// MeasuredMemoryBytes is the smallest memory capacity that kubelet reported on a real node of this type, or 0 without a
+	// measurement.
 	MeasuredMemoryBytes int64
 
 	// Source says in a few words where the facts come from and of what day they are, for showing to a person.
 	Source string
 }
 
-// GPU tells about the graphics or training accelerators of a type. No type mixes two models.
+// GPU describes the graphics or training accelerators of a type. No type mixes two models.
 type GPU struct {
-	Count        int    // as a device plugin would publish them; a fraction of a card (g6f) counts as one
+	Count        int    // as a device plugin would publish them, a fraction of a card (g6f) counts as one
 	Manufacturer string // "NVIDIA", "AMD", "Habana"
 	Name         string // "T4", as EC2 spells it
-	MemoryBytes  int64  // of each one; of the fraction where it is one
+	MemoryBytes  int64  // of each one, or of the fraction
 
-	// Fraction is the share of a physical card that each one is, such as 0.125; 0 for whole cards.
+	// Fraction is each one's share of a physical card, such as 0.125, or 0 for whole cards.
 	Fraction float64
 }
 

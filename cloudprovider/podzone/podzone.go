@@ -1,7 +1,7 @@
-// Package podzone tells which zone a pod has to run in, and what says so: its own fields, or those of its volumes.
+// Package podzone finds the zone in which a pod has to run, and the field of the pod or of its volumes that decides it.
 //
-// It answers from the objects it is given: it makes no call, starts no goroutines, changes nothing, and does not know
-// the Cluster Autoscaler's core, so that the autoscaler and asgctl give the same answer.
+// It works on the objects it is given: it makes no call, starts no goroutines and changes nothing. It imports neither the AWS
+// SDK nor the Cluster Autoscaler, so the autoscaler and asgctl give the same answer.
 package podzone
 
 import (
@@ -33,9 +33,9 @@ type Constraint struct {
 	Terms []corev1.NodeSelectorTerm
 }
 
-// Of returns the one zone in which all that the pod says of its node, and the constraints of its volumes, can hold; false
-// if several are left, none, or nothing speaks of zones. What a pod excludes by NotIn does not count: how much that leaves
-// depends on which zones there are. nameOf returns the name of the zone with an identifier, "" where it is not known.
+// Of returns the one zone in which all node constraints of the pod and its volumes can hold. It returns false if several zones
+// are left, none, or if nothing names a zone. NotIn does not count, for its effect depends on which zones exist. nameOf returns
+// the name of the zone with an ID, or "".
 func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (Need, bool) {
 	var left []string
 	constrained, said := false, ""
@@ -74,7 +74,7 @@ func ofPod(pod *corev1.Pod) []Constraint {
 	return constraints
 }
 
-// Required is the pod's required node affinity; nil for none.
+// Required returns the pod's required node affinity, or nil.
 func Required(pod *corev1.Pod) *corev1.NodeSelector {
 	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
 		return a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
@@ -88,8 +88,8 @@ func in(key string, values ...string) []corev1.NodeSelectorTerm {
 		{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}
 }
 
-// zones are those in which the constraint can hold, sorted; false if that is not for it to say: one of its terms, of
-// which any will do, says nothing of zones.
+// zones returns the zones in which the constraint can hold, sorted. It returns false if one of its alternative terms names no
+// zone.
 func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
 	var all []string
 	for _, term := range c.Terms {
@@ -106,7 +106,7 @@ func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
 	return slices.Compact(all), true
 }
 
-// ofTerm are the zones in which all of the term's expressions can hold; false if none speaks of zones.
+// ofTerm returns the zones in which all of the term's expressions can hold, and false if none names a zone.
 func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []string, constrained bool) {
 	for _, e := range term.MatchExpressions {
 		if e.Operator != corev1.NodeSelectorOpIn || e.Key != LabelZoneID && !slices.Contains(NameLabels, e.Key) {

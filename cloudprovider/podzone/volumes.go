@@ -13,15 +13,15 @@ import (
 // zoneSeparator stands between the zones in the label of a volume that is in several (k8s.io/cloud-provider/volume).
 const zoneSeparator = "__"
 
-// Volumes finds what a pod's volumes say of its node. It is safe for concurrent use.
+// Volumes finds the constraints of a pod's volumes. It is safe for concurrent use.
 type Volumes struct {
 	Claims  corelisters.PersistentVolumeClaimLister
 	Volumes corelisters.PersistentVolumeLister
 	Classes storagelisters.StorageClassLister
 }
 
-// Of returns the constraints of the pod's volumes: of those bound to its claims, and of the storage class where there is
-// none yet. A claim, volume or class that cannot be found has none; the scheduler will tell the pod's owner.
+// Of returns the constraints of the pod's volumes: of bound volumes, or of the storage class before there is one. A claim,
+// volume or class that cannot be found has none, and the scheduler informs the pod's owner.
 func (v Volumes) Of(pod *corev1.Pod) []Constraint {
 	var constraints []Constraint
 	for i := range pod.Spec.Volumes {
@@ -38,8 +38,8 @@ func (v Volumes) Of(pod *corev1.Pod) []Constraint {
 	return constraints
 }
 
-// claimOf is the name of the claim behind a pod's volume; "" for none. Kubernetes names the claim of an ephemeral volume
-// after both.
+// claimOf returns the name of the claim behind a pod's volume, or "". Kubernetes names the claim of an ephemeral volume after
+// both.
 func claimOf(pod *corev1.Pod, volume *corev1.Volume) string {
 	switch {
 	case volume.PersistentVolumeClaim != nil:
@@ -68,7 +68,7 @@ func (v Volumes) ofClaim(claim *corev1.PersistentVolumeClaim) []Constraint {
 	return []Constraint{ofClass(class, fmt.Sprintf("storage class %q of claim %q", class.Name, claim.Name))}
 }
 
-// ofVolume is what a volume asks of the node: by its node affinity and, on one of the old in-tree drivers, by its labels.
+// ofVolume returns the constraint of a volume: its node affinity or, on one of the old in-tree drivers, its labels.
 func ofVolume(volume *corev1.PersistentVolume, said string) []Constraint {
 	var constraints []Constraint
 	if a := volume.Spec.NodeAffinity; a != nil && a.Required != nil {
@@ -82,7 +82,7 @@ func ofVolume(volume *corev1.PersistentVolume, said string) []Constraint {
 	return constraints
 }
 
-// ofClass is what a storage class asks of the node on which a volume of it is to be made.
+// ofClass returns the constraint of a storage class on the node of a new volume.
 func ofClass(class *storagev1.StorageClass, said string) Constraint {
 	c := Constraint{Said: said}
 	for _, topology := range class.AllowedTopologies {

@@ -39,5 +39,5 @@ func Zone(id string) string {
 	return ""
 }
 
-// Of is the provider ID of an instance in a zone.
+// Of returns the provider ID of an instance in a zone.
 func Of(zone, instance string) string { return fmt.Sprintf("%s%s/%s", Prefix, zone, instance) }

@@ -19,13 +19,13 @@ import (
 const (
 	maxTypesPerCall = 100
 	maxZonesPerCall = 200
-	maxPages        = 50 // of one call; an endpoint that never ends would keep us for ever
+	maxPages        = 50 // of one call, for an endpoint whose pages never end
 )
 
-// products are what EC2 calls Linux, with and without the network that all have today.
+// products are EC2's names for Linux, with and without the network that all have today.
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
 
-// API is the one EC2 call that tells spot prices.
+// API is the one EC2 call that returns spot prices.
 type API interface {
 	DescribeSpotPriceHistory(context.Context, *ec2.DescribeSpotPriceHistoryInput, ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error)
 }
@@ -36,8 +36,8 @@ type Pools struct {
 	Zones []string
 }
 
-// Describe returns the prices that hold now, in no order; types that are not sold in a zone have none there. An error means
-// that some are missing. It asks by filter: asked by name, one type that the region lacks would fail all the others.
+// Describe returns the prices that hold now, in no order. Types that are not sold in a zone have none there. An error means
+// that some are missing. It uses filters: by name, one type that the region lacks would fail all the others.
 func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
 	latest := map[[2]string]ec2types.SpotPrice{}
 	for types := range slices.Chunk(pools.Types, maxTypesPerCall) {
@@ -58,8 +58,8 @@ func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]prici
 	return quotes, nil
 }
 
-// describe adds the last price of each type and zone to latest. From now on, EC2 gives the prices in effect, and those that
-// change while it answers.
+// describe adds the last price of each type and zone to latest. With now as the start, EC2 returns the prices in effect and
+// later changes.
 func describe(ctx context.Context, api API, types, zones []string, now time.Time, latest map[[2]string]ec2types.SpotPrice) error {
 	pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
 		StartTime: aws.Time(now),
@@ -80,7 +80,7 @@ func describe(ctx context.Context, api API, types, zones []string, now time.Time
 		for _, p := range page.SpotPriceHistory {
 			pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
 			if !slices.Contains(types, pool[0]) || !slices.Contains(zones, pool[1]) {
-				continue // EC2 answers what it is asked; an endpoint that does not shall not fill the memory
+				continue // EC2 answers only the question, but any other endpoint must not fill the memory
 			}
 			if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
 				latest[pool] = p

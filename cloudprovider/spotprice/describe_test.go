@@ -42,7 +42,7 @@ func described(t *testing.T, api API, pools Pools) []string {
 	return got
 }
 
-func TestThePricesOfNowAreThoseOfLinuxInTheZonesAskedAbout(t *testing.T) {
+func TestDescribeReturnsCurrentLinuxPricesOfZones(t *testing.T) {
 	server, api := emulate(t, "cn-north-1",
 		fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-north-1a", PerHour: 1.7},
 		fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-north-1a", PerHour: 3.1, Product: "Windows"},
@@ -78,7 +78,7 @@ func TestAHundredTypesAndAThousandPricesCostOneCall(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatBreaksOffIsAnErrorAndNoHalfReading(t *testing.T) {
+func TestIncompleteAnswerIsAnError(t *testing.T) {
 	server, api := emulate(t, "us-west-2", fakeaws.SpotPrice{InstanceType: "m5.large", Zone: "us-west-2a", PerHour: 1})
 	pools := Pools{Types: []string{"m5.large"}, Zones: []string{"us-west-2a"}}
 	for _, tt := range []struct {

@@ -1,6 +1,6 @@
 // Package spotprice reads the current spot prices of the instance types and zones in use from EC2, in the background.
 //
-// Nothing waits for it. Until the first reading, and for whatever EC2 does not tell, a pricing.Book falls back on its ratio; a
-// reading that fails leaves the last good one in use, with its age. A reading costs one call per 100 instance types and 1,000
-// prices. Run owns no other goroutine.
+// Nothing waits for it. Until the first reading, and for pools without a price, a pricing.Book falls back on its ratio. A
+// failed reading leaves the last good one in use, with its age. A reading costs one call per 100 instance types and 1,000
+// prices. Run starts no further goroutine. The package does not import the Cluster Autoscaler.
 package spotprice

@@ -7,8 +7,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// InUse are the instance types and zones of the groups that may launch spot instances, sorted: those they would launch,
-// and those of the instances they have.
+// InUse returns the instance types and zones, sorted, of the groups that may launch spot instances: the types and zones of
+// future launches, and of present instances.
 func InUse(groups []*asg.Group) Pools {
 	types, zones := map[string]bool{}, map[string]bool{}
 	for _, g := range groups {

@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-func TestOnlyGroupsThatMayLaunchSpotAreAskedAbout(t *testing.T) {
+func TestInUseCoversOnlySpotGroups(t *testing.T) {
 	launch := func(spot bool, types ...string) *asg.Launch {
 		l := &asg.Launch{Spot: spot}
 		for _, name := range types {

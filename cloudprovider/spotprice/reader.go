@@ -25,24 +25,24 @@ const (
 	oldAfter    = 24 * time.Hour
 )
 
-// Options are what a Reader works with.
+// Options configure a Reader.
 type Options struct {
 	API   API
-	InUse func() Pools // the types and zones to read; the Reader does not change them
+	InUse func() Pools // the types and zones to read, the Reader does not change them
 	Book  *pricing.Book
 	Clock clock.Clock
-	// Registerer receives the metric; nil means there is none.
+	// Registerer receives the metric. With nil there is none.
 	Registerer prometheus.Registerer
 }
 
 // Reader keeps the live spot prices of a book fresh.
 type Reader struct {
 	Options
-	readAt  atomic.Pointer[time.Time] // of the last good reading; nil before it
+	readAt  atomic.Pointer[time.Time] // of the last good reading, nil before it
 	covered Pools                     // what that asked for
 	due     time.Time                 // when to read at the latest
-	wait    time.Duration             // until the next try, while readings fail; 0 otherwise
-	said    string                    // why the last reading failed, as it was told
+	wait    time.Duration             // until the next try, while readings fail, otherwise 0
+	said    string                    // the reported cause of the last failure
 }
 
 // New makes a Reader. It reads nothing yet.
@@ -90,7 +90,7 @@ func (r *Reader) readIfDue(ctx context.Context) {
 		"duration", r.Clock.Since(now))
 }
 
-// failed plans the next try, and tells why once per cause.
+// failed plans the next try, and logs each cause once.
 func (r *Reader) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -107,7 +107,7 @@ func (r *Reader) failed(ctx context.Context, err error) {
 	}
 }
 
-// fallback says what the prices rest on in the meantime.
+// fallback names the basis of the prices in the meantime.
 func (r *Reader) fallback() string {
 	if at := r.readAt.Load(); at != nil {
 		return "the last reading, of " + at.UTC().Format(time.RFC3339)
@@ -126,7 +126,7 @@ func covers(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-// ageMetric is how old the spot prices are; it has no value before the first reading.
+// ageMetric is the age of the spot prices. It has no value before the first reading.
 type ageMetric struct{ r *Reader }
 
 var ageDesc = prometheus.NewDesc("cluster_autoscaler_aws_spot_price_age_seconds",

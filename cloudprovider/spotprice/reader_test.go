@@ -110,7 +110,7 @@ func spotOf(t *testing.T, r *Reader, instanceType string) string {
 	return price.Amount.String()
 }
 
-func TestPricesAreReadAtOnceAndEveryTenMinutes(t *testing.T) {
+func TestPricesAreReadAtOnceAndPeriodically(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
 			t.Errorf("price after the first reading: %s", got)
@@ -127,7 +127,7 @@ func TestPricesAreReadAtOnceAndEveryTenMinutes(t *testing.T) {
 	})
 }
 
-func TestATypeThatComesIntoUseIsReadWithinSeconds(t *testing.T) {
+func TestNewTypeIsReadWithinSeconds(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		if got := spotOf(t, r, "m5.large"); got != "0.036501901 USD/h by 0.38 × on-demand list price, as of the quoted types" {
 			t.Errorf("price of a type that nobody uses: %s", got)
@@ -144,7 +144,7 @@ func TestATypeThatComesIntoUseIsReadWithinSeconds(t *testing.T) {
 	})
 }
 
-func TestAReadingThatFailsLeavesTheLastOneWithItsAge(t *testing.T) {
+func TestFailedReadingKeepsLastPricesAndAge(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		began := time.Now()
 		m.change(func() { m.err = errors.New("connection refused") })
@@ -172,7 +172,7 @@ func TestAReadingThatFailsLeavesTheLastOneWithItsAge(t *testing.T) {
 	})
 }
 
-func TestAReadingOfADayAgoIsAnEstimateUntilTheNext(t *testing.T) {
+func TestDayOldPricesAreEstimates(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		m.change(func() { m.err = errors.New("connection refused") })
 		pass(oldAfter - interval)
@@ -201,7 +201,7 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 	})
 }
 
-func TestLivePricesAreInTheCurrencyOfTheRegion(t *testing.T) {
+func TestLivePricesUseRegionCurrency(t *testing.T) {
 	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
 	book, err := pricing.NewBook("cn-northwest-1", nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func TestLivePricesAreInTheCurrencyOfTheRegion(t *testing.T) {
 	}
 }
 
-func TestADeniedCallNamesThePermissionAndLeavesTheRatio(t *testing.T) {
+func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 	server, api := emulate(t, "us-east-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "us-east-1a", PerHour: 0.2})
 	server.Deny("DescribeSpotPriceHistory")
 	_, err := Describe(t.Context(), api, Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}, time.Now())
@@ -243,7 +243,7 @@ func TestADeniedCallNamesThePermissionAndLeavesTheRatio(t *testing.T) {
 	}
 }
 
-// collectedAge is what the metric says.
+// collectedAge returns the metric's value.
 func collectedAge(t *testing.T, r *Reader) float64 {
 	t.Helper()
 	families, err := r.Registerer.(*prometheus.Registry).Gather()

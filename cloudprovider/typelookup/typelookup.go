@@ -18,7 +18,7 @@ import (
 // maxTypesPerCall is the largest page of DescribeInstanceTypes (EC2 API reference, MaxResults).
 const maxTypesPerCall = 100
 
-// API is the one EC2 call that tells about instance types.
+// API is the one EC2 call that describes instance types.
 type API interface {
 	DescribeInstanceTypes(context.Context, *ec2.DescribeInstanceTypesInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error)
 }

@@ -24,7 +24,7 @@ func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 }
 
-func TestTypesTheRegionLacksDoNotKeepTheOthers(t *testing.T) {
+func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
 	found, err := Describe(t.Context(), api, []string{"x9z.large", "no.such", "g4dn.xlarge"})
 	if err != nil {

@@ -1,16 +1,16 @@
 // Command generate writes the table of instance types that package instancetypes embeds.
 //
 //	go run ./cloudprovider/instancetypes/generate                                   # check and re-format the table
-//	go run ./cloudprovider/instancetypes/generate -dump us-east-1.json [FILE…]      # what the AWS CLI prints
+//	go run ./cloudprovider/instancetypes/generate -dump us-east-1.json [FILE…]      # output of the AWS CLI
 //	go run ./cloudprovider/instancetypes/generate -types types.csv -measured m.csv -source TEXT -date 2026-08-02
 //
-// With -dump, the types of the files replace those of the present table or join them; what EC2 does not tell (measured
-// memory, pod interfaces) stays. Types that the dumps lack stay as well, for no region has all, unless -only is given. A
-// dump comes from: aws ec2 describe-instance-types --output json
+// With -dump, the types of the files replace types of the present table or join them. Facts that EC2 does not publish (measured
+// memory, pod interfaces) stay. Types that the dumps lack stay as well, for no region has all, unless -only is given. A dump
+// comes from: aws ec2 describe-instance-types --output json
 //
-// Without -dump and -types it starts from the present table, so that running it twice changes nothing. With -measured, each
-// type's measured memory becomes the smallest of the readings given; types without a reading keep none. The columns
-// each input needs are listed beside the code that reads them. The table is written only if it parses again.
+// Without -dump and -types it starts from the present table, so running it twice changes nothing. With -measured, each type's
+// measured memory becomes the smallest of the readings. Types without a reading keep none. The code that reads an input lists
+// its columns. The table is written only if it parses again.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.measured, "measured", "", "CSV of memory measured on real nodes to join in")
 	flag.StringVar(&o.source, "source", "", "one line on where -types or -dump comes from")
 	flag.StringVar(&o.date, "date", "", "day the facts of -types or -dump were read, as YYYY-MM-DD (default: the day the newest dump was written)")
-	flag.Func("dump", "file of aws ec2 describe-instance-types --output json to lay over the table; more may follow as arguments", func(path string) error {
+	flag.Func("dump", "file of aws ec2 describe-instance-types --output json to lay over the table, more may follow as arguments", func(path string) error {
 		o.dumps = append(o.dumps, path)
 		return nil
 	})
@@ -169,7 +169,7 @@ func joinMeasured(types []instancetypes.Type, path string) error {
 	return err
 }
 
-// record is one line of a CSV with a header; err keeps the first field that could not be read.
+// record is one line of a CSV with a header. err keeps the first field that could not be read.
 type record struct {
 	fields map[string]string
 	err    *error
@@ -177,7 +177,7 @@ type record struct {
 
 func (r record) text(column string) string { return r.fields[column] }
 
-// number reads a whole number; an empty field, which stands for "no source found", is 0.
+// number reads a whole number. An empty field stands for "no source found" and is 0.
 func (r record) number(column string) int64 {
 	s := r.fields[column]
 	if s == "" {
@@ -190,7 +190,7 @@ func (r record) number(column string) int64 {
 	return n
 }
 
-// hardware reads the facts of one type; the columns are the strings below.
+// hardware reads the facts of one type. The strings below are the columns.
 func (r record) hardware() instancetypes.Type {
 	return instancetypes.Type{
 		Name:         r.text("instance_type"),

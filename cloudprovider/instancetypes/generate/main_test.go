@@ -17,7 +17,7 @@ const (
 		"m5.large,8192,7816000,559\ng4dn.xlarge,16384,16061312,\nt9.large,8,,1\n"
 )
 
-// tableHeader is that of the table as it is written.
+// tableHeader is the header of the written table.
 const tableHeader = "instance_type,vcpu,memory_mib,architecture,gpu_count,gpu_manufacturer,gpu_name,gpu_memory_mib_each,gpu_fraction," +
 	"neuron_devices,neuron_cores,efa_interfaces,max_enis,ipv4_per_eni,pod_enis,bare_metal,local_nvme_gb,measured_memory_kib\n"
 
@@ -56,7 +56,7 @@ func TestRunJoinsTheSmallestMeasuredMemoryAndSorts(t *testing.T) {
 	}
 }
 
-func TestRunLeavesTheTableAloneWhenTheFactsAreBad(t *testing.T) {
+func TestBadFactsLeaveTableUnchanged(t *testing.T) {
 	for _, tt := range []struct {
 		name, types, date, want string
 	}{
@@ -78,7 +78,7 @@ func TestRunLeavesTheTableAloneWhenTheFactsAreBad(t *testing.T) {
 	}
 }
 
-// dump is what the AWS CLI prints: m5.large with another network, and a type that the table lacks.
+// dump is output of the AWS CLI: m5.large with another network, and a type that the table lacks.
 const dump = `{
     "InstanceTypes": [
         {"InstanceType": "m5.large", "VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192},
