@@ -21,8 +21,8 @@ func (a Amount) Times(n int) Amount {
 	return Amount{PerHour: a.PerHour * float64(n), Currency: a.Currency}
 }
 
-// Compare returns a negative number if a is less than b, a positive one if it is more, and 0 if they are the same to a
-// billionth, for what is below that comes from binary arithmetic. Amounts in two currencies cannot be compared: ok is false.
+// Compare returns a negative number if a is less than b, a positive one if it is more, and 0 if they are equal to a billionth,
+// for smaller differences come from binary arithmetic. Amounts in two currencies cannot be compared, then ok is false.
 func (a Amount) Compare(b Amount) (order int, ok bool) {
 	if a.Currency != b.Currency {
 		return 0, false
@@ -38,18 +38,18 @@ func (a Amount) String() string {
 // Origin says where and when a figure holds, and who says so.
 type Origin struct {
 	Region string    // the region the figure is meant for
-	Date   time.Time // day of the source, at midnight UTC; of a live price, the moment it was read
+	Date   time.Time // day of the source, at midnight UTC, or for a live price the moment of its reading
 	Source string    // where the figure was read, in words
-	Basis  string    // of an estimate, what it was made from; empty for the price itself
+	Basis  string    // of an estimate, where it comes from, empty for the price itself
 }
 
-// Exact tells a price as published from an estimate.
+// Exact distinguishes a published price from an estimate.
 func (o Origin) Exact() bool { return o.Basis == "" }
 
 // Price is what one instance of a type costs.
 type Price struct {
 	InstanceType string
 	Amount       Amount  // to pay, the discount taken off
-	Discount     float64 // what was taken off the listed price, as a ratio from 0 (nothing) to below 1
+	Discount     float64 // taken off the listed price, as a ratio from 0 (nothing) to below 1
 	Origin
 }

@@ -6,30 +6,30 @@ import (
 	"sync/atomic"
 )
 
-// Book answers what an instance costs in one region, from what is laid one over the other: the user's own terms, the live
-// spot prices, and the embedded list. All of it is in one currency. It does no I/O: others lay what they read into it.
+// Book knows the prices of one region: the user's own terms, over the live spot prices, over the embedded list, all in one
+// currency. It does no I/O. Its callers read the sources.
 //
-// Each answer comes from parts that are immutable and replaced as a whole. It is safe for concurrent use.
+// Its parts are immutable and replaced as a whole. It is safe for concurrent use.
 type Book struct {
 	region   string
 	embedded *List
 
-	writing sync.Mutex // serialises replacing; reading needs none
+	writing sync.Mutex // serialises replacing, reading needs none
 	current atomic.Pointer[layers]
 }
 
-// layers are what a Book answers from at one moment.
+// layers are the sources of a Book at one moment.
 type layers struct {
 	generation uint64
 	currency   Currency
 	terms      *Terms // nil: the user states nothing
 	spot       map[string][]zonePrice
 	spotIsOld  bool
-	relatives  relatives // what terms and spot tell of types without a live price
+	relatives  relatives // spot prices derived from similar types
 }
 
-// NewBook makes the book of a region over its embedded list; terms may be nil. The error tells that the terms are for another
-// region, or in a currency that is not the region's: amounts in two currencies cannot be compared.
+// NewBook makes the book of a region over its embedded list. terms may be nil. It returns an error if the terms are for another
+// region, or not in the region's currency: amounts in two currencies cannot be compared.
 func NewBook(region string, terms *Terms) (*Book, error) {
 	b := &Book{region: region, embedded: Embedded(region)}
 	b.current.Store(&layers{generation: 1, currency: b.embedded.Currency()})
@@ -45,14 +45,14 @@ func NewBook(region string, terms *Terms) (*Book, error) {
 // Region is the one that the book is for.
 func (b *Book) Region() string { return b.region }
 
-// Currency is that of every answer. It is empty in a partition without an embedded list, as long as the user states nothing.
+// Currency returns the currency of every answer. It is empty in a partition without an embedded list until the user states one.
 func (b *Book) Currency() Currency { return b.current.Load().currency }
 
 // Generation is another number whenever any answer may have changed. It starts at 1 or above and grows.
 func (b *Book) Generation() uint64 { return b.current.Load().generation }
 
-// SetTerms replaces what the user states. On error everything stays as it was: the terms are for another region, or in
-// another currency than the book.
+// SetTerms replaces the user's terms. If the terms are for another region, or in another currency than the book, it returns an
+// error and changes nothing.
 func (b *Book) SetTerms(terms *Terms) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -60,11 +60,11 @@ func (b *Book) SetTerms(terms *Terms) error {
 	origin, currency := terms.list.Origin(), terms.list.Currency()
 	switch {
 	case origin.Region != b.region:
-		return fmt.Errorf("price list, line %d: the prices are for region %.50q, not for %q: give a list of that region; where there is none, "+
+		return fmt.Errorf("price list, line %d: the prices are for region %.50q, not for %q: give a list of that region, or where there is none,  "+
 			`write "region: %s" with a "basis: …", which marks them as estimates`, terms.lines.region, origin.Region, b.region, b.region)
 	case next.currency != "" && currency != next.currency:
 		return fmt.Errorf("price list, line %d: the prices are in %s, but those of %s are in %s: amounts in two currencies cannot be compared, "+
-			"and none is converted; give the prices in %s", terms.lines.currency, currency, b.region, next.currency, next.currency)
+			"and none is converted, so give the prices in %s", terms.lines.currency, currency, b.region, next.currency, next.currency)
 	}
 	next.terms, next.currency = terms, currency
 	b.replace(&next)
@@ -78,8 +78,8 @@ func (b *Book) replace(next *layers) {
 	b.current.Store(next)
 }
 
-// OnDemand returns what an on-demand instance of the type costs, the user's discount taken off: by the user's own list, or
-// else by the embedded one. The second result is false where the price is unknown.
+// OnDemand returns the price of an on-demand instance of the type less the user's discount, from the user's own list or else
+// the embedded one. The second result is false where the price is unknown.
 func (b *Book) OnDemand(instanceType string) (Price, bool) {
 	now := b.current.Load()
 	price, ok := b.listed(now, instanceType)

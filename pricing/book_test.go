@@ -44,7 +44,7 @@ func book(t *testing.T, region, text string, live ...SpotQuote) *Book {
 // ownHead begins the terms of these tests.
 const ownHead = "# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"
 
-func TestOnDemandComesFromTheUserFirstAndThenFromTheEmbeddedListLessTheDiscount(t *testing.T) {
+func TestOnDemandPrefersUserListAndAppliesDiscount(t *testing.T) {
 	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
 	list := Embedded("us-east-1").Origin()
 	b := book(t, "us-east-1", ownHead+"# discount: all 10%\n# discount: g4dn 25%\n# discount: g4dn.2xlarge 0%\n"+columns+"\nm5.large,0.08\n")
@@ -67,7 +67,7 @@ func TestOnDemandComesFromTheUserFirstAndThenFromTheEmbeddedListLessTheDiscount(
 	}
 }
 
-func TestSpotComesFromTheUserThenFromEC2ThenFromTheRatio(t *testing.T) {
+func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 	text := ownHead + "# spot-ratio: 0.5\n# discount: all 50%\n" + columns + ",capacity_type,zone\n" +
 		"m5.large,0.02,spot,us-east-1a\nm5.xlarge,0.05,spot,\nm5.xlarge,0.06,spot,us-east-1b\n" +
 		"c5.large,0.08,,\n"
@@ -120,7 +120,7 @@ func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 	}
 }
 
-func TestTermsForAnotherRegionOrInAnotherCurrencyAreRefusedAndChangeNothing(t *testing.T) {
+func TestForeignTermsAreRefused(t *testing.T) {
 	row := columns + "\nm5.large,0.08\n"
 	for _, tt := range []struct{ name, region, text, want string }{
 		{"dollars in China", "cn-northwest-1", strings.Replace(ownHead, "us-east-1", "cn-northwest-1", 1) + row, "line 2: the prices are in USD, but those of cn-northwest-1 are in CNY"},
@@ -145,7 +145,7 @@ func TestTermsForAnotherRegionOrInAnotherCurrencyAreRefusedAndChangeNothing(t *t
 	}
 }
 
-func TestAPartitionWithoutListsTakesTheCurrencyOfTheUserAndKeepsIt(t *testing.T) {
+func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
 	b := book(t, "eusc-de-east-1", "", SpotQuote{"m5.large", "eusc-de-east-1a", 0.03, readAt})
 	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); ok {
@@ -162,7 +162,7 @@ func TestAPartitionWithoutListsTakesTheCurrencyOfTheUserAndKeepsIt(t *testing.T)
 	}
 }
 
-func TestWhatIsNoPriceIsLeftOutOfTheLiveOnes(t *testing.T) {
+func TestInvalidLivePricesAreLeftOut(t *testing.T) {
 	b := book(t, "us-east-1", "")
 	zero := 0.0
 	held := b.SetSpot([]SpotQuote{{"m5.large", "us-east-1a", -1, readAt}, {"m5.large", "us-east-1a", zero / zero, readAt},

@@ -1,19 +1,19 @@
-// Package pricing knows what an instance costs per hour, in which currency, and how good that figure is.
+// Package pricing knows the hourly price of an instance, its currency, and how good that figure is.
 //
-// A List holds the on-demand list prices of one region in one currency. Those of four regions ship inside the
-// binary (data/, sources in data/SOURCES.md), so nothing here makes a network call: cn-north-1 in CNY, us-east-1,
-// us-gov-east-1 and us-gov-west-1 in USD. Any other region is served by the nearest of them within its partition. Such
-// figures order instance types well and state amounts badly, so each is marked as an estimate with its basis. Currencies
-// are never converted, and amounts in two of them never compared.
+// A List holds the on-demand list prices of one region in one currency. Lists of four regions ship inside the binary (data/,
+// sources in data/SOURCES.md), so the package makes no network call: cn-north-1 in CNY, us-east-1, us-gov-east-1 and
+// us-gov-west-1 in USD. Any other region uses the nearest of them within its partition. Such figures order instance types well
+// and state amounts badly, so each is marked as an estimate with its basis. Currencies are never converted, and amounts in two
+// of them never compared.
 //
-// A Book is what one region costs, for those who decide: the user's own Terms over live spot prices over the embedded list, with
-// the user's discounts. Every figure tells its currency, date and source, and if it is an estimate, what from. It does no
-// I/O: package pricefile reads the user's file, cloudprovider/spotprice asks EC2.
+// A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, with the user's
+// discounts. Every figure has its currency, date and source, and an estimate its basis. Package pricefile reads the user's
+// file, and cloudprovider/spotprice asks EC2. pricing itself imports neither the AWS SDK, nor net, nor the Cluster Autoscaler.
 //
-// A List and Terms are immutable and safe for any number of readers; a Book changes as a whole and is safe for concurrent use.
+// A List and Terms are immutable and safe for any number of readers. A Book changes as a whole and is safe for concurrent use.
 //
-// Size and cost: 3,002 prices in 59 KB of plain text, embedded as it is so that names stay slices of the binary's
-// read-only data. Each list is parsed at its first use: the largest, 1,367 prices, in 0.3 ms with 49 KB in 4 allocations
-// (BenchmarkParse). A Lookup takes 0.05 µs, an answer of a Book below 0.5 µs; neither allocates, but for an estimate by the spot
-// ratio (BenchmarkLookup, BenchmarkBook). All on one core of a two-core cloud machine.
+// Size and cost: 3,002 prices in 59 KB of plain text, embedded uncompressed so that names stay slices of the binary's read-only
+// data. Each list is parsed at its first use: the largest, 1,367 prices, in 0.3 ms with 49 KB in 4 allocations
+// (BenchmarkParse). A Lookup takes 0.05 µs, an answer of a Book below 0.5 µs. Neither allocates, except for an estimate by the
+// spot ratio (BenchmarkLookup, BenchmarkBook). All figures are for one core of a two-core cloud machine.
 package pricing

@@ -11,8 +11,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// draft is a list, or all the Terms of a user, while its text is being read. Every method returns what is wrong with the one
-// thing it is told, in words for whoever wrote the text; the caller adds the line.
+// draft is a list, or all the Terms of a user, while its text is being read. The errors of its methods address the writer of
+// the text. The caller adds the line.
 type draft struct {
 	list      *List
 	spot      []spotRow
@@ -21,7 +21,7 @@ type draft struct {
 	lines     headLines
 }
 
-// headLines are where the head says what a Book may object to.
+// headLines are the lines of the head that a Book may object to.
 type headLines struct{ region, currency int }
 
 type discountRow struct {
@@ -40,7 +40,7 @@ const (
 	headTypes    = "types"
 )
 
-// typesUnchecked is the head's "types" of a list that was made from what AWS sells, not written by hand.
+// typesUnchecked is the value of "types" in the head of a list made from AWS's offers, not by hand.
 const typesUnchecked = "unchecked"
 
 // fact takes one member of the head, which stands in that line. Members it does not know are none of its business.
@@ -123,7 +123,7 @@ func badPrice(instanceType, price string) error {
 	return fmt.Errorf("type %.50q: price %.50q is not a number above 0 and up to %.0f", instanceType, price, maxPerHour)
 }
 
-// discount takes what is off the on-demand prices of a type, a family or everything.
+// discount adds a discount on the on-demand prices of a type, a family or everything.
 func (d *draft) discount(of string, percent float64, line int) error {
 	if of != everything && !validType(of) && !validType(of+".any") {
 		return fmt.Errorf("discount on %.50q: neither %q nor a family nor an instance type", of, everything)
@@ -150,7 +150,7 @@ func (d *draft) ratio(ratio float64) error {
 	return nil
 }
 
-// finish sorts what was read, and refuses duplicates.
+// finish sorts the rows and refuses duplicates.
 func (d *draft) finish() error {
 	slices.SortStableFunc(d.list.rows, byType)
 	for i, r := range tail(d.list.rows) {
@@ -187,7 +187,7 @@ func (d *draft) asList() (*List, error) {
 	return d.list, nil
 }
 
-// asTerms is the draft as what a user states, which must be something.
+// asTerms returns the draft as a user's terms, which must state something.
 func (d *draft) asTerms() (*Terms, error) {
 	if len(d.list.rows) == 0 && len(d.spot) == 0 && len(d.discounts) == 0 && d.spotRatio == 0 {
 		return nil, errors.New("price list has no prices, no discount and no spot ratio")

@@ -36,9 +36,9 @@ func lazily(table string) func() *List {
 	})
 }
 
-// Embedded returns the list for a region that ships with this binary, parsed at its first use. A region without one
-// gets the nearest list of its partition, with every price marked as an estimate; a region of a partition without any, an
-// empty list. It never returns nil.
+// Embedded returns the list for a region that ships with this binary, parsed at its first use. A region without one gets the
+// nearest list of its partition, with every price marked as an estimate. A region of a partition without lists gets an empty
+// one. It never returns nil.
 func Embedded(region string) *List {
 	if list, ok := embedded[region]; ok {
 		return list()
@@ -50,9 +50,9 @@ func Embedded(region string) *List {
 	return embedded[nearest]().standIn(region)
 }
 
-// nearestRegion returns the region whose embedded list stands in for that of region, and whether there is one. In the public
-// partition it is the one where most types are sold, in China the only one known, in GovCloud the one with more types. The
-// isolated and sovereign partitions publish no prices; their names have one part more than a public region's.
+// nearestRegion returns the region whose embedded list stands in for region's, and whether there is one. In the public
+// partition it is the region where most types are sold, in China the only known one, in GovCloud the one with more types. The
+// isolated and sovereign partitions publish no prices. Their names have one part more than a public region's.
 func nearestRegion(region string) (string, bool) {
 	switch {
 	case strings.HasPrefix(region, "cn-"):

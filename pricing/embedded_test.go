@@ -32,7 +32,7 @@ func TestEmbeddedListsHoldEveryPriceOfTheirSource(t *testing.T) {
 	}
 }
 
-func TestARegionWithoutAListGetsTheNearestOfItsPartitionAsAnEstimate(t *testing.T) {
+func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 	const fromUSEast, fromBeijing = "list price of us-east-1", "list price of cn-north-1"
 	for _, tt := range []struct {
 		region string

@@ -10,7 +10,7 @@ import (
 // termsVersion is the version of the JSON form of a user's prices.
 const termsVersion = "v1"
 
-// The JSON form of a discount and of a price; what they mean is as in a table.
+// The JSON form of a discount and of a price, with the meaning of the table's columns.
 type (
 	discountJSON struct {
 		Of      string  `json:"of"`
@@ -24,9 +24,9 @@ type (
 	}
 )
 
-// parseJSON reads what a user states as one JSON object: {"version": "v1", "region": …, "currency": …, "date": …, "source": …}
-// with, each if wanted, "basis", "types", "spotRatio", "discounts" [{"of", "percent"}] and "prices" [{"instanceType", "perHour",
-// "capacityType", "zone"}]. Members that do not exist are errors, so that a slip of the pen is not passed over.
+// parseJSON reads a user's terms as one JSON object: {"version": "v1", "region": …, "currency": …, "date": …, "source": …} with
+// the optional "basis", "types", "spotRatio", "discounts" [{"of", "percent"}] and "prices" [{"instanceType", "perHour",
+// "capacityType", "zone"}]. Unknown members are errors, so that a typing error is noticed.
 func parseJSON(text string) (*draft, error) {
 	r := &jsonReader{text: text, draft: &draft{list: &List{}}}
 	var whole json.RawMessage

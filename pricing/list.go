@@ -30,10 +30,10 @@ func (l *List) Lookup(instanceType string) (Price, bool) {
 	}, true
 }
 
-// Origin is that of every price in the list.
+// Origin returns the origin of every price in the list.
 func (l *List) Origin() Origin { return l.origin }
 
-// Currency is that of every price in the list.
+// Currency returns the currency of every price in the list.
 func (l *List) Currency() Currency { return l.currency }
 
 // Len returns how many prices the list has.
@@ -56,9 +56,9 @@ func (l *List) standIn(region string) *List {
 	return &other
 }
 
-// NewList makes a list of what AWS itself sells: its head says "types: unchecked", so that a type that is newer than the
-// catalogue is no error where the list is given as a user's own prices. perHour is by instance type. The error is that of
-// Parse for the same list as a table.
+// NewList makes a list of AWS's own offers. Its head says "types: unchecked", so a type newer than the catalogue is no error
+// where a user takes the list for their own prices. perHour is by instance type. Its errors are Parse's for the same list as a
+// table.
 func NewList(origin Origin, currency Currency, perHour map[string]float64) (*List, error) {
 	l := &List{origin: origin, currency: currency, unchecked: true, rows: make([]row, 0, len(perHour))}
 	for instanceType, amount := range perHour {

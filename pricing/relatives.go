@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// relatives are what the live spot prices tell of types that EC2 does not quote.
+// relatives are ratios from live spot prices, for types that EC2 does not quote.
 type relatives struct {
 	ratios   map[string]float64 // spot by on-demand list price in the median: by family, by class of families, and "" for all
 	cheapest map[shape]zonePriceOf

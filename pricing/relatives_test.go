@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestATypeThatEC2DoesNotQuoteIsEstimatedFromQuotedRelatives(t *testing.T) {
+func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 	quote := func(instanceType string, perHour float64) SpotQuote {
 		return SpotQuote{instanceType, "us-east-1a", perHour, readAt}
 	}
@@ -53,7 +53,7 @@ func TestATypeThatEC2DoesNotQuoteIsEstimatedFromQuotedRelatives(t *testing.T) {
 	}
 }
 
-func TestATypeWithoutAListPriceCostsTheCheapestQuoteOfItsShape(t *testing.T) {
+func TestUnlistedTypeCostsCheapestQuoteOfShape(t *testing.T) {
 	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
 	live := SpotQuote{"m6i.xlarge", "eusc-de-east-1a", 0.08, readAt}
 	b := book(t, "eusc-de-east-1", text, live)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// DefaultSpotRatio is what a spot instance is taken to cost, as a ratio of the on-demand list price, where neither EC2 nor the
-// user tells, nor any quote of EC2 for another type: the median of what AWS's spot advisor states, half of whose figures lie
-// between 0.28 and 0.42 (data/SOURCES.md). It is marked as an estimate wherever it is used.
+// DefaultSpotRatio is the assumed ratio of spot to on-demand list price where neither EC2 nor the user states a price, and EC2
+// quotes no other type. It is the median of the figures of AWS's spot advisor, half of which lie between 0.28 and 0.42
+// (data/SOURCES.md). A price from it is always marked as an estimate.
 const DefaultSpotRatio = 0.35
 
 // meanOverZones is the basis of a spot price for several zones that differ.
@@ -26,7 +26,7 @@ type zonePrice struct {
 	readAt  time.Time
 }
 
-// SpotQuote is the spot price of a type in a zone, as EC2 tells it, in the currency of the region.
+// SpotQuote is EC2's spot price of a type in a zone, in the currency of the region.
 type SpotQuote struct {
 	InstanceType string
 	Zone         string
@@ -34,8 +34,8 @@ type SpotQuote struct {
 	ReadAt       time.Time
 }
 
-// SetSpot replaces the live spot prices. Of two for the same type and zone the last one holds. What is not a price is left out.
-// It returns how many are held.
+// SetSpot replaces the live spot prices. The last quote for a type and zone counts. Invalid prices are left out. It returns the
+// number of quotes it holds.
 func (b *Book) SetSpot(quotes []SpotQuote) int {
 	spot := make(map[string][]zonePrice, len(quotes))
 	held := 0
@@ -69,13 +69,13 @@ func (b *Book) AgeSpot() {
 	}
 }
 
-// Spot returns what a spot instance of the type costs in one of the zones; without zones, in any that has a price. For each zone
-// the user's own figure counts, or else the live one. Where the zones differ, nobody knows which one the next instance comes up
-// in; groups spread over their zones evenly, so the answer is the mean, marked as an estimate. Zones without a figure are
-// passed over. Where none has one, the answer is a ratio times the on-demand list price, marked as an estimate, too: the user's
-// spot ratio, else the median ratio of what EC2 quotes of the family, of its class or at all. It is never below the cheapest
-// live price of a type with the same CPUs, memory and accelerators, which serves alone where there is no list price. Spot prices
-// know no discount. The second result is false where the price is unknown.
+// Spot returns the price of a spot instance of the type in one of the zones, or without zones in any zone with a price. For
+// each zone the user's own figure counts, or else the live one. Where the zones differ, nobody knows the next instance's zone.
+// Groups spread over their zones evenly, so the answer is the mean, marked as an estimate. It skips zones without a figure.
+// Where no zone has one, the answer is a ratio times the on-demand list price, marked as an estimate, too: the user's spot
+// ratio, else the median ratio of EC2's quotes for the family, for its class, or for all types. It is never below the cheapest
+// live price of a type with the same CPUs, memory and accelerators. Without a list price, that cheapest price is the answer.
+// Spot prices have no discount. The second result is false where the price is unknown.
 func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	now := b.current.Load()
 	var m mean

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The columns of a table. A list has the first two; a user's own prices may have all four.
+// The columns of a table. A list has the first two, a user's own prices may have all four.
 const columns = "instance_type,price_per_hour"
 
 var columnNames = strings.Split(columns+",capacity_type,zone", ",")
@@ -15,18 +15,18 @@ var columnNames = strings.Split(columns+",capacity_type,zone", ",")
 // MaxBytes is how long a text may be. Whoever reads one may stop a byte later.
 const MaxBytes = 8 << 20
 
-// limits of what is accepted, far above anything real.
+// Bounds on accepted input, far above anything real.
 const (
-	maxLineBytes = 4 << 10 // of a table; JSON may be all in one line
+	maxLineBytes = 4 << 10 // of a table, JSON may be all in one line
 	maxTypes     = 10_000  // that room is made for ahead
-	minPerHour   = 1e-9    // what Compare and String can tell from 0
+	minPerHour   = 1e-9    // Compare and String can distinguish it from 0
 	maxPerHour   = 1e6     // in any currency
 )
 
 // Parse reads a list as Format writes it: head lines "# region: …", "# currency: …", "# date: YYYY-MM-DD", "# source: …" and,
-// if the prices are estimates, "# basis: …", each once; a line with the column names; then one line per instance type, in
-// any order. Other lines that begin with # are notes. The first error ends it, naming the line. The list keeps slices
-// of table. "# types: unchecked" tells that the types are what AWS sells, so that ParseTerms takes those it does not know.
+// if the prices are estimates, "# basis: …", each once. Then comes a line with the column names, and one line per instance
+// type, in any order. Other lines that begin with # are notes. The first error ends it and names the line. The list keeps
+// slices of table. "# types: unchecked" means that the types come from AWS's offers, so ParseTerms accepts unknown ones.
 func Parse(table string) (*List, error) {
 	if err := checkSize(table); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ const (
 	head  = facts + columns + "\n"
 )
 
-func TestFormatWritesEachEmbeddedListBackAsItIs(t *testing.T) {
+func TestFormatReproducesEmbeddedLists(t *testing.T) {
 	for _, table := range []string{cnNorth1, usEast1, usGovEast1, usGovWest1} {
 		l, err := Parse(table)
 		if err != nil {
@@ -27,7 +27,7 @@ func TestFormatWritesEachEmbeddedListBackAsItIs(t *testing.T) {
 	}
 }
 
-func TestParseTakesRowsInAnyOrderAndLineEndsOfAnyKind(t *testing.T) {
+func TestParseAcceptsAnyRowOrderAndLineEnds(t *testing.T) {
 	l, err := Parse("# basis: a guess\r\n# note\r\n\n" + strings.ReplaceAll(head, "\n", "\r\n") + "b1.large,2.50\r\na1.large,1e-3")
 	if err != nil {
 		t.Fatal(err)

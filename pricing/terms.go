@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Terms are what a user states about the prices of one region: prices of their own, discounts, and what spot costs where
-// nothing else tells. Each part may be missing. They never change.
+// Terms are a user's own prices for one region, discounts, and a spot ratio for pools without a spot price. Each part may be
+// missing. They never change.
 type Terms struct {
-	list      *List // on-demand; its origin and currency are those of all of the Terms
+	list      *List // on-demand, with the origin and currency of all the Terms
 	spot      []spotRow
 	discounts map[string]float64 // ratio off, by instance type, family, or everything
-	spotRatio float64            // spot price by on-demand list price; 0 where the user does not state it
+	spotRatio float64            // spot price by on-demand list price, 0 where the user does not state it
 	lines     headLines
 }
 
@@ -25,10 +25,10 @@ type spotRow struct {
 	line         int
 }
 
-// everything is what a discount on all instance types is given for.
+// everything stands for a discount on all instance types.
 const everything = "all"
 
-// OnDemand is the list of the user's own on-demand prices, undiscounted; it may be empty.
+// OnDemand returns the list of the user's own on-demand prices, undiscounted. It may be empty.
 func (t *Terms) OnDemand() *List { return t.list }
 
 // SpotPrices is how many spot prices the user states.
@@ -37,11 +37,11 @@ func (t *Terms) SpotPrices() int { return len(t.spot) }
 // Discounts is how many discounts the user states.
 func (t *Terms) Discounts() int { return len(t.discounts) }
 
-// SpotRatio is what the user states spot instances to cost, as a ratio of the on-demand list price; 0 if nothing is stated.
+// SpotRatio returns the user's ratio of spot prices to on-demand list prices, or 0.
 func (t *Terms) SpotRatio() float64 { return t.spotRatio }
 
-// discount is what is off the on-demand list price of a type, as a ratio: that of the type alone, or else of its family, or
-// else of everything. They do not add up.
+// discount returns the discount on the on-demand list price of a type, as a ratio: the type's own, or else its family's, or
+// else the general one. They do not add up.
 func (t *Terms) discount(instanceType string) float64 {
 	if t == nil || len(t.discounts) == 0 {
 		return 0
@@ -55,7 +55,7 @@ func (t *Terms) discount(instanceType string) float64 {
 	return t.discounts[everything]
 }
 
-// spotIn returns what the user says spot costs in a zone.
+// spotIn returns the user's spot price in a zone.
 func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
 	if t == nil {
 		return 0, false
@@ -89,20 +89,19 @@ func (t *Terms) spotOf(instanceType string) []spotRow {
 	return t.spot[from:to]
 }
 
-// ParseTerms reads what a user states about prices: a table, as Parse reads it, or the same as JSON, told apart by the first
-// character. Beyond a list, a table may have
+// ParseTerms reads a user's terms: a table, as Parse reads it, or the same as JSON, recognised by the first character. Beyond a
+// list, a table may have
 //
-//	# discount: all 10%          off every on-demand list price, the embedded ones included;
+//	# discount: all 10%          off every on-demand list price, the embedded ones included
 //	# discount: g5 25%           the most specific of type, family and all counts, alone
-//	# spot-ratio: 0.35           what spot costs by the on-demand list price, where no spot price is known
+//	# spot-ratio: 0.35           of the on-demand list price, where no spot price is known
 //
-// and the columns capacity_type (on-demand, which empty means, or spot) and, for spot, zone (empty: every zone without a row of
-// its own). It need not have any prices. The JSON form is {"version": "v1", "region", "currency", "date", "source", "basis",
+// and the columns capacity_type (on-demand, which empty means, or spot) and, for spot, zone (empty: every zone without its own
+// row). It need not have any prices. The JSON form is {"version": "v1", "region", "currency", "date", "source", "basis",
 // "types", "spotRatio", "discounts": [{"of", "percent"}], "prices": [{"instanceType", "perHour", "capacityType", "zone"}]}.
 //
-// Instance types that are neither in known nor in any embedded list are errors, most likely slips of the pen, unless the head has
-// "types: unchecked". The first error ends it, naming the line. A text of more than MaxBytes
-// is refused.
+// Instance types that are neither in known nor in any embedded list are errors, most likely typing errors, unless the head has
+// "types: unchecked". The first error ends it and names the line. A text of more than MaxBytes is refused.
 func ParseTerms(text string, known []string) (*Terms, error) {
 	if err := checkSize(text); err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func saidBy(t *Terms) said {
 	return s
 }
 
-func TestTermsSayTheSameAsTableAndAsJSON(t *testing.T) {
+func TestTableAndJSONTermsAreEqual(t *testing.T) {
 	want := said{
 		List: "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: contract of 2026\n# basis: half of last year's\n# types: unchecked\n" +
 			columns + "\nm5.large,1.1\nx99.large,2.5\n",
@@ -104,7 +104,7 @@ func TestEveryEmbeddedListServesAsTerms(t *testing.T) {
 	}
 }
 
-func TestTypesNobodyKnowsAreErrorsUnlessTheyAreNotChecked(t *testing.T) {
+func TestUnknownTypesAreErrorsUnlessUnchecked(t *testing.T) {
 	known := []string{"m99.large"}
 	for _, tt := range []struct{ name, text, want string }{
 		{"slip of the pen", ownHead + columns + "\nm5.large,1\nm5.lrage,1\nm5.xxl,1\n", `line 7: instance type or family "m5.lrage" is not known (2 such in all)`},

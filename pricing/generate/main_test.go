@@ -59,7 +59,7 @@ func TestRunWritesOneSortedListPerRegion(t *testing.T) {
 	}
 }
 
-func TestRunLeavesTheListsAloneWhenThePricesAreBad(t *testing.T) {
+func TestBadPricesLeaveListsUnchanged(t *testing.T) {
 	for _, tt := range []struct{ name, prices, source, want string }{
 		{name: "no source", prices: prices, want: "needs -source"},
 		{name: "source of two lines", prices: prices, source: "a\nb", want: "needs -source, one line"},

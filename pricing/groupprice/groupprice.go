@@ -1,11 +1,11 @@
-// Package groupprice tells what an Auto Scaling group costs per hour: its next instances, and those it has.
+// Package groupprice computes the hourly cost of an Auto Scaling group: of its next instances and of its present ones.
 //
-// What comes next follows the group's policy. Its on-demand base is filled first, above it the on-demand percentage, fractions
-// in favour of on-demand, as AWS keeps it. Which instance type comes follows the allocation strategy where that decides it.
-// Where AWS alone knows, as with the capacity of spot pools, the figure is an estimate that says what it was made from.
-// A type without a price is estimated from similar ones. How much of a Cost is estimated can be told.
+// The next instances follow the group's policy: its on-demand base first, above it the on-demand percentage, with fractions in
+// favour of on-demand, as AWS does. The allocation strategy selects the instance type where it can. Some facts only AWS knows,
+// such as the capacity of spot pools. Then the figure is an estimate with its basis. A type without a price is estimated from
+// similar ones. A Cost states how much of it is estimated.
 //
-// It is pure: no I/O, no goroutine, and a Pricer is safe for any number of readers.
+// The package is pure: no I/O, no goroutine, no import of the Cluster Autoscaler. A Pricer is safe for any number of readers.
 package groupprice
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
-// prices are those of one region, in one currency.
+// prices are the prices of one region, in one currency.
 type prices interface {
 	OnDemand(instanceType string) (pricing.Price, bool)
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
 	Currency() pricing.Currency
 }
 
-// Pricer prices groups by what the prices and the catalogue said when it was made, as far as they are immutable.
+// Pricer prices groups by the prices and the catalogue at its creation, as far as they are immutable.
 type Pricer struct {
 	prices    prices
 	catalogue *instancetypes.Catalogue
@@ -41,18 +41,18 @@ func New(p prices, catalogue *instancetypes.Catalogue) *Pricer {
 // Rates are what CPU, memory and accelerators cost by the same prices.
 func (p *Pricer) Rates() *rates.Rates { return p.rates() }
 
-// Cost is what some instances of a group cost per hour.
+// Cost is the hourly cost of some instances of a group.
 type Cost struct {
 	Amount    pricing.Amount // of all parts
 	Estimated pricing.Amount // how much of it is estimated
 	Parts     []Part
 }
 
-// Part is what instances of one kind have in a Cost.
+// Part is the share of one kind of instances in a Cost.
 type Part struct {
 	CapacityType string // OnDemand or Spot
 	Instances    int
-	// Price is that of one instance. Where it is not known which type comes, it names none.
+	// Price is the price of one instance. It names no type where the type is unknown.
 	Price pricing.Price
 }
 
@@ -73,7 +73,7 @@ func (c *Cost) plus(a pricing.Amount, exact bool) {
 	}
 }
 
-// price is that of one instance of a type; it is not ok only for a type of which nothing is known.
+// price returns the price of one instance of a type. It is not ok only for an unknown type.
 func (p *Pricer) price(name, capacityType string, zones []string) (pricing.Price, bool) {
 	if capacityType == awsmessage.Spot {
 		if price, ok := p.prices.Spot(name, zones); ok {
@@ -105,7 +105,7 @@ type Resources struct {
 	Accelerators map[string]int64 // by the resource they are published under
 }
 
-// NextOfUnknownType is what the next n instances of g cost if each has these resources, all of it an estimate.
+// NextOfUnknownType estimates the cost of the next n instances of g if each has these resources.
 func (p *Pricer) NextOfUnknownType(g *asg.Group, n int, r Resources) Cost {
 	price := p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
 	var c Cost

@@ -68,7 +68,7 @@ func mixed(base, percentage int) asg.LaunchSource {
 var approximately = cmpopts.EquateApprox(0, 1e-9)
 
 // The rows with a base of 10 and 50 % are the example of the EC2 Auto Scaling user guide ("Instances distribution").
-func TestOnDemandFillsTheBaseFirstThenThePercentage(t *testing.T) {
+func TestSplitFillsOnDemandBaseFirst(t *testing.T) {
 	for _, tt := range []struct{ base, percentage, capacity, want int }{
 		{10, 50, 10, 10}, {10, 50, 20, 15}, {10, 50, 30, 20}, {10, 50, 40, 25},
 		{12, 0, 10, 10}, {12, 0, 20, 12}, {12, 0, 40, 12},
@@ -76,7 +76,7 @@ func TestOnDemandFillsTheBaseFirstThenThePercentage(t *testing.T) {
 		{12, 100, 40, 40},
 		{2, 25, 3, 3}, {2, 25, 4, 3}, {2, 25, 6, 3}, {2, 25, 7, 4}, // fractions in favour of on-demand
 		{0, 1, 1, 1}, {0, 1, 100, 1}, {0, 1, 101, 2},
-		{-1, 50, 2, 1}, {0, 500, 4, 4}, {0, -5, 4, 0}, {5, 50, -3, 0}, // what AWS would not accept
+		{-1, 50, 2, 1}, {0, 500, 4, 4}, {0, -5, 4, 0}, {5, 50, -3, 0}, // AWS would not accept these
 	} {
 		if got := onDemandUnits(mixed(tt.base, tt.percentage), tt.capacity); got != tt.want {
 			t.Errorf("base %d, %d %%, capacity %d: %d on-demand, want %d", tt.base, tt.percentage, tt.capacity, got, tt.want)
@@ -190,7 +190,7 @@ func estimatedRatio(c Cost) float64 {
 	return c.Estimated.PerHour / c.Amount.PerHour
 }
 
-func TestATypeWithoutAPriceIsEstimatedFromOthers(t *testing.T) {
+func TestUnpricedTypeIsEstimated(t *testing.T) {
 	full := book{pricing.Embedded("us-east-1")}
 	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
 	for _, spot := range []bool{false, true} {
@@ -228,7 +228,7 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	return p, ok
 }
 
-func TestPresentSharesAMixedGroupOutByItsPolicy(t *testing.T) {
+func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	in := func(lifecycle asg.Lifecycle, name, zone string) asg.Instance {
 		return asg.Instance{ID: "i-" + name + zone, Type: name, Zone: zone, Lifecycle: lifecycle, Weight: 1}
 	}

@@ -19,9 +19,9 @@ const (
 	defaultSpotPools       = 2
 )
 
-// Next is what the instances cost that come where the desired capacity is raised by n nodes, each of the least weight: with
-// weights, fewer and larger instances may come for it. It is not ok where what the group launches is not known, or is a
-// type nobody knows. n below 1 costs nothing.
+// Next returns the cost of the instances that come if the desired capacity grows by n nodes of the least weight. With weights,
+// AWS may launch fewer and larger instances. It is not ok where the group's instance types are unknown. n below 1 costs
+// nothing.
 func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 	types := p.candidates(g)
 	if len(types) == 0 {
@@ -44,11 +44,11 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 		if want.capacityType == awsmessage.OnDemand && g.Source.PaidAhead() {
 			choices = estimated(choices, "on-demand, for a group that also uses reserved capacity")
 		}
-		if want.units%len(choices) > 0 { // which pool is next depends on what AWS has in each
+		if want.units%len(choices) > 0 { // the next pool depends on its spare capacity, which only AWS knows
 			choices = estimated(choices, "one of the %d cheapest pools", len(choices))
 		}
 		for i, choice := range choices {
-			// Of what does not divide evenly, the first pools get one more.
+			// The first pools get one unit more where the division leaves a rest.
 			units := (want.units + len(choices) - 1 - i) / len(choices)
 			c.add(want.capacityType, ceilDiv(units, choice.weight), choice.price)
 		}
@@ -63,8 +63,8 @@ func (p *Pricer) currency() pricing.Currency {
 	return p.rates().Currency()
 }
 
-// split divides the units by which the desired capacity is raised among on-demand and spot. What the group has follows its
-// policy already: AWS launches, and replaces, so that it does.
+// split divides the additional units of desired capacity among on-demand and spot. The present instances follow the policy
+// already: AWS launches and replaces to keep it.
 func split(g *asg.Group, units int) (onDemand, spot int) {
 	if !g.Source.Mixed {
 		if g.Launch != nil && g.Launch.Spot {
@@ -96,7 +96,7 @@ type choice struct {
 	price pricing.Price
 }
 
-// perUnit is what the strategies compare: the price of a unit of capacity.
+// perUnit returns the price of a unit of capacity, which the strategies compare.
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
 // candidates are the types that g can launch: those its image runs on, unless that leaves none.
@@ -130,7 +130,7 @@ func (p *Pricer) weight(unit string, t asg.LaunchType) int {
 	return max(1, t.Weight)
 }
 
-// architectures are EC2's names of them, by those of the catalogue.
+// architectures maps the catalogue's names to EC2's.
 var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 
 // runs reports whether the image, as far as it is known, runs on the type, as far as that is known.
@@ -139,9 +139,9 @@ func (p *Pricer) runs(image *asg.Image, name string) bool {
 	return image == nil || image.Architecture == "" || !known || architectures[facts.Architecture] == image.Architecture
 }
 
-// choose tells which types come by the allocation strategy for the capacity type, each for an equal share. Where that is not
-// known, it is the type or the mean that is most likely near, marked as an estimate. Types without a price are passed over;
-// none is chosen if none has one.
+// choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is
+// unknown, it returns the most likely type or a mean, marked as an estimate. It skips types without a price, and returns none
+// if none has one.
 func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []choice {
 	var priced []choice
 	for _, t := range types {
@@ -160,7 +160,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 		return estimated(priced[:1], "the first of %d types: %s goes by capacity as well", len(priced), strategy)
 	case lowestPrice, priceCapacityOptimized:
 		slices.SortStableFunc(priced, func(a, b choice) int { return cmp.Compare(a.perUnit(), b.perUnit()) })
-	default: // capacity-optimized, and what AWS may think of next
+	default: // capacity-optimized, and future strategies
 		return []choice{meanOf(priced, strategy)}
 	}
 	if strategy == priceCapacityOptimized {
@@ -172,7 +172,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 	return priced[:1]
 }
 
-// strategyOf is the allocation strategy, with AWS's defaults; without a policy there is one type only.
+// strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.
 func strategyOf(g *asg.Group, capacityType string) string {
 	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o asg.Override) bool { return o.Requirements != nil })
 	switch {

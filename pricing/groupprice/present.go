@@ -6,13 +6,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// sharedOut is the basis of what a mixed group costs by capacity type.
+// sharedOut is the basis of a mixed group's cost by capacity type.
 const sharedOut = "AWS does not list which of the group's instances are spot: shared out by its policy"
 
-// Present is what the instances cost that g has, without Parts, for each capacity type that g can launch: nothing where it has
-// none. An instance counts until it is terminating. AWS's list of a group's instances does not tell their capacity types; where
-// the policy allows both, each instance counts for the share of each that the policy keeps, and unless all instances are
-// alike, that is an estimate. An instance of a type nobody knows is left out.
+// Present returns the cost of g's instances, without Parts, for each capacity type that g can launch, zero where it has no
+// instance. An instance counts until it is terminating. AWS's list of a group's instances has no capacity types. Where the
+// policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
+// an estimate. Instances of unknown types are left out.
 func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 	running, units := runningOf(g)
 	alike := true

@@ -1,10 +1,10 @@
-// Package model prices nodes and pods as the Cluster Autoscaler's core asks for it.
+// Package model prices nodes and pods for the Cluster Autoscaler's core.
 //
-// A node of one of our groups costs what the group's next instance costs: by its policy, its allocation strategy, and what is
-// there. Whose node it is, the groups tell; nothing is guessed from names. A node of an unknown type, and a pod, cost
-// what similar types charge for CPU, memory and accelerators. Neither question ever fails.
+// A node of one of our groups costs as much as the group's next instance: by its policy, its allocation strategy, and its
+// present instances. The groups know their nodes, so nothing is guessed from names. A node of an unknown type, and a pod, cost
+// as much as similar types charge for CPU, memory and accelerators. Neither question ever fails.
 //
-// A Model makes no call and starts no goroutine. It is safe for concurrent use, as far as what it asks is.
+// A Model makes no call and starts no goroutine. It is safe for concurrent use if its sources are.
 package model
 
 import (
@@ -22,16 +22,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// groups tell about the Auto Scaling groups, and what is known of instance types.
+// groups knows the Auto Scaling groups and the facts about instance types.
 type groups interface {
 	// Group returns the group of that name, or nil.
 	Group(name string) *asg.Group
-	// GroupOf returns the group that the node is in or, if it is of a template, that it is made for; or nil.
+	// GroupOf returns the group of the node, or the group whose template the node is, or nil.
 	GroupOf(node *apiv1.Node) *asg.Group
 	Catalogue() *instancetypes.Catalogue
 }
 
-// prices are those of one region, in one currency, at one moment.
+// prices are the prices of one region, in one currency, at one moment.
 type prices interface {
 	OnDemand(instanceType string) (pricing.Price, bool)
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
@@ -47,7 +47,7 @@ type Model struct {
 	current atomic.Pointer[pricer]
 }
 
-// pricer is a Pricer with what it was made of.
+// pricer is a Pricer with its inputs.
 type pricer struct {
 	*groupprice.Pricer
 	generation uint64
@@ -57,7 +57,7 @@ type pricer struct {
 // New makes a Model.
 func New(groups groups, prices prices) *Model { return &Model{groups: groups, prices: prices} }
 
-// Pricer prices groups by what is known at the moment. It is the same one for as long as that does not change.
+// Pricer prices groups by the present facts. It is the same one until they change.
 func (m *Model) Pricer() *groupprice.Pricer {
 	generation, catalogue := m.prices.Generation(), m.groups.Catalogue()
 	if now := m.current.Load(); now != nil && now.generation == generation && now.catalogue == catalogue {
@@ -68,7 +68,7 @@ func (m *Model) Pricer() *groupprice.Pricer {
 	return next.Pricer
 }
 
-// NodePrice is what the node costs from start to end. The error is always nil.
+// NodePrice returns the cost of the node from start to end. The error is always nil.
 func (m *Model) NodePrice(node *apiv1.Node, start, end time.Time) (float64, error) {
 	if g := m.groups.GroupOf(node); g != nil {
 		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
@@ -76,7 +76,7 @@ func (m *Model) NodePrice(node *apiv1.Node, start, end time.Time) (float64, erro
 	return m.ofNobody(node).PerHour * hours(start, end), nil
 }
 
-// PodPrice is what the pod's requests for CPU, memory and accelerators cost from start to end, on-demand, in a type that
+// PodPrice returns the on-demand cost of the pod's requests for CPU, memory and accelerators from start to end, in a type that
 // they fill. The error is always nil.
 func (m *Model) PodPrice(pod *apiv1.Pod, start, end time.Time) (float64, error) {
 	r := resources(podutils.PodRequests(pod))
@@ -84,9 +84,9 @@ func (m *Model) PodPrice(pod *apiv1.Pod, start, end time.Time) (float64, error) 
 	return price.Amount.PerHour * hours(start, end), nil
 }
 
-// NodeCost is what the next count nodes of the group cost together per hour. The template is the node that the group would
-// add, for types of which nothing is known; it may be nil. It is not ok where the group is not one of ours, or of such a type
-// and without a template.
+// NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add.
+// It stands in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types
+// and no template.
 func (m *Model) NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool) {
 	cost, ok := m.Next(nodeGroup, template, count)
 	return cost.Amount, ok
@@ -104,7 +104,7 @@ func (m *Model) Next(nodeGroup string, template *apiv1.Node, count int) (grouppr
 	return m.next(m.Pricer(), g, template, count), true
 }
 
-// next is what the next count nodes of g cost, nodes such as node if nothing is known of their types.
+// next returns the cost of the next count nodes of g, which resemble node if their types are unknown.
 func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *apiv1.Node, count int) groupprice.Cost {
 	if cost, ok := p.Next(g, count); ok {
 		return cost
@@ -112,7 +112,7 @@ func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *apiv1.Node, count
 	return p.NextOfUnknownType(g, count, resources(node.Status.Capacity))
 }
 
-// ofNobody prices a node that is in no group of ours, by its instance type or else by what it has.
+// ofNobody prices a node outside our groups, by its instance type or else by its resources.
 func (m *Model) ofNobody(node *apiv1.Node) pricing.Amount {
 	name := cmp.Or(node.Labels[apiv1.LabelInstanceTypeStable], node.Labels[apiv1.LabelInstanceType])
 	if price, ok := m.prices.OnDemand(name); ok {
@@ -122,7 +122,7 @@ func (m *Model) ofNobody(node *apiv1.Node) pricing.Amount {
 	return m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators).Amount
 }
 
-// resources are those of a list that cost money.
+// resources returns the resources of a list that cost money.
 func resources(list apiv1.ResourceList) groupprice.Resources {
 	r := groupprice.Resources{CPUMillis: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value(), Accelerators: map[string]int64{}}
 	for name, quantity := range list {

@@ -151,7 +151,7 @@ func TestThePricerIsNewWhenPricesAre(t *testing.T) {
 	}
 }
 
-// provider and preferred are what the core's price expander asks for.
+// provider and preferred satisfy the interfaces of the core's price expander.
 type provider struct {
 	cloudprovider.CloudProvider
 	model *Model

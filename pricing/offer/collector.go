@@ -12,7 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// limits of what is kept of an offer, far above what a real one has.
+// Bounds on the parts of an offer that are kept, far above a real one's.
 const (
 	maxCandidates = 100_000
 	maxRegions    = 200
@@ -37,17 +37,17 @@ type product struct {
 	Operation    string `json:"operation"`
 }
 
-// candidate is a product that passed the filter, with what was said of its price.
+// candidate is a product that passed the filter, with its prices.
 type candidate struct {
 	sku, region, location, instanceType string
 	rank                                int // of two for the same type, the lower counts
 	currency                            pricing.Currency
 	prices                              []float64 // different ones, per hour
-	fault                               string    // what is wrong with a price, which leaves the type out
+	fault                               string    // the fault of a price, which leaves the type out
 	lack                                string    // why a price did not count, which matters where no other does
 }
 
-// collector keeps what is wanted of an offer.
+// collector keeps the candidates of an offer.
 type collector struct {
 	options Options
 	about   about
@@ -59,7 +59,7 @@ func newCollector(o Options) *collector {
 	return &collector{options: o, bySKU: map[string]*candidate{}, seen: map[string]int{}}
 }
 
-// add keeps a product if it passes the filter. The texts may share memory with what is read next.
+// add keeps a product if it passes the filter. It copies the texts, which may share memory with the next ones.
 func (c *collector) add(p product) error {
 	if p.InstanceType == "" || p.Region == "" || len(p.Region) > maxName {
 		return nil
@@ -87,8 +87,8 @@ func (c *collector) add(p product) error {
 	return nil
 }
 
-// rank tells whether a product passes the filter, and how near it is to what is wanted. Offers of some partitions and
-// years lack some attributes; such a one excludes nothing.
+// rank reports whether a product passes the filter, and how well it fits. Offers of some partitions and years lack some
+// attributes. A missing attribute excludes nothing.
 func (o Options) rank(p product) (rank int, ok bool) {
 	is := func(value string, allowed ...string) bool { return slices.Contains(allowed, value) }
 	_, size, _ := strings.Cut(p.InstanceType, ".")
@@ -205,8 +205,8 @@ func (c *collector) nothing(region string) error {
 	return fmt.Errorf("it has nothing for region %q, only for %.500q", region, strings.Join(slices.Sorted(maps.Keys(c.seen)), ", "))
 }
 
-// ofRegionItself leaves out the products of Local and Wavelength Zones where only the name of the location tells them from
-// those of their region: the region itself sells the most types.
+// ofRegionItself leaves out the products of Local and Wavelength Zones that only the name of their location distinguishes from
+// their region's. The region itself sells the most types.
 func ofRegionItself(found []*candidate) []*candidate {
 	count := map[string]int{}
 	for _, f := range found {
@@ -224,8 +224,8 @@ func byType(found []*candidate) map[string][]*candidate {
 	return types
 }
 
-// decide returns the price of a type, or why there is none that can be told. Of several products, those that are nearest to
-// what is wanted and have a price count; they must agree.
+// decide returns the price of a type, or the reason why it has none. Among several products, the best fitting ones with a price
+// count, and they must agree.
 func decide(several []*candidate) (perHour float64, reason string) {
 	slices.SortFunc(several, func(a, b *candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.sku, b.sku)) })
 	var prices []float64

@@ -12,7 +12,7 @@ import (
 // maxPreamble bounds the records before the column names.
 const maxPreamble = 20
 
-// columns are those that are read, in the lower case of what AWS calls them, and whether an offer must have them.
+// columns maps the columns that are read, in lower case, to whether an offer must have them.
 var columns = map[string]bool{
 	"sku": true, "termtype": true, "unit": true, "priceperunit": true, "currency": true,
 	"instance type": true, "tenancy": true, "operating system": true, "pre installed s/w": true, "capacitystatus": true, "region code": true,
@@ -47,8 +47,7 @@ func readCSV(r io.Reader, c *collector) error {
 	}
 }
 
-// readHead reads what stands before the first term, and returns where each column is; an optional one that is missing is
-// where none is.
+// readHead reads the lines before the first term, and returns the position of each column. A missing optional column has none.
 func readHead(records *csv.Reader, in *bounded, c *collector) (map[string]int, error) {
 	for range maxPreamble {
 		record, err := in.next(records)

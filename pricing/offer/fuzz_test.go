@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
 )
 
-// check reads an offer and looks at what can be said of any: what comes out is a price list, and reading cannot change its mind.
+// check reads an offer and checks the properties of any offer: the result is a price list, and a second reading gives the same.
 func check(t *testing.T, offer []byte) {
 	o := Options{Regions: []string{"us-east-1"}}
 	var got []Prices

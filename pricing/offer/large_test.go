@@ -18,7 +18,7 @@ func stream(form string, types int) io.Reader {
 	return r
 }
 
-// counted counts what is read through it.
+// counted counts the bytes read through it.
 type counted struct {
 	io.Reader
 	bytes int64
@@ -56,7 +56,7 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	}
 }
 
-// peak looks at the heap every 8 MB of what is read, once the garbage is gone.
+// peak measures the heap after a garbage collection every 8 MB.
 type peak struct {
 	io.Reader
 	since int

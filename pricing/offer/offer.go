@@ -28,8 +28,8 @@ const (
 // Systems are all of them.
 var Systems = []OS{Linux, Windows, RHEL}
 
-// systems are what an offer calls an operating system, and the operation under which it is billed without further
-// software or options (EC2 User Guide, "AMI billing information fields", read 2026-08).
+// systems maps an operating system to its name in an offer, and to the operation that bills it without further software or
+// options (EC2 User Guide, "AMI billing information fields", read 2026-08).
 var systems = map[OS]struct{ name, operation string }{
 	Linux:   {"Linux", "RunInstances"},
 	Windows: {"Windows", "RunInstances:0002"},
@@ -38,15 +38,15 @@ var systems = map[OS]struct{ name, operation string }{
 
 // Options say what to take from an offer.
 type Options struct {
-	Regions []string // codes, such as cn-northwest-1; at least one, none twice
+	Regions []string // codes, such as cn-northwest-1, at least one, none twice
 	OS      OS       // "" is Linux
 	Source  string   // where the offer was read, one line, for the head of the lists
 }
 
-// Prices are what an offer has for one region.
+// Prices holds the prices of an offer for one region.
 type Prices struct {
 	List *pricing.List
-	// LeftOut are the types without a price that can be told, by name.
+	// LeftOut are the types without a clear price, by name.
 	LeftOut []LeftOut
 }
 
@@ -59,9 +59,9 @@ type LeftOut struct {
 // maxSource bounds the text about the source in the head of a list.
 const maxSource = 500
 
-// Read reads an offer to its end and returns the prices of the regions asked for, in that order. It fails if the offer is
-// cut short, is not one of EC2, or has no price for one of the regions; a truncated offer is an io.ErrUnexpectedEOF. It
-// needs about a megabyte besides the prices it keeps, whatever the size of the offer.
+// Read reads an offer to its end and returns the prices of the requested regions, in that order. It fails if the offer is cut
+// short, is not for EC2, or has no price for one of the regions. A truncated offer is an io.ErrUnexpectedEOF. Besides the
+// prices it keeps, it needs a few megabytes, whatever the size of the offer.
 func Read(r io.Reader, o Options) ([]Prices, error) {
 	o.OS = cmp.Or(o.OS, Linux)
 	if _, ok := systems[o.OS]; !ok {
@@ -92,7 +92,7 @@ func Read(r io.Reader, o Options) ([]Prices, error) {
 	return c.result()
 }
 
-// plain unpacks what is gzipped, and passes over a byte order mark and leading white space.
+// plain unpacks gzip, and skips a byte order mark and leading white space.
 func plain(r io.Reader) (*bufio.Reader, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
@@ -119,7 +119,7 @@ func plain(r io.Reader) (*bufio.Reader, error) {
 	}
 }
 
-// about is what an offer says of itself.
+// about is the head of an offer.
 type about struct {
 	code, version, published string
 }

@@ -32,7 +32,7 @@ func written(t testing.TB, form string, products ...[]fakeoffer.Product) []byte 
 	return b.Bytes()
 }
 
-// prices are those of an outcome, with what is left out, as lines.
+// prices returns the prices and the left-out types as lines.
 func prices(p Prices) string {
 	var lines []string
 	for _, name := range p.List.Types() {
@@ -111,7 +111,7 @@ func TestTheOperatingSystemWantedIsTaken(t *testing.T) {
 	}
 }
 
-// only returns what AWS sells of a type as Linux in the given tenancy, one product, to be changed.
+// only returns AWS's one Linux product of a type in the given tenancy, to be changed.
 func only(p fakeoffer.Place, instanceType, tenancy string, price float64) fakeoffer.Product {
 	for _, one := range p.Sells(instanceType, price) {
 		if one.OS == "Linux" && one.Software == "NA" && one.Tenancy == tenancy && one.Capacity == "Used" {
@@ -219,7 +219,7 @@ func TestALocalZoneDoesNotStandForItsRegion(t *testing.T) {
 	}
 }
 
-func TestAnOfferCutShortIsRefusedWhereverItIsCut(t *testing.T) {
+func TestTruncatedOfferIsRefused(t *testing.T) {
 	for form := range forms {
 		offer := written(t, form, fakeoffer.Virginia.Sells("m5.large", 0.096)[:3])
 		end := bytes.LastIndexAny(offer, "}\"") // what follows is white space
@@ -241,7 +241,7 @@ func TestAnOfferCutShortIsRefusedWhereverItIsCut(t *testing.T) {
 	}
 }
 
-func TestAGzippedOfferIsUnpackedAndRefusedWhenCutShort(t *testing.T) {
+func TestTruncatedGzipIsRefused(t *testing.T) {
 	for form := range forms {
 		offer := written(t, form, fakeoffer.Virginia.Sells("m5.large", 0.096))
 		var packed bytes.Buffer

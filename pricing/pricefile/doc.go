@@ -1,7 +1,8 @@
-// Package pricefile reads the file in which a user states prices, and keeps a pricing.Book at what the file says.
+// Package pricefile reads the user's price file and keeps a pricing.Book up to date with it.
 //
-// The file is a ConfigMap in practice: the kubelet replaces it by moving a symbolic link, and an editor may be caught half way
-// through writing one. So a Watcher reads the content every few seconds, takes a change only when two readings agree on it, and
-// parses nothing that has not changed. A file that is refused, or gone, leaves the book as it was; that is told once as a log
-// line and an event, and for as long as it lasts by a metric. Run owns no other goroutine.
+// In practice the file is a ConfigMap. The kubelet replaces it by moving a symbolic link, and an editor may be half way through
+// writing it. So a Watcher reads the content every few seconds, accepts a change only when two readings agree, and parses only
+// changed content. A file that is refused, or gone, leaves the book as it was. One log line and one event report that, and a
+// metric for as long as it lasts. Run starts no further goroutine. The package imports neither the AWS SDK nor the Cluster
+// Autoscaler.
 package pricefile

@@ -29,7 +29,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func TestWhatIsNoPriceFileIsRefusedByName(t *testing.T) {
+func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -68,7 +68,7 @@ func TestAByteOrderMarkIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsBadAtTheStartIsAnError(t *testing.T) {
+func TestBadFileAtStartIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	write(t, path, strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n")
 	b, err := pricing.NewBook("us-east-1", nil)
@@ -191,7 +191,7 @@ func TestAConfigMapThatChangesIsTaken(t *testing.T) {
 	})
 }
 
-func TestAFileThatTurnsBadKeepsTheLastGoodOneAndSaysSoOnce(t *testing.T) {
+func TestBadFileKeepsLastGoodOne(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		turn func(w *world)
@@ -227,7 +227,7 @@ func TestAFileThatTurnsBadKeepsTheLastGoodOneAndSaysSoOnce(t *testing.T) {
 	}
 }
 
-func TestAFileCaughtHalfWayThroughWritingIsNotTaken(t *testing.T) {
+func TestHalfWrittenFileIsNotTaken(t *testing.T) {
 	whole := head + columns + "m5.large,0.0752\n"
 	mounted(t, head+columns+"m5.large,0.08\n", func(t *testing.T, w *world) {
 		seen := map[float64]bool{}

@@ -19,7 +19,7 @@ func Read(path string, known []string) (*pricing.Terms, error) {
 	return parse(path, text, known)
 }
 
-// content is what the file holds: the limit and a byte at most, the byte order mark of some editors left out.
+// content returns at most one byte more of the file than the limit, without the byte order mark of some editors.
 func content(path string) (string, error) {
 	info, err := os.Stat(path) // before the file is opened, for opening a pipe waits for its writer
 	if err != nil {

@@ -17,34 +17,34 @@ import (
 // pollInterval is the time between two readings of the file. A change counts after one to two of them.
 const pollInterval = 3 * time.Second
 
-// Options are what a Watcher works with.
+// Options configure a Watcher.
 type Options struct {
 	Path  string
 	Book  *pricing.Book
 	Known func() []string // the instance types that exist
 	Clock clock.WithTicker
-	// Registerer receives the metrics; nil means there are none.
+	// Registerer receives the metrics. With nil there are none.
 	Registerer prometheus.Registerer
-	// Event tells the cluster of a file that is refused, as Warning; nil means nobody is told.
+	// Event reports a refused file to the cluster, as a Warning. With nil it is not reported there.
 	Event func(eventType, reason, message string)
 }
 
-// Watcher keeps a book at what a file says. Not safe for concurrent use: whoever called New calls Run, once.
+// Watcher keeps a book up to date with a file. It is not safe for concurrent use: the caller of New calls Run, once.
 type Watcher struct {
 	Options
 	metrics metrics
-	taken   version // what the book was last tried with
-	pending version // what the last reading found instead, still to be confirmed
+	taken   version // the content that the book was last tried with
+	pending version // a different content from the last reading, to be confirmed
 }
 
-// version tells contents, and failures to read, from one another.
+// version identifies a content or a failure to read.
 type version struct {
 	sum     [sha256.Size]byte
 	failure string
 }
 
-// New reads the file for the first time and lays it into the book. The error, which names the file and the line, means that
-// the book is as it was; it is for whoever starts the process, for a file that was never good has no last good one.
+// New reads the file for the first time into the book. On error, which names the file and the line, the book is as it was. The
+// caller should not start then, for there is no last good file.
 func New(o Options) (*Watcher, error) {
 	w := &Watcher{Options: o, metrics: newMetrics()}
 	text, err := content(o.Path)
@@ -100,7 +100,7 @@ func versionOf(text string, err error) version {
 	return version{sum: sha256.Sum256([]byte(text))}
 }
 
-// take lays what the text says into the book.
+// take reads the text into the book.
 func (w *Watcher) take(text string) error {
 	terms, err := parse(w.Path, text, w.Known())
 	if err != nil {
@@ -116,16 +116,16 @@ func (w *Watcher) take(text string) error {
 	return nil
 }
 
-// refuse tells that the file is not used.
+// refuse reports that the file is not used.
 func (w *Watcher) refuse(ctx context.Context, err error) {
 	w.metrics.refused.Set(1)
 	klog.FromContext(ctx).Error(err, "The price file is refused, the last good one stays in use", "file", w.Path)
 	if w.Event != nil {
-		w.Event("Warning", "PriceFileRefused", err.Error()+"; the last good one stays in use")
+		w.Event("Warning", "PriceFileRefused", err.Error()+", the last good one stays in use")
 	}
 }
 
-// metrics tell whether the file at hand is the one in use.
+// metrics report whether the present file is the one in use.
 type metrics struct {
 	refused, at prometheus.Gauge
 }

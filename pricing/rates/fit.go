@@ -16,7 +16,7 @@ const fewest = 8
 // the proportions between CPU, memory and accelerators, to which the few prices give the scale.
 const fallbackRegion = "us-east-1"
 
-// prices are those of one region, in one currency.
+// prices are the prices of one region, in one currency.
 type prices interface {
 	OnDemand(instanceType string) (pricing.Price, bool)
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
@@ -29,9 +29,8 @@ type sample struct {
 	perHour float64
 }
 
-// Fit makes the Rates of what p sells, as far as the catalogue knows what it is. It never fails: where p has too few prices,
-// the embedded list of us-east-1 stands in, in its own currency only if p has no price at all. Where p has spot prices alone, those
-// give the scale.
+// Fit makes the Rates from p's prices of types in the catalogue. It never fails: where p has too few prices, the embedded list
+// of us-east-1 stands in, in its own currency only if p has no price at all. If p has only spot prices, those give the scale.
 func Fit(p prices, catalogue *instancetypes.Catalogue) *Rates {
 	samples, origin := sampled(p.OnDemand, catalogue)
 	if len(samples) == 0 {
@@ -131,12 +130,12 @@ func fit(samples []sample) *Rates {
 	return r
 }
 
-// pure are the classes whose types are CPU and memory and little else: general purpose, compute and memory. What disks and
-// fast clocks add to others would distort the rates.
+// pure are the classes whose types are mostly CPU and memory: general purpose, compute and memory. Disks and fast clocks of
+// other classes would distort the rates.
 var pure = map[string]bool{"m": true, "c": true, "r": true}
 
-// fitPlain finds the rates of CPU and memory with the least sum of squared relative errors, over the pure classes if they
-// have enough types. The sums are those of the two normal equations of x·cpu/price + y·memory/price = 1.
+// fitPlain finds the rates of CPU and memory with the least sum of squared relative errors, over the pure classes if they have
+// enough types. The sums belong to the two normal equations of x·cpu/price + y·memory/price = 1.
 func (r *Rates) fitPlain(samples []sample) {
 	samples = slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { _, count := modelOf(s.Type); return count > 0 })
 	some := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return !pure[class(s.Name)] })
@@ -160,8 +159,8 @@ func (r *Rates) fitPlain(samples []sample) {
 	}
 }
 
-// leastShare is how much of its price a type must cost beyond CPU and memory to tell what an accelerator costs. Below, as
-// with the old M60 beside much memory, the rest is mostly the error of the fit.
+// leastShare is the least share of its price that a type must cost beyond CPU and memory to count for an accelerator's price.
+// Below it, as with the old M60 beside much memory, the rest is mostly the error of the fit.
 const leastShare = 0.1
 
 // fitAccelerators divides what types cost beyond their CPU and memory among their accelerators. The cheapest model is that
@@ -212,7 +211,7 @@ func spotRatio(p prices, samples []sample) float64 {
 	return math.Min(1, median(ratios))
 }
 
-// median of at least one value; it reorders them.
+// median returns the median of at least one value and reorders them.
 func median(values []float64) float64 {
 	slices.Sort(values)
 	middle := len(values) / 2
@@ -222,7 +221,7 @@ func median(values []float64) float64 {
 	return (values[middle-1] + values[middle]) / 2
 }
 
-// family is that of an instance type: "g4dn" of "g4dn.xlarge".
+// family returns the family of an instance type: "g4dn" for "g4dn.xlarge".
 func family(name string) string {
 	family, _, _ := strings.Cut(name, ".")
 	return family

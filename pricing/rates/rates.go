@@ -1,14 +1,14 @@
-// Package rates tells what a vCPU, a GiB of memory and an accelerator cost per hour, fitted to the prices of instance types.
+// Package rates estimates the hourly price of a vCPU, a GiB of memory and an accelerator, fitted to the prices of instance
+// types.
 //
-// It prices what no list has: an instance type that is too new, or a pod. Each figure is an estimate and says so. CPU and
-// memory are fitted to the types that are little else; what a type with accelerators costs beyond them is divided among its
-// accelerators, for each model apart; and what a family costs is set against what the fit says, so that a new size of a known
-// family is priced by its family. On the lists that ship with this binary, a type left out of the fit is met exactly in
-// the median and within 11 % for nine in ten; with its whole family left out, within 19 % in the median
-// (TestWhatIsLeftOutIsEstimatedFromTheRest).
+// It prices what no list has: an instance type that is too new, or a pod. Each figure is marked as an estimate. CPU and memory
+// are fitted to types that are little else. The price of a type with accelerators beyond that is divided among its
+// accelerators, separately for each model. Each family's price relative to the fit is kept, so a new size of a known family is
+// priced by its family. On the embedded lists, a type left out of the fit is met exactly in the median and within 11 % for nine
+// in ten. With its whole family left out, it is met within 19 % in the median (TestLeftOutTypesAreEstimated).
 //
-// Rates are immutable and safe for any number of readers. Fitting 1,367 prices takes 2.5 ms on one core of a two-core
-// cloud machine (BenchmarkFit).
+// Rates are immutable and safe for any number of readers. Fitting 1,367 prices takes 2.5 ms on one core of a two-core cloud
+// machine (BenchmarkFit). The package imports neither the AWS SDK nor the Cluster Autoscaler.
 package rates
 
 import (
@@ -30,12 +30,12 @@ type Rates struct {
 	accelerators map[string]float64 // the cheapest whole one, by the resource it is published under
 	models       map[model]float64  // one of the model
 	memory       map[string]float64 // a GiB of accelerator memory, by resource
-	families     map[string]float64 // what the family costs in terms of the fit, 1 where it is just that
+	families     map[string]float64 // the family's price relative to the fit
 	classes      map[string]float64 // the same for all families of one letter
 	spot         float64            // what spot costs in terms of on-demand
 }
 
-// model is an accelerator that a price can be told of.
+// model is an accelerator with a known price.
 type model struct {
 	resource, name string
 	memoryBytes    int64
@@ -47,7 +47,7 @@ func modelOf(t instancetypes.Type) (model, int) {
 	return model{resource: resource, name: t.GPU.Name, memoryBytes: t.GPU.MemoryBytes, fraction: t.GPU.Fraction > 0}, count
 }
 
-// Currency is that of every amount.
+// Currency returns the currency of every amount.
 func (r *Rates) Currency() pricing.Currency { return r.currency }
 
 // SpotRatio is what spot costs in terms of on-demand in the median, between 0 and 1.
@@ -66,8 +66,8 @@ func (r *Rates) Type(t instancetypes.Type) pricing.Price {
 	return r.price(t.Name, perHour, "what similar types cost")
 }
 
-// Resources estimates what CPU, memory and accelerators cost, these by the resources they are published under. An
-// accelerator that nothing tells of costs nothing.
+// Resources estimates the price of CPU, memory and accelerators, the latter by resource name. An unknown accelerator costs
+// nothing.
 func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]int64) pricing.Price {
 	perHour := r.VCPU*float64(max(0, cpuMillis))/1000 + r.GiB*float64(max(0, memoryBytes))/gib
 	dearest := 0.0 // one device under two names is paid for once
@@ -77,8 +77,8 @@ func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]
 	return r.price("", perHour+dearest, "what its CPU, memory and accelerators cost in similar types")
 }
 
-// Accelerator is what an hour of the cheapest accelerator costs that is published under the resource; a slice of one costs as
-// much as the whole.
+// Accelerator returns the hourly price of the cheapest accelerator published under the resource. A slice costs as much as the
+// whole.
 func (r *Rates) Accelerator(resource string) float64 {
 	if rate, ok := r.accelerators[resource]; ok {
 		return rate
@@ -95,12 +95,12 @@ func (r *Rates) price(name string, perHour float64, basis string) pricing.Price 
 	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
 }
 
-// plain is what the fit says of CPU and memory alone.
+// plain returns the fit's price of CPU and memory.
 func (r *Rates) plain(t instancetypes.Type) float64 {
 	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib
 }
 
-// accelerated is what the accelerators of t cost: by their model, else by their memory, else as the cheapest.
+// accelerated returns the price of t's accelerators: by their model, else by their memory, else as the cheapest.
 func (r *Rates) accelerated(t instancetypes.Type) float64 {
 	m, count := modelOf(t)
 	if count == 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// book sells what its list has but for what is left out; spot at a third.
+// book sells its list without the left-out types, and spot at a third.
 type book struct {
 	list *pricing.List
 	only map[string]bool   // nil for all
@@ -40,7 +40,7 @@ func facts(t *testing.T, name string) instancetypes.Type {
 	return found
 }
 
-func TestWhatIsLeftOutIsEstimatedFromTheRest(t *testing.T) {
+func TestLeftOutTypesAreEstimated(t *testing.T) {
 	for _, tt := range []struct {
 		name, region   string
 		same           func(a, b string) bool // whether b is left out with a
@@ -100,7 +100,7 @@ func TestRatesOfAListAreThoseOfItsTypes(t *testing.T) {
 	}
 }
 
-func TestOneDeviceUnderTwoNamesIsPaidForOnce(t *testing.T) {
+func TestDeviceUnderTwoNamesCountsOnce(t *testing.T) {
 	r := Fit(book{list: pricing.Embedded("us-east-1")}, instancetypes.Embedded())
 	both := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1, "aws.amazon.com/neuroncore": 2}).Amount.PerHour
 	device := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1}).Amount.PerHour
@@ -144,7 +144,7 @@ type spotOnly struct{ book }
 
 func (spotOnly) OnDemand(string) (pricing.Price, bool) { return pricing.Price{}, false }
 
-func TestSpotPricesAloneGiveTheScaleInTheirCurrency(t *testing.T) {
+func TestSpotPricesAloneSetScaleAndCurrency(t *testing.T) {
 	cny := pricing.Embedded("cn-north-1")
 	for _, only := range []map[string]bool{{"m5.large": true}, nil} {
 		r := Fit(spotOnly{book{list: cny, only: only}}, instancetypes.Embedded())
