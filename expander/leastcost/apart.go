@@ -14,13 +14,13 @@ import (
 
 // rule keeps a pod off the nodes where certain others are: a term of its anti-affinity, or a port of the host that it takes.
 type rule struct {
-	port       string          // that the others take, too; "" for a term
-	namespaces []string        // of the others; nil for all
+	port       string          // that the others take, too, "" for a term
+	namespaces []string        // of the others, nil for all
 	selector   labels.Selector // of the others
 }
 
-// maxRules bounds the work for pods each of which has a rule of its own. Pods whose rules come later may be planned on one
-// node where they cannot share it; the core finds the rest pending.
+// maxRules bounds the work for pods that each have a different rule. Pods whose rules come later may be planned on one node
+// that they cannot share. Then the core finds the others pending.
 const maxRules = 128
 
 // apart is which rules a pod has, and which concern it, by number. Pods may share a node unless a rule of one concerns the other.
@@ -28,7 +28,7 @@ type apart struct{ has, concernedBy bits }
 
 func (a apart) from(b apart) bool { return a.has.meets(b.concernedBy) || b.has.meets(a.concernedBy) }
 
-// with is what both have and are concerned by, together. It may change a, which must not be that of a class.
+// with returns the union of the rules. It may change a, which must not belong to a class.
 func (a apart) with(b apart) apart {
 	if a.has == nil {
 		return apart{slices.Clone(b.has), slices.Clone(b.concernedBy)}
@@ -38,7 +38,7 @@ func (a apart) with(b apart) apart {
 	return a
 }
 
-// apartness is the rules of the pods by pod; where there is no rule all are empty.
+// apartness returns the rules of the pods by pod. Without any rule all are empty.
 func apartness(pods []*apiv1.Pod) []apart {
 	list := make([]apart, len(pods))
 	own := make([][]int, len(pods))
@@ -74,7 +74,7 @@ func apartness(pods []*apiv1.Pod) []apart {
 	return list
 }
 
-// visitRules calls visit with each rule of a pod: those of one key are the same.
+// visitRules calls visit with each rule of a pod. Rules with the same key are equal.
 func visitRules(pod *apiv1.Pod, visit func(key string, r func() rule)) {
 	for _, port := range hostPorts(pod) {
 		visit(port, func() rule { return rule{port: port} })
@@ -145,9 +145,9 @@ func hostPorts(pod *apiv1.Pod) []string {
 	return ports
 }
 
-// needs tells what a pod asks of a node beside resources, never "", and whether one that asks for the same can stand for it:
-// not where other nodes matter, nor where a volume claim may tie it to a zone of its own. Where it takes ports of the host, which
-// pods on every node may have, or claims devices, only one of the same owner and requests can.
+// needs returns a pod's demands on a node beside resources, never "", and whether another pod with the same needs can stand for
+// it. It cannot where other nodes matter, nor where a volume claim may tie it to its own zone. Where the pod takes host ports,
+// which pods on every node may have, or claims devices, only a pod with the same owner and requests can.
 func needs(pod *apiv1.Pod, request amounts) (string, bool) {
 	spec := &pod.Spec
 	tied := func(v apiv1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }

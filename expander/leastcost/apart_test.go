@@ -36,7 +36,7 @@ func avoiding(topologyKey, label string, pods []*apiv1.Pod) []*apiv1.Pod {
 	})
 }
 
-func TestPodsOfSeveralOwnersThatCannotShareANodeAreNotPlannedOnOne(t *testing.T) {
+func TestConflictingPodsOfSeveralOwnersAreSeparated(t *testing.T) {
 	port := func(number int32) func(int, *apiv1.Pod) {
 		return func(_ int, pod *apiv1.Pod) {
 			pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: number, HostPort: number}}
@@ -79,7 +79,7 @@ func TestPodsOfSeveralOwnersThatCannotShareANodeAreNotPlannedOnOne(t *testing.T)
 	}
 }
 
-func TestPodsThatALimitCutOffFitWhereOthersOfTheSameNeedsDo(t *testing.T) {
+func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 	selecting := func(pool string) func(int, *apiv1.Pod) {
 		return func(_ int, pod *apiv1.Pod) { pod.Spec.NodeSelector = map[string]string{"pool": pool} }
 	}

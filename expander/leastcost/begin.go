@@ -12,21 +12,21 @@ import (
 
 // begin is what to do at once, and the plan that it begins, by candidate.
 type begin struct {
-	chosen []int // those that do equally well
-	nodes  int   // to ask one of them for; 0 for the whole option
+	chosen []int // options that do equally well
+	nodes  int   // to ask one of them for, 0 for the whole option
 	pods   []*apiv1.Pod
 	// nodePods are those pods node by node.
 	nodePods [][]*apiv1.Pod
 
 	planned []assignment // by candidate
-	total   float64      // what the plan counts as
+	total   float64      // the plan's total cost
 }
 
-// assignment is what a plan has one group do.
+// assignment is one group's part of a plan.
 type assignment struct {
 	nodes    int
 	pods     []*apiv1.Pod
-	nodePods [][]*apiv1.Pod // the pods node by node; nil for a whole option
+	nodePods [][]*apiv1.Pod // the pods node by node, nil for a whole option
 }
 
 // cheapestBegin finds what to begin with.
@@ -58,8 +58,8 @@ func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 	})
 }
 
-// cheapestSingle chooses among the options as they are: of those with the most pods the cheapest, of several such those that
-// leave the least idle. The number of its pods comes with it.
+// cheapestSingle chooses among the options as they are: the cheapest with the most pods, and among equals the one that leaves
+// the least idle. It also returns the number of its pods.
 func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (begin, int) {
 	most, lowest := 0, math.Inf(1)
 	var b begin
@@ -82,7 +82,7 @@ func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (begin, int) 
 	return b, most
 }
 
-// leastIdle are those of the chosen that leave the least of what their nodes offer idle, over all resources asked for.
+// leastIdle returns the chosen options whose nodes leave the least idle, over all requested resources.
 func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 	if len(chosen) < 2 {
 		return chosen
@@ -113,8 +113,8 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 	return slices.DeleteFunc(chosen, func(i int) bool { return idle[i] > idle[least]+costTolerance })
 }
 
-// planned makes the plan, once more where groups turn out to cost another sum for the nodes that it has than for those of
-// their options, and begins with the group that gets the most pods.
+// planned makes the plan and begins with the group that gets the most pods. It plans once more if a group's cost for the
+// planned nodes differs from the cost for its option's nodes.
 func (f *Filter) planned(candidates []candidate, d *demand, t *timer) begin {
 	first := f.priced(candidates, nil)
 	b := f.plannedAt(first, d, t)
@@ -160,7 +160,7 @@ func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) begin {
 	return b
 }
 
-// assign gives the planned nodes and their pods to the groups, those of one shape in the order of their names.
+// assign gives the planned nodes and their pods to the groups. Groups of one shape come in the order of their names.
 func (p *problem) assign(result plan, candidates []candidate) []assignment {
 	assigned := make([]assignment, len(candidates))
 	next := make([]int, len(p.classes))
@@ -188,8 +188,7 @@ func (b begin) all() []*apiv1.Pod {
 	return pods
 }
 
-// options are the options to return, each with its explanation added to what it says of itself: copies, cut where there is
-// something to cut.
+// options returns the options with their explanations added. They are copies, cut where necessary.
 func (b begin) options(candidates []candidate, explanations []Explanation) []expander.Option {
 	var list []expander.Option
 	for _, i := range b.chosen {
@@ -206,7 +205,7 @@ func (b begin) options(candidates []candidate, explanations []Explanation) []exp
 	return list
 }
 
-// explain tells how the candidates were judged.
+// explain explains the judgement of each candidate.
 func (f *Filter) explain(candidates []candidate, b begin, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
 	total, pods := 0.0, len(b.all())

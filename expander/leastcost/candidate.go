@@ -23,8 +23,8 @@ type candidate struct {
 	unit    float64 // what one node counts as per hour, penalty included, if the option's nodes are added together
 }
 
-// candidates are the options of a known price in one currency, by the name of their group. Of several currencies the one that most
-// options are priced in counts, because amounts in another cannot be compared with it.
+// candidates returns the options with a known price in one currency, by the name of their group. With several currencies the
+// most frequent one counts, because amounts in two currencies cannot be compared.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
 	for _, option := range options {
@@ -65,8 +65,7 @@ func mostOf(counts map[pricing.Currency]int) (most pricing.Currency) {
 	return most
 }
 
-// priced sets what one node of each candidate counts as when as many are added as counts says; those of 0 keep their own
-// number.
+// priced sets the cost of one node of each candidate if counts nodes are added. A count of 0 keeps the candidate's own number.
 func (f *Filter) priced(candidates []candidate, counts []int) []candidate {
 	list := slices.Clone(candidates)
 	for i := range list {

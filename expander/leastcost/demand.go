@@ -61,9 +61,9 @@ func newDemand(candidates []candidate) *demand {
 	return d
 }
 
-// classify joins the pods that are alike, and finds what the nodes offer. A pod that an option does not list, because a limit cut it
-// short, counts as fit for it where the option lists one with the same needs. Not so where it matters which pods other nodes have,
-// for then those listed may be all that fit.
+// classify joins equal pods, and finds the nodes' resources. A limit may cut an option's list of pods short. So a pod outside
+// the list counts as fit if the list has one with the same needs. It does not count where pods on other nodes matter, for then
+// the list may be complete.
 func (d *demand) classify(candidates []candidate, t *timer) {
 	d.shareAbility()
 	index := make(map[string]int)
@@ -129,7 +129,7 @@ func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
 	return max(1, most)
 }
 
-// problem is what is to be packed at the prices that the candidates have.
+// problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{known: d.dimensions.known, classes: slices.Clone(d.classes)}
 	p.addShapes(candidates, d)
@@ -150,7 +150,7 @@ const (
 	volumes apiv1.ResourceName = "volumes" // that may have to be attached
 )
 
-// requestsOf is what a pod asks for, in those dimensions, too.
+// requestsOf returns a pod's requests, in those dimensions, too.
 func requestsOf(pod *apiv1.Pod) apiv1.ResourceList {
 	list := podutils.PodRequests(pod)
 	attached := 0
@@ -200,7 +200,7 @@ func newDimensions(requests []apiv1.ResourceList) *dimensions {
 	return d
 }
 
-// of turns what a pod requests into amounts. The pod itself counts as one.
+// of converts a pod's requests into amounts. The pod itself counts as one.
 func (d *dimensions) of(list apiv1.ResourceList) amounts {
 	a := make(amounts, len(d.names))
 	for i, name := range d.names {
@@ -219,8 +219,8 @@ func quantity(list apiv1.ResourceList, name apiv1.ResourceName) int64 {
 	return q.Value()
 }
 
-// offeredBy is what is left for pods on a node such as in info: its allocatable less what runs on every node of the group. It is
-// without bound where only the core knows.
+// offeredBy returns the resources left for pods on a node such as in info: its allocatable less the pods that run on every node
+// of the group. It is without bound where only the core knows.
 func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
 	a := make(amounts, len(d.names))
 	for i, name := range d.names {

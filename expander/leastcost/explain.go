@@ -6,7 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Explanation is what one option costs, and what the plan over all options has its group do. It is a plain value: comparable,
+// Explanation holds the cost of one option, and its group's part of the plan over all options. It is a plain value: comparable,
 // and fit for logs and JSON.
 type Explanation struct {
 	NodeGroup string         // ID of the node group
@@ -24,7 +24,7 @@ type Explanation struct {
 	Cut          bool           // the time for planning was over before the search for a cheaper plan was
 }
 
-// String tells the explanation in one line.
+// String returns the explanation as one line.
 func (e Explanation) String() string {
 	s := fmt.Sprintf("%s: %d node(s) for %d pod(s) cost %v", e.NodeGroup, e.Nodes, e.Pods, e.Cost)
 	if e.Penalty.Ratio > 0 {

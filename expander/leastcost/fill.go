@@ -10,7 +10,7 @@ type share struct {
 	class, count int
 }
 
-// filler fills single nodes as full of value as it can. It keeps what it needs from call to call; use it from one goroutine.
+// filler fills single nodes with the most valuable pods. It reuses its buffers between calls. Use it from one goroutine.
 type filler struct {
 	problem *problem
 	dims    int
@@ -23,7 +23,7 @@ type filler struct {
 	best   []share
 	work   int // classes looked at so far
 
-	ranked   [][]int  // by shape, for many classes: those that fit, the most worth for their size first
+	ranked   [][]int  // by shape, for many classes: the fitting ones, the most valuable for their size first
 	rankedBy *float64 // the values by which they are
 }
 
@@ -46,7 +46,7 @@ func newFiller(p *problem) *filler {
 		one := make([]float64, f.dims)
 		one[d] = 1
 		for other := range one {
-			one[other] += 0.05 // so that what is not weighed is not free
+			one[other] += 0.05 // so that resources without weight are not free
 		}
 		f.weights = append(f.weights, one)
 	}
@@ -71,9 +71,9 @@ func (p *problem) largest(s, c int) float64 {
 	return most
 }
 
-// fill packs a node of a shape with the pods that are together worth the most, of those left among some classes: values and
-// left are by class. It tries several orders and keeps the best; the result is good, not always the best there is, and the next call
-// overwrites it. A class worth nothing is left out.
+// fill packs a node of a shape with the most valuable pods among some classes. values and left are by class. It tries several
+// orders and keeps the best. The result is good, not always optimal, and the next call overwrites it. A class worth nothing is
+// left out.
 func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share, float64) {
 	f.best = f.best[:0]
 	best := 0.0
@@ -98,7 +98,7 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 			f.best = append(f.best[:0], f.chosen...)
 		}
 	}
-	// What comes first in the best order may be in the way of better fits: try with one of it less.
+	// The first class of the best order may be in the way of better fits: try with one of it less.
 	if len(f.order) > 1 {
 		for _, first := range slices.Clone(f.best) {
 			if worth := f.greedy(s, values, left, first.class); worth > best*(1+1e-12) {

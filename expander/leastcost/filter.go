@@ -15,23 +15,23 @@ import (
 // Name is the name of the expander in --expander.
 const Name = "least-cost"
 
-// prices tells what the next nodes of a group cost.
+// prices knows the cost of a group's next nodes.
 type prices interface {
-	// NodeCost is what the next count nodes of a node group cost together per hour, and whether that is known. The
-	// template is the Node that the group would add. The cost of count nodes need not be count times that of one.
+	// NodeCost returns the hourly cost of the next count nodes of a node group together, and whether it is known. The template
+	// is the Node that the group would add. The cost need not be proportional to count.
 	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
 }
 
-// penalties tells which groups are a risk at the moment.
+// penalties knows the groups that are a risk at the moment.
 type penalties interface {
-	// Penalty is the penalty of a node group; the zero Penalty where nothing speaks against it.
+	// Penalty returns the penalty of a node group, or the zero Penalty.
 	Penalty(nodeGroup string) Penalty
 }
 
 // Penalty makes the nodes of a group count as dearer than they are.
 type Penalty struct {
-	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times; below 0 or not a number is 0
-	Reason string  // such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"; for people
+	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, below 0 or not a number is 0
+	Reason string  // for people, such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"
 }
 
 // Filter keeps the options that a plan over all of them begins with. It implements the core's expander.Filter.
@@ -49,9 +49,9 @@ func New(prices prices, penalties penalties, limit time.Duration, clock clock.Pa
 	return &Filter{prices: prices, penalties: penalties, limit: limit, clock: clock}
 }
 
-// BestOptions returns the option to begin with, its nodes and pods cut to what the plan has for its group, and those that
-// would do exactly as well; the options given are not changed. Groups whose prices are known come before all others: only
-// where there is none of a known price do the options come back as they were. nil only comes from no options.
+// BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
+// as well. It does not change the given options. Groups with known prices come before all others. If no price is known, the
+// options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	d := f.decide(options, nodeInfos)
 	if d == nil {
@@ -65,7 +65,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	return d.begin.options(d.candidates, d.explanations)
 }
 
-// Explain tells how BestOptions judges the options: one Explanation for each whose price is known, by name of the group.
+// Explain explains how BestOptions judges the options: one Explanation for each with a known price, by name of the group.
 func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
 	if d := f.decide(options, nodeInfos); d != nil {
 		return d.explanations
@@ -80,7 +80,7 @@ type decision struct {
 	explanations []Explanation // by name of the group
 }
 
-// decide plans, and compares the plan with what each option would cost alone; nil where no price is known.
+// decide plans, and compares the plan with the cost of each option alone. It returns nil where no price is known.
 func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *decision {
 	t := &timer{clock: f.clock, start: f.clock.Now(), limit: f.limit}
 	candidates := f.candidates(options, nodeInfos)
@@ -91,7 +91,8 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b, t.cut)}
 }
 
-// log says what was chosen on V(2), and how each option was judged on V(4). It always says that time was short: an operator can act on that.
+// log logs the choice on V(2), and the judgement of each option on V(4). It always logs that time was short, for an operator
+// can act on that.
 func (d *decision) log() {
 	logger := klog.Background()
 	if d.explanations[0].Cut {

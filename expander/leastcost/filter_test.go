@@ -110,7 +110,7 @@ func option(id string, nodes int, pods ...[]*apiv1.Pod) expander.Option {
 	return expander.Option{NodeGroup: &group{id: id}, NodeCount: nodes, Pods: slices.Concat(pods...)}
 }
 
-// summary tells options as "group: nodes for pods".
+// summary writes options as "group: nodes for pods".
 func summary(options []expander.Option) []string {
 	var list []string
 	for _, o := range options {
@@ -385,7 +385,7 @@ next:
 	return len(cpu)
 }
 
-func TestPlansAreSoundAndNeverWorseThanOneOption(t *testing.T) {
+func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	for round := range 50 {
 		options, templates, prices := world(random, 1+random.IntN(10), 1+random.IntN(6), 30)
@@ -428,7 +428,7 @@ func TestPlansAreSoundAndNeverWorseThanOneOption(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfOptionsAndPodsDoesNotMatter(t *testing.T) {
+func TestPlanIgnoresOrderOfInput(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
 	for round, groups := range []int{12, 12, 12, 12, 12, 12, 2 * manyShapes} {
 		options, templates, prices := world(random, groups, 6, 40)
@@ -457,7 +457,7 @@ func (c *ticking) Now() time.Time {
 
 func (c *ticking) Since(start time.Time) time.Duration { return c.Now().Sub(start) }
 
-// names tells options with the names of their pods.
+// names writes options with the names of their pods.
 func names(options []expander.Option) []string {
 	list := summary(options)
 	for _, o := range options {
@@ -468,7 +468,7 @@ func names(options []expander.Option) []string {
 	return list
 }
 
-func TestAPlanOutOfTimeIsTheCheapestFoundSoFar(t *testing.T) {
+func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	options, templates, prices := world(random, 20, 12, 30)
 	every := map[*apiv1.Pod]bool{}
@@ -504,7 +504,7 @@ func TestAPlanOutOfTimeIsTheCheapestFoundSoFar(t *testing.T) {
 	}
 }
 
-func TestGroupsOfOneShapeGetNoMoreNodesThanTheirOptionsHave(t *testing.T) {
+func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	web := replicas("web", 20, "1", "1Gi")
 	options := []expander.Option{option("a", 2, web[:8]), option("b", 3, web[8:])} // each at its limit
 	small := template("4", "8Gi")
@@ -524,7 +524,7 @@ func TestGroupsOfOneShapeGetNoMoreNodesThanTheirOptionsHave(t *testing.T) {
 }
 
 // A linear program that is cut short may use more of a shape than there is.
-func TestPatternsAreTakenAsFarAsThereIsRoom(t *testing.T) {
+func TestPatternsFillAvailableRoom(t *testing.T) {
 	p := &problem{classes: []class{{request: amounts{1}, count: 20}}, shapes: []shape{{offered: amounts{4}, cost: 1, limit: 3}}}
 	pl := &planner{problem: p}
 	result, room := plan{left: []int{20}}, []int{3}
@@ -558,14 +558,14 @@ func many(random *rand.Rand, groups, pods int) ([]expander.Option, map[string]*f
 				asked[1] += r.Memory().Value()
 			}
 		}
-		o.NodeCount = int(max(asked[0]/(1000*cpu), asked[1]/(gib<<30))*11/10) + 1 // about what the core's packing comes to
+		o.NodeCount = int(max(asked[0]/(1000*cpu), asked[1]/(gib<<30))*11/10) + 1 // roughly the core's packing
 		options = append(options, o)
 	}
 	return options, templates, prices
 }
 
-// Run with: go test -run - -bench BestOptions -benchmem ./expander/leastcost. The core's own packing is left out. B/op is all that a
-// plan allocates; it needs less at a time.
+// Run with: go test -run - -bench BestOptions -benchmem ./expander/leastcost. The core's own packing is left out. B/op counts
+// all allocations of a plan. It needs less at a time.
 func BenchmarkBestOptions(b *testing.B) {
 	plan := func(b *testing.B, options []expander.Option, templates map[string]*framework.NodeInfo, prices flat) {
 		b.ReportAllocs()

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// improve packs a few nodes anew, again and again, and keeps what is cheaper. Nodes that cost more than their pods are worth
-// are looked at most.
+// improve packs a few nodes anew, again and again, and keeps cheaper results. It prefers nodes that cost more than their pods
+// are worth.
 func (pl *planner) improve(to *plan, room []int) {
 	p := pl.problem
 	values := slices.Clone(pl.values)
@@ -67,7 +67,7 @@ func (pl *planner) pick(of *plan) []int {
 	return picked
 }
 
-// loss is what a node costs beyond what its pods are worth.
+// loss returns the cost of a node beyond the value of its pods.
 func (pl *planner) loss(node planned) float64 {
 	loss := pl.problem.shapes[node.shape].cost
 	for _, sh := range node.shares {
@@ -76,8 +76,8 @@ func (pl *planner) loss(node planned) float64 {
 	return loss
 }
 
-// settle moves each node's pods to the cheapest shape that can take them, and of those that cost the same to the one that
-// leaves the least idle.
+// settle moves each node's pods to the cheapest shape that can take them, and among equally cheap ones to the one that leaves
+// the least idle.
 func (pl *planner) settle(to *plan, room []int) {
 	p := pl.problem
 	sum := make(amounts, pl.filler.dims)
@@ -120,7 +120,7 @@ func (pl *planner) simplify(to *plan, room []int) {
 	}
 }
 
-// without replaces the nodes of a shape by room on those of the other shapes in use, and reports whether it did.
+// without tries to replace the nodes of a shape by room on nodes of the other shapes in use, and reports whether it did.
 func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 	if pl.timer.past(planShare) {
 		return false
@@ -215,7 +215,7 @@ func (pl *planner) byValue() []int {
 	return pl.sorted
 }
 
-// add sets sum to what the pods of the shares ask for together.
+// add sets sum to the requests of all pods of the shares.
 func (p *problem) add(sum amounts, shares []share) {
 	clear(sum)
 	for _, sh := range shares {

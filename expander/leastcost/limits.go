@@ -11,7 +11,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 )
 
-// boundless is what a node offers of a dimension that nothing shows to be limited.
+// boundless is the amount of a dimension without a visible limit.
 const boundless = math.MaxInt32
 
 // attaches reports whether a volume may have to be attached to the node, and so count against a limit of the node.
@@ -19,10 +19,10 @@ func attaches(v *apiv1.Volume) bool {
 	return v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.AWSElasticBlockStore != nil
 }
 
-// addLimits finds limits per node that only the core knows, such as the devices that claims can have, or the volumes that can be
-// attached. The core filled the nodes of an option by them. So where first-fit by what is known here needs fewer nodes for the
-// option's pods than the core did, a limit is inferred for each dimension: the least with which they come to no more nodes than the
-// core's.
+// addLimits infers limits per node that only the core knows, such as the available devices for claims, or the volumes that can
+// be attached. The core filled the nodes of an option by them. If first-fit by the known limits needs fewer nodes for the
+// option's pods than the core did, addLimits sets a limit for each dimension: the least with which first-fit needs no more
+// nodes than the core.
 func (d *demand) addLimits(candidates []candidate, t *timer) {
 	if d.dimensions.known == len(d.dimensions.names) {
 		return

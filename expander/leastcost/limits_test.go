@@ -30,7 +30,7 @@ func attaching(count int, pods []*apiv1.Pod) []*apiv1.Pod {
 
 // Only the core knows what devices a claim gets, and how many volumes a node can attach. By CPU and memory alone each row's pods have
 // room on fewer nodes.
-func TestPlansKeepTheLimitsThatTheCoreFilledNodesBy(t *testing.T) {
+func TestPlansKeepInferredLimits(t *testing.T) {
 	gpus := claiming(replicas("gpu", 40, "1", "1Gi"))
 	more := claiming(replicas("more", 40, "1", "1Gi"))
 	var jobs []*apiv1.Pod // each of its own owner and size

@@ -14,7 +14,7 @@ import (
 
 // place is one node that was asked for, with the pods that the plan has on it.
 type place struct {
-	groups []string // any of which it may be in: those of the options that did equally well, then those balanced with them
+	groups []string // possible groups of the node: the equally good options, then the groups balanced with them
 	pods   []types.UID
 }
 
@@ -25,19 +25,18 @@ type places struct {
 }
 
 // Places returns a processor for the core's list of pending pods, to be set before all others. The core packs pending pods on
-// nodes that are about to come in an order of its own, spread over all of them. Pods that another node was planned for then
-// take the room of those that the nodes were asked for, and for these there is another raise. So the pods of the raises
-// so far are put on the nodes planned for them first, as far as the scheduler's filters agree, and taken off the list. What
-// else is pending finds what room is left, as without a plan.
+// upcoming nodes in its own order, spread over all of them. Pods planned for another node then take the room of the pods for
+// which the nodes were requested, and these cause another scale-up. So the processor first puts the pods of earlier scale-ups
+// on their planned nodes, as far as the scheduler's filters agree, and takes them off the list. Other pending pods find the
+// remaining room, as without a plan.
 //
-// groupOf tells the group of a node of the snapshot, be it a real one or a stand-in for one to come; "" for none.
-// A place is forgotten when its pods are no longer pending or no node is found for it. The processor belongs on the
-// goroutine of the core's loop, as the Filter does.
+// groupOf returns the group of a node of the snapshot, real or a placeholder, or "". A place is forgotten when its pods are no
+// longer pending or no node is found for it. The processor belongs on the goroutine of the core's loop, as the Filter does.
 func (f *Filter) Places(groupOf func(*apiv1.Node) string) pods.PodListProcessor {
 	return &places{filter: f, groupOf: groupOf}
 }
 
-// remember notes the places of what is about to be asked for.
+// remember stores the places of the nodes about to be requested.
 func (f *Filter) remember(candidates []candidate, b begin) {
 	if b.nodes == 0 {
 		return

@@ -76,7 +76,7 @@ func TestPlacesForgetsWhatIsNoLongerSo(t *testing.T) {
 	}
 }
 
-func TestPlacesLooksAtTheGroupsThatARaiseIsBalancedOver(t *testing.T) {
+func TestPlacesCoversBalancedGroups(t *testing.T) {
 	web := replicas("web", 8, "1", "1Gi")
 	filter := newFilter(flat{"a": 0.1, "b": 0.11}, nil)
 	balanced := option("a", 2, web)

@@ -14,12 +14,12 @@ import (
 const (
 	manyClasses   = 200   // from here on nodes are filled in one order only
 	manyShapes    = 100   // from here on only the most promising are looked at in each step
-	maxRows       = 96    // classes that the linear program knows; more are joined to similar ones
+	maxRows       = 96    // classes that the linear program knows, more are joined to similar ones
 	maxSteps      = 1500  // of the linear program
 	maxWork       = 6e6   // classes looked at to fill nodes, when packing anew
 	maxTries      = 4000  // to pack some nodes anew
 	raiseWorth    = 0.001 // of the cost of the plan, which it may cost more to need one raise less
-	costTolerance = 1e-9  // relative; smaller differences come from binary arithmetic
+	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 
 // planned is one node of a plan.
@@ -87,7 +87,7 @@ func (pl *planner) take(to *plan, used covering.Used, room []int) {
 			}
 		}
 		if len(node.shares) < len(used.Entries) {
-			return // what is left of it is better packed with the rest
+			return // the rest is better packed together
 		}
 		to.add(pl.problem, node)
 		room[used.Pool]--
@@ -118,8 +118,8 @@ func (pl *planner) keepShapes(of *plan, promise []float64) {
 	slices.Sort(pl.shapes)
 }
 
-// rest adds nodes for all pods that are left, always the one that is worth most for its money; noise from 0 to 1 lets it
-// choose others at random. It gives up where the plan would cost more than most, and out of time, and reports whether it did not.
+// rest adds nodes for all remaining pods, always the node with the most value for its cost. noise from 0 to 1 makes it choose
+// others at random. It gives up and reports false if the plan would cost more than most, or time is up.
 func (pl *planner) rest(to *plan, room []int, values []float64, most, noise float64) bool {
 	active := make([]int, 0, 16)
 	for _, c := range pl.all {
@@ -163,7 +163,7 @@ func (pl *planner) more(to *plan, room []int, values []float64, like planned) {
 	}
 }
 
-// next is the node worth most for its money, and how many such nodes can be filled alike; 0 if no pod can be placed.
+// next returns the node with the most value for its cost, and how many equal nodes can be filled, 0 if no pod can be placed.
 func (pl *planner) next(left, room []int, values []float64, active []int, noise float64) (planned, int) {
 	best, bestRatio := planned{}, 0.0
 	look := func(s int) float64 {

@@ -7,8 +7,8 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 )
 
-// amounts are what a pod asks for or a node offers, by dimension of the problem. CPU counts in millicores, the rest in
-// units; one dimension counts pods.
+// amounts are a pod's requests or a node's resources, by dimension of the problem. CPU counts in millicores, the rest in units.
+// One dimension counts pods.
 type amounts []int64
 
 // class is pods that are alike to the plan: they ask for the same, and the same shapes can take them.
@@ -24,12 +24,12 @@ type class struct {
 // shape is groups whose nodes are alike to the plan: they offer the same, cost the same and can take the same pods.
 type shape struct {
 	offered amounts
-	cost    float64 // of one node per hour, penalty included; above 0
+	cost    float64 // of one node per hour, penalty included, above 0
 	limit   int     // nodes that all its groups can add
 	groups  []int   // candidates, by index, in the order of their names
 }
 
-// problem is what is to be packed, and what on.
+// problem is a set of pods to pack, and the shapes of nodes for them.
 type problem struct {
 	classes []class
 	shapes  []shape

@@ -8,8 +8,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 )
 
-// setValues solves the linear program, sets the values of the classes by it, and returns the patterns it uses. Where there are many
-// shapes it also sets what they promise.
+// setValues solves the linear program, sets the values of the classes, and returns the patterns it uses. With many shapes it
+// also sets their promises.
 func (pl *planner) setValues() []covering.Used {
 	p := pl.problem
 	coarse, row, ratio := p.coarsened()
@@ -59,7 +59,7 @@ func (p *problem) cap(values []float64) {
 	}
 }
 
-// promises is what a full node of each shape is worth for its money.
+// promises returns the value of a full node of each shape for its cost.
 func (p *problem) promises(values []float64) []float64 {
 	f := newFiller(p)
 	counts, all := p.counts()

@@ -32,7 +32,7 @@ func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
 	return info.Node().Status.Capacity
 }
 
-// acceleratorsIn are the accelerators of a list; nil for none.
+// acceleratorsIn returns the accelerators of a list, or nil.
 func acceleratorsIn(list apiv1.ResourceList) apiv1.ResourceList {
 	var found apiv1.ResourceList
 	for name, quantity := range list {

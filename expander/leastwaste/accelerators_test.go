@@ -12,7 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// devices is what a cluster shares out by dynamic resource allocation.
+// devices are the devices that a cluster allocates by dynamic resource allocation.
 type devices struct {
 	claims  map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim
 	classes map[string]*resourceapi.DeviceClass
@@ -126,7 +126,7 @@ func TestClaimsCountForNothingWithoutDynamicResourceAllocation(t *testing.T) {
 
 func TestDividedGPUsCountOnce(t *testing.T) {
 	const small, large = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb"
-	// Of eight GPUs two are divided, into eight small parts and two large ones.
+	// Two of eight GPUs are divided, into eight small parts and two large ones.
 	mixed := with(template("96", "1Ti"), gpu, "6", small, "8", large, "2")
 	of := func(set string) []resourceapi.DeviceCounterConsumption {
 		return []resourceapi.DeviceCounterConsumption{{CounterSet: set}}

@@ -39,7 +39,7 @@ func asking(cpu, memory string, resources ...string) *apiv1.Pod {
 
 const gpu = "nvidia.com/gpu"
 
-func TestAcceleratorsThatNoPodAsksForLoseToNone(t *testing.T) {
+func TestUnusedAcceleratorsLose(t *testing.T) {
 	plain, one := pods(4, "1", "2Gi"), []*apiv1.Pod{asking("1", "2Gi", gpu, "1")}
 	devices := newDevices()
 	claiming := devices.claimedBy(pod("1", "2Gi"), devices.claim("gpu", exactly("gpu.nvidia.com", 1)))
@@ -112,7 +112,7 @@ func TestOfferedIsWhatPodsOnEveryNodeLeave(t *testing.T) {
 	}
 }
 
-func TestFewerPodsNeverBeatMoreAtTheSameWastePerPod(t *testing.T) {
+func TestMorePodsWinAtEqualWaste(t *testing.T) {
 	large, small := pod("3", "3Gi"), pod("1", "1Gi")
 	templates := map[string]*framework.NodeInfo{"a": template("4", "4Gi"), "b": template("4", "4Gi"), "8": template("8", "8Gi"), "16": template("16", "16Gi")}
 	for _, tt := range []struct {
@@ -121,7 +121,7 @@ func TestFewerPodsNeverBeatMoreAtTheSameWastePerPod(t *testing.T) {
 		want    []string
 	}{
 		{"twice the nodes for twice the pods", []expander.Option{option("a", 1, pods(3, "1", "1Gi")), option("b", 2, pods(6, "1", "1Gi"))}, []string{"b"}},
-		// Each pod leaves 1 CPU and 1 GiB idle; the share is a quarter for the large pod and a half for the small ones.
+		// Each pod leaves 1 CPU and 1 GiB idle. The share is a quarter for the large pod and a half for the small ones.
 		{"small pods on a large node", []expander.Option{option("a", 1, []*apiv1.Pod{large}), option("8", 1, []*apiv1.Pod{small, small, small, small})}, []string{"8"}},
 		{"more waste for each is worse", []expander.Option{option("a", 1, []*apiv1.Pod{large}), option("16", 1, []*apiv1.Pod{small, small, small, small})}, []string{"a"}},
 		{"nothing placed", []expander.Option{option("a", 1, nil), option("16", 1, []*apiv1.Pod{small})}, []string{"16"}},
@@ -134,8 +134,8 @@ func TestFewerPodsNeverBeatMoreAtTheSameWastePerPod(t *testing.T) {
 	}
 }
 
-// The three types have the same CPU and memory by EC2; kubelets measure and reserve a little differently on each. Which of
-// them has the lowest score is chance; before, it was g6.xlarge for the first pod, whatever it cost.
+// The three types have the same CPU and memory by EC2. Kubelets measure and reserve a little differently on each, so the lowest
+// score is chance. Before, it was g6.xlarge for the first pod, whatever it cost.
 func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{}
 	for _, name := range []string{"g4dn.xlarge", "g4dn.2xlarge", "g5.xlarge", "g6.xlarge"} {
@@ -165,7 +165,7 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 	}
 }
 
-func TestVerdictsDoNotDependOnTheOrderOfOptions(t *testing.T) {
+func TestVerdictsIgnoreOrderOfOptions(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 4))
 	for round := range 2000 {
 		var given []Explanation

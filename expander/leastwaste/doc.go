@@ -1,20 +1,20 @@
-// Package leastwaste chooses the scale-up option that leaves the least idle, and can say why.
+// Package leastwaste chooses the scale-up option that leaves the least idle, and explains why.
 //
-// The score of an option is the mean of its idle ratios: the share of the CPU, the memory and, where the nodes have any, the
-// accelerators it offers that its pods do not ask for. Offered is what is allocatable on the new nodes once the pods
-// that run on every node have theirs. The lowest score wins, with three provisions:
+// The score of an option is the mean of its idle ratios: the share of its CPU, its memory and, where the nodes have any, its
+// accelerators that its pods do not request. A node offers its allocatable resources less the pods that run on every node. The
+// lowest score wins, with three provisions:
 //
-//   - Nodes whose accelerators none of the option's pods asks for lose to any option without accelerators.
+//   - Nodes with accelerators that none of the option's pods requests lose to any option without accelerators.
 //   - An option loses to one that places more pods and leaves no more of anything idle for each.
-//   - Nodes of one shape never offer quite the same memory: what their kubelets measure and reserve differs. The core's own
-//     comparison of node groups takes nodes to be alike up to 5 % of what is allocatable, so options whose scores
-//     that much less memory would make equal to the lowest share the first place: those of them that place the most pods.
-//     It is the share of the lowest score alone that counts, so the order of options makes no difference.
+//   - Nodes of one shape never offer quite the same memory, for their kubelets measure and reserve differently. The core's own
+//     comparison of node groups treats nodes as alike up to 5 % of allocatable. So options share the first place if a memory
+//     difference of that size would make their score equal to the lowest. Among these, the options that place the most pods
+//     stay. Only the distance from the lowest score counts, so the order of options makes no difference.
 //
-// Where CPU and memory are all there is, capacity is allocatable and no two nodes are nearly alike, this is the choice of the
-// Cluster Autoscaler's own least-waste expander; unlike there, a score is always a number, whatever a node claims to offer.
+// Where only CPU and memory count, capacity is allocatable and no two nodes are nearly alike, this is the choice of the Cluster
+// Autoscaler's own least-waste expander. Unlike there, a score is always a number, whatever a node claims to offer.
 //
-// A Filter keeps every option that shares the first place, so that the next expander of a chain can choose among them.
-// It holds no state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
-// belongs on the goroutine of the core's loop. Of the devices that pods claim, only those of known accelerator drivers count.
+// A Filter keeps every option that shares the first place, so the next expander of a chain can choose among them. It holds no
+// state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
+// belongs on the goroutine of the core's loop. Claimed devices count only if they belong to known accelerator drivers.
 package leastwaste

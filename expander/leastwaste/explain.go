@@ -16,18 +16,18 @@ type Explanation struct {
 	NodeGroup            string  // ID of the node group
 	Nodes                int     // nodes the option adds
 	Pods                 int     // pods that find a place on them
-	Accelerator          string  // resource of the accelerators that all the nodes have; "" for none
+	Accelerator          string  // resource of the accelerators that all the nodes have, "" for none
 	Used                 Size    // sum of what those pods request
 	Offered              Size    // what all the nodes together have for them
 	IdleCPURatio         float64 // unused share of the offered CPU, 1 where none is offered
 	IdleMemoryRatio      float64 // unused share of the offered memory, 1 where none is offered
 	IdleAcceleratorRatio float64 // unused share of the offered accelerators, 0 where none are offered
-	Score                float64 // mean of the idle ratios of what is offered; the lowest wins
+	Score                float64 // mean of the idle ratios, the lowest wins
 	Tolerance            float64 // by how much the score may be above the lowest and still share the first place
 	Verdict              Verdict
 }
 
-// String tells the explanation in one line, ratios rounded to three digits.
+// String returns the explanation as one line, with ratios rounded to three digits.
 func (e Explanation) String() string {
 	devices := ""
 	if e.Offered.Accelerators > 0 {
@@ -49,7 +49,7 @@ func (e Explanation) pairs() []any {
 	return pairs
 }
 
-// explain scores one option on nodes such as that of info; the verdict comes later.
+// explain scores one option on nodes such as in info. The verdict comes later.
 func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
 	each := acceleratorsOf(info)
 	e := Explanation{
@@ -67,8 +67,8 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	return e
 }
 
-// offeredBy is what is allocatable on the node, less what the pods ask for that run on every node of the group. A node
-// that states nothing as allocatable offers its capacity.
+// offeredBy returns the node's allocatable less the requests of the pods that run on every node of the group. A node without
+// allocatable offers its capacity.
 func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
 	status := info.Node().Status
 	list := status.Allocatable
@@ -107,7 +107,7 @@ func (c requestCache) of(pod *apiv1.Pod) request {
 	return r
 }
 
-// sum adds up what the pods request, accelerators left out.
+// sum adds up the pods' requests without accelerators.
 func (c requestCache) sum(pods []*apiv1.Pod) Size {
 	var total request
 	for _, pod := range pods {

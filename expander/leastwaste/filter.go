@@ -16,9 +16,8 @@ type Filter struct {
 // allocation, as the core's snapshot of the cluster has it. It is nil, or returns nil, where there is none.
 func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
-// BestOptions returns the options that share the first place, in the order given, each with its explanation added to what
-// the option says of itself. An option whose group has no node template cannot be judged and is left out; nil means that
-// none could be.
+// BestOptions returns the options that share the first place, in the given order, each with its explanation added. It leaves
+// out an option whose group has no node template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	explanations, judged := f.explainAll(options, nodeInfos)
 	var best []expander.Option
@@ -33,7 +32,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	return best
 }
 
-// said adds an explanation to what an option says of itself already.
+// said adds an explanation to an option's text.
 func said(debug string, e Explanation) string {
 	if debug != "" {
 		debug += " | "
@@ -69,7 +68,7 @@ func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*fra
 	return explanations, judged
 }
 
-// logChoice says what was chosen and by how much: each option on V(4), the first of the chosen with its runner-up on V(2).
+// logChoice logs each option on V(4), and on V(2) the first choice with its runner-up.
 func logChoice(explanations []Explanation) {
 	logger := klog.Background()
 	for _, e := range explanations {

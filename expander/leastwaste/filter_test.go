@@ -152,10 +152,10 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 	}
 }
 
-// Where every option places all pods, no two scores are nearly equal, and CPU and memory are offered, we choose as stock does;
-// elsewhere stock's choice may only lose to more pods. (Stock compares NaN and infinities where a node claims to have no CPU or
+// Where every option places all pods, no two scores are nearly equal, and CPU and memory are offered, the choice is stock's.
+// Elsewhere stock's choice may only lose to more pods. (Stock compares NaN and infinities where a node claims to have no CPU or
 // no memory.)
-func TestBestOptionsAgreesWithStockWhereverCPUAndMemoryAreOffered(t *testing.T) {
+func TestBestOptionsAgreesWithStock(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 35))
 	cpus := []string{"1", "2", "3920m", "4", "8", "16", "95690m"}
 	memories := []string{"1Gi", "3903620Ki", "4Gi", "8Gi", "16Gi", "31398Mi", "384Gi"}

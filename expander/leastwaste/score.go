@@ -7,12 +7,12 @@ type Size struct {
 	Accelerators int64
 }
 
-// Score is the mean idle ratio of what is offered once used is taken from it: 0 is full, 1 is empty. Accelerators count where
-// any are offered. It is below 0 only where more is used than offered, and always finite.
+// Score returns the mean idle ratio of the offered resources less the used ones: 0 is full, 1 is empty. Accelerators count
+// where any are offered. It is below 0 only where more is used than offered, and always finite.
 func Score(used, offered Size) float64 {
 	cpu, memory := idleRatio(used.CPUMillis, offered.CPUMillis), idleRatio(used.MemoryBytes, offered.MemoryBytes)
 	if offered.Accelerators <= 0 {
-		return (cpu + memory) / 2 // the halved sum is exact in binary floating point: what is equal stays equal
+		return (cpu + memory) / 2 // the halved sum is exact in binary floating point: equal values stay equal
 	}
 	return (cpu + memory + idleRatio(used.Accelerators, offered.Accelerators)) / 3
 }
@@ -26,8 +26,8 @@ func idleRatio(used, offered int64) float64 {
 	return float64(offered-used) / float64(offered)
 }
 
-// alikeRatio is by how much of what is allocatable two nodes may differ and still be alike (the core's
-// MaxAllocatableDifferenceRatio). Between g4dn.xlarge and g6.xlarge, with 16 GiB each by EC2, it is 4 % of the memory.
+// alikeRatio is the difference in allocatable up to which two nodes are alike (the core's MaxAllocatableDifferenceRatio).
+// Between g4dn.xlarge and g6.xlarge, with 16 GiB each by EC2, it is 4 % of the memory.
 const alikeRatio = 0.05
 
 // tolerance is how much lower the score would be on nodes alike but for less memory.

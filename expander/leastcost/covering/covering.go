@@ -1,19 +1,19 @@
-// Package covering solves one kind of linear program: to cover demands at the least cost by amounts of columns, of which
-// there are too many to list.
+// Package covering solves one kind of linear program: to cover demands at the least cost by amounts of columns, of which there
+// are too many to list.
 //
-// A column covers some rows some number of times, has a cost, and belongs to a pool, of which only so much may be used:
+// A column covers some rows some number of times, has a cost, and belongs to a pool with a limited amount:
 //
 //	minimise    Σ cost(j)·x(j) + penalty·Σ u(i)
 //	subject to  Σ covers(j,i)·x(j) + u(i) ≥ demand(i)   for each row i
 //	            Σ x(j) ≤ limit(p)                       for each pool p, over its columns
 //	            x, u ≥ 0
 //
-// Bin packing is of this kind: a row is a sort of item, a column one way to fill a bin. What no column covers is left
-// uncovered, u, at a penalty, so that every program has a solution. The columns come from a generator, which is asked for
-// better ones with the prices of the moment until it has none (Gilmore and Gomory 1961).
+// Bin packing is of this kind: a row is a sort of item, a column one way to fill a bin. Demand that no column covers stays
+// uncovered, u, at a penalty, so every program has a solution. The columns come from a generator. The solver asks it for better
+// ones at the present prices until it has none (Gilmore and Gomory 1961).
 //
-// The method is the revised simplex method with a dense inverse, made for at most a few hundred rows. There is no library
-// for it here because those for Go give no dual prices, which are what column generation lives on. It is deterministic.
+// The method is the revised simplex method with a dense inverse, for at most a few hundred rows. The libraries for Go give no
+// dual prices, and column generation needs them. The method is deterministic. The package does not import Kubernetes.
 package covering
 
 import "math"
@@ -31,21 +31,21 @@ type Column struct {
 	Entries []Entry // rows in ascending order, each once
 }
 
-// Program is what is to be covered and what of.
+// Program is a set of demands and the columns that can cover them.
 type Program struct {
-	Demands []float64 // by row; 0 or more
-	Limits  []float64 // by pool; +Inf for none
+	Demands []float64 // by row, 0 or more
+	Limits  []float64 // by pool, +Inf for none
 	Penalty float64   // for each time a row is left uncovered
-	Columns []Column  // to start with; none is needed
+	Columns []Column  // to start with, may be empty
 
-	// Generate returns columns whose reduced cost is below 0 at these prices: Cost − Σ rows[Entry.Row]·Times − pools[Pool];
-	// none if there are none, or none that it can find. It may be nil.
+	// Generate returns columns whose reduced cost is below 0 at these prices: Cost − Σ rows[Entry.Row]·Times − pools[Pool]. It
+	// returns none if it finds none. It may be nil.
 	Generate func(rows, pools []float64) []Column
 
-	// MaxSteps bounds the simplex steps; 0 takes a bound that is ample for what a program of this size needs.
+	// MaxSteps bounds the simplex steps. 0 takes a bound that is ample for a program of this size.
 	MaxSteps int
 
-	// Stop reports whether to make do with what is found so far. It is called before each step, and may be nil.
+	// Stop reports whether to return the best solution so far. It is called before each step, and may be nil.
 	Stop func() bool
 }
 
@@ -59,8 +59,8 @@ type Used struct {
 type Solution struct {
 	Used      []Used    // in the order in which the columns became known
 	Uncovered []float64 // by row
-	Rows      []float64 // price of one more demand, by row; 0 or more
-	Pools     []float64 // price of one more of the limit, by pool; 0 or less
+	Rows      []float64 // price of one more demand, by row, 0 or more
+	Pools     []float64 // price of one more of the limit, by pool, 0 or less
 	Value     float64   // the cost minimised
 	Done      bool      // Generate had nothing more to add, and no step was left to make
 }
@@ -215,156 +215,6 @@ func (s *solver) bestKnown() (best variable, lowest float64) {
 		}
 	}
 	return best, lowest
-}
-
-// entries calls visit with what a variable adds to each constraint.
-func (s *solver) entries(v variable, visit func(constraint int, times float64)) {
-	switch v.kind {
-	case uncovered:
-		visit(v.index, 1)
-	case surplus:
-		visit(v.index, -1)
-	case slack:
-		visit(s.limited[v.index], 1)
-	default:
-		c := s.Columns[v.kind]
-		for _, e := range c.Entries {
-			visit(e.Row, e.Times)
-		}
-		if i := s.limited[c.Pool]; i >= 0 {
-			visit(i, 1)
-		}
-	}
-}
-
-func (s *solver) cost(v variable) float64 {
-	switch v.kind {
-	case uncovered:
-		return s.Penalty
-	case surplus, slack:
-		return 0
-	}
-	return s.Columns[v.kind].Cost
-}
-
-// step brings a variable into the basis, and reports whether it could.
-func (s *solver) step(entering variable) bool {
-	n := s.size
-	direction := s.work
-	clear(direction)
-	s.entries(entering, func(constraint int, times float64) {
-		for i := range n {
-			direction[i] += s.inverse[i*n+constraint] * times
-		}
-	})
-	leaving, ratio := -1, math.Inf(1)
-	for i, d := range direction {
-		if d <= pivotTolerance {
-			continue
-		}
-		r := max(0, s.amount[i]) / d
-		if r < ratio-1e-12 || r < ratio+1e-12 && d > direction[leaving] {
-			leaving, ratio = i, r
-		}
-	}
-	if leaving < 0 {
-		return false
-	}
-	s.pivot(leaving, direction, ratio)
-	if old := s.basis[leaving]; old.kind >= 0 {
-		s.inBasis[old.kind] = false
-	}
-	if entering.kind >= 0 {
-		s.inBasis[entering.kind] = true
-	}
-	s.basis[leaving] = entering
-	return true
-}
-
-// pivot updates amounts and inverse for a variable with that direction in the place of the leaving one.
-func (s *solver) pivot(leaving int, direction []float64, ratio float64) {
-	n := s.size
-	pivotRow := s.inverse[leaving*n : leaving*n+n]
-	for k := range pivotRow {
-		pivotRow[k] /= direction[leaving]
-	}
-	for i, d := range direction {
-		if i == leaving || d == 0 {
-			continue
-		}
-		row := s.inverse[i*n : i*n+n]
-		for k, p := range pivotRow {
-			if p != 0 {
-				row[k] -= d * p
-			}
-		}
-		s.amount[i] -= ratio * d
-	}
-	s.amount[leaving] = ratio
-}
-
-// setPrices computes the prices of the constraints from the costs in the basis.
-func (s *solver) setPrices() {
-	n := s.size
-	clear(s.price)
-	for i, v := range s.basis {
-		c := s.cost(v)
-		if c == 0 {
-			continue
-		}
-		for k, x := range s.inverse[i*n : i*n+n] {
-			s.price[k] += c * x
-		}
-	}
-}
-
-// refactor makes inverse and amounts anew from the basis, by elimination with the largest pivot. A basis that turns out
-// singular by rounding leaves them as they are.
-func (s *solver) refactor() {
-	n := s.size
-	m := make([]float64, n*2*n) // the basis matrix with the unit matrix beside it
-	for j, v := range s.basis {
-		s.entries(v, func(constraint int, times float64) { m[constraint*2*n+j] = times })
-		m[j*2*n+n+j] = 1
-	}
-	for col := range n {
-		best := col
-		for i := col + 1; i < n; i++ {
-			if math.Abs(m[i*2*n+col]) > math.Abs(m[best*2*n+col]) {
-				best = i
-			}
-		}
-		if math.Abs(m[best*2*n+col]) < 1e-12 {
-			return
-		}
-		if best != col {
-			for k := range 2 * n {
-				m[best*2*n+k], m[col*2*n+k] = m[col*2*n+k], m[best*2*n+k]
-			}
-		}
-		pivotRow := m[col*2*n : (col+1)*2*n]
-		p := pivotRow[col]
-		for k := range pivotRow {
-			pivotRow[k] /= p
-		}
-		for i := range n {
-			row := m[i*2*n : (i+1)*2*n]
-			f := row[col]
-			if i == col || f == 0 {
-				continue
-			}
-			for k := col; k < 2*n; k++ {
-				row[k] -= f * pivotRow[k]
-			}
-		}
-	}
-	for i := range n {
-		copy(s.inverse[i*n:i*n+n], m[i*2*n+n:(i+1)*2*n])
-		s.amount[i] = 0
-		for k, r := range s.right {
-			s.amount[i] += s.inverse[i*n+k] * r
-		}
-	}
 }
 
 func (s *solver) rowPrices() []float64 {
