@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// matches tells if an event has what a pattern of EventBridge asks for: for each key one of the values, or within it what the
-// nested pattern asks for. Of an event's list one value is enough (user guide, "Creating Amazon EventBridge event patterns").
-// Other operators are not used here, and match nothing.
+// matches reports whether an event matches a pattern of EventBridge: for each key one of the values, or the nested pattern. One
+// value of an event's list is enough (user guide, "Creating Amazon EventBridge event patterns"). Other operators are not used
+// here, and match nothing.
 func matches(pattern, event any) bool {
 	switch p := pattern.(type) {
 	case map[string]any:

@@ -111,7 +111,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 	}
 }
 
-// writes reports whether an action changes something; by AWS's naming the others begin with Describe, Get or List.
+// writes reports whether an action changes something. By AWS's naming the others begin with Describe, Get or List.
 func writes(action string) bool {
 	_, verb, _ := strings.Cut(action, ":")
 	return !strings.HasPrefix(verb, "Describe") && !strings.HasPrefix(verb, "Get") && !strings.HasPrefix(verb, "List")
@@ -119,7 +119,7 @@ func writes(action string) bool {
 
 func notSQS(action string) bool { return !strings.HasPrefix(action, "sqs:") }
 
-// sdkInput matches the input type of an SDK call; each service's package is named as its IAM prefix is.
+// sdkInput matches the input type of an SDK call. Each service's package is named as its IAM prefix is.
 var sdkInput = regexp.MustCompile(`\b(autoscaling|ec2|eks|sqs|sts|pricing)\.(\w+)Input\b`)
 
 func TestEveryCallTheProductMakesIsAllowed(t *testing.T) {

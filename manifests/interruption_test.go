@@ -33,7 +33,7 @@ func (p place) ruleARN(detailType string) string {
 	return fmt.Sprintf("arn:%s:events:%s:%s:rule/%s", p.partition, p.region, account, detailType)
 }
 
-// An infrastructure is what a stack makes of queue, rules and policies.
+// An infrastructure holds the queue, rules and policies of a stack.
 type infrastructure struct {
 	Queue          map[string]any // name, retention in seconds, encryption
 	Rules          map[string]any // patterns by detail type
@@ -146,8 +146,8 @@ func resolved(t *testing.T, value any, known map[string]string) any {
 	return value
 }
 
-// fromTerraform resolves the configuration, which is Terraform's JSON syntax. Of its expressions exactly those are known
-// that are written there; any other fails the test.
+// fromTerraform resolves the configuration, which is Terraform's JSON syntax. It knows exactly the expressions written there.
+// Any other fails the test.
 func fromTerraform(t *testing.T, p place) infrastructure {
 	t.Helper()
 	var module struct {

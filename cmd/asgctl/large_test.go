@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
 )
 
-// BenchmarkRefresh makes a price file of an offer of 1 GiB that comes through a pipe, and reports the largest amount of memory
-// that the process ever had. Time and CPU are those of asgctl and of who writes the offer, which is the slower of the two:
+// BenchmarkRefresh makes a price file of an offer of 1 GiB that comes through a pipe, and reports the peak memory of the
+// process. Time and CPU include the writer of the offer, which is the slower of the two:
 //
 //	go test -run '^$' -bench Refresh -benchtime 1x ./cmd/asgctl
 func BenchmarkRefresh(b *testing.B) {
@@ -42,7 +42,7 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// refresh runs asgctl prices refresh on what write writes, and returns how much that was and what it took.
+// refresh runs asgctl prices refresh on write's output, and returns the size of that output and the resources used.
 func refresh(b *testing.B, write func(io.Writer) error) (int64, *syscall.Rusage) {
 	b.Helper()
 	cmd := exec.Command("asgctl", "prices", "refresh", "--from", "-", "--region", "us-east-1", "--to", b.TempDir())

@@ -1,5 +1,5 @@
-// Command asgctl shows what the autoscaler sees of EC2 Auto Scaling groups: the groups, the node each would add, and what
-// instance types offer and cost. It changes nothing in AWS.
+// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, and the resources
+// and prices of instance types. It changes nothing in AWS. It does not import the Cluster Autoscaler.
 package main
 
 import (

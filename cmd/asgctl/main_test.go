@@ -27,15 +27,15 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"asgctl": main})
 }
 
-// TestScripts runs asgctl as an operator does: offline, and against an emulated AWS over HTTP. These commands are ours:
+// TestScripts runs asgctl as an operator does: offline, and against an emulated AWS over HTTP. It adds these commands:
 //
 //	code N CMD…    as exec, and wants CMD to exit with N
-//	fakeaws FILE   starts an emulated AWS with the account in FILE, for what follows
-//	record DIR     writes into DIR what the AWS CLI would print of it
+//	fakeaws FILE   starts an emulated AWS with the account in FILE
+//	record DIR     writes the AWS CLI's output for it into DIR
 //	offer FILE     writes an offer file of EC2, in JSON or CSV by FILE's name
 //	cut FILE N     cuts the last N bytes off FILE
-//	offers         starts a server of offer files, for what follows
-//	asked          waits until that server has sent half of an offer that it will not send the rest of
+//	offers         starts a server of offer files
+//	asked          waits until that server has sent half of an offer whose rest it will not send
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true,
@@ -77,8 +77,8 @@ func startAWS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("AWS_REGION", server.Region())
 }
 
-// record reads the account with the SDK and writes it as the AWS CLI prints it: with the API's own names, and without what
-// is not set. The SDK's fields have these names, but for EKS, whose names begin in lower case.
+// record reads the account with the SDK and writes it as the AWS CLI prints it: with the API's own names, and without unset
+// members. The SDK's fields have these names, except for EKS, whose names begin in lower case.
 func record(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
 		before, had := os.LookupEnv(name)
@@ -137,7 +137,7 @@ func record(ts *testscript.TestScript, _ bool, args []string) {
 	write("nodegroups.json", nodegroups...)
 }
 
-// cli is a value of the SDK without what is not set.
+// cli returns a value of the SDK without unset members.
 func cli(v any) map[string]any {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -169,7 +169,7 @@ func withoutNulls(v any) any {
 	return v
 }
 
-// lowerFirst gives the members of an EKS answer their names; the keys of labels and tags stay as they are.
+// lowerFirst gives the members of an EKS answer their names. The keys of labels and tags stay as they are.
 func lowerFirst(v any) any {
 	switch v := v.(type) {
 	case []any:

@@ -60,7 +60,7 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()-n))
 }
 
-// halves are told when half an offer was sent, by script.
+// halves are closed when half an offer was sent, by script.
 var halves sync.Map // from *testscript.TestScript to chan struct{}
 
 // serveOffers starts a server and sets OFFERS to its address. Under /short/ it promises more than it sends, under /slow/ it

@@ -22,7 +22,7 @@ const (
 	ExitFine      = 0
 	ExitCannotRun = 1 // AWS, a file or a folder could not be read
 	ExitWrongUse  = 2
-	ExitFindings  = 3 // it ran and found what the user must put right
+	ExitFindings  = 3 // it ran and found problems that the user must fix
 )
 
 // finding is the error of a command that ran and has something to complain about. Its output is complete.
@@ -80,7 +80,7 @@ func exitCode(err error) int {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "asgctl",
-		Short: "See what the autoscaler sees of EC2 Auto Scaling groups",
+		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows what the autoscaler knows of the Auto Scaling groups it serves, and from where.
 It only reads, from AWS or from files that the AWS CLI has written (--from); prices refresh writes the file it is told to.
 
@@ -89,9 +89,9 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	}
 	flags := root.PersistentFlags()
 	flags.VarP(&c.format, "output", "o", "Form of the result.")
-	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log what is done to stderr: 1 and up.")
+	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
-		"List of instance types to lay over the built-in one: a table, or what aws ec2 describe-instance-types prints.")
+		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
 	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain())
 	return root
 }
@@ -108,7 +108,7 @@ func (c *cli) readFlags(cmd *cobra.Command) {
 	flags.StringVar((*string)(&c.read.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
 	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
-	flags.StringVar(&c.read.From, "from", "", "Folder of what the AWS CLI prints, to read instead of AWS: auto-scaling-groups.json, and "+
+	flags.StringVar(&c.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
 		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")
 }

@@ -10,7 +10,7 @@ import (
 func (c *cli) explain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain",
-		Short: "What the autoscaler makes of what it meets",
+		Short: "Explain how the autoscaler understands an input",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}
@@ -22,7 +22,7 @@ func (c *cli) explainMessage() *cobra.Command {
 	code := ""
 	cmd := &cobra.Command{
 		Use:   "message TEXT",
-		Short: "What a message or error of AWS means to the autoscaler",
+		Short: "Explain a message or error of AWS as the autoscaler understands it",
 		Long: `What the autoscaler makes of a message of AWS: the status message of a scaling activity, an error of an API call, or one
 of LaunchInstances. TEXT is one argument: quote it. A line copied from a log or from the AWS CLI will do. Nothing is asked of AWS.
 

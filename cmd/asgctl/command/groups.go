@@ -16,7 +16,7 @@ import (
 func (c *cli) groups() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "groups",
-		Short: "The Auto Scaling groups the autoscaler would serve, and what is wrong with them",
+		Short: "The Auto Scaling groups the autoscaler would serve, and their problems",
 		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, what they launch
 from, whether they are scaled as a whole or zone by zone, and what keeps them from working. What AWS refuses to a running
 autoscaler is not known here. Exits with 3 if no node can be added to one of them, or if one that --nodes names does not exist.`,
@@ -78,7 +78,7 @@ offered there. Exits with 3 if there is no such group or zone, or too little is 
 		},
 	}
 	c.readFlags(cmd)
-	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File of what kubectl get nodes -o json prints: what real nodes of the group teach, "+
+	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File with the output of kubectl get nodes -o json: facts observed on real nodes of the group, "+
 		"and what of it is refused and why.")
 	forms := strings.Join(tagging.Forms, ", ")
 	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")

@@ -22,7 +22,7 @@ func (c *cli) prices() *cobra.Command {
 	file, capacityType := "", awsmessage.OnDemand
 	cmd := &cobra.Command{
 		Use:   "prices [TYPE…]",
-		Short: "What instance types cost per hour, and how good that figure is",
+		Short: "Hourly prices of instance types, and how good each figure is",
 		Long: `What an instance costs per hour: amount, currency, date and source, and whether it is the price itself (exact) or an
 estimate, with its basis. The prices are those built in, and over them those of --file. A TYPE may be a pattern such as
 'g4dn.*'. Nothing is asked of AWS. Exits with 3 if the price of a TYPE is not known.`,
@@ -84,7 +84,7 @@ func (c *cli) book(ctx context.Context, file string) (*pricing.Book, []string, e
 	return book, slices.Sorted(maps.Keys(known)), nil
 }
 
-// region is the one asked for, that of the user's file, or the environment's.
+// region returns the requested region, the user's file's, or the environment's.
 func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) {
 	switch {
 	case c.read.Region != "":
@@ -108,7 +108,7 @@ func (c *cli) printPrices(list pricelist.List, unknown []string) error {
 	const remedy = "state them in a file, or fetch AWS's list (asgctl prices refresh --region %s --to FILE), and give that with --file"
 	switch {
 	case len(unknown) > 0:
-		return finding{fmt.Sprintf("no price known in %s for %s: check the name; "+remedy, list.Region, strings.Join(unknown, ", "), list.Region)}
+		return finding{fmt.Sprintf("no price known in %s for %s: check the name, "+remedy, list.Region, strings.Join(unknown, ", "), list.Region)}
 	case len(list.Prices) == 0:
 		return finding{fmt.Sprintf("no prices known for region %q: "+remedy, list.Region, list.Region)}
 	}

@@ -80,7 +80,7 @@ func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
 		Clock: clock.RealClock{}, Progress: c.stderr, Terminal: isTerminal(c.stderr),
 	})
 	if err != nil {
-		return failure{fmt.Errorf("%w; nothing was written", err)}
+		return failure{fmt.Errorf("%w, nothing was written", err)}
 	}
 	if r.to == "-" {
 		c.tell(fetched[0], "")
@@ -125,10 +125,10 @@ func (c *cli) check(r refreshing) error {
 	return nil
 }
 
-// mentioned is how many of the types that were left out are told without -v.
+// mentioned bounds the left-out types that are listed without -v.
 const mentioned = 5
 
-// tell tells what became of a region.
+// tell reports the result for a region.
 func (c *cli) tell(f refresh.Fetched, where string) {
 	fmt.Fprintf(c.stderr, "asgctl: %s: %d prices in %s of %s%s\n",
 		f.Region, f.List.Len(), f.List.Currency(), f.List.Origin().Date.Format(time.DateOnly), where)

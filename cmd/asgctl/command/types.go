@@ -13,7 +13,7 @@ import (
 func (c *cli) types() *cobra.Command {
 	return &cobra.Command{
 		Use:   "types [TYPE…]",
-		Short: "What instance types offer: vCPU, memory, accelerators, interfaces, disks",
+		Short: "Resources of instance types: vCPU, memory, accelerators, interfaces, disks",
 		Long: `What instance types offer, from the list built in or brought by --instance-types-file, with its source and date.
 A TYPE may be a pattern such as 'g4dn.*'. Nothing is asked of AWS.
 

@@ -37,7 +37,7 @@ type Group struct {
 	Clusters []Cluster `json:"clusters,omitempty"`
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`
-	// OnDemandBase and OnDemandPercentageAboveBase are those of a mixed instances policy.
+	// OnDemandBase and OnDemandPercentageAboveBase belong to a mixed instances policy.
 	OnDemandBase                *int `json:"onDemandBase,omitempty"`
 	OnDemandPercentageAboveBase *int `json:"onDemandPercentageAboveBase,omitempty"`
 	// Segments are the kinds of capacity that AWS tries, in order, for each distribution segment of the policy.
@@ -51,15 +51,16 @@ type Group struct {
 	// AskedFor is how instances are asked for, synchronous or desired-capacity, and WhyNotSynchronous why not at once.
 	AskedFor          string `json:"askedFor"`
 	WhyNotSynchronous string `json:"whyNotSynchronous,omitempty"`
-	// ScaledBy is zone where each zone of the group is a node group of its own, one of Views, and group where it is one itself. What
-	// keeps a group that is to be scaled by zone from it is among the Problems.
+	// ScaledBy is zone if each zone of the group is a node group of its own, one of Views, and group if the group itself is
+	// one. Problems name the reasons why a group that asks for it is not scaled by zone.
 	ScaledBy string `json:"scaledBy"`
 	Views    []View `json:"zonalViews,omitempty"`
-	// NewInstancesProtected tells that AWS ends no new instance by its own choice, ProtectedInstances how many it does not.
+	// NewInstancesProtected means that AWS terminates no new instance by its own choice. ProtectedInstances counts the
+	// instances with that protection.
 	NewInstancesProtected bool `json:"newInstancesProtected,omitempty"`
 	ProtectedInstances    int  `json:"protectedInstances,omitempty"`
 	WarmPool              bool `json:"warmPool,omitempty"`
-	// ZonalShift tells that zones may be shifted away from, ImpairedHealth what AWS does about unhealthy instances there.
+	// ZonalShift means that zones may be shifted away from. ImpairedHealth is AWS's handling of unhealthy instances there.
 	ZonalShift     bool   `json:"zonalShift,omitempty"`
 	ImpairedHealth string `json:"impairedZoneHealthCheckBehavior,omitempty"`
 	// Operator is the service that alone may change the group. The autoscaler leaves it alone.
@@ -68,8 +69,8 @@ type Group struct {
 }
 
 // View is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
-// unit: the maxima of all add up to that of the group, though in a scale-up each may get all that is left, and the
-// minimum is what would be left of the view if it alone gave up what the group has beyond its own.
+// unit. The maxima of all views add up to the group's, though in a scale-up each may get the whole rest. The minimum is the
+// size of the view if it alone gave up the group's surplus above its own minimum.
 type View struct {
 	ID        string `json:"id"` // in logs, events, metrics and status
 	Zone      string `json:"zone"`
@@ -174,7 +175,7 @@ func viewsFrom(groups []*asg.Group) []View {
 	return views
 }
 
-// capacityType is that of all instances of the group, or mixed.
+// capacityType returns the one capacity type of all the group's instances, or mixed.
 func capacityType(g *asg.Group) string {
 	if one := g.CapacityType(); one != "" || !g.Source.Mixed {
 		return one

@@ -1,4 +1,4 @@
-// Package messageview shows what the autoscaler makes of a message of AWS.
+// Package messageview shows how the autoscaler understands a message of AWS.
 package messageview
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
-// A View is one message with its meaning. What the message does not name is left out; class is always there, and empty if
-// the message tells of no trouble we know.
+// A View is one message with its meaning. Fields that the message does not name are left out. class is always there, and empty
+// if the message names no known failure.
 type View struct {
 	Version      string   `json:"version"`
 	Class        string   `json:"class"`
@@ -24,9 +24,9 @@ type View struct {
 	Meaning      string   `json:"meaning"`
 }
 
-// meanings tell each class to an operator.
+// meanings describe each class to an operator.
 var meanings = map[awsmessage.Class]string{
-	awsmessage.Unknown:       "It tells of no trouble that is known here.",
+	awsmessage.Unknown:       "The message names no failure that is known here.",
 	awsmessage.NoCapacity:    "AWS has no such instances there now. Another instance type, zone or capacity type may have some.",
 	awsmessage.Quota:         "The account may have no more of these. Ask for a higher limit in the Service Quotas console.",
 	awsmessage.SpotLimit:     "The account may have no more spot instances. Ask for a higher limit in the Service Quotas console, or use on-demand.",
@@ -37,7 +37,7 @@ var meanings = map[awsmessage.Class]string{
 	awsmessage.Cancelled:     "The request was taken back before it was fulfilled.",
 }
 
-// Of is the view of a message, with its code if that is known apart from the text.
+// Of returns the view of a message, with its code if that is known apart from the text.
 func Of(code, text string) View {
 	m := awsmessage.Of(code, text)
 	return View{
@@ -61,7 +61,7 @@ func (v View) WriteTable(w io.Writer) error {
 		text += " AWS names " + strings.Join(v.Elsewhere, ", ") + "."
 	}
 	if v.Action != "" {
-		text += " What is not allowed is " + v.Action + "."
+		text += " AWS did not allow " + v.Action + "."
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err

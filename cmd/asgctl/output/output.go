@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Version is that of the JSON and YAML that every command prints, in their member "version". It changes when a member
-// changes its meaning or goes; new members may come without.
+// Version is the "version" member of the JSON and YAML output of every command. It changes when a member changes its meaning or
+// goes. New members may come without a change.
 const Version = "v1"
 
 // Format is one of Table, JSON and YAML. It is a flag value.
@@ -29,7 +29,7 @@ const (
 // String returns the flag's value.
 func (f *Format) String() string { return string(*f) }
 
-// Type is what the help calls the value.
+// Type returns the name of the value in the help.
 func (f *Format) Type() string { return "table|json|yaml" }
 
 // Set takes the flag's value.
@@ -61,7 +61,7 @@ func Print(w io.Writer, f Format, result any, table func(io.Writer) error) error
 	return table(w)
 }
 
-// Columns writes rows under a header, aligned. What comes from outside cannot break a row.
+// Columns writes aligned rows under a header. Text from outside cannot break a row.
 func Columns(w io.Writer, header []string, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
@@ -76,7 +76,7 @@ func Columns(w io.Writer, header []string, rows [][]string) error {
 	return tw.Flush()
 }
 
-// Clean replaces control characters, so that text from outside can move no cursor and end no line; "-" stands for nothing.
+// Clean replaces control characters, so that text from outside can move no cursor and end no line. "-" stands for nothing.
 func Clean(s string) string {
 	if s == "" {
 		return "-"

@@ -19,7 +19,7 @@ import (
 type List struct {
 	Version  string  `json:"version"`
 	Region   string  `json:"region"`
-	Currency string  `json:"currency"` // of every amount; empty where no price is known
+	Currency string  `json:"currency"` // of every amount, empty where no price is known
 	Prices   []Price `json:"prices"`
 }
 
@@ -30,16 +30,16 @@ type Price struct {
 	Amount       float64 `json:"amount"` // to pay, the discount taken off
 	Currency     string  `json:"currency"`
 	Unit         string  `json:"unit"` // always "hour"
-	// DiscountPercent is what the user's discount took off the listed price.
+	// DiscountPercent is the user's discount on the listed price.
 	DiscountPercent float64 `json:"discountPercent,omitempty"`
-	// Exact tells the price as its source states it from an estimate, whose Basis says what it was made from.
+	// Exact distinguishes a published price from an estimate, whose Basis names its source.
 	Exact  bool   `json:"exact"`
 	Basis  string `json:"basis,omitempty"`
 	Date   string `json:"date"` // YYYY-MM-DD, of the source
 	Source string `json:"source"`
 }
 
-// book answers what an instance costs.
+// book knows the prices of instances.
 type book interface {
 	Region() string
 	Currency() pricing.Currency
@@ -47,8 +47,8 @@ type book interface {
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
 }
 
-// Select lists the prices, for one capacity type, of the types that are named, sorted; of all in known where none is. A name may
-// be a pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
+// Select lists the prices, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
+// pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
 func Select(b book, known []string, capacityType string, names []string) (list List, unknown []string) {
 	list = List{Version: output.Version, Region: b.Region(), Currency: string(b.Currency()), Prices: []Price{}}
 	found := map[string]Price{}
@@ -91,7 +91,7 @@ func priceFrom(p pricing.Price, capacityType string) Price {
 	}
 }
 
-// rounded is a figure to nine decimals, for what is below comes from binary arithmetic.
+// rounded rounds to nine decimals, for smaller differences come from binary arithmetic.
 func rounded(figure float64) float64 {
 	out, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', 9, 64), 64)
 	return out

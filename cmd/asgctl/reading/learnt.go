@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// readNodes reads what kubectl get nodes -o json prints; "" is no nodes.
+// readNodes reads the output of kubectl get nodes -o json. "" is no nodes.
 func readNodes(path string) ([]corev1.Node, error) {
 	if path == "" {
 		return nil, nil
@@ -31,7 +31,7 @@ func readNodes(path string) ([]corev1.Node, error) {
 	return list.Items, nil
 }
 
-// learn concludes what the nodes teach about the next one of g, as an autoscaler does that has just started.
+// learn concludes from the nodes how the next one of g will look, as a newly started autoscaler does.
 func (r *Reading) learn(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
 	if g.Launch == nil {
 		return nil

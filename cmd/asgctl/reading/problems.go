@@ -16,16 +16,16 @@ import (
 type Problem struct {
 	// Reason is one of a small set of words.
 	Reason string `json:"reason"`
-	// Message says what is wrong and how we know.
+	// Message names the fault and its evidence.
 	Message string `json:"message"`
-	// Remedy is the next step, a command where there is one; may be empty.
+	// Remedy is the next step, a command where there is one, or "".
 	Remedy string `json:"remedy,omitempty"`
-	// Blocks tells that the autoscaler can add no node to the group until it is mended.
+	// Blocks means that the autoscaler can add no node to the group until it is fixed.
 	Blocks bool `json:"blocks,omitempty"`
 }
 
-// Problems returns what is wrong with a group of the reading, or a zonal view of one: first what AWS said, then what its tags and
-// types say, then what keeps it from being scaled zone by zone where that is asked for.
+// Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
+// and types, then the reasons why it is not scaled zone by zone where that is asked for.
 func (r *Reading) Problems(g *asg.Group) []Problem {
 	problems := []Problem{}
 	known := r.Template(g).Known()
@@ -43,7 +43,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 		problems = append(problems, r.ofTemplate(g, p))
 	}
 	if g.Launch == nil && len(problems) == 0 {
-		problems = append(problems, Problem{Reason: asg.ReasonLaunchSourceUnread, Message: "what the group launches is not known", Blocks: true})
+		problems = append(problems, Problem{Reason: asg.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
 	for _, p := range r.undivided[g.Name] {
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
@@ -51,7 +51,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	return problems
 }
 
-// templateProblems are those of the group's template, and what those of its zonal views have beyond.
+// templateProblems returns the problems of the group's template, and further ones of its zonal views.
 func (r *Reading) templateProblems(g *asg.Group) []nodetemplate.Problem {
 	problems := slices.Clone(r.Template(g).Problems)
 	if g.Zone != "" {

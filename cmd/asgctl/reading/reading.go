@@ -1,8 +1,8 @@
-// Package reading takes one reading of the Auto Scaling groups, from AWS or from files that the AWS CLI has written, with
-// the same code as the autoscaler's.
+// Package reading takes one reading of the Auto Scaling groups, from AWS or from files written by the AWS CLI, with the
+// autoscaler's code.
 //
-// It only reads. Read returns when everything there is to know is known, or as much as the account lets one know; it
-// leaves no goroutine behind.
+// It only reads. Read returns when it knows as much as the account allows, and leaves no goroutine behind. It does not import
+// the Cluster Autoscaler.
 package reading
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 )
 
-// Options say what is read.
+// Options select the source and the groups of a reading.
 type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
@@ -37,16 +37,16 @@ type Options struct {
 	DiscoveryJoin asg.DiscoveryJoin
 	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
 	Only string
-	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups; the empty one is its default.
+	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups, its default when empty.
 	ZonalGroups asg.ZonalGroups
 
-	// From is a folder of recorded answers (package recorded); "" asks AWS.
+	// From is a folder of recorded answers (package recorded), or "" for AWS.
 	From string
-	// Region is AWS's; "" follows the environment, or what was recorded.
+	// Region is AWS's region, or "" for the environment's or the recorded one.
 	Region            string
-	CloudConfig       string // path; may be ""
-	InstanceTypesFile string // path; may be ""
-	NodeList          string // path of what kubectl prints of the nodes; may be ""
+	CloudConfig       string // path, may be ""
+	InstanceTypesFile string // path, may be ""
+	NodeList          string // path of kubectl's output of nodes, may be ""
 	Version           string // of this binary, for the user agent
 }
 
@@ -56,7 +56,7 @@ type Reading struct {
 	Catalogue *instancetypes.Catalogue
 	// Absent are the groups, or zonal views, that were asked for by name and do not exist.
 	Absent []string
-	// Unlooked is why instance types that the catalogue lacks could not be looked up; nil where there was no need.
+	// Unlooked is the reason why instance types missing in the catalogue could not be looked up, or nil.
 	Unlooked error
 
 	nodeGroups map[string][]*asg.Group // by Auto Scaling group: itself, or its zonal views
@@ -69,21 +69,20 @@ type Reading struct {
 // Template returns the template of a group of the reading, or of a zonal view of one.
 func (r *Reading) Template(g *asg.Group) *grouptemplate.Template { return r.templates[g.ID()] }
 
-// Region returns the region of a group of the reading, "" where nothing tells.
+// Region returns the region of a group of the reading, or "" where it is unknown.
 func (r *Reading) Region(g *asg.Group) string { return r.regions[g.Name] }
 
-// labelRegion is corev1.LabelTopologyRegion: without a region of its own, a template takes that of the zones.
+// labelRegion is corev1.LabelTopologyRegion. A template without its own region takes the region of its zones.
 const labelRegion = "topology.kubernetes.io/region"
 
-// WrongUse is an error in what the caller was asked to read, as against one in reading it.
+// WrongUse is an error in the caller's request, not in the reading.
 type WrongUse struct{ error }
 
 // Unwrap returns the cause.
 func (e WrongUse) Unwrap() error { return e.error }
 
-// Read reads the groups, what they launch, and the facts of their instance types. It makes the calls of an autoscaler
-// that starts: one per hundred groups, a few for what they launch, and one per hundred instance types of which nothing is
-// known.
+// Read reads the groups, their launch templates, and the facts of their instance types. It makes the calls of a starting
+// autoscaler: one per hundred groups, a few for the launch templates, and one per hundred unknown instance types.
 func Read(ctx context.Context, o Options) (*Reading, error) {
 	discovery, err := o.discovery()
 	if err != nil {
@@ -196,7 +195,7 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 	}, nil
 }
 
-// read reads the groups once. A Cache would try for ever where its first reading fails; here the first failure is the end.
+// read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
 func (s source) read(ctx context.Context, discovery asg.Discovery, o Options) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -66,7 +66,7 @@ func TestOneReadingMakesFewCalls(t *testing.T) {
 	}
 }
 
-func TestOneGroupIsReadAloneAndKeepsItsLimits(t *testing.T) {
+func TestSingleGroupKeepsItsLimits(t *testing.T) {
 	start(t, "m5.large", "c5.large")
 	r, err := Read(t.Context(), Options{Only: "c5.large"})
 	if err != nil {
@@ -80,7 +80,7 @@ func TestOneGroupIsReadAloneAndKeepsItsLimits(t *testing.T) {
 	}
 }
 
-func TestAZonalViewIsFoundByItsIDWithoutAFurtherCall(t *testing.T) {
+func TestZonalViewIsFoundByID(t *testing.T) {
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "web", Max: 3, Zones: []string{"us-west-2a", "us-west-2b"},
@@ -130,7 +130,7 @@ func TestAZonalViewIsFoundByItsIDWithoutAFurtherCall(t *testing.T) {
 	}
 }
 
-func TestAGroupHasTheProblemsOfItsZonalViewsOnce(t *testing.T) {
+func TestZonalViewProblemsAppearOnce(t *testing.T) {
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "web", Max: 3, Zones: []string{"us-west-2a", "us-west-2b", "us-west-2c"},
@@ -200,7 +200,7 @@ func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
 	}
 }
 
-func TestADeniedLaunchTemplateBlocksItsGroupAndNoOther(t *testing.T) {
+func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
 	server := start(t, "m5.large", "c5.large")
 	server.Deny("DescribeLaunchTemplateVersions")
 	r, err := Read(t.Context(), Options{})

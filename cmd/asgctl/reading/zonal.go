@@ -8,9 +8,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// Views are the zonal views of a group of the reading, where the autoscaler would scale it zone by zone: one node group for each.
-// There are none where it is one node group itself. What AWS refused the autoscaler at run time is not known here, nor which
-// instance types are offered in which zone.
+// Views returns the zonal views of a group of the reading, one node group for each zone, where the autoscaler would scale it
+// zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
+// here, and so are the zones where an instance type is offered.
 func (r *Reading) Views(g *asg.Group) []*asg.Group {
 	if views := r.nodeGroups[g.Name]; len(views) > 0 && views[0].Zone != "" {
 		return views
@@ -52,5 +52,5 @@ func (r *Reading) noView(g *asg.Group, zone string) string {
 	case g.Launch == nil:
 		return fmt.Sprintf("what Auto Scaling group %q launches is not known", g.Name)
 	}
-	return fmt.Sprintf("Auto Scaling group %q is one node group; its tag %s=true, or --aws-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
+	return fmt.Sprintf("Auto Scaling group %q is one node group. Its tag %s=true, or --aws-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
 }

@@ -33,7 +33,7 @@ const (
 // maxFileBytes bounds one file: a page of a hundred groups with all their instances and tags takes about a megabyte.
 const maxFileBytes = 256 << 20
 
-// Account is what the files of one folder tell of an AWS account.
+// Account holds the facts about an AWS account in the files of one folder.
 type Account struct {
 	dir            string
 	groups         []astypes.AutoScalingGroup
@@ -45,8 +45,8 @@ type Account struct {
 	types          *instancetypes.Catalogue
 }
 
-// Load reads the files in dir. One that is missing is no error, but for the groups; one that cannot be understood is. The
-// folder's own list of instance types, where there is one, is laid over the catalogue.
+// Load reads the files in dir. Only the groups' file must exist, and every existing file must be valid. The folder's own list
+// of instance types, if any, is laid over the catalogue.
 func Load(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
 	a := &Account{dir: dir, missing: map[string]bool{}, types: catalogue}
 	if err := errors.Join(
@@ -80,7 +80,7 @@ func (a *Account) loadTypes() error {
 	return nil
 }
 
-// Region returns the region of the group called name, as its ARN tells; "" where it does not.
+// Region returns the region in the ARN of the group called name, or "".
 func (a *Account) Region(name string) string {
 	for _, g := range a.groups {
 		if aws.ToString(g.AutoScalingGroupName) != name {
@@ -128,7 +128,7 @@ func load[T any](a *Account, name, key string, list *[]T, named func(T) *string)
 	}
 }
 
-// objects finds the objects in a document: what stands under key, in a list of documents, or the document itself.
+// objects finds the objects in a document: the list under key, a list of documents, or the document itself.
 func objects(document any, key string) []any {
 	switch d := document.(type) {
 	case []any:

@@ -55,7 +55,7 @@ func (a *Account) DescribeScalingActivities(context.Context, *autoscaling.Descri
 	return &autoscaling.DescribeScalingActivitiesOutput{}, nil
 }
 
-// DescribeLaunchConfigurations answers with those that are named.
+// DescribeLaunchConfigurations answers with the named ones.
 func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
 	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
 	if err := a.recorded(ConfigurationsFile); err != nil {
@@ -163,7 +163,7 @@ func (a *Account) recorded(file string) error {
 	return nil
 }
 
-// notRecorded is AWS's own error for what the file does not have.
+// notRecorded returns AWS's own error for an object that is missing in the file.
 func notRecorded(code, what, file string) error {
 	return &smithy.GenericAPIError{Code: code, Message: what + " is not in " + file}
 }

@@ -1,7 +1,7 @@
-// Package recorded answers the AWS calls of package asg from files that the AWS CLI has written, so that everything
-// above it works offline exactly as it does against AWS.
+// Package recorded answers the AWS calls of package asg from files that the AWS CLI has written, so that everything above it
+// works offline as it does against AWS.
 //
-// A folder holds what these print, each with --output json; only the first must be there:
+// A folder holds the output of these commands, each with --output json. Only the first must be there:
 //
 //	auto-scaling-groups.json        aws autoscaling describe-auto-scaling-groups
 //	launch-template-versions.json   aws ec2 describe-launch-template-versions --versions '$Latest' '$Default'
@@ -10,6 +10,6 @@
 //	nodegroups.json                 aws eks describe-nodegroup …, once per node group, one after the other
 //	instance-types.json             aws ec2 describe-instance-types
 //
-// Every file may hold several such answers, one after the other or as a list, and lists of the objects themselves. An
-// Account is immutable once loaded and safe for concurrent use. It makes no call and writes nothing.
+// Every file may hold several such answers, one after the other or as a list, and lists of the objects themselves. An Account
+// is immutable once loaded and safe for concurrent use. It makes no call and writes nothing.
 package recorded

@@ -124,7 +124,7 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 	}
 }
 
-func TestNodegroupsMayStandAloneInAListOrOneAfterTheOther(t *testing.T) {
+func TestNodegroupsMayBeListedOrConcatenated(t *testing.T) {
 	const a, b = `{"nodegroup": {"nodegroupName": "a", "clusterName": "x"}}`, `{"nodegroupName": "b", "clusterName": "x", "createdAt": 1.5}`
 	for name, text := range map[string]string{
 		"one after the other": a + "\n" + `{"nodegroup": ` + b + `}`,

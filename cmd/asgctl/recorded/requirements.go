@@ -14,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// GetInstanceTypesFromInstanceRequirements answers from the catalogue, which knows no prices, generations, network or EBS
-// bandwidth: what EC2 would leave out for one of those is in the answer.
+// GetInstanceTypesFromInstanceRequirements answers from the catalogue. The catalogue knows no prices, generations, network or
+// EBS bandwidth, so the answer includes types that EC2 would leave out because of them.
 func (a *Account) GetInstanceTypesFromInstanceRequirements(_ context.Context, in *ec2.GetInstanceTypesFromInstanceRequirementsInput,
 	_ ...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error) {
 	out := &ec2.GetInstanceTypesFromInstanceRequirementsOutput{}
@@ -36,8 +36,8 @@ func architectureIn(t instancetypes.Type, architectures []ec2types.ArchitectureT
 	return !isMac && (len(architectures) == 0 || slices.Contains(architectures, want))
 }
 
-// met reports whether t meets the requirements, as far as the catalogue can tell. What is not required follows EC2's
-// defaults: no bare metal and no burstable types.
+// met reports whether t meets the requirements, as far as the catalogue knows. Missing requirements follow EC2's defaults: no
+// bare metal and no burstable types.
 func met(r *ec2types.InstanceRequirementsRequest, t instancetypes.Type) bool {
 	const mib = 1 << 20
 	memoryMiB := t.MemoryBytes / mib
@@ -98,7 +98,7 @@ func burstable(t instancetypes.Type) bool {
 	return len(t.Name) > 1 && t.Name[0] == 't' && t.Name[1] >= '0' && t.Name[1] <= '9'
 }
 
-// cpuMaker is told by the letters after the generation: a for AMD; ARM is AWS's own.
+// cpuMaker follows from the letters after the generation: a for AMD. ARM is AWS's own.
 func cpuMaker(t instancetypes.Type) ec2types.CpuManufacturer {
 	family, _, _ := strings.Cut(t.Name, ".")
 	options := family[strings.IndexAny(family+"0", "0123456789"):]

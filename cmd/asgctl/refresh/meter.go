@@ -13,7 +13,7 @@ const (
 	barWidth    = 30
 )
 
-// meter tells how much was read through it.
+// meter reports how much was read through it.
 type meter struct {
 	io.Reader
 	Options
@@ -37,7 +37,7 @@ func (m *meter) every() time.Duration {
 	return lineEvery
 }
 
-// Read reads on and, when it is time, tells how far it is.
+// Read reads on and reports progress when it is time.
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	m.done += int64(n)
@@ -52,7 +52,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// finish tells how much it was in all.
+// finish reports the total.
 func (m *meter) finish() {
 	if m.drawn > 0 {
 		m.draw("")

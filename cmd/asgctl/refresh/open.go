@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// source is an offer being read. Its bytes are as transported: what is gzipped stays so.
+// source is an offer being read. Its bytes are as transported, gzipped or not.
 type source struct {
 	name  string // for people: without what may be secret in a URL
 	size  int64  // bytes, below 0 if unknown
@@ -133,7 +133,7 @@ func (s *source) interrupted() error {
 	return cause
 }
 
-// Close gives up what is open.
+// Close closes the connection or file.
 func (s *source) Close() error {
 	s.stop()
 	return s.in.Close()

@@ -1,8 +1,7 @@
-// Package refresh fetches an offer file of AWS, from the network or a disk, and writes the price lists that it makes.
+// Package refresh fetches an offer file of AWS, from the network or a disk, and writes price lists from it.
 //
-// An offer is read as a stream and kept nowhere. Nothing is written before it was read to its end, and each file then appears
-// under its name as a whole, in place of the one before, or not at all. Progress is told while it lasts. No goroutine outlives
-// Run.
+// It reads an offer as a stream and keeps no copy. It writes nothing before the end of the offer. Then each file replaces its
+// predecessor as a whole, or not at all. It reports progress meanwhile. No goroutine outlives Run.
 package refresh
 
 import (
@@ -19,13 +18,13 @@ import (
 
 // Options say what to fetch.
 type Options struct {
-	// From is the URL or path of an offer, "-" for standard input; "" is AWS's own, one of each region.
+	// From is the URL or path of an offer, "-" for standard input, or "" for AWS's own, one per region.
 	From    string
 	Regions []string // at least one
 	OS      offer.OS
 	Stall   time.Duration // without a byte for so long, the fetching fails
 	Clock   clock.PassiveClock
-	// Progress is told how far it is: as one line that changes if Terminal, as a line now and then if not.
+	// Progress receives the progress: one changing line if Terminal, otherwise a line now and then.
 	Progress io.Writer
 	Terminal bool
 }
@@ -56,8 +55,8 @@ func Fetch(ctx context.Context, o Options) ([]Fetched, error) {
 	return all, nil
 }
 
-// URL is where AWS publishes the offer of a region. China has its own, under names of its own (quoted by kubernetes/autoscaler
-// pull request 3528 and used by OpenCost); the other partitions that have none to be reached are errors.
+// URL returns the address of AWS's offer of a region. China has its own, under its own names (quoted by kubernetes/autoscaler
+// pull request 3528 and used by OpenCost). Partitions without a reachable offer are errors.
 func URL(region string) (string, error) {
 	switch {
 	case !validRegion(region):

@@ -44,7 +44,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestProgressIsOneLineOnATerminalAndALineNowAndThenElsewhere(t *testing.T) {
+func TestProgressFormDependsOnTerminal(t *testing.T) {
 	const tenMB = 10_000_000
 	for _, tt := range []struct {
 		name     string
@@ -69,7 +69,7 @@ func TestProgressIsOneLineOnATerminalAndALineNowAndThenElsewhere(t *testing.T) {
 			}
 			m.finish()
 			got := told.String()
-			if tt.terminal { // the last of what was drawn
+			if tt.terminal { // the last state drawn
 				got = got[strings.LastIndex(got[:strings.LastIndex(got, "]")], "\r"):]
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -92,7 +92,7 @@ func names(t *testing.T, folder string) string {
 	return strings.Join(list, " ")
 }
 
-func TestWriteReplacesWhatALinkLeadsToAndKeepsItsPermissions(t *testing.T) {
+func TestWriteReplacesLinkTargetAndKeepsPermissions(t *testing.T) {
 	folder := t.TempDir()
 	file, link := filepath.Join(folder, "prices.csv"), filepath.Join(folder, "link.csv")
 	if err := errors.Join(os.WriteFile(file, []byte("old, and longer"), 0o600), os.Symlink("prices.csv", link)); err != nil {
@@ -111,7 +111,7 @@ func TestWriteReplacesWhatALinkLeadsToAndKeepsItsPermissions(t *testing.T) {
 	}
 }
 
-func TestNoFileIsReplacedWhereOneCannotBeWritten(t *testing.T) {
+func TestFailedWriteReplacesNoFile(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "prices.csv")
 	for range 20 { // in either order

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Write writes files by path, each as a whole: what is under a name is what was there before or what is wanted. No file
-// takes its name before all of them are on the disk.
+// Write writes files by path, each as a whole: a name holds the old content or the new. No file takes its name before all of
+// them are on the disk.
 func Write(files map[string]string) error {
 	staged := map[string]string{}
 	defer func() {

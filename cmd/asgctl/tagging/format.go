@@ -69,7 +69,7 @@ func Command(group, region string, tags []Tag) string {
 	return b.String() + "--tags " + shell(text)
 }
 
-// shell quotes for a POSIX shell what it might take for more than a word.
+// shell quotes text for a POSIX shell if it is not one plain word.
 func shell(s string) string {
 	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=") == ""
 	if plain && s != "" {
@@ -95,9 +95,9 @@ const (
 	eksNodegroupTag    = "eks:nodegroup-name"
 )
 
-// eksctl writes the part of a ClusterConfig. The tags of an unmanaged node group become those of its Auto Scaling group.
-// Of a managed one they do not: there labels and taints are copied by propagateASGTags, and resources are read from the
-// EKS node group's tags (eksctl user guide, "Auto Scaling", read 2026-11).
+// eksctl writes the part of a ClusterConfig. The tags of an unmanaged node group become tags of its Auto Scaling group. Tags of
+// a managed one do not: propagateASGTags copies labels and taints there, and the EKS node group's own tags hold resources
+// (eksctl user guide, "Auto Scaling", read 2026-11).
 func eksctl(target Target, tags []Tag) string {
 	group := map[string]any{"name": cmp.Or(target.Tags[eksctlNodegroupTag], target.Tags[eksNodegroupTag], target.Group)}
 	var b strings.Builder
@@ -118,7 +118,7 @@ func eksctl(target Target, tags []Tag) string {
 	return b.String()
 }
 
-// refusedDomains are those of which CreateNodegroup takes no label: "Label cannot contain reserved prefixes"
+// refusedDomains are the domains of labels that CreateNodegroup refuses: "Label cannot contain reserved prefixes"
 // (eksctl-io/eksctl#4007, read 2026-11).
 var refusedDomains = []string{"kubernetes.io", "k8s.io", "eks.amazonaws.com"}
 
@@ -167,11 +167,11 @@ func tagMap(tags []Tag) map[string]string {
 	return m
 }
 
-// terraform writes one resource for all tags; aws_autoscaling_group_tag leaves the group's other tags alone.
+// terraform writes one resource for all tags. aws_autoscaling_group_tag leaves the group's other tags alone.
 func terraform(group string, tags []Tag) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "resource \"aws_autoscaling_group_tag\" %q {\n  for_each = {\n", identifier(group)+"_node_template")
-	width := 0 // terraform fmt aligns what is assigned
+	width := 0 // terraform fmt aligns the values
 	for _, t := range tags {
 		width = max(width, len(hcl(t.Key)))
 	}
@@ -183,7 +183,7 @@ func terraform(group string, tags []Tag) string {
 	return b.String()
 }
 
-// hcl quotes a string, with what would begin a template in it doubled. The escapes are those of JSON.
+// hcl quotes a string and doubles the start of templates in it. The escapes are JSON's.
 func hcl(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(encode(s))
 }

@@ -33,7 +33,7 @@ func input(t *testing.T, types ...string) nodetemplate.Input {
 	return in
 }
 
-func TestTheTagsStateWhatWasDerivedAndChangeNothingThatCanBeAllocated(t *testing.T) {
+func TestTagsStateDerivedFactsAndKeepAllocatable(t *testing.T) {
 	for _, types := range [][]string{{"m5.large"}, {"g4dn.xlarge", "g4dn.2xlarge"}, {"trn1.32xlarge"}} {
 		t.Run(strings.Join(types, ","), func(t *testing.T) {
 			in := input(t, types...)
@@ -88,7 +88,7 @@ func TestWhatNoTagCanStateIsNoted(t *testing.T) {
 }
 
 // They change with the image and the launch template, and a tag outlives them.
-func TestTheLabelsThatEKSGivesItsNodesAreNoTags(t *testing.T) {
+func TestEKSLabelsAreNoTags(t *testing.T) {
 	in := input(t, "m5.large")
 	in.UserData.Labels = map[string]string{"eks.amazonaws.com/nodegroup": "n", "eks.amazonaws.com/nodegroup-image": "ami-1", "team": "a"}
 	for _, tt := range []struct {
@@ -119,7 +119,7 @@ func TestTheLabelsThatEKSGivesItsNodesAreNoTags(t *testing.T) {
 	}
 }
 
-// hostile is what a name, and by way of tags a value, can be in AWS.
+// hostile is a possible name in AWS and, by way of tags, a possible value.
 const hostile = "it's $(touch /tmp/x) `id` \"q\" ${var} %{if} \\ <&>"
 
 func TestTheCommandIsOneArgumentToAShell(t *testing.T) {

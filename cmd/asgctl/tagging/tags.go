@@ -29,17 +29,16 @@ const (
 	maxValue = 256
 )
 
-// eksLabels begin the labels that EKS itself puts on the nodes of managed node groups, by their user data. They change
-// with the image and the launch template; a tag would go on promising the old value.
+// eksLabels begin the labels that EKS puts on the nodes of managed node groups, by their user data. They change with the image
+// and the launch template. A tag would keep the old value.
 const eksLabels = "eks.amazonaws.com/"
 
 // Tag is one tag of an Auto Scaling group.
 type Tag struct{ Key, Value string }
 
-// Explicit returns, by key, the tags that state what t was only derived to be: labels and taints that stand in user data
-// alone, but for EKS's own labels, and resources that follow from instance types, formulas and defaults. With them the
-// template stays as it is, but for its capacity, which a resources tag makes equal to what is allocatable. Notes say what no
-// tag can state.
+// Explicit returns, by key, tags for the derived parts of t: labels and taints from user data alone, except EKS's own labels,
+// and resources from instance types, formulas and defaults. With them the template stays the same, except for its capacity,
+// which a resources tag sets equal to allocatable. Notes name the parts that no tag can state.
 func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
 	add := func(key, value string) {
 		if len(key) > maxKey || len(value) > maxValue {

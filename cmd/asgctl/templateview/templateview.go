@@ -24,15 +24,15 @@ import (
 type View struct {
 	Version string `json:"version"`
 	Group   string `json:"group"`
-	// Zone is that of a zonal view of the group. ZonalViews are the IDs of all of them where this is the group itself: the autoscaler
-	// has no node group of its name then.
+	// Zone is the zone of a zonal view of the group. ZonalViews are the IDs of all views if this is the group itself. Then the
+	// autoscaler has no node group of its name.
 	Zone       string   `json:"zone,omitempty"`
 	ZonalViews []string `json:"zonalViews,omitempty"`
 	Region     string   `json:"region,omitempty"`
-	// Usable tells whether the autoscaler knows enough to add a node of this group for a pod.
+	// Usable means that the autoscaler knows enough to add a node of this group for a pod.
 	Usable        bool     `json:"usable"`
 	InstanceTypes []string `json:"instanceTypes"`
-	// Labels are those that every node will carry with just this value.
+	// Labels are the labels that every node will carry with exactly this value.
 	Labels map[string]string `json:"labels"`
 	// Assumed are labels that every node will carry with some value such as this, which differs between them.
 	Assumed map[string]string `json:"assumed"`
@@ -44,7 +44,7 @@ type View struct {
 	Sources     Sources           `json:"sources"`
 	// Refused is what real nodes have shown that is not promised.
 	Refused []Refusal `json:"refused,omitempty"`
-	// Tags would state for this group what was derived.
+	// Tags would state the derived parts for this group.
 	Tags     map[string]string `json:"tags"`
 	Problems []reading.Problem `json:"problems"`
 
@@ -53,7 +53,7 @@ type View struct {
 	target   tagging.Target
 }
 
-// Refusal is something that nodes have shown, and why it is not promised. Of a label there is no node.
+// Refusal is something that nodes have shown and the template does not promise. A label has no node.
 type Refusal struct {
 	Node string `json:"node,omitempty"`
 	What string `json:"what"`
@@ -67,7 +67,7 @@ type Taint struct {
 	Effect string `json:"effect"`
 }
 
-// Sources tell where each field comes from: labels (promised and assumed) by key, taints by "<key>:<effect>", the rest by
+// Sources are the origins of the fields: labels (promised and assumed) by key, taints by "<key>:<effect>", the others by
 // resource name.
 type Sources struct {
 	Labels      map[string]Source `json:"labels"`
@@ -82,7 +82,7 @@ type Source struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Of is the view of one group of a reading, or of a zonal view of one.
+// Of returns the view of one group of a reading, or of one of its zonal views.
 func Of(r *reading.Reading, g *asg.Group) View {
 	t := r.Template(g)
 	explicit, notes := tagging.Explicit(t.Template)
@@ -114,7 +114,7 @@ func Of(r *reading.Reading, g *asg.Group) View {
 	return v
 }
 
-// ID names what is shown: the group, or group/zone for a zonal view.
+// ID names the group, or group/zone for a zonal view.
 func (v View) ID() string {
 	if v.Zone == "" {
 		return v.Group
@@ -172,8 +172,8 @@ func options(o nodetemplate.Options) map[string]string {
 	return out
 }
 
-// WriteTags writes the tags that would make the template explicit, in one of tagging.Forms. What no tag can state comes
-// first, as comments.
+// WriteTags writes the tags that would make the template explicit, in one of tagging.Forms. Comments first name the parts that
+// no tag can state.
 func (v View) WriteTags(w io.Writer, form string) error {
 	for _, note := range v.notes {
 		if _, err := fmt.Fprintf(w, "# %s\n", output.Clean(note)); err != nil {
@@ -191,7 +191,7 @@ func (v View) WriteTags(w io.Writer, form string) error {
 func (v View) WriteTable(w io.Writer, form string) error {
 	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.ID()), prefixed(" in ", v.Region), output.Clean(oneOf(v.InstanceTypes)))
 	if err == nil && len(v.ZonalViews) > 0 {
-		_, err = fmt.Fprintf(w, "It is scaled zone by zone; what each promises is the template of %s\n", output.Clean(strings.Join(v.ZonalViews, ", ")))
+		_, err = fmt.Fprintf(w, "It is scaled zone by zone. Each zone has its own template: %s\n", output.Clean(strings.Join(v.ZonalViews, ", ")))
 	}
 	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeRefused, v.writeOptions} {
 		if err == nil {
@@ -204,7 +204,7 @@ func (v View) WriteTable(w io.Writer, form string) error {
 	if err != nil || !v.Usable {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "\nTags that would state what was derived (%s; --format has other forms):\n\n", form); err != nil {
+	if _, err := fmt.Fprintf(w, "\nTags that would state the derived fields (%s, --format has other forms):\n\n", form); err != nil {
 		return err
 	}
 	return v.WriteTags(w, form)

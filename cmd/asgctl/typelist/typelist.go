@@ -1,4 +1,4 @@
-// Package typelist shows instance types: what a node of each offers, and where that is known from.
+// Package typelist shows the resources of instance types and the sources of these facts.
 package typelist
 
 import (
@@ -17,7 +17,7 @@ import (
 // List is what asgctl types prints.
 type List struct {
 	Version string `json:"version"`
-	// Source and Date (YYYY-MM-DD) are those of the built-in list.
+	// Source and Date (YYYY-MM-DD) describe the built-in list.
 	Source string `json:"source"`
 	Date   string `json:"date"`
 	Types  []Type `json:"types"`
@@ -28,8 +28,8 @@ type Type struct {
 	Name         string `json:"name"`
 	VCPU         int    `json:"vcpu"`
 	Architecture string `json:"architecture"`
-	// MemoryBytes is what EC2 states. NodeMemoryBytes is the capacity a node reports at least: measured on a node of the
-	// type, or estimated.
+	// MemoryBytes is EC2's figure. NodeMemoryBytes is the capacity a node reports at least, measured on a node of the type or
+	// estimated.
 	MemoryBytes        int64         `json:"memoryBytes"`
 	NodeMemoryBytes    int64         `json:"nodeMemoryBytes"`
 	NodeMemoryMeasured bool          `json:"nodeMemoryMeasured"`
@@ -54,12 +54,12 @@ type Accelerator struct {
 	Model       string  `json:"model,omitempty"`
 	Count       int     `json:"count"`
 	MemoryBytes int64   `json:"memoryBytes,omitempty"` // of each
-	Fraction    float64 `json:"fraction,omitempty"`    // of a card that each is; none for whole cards
+	Fraction    float64 `json:"fraction,omitempty"`    // of a card that each is, none for whole cards
 	Cores       int     `json:"cores,omitempty"`       // of all together
 }
 
-// Select lists the types of the catalogue that are named, sorted; all where none is. A name may be a pattern such as g4dn.*.
-// Unknown are the names that match nothing, in their order.
+// Select lists the named types of the catalogue, sorted, or all without names. A name may be a pattern such as g4dn.*. Unknown
+// are the names that match nothing, in their order.
 func Select(c *instancetypes.Catalogue, names []string) (list List, unknown []string) {
 	list = List{Version: output.Version, Source: c.Source(), Date: c.Date().Format("2006-01-02"), Types: []Type{}}
 	found := map[string]bool{}
@@ -111,7 +111,7 @@ func accelerators(t instancetypes.Type) []Accelerator {
 	return list
 }
 
-// neuronModel is told by the family, for the catalogue keeps no name of Neuron devices.
+// neuronModel follows from the family, for the catalogue keeps no name of Neuron devices.
 func neuronModel(name string) string {
 	family, _, _ := strings.Cut(name, ".")
 	switch {
