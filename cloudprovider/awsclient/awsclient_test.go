@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -365,6 +366,27 @@ func TestWhatIsAnAnswer(t *testing.T) {
 					InstanceId: aws.String("i-1"), ShouldDecrementDesiredCapacity: aws.Bool(true)}, awsclient.Impatient)
 				if got := awsclient.IsAnswer(err); err == nil || got != tt.want {
 					t.Errorf("IsAnswer(%v) = %t, want %t", err, got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
+	for _, status := range []int{200, 500, 503} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			inBubble(t, fakeaws.Config{}, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+				fault := fakeaws.Fault{Body: fakeaws.Garbled}
+				if status != 200 {
+					fault.Code, fault.Status = "NotImplementedError", status
+				}
+				server.Inject(fault)
+				_, err := client.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{}, awsclient.Impatient)
+				if err == nil {
+					t.Fatal("an answer that is no XML was read")
+				}
+				if got, want := awsclient.Brief(err), fmt.Sprintf("status %d, no readable answer", status); got != want {
+					t.Errorf("Brief = %q, want %q", got, want)
 				}
 			})
 		})

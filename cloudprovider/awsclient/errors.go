@@ -3,6 +3,7 @@ package awsclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -139,6 +140,10 @@ func Brief(err error) string {
 	case !errors.As(err, &api):
 		if reason := Reason(err); reason != "error" {
 			return reason
+		}
+		var answer *awshttp.ResponseError
+		if errors.As(err, &answer) && answer.HTTPStatusCode() != 0 { // of a gateway, or of an endpoint that lacks the call
+			return fmt.Sprintf("status %d, no readable answer", answer.HTTPStatusCode())
 		}
 		return bounded(err.Error())
 	case IsDenied(err):
