@@ -137,7 +137,7 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := v.groups[ng.Id()]
-		if info := infos[ng.Id()]; g == nil || info == nil || isStandIn(info) || g.Blocked() {
+		if info := infos[ng.Id()]; g == nil || info == nil || IsStandIn(info) || g.Blocked() {
 			continue
 		}
 		if rest, resting := l.provider.cache.Resting(g); resting {

@@ -113,7 +113,7 @@ func TestAGroupOfWhichNothingIsKnownHasANodeInfoThatHelpsNoPod(t *testing.T) {
 	infos := map[string]*framework.NodeInfo{}
 	addStandIns(infos, []cloudprovider.NodeGroup{&NodeGroup{id: "unknown"}})
 	info := infos["unknown"]
-	if info == nil || !isStandIn(info) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
+	if info == nil || !IsStandIn(info) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
 		t.Errorf("the NodeInfo is %+v, want one that no pod fits on", info)
 	}
 	known := framework.NewNodeInfo(&corev1.Node{}, nil)

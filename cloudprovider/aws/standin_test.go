@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 )
 
 func TestAGroupOfWhichNothingIsKnownIsNotRaisedToItsMinimum(t *testing.T) {
@@ -34,7 +36,7 @@ func TestAGroupOfWhichNothingIsKnownIsNotRaisedToItsMinimum(t *testing.T) {
 	if coreErr != nil {
 		t.Fatal(coreErr)
 	}
-	if len(infos) != 2 || !isStandIn(infos["unknown"]) {
+	if len(infos) != 2 || !IsStandIn(infos["unknown"]) {
 		t.Fatalf("the NodeInfos are %v, want a stand-in and another", infos)
 	}
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
@@ -43,7 +45,7 @@ func TestAGroupOfWhichNothingIsKnownIsNotRaisedToItsMinimum(t *testing.T) {
 		t.Fatal(err)
 	}
 	processors.ScaleStateNotifier.Register(state)
-	core := KnownOnly{orchestrator.New()}
+	core := scaleup.NewPhases(orchestrator.New(), NewZonalPods(w.Provider, podzone.Volumes{}), IsStandIn, false)
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {

@@ -27,17 +27,17 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/backoff"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // assembly is the core with all it stands on, ready to start.
 type assembly struct {
 	autoscaler core.Autoscaler
-	trigger    *trigger.Trigger
+	trigger    *loop.Trigger
 	cloud      *cloud
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  informers.SharedInformerFactory
@@ -70,8 +70,8 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	opts := p.coreOptions(handle)
-	strategy, err := expanders.New(expanders.Config{
-		Names: p.core.ExpanderNames, Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
+	strategy, err := expander.New(p.expanders, expander.Config{
+		Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
 		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.groupName, Interrupted: cloud.interrupted,
 		Clients: clients, KubeClient: client,
 		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
@@ -104,7 +104,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 
 // start makes the core and the trigger of its loops, and fills the caches.
 func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
-	requests *trigger.Achievement) (*assembly, error) {
+	requests *loop.ProductiveLoop) (*assembly, error) {
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
 	metrics.InitMetrics()
@@ -153,15 +153,15 @@ func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 }
 
 // newTrigger makes the trigger of the core's loops. requests tells when provisioning requests were worked on; nil without.
-func (p *process) newTrigger(a *assembly, requests *trigger.Achievement) *trigger.Trigger {
-	achievements := []trigger.Achievement{
+func (p *process) newTrigger(a *assembly, requests *loop.ProductiveLoop) *loop.Trigger {
+	productive := []loop.ProductiveLoop{
 		{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 		{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
 	}
 	if requests != nil {
-		achievements = append(achievements, *requests)
+		productive = append(productive, *requests)
 	}
-	return trigger.New(trigger.Config{
+	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
 		SettleLimit:  p.options.AWS.PodSettleLimit,
@@ -169,7 +169,7 @@ func (p *process) newTrigger(a *assembly, requests *trigger.Achievement) *trigge
 		Tick:         !p.core.FrequentLoopsEnabled,
 		Changed:      a.cloud.changed,
 		Interrupted:  a.wake,
-		Achievements: achievements,
+		Productive:   productive,
 	}, clock.RealClock{})
 }
 

@@ -3,18 +3,17 @@ package main
 import (
 	"fmt"
 
-	"k8s.io/autoscaler/cluster-autoscaler/config"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
 
-// check finds what is wrong with flags, and with the files they name, before the process stands for election. A replica that finds
-// it as the leader takes the lease from one that works.
-func check(core config.AutoscalingOptions, ours options.AWS) error {
+// check refuses wrong flags, and wrong files that they name, before the process stands for election. A leader that finds them
+// has taken the lease from a replica that works. check keeps the parsed --expander.
+func (p *process) check() (err error) {
+	core, ours := p.core, p.options.AWS
 	if err := options.CheckCloudProvider(core.CloudProviderName); err != nil {
 		return err
 	}
@@ -24,7 +23,7 @@ func check(core config.AutoscalingOptions, ours options.AWS) error {
 	if _, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
 		return err
 	}
-	if err := expanders.Check(core.ExpanderNames); err != nil {
+	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {
 		return fmt.Errorf("--expander=%s: %w", core.ExpanderNames, err)
 	}
 	if _, err := awsclient.ReadCloudConfig(core.CloudConfig); err != nil {

@@ -5,13 +5,14 @@ import (
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/doomed"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
 // interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
@@ -58,10 +59,10 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 	if err != nil {
 		return nil, fmt.Errorf("interruptions: %w", err)
 	}
-	counted := doomed.NewPods(handler)
+	draining := podlist.NewDraining(handler)
 	opts.Processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{
-		doomed.List{Pods: counted}, opts.Processors.PodListProcessor})
-	opts.Processors.ScaleUpStatusProcessor = status.NewCombinedScaleUpStatusProcessor([]status.ScaleUpStatusProcessor{
-		opts.Processors.ScaleUpStatusProcessor, doomed.Status{Pods: counted}})
+		draining, opts.Processors.PodListProcessor})
+	opts.Processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
+		opts.Processors.ScaleUpStatusProcessor, status.Draining{ScaledUp: draining.ScaledUp}})
 	return &interruptions{handler: handler, wake: wake}, nil
 }

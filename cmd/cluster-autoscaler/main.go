@@ -59,7 +59,7 @@ func run() int {
 	p := process{core: flags.AutoscalingOptions(), options: *opts}
 	p.options.AWS.FillUnset(pflag.CommandLine, &p.core)
 	p.options.FillStartupTime(pflag.CommandLine, p.core)
-	if err := check(p.core, p.options.AWS); err != nil {
+	if err := p.check(); err != nil {
 		return refuse(err)
 	}
 	if err := alignFeatureGates(p.core.DynamicResourceAllocationEnabled); err != nil {

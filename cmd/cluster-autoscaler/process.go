@@ -27,8 +27,9 @@ const (
 
 // process is the autoscaler as configured.
 type process struct {
-	core    config.AutoscalingOptions
-	options options.Options
+	core      config.AutoscalingOptions
+	options   options.Options
+	expanders []string // of --expander, in the order in which they decide
 
 	kube        *rest.Config
 	health      *health

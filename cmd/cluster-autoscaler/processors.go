@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"slices"
 
-	apiv1 "k8s.io/api/core/v1"
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
 	cbctrl "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
-	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	ca_processors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -26,22 +24,20 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
-	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/elsewhere"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/prompt"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/turns"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 )
 
 // addProcessors fills in the core's extension points: as the stock autoscaler does for AWS, but with our own node templates
 // and without the rests that the core gives to young pods. The result tells when provisioning requests were worked on; it
 // is nil where they are not enabled.
 func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.AutoscalerOptions,
-	cloud *cloud) (*trigger.Achievement, error) {
+	cloud *cloud) (*loop.ProductiveLoop, error) {
 	opts.Processors = ca_processors.DefaultProcessors(p.core)
 	opts.Processors.TemplateNodeInfoProvider = cloud.nodeInfos
 	opts.Processors.NodeGroupListProcessor = cloud.groups
@@ -54,7 +50,7 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 
 	podList := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{cloud.zonal, cloud.places, cloud.zonalFirst,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)})
-	var requests *trigger.Achievement
+	var requests *loop.ProductiveLoop
 	if p.core.ProvisioningRequestEnabled {
 		var err error
 		if requests, err = p.addProvisioningRequests(ctx, working, opts, podList); err != nil {
@@ -65,10 +61,11 @@ func (p *process) addProcessors(ctx, working context.Context, opts *coreoptions.
 	opts.Processors.PodListProcessor = p.addPodInjection(opts, podList)
 	p.addScaleDownCandidates(opts)
 	opts.Processors.ScaleDownNodeProcessor = p.removable(cloud.fresh(opts.Processors.ScaleDownNodeProcessor))
-	prompt.Install(opts.Processors, p.core.MaxNodesTotal)
-	inTurns := turns.New(elsewhere.New(aws.KnownOnly{Orchestrator: opts.ScaleUpOrchestrator}, cloud.viewRests), cloud.zonal, p.options.AWS.ParallelViews)
-	opts.ScaleUpOrchestrator = inTurns
-	cloud.zonalFirst.OthersFirst(inTurns.Owed)
+	noDelay := scaleup.NewNoPodAgeDelay(opts.Processors.ActionableClusterProcessor, opts.Processors.ScaleUpEnforcer, p.core.MaxNodesTotal)
+	opts.Processors.ActionableClusterProcessor, opts.Processors.ScaleUpEnforcer = noDelay, noDelay
+	phases := scaleup.NewPhases(scaleup.NewOtherZone(opts.ScaleUpOrchestrator, cloud.viewRests), cloud.zonal, aws.IsStandIn, p.options.AWS.ParallelViews)
+	opts.ScaleUpOrchestrator = phases
+	cloud.zonalFirst.OthersFirst(phases.ZonalNext)
 	return requests, nil
 }
 
@@ -160,15 +157,5 @@ func (p *process) removable(nodes processor.ScaleDownNodeProcessor) processor.Sc
 	if p.options.ScaleDown {
 		return nodes
 	}
-	return noScaleDown{nodes}
-}
-
-// noScaleDown keeps all nodes.
-type noScaleDown struct {
-	processor.ScaleDownNodeProcessor
-}
-
-// GetScaleDownCandidates returns no node.
-func (noScaleDown) GetScaleDownCandidates(*ca_context.AutoscalingContext, []*apiv1.Node) ([]*apiv1.Node, caerrors.AutoscalerError) {
-	return nil, nil
+	return scaledown.Disabled{ScaleDownNodeProcessor: nodes}
 }

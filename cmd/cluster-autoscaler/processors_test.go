@@ -14,8 +14,8 @@ import (
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/snapshot"
 )
 
 // The core reads claims from as many goroutines as it is told, in its own snapshots, too, and dies of it.

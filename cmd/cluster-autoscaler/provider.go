@@ -26,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
@@ -138,7 +139,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		return nil, err
 	}
 	zonal := aws.NewZonalPods(provider, volumes)
-	leastCost := leastcost.New(provider.Costs(), penalties{troubles: provider, ratio: ours.TroublePenalty}, ours.PlanLimit, clock.RealClock{})
+	leastCost := leastcost.New(provider.Costs(), expander.FailurePenalties{Failures: provider, Ratio: ours.TroublePenalty}, ours.PlanLimit, clock.RealClock{})
 	return &cloud{
 		provider:  provider,
 		costs:     provider.Costs(),

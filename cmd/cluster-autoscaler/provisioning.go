@@ -16,7 +16,7 @@ import (
 	provreqorchestrator "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trigger"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 )
 
 // provisioningResync is how often all ProvisioningRequests are looked at again.
@@ -25,7 +25,7 @@ const provisioningResync = time.Hour
 // addProvisioningRequests makes the core serve ProvisioningRequest objects. It waits until they have been read once, but
 // not beyond ctx. The result tells when one was last worked on.
 func (p *process) addProvisioningRequests(ctx, working context.Context, opts *coreoptions.AutoscalerOptions,
-	podList *pods.CombinedPodListProcessor) (*trigger.Achievement, error) {
+	podList *pods.CombinedPodListProcessor) (*loop.ProductiveLoop, error) {
 	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -56,5 +56,5 @@ func (p *process) addProvisioningRequests(ctx, working context.Context, opts *co
 		}))
 	opts.LoopStartNotifier = loopstart.NewObserversList([]loopstart.Observer{processor})
 	opts.Processors.ScaleUpEnforcer = provreq.NewProvisioningRequestScaleUpEnforcer()
-	return &trigger.Achievement{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}, nil
+	return &loop.ProductiveLoop{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}, nil
 }

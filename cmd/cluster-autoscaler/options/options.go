@@ -26,7 +26,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // Options are the values of the flags that the core does not keep itself.
@@ -224,7 +224,7 @@ func describeExpanders(stock *flag.FlagSet) error {
 	if f == nil {
 		return errors.New("the core has no flag --expander")
 	}
-	f.Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expanders.Names, ",") + "], or several separated by commas. " +
+	f.Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
 		"Each expander chooses among the options that the expanders before it leave. Price and then name decide what is still open, " +
 		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
 	return nil

@@ -18,7 +18,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/expanders"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/flags.txt")
@@ -302,7 +302,7 @@ func foreign(name string) bool {
 
 func TestTheHelpOfExpanderNamesThemAll(t *testing.T) {
 	fs, _ := register(t)
-	if usage := fs.Lookup("expander").Usage; !strings.Contains(usage, "["+strings.Join(expanders.Names, ",")+"]") {
-		t.Errorf("help of --expander = %q, want all of %q named", usage, expanders.Names)
+	if usage := fs.Lookup("expander").Usage; !strings.Contains(usage, "["+strings.Join(expander.Names, ",")+"]") {
+		t.Errorf("help of --expander = %q, want all of %q named", usage, expander.Names)
 	}
 }

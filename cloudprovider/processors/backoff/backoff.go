@@ -1,0 +1,75 @@
+package backoff
+
+import (
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+const (
+	// firstPause is the pause after the first call that failed. It doubles with each further one.
+	firstPause = 5 * time.Second
+	// callsForgotten is how long after the last failed call the next one counts as the first.
+	callsForgotten = 10 * time.Minute
+	// capacityPause is the pause after a launch for which there was no capacity.
+	capacityPause = 3 * time.Minute
+)
+
+// ByCause implements the core's Backoff. It is used by the core's loop alone.
+type ByCause struct {
+	calls  backoff.Backoff // calls that failed
+	pools  backoff.Backoff // launches without capacity
+	groups backoff.Backoff // everything else
+}
+
+// New makes a ByCause with the durations of the flags --initial-node-group-backoff-duration,
+// --max-node-group-backoff-duration and --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a
+// group for longer than initial.
+func New(initial, most, reset time.Duration) *ByCause {
+	return &ByCause{
+		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
+		pools:  backoff.NewIdBasedExponentialBackoff(min(capacityPause, initial), min(capacityPause, initial), reset),
+		groups: backoff.NewIdBasedExponentialBackoff(initial, most, reset),
+	}
+}
+
+// Backoff leaves the group alone from now on, and returns until when.
+func (b *ByCause) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
+	if cause.ErrorCode == string(errors.CloudProviderError) {
+		return b.calls.Backoff(group, info, cause, now)
+	}
+	switch awsmessage.Of(cause.ErrorCode, cause.ErrorMessage).Class {
+	case awsmessage.NoCapacity, awsmessage.SpotLimit:
+		return b.pools.Backoff(group, info, cause, now)
+	}
+	return b.groups.Backoff(group, info, cause, now)
+}
+
+// BackoffStatus reports whether the group is left alone, and why.
+func (b *ByCause) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) backoff.Status {
+	for _, causes := range []backoff.Backoff{b.groups, b.pools} {
+		if status := causes.BackoffStatus(group, info, now); status.IsBackedOff {
+			return status
+		}
+	}
+	return b.calls.BackoffStatus(group, info, now)
+}
+
+// RemoveBackoff forgets the group's failures.
+func (b *ByCause) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
+	b.calls.RemoveBackoff(group, info)
+	b.pools.RemoveBackoff(group, info)
+	b.groups.RemoveBackoff(group, info)
+}
+
+// RemoveStaleBackoffData forgets failures that are long over.
+func (b *ByCause) RemoveStaleBackoffData(now time.Time) {
+	b.calls.RemoveStaleBackoffData(now)
+	b.pools.RemoveStaleBackoffData(now)
+	b.groups.RemoveStaleBackoffData(now)
+}

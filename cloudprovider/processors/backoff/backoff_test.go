@@ -1,0 +1,59 @@
+package backoff
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+)
+
+type group struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (g group) Id() string { return g.id }
+
+func TestPauseDependsOnCauseOfFailure(t *testing.T) {
+	call := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError"}
+	capacity := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "InsufficientInstanceCapacity"}
+	timeout := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}
+	for _, tt := range []struct {
+		name   string
+		causes []cloudprovider.InstanceErrorInfo
+		want   time.Duration // after the last
+	}{
+		{name: "a call that failed", causes: []cloudprovider.InstanceErrorInfo{call}, want: 5 * time.Second},
+		{name: "three calls that failed", causes: []cloudprovider.InstanceErrorInfo{call, call, call}, want: 20 * time.Second},
+		{name: "calls that go on failing", causes: []cloudprovider.InstanceErrorInfo{call, call, call, call, call, call, call, call}, want: 5 * time.Minute},
+		{name: "no capacity", causes: []cloudprovider.InstanceErrorInfo{capacity}, want: 3 * time.Minute},
+		{name: "no capacity again and again", causes: []cloudprovider.InstanceErrorInfo{capacity, capacity, capacity}, want: 3 * time.Minute},
+		{name: "nodes that do not come up again and again", causes: []cloudprovider.InstanceErrorInfo{timeout, timeout}, want: 10 * time.Minute},
+		{name: "nodes that did not come up", causes: []cloudprovider.InstanceErrorInfo{timeout}, want: 5 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := New(5*time.Minute, 30*time.Minute, 3*time.Hour)
+			g, now := group{id: "a"}, time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+			var until time.Time
+			for at, cause := range tt.causes {
+				if at > 0 {
+					now = until.Add(time.Millisecond) // tried again as soon as may be
+				}
+				until = b.Backoff(g, nil, cause, now)
+			}
+			if got := until.Sub(now); got != tt.want {
+				t.Errorf("left alone for %s, want %s", got, tt.want)
+			}
+			if !b.BackoffStatus(g, nil, now).IsBackedOff || b.BackoffStatus(g, nil, until.Add(time.Second)).IsBackedOff {
+				t.Error("the status does not agree")
+			}
+			if b.BackoffStatus(group{id: "b"}, nil, now).IsBackedOff {
+				t.Error("another group is left alone as well")
+			}
+			b.RemoveBackoff(g, nil)
+			if b.BackoffStatus(g, nil, now).IsBackedOff {
+				t.Error("left alone although its failures were forgotten")
+			}
+		})
+	}
+}

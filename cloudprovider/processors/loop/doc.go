@@ -1,0 +1,14 @@
+// Package loop decides when the autoscaler's next loop runs.
+//
+// A loop runs at once when the process starts, when the cloud's state changed, and after a loop that achieved something. It
+// runs soon after a pod became unschedulable or a claim got its volume, and otherwise once per scan interval. Pods tend to
+// come in bursts. The Trigger waits until none has come for a moment, so that a burst is packed as a whole. It never waits
+// longer than a limit counted from the first pod.
+//
+// The pods are watched through the very informer that feeds the loop's pod lister. An informer fills its store before it calls
+// its handlers, so a loop that was started for a pod always finds that pod listed. A pod that becomes unschedulable
+// while a loop runs is remembered, and the next loop follows right after.
+//
+// The package owns the timing of loops and nothing they do. It knows no AWS and imports none of this module's packages. A
+// Trigger starts no goroutines. Its handlers may be called beside Wait, and Wait itself is for one caller at a time.
+package loop

@@ -1,0 +1,181 @@
+package loop
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+// minPause is the least time between the end of a loop and the start of the next, whatever asks for it. It bounds what
+// the process can spend on loops should something ask without end, and is too short to be noticed.
+const minPause = 100 * time.Millisecond
+
+// Reason is why a loop runs, for logs.
+type Reason string
+
+// The reasons of the Trigger itself. A ProductiveLoop brings its own.
+const (
+	Start        Reason = "start"
+	ScanInterval Reason = "scan interval"
+	PodsPending  Reason = "unschedulable pods" // or a volume that such a pod may have waited for
+	CloudChanged Reason = "cloud changed"
+	Interruption Reason = "interruption"
+)
+
+// ProductiveLoop is a kind of loop after which the next one follows without delay.
+type ProductiveLoop struct {
+	Reason Reason
+	// Last is the start time of the last such loop.
+	Last func() time.Time
+}
+
+// Config says which events a Trigger waits for, and how long. The caller checks the durations.
+type Config struct {
+	ScanInterval time.Duration // the longest wait between loops
+	SettleTime   time.Duration // a burst of pods is over once none came for this long
+	SettleLimit  time.Duration // a burst is cut off this long after its first pod
+	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
+	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
+
+	// Changed wakes the loop when the state of the cloud changed. Nil never does; once closed it never does again.
+	Changed <-chan struct{}
+	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does; it is never closed.
+	Interrupted <-chan struct{}
+	// Productive loops are followed without delay.
+	Productive []ProductiveLoop
+}
+
+// Trigger knows when the next loop is due.
+type Trigger struct {
+	config  Config
+	clock   clock.Clock
+	changed <-chan struct{} // nil once closed
+	pods    *burst
+	started bool
+}
+
+// New returns a Trigger that has not started yet: its first Wait returns at once.
+func New(config Config, clock clock.Clock) *Trigger {
+	if config.Tick {
+		config.Changed, config.Interrupted, config.Productive = nil, nil, nil
+	}
+	return &Trigger{
+		config:  config,
+		clock:   clock,
+		changed: config.Changed,
+		pods:    newBurst(config.SettleTime, config.SettleLimit),
+	}
+}
+
+// PodHandler returns the handler that wakes the Trigger for unschedulable pods. Add it to the informer whose lister the
+// loop reads. Pods of the informer's first listing are not counted, as the first loop sees them anyway.
+func (t *Trigger) PodHandler() cache.ResourceEventHandler {
+	if t.config.Tick {
+		return cache.ResourceEventHandlerFuncs{}
+	}
+	return podHandler{pods: t.pods, clock: t.clock, delay: t.config.PodDelay}
+}
+
+// wake is when a loop is due, and why.
+type wake struct {
+	at     time.Time
+	reason Reason
+}
+
+// Wait blocks until the next loop is due and returns the reason. That loop deals with everything the Trigger knew of until
+// then. The loop before the last one began at since. A productive loop no older than since makes the next loop follow at once,
+// so two loops follow each productive one. The stock autoscaler does the same, because its scale-up alternates between
+// provisioning requests and other pods. The error is ctx's once ctx is done.
+func (t *Trigger) Wait(ctx context.Context, since time.Time) (Reason, error) {
+	if !t.started {
+		t.started = true
+		t.forget()
+		return Start, ctx.Err()
+	}
+	began := t.clock.Now()
+	next := t.next(began, since)
+	for {
+		due := t.withPods(next)
+		if earliest := began.Add(minPause); due.at.Before(earliest) {
+			due.at = earliest
+		}
+		if now := t.clock.Now(); !now.Before(due.at) {
+			t.forget()
+			return due.reason, nil
+		}
+		woken, err := t.sleep(ctx, due, next.reason == ScanInterval)
+		if err != nil {
+			return "", err
+		}
+		if woken != "" {
+			next = wake{t.clock.Now(), woken}
+		}
+	}
+}
+
+// next is when the next loop is due as the wait begins, pods left aside.
+func (t *Trigger) next(began, since time.Time) wake {
+	for _, p := range t.config.Productive {
+		if !p.Last().Before(since) {
+			return wake{began, p.Reason}
+		}
+	}
+	return wake{began.Add(t.config.ScanInterval), ScanInterval}
+}
+
+// withPods is the next wake once the pods are taken into account. Pods that have come decide alone, because a loop in the
+// middle of their burst would pack only part of them.
+func (t *Trigger) withPods(next wake) wake {
+	settled, delayed := t.pods.due(t.clock.Now())
+	switch {
+	case !settled.IsZero():
+		return wake{settled, PodsPending}
+	case !delayed.IsZero() && delayed.Before(next.at):
+		return wake{delayed, PodsPending}
+	default:
+		return next
+	}
+}
+
+// sleep returns when the wake is due or something happened that may move it. Changes of the cloud and interruptions count only
+// with heedCloud. Once one has made the loop due, more of them must not keep the caller busy.
+func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Reason, err error) {
+	timer := t.clock.NewTimer(due.at.Sub(t.clock.Now()))
+	defer timer.Stop()
+	var cloud, interrupted <-chan struct{}
+	if heedCloud {
+		cloud, interrupted = t.changed, t.config.Interrupted
+	}
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-timer.C():
+	case <-t.pods.arrived:
+	case <-interrupted:
+		return Interruption, nil
+	case _, open := <-cloud:
+		if open {
+			return CloudChanged, nil
+		}
+		t.changed = nil
+	}
+	return "", nil
+}
+
+// forget drops what the loop that is about to start will see anyway.
+func (t *Trigger) forget() {
+	t.pods.forget()
+	select {
+	case <-t.config.Interrupted:
+	default:
+	}
+	select {
+	case _, open := <-t.changed:
+		if !open {
+			t.changed = nil
+		}
+	default:
+	}
+}

@@ -1,0 +1,379 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/clock"
+)
+
+var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Millisecond, SettleLimit: time.Second}
+
+// started returns a Trigger whose first loop is over.
+func started(t *testing.T, config Config) *Trigger {
+	t.Helper()
+	trigger := New(config, clock.RealClock{})
+	if reason, err := trigger.Wait(t.Context(), time.Now()); reason != Start || err != nil {
+		t.Fatalf("first Wait = %q, %v; want %q", reason, err, Start)
+	}
+	return trigger
+}
+
+// wait returns why the next loop runs and how long that took.
+func wait(t *testing.T, trigger *Trigger) (Reason, time.Duration) {
+	t.Helper()
+	began := time.Now()
+	reason, err := trigger.Wait(t.Context(), began)
+	if err != nil {
+		t.Fatalf("Wait: %v", err)
+	}
+	return reason, time.Since(began)
+}
+
+func expect(t *testing.T, trigger *Trigger, reason Reason, after time.Duration) {
+	t.Helper()
+	if got, took := wait(t, trigger); got != reason || took != after {
+		t.Errorf("loop ran for %q after %v, want for %q after %v", got, took, reason, after)
+	}
+}
+
+// pendingPod is a pod created now that the scheduler found no place for.
+func pendingPod(name string) *apiv1.Pod {
+	pod := newPod(name)
+	pod.Status.Conditions = []apiv1.PodCondition{{
+		Type: apiv1.PodScheduled, Status: apiv1.ConditionFalse, Reason: apiv1.PodReasonUnschedulable,
+	}}
+	return pod
+}
+
+func newPod(name string) *apiv1.Pod {
+	return &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: "default", UID: types.UID(name),
+		CreationTimestamp: metav1.NewTime(time.Now().Truncate(time.Second)),
+	}}
+}
+
+// becomes makes a pod unschedulable.
+func becomes(trigger *Trigger, name string) {
+	trigger.PodHandler().OnUpdate(newPod(name), pendingPod(name))
+}
+
+func TestFirstLoopRunsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		expect(t, New(settings, clock.RealClock{}), Start, 0)
+	})
+}
+
+func TestIdleLoopsRunOncePerScanInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestPodWakesLoopOnceItsBurstSettles(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pods []time.Duration // when each pod comes, after the wait began
+		want time.Duration   // when the loop runs
+	}{
+		{name: "a single pod", pods: []time.Duration{2 * time.Second}, want: 2100 * time.Millisecond},
+		{name: "three pods 90 ms apart", pods: []time.Duration{3000e6, 3090e6, 3180e6}, want: 3280 * time.Millisecond},
+		{name: "two pods too far apart", pods: []time.Duration{3000e6, 3200e6}, want: 3100 * time.Millisecond},
+		{name: "a stream that does not end", pods: every(50*time.Millisecond, 5*time.Second, 8*time.Second), want: 6 * time.Second},
+		{name: "a burst across the scan interval", pods: []time.Duration{9950e6, 10030e6}, want: 10130 * time.Millisecond},
+		{name: "just before the scan interval", pods: []time.Duration{9999e6}, want: 10099 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trigger := started(t, settings)
+				for _, at := range tt.pods {
+					time.AfterFunc(at, func() { becomes(trigger, "web") })
+				}
+				expect(t, trigger, PodsPending, tt.want)
+			})
+		})
+	}
+}
+
+func every(step, from, to time.Duration) []time.Duration {
+	var list []time.Duration
+	for at := from; at <= to; at += step {
+		list = append(list, at)
+	}
+	return list
+}
+
+func TestPodDuringLoopWakesNextLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		becomes(trigger, "settled long before the loop ended")
+		time.Sleep(3 * time.Second) // the loop
+		expect(t, trigger, PodsPending, minPause)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		time.Sleep(time.Second) // the loop
+		becomes(trigger, "came as the loop ended")
+		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestPodsOfOneBurstWakeOneLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		for range 500 {
+			becomes(trigger, "web")
+		}
+		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		handler := trigger.PodHandler()
+		bound, leaving, gated := pendingPod("web"), pendingPod("web"), pendingPod("web")
+		bound.Spec.NodeName = "node-1"
+		leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		gated.Status.Conditions[0].Reason = apiv1.PodReasonSchedulingGated
+
+		handler.OnAdd(pendingPod("web"), true)
+		handler.OnAdd(newPod("web"), false)
+		handler.OnUpdate(newPod("web"), newPod("web"))
+		handler.OnUpdate(pendingPod("web"), pendingPod("web"))
+		handler.OnUpdate(newPod("web"), bound)
+		handler.OnUpdate(newPod("web"), leaving)
+		handler.OnUpdate(newPod("web"), gated)
+		handler.OnUpdate(nil, nil)
+		handler.OnAdd("not a pod", false)
+		handler.OnDelete(pendingPod("web"))
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		handler.OnAdd(pendingPod("web"), false)
+		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		recreated := pendingPod("web")
+		recreated.UID = "another"
+		handler.OnUpdate(pendingPod("web"), recreated)
+		expect(t, trigger, PodsPending, 100*time.Millisecond)
+	})
+}
+
+// The core leaves pods alone until they have reached the age of --new-pod-scale-up-delay or of their own annotation.
+func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		forAll  time.Duration
+		own     string
+		created time.Duration // offset from now
+		want    time.Duration
+	}{
+		{name: "delay for all", forAll: 3 * time.Second, want: 3100 * time.Millisecond},
+		{name: "own delay", own: "4s", want: 4100 * time.Millisecond},
+		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3100 * time.Millisecond},
+		{name: "malformed delay", own: "soon", want: 100 * time.Millisecond},
+		{name: "clock of the API server ahead", created: 2 * time.Second, want: 2100 * time.Millisecond},
+		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 100 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := settings
+				config.PodDelay = tt.forAll
+				trigger := started(t, config)
+				pod := pendingPod("web")
+				pod.CreationTimestamp = metav1.NewTime(time.Now().Add(tt.created))
+				pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": tt.own}
+				trigger.PodHandler().OnUpdate(newPod("web"), pod)
+				expect(t, trigger, PodsPending, tt.want)
+				expect(t, trigger, ScanInterval, 10*time.Second)
+			})
+		})
+	}
+}
+
+func TestDelayedPodsSurviveALoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		for _, delay := range []string{"7s", "2s", "7s"} {
+			pod := pendingPod("web")
+			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": delay}
+			trigger.PodHandler().OnAdd(pod, false)
+		}
+		expect(t, trigger, PodsPending, 2100*time.Millisecond)
+		expect(t, trigger, PodsPending, 5*time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestDelayedPodsAreBounded(t *testing.T) {
+	b := newBurst(time.Second, time.Second)
+	now := time.Now()
+	for i := range 3 * maxDelayed {
+		b.add(now, now.Add(time.Duration(1+i)*time.Minute))
+	}
+	if got := len(b.delayed); got != maxDelayed {
+		t.Errorf("%d moments remembered, want %d", got, maxDelayed)
+	}
+}
+
+func TestChangedCloudWakesLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		config := settings
+		config.Changed = changed
+		trigger := started(t, config)
+
+		time.AfterFunc(2*time.Second, func() { changed <- struct{}{} })
+		expect(t, trigger, CloudChanged, 2*time.Second)
+
+		changed <- struct{}{}
+		expect(t, trigger, CloudChanged, minPause)
+
+		changed <- struct{}{}
+		becomes(trigger, "a pod that came with the change")
+		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		close(changed)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestInterruptionStartsLoopAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interrupted := make(chan struct{}, 1)
+		trigger := started(t, Config{ScanInterval: 10 * time.Second, Interrupted: interrupted})
+		time.AfterFunc(2*time.Second, func() { interrupted <- struct{}{} })
+		expect(t, trigger, Interruption, 2*time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		ticking := started(t, Config{ScanInterval: 10 * time.Second, Interrupted: interrupted, Tick: true})
+		interrupted <- struct{}{}
+		expect(t, ticking, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestTwoLoopsFollowAProductiveOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var scaledUp time.Time
+		config := settings
+		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: func() time.Time { return scaledUp }}}
+		trigger := New(config, clock.RealClock{})
+		previous, last := time.Now(), time.Now()
+		loop := func(want Reason, after time.Duration) {
+			t.Helper()
+			began := time.Now()
+			if got, err := trigger.Wait(t.Context(), previous); got != want || err != nil || time.Since(began) != after {
+				t.Errorf("loop ran for %q after %v (%v), want for %q after %v", got, time.Since(began), err, want, after)
+			}
+			previous, last = last, time.Now()
+		}
+		loop(Start, 0)
+		loop(ScanInterval, 10*time.Second)
+		scaledUp = last
+		loop("scale-up", minPause)
+		loop("scale-up", minPause)
+		loop(ScanInterval, 10*time.Second)
+	})
+}
+
+func TestProductiveLoopDoesNotCutABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := settings
+		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: time.Now}}
+		trigger := started(t, config)
+		for _, at := range every(60*time.Millisecond, 0, 300*time.Millisecond) {
+			time.AfterFunc(at, func() { becomes(trigger, "web") })
+		}
+		expect(t, trigger, PodsPending, 400*time.Millisecond)
+	})
+}
+
+func TestLoopsNeverRunWithoutAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case changed <- struct{}{}:
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+		config := Config{Changed: changed, Productive: []ProductiveLoop{{Reason: "always", Last: time.Now}}}
+		trigger := started(t, config)
+		began := time.Now()
+		for range 50 {
+			becomes(trigger, "web")
+			wait(t, trigger)
+		}
+		if took := time.Since(began); took < 50*minPause {
+			t.Errorf("50 loops within %v, want at least %v", took, 50*minPause)
+		}
+	})
+}
+
+func TestTickingWaitsForScanIntervalOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		changed <- struct{}{}
+		config := settings
+		config.Tick, config.Changed = true, changed
+		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: time.Now}}
+		trigger := started(t, config)
+		becomes(trigger, "web")
+		expect(t, trigger, ScanInterval, 10*time.Second)
+	})
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := trigger.Wait(ctx, began); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3*time.Second {
+			t.Errorf("Wait = %v after %v, want a deadline after 3s", err, time.Since(began))
+		}
+	})
+}
+
+// A loop that runs for a pod must find it listed. This holds because informers fill their store before they call handlers.
+func TestListerKnowsPodsThatWokeTheLoop(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	client := fake.NewClientset()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	pods := factory.Core().V1().Pods()
+	config := settings
+	config.SettleTime = 0
+	trigger := started(t, config)
+	if _, err := pods.Informer().AddEventHandler(trigger.PodHandler()); err != nil {
+		t.Fatal(err)
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+
+	if _, err := client.CoreV1().Pods("default").Create(ctx, pendingPod("web"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if reason, err := trigger.Wait(ctx, time.Now()); reason != PodsPending || err != nil {
+		t.Fatalf("Wait = %q, %v; want %q", reason, err, PodsPending)
+	}
+	if _, err := pods.Lister().Pods("default").Get("web"); err != nil {
+		t.Errorf("the pod that woke the loop is not listed: %v", err)
+	}
+	cancel()
+	factory.Shutdown()
+}

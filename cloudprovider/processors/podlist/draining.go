@@ -1,0 +1,69 @@
+package podlist
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/klog/v2"
+)
+
+// drains knows the nodes that AWS is about to take. Implemented by interruption.Handler.
+type drains interface {
+	// Doomed are the names of nodes that are being drained.
+	Doomed() []string
+	// Decided receives the nodes whose pods have been counted in a scale-up.
+	Decided(nodes []string)
+}
+
+// Draining adds the pods of nodes that are being drained to the pending pods, so that the core decides on their replacement while
+// they still run. The core does the same for nodes that it drains itself. A node counts once the loop sees it cordoned, because
+// its pods would seem to fit on it before. A pod that is evicted between two loops is pending by itself, and finds the
+// node that was launched for it.
+//
+// Draining belongs before the core's own processor, which drops pods that fit on existing nodes. The core's loop alone uses it.
+type Draining struct {
+	drains  drains
+	counted []string // nodes whose pods this loop counts
+}
+
+// NewDraining makes a Draining.
+func NewDraining(d drains) *Draining { return &Draining{drains: d} }
+
+// Process adds the pods.
+func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
+	d.counted = d.counted[:0]
+	for _, name := range d.drains.Doomed() {
+		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
+		if err != nil { // the node is gone
+			d.counted = append(d.counted, name)
+			continue
+		}
+		if !info.Node().Spec.Unschedulable {
+			continue
+		}
+		var pods []*corev1.Pod
+		for _, pod := range info.Pods() {
+			if pod.Pod.DeletionTimestamp == nil {
+				pods = append(pods, pod.Pod)
+			}
+		}
+		pods = podutil.FilterRecreatablePods(pods)
+		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
+		unschedulable = append(unschedulable, podutil.ClearPodNodeNames(pods)...)
+		d.counted = append(d.counted, name)
+	}
+	return unschedulable, nil
+}
+
+// ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
+func (d *Draining) ScaledUp() {
+	if len(d.counted) > 0 {
+		d.drains.Decided(slices.Clone(d.counted))
+		d.counted = d.counted[:0]
+	}
+}
+
+// CleanUp implements the core's PodListProcessor.
+func (*Draining) CleanUp() {}

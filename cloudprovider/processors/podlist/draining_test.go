@@ -1,0 +1,69 @@
+package podlist
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/utils/ptr"
+)
+
+// handler has a list of draining nodes, and keeps the nodes decided on.
+type handler struct{ doomed, decided []string }
+
+func (d *handler) Doomed() []string       { return d.doomed }
+func (d *handler) Decided(nodes []string) { d.decided = append(d.decided, nodes...) }
+
+func node(name string, cordoned bool) *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: cordoned}}
+}
+
+func pod(name, node string, change ...func(*corev1.Pod)) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.PodSpec{NodeName: node}}
+	for _, c := range change {
+		c(p)
+	}
+	return p
+}
+
+func TestPodsOfDrainingNodesArePending(t *testing.T) {
+	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
+	ofDaemonSet := func(p *corev1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
+	}
+	err := snapshot.SetClusterState([]*corev1.Node{node("doomed", true), node("not-seen-cordoned", false), node("other", true)},
+		[]*corev1.Pod{pod("a", "doomed"), pod("b", "doomed"), pod("on-its-way", "doomed", leaving), pod("agent", "doomed", ofDaemonSet),
+			pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &handler{doomed: []string{"doomed", "gone", "not-seen-cordoned"}}
+	pods := NewDraining(d)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range got {
+		names = append(names, p.Name)
+		if p.Spec.NodeName != "" {
+			t.Errorf("pod %s is still bound to %s", p.Name, p.Spec.NodeName)
+		}
+	}
+	if diff := cmp.Diff([]string{"pending", "a", "b"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if len(d.decided) > 0 {
+		t.Errorf("%v decided on before the scale-up", d.decided)
+	}
+	pods.ScaledUp()
+	pods.ScaledUp()
+	if diff := cmp.Diff([]string{"doomed", "gone"}, d.decided); diff != "" {
+		t.Error(diff)
+	}
+}

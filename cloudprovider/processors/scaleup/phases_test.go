@@ -1,0 +1,141 @@
+package scaleup
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+)
+
+// inner notes the pods of each scale-up, with the kind that the core's orchestrator of provisioning requests would serve. It changes
+// to the other kind as that orchestrator does.
+type inner struct {
+	corescaleup.Orchestrator
+	ctx     *cacontext.AutoscalingContext
+	calls   []call
+	results []status.ScaleUpResult
+	err     errors.AutoscalerError
+}
+
+type call struct {
+	Pods       []string
+	OfRequests bool
+}
+
+func (i *inner) Initialize(ctx *cacontext.AutoscalingContext, _ *caprocessors.AutoscalingProcessors, _ *clusterstate.ClusterStateRegistry,
+	_ estimator.EstimatorBuilder, _ taints.TaintConfig, _ *resourcequotas.TrackerFactory) {
+	i.ctx = ctx
+}
+
+func (i *inner) ScaleUp(pods []*apiv1.Pod, _ []*apiv1.Node, _ []*appsv1.DaemonSet, _ map[string]*framework.NodeInfo,
+	_ bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	i.calls = append(i.calls, call{names(pods), i.ctx.ProvisioningRequestScaleUpMode})
+	i.ctx.ProvisioningRequestScaleUpMode = !i.ctx.ProvisioningRequestScaleUpMode
+	return &status.ScaleUpStatus{Result: i.results[len(i.calls)-1]}, i.err
+}
+
+func names(pods []*apiv1.Pod) []string {
+	var list []string
+	for _, pod := range pods {
+		list = append(list, pod.Name)
+	}
+	return list
+}
+
+// zonesByName are zones that pods need by their names.
+type zonesByName struct{ views bool }
+
+func (n zonesByName) Views() bool               { return n.views }
+func (n zonesByName) Needs(pod *apiv1.Pod) bool { return pod.Name == "in-a" || pod.Name == "in-b" }
+
+// known knows all NodeInfos.
+func known(*framework.NodeInfo) bool { return false }
+
+func podsNamed(names ...string) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for _, name := range names {
+		list = append(list, &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	return list
+}
+
+// requested are pods of a provisioning request.
+func requested(names ...string) []*apiv1.Pod {
+	list := podsNamed(names...)
+	for _, pod := range list {
+		pod.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "request"}
+	}
+	return list
+}
+
+func TestPodsAreServedInPhases(t *testing.T) {
+	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
+	for _, tt := range []struct {
+		name         string
+		loops        [][]*apiv1.Pod
+		noViews      bool
+		allOrNothing bool
+		results      []status.ScaleUpResult
+		err          errors.AutoscalerError
+		calls        []call
+		later        [][]string // by loop
+	}{
+		{name: "pods that need a zone wait for the next loop", loops: [][]*apiv1.Pod{podsNamed("free", "in-a", "other", "in-b"), podsNamed("in-a", "in-b")},
+			results: []status.ScaleUpResult{done, done}, calls: []call{{Pods: []string{"free", "other"}}, {Pods: []string{"in-a", "in-b"}}},
+			later: [][]string{{"in-a", "in-b"}, nil}},
+		{name: "their phase is next, whatever has come", loops: [][]*apiv1.Pod{podsNamed("free", "in-a"), podsNamed("new", "in-a"), podsNamed("new", "in-b")},
+			results: []status.ScaleUpResult{done, done, done}, calls: []call{{Pods: []string{"free"}}, {Pods: []string{"in-a"}}, {Pods: []string{"new"}}},
+			later: [][]string{{"in-a"}, {"new"}, {"in-b"}}},
+		{name: "also after a failure", loops: [][]*apiv1.Pod{podsNamed("free", "in-a"), podsNamed("free", "in-a")}, results: []status.ScaleUpResult{failed, failed},
+			err:   errors.NewAutoscalerError(errors.CloudProviderError, "denied"),
+			calls: []call{{Pods: []string{"free"}}, {Pods: []string{"in-a"}}}, later: [][]string{{"in-a"}, {"free"}}},
+		{name: "all pods where the phase helps none", loops: [][]*apiv1.Pod{podsNamed("free", "in-a"), podsNamed("free", "in-a")},
+			results: []status.ScaleUpResult{nothing, done, nothing, done},
+			calls:   []call{{Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}, {Pods: []string{"free"}}, {Pods: []string{"free", "in-a"}}},
+			later:   [][]string{nil, nil}},
+		{name: "pods of a provisioning request stay together", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+		{name: "none needs a zone", loops: [][]*apiv1.Pod{podsNamed("free")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free"}}}, later: [][]string{nil}},
+		{name: "all need one", loops: [][]*apiv1.Pod{podsNamed("in-a", "in-b")}, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"in-a", "in-b"}}}, later: [][]string{nil}},
+		{name: "no zone groups", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, noViews: true, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+		{name: "all or nothing", loops: [][]*apiv1.Pod{podsNamed("free", "in-a")}, allOrNothing: true, results: []status.ScaleUpResult{done},
+			calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			recorder := &inner{results: tt.results, err: tt.err}
+			o := NewPhases(recorder, zonesByName{views: !tt.noViews}, known, false)
+			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
+			var later [][]string
+			for _, pods := range tt.loops {
+				recorder.ctx.ProvisioningRequestScaleUpMode = false
+				result, err := o.ScaleUp(pods, nil, nil, nil, tt.allOrNothing)
+				later = append(later, names(result.PodsAwaitEvaluation))
+				if (err != nil) != (tt.err != nil) {
+					t.Errorf("error %v, want %v", err, tt.err)
+				}
+			}
+			if diff := cmp.Diff(tt.calls, recorder.calls); diff != "" {
+				t.Errorf("scale-ups (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.later, later); diff != "" {
+				t.Errorf("pods that await evaluation (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,46 @@
+package scaleup
+
+import (
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/actionablecluster"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+)
+
+// NoPodAgeDelay makes the core act on unschedulable pods in the very loop that first sees them.
+//
+// The core waits before it scales up for a pod: 2 seconds, or 30 seconds once a GPU is asked for, so that more of a burst may
+// come. Package processors/loop waits for bursts instead, and far more briefly. Nothing else changes. Without pods, or with as
+// many nodes as --max-nodes-total allows, the core still does not scale up. It still holds pods back for
+// --new-pod-scale-up-delay, and does not scale down in the loop of a scale-up for such young pods. The core's V(1) message
+// that it waits one more iteration for very new pods appears all the same.
+//
+// One value is both the ActionableClusterProcessor and the ScaleUpEnforcer of the core. The core asks the first early in each
+// loop, on the goroutine on which it later asks the second.
+type NoPodAgeDelay struct {
+	actionablecluster.ActionableClusterProcessor
+	enforcer      pods.ScaleUpEnforcer
+	maxNodesTotal int
+	ready         int // nodes, as the core counts them for the limit
+}
+
+// NewNoPodAgeDelay wraps two processors, which keep their say. maxNodesTotal is the limit of --max-nodes-total, 0 for none.
+func NewNoPodAgeDelay(actionable actionablecluster.ActionableClusterProcessor, enforcer pods.ScaleUpEnforcer, maxNodesTotal int) *NoPodAgeDelay {
+	return &NoPodAgeDelay{ActionableClusterProcessor: actionable, enforcer: enforcer, maxNodesTotal: maxNodesTotal}
+}
+
+// ShouldAbort counts the ready nodes and returns the answer of the wrapped processor.
+func (n *NoPodAgeDelay) ShouldAbort(ctx *cacontext.AutoscalingContext, allNodes, readyNodes []*apiv1.Node,
+	now time.Time) (bool, errors.AutoscalerError) {
+	n.ready = len(readyNodes)
+	return n.ActionableClusterProcessor.ShouldAbort(ctx, allNodes, readyNodes, now)
+}
+
+// ShouldForceScaleUp forces each scale-up that the core would do for older pods, and each that the wrapped enforcer forces.
+func (n *NoPodAgeDelay) ShouldForceScaleUp(unschedulable []*apiv1.Pod) bool {
+	limited := n.maxNodesTotal > 0 && n.ready >= n.maxNodesTotal
+	return len(unschedulable) > 0 && !limited || n.enforcer.ShouldForceScaleUp(unschedulable)
+}

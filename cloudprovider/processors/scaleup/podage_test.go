@@ -1,0 +1,70 @@
+package scaleup
+
+import (
+	"testing"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/actionablecluster"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/provreq"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+)
+
+func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
+	young := &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", CreationTimestamp: metav1.Now()}}
+	requested := young.DeepCopy()
+	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "request"}
+	for _, tt := range []struct {
+		name          string
+		pods          []*apiv1.Pod
+		ready         int
+		maxNodesTotal int
+		requests      bool
+		want          bool
+	}{
+		{name: "young pod", pods: []*apiv1.Pod{young}, ready: 3, want: true},
+		{name: "no pods", ready: 3},
+		{name: "below the limit of nodes", pods: []*apiv1.Pod{young}, ready: 2, maxNodesTotal: 3, want: true},
+		{name: "limit of nodes reached", pods: []*apiv1.Pod{young}, ready: 3, maxNodesTotal: 3},
+		{name: "limit of nodes exceeded", pods: []*apiv1.Pod{young}, ready: 4, maxNodesTotal: 3},
+		{name: "provisioning request at the limit", pods: []*apiv1.Pod{requested}, ready: 3, maxNodesTotal: 3, requests: true, want: true},
+		{name: "plain pod at the limit beside provisioning requests", pods: []*apiv1.Pod{young}, ready: 3, maxNodesTotal: 3, requests: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			options := config.AutoscalingOptions{ScaleUpFromZero: true}
+			processors := caprocessors.DefaultProcessors(options)
+			if tt.requests {
+				processors.ScaleUpEnforcer = provreq.NewProvisioningRequestScaleUpEnforcer()
+			}
+			delay := NewNoPodAgeDelay(processors.ActionableClusterProcessor, processors.ScaleUpEnforcer, tt.maxNodesTotal)
+			autoscaling := &cacontext.AutoscalingContext{AutoscalingOptions: options}
+			if abort, err := delay.ShouldAbort(autoscaling, nil, make([]*apiv1.Node, tt.ready), time.Now()); abort || err != nil {
+				t.Fatalf("ShouldAbort = %v, %v; the core's own processor would go on", abort, err)
+			}
+			if got := delay.ShouldForceScaleUp(tt.pods); got != tt.want {
+				t.Errorf("ShouldForceScaleUp = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCoresReasonToAbortIsKept(t *testing.T) {
+	processors := caprocessors.DefaultProcessors(config.AutoscalingOptions{})
+	delay := NewNoPodAgeDelay(aborting{processors.ActionableClusterProcessor}, processors.ScaleUpEnforcer, 0)
+	if abort, _ := delay.ShouldAbort(nil, nil, nil, time.Now()); !abort {
+		t.Error("ShouldAbort = false where the wrapped processor said true")
+	}
+}
+
+type aborting struct {
+	actionablecluster.ActionableClusterProcessor
+}
+
+func (aborting) ShouldAbort(*cacontext.AutoscalingContext, []*apiv1.Node, []*apiv1.Node, time.Time) (bool, errors.AutoscalerError) {
+	return true, nil
+}

@@ -1,0 +1,175 @@
+package scaleup
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	processorstest "k8s.io/autoscaler/cluster-autoscaler/processors/test"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// zone is a node group of the test's cloud. Its nodes have one CPU.
+type zone struct {
+	min, max int
+	dry      bool // a launch fails for want of capacity
+	partly   int  // nodes that a launch which fails has launched all the same
+	open     bool // a failed launch leaves the group available
+}
+
+// world is a cluster without nodes, the core's own scale-up for it, and a cloud that remembers all requests.
+type world struct {
+	t          *testing.T
+	ctx        *cacontext.AutoscalingContext
+	provider   *testprovider.TestCloudProvider
+	processors *caprocessors.AutoscalingProcessors
+	nodeInfos  map[string]*framework.NodeInfo
+
+	mu          sync.Mutex // guards what follows: the core may launch in several groups at once
+	asked       []string   // "group +nodes" in the order asked
+	unavailable map[string]bool
+}
+
+func newWorld(t *testing.T, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
+	t.Helper()
+	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: time.Second}
+	for _, c := range change {
+		c(&options)
+	}
+	w := &world{t: t, unavailable: make(map[string]bool)}
+	templates := make(map[string]*framework.NodeInfo)
+	for id := range zones {
+		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000, 1<<30)
+		utiltest.SetNodeReadyState(node, true, time.Now().Add(-time.Hour))
+		templates[id] = framework.NewTestNodeInfo(node)
+	}
+	w.provider = testprovider.NewTestCloudProviderBuilder().WithMachineTemplates(templates).WithOnScaleUp(
+		func(id string, delta int) error { return w.launch(id, delta, zones[id]) }).Build()
+	for id, z := range zones {
+		w.provider.InsertNodeGroup(w.provider.BuildNodeGroup(id, z.min, z.max, 0, true, false, id, &options.NodeGroupDefaults))
+	}
+	w.build(options)
+	return w
+}
+
+// launch is the cloud's answer to a request for nodes. The test provider has raised the target by then.
+func (w *world) launch(id string, delta int, z zone) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, fmt.Sprintf("%s +%d", id, delta))
+	if !z.dry {
+		return nil
+	}
+	w.resize(id, z.partly-delta)
+	w.unavailable[id] = !z.open
+	return errors.New("InsufficientInstanceCapacity: no capacity in this zone")
+}
+
+// resize changes the target size of a group by delta.
+func (w *world) resize(id string, delta int) {
+	group := w.provider.GetNodeGroup(id).(*testprovider.TestNodeGroup)
+	size, _ := group.TargetSize()
+	group.SetTargetSize(size + delta)
+}
+
+// build makes the parts that the core's scale-up needs.
+func (w *world) build(options config.AutoscalingOptions) {
+	w.t.Helper()
+	processors, templates := processorstest.NewTestProcessors(options)
+	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
+	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, nil, nil, templates)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx.ExpanderStrategy = firstByID{}
+	if err := templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.ctx, w.processors, w.nodeInfos = &ctx, processors, templates.GetNodeInfos()
+}
+
+// initialize initializes an orchestrator with the core's parts.
+func (w *world) initialize(o corescaleup.Orchestrator) {
+	w.t.Helper()
+	estimators, err := estimator.NewEstimatorBuilder(estimator.BinpackingEstimatorName,
+		estimator.NewThresholdBasedEstimationLimiter([]estimator.Threshold{estimator.NewSngCapacityThreshold()}),
+		estimator.NewDecreasingPodOrderer(), nil, false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	state := clusterstate.NewClusterStateRegistry(w.provider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
+		coretest.NewBackoff(), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
+		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
+	if err := state.UpdateNodes(nil, w.nodeInfos, time.Now()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.processors.ScaleStateNotifier.Register(state)
+	o.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
+		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),
+			CustomResourcesProcessor: w.processors.CustomResourcesProcessor}))
+}
+
+func (w *world) isUnavailable(id string) bool { return w.unavailable[id] }
+
+// sizes are the target sizes in the end, without zeros.
+func (w *world) sizes() map[string]int {
+	sizes := make(map[string]int)
+	for _, group := range w.provider.NodeGroups() {
+		if size, _ := group.TargetSize(); size != 0 {
+			sizes[group.Id()] = size
+		}
+	}
+	return sizes
+}
+
+// filling are pods that fill one node each.
+func filling(count int) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for i := range count {
+		list = append(list, utiltest.BuildTestPod(fmt.Sprint("pod-", i), 800, 1<<20))
+	}
+	return list
+}
+
+// firstByID chooses the option whose node group comes first.
+type firstByID struct{}
+
+func (firstByID) BestOption(options []expander.Option, _ map[string]*framework.NodeInfo) *expander.Option {
+	best := slices.MinFunc(options, func(a, b expander.Option) int { return strings.Compare(a.NodeGroup.Id(), b.NodeGroup.Id()) })
+	return &best
+}
+
+// scripted is an orchestrator whose scale-up is a function.
+type scripted struct {
+	corescaleup.Orchestrator
+	scaleUp func() (*status.ScaleUpStatus, caerrors.AutoscalerError)
+}
+
+func (s scripted) ScaleUp([]*apiv1.Pod, []*apiv1.Node, []*appsv1.DaemonSet, map[string]*framework.NodeInfo, bool) (
+	*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	return s.scaleUp()
+}

@@ -1,0 +1,9 @@
+// Package snapshot keeps the core's picture of the cluster from ending the process where pods use resource claims or nodes have
+// CSINodes.
+//
+// The core keeps claims and CSINodes in maps that remember each look-up, so reading them writes to them. It reads them from
+// --predicate-parallelism goroutines, and Go ends a process that writes to a map twice at once. In this package, goroutines
+// only find entries that one goroutine has looked up before them.
+//
+// The package owns the safety of these look-ups and no decision about the cluster. It imports none of this module's packages.
+package snapshot

@@ -1,0 +1,77 @@
+package snapshot
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// Snapshot is the core's own snapshot with safe look-ups. Like the core's, it is for one goroutine at a time.
+type Snapshot struct{ *predicate.PredicateSnapshot }
+
+// New makes an empty Snapshot as the options say. With CSINodes it runs predicates in one goroutine, because each fork that the
+// core reverts forgets look-ups, and the next predicate of every node does them again.
+func New(options config.AutoscalingOptions, handle *framework.Handle) *Snapshot {
+	parallelism := options.PredicateParallelism
+	if options.CSINodeAwareSchedulingEnabled {
+		parallelism = 1
+	}
+	return &Snapshot{predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
+		options.DynamicResourceAllocationEnabled, parallelism, options.CSINodeAwareSchedulingEnabled)}
+}
+
+// ForDeletions changes the options so that the core's own snapshots of nodes it deletes are safe, too. The core reads the
+// parallelism for nothing else once it has a Snapshot.
+func ForDeletions(options config.AutoscalingOptions) config.AutoscalingOptions {
+	options.PredicateParallelism = 1
+	return options
+}
+
+// SetClusterState replaces the contents. It looks up the pods' claims first, found or not. The predicates need no
+// more, because they look up device classes in their first phase, and one goroutine runs that phase.
+//
+// The claims are the informer's own objects. The fork keeps them as they are, because changes go to copies in a layer above.
+func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod, claims *drasnapshot.Snapshot,
+	volumes *csisnapshot.Snapshot) error {
+	if claims != nil {
+		claims.Fork()
+		for _, pod := range scheduled {
+			_, _ = claims.PodClaims(pod) // the core does it again and returns the error
+		}
+	}
+	return s.PredicateSnapshot.SetClusterState(nodes, scheduled, claims, volumes)
+}
+
+// RemoveNodeInfo removes a node with its pods. It removes pods with borrowed claims first, because the core removes a pod's own
+// claims with the pod and panics over the next pod that uses one.
+func (s *Snapshot) RemoveNodeInfo(name string) error {
+	info, err := s.GetNodeInfo(name)
+	if err != nil {
+		return err
+	}
+	for _, pod := range info.Pods() {
+		if !s.borrows(pod.Pod) {
+			continue
+		}
+		if err := s.ForceRemovePod(pod.Namespace, pod.Name, name); err != nil {
+			return err
+		}
+	}
+	return s.PredicateSnapshot.RemoveNodeInfo(name)
+}
+
+// borrows reports whether the pod uses an unknown claim or a claim that another pod owns.
+func (s *Snapshot) borrows(pod *corev1.Pod) bool {
+	claims, err := s.DraSnapshot().PodClaims(pod)
+	return err != nil || slices.ContainsFunc(claims, func(claim *resourceapi.ResourceClaim) bool {
+		return metav1.GetControllerOf(claim) != nil && !metav1.IsControlledBy(claim, pod)
+	})
+}

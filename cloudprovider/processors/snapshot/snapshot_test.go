@@ -1,0 +1,293 @@
+package snapshot
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
+)
+
+// loops bounds the core's loops of a test. 2,000 take about ten seconds: go test -run Claims -loops 2000
+var loops = flag.Int("loops", 50, "loops in which the core reads the cluster")
+
+// byDefault are the core's own defaults.
+var byDefault = config.AutoscalingOptions{DynamicResourceAllocationEnabled: true, PredicateParallelism: 4, ClusterSnapshotParallelism: 16}
+
+// world is a cluster as the core reads it.
+type world struct {
+	nodes  []*corev1.Node
+	pods   []*corev1.Pod
+	claims map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim
+	slices map[string][]*resourceapi.ResourceSlice
+}
+
+// newWorld has nodes with pods, and each pod with a claim of its own if they have claims at all.
+func newWorld(nodes, perNode int, claimed bool) *world {
+	w := &world{claims: map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{}, slices: map[string][]*resourceapi.ResourceSlice{}}
+	for n := range nodes {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("n", n)}, Status: corev1.NodeStatus{
+			Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourcePods: resource.MustParse("200")}}}
+		w.nodes = append(w.nodes, node)
+		for p := range perNode {
+			pod := newPod(fmt.Sprintf("p-%d-%d", n, p), node.Name)
+			if claimed {
+				w.claim(pod, pod)
+			}
+			w.pods = append(w.pods, pod)
+		}
+	}
+	return w
+}
+
+func newPod(name, node string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "d", UID: types.UID(name)}, Spec: corev1.PodSpec{NodeName: node}}
+}
+
+// claim makes a claim that the owner owns, or nobody, and that the pod uses.
+func (w *world) claim(pod, owner *corev1.Pod) *resourceapi.ResourceClaim {
+	name := "claim-" + pod.Name
+	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "d", UID: types.UID(name)}}
+	claim.Spec.Devices.Requests = []resourceapi.DeviceRequest{{Name: "gpu", Exactly: &resourceapi.ExactDeviceRequest{
+		DeviceClassName: "gpu", AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1}}}
+	if owner != nil {
+		claim.OwnerReferences = []metav1.OwnerReference{{Kind: "Pod", Name: owner.Name, UID: owner.UID, Controller: ptr.To(true)}}
+	}
+	w.claims[drasnapshot.GetClaimId(claim)] = claim
+	uses(pod, claim)
+	return claim
+}
+
+func uses(pod *corev1.Pod, claim *resourceapi.ResourceClaim) {
+	pod.Spec.ResourceClaims = append(pod.Spec.ResourceClaims, corev1.PodResourceClaim{Name: claim.Name, ResourceClaimName: &claim.Name})
+}
+
+// devices gives every node a slice of devices.
+func (w *world) devices(each int) {
+	for _, node := range w.nodes {
+		slice := &resourceapi.ResourceSlice{ObjectMeta: metav1.ObjectMeta{Name: node.Name}, Spec: resourceapi.ResourceSliceSpec{
+			Driver: "gpu.example.com", NodeName: &node.Name, Pool: resourceapi.ResourcePool{Name: node.Name, ResourceSliceCount: 1}}}
+		for d := range each {
+			slice.Spec.Devices = append(slice.Spec.Devices, resourceapi.Device{Name: fmt.Sprint("gpu-", d)})
+		}
+		w.slices[node.Name] = []*resourceapi.ResourceSlice{slice}
+	}
+}
+
+// read returns the claims as the core reads them in each loop.
+func (w *world) read() *drasnapshot.Snapshot {
+	return drasnapshot.NewSnapshot(w.claims, w.slices, nil,
+		map[string]*resourceapi.DeviceClass{"gpu": {ObjectMeta: metav1.ObjectMeta{Name: "gpu"}}})
+}
+
+func (w *world) load(t testing.TB, s clustersnapshot.ClusterSnapshot) {
+	t.Helper()
+	if err := s.SetClusterState(w.nodes, w.pods, w.read(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The core alone dies here of a write to a map from two goroutines, at the latest in the tenth loop.
+func TestClaimsDoNotEndTheProcess(t *testing.T) {
+	w := newWorld(50, 8, true)
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	for range *loops {
+		w.load(t, s)
+	}
+}
+
+func TestUnknownClaimsDoNotEndTheProcess(t *testing.T) {
+	w := newWorld(50, 8, true)
+	clear(w.claims)
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	for range *loops {
+		if err := s.SetClusterState(w.nodes, w.pods, w.read(), nil); err == nil {
+			t.Fatal("no error, although no claim is known")
+		}
+	}
+}
+
+func TestClaimsOfDeletedNodesDoNotEndTheProcess(t *testing.T) {
+	w := newWorld(50, 8, true)
+	handle, options := framework.NewTestFrameworkHandleOrDie(t), ForDeletions(byDefault)
+	for range *loops {
+		// As in the core's actuation.Actuator.
+		w.load(t, predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, options.DynamicResourceAllocationEnabled,
+			options.PredicateParallelism, options.CSINodeAwareSchedulingEnabled))
+	}
+}
+
+// Predicates run in several goroutines, too. Pods claim the only free device of the last node, and forks are reverted between them.
+func TestPredicatesOfClaimsDoNotEndTheProcess(t *testing.T) {
+	w := newWorld(30, 0, false)
+	w.devices(1)
+	var waiting []*corev1.Pod
+	for n := range w.nodes {
+		pod := newPod(fmt.Sprint("waits-", n), "")
+		w.claim(pod, pod)
+		waiting = append(waiting, pod)
+	}
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	for range max(1, *loops/10) {
+		w.load(t, s)
+		for range 2 {
+			s.Fork()
+			for _, pod := range waiting {
+				if _, err := s.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := s.SchedulePodOnAnyNodeMatching(newClaimant(w, "late"), clustersnapshot.SchedulingOptions{}); err == nil {
+				t.Fatal("a pod was scheduled without a free device")
+			}
+			s.Revert()
+		}
+	}
+}
+
+// newClaimant is a pod whose claim the core did not read.
+func newClaimant(w *world, name string) *corev1.Pod {
+	pod := newPod(name, "")
+	claim := w.claim(pod, pod)
+	delete(w.claims, drasnapshot.GetClaimId(claim))
+	return pod
+}
+
+func TestPredicatesOfCSINodesDoNotEndTheProcess(t *testing.T) {
+	w := newWorld(200, 0, false)
+	volumes := map[string]*storagev1.CSINode{}
+	for _, node := range w.nodes {
+		volumes[node.Name] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
+	}
+	options := byDefault
+	options.CSINodeAwareSchedulingEnabled = true
+	s := New(options, framework.NewTestFrameworkHandleOrDie(t))
+	if err := s.SetClusterState(w.nodes, nil, nil, csisnapshot.NewSnapshot(volumes)); err != nil {
+		t.Fatal(err)
+	}
+	waits := newPod("waits", "")
+	waits.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+		AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: "vol-1"}}}}
+	// No node will do, and the predicate of volumes comes before the one that says so.
+	waits.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
+		{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "none"}}}}}}
+	for range *loops {
+		s.Fork() // as a simulated removal of every node does
+		for _, node := range w.nodes {
+			s.CsiSnapshot().RemoveCSINode(node.Name)
+		}
+		s.Revert()
+		if _, err := s.SchedulePodOnAnyNodeMatching(waits, clustersnapshot.SchedulingOptions{}); err == nil {
+			t.Fatal("a pod was scheduled beside one that does not exist")
+		}
+	}
+}
+
+func TestRemoveNodeWithBorrowedClaim(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		build func(w *world)
+	}{
+		{"two pods use the claim of the first", func(w *world) {
+			owner, borrower := newPod("a", "n0"), newPod("b", "n0")
+			uses(borrower, w.claim(owner, owner))
+			w.pods = []*corev1.Pod{owner, borrower}
+		}},
+		{"two pods use a claim of nobody", func(w *world) {
+			first, second := newPod("a", "n0"), newPod("b", "n0")
+			uses(second, w.claim(first, nil))
+			w.pods = []*corev1.Pod{first, second}
+		}},
+		{"no pod uses a claim", func(w *world) { w.pods = []*corev1.Pod{newPod("a", "n0")} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(2, 0, false)
+			tt.build(w)
+			s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+			w.load(t, s)
+			if err := s.RemoveNodeInfo("n0"); err != nil {
+				t.Fatal(err)
+			}
+			infos, err := s.ListNodeInfos()
+			if err != nil || len(infos) != 1 || infos[0].Node().Name != "n1" {
+				t.Errorf("nodes left: %v (%v), want n1", infos, err)
+			}
+		})
+	}
+}
+
+func TestRemoveNodeWithUnknownClaim(t *testing.T) {
+	w := newWorld(2, 0, false)
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	w.load(t, s)
+	info := framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, nil,
+		framework.NewPodInfo(newClaimant(w, "daemon"), nil)) // as the core adds a DaemonSet's pod to a node to come
+	if err := s.AddNodeInfo(info); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveNodeInfo("new"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.GetNodeInfo("new"); err == nil {
+		t.Error("the node is still there")
+	}
+}
+
+func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
+	w := newWorld(1, 0, false)
+	w.devices(1)
+	waits := newPod("waits", "")
+	claim := w.claim(waits, nil)
+	claim.Status.Allocation = &resourceapi.AllocationResult{}
+	before := claim.DeepCopy()
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	w.load(t, s)
+	if err := s.SchedulePod(waits, "n0"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, claim); diff != "" {
+		t.Errorf("the simulation changed the informer's claim (-before +after):\n%s", diff)
+	}
+}
+
+// BenchmarkSetClusterState is one reading of a cluster, beside the core's own in one goroutine and in four.
+// go test -run - -bench SetClusterState ./cloudprovider/processors/snapshot. The core's own with claims dies in four.
+func BenchmarkSetClusterState(b *testing.B) {
+	handle := framework.NewTestFrameworkHandleOrDie(b)
+	alone := func(parallelism int) clustersnapshot.ClusterSnapshot {
+		return predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(16), handle, true, parallelism, false)
+	}
+	for _, bb := range []struct {
+		name    string
+		s       clustersnapshot.ClusterSnapshot
+		claimed bool
+	}{
+		{"claims=0/core=4", alone(4), false},
+		{"claims=0/core=1", alone(1), false},
+		{"claims=0/ours", New(byDefault, handle), false},
+		{"claims=10000/core=1", alone(1), true},
+		{"claims=10000/ours", New(byDefault, handle), true},
+	} {
+		b.Run("nodes=1000/pods=10000/"+bb.name, func(b *testing.B) {
+			w := newWorld(1000, 10, bb.claimed)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.load(b, bb.s)
+			}
+		})
+	}
+}

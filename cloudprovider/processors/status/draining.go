@@ -1,0 +1,19 @@
+package status
+
+import (
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+)
+
+// Draining lets the drain of a node go on once a scale-up has counted the node's pods. It implements the core's
+// ScaleUpStatusProcessor, and the core's loop alone uses it.
+type Draining struct {
+	// ScaledUp is called after every scale-up.
+	ScaledUp func()
+}
+
+// Process reports the end of the scale-up.
+func (d Draining) Process(*cacontext.AutoscalingContext, *corestatus.ScaleUpStatus) { d.ScaledUp() }
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (Draining) CleanUp() {}

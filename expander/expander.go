@@ -1,0 +1,121 @@
+package expander
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/leastnodes"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/mostpods"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/random"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
+)
+
+// LeastWasteStock is the core's own least-waste expander.
+const LeastWasteStock = "least-waste-stock"
+
+// Names are all names that --expander accepts, sorted.
+var Names = []string{
+	coreexpander.GRPCExpanderName, leastcost.Name, coreexpander.LeastNodesExpanderName, coreexpander.LeastWasteExpanderName, LeastWasteStock,
+	coreexpander.MostPodsExpanderName, coreexpander.PriceBasedExpanderName, coreexpander.PriorityBasedExpanderName, coreexpander.RandomExpanderName,
+}
+
+// Parse returns the names of --expander in the order in which they decide. It fails where a name is unknown, repeated, or
+// comes after an expander that always decides.
+func Parse(flag string) ([]string, error) {
+	names := strings.Split(flag, ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+		switch {
+		case !slices.Contains(Names, names[i]):
+			return nil, fmt.Errorf("expander %q is unknown: use one of %s, or several in the order in which they decide", names[i], strings.Join(Names, ", "))
+		case slices.Contains(names[:i], names[i]):
+			return nil, fmt.Errorf("expander %q was specified multiple times", names[i])
+		case i > 0 && names[i-1] == coreexpander.RandomExpanderName:
+			return nil, fmt.Errorf("expander %q came after %q, which always decides", names[i], names[i-1])
+		}
+	}
+	return names, nil
+}
+
+// Config holds the parts that expanders use. Each part is needed only where its expander is named.
+type Config struct {
+	Provider   cloudprovider.CloudProvider
+	Costs      costs             // break ties, too; nil for none
+	LeastCost  *leastcost.Filter // the least-cost expander; nil where there are no prices
+	Clients    *cacontext.AutoscalingKubeClients
+	KubeClient kubernetes.Interface
+	Namespace  string // of the priority expander's config map
+	GRPCCert   string // file with the certificate of the gRPC expander's server
+	GRPCURL    string
+	// Devices returns the devices that pods claim by dynamic resource allocation. It is nil for none.
+	Devices func() *drasnapshot.Snapshot
+	// GroupName is the name of the Auto Scaling group behind a zone group, and "" or the ID itself for any other node group.
+	GroupName func(nodeGroupID string) string
+	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
+	Interrupted func(nodeGroup string) bool
+	// Event publishes an event that says why an option was chosen. It is nil for none.
+	Event func(eventType, reason, message string)
+}
+
+// New builds the chain of the names that Parse returned. It fails where an expander needs prices and there are none.
+func New(names []string, config Config) (*Chain, error) {
+	c := &Chain{event: config.Event}
+	for _, name := range names {
+		filter, err := config.filter(name)
+		if err != nil {
+			return nil, err
+		}
+		c.steps = append(c.steps, step{name: name, filter: filter, flag: true})
+	}
+	// The operator's priorities come first, and least-cost weighs interruptions itself.
+	if config.Interrupted != nil && !slices.Contains(names, leastcost.Name) {
+		at := 1 + slices.Index(names, coreexpander.PriorityBasedExpanderName)
+		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted{config.Interrupted}})
+	}
+	if !slices.Contains(names, coreexpander.RandomExpanderName) {
+		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}}, step{name: "first by name", filter: firstByName{}})
+	}
+	return c, nil
+}
+
+// filter makes the expander of a name.
+func (c Config) filter(name string) (coreexpander.Filter, error) {
+	switch name {
+	case coreexpander.GRPCExpanderName:
+		return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL), nil
+	case leastcost.Name:
+		if c.LeastCost == nil {
+			return nil, fmt.Errorf("expander %q needs prices, and there are none", name)
+		}
+		return c.LeastCost, nil
+	case coreexpander.LeastNodesExpanderName:
+		return leastnodes.NewFilter(), nil
+	case coreexpander.LeastWasteExpanderName:
+		return leastwaste.New(c.Devices), nil
+	case LeastWasteStock:
+		return waste.NewFilter(), nil
+	case coreexpander.MostPodsExpanderName:
+		return mostpods.NewFilter(), nil
+	case coreexpander.PriceBasedExpanderName:
+		if _, err := c.Provider.Pricing(); err != nil {
+			return nil, fmt.Errorf("expander %q needs prices: %w", name, err)
+		}
+		return price.NewFilter(c.Provider, price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister()), price.SimpleNodeUnfitness), nil
+	case coreexpander.PriorityBasedExpanderName:
+		return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName), nil
+	case coreexpander.RandomExpanderName:
+		return random.NewFilter(), nil
+	}
+	return nil, fmt.Errorf("expander %q is unknown", name)
+}

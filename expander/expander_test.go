@@ -1,0 +1,208 @@
+package expander
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+type group struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (g *group) Id() string { return g.id }
+
+func (g *group) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
+	return &defaults, nil
+}
+
+type unpriced struct{ cloudprovider.CloudProvider }
+
+func (unpriced) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
+	return nil, errors.NewAutoscalerError(errors.ConfigurationError, "no price list")
+}
+
+// flat costs the same per node of a group, whatever its template.
+type flat map[string]float64
+
+func (f flat) NodeCost(group string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
+	perHour, ok := f[group]
+	return pricing.Amount{PerHour: perHour * float64(count), Currency: "USD"}, ok
+}
+
+func template(cpu, memory string) *framework.NodeInfo {
+	list := apiv1.ResourceList{
+		apiv1.ResourceCPU:    resource.MustParse(cpu),
+		apiv1.ResourceMemory: resource.MustParse(memory),
+		apiv1.ResourcePods:   resource.MustParse("110"),
+	}
+	return framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: list, Allocatable: list}}, nil)
+}
+
+func pod() *apiv1.Pod {
+	return &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{
+		Requests: apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("1"), apiv1.ResourceMemory: resource.MustParse("1Gi")},
+	}}}}}
+}
+
+// Three groups: b and a waste the same, large wastes more and takes more pods, one of which selects it.
+func options() ([]coreexpander.Option, map[string]*framework.NodeInfo) {
+	two := []*apiv1.Pod{pod(), pod()}
+	two[1].Spec.NodeSelector = map[string]string{"size": "large"}
+	one := two[:1]
+	return []coreexpander.Option{
+			{NodeGroup: &group{id: "large"}, NodeCount: 1, Pods: two},
+			{NodeGroup: &group{id: "b"}, NodeCount: 1, Pods: one},
+			{NodeGroup: &group{id: "a"}, NodeCount: 1, Pods: one},
+		}, map[string]*framework.NodeInfo{
+			"large": template("16", "64Gi"), "a": template("2", "4Gi"), "b": template("2", "4Gi"),
+		}
+}
+
+// parsed is New with the names of a flag.
+func parsed(flag string, config Config) (*Chain, error) {
+	names, err := Parse(flag)
+	if err != nil {
+		return nil, err
+	}
+	return New(names, config)
+}
+
+func TestChainDecidesAndNamesBreakTies(t *testing.T) {
+	for _, tt := range []struct{ names, want string }{
+		{"least-waste", "a"},
+		{"most-pods", "large"},
+		{"least-nodes", "a"},
+		{"least-nodes,most-pods", "large"},
+		{"least-nodes,least-waste", "a"},
+		{"least-waste, most-pods", "a"},
+		{"least-waste-stock", "a"},
+		{"least-cost", "large"}, // for one of the pods it is needed anyway
+		{"most-pods,least-cost,least-waste", "large"},
+		{"least-cost,random", "large"},
+		{"most-pods,random", "large"},
+	} {
+		t.Run(tt.names, func(t *testing.T) {
+			costs := flat{"a": 1, "b": 2, "large": 9}
+			strategy, err := parsed(tt.names, Config{Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, time.Minute, clock.RealClock{})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				list, templates := options()
+				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
+					t.Fatalf("best option = %+v, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNoOptionIsChosenFromNone(t *testing.T) {
+	strategy, err := parsed("least-waste", Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strategy.BestOption(nil, nil); got != nil {
+		t.Errorf("best option = %+v, want none", got)
+	}
+	list, _ := options()
+	if got := strategy.BestOption(list, nil); got != nil {
+		t.Errorf("best option without templates = %+v, want none", got)
+	}
+}
+
+func TestUnworkableChainIsRefused(t *testing.T) {
+	for _, tt := range []struct{ names, want string }{
+		{"", `expander "" is unknown: use one of grpc, least-cost, least-nodes, least-waste, least-waste-stock, most-pods, price, priority, random`},
+		{"cheapest", `expander "cheapest" is unknown`},
+		{"least-waste,least-waste", "multiple times"},
+		{"random,least-waste", "came after"},
+		{"first by name", `expander "first by name" is unknown`},
+		{"least-waste,price", "no price list"},
+		{"least-cost", `expander "least-cost" needs prices`},
+	} {
+		t.Run(tt.names, func(t *testing.T) {
+			_, err := parsed(tt.names, Config{Provider: unpriced{}})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("New = %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEventAndLogSayWhyOptionWasChosen(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		interrupted []string
+		want        string // why
+		group       string
+	}{
+		{name: "three options", group: "a", want: "least-waste: a: 1 node(s) for 1 pod(s) leave 0.500 of CPU, 0.750 of memory idle, score 0.625: chosen"},
+		{name: "one option left by interruptions", interrupted: []string{"a", "b"}, group: "large",
+			want: "least-waste: large: 1 node(s) for 2 pod(s) leave 0.875 of CPU, 0.969 of memory idle, score 0.922: chosen"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			log := captureLog(t)
+			var events []string
+			strategy, err := parsed("least-waste", Config{
+				Interrupted: func(id string) bool { return slices.Contains(tt.interrupted, id) },
+				Event: func(eventType, reason, message string) {
+					events = append(events, eventType+" "+reason+": "+message)
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, templates := options()
+			strategy.BestOption(list, templates)
+			strategy.BestOption(nil, nil)
+			want := []string{fmt.Sprintf("Normal ScaleUpOptionChosen: node group %q, of 3 options: %s", tt.group, tt.want)}
+			if !slices.Equal(events, want) {
+				t.Errorf("events = %q, want %q", events, want)
+			}
+			klog.Flush()
+			if line := fmt.Sprintf("why=%q", tt.want); !strings.Contains(log.String(), line) {
+				t.Errorf("the log has no %s:\n%s", line, log)
+			}
+		})
+	}
+}
+
+// captureLog returns the log of V(2) as the test goes on.
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	t.Cleanup(klog.CaptureState().Restore)
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	if err := flags.Parse([]string{"-v=2", "-logtostderr=false", "-alsologtostderr=false", "-stderrthreshold=FATAL"}); err != nil {
+		t.Fatal(err)
+	}
+	log := &bytes.Buffer{}
+	klog.SetOutput(log)
+	return log
+}
+
+func TestNamesAreSorted(t *testing.T) {
+	if !slices.IsSorted(Names) {
+		t.Errorf("names = %q", Names)
+	}
+}

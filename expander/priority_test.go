@@ -1,0 +1,221 @@
+package expander
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+)
+
+const namespace = "kube-system"
+
+// serving is a client of an API server that has one config map, with that data, and nothing else.
+func serving(t *testing.T, data map[string]string) kubernetes.Interface {
+	t.Helper()
+	configMap := apiv1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}, Data: data,
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: corepriority.PriorityConfigMapName, ResourceVersion: "1"}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch query := r.URL.Query(); {
+		case r.URL.Path != "/api/v1/namespaces/"+namespace+"/configmaps":
+			http.NotFound(w, r)
+		case query.Get("sendInitialEvents") != "": // an old server: the client lists instead
+			http.Error(w, "{}", http.StatusUnprocessableEntity)
+		case query.Get("watch") != "":
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		default:
+			json.NewEncoder(w).Encode(apiv1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"},
+				ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []apiv1.ConfigMap{configMap}})
+		}
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// eventually waits until the core has read its config map.
+func eventually(t *testing.T, read func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !read(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the config map has not been read")
+		}
+	}
+}
+
+// groupOf is the part of an ID before its zone.
+func groupOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
+}
+
+func TestPatternsMatchZoneGroupsByEitherName(t *testing.T) {
+	all := []string{"batch", "web/us-east-1a", "web-gpu/us-east-1a", "web/us-east-1b"}
+	const notMatched, noneMatched, invalid = "PriorityConfigMapNotMatchedGroup", "PriorityConfigMapNoGroupMatched", "PriorityConfigMapInvalid"
+	for _, tt := range []struct {
+		name, priorities string
+		options          []string // all where nil
+		want             []string
+		events           []string // reason and group
+	}{
+		{name: "the whole name of a group", priorities: `{50: [^web$], 10: [.*]}`, want: []string{"web/us-east-1a", "web/us-east-1b"}},
+		{name: "the end of a name", priorities: `{50: [gpu$], 10: [.*]}`, want: []string{"web-gpu/us-east-1a"}},
+		{name: "a name that others begin with", priorities: `{50: [^web], 10: [.*]}`,
+			want: []string{"web/us-east-1a", "web-gpu/us-east-1a", "web/us-east-1b"}},
+		{name: "a group and a zone", priorities: `{50: [web/us-east-1a], 10: [.*]}`, want: []string{"web/us-east-1a"}},
+		{name: "a zone is preferred, the group will do", priorities: `{50: [^web/us-east-1b$], 10: [^web$, ^web-gpu$, batch]}`,
+			want: []string{"web/us-east-1b"}},
+		{name: "the group's priority is the higher", priorities: `{50: [^web$], 40: [batch, gpu], 10: [^web/us-east-1a$]}`,
+			want: []string{"web/us-east-1a", "web/us-east-1b"}},
+		{name: "one priority by both names", priorities: `{50: [^web$, web/us-east-1a, batch], 10: [gpu]}`,
+			want: []string{"batch", "web/us-east-1a", "web/us-east-1b"}},
+		{name: "priorities below zero", priorities: `{-1: [^web$], -2: [.*]}`, want: []string{"web/us-east-1a", "web/us-east-1b"}},
+		{name: "no views", priorities: `{50: [^web$], 10: [.*]}`, options: []string{"web", "web-gpu"}, want: []string{"web"}},
+		{name: "a view without a pattern", priorities: `{50: [^web$, batch]}`, want: []string{"batch", "web/us-east-1a", "web/us-east-1b"},
+			events: []string{notMatched + " web-gpu/us-east-1a"}},
+		{name: "nothing has a pattern", priorities: `{50: [^db$]}`, want: all,
+			events: []string{notMatched + " batch", notMatched + " web/us-east-1a", notMatched + " web-gpu/us-east-1a",
+				notMatched + " web/us-east-1b", noneMatched + " "}},
+		{name: "no pattern", priorities: `{}`, options: []string{"web/us-east-1a"}, want: []string{"web/us-east-1a"},
+			events: []string{notMatched + " web/us-east-1a", noneMatched + " "}},
+		{name: "a pattern that is none", priorities: `{50: ["("], 10: [^web$]}`, want: all, events: []string{invalid + " "}},
+		{name: "not YAML", priorities: `{`, want: all, events: []string{invalid + " "}},
+		{name: "nothing", priorities: ``, want: all, events: []string{invalid + " "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			recorder := record.NewFakeRecorder(100)
+			filter := newPriority(&cacontext.AutoscalingKubeClients{Recorder: recorder},
+				serving(t, map[string]string{corepriority.ConfigMapKey: tt.priorities}), namespace, groupOf)
+			eventually(t, func() bool {
+				_, err := filter.configMaps.Get(corepriority.PriorityConfigMapName)
+				return err == nil
+			})
+			ids := tt.options
+			if ids == nil {
+				ids = all
+			}
+			given := offer(ids...)
+			var got []string
+			for _, option := range filter.BestOptions(given, nil) {
+				got = append(got, option.NodeGroup.Id())
+				if _, ok := option.NodeGroup.(*group); !ok || option.NodeCount != 1 || len(option.Pods) != 1 {
+					t.Errorf("option %+v is not the one given", option)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("options kept (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.events, warnings(recorder)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// warnings are the events so far: reason, and the node group that it names.
+func warnings(recorder *record.FakeRecorder) []string {
+	close(recorder.Events)
+	var list []string
+	for event := range recorder.Events {
+		reason := strings.Fields(event)[1]
+		_, rest, _ := strings.Cut(event, "node group ")
+		id, _, _ := strings.Cut(rest, " ")
+		list = append(list, reason+" "+id)
+	}
+	return list
+}
+
+func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
+	recorder := record.NewFakeRecorder(100)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter := newPriority(&cacontext.AutoscalingKubeClients{Recorder: recorder}, client, namespace, groupOf)
+	if got := filter.BestOptions(offer("batch", "web/a", "web/b"), nil); len(got) != 3 || got[1].NodeGroup.Id() != "web/a" {
+		t.Errorf("options kept = %+v, want all three", got)
+	}
+	if got := warnings(recorder); got != nil {
+		t.Errorf("events = %q, want none", got)
+	}
+	if got := filter.BestOptions(nil, nil); got != nil {
+		t.Errorf("options kept of none = %+v, want none", got)
+	}
+}
+
+// spy keeps its input.
+type spy struct{ options []coreexpander.Option }
+
+func (s *spy) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
+	s.options = options
+	return options[:1]
+}
+
+func TestPriorityForwardsOptionsWithoutZoneGroups(t *testing.T) {
+	for _, groupName := range []func(string) string{groupOf, func(string) string { return "" }} {
+		core := &spy{}
+		given := offer("web", "batch")
+		got := (&priority{core: core, groupName: groupName}).BestOptions(given, nil)
+		if len(core.options) != 2 || &core.options[0] != &given[0] || &got[0] != &given[0] {
+			t.Errorf("asked for %+v, got %+v, want the very options given", core.options, got)
+		}
+	}
+}
+
+func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {
+	strategy, err := New([]string{"priority"}, Config{
+		Namespace: namespace, GroupName: groupOf,
+		Clients:    &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
+		KubeClient: serving(t, map[string]string{corepriority.ConfigMapKey: `{50: [^web$], 10: [^zoo$]}`}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Before the config map is read, the first by name is chosen.
+	eventually(t, func() bool {
+		return strategy.BestOption(offer("batch", "web/us-east-1a", "web/us-east-1b", "zoo"), nil).NodeGroup.Id() == "web/us-east-1a"
+	})
+}
+
+func TestPriorityComesBeforeInterruptions(t *testing.T) {
+	for _, tt := range []struct{ names, priorities, want string }{
+		{"priority", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority", `{50: [^spot$, ^zoo$], 10: [.*]}`, "zoo"},
+		{"least-nodes", `{50: [^spot$], 10: [.*]}`, "batch"},
+	} {
+		t.Run(tt.names+" "+tt.priorities, func(t *testing.T) {
+			client := serving(t, map[string]string{corepriority.ConfigMapKey: tt.priorities})
+			strategy, err := parsed(tt.names, Config{
+				Namespace: namespace, GroupName: groupOf, KubeClient: client,
+				Clients:     &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
+				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot" },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot", "zoo"), nil).NodeGroup.Id() == tt.want })
+		})
+	}
+}

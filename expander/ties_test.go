@@ -1,0 +1,114 @@
+package expander
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// listed has costs by the instance type in the template's label. No other cost is known.
+type listed map[string]pricing.Amount
+
+func (l listed) NodeCost(_ string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+	if template == nil {
+		return pricing.Amount{}, false
+	}
+	amount, ok := l[template.Labels[apiv1.LabelInstanceTypeStable]]
+	return amount.Times(count), ok
+}
+
+// typed is a template with 4 CPUs and 16 GiB, labelled as a node of an instance type is.
+func typed(instanceType string) *framework.NodeInfo {
+	info := template("4", "16Gi")
+	info.Node().Labels = map[string]string{apiv1.LabelInstanceTypeStable: instanceType}
+	return info
+}
+
+// offer is one option per template, each of one node for one pod, in the order of groups.
+func offer(groups ...string) []coreexpander.Option {
+	var list []coreexpander.Option
+	one := []*apiv1.Pod{pod()}
+	for _, id := range groups {
+		list = append(list, coreexpander.Option{NodeGroup: &group{id: id}, NodeCount: 1, Pods: one})
+	}
+	return list
+}
+
+func TestCheaperOfEquallyWastefulGroupsIsChosen(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{
+		"gpu-a": typed("g5.xlarge"), "gpu-b": typed("g4dn.xlarge"), "gpu-c": typed("g4dn.xlarge"), "gpu-d": typed("zz9.xlarge"),
+	}
+	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+	for _, tt := range []struct {
+		name  string
+		costs costs
+		want  string
+	}{
+		{name: "the cheapest, then the first by name", costs: listed{"g5.xlarge": usd(1.006), "g4dn.xlarge": usd(0.526)}, want: "gpu-b"},
+		{name: "known before unknown", costs: listed{"g4dn.xlarge": usd(0.526)}, want: "gpu-b"},
+		{name: "nothing known", costs: listed{}, want: "gpu-a"},
+		{name: "nothing to ask", want: "gpu-a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			strategy, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, list := range [][]coreexpander.Option{
+				offer("gpu-a", "gpu-b", "gpu-c", "gpu-d"), offer("gpu-d", "gpu-c", "gpu-b", "gpu-a"),
+			} {
+				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
+					t.Errorf("best option = %+v, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestCheapestKeepsLowestCost(t *testing.T) {
+	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+	prices := listed{"large": usd(0.1), "xlarge": usd(0.2), "metal": usd(5), "beijing": {PerHour: 0.01, Currency: "CNY"}}
+	for _, tt := range []struct {
+		name      string
+		templates map[string]*framework.NodeInfo
+		counts    map[string]int // nodes where not 1
+		want      []string       // of a, b, c
+	}{
+		{name: "the lowest price", templates: map[string]*framework.NodeInfo{
+			"a": typed("metal"), "b": typed("xlarge"), "c": typed("large")}, want: []string{"c"}},
+		{name: "all nodes count", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 3}, want: []string{"b"}},
+		{name: "two of half the price are equal", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("xlarge"), "c": typed("metal")}, counts: map[string]int{"a": 2}, want: []string{"a", "b"}},
+		{name: "known before unknown", templates: map[string]*framework.NodeInfo{
+			"a": typed("unheard-of"), "b": template("4", "16Gi"), "c": typed("metal")}, want: []string{"c"}},
+		{name: "no template", templates: map[string]*framework.NodeInfo{"a": nil, "b": typed("metal")}, want: []string{"b"}},
+		{name: "nothing known", want: []string{"a", "b", "c"}},
+		{name: "two currencies", templates: map[string]*framework.NodeInfo{
+			"a": typed("large"), "b": typed("beijing"), "c": typed("large")}, want: []string{"a", "b", "c"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list := offer("a", "b", "c")
+			for i := range list {
+				if n := tt.counts[list[i].NodeGroup.Id()]; n > 0 {
+					list[i].NodeCount = n
+				}
+			}
+			var got []string
+			for _, option := range (cheapest{costs: prices}).BestOptions(list, tt.templates) {
+				got = append(got, option.NodeGroup.Id())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("options kept (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := (cheapest{costs: prices}).BestOptions(nil, nil); got != nil {
+		t.Errorf("options kept of none = %+v, want none", got)
+	}
+}
