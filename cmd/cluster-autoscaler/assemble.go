@@ -7,10 +7,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	cqv1alpha1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacityquota/autoscaling.x-k8s.io/v1alpha1"
-	ca_context "k8s.io/autoscaler/cluster-autoscaler/context"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -27,14 +26,14 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
-// assembly is the core with all it stands on, ready to start.
+// assembly is the core with everything it stands on, ready to start.
 type assembly struct {
 	autoscaler core.Autoscaler
 	trigger    *loop.Trigger
@@ -44,8 +43,8 @@ type assembly struct {
 	*interruptions
 }
 
-// assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. What it
-// starts lives until working ends; waiting ends with ctx.
+// assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
+// starts live until working ends. Waiting ends with ctx.
 func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	client, err := kubeClient(p.kube)
 	if err != nil {
@@ -55,56 +54,56 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTransform(cache.TransformStripManagedFields()))
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
-	// which has one fits nowhere.
+	// with a claim fits nowhere.
 	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler framework: %w", err)
 	}
-	clients := ca_context.NewAutoscalingKubeClients(working, p.core, client, factory)
-	nodes, daemonSets := factory.Core().V1().Nodes(), factory.Apps().V1().DaemonSets().Lister()
+	opts := p.coreOptions(handle)
+	opts.KubeClient, opts.InformerFactory = client, factory
+	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
+	in := cluster{nodes: factory.Core().V1().Nodes(), daemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		event: opts.AutoscalingKubeClients.LogRecorder.Event}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
-	cloud, err := newCloud(ctx, working, p.core, p.options.AWS, nodes, daemonSets, volumes, clients.LogRecorder.Event)
-	if err != nil {
+	a := &assembly{informers: factory}
+	if a.cloud, err = newCloud(ctx, working, p.core, p.options.AWS, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
-	opts := p.coreOptions(handle)
-	strategy, err := expander.New(p.expanders, expander.Config{
-		Provider: cloud.provider, Costs: cloud.costs, LeastCost: cloud.leastCost, Event: clients.LogRecorder.Event,
-		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.groupName, Interrupted: cloud.interrupted,
-		Clients: clients, KubeClient: client,
-		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
-	})
-	if err != nil {
+	opts.CloudProvider = a.cloud.provider
+	if opts.ExpanderStrategy, err = p.newExpander(opts, a.cloud); err != nil {
 		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}
-	manager, err := newManager(p.kube)
+	if a.manager, err = newManager(p.kube); err != nil {
+		return nil, err
+	}
+	opts.KubeClientNew, opts.KubeCache = a.manager.GetClient(), a.manager.GetCache()
+	if a.interruptions, err = p.newInterruptions(opts, a.cloud); err != nil {
+		return nil, err
+	}
+	features, err := p.newFeatures(ctx, working, client, factory)
 	if err != nil {
 		return nil, err
 	}
-	opts.KubeClient = client
-	opts.KubeClientNew = manager.GetClient()
-	opts.KubeCache = manager.GetCache()
-	opts.InformerFactory = factory
-	opts.AutoscalingKubeClients = clients
-	opts.CloudProvider = cloud.provider
-	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead: unlike the core, it can tell which of a batch failed
-	opts.ExpanderStrategy = strategy
-	requests, err := p.addProcessors(ctx, working, &opts, cloud)
-	if err != nil {
-		return nil, err
-	}
-	interruptions, err := p.addInterruptions(&opts, cloud)
-	if err != nil {
-		return nil, err
-	}
-	return p.start(ctx, working, opts, &assembly{cloud: cloud, manager: manager, informers: factory, interruptions: interruptions}, requests)
+	p.wire(&opts, parts{provider: a.cloud.provider, leastCost: a.cloud.leastCost, volumes: volumes,
+		draining: podlist.NewDraining(a.handler), features: features})
+	return p.start(ctx, working, opts, a, features.requests.productive)
+}
+
+// newExpander builds the chain of --expander.
+func (p *process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*expander.Chain, error) {
+	return expander.New(p.expanders, expander.Config{
+		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
+		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
+		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
+		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
+	})
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
 func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
-	requests *loop.ProductiveLoop) (*assembly, error) {
+	productive []loop.ProductiveLoop) (*assembly, error) {
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
 	metrics.InitMetrics()
@@ -113,7 +112,7 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 		return nil, fmt.Errorf("core: %w", coreErr)
 	}
 	a.autoscaler = autoscaler
-	a.trigger = p.newTrigger(a, requests)
+	a.trigger = p.newTrigger(a, productive)
 	if _, err := a.informers.Core().V1().Pods().Informer().AddEventHandler(a.trigger.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch unschedulable pods: %w", err)
 	}
@@ -128,7 +127,7 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	return a, nil
 }
 
-// cachesInterval is how often a leader says which caches it waits for.
+// cachesInterval is the time between two log lines about the caches that a leader waits for.
 const cachesInterval = 20 * time.Second
 
 // awaitCaches waits for the caches of the informers. Until then the log and /readyz name the empty ones.
@@ -136,44 +135,39 @@ func (p *process) awaitCaches(ctx context.Context, factory served.Informers) err
 	return served.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
 }
 
-// coreOptions are the parts of the core that do not depend on AWS or on the API server.
+// coreOptions are the parts of the core that depend neither on AWS nor on the API server.
 func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
 	deleteOptions := simulator.NewNodeDeleteOptions(p.core)
-	return coreoptions.AutoscalerOptions{
+	opts := coreoptions.AutoscalerOptions{
 		AutoscalingOptions:   snapshot.ForDeletions(p.core),
 		FrameworkHandle:      handle,
 		ClusterSnapshot:      snapshot.New(p.core, handle),
 		DebuggingSnapshotter: p.snapshotter,
 		DeleteOptions:        deleteOptions,
 		DrainabilityRules:    rules.Default(deleteOptions),
-		ScaleUpOrchestrator:  orchestrator.New(),
-		Backoff: backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration,
-			p.core.NodeGroupBackoffResetTimeout),
 	}
+	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed
+	return opts
 }
 
-// newTrigger makes the trigger of the core's loops. requests tells when provisioning requests were worked on; nil without.
-func (p *process) newTrigger(a *assembly, requests *loop.ProductiveLoop) *loop.Trigger {
-	productive := []loop.ProductiveLoop{
-		{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
-		{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
-	}
-	if requests != nil {
-		productive = append(productive, *requests)
-	}
+// newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
+func (p *process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
 		SettleLimit:  p.options.AWS.PodSettleLimit,
 		PodDelay:     p.core.NewPodScaleUpDelay,
 		Tick:         !p.core.FrequentLoopsEnabled,
-		Changed:      a.cloud.changed,
+		Changed:      a.cloud.provider.Changed(),
 		Interrupted:  a.wake,
-		Productive:   productive,
+		Productive: append([]loop.ProductiveLoop{
+			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
+			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
+		}, productive...),
 	}, clock.RealClock{})
 }
 
-// newManager makes the controller manager that the core reads capacity quotas through. It serves nothing: endpoints and
+// newManager makes the controller manager through which the core reads capacity quotas. It serves nothing, because endpoints and
 // lease are ours.
 func newManager(kube *rest.Config) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
@@ -188,7 +182,7 @@ func newManager(kube *rest.Config) (manager.Manager, error) {
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress:  "0",
 		PprofBindAddress:        "0",
-		GracefulShutdownTimeout: ptr.To(backgroundEndLimit - 200*time.Millisecond),
+		GracefulShutdownTimeout: ptr.To(managerEndLimit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("controller manager: %w", err)

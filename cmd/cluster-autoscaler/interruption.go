@@ -4,19 +4,15 @@ import (
 	"fmt"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
-	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
 // interruptionQPS and interruptionBurst are the least rate at which nodes are cordoned and pods evicted for interruptions,
-// whatever --kube-client-qps and --kube-client-burst say: a hundred instances may get their two minutes at the same moment.
+// whatever --kube-client-qps and --kube-client-burst say. A hundred instances may get their two minutes at the same moment.
 const (
 	interruptionQPS   = 200
 	interruptionBurst = 400
@@ -25,12 +21,11 @@ const (
 // interruptions drain the nodes that AWS is about to take.
 type interruptions struct {
 	handler *interruption.Handler
-	wake    chan struct{} // a loop is wanted now
+	wake    chan struct{} // has a token when a loop is wanted now
 }
 
-// addInterruptions makes the handler of interruptions, and has the core count the pods of their nodes as pending. Without a queue it
-// only finishes what one with a queue has begun.
-func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *cloud) (*interruptions, error) {
+// newInterruptions makes the handler of interruptions. Without a queue it only finishes drains that an earlier process has begun.
+func (p *process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruptions, error) {
 	kube := rest.CopyConfig(p.kube)
 	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
 	cordons, err := kubeClient(kube)
@@ -51,7 +46,7 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:
-			default: // one is wanted already
+			default: // a loop is wanted already
 			}
 		},
 		Registerer: legacyregistry.Registerer(), Clock: clock.RealClock{},
@@ -59,10 +54,5 @@ func (p *process) addInterruptions(opts *coreoptions.AutoscalerOptions, cloud *c
 	if err != nil {
 		return nil, fmt.Errorf("interruptions: %w", err)
 	}
-	draining := podlist.NewDraining(handler)
-	opts.Processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{
-		draining, opts.Processors.PodListProcessor})
-	opts.Processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
-		opts.Processors.ScaleUpStatusProcessor, status.Draining{ScaledUp: draining.ScaledUp}})
 	return &interruptions{handler: handler, wake: wake}, nil
 }

@@ -13,12 +13,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
 )
 
-const (
-	workGrace    = 3600 * time.Millisecond // covers the limits of the steps in process.go
-	releaseGrace = time.Second
-	// tryLimit bounds the call that tells early whether the API server can be reached.
-	tryLimit = 30 * time.Second
-)
+// tryLimit bounds the call that finds out early whether the API server can be reached.
+const tryLimit = 30 * time.Second
 
 // identity is the name by which the lease knows this process: the pod's, so that a container that is restarted takes the
 // lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network: there two

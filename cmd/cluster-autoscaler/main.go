@@ -23,7 +23,7 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
-	"k8s.io/kubernetes/pkg/features"
+	kubefeatures "k8s.io/kubernetes/pkg/features"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -35,10 +35,6 @@ const (
 	exitCannotRun = 1
 	exitWrongUse  = 2
 )
-
-// exitLimit is how long the process lives at most once told to stop, whatever hangs: less than the 5 seconds it promises.
-// The limits of the single steps, in process.go and lease.go, add up to less.
-const exitLimit = 4800 * time.Millisecond
 
 func main() {
 	code := run()
@@ -103,12 +99,12 @@ func refuse(err error) int {
 // scheduler's plugin, the flag makes the core prepare what the plugin needs; one without the other is useless or panics.
 func alignFeatureGates(dynamicResourceAllocation bool) error {
 	gates := utilfeature.DefaultMutableFeatureGate
-	if gates.Enabled(features.DynamicResourceAllocation) == dynamicResourceAllocation {
+	if gates.Enabled(kubefeatures.DynamicResourceAllocation) == dynamicResourceAllocation {
 		return nil
 	}
-	wanted := map[string]bool{string(features.DynamicResourceAllocation): dynamicResourceAllocation}
+	wanted := map[string]bool{string(kubefeatures.DynamicResourceAllocation): dynamicResourceAllocation}
 	if err := gates.SetFromMap(wanted); err != nil {
-		return fmt.Errorf("set feature gate %q to %v: %w", features.DynamicResourceAllocation, dynamicResourceAllocation, err)
+		return fmt.Errorf("set feature gate %q to %v: %w", kubefeatures.DynamicResourceAllocation, dynamicResourceAllocation, err)
 	}
 	return nil
 }

@@ -18,13 +18,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
 
-// How long each part may take to end. Together they stay below workGrace.
-const (
-	loopEndLimit       = 1800 * time.Millisecond // the loop under way, and the AWS write it is in
-	cleanUpLimit       = 500 * time.Millisecond  // the core's own, which deletes the status config map
-	backgroundEndLimit = 1200 * time.Millisecond
-)
-
 // process is the autoscaler as configured.
 type process struct {
 	core      config.AutoscalingOptions

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+)
+
+// cloud is AWS as the core and the adapters see it.
+type cloud struct {
+	clients   *awsclient.Clients
+	catalogue *instancetypes.Catalogue
+	prices    *prices
+	cache     *asg.Cache
+	provider  *aws.Provider
+	leastCost *leastcost.Filter
+}
+
+// cluster is the part of Kubernetes that the provider reads.
+type cluster struct {
+	nodes      coreinformers.NodeInformer
+	daemonSets appslisters.DaemonSetLister
+	event      func(eventType, reason, message string)
+}
+
+// newCloud reads the Auto Scaling groups for the first time. It waits as long as AWS does not answer, but not beyond ctx. Writes are
+// bounded by working instead, so that a write under way when ctx ends may be finished.
+func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, in cluster) (*cloud, error) {
+	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
+	if err != nil {
+		return nil, err
+	}
+	c := &cloud{}
+	if c.catalogue, err = readCatalogue(ours.InstanceTypes); err != nil {
+		return nil, err
+	}
+	if c.clients, err = awsclient.New(ctx, awsclient.Options{
+		Region: ours.Region, CloudConfig: cloudConfig, Version: version, Registerer: legacyregistry.Registerer(),
+	}); err != nil {
+		return nil, err
+	}
+	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.event); err != nil {
+		return nil, err
+	}
+	if c.cache, err = c.newCache(core, ours); err != nil {
+		return nil, err
+	}
+	if ours.SpotPrices == options.SpotPricesLive {
+		if err := c.prices.followSpot(c.clients.EC2, c.cache); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.cache.Start(ctx); err != nil {
+		return nil, err
+	}
+	if c.provider, err = c.newProvider(working, core, in); err != nil {
+		return nil, err
+	}
+	failures := expander.FailurePenalties{Failures: c.provider, Ratio: ours.TroublePenalty}
+	c.leastCost = leastcost.New(c.provider.Costs(), failures, ours.PlanLimit, clock.RealClock{})
+	return c, nil
+}
+
+// run keeps all of it fresh until ctx ends.
+func (c *cloud) run(ctx context.Context) error { return c.prices.run(ctx, c.provider.Run) }
+
+func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg.Cache, error) {
+	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
+	if err != nil {
+		return nil, err
+	}
+	discovery.Join = ours.DiscoveryJoin
+	return asg.NewCache(asg.Options{
+		AutoScaling:     c.clients.AutoScaling,
+		Launches:        asg.LaunchAPIs{EC2: c.clients.EC2, EKS: c.clients.EKS, Instances: c.clients.EC2},
+		Discovery:       discovery,
+		RefreshInterval: ours.RefreshInterval,
+		MotionInterval:  ours.MotionInterval,
+		LaunchMode:      ours.LaunchMode,
+		ZonalGroups:     ours.ZonalGroups,
+		ZonalShifts:     asg.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
+		Clock:           clock.RealClock{},
+		Types:           c.catalogue,
+
+		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
+	}), nil
+}
+
+func (c *cloud) newProvider(working context.Context, core config.AutoscalingOptions, in cluster) (*aws.Provider, error) {
+	o := aws.Options{
+		Cache:     c.cache,
+		Region:    c.clients.Region,
+		Catalogue: c.catalogue,
+		Prices:    c.prices.book,
+		Zones:     c.clients.EC2,
+		Offerings: c.clients.EC2,
+		Instances: c.clients.EC2,
+
+		GatherDeletions: core.NodeDeletionBatcherInterval,
+		Limiter:         cacontext.NewResourceLimiterFromAutoscalingOptions(core),
+		Nodes:           in.nodes,
+		DaemonSets:      in.daemonSets,
+		Event:           in.event,
+		Registerer:      legacyregistry.Registerer(),
+		Clock:           clock.RealClock{},
+	}
+	if !core.AWSUseStaticInstanceList {
+		o.InstanceTypes = c.clients.EC2
+	}
+	return aws.New(working, o)
+}
+
+// readCatalogue returns the built-in list of instance types. The types of the file, if there is one, replace those of the same name.
+func readCatalogue(file string) (*instancetypes.Catalogue, error) {
+	if file == "" {
+		return instancetypes.Embedded(), nil
+	}
+	newer, err := instancetypes.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
+	}
+	return instancetypes.Embedded().With(newer.Types()...), nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
+	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
+	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
+	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
+	cbctrl "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
+	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/podinjection"
+	injectionbackoff "k8s.io/autoscaler/cluster-autoscaler/processors/podinjection/backoff"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/provreq"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/besteffortatomic"
+	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/checkcapacity"
+	provreqorchestrator "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
+)
+
+// features are the core's optional features, which flags switch on. All fields of a feature that is off are nil.
+type features struct {
+	injection injection
+	buffers   buffers
+	requests  requests
+}
+
+// newFeatures makes the features that are on. It waits until ProvisioningRequests have been read once, but not beyond ctx.
+// The controller of buffers and the informer of requests end with working.
+func (p *process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
+	f := features{injection: newInjection(p.core), buffers: p.startBuffers(working, client)}
+	if p.core.ProvisioningRequestEnabled {
+		requests, err := p.readRequests(ctx, working, factory)
+		if err != nil {
+			return f, fmt.Errorf("provisioning requests: %w", err)
+		}
+		f.requests = newRequests(p.core, requests)
+	}
+	return f, nil
+}
+
+// injection lets pods that controllers have yet to create cause scale-up (--enable-proactive-scaleup).
+type injection struct {
+	pods, limit pods.PodListProcessor
+	status      corestatus.ScaleUpStatusProcessor
+}
+
+func newInjection(core config.AutoscalingOptions) injection {
+	if !core.ProactiveScaleupEnabled {
+		return injection{}
+	}
+	registry := injectionbackoff.NewFakePodControllerRegistry()
+	return injection{
+		pods:   podinjection.NewPodInjectionPodListProcessor(registry),
+		limit:  podinjection.NewEnforceInjectedPodsLimitProcessor(core.PodInjectionLimit),
+		status: podinjection.NewFakePodsScaleUpStatusProcessor(registry),
+	}
+}
+
+// buffers lets the pods of CapacityBuffer objects cause scale-up (--capacity-buffer-pod-injection-enabled).
+type buffers struct {
+	pods     pods.PodListProcessor
+	status   corestatus.ScaleUpStatusProcessor
+	registry *fakepods.Registry
+}
+
+// startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
+// logs an error and works on without buffers, as stock does.
+func (p *process) startBuffers(working context.Context, kube kubernetes.Interface) buffers {
+	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
+		return buffers{}
+	}
+	client, err := cbclient.NewCapacityBufferClientFromConfig(forCustomResources(p.kube))
+	if err != nil || client == nil {
+		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
+		return buffers{}
+	}
+	if p.core.CapacitybufferControllerEnabled {
+		var resolver fakepods.Resolver = fakepods.NewDefaultingResolver()
+		if p.core.CapacityBufferPodDryRunEnabled {
+			resolver = fakepods.NewDryRunResolver(kube)
+		}
+		cbctrl.InitializeAndRunDefaultBufferController(working, client, resolver)
+	}
+	if !p.core.CapacitybufferPodInjectionEnabled {
+		return buffers{}
+	}
+	// Events about buffers need their kind in the scheme of client-go.
+	if err := cbv1beta1.AddToScheme(clientgoscheme.Scheme); err != nil {
+		klog.FromContext(working).Error(err, "Events about capacity buffers are out of use")
+	}
+	return newBuffers(client)
+}
+
+func newBuffers(client *cbclient.CapacityBufferClient) buffers {
+	registry := fakepods.NewRegistry(nil)
+	return buffers{
+		pods:     cbprocessor.NewCapacityBufferPodListProcessor(client, []string{capacitybuffer.ActiveProvisioningStrategy}, registry, true),
+		status:   cbprocessor.NewFakePodsScaleUpStatusProcessor(registry),
+		registry: registry,
+	}
+}
+
+// requests serves ProvisioningRequest objects (--enable-provisioning-requests).
+type requests struct {
+	filter, injector, processor pods.PodListProcessor
+	orchestrator                corescaleup.Orchestrator
+	enforcer                    pods.ScaleUpEnforcer
+	loopStart                   *loopstart.ObserversList
+	productive                  []loop.ProductiveLoop
+}
+
+// provisioningResync is how often all ProvisioningRequests are looked at again.
+const provisioningResync = time.Hour
+
+// readRequests fills the cache of ProvisioningRequests and returns the client that reads it.
+func (p *process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
+	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	factory := provreqinformers.NewSharedInformerFactory(clientset, provisioningResync)
+	client := provreqclient.NewProvisioningRequestClient(clientset, factory.Autoscaling().V1().ProvisioningRequests().Lister(),
+		kube.Core().V1().PodTemplates().Lister())
+	factory.Start(working.Done())
+	return client, p.awaitCaches(ctx, factory)
+}
+
+func newRequests(core config.AutoscalingOptions, client *provreqclient.ProvisioningRequestClient) requests {
+	injector := provreq.NewProvisioningRequestPodsInjector(client,
+		core.ProvisioningRequestInitialBackoffTime, core.ProvisioningRequestMaxBackoffTime,
+		core.ProvisioningRequestMaxBackoffCacheSize, core.CheckCapacityBatchProcessing, core.CheckCapacityProcessorInstance)
+	var batch *provreq.ProvisioningRequestPodsInjector // the class checks in batches if it has the injector
+	if core.CheckCapacityBatchProcessing {
+		batch = injector
+	}
+	processor := provreq.NewProvReqProcessor(client, core.CheckCapacityProcessorInstance)
+	return requests{
+		filter:    provreq.NewProvisioningRequestPodsFilter(provreq.NewDefautlEventManager()),
+		injector:  injector,
+		processor: processor,
+		orchestrator: provreqorchestrator.NewWrapperOrchestrator(
+			provreqorchestrator.New(client, []provreqorchestrator.ProvisioningClass{
+				checkcapacity.New(client, batch),
+				besteffortatomic.New(client),
+			})),
+		enforcer:   provreq.NewProvisioningRequestScaleUpEnforcer(),
+		loopStart:  loopstart.NewObserversList([]loopstart.Observer{processor}),
+		productive: []loop.ProductiveLoop{{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}},
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"slices"
+
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/emptycandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+)
+
+// parts are made before the adapters, which stand on them.
+type parts struct {
+	provider  *aws.Provider
+	leastCost *leastcost.Filter
+	volumes   podzone.Volumes
+	draining  *podlist.Draining
+	features
+}
+
+// wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
+// that wraps another stands on the line before it. testdata/wiring.txt shows the result.
+func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
+	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
+	injection, buffers, requests := with.injection, with.buffers, with.requests
+	oneZone := aws.NewZonalPods(provider, with.volumes)
+	phases := scaleup.NewPhases(
+		scaleup.NewOtherZone(
+			firstOf[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
+			provider.ViewRests),
+		oneZone, aws.IsStandIn, ours.ParallelViews)
+	oneZoneFirst := aws.NewZonalFirst(oneZone)
+	oneZoneFirst.OthersFirst(phases.ZonalNext)
+	noPodAgeDelay := scaleup.NewNoPodAgeDelay(
+		core.ActionableClusterProcessor,
+		firstOf(requests.enforcer, core.ScaleUpEnforcer),
+		p.core.MaxNodesTotal)
+
+	core.CustomResourcesProcessor = aws.NewStartingNodes(provider,
+		core.CustomResourcesProcessor,
+		clock.RealClock{})
+	core.ActionableClusterProcessor = noPodAgeDelay
+	opts.LoopStartNotifier = requests.loopStart
+	core.TemplateNodeInfoProvider = aws.NewNodeInfos(provider, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst))
+	core.ScaleUpEnforcer = noPodAgeDelay
+	opts.ScaleUpOrchestrator = phases
+	core.NodeGroupListProcessor = aws.NewLaunchable(provider)
+	core.NodeGroupSetProcessor = aws.NewBalancing(provider,
+		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
+		ours.ViewsOnly)
+	opts.Backoff = backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout)
+	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
+		injection.status, // takes out fake pods, which get no events
+		buffers.status,
+		core.ScaleUpStatusProcessor,
+		aws.NewZoneEvents(oneZone, clock.RealClock{}),
+		status.Draining{ScaledUp: with.draining.ScaledUp},
+	))
+	p.wireScaleDown(opts, core, provider)
+	opts.CapacityBufferPodsRegistry = buffers.registry
+	opts.Processors = core
+}
+
+// podList makes the list of pending pods.
+//
+// The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
+// pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
+// of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
+func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.PodListProcessor {
+	injection, buffers, requests := with.injection, with.buffers, with.requests
+	return present[pods.PodListProcessor](
+		with.draining,
+		injection.pods,
+		buffers.pods,
+		oneZone,
+		with.leastCost.Places(with.provider.NodeGroupName),
+		oneZoneFirst,
+		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
+		requests.filter,
+		requests.injector,
+		only(requests.injector != nil, oneZone),
+		requests.processor,
+		injection.limit,
+	)
+}
+
+// wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
+// --scale-down-delay-type-local the delays after other changes count per node group.
+func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, provider *aws.Provider) {
+	previous := previouscandidates.NewPreviousCandidates()
+	core.ScaleDownCandidatesNotifier.Register(previous)
+	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
+	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions, opts.DrainabilityRules),
+		previous,
+	}))
+	if p.core.ScaleDownDelayTypeLocal {
+		delays := scaledowncandidates.NewScaleDownCandidatesDelayProcessor()
+		candidates.Register(delays)
+		core.ScaleStateNotifier.Register(delays)
+	}
+	core.ScaleDownNodeProcessor = aws.NewFreshCandidates(provider,
+		candidates)
+	if !p.options.ScaleDown {
+		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
+	}
+	core.ScaleDownSetProcessor = aws.NewSharedMinimum(provider,
+		core.ScaleDownSetProcessor)
+}
+
+// similarity says which node groups are alike enough to be balanced.
+func (p *process) similarity(provider *aws.Provider) nodegroupset.NodeInfoComparator {
+	if len(p.core.BalancingLabels) > 0 {
+		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
+	}
+	return aws.NewSimilar(provider,
+		nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), p.core.NodeGroupSetRatios))
+}
+
+// ignoredLabels are the labels in which balanced node groups may differ.
+func (p *process) ignoredLabels() []string {
+	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), aws.LabelZoneAssumed)
+}
+
+// present returns the list without the parts of features that are off.
+func present[T comparable](list ...T) []T {
+	var none T
+	return slices.DeleteFunc(list, func(part T) bool { return part == none })
+}
+
+// only returns the part if on.
+func only[T any](on bool, part T) T {
+	if on {
+		return part
+	}
+	var none T
+	return none
+}
+
+// firstOf returns the part of a feature that is on, or else the core's own.
+func firstOf[T comparable](feature, core T) T { return present(feature, core)[0] }

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens")
+
+// wired is the wiring of a process with features as flags would switch them on.
+func wired(change func(*process)) coreoptions.AutoscalerOptions {
+	p := &process{}
+	p.core.ScaleUpFromZero, p.options.ScaleDown = true, true
+	change(p)
+	opts := p.coreOptions(nil)
+	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil)}
+	with.injection = newInjection(p.core)
+	if p.core.CapacitybufferPodInjectionEnabled {
+		with.buffers = newBuffers(nil)
+	}
+	if p.core.ProvisioningRequestEnabled {
+		with.requests = newRequests(p.core, nil)
+	}
+	p.wire(&opts, with)
+	return opts
+}
+
+// steps are the extension points in the order in which a loop calls them.
+var steps = []struct{ name, field string }{
+	{"which Ready nodes are starting", "CustomResourcesProcessor"},
+	{"whether the loop goes on", "ActionableClusterProcessor"},
+	{"start of the loop", "LoopStartNotifier"},
+	{"next node of each group", "TemplateNodeInfoProvider"},
+	{"pending pods", "PodListProcessor"},
+	{"whether pods may be young", "ScaleUpEnforcer"},
+	{"scale-up", "ScaleUpOrchestrator"},
+	{"groups that may grow", "NodeGroupListProcessor"},
+	{"similar groups", "NodeGroupSetProcessor"},
+	{"pause after a failure", "Backoff"},
+	{"report of a scale-up", "ScaleUpStatusProcessor"},
+	{"candidates for removal", "ScaleDownNodeProcessor"},
+	{"nodes that are removed", "ScaleDownSetProcessor"},
+}
+
+// leftToTheCore are the other extension points.
+var leftToTheCore = []string{"BinpackingLimiter", "ScaleDownStatusProcessor", "AutoscalingStatusProcessor", "NodeGroupManager",
+	"NodeGroupConfigProcessor", "ScaleDownCandidatesNotifier", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
+
+func TestWiring(t *testing.T) {
+	requests := func(p *process) {
+		p.core.ProvisioningRequestEnabled, p.core.ProvisioningRequestMaxBackoffCacheSize = true, 1
+	}
+	buffers := func(p *process) { p.core.CapacitybufferPodInjectionEnabled = true }
+	injection := func(p *process) { p.core.ProactiveScaleupEnabled = true }
+	local := func(p *process) { p.core.ScaleDownDelayTypeLocal = true }
+	off := func(p *process) { p.options.ScaleDown = false }
+	var b strings.Builder
+	defaults := printed(wired(func(*process) {}))
+	b.WriteString("# Adapters in call order. An indented line is called by the line above it.\n# go test ./cmd/cluster-autoscaler -run TestWiring -update\n")
+	for _, variant := range []struct {
+		name   string
+		change func(*process)
+	}{
+		{"all features off", func(*process) {}},
+		{"--enable-provisioning-requests", requests},
+		{"--capacity-buffer-pod-injection-enabled", buffers},
+		{"--enable-proactive-scaleup", injection},
+		{"--scale-down-delay-type-local", local},
+		{"--scale-down-enabled=false", off},
+		{"all of these", func(p *process) {
+			for _, change := range []func(*process){requests, buffers, injection, local, off} {
+				change(p)
+			}
+		}},
+	} {
+		fmt.Fprintf(&b, "\n== %s\n", variant.name)
+		for at, text := range printed(wired(variant.change)) {
+			if variant.name == "all features off" || text != defaults[at] {
+				b.WriteString(text)
+			}
+		}
+	}
+	for _, names := range []string{"least-waste", "least-cost", "most-pods,random"} {
+		list, err := expander.Parse(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := expander.New(list, expander.Config{LeastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), Interrupted: func(string) bool { return false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "\n== --expander=%s\n", names)
+		for _, name := range chain.Order() {
+			fmt.Fprintf(&b, "  %s\n", name)
+		}
+	}
+	golden(t, "testdata/wiring.txt", b.String())
+}
+
+func TestWiringKnowsEveryExtensionPoint(t *testing.T) {
+	known := slices.Clone(leftToTheCore)
+	for _, s := range steps {
+		known = append(known, s.field)
+	}
+	processors := reflect.TypeFor[coreoptions.AutoscalerOptions]()
+	field, _ := processors.FieldByName("Processors")
+	for at := range field.Type.Elem().NumField() {
+		if name := field.Type.Elem().Field(at).Name; !slices.Contains(known, name) {
+			t.Errorf("the core has a new extension point %s: put it into the table of steps or into leftToTheCore", name)
+		}
+	}
+}
+
+// printed has one text for each of the steps.
+func printed(opts coreoptions.AutoscalerOptions) []string {
+	var list []string
+	for _, s := range steps {
+		field := reflect.ValueOf(*opts.Processors).FieldByName(s.field)
+		if !field.IsValid() {
+			field = reflect.ValueOf(opts).FieldByName(s.field)
+		}
+		point := field.Type()
+		if s.field == "LoopStartNotifier" {
+			point = reflect.TypeFor[loopstart.Observer]()
+		}
+		list = append(list, fmt.Sprintf("%s (%s)\n%s", s.name, s.field, adapters(field, point, "  ")))
+	}
+	return list
+}
+
+// adapters prints the types of an extension point's value and of the values of the same interface that it wraps.
+func adapters(v reflect.Value, point reflect.Type, indent string) string {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return indent + "-\n"
+	}
+	name := strings.TrimPrefix(v.Type().String(), "*")
+	if strings.HasPrefix(reflect.Indirect(v).Type().PkgPath(), "k8s.io/autoscaler/") {
+		name += " (core)"
+	}
+	text := indent + name + "\n"
+	if strings.HasPrefix(reflect.Indirect(v).Type().Name(), "Combined") { // a list: its members stand on the same level
+		text = ""
+	} else {
+		indent += "  "
+	}
+	return text + wrapped(v, point, indent)
+}
+
+// wrapped prints the values of the interface in the fields of v.
+func wrapped(v reflect.Value, point reflect.Type, indent string) string {
+	if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+		return ""
+	}
+	text := ""
+	for at := range v.NumField() {
+		switch field := v.Field(at); {
+		case field.Type() == point && !field.IsNil():
+			text += adapters(field, point, indent)
+		case field.Kind() == reflect.Slice && field.Type().Elem().Implements(point):
+			for i := range field.Len() {
+				text += adapters(field.Index(i), point, indent)
+			}
+		case v.Type().Field(at).Anonymous && field.Kind() == reflect.Struct:
+			text += wrapped(field, point, indent)
+		}
+	}
+	return text
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// adding adds a pod, as the core's injector of ProvisioningRequests does.
+type adding struct{ pod *corev1.Pod }
+
+func (a adding) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	return append(pending, a.pod), nil
+}
+
+func (adding) CleanUp() {}
+
+func TestRequestedPodsPassZoneGuard(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
+	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil)}
+	with.requests.injector = adding{pod}
+	list := with.podList(aws.NewZonalPods(with.provider, podzone.Volumes{}), nil)
+	var pending []*corev1.Pod
+	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
+		var err error
+		if pending, err = processor.Process(nil, pending); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(pending) != 1 {
+		t.Fatalf("%d pods are pending, want 1", len(pending))
+	}
+	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
+	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", aws.LabelZoneAssumed: "true"}
+	cluster := testsnapshot.NewTestSnapshotOrDie(t)
+	if err := cluster.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
+		t.Fatal(err)
+	}
+	if cluster.CheckPredicates(pending[0], node.Name) == nil {
+		t.Error("the pod fits on a node whose zone is assumed")
+	}
+	if err := cluster.CheckPredicates(pod, node.Name); err != nil {
+		t.Errorf("without the guard the pod does not fit either: %v", err)
+	}
+}
+
+// The core reads claims from several goroutines by default, in its own snapshots, too, and dies of it.
+func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
+	p := &process{}
+	p.core.PredicateParallelism, p.core.DynamicResourceAllocationEnabled = 4, true
+	opts := p.coreOptions(nil)
+	if _, ours := opts.ClusterSnapshot.(*snapshot.Snapshot); !ours {
+		t.Errorf("the core's snapshot is a %T, want ours", opts.ClusterSnapshot)
+	}
+	if got := opts.AutoscalingOptions.PredicateParallelism; got != 1 {
+		t.Errorf("snapshots of nodes to delete have %d goroutines, want 1", got)
+	}
+}
+
+func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
+	p := &process{}
+	p.core.BalancingExtraIgnoredLabels = []string{"example.com/ignored"}
+	similar := nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), config.NewDefaultNodeGroupDifferenceRatios())
+	labelled := func(key string) *framework.NodeInfo {
+		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
+	}
+	for key, want := range map[string]bool{aws.LabelZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
+		if got := similar(labelled(key), labelled("kubernetes.io/hostname")); got != want {
+			t.Errorf("with the label %s on one of them, groups are similar: %t, want %t", key, got, want)
+		}
+	}
+}
