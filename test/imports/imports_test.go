@@ -4,6 +4,7 @@ package imports
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,8 @@ func TestWhoMayImportWhom(t *testing.T) {
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
 		{[]string{"cmd/asgctl/..."}, core, "the CLI shows what the autoscaler knows of AWS, and needs nothing that simulates a cluster"},
+		{[]string{"expander/..."}, sdk, "an expander compares options, and every fact about them is known before"},
+		{[]string{"expander/..."}, module + "cloudprovider/aws", "an expander works with the node groups of any provider"},
 		{[]string{"test/fakeaws", "test/controlplane"}, core, "the world the autoscaler runs in does not contain it"},
 	} {
 		for _, room := range rule.rooms {
@@ -56,19 +59,59 @@ func TestWhoMayImportWhom(t *testing.T) {
 	}
 }
 
+// Rooms may reach these packages through others, but not import them.
+func TestWhoMayImportWhomDirectly(t *testing.T) {
+	rooms := directImports(t)
+	adapters := []string{"cloudprovider/aws", "cloudprovider/processors/", "expander", "pricing/model", "cmd/cluster-autoscaler", "test/"}
+	for _, rule := range []struct {
+		forbidden string
+		applies   func(room string) bool
+		reason    string
+	}{
+		{core, func(room string) bool {
+			return !slices.ContainsFunc(adapters, func(adapter string) bool { return strings.HasPrefix(room+"/", strings.TrimSuffix(adapter, "/")+"/") })
+		}, "the core's module path and interfaces are moving, and only adapters may follow them"},
+		{module + "cloudprovider/awsclient", inProcessors, "adapters of the core make no AWS call"},
+		{sdk, inProcessors, "adapters of the core make no AWS call"},
+	} {
+		for room, imports := range rooms {
+			for _, path := range imports {
+				if rule.applies(room) && strings.HasPrefix(path, rule.forbidden) {
+					t.Errorf("%s imports %s: %s", room, path, rule.reason)
+				}
+			}
+		}
+	}
+}
+
+func inProcessors(room string) bool { return strings.HasPrefix(room, "cloudprovider/processors/") }
+
+// directImports are the imports of every room, tests left out.
+func directImports(t *testing.T) map[string][]string {
+	t.Helper()
+	imports := map[string][]string{}
+	for _, line := range strings.Split(strings.TrimSpace(golist(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")), "\n") {
+		room, paths, _ := strings.Cut(strings.TrimPrefix(line, module), " ")
+		imports[room] = strings.Fields(paths)
+	}
+	return imports
+}
+
 // dependencies are the import paths that the packages of a room need, directly or not, tests left out.
 func dependencies(t *testing.T, room string) []string {
 	t.Helper()
+	return strings.Fields(golist(t, "-deps", "./"+room))
+}
+
+// golist is the output of go list, which is never empty.
+func golist(t *testing.T, args ...string) string {
+	t.Helper()
 	var stderr bytes.Buffer
-	list := exec.Command("go", "list", "-deps", "./"+room)
+	list := exec.Command("go", append([]string{"list"}, args...)...)
 	list.Dir, list.Stderr = "../..", &stderr
 	out, err := list.Output()
-	if err != nil {
-		t.Fatalf("go list -deps %s: %v\n%s", room, err, stderr.String())
+	if err != nil || len(out) == 0 {
+		t.Fatalf("go list %s: %v, %d bytes\n%s", args, err, len(out), stderr.String())
 	}
-	paths := strings.Fields(string(out))
-	if len(paths) == 0 {
-		t.Fatalf("go list -deps %s: no packages", room)
-	}
-	return paths
+	return string(out)
 }
