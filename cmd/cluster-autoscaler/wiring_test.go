@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"reflect"
@@ -30,8 +29,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
 
 // wired is the wiring of a process with features as flags would switch them on.
 func wired(change func(*process)) coreoptions.AutoscalerOptions {
