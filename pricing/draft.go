@@ -43,7 +43,7 @@ const (
 // typesUnchecked is the value of "types" in the head of a list made from AWS's offers, not by hand.
 const typesUnchecked = "unchecked"
 
-// fact takes one member of the head, which stands in that line. Members it does not know are none of its business.
+// fact reads one member of the head, in that line. It ignores unknown members.
 func (d *draft) fact(key, value string, line int) error {
 	repeated := false
 	o := &d.list.origin
@@ -97,7 +97,7 @@ func validCurrency(c Currency) bool {
 	return len(c) == 3 && strings.Trim(string(c), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// price takes the price of one instance type, whose name is checked. Without a capacity type it is on demand.
+// price adds the price of one instance type, whose name is checked. Without a capacity type it is on demand.
 func (d *draft) price(instanceType, capacityType, zone string, perHour float64, line int) error {
 	switch {
 	case !validPrice(perHour):

@@ -160,7 +160,7 @@ func (r *jsonReader) finish() error {
 	return nil
 }
 
-// each reads a list and hands on its elements.
+// each reads a list and calls its function for each element.
 func each[T any](r *jsonReader, name string, do func(element T, line int) error) error {
 	if open, err := r.decoder.Token(); err != nil || open != json.Delim('[') {
 		return errors.Join(fmt.Errorf("%q is not a list", name), err)

@@ -68,8 +68,8 @@ func (b *Book) related(now *layers) relatives {
 	return r
 }
 
-// kin are the types that are priced like a type, the nearest first: its family, the families of its class, such as all of "m",
-// and "" for all.
+// kin returns the types with similar prices, the nearest first: its family, the families of its class, such as all of "m", and
+// "" for all.
 func kin(instanceType string) [3]string {
 	name := family(instanceType)
 	end := strings.IndexFunc(name, func(c rune) bool { return c < 'a' || c > 'z' })

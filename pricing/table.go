@@ -12,7 +12,7 @@ const columns = "instance_type,price_per_hour"
 
 var columnNames = strings.Split(columns+",capacity_type,zone", ",")
 
-// MaxBytes is how long a text may be. Whoever reads one may stop a byte later.
+// MaxBytes bounds a text. A reader may stop a byte later.
 const MaxBytes = 8 << 20
 
 // Bounds on accepted input, far above anything real.

@@ -48,7 +48,7 @@ func (a *AutoScaling) TerminateInstanceInAutoScalingGroup(ctx context.Context, i
 	return a.writes.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 
-// impatientTimeout is attemptTimeout for a call whose caller has something else to try.
+// impatientTimeout replaces attemptTimeout for calls whose callers have an alternative.
 const impatientTimeout = 4 * time.Second
 
 // Impatient gives a call 4 s, and has the SDK repeat it where AWS throttles it and nowhere else: the caller first finds out what came of it.

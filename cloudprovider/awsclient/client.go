@@ -27,7 +27,7 @@ const imdsRegionTimeout = 5 * time.Second
 // ever for an endpoint that accepts and does not answer.
 const attemptTimeout = 10 * time.Second
 
-// longPollTimeout is attemptTimeout for SQS, whose ReceiveMessage may wait 20 seconds for a message before it answers.
+// longPollTimeout replaces attemptTimeout for SQS, whose ReceiveMessage may wait 20 seconds for a message.
 const longPollTimeout = 30 * time.Second
 
 // Options choose the region and endpoints of AWS, and the metrics. The zero value leaves everything to the SDK's default chain.

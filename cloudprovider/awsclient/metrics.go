@@ -37,7 +37,8 @@ func (m *requestMetric) attach(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-// endpointLabel is the operation's name, but for the one operation that the stock provider counts under its paginator's.
+// endpointLabel is the operation's name, except for the one operation that the stock provider counts under its paginator's
+// name.
 func endpointLabel(operation string) string {
 	if operation == "DescribeAutoScalingGroups" {
 		return "DescribeAutoScalingGroupsPages"

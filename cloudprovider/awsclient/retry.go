@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// How long a look-up that failed is left alone, by cause: at first, and at the most after it failed again and again. All look-ups
-// keep to it. Readings that something waits for and writes do not.
+// Pauses after a failed look-up, by cause: after the first failure, and at most after repeated ones. All look-ups keep to them.
+// Readings that block a loop and writes do not.
 var pauses = struct{ denied, unknown, throttled, other pause }{
 	denied:    pause{30 * time.Second, 10 * time.Minute}, // until somebody allows it
 	unknown:   pause{10 * time.Minute, time.Hour},        // the partition or the endpoint does not have the call
@@ -19,8 +19,8 @@ type pause struct{ first, most time.Duration }
 // jitter is the part of a pause that is drawn by lot: processes that began together do not ask together for ever.
 const jitter = 5
 
-// RetryAfter is how long a look-up is left alone that failed with the error, so many times in a row: twice as long each time, up to a
-// bound, both by the cause. A part of it is random. It is safe for concurrent use.
+// RetryAfter returns the pause after a look-up that failed with the error, so many times in a row. It doubles each time up to a
+// bound, both by the cause, and is partly random. It is safe for concurrent use.
 func RetryAfter(err error, failed int) time.Duration {
 	p := pauses.other
 	switch {

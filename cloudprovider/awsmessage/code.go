@@ -64,7 +64,7 @@ var codes = map[string]Class{
 	"Unavailable":               Transient,
 }
 
-// kinds are the classes of codes that are not in the list, by what such codes have in common.
+// kinds classify codes that are not in the list, by their common parts.
 var kinds = []struct {
 	pattern *regexp.Regexp
 	class   Class
@@ -123,7 +123,7 @@ const codeWord = `[A-Z][A-Za-z0-9]{4,80}(?:\.[A-Z][A-Za-z0-9]{2,80})*`
 // surely is how many of the codeShapes have nothing but a code in that place.
 const surely = 3
 
-// codeIn finds the code in a text: the first of the surest shape that means something. It is empty if there is none.
+// codeIn returns the code in a text, from the surest shape that has one, or "".
 func codeIn(text string) string {
 	for n, shape := range codeShapes {
 		for _, found := range shape.FindAllStringSubmatch(text, 8) {

@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// imageNames match the names that Amazon and Canonical give their images for EKS nodes. A name that only
-// resembles them says nothing. AL2023 stands before AL2, whose names go on with a version of Kubernetes.
+// imageNames match the names of Amazon's and Canonical's images for EKS nodes. A name that only resembles them does not count.
+// AL2023 comes before AL2, whose names continue with a version of Kubernetes.
 var imageNames = []struct {
 	name   *regexp.Regexp
 	family nodetemplate.AMIFamily

@@ -12,7 +12,7 @@ import (
 const (
 	// maxDumpBytes is about ten times the AWS CLI's output for all types of the largest region.
 	maxDumpBytes = 128 << 20
-	// maxDumpNesting is how deep pages may be wrapped: a list of pages is what jq --slurp makes of several.
+	// maxDumpNesting bounds the wrapping of pages: jq --slurp makes a list of several pages.
 	maxDumpNesting = 3
 	dumpSource     = "ec2:DescribeInstanceTypes"
 )
@@ -107,7 +107,7 @@ func (d *dumpReader) value(raw json.RawMessage, start int64, depth int) error {
 	return d.at(start, fmt.Errorf("%.50s is not a page of DescribeInstanceTypes", raw))
 }
 
-// object reads a type, or the list of types of a page, whose other members do not matter.
+// object reads a type, or the list of types of a page, and ignores the page's other members.
 func (d *dumpReader) object(members *json.Decoder, raw json.RawMessage, start int64, depth int) error {
 	for members.More() {
 		key, err := members.Token()
@@ -230,7 +230,8 @@ func amount(n, unit int64) int64 {
 	return n * unit
 }
 
-// published is how many GPUs the driver shows: a fraction of a card, which EC2 counts as no whole one, shows as one.
+// published returns the number of GPUs that the driver shows: a fraction of a card shows as one, though EC2 does not count it
+// as a whole one.
 func (g dumpGPU) published() int {
 	if g.LogicalGPUCount > 0 {
 		return g.LogicalGPUCount

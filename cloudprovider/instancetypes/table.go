@@ -19,7 +19,7 @@ var columns = []string{
 
 const dateLayout = "2006-01-02"
 
-// limits of what Parse accepts, far above any real table, so that arithmetic on the facts cannot overflow.
+// Bounds on the input of Parse, far above any real table, so that arithmetic on the facts cannot overflow.
 const (
 	maxTableBytes = 8 << 20
 	maxCount      = 1 << 20
@@ -96,7 +96,7 @@ func (c *Catalogue) parseComment(line string) (err error) {
 	return err
 }
 
-// row hands out the fields of one line, one after the other, and remembers the first error.
+// row returns the fields of one line one by one, and remembers the first error.
 type row struct {
 	rest   string
 	column int

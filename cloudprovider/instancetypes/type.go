@@ -34,7 +34,7 @@ type Type struct {
 	// measurement.
 	MeasuredMemoryBytes int64
 
-	// Source says in a few words where the facts come from and of what day they are, for showing to a person.
+	// Source names the source of the facts and its date, for people.
 	Source string
 }
 

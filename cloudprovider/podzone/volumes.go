@@ -10,7 +10,7 @@ import (
 	storagelisters "k8s.io/client-go/listers/storage/v1"
 )
 
-// zoneSeparator stands between the zones in the label of a volume that is in several (k8s.io/cloud-provider/volume).
+// zoneSeparator separates the zones in the label of a volume that is in several (k8s.io/cloud-provider/volume).
 const zoneSeparator = "__"
 
 // Volumes finds the constraints of a pod's volumes. It is safe for concurrent use.

@@ -30,7 +30,7 @@ type API interface {
 	DescribeSpotPriceHistory(context.Context, *ec2.DescribeSpotPriceHistoryInput, ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error)
 }
 
-// Pools are the instance types and zones whose prices are asked for: each type in each zone.
+// Pools are the instance types and zones to read prices for: each type in each zone.
 type Pools struct {
 	Types []string
 	Zones []string

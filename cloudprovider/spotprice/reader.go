@@ -69,7 +69,7 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// readIfDue reads when the prices are old, or when something in use has none because nobody asked for it.
+// readIfDue reads when the prices are old, or when a pool in use was not part of the last reading.
 func (r *Reader) readIfDue(ctx context.Context) {
 	pools, now := r.InUse(), r.Clock.Now()
 	isNew := r.wait == 0 && (!covers(r.covered.Types, pools.Types) || !covers(r.covered.Zones, pools.Zones))

@@ -47,7 +47,7 @@ func Describe(ctx context.Context, api API, names []string) ([]instancetypes.Typ
 	return found, nil
 }
 
-// decode reads the answer as a file of the AWS CLI is read, whose members have the names of the SDK's fields.
+// decode reads the answer like a file of the AWS CLI, whose members have the names of the SDK's fields.
 func decode(infos []ec2types.InstanceTypeInfo) ([]instancetypes.Type, error) {
 	if len(infos) == 0 {
 		return nil, nil

@@ -132,7 +132,7 @@ func avoidsItself(pod *apiv1.Pod) bool {
 
 func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }
 
-// hostPorts are the ports of the host that a pod takes, such as "TCP/8080", whatever the address.
+// hostPorts returns the host ports of a pod, such as "TCP/8080", whatever the address.
 func hostPorts(pod *apiv1.Pod) []string {
 	var ports []string
 	for _, c := range pod.Spec.Containers {

@@ -20,7 +20,7 @@ type candidate struct {
 	id      string // of its group
 	info    *framework.NodeInfo
 	penalty Penalty
-	unit    float64 // what one node counts as per hour, penalty included, if the option's nodes are added together
+	unit    float64 // hourly cost of one node, penalty included, if the option's nodes are added together
 }
 
 // candidates returns the options with a known price in one currency, by the name of their group. With several currencies the
@@ -78,7 +78,7 @@ func (f *Filter) priced(candidates []candidate, counts []int) []candidate {
 	return list
 }
 
-// weighed is what count nodes of a candidate count as: their cost and the penalty. It is above 0.
+// weighed returns the cost of count nodes of a candidate, with the penalty. It is above 0.
 func (f *Filter) weighed(c *candidate, count int) float64 {
 	cost, _ := f.cost(c, count)
 	return max(cost.PerHour, 1e-9) * (1 + c.penalty.Ratio)

@@ -13,8 +13,8 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
-// demand is the pods of all options, whatever nodes cost. The core lists them in an order that differs from call to call. Here they
-// stand by namespace and name.
+// demand holds the pods of all options, whatever the nodes cost. The core lists pods in an order that differs from call to
+// call. Here they are sorted by namespace and name.
 type demand struct {
 	pods       []*apiv1.Pod
 	index      map[*apiv1.Pod]int // in pods
@@ -88,8 +88,7 @@ func (d *demand) classify(candidates []candidate, t *timer) {
 	d.addLimits(candidates, t)
 }
 
-// shareAbility makes pods that need the same of a node, beside resources, fit wherever one of them fits. problem looks at the
-// resources.
+// shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources.
 func (d *demand) shareAbility() {
 	shared := make(map[string]bits)
 	keys := make([]string, len(d.pods))
@@ -112,8 +111,8 @@ func (d *demand) shareAbility() {
 	}
 }
 
-// perNode is how many pods such as this one may share a node. Where other nodes matter, it is the least that the core's own packing
-// shows as the mean.
+// perNode returns how many pods such as this one may share a node. Where other nodes matter, it is the least mean in the core's
+// own packing.
 func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
 	most := math.MaxInt32
 	if hasHostPort(pod) || avoidsItself(pod) {
@@ -144,7 +143,7 @@ func (d *demand) problem(candidates []candidate) *problem {
 	return p
 }
 
-// The dimensions of which only the core knows how much a node has. No resource has such a name.
+// Dimensions whose limits only the core knows. No resource has such a name.
 const (
 	claims  apiv1.ResourceName = "claims"  // of dynamic resource allocation
 	volumes apiv1.ResourceName = "volumes" // that may have to be attached

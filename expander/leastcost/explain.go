@@ -13,7 +13,7 @@ type Explanation struct {
 	Nodes     int            // nodes of the option as the core offered it
 	Pods      int            // pods that find a place on them
 	Cost      pricing.Amount // of those nodes
-	Penalty   Penalty        // for which they count as dearer
+	Penalty   Penalty        // added to their cost
 
 	PlannedNodes int            // nodes of the group in the plan
 	PlannedPods  int            // pods that the plan places on them

@@ -54,7 +54,7 @@ func newFiller(p *problem) *filler {
 	return f
 }
 
-// share is the share of a node of the shape that a pod of the class takes in one dimension.
+// share is the part of a shape's node that a pod of the class takes in one dimension.
 func (p *problem) share(s, c, d int) float64 {
 	if offered := p.shapes[s].offered[d]; offered > 0 {
 		return float64(p.classes[c].request[d]) / float64(offered)
@@ -62,7 +62,7 @@ func (p *problem) share(s, c, d int) float64 {
 	return 0
 }
 
-// largest is the share in the dimension of which the pod takes the most.
+// largest is the share in the dimension where the pod takes the most.
 func (p *problem) largest(s, c int) float64 {
 	most := 0.0
 	for d := range p.classes[c].request {
@@ -110,7 +110,7 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	return f.best, best
 }
 
-// maxMisses is after how many classes in a row that do not fit any more a node of many classes counts as full.
+// maxMisses bounds how many classes in a row may fail to fit before a node counts as full.
 const maxMisses = 400
 
 // fillRanked is fill for very many classes: all of them, in one order that is kept from call to call.

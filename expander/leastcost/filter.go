@@ -28,7 +28,7 @@ type penalties interface {
 	Penalty(nodeGroup string) Penalty
 }
 
-// Penalty makes the nodes of a group count as dearer than they are.
+// Penalty raises the cost of a group's nodes.
 type Penalty struct {
 	Ratio  float64 // added to the cost: with 0.5 a node counts one and a half times, below 0 or not a number is 0
 	Reason string  // for people, such as "no capacity for g4dn.xlarge in us-east-1a 2m ago"
@@ -40,7 +40,7 @@ type Filter struct {
 	penalties penalties
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
-	places    []place // of raises whose pods may still be pending
+	places    []place // of scale-ups whose pods may still be pending
 }
 
 // New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. A plan

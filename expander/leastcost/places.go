@@ -18,7 +18,7 @@ type place struct {
 	pods   []types.UID
 }
 
-// places puts pods on the nodes they were planned for, in the core's picture of the cluster. See Filter.Places.
+// places puts pods on the nodes planned for them, in the core's snapshot of the cluster. See Filter.Places.
 type places struct {
 	filter  *Filter
 	groupOf func(*apiv1.Node) string

@@ -21,7 +21,7 @@ type class struct {
 	apart   apart        // from pods of which classes
 }
 
-// shape is groups whose nodes are alike to the plan: they offer the same, cost the same and can take the same pods.
+// shape is a set of groups whose nodes are equal to the plan: the same resources, cost and fitting pods.
 type shape struct {
 	offered amounts
 	cost    float64 // of one node per hour, penalty included, above 0

@@ -6,7 +6,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The parts of its time after which a plan's steps come to an end.
+// Shares of the time limit at which the steps of a plan end.
 const (
 	limitShare   = 0.2 // the limits that only the core knows are looked for
 	programShare = 0.4 // the linear program is solved
@@ -21,7 +21,7 @@ type timer struct {
 	cut   bool // a step came to an end for want of time
 }
 
-// past reports whether that share of the time is over. Whoever asks has more to do, so the plan is cut short then.
+// past reports whether that share of the time is over. The caller still has work to do, so it marks the plan as cut short.
 func (t *timer) past(share float64) bool {
 	over := float64(t.clock.Since(t.start)) >= share*float64(t.limit)
 	t.cut = t.cut || over

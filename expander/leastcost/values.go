@@ -44,7 +44,7 @@ func (pl *planner) setValues() []covering.Used {
 	return solution.Used
 }
 
-// cap lowers the values to what pods cost on nodes of their own: no program that was solved to the end has higher ones, unless the
+// cap lowers the values to the pods' costs on nodes of their own: no program solved to the end has higher ones, unless the
 // groups' limits leave pods over.
 func (p *problem) cap(values []float64) {
 	for c, class := range p.classes {

@@ -88,8 +88,8 @@ func acceleratorsOf(info *framework.NodeInfo) accelerators {
 	return a
 }
 
-// devicesIn counts the accelerators in slices, and names the first driver of any. Devices that are made of the same counters, as
-// all the ways to divide one GPU are, count as one.
+// devicesIn counts the accelerators in slices, and names the first driver of any. Devices with the same counters count as one,
+// for they are the ways to divide one GPU.
 func devicesIn(list []*resourceapi.ResourceSlice) (driver string, count int64) {
 	divided := map[string]bool{}
 	for _, slice := range list {

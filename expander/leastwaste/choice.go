@@ -1,6 +1,6 @@
 package leastwaste
 
-// Verdict is what becomes of an option, and why.
+// Verdict is the result for an option, with its reason.
 type Verdict string
 
 // The verdicts.
@@ -11,7 +11,7 @@ const (
 	WastesMore  Verdict = "wastes more"
 )
 
-// judge gives each explanation its Verdict. At least one is Chosen if there is any.
+// judge sets the Verdict of each explanation. At least one is Chosen if there is any.
 func judge(explanations []Explanation) {
 	contenders := withoutIdleDevices(explanations)
 	contenders = withoutFewerPods(explanations, contenders)

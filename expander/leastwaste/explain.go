@@ -11,7 +11,7 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
-// Explanation is how one option was judged. It is a plain value: comparable, and fit for logs, events and JSON.
+// Explanation is the judgement of one option. It is a plain value: comparable, and fit for logs, events and JSON.
 type Explanation struct {
 	NodeGroup            string  // ID of the node group
 	Nodes                int     // nodes the option adds

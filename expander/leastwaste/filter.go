@@ -12,8 +12,8 @@ type Filter struct {
 	devices func() *drasnapshot.Snapshot
 }
 
-// New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices gives what pods claim by dynamic resource
-// allocation, as the core's snapshot of the cluster has it. It is nil, or returns nil, where there is none.
+// New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices returns the claims and devices of
+// dynamic resource allocation from the core's snapshot of the cluster. It is nil, or returns nil, where there are none.
 func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
 // BestOptions returns the options that share the first place, in the given order, each with its explanation added. It leaves

@@ -17,8 +17,8 @@ func Score(used, offered Size) float64 {
 	return (cpu + memory + idleRatio(used.Accelerators, offered.Accelerators)) / 3
 }
 
-// idleRatio is the unused share of offered. Where nothing is offered nothing can be put to use, so that counts as wholly
-// idle and never speaks for the option.
+// idleRatio returns the unused share of offered. A resource that is not offered counts as wholly idle and never helps the
+// option.
 func idleRatio(used, offered int64) float64 {
 	if offered <= 0 {
 		return 1
@@ -30,7 +30,7 @@ func idleRatio(used, offered int64) float64 {
 // Between g4dn.xlarge and g6.xlarge, with 16 GiB each by EC2, it is 4 % of the memory.
 const alikeRatio = 0.05
 
-// tolerance is how much lower the score would be on nodes alike but for less memory.
+// tolerance returns how much lower the score would be on similar nodes with less memory.
 func tolerance(used, offered Size) float64 {
 	resources := 2.0
 	if offered.Accelerators > 0 {

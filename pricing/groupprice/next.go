@@ -76,8 +76,8 @@ func split(g *asg.Group, units int) (onDemand, spot int) {
 	return onDemand, units - onDemand
 }
 
-// onDemandUnits is how much of a capacity the policy wants on-demand: all up to the base, and of the rest the percentage,
-// fractions in favour of on-demand.
+// onDemandUnits returns the on-demand part of a capacity under the policy: everything up to the base, and the percentage above
+// it, with fractions in favour of on-demand.
 func onDemandUnits(s asg.LaunchSource, capacity int) int {
 	capacity = max(0, capacity)
 	above := max(0, capacity-max(0, s.OnDemandBase))
@@ -184,7 +184,7 @@ func strategyOf(g *asg.Group, capacityType string) string {
 	return cmp.Or(g.Source.OnDemandStrategy, prioritized)
 }
 
-// estimated marks the prices as estimates, with what each was made from already.
+// estimated marks the prices as estimates.
 func estimated(choices []choice, format string, args ...any) []choice {
 	for i := range choices {
 		choices[i].price.Basis = joined(fmt.Sprintf(format, args...), choices[i].price.Basis)
@@ -199,7 +199,7 @@ func joined(basis, more string) string {
 	return basis + "; " + more
 }
 
-// meanOf stands for types of which any may come: their mean weight, at the mean price of a unit. There must be some.
+// meanOf represents types of which any may come: their mean weight, at the mean price of a unit. There must be some.
 func meanOf(priced []choice, strategy string) choice {
 	weights, perUnit := 0, 0.0
 	for _, c := range priced {

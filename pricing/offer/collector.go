@@ -193,7 +193,7 @@ func (c *collector) list(region string, found []*candidate) (Prices, error) {
 	return p, err
 }
 
-// nothing says why a region has no products that pass the filter.
+// nothing explains why a region has no products that pass the filter.
 func (c *collector) nothing(region string) error {
 	switch n := c.seen[region]; {
 	case n > 0:

@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// OS is the operating system whose price is taken. Its licence, where it needs one, is in the price.
+// OS is an operating system. Its licence, where it needs one, is part of the price.
 type OS string
 
 // Operating systems.
@@ -36,7 +36,7 @@ var systems = map[OS]struct{ name, operation string }{
 	RHEL:    {"RHEL", "RunInstances:0010"},
 }
 
-// Options say what to take from an offer.
+// Options select the prices to take from an offer.
 type Options struct {
 	Regions []string // codes, such as cn-northwest-1, at least one, none twice
 	OS      OS       // "" is Linux

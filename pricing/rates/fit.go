@@ -12,8 +12,8 @@ import (
 // fewest is how many types without accelerators must have a price for a fit of their own.
 const fewest = 8
 
-// fallbackRegion is the region whose rates serve where there are too few prices: by themselves where there is none, else as
-// the proportions between CPU, memory and accelerators, to which the few prices give the scale.
+// fallbackRegion is the region whose rates serve where there are too few prices. Without any price they serve as they are.
+// Otherwise they set the proportions between CPU, memory and accelerators, and the few prices set the scale.
 const fallbackRegion = "us-east-1"
 
 // prices are the prices of one region, in one currency.

@@ -144,7 +144,7 @@ func (c *cli) tell(f refresh.Fetched, where string) {
 	}
 }
 
-// isTerminal reports whether somebody may be looking.
+// isTerminal reports whether a person may be reading.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {

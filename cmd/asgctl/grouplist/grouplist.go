@@ -84,18 +84,18 @@ type View struct {
 type Launch struct {
 	// Kind is launch-template, launch-configuration, mixed-instances-policy, or none.
 	Kind    string `json:"kind"`
-	Name    string `json:"name,omitempty"` // or ID, whichever the group has
+	Name    string `json:"name,omitempty"` // or ID, as the group states
 	Version string `json:"version,omitempty"`
 }
 
-// Reservations say which capacity reservations a group uses.
+// Reservations are a group's capacity reservations.
 type Reservations struct {
 	Preference     string   `json:"preference"`
 	IDs            []string `json:"ids,omitempty"`
 	ResourceGroups []string `json:"resourceGroups,omitempty"`
 }
 
-// Cluster is a place that names the cluster of a group, such as "tag eks:cluster-name" or "user data".
+// Cluster is a place where a group names its cluster, such as "tag eks:cluster-name" or "user data".
 type Cluster struct {
 	Name   string `json:"name"`
 	Source string `json:"source"`
@@ -299,7 +299,7 @@ func (g Group) capacity() string {
 	return text
 }
 
-// String is such as "capacity-reservations-only cr-1".
+// String returns for example "capacity-reservations-only cr-1".
 func (r Reservations) String() string {
 	return strings.Join(slices.Concat([]string{r.Preference}, r.IDs, r.ResourceGroups), " ")
 }

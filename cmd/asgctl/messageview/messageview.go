@@ -19,7 +19,7 @@ type View struct {
 	InstanceType string   `json:"instanceType,omitempty"`
 	Zone         string   `json:"zone,omitempty"`
 	CapacityType string   `json:"capacityType,omitempty"`
-	Elsewhere    []string `json:"zonesElsewhere,omitempty"` // which AWS recommends instead
+	Elsewhere    []string `json:"zonesElsewhere,omitempty"` // that AWS recommends instead
 	Action       string   `json:"action,omitempty"`         // that IAM does not allow
 	Meaning      string   `json:"meaning"`
 }

@@ -35,7 +35,7 @@ type Options struct {
 	ClusterName string
 	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery. The empty one is its default.
 	DiscoveryJoin asg.DiscoveryJoin
-	// Only, unless empty, is the one group to read, or zonal view of a group, where neither of the above is given.
+	// Only is the one group to read, or zonal view of a group, used where neither of the above is given.
 	Only string
 	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups, its default when empty.
 	ZonalGroups asg.ZonalGroups
@@ -134,7 +134,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	return r, nil
 }
 
-// Catalogue is the embedded list of instance types with the file at path, unless that is "", laid over it.
+// Catalogue returns the embedded list of instance types with the file at path, unless that is "", laid over it.
 func Catalogue(path string) (*instancetypes.Catalogue, error) {
 	if path == "" {
 		return instancetypes.Embedded(), nil

@@ -18,9 +18,9 @@ func (r *Reading) Views(g *asg.Group) []*asg.Group {
 	return nil
 }
 
-// Find returns the group of that name or the zonal view of that ID. The error says why there is none.
+// Find returns the group of that name or the zonal view of that ID. The error names the reason if there is none.
 func (r *Reading) Find(id string) (*asg.Group, error) {
-	var whole *asg.Group // of which the ID names a zone
+	var whole *asg.Group // the group whose zone the ID names
 	zone := ""
 	for _, g := range r.Groups {
 		if g.Name == id {
@@ -40,7 +40,7 @@ func (r *Reading) Find(id string) (*asg.Group, error) {
 	return nil, fmt.Errorf("no node group %q: %s", id, r.noView(whole, zone))
 }
 
-// noView says why the group has no zonal view in the zone.
+// noView explains why the group has no zonal view in the zone.
 func (r *Reading) noView(g *asg.Group, zone string) string {
 	switch problems := r.undivided[g.Name]; {
 	case !slices.Contains(g.Zones, zone):

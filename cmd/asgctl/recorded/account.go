@@ -150,8 +150,8 @@ func objects(document any, key string) []any {
 
 func isList(v any) bool { _, ok := v.([]any); return ok }
 
-// into turns a decoded object into a structure of the SDK, whose fields have the names that the CLI prints, in another
-// case at most. Times that are numbers, as the older CLI prints them, are left out: nothing here depends on one.
+// into converts a decoded object into a structure of the SDK, whose fields have the names that the CLI prints, apart from case.
+// Times that are numbers, as the older CLI prints them, are left out: nothing here depends on one.
 func into(object, item any) error {
 	if _, ok := object.(map[string]any); !ok {
 		return fmt.Errorf("%.60v is not an object", object)

@@ -121,7 +121,7 @@ func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.Desc
 	return &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: found}, nil
 }
 
-// DescribeImages answers with the images asked for. Without a file it knows nothing of them but that they are there.
+// DescribeImages answers with the requested images. Without a file it only knows that they exist.
 func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
 	out := &ec2.DescribeImagesOutput{}
 	if a.missing[ImagesFile] {
@@ -155,7 +155,7 @@ func (a *Account) DescribeNodegroup(_ context.Context, in *eks.DescribeNodegroup
 		fmt.Sprintf("node group %s of cluster %s", aws.ToString(in.NodegroupName), aws.ToString(in.ClusterName)), NodegroupsFile)
 }
 
-// recorded is the error of a call whose file is missing.
+// recorded returns the error of a call whose file is missing.
 func (a *Account) recorded(file string) error {
 	if a.missing[file] {
 		return fmt.Errorf("there is no %s in %s", file, a.dir)

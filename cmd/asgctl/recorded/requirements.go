@@ -74,7 +74,7 @@ func between[N int | float64, B int32 | float64](n N, least, most *B) bool {
 	return (least == nil || n >= N(*least)) && (most == nil || n <= N(*most))
 }
 
-// allowed judges a property by EC2's three words for it.
+// allowed evaluates a property by EC2's three words for it.
 func allowed(rule string, has bool) bool {
 	switch rule {
 	case "required":

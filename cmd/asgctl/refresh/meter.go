@@ -9,7 +9,7 @@ import (
 
 const (
 	redrawEvery = 200 * time.Millisecond // on a terminal
-	lineEvery   = 10 * time.Second       // elsewhere
+	lineEvery   = 10 * time.Second       // not on a terminal
 	barWidth    = 30
 )
 
@@ -20,7 +20,7 @@ type meter struct {
 	size       int64
 	done       int64
 	begun, due time.Time
-	drawn      int // width of what stands on the terminal
+	drawn      int // width of the line on the terminal
 }
 
 func newMeter(r io.Reader, size int64, o Options) *meter {
@@ -85,7 +85,7 @@ func (m *meter) bar() string {
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "] "
 }
 
-// draw replaces what stands on the terminal.
+// draw replaces the line on the terminal.
 func (m *meter) draw(text string) {
 	fmt.Fprint(m.Progress, "\r"+text+strings.Repeat(" ", max(0, m.drawn-len(text))))
 	m.drawn = len(text)

@@ -62,7 +62,7 @@ func (s *source) get(from string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	// Asking for it here rather than leaving it to the transport keeps the length known, and the checksum in our hands.
+	// Requesting gzip here, not in the transport, keeps the length known, and lets Read check the checksum.
 	request.Header.Set("Accept-Encoding", "gzip")
 	answer, err := http.DefaultClient.Do(request)
 	var failed *url.Error

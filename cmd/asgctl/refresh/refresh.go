@@ -16,13 +16,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/offer"
 )
 
-// Options say what to fetch.
+// Options select the offer.
 type Options struct {
 	// From is the URL or path of an offer, "-" for standard input, or "" for AWS's own, one per region.
 	From    string
 	Regions []string // at least one
 	OS      offer.OS
-	Stall   time.Duration // without a byte for so long, the fetching fails
+	Stall   time.Duration // the fetch fails after so long without a byte
 	Clock   clock.PassiveClock
 	// Progress receives the progress: one changing line if Terminal, otherwise a line now and then.
 	Progress io.Writer

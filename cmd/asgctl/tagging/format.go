@@ -89,7 +89,7 @@ func encode(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Tags by which a group's own node group is known to eksctl and to EKS.
+// Tags by which eksctl and EKS recognise a group as a node group.
 const (
 	eksctlNodegroupTag = "alpha.eksctl.io/nodegroup-name"
 	eksNodegroupTag    = "eks:nodegroup-name"

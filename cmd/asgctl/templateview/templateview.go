@@ -34,7 +34,7 @@ type View struct {
 	InstanceTypes []string `json:"instanceTypes"`
 	// Labels are the labels that every node will carry with exactly this value.
 	Labels map[string]string `json:"labels"`
-	// Assumed are labels that every node will carry with some value such as this, which differs between them.
+	// Assumed are labels that every node will carry, with values that differ between nodes. The value here is an example.
 	Assumed map[string]string `json:"assumed"`
 	Taints  []Taint           `json:"taints"`
 	// Capacity and Allocatable are Kubernetes quantities by resource name.
@@ -210,7 +210,7 @@ func (v View) WriteTable(w io.Writer, form string) error {
 	return v.WriteTags(w, form)
 }
 
-// oneOf lists the first instance types of what may be hundreds.
+// oneOf lists the first of possibly hundreds of instance types.
 func oneOf(types []string) string {
 	const shown = 8
 	if len(types) <= shown {

@@ -44,7 +44,7 @@ type Type struct {
 	PodENIs        int   `json:"podENIs"`
 	LocalNVMeBytes int64 `json:"localNVMeBytes"`
 	BareMetal      bool  `json:"bareMetal"`
-	// Source says where the facts are from and of what day.
+	// Source names the source of the facts and its date.
 	Source string `json:"source"`
 }
 
