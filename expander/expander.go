@@ -51,8 +51,8 @@ func Parse(flag string) ([]string, error) {
 // Config holds the parts that expanders use. Each part is needed only where its expander is named.
 type Config struct {
 	Provider   cloudprovider.CloudProvider
-	Costs      costs             // break ties, too; nil for none
-	LeastCost  *leastcost.Filter // the least-cost expander; nil where there are no prices
+	Costs      costs             // break ties, nil for none
+	LeastCost  *leastcost.Filter // the least-cost expander, nil where there are no prices
 	Clients    *cacontext.AutoscalingKubeClients
 	KubeClient kubernetes.Interface
 	Namespace  string // of the priority expander's config map

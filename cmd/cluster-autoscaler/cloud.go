@@ -125,7 +125,7 @@ func (c *cloud) newProvider(working context.Context, core config.AutoscalingOpti
 	return aws.New(working, o)
 }
 
-// readCatalogue returns the built-in list of instance types. The types of the file, if there is one, replace those of the same name.
+// readCatalogue returns the built-in list of instance types. Types of the file, if there is one, replace built-in ones of the same name.
 func readCatalogue(file string) (*instancetypes.Catalogue, error) {
 	if file == "" {
 		return instancetypes.Embedded(), nil

@@ -38,7 +38,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/metrics.md and testdata/wiring.txt")
+var update = flag.Bool("update", false, "rewrite docs/metrics.md and the goldens of testdata")
 
 const metricsHead = `# Metrics and events
 

@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// kubeConfig is how the API server is reached: by --kubeconfig, by --kubernetes, or as a pod of the cluster, in this order.
+// kubeConfig finds the API server by --kubeconfig, by --kubernetes, or as a pod of the cluster, in this order.
 func kubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
 	kube, err := findKubeConfig(opts)
 	if err != nil {
@@ -50,7 +50,7 @@ func findKubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
 	}
 }
 
-// kubeClient is a client of its own: its requests count against --kube-client-qps apart from those of others.
+// kubeClient makes a separate client. Its requests have a --kube-client-qps of their own.
 func kubeClient(kube *rest.Config) (*kubernetes.Clientset, error) {
 	client, err := kubernetes.NewForConfig(kube)
 	if err != nil {
@@ -59,8 +59,8 @@ func kubeClient(kube *rest.Config) (*kubernetes.Clientset, error) {
 	return client, nil
 }
 
-// forCustomResources is kube for the clients of custom resources. Those have no protobuf form, whatever
-// --kube-api-content-type says: with its default, stock cannot write the status of a ProvisioningRequest.
+// forCustomResources is kube for the clients of custom resources. Custom resources have no protobuf form, whatever
+// --kube-api-content-type says. With its default, stock cannot write the status of a ProvisioningRequest.
 func forCustomResources(kube *rest.Config) *rest.Config {
 	kube = rest.CopyConfig(kube)
 	kube.ContentType = runtime.ContentTypeJSON

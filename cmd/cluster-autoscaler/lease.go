@@ -16,9 +16,9 @@ import (
 // tryLimit bounds the call that finds out early whether the API server can be reached.
 const tryLimit = 30 * time.Second
 
-// identity is the name by which the lease knows this process: the pod's, so that a container that is restarted takes the
-// lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network: there two
-// replicas on one host would both take the lease for theirs, and POD_NAME tells them apart.
+// identity is the name by which the lease knows this process. It is the pod's name, so that a restarted container takes its
+// lease up again without waiting. The host's name is the pod's, unless the pod is on the host's network. Two replicas on one
+// host would then both take the lease for theirs, and POD_NAME keeps them apart.
 func identity() (string, error) {
 	if name := os.Getenv("POD_NAME"); name != "" {
 		return name, nil

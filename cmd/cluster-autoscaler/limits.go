@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// The process promises to be gone 5 seconds after it is told to stop. Each limit bounds one part of the end.
+// The process promises to be gone 5 seconds after a signal to stop. Each limit bounds one part of the end.
 const (
 	loopEndLimit       = 1800 * time.Millisecond // the loop under way, and the AWS write it is in
 	cleanUpLimit       = 500 * time.Millisecond  // the core's own, which deletes the status config map

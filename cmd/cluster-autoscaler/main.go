@@ -1,11 +1,11 @@
 // Command cluster-autoscaler is the Kubernetes Cluster Autoscaler for EC2 Auto Scaling groups.
 //
-// It takes the place of the stock autoscaler's binary: the same flags, endpoints, metrics, lease and config maps, over the
-// same core. This package only wires: it builds the core with our own cloud provider, expanders, node templates and
-// loop trigger, serves /metrics and /health-check, holds the leader lease, and ends cleanly when told to. What is worth a
-// test of its own is in the packages below it.
+// It replaces the stock autoscaler's binary, with the same flags, endpoints, metrics, lease and config maps over the same core.
 //
-// It exits 0 when it was told to stop, 1 when it could not run or lost its lease, and 2 when it was started wrongly.
+// The package owns flags, wiring and process life. It builds the core with the adapters that wiring.go lists, serves
+// /metrics and /health-check, holds the leader lease, and ends cleanly within 5 seconds. Nothing may import it.
+//
+// It exits 0 after a signal to stop, 1 when it could not run or lost its lease, and 2 when it was started wrongly.
 package main
 
 import (
@@ -89,14 +89,14 @@ func run() int {
 	return exitFine
 }
 
-// refuse tells why the process does not start. The log is not set up yet.
+// refuse prints why the process does not start. The log is not set up yet.
 func refuse(err error) int {
 	fmt.Fprintln(os.Stderr, "cluster-autoscaler:", err)
 	return exitWrongUse
 }
 
 // alignFeatureGates makes the scheduler's gate for dynamic resource allocation follow the core's flag. The gate loads the
-// scheduler's plugin, the flag makes the core prepare what the plugin needs; one without the other is useless or panics.
+// scheduler's plugin, and the flag makes the core prepare the plugin's input. One without the other is useless or panics.
 func alignFeatureGates(dynamicResourceAllocation bool) error {
 	gates := utilfeature.DefaultMutableFeatureGate
 	if gates.Enabled(kubefeatures.DynamicResourceAllocation) == dynamicResourceAllocation {

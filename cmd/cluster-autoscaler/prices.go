@@ -16,13 +16,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
 
-// prices are the price book of the region and what keeps it true.
+// prices are the price book of the region and the readers that keep it true.
 type prices struct {
 	book *pricing.Book
 	keep []func(context.Context) error // each until its context ends
 }
 
-// newPrices makes the price book of a region, the prices of --aws-price-file in it. It makes no call.
+// newPrices makes the price book of a region with the prices of --aws-price-file. It makes no call.
 func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
 	event func(eventType, reason, message string)) (*prices, error) {
 	book, err := pricing.NewBook(region, nil)
@@ -39,7 +39,7 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 	return &prices{book: book, keep: []func(context.Context) error{watcher.Run}}, nil
 }
 
-// followSpot has the spot prices of what the groups may launch read, too.
+// followSpot also reads the spot prices of the instance types that the groups may launch.
 func (p *prices) followSpot(api spotprice.API, groups *asg.Cache) error {
 	reader, err := spotprice.New(spotprice.Options{
 		API: api, Book: p.book, InUse: func() spotprice.Pools { return spotprice.InUse(groups.Snapshot().Groups()) },

@@ -58,10 +58,10 @@ func (p *process) run(ctx context.Context) error {
 }
 
 // work autoscales until ctx ends, then ends what it started, within the limits above. It returns an error if it could not
-// start, or not in time, or if something that keeps it going broke. Another replica may then have the lease.
+// start, did not start in time, or lost a part that it needs. Another replica may then have the lease.
 func (p *process) work(ctx context.Context) error {
 	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)
-	// What the loop stands on outlives ctx, so that the loop under way can end in peace.
+	// Everything under the loop outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")

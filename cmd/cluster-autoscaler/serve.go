@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// endpoints are the paths of the stock autoscaler, of which /snapshotz and /debug/pprof are there on request, and /readyz.
+// endpoints are the paths of the stock autoscaler and /readyz. Flags switch /snapshotz and /debug/pprof on.
 func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	snapshotter debuggingsnapshot.DebuggingSnapshotter) http.Handler {
 	paths := mux.NewPathRecorderMux("cluster-autoscaler")
@@ -32,8 +32,8 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	return paths
 }
 
-// serve answers on the address until the returned function is called. The address is taken when serve returns; should
-// answering end later for another reason, failed is told.
+// serve answers on the address until the returned function is called. The address is taken when serve returns. If
+// answering ends later for another reason, serve calls failed.
 func serve(ctx context.Context, address string, handler http.Handler, failed func(error)) (stop func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {

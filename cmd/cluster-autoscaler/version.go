@@ -18,7 +18,7 @@ func versionText() string {
 	return fmt.Sprintf("cluster-autoscaler %s\ncore %s", version, coreVersion())
 }
 
-// coreVersion is the version the core gives itself, with that of its module: the core's own does not change with every commit.
+// coreVersion is the core's own version with its module's version, because the core's own does not change with every commit.
 func coreVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -39,9 +39,9 @@ type Config struct {
 	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
 	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
 
-	// Changed wakes the loop when the state of the cloud changed. Nil never does; once closed it never does again.
+	// Changed wakes the loop when the state of the cloud changed. Nil never does, and a closed channel never does again.
 	Changed <-chan struct{}
-	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does; it is never closed.
+	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
 	Interrupted <-chan struct{}
 	// Productive loops are followed without delay.
 	Productive []ProductiveLoop
@@ -84,7 +84,7 @@ type wake struct {
 	reason Reason
 }
 
-// Wait blocks until the next loop is due and returns the reason. That loop deals with everything the Trigger knew of until
+// Wait blocks until the next loop is due and returns the reason. The loop deals with everything the Trigger knew of until
 // then. The loop before the last one began at since. A productive loop no older than since makes the next loop follow at once,
 // so two loops follow each productive one. The stock autoscaler does the same, because its scale-up alternates between
 // provisioning requests and other pods. The error is ctx's once ctx is done.
@@ -164,7 +164,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Re
 	return "", nil
 }
 
-// forget drops what the loop that is about to start will see anyway.
+// forget drops all events that the loop about to start will see anyway.
 func (t *Trigger) forget() {
 	t.pods.forget()
 	select {

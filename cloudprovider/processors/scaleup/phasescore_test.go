@@ -31,7 +31,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// core is what the core's scale-up needs, over the groups "a" and "b" in which every launch fails.
+// core holds the parts of the core's scale-up, over the groups "a" and "b" in which every launch fails.
 type core struct {
 	ctx   *cacontext.AutoscalingContext
 	infos map[string]*framework.NodeInfo

@@ -1,8 +1,10 @@
 // Package leader does work while it holds a lease, and gives the lease back when the work has ended.
 //
-// The order is the point of it. When the process is told to stop, the work ends first and the lease is released after,
-// so that no other replica writes beside this one, and the next one need not wait for the lease to run out. When the lease
-// is lost, the caller learns of it at once and is expected to exit.
+// When the process stops, the work ends first and the lease is released after. So no other replica writes beside this one, and
+// the next one need not wait for the lease to run out. When the lease is lost, the caller learns of it at once and is
+// expected to exit.
+//
+// The package owns the lease and knows nothing about the work. It imports neither the core nor any package of this module.
 package leader
 
 import (
@@ -18,7 +20,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ErrLost is that the lease was lost while the work was under way.
+// ErrLost means that the lease was lost while the work was under way.
 var ErrLost = errors.New("the leader lease was lost")
 
 // Config says which lease is held, and for how long things may take.
@@ -33,7 +35,7 @@ type Config struct {
 }
 
 // Run waits for the lease, then does the work, and releases the lease when the work has ended. It returns the work's error,
-// nil when ctx ends before the lease was had, and ErrLost as soon as the lease is lost; then the work's context
+// nil when ctx ends before the lease was taken, and ErrLost as soon as the lease is lost. After ErrLost the work's context
 // is done, but the work may not have ended. After ctx has ended, Run returns within the two graces together.
 func Run(ctx context.Context, config Config, work func(context.Context) error) error {
 	// The election outlives ctx: the lease is held and renewed until the work has ended.
@@ -83,7 +85,7 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would
-// try even after it lost the lease, and tell of the loss only when it has waited for an API server that does not answer.
+// try even after it lost the lease, and would report the loss only when it has waited for an API server that does not answer.
 func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}) error {
 	select {
 	case <-electionEnded:
@@ -136,7 +138,7 @@ func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work f
 	return nil
 }
 
-// within tells whether the channel is closed before the limit has passed.
+// within reports whether the channel is closed before the limit has passed.
 func within(limit time.Duration, closed <-chan struct{}) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

@@ -88,7 +88,7 @@ func config(l *lease) Config {
 	}
 }
 
-func TestTheLeaseIsReleasedAfterTheWorkHasEnded(t *testing.T) {
+func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
 		began := time.Now()
@@ -112,7 +112,7 @@ func TestTheLeaseIsReleasedAfterTheWorkHasEnded(t *testing.T) {
 	})
 }
 
-func TestTheLeaseIsReleasedWhenTheWorkFails(t *testing.T) {
+func TestLeaseIsReleasedWhenWorkFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, failed := newLease("one"), errors.New("no provider")
 		err := Run(t.Context(), config(l), func(context.Context) error { return failed })
@@ -122,7 +122,7 @@ func TestTheLeaseIsReleasedWhenTheWorkFails(t *testing.T) {
 	})
 }
 
-func TestWorkThatDoesNotEndAndALeaseThatHangsAreGivenUp(t *testing.T) {
+func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
 		ctx, stop := context.WithCancel(t.Context())
@@ -146,7 +146,7 @@ func TestWorkThatDoesNotEndAndALeaseThatHangsAreGivenUp(t *testing.T) {
 }
 
 // An API server that does not answer must not delay the news: others take the lease 15 s after its last renewal.
-func TestALostLeaseIsToldAtOnce(t *testing.T) {
+func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
 		var cause error
@@ -173,7 +173,7 @@ func TestALostLeaseIsToldAtOnce(t *testing.T) {
 	})
 }
 
-func TestALeaseHeldElsewhereIsWaitedFor(t *testing.T) {
+func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := newLease("other")
 		mine := *other
@@ -199,7 +199,7 @@ func TestALeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 	})
 }
 
-func TestAnInvalidConfigurationIsRefused(t *testing.T) {
+func TestInvalidConfigurationIsRefused(t *testing.T) {
 	c := config(newLease("one"))
 	c.RenewDeadline = c.LeaseDuration
 	if err := Run(t.Context(), c, nil); err == nil {

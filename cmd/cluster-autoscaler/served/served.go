@@ -1,7 +1,9 @@
-// Package served finds out which APIs the API server serves to the autoscaler, and switches off what stands on the others.
+// Package served finds out which APIs the API server serves to the autoscaler, and switches off the features that need the others.
 //
-// The core reads each API through a cache and does nothing before that is filled. The cache of an API that an old API server does
-// not know, or that the ClusterRole does not grant, never is. Without the features below the core works as well.
+// The core reads each API through a cache and does nothing before the cache is filled. A cache never fills if an old API server does
+// not know the API, or if the ClusterRole does not grant it. Without the features below the core works as well.
+//
+// The package owns the start-up checks of Kubernetes APIs. It makes no AWS call and imports no other package of this module.
 package served
 
 import (
@@ -21,7 +23,7 @@ import (
 // askLimit bounds the question whether one kind is served.
 const askLimit = 10 * time.Second
 
-// features are what the core can do without.
+// features are the features without which the core still works.
 var features = []struct {
 	flag        string
 	groupPath   string

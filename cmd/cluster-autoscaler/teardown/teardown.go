@@ -1,4 +1,6 @@
 // Package teardown ends the parts of a process one after the other, within a bound for each.
+//
+// It knows nothing about the parts, and imports neither the core nor any package of this module.
 package teardown
 
 import (
@@ -17,8 +19,8 @@ type Step struct {
 	Do func(ctx context.Context)
 }
 
-// Run takes the steps in order and tells whether each ended within its limit. It takes no longer than their limits
-// together. A step that overruns keeps its goroutine; that is meant for a process about to exit. The context gives the
+// Run takes the steps in order and reports whether each ended within its limit. It takes no longer than their limits
+// together. A step that overruns keeps its goroutine, because the process is about to exit. The context gives the
 // logger, and ends all steps early once it is done.
 func Run(ctx context.Context, steps ...Step) bool {
 	complete := true
@@ -31,7 +33,7 @@ func Run(ctx context.Context, steps ...Step) bool {
 	return complete
 }
 
-// run tells whether the step ended within its limit.
+// run reports whether the step ended within its limit.
 func run(ctx context.Context, step Step) bool {
 	ctx, cancel := context.WithTimeout(ctx, step.Limit)
 	defer cancel()

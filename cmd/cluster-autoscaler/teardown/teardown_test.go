@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestStepsRunOneAfterTheOtherWithinTheirLimits(t *testing.T) {
+func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var order []string
@@ -43,7 +43,7 @@ func TestStepsRunOneAfterTheOtherWithinTheirLimits(t *testing.T) {
 	})
 }
 
-func TestAStepIsToldItsLimit(t *testing.T) {
+func TestStepKnowsItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left time.Duration
 		complete := Run(t.Context(), Step{Name: "part", Limit: 3 * time.Second, Do: func(ctx context.Context) {
