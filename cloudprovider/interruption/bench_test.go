@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// BenchmarkHundredWarningsAtOnce measures how long a hundred nodes of three pods each take from their warnings' messages until the
-// last one is cordoned, and until the last one is drained and handed back. Pods take 50 ms to end. Left out: the API server, which
-// is client-go's own fake here.
+// BenchmarkHundredWarningsAtOnce measures how long a hundred nodes of three pods each take from their warnings' messages until
+// the last one is cordoned, and until the last one is drained and its instance terminated. Pods take 50 ms to end. It leaves
+// out the API server, which is client-go's own fake here.
 //
 //	go test -run '^$' -bench HundredWarnings -benchtime 3x ./cloudprovider/interruption
 func BenchmarkHundredWarningsAtOnce(b *testing.B) {
@@ -43,7 +43,7 @@ func BenchmarkHundredWarningsAtOnce(b *testing.B) {
 				cordoned += at
 			}
 		}
-		w.wait("all handed back", func() bool { return w.desired() == 0 })
+		w.wait("all terminated", func() bool { return w.desired() == 0 })
 		drained += time.Since(start)
 		rounds++
 		stop()
@@ -53,7 +53,7 @@ func BenchmarkHundredWarningsAtOnce(b *testing.B) {
 	b.ReportMetric(drained.Seconds()/float64(rounds), "s/last-handed-back")
 }
 
-// watchCordons receives when a node is cordoned, once each.
+// watchCordons receives the time of each node's cordon, once per node.
 func watchCordons(w *world) <-chan time.Time {
 	w.t.Helper()
 	watcher, err := w.cluster.CoreV1().Nodes().Watch(w.t.Context(), metav1.ListOptions{})

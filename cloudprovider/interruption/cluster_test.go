@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// state has the group state these clusters by tags, and returns once the Cache has read them.
+// state tags the group as owned by these clusters, and returns once the Cache has read the tags.
 func (w *world) state(clusters ...string) {
 	w.t.Helper()
 	owned, tags := "owned", map[string]*string{}
@@ -23,17 +23,17 @@ func (w *world) state(clusters ...string) {
 	})
 }
 
-// Two owners are one too many: at least one of them is another cluster.
-func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
+// At least one of two owners is another cluster.
+func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.running()
 	w.state("a", "b")
-	w.send(warning(doomed, time.Now()))
+	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back for others", func() bool { return w.handled()["left-to-others spot-interruption"] > 0 })
-	if node := w.nodes()[doomed]; node == nil || node.Spec.Unschedulable {
+	if node := w.nodes()[warned]; node == nil || node.Spec.Unschedulable {
 		t.Errorf("its node became %v, want it as it was", node)
 	}
 	if q := w.aws.Queues()[0]; w.terminations() != 0 || w.desired() != 2 || q.Visible+q.InFlight+q.Delayed == 0 {
@@ -41,16 +41,16 @@ func TestAnotherClustersInstanceIsLeftToIt(t *testing.T) {
 	}
 }
 
-func TestUnknownClustersStrangerIsGivenUpAtOnce(t *testing.T) {
+func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
+	warned := w.inService()[0]
 	w.state("b")
-	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[doomed].Name, metav1.DeleteOptions{}); err != nil {
+	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.running()
-	w.send(warning(doomed, time.Now()))
+	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
 	if w.terminations() != 0 || w.desired() != 2 {
 		t.Errorf("%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())

@@ -1,15 +1,16 @@
-// Package interruption drains nodes before AWS takes their instances, and gives the instances back so that each is replaced once.
+// Package interruption drains nodes before AWS terminates their instances, and terminates the drained instances itself, so that
+// each is replaced once.
 //
-// What is about to happen is read from a queue (package queue, package event). For an instance of one of our groups the node is
-// cordoned, tainted and taken off load balancers at once. The core's loop is woken and counts the node's pods as pending (Doomed),
-// so that their replacement is decided before they are evicted (Decided). Then the pods are moved in the time that is left
-// (package drain), and once they run elsewhere, or have had some seconds to, the instance is terminated with decrement, so that AWS
-// launches no second replacement beside the one that the expander has chosen. Where the group's minimum size does not permit
-// that, or the group replaces instances at risk itself, AWS replaces it.
+// It reads upcoming interruptions from a queue (packages queue and event). It cordons and taints the node of an instance in our
+// groups and takes it off load balancers at once. It wakes the core's loop, which counts the node's pods as pending (Doomed),
+// so that the core decides on their replacement before they are evicted (Decided). Then it moves the pods in the time that is
+// left (package drain). Once they run on other nodes, or have had some seconds to, it terminates the instance and decrements
+// the desired capacity. So AWS launches no second replacement beside the one that the expander has chosen. AWS replaces the
+// instance if the group's minimum size forbids the decrement, or if the group replaces instances at risk itself.
 //
-// A node says on itself why it is going, by when, and how far that is. So a drain is taken up by the next leader, with or
-// without its message; a message is deleted only when its instance is dealt with; and what turns out not to go is uncordoned
-// again. Two messages of one instance are one piece of work: the more urgent sets the time.
+// Annotations on the node state the reason, the deadline and the stage. So the next leader takes up a drain with or without its
+// message. A message is deleted only when its instance is dealt with. A node whose instance stays is uncordoned. Two messages
+// about one instance share one job, and the more urgent one sets its deadline.
 //
-// A Handler owns its goroutines; Run ends them all. The package knows nothing of the core.
+// A Handler owns its goroutines, and Run ends them all. The package must not import the core.
 package interruption

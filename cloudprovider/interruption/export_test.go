@@ -7,15 +7,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
-// LeaveToOthers has messages that are not ours be left to other readers for so long.
+// LeaveToOthers sets how long other readers get for messages about unknown instances.
 func (h *Handler) LeaveToOthers(d time.Duration) { h.ownersTime = d }
 
-// HandBackFails has a piece of work on the instance be under way that has found out that it cannot be handed back, until the returned
-// function is called.
-func (h *Handler) HandBackFails(instance, group string) (forget func()) {
+// TerminateFails plants a job whose instance could not be terminated, until the returned function is called.
+func (h *Handler) TerminateFails(instance, group string) (forget func()) {
 	now := h.Clock.Now()
-	j := newJob(instance, group, cause{kind: event.SpotInterruption, began: now, deadline: now.Add(notice)})
-	j.outcome = handBackFailed
+	j := newJob(instance, group, reason{kind: event.SpotInterruption, began: now, deadline: now.Add(notice)})
+	j.outcome = terminateFailed
 	close(j.done)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -27,10 +26,10 @@ func (h *Handler) HandBackFails(instance, group string) (forget func()) {
 	}
 }
 
-// Sweep looks once for marked nodes that nobody works on.
-func (h *Handler) Sweep(ctx context.Context) { h.sweep(ctx) }
+// Reconcile looks once for annotated nodes without a job.
+func (h *Handler) Reconcile(ctx context.Context) { h.reconcile(ctx) }
 
-// Give terminates the instance, and has AWS replace it if so asked.
-func (h *Handler) Give(ctx context.Context, group, instance string, replace bool) error {
-	return h.returns.give(ctx, group, instance, replace)
+// Terminate terminates the instance. With replace, AWS replaces it.
+func (h *Handler) Terminate(ctx context.Context, group, instance string, replace bool) error {
+	return h.gatherTermination(ctx, group, instance, replace)
 }

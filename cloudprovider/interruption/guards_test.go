@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
-// boundLate has a pod be bound to the node of the instance a moment after the first look that finds the node empty.
+// boundLate binds a pod to the node of the instance a moment after the first look that finds the node empty.
 func (w *world) boundLate(instance, name string) {
 	w.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
@@ -32,7 +32,7 @@ func (w *world) boundLate(instance, name string) {
 	w.pods.RefuseList = func() error { bind(); return nil }
 }
 
-// recommendation recommends to replace an instance.
+// recommendation is a rebalance recommendation.
 func recommendation(instance string, at time.Time) string {
 	return fmt.Sprintf(`{"id":"recommendation","detail-type":"EC2 Instance Rebalance Recommendation","source":"aws.ec2","time":%q,`+
 		`"detail":{"instance-id":%q}}`, at.UTC().Format(time.RFC3339), instance)
@@ -41,27 +41,27 @@ func recommendation(instance string, at time.Time) string {
 func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drain }
 
 // kube-scheduler may have chosen the node before it was cordoned.
-func TestPodBoundAfterTheNodeWasEmptyIsMoved(t *testing.T) {
+func TestPodBoundLateIsMoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
-	doomed := w.inService()[0]
-	w.boundLate(doomed, "late")
+	warned := w.inService()[0]
+	w.boundLate(warned, "late")
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	if w.evicted["late"] != 1 {
 		t.Errorf("evicted %v, want the pod that came late", w.evicted)
 	}
 }
 
-func TestPlannedDrainKeepsTheInstanceOfAPodThatCameLateAndStays(t *testing.T) {
+func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
 	w.refused.Store(true)
-	w.mark(kept, "cordon,label", time.Now().Add(13*time.Second), "interruption", "rebalance-recommendation")
+	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "interruption", "rebalance-recommendation")
 	w.boundLate(kept, "late")
 	w.running(drainOnRebalance)
 	w.wait("back in use, or ended", func() bool {
@@ -76,22 +76,22 @@ func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
-	doomed, other := w.inService()[0], w.inService()[1]
-	w.run(doomed, "a")
+	warned, other := w.inService()[0], w.inService()[1]
+	w.run(warned, "a")
 	unready := w.nodes()[other] // as a replacement that does not become ready
 	unready.Status.Conditions = nil
 	if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.mark(doomed, "cordon,label", time.Now().Add(20*time.Second), "interruption", "rebalance-recommendation")
+	w.annotate(warned, "cordon,label", time.Now().Add(20*time.Second), "interruption", "rebalance-recommendation")
 	w.running(drainOnRebalance)
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	if w.evicted["a"] != 1 {
 		t.Errorf("evicted %v", w.evicted)
 	}
 }
 
-// overdue are the groups as if AWS had not launched what is missing for long.
+// overdue shows the groups as if AWS had long failed to launch the missing instances.
 type overdue struct{ *asg.Cache }
 
 func (o overdue) Snapshot() *asg.Snapshot {
@@ -101,52 +101,52 @@ func (o overdue) Snapshot() *asg.Snapshot {
 	return s.With(&g)
 }
 
-func TestPlannedDrainWaitsForNoInstanceThatIsOverdue(t *testing.T) {
+func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.aws.AddShortage(fakeaws.Shortage{Group: "spot"})
 	if err := w.aws.SetDesired("spot", 3); err != nil {
 		t.Fatal(err)
 	}
 	w.wait("an instance is missing", func() bool { return w.cache.Snapshot().Group("spot").Missing() == 1 })
 	w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = overdue{w.cache} })
-	w.send(recommendation(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(recommendation(warned, time.Now()))
+	w.waitTerminated(warned)
 }
 
-// A recommendation waits while other nodes of its group are drained. That may take longer than a warning is worth anything.
+// A recommendation waits while other nodes of its group are drained. By then it may be older than a warning may be.
 func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
-	doomed := w.inService()[0]
+	warned := w.inService()[0]
 	w.running(drainOnRebalance)
-	w.send(recommendation(doomed, time.Now().Add(-time.Hour)))
-	w.gone(doomed)
+	w.send(recommendation(warned, time.Now().Add(-time.Hour)))
+	w.waitTerminated(warned)
 }
 
-func TestWarningHurriesTheDrainOfARecommendation(t *testing.T) {
+func TestWarningHurriesPlannedDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.refused.Store(true)
 	w.running(drainOnRebalance)
-	w.send(recommendation(doomed, time.Now()))
-	w.wait("cordoned", func() bool { return w.nodes()[doomed].Spec.Unschedulable })
-	w.send(warning(doomed, time.Now().Add(-118*time.Second)))
-	w.gone(doomed)
+	w.send(recommendation(warned, time.Now()))
+	w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
+	w.send(warning(warned, time.Now().Add(-118*time.Second)))
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.handled()["forced spot-interruption"] != 1 {
 		t.Errorf("handled %v, want the pod deleted in the time of the warning", w.handled())
 	}
 }
 
-func TestInstanceThatTheCoreEndsIsOnlyCounted(t *testing.T) {
+func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
 	w.silent()
@@ -192,7 +192,7 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 	}
 }
 
-func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
+func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	h := w.handler()
@@ -200,26 +200,26 @@ func TestTerminationsAndReplacementsGoByCallsOfTheirOwn(t *testing.T) {
 	var both sync.WaitGroup
 	for n, replace := range []bool{false, true} {
 		both.Go(func() {
-			if err := h.Give(t.Context(), "spot", ids[n], replace); err != nil {
+			if err := h.Terminate(t.Context(), "spot", ids[n], replace); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	both.Wait()
-	w.gone(ids[0])
-	w.gone(ids[1])
+	w.waitTerminated(ids[0])
+	w.waitTerminated(ids[1])
 	if w.desired() != 2 {
 		t.Errorf("desired %d, want 2: one of three is replaced", w.desired())
 	}
 }
 
-func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
+func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hooked(group(0, 1, 5)))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	h := w.handler()
-	forget := h.HandBackFails(doomed, "spot")
+	forget := h.TerminateFails(warned, "spot")
 	w.background(h.Run)
 	if err := w.aws.SetDesired("spot", 0); err != nil {
 		t.Fatal(err)
@@ -229,24 +229,24 @@ func TestHookIsCompletedOnlyOnceItsInstanceIsDealtWith(t *testing.T) {
 		t.Error("the lifecycle action was completed although nobody has drained the node")
 	}
 	forget()
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	if w.evicted["a"] != 1 {
 		t.Errorf("evicted %v", w.evicted)
 	}
 }
 
-func TestNodeStaysMarkedForAsLongAsItIsDrained(t *testing.T) {
+func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
 	id := w.inService()[0]
-	w.mark(id, "cordon,label", time.Now().Add(-6*time.Minute))
+	w.annotate(id, "cordon,label", time.Now().Add(-6*time.Minute))
 	h := w.handler()
-	forget := h.HandBackFails(id, "spot")
-	if h.Sweep(t.Context()); !w.nodes()[id].Spec.Unschedulable {
+	forget := h.TerminateFails(id, "spot")
+	if h.Reconcile(t.Context()); !w.nodes()[id].Spec.Unschedulable {
 		t.Error("the node was put back into use under its drain")
 	}
 	forget()
-	if h.Sweep(t.Context()); w.nodes()[id].Spec.Unschedulable {
+	if h.Reconcile(t.Context()); w.nodes()[id].Spec.Unschedulable {
 		t.Error("the node is still cordoned, though nobody drains it and its instance was spared")
 	}
 }

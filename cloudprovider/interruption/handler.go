@@ -17,30 +17,29 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
 
-// Deadline is what happens to pods that disruption budgets hold back until the last seconds.
+// Deadline decides about pods that disruption budgets hold back until the last seconds.
 type Deadline string
 
-// Deadlines.
 const (
 	Force Deadline = "force" // they are deleted, with the grace that is left
-	Leave Deadline = "leave" // they are left to end with the instance
+	Leave Deadline = "leave" // they end with the instance
 )
 
-// OnRebalance is what is done about a rebalance recommendation.
+// OnRebalance decides about rebalance recommendations.
 type OnRebalance string
 
-// What can be done about rebalance recommendations.
 const (
 	Count OnRebalance = "count"
 	Drain OnRebalance = "drain"
 )
 
-// groups are the Auto Scaling groups, and what is done to them. Implemented by asg.Cache.
+// groups reads and changes the Auto Scaling groups. Implemented by asg.Cache.
 type groups interface {
 	Snapshot() *asg.Snapshot
 	Reread(ctx context.Context, name string) (*asg.Group, error)
@@ -63,40 +62,41 @@ type Options struct {
 	Groups groups
 	Hooks  hooksAPI
 	SQS    queue.API
-	// Queue is the name or URL of the queue; empty: none is read, and only drains that are under way are finished.
+	// Queue is the name or URL of the queue. If it is empty, the Handler reads none and only finishes drains that are under
+	// way.
 	Queue string
-	// Cordons writes nodes, Client evicts pods: each with a rate of its own, so that the hundredth cordon does not wait for the
+	// Cordons writes nodes, Client evicts pods. Each has its own rate limit, so that the hundredth cordon does not wait for the
 	// evictions from ninety-nine nodes.
 	Cordons, Client kubernetes.Interface
 	// Nodes and Pods are informers of all nodes and pods. New adds indexes to them.
 	Nodes, Pods cache.SharedIndexInformer
 	Events      record.EventRecorder
-	// AtDeadline and Rebalance are the flags of these names; empty: Force, Count.
+	// AtDeadline and Rebalance are the flags of these names. They default to Force and Count.
 	AtDeadline Deadline
 	Rebalance  OnRebalance
-	// Wake has the core's loop run now.
+	// Wake starts a loop of the core now.
 	Wake       func()
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
 
-// Handler deals with interruptions. Run is called once; the other methods are safe for concurrent use.
+// Handler handles interruptions. Run is called once. The other methods are safe for concurrent use.
 type Handler struct {
 	Options
-	drainer *drain.Drainer
-	returns *returns
-	metrics *metrics
-	starts  chan *job // to Run, which owns their goroutines
+	drainer      *drain.Drainer
+	terminations *terminations
+	metrics      *metrics
+	starts       chan *job // to Run, which owns their goroutines
 
 	ownersTime time.Duration // ownersTime, but in tests
 
 	mu       sync.Mutex
-	jobs     map[string]*job       // by instance; guarded by mu
-	finished map[string]time.Time  // instances that were dealt with, and when; guarded by mu
-	gaveUp   map[attempt]time.Time // planned drains that were given up, and when; guarded by mu
+	jobs     map[string]*job            // by instance, guarded by mu
+	finished map[string]time.Time       // when each instance was dealt with, guarded by mu
+	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
 }
 
-// byInstance is the index of the nodes by instance.
+// byInstance indexes the nodes by instance.
 const byInstance = "asg-autoscaler/instance"
 
 // New makes a Handler.
@@ -124,21 +124,21 @@ func New(o Options) (*Handler, error) {
 	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
 		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
 	}
-	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{}, gaveUp: map[attempt]time.Time{},
+	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{}, gaveUp: map[plannedDrain]time.Time{},
 		ownersTime: ownersTime}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}
-	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.tellMoved, Stuck: h.tellStuck}
-	h.returns = newReturns(o.Groups, o.Clock)
+	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
+	h.terminations = batch.New[terminationKey, []string, error](o.Clock, terminateGather)
 	return h, nil
 }
 
-// sweepEvery is how often nodes are looked for whose drain nobody pursues.
-const sweepEvery = 5 * time.Second
+// reconcileEvery is the pause between two looks for annotated nodes without a job.
+const reconcileEvery = 5 * time.Second
 
-// Run takes up the drains that are under way, and then what comes from the queue, until ctx ends. It returns when all has
-// stopped; what is unfinished stands on the nodes and in the queue.
+// Run takes up the drains that are under way and then handles the queue's messages, until ctx ends. It returns when all
+// goroutines have stopped. Unfinished work stays recorded on the nodes and in the queue.
 func (h *Handler) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	if h.Queue != "" {
@@ -146,23 +146,22 @@ func (h *Handler) Run(ctx context.Context) error {
 			Failed: func(call string, _ error) { h.metrics.failures.WithLabelValues(call).Inc() }})
 		work.Go(func() { _ = consumer.Run(ctx) })
 	}
-	ticker := h.Clock.NewTicker(sweepEvery)
+	ticker := h.Clock.NewTicker(reconcileEvery)
 	defer ticker.Stop()
-	work.Go(func() { h.sweep(ctx) })
+	work.Go(func() { h.reconcile(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case j := <-h.starts:
 			work.Go(func() { h.do(ctx, j) })
 		case <-ticker.C():
-			work.Go(func() { h.sweep(ctx) })
+			work.Go(func() { h.reconcile(ctx) })
 		}
 	}
 	work.Wait()
 	return nil
 }
 
-// node is the node of an instance, or nil.
 func (h *Handler) node(instance string) *corev1.Node {
 	found, err := h.Nodes.GetIndexer().ByIndex(byInstance, instance)
 	if err != nil || len(found) == 0 {
@@ -171,43 +170,42 @@ func (h *Handler) node(instance string) *corev1.Node {
 	return found[0].(*corev1.Node)
 }
 
-// Handle deals with one message, and returns when its instances are dealt with, or it is clear that another time is better.
-func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Verdict {
+// Handle handles one message. It returns when the message's instances are dealt with, or when the message should be retried
+// later.
+func (h *Handler) Handle(ctx context.Context, m queue.Message) queue.Result {
 	e, err := event.Parse(m.Body)
 	if err != nil {
 		return h.discard(ctx, m, err)
 	}
 	h.metrics.received.WithLabelValues(string(e.Kind)).Inc()
-	verdict, what := h.judge(ctx, m, e)
-	h.metrics.handled.WithLabelValues(string(e.Kind), string(what)).Inc()
-	klog.FromContext(ctx).V(3).Info("Dealt with a message", "kind", e.Kind, "event", e.ID, "instances", e.Instances, "outcome", what)
-	return verdict
+	result, out := h.classify(ctx, m, e)
+	h.metrics.handled.WithLabelValues(string(e.Kind), string(out)).Inc()
+	klog.FromContext(ctx).V(3).Info("Dealt with a message", "kind", e.Kind, "event", e.ID, "instances", e.Instances, "outcome", out)
+	return result
 }
 
-// discard counts a message that nothing can be done with.
-func (h *Handler) discard(ctx context.Context, m queue.Message, err error) queue.Verdict {
-	what := broken
+// discard counts an unusable message.
+func (h *Handler) discard(ctx context.Context, m queue.Message, err error) queue.Result {
+	out := broken
 	var why *event.Unusable
 	if errors.As(err, &why) {
-		what = outcome(why.Reason)
+		out = outcome(why.Reason)
 	}
 	h.metrics.received.WithLabelValues(string(unusable)).Inc()
-	h.metrics.handled.WithLabelValues(string(unusable), string(what)).Inc()
-	klog.FromContext(ctx).V(2).Info("Dropped a message that nothing can be done with", "message", m.ID, "reason", what, "err", err)
+	h.metrics.handled.WithLabelValues(string(unusable), string(out)).Inc()
+	klog.FromContext(ctx).V(2).Info("Dropped an unusable message", "message", m.ID, "reason", out, "err", err)
 	return queue.Done()
 }
 
-// tellMoved tells of a pod that was asked to go.
-func (h *Handler) tellMoved(pod *corev1.Pod, forced bool) {
+func (h *Handler) reportMoved(pod *corev1.Pod, forced bool) {
 	how := "Evicted"
 	if forced {
-		how = "Deleted against its disruption budget, for the time is over,"
+		how = "Deleted against its disruption budget, because the time is over,"
 	}
-	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which AWS takes away", how, pod.Spec.NodeName)
+	h.Events.Eventf(pod, corev1.EventTypeNormal, "NodeInterrupted", "%s from node %s, which AWS interrupts", how, pod.Spec.NodeName)
 }
 
-// tellStuck tells of a pod that cannot be asked to go.
-func (h *Handler) tellStuck(pod *corev1.Pod, err error) {
-	h.Events.Eventf(pod, corev1.EventTypeWarning, "NodeInterrupted", "Could not be evicted from node %s, which AWS takes away: %v",
+func (h *Handler) reportStuck(pod *corev1.Pod, err error) {
+	h.Events.Eventf(pod, corev1.EventTypeWarning, "NodeInterrupted", "Could not be evicted from node %s, which AWS interrupts: %v",
 		pod.Spec.NodeName, err)
 }

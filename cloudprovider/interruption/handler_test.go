@@ -21,19 +21,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
-func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
+func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed, other := w.inService()[0], w.inService()[1]
-	w.run(doomed, "a", "b", "c")
+	warned, other := w.inService()[0], w.inService()[1]
+	w.run(warned, "a", "b", "c")
 	w.run(other, "d")
 	events := record.NewFakeRecorder(100)
 	w.running(func(o *interruption.Options) { o.Events = events })
-	if err := w.aws.Interrupt(doomed, 0); err != nil {
+	if err := w.aws.Interrupt(warned, 0); err != nil {
 		t.Fatal(err)
 	}
-	w.wait("the node is cordoned", func() bool { n := w.nodes()[doomed]; return n == nil || n.Spec.Unschedulable })
-	w.gone(doomed)
+	w.wait("the node is cordoned", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.desired() != 1 || w.terminations() != 1 || !slices.Equal(w.inService(), []string{other}) {
 		t.Errorf("desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
@@ -49,26 +49,26 @@ func TestAWarnedNodeIsDrainedAndItsInstanceHandedBack(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, want)
 		}
 	}
-	var told []string
+	var texts []string
 	for len(events.Events) > 0 {
-		told = append(told, <-events.Events)
+		texts = append(texts, <-events.Events)
 	}
-	if all := strings.Join(told, "\n"); strings.Count(all, "NodeInterrupted Evicted") != 3 || !strings.Contains(all, "Interruption Cordoned and drained, by ") {
+	if all := strings.Join(texts, "\n"); strings.Count(all, "NodeInterrupted Evicted") != 3 || !strings.Contains(all, "Interruption Cordoned and drained, by ") {
 		t.Errorf("events:\n%s", all)
 	}
 }
 
-func TestANodeTellsItsStory(t *testing.T) {
+func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 1, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.refused.Store(true)
 	w.running()
 	began := time.Now().Truncate(time.Second)
-	w.send(warning(doomed, began))
-	w.wait("marked", func() bool { return w.nodes()[doomed].Annotations["asg-autoscaler/interruption"] != "" })
-	n := w.nodes()[doomed]
+	w.send(warning(warned, began))
+	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations["asg-autoscaler/interruption"] != "" })
+	n := w.nodes()[warned]
 	if !n.Spec.Unschedulable || n.Labels[corev1.LabelNodeExcludeBalancers] == "" ||
 		!slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
 			return t.Key == interruption.Taint && t.Effect == corev1.TaintEffectNoSchedule
@@ -80,7 +80,7 @@ func TestANodeTellsItsStory(t *testing.T) {
 	delete(got, "asg-autoscaler/interruption-began")
 	want := map[string]string{
 		"asg-autoscaler/interruption":          "spot-interruption",
-		"asg-autoscaler/interruption-reason":   "EC2 takes the instance back (terminate), event event-of-" + doomed,
+		"asg-autoscaler/interruption-reason":   "EC2 takes the instance back (terminate), event event-of-" + warned,
 		"asg-autoscaler/interruption-deadline": began.Add(2 * time.Minute).UTC().Format(time.RFC3339),
 		"asg-autoscaler/interruption-stage":    "draining",
 		"asg-autoscaler/interruption-undo":     "cordon,label",
@@ -90,34 +90,34 @@ func TestANodeTellsItsStory(t *testing.T) {
 	}
 }
 
-func TestAnEmptyNodeGoesAtOnce(t *testing.T) {
+func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
+	warned := w.inService()[0]
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.desired() != 1 || w.handled()["empty spot-interruption"] != 1 {
 		t.Errorf("desired %d, %v", w.desired(), w.handled())
 	}
 }
 
-func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
+func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed, other := w.inService()[0], w.inService()[1]
+	warned, other := w.inService()[0], w.inService()[1]
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
 	}
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[doomed].Name, corev1.PodRunning })
+	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
 	w.create("b", owned) // the ReplicaSet's next
 	w.running()
-	w.send(warning(doomed, time.Now()))
+	w.send(warning(warned, time.Now()))
 	w.wait("evicted", func() bool { _, err := w.cluster.Tracker().Get(podserver.Pods, "default", "a"); return err != nil })
 	time.Sleep(2500 * time.Millisecond)
 	if w.terminations() != 0 {
-		t.Fatal("the instance was handed back while its pod is pending")
+		t.Fatal("the instance was terminated while its pod is pending")
 	}
 	pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
 	if err != nil {
@@ -127,7 +127,7 @@ func TestTheInstanceIsKeptUntilItsPodsRunElsewhere(t *testing.T) {
 	if _, err := w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.gone(doomed)
+	w.waitTerminated(warned)
 }
 
 // counting is an informer that counts the pods that lists of it return.
@@ -166,11 +166,11 @@ func (c countingIndexer) count(list []any) []any {
 func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
+	warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
 	}
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[doomed].Name, corev1.PodRunning })
+	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
 	const crowd = 1000
 	for n := range crowd {
 		w.create(fmt.Sprint("ready-", n), owned, func(p *corev1.Pod) {
@@ -179,39 +179,39 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	}
 	var pods atomic.Int32
 	w.running(func(o *interruption.Options) { o.Pods = counting{o.Pods, &pods} })
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	if n := pods.Load(); w.evicted["a"] != 1 || n == 0 || n >= crowd {
 		t.Errorf("%d pods were looked at, evicted %v", n, w.evicted)
 	}
 }
 
-func TestAtTheMinimumSizeAWSReplacesTheInstance(t *testing.T) {
+func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(2, 2, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	w.wait("another in its place", func() bool { return len(w.inService()) == 2 })
 	if w.desired() != 2 {
 		t.Errorf("desired %d, want the minimum of 2", w.desired())
 	}
 }
 
-func TestWhatABudgetHoldsToTheEnd(t *testing.T) {
+func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
 		t.Run(string(deadline), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
-			doomed := w.inService()[0]
-			w.run(doomed, "a")
+			warned := w.inService()[0]
+			w.run(warned, "a")
 			w.refused.Store(true)
 			w.running(func(o *interruption.Options) { o.AtDeadline = deadline })
-			w.send(warning(doomed, time.Now().Add(-118*time.Second))) // two seconds to go, of which we make five
-			w.gone(doomed)
+			w.send(warning(warned, time.Now().Add(-118*time.Second))) // two seconds to go, which the Handler extends to five
+			w.waitTerminated(warned)
 			w.waitEmptyQueue()
 			if w.desired() != 1 || w.handled()[want+" spot-interruption"] != 1 {
 				t.Errorf("desired %d, %v, want %s", w.desired(), w.handled(), want)
@@ -220,7 +220,7 @@ func TestWhatABudgetHoldsToTheEnd(t *testing.T) {
 	}
 }
 
-func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
+func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	ids := w.inService()
@@ -258,24 +258,24 @@ func TestMessagesThatCallForNothingDoNothing(t *testing.T) {
 	}
 }
 
-// hookMessage says that an instance of the group waits to be terminated.
+// hookMessage is the lifecycle action of an instance that waits to be terminated.
 func hookMessage(instance string, at time.Time) string {
 	return fmt.Sprintf(`{"id":"h","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","time":%q,"detail":{`+
 		`"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":"h","EC2InstanceId":%q}}`,
 		at.UTC().Format(time.RFC3339), instance)
 }
 
-func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
+func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a", "b")
+	warned := w.inService()[0]
+	w.run(warned, "a", "b")
 	for range 20 {
-		w.send(warning(doomed, time.Now()))
+		w.send(warning(warned, time.Now()))
 	}
 	w.running()
-	w.gone(doomed)
-	w.send(warning(doomed, time.Now()))
+	w.waitTerminated(warned)
+	w.send(warning(warned, time.Now()))
 	w.waitEmptyQueue()
 	if w.desired() != 2 || w.terminations() != 1 {
 		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
@@ -285,34 +285,34 @@ func TestDuplicatesAndLaterNewsOfOneInstanceAreOnePieceOfWork(t *testing.T) {
 	}
 }
 
-func TestAnInstanceWithoutANodeIsHandedBack(t *testing.T) {
+func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
-	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[doomed].Name, metav1.DeleteOptions{}); err != nil {
+	warned := w.inService()[0]
+	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.desired() != 1 || w.handled()["no-node spot-interruption"] != 1 {
 		t.Errorf("desired %d, %v", w.desired(), w.handled())
 	}
 }
 
-func TestTheNextLeaderGoesOn(t *testing.T) {
+func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 	t.Parallel()
 	for _, withMessage := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
-			doomed := w.inService()[0]
-			w.run(doomed, "a")
+			warned := w.inService()[0]
+			w.run(warned, "a")
 			w.refused.Store(true)
 			stop := w.running()
-			w.send(warning(doomed, time.Now()))
-			w.wait("cordoned", func() bool { return w.nodes()[doomed].Spec.Unschedulable })
+			w.send(warning(warned, time.Now()))
+			w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
 			stop()
 			if w.handled()["left-to-next spot-interruption"] != 1 {
 				t.Errorf("%v", w.handled())
@@ -326,7 +326,7 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 					o.Queue = ""
 				}
 			})
-			w.gone(doomed)
+			w.waitTerminated(warned)
 			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
 				t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
 			}
@@ -334,8 +334,8 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 	}
 }
 
-// mark has a node be as a process leaves it that dies in a drain. More are names and values of annotations.
-func (w *world) mark(instance, undo string, deadline time.Time, more ...string) {
+// annotate leaves a node as a process does that dies during a drain. More are names and values of annotations.
+func (w *world) annotate(instance, undo string, deadline time.Time, more ...string) {
 	w.t.Helper()
 	node := w.nodes()[instance]
 	node.Spec.Unschedulable = true
@@ -355,26 +355,26 @@ func (w *world) mark(instance, undo string, deadline time.Time, more ...string) 
 	}
 }
 
-func TestAnInstanceThatOutlivesItsTimeIsNotEndedUnderItsPods(t *testing.T) {
+func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	late := w.inService()[0]
 	w.run(late, "a")
 	w.refused.Store(true)
-	w.mark(late, "cordon,label", time.Now().Add(-time.Minute))
+	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute))
 	w.running()
 	time.Sleep(6 * time.Second)
 	if w.terminations() != 0 {
-		t.Fatal("handed back with a pod on it")
+		t.Fatal("terminated with a pod on it")
 	}
 	w.refused.Store(false)
-	w.gone(late)
+	w.waitTerminated(late)
 	if w.evicted["a"] != 1 || w.desired() != 1 {
 		t.Errorf("evicted %v, desired %d", w.evicted, w.desired())
 	}
 }
 
-func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
+func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, undo string
@@ -387,9 +387,9 @@ func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, group(0, 1, 5))
 			spared := w.inService()[0]
-			w.mark(spared, tt.undo, time.Now().Add(-6*time.Minute))
+			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
 			w.running(func(o *interruption.Options) { o.Queue = "" })
-			w.wait("unmarked", func() bool { return w.nodes()[spared].Annotations["asg-autoscaler/interruption"] == "" })
+			w.wait("uncordoned", func() bool { return w.nodes()[spared].Annotations["asg-autoscaler/interruption"] == "" })
 			n := w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
@@ -401,20 +401,20 @@ func TestANodeWhoseInstanceWasSparedIsPutBackIntoUse(t *testing.T) {
 }
 
 // aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
-func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *testing.T) {
+func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a", "b")
-	node := w.nodes()[doomed]
+	warned := w.inService()[0]
+	w.run(warned, "a", "b")
+	node := w.nodes()[warned]
 	node.Spec.Unschedulable = true
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
 	if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.wait("marked", func() bool { return w.nodes()[doomed].Annotations["asg-autoscaler/interruption"] != "" })
+	w.send(warning(warned, time.Now()))
+	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations["asg-autoscaler/interruption"] != "" })
 	time.Sleep(1500 * time.Millisecond)
 	if len(w.evicted) != 0 || w.terminations() != 0 {
 		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
@@ -424,14 +424,14 @@ func TestWhatTheTerminationHandlerDrainsIsNotDrainedTwiceButHandedBackOnce(t *te
 			t.Fatal(err)
 		}
 	}
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if len(w.evicted) != 0 || w.desired() != 1 || w.terminations() != 1 {
 		t.Errorf("evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
 	}
 }
 
-func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
+func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 3, 5))
 	ids := w.inService()
@@ -460,21 +460,21 @@ func TestRecommendationsAreFollowedOnRequestOneNodeAtATime(t *testing.T) {
 		t.Errorf("%d nodes of the group cordoned at once", n)
 	}
 	w.refused.Store(false)
-	w.wait("one instance handed back", func() bool { return w.desired() == 2 })
+	w.wait("one instance terminated", func() bool { return w.desired() == 2 })
 }
 
-func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
+func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
-	doomed := w.inService()[0]
-	w.run(doomed, "a", "b")
+	warned := w.inService()[0]
+	w.run(warned, "a", "b")
 	w.running()
 	if err := w.aws.SetDesired("spot", 1); err != nil { // Auto Scaling chooses one
 		t.Fatal(err)
 	}
 	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
 	w.waitEmptyQueue()
-	if left := w.inService(); left[0] != doomed && len(w.evicted) != 2 {
+	if left := w.inService(); left[0] != warned && len(w.evicted) != 2 {
 		t.Errorf("evicted %v", w.evicted)
 	}
 	if w.desired() != 1 || w.terminations() != 0 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
@@ -482,14 +482,14 @@ func TestALifecycleActionIsCompletedWhenTheNodeIsDrained(t *testing.T) {
 	}
 }
 
-func TestAWarningInAGroupWithAHookIsHandedBackAndItsHookCompleted(t *testing.T) {
+func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hooked(group(0, 2, 5)))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.running()
-	w.send(warning(doomed, time.Now()))
-	w.gone(doomed)
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
 		t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
@@ -513,7 +513,7 @@ func TestSeveralClustersCanShareAQueue(t *testing.T) {
 	}
 	ours := w.inService()[0]
 	w.send(warning(ours, time.Now()))
-	w.gone(ours)
+	w.waitTerminated(ours)
 	if other, _ = w.aws.Group("theirs"); len(other.Instances) != 1 || other.Desired != 1 {
 		t.Errorf("%+v", other)
 	}

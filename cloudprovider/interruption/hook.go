@@ -13,40 +13,40 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
 
-// heartbeatEvery is how often the time of a lifecycle action is extended while its node is drained. The shortest that a hook can
-// have is 30 seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
+// heartbeatEvery is how often a lifecycle action is extended while its node is drained. The shortest timeout of a hook is 30
+// seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
-// hookSettle is how long readings of a group may not show what its hook's message says. hookPauses are the pauses between readings.
+// hookSettle is how long a group's readings may lag behind its hook's message. hookPauses are the pauses between readings.
 const hookSettle = 2 * time.Minute
 
 var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
 
-// judgeHook drains an instance that waits to be ended, and then has Auto Scaling go on.
-func (h *Handler) judgeHook(ctx context.Context, m queue.Message, e event.Event, told time.Time) (queue.Verdict, outcome) {
+// classifyHook drains an instance that waits to be terminated, and then lets Auto Scaling go on.
+func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Event, announced time.Time) (queue.Result, outcome) {
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.othersTurn(m, ownersTimeHook)
+		return h.leaveToOthers(m, ownersTimeHook)
 	}
 	group, err := h.Groups.Reread(ctx, e.Group)
 	if err != nil {
-		return queue.Leave(comeAgain), leftToNext(ctx)
+		return queue.Retry(retryLater), putBack(ctx)
 	}
 	id := e.Instances[0]
 	instance, owner := h.Groups.Snapshot().Instance(id)
 	switch {
 	case instance == nil || owner.Name != group.Name:
-		return queue.Done(), stale // it is gone
-	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(told) < hookSettle:
-		return queue.Leave(pauseAfter(m, hookPauses)), postponed
+		return queue.Done(), stale // terminated or detached
+	case !instance.Lifecycle.Leaving() && h.Clock.Now().Sub(announced) < hookSettle:
+		return queue.Retry(pauseAfter(m, hookPauses)), postponed
 	case !instance.Lifecycle.Leaving():
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):
 		h.complete(ctx, e)
 		return queue.Done(), empty
 	}
-	j, ok := h.begin(ctx, id, group.Name, causeOf(e, told, h.Clock.Now()))
+	j, ok := h.begin(ctx, id, group.Name, reasonFor(e, announced, h.Clock.Now()))
 	if !ok {
-		return queue.Leave(comeAgain), leftToNext(ctx)
+		return queue.Retry(retryLater), putBack(ctx)
 	}
 	beating, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -54,16 +54,16 @@ func (h *Handler) judgeHook(ctx context.Context, m queue.Message, e event.Event,
 		defer close(ended)
 		h.heartbeats(beating, e)
 	}()
-	verdict, what := h.await(ctx, []*job{j})
+	result, out := h.await(ctx, []*job{j})
 	stop()
 	<-ended
-	if verdict == queue.Done() {
+	if result == queue.Done() {
 		h.complete(ctx, e)
 	}
-	return verdict, what
+	return result, out
 }
 
-// heartbeats extends the time of a lifecycle action until ctx ends, or the action is over.
+// heartbeats extends a lifecycle action until ctx ends, or the action is over.
 func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 	for {
 		sleep(ctx, h.Clock, heartbeatEvery)
@@ -86,10 +86,10 @@ func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 	}
 }
 
-// completions is how often completing an action is tried; after that it ends by its own time.
+// completions bounds the tries to complete an action. After them the action times out.
 const completions = 5
 
-// complete has Auto Scaling go on with an instance. An action that is over already is none to complain of.
+// complete lets Auto Scaling go on with an instance. An action that is over already is no error.
 func (h *Handler) complete(ctx context.Context, e event.Event) {
 	in := &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
 		InstanceId: aws.String(e.Instances[0]), LifecycleActionResult: aws.String("CONTINUE")}

@@ -49,7 +49,7 @@ var (
 	firstSeed = flag.Int("interruption.seed", 1, "the first of them")
 )
 
-// mortal is a queue that hears nothing more of a handler once that was stopped.
+// mortal is a queue that ignores a handler once that was stopped.
 type mortal struct {
 	queue.API
 	dead atomic.Bool
@@ -72,9 +72,9 @@ func (m *mortal) ChangeMessageVisibilityBatch(ctx context.Context, in *sqs.Chang
 	return m.API.ChangeMessageVisibilityBatch(ctx, in, o...)
 }
 
-// TestHandlerStoppedAtAnyMoment stops the handler up to three times while several instances are interrupted, their messages duplicated
-// and shuffled, their pods held back by a budget for a while. A stopped handler finishes what it is doing, but no message. In the end
-// every message is gone, every interrupted instance was handed back exactly once, and no other node is left cordoned.
+// TestHandlerStoppedAtAnyMoment stops the handler up to three times while several instances are interrupted, their messages
+// duplicated and shuffled, their pods held back by a budget for a while. A stopped handler finishes its calls, but no message.
+// In the end every message is gone, every interrupted instance was terminated exactly once, and no other node is left cordoned.
 //
 //	go test -run AtAnyMoment -timeout 1h ./cloudprovider/interruption -interruption.seeds 50
 func TestHandlerStoppedAtAnyMoment(t *testing.T) {
@@ -88,8 +88,8 @@ func TestHandlerStoppedAtAnyMoment(t *testing.T) {
 	})
 }
 
-// TestProcessKilledAtAnyMoment is TestHandlerStoppedAtAnyMoment with kill -9 of a process that handles the interruptions: no call that
-// is under way is finished, and no goroutine ends.
+// TestProcessKilledAtAnyMoment is TestHandlerStoppedAtAnyMoment with kill -9 of a process that handles the interruptions. No
+// call under way is finished, and no goroutine ends.
 func TestProcessKilledAtAnyMoment(t *testing.T) {
 	eachSeed(t, func(w *world) (kill func()) {
 		victim := exec.Command(os.Args[0], "-test.run=^TestPlayVictim$")
@@ -116,8 +116,8 @@ func TestProcessKilledAtAnyMoment(t *testing.T) {
 	})
 }
 
-// eachSeed goes through the seeds. live has the interruptions handled until it is stopped. A message that was being handled then comes
-// again after half a minute.
+// eachSeed goes through the seeds. live handles the interruptions until it is stopped. A message that was being handled then
+// comes again after half a minute.
 func eachSeed(t *testing.T, live func(*world) (stop func())) {
 	if testing.Short() {
 		t.Skip("waits for messages to come again")
@@ -138,7 +138,7 @@ func eachSeed(t *testing.T, live func(*world) (stop func())) {
 	})
 }
 
-// die is one seed.
+// die runs one seed.
 func (w *world) die(seed uint64, live func(*world) (stop func())) {
 	t, random := w.t, rand.New(rand.NewPCG(seed, 0))
 	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Duplicates: 30, Shuffles: 50}); err != nil {
@@ -151,10 +151,10 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 		}
 	}
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	doomed := ids[:1+random.IntN(4)]
+	warned := ids[:1+random.IntN(4)]
 	w.refused.Store(random.IntN(2) == 0)
 	time.AfterFunc(time.Duration(random.IntN(4000))*time.Millisecond, func() { w.refused.Store(false) })
-	for _, id := range doomed {
+	for _, id := range warned {
 		if err := w.aws.Interrupt(id, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -165,18 +165,18 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 		stop()
 	}
 	live(w)
-	for _, id := range doomed {
-		w.within(90*time.Second, "instance "+id+" gone", func() bool { // half a minute, if its end was begun by a dead process
+	for _, id := range warned {
+		w.within(90*time.Second, "instance "+id+" gone", func() bool { // half a minute, if a dead process began its termination
 			g, _ := w.aws.Group("spot")
 			return !slices.ContainsFunc(g.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id })
 		})
 	}
 	w.within(90*time.Second, "an empty queue", func() bool { q := w.aws.Queues()[0]; return q.Visible+q.InFlight+q.Delayed == 0 })
-	if want := 6 - len(doomed); w.desired() != want {
-		t.Errorf("seed %d: desired %d after %d interruptions of 6, want %d", seed, w.desired(), len(doomed), want)
+	if want := 6 - len(warned); w.desired() != want {
+		t.Errorf("seed %d: desired %d after %d interruptions of 6, want %d", seed, w.desired(), len(warned), want)
 	}
 	for id, node := range w.nodes() {
-		if node.Spec.Unschedulable || slices.Contains(doomed, id) {
+		if node.Spec.Unschedulable || slices.Contains(warned, id) {
 			t.Errorf("seed %d: node of %s is left, cordoned %v", seed, id, node.Spec.Unschedulable)
 		}
 	}
@@ -191,10 +191,10 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 	}
 }
 
-// victimVariable has the test binary handle interruptions until it is killed, in the cluster at this address.
+// victimVariable is the address of the cluster in which the test binary handles interruptions until it is killed.
 const victimVariable = "TEST_INTERRUPTION_VICTIM"
 
-// victimReady is what it says once it handles them.
+// victimReady is the line it prints once it handles them.
 const victimReady = "ready to be killed\n"
 
 func TestPlayVictim(t *testing.T) {
@@ -245,7 +245,7 @@ func TestPlayVictim(t *testing.T) {
 	_ = h.Run(t.Context())
 }
 
-// serveAPI serves the world's cluster over HTTP, as far as a handler of interruptions needs it, and returns its address.
+// serveAPI serves the world's cluster over HTTP, as far as an interruption handler needs it, and returns its address.
 func (w *world) serveAPI() string {
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if drains(r) {
@@ -267,12 +267,12 @@ func (w *world) serveAPI() string {
 	return server.URL
 }
 
-// drains reports whether the request is one of a drain: the pods of one node, an eviction, a deletion.
+// drains reports whether a drain makes such a request: the pods of one node, an eviction, a deletion.
 func drains(r *http.Request) bool {
 	return strings.Contains(r.URL.Path, "/pods") && (r.Method != http.MethodGet || r.URL.Query().Get("watch") == "" && r.URL.Query().Get("fieldSelector") != "")
 }
 
-// pass has the world's pod server answer.
+// pass lets the world's pod server answer.
 func (w *world) pass(rw http.ResponseWriter, r *http.Request) {
 	answer, err := w.pods.RoundTrip(r)
 	if err != nil {
@@ -285,7 +285,7 @@ func (w *world) pass(rw http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(rw, answer.Body)
 }
 
-// answer does what the request asks for to the cluster of the test's own clients, with their reactors.
+// answer applies the request to the cluster of the test's own clients, with their reactors.
 func (w *world) answer(rw http.ResponseWriter, r *http.Request) error {
 	at, namespace, name, subresource, err := target(r.URL.Path)
 	if err != nil {
@@ -331,7 +331,7 @@ func (w *world) answer(rw http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(rw).Encode(typed(object))
 }
 
-// target is what the path of a request is about.
+// target splits the path of a request.
 func target(path string) (at schema.GroupVersionResource, namespace, name, subresource string, err error) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
@@ -350,7 +350,7 @@ func target(path string) (at schema.GroupVersionResource, namespace, name, subre
 	return at, namespace, parts[1], parts[2], nil
 }
 
-// kindOf is the kind of what the resource has: nodes, pods, DaemonSets.
+// kindOf is the kind of a resource: nodes, pods, DaemonSets.
 func kindOf(at schema.GroupVersionResource) schema.GroupVersionKind {
 	for kind := range scheme.Scheme.KnownTypes(at.GroupVersion()) {
 		if plural, _ := meta.UnsafeGuessKindToResource(at.GroupVersion().WithKind(kind)); plural == at {
@@ -360,7 +360,7 @@ func kindOf(at schema.GroupVersionResource) schema.GroupVersionKind {
 	return at.GroupVersion().WithKind("")
 }
 
-// stream sends what there is, and then every change until the client goes.
+// stream sends all objects, and then every change until the client goes.
 func (w *world) stream(rw http.ResponseWriter, r *http.Request, at schema.GroupVersionResource, list clienttesting.Action) error {
 	changes, err := w.cluster.InvokesWatch(clienttesting.NewWatchAction(at, "", metav1.ListOptions{}))
 	if err != nil {
@@ -383,14 +383,14 @@ func (w *world) stream(rw http.ResponseWriter, r *http.Request, at schema.GroupV
 		return nil
 	}
 	if r.URL.Query().Get("sendInitialEvents") == "true" {
-		mark, err := scheme.Scheme.New(kindOf(at))
+		bookmark, err := scheme.Scheme.New(kindOf(at))
 		if err != nil {
 			return nil
 		}
-		known := mark.(metav1.Object)
+		known := bookmark.(metav1.Object)
 		known.SetResourceVersion("1")
 		known.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-		if send(watch.Bookmark, mark) != nil {
+		if send(watch.Bookmark, bookmark) != nil {
 			return nil
 		}
 	}
@@ -406,7 +406,7 @@ func (w *world) stream(rw http.ResponseWriter, r *http.Request, at schema.GroupV
 	}
 }
 
-// typed is the object with its kind, which clients leave out of those they keep.
+// typed is the object with its kind, which clients leave out of the objects they keep.
 func typed(object runtime.Object) runtime.Object {
 	object = object.DeepCopyObject()
 	if kinds, _, err := scheme.Scheme.ObjectKinds(object); err == nil {

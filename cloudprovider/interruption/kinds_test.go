@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
+func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		kind string
@@ -31,15 +31,15 @@ func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
 		t.Run(tt.kind, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, group(0, 2, 5))
-			doomed := w.inService()[0]
-			w.run(doomed, "a")
+			warned := w.inService()[0]
+			w.run(warned, "a")
 			w.running()
-			if err := tt.tell(w, doomed); err != nil {
+			if err := tt.tell(w, warned); err != nil {
 				t.Fatal(err)
 			}
-			w.gone(doomed)
+			w.waitTerminated(warned)
 			w.waitEmptyQueue()
-			// The end of the instance is told of, too; that message may come in time to share the drain.
+			// AWS also announces the end of the instance, and that message may come in time to share the drain.
 			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 || w.handled()["drained "+tt.kind] < 1 {
 				t.Errorf("desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
 			}
@@ -47,24 +47,24 @@ func TestEveryKindOfEndIsDrainedAndHandedBack(t *testing.T) {
 	}
 }
 
-func TestNothingIsEvictedBeforeTheCoreHasDecidedOrHadItsTime(t *testing.T) {
+func TestEvictionWaitsForTheCore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	woken := make(chan struct{}, 100)
 	h := w.handler(func(o *interruption.Options) { o.Wake = func() { woken <- struct{}{} } })
 	w.background(h.Run)
 	began := time.Now()
-	w.send(warning(doomed, began))
+	w.send(warning(warned, began))
 	<-woken
-	if diff := cmp.Diff([]string{w.nodes()[doomed].Name}, h.Doomed()); diff != "" {
+	if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.Doomed()); diff != "" {
 		t.Error(diff)
 	}
-	if !w.nodes()[doomed].Spec.Unschedulable {
+	if !w.nodes()[warned].Spec.Unschedulable {
 		t.Error("the core is woken before the node is cordoned")
 	}
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	if took := time.Since(began); took < 3*time.Second {
 		t.Errorf("evicted and gone after %v, though the core has not decided", took)
 	}

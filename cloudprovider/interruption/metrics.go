@@ -9,25 +9,25 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
-// outcome is what became of a message. It is a metric label; what makes a message unusable is one, too.
+// outcome is the result of handling a message. It is a metric label, and so is the reason why a message is unusable.
 type outcome string
 
 const (
-	drained        outcome = "drained"          // all pods moved in time, the instance handed back
-	forced         outcome = "forced"           // moved, some against a disruption budget in the last seconds
-	lost           outcome = "lost"             // some pods were still there when the time was over
-	empty          outcome = "empty"            // there was nothing to move
-	noNode         outcome = "no-node"          // the instance had not joined the cluster
-	gaveUp         outcome = "gave-up"          // a recommendation that could not be followed in time: the node is back in use
-	handBackFailed outcome = "hand-back-failed" // drained, but AWS did not take the instance back
-	leftBehind     outcome = "left-to-next"     // this process ended before: the next leader goes on
-	counted        outcome = "counted"          // nothing to do about it
-	postponed      outcome = "postponed"        // has to wait for other work, and comes again
-	duplicate      outcome = "duplicate"        // dealt with before
-	stale          outcome = "stale"            // too old to be true
-	notOurs        outcome = "not-ours"         // of no group of ours, and nobody has wanted it for as long as it mattered
-	leftToOthers   outcome = "left-to-others"   // of no group of ours: maybe another cluster's
-	broken         outcome = "broken"
+	drained         outcome = "drained"          // all pods moved in time, the instance terminated
+	forced          outcome = "forced"           // moved, some against a disruption budget in the last seconds
+	lost            outcome = "lost"             // some pods were still there at the deadline
+	empty           outcome = "empty"            // there was nothing to move
+	noNode          outcome = "no-node"          // the instance had not joined the cluster
+	gaveUp          outcome = "gave-up"          // a recommendation that could not be followed in time: the node is back in use
+	terminateFailed outcome = "hand-back-failed" // drained, but AWS did not terminate the instance
+	unfinished      outcome = "left-to-next"     // this process ended before: the next leader goes on
+	counted         outcome = "counted"          // nothing to do about it
+	postponed       outcome = "postponed"        // waits for other work, and comes again
+	duplicate       outcome = "duplicate"        // dealt with before
+	stale           outcome = "stale"            // too old to be true
+	notOurs         outcome = "not-ours"         // in no group of ours, and nobody has claimed it in its time
+	leftToOthers    outcome = "left-to-others"   // in no group of ours: maybe another cluster's
+	broken          outcome = "broken"
 )
 
 type metrics struct {
@@ -81,5 +81,5 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// unusable is the type label of what is no event.
+// unusable is the type label of unusable messages.
 const unusable event.Kind = "unusable"

@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// silent has AWS send no messages of its own.
+// silent stops AWS's own messages.
 func (w *world) silent() {
 	w.t.Helper()
 	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName}); err != nil {
@@ -33,15 +33,15 @@ func (w *world) cordoned() int {
 	return n
 }
 
-// A reading may be older than the message. The instance would wait out its hook with pods on it, and nobody would drain it.
-func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
+// A reading may be older than the message. Otherwise the instance would wait out its hook with pods on it.
+func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hooked(group(0, 1, 5)))
 	w.silent()
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	w.running()
-	w.send(hookMessage(doomed, time.Now()))
+	w.send(hookMessage(warned, time.Now()))
 	w.wait("looked at before the reading shows it", func() bool { return w.handled()["postponed lifecycle-terminate"] > 0 })
 	if w.cordoned() > 0 {
 		t.Error("a node was cordoned whose instance is in service")
@@ -49,7 +49,7 @@ func TestHookMessageOutlastsAReadingThatIsBehind(t *testing.T) {
 	if err := w.aws.SetDesired("spot", 0); err != nil {
 		t.Fatal(err)
 	}
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	if w.evicted["a"] != 1 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
 		t.Errorf("evicted %v, calls %v", w.evicted, w.aws.Calls())
 	}
@@ -75,14 +75,14 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 		t.Errorf("%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
 	}
 	w.refused.Store(false)
-	w.within(time.Minute, "all three handed back", func() bool { return w.desired() == 1 })
+	w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
 	w.waitEmptyQueue()
 	if n := w.aws.Queues()[0].Received - received; n != 1 {
 		t.Errorf("the message was received %d times, want once", n)
 	}
 }
 
-func TestPlannedDrainThatFailsKeepsItsInstance(t *testing.T) {
+func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 	t.Parallel()
 	for kind, more := range map[string][]string{
 		"rebalance-recommendation": nil,
@@ -95,7 +95,7 @@ func TestPlannedDrainThatFailsKeepsItsInstance(t *testing.T) {
 			kept := w.inService()[0]
 			w.run(kept, "a")
 			w.refused.Store(true)
-			w.mark(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "interruption", kind)...)
+			w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "interruption", kind)...)
 			w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
 			w.wait("back in use", func() bool {
 				n := w.nodes()[kept]
@@ -118,12 +118,12 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	g := group(0, 2, 5)
 	g.CapacityRebalance = true
 	w := newWorld(t, g)
-	doomed := w.inService()[0]
-	w.run(doomed, "a")
+	warned := w.inService()[0]
+	w.run(warned, "a")
 	h := w.handler()
 	w.background(h.Run)
 	w.refused.Store(true)
-	w.send(warning(doomed, time.Now()))
+	w.send(warning(warned, time.Now()))
 	w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 	for range 20 {
 		if names := h.Doomed(); len(names) > 0 {
@@ -132,38 +132,38 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	w.refused.Store(false)
-	w.gone(doomed)
+	w.waitTerminated(warned)
 	if w.desired() != 2 {
 		t.Errorf("desired %d, want 2: Auto Scaling has launched a replacement", w.desired())
 	}
 }
 
-func TestWaitForPodsElsewhereLeavesTimeToHandBack(t *testing.T) {
+func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
+	warned := w.inService()[0]
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
 	}
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[doomed].Name, corev1.PodRunning })
+	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
 	w.create("b", owned) // which never starts
 	w.running()
-	w.send(warning(doomed, time.Now().Add(-100*time.Second))) // twenty seconds to go
-	w.within(12*time.Second, "handed back well before EC2 takes it", func() bool { return w.terminations() > 0 })
+	w.send(warning(warned, time.Now().Add(-100*time.Second))) // twenty seconds to go
+	w.within(12*time.Second, "terminated well before EC2 interrupts it", func() bool { return w.terminations() > 0 })
 }
 
-func TestResumedHandBackHappensBeforeTheDeadline(t *testing.T) {
+func TestResumedTerminationBeatsTheDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
-	doomed := w.inService()[0]
+	warned := w.inService()[0]
 	now := time.Now()
-	w.mark(doomed, "cordon,label", now.Add(16*time.Second), "interruption-stage", "handing-back "+now.UTC().Format(time.RFC3339),
+	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "interruption-stage", "handing-back "+now.UTC().Format(time.RFC3339),
 		"interruption-began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
 	w.running(func(o *interruption.Options) { o.Queue = "" })
-	w.within(12*time.Second, "handed back before the deadline", func() bool { return w.terminations() > 0 })
+	w.within(12*time.Second, "terminated before the deadline", func() bool { return w.terminations() > 0 })
 }
 
-// failures notes which groups' failed launches are to be read.
+// failures records the groups whose failed launches are to be read.
 type failures struct {
 	*asg.Cache
 	mu    sync.Mutex
@@ -188,14 +188,14 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 	}
 }
 
-// An API server that lists no pods says nothing about them.
-func TestPlannedDrainOfAnUnseenNodeKeepsItsInstance(t *testing.T) {
+// An API server that fails to list pods says nothing about them.
+func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
 	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
-	w.mark(kept, "cordon,label", time.Now().Add(6*time.Second), "interruption", "scheduled-change")
+	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "interruption", "scheduled-change")
 	w.running()
 	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations["asg-autoscaler/interruption"] == "" })
 	if w.terminations() != 0 {

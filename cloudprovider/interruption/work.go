@@ -17,52 +17,53 @@ import (
 )
 
 const (
-	// decisionTime is how long the eviction waits for the core to decide on the replacement, wakeAgain when it is asked once more.
+	// decisionTime is how long the eviction waits for the core to decide on the replacement, wakeAgain the pause before the
+	// core is woken once more.
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
 	// replacementTime is how long a planned drain waits for the replacement to be ready.
 	replacementTime = 5 * time.Minute
-	// elsewhereTime is how long an empty node is kept until its pods run elsewhere, elsewhereReserve what is left of its time then:
-	// an instance that AWS takes before it is handed back is replaced twice.
-	elsewhereTime, elsewhereReserve = 25 * time.Second, 15 * time.Second
-	// joiningTime is how long an instance's node is waited for that is not known.
+	// podsReadyTime is how long an empty node is kept until its pods run on other nodes, podsReadyReserve the time that must
+	// then be left: an instance that AWS takes before it is terminated here is replaced twice.
+	podsReadyTime, podsReadyReserve = 25 * time.Second, 15 * time.Second
+	// joiningTime is how long to wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
-	// writeRetry is the pause after a write to a node that failed, writeTime how long it is tried.
+	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries.
 	writeRetry, writeTime = 200 * time.Millisecond, 15 * time.Second
 )
 
-// work sees one instance through, from the cordon of its node until it is handed back.
+// work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
-	node := h.joined(ctx, j.instance)
-	if m, ok := markOf(node); ok { // its message may come to the next leader before that looks at the node
+	node := h.awaitNode(ctx, j.instance)
+	if m, ok := annotationOf(node); ok { // its message may reach the next leader before reconcile does
 		j.resumed = m
-		j.hurry(m.resumed(h.Clock.Now()))
+		j.escalate(m.resumed(h.Clock.Now()))
 	}
 	c := j.current()
-	if c.takesPool() && j.resumed.kind == "" {
+	if c.poolIsShort() && j.resumed.kind == "" {
 		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
 			h.Groups.Interrupted(asg.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 		}
 	}
 	if node == nil {
-		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.kind, "reason", c.reason)
-		if !h.handBack(ctx, j, nil) {
-			return handBackFailed
+		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.kind, "reason", c.text)
+		if !h.terminate(ctx, j, nil) {
+			return terminateFailed
 		}
 		return noNode
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", node.Name)))
 	h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
-		return marked(n, mark{cause: j.current(), handedBack: j.resumed.handedBack})
+		return cordoned(n, annotation{reason: j.current(), terminating: j.resumed.terminating})
 	})
-	klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.reason,
-		"deadline", c.by().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
+	klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.text,
+		"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
 	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
-		c.by().UTC().Format(time.RFC3339), c.reason)
+		c.drainBy().UTC().Format(time.RFC3339), c.text)
 	return h.drain(ctx, j, node)
 }
 
-// joined waits a little for the node of an instance; nil if there is none.
-func (h *Handler) joined(ctx context.Context, instance string) *corev1.Node {
+// awaitNode waits a little for the node of an instance. It is nil if there is none.
+func (h *Handler) awaitNode(ctx context.Context, instance string) *corev1.Node {
 	for until := h.Clock.Now().Add(joiningTime); ; {
 		if node := h.node(instance); node != nil || !h.Clock.Now().Before(until) || ctx.Err() != nil {
 			return node
@@ -71,20 +72,19 @@ func (h *Handler) joined(ctx context.Context, instance string) *corev1.Node {
 	}
 }
 
-// write changes a node, on what the cache has of it or, if that is too old, on what the API server has. It tries until it
-// succeeds, the node is gone, or the time for it is over: what follows does not depend on it. It needs no permission but to get
-// and to update nodes.
+// write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
+// the node is gone, or its time is over. The caller goes on in any case. It needs only the permissions to get and update nodes.
 func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*corev1.Node) *corev1.Node) {
 	nodes := h.Cordons.CoreV1().Nodes()
 	until := h.Clock.Now().Add(writeTime)
-	for told := false; ctx.Err() == nil && h.Clock.Now().Before(until); {
+	for logged := false; ctx.Err() == nil && h.Clock.Now().Before(until); {
 		_, err := nodes.Update(ctx, change(node), metav1.UpdateOptions{})
 		if err == nil || apierrors.IsNotFound(err) {
 			return
 		}
 		if !apierrors.IsConflict(err) {
-			if !told && ctx.Err() == nil {
-				told = true
+			if !logged && ctx.Err() == nil {
+				logged = true
 				klog.FromContext(ctx).Error(err, "Could not write the node, trying again", "node", klog.KObj(node))
 			}
 			sleep(ctx, h.Clock, writeRetry)
@@ -99,7 +99,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*cor
 	}
 }
 
-// drain empties the node of a job, and gives the instance back.
+// drain empties the node of a job, and terminates the instance.
 func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome {
 	if h.drainer.Occupied(node.Name) {
 		h.replaceFirst(ctx, j, node)
@@ -107,31 +107,31 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 	result, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(result.Evicted + result.Forced))
 	if err != nil {
-		return leftBehind
+		return unfinished
 	}
 	c := j.current()
 	now := h.Clock.Now()
 	h.metrics.duration.Observe(now.Sub(c.began).Seconds())
 	if result.Lost == 0 {
-		h.metrics.timeLeft.Observe(max(0, c.by().Sub(now).Seconds()))
+		h.metrics.timeLeft.Observe(max(0, c.drainBy().Sub(now).Seconds()))
 	}
 	h.metrics.lost.Add(float64(result.Lost))
 	klog.FromContext(ctx).Info("Drained a node", "kind", c.kind, "took", now.Sub(c.began).Round(time.Millisecond),
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
-		h.awaitElsewhere(ctx, j, result.Owners)
+		h.awaitPodsReady(ctx, j, result.Owners)
 		late, err := h.drainLate(ctx, j, node, now)
 		if err != nil {
-			return leftBehind
+			return unfinished
 		}
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
 	}
-	if (result.Lost > 0 || result.Unseen) && !j.current().leaves() {
-		h.lift(ctx, node, "its pods could not be moved in time")
+	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
+		h.restore(ctx, node, "its pods could not be moved in time")
 		return gaveUp
 	}
-	if !h.handBack(ctx, j, node) {
-		return handBackFailed
+	if !h.terminate(ctx, j, node) {
+		return terminateFailed
 	}
 	switch {
 	case result.Lost > 0 || result.Unseen:
@@ -147,9 +147,9 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 // bindTime is how long after the cordon kube-scheduler may still bind a pod to the node, because it had chosen the node before.
 const bindTime = time.Second
 
-// drainLate looks once more before the instance goes, and moves the pods that came after the drain had found the node empty.
+// drainLate looks once more before the termination, and moves the pods that came after the node was found empty.
 func (h *Handler) drainLate(ctx context.Context, j *job, node *corev1.Node, emptyAt time.Time) (drain.Result, error) {
-	if wait := bindTime - h.Clock.Since(emptyAt); wait > 0 && j.current().by().Sub(h.Clock.Now()) > returnReserve {
+	if wait := bindTime - h.Clock.Since(emptyAt); wait > 0 && j.current().drainBy().Sub(h.Clock.Now()) > terminateReserve {
 		sleep(ctx, h.Clock, wait)
 	}
 	late, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
@@ -158,11 +158,11 @@ func (h *Handler) drainLate(ctx context.Context, j *job, node *corev1.Node, empt
 	return late, err
 }
 
-// plan is how the node of a job is drained, as of now.
+// plan is the current plan for the node of a job.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
-	p := drain.Plan{Deadline: c.by()}
-	if c.leaves() && h.AtDeadline == Force {
+	p := drain.Plan{Deadline: c.drainBy()}
+	if c.endsAtDeadline() && h.AtDeadline == Force {
 		p.Force = c.force()
 	}
 	if node := h.node(j.instance); node != nil {
@@ -171,19 +171,19 @@ func (h *Handler) plan(j *job) drain.Plan {
 	return p
 }
 
-// replaceFirst has the core decide on the replacement of the node's pods. A planned drain waits until that is there, or as little time
-// is left as after a warning. Where the group itself replaces instances at risk, that is left to it.
+// replaceFirst has the core decide on the replacement of the node's pods. A planned drain waits until the replacement is there,
+// or until as little time is left as after a warning. A group that replaces instances at risk itself needs no decision.
 func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
 	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance || drainedByOther(node) {
 		j.decide()
 		return
 	}
-	j.setDoomed(node.Name)
+	j.setDraining(node.Name)
 	if !h.awaitDecision(ctx, j) {
 		klog.FromContext(ctx).V(1).Info("The replacement was not decided on in time, evicting all the same", "waited", decisionTime)
 	}
 	until := h.Clock.Now().Add(replacementTime)
-	for c := j.current(); c.planned() && ctx.Err() == nil && h.Clock.Now().Before(earlier(until, c.by().Add(-notice))) && !h.replaced(); c = j.current() {
+	for c := j.current(); c.planned() && ctx.Err() == nil && h.Clock.Now().Before(earlier(until, c.drainBy().Add(-notice))) && !h.replaced(); c = j.current() {
 		sleep(ctx, h.Clock, time.Second)
 	}
 }
@@ -195,8 +195,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// awaitDecision has the core's loop run until it has counted the node's pods: the first one may not have seen the cordon yet. It
-// reports whether that was in time.
+// awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon
+// yet. It reports whether the core was in time.
 func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
 	for until := h.Clock.Now().Add(decisionTime); h.Clock.Now().Before(until); {
 		h.Wake()
@@ -211,7 +211,7 @@ func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
 	return false
 }
 
-// replaced reports whether every instance that was asked for has become a ready node.
+// replaced reports whether every requested instance has become a ready node.
 func (h *Handler) replaced() bool {
 	for _, g := range h.Groups.Snapshot().Groups() {
 		if g.Missing() > g.Overdue {
@@ -226,22 +226,22 @@ func (h *Handler) replaced() bool {
 	return true
 }
 
-// awaitElsewhere waits until the pods that were moved run elsewhere, as far as the time allows.
-func (h *Handler) awaitElsewhere(ctx context.Context, j *job, owners []types.UID) {
-	until := h.Clock.Now().Add(elsewhereTime)
-	for len(owners) > 0 && ctx.Err() == nil && h.belongs(j.instance) {
-		if now := h.Clock.Now(); !now.Before(until) || j.current().by().Sub(now) < elsewhereReserve {
+// awaitPodsReady waits until the moved pods run on other nodes, as far as the time allows.
+func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID) {
+	until := h.Clock.Now().Add(podsReadyTime)
+	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
+		if now := h.Clock.Now(); !now.Before(until) || j.current().drainBy().Sub(now) < podsReadyReserve {
 			return
 		}
 		sleep(ctx, h.Clock, time.Second) // their controllers take a moment, too
-		if h.runElsewhere(owners) {
+		if h.podsReady(owners) {
 			return
 		}
 	}
 }
 
-// byStarting is the index of the pods that are still to become ready, by the UID of their controller. The informer keeps it once for
-// all drains: a hundred of them look every second, and a controller may have twenty thousand pods.
+// byStarting indexes the pods that are still to become ready by the UID of their controller. The informer keeps it once for all
+// drains: a hundred of them look every second, and a controller may have twenty thousand pods.
 const byStarting = "asg-autoscaler/starting"
 
 var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error) {
@@ -253,8 +253,8 @@ var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error)
 	return nil, nil
 }}
 
-// runElsewhere reports whether all pods of these controllers are ready, apart from the ones on their way out.
-func (h *Handler) runElsewhere(owners []types.UID) bool {
+// podsReady reports whether all pods of these controllers are ready, apart from terminating ones.
+func (h *Handler) podsReady(owners []types.UID) bool {
 	return !slices.ContainsFunc(owners, func(owner types.UID) bool {
 		keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
 		return err == nil && len(keys) > 0
@@ -271,9 +271,9 @@ func starting(pod *corev1.Pod) bool {
 	})
 }
 
-// lift puts a node back into use.
-func (h *Handler) lift(ctx context.Context, node *corev1.Node, why string) {
-	h.write(ctx, node, unmarked)
+// restore puts a node back into use.
+func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
+	h.write(ctx, node, uncordoned)
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }

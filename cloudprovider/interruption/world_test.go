@@ -38,8 +38,8 @@ const (
 
 func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
 
-// world is an account with one group and one queue, and a cluster whose nodes are the group's. Its API server evicts pods, and
-// its core decides at once.
+// world is an account with one group and one queue, and a cluster of the group's nodes. Its API server evicts pods, and its
+// core decides at once.
 type world struct {
 	t       testing.TB
 	aws     *fakeaws.Server
@@ -56,7 +56,6 @@ type world struct {
 	evicted map[string]int // by pod
 }
 
-// group is the group of a world.
 func group(least, desired, most int) fakeaws.AutoScalingGroup {
 	return fakeaws.AutoScalingGroup{
 		Name: "spot", Min: least, Max: most, Desired: desired, Zones: []string{zone}, Tags: map[string]string{tag: "true"},
@@ -64,7 +63,7 @@ func group(least, desired, most int) fakeaws.AutoScalingGroup {
 	}
 }
 
-// hooked has instances that end wait up to ten minutes for the lifecycle hook that hookMessage names.
+// hooked makes instances that end wait up to ten minutes for the lifecycle hook that hookMessage names.
 func hooked(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
 	return g
@@ -177,13 +176,13 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	return h
 }
 
-// running has a Handler run until the test, or the returned function, ends it.
+// running runs a Handler until the test, or the returned function, ends it.
 func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
 	w.t.Helper()
 	return w.background(w.handler(change...).Run)
 }
 
-// servePods has the API server evict and delete pods, after their grace, and list them by node.
+// servePods evicts and deletes pods after their grace, and lists them by node.
 func (w *world) servePods() {
 	w.grace.Store(50)
 	w.pods = &podserver.Server{Tracker: w.cluster.Tracker(),
@@ -290,8 +289,8 @@ func (w *world) waitEmptyQueue() {
 	w.wait("an empty queue", func() bool { q := w.aws.Queues()[0]; return q.Visible+q.InFlight+q.Delayed == 0 })
 }
 
-// gone waits until the group has lost the instance.
-func (w *world) gone(instance string) {
+// waitTerminated waits until the group has lost the instance.
+func (w *world) waitTerminated(instance string) {
 	w.t.Helper()
 	w.wait("instance "+instance+" gone", func() bool {
 		g, _ := w.aws.Group("spot")
@@ -329,5 +328,5 @@ func (w *world) count(name string) map[string]int {
 	return counts
 }
 
-// terminations are the calls that ended instances.
+// terminations counts the calls that terminated instances.
 func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }

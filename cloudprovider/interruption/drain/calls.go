@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// listed are the pods to move as the API server has them, by one call. The cache may not know yet which pods the scheduler bound
-// while the node was being cordoned.
+// listed lists the pods to move from the API server, in one call. The cache may lack pods that the scheduler bound while the
+// node was being cordoned.
 func (d *Drainer) listed(ctx context.Context, node string) ([]*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
@@ -33,8 +33,8 @@ func (d *Drainer) listed(ctx context.Context, node string) ([]*corev1.Pod, error
 	return pods, nil
 }
 
-// evict asks for the pod's eviction, once. A budget that cannot be computed answers with Retry-After: client-go's own eviction
-// would then wait and ask up to ten times more, and never say so.
+// evict asks once for the pod's eviction. A budget that cannot be computed answers with Retry-After, and client-go's own
+// eviction would then silently wait and ask up to ten times more.
 func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
 		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}}
@@ -42,7 +42,7 @@ func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 		Name(pod.Name).SubResource("eviction").Body(eviction))
 }
 
-// delete deletes the pod against its budget, with its own grace or the time that is left, whichever is shorter.
+// delete deletes the pod against its budget, with the shorter of its own grace and the time that is left.
 func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
 	grace := max(1, int64(math.Floor(deadline.Sub(d.Clock.Now()).Seconds())))
 	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
@@ -52,7 +52,7 @@ func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Tim
 		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
 }
 
-// once makes the call, within its time and without repeating it.
+// once makes the call within its time, without retries.
 func once(ctx context.Context, within time.Duration, call *rest.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

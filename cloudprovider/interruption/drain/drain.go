@@ -1,14 +1,15 @@
-// Package drain moves the pods off a node that is about to go, in the time that is left.
+// Package drain moves the pods off a node whose instance is about to be terminated, in the time that is left.
 //
-// It evicts pods through the API server, so disruption budgets and grace periods hold, and it asks again where a budget refuses.
-// Pods of DaemonSets, static pods and finished pods stay. In the last seconds it deletes the pods that a budget still holds back,
-// if the plan says so, with the grace that is left: the instance would take them down without any.
+// It evicts pods through the API server, so disruption budgets and grace periods hold, and it retries where a budget refuses.
+// Pods of DaemonSets, static pods and finished pods stay. In the last seconds, if the plan says so, it deletes the pods that a
+// budget still holds back, with the grace that is left. Otherwise the instance would end them without any grace.
 //
-// Every call has a deadline of its own and is made once. So an API server that answers "retry after ten seconds" holds back one pod.
-// Evictions without an answer hold up the others of their namespace only where there are evictionsAtOnce of them, and until their
-// deadline. They never hold up a deletion.
+// Every call has its own deadline and is made once, so an API server that answers "retry after ten seconds" delays one pod.
+// Unanswered evictions delay others of their namespace only when evictionsAtOnce of them are under way, and only until their
+// deadline. They never delay a deletion.
 //
-// A Drainer waits for the goroutines it starts. It remembers no drain: one that was cut off is begun again.
+// A Drainer waits for the goroutines it starts. It keeps no state of a drain, so an interrupted drain simply starts again. The
+// package must not import the AWS SDK or the core.
 package drain
 
 import (
@@ -24,64 +25,64 @@ import (
 )
 
 const (
-	// again is the pause between two looks at the node.
-	again = time.Second
-	// A pod that was not let go is asked again after askFirst, and askMore later each time, at most askMost: hundreds may be held
-	// back at once, and every answer costs the API server a look at the budget.
+	// lookEvery is the pause between two looks at the node.
+	lookEvery = time.Second
+	// A refused pod is retried after askFirst, and askMore later each time, up to askMost. Budgets may hold back hundreds of
+	// pods at once, and every answer costs the API server a look at the budget.
 	askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
-	// soon is the pause while pods may go at any moment.
-	soon = 500 * time.Millisecond
-	// deletionsAtOnce bounds the deletions under way for one node.
+	// lookSoon is the pause while pods may go at any moment.
+	lookSoon = 500 * time.Millisecond
+	// deletionsAtOnce bounds the concurrent deletions for one node.
 	deletionsAtOnce = 10
-	// evictionsAtOnce bounds the evictions under way in one namespace, of all nodes. Evictions under one budget write the same
-	// object: one of them wins, and each of the others waits half a second in the API server. So hundreds at once take longer than
-	// a few after each other.
+	// evictionsAtOnce bounds the concurrent evictions in one namespace, over all nodes. Evictions under one budget write the
+	// same object. One of them wins, and each of the others waits half a second in the API server, so hundreds at once take
+	// longer than a few at a time.
 	evictionsAtOnce = 8
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
-	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry), and a request that ends earlier uses up the budget for two minutes
-	// without moving the pod.
+	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two
+	// minutes without moving the pod.
 	evictTime = 12 * time.Second
 	// deleteTime bounds one deletion, listTime one list of a node's pods.
 	deleteTime, listTime = 10 * time.Second, 10 * time.Second
 )
 
-// Plan is how long a drain may take. It is asked for anew at every look, for it may change on the way.
+// Plan bounds a drain. Drain asks for it again at every look, because it may change meanwhile.
 type Plan struct {
-	// Deadline is when the node goes; zero is never.
+	// Deadline is when the instance is terminated. Zero means never.
 	Deadline time.Time
-	// Force is when what is still held back is deleted; zero is never.
+	// Force is when pods that are still held back are deleted. Zero means never.
 	Force time.Time
-	// HandsOff says that somebody else drains the node: nothing is evicted, only waited for.
+	// HandsOff means that somebody else drains the node, so Drain evicts nothing and only waits.
 	HandsOff bool
 }
 
-// Result is what came of a drain.
+// Result counts the pods of a drain.
 type Result struct {
-	Evicted int // pods that went by eviction, or by themselves once asked to
-	Forced  int // pods that were deleted because a budget would not let them go in time
-	Lost    int // pods still there when the time was over
-	// Unseen says that the node's pods could not be listed when the time was over: there may be some.
+	Evicted int // pods that were evicted, or ended by themselves once asked to
+	Forced  int // pods that were deleted because a budget held them back to the end
+	Lost    int // pods still there at the deadline
+	// Unseen means that the node's pods could not be listed at the deadline, so there may be some.
 	Unseen bool
-	// Owners are the controllers of the pods that were asked to go, each once.
+	// Owners are the controllers of the evicted or deleted pods, each once.
 	Owners []types.UID
 }
 
 // Drainer drains nodes. Safe for concurrent use.
 type Drainer struct {
 	Client kubernetes.Interface
-	// Pods is a cache of all pods that has Indexers. What it shows is confirmed by a list before a node counts as empty.
+	// Pods caches all pods and has Indexers. A list confirms it before a node counts as empty.
 	Pods  cache.Indexer
 	Clock clock.Clock
-	// Moved is called with each pod that is evicted or, if forced, deleted; may be nil.
+	// Moved is called with each pod that is evicted or, if forced, deleted. It may be nil.
 	Moved func(pod *corev1.Pod, forced bool)
-	// Stuck is called once with each pod that could not be moved for another reason than a budget; may be nil.
+	// Stuck is called once with each pod that could not be moved for another reason than a budget. It may be nil.
 	Stuck func(pod *corev1.Pod, err error)
 
 	mu        sync.Mutex
-	evictions map[string]chan struct{} // by namespace, one token for each eviction under way. Guarded by mu
+	evictions map[string]chan struct{} // by namespace, one token per eviction under way, guarded by mu
 }
 
-// evictionSlots are the tokens of a namespace. Who evicts puts one in, and takes it out at the end.
+// evictionSlots are the tokens of a namespace. Each eviction puts one in, and takes it out at the end.
 func (d *Drainer) evictionSlots(namespace string) chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -94,10 +95,10 @@ func (d *Drainer) evictionSlots(namespace string) chan struct{} {
 	return d.evictions[namespace]
 }
 
-// byNode is the index of the pods by the name of their node.
+// byNode indexes the pods by the name of their node.
 const byNode = "asg-autoscaler/node"
 
-// Indexers are what a Drainer needs of its cache of pods.
+// Indexers are the indexes that a Drainer's cache of pods must have.
 var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
 	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
 		return []string{pod.Spec.NodeName}, nil
@@ -105,10 +106,10 @@ var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
 	return nil, nil
 }}
 
-// Occupied reports whether the cache knows a pod that a drain of the node would move. It makes no call.
+// Occupied reports whether the cache has a pod that a drain of the node would move. It makes no call.
 func (d *Drainer) Occupied(node string) bool { return len(d.cached(node)) > 0 }
 
-// cached are the pods to move as the cache has them. They are shared: nobody may change them.
+// cached are the pods to move according to the cache. They are shared and must not be changed.
 func (d *Drainer) cached(node string) []*corev1.Pod {
 	objects, err := d.Pods.ByIndex(byNode, node)
 	if err != nil {
@@ -124,11 +125,11 @@ func (d *Drainer) cached(node string) []*corev1.Pod {
 	return pods
 }
 
-// Drain moves the pods off the node until none is left, the plan's deadline has come, or ctx ends, whose error it then returns.
-// Errors of the API server are no end: they are logged, and it tries again.
+// Drain moves the pods off the node until none is left, until the plan's deadline, or until ctx ends, whose error it then
+// returns. It logs errors of the API server and tries again.
 func (d *Drainer) Drain(ctx context.Context, node string, plan func() Plan) (Result, error) {
 	r := &round{Drainer: d, node: node, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
-		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, gone: map[types.UID]bool{},
+		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
 		stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }

@@ -111,7 +111,7 @@ func refuse(err error, names ...string) func(*http.Request, podserver.Call) erro
 	}
 }
 
-// hang answers no more than a server that is stuck does.
+// hang never answers, like a server that is stuck.
 func hang(r *http.Request) error {
 	<-r.Context().Done()
 	return r.Context().Err()
@@ -137,7 +137,7 @@ func ofDaemonSet(p *corev1.Pod) {
 	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 }
 
-// journey is how a drain went.
+// journey is the course of a drain.
 type journey struct {
 	drain.Result
 	Took  time.Duration
@@ -293,9 +293,9 @@ func TestLooksMakeNoCalls(t *testing.T) {
 	})
 }
 
-// A budget whose status lags behind its spec answers 429 with Retry-After, for as long as it cannot be computed. client-go's own
-// eviction waits and asks ten times more inside one call.
-func TestRetryAfterHoldsBackNobodyElse(t *testing.T) {
+// A budget whose status lags behind its spec answers 429 with Retry-After until it can be computed. client-go's own eviction
+// waits and asks ten times more inside one call.
+func TestRetryAfterDelaysNoOtherPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pods := []*corev1.Pod{pod("held", grace(5))}
 		for n := range 30 {
@@ -356,7 +356,7 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 	}
 }
 
-func TestOneHangingEvictionLeavesOtherPodsAlone(t *testing.T) {
+func TestHangingEvictionDelaysNoOtherPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pods []*corev1.Pod
 		for n := range 60 {
@@ -388,7 +388,7 @@ func TestOneHangingEvictionLeavesOtherPodsAlone(t *testing.T) {
 	})
 }
 
-func TestFewEvictionsAtOnceInANamespace(t *testing.T) {
+func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const nodes = 40
 		var pods []*corev1.Pod
@@ -452,7 +452,7 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 	}
 }
 
-func TestCacheBehindTheServerIsNotBelieved(t *testing.T) {
+func TestStaleCacheIsCorrectedByAPIServer(t *testing.T) {
 	t.Run("a pod it lacks is moved", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t)
@@ -475,7 +475,7 @@ func TestCacheBehindTheServerIsNotBelieved(t *testing.T) {
 	})
 }
 
-func TestFailedLookIsNoEmptyNode(t *testing.T) {
+func TestFailedListIsNotAnEmptyNode(t *testing.T) {
 	failing := errors.New("etcd has no leader")
 	t.Run("until it succeeds", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -505,7 +505,7 @@ func TestFailedLookIsNoEmptyNode(t *testing.T) {
 	})
 }
 
-func TestBudgetIsAskedLessAndLessOften(t *testing.T) {
+func TestRefusedEvictionsSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"), pod("b", grace(5)))
 		c.Refuse = budget("a")
@@ -533,8 +533,8 @@ func TestUnevictablePodIsReportedOnceAndForced(t *testing.T) {
 	})
 }
 
-// The answers to evictions come after the look that asked for them.
-func TestPodsThatGoAtOnceAreNotWaitedForLong(t *testing.T) {
+// Evictions are answered after the look that asked for them.
+func TestDrainOfQuickPodsEndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
 		began := time.Now()
@@ -566,7 +566,7 @@ func TestDrainStopsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestPlanThatChangesIsFollowed(t *testing.T) {
+func TestDrainFollowsChangedPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"))
 		c.Refuse = budget()

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// daemonSetAnnotation makes a pod count as one of a DaemonSet for the Cluster Autoscaler.
+	// daemonSetAnnotation makes the Cluster Autoscaler treat a pod as one of a DaemonSet.
 	daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/daemonset-pod"
-	// longTerminating is how long after the end of its grace the Cluster Autoscaler gives up on a pod that is still terminating.
+	// longTerminating is how long after the end of its grace the Cluster Autoscaler gives up on a pod that is still
+	// terminating.
 	longTerminating = 30 * time.Second
 	// defaultGrace is the grace of a pod that states none.
 	defaultGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
 )
 
-// Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for scale-down,
-// without the ones that keep a node because of a pod: the node goes anyway.
+// Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for
+// scale-down, without the ones that keep a node because of a pod: this node goes anyway.
 func Moves(pod *corev1.Pod, now time.Time) bool {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return !mirror && !ofDaemonSet(pod) && !finished(pod) && !overdue(pod, now)
@@ -33,7 +34,8 @@ func finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// overdue reports whether the pod should long have ended. Its kubelet is dead, or a finalizer holds it: a drain cannot help it.
+// overdue reports whether the pod should have ended long ago. Its kubelet is dead, or a finalizer holds it, and a drain cannot
+// help it.
 func overdue(pod *corev1.Pod, now time.Time) bool {
 	if pod.DeletionTimestamp == nil {
 		return false

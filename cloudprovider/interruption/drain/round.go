@@ -14,7 +14,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// try is when a pod was last asked to go, and how often it was not let go.
+// try is the time of a pod's last eviction or deletion, and how often that was refused.
 type try struct {
 	last    time.Time
 	refused int
@@ -25,31 +25,31 @@ func (t try) pause() time.Duration {
 	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 }
 
-// outcome is what came of asking a pod to go.
+// outcome is the answer to one eviction or deletion.
 type outcome struct {
 	pod    *corev1.Pod
 	forced bool
 	err    error
 }
 
-// round is one Drain under way. One goroutine uses it; calls run beside it and report through outcomes.
+// round is one Drain under way. One goroutine uses it. Calls run beside it and report through outcomes.
 type round struct {
 	*Drainer
 	node      string
-	deletions chan struct{} // one token for each deletion under way
+	deletions chan struct{} // one token per deletion under way
 	outcomes  chan outcome
 	asking    map[types.UID]bool // pods with a call under way
 
-	there  []types.UID        // the pods to move at the last look
-	unseen bool               // the last look failed
-	tried  map[types.UID]try  // pods that were asked to go
-	moved  map[types.UID]bool // pods on their way, and whether by force
-	gone   map[types.UID]bool // pods that the API server no longer has, whatever the cache says
-	stuck  map[types.UID]bool // pods that Stuck was called with
-	owners map[types.UID]bool
+	present []types.UID        // the pods to move at the last look
+	unseen  bool               // the last look failed
+	tried   map[types.UID]try  // pods whose eviction or deletion was tried
+	moved   map[types.UID]bool // pods on their way, and whether by force
+	absent  map[types.UID]bool // pods that the API server no longer has, whatever the cache shows
+	stuck   map[types.UID]bool // pods that Stuck was called with
+	owners  map[types.UID]bool
 
 	forcing      bool // budgets no longer count
-	mayNotDelete bool // the API server does not let us delete pods
+	mayNotDelete bool // the API server forbids us to delete pods
 }
 
 func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
@@ -65,21 +65,21 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 		switch {
 		case ctx.Err() != nil:
 			return r.end(ctx, endCalls), ctx.Err()
-		case err != nil && unseen: // said before
+		case err != nil && unseen: // logged before
 		case err != nil:
 			klog.FromContext(ctx).Error(err, "Could not look at the node's pods, trying again", "node", klog.KRef("", r.node))
 		case len(pods) == 0:
-			return r.end(ctx, func() {}), nil // the last answers are not cut short: they say which pods were moved
+			return r.end(ctx, func() {}), nil // waits for the last answers, which say which pods were moved
 		}
 		if over {
 			return r.end(ctx, endCalls), nil
 		}
 		before := r.forcing
 		r.forcing = !r.mayNotDelete && !p.Force.IsZero() && !now.Before(p.Force)
-		if r.forcing && !before { // nobody waits for evictions any longer
+		if r.forcing && !before { // deletions must not wait for evictions
 			endEvictions()
 			r.settle(ctx)
-			evictions = calls // for where pods may not be deleted
+			evictions = calls // for pods that we may not delete
 		}
 		switch {
 		case r.forcing:
@@ -93,12 +93,12 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 	}
 }
 
-// end ends the calls under way, takes down what came of them and counts what became of the pods.
+// end ends the calls under way and counts the pods by result.
 func (r *round) end(ctx context.Context, endCalls func()) Result {
 	endCalls()
 	r.settle(ctx)
 	result := Result{Unseen: r.unseen, Owners: slices.Collect(maps.Keys(r.owners))}
-	left := slices.DeleteFunc(r.there, func(uid types.UID) bool { return r.gone[uid] })
+	left := slices.DeleteFunc(r.present, func(uid types.UID) bool { return r.absent[uid] })
 	result.Lost = len(left)
 	for uid, forced := range r.moved {
 		switch {
@@ -115,13 +115,12 @@ func (r *round) end(ctx context.Context, endCalls func()) Result {
 // settle waits for all calls under way.
 func (r *round) settle(ctx context.Context) {
 	for len(r.asking) > 0 {
-		r.note(ctx, <-r.outcomes)
+		r.record(ctx, <-r.outcomes)
 	}
 }
 
-// look finds the pods that are still to go. Where the cache shows none it asks the API server: the cache may be behind. A look that
-// fails finds nothing out: the node does not count as empty.
-// The list has no more time than the node.
+// look finds the pods that are still to move. Where the cache shows none it asks the API server, because the cache may be
+// behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	pods, err := r.without(r.cached(r.node)), error(nil)
 	if len(pods) == 0 {
@@ -135,21 +134,21 @@ func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, er
 	if r.unseen = err != nil; r.unseen {
 		return nil, err
 	}
-	r.there = make([]types.UID, 0, len(pods))
+	r.present = make([]types.UID, 0, len(pods))
 	for _, pod := range pods {
-		delete(r.gone, pod.UID)
-		r.there = append(r.there, pod.UID)
+		delete(r.absent, pod.UID)
+		r.present = append(r.present, pod.UID)
 	}
 	return pods, nil
 }
 
 // without leaves out the pods that the API server no longer has.
 func (r *round) without(pods []*corev1.Pod) []*corev1.Pod {
-	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return r.gone[pod.UID] })
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
 }
 
-// due are the pods to be asked now. A pod on its way keeps its grace, even if that is longer than the node has: nobody could give
-// it more.
+// due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could
+// give it more.
 func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	var due []*corev1.Pod
 	for _, pod := range pods {
@@ -166,7 +165,7 @@ func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
 	return due
 }
 
-// ask begins to ask the pods to go: by eviction or, if budgets no longer count, by deletion until the deadline.
+// ask starts the pods' evictions or, if budgets no longer count, their deletions before the deadline.
 func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time) {
 	for _, pod := range pods {
 		r.asking[pod.UID] = true
@@ -192,8 +191,8 @@ func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time)
 	}
 }
 
-// note takes down what came of asking a pod to go.
-func (r *round) note(ctx context.Context, o outcome) {
+// record records the answer to one eviction or deletion.
+func (r *round) record(ctx context.Context, o outcome) {
 	pod, err := o.pod, o.err
 	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", r.node))
 	delete(r.asking, pod.UID)
@@ -212,19 +211,19 @@ func (r *round) note(ctx context.Context, o outcome) {
 			r.Moved(pod, o.forced)
 		}
 	case apierrors.IsNotFound(err):
-		r.gone[pod.UID] = true
+		r.absent[pod.UID] = true
 	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
 	case apierrors.IsTooManyRequests(err):
 		log.V(2).Info("A disruption budget holds a pod back", "err", err)
 	default:
 		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
 		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
-		r.tellStuck(pod, err)
+		r.reportStuck(pod, err)
 	}
 }
 
-// tellStuck says once that a pod cannot be asked. Calls that our own rate limit holds back are no news to anybody.
-func (r *round) tellStuck(pod *corev1.Pod, err error) {
+// reportStuck reports a stuck pod once. It skips calls that our own rate limit holds back.
+func (r *round) reportStuck(pod *corev1.Pod, err error) {
 	var status apierrors.APIStatus
 	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
 	if r.Stuck != nil && answered && !r.stuck[pod.UID] {
@@ -233,11 +232,11 @@ func (r *round) tellStuck(pod *corev1.Pod, err error) {
 	}
 }
 
-// pause waits until it is time to look again, and takes down the answers that come meanwhile.
+// pause waits until the next look, and records the answers that come meanwhile.
 func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
-	wait := again
+	wait := lookEvery
 	if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { _, moved := r.moved[pod.UID]; return moved || pod.DeletionTimestamp != nil }) {
-		wait = soon
+		wait = lookSoon
 	}
 	now := r.Clock.Now()
 	for _, moment := range []time.Time{p.Force, p.Deadline} {
@@ -252,9 +251,9 @@ func (r *round) pause(ctx context.Context, pods []*corev1.Pod, p Plan) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case o := <-r.outcomes:
-			r.note(ctx, o)
-			if left := wait - r.Clock.Since(now); o.err == nil && left > soon {
-				timer.Reset(soon)
+			r.record(ctx, o)
+			if left := wait - r.Clock.Since(now); o.err == nil && left > lookSoon {
+				timer.Reset(lookSoon)
 			}
 		case <-timer.C():
 			return nil

@@ -1,6 +1,7 @@
-// Package event reads what AWS says about instances that are about to go, from the body of a queue's message.
+// Package event parses the bodies of a queue's messages about instances that AWS is about to stop or terminate.
 //
-// A body is an event of EventBridge, or what a lifecycle hook of EC2 Auto Scaling sends to a queue itself, or either of them
-// in the envelope of SNS. Parse tells which of them it is and what it is about, or why nothing can be done with it. It is
-// pure and never panics: whoever may send to the queue can send anything.
+// A body is an EventBridge event, a message that an EC2 Auto Scaling lifecycle hook sends to a queue directly, or either of
+// them in an SNS envelope. Parse returns its kind and instances, or the reason why the message is unusable. It is pure and
+// never panics, because anyone who may send to the queue can send anything. The package must not import Kubernetes or the AWS
+// SDK.
 package event

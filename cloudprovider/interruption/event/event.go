@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// Kind is what an event is about. It is a metric label and stands on nodes.
+// Kind is the subject of an event. It is a metric label and a node annotation.
 type Kind string
 
-// Kinds.
 const (
-	SpotInterruption    Kind = "spot-interruption"                 // two minutes until EC2 takes a spot instance
+	SpotInterruption    Kind = "spot-interruption"                 // EC2 interrupts a spot instance in two minutes
 	Rebalance           Kind = "rebalance-recommendation"          // advice: an interruption has become likelier
 	StateChange         Kind = "state-change"                      // an instance runs, stops or ends
 	ScheduledChange     Kind = "scheduled-change"                  // AWS Health: maintenance or retirement
 	ReservationEnd      Kind = "capacity-reservation-interruption" // the owner of reserved capacity takes it back
-	TerminateHook       Kind = "lifecycle-terminate"               // an instance waits to be terminated until we say so
+	TerminateHook       Kind = "lifecycle-terminate"               // an instance waits until we allow its termination
 	LaunchHook          Kind = "lifecycle-launch"                  // an instance waits to enter service
 	LaunchSuccessful    Kind = "launch-successful"
 	LaunchUnsuccessful  Kind = "launch-unsuccessful"
@@ -23,29 +22,29 @@ const (
 	TerminateFailed     Kind = "terminate-unsuccessful"
 )
 
-// Event is one thing that AWS told. What it did not tell is empty.
+// Event is one event of AWS. Fields that AWS left out are empty.
 type Event struct {
 	ID        string
 	Kind      Kind
-	Time      time.Time // when it happened by AWS's clock; zero where that is not told or cannot be read
+	Time      time.Time // when it happened by AWS's clock, zero if unknown
 	Region    string
 	Instances []string // at least one, but for launches and terminations that failed
-	// State is the instance's new state for StateChange, such as "shutting-down", and what is done to it for interruptions:
+	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
 	// "terminate", "stop" or "hibernate".
 	State string
-	// Starts is when a scheduled change begins; zero where that cannot be read.
+	// Starts is when a scheduled change begins, zero if unknown.
 	Starts time.Time
 	// Code names the scheduled change, such as AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED.
 	Code string
-	// Group is the Auto Scaling group, where the event comes from one.
+	// Group is the Auto Scaling group, if one sent the event.
 	Group string
-	// Hook and Token are those of the lifecycle action that waits.
+	// Hook and Token name the lifecycle action that waits.
 	Hook, Token string
-	// Message is why a launch failed.
+	// Message explains a failed launch.
 	Message string
 }
 
-// Ending reports whether a StateChange says that the instance serves no longer.
+// Ending reports whether a StateChange takes the instance out of service.
 func (e Event) Ending() bool {
 	switch e.State {
 	case "stopping", "stopped", "shutting-down", "terminated":
@@ -54,10 +53,9 @@ func (e Event) Ending() bool {
 	return false
 }
 
-// Reason is why nothing can be done with a message. It is a metric label.
+// Reason classifies an unusable message. It is a metric label.
 type Reason string
 
-// Reasons.
 const (
 	Garbage     Reason = "garbage"           // not JSON, or not of the form its type has
 	Oversize    Reason = "oversize"          // longer than EventBridge makes any
@@ -69,10 +67,10 @@ const (
 	HealthOver  Reason = "health-over"       // AWS Health, of a change that is done or called off
 )
 
-// Unusable is the error of a message that nothing can be done with.
+// Unusable is the error about an unusable message.
 type Unusable struct {
 	Reason Reason
-	Detail string // for people; may be empty
+	Detail string // for people, may be empty
 }
 
 func (u *Unusable) Error() string {

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxBody is the longest body that is read: EventBridge makes none longer (quota "event size").
+	// maxBody is the length of the longest event that EventBridge makes (quota "event size").
 	maxBody = 256 << 10
-	// maxInstances is the most instances of one event that are looked at. AWS Health names a hundred at most.
+	// maxInstances bounds the instances of one event. AWS Health names a hundred at most.
 	maxInstances = 1000
 	// maxText bounds the texts that are kept.
 	maxText = 256
 )
 
-// Parse reads the body of a message. The error is an *Unusable.
+// Parse parses the body of a message. The error is an *Unusable.
 func Parse(body string) (Event, error) {
 	if len(body) > maxBody {
 		return Event{}, unusable(Oversize, "%d bytes", len(body))
@@ -27,13 +27,13 @@ func Parse(body string) (Event, error) {
 	return parse([]byte(body), true)
 }
 
-// message is every form that a body takes at once: which one it is shows in what is set.
+// message has the fields of every form of body. The fields that are set reveal the form.
 type message struct {
 	// EventBridge.
 	ID         string          `json:"id"`
 	DetailType string          `json:"detail-type"`
 	Source     string          `json:"source"`
-	Time       string          `json:"time"` // a lifecycle hook's "Time" is read into it as well
+	Time       string          `json:"time"` // also a lifecycle hook's "Time"
 	Region     string          `json:"region"`
 	Detail     json.RawMessage `json:"detail"`
 	// SNS.
@@ -80,7 +80,7 @@ func fromEventBridge(m message) (Event, error) {
 	return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time), Region: bounded(m.Region)}, m.Detail)
 }
 
-// readers read the details of the events that are known, by source and type.
+// readers read the details of the known events, by source and type.
 var readers = map[string]func(Event, json.RawMessage) (Event, error){
 	"aws.ec2/EC2 Spot Instance Interruption Warning":                 fromEC2(SpotInterruption),
 	"aws.ec2/EC2 Capacity Reservation Instance Interruption Warning": fromEC2(ReservationEnd),
@@ -97,7 +97,7 @@ var readers = map[string]func(Event, json.RawMessage) (Event, error){
 
 func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
-		// The ARN in the event's resources has a zone in the place of the region in some of AWS's examples: it is not read.
+		// The ARN in the event's resources is not read: some of AWS's examples have a zone in the place of its region.
 		var d struct {
 			Instance string `json:"instance-id"`
 			Action   string `json:"instance-action"`
@@ -194,17 +194,17 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 			return Event{}, unusable(Garbage, "an activity without its group")
 		}
 		e.Kind, e.Group, e.Message = kind, bounded(d.AutoScalingGroupName), bounded(d.StatusMessage)
-		if validInstance.MatchString(d.EC2InstanceID) { // a launch that failed has none
+		if validInstance.MatchString(d.EC2InstanceID) { // a failed launch has none
 			e.Instances = []string{d.EC2InstanceID}
 		}
 		return e, nil
 	}
 }
 
-// validInstance matches the ID of an instance, of the long form, the short one, and those of emulators.
+// validInstance matches an instance ID in the long form, in the short one, and as emulators write it.
 var validInstance = regexp.MustCompile(`^i-[0-9a-z]{1,40}$`)
 
-// about completes the event by its instances, each once. Those that cannot exist are left out.
+// about completes the event by its instances, each once. It leaves out IDs that cannot exist.
 func (e Event) about(instances ...string) (Event, error) {
 	for _, id := range instances {
 		if validInstance.MatchString(id) {
@@ -219,7 +219,7 @@ func (e Event) about(instances ...string) (Event, error) {
 	return e, nil
 }
 
-// timeOf reads a time as EventBridge writes it, or as AWS Health does; zero where it is neither.
+// timeOf reads a time as EventBridge or AWS Health writes it. It is zero for other texts.
 func timeOf(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, http.TimeFormat, time.RFC1123, time.RFC1123Z} {
 		if at, err := time.Parse(layout, text); err == nil {

@@ -22,7 +22,7 @@ func at(text string) time.Time {
 }
 
 // testdata/*.json are bodies as AWS documents or sends them.
-func TestEveryDocumentedFormIsRead(t *testing.T) {
+func TestParseReadsEveryDocumentedForm(t *testing.T) {
 	kops := "testt1.demo-0a20f32c.kops.sh"
 	for file, want := range map[string]Event{
 		"spot.json": {ID: "1e5527d7-bb36-4607-3370-4164db56a40e", Kind: SpotInterruption, Time: at("1970-01-01T00:00:00Z"),
@@ -64,7 +64,7 @@ func TestEveryDocumentedFormIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
+func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 	const spot = `{"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","detail":`
 	const health = `{"detail-type":"AWS Health Event","source":"aws.health","detail":`
 	for _, tt := range []struct {
@@ -121,20 +121,20 @@ func TestWhatCannotBeUsedIsToldByItsReason(t *testing.T) {
 	}
 }
 
-// padded is a warning of so many bytes.
+// padded is a warning of length bytes.
 func padded(length int) string {
 	body := `{"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","detail":{"instance-id":"i-0123","pad":""}}`
 	return strings.Replace(body, `"pad":"`, `"pad":"`+strings.Repeat("x", length-len(body)), 1)
 }
 
-func TestLongestBodyIsRead(t *testing.T) {
+func TestParseReadsTheLongestBody(t *testing.T) {
 	got, err := Parse(padded(256 << 10))
 	if err != nil || len(got.Instances) != 1 {
 		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 
-func TestStatesThatEndAnInstance(t *testing.T) {
+func TestEndingStates(t *testing.T) {
 	for state, want := range map[string]bool{"pending": false, "running": false, "stopping": true, "stopped": true, "shutting-down": true,
 		"terminated": true, "": false} {
 		if got := (Event{Kind: StateChange, State: state}).Ending(); got != want {
@@ -143,7 +143,7 @@ func TestStatesThatEndAnInstance(t *testing.T) {
 	}
 }
 
-func TestOfAScheduledChangeOnlyWhatIsStillToComeCounts(t *testing.T) {
+func TestResolvedEntitiesOfScheduledChangeAreSkipped(t *testing.T) {
 	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",` +
 		`"statusCode":"upcoming","affectedEntities":[{"entityValue":"i-1","status":"PENDING"},{"entityValue":"i-2","status":"RESOLVED"},{"entityValue":"i-3"}]}}`)
 	if err != nil {

@@ -27,14 +27,14 @@ const (
 )
 
 const (
-	// visibility is how long a message is out of sight once received, or kept there; renewAfter is when that is renewed.
+	// visibility is how long a received message stays hidden, and renewAfter the age at which that is renewed.
 	visibility = 30 * time.Second
 	renewAfter = 10 * time.Second
 	// helpers read beside the first reader while there is much to read.
 	helpers = 3
-	// retryFirst and retryMost bound the pause after a call that failed; it doubles each time.
+	// retryFirst and retryMost bound the pause after a failed call. It doubles each time.
 	retryFirst, retryMost = time.Second, time.Minute
-	// afterPanic is how long a message is left alone whose handler panicked.
+	// afterPanic is the pause of a message whose handler panicked.
 	afterPanic = 5 * time.Minute
 )
 
@@ -50,41 +50,41 @@ type API interface {
 type Message struct {
 	ID   string
 	Body string
-	// Sent is when it was put into the queue, by SQS's clock; zero where SQS does not tell.
+	// Sent is when the message was sent, by SQS's clock, zero if unknown.
 	Sent time.Time
-	// Received is when it was received, by SQS's clock too; by ours where SQS does not tell.
+	// Received is when it was received, by SQS's clock if known, otherwise by ours.
 	Received time.Time
-	// Receives is how often it has been received, by anybody, this time included; at least 1.
+	// Receives counts its receptions by anybody, this one included. It is at least 1.
 	Receives int
 }
 
-// Verdict is what becomes of a message.
-type Verdict struct {
+// Result decides what the Consumer does with a handled message.
+type Result struct {
 	done  bool
 	after time.Duration
 }
 
 // Done deletes the message.
-func Done() Verdict { return Verdict{done: true} }
+func Done() Result { return Result{done: true} }
 
-// Leave puts the message back into sight of all readers after the time, at most 12 hours.
-func Leave(after time.Duration) Verdict { return Verdict{after: min(max(after, 0), 12*time.Hour)} }
+// Retry shows the message to all readers again after the time, at most 12 hours.
+func Retry(after time.Duration) Result { return Result{after: min(max(after, 0), 12*time.Hour)} }
 
-// After is the time after which the message comes into sight again; zero if it is deleted.
-func (v Verdict) After() time.Duration { return v.after }
+// After is the time after which the message is visible again, zero if it is deleted.
+func (v Result) After() time.Duration { return v.after }
 
-// Handler handles one message. It may take as long as it needs, and returns when ctx ends. Called from many goroutines.
-type Handler func(ctx context.Context, m Message) Verdict
+// Handler handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
+type Handler func(ctx context.Context, m Message) Result
 
 // Config of a Consumer.
 type Config struct {
 	API    API
 	Queue  string // name or URL
 	Handle Handler
-	// InFlight bounds the messages that are handled at the same time; 0 means 1000.
+	// InFlight bounds the messages that are handled at the same time. 0 means 1000.
 	InFlight int
 	Clock    clock.WithTicker
-	// Failed is told of every call that failed, with its name; may be nil.
+	// Failed is called with the name of every call that failed. It may be nil.
 	Failed func(call string, err error)
 }
 
@@ -92,9 +92,9 @@ type Config struct {
 type Consumer struct {
 	Config
 	url     string
-	slots   chan struct{} // one token for each message that may still be taken
+	slots   chan struct{} // one token for each message that may still be received
 	work    sync.WaitGroup
-	busy    chan struct{} // tells the helpers of a full batch
+	busy    chan struct{} // wakes the helpers after a full batch
 	settler *settler
 
 	hide, renewAfter time.Duration // visibility and renewAfter, but in tests
@@ -116,8 +116,8 @@ func New(c Config) *Consumer {
 	return q
 }
 
-// Run reads the queue until ctx ends, and returns when the handlers have returned and what they said is done, which it tries
-// for a second. A queue that does not exist, or may not be read, is tried again for ever.
+// Run reads the queue until ctx ends. It returns when the handlers have returned and their results are applied, which it tries
+// for a second. It retries a queue that does not exist, or may not be read, for ever.
 func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.find(ctx); err != nil {
 		return nil // ctx ended
@@ -139,7 +139,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// find asks for the queue's URL until it has it. The error is that of ctx.
+// find asks for the queue's URL until it has it. The error is ctx's.
 func (c *Consumer) find(ctx context.Context) error {
 	if strings.Contains(c.Queue, "://") {
 		c.url = c.Queue
@@ -157,7 +157,7 @@ func (c *Consumer) find(ctx context.Context) error {
 	})
 }
 
-// persist makes a call until it succeeds, at a slowing pace. The error is that of ctx.
+// persist repeats a call until it succeeds, at a slowing pace. The error is ctx's.
 func (c *Consumer) persist(ctx context.Context, call string, make func() error) error {
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		err := make()
@@ -176,14 +176,14 @@ func (c *Consumer) persist(ctx context.Context, call string, make func() error) 
 	}
 }
 
-// read waits for messages, always.
+// read waits for messages until ctx ends.
 func (c *Consumer) read(ctx context.Context) {
 	for ctx.Err() == nil {
 		if c.receive(ctx, longPoll) == maxBatch {
 			for range helpers {
 				select {
 				case c.busy <- struct{}{}:
-				default: // told already
+				default: // woken already
 				}
 			}
 		}
@@ -203,7 +203,7 @@ func (c *Consumer) help(ctx context.Context) {
 	}
 }
 
-// receive takes up to ten messages, as many as may be taken, has them handled and returns their number.
+// receive receives up to ten messages, as many as there are slots, has them handled and returns their number.
 func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
 	taken := c.take(ctx)
 	if taken == 0 {
@@ -229,14 +229,14 @@ func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
 	received := c.Clock.Now()
 	bySQS := received
 	if out != nil {
-		if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-			bySQS = told
+		if at, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+			bySQS = at
 		}
 	}
 	for _, m := range messages {
 		id := c.settler.hold(aws.ToString(m.ReceiptHandle), received)
 		if err != nil {
-			c.settler.settle(id, Leave(0)) // received as ctx ended
+			c.settler.settle(id, Retry(0)) // received as ctx ended
 			c.slots <- struct{}{}
 			continue
 		}
@@ -248,7 +248,7 @@ func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
 	return len(messages)
 }
 
-// take waits until a message may be taken, and returns how many may, at most a batch.
+// take waits for a free slot, takes up to a batch of them, and returns their number.
 func (c *Consumer) take(ctx context.Context) int {
 	select {
 	case <-ctx.Done():
@@ -267,13 +267,13 @@ func (c *Consumer) take(ctx context.Context) int {
 	}
 }
 
-// handle is the handler behind a wall: what one message breaks, others do not suffer from.
-func (c *Consumer) handle(ctx context.Context, m Message) (v Verdict) {
+// handle isolates a panic of the handler to its message.
+func (c *Consumer) handle(ctx context.Context, m Message) (v Result) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", broken), "Handling a message of the interruption queue broke, left it there",
 				"message", m.ID, "stack", string(debug.Stack()))
-			v = Leave(afterPanic)
+			v = Retry(afterPanic)
 		}
 	}()
 	return c.Handle(ctx, m)

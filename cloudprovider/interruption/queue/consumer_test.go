@@ -58,7 +58,7 @@ func (w *world) send(bodies ...string) {
 
 func (w *world) state() fakeaws.QueueState { return w.aws.Queues()[0] }
 
-// reading has the queue read until stop is called or the test ends.
+// reading reads the queue until stop is called or the test ends.
 func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (stop func()) {
 	w.t.Helper()
 	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}}
@@ -82,7 +82,7 @@ func (w *world) run(c *queue.Consumer) (stop func()) {
 	return stop
 }
 
-// wait waits until it is so; what is what should be.
+// wait waits until so reports true.
 func (w *world) wait(what string, so func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
@@ -97,7 +97,7 @@ func (w *world) waitEmpty() {
 	w.wait("an empty queue", func() bool { s := w.state(); return s.Visible+s.InFlight+s.Delayed == 0 })
 }
 
-// diary notes how often bodies were handled.
+// diary counts how often bodies were handled.
 type diary struct {
 	mu   sync.Mutex
 	seen map[string]int
@@ -133,7 +133,7 @@ func TestEveryMessageIsHandledAndDeleted(t *testing.T) {
 				want = append(want, fmt.Sprintf("%03d", n))
 			}
 			w.send(want...)
-			w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() })
+			w.reading(func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() })
 			w.waitEmpty()
 			if diff := cmp.Diff(want, d.bodies()); diff != "" {
 				t.Error(diff)
@@ -142,17 +142,17 @@ func TestEveryMessageIsHandledAndDeleted(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsLeftComesAgain(t *testing.T) {
+func TestRetriedMessageComesAgain(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("a")
 	var receives []int
-	w.reading(func(_ context.Context, m queue.Message) queue.Verdict {
+	w.reading(func(_ context.Context, m queue.Message) queue.Result {
 		if age := time.Since(m.Sent); age < -time.Second || age > time.Minute {
 			t.Errorf("sent %v ago", age)
 		}
 		receives = append(receives, m.Receives)
 		if d.note(m.Body) < 3 {
-			return queue.Leave(0)
+			return queue.Retry(0)
 		}
 		return queue.Done()
 	})
@@ -162,12 +162,12 @@ func TestAMessageThatIsLeftComesAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsBeingHandledIsNotReceivedAgain(t *testing.T) {
+func TestMessageBeingHandledStaysHidden(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("a")
 	release := make(chan struct{})
 	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
-		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); <-release; return queue.Done() },
+		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); <-release; return queue.Done() },
 	}).Hide(2*time.Second, 500*time.Millisecond))
 	time.Sleep(4 * time.Second)
 	if received := w.state().Received; received != 1 {
@@ -177,19 +177,19 @@ func TestWhatIsBeingHandledIsNotReceivedAgain(t *testing.T) {
 	w.waitEmpty()
 }
 
-func TestAHandlerThatPanicsOrHangsHoldsUpNoOther(t *testing.T) {
+func TestPanicOrHangDelaysNoOtherMessage(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("poison", "hang")
 	for n := range 50 {
 		w.send(fmt.Sprint(n))
 	}
-	w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+	w.reading(func(ctx context.Context, m queue.Message) queue.Result {
 		switch m.Body {
 		case "poison":
 			panic("poison")
 		case "hang":
 			<-ctx.Done()
-			return queue.Leave(0)
+			return queue.Retry(0)
 		}
 		d.note(m.Body)
 		return queue.Done()
@@ -200,7 +200,7 @@ func TestAHandlerThatPanicsOrHangsHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestNoMoreIsTakenThanCanBeHandled(t *testing.T) {
+func TestInFlightMessagesAreBounded(t *testing.T) {
 	w := newWorld(t, fakeaws.Queue{})
 	for n := range 100 {
 		w.send(fmt.Sprint(n))
@@ -213,7 +213,7 @@ func TestNoMoreIsTakenThanCanBeHandled(t *testing.T) {
 		now += by
 		most = max(most, now)
 	}
-	w.reading(func(context.Context, queue.Message) queue.Verdict {
+	w.reading(func(context.Context, queue.Message) queue.Result {
 		count(1)
 		defer count(-1)
 		time.Sleep(5 * time.Millisecond)
@@ -225,13 +225,13 @@ func TestNoMoreIsTakenThanCanBeHandled(t *testing.T) {
 	}
 }
 
-func TestWhatIsUnfinishedAtTheEndIsGivenBackAtOnce(t *testing.T) {
+func TestUnfinishedMessagesAreVisibleAtTheEnd(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("a", "b", "c")
-	stop := w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+	stop := w.reading(func(ctx context.Context, m queue.Message) queue.Result {
 		d.note(m.Body)
 		<-ctx.Done()
-		return queue.Leave(0)
+		return queue.Retry(0)
 	})
 	w.wait("three at work", func() bool { return len(d.bodies()) == 3 })
 	began := time.Now()
@@ -244,14 +244,14 @@ func TestWhatIsUnfinishedAtTheEndIsGivenBackAtOnce(t *testing.T) {
 	}
 }
 
-func TestCallsThatFailAreMadeAgainAndTold(t *testing.T) {
+func TestFailedCallsAreRetriedAndReported(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	for _, action := range []string{"GetQueueUrl", "ReceiveMessage"} {
 		w.aws.Inject(fakeaws.Fault{Action: action, Times: 1, Status: 503, Code: "ServiceUnavailable"})
 	}
 	w.send("a")
 	failed := newDiary()
-	w.reading(func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
+	w.reading(func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
 		func(c *queue.Config) { c.Failed = func(call string, _ error) { failed.note(call) } })
 	w.waitEmpty()
 	if diff := cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()); diff != "" {
@@ -259,12 +259,12 @@ func TestCallsThatFailAreMadeAgainAndTold(t *testing.T) {
 	}
 }
 
-func TestADeletionThatFailsBringsTheMessageAgain(t *testing.T) {
+func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessageBatch", Times: 1, Status: 503, Code: "ServiceUnavailable"})
 	w.send("a")
 	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
-		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() },
+		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
 	}).Hide(time.Second, 10*time.Second))
 	w.waitEmpty()
 	if times := d.note("a") - 1; times != 2 {
@@ -272,8 +272,8 @@ func TestADeletionThatFailsBringsTheMessageAgain(t *testing.T) {
 	}
 }
 
-// BenchmarkTenThousandMessages reads messages that need nothing done. Left out: the time SQS itself takes, for fakeaws
-// answers in some milliseconds, as SQS does at its best.
+// BenchmarkTenThousandMessages reads messages that need nothing done. It leaves out SQS's own time: fakeaws answers in some
+// milliseconds, as SQS does at its best.
 //
 //	go test -bench TenThousand -benchtime 3x ./cloudprovider/interruption/queue
 func BenchmarkTenThousandMessages(b *testing.B) {
@@ -286,17 +286,17 @@ func BenchmarkTenThousandMessages(b *testing.B) {
 			w.send(fmt.Sprint(n))
 		}
 		b.StartTimer()
-		stop := w.reading(func(context.Context, queue.Message) queue.Verdict { return queue.Done() })
+		stop := w.reading(func(context.Context, queue.Message) queue.Result { return queue.Done() })
 		w.waitEmpty()
 		stop()
 	}
 	b.ReportMetric(float64(b.N)*messages/b.Elapsed().Minutes(), "messages/min")
 }
 
-func TestReceptionsThatBringLittleCostNoRoom(t *testing.T) {
+func TestSmallReceptionsReturnTheirSlots(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	together := make(chan struct{})
-	w.reading(func(ctx context.Context, m queue.Message) queue.Verdict {
+	w.reading(func(ctx context.Context, m queue.Message) queue.Result {
 		d.note(m.Body)
 		if strings.HasPrefix(m.Body, "together") {
 			select {
@@ -306,7 +306,7 @@ func TestReceptionsThatBringLittleCostNoRoom(t *testing.T) {
 		}
 		return queue.Done()
 	}, func(c *queue.Config) { c.InFlight = 12 })
-	for n := range 30 { // each by a call of its own, which could have brought ten
+	for n := range 30 { // each by its own call, which could have brought ten
 		body := fmt.Sprint(n)
 		w.send(body)
 		w.wait("message "+body+" handled", func() bool { return len(d.bodies()) == n+1 })
@@ -332,13 +332,13 @@ func (e *ending) ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput
 	return out, err
 }
 
-func TestMessagesReceivedAtTheEndAreGivenBack(t *testing.T) {
+func TestMessagesReceivedAtTheEndStayVisible(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("a", "b", "c")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	consumer := queue.New(queue.Config{API: &ending{API: w.api.SQS, end: cancel}, Queue: name, Clock: clock.RealClock{},
-		Handle: func(_ context.Context, m queue.Message) queue.Verdict { d.note(m.Body); return queue.Done() }})
+		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() }})
 	if err := consumer.Run(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,10 @@
 // Package queue reads a standard queue of SQS and has every message handled, many at a time.
 //
-// A message stays in the queue until its handler says that it is done. While a handler works, the message is kept out of
-// sight of other readers; should this process die, it comes into sight within half a minute and is received again, by whoever
-// leads then. So a message is handled at least once, maybe twice, in any order, and never lost. One whose handler fails or
-// panics is left in the queue and holds up no other.
+// A message stays in the queue until its handler is done with it. While a handler works, the message stays hidden from other
+// readers. If this process dies, the message is visible again within half a minute, and the next leader receives it. So a
+// message is handled at least once, maybe twice, in any order, and never lost. A message whose handler fails or panics stays in
+// the queue and delays no other.
 //
-// A Consumer owns its goroutines; Run ends them all.
+// A Consumer owns its goroutines, and Run ends them all. The package must not know the contents of messages, nor Kubernetes'
+// API types.
 package queue

@@ -18,22 +18,22 @@ import (
 )
 
 const (
-	// gatherFor is how long a verdict waits for others to go by the same call.
+	// gatherFor is how long a result waits for others to share its call.
 	gatherFor = 20 * time.Millisecond
 	// batchesAtOnce bounds the calls under way.
 	batchesAtOnce = 8
-	// flushLimit bounds the calls of one round, lastFlushLimit those made when all ends.
+	// flushLimit bounds the calls of one round, lastFlushLimit the calls at the end.
 	flushLimit, lastFlushLimit = 10 * time.Second, 800 * time.Millisecond
 )
 
-// settlesAPI are the calls by which a message leaves our hands, or stays in them.
+// settlesAPI are the calls that delete, hide or show a message.
 type settlesAPI interface {
 	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
-// settler keeps the messages that are being handled out of sight, and deletes or gives back those that are not any more, ten by
-// a call. What it fails to do comes right by itself: the message comes into sight again and is handled again.
+// settler keeps messages hidden while they are handled, and then deletes or shows them, ten by a call. Its failures heal
+// themselves: the message becomes visible and is handled again.
 type settler struct {
 	api    settlesAPI
 	url    string
@@ -43,19 +43,19 @@ type settler struct {
 
 	hide, renewAfter time.Duration
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	held    map[int]*held
 	last    int
 	deleted []string // receipts
-	left    []leaving
+	changes []visibilityChange
 }
 
 type held struct {
 	receipt string
-	hidden  time.Time // when it was last put out of sight
+	hidden  time.Time // when it was last hidden
 }
 
-type leaving struct {
+type visibilityChange struct {
 	receipt string
 	after   time.Duration
 }
@@ -65,7 +65,7 @@ func newSettler(c *Consumer) *settler {
 		hide: c.hide, renewAfter: c.renewAfter, held: map[int]*held{}}
 }
 
-// hold keeps a message out of sight until it is settled, and returns by what number.
+// hold keeps a message hidden until it is settled, and returns its number.
 func (s *settler) hold(receipt string, received time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,15 +74,15 @@ func (s *settler) hold(receipt string, received time.Time) int {
 	return s.last
 }
 
-// settle does what the verdict says, soon.
-func (s *settler) settle(id int, v Verdict) {
+// settle applies the result soon.
+func (s *settler) settle(id int, v Result) {
 	s.mu.Lock()
 	h := s.held[id]
 	delete(s.held, id)
 	if v.done {
 		s.deleted = append(s.deleted, h.receipt)
 	} else {
-		s.left = append(s.left, leaving{h.receipt, v.after})
+		s.changes = append(s.changes, visibilityChange{h.receipt, v.after})
 	}
 	s.mu.Unlock()
 	select {
@@ -91,7 +91,7 @@ func (s *settler) settle(id int, v Verdict) {
 	}
 }
 
-// run settles until ctx ends, and then what is left.
+// run settles until ctx ends, and then the rest.
 func (s *settler) run(ctx context.Context) {
 	renewals := s.clock.NewTicker(s.renewAfter / 2)
 	defer renewals.Stop()
@@ -111,7 +111,7 @@ func (s *settler) run(ctx context.Context) {
 	}
 }
 
-// renew plans that messages stay out of sight which have been for a while.
+// renew hides messages again that have been hidden for a while.
 func (s *settler) renew() {
 	now := s.clock.Now()
 	s.mu.Lock()
@@ -119,7 +119,7 @@ func (s *settler) renew() {
 	for _, h := range s.held {
 		if now.Sub(h.hidden) >= s.renewAfter {
 			h.hidden = now
-			s.left = append(s.left, leaving{h.receipt, s.hide})
+			s.changes = append(s.changes, visibilityChange{h.receipt, s.hide})
 		}
 	}
 }
@@ -129,15 +129,15 @@ func (s *settler) flush(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	s.mu.Lock()
-	deleted, left := s.deleted, s.left
-	s.deleted, s.left = nil, nil
+	deleted, changes := s.deleted, s.changes
+	s.deleted, s.changes = nil, nil
 	s.mu.Unlock()
 	var calls errgroup.Group
 	calls.SetLimit(batchesAtOnce)
-	for receipts := range slices.Chunk(left, maxBatch) {
+	for receipts := range slices.Chunk(changes, maxBatch) {
 		calls.Go(func() error { s.change(ctx, receipts); return nil })
 	}
-	_ = calls.Wait() // a renewal that was planned before a verdict does not overtake it
+	_ = calls.Wait() // so that no deletion overtakes an earlier renewal
 	for receipts := range slices.Chunk(deleted, maxBatch) {
 		calls.Go(func() error { s.delete(ctx, receipts); return nil })
 	}
@@ -157,7 +157,7 @@ func (s *settler) delete(ctx context.Context, receipts []string) {
 	s.reportEach(ctx, "DeleteMessage", out.Failed)
 }
 
-func (s *settler) change(ctx context.Context, messages []leaving) {
+func (s *settler) change(ctx context.Context, messages []visibilityChange) {
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: aws.String(s.url)}
 	for n, m := range messages {
 		in.Entries = append(in.Entries, types.ChangeMessageVisibilityBatchRequestEntry{

@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// slow is SQS whose changes of visibility take a second. It notes what has ended.
+// slow is SQS whose changes of visibility take a second. It records the calls that have ended.
 type slow struct{ ended []string }
 
 func (s *slow) DeleteMessageBatch(_ context.Context, in *sqs.DeleteMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
@@ -28,7 +28,7 @@ func (s *slow) ChangeMessageVisibilityBatch(_ context.Context, in *sqs.ChangeMes
 	return &sqs.ChangeMessageVisibilityBatchOutput{}, nil
 }
 
-// A renewal that overtook the deletion would fail, and one that is overtaken is refused by SQS for a message that is gone.
+// A renewal that overtook the deletion would fail. SQS refuses a renewal of a deleted message.
 func TestDeletionWaitsForRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &slow{}
@@ -43,12 +43,12 @@ func TestDeletionWaitsForRenewals(t *testing.T) {
 	})
 }
 
-// A message that is left to others would be out of their sight again.
-func TestMessageThatWasLeftIsNotRenewed(t *testing.T) {
+// A message that is left to others must not be hidden from them.
+func TestRetriedMessageIsNotHiddenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &slow{}
 		s := &settler{api: api, clock: clock.RealClock{}, wake: make(chan struct{}, 1), hide: time.Minute, renewAfter: time.Second, held: map[int]*held{}}
-		s.settle(s.hold("receipt", time.Now()), Leave(0))
+		s.settle(s.hold("receipt", time.Now()), Retry(0))
 		for range 3 {
 			s.flush(t.Context(), time.Minute)
 			time.Sleep(time.Minute)

@@ -11,65 +11,66 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// What stands on a node that is going. The annotations are all that the next leader has if the message is gone.
+// Annotations, taint and labels of a node that is being drained. They are all that the next leader has if the message is gone.
 const (
-	// Taint keeps pods away that tolerate a cordon; its value is the kind of the event.
+	// Taint keeps pods away that tolerate a cordon. Its value is the kind of the event.
 	Taint = "asg-autoscaler/interruption"
-	// annotationKind is the kind of the event, annotationReason says it for people.
+	// annotationKind is the kind of the event. annotationReason explains it to people.
 	annotationKind   = "asg-autoscaler/interruption"
 	annotationReason = "asg-autoscaler/interruption-reason"
-	// annotationBegan and annotationDeadline are the times of the drain, RFC 3339.
+	// annotationBegan and annotationDeadline bound the drain, in RFC 3339.
 	annotationBegan    = "asg-autoscaler/interruption-began"
 	annotationDeadline = "asg-autoscaler/interruption-deadline"
-	// annotationStage is stageDraining, or stageHandingBack with a space and since when.
+	// annotationStage is stageDraining, or stageTerminating, a space and the time when termination began.
 	annotationStage = "asg-autoscaler/interruption-stage"
-	// annotationEnds stands on the node if AWS ends the instance at the time of a scheduled change.
+	// annotationEnds is set if AWS stops or terminates the instance at the time of a scheduled change.
 	annotationEnds = "asg-autoscaler/interruption-ends"
-	// annotationUndo names what marking the node has changed, of undoCordon and undoLabel.
+	// annotationUndo lists the changes to undo: undoCordon, undoLabel.
 	annotationUndo = "asg-autoscaler/interruption-undo"
 
 	stageDraining    = "draining"
-	stageHandingBack = "handing-back"
+	stageTerminating = "handing-back"
 	undoCordon       = "cordon"
 	undoLabel        = "label"
 
 	labelExcluded = corev1.LabelNodeExcludeBalancers
 
-	// taintDeleted is the core's, on a node that it removes; terminationHandler begins those of aws-node-termination-handler.
+	// The core sets taintDeleted on a node that it removes. Taints of aws-node-termination-handler begin with
+	// terminationHandler.
 	taintDeleted       = "ToBeDeletedByClusterAutoscaler"
 	terminationHandler = "aws-node-termination-handler/"
 )
 
-// mark is what stands on a node.
-type mark struct {
-	cause
-	handedBack time.Time // when giving the instance back began; zero before
+// annotation is the content of a node's annotations.
+type annotation struct {
+	reason
+	terminating time.Time // when termination began, zero before
 }
 
-// markOf reads the mark of a node; false if it has none, or there is no node. A mark that somebody has spoilt is one of nothing in particular, whose
-// time is over.
-func markOf(node *corev1.Node) (mark, bool) {
+// annotationOf reads the annotations of a node. It reports false without them, and without a node. Annotations that somebody
+// has spoilt give a reason of unknown kind whose deadline has passed.
+func annotationOf(node *corev1.Node) (annotation, bool) {
 	if node == nil {
-		return mark{}, false
+		return annotation{}, false
 	}
 	a := node.Annotations
 	kind, ok := a[annotationKind]
 	if !ok {
-		return mark{}, false
+		return annotation{}, false
 	}
-	m := mark{cause: cause{kind: event.Kind(kind), reason: a[annotationReason], ends: a[annotationEnds] == "true"}}
+	m := annotation{reason: reason{kind: event.Kind(kind), text: a[annotationReason], ends: a[annotationEnds] == "true"}}
 	m.began, _ = time.Parse(time.RFC3339, a[annotationBegan])
 	m.deadline, _ = time.Parse(time.RFC3339, a[annotationDeadline])
-	if stage, since, _ := strings.Cut(a[annotationStage], " "); stage == stageHandingBack {
-		m.handedBack, _ = time.Parse(time.RFC3339, since)
+	if stage, since, _ := strings.Cut(a[annotationStage], " "); stage == stageTerminating {
+		m.terminating, _ = time.Parse(time.RFC3339, since)
 	}
 	return m, true
 }
 
-// resumed is the cause for which a drain is taken up again. An instance that is there beyond its time is not ended under its pods:
-// they get as long as after a warning. A time of beginning that somebody has spoilt is now.
-func (m mark) resumed(now time.Time) cause {
-	c := m.cause
+// resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long
+// as after a warning. If somebody has spoilt the time of beginning, the drain begins now.
+func (m annotation) resumed(now time.Time) reason {
+	c := m.reason
 	if c.began.IsZero() || now.Before(c.began) {
 		c.began = now
 	}
@@ -79,10 +80,11 @@ func (m mark) resumed(now time.Time) cause {
 	return c
 }
 
-// marked is a copy of the node that is cordoned, tainted, off the load balancers, and says why. A node that is marked already
-// gets the new cause, and keeps what is to be undone and the earlier of the two deadlines: an instance that Auto Scaling will not take
-// back would otherwise be drained again and again, and its node never put back into use.
-func marked(node *corev1.Node, m mark) *corev1.Node {
+// cordoned is a copy of the node that is cordoned, tainted, excluded from load balancers, and annotated with the reason. A node
+// that is annotated already gets the new reason, and keeps its list of changes to undo and the earlier of the two deadlines.
+// Otherwise an instance that Auto Scaling refuses to terminate would be drained again and again, and its node never put back
+// into use.
+func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	node = node.DeepCopy()
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
@@ -90,7 +92,7 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	if before, already := markOf(node); already {
+	if before, already := annotationOf(node); already {
 		if !before.deadline.IsZero() && m.deadline.After(before.deadline) {
 			m.deadline = before.deadline
 		}
@@ -110,7 +112,7 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 	}
 	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.kind), Effect: corev1.TaintEffectNoSchedule})
 	node.Annotations[annotationKind] = string(m.kind)
-	node.Annotations[annotationReason] = m.reason
+	node.Annotations[annotationReason] = m.text
 	node.Annotations[annotationBegan] = m.began.UTC().Format(time.RFC3339)
 	node.Annotations[annotationDeadline] = m.deadline.UTC().Format(time.RFC3339)
 	node.Annotations[annotationStage] = stageDraining
@@ -118,14 +120,14 @@ func marked(node *corev1.Node, m mark) *corev1.Node {
 	if m.ends {
 		node.Annotations[annotationEnds] = "true"
 	}
-	if !m.handedBack.IsZero() {
-		node.Annotations[annotationStage] = stageHandingBack + " " + m.handedBack.UTC().Format(time.RFC3339)
+	if !m.terminating.IsZero() {
+		node.Annotations[annotationStage] = stageTerminating + " " + m.terminating.UTC().Format(time.RFC3339)
 	}
 	return node
 }
 
-// unmarked is a copy of the node as it was before it was marked.
-func unmarked(node *corev1.Node) *corev1.Node {
+// uncordoned is a copy of the node with those changes undone that cordoned made.
+func uncordoned(node *corev1.Node) *corev1.Node {
 	node = node.DeepCopy()
 	undo := strings.Split(node.Annotations[annotationUndo], ",")
 	if slices.Contains(undo, undoCordon) {
@@ -145,7 +147,7 @@ func withoutTaint(taints []corev1.Taint) []corev1.Taint {
 	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool { return t.Key == Taint })
 }
 
-// drainedByCore and drainedByOther report who else is draining the node: the core's scale-down, or aws-node-termination-handler.
+// drainedByCore and drainedByOther report who else drains the node: the core's scale-down, or aws-node-termination-handler.
 func drainedByCore(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintDeleted })
 }
@@ -156,7 +158,7 @@ func drainedByOther(node *corev1.Node) bool {
 	})
 }
 
-// instanceOf is the instance behind a node. It is empty where that is not known.
+// instanceOf is the instance behind a node, empty if unknown.
 func instanceOf(node *corev1.Node) string {
 	id, _ := providerid.Instance(node.Spec.ProviderID)
 	return id

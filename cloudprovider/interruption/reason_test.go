@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
 
-func TestHowMuchTimeAnEventLeaves(t *testing.T) {
+func TestReasonDeadlines(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name        string
@@ -43,7 +43,7 @@ func TestHowMuchTimeAnEventLeaves(t *testing.T) {
 		{"a change that has begun", event.Event{Kind: event.ScheduledChange, Starts: now.Add(-time.Hour)}, 0, 15 * time.Minute, never},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := causeOf(tt.event, now.Add(-tt.age), now)
+			c := reasonFor(tt.event, now.Add(-tt.age), now)
 			j, force := newJob("i-1", "group", c), never
 			if plan := (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
 				force = plan.Force.Sub(now)
@@ -68,19 +68,19 @@ func noNodes() cache.SharedIndexInformer {
 
 func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	retiring := func(in time.Duration) cause {
-		return causeOf(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(in)}, now, now)
+	retiring := func(in time.Duration) reason {
+		return reasonFor(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(in)}, now, now)
 	}
-	warning := causeOf(event.Event{Kind: event.SpotInterruption}, now, now)
+	warning := reasonFor(event.Event{Kind: event.SpotInterruption}, now, now)
 	for _, tt := range []struct {
 		name   string
-		cause  cause
-		other  cause
+		reason reason
+		other  reason
 		after  time.Duration // since the other began
 		begins bool
 	}{
 		{"behind another retirement", retiring(48 * time.Hour), retiring(24 * time.Hour), time.Minute, false},
-		{"behind a recommendation", retiring(48 * time.Hour), causeOf(event.Event{Kind: event.Rebalance}, now, now), time.Minute, false},
+		{"behind a recommendation", retiring(48 * time.Hour), reasonFor(event.Event{Kind: event.Rebalance}, now, now), time.Minute, false},
 		{"behind a warning", retiring(48 * time.Hour), warning, time.Minute, false},
 		{"behind a drain that is stuck", retiring(48 * time.Hour), retiring(24 * time.Hour), 21 * time.Minute, true},
 		{"shortly before its own time", retiring(30 * time.Minute), retiring(24 * time.Hour), 15 * time.Minute, true},
@@ -89,44 +89,44 @@ func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &Handler{Options: Options{Clock: clocktesting.NewFakeClock(now.Add(tt.after))}, starts: make(chan *job, 2),
 				jobs: map[string]*job{"i-1": newJob("i-1", "group", tt.other)}}
-			if _, begins := h.begin(t.Context(), "i-2", "group", tt.cause); begins != tt.begins {
+			if _, begins := h.begin(t.Context(), "i-2", "group", tt.reason); begins != tt.begins {
 				t.Errorf("begins: %v, want %v", begins, tt.begins)
 			}
-			if _, begins := h.begin(t.Context(), "i-3", "another group", tt.cause); !begins && !tt.begins {
+			if _, begins := h.begin(t.Context(), "i-3", "another group", tt.reason); !begins && !tt.begins {
 				t.Error("waits for the drain of another group")
 			}
 		})
 	}
 }
 
-// A drain that Auto Scaling never lets end is taken up again and again. By the first deadline its node is put back into use.
-func TestDeadlineOnTheNodeOutlastsResumptions(t *testing.T) {
+// A drain that Auto Scaling never lets end is taken up again and again. At the first deadline its node is put back into use.
+func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 	start := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	c := causeOf(event.Event{Kind: event.SpotInterruption}, start, start)
-	node := marked(&corev1.Node{}, mark{cause: c})
+	c := reasonFor(event.Event{Kind: event.SpotInterruption}, start, start)
+	node := cordoned(&corev1.Node{}, annotation{reason: c})
 	for n := range 3 {
 		now := start.Add(time.Duration(3+n) * time.Minute)
-		m, ok := markOf(node)
+		m, ok := annotationOf(node)
 		if !ok || !m.deadline.Equal(c.deadline) {
 			t.Fatalf("after %d resumptions the deadline on the node is %v, want %v", n, m.deadline, c.deadline)
 		}
 		resumed := m.resumed(now)
-		if left := resumed.by().Sub(now); left != notice {
+		if left := resumed.drainBy().Sub(now); left != notice {
 			t.Errorf("resumption %d has %v for the pods, want %v", n, left, notice)
 		}
-		node = marked(node, mark{cause: resumed, handedBack: now})
-		node = marked(node, mark{cause: causeOf(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
+		node = cordoned(node, annotation{reason: resumed, terminating: now})
+		node = cordoned(node, annotation{reason: reasonFor(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
 	}
 }
 
-func TestMarkKeepsWhetherAWSEndsTheInstance(t *testing.T) {
+func TestAnnotationKeepsWhetherAWSEndsTheInstance(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	c := causeOf(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(time.Hour)}, now, now)
-	m, _ := markOf(marked(&corev1.Node{}, mark{cause: c}))
-	if before := m.resumed(now.Add(time.Minute)); !before.leaves() {
+	c := reasonFor(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(time.Hour)}, now, now)
+	m, _ := annotationOf(cordoned(&corev1.Node{}, annotation{reason: c}))
+	if before := m.resumed(now.Add(time.Minute)); !before.endsAtDeadline() {
 		t.Error("the next leader does not know that the instance goes")
 	}
-	if after := m.resumed(now.Add(2 * time.Hour)); after.leaves() {
+	if after := m.resumed(now.Add(2 * time.Hour)); after.endsAtDeadline() {
 		t.Error("pods of an instance that outlived its time are deleted against their budgets")
 	}
 }
@@ -137,11 +137,11 @@ func TestForeignMessageIsReceivedEightTimes(t *testing.T) {
 		received, receives := sent, 1
 		for ; receives < 100; receives++ {
 			m := queue.Message{Sent: sent, Received: received, Receives: receives}
-			verdict, _ := h.othersTurn(m, until)
-			if verdict == queue.Done() {
+			result, _ := h.leaveToOthers(m, until)
+			if result == queue.Done() {
 				break
 			}
-			received = received.Add(verdict.After())
+			received = received.Add(result.After())
 		}
 		if receives != 8 || received.Sub(sent) < until {
 			t.Errorf("deleted at the %dth reception, %v after it was sent; want the 8th, %v after", receives, received.Sub(sent), until)
@@ -149,20 +149,20 @@ func TestForeignMessageIsReceivedEightTimes(t *testing.T) {
 	}
 }
 
-func TestTheMoreUrgentCauseSetsTheTime(t *testing.T) {
+func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
 	now := time.Now()
-	advice, planned, warning := causeOf(event.Event{Kind: event.Rebalance}, now, now),
-		causeOf(event.Event{Kind: event.ScheduledChange}, now, now), causeOf(event.Event{Kind: event.SpotInterruption}, now, now)
+	advice, planned, warning := reasonFor(event.Event{Kind: event.Rebalance}, now, now),
+		reasonFor(event.Event{Kind: event.ScheduledChange}, now, now), reasonFor(event.Event{Kind: event.SpotInterruption}, now, now)
 	j := newJob("i-1", "group", advice)
-	for _, step := range []struct{ hear, want cause }{{planned, planned}, {advice, planned}, {warning, warning}, {planned, warning}} {
-		j.hurry(step.hear)
+	for _, step := range []struct{ hear, want reason }{{planned, planned}, {advice, planned}, {warning, warning}, {planned, warning}} {
+		j.escalate(step.hear)
 		if got := j.current(); got.kind != step.want.kind {
 			t.Errorf("after %s: %s, want %s", step.hear.kind, got.kind, step.want.kind)
 		}
 	}
 }
 
-func TestAgeIsToldByTheClockOfAWS(t *testing.T) {
+func TestEventTimeUsesAWSClock(t *testing.T) {
 	ours := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	theirs := ours.Add(-3 * time.Hour)
 	for _, tt := range []struct {
@@ -178,17 +178,17 @@ func TestAgeIsToldByTheClockOfAWS(t *testing.T) {
 		{"in the future", queue.Message{Received: theirs}, theirs.Add(time.Second), 0},
 		{"unknown", queue.Message{Received: theirs}, time.Time{}, 0},
 	} {
-		if got := ours.Sub(toldAt(tt.m, event.Event{Time: tt.at}, ours)); got != tt.want {
+		if got := ours.Sub(eventTime(tt.m, event.Event{Time: tt.at}, ours)); got != tt.want {
 			t.Errorf("%s: %v ago, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// The time of beginning stands on the node, where anybody can write. A drain that is taken up again once seemed to last 292 years.
-func TestSpoiltTimeOfBeginningIsNow(t *testing.T) {
+// Anybody can write the time of beginning on the node. Once a resumed drain seemed to last 292 years.
+func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 	now := time.Now()
 	for _, began := range []string{"", "soon", now.Add(time.Hour).UTC().Format(time.RFC3339)} {
-		m, ok := markOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+		m, ok := annotationOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
 			annotationKind: string(event.SpotInterruption), annotationBegan: began, annotationDeadline: now.Add(time.Minute).UTC().Format(time.RFC3339),
 		}}})
 		if got := m.resumed(now).began; !ok || !got.Equal(now) {

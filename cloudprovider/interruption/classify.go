@@ -1,0 +1,194 @@
+package interruption
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+)
+
+const (
+	// ownersTime is how long other readers of the queue get for a message about an unknown instance, and ownersTimeHook for a
+	// lifecycle action: as long as the instance's owner can still act on it.
+	ownersTime, ownersTimeHook = 150 * time.Second, 30 * time.Minute
+	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
+	// policy). An event that seems older when SQS receives it has a wrong time.
+	deliveryTime = 48 * time.Hour
+	// patience is how long a message waits for its work before it returns to the queue.
+	patience = 10 * time.Minute
+	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
+	turnAgain = time.Second
+	// retryLater is the pause of a message that waits for another job to end.
+	retryLater = 15 * time.Second
+)
+
+// othersPauses are the pauses of a message about an unknown instance, by the number of its receptions. Other readers get a
+// chance at once, and the last pause is the rest of the message's time. So each message is received eight times, fewer than the
+// ten after which the console of SQS suggests a dead-letter queue.
+var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second}
+
+// pauseAfter is the pause of a message that returns to the queue, by the number of its receptions.
+func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
+	return pauses[min(max(m.Receives, 1), len(pauses))-1]
+}
+
+// classify decides what to do about an event, and returns once that is done.
+func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) (queue.Result, outcome) {
+	now := h.Clock.Now()
+	announced := eventTime(m, e, now)
+	switch {
+	case e.Kind == event.TerminateHook:
+		return h.classifyHook(ctx, m, e, announced)
+	case e.Group != "":
+		return h.classifyActivity(m, e)
+	case e.Kind == event.StateChange && !e.Ending():
+		return queue.Done(), counted
+	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(announced) > staleAfter: // the excluded kinds wait for their turn
+		return queue.Done(), stale
+	}
+	jobs, out := h.beginAll(ctx, e, announced)
+	defer h.noteGivenUp(e, jobs)
+	switch {
+	case out == postponed:
+		return queue.Retry(retryLater), putBack(ctx)
+	case len(jobs) > 0:
+		return h.await(ctx, jobs)
+	case out == notOurs:
+		return h.leaveToOthers(m, h.ownersTime)
+	}
+	return queue.Done(), out
+}
+
+// beginAll begins a job for every instance of the event that is in our groups. An instance that has to wait for other nodes of
+// its group is tried again until its turn comes, or the outcome is postponed. Its message stays hidden meanwhile, so that it is
+// not received once for every try.
+func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Time) (jobs []*job, out outcome) {
+	out = notOurs
+	waiting := slices.Clone(e.Instances)
+	for until := h.Clock.Now().Add(patience); ; sleep(ctx, h.Clock, turnAgain) {
+		waiting = slices.DeleteFunc(waiting, func(id string) bool {
+			instance, group := h.Groups.Snapshot().Instance(id)
+			switch {
+			case h.dealtWith(id):
+				out = duplicate
+			case h.givenUp(e, id):
+				out = gaveUp
+			case instance == nil:
+			case h.nothingToDo(e, instance):
+				out = counted
+			default:
+				j, ok := h.begin(ctx, id, group.Name, reasonFor(e, announced, h.Clock.Now()))
+				if ok {
+					jobs = append(jobs, j)
+				}
+				return ok
+			}
+			return true
+		})
+		switch {
+		case len(waiting) == 0:
+			return jobs, out
+		case ctx.Err() != nil, !h.Clock.Now().Before(until):
+			return nil, postponed
+		}
+	}
+}
+
+// eventTime is the time of the event by our clock. AWS's clock may differ, so it counts back from the reception by the event's
+// age.
+func eventTime(m queue.Message, e event.Event, now time.Time) time.Time {
+	at := e.Time
+	if at.IsZero() || !m.Sent.IsZero() && m.Sent.Sub(at) > deliveryTime {
+		at = m.Sent
+	}
+	if at.IsZero() || m.Received.IsZero() {
+		return now
+	}
+	return now.Add(-max(0, m.Received.Sub(at)))
+}
+
+// putBack is the outcome of a message that returns to the queue, for the next leader or for a later try.
+func putBack(ctx context.Context) outcome {
+	if ctx.Err() != nil {
+		return unfinished
+	}
+	return postponed
+}
+
+// nothingToDo reports whether an event about an instance of our groups is only counted.
+func (h *Handler) nothingToDo(e event.Event, i *asg.Instance) bool {
+	switch e.Kind {
+	case event.Rebalance:
+		return h.Rebalance != Drain || i.Lifecycle.Leaving() || h.node(i.ID) == nil
+	case event.StateChange:
+		node := h.node(i.ID)
+		if !i.Lifecycle.Leaving() || node != nil && !drainedByCore(node) {
+			return false
+		}
+		h.remember(i.ID) // the core or Auto Scaling ended it, and its last message is still to come
+		return true
+	case event.ScheduledChange:
+		return i.Lifecycle.Leaving()
+	}
+	return false
+}
+
+// classifyActivity counts Auto Scaling's activities. A failed launch is looked into at once.
+func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result, outcome) {
+	if e.Kind != event.LaunchUnsuccessful {
+		return queue.Done(), counted
+	}
+	if h.Groups.Snapshot().Group(e.Group) == nil {
+		return h.leaveToOthers(m, h.ownersTime)
+	}
+	h.Groups.LaunchFailed(e.Group)
+	h.Wake()
+	return queue.Done(), counted
+}
+
+// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them.
+func (h *Handler) leaveToOthers(m queue.Message, until time.Duration) (queue.Result, outcome) {
+	if m.Sent.IsZero() {
+		m.Sent = m.Received // so that it is received at least twice before it is deleted
+	}
+	left := until - m.Received.Sub(m.Sent)
+	switch {
+	case left < 0, m.Receives > 2*len(othersPauses):
+		return queue.Done(), notOurs
+	case m.Receives > len(othersPauses):
+		return queue.Retry(left + time.Second), leftToOthers
+	}
+	return queue.Retry(min(pauseAfter(m, othersPauses), left+time.Second)), leftToOthers
+}
+
+// await returns when all jobs have ended.
+func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome) {
+	timer := h.Clock.NewTimer(patience)
+	defer timer.Stop()
+	worst := jobs[0]
+	for _, j := range jobs {
+		select {
+		case <-j.done:
+			switch j.outcome {
+			case unfinished:
+				return queue.Retry(0), unfinished
+			case terminateFailed:
+				return queue.Retry(retryLater), terminateFailed
+			}
+			if severity[j.outcome] > severity[worst.outcome] {
+				worst = j
+			}
+		case <-timer.C():
+			return queue.Retry(retryLater), postponed
+		case <-ctx.Done():
+			return queue.Retry(0), unfinished
+		}
+	}
+	return queue.Done(), worst.outcome
+}
+
+// severity orders the outcomes of several instances of one event.
+var severity = map[outcome]int{noNode: 1, empty: 2, drained: 3, gaveUp: 4, forced: 5, lost: 6}

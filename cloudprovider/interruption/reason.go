@@ -1,0 +1,138 @@
+package interruption
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
+)
+
+const (
+	// notice is how long before a spot interruption EC2 warns, at best (EC2 user guide, spot instance interruption notices).
+	notice = 2 * time.Minute
+	// minDrainTime is the least time a drain gets, however late its message.
+	minDrainTime = 5 * time.Second
+	// shutdownTime is how long an instance that is shutting down may still take.
+	shutdownTime = 30 * time.Second
+	// hookTime bounds the drain of an instance that waits for us. AWS does not publish its hook's own limit.
+	hookTime = 10 * time.Minute
+	// plannedTime bounds a planned drain.
+	plannedTime = 15 * time.Minute
+	// turnTime is how long a planned drain delays other planned drains of its group: the time for its replacement and for
+	// itself.
+	turnTime = replacementTime + plannedTime
+	// staleAfter is the age at which an event is ignored. By then the instance is terminated, or was spared and its node is
+	// back in use.
+	staleAfter = notice + sparedAfter
+)
+
+// reason is why an instance is terminated, and by when.
+type reason struct {
+	kind     event.Kind
+	began    time.Time // when the message came
+	deadline time.Time // when the instance is terminated, or the drain given up
+	text     string    // for people
+	// ends means that AWS stops or terminates the instance at the deadline of a scheduled change.
+	ends bool
+	// extended is the deadline of a drain that was taken up again after its deadline, otherwise zero. The deadline in the
+	// annotation stays, and by it the node is put back into use.
+	extended time.Time
+}
+
+// reasonFor is the reason that an event gives for an instance. now bounds the effect of a wrong clock.
+func reasonFor(e event.Event, announced, now time.Time) reason {
+	c := reason{kind: e.Kind, began: now}
+	switch e.Kind {
+	case event.SpotInterruption, event.ReservationEnd:
+		c.deadline = within(announced.Add(notice), now.Add(minDrainTime), now.Add(notice))
+		c.text = fmt.Sprintf("EC2 takes the instance back (%s)", orUnknown(e.State))
+	case event.StateChange:
+		c.deadline, c.text = now.Add(shutdownTime), "the instance is "+e.State
+		if e.State == "stopped" || e.State == "terminated" {
+			c.deadline = now.Add(minDrainTime)
+		}
+	case event.ScheduledChange:
+		c.deadline, c.text = now.Add(plannedTime), "AWS plans a change of the instance ("+orUnknown(e.Code)+")"
+		c.ends = endsInstance(e.Code) && e.Starts.After(now)
+		if c.ends || e.Starts.After(c.deadline) {
+			c.deadline = e.Starts
+		}
+	case event.TerminateHook:
+		c.deadline, c.text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
+	case event.Rebalance:
+		c.deadline, c.text = now.Add(plannedTime), "EC2 recommends to replace the instance"
+	}
+	if e.ID != "" {
+		c.text += ", event " + e.ID
+	}
+	return c
+}
+
+// endsInstance reports whether a scheduled change stops or terminates its instance. Others reboot it or touch its network (EC2
+// user guide, scheduled events for instances, read 2026-11).
+func endsInstance(code string) bool {
+	return strings.Contains(code, "RETIREMENT") || strings.Contains(code, "INSTANCE_STOP") || strings.Contains(code, "INSTANCE_TERMINATION")
+}
+
+func within(at, least, most time.Time) time.Time {
+	switch {
+	case at.Before(least):
+		return least
+	case at.After(most):
+		return most
+	}
+	return at
+}
+
+func orUnknown(word string) string {
+	if word == "" {
+		return "unknown"
+	}
+	return word
+}
+
+// final reports whether the instance is terminated whatever we do.
+func (c reason) final() bool { return c.kind != event.Rebalance }
+
+// planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
+func (c reason) planned() bool { return c.kind == event.Rebalance || c.kind == event.ScheduledChange }
+
+// endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
+// there then keep their node, and their budgets hold to the end.
+func (c reason) endsAtDeadline() bool {
+	if c.planned() {
+		return c.ends && c.extended.IsZero()
+	}
+	return true
+}
+
+// drainBy is the deadline of the drain.
+func (c reason) drainBy() time.Time {
+	if c.extended.IsZero() {
+		return c.deadline
+	}
+	return c.extended
+}
+
+// waitsForOthers reports whether the drain begins only once no other node of its group is drained. An instance that AWS ends
+// soon cannot wait.
+func (c reason) waitsForOthers(now time.Time) bool {
+	return c.planned() && !(c.endsAtDeadline() && c.drainBy().Sub(now) < turnTime)
+}
+
+// holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
+func (c reason) holdsUpOthers(now time.Time) bool { return !c.planned() || now.Sub(c.began) < turnTime }
+
+// poolIsShort reports whether the instance's pool is short of capacity.
+func (c reason) poolIsShort() bool { return c.kind == event.SpotInterruption }
+
+// force is when pods that disruption budgets still hold back are deleted, some seconds before the deadline.
+func (c reason) force() time.Time {
+	return c.drainBy().Add(-min(max(c.drainBy().Sub(c.began)/8, 2*time.Second), 10*time.Second))
+}
+
+// outranks reports whether this reason replaces the other one as the reason of a job.
+func (c reason) outranks(o reason) bool {
+	return c.final() && !o.final() || c.final() == o.final() && c.drainBy().Before(o.drainBy())
+}

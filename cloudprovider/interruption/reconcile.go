@@ -1,0 +1,55 @@
+package interruption
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+)
+
+// sparedAfter is how long after its deadline an instance that is still in service counts as spared.
+const sparedAfter = 5 * time.Minute
+
+// reconcile looks for annotated nodes without a job. It takes up their drain or, if the instance was spared, puts them back
+// into use. It also forgets instances that were dealt with long ago.
+func (h *Handler) reconcile(ctx context.Context) {
+	now := h.Clock.Now()
+	h.mu.Lock()
+	for instance, at := range h.finished {
+		if now.Sub(at) > rememberFor {
+			delete(h.finished, instance)
+		}
+	}
+	h.mu.Unlock()
+	for _, object := range h.Nodes.GetStore().List() {
+		node, ok := object.(*corev1.Node)
+		if !ok {
+			continue
+		}
+		if m, ok := annotationOf(node); ok && ctx.Err() == nil {
+			h.reconcileNode(ctx, node, m, now)
+		}
+	}
+}
+
+func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annotation, now time.Time) {
+	id := instanceOf(node)
+	h.mu.Lock()
+	under := h.jobs[id] != nil
+	h.mu.Unlock()
+	instance, group := h.Groups.Snapshot().Instance(id)
+	switch {
+	case under:
+	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
+	case now.Sub(m.deadline) > sparedAfter:
+		if instance != nil || ready(node) {
+			h.restore(ctx, node, "the instance is still there")
+		}
+	case instance == nil: // terminated or detached: the node goes, or its deadline comes
+	case h.dealtWith(id): // terminated, which AWS has yet to show
+	default:
+		klog.FromContext(ctx).Info("Taking up a drain", "node", klog.KObj(node), "kind", m.kind, "deadline", m.deadline, "terminating", m.terminating)
+		h.begin(ctx, id, group.Name, m.resumed(now))
+	}
+}

@@ -1,0 +1,160 @@
+package interruption
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
+)
+
+const (
+	// terminateGather is how long a termination waits for others of its group.
+	terminateGather = 100 * time.Millisecond
+	// terminateRetryFirst and terminateRetryMost bound the pause after a failure, terminateTime the tries.
+	terminateRetryFirst, terminateRetryMost = time.Second, 15 * time.Second
+	terminateTime                           = 3 * time.Minute
+	// terminateSettle is how long a reading of AWS may not show a termination by an earlier leader. terminateReserve is the
+	// least time that is left of the instance's.
+	terminateSettle, terminateReserve = 30 * time.Second, 10 * time.Second
+	// lateDecision is how long a group at its minimum waits for a raise that the core is about to make.
+	lateDecision = 10 * time.Second
+)
+
+// terminate terminates the instance and decrements the desired capacity, or has AWS replace it where the minimum size forbids
+// the decrement. node is nil for an instance without one. The node's annotations record the beginning first, so that the next
+// leader waits for the result before it terminates again.
+func (h *Handler) terminate(ctx context.Context, j *job, node *corev1.Node) bool {
+	log := klog.FromContext(ctx)
+	if since := j.resumed.terminating; !since.IsZero() {
+		until := since.Add(terminateSettle)
+		if latest := j.current().drainBy().Add(-terminateReserve); latest.Before(until) {
+			until = latest
+		}
+		for h.Clock.Now().Before(until) && h.inGroup(j.instance) && ctx.Err() == nil {
+			sleep(ctx, h.Clock, time.Second)
+		}
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if !h.inGroup(j.instance) {
+		log.V(1).Info("The instance is terminated or detached already")
+		return true
+	}
+	if node != nil {
+		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
+		h.write(writing, node, func(n *corev1.Node) *corev1.Node {
+			return cordoned(n, annotation{reason: j.current(), terminating: h.Clock.Now()})
+		})
+		cancel()
+	}
+	end := h.Clock.Now().Add(terminateTime)
+	for pause := terminateRetryFirst; ; pause = min(2*pause, terminateRetryMost) {
+		err := h.terminateOnce(ctx, j)
+		if err == nil || errors.Is(err, asg.ErrGroupNotFound) {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if other := (*asg.OtherClusterError)(nil); errors.As(err, &other) {
+			log.Info("The instance may be another cluster's", "reason", other.Why)
+			return false
+		}
+		log.Error(err, "Could not terminate the instance, trying again", "reason", awsclient.Reason(err), "in", pause)
+		if h.Clock.Now().Add(pause).After(end) {
+			if node != nil {
+				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but %s", notTerminated(j.group, err))
+			}
+			return false
+		}
+		sleep(ctx, h.Clock, pause)
+	}
+}
+
+// notTerminated explains to people why an instance was not terminated.
+func notTerminated(group string, err error) string {
+	text := fmt.Sprintf("Auto Scaling group %q did not terminate the instance: %s", group, awsclient.Brief(err))
+	if awsclient.IsDenied(err) {
+		text += "; allow autoscaling:TerminateInstanceInAutoScalingGroup on it"
+	}
+	return text
+}
+
+// inGroup reports whether the instance counts in its group, as far as is known. An instance that does not is terminating, or in
+// standby, where it costs the group nothing.
+func (h *Handler) inGroup(instance string) bool {
+	i, _ := h.Groups.Snapshot().Instance(instance)
+	return i != nil && i.Lifecycle.Counts()
+}
+
+func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
+	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance {
+		return h.gatherTermination(ctx, j.group, j.instance, true) // AWS has launched a replacement, or is about to
+	}
+	err := h.gatherTermination(ctx, j.group, j.instance, false)
+	var limit *asg.LimitError
+	if !errors.As(err, &limit) {
+		return err
+	}
+	// The core may be about to raise the group, for pods whose replacement it has not decided on yet.
+	if j.draining() != "" {
+		timer := h.Clock.NewTimer(lateDecision)
+		defer timer.Stop()
+		select {
+		case <-j.decided:
+		case <-timer.C():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err = h.gatherTermination(ctx, j.group, j.instance, false); !errors.As(err, &limit) {
+			return err
+		}
+	}
+	klog.FromContext(ctx).Info("The group is at its minimum size: AWS replaces the instance")
+	return h.gatherTermination(ctx, j.group, j.instance, true)
+}
+
+// terminations gathers the instances of a group that are to be terminated within a moment, so that they share one call.
+type terminations = batch.Batcher[terminationKey, []string, error]
+
+type terminationKey struct {
+	group   string
+	replace bool // AWS replaces the instances
+}
+
+// gatherTermination terminates the instance, together with other callers' instances, and returns why it stays.
+func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool) error {
+	call := h.Groups.Terminate
+	if replace {
+		call = h.Groups.Replace
+	}
+	err, _ := h.terminations.Join(terminationKey{group, replace}, func(ids *[]string) error {
+		*ids = append(*ids, instance)
+		return nil
+	}, func(ids []string) error {
+		_, err := call(ctx, group, ids)
+		return err
+	})
+	var partial *asg.TerminationError
+	if errors.As(err, &partial) {
+		return partial.Stays[instance]
+	}
+	return err
+}
+
+// sleep waits, but not beyond ctx.
+func sleep(ctx context.Context, c clock.Clock, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-c.After(d):
+	}
+}

@@ -1,0 +1,25 @@
+package interruption
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/aws/smithy-go"
+)
+
+func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&smithy.GenericAPIError{Code: "AccessDenied", Message: "encoded"},
+			`Auto Scaling group "spot" did not terminate the instance: AccessDenied; allow autoscaling:TerminateInstanceInAutoScalingGroup on it`},
+		{&smithy.GenericAPIError{Code: "ScalingActivityInProgress", Message: "wait"},
+			`Auto Scaling group "spot" did not terminate the instance: ScalingActivityInProgress: wait`},
+		{errors.New("no route to host"), `Auto Scaling group "spot" did not terminate the instance: no route to host`},
+	} {
+		if got := notTerminated("spot", tt.err); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}
