@@ -1,5 +1,5 @@
-// Package awsclients has tests with AWS clients run side by side. The environment, which usually names the endpoint, is one for the
-// whole process.
+// Package awsclients configures AWS clients of tests that run side by side. The environment, which usually names the endpoint,
+// is one for the whole process. It must not be imported outside tests.
 package awsclients
 
 import (
@@ -9,15 +9,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// SetEnvironment sets what is the same for all tests: credentials that the emulated AWS takes, and one attempt for each call. It is called
-// before the first test.
+// SetEnvironment sets the environment that all tests share: credentials that the emulated AWS accepts, and one attempt for each
+// call. Call it before the first test.
 func SetEnvironment() {
 	for key, value := range map[string]string{"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
 		os.Setenv(key, value) //nolint:errcheck // neither name nor value is wrong
 	}
 }
 
-// Options has clients reach the server.
+// Options makes clients that reach the server.
 func Options(server *fakeaws.Server) awsclient.Options {
 	overrides := map[string]*awsclient.ServiceOverride{}
 	for _, service := range []string{"autoscaling", "ec2", "eks", "sqs", "arc-zonal-shift"} {

@@ -1,6 +1,7 @@
-// Package costlimit holds readers of foreign text to what an input may cost.
+// Package costlimit limits the cost at which readers of foreign text may read an input.
 //
-// It is for fuzz targets. Their seeds run in every test, so that an input that once cost too much stays cheap.
+// It serves fuzz targets. Their seeds run in every test, so that an input that once cost too much stays cheap. The package must
+// not be imported outside tests.
 package costlimit
 
 import (
@@ -10,14 +11,14 @@ import (
 )
 
 // Reading 64 KiB may allocate mostBytes, and take 50 ms on an idle machine without instrumentation. The race detector and a
-// fuzzer's counters take ten times as long, so the guard is far above 50 ms. The inputs it is for take seconds or hours.
+// fuzzer's counters take ten times as long, so the guard is far above 50 ms. The inputs it catches take seconds or hours.
 const (
 	mostBytes = 64 << 20
 	guard     = time.Second
 )
 
-// Check runs do, which reads one input of at most 64 KiB, and reports an error where that costs too much. Nothing else may run
-// in the process meanwhile, for it would be counted too.
+// Check runs do, which reads one input of at most 64 KiB, and reports an error if that costs too much. Nothing else may run in
+// the process meanwhile, because it would be counted too.
 func Check(t testing.TB, do func()) {
 	t.Helper()
 	runtime.LockOSThread() // whose time is taken

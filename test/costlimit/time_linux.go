@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// processorTime is how long the calling thread has run, however many others ran beside it.
+// processorTime is the calling thread's own run time.
 func processorTime() time.Duration {
 	const thisThread = 1 // RUSAGE_THREAD, getrusage(2)
 	var u syscall.Rusage

@@ -6,5 +6,5 @@ import "time"
 
 var begun = time.Now()
 
-// processorTime is the time of the clock where a thread's own cannot be had.
+// processorTime is wall-clock time on systems that do not know a thread's own time.
 func processorTime() time.Duration { return time.Since(begun) }

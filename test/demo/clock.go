@@ -29,7 +29,6 @@ func (c *roundClock) stop() {
 	c.start = time.Time{}
 }
 
-// print shows one moment on one line.
 func (c *roundClock) print(m scenario.Moment) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

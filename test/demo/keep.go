@@ -16,16 +16,16 @@ import (
 	"time"
 )
 
-// A kept set-up is held by a process of its own, which listens on a socket in the user's cache directory. Closing is
-// asked for over that socket, so nothing is ever signalled by a number that may have come to mean another process.
+// A kept set-up runs in a process of its own, which listens on a socket in the user's cache directory. A request to close comes
+// over that socket, so nothing is ever signalled by a process ID that may have been reused.
 
-// handedOver is the line by which the holding process says that its output is complete.
+// handedOver is the line by which the holding process announces that its output is complete.
 const handedOver = "demo: handed over"
 
-// stopRequest is what is written to the socket to end the set-up; the connection closes when everything has ended.
+// stopRequest ends the set-up when it is written to the socket. The connection closes when everything has ended.
 const stopRequest = "stop\n"
 
-// socketPath is where the one kept set-up of this user listens.
+// socketPath is the address of this user's one kept set-up.
 func socketPath() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -92,7 +92,7 @@ func relay(ctx context.Context, path string, holder *os.Process, ended <-chan er
 	}
 }
 
-// hold starts the set-up, runs the rounds if asked, says how to reach it, and keeps it until somebody asks for its end.
+// hold starts the set-up, runs the rounds if asked, prints how to reach it, and keeps it until somebody asks for its end.
 func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	listener, err := listen(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	}
 	defer listener.Close()
 	ctx, askers := untilAsked(ctx, listener)
-	defer func() { // last of all, since it tells those who asked that everything is gone
+	defer func() { // last of all, because it reports to the callers that everything has ended
 		for _, conn := range askers() {
 			conn.Close()
 		}
@@ -121,8 +121,8 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 	return nil
 }
 
-// untilAsked returns a context that ends when somebody asks for the end over the socket, and a function that then gives
-// the connections of those who did.
+// untilAsked returns a context that ends when somebody asks for the end over the socket, and a function that then returns their
+// connections.
 func untilAsked(ctx context.Context, listener net.Listener) (context.Context, func() []net.Conn) {
 	ctx, end := context.WithCancel(ctx)
 	var mu sync.Mutex

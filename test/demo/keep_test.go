@@ -42,6 +42,6 @@ func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
 		t.Fatal("a request to stop did not end the set-up")
 	}
 	if got := len(askers()); got != 1 {
-		t.Errorf("%d connections to tell of the end, want 1", got)
+		t.Errorf("%d connections that wait for the end, want 1", got)
 	}
 }

@@ -1,5 +1,5 @@
-// Command demo shows a GPU spot group scale from zero to three, back to zero, and again, with the real autoscaler on a
-// real control plane and an emulated AWS account, all on loopback and in a temporary directory.
+// Command demo scales a GPU spot group from zero to three, back to zero, and again, with the real autoscaler on a real control
+// plane and an emulated AWS account, all on loopback and in a temporary directory.
 //
 //	demo         run both rounds and clean up; exit 0 only if every state was reached
 //	demo -keep   the same, but leave everything running and say how to reach it

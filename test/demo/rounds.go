@@ -12,7 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// What S0 asks for: so many pods, each on a node of its own, in this group.
+// S0's demand: so many pods, each on a node of its own, in this group.
 const (
 	group = "g4dn-spot"
 	pods  = 3
@@ -24,10 +24,10 @@ const (
 	scaleDownTimeout = 90 * time.Second
 )
 
-// firstAskWithin is the promise about reaction: from the workload's creation to the raised desired capacity.
+// firstAskWithin is the promised reaction time, from the workload's creation to the raised desired capacity.
 const firstAskWithin = 1500 * time.Millisecond
 
-// errInterrupted is what a round ends with when somebody asks for the end.
+// errInterrupted ends a round when somebody asks for the end.
 var errInterrupted = errors.New("interrupted")
 
 // round is one pass from zero to all pods running and back, as durations since its start or since the deletion.
@@ -81,7 +81,7 @@ func waitFor(ctx context.Context, env *scenario.Env, start time.Time, within tim
 	}
 }
 
-// judge says what a finished round must have shown and did not; nil if nothing is missing.
+// judge returns the missing states of a finished round, or nil.
 func (r round) judge() error {
 	for _, want := range []struct {
 		kind  scenario.Kind
@@ -101,8 +101,8 @@ func (r round) judge() error {
 	if kill, happened := scenario.First(r.moments, scenario.KilledUndrained); happened {
 		return fmt.Errorf("instance %s was terminated undrained: %s", kill.Object, kill.Detail)
 	}
-	if _, told := scenario.First(r.moments, scenario.GroupChosen); !told {
-		return errors.New("the autoscaler's log does not tell which group it chose, and why")
+	if _, logged := scenario.First(r.moments, scenario.GroupChosen); !logged {
+		return errors.New("the autoscaler's log does not say which group it chose, and why")
 	}
 	asked, raised := scenario.First(r.moments, scenario.DesiredRaised)
 	if !raised {

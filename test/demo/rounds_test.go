@@ -38,7 +38,7 @@ func TestJudgeMissesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*round)
-		want   string // in the error; empty is none
+		want   string // in the error, empty for none
 	}{
 		{name: "all is there", change: func(*round) {}},
 		{name: "asked too late", change: func(r *round) { r.moments[3].At = r.start.Add(1600 * time.Millisecond) }, want: "raised after 1.6s"},

@@ -27,7 +27,7 @@ var shortDelays = []string{
 	"--node-delete-delay-after-taint=1s",
 }
 
-// setup is what one demo runs on.
+// setup is the base of one demo.
 type setup struct {
 	*scenario.Env
 	dir      string
@@ -35,7 +35,7 @@ type setup struct {
 	clock    *roundClock
 }
 
-// start brings up the control plane, the account and the autoscaler in a new temporary directory, telling of each step.
+// start starts the control plane, the account and the autoscaler in a new temporary directory, and prints each step.
 func start(ctx context.Context, binary string) (_ *setup, err error) {
 	if binary, err = filepath.Abs(binary); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func readS0() (fakeaws.Config, *appsv1.Deployment, error) {
 	return account, workload, yaml.UnmarshalStrict(raw, workload)
 }
 
-// rounds runs S0 twice and shows the table; it fails unless both rounds reached every state in time.
+// rounds runs S0 twice and prints the table. It fails unless both rounds reached every state in time.
 func (s *setup) rounds(ctx context.Context) error {
 	var done []round
 	for number := 1; number <= 2; number++ {
@@ -109,8 +109,7 @@ func (s *setup) rounds(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything and returns err with whatever went wrong on the way. After a failure the directory stays, for
-// its logs.
+// close ends everything and returns err with its own errors. After a failure the directory stays, for its logs.
 func (s *setup) close(err error) error {
 	if s.Env != nil {
 		err = errors.Join(err, s.Env.Close())
@@ -123,5 +122,4 @@ func (s *setup) close(err error) error {
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
-// elapsed is how the timeline shows time.
 func elapsed(d time.Duration) string { return fmt.Sprintf("%7.2f", d.Seconds()) }

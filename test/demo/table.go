@@ -8,8 +8,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// printTable shows the rounds side by side: up to the deletion in seconds since the workload was created, from then on
-// in seconds since it was deleted.
+// printTable prints the rounds side by side: up to the deletion in seconds since the workload was created, from then on in
+// seconds since it was deleted.
 func printTable(out io.Writer, rounds []round) {
 	row := func(name string, cell func(round) string) {
 		fmt.Fprintf(out, "%-44s", name)

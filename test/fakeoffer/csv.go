@@ -45,7 +45,7 @@ func (p Product) record(kind, code string, rate int, price Price, length, option
 	return fields
 }
 
-// writeRecord quotes what is not empty, as AWS does. No field has a quote in it.
+// writeRecord quotes values that are not empty, as AWS does. No field has a quote in it.
 func writeRecord(b *bufio.Writer, fields []string) {
 	for i, f := range fields {
 		if i > 0 {
@@ -60,7 +60,7 @@ func writeRecord(b *bufio.Writer, fields []string) {
 	b.WriteByte('\n')
 }
 
-// attribute is one attribute of a product with its names in both forms; without a name it is not in that form.
+// attribute is one attribute of a product with its names in both forms. A form for which it has no name lacks it.
 type attribute struct{ json, csv, value string }
 
 func (p Product) attributes() []attribute {

@@ -1,8 +1,9 @@
 // Package fakeoffer writes offer files of EC2 as AWS's Price List bulk API serves them, in JSON and in CSV, of any size.
 //
-// What is sold is made up; the shape is AWS's: attributes, their names and values, order and layout, and that an instance
-// type is sold in some fifty ways of which an autoscaler wants one ("Reading the service price list file for an AWS
-// service" in the AWS Billing User Guide, and published excerpts, read 2026-08). Files are written as streams.
+// The contents are made up. The shape is AWS's: attributes, their names and values, order and layout, and some fifty ways in
+// which an instance type is sold, of which an autoscaler wants one ("Reading the service price list file for an AWS service" in
+// the AWS Billing User Guide, and published excerpts, read 2026-08). Files are written as streams. The package must not import
+// pricing, so that it cannot share the reader's mistakes.
 package fakeoffer
 
 import (
@@ -16,15 +17,15 @@ import (
 type Offer struct {
 	Code      string            // "" is AmazonEC2
 	Published string            // RFC 3339; "" is 2026-08-01T12:34:56Z
-	Products  iter.Seq[Product] // gone through once for a CSV, three times for JSON
+	Products  iter.Seq[Product] // read once for a CSV, three times for JSON
 }
 
-// Product is something for sale, in AWS's words.
+// Product is one thing for sale, in AWS's words.
 type Product struct {
 	Place
 	SKU, Family, Type, Tenancy, OS, Software, Capacity, Market, Licence, Operation, Usage string
-	Prices                                                                                []Price // of its on-demand term; none, and it has no such term
-	Reserved                                                                              int     // how many reserved terms it has
+	Prices                                                                                []Price // of its on-demand term, none without such a term
+	Reserved                                                                              int     // number of its reserved terms
 }
 
 // Price is one price dimension.
@@ -32,7 +33,7 @@ type Price struct {
 	Unit, Currency, Amount string
 }
 
-// Place is where something is sold.
+// Place is a place of sale.
 type Place struct {
 	Region, Location, LocationType, UsagePrefix, Currency string
 }
@@ -46,7 +47,7 @@ var (
 	Ningxia  = Place{"cn-northwest-1", "China (Ningxia)", "AWS Region", "CNW1-", "CNY"}
 )
 
-// system is an operating system with its software, and what it costs by the price of plain Linux.
+// system is an operating system with its software, and its cost relative to plain Linux.
 type system struct {
 	os, software, licence, operation string
 	factor                           float64
@@ -66,7 +67,7 @@ var systems = []system{
 	{"Windows", "SQL Ent", "No License required", "RunInstances:0102", 8},
 }
 
-// ways are how an instance can be run, and what that costs by the price of plain Linux.
+// ways are the ways to run an instance, and their cost relative to plain Linux.
 var ways = []struct {
 	tenancy, capacity, usage string
 	factor                   float64
@@ -80,8 +81,8 @@ var ways = []struct {
 	{"Host", "Used", "HostBoxUsage", 0},
 }
 
-// Sells is all that AWS sells of one instance type in a place, given the price of plain Linux per hour. Dedicated tenancy costs
-// a sixteenth more, RHEL half as much again, Windows twice as much.
+// Sells is everything that AWS sells of one instance type in a place, given the price of plain Linux per hour. Dedicated
+// tenancy costs a sixteenth more, RHEL half as much again, Windows twice as much.
 func (p Place) Sells(instanceType string, linux float64) []Product {
 	var all []Product
 	family := "Compute Instance"
@@ -106,7 +107,7 @@ func (p Place) Sells(instanceType string, linux float64) []Product {
 	return all
 }
 
-// sku makes up a SKU, which is 16 letters and digits.
+// sku makes up a SKU of 16 letters and digits.
 func (p Place) sku(instanceType string, number int) string {
 	hash := uint64(14695981039346656037)
 	for _, b := range []byte(p.Location + instanceType) {
@@ -116,8 +117,8 @@ func (p Place) sku(instanceType string, number int) string {
 	return fmt.Sprintf("%.13s%03d", name+"0000000000000", number)
 }
 
-// Large sells as many types in Virginia and in 31 other regions, by turns, of which all but Virginia are made up. The types have
-// the names family<n>.large and cost n thousandths.
+// Large sells as many types in Virginia and in 31 other regions, by turns, of which all but Virginia are made up. The types
+// have the names family<n>.large and cost n thousandths.
 func Large(types int) iter.Seq[Product] {
 	return func(yield func(Product) bool) {
 		for n := 1; n <= types; n++ {

@@ -15,7 +15,7 @@ const (
 	sdk    = "github.com/aws/aws-sdk-go-v2"
 )
 
-func TestWhoMayImportWhom(t *testing.T) {
+func TestImportRules(t *testing.T) {
 	for _, rule := range []struct {
 		rooms     []string // below the module, "..." for all below
 		forbidden string   // prefix of an import path, of any depth

@@ -1,8 +1,8 @@
-// Package podserver is the part of an API server that drains use, in the process: it lists, evicts and deletes pods.
+// Package podserver emulates, in the process, the part of an API server that drains use: it lists, evicts and deletes pods.
 //
 // A Server keeps its pods in the tracker of a fake clientset, so informers of that clientset see every change. Its Client is
 // client-go's own, which speaks HTTP to it without a network: retries, time limits and bodies are the real ones, and all of it
-// runs in a synctest bubble.
+// runs in a synctest bubble. The package must not be imported outside tests.
 package podserver
 
 import (
@@ -31,23 +31,23 @@ import (
 // Pods is the resource in the tracker.
 var Pods = corev1.SchemeGroupVersion.WithResource("pods")
 
-// Call is one request for a pod to go.
+// Call is one eviction or deletion of a pod.
 type Call struct {
 	Verb  string // "evict" or "delete"
 	Pod   string
 	UID   string // the precondition
-	Grace int64  // in seconds; -1 if the pod's own
+	Grace int64  // in seconds, -1 for the pod's own
 	At    time.Time
 }
 
-// Server serves pods. Its functions are set before the first request, and may be nil.
+// Server serves pods. Set its functions before the first request. They may be nil.
 type Server struct {
 	Tracker clienttesting.ObjectTracker
-	// Refuse returns why a pod may not be evicted or deleted. A nil error lets it go. It may block until the request ends.
+	// Refuse returns why a pod may not be evicted or deleted, or nil. It may block until the request ends.
 	Refuse func(request *http.Request, call Call) error
 	// RefuseList returns why pods cannot be listed.
 	RefuseList func() error
-	// Grace is how long a pod takes to end that was given so many seconds; nil: all of them.
+	// Grace is how long a pod with so many seconds of grace takes to end. If nil, it takes all of them.
 	Grace func(seconds int64) time.Duration
 
 	mu    sync.Mutex
@@ -59,7 +59,7 @@ func (s *Server) Client() kubernetes.Interface {
 	return kubernetes.NewForConfigOrDie(&rest.Config{Host: "http://podserver", Transport: s, QPS: -1})
 }
 
-// Calls returns the requests that were not refused or were, in order.
+// Calls returns all requests in order, refused ones included.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,10 +78,10 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !errors.As(err, &status) {
 			status = apierrors.NewInternalError(err)
 		}
-		told := status.Status()
-		code, answer = int(told.Code), &told
-		if told.Details != nil && told.Details.RetryAfterSeconds > 0 {
-			header.Set("Retry-After", strconv.Itoa(int(told.Details.RetryAfterSeconds)))
+		refusal := status.Status()
+		code, answer = int(refusal.Code), &refusal
+		if refusal.Details != nil && refusal.Details.RetryAfterSeconds > 0 {
+			header.Set("Retry-After", strconv.Itoa(int(refusal.Details.RetryAfterSeconds)))
 		}
 	}
 	body, err := json.Marshal(answer)
@@ -143,7 +143,7 @@ func (s *Server) list(r *http.Request) (any, error) {
 	return list, nil
 }
 
-// end has a pod end after its grace, or the one given.
+// end ends a pod after its grace, or the given one.
 func (s *Server) end(r *http.Request, verb, namespace, name string, o *metav1.DeleteOptions) (any, error) {
 	call := Call{Verb: verb, Pod: name, Grace: -1, At: time.Now()}
 	if o != nil && o.GracePeriodSeconds != nil {
@@ -171,7 +171,7 @@ func (s *Server) end(r *http.Request, verb, namespace, name string, o *metav1.De
 	return &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}, s.terminate(pod, call.Grace)
 }
 
-// terminate has the pod be gone after its grace in seconds; -1 is its own.
+// terminate removes the pod after its grace in seconds. -1 is its own grace.
 func (s *Server) terminate(pod *corev1.Pod, grace int64) error {
 	if grace < 0 {
 		grace = corev1.DefaultTerminationGracePeriodSeconds

@@ -1,5 +1,5 @@
-// Command cost measures what the choice of node group costs: it runs mixes of pods through the core's real scale-up with
-// one expander after the other, and sets what the nodes cost per hour against a lower bound. README.md has the details.
+// Command cost measures the cost of choosing node groups. It runs mixes of pods through the core's real scale-up with one
+// expander after the other, and compares the nodes' cost per hour with a lower bound. README.md has the details.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the program. It returns 0, 1 where it could not run, or 2 for wrong usage.
+// run runs the program. It returns 0, 1 if it could not run, or 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("cost", flag.ContinueOnError)
 	flags.SetOutput(stderr)

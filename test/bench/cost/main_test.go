@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
 )
 
-// measured runs the bench and reads what it prints.
+// measured runs the bench and parses its output.
 func measured(t *testing.T, args ...string) report {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -25,8 +25,8 @@ func measured(t *testing.T, args ...string) report {
 	return r
 }
 
-// The small mixes stand for the others here: they take a second each.
-func TestLeastCostStaysNearTheBoundAndBelowEveryStockExpander(t *testing.T) {
+// The small mixes stand for the others here. They take a second each.
+func TestLeastCostBeatsEveryStockExpander(t *testing.T) {
 	for _, args := range [][]string{{"-mix", "testdata/shop.yaml"}, {"-only", "web-small,gpu-training,memory-heavy"}} {
 		for _, m := range measured(t, args...).Mixes {
 			ours := m.Runs[slices.Index(simulate.Expanders, "least-cost")]
@@ -46,7 +46,7 @@ func TestLeastCostStaysNearTheBoundAndBelowEveryStockExpander(t *testing.T) {
 	}
 }
 
-func TestTheSameMixCostsTheSameAgain(t *testing.T) {
+func TestSameMixCostsTheSameAgain(t *testing.T) {
 	args := []string{"-only", "web-small", "-expanders", "least-cost"}
 	first, again := measured(t, args...).Mixes[0].Runs[0], measured(t, args...).Mixes[0].Runs[0]
 	if first.PerHour != again.PerHour || first.Raises != again.Raises {
@@ -54,7 +54,7 @@ func TestTheSameMixCostsTheSameAgain(t *testing.T) {
 	}
 }
 
-func TestTheTableHasALinePerMix(t *testing.T) {
+func TestTableHasALinePerMix(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())

@@ -14,12 +14,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
 )
 
-// report is what -o json prints.
+// report is the output of -o json.
 type report struct {
 	Version   string      `json:"version"`
 	Expanders []string    `json:"expanders"`
 	Mixes     []mixReport `json:"mixes"`
-	// Ratios are by expander: what its nodes cost, divided by the bound, over the mixes of which it placed all pods.
+	// Ratios are by expander: the cost of its nodes divided by the bound, over the mixes of which it placed all pods.
 	Ratios []ratios `json:"ratios"`
 }
 
@@ -29,7 +29,7 @@ type mixReport struct {
 	Pods     int    `json:"pods"`
 	Groups   int    `json:"groups"`
 	Currency string `json:"currency"`
-	// Bound is what the pods must cost per hour at the least, with nodes and pods divisible; WholePods with only nodes.
+	// Bound is the least that the pods must cost per hour with nodes and pods divisible, WholePods with only nodes divisible.
 	Bound     float64     `json:"bound"`
 	WholePods float64     `json:"wholePodsBound"`
 	Runs      []runReport `json:"runs"`
@@ -38,7 +38,7 @@ type mixReport struct {
 type runReport struct {
 	Expander string `json:"expander"`
 	nodesReport
-	// Settled is what it came to once kube-scheduler had bound the pods, in its own way.
+	// Settled is the cost once kube-scheduler had bound the pods in its own way.
 	Settled         nodesReport `json:"settled"`
 	Unplaced        int         `json:"unplacedPods"`
 	ChoosingSeconds float64     `json:"longestChoiceSeconds"`
@@ -126,7 +126,7 @@ func (r *report) writeJSON(w io.Writer) error {
 }
 
 // writeTable prints a line per mix: the bound, how much higher it is with whole pods, and for each expander the cost of its
-// nodes with the ratio to the bound. A second table has what becomes of it when kube-scheduler has bound the pods.
+// nodes with the ratio to the bound. A second table shows the cost once kube-scheduler has bound the pods.
 func (r *report) writeTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(r.Expanders, "\t")

@@ -19,7 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// crowd is what else the cluster holds.
+// crowd is the rest of the cluster's contents.
 type crowd struct {
 	nodes, pods, daemonSets, held int
 

@@ -1,16 +1,18 @@
-// Command interruption measures how soon the autoscaler cordons, drains and hands back many nodes whose spot instances are all
-// warned at the same moment, on a real control plane with the emulated AWS account.
+// Command interruption measures how soon the autoscaler cordons and drains many nodes, and terminates their spot instances,
+// when all are warned at the same moment. It uses a real control plane and the emulated AWS account.
 //
 //	make bench-interruption                                     # 100 nodes of 3 pods each
 //	make bench-interruption PODS=20000 DAEMONSETS=10 HELD=1     # the same in a crowded namespace
 //
-// -pods adds pods on a node of their own until the namespace has so many, -daemonsets puts a pod of each on every node, and -held puts
-// pods on so many of the warned nodes whose disruption budget Kubernetes cannot compute: the API server answers their evictions with
-// 429 and Retry-After for as long as they are asked. Every other node is to be drained before its deadline, with less than one core.
+// -pods adds pods on a node of their own until the namespace has so many. -daemonsets puts a pod of each on every node. -held
+// puts pods on so many of the warned nodes whose disruption budget Kubernetes cannot compute: the API server answers their
+// evictions with 429 and Retry-After for as long as they are requested. Every other node must be drained before its deadline,
+// with less than one core.
 //
-// The clock starts when the first warning is put into the queue. Pods take two seconds to end and a budget lets three in ten go at
-// a time; new nodes register three seconds after they are asked for, so that the budget, which waits for them, is what is measured
-// last. Left out: the latency of SQS, EventBridge and a real API server, and the minute that a real node takes to boot.
+// The clock starts when the first warning is put into the queue. Pods take two seconds to end and a budget lets three in ten go
+// at a time. New nodes register three seconds after their launch, so the budget, which waits for them, dominates the last
+// measurement. It leaves out the latency of SQS, EventBridge and a real API server, and the minute that a real node takes to
+// boot.
 package main
 
 import (
@@ -47,7 +49,7 @@ const (
 func main() {
 	var c crowd
 	flag.IntVar(&c.nodes, "nodes", 100, "spot instances that are warned at once")
-	flag.IntVar(&c.pods, "pods", 0, "pods in the namespace; 0: those of the warned nodes alone")
+	flag.IntVar(&c.pods, "pods", 0, "pods in the namespace; 0: only the pods of the warned nodes")
 	flag.IntVar(&c.daemonSets, "daemonsets", 0, "DaemonSets, with a pod of each on every node")
 	flag.IntVar(&c.held, "held", 0, "warned nodes with a pod whose disruption budget cannot be computed")
 	flag.Parse()
@@ -90,7 +92,7 @@ func run(ctx context.Context, c crowd, out io.Writer) (err error) {
 	return measure(ctx, env, c, out)
 }
 
-// prepare has the nodes run their pods, and the autoscaler read the queue.
+// prepare waits until the nodes run their pods and the autoscaler reads the queue.
 func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 	if err := env.StartAWS(ctx, account(nodes)); err != nil {
 		return err
@@ -111,7 +113,7 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 	})
 }
 
-// measure warns all instances and prints what came of it.
+// measure warns all instances and prints the results.
 func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) error {
 	nodes := c.nodes
 	before, ok := env.AWS.Group(group)
@@ -160,24 +162,24 @@ func measure(ctx context.Context, env *scenario.Env, c crowd, out io.Writer) err
 	fmt.Fprintf(out, "first node cordoned       %.2f s after the warnings\n", cordoned[0].Seconds())
 	fmt.Fprintf(out, "last node cordoned        %.2f s\n", cordoned[nodes-1].Seconds())
 	if c.held > 0 {
-		fmt.Fprintf(out, "last held one handed back %.2f s, and %d of %d taken by EC2 before\n", result.held.last.Seconds(), result.held.taken, c.held)
+		fmt.Fprintf(out, "last held one terminated %.2f s, and %d of %d interrupted by EC2 before\n", result.held.last.Seconds(), result.held.taken, c.held)
 	}
-	fmt.Fprintf(out, "last instance handed back %.2f s, and %d taken by EC2 at 120 s%s\n", result.others.last.Seconds(), result.others.taken, besides(c.held))
+	fmt.Fprintf(out, "last instance terminated %.2f s, and %d interrupted by EC2 at 120 s%s\n", result.others.last.Seconds(), result.others.taken, besides(c.held))
 	fmt.Fprintf(out, "CPU of the autoscaler     %.1f s, %.2f cores\n", usedThen-used, (usedThen-used)/took.Seconds())
 	fmt.Fprintf(out, "ended with pods on them   %d\n", killed)
 	fmt.Fprintf(out, "desired capacity          %d before, %d after\n", before.Desired, after.Desired)
 	return nil
 }
 
-// ends are how the warned instances ended, those apart whose budget cannot be computed.
+// ends count how the warned instances ended, without those whose budget cannot be computed.
 type ends struct {
 	held, others kindOfEnd
 	left         int // instances that have not ended
 }
 
 type kindOfEnd struct {
-	last  time.Duration // when the last one was handed back, after the warnings
-	taken int           // instances that EC2 took before they were handed back
+	last  time.Duration // when the last one was terminated by us, after the warnings
+	taken int           // instances that EC2 interrupted before we terminated them
 }
 
 func endsOf(events []fakeaws.Event, warned []fakeaws.InstanceState, holding map[string]bool, start time.Time) ends {
@@ -216,7 +218,7 @@ func besides(held int) string {
 	return ", those held left out"
 }
 
-// cpuSeconds is the time that the autoscaler has used, user and system.
+// cpuSeconds is the autoscaler's CPU time, user and system.
 func cpuSeconds(ctx context.Context, env *scenario.Env) (float64, error) {
 	families, err := env.Autoscaler().Metrics(ctx)
 	if err != nil {
@@ -228,15 +230,16 @@ func cpuSeconds(ctx context.Context, env *scenario.Env) (float64, error) {
 	return 0, errors.New("the autoscaler does not say how much CPU it has used")
 }
 
-// watch notes when nodes are cordoned.
+// watch records when nodes are cordoned.
 type watch struct {
 	mu   sync.Mutex
-	seen map[types.UID]time.Time // by node, as its name may come back. The zero time: not cordoned. Guarded by mu
+	seen map[types.UID]time.Time // by node UID, because its name may come back. The zero time: not cordoned. Guarded by mu
 }
 
 func newWatch() *watch { return &watch{seen: map[types.UID]time.Time{}} }
 
-// follow notes until ctx ends. A watch that the API server breaks, as it does with slow ones, goes on where it stopped.
+// follow records cordons until ctx ends. A watch that the API server breaks, as it does with slow ones, goes on where it
+// stopped.
 func (w *watch) follow(ctx context.Context, env *scenario.Env) error {
 	nodes := env.Cluster.Client().CoreV1().Nodes()
 	list, err := nodes.List(ctx, metav1.ListOptions{})
@@ -275,14 +278,13 @@ func (w *watch) note(node *corev1.Node) {
 	}
 }
 
-// nodes is how many nodes were seen.
 func (w *watch) nodes() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.seen)
 }
 
-// cordons are how long after start the nodes were cordoned, the first first.
+// cordons are the times from start to each node's cordon, sorted.
 func (w *watch) cordons(start time.Time) []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

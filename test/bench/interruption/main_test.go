@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestEndsTellHandedBackFromTaken(t *testing.T) {
+func TestEndsDistinguishTerminatedFromInterrupted(t *testing.T) {
 	start := time.Now()
 	warned := []fakeaws.InstanceState{{ID: "i-1", Node: "n-1"}, {ID: "i-2", Node: "n-2"}, {ID: "i-3", Node: "n-3"}, {ID: "i-4", Node: "n-4"}}
 	at := func(seconds int, kind fakeaws.EventKind, instance string) fakeaws.Event {

@@ -25,7 +25,7 @@ func main() {
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// options are what the flags say.
+// options are the parsed flags.
 type options struct {
 	only   []string
 	who    []string
@@ -36,7 +36,7 @@ type options struct {
 	dir    string
 }
 
-// command is the program. It returns 0, 1 where something could not be run, or 2 for wrong usage.
+// command runs the program. It returns 0, 1 if something could not be run, or 2 for wrong usage.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	if err != nil {
@@ -57,7 +57,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// parse reads the flags. What is wrong with them it has said by then.
+// parse parses the flags. It has printed any mistake in them.
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("zonal", flag.ContinueOnError)
@@ -144,7 +144,7 @@ func compare(ctx context.Context, o options, progress io.Writer) (r report, err 
 	return r, err
 }
 
-// sideBySide has all runs measured at once.
+// sideBySide measures all runs at once.
 func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]result, error) {
 	results, errs := make([]result, len(runs)), make([]error, len(runs))
 	var all sync.WaitGroup

@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// A recorder notes what becomes of the pods in namespace default. Safe for concurrent use.
+// A recorder records the pods of namespace default. Safe for concurrent use.
 type recorder struct {
 	start time.Time
 	close func() // ends it, and waits until it has ended
@@ -26,7 +26,7 @@ type recorder struct {
 	pods map[types.UID]*pod
 }
 
-// record notes from now on, until it is closed or ctx ends. It returns once it watches.
+// record records from now on, until it is closed or ctx ends. It returns once it watches.
 func record(ctx context.Context, client kubernetes.Interface, start time.Time) (*recorder, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(corev1.NamespaceDefault))
@@ -81,7 +81,7 @@ func (r *recorder) gone(object any) {
 	}
 }
 
-// timeline is what was noted so far, with the instances of the group by what the account tells.
+// timeline is the record so far, with the group's instances from the account's events.
 func (r *recorder) timeline(events []fakeaws.Event) timeline {
 	t := timeline{End: since(r.start, time.Now()), Instances: instances(events, r.start)}
 	r.mu.Lock()
@@ -106,7 +106,7 @@ func (r *recorder) running() int {
 	return n
 }
 
-// instances are those of the group that were launched since the start, in that order.
+// instances are the group's instances launched since the start, in that order.
 func instances(events []fakeaws.Event, start time.Time) []instance {
 	var all []instance
 	for _, e := range events {
@@ -136,7 +136,7 @@ func instances(events []fakeaws.Event, start time.Time) []instance {
 	return all
 }
 
-// since is to the millisecond, and above zero, which would say that it has not happened.
+// since rounds to the millisecond, and is above zero, which would mean that it has not happened.
 func since(start, at time.Time) seconds {
 	return seconds(max(1, math.Round(at.Sub(start).Seconds()*1000)) / 1000)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// report is what -o json prints.
+// report is the output of -o json.
 type report struct {
 	Version       string   `json:"version"`
 	OutageSeconds seconds  `json:"outageSeconds"`
@@ -21,7 +21,7 @@ type report struct {
 	Runs          []result `json:"runs"`
 }
 
-// result is one run, counted as the package's documentation says. Seconds are left out where it never came to it.
+// result is one run, counted as the package's documentation says. Seconds of states that were never reached are left out.
 type result struct {
 	Scenario   string   `json:"scenario"`
 	Title      string   `json:"title"`
@@ -34,21 +34,21 @@ type result struct {
 	Pending      int      `json:"pendingAfter3m"`
 	AllRun       *seconds `json:"allRunSeconds,omitempty"`
 	AfterOutage  *seconds `json:"allRunSecondsAfterOutage,omitempty"`
-	Settled      *seconds `json:"settledSeconds,omitempty"` // to three instances, after the fall to three replicas; only if all ran before
+	Settled      *seconds `json:"settledSeconds,omitempty"` // to three instances, after the fall to three replicas, only if all ran before
 	IdleSeconds  seconds  `json:"idleSeconds"`              // of all instances, see timeline.idle
 	Wasted       float64  `json:"wasted"`
 	Writes       int      `json:"writeCalls"`
 	WritesByCall counts   `json:"writeCallsByAction"`
 
 	ShortUntil seconds  `json:"shortUntil,omitempty"`
-	From       seconds  `json:"from,omitempty"` // where its seconds begin
+	From       seconds  `json:"from,omitempty"` // the start of its seconds
 	Fall       seconds  `json:"fall,omitempty"`
 	Timeline   timeline `json:"timeline"`
 }
 
 type counts map[string]int
 
-// judge counts what came of a run.
+// judge counts the results of a run.
 func (r *run) judge(t timeline, calls map[string]int) result {
 	out := r.blank()
 	out.From, out.Fall, out.ShortUntil, out.Timeline = r.from, r.fall, r.shortUntil, t
@@ -73,7 +73,7 @@ func (r *run) judge(t timeline, calls map[string]int) result {
 	return out
 }
 
-// blank is a result that nothing is known of.
+// blank is the result of a run without a record.
 func (r *run) blank() result {
 	return result{Scenario: r.scenario.name, Title: r.scenario.title, Autoscaler: r.contestant.name, Flags: append(slices.Clone(delays), r.contestant.flags...)}
 }
@@ -83,7 +83,7 @@ func after(from, at seconds) *seconds {
 	return &d
 }
 
-// waste is how long instances were idle, and what that cost by a price per hour of their type.
+// waste is how long instances were idle, and the cost of that by a price per hour of their type.
 func waste(t timeline, perHour func(instanceType string) float64) (idle seconds, cost float64) {
 	for _, i := range t.Instances {
 		idle += t.idle(i)
@@ -92,7 +92,7 @@ func waste(t timeline, perHour func(instanceType string) float64) (idle seconds,
 	return seconds(rounded(float64(idle), 1000)), rounded(cost, 1e6)
 }
 
-// region is the account's, in whose list all its types are.
+// region is the account's, whose price list has all its types.
 const region = "us-east-1"
 
 func onDemand(instanceType string) float64 {
@@ -133,7 +133,7 @@ func (r report) writeTable(w io.Writer) error {
 	return table.Flush()
 }
 
-// took says when all ran, and what the scenario asks beside.
+// took formats when all ran, and the scenario's other times.
 func (r result) took() string {
 	if r.AllRun == nil {
 		return "never"

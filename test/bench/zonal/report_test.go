@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestARunIsCountedFromItsWorkload(t *testing.T) {
+func TestRunIsCountedFromItsWorkload(t *testing.T) {
 	r := &run{scenario: scenarios[1], contestant: contestant{name: ours, flags: []string{"--aws-zonal-groups=all"}}, from: 50, fall: 350}
 	r.scenario.pods = 2
 	got := r.judge(timeline{
@@ -39,7 +39,7 @@ func TestARunIsCountedFromItsWorkload(t *testing.T) {
 	}
 }
 
-func TestTheTableHasALinePerRun(t *testing.T) {
+func TestTableHasALinePerRun(t *testing.T) {
 	long, late, settled := seconds(652.4), seconds(52.4), seconds(75)
 	r := report{Version: "v1", OutageSeconds: 600, Currency: "USD", Runs: []result{
 		{Scenario: "a", Title: "zonal volumes", Autoscaler: "stock", Launched: 1, Pending: 2, WritesByCall: counts{"SetDesiredCapacity": 1}},
@@ -82,7 +82,7 @@ func TestJSONReadsBackAsItWas(t *testing.T) {
 	}
 }
 
-func TestWrongUsageIsToldBeforeAnythingIsBuilt(t *testing.T) {
+func TestWrongUsageIsReportedBeforeBuilding(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		want string

@@ -19,7 +19,7 @@ import (
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// manifest is the shipped Deployment whose flags both autoscalers run with; all of them are stock's own.
+// manifest is the shipped Deployment whose flags both autoscalers run with. All of them are stock's own.
 const manifest = "s0-gpu-spot-china"
 
 // delays are those of scale-down, a tenth of the defaults.
@@ -42,12 +42,12 @@ type run struct {
 	env        *lab.Env
 	pods       *recorder
 	start      time.Time
-	from       seconds // when the workload was there that is measured
-	fall       seconds // when it became less, if it did
+	from       seconds // when the measured workload was there
+	fall       seconds // when it shrank, if it did
 	shortUntil seconds // the end of the shortage, if there was one
 
 	progress io.Writer
-	mu       *sync.Mutex // one line of progress at a time; shared by all runs
+	mu       *sync.Mutex // one line of progress at a time, shared by all runs
 }
 
 // measure runs the contestant through the scenario in a new cluster, with its logs in dir.
@@ -115,7 +115,7 @@ func ready(node corev1.Node) bool {
 	return false
 }
 
-// close ends everything. The autoscaler is killed, since how it ends is not what is measured.
+// close ends everything. It kills the autoscaler, because its end is not measured.
 func (r *run) close() error {
 	if a := r.env.Autoscaler(); a != nil {
 		a.Kill()
@@ -130,7 +130,7 @@ func (r *run) apply(ctx context.Context, manifests string) error {
 	return err
 }
 
-// scale sets the replicas of the Deployment that is spread.
+// scale sets the replicas of the spread Deployment.
 func (r *run) scale(ctx context.Context, replicas int) error {
 	r.tell("%d replicas from now on", replicas)
 	_, err := r.env.Kubectl(ctx, "", "scale", "deployment/spread", "--replicas="+strconv.Itoa(replicas))
@@ -145,7 +145,7 @@ func (r *run) waitRunning(ctx context.Context, want int, limit time.Duration) er
 	return context.Cause(ctx)
 }
 
-// wait returns when the time is over, or with the reason why the run cannot go on.
+// wait returns after d, or with the reason why the run cannot go on.
 func (r *run) wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -157,7 +157,7 @@ func (r *run) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// wait returns when the time is over, or with the reason why ctx ended before.
+// wait returns after d, or with the reason why ctx ended before.
 func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -167,7 +167,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until asks until something is so.
+// until polls so until it reports true.
 func until(ctx context.Context, so func() (bool, error)) error {
 	for {
 		done, err := so()
@@ -180,7 +180,7 @@ func until(ctx context.Context, so func() (bool, error)) error {
 	}
 }
 
-// follow tells of what happens to instances and pods.
+// follow prints events of instances and pods.
 func (r *run) follow(m lab.Moment) {
 	switch m.Kind {
 	case lab.DesiredRaised, lab.DesiredLowered, lab.LaunchFailed, lab.InstanceLaunched, lab.InstanceTerminated, lab.KilledUndrained, lab.PodRunning:
@@ -188,7 +188,6 @@ func (r *run) follow(m lab.Moment) {
 	}
 }
 
-// tell writes a line of progress.
 func (r *run) tell(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

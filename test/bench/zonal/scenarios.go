@@ -23,20 +23,20 @@ var (
 const (
 	group       = "zonal"
 	systemNodes = 3
-	shortZone   = "us-east-1b" // of c: not the zone that stock's template is of
+	shortZone   = "us-east-1b" // of c: not the zone of stock's template
 )
 
 // boundTo are the zones of the volumes, by the pod that claims them.
 var boundTo = map[string]string{"db-0": "us-east-1a", "db-1": "us-east-1b", "db-2": "us-east-1c"}
 
-// How long runs are observed.
+// Durations of the observation.
 const (
 	firstPatience = 2 * time.Minute // in b, for the first pod
 	settling      = 4 * time.Minute // in b, after the fall to three replicas
-	pendingAfter  = 3 * time.Minute // how long after their creation pods are counted that still wait
+	pendingAfter  = 3 * time.Minute // age at which pods that still wait are counted
 )
 
-// A scenario is what is done to a cluster, and how the outcome is counted.
+// A scenario is a sequence of changes to a cluster, and a way to count the outcome.
 type scenario struct {
 	name  string
 	title string

@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestTheVolumesAreWhereTheirPodsAreSaidToBe(t *testing.T) {
+func TestVolumesAreInTheZonesOfTheirPods(t *testing.T) {
 	zones := map[string]string{}
 	for _, document := range strings.Split(statefulYAML, "\n---\n") {
 		var volume corev1.PersistentVolume
@@ -36,7 +36,7 @@ func TestTheVolumesAreWhereTheirPodsAreSaidToBe(t *testing.T) {
 	}
 }
 
-func TestTheAccountIsWhatTheScenariosRelyOn(t *testing.T) {
+func TestAccountMatchesTheScenarios(t *testing.T) {
 	account, err := fakeaws.ParseConfig(accountYAML)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestTheAccountIsWhatTheScenariosRelyOn(t *testing.T) {
 	}
 }
 
-func TestInstancesAreThoseOfTheGroupSinceTheStart(t *testing.T) {
+func TestInstancesCountSinceTheStart(t *testing.T) {
 	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	at := func(after float64, kind fakeaws.EventKind, id string) fakeaws.Event {
 		return fakeaws.Event{Time: start.Add(time.Duration(after * float64(time.Second))), Kind: kind, Group: group, Instance: id,
@@ -82,8 +82,8 @@ func TestInstancesAreThoseOfTheGroupSinceTheStart(t *testing.T) {
 	}
 }
 
-// Whatever go.mod and go.sum hold is enough for both autoscalers.
-func TestTheStockAutoscalerIsBuiltFromThisModulesVersions(t *testing.T) {
+// go.mod and go.sum hold enough for both autoscalers.
+func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
 	modules, err := stockModules(t.Context())
 	if err != nil {
 		t.Fatal(err)

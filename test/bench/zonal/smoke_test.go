@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Our autoscaler alone, in the shortest scenario, and for as long as it takes to launch. Stock is left out: building it takes minutes.
+// It runs our autoscaler alone, in the shortest scenario, until it has launched. It leaves out stock, because building it takes
+// minutes.
 func TestBenchRunsOurAutoscaler(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a control plane")

@@ -25,11 +25,11 @@ const (
 	ours  = "ours"
 )
 
-// lockInterval is how often it is asked whether another process has finished building.
+// lockInterval is the pause between two looks whether another process has finished building.
 const lockInterval = time.Second
 
-// buildStock returns the stock autoscaler for AWS, compiling it first where the user's cache does not hold this version of it.
-// Processes that build at the same time wait for the first.
+// buildStock returns the stock autoscaler for AWS. It compiles it first if the user's cache lacks this version. Processes that
+// build at the same time wait for the first.
 func buildStock(ctx context.Context, progress io.Writer) (string, error) {
 	modules, err := stockModules(ctx)
 	if err != nil {
@@ -91,13 +91,13 @@ func complaint(err error) string {
 	return ""
 }
 
-// key names what a build depends on.
+// key identifies the inputs of a build.
 func key(modules []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(modules, "\n")))
 	return hex.EncodeToString(sum[:8])
 }
 
-// lock waits for the right to build and returns what gives it back. The system gives it back, too, when the process ends.
+// lock waits for the right to build and returns its release. The system releases it, too, when the process ends.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -118,8 +118,8 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// writeEndpoints writes the --cloud-config by which the stock autoscaler finds the emulated account: unlike the SDK it is built with,
-// it does not know AWS_ENDPOINT_URL.
+// writeEndpoints writes the --cloud-config by which the stock autoscaler finds the emulated account. Unlike the SDK it is built
+// with, it does not know AWS_ENDPOINT_URL.
 func writeEndpoints(dir, url string) (path string, err error) {
 	var config strings.Builder
 	for n, service := range []string{"autoscaling", "ec2", "eks"} {

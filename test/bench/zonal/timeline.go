@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// seconds are those since a run's start. Of what can happen or not, zero means that it has not.
+// seconds count from a run's start. Zero means that the event has not happened.
 type seconds float64
 
-// A timeline is what became of one run's instances and pods.
+// A timeline is the history of one run's instances and pods.
 type timeline struct {
 	End       seconds    `json:"end"`       // of the observation
 	Instances []instance `json:"instances"` // of the group, in the order of launch
@@ -22,7 +22,7 @@ type instance struct {
 	Node     string  `json:"node,omitempty"`
 	Launched seconds `json:"launched"`
 	Ready    seconds `json:"ready,omitempty"`    // its node
-	Released seconds `json:"released,omitempty"` // its termination was asked for, or begun by AWS
+	Released seconds `json:"released,omitempty"` // its termination was requested, or begun by AWS
 	Gone     seconds `json:"gone,omitempty"`     // it has left the group
 }
 
@@ -40,7 +40,7 @@ func (p pod) compare(q pod) int {
 	return cmp.Or(cmp.Compare(p.Created, q.Created), cmp.Compare(p.Name, q.Name))
 }
 
-// happened tells if a moment lies at or before another.
+// happened reports whether a moment is at or before another.
 func (at seconds) happened(by seconds) bool { return at > 0 && at <= by }
 
 func (p pod) runsAt(at seconds) bool { return p.Running.happened(at) && !p.Gone.happened(at) }
@@ -49,12 +49,12 @@ func (p pod) pendingAt(at seconds) bool {
 	return p.Created <= at && !p.Running.happened(at) && !p.Gone.happened(at)
 }
 
-// pendingAt counts the pods that are there and do not run.
+// pendingAt counts the pods that exist and do not run.
 func (t timeline) pendingAt(at seconds) int {
 	return count(t.Pods, func(p pod) bool { return p.pendingAt(at) })
 }
 
-// allRun is the first moment from the given one on at which so many pods run; false if there is none.
+// allRun is the first moment from the given one on at which so many pods run. It reports false if there is none.
 func (t timeline) allRun(from seconds, want int) (seconds, bool) {
 	moments := []seconds{from}
 	for _, p := range t.Pods {
@@ -65,7 +65,8 @@ func (t timeline) allRun(from seconds, want int) (seconds, bool) {
 	})
 }
 
-// left is the first moment from the given one on at which no more than so many instances are left; false if there is none.
+// left is the first moment from the given one on at which no more than so many instances are left. It reports false if there is
+// none.
 func (t timeline) left(from seconds, want int) (seconds, bool) {
 	moments := []seconds{from}
 	for _, i := range t.Instances {
@@ -76,7 +77,7 @@ func (t timeline) left(from seconds, want int) (seconds, bool) {
 	})
 }
 
-// earliest is the first of the moments, none before from, at which something holds.
+// earliest is the first of the moments, none before from, at which holds reports true.
 func earliest(from seconds, moments []seconds, holds func(seconds) bool) (seconds, bool) {
 	slices.Sort(moments)
 	for _, at := range moments {
@@ -98,7 +99,7 @@ func (t timeline) wrongZone() int {
 	return wrong
 }
 
-// wanted tells if the n-th instance had a pod to wait for it at its launch.
+// wanted reports whether a pod waited for the n-th instance at its launch.
 func (t timeline) wanted(n int, i instance) bool {
 	bound, idle := map[string]int{}, map[string]int{} // pods that wait, and instances that wait for pods, by zone
 	for _, p := range t.Pods {
@@ -118,7 +119,7 @@ func (t timeline) wanted(n int, i instance) bool {
 	return idle[i.Zone] < bound[i.Zone] || free > 0
 }
 
-// busy tells if a pod runs on the instance.
+// busy reports whether a pod runs on the instance.
 func (t timeline) busy(i instance, at seconds) bool {
 	return slices.ContainsFunc(t.Pods, func(p pod) bool { return i.Node != "" && p.Node == i.Node && p.runsAt(at) })
 }
@@ -130,7 +131,7 @@ func (t timeline) unused() int {
 	})
 }
 
-// idle is how long the instance was there, Ready, without a pod.
+// idle is how long the instance was Ready without a pod.
 func (t timeline) idle(i instance) seconds {
 	if i.Ready == 0 {
 		return 0

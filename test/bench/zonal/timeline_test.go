@@ -10,7 +10,7 @@ const (
 	zoneC = "us-east-1c"
 )
 
-func TestAnInstanceIsInAWrongZoneIfNoPodWaitsForItThere(t *testing.T) {
+func TestWrongZoneIsOneWithoutWaitingPod(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		pods      []pod
@@ -84,7 +84,7 @@ func TestAnInstanceIsInAWrongZoneIfNoPodWaitsForItThere(t *testing.T) {
 	}
 }
 
-func TestAnInstanceIsIdleWhileItsNodeIsReadyAndNoPodRunsThere(t *testing.T) {
+func TestInstanceIsIdleWhileReadyWithoutPods(t *testing.T) {
 	const end = 300
 	for _, tt := range []struct {
 		name     string
@@ -118,7 +118,7 @@ func TestAnInstanceIsIdleWhileItsNodeIsReadyAndNoPodRunsThere(t *testing.T) {
 	}
 }
 
-func TestWhatIsWastedIsIdleTimeAtThePriceOfTheType(t *testing.T) {
+func TestWasteIsIdleTimeTimesPrice(t *testing.T) {
 	line := timeline{End: 7300, Instances: []instance{
 		{Type: "dear", Launched: 10, Ready: 100, Gone: 3700},
 		{Type: "cheap", Launched: 10, Ready: 100},
@@ -136,7 +136,7 @@ func TestEveryTypeOfTheAccountHasAPrice(t *testing.T) {
 	}
 }
 
-func TestAllRunFromTheMomentAtWhichTheLastOneDoes(t *testing.T) {
+func TestAllRunOnceTheLastPodRuns(t *testing.T) {
 	line := timeline{End: 300, Pods: []pod{
 		{Name: "first", Created: 1, Running: 40, Gone: 80},
 		{Name: "second", Created: 1, Running: 70},

@@ -1,8 +1,8 @@
-// Package bound computes what a set of pods must cost at the least, however they are packed.
+// Package bound computes a lower bound for the cost of packing a set of pods onto nodes.
 //
-// Pods of one kind c ask for r(c,d) of each resource d and come d(c) times; nodes of group g cost p(g) per hour, offer a(g,d)
-// after what runs on every node, and there can be m(g) of them. The bound is the fractional packing: with n(g) nodes and
-// x(c,g) pods of kind c on group g, neither of them whole,
+// Pods of one kind c ask for r(c,d) of each resource d and come d(c) times. Nodes of group g cost p(g) per hour, offer a(g,d)
+// after the pods that run on every node, and there can be m(g) of them. The bound is the fractional packing: with n(g) nodes
+// and x(c,g) pods of kind c on group g, neither of them whole,
 //
 //	minimise    Σ p(g)·n(g)
 //	subject to  Σ x(c,g) ≥ d(c)              for each kind, over the groups that can take it
@@ -10,10 +10,11 @@
 //	            n(g) ≤ m(g), all ≥ 0
 //
 // Every real packing satisfies it, so none is cheaper. A second, higher bound asks for nodes whose pods are whole, but still
-// not for whole nodes. The difference is what no packing can win: pods that do not divide a node.
+// not for whole nodes. No packing can win the difference, because its pods do not divide a node.
 //
-// Neither is trusted to the solver: what is returned is the value of a solution of the dual program that is checked, and
-// scaled until it holds, in a step of its own. By duality that is a lower bound even where the solver was wrong.
+// Neither bound trusts the solver. The package checks a solution of the dual program in a step of its own, scales it until it
+// holds, and returns its value. By duality that is a lower bound even where the solver was wrong. The package must not import
+// the core.
 package bound
 
 import (
@@ -23,21 +24,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 )
 
-// Kind is pods that are alike.
+// Kind is a kind of equal pods.
 type Kind struct {
 	Count    int
 	Requests []float64 // by resource
 	Fits     []bool    // by group
 }
 
-// Group is nodes that can be bought.
+// Group is a group of equal nodes for sale.
 type Group struct {
 	PerHour float64
 	Offers  []float64 // by resource
 	Max     int
 }
 
-// Problem is what must be packed, and what on. Pods that no group can take are left out of it.
+// Problem is the pods to pack and the nodes for them. It leaves out pods that no group can take.
 type Problem struct {
 	Kinds  []Kind
 	Groups []Group
@@ -46,7 +47,7 @@ type Problem struct {
 // Bounds are in money per hour.
 type Bounds struct {
 	Fractional float64 // nodes and pods in parts
-	WholePods  float64 // nodes in parts, the pods on each whole; at least Fractional
+	WholePods  float64 // nodes in parts, the pods on each whole, at least Fractional
 }
 
 // Of computes the bounds.
@@ -57,7 +58,7 @@ func Of(p Problem) Bounds {
 	return Bounds{Fractional: fractional, WholePods: max(fractional, p.solve(p.wholeFill))}
 }
 
-// filling is a node's worth of pods, by kind, of the highest value, and a number that no filling is worth more than.
+// filling is a node's worth of pods, by kind, of the highest value, and an upper bound for the value of any filling.
 type filling func(g int, values []float64) (pods []float64, atMost float64)
 
 // solve finds good prices for the pods, and makes them a bound.
@@ -93,7 +94,7 @@ func (p Problem) solve(fill filling) float64 {
 }
 
 // checked is the value of the prices as a solution of the dual program: no node may hold pods of a higher value than it costs.
-// Where one does, all values are scaled down.
+// If one does, it scales all values down.
 func (p Problem) checked(values, pools []float64, fill filling) float64 {
 	scale := 1.0
 	for g, group := range p.Groups {
@@ -167,8 +168,8 @@ func (p Problem) fractionalFill(g int, values []float64) ([]float64, float64) {
 	return pods, p.dualValue(g, kinds, values, last[len(kinds):len(kinds)+resources])
 }
 
-// dualValue is what a full node is worth at those prices of its resources, once they are raised until no kind is worth more
-// than what it takes. No filling is worth more.
+// dualValue is the value of a full node at those prices of its resources, raised until no kind is worth more than it takes. No
+// filling is worth more.
 func (p Problem) dualValue(g int, kinds []int, values, prices []float64) float64 {
 	total, scale := 0.0, 1.0
 	for d, price := range prices {
@@ -190,7 +191,7 @@ func (p Problem) dualValue(g int, kinds []int, values, prices []float64) float64
 	return total * scale
 }
 
-// maximise brings a tableau to its optimum, by Bland's rule, which cannot go round in circles.
+// maximise brings a tableau to its optimum by Bland's rule, which cannot cycle.
 func maximise(rows [][]float64, basis []int) {
 	last := rows[len(rows)-1]
 	width := len(last)

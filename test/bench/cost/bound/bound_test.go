@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// cheapest is the cost of the cheapest packing of whole pods on whole nodes, by trying all of them; +Inf if there is none.
-// nodes are those bought so far, by group; every pod goes on one of them or on a new one.
+// cheapest is the cost of the cheapest packing of whole pods on whole nodes, by trying all of them, or +Inf if there is none.
+// nodes are the nodes bought so far, by group. Every pod goes on one of them or on a new one.
 func (p Problem) cheapest() float64 {
 	var pods []int // by kind
 	for kind, k := range p.Kinds {
@@ -75,7 +75,7 @@ func (s *exhaustive) take(n int, kind Kind, sign float64) bool {
 	return true
 }
 
-func TestTheBoundsAreNeverAboveTheCheapestPacking(t *testing.T) {
+func TestBoundsNeverExceedCheapestPacking(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 5))
 	tight := 0
 	for round := range 400 {
@@ -119,7 +119,7 @@ func TestTheBoundsAreNeverAboveTheCheapestPacking(t *testing.T) {
 	}
 }
 
-func TestTheBoundIsTheFormulasWhereItCanBeDoneByHand(t *testing.T) {
+func TestBoundMatchesFormulas(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		p          Problem
@@ -154,8 +154,8 @@ func TestTheBoundIsTheFormulasWhereItCanBeDoneByHand(t *testing.T) {
 	}
 }
 
-// A solver that is wrong must not make the bound wrong: whatever prices it gives, what comes of them is checked.
-func TestPricesThatAreTooHighAreScaledUntilTheyHold(t *testing.T) {
+// A wrong solver must not make the bound wrong. Its prices are checked, whatever they are.
+func TestTooHighPricesAreScaledDown(t *testing.T) {
 	p := Problem{Groups: []Group{{PerHour: 1, Max: 1000, Offers: []float64{8}}},
 		Kinds: []Kind{{Count: 100, Requests: []float64{3}, Fits: []bool{true}}}}
 	for _, values := range [][]float64{{0.1}, {0.375}, {5}, {1e9}} {

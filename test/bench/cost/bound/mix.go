@@ -13,8 +13,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-// OfMix is the problem that a mix poses. Pods that must not share a node ask for a resource of their own, of which every
-// node has one. Claims and volumes count as resources. That pods must be spread is left out, so the bound is low for these.
+// OfMix is the problem that a mix poses. Pods that must not share a node ask for a resource of their own, of which every node
+// has one. Claims and volumes count as resources. It ignores topology spread, so the bound is low for mixes with it.
 func OfMix(m *mix.Mix) Problem {
 	names := []corev1.ResourceName{corev1.ResourcePods}
 	kinds := map[string]*kindOfPods{}
@@ -78,7 +78,7 @@ func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 	return list
 }
 
-// offers is what a node has left of its allocatable for the pods of the mix: the core puts kube-proxy on every template.
+// offers is the part of a node's allocatable that is left for the pods of the mix: the core puts kube-proxy on every template.
 func offers(m *mix.Mix, group *mix.Group, names []corev1.ResourceName) []float64 {
 	list := make([]float64, len(names))
 	offered := group.Offers()

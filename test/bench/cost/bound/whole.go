@@ -8,8 +8,8 @@ import (
 // maxBranches bounds the search for the best filling of one node with whole pods.
 const maxBranches = 20000
 
-// wholeFill is the knapsack with whole pods, by branch and bound. Where the search is cut short, the second result is that of the
-// fractional filling, which holds for whole pods all the more.
+// wholeFill is the knapsack with whole pods, by branch and bound. Where the search is cut short, the second result is the bound
+// of the fractional filling, which holds for whole pods all the more.
 func (p Problem) wholeFill(g int, values []float64) ([]float64, float64) {
 	_, atMost := p.fractionalFill(g, values)
 	s := search{problem: p, group: g, values: values, room: slices.Clone(p.Groups[g].Offers)}
@@ -46,10 +46,10 @@ type search struct {
 	branches int
 }
 
-// density is the value of a pod for the sum of the shares of the node that it takes.
+// density is the value of a pod per sum of the shares of the node that it takes.
 func (s *search) density(kind int) float64 { return s.values[kind] / s.share(kind) }
 
-// share is the sum over the resources of what a pod takes of the node.
+// share is the sum over the resources of the shares of the node that a pod takes.
 func (s *search) share(kind int) float64 {
 	total := 1e-12
 	for d, r := range s.problem.Kinds[kind].Requests {

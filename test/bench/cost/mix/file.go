@@ -17,14 +17,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Limits of what a file may ask for.
+// Limits of a file's contents.
 const (
 	maxFileBytes = 16 << 20
 	maxPods      = 20000
 	maxGroups    = 500
 )
 
-// file is the form of a mix in a file; README.md has it in words.
+// file is the form of a mix in a file. README.md describes it.
 type file struct {
 	Name       string             `json:"name"`
 	About      string             `json:"about"`
@@ -38,7 +38,7 @@ type file struct {
 	DaemonSets []filePods         `json:"daemonSets"`
 }
 
-// fileType is an instance type: the name of one in the catalogue, or one with figures of its own.
+// fileType is an instance type: the name of one in the catalogue, or one with its own figures.
 type fileType struct {
 	fileTypeFields
 }
@@ -123,7 +123,7 @@ func Read(path string) (*Mix, error) {
 	return m, nil
 }
 
-// Parse reads a mix as it stands in a file.
+// Parse parses the text of a mix file.
 func Parse(text []byte) (*Mix, error) {
 	var f file
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
@@ -147,7 +147,7 @@ func Parse(text []byte) (*Mix, error) {
 	return m, m.check()
 }
 
-// source is the catalogue and the list with what the file states over them.
+// source is the catalogue and the price list, with the file's own figures over them.
 func (f *file) source() (*source, error) {
 	s := newSource(cmp.Or(f.Region, "us-east-1"))
 	if f.SpotRatio != nil {
@@ -177,7 +177,7 @@ func validPrice(perHour float64) error {
 	return nil
 }
 
-// addTo makes the type known: one without figures must be in the catalogue.
+// addTo adds the type. A type without figures must be in the catalogue.
 func (t *fileType) addTo(s *source) error {
 	if t.Name == "" {
 		return errors.New("a type has no name")

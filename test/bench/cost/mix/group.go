@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Capacity types as they are called in a mix and in the label of its nodes.
+// Capacity types in a mix and in the label of its nodes.
 const (
 	onDemand          = "on-demand"
 	spot              = "spot"
@@ -21,10 +21,10 @@ const (
 	labelGroup        = "asg-autoscaler/group"
 )
 
-// defaultMax is how many nodes a group may have where a mix does not say.
+// defaultMax is the maximum number of a group's nodes if the mix states none.
 const defaultMax = 1000
 
-// groupSpec is what a group is made from. What is empty is taken from the catalogue, the list, or left out.
+// groupSpec describes a group. Empty fields come from the catalogue or the price list, or are left out.
 type groupSpec struct {
 	name, instanceType string
 	capacityType       string
@@ -35,7 +35,7 @@ type groupSpec struct {
 	taints             []corev1.Taint
 }
 
-// source is where instance types and prices come from.
+// source knows instance types and prices.
 type source struct {
 	region    string
 	catalogue *instancetypes.Catalogue
@@ -45,7 +45,7 @@ type source struct {
 	spotRatio float64
 }
 
-// ownType is an instance type stated by a mix: what its nodes have for pods.
+// ownType is an instance type stated by a mix, with its nodes' allocatable resources.
 type ownType struct {
 	offers  corev1.ResourceList
 	arch    string
@@ -150,7 +150,7 @@ func parseTaint(text string) (corev1.Taint, error) {
 	return corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)}, nil
 }
 
-// parseToleration reads what is tolerated: a taint, or only its key for any value and effect.
+// parseToleration parses a tolerated taint, or only its key for any value and effect.
 func parseToleration(text string) (corev1.Toleration, error) {
 	if !strings.ContainsAny(text, ":=") {
 		if text == "" {

@@ -1,8 +1,8 @@
 // Package mix describes pods that wait for nodes, and the node groups that could give them some, with their prices.
 //
-// A Mix comes from a file (Read) or is one of those made here (Seeded). Node groups of instance types in the
-// catalogue offer what package nodetemplate says such a node offers, at the embedded list price; a file may state
-// types and prices of its own.
+// A Mix comes from a file (Read) or is one of the built-in ones (Seeded). Node groups of instance types in the catalogue offer
+// the node that package nodetemplate describes, at the embedded list price. A file may state its own types and prices. The
+// package must not import the core.
 package mix
 
 import (
@@ -20,16 +20,16 @@ import (
 // Mix is a set of pods with the groups that could run them. Do not change one that others read.
 type Mix struct {
 	Name   string
-	About  string // one line on what it is like
+	About  string // one line of description
 	Groups []Group
 	Pods   []*corev1.Pod
-	// DaemonSets are pods that run on every node which they tolerate.
+	// DaemonSets are pods that run on every node that they tolerate.
 	DaemonSets []*corev1.Pod
 	Currency   string
 	Region     string
 }
 
-// Copy is a mix of its own: the core writes to the pods it is given.
+// Copy is an independent copy, because the core writes to the pods it is given.
 func (m *Mix) Copy() *Mix {
 	c := *m
 	c.Groups, c.Pods, c.DaemonSets = slices.Clone(m.Groups), slices.Clone(m.Pods), slices.Clone(m.DaemonSets)
@@ -55,7 +55,7 @@ type Group struct {
 	Devices      int // GPUs of one node that a driver shares out by claims
 }
 
-// workload is pods that are alike, as if of one Deployment.
+// workload is a set of equal pods, as if of one Deployment.
 type workload struct {
 	name        string
 	count       int
@@ -63,8 +63,8 @@ type workload struct {
 	selector    map[string]string
 	tolerations []corev1.Toleration
 	apart       bool   // no two on one node
-	spread      string // topology key over which they are spread evenly; "" for none
-	devices     int    // GPUs that each pod has a claim for
+	spread      string // topology key over which they are spread evenly, "" for none
+	devices     int    // GPUs in each pod's claim
 	volumes     int    // EBS volumes of each pod
 }
 
@@ -107,7 +107,7 @@ func (w workload) pods() []*corev1.Pod {
 	return list
 }
 
-// depend adds what the pod's place depends on beside resources.
+// depend adds the dependencies of the pod's place beside resources.
 func (w workload) depend(pod *corev1.Pod) {
 	if w.spread != "" {
 		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
@@ -133,18 +133,17 @@ const (
 	// Attachable is how many EBS volumes a node can attach: 27 less the root volume and a second network interface
 	// (cloudprovider/aws/volumes.go).
 	Attachable = 25
-	// The names in Requests and Offers of devices and volumes, which are no resources.
+	// Names of devices and volumes in Requests and Offers. They are no resources.
 	devices corev1.ResourceName = "bench/devices"
 	volumes corev1.ResourceName = "bench/volumes"
 )
 
-// Devices is how many GPUs the pod's claim is for.
 func Devices(pod *corev1.Pod) int {
 	count, _ := strconv.Atoi(pod.Annotations[annotationDevices])
 	return count
 }
 
-// Requests is what a pod's containers ask for, with the devices that it claims and the volumes that it attaches.
+// Requests is the sum of a pod's container requests, claimed devices and attached volumes.
 func Requests(pod *corev1.Pod) corev1.ResourceList {
 	list := corev1.ResourceList{}
 	for _, c := range pod.Spec.Containers {
@@ -162,7 +161,7 @@ func Requests(pod *corev1.Pod) corev1.ResourceList {
 	return list
 }
 
-// Offers is what a node of the group has for pods, with devices and volumes.
+// Offers is a node's resources for pods, with devices and volumes.
 func (g *Group) Offers() corev1.ResourceList {
 	list := g.Node.Status.Allocatable.DeepCopy()
 	list[devices] = *resource.NewQuantity(int64(g.Devices), resource.DecimalSI)
@@ -170,7 +169,7 @@ func (g *Group) Offers() corev1.ResourceList {
 	return list
 }
 
-// shareDevices has a driver share the GPUs of all groups out by claims if any pod has one.
+// shareDevices shares the GPUs of all groups out by a driver for claims if any pod has a claim.
 func (m *Mix) shareDevices() {
 	if !slices.ContainsFunc(m.Pods, func(pod *corev1.Pod) bool { return Devices(pod) > 0 }) {
 		return
@@ -184,7 +183,7 @@ func (m *Mix) shareDevices() {
 	}
 }
 
-// check tells what would make a mix impossible to run.
+// check returns why a mix cannot run, or nil.
 func (m *Mix) check() error {
 	switch {
 	case len(m.Groups) == 0:
@@ -212,8 +211,8 @@ func (m *Mix) check() error {
 	return nil
 }
 
-// Tolerated are those of the pods that may run on the node: its labels are what they select, and they tolerate its taints.
-// What room there is does not count.
+// Tolerated are the pods that may run on the node: they select its labels and tolerate its taints. It ignores the room that is
+// left.
 func Tolerated(pods []*corev1.Pod, node *corev1.Node) []*corev1.Pod {
 	var list []*corev1.Pod
 	for _, pod := range pods {

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestTheExampleFileIsReadAsItsCommentsSay(t *testing.T) {
+func TestExampleFileMatchesItsComments(t *testing.T) {
 	m, err := Read("../testdata/shop.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 	}
 }
 
-func TestFilesThatCannotBeUsedAreRefusedWithAReason(t *testing.T) {
+func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", ``, `no groups: list "groups", or "types"`},
 		{"no pods", `{"types": ["m5.large"]}`, `no pods: list some`},

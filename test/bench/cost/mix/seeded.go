@@ -10,9 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Seeded are the mixes of the bench: ten of pods that ask for resources alone, smallest first, and four of pods whose nodes also have
-// DaemonSets, or that are spread, attach volumes, or claim devices. They are the same each time: every choice in them is drawn from a
-// seed of its own. Prices are the list prices of us-east-1; a spot node costs between 0.30 and 0.55 of it, by family.
+// Seeded are the mixes of the bench. Ten have pods that ask for resources alone, smallest first. Four have pods whose nodes
+// also have DaemonSets, or that are spread, attach volumes, or claim devices. Every choice in them is drawn from a seed, so
+// they are the same each time. Prices are the list prices of us-east-1. A spot node costs between 0.30 and 0.55 of the list
+// price, by family.
 func Seeded() ([]*Mix, error) {
 	var list []*Mix
 	for i, plan := range seeded {
@@ -25,29 +26,29 @@ func Seeded() ([]*Mix, error) {
 	return list, nil
 }
 
-// seededPlan is what a seeded mix is drawn from.
+// seededPlan describes a seeded mix.
 type seededPlan struct {
 	name, about string
-	types       string // instance types, separated by spaces; "family:size,size" for several
+	types       string // instance types, separated by spaces, "family:size,size" for several
 	spot        bool   // each type as a spot group, too
 	zones       int    // groups of one type, a zone each
 	parts       []part
 	daemons     []part // DaemonSets, one pod a node
 }
 
-// part is pods of one character: so many workloads drawn from shapes.
+// part is a set of workloads whose pods are drawn from the same shapes.
 type part struct {
 	name      string
 	pods      int
 	workloads int
 	cpu       string // amounts to draw from, separated by spaces
 	memory    string // of each CPU amount, as multiples in GiB per CPU
-	gpu       string // amounts to draw from; empty for none
+	gpu       string // amounts to draw from, empty for none
 	spot      bool   // tolerates spot nodes
-	arch      string // selects it; empty for either
+	arch      string // selects it, empty for either
 	apart     bool   // no two of a workload on a node
-	spread    string // topology keys to draw from, over which a workload is spread evenly; empty for none
-	devices   string // GPUs to claim, to draw from; empty for none
+	spread    string // topology keys to draw from, over which a workload is spread evenly, empty for none
+	devices   string // GPUs to claim, to draw from, empty for none
 	volumes   int    // EBS volumes of each pod
 }
 
@@ -149,7 +150,7 @@ func (p seededPlan) mix(seed uint64) (*Mix, error) {
 	return m, m.check()
 }
 
-// groups are those of an instance type in one zone: on-demand and, if the plan says so, spot.
+// groups are the groups of an instance type in one zone: on-demand and, if the plan says so, spot.
 func (p seededPlan) groups(s *source, instanceType string, zone int, ratio float64) ([]Group, error) {
 	spec := groupSpec{instanceType: instanceType, capacityType: onDemand, zone: s.region + string(rune('a'+zone))}
 	spec.name = instanceType
@@ -169,7 +170,7 @@ func (p seededPlan) groups(s *source, instanceType string, zone int, ratio float
 	return []Group{g, other}, err
 }
 
-// draw makes the pods of a part: its workloads share them out unevenly.
+// draw makes the pods of a part, shared unevenly among its workloads.
 func (p part) draw(random *rand.Rand) []*corev1.Pod {
 	weights, total := make([]float64, p.workloads), 0.0
 	for i := range weights {

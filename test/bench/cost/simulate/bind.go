@@ -10,9 +10,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-// scheduler binds pods as kube-scheduler does by default, as far as it matters here: one after the other, each on the node
-// with the highest score of those that fit, where emptier nodes and those whose CPU and memory are in better balance score
-// higher (NodeResourcesFit with LeastAllocated, NodeResourcesBalancedAllocation). It knows nothing of a plan.
+// scheduler binds pods as kube-scheduler does by default, as far as it matters here. It binds one pod after the other, each to
+// the fitting node with the highest score. Emptier nodes and nodes with a better balance of CPU and memory score higher
+// (NodeResourcesFit with LeastAllocated, NodeResourcesBalancedAllocation). It knows nothing of a plan.
 type scheduler struct {
 	names []corev1.ResourceName
 	nodes []*boundNode
@@ -38,7 +38,7 @@ func newScheduler(pods []*corev1.Pod) *scheduler {
 	return s
 }
 
-// add lets the scheduler see a node with what it offers, on which some pods run already.
+// add adds a node with its free resources, on which some pods run already.
 func (s *scheduler) add(node *corev1.Node, offers corev1.ResourceList, running []*framework.PodInfo) {
 	b := &boundNode{node: node, size: s.amounts(offers)}
 	b.room = slices.Clone(b.size)
@@ -50,7 +50,7 @@ func (s *scheduler) add(node *corev1.Node, offers corev1.ResourceList, running [
 	s.nodes = append(s.nodes, b)
 }
 
-// bind binds the pods in their order, and returns those for which no node has room.
+// bind binds the pods in their order, and returns the pods that fit no node.
 func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
 	var pending []*corev1.Pod
 	suits := map[[2]string]bool{}
@@ -86,7 +86,8 @@ func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
 	return pending
 }
 
-// spread reports of a node whether the pod's topology spread allows it: as PodTopologySpread does, over the nodes that suit the pod.
+// spread reports for each node whether the pod's topology spread allows it, as PodTopologySpread does, over the nodes that suit
+// the pod.
 func (s *scheduler) spread(pod *corev1.Pod, suit func(*corev1.Pod, *boundNode) bool) func(*boundNode) bool {
 	if len(pod.Spec.TopologySpreadConstraints) == 0 {
 		return func(*boundNode) bool { return true }
@@ -106,7 +107,7 @@ func (s *scheduler) spread(pod *corev1.Pod, suit func(*corev1.Pod, *boundNode) b
 	}
 }
 
-// count is how many pods of the pod's owner are bound to the node.
+// count counts the pods of the pod's owner on the node.
 func (b *boundNode) count(like *corev1.Pod) int {
 	count := 0
 	for _, pod := range b.pods {

@@ -21,9 +21,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-// cloud is a CloudProvider whose nodes are there as soon as they are asked for.
+// cloud is a CloudProvider whose nodes appear as soon as they are requested.
 type cloud struct {
-	cloudprovider.CloudProvider // nil: what is not used here must not be called
+	cloudprovider.CloudProvider // nil: only the methods below may be called
 	groups                      []*group
 	byName                      map[string]*group
 	byNode                      map[string]*group // by name of the node
@@ -103,7 +103,7 @@ func (c *cloud) NodePrice(node *corev1.Node, start, end time.Time) (float64, err
 	return 0, fmt.Errorf("node %q is of no group", node.Name)
 }
 
-// PodPrice is what the product's own model has it cost.
+// PodPrice is the pod's cost by the product's own model.
 func (c *cloud) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error) {
 	requests := podutils.PodRequests(pod)
 	accelerators := map[string]int64{}
@@ -116,7 +116,7 @@ func (c *cloud) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error)
 	return price.Amount.PerHour * end.Sub(start).Hours(), nil
 }
 
-// NodeCost is what least-cost asks.
+// NodeCost is the price that least-cost asks for.
 func (c *cloud) NodeCost(nodeGroup string, _ *corev1.Node, count int) (pricing.Amount, bool) {
 	g := c.byName[nodeGroup]
 	if g == nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-// Where pods may run next to others is not in the plan of least-cost as the scheduler has it. It must come to an end all the
-// same, with every pod placed, and soon: each raise is a round of the autoscaler.
-func TestPodsThatDependOnOthersFindNodesInAFewRaises(t *testing.T) {
+// The plan of least-cost ignores where the scheduler lets pods run next to others. It must still end soon, with every pod
+// placed: each raise is a round of the autoscaler.
+func TestDependentPodsFindNodesInFewRaises(t *testing.T) {
 	spread := func(topology string, alike *metav1.LabelSelector) corev1.PodSpec {
 		return corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
 			{MaxSkew: 1, TopologyKey: topology, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: alike}}}

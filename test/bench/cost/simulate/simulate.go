@@ -1,11 +1,11 @@
 // Package simulate runs the Cluster Autoscaler's own scale-up, loop after loop, until every pod of a mix that can run has a
-// node, and tells which nodes that took. There is no cluster and no AWS.
+// node, and returns those nodes. There is no cluster and no AWS.
 //
-// What runs is the core's: the orchestrator, the estimator with the limits of the default flags, the cluster snapshot with the
-// scheduler's filters, the processors that our binary installs, and the expander under test. What is put in its place is
-// the world. While nodes are asked for, none of them joins and no pod is bound, as in a burst: each loop takes out the
-// pods that have a place on the nodes so far, and scales up for the others. Only then the nodes join, and a stand-in for
-// kube-scheduler binds the pods in its own way; if some find no room, it begins again for these.
+// It runs the core's orchestrator, the estimator with the limits of the default flags, the cluster snapshot with the
+// scheduler's filters, the processors that our binary installs, and the expander under test. Only the world is replaced. While
+// nodes are requested, none of them joins and no pod is bound, as in a burst: each loop takes out the pods that have a place on
+// the nodes so far, and scales up for the others. Then the nodes join, and a stand-in for kube-scheduler binds the pods in its
+// own way. If some find no room, scale-up begins again for these.
 package simulate
 
 import (
@@ -49,23 +49,23 @@ import (
 // maxRaises is far more than any mix takes.
 const maxRaises = 2000
 
-// Result is what came of a mix.
+// Result is the outcome of a mix.
 type Result struct {
 	Asked    Nodes         // until every pod that can run had a place, none bound
-	Settled  Nodes         // when every pod that can run was bound, the former included
+	Settled  Nodes         // when every pod that can run was bound, Asked included
 	Unplaced int           // pods that no group can take, or not within its limit
-	Choosing time.Duration // the longest that the expander took
-	Took     time.Duration // all of it
+	Choosing time.Duration // the expander's longest choice
+	Took     time.Duration // the whole run
 }
 
-// Nodes are nodes that were asked for.
+// Nodes are the requested nodes.
 type Nodes struct {
 	Count   map[string]int // by group, those with any
-	PerHour float64        // what they cost together
-	Raises  int            // that they took
+	PerHour float64        // their sum
+	Raises  int            // scale-ups
 }
 
-// scaler is a mix in the core's hands.
+// scaler runs a mix through the core.
 type scaler struct {
 	mix          *mix.Mix
 	cloud        *cloud
@@ -95,8 +95,8 @@ func Run(ctx context.Context, m *mix.Mix, expanderName string) (*Result, error) 
 	return s.result, nil
 }
 
-// run lets nodes be asked for until no more are, then has the scheduler bind the pods to what has come, and begins again for
-// those that it found no room for.
+// run requests nodes until no more are needed, then has the scheduler bind the pods, and begins again for the pods without
+// room.
 func (s *scaler) run(ctx context.Context) error {
 	pending, err := s.converge(ctx, s.mix.Pods)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *scaler) run(ctx context.Context) error {
 	}
 }
 
-// converge scales up until every pod that can have a place has one, and returns those that cannot.
+// converge scales up until every pod that can have a place has one, and returns the pods that cannot.
 func (s *scaler) converge(ctx context.Context, unbound []*corev1.Pod) ([]*corev1.Pod, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -139,7 +139,7 @@ func (s *scaler) converge(ctx context.Context, unbound []*corev1.Pod) ([]*corev1
 	}
 }
 
-// nodes are those asked for so far.
+// nodes are the nodes requested so far.
 func (s *scaler) nodes() Nodes {
 	n := Nodes{Count: map[string]int{}, Raises: s.raises}
 	for _, g := range s.cloud.groups {
@@ -151,7 +151,7 @@ func (s *scaler) nodes() Nodes {
 	return n
 }
 
-// join shows the scheduler the nodes that have come.
+// join adds the requested nodes to the scheduler.
 func (s *scaler) join(scheduler *scheduler) {
 	known := make(map[string]bool)
 	for _, node := range scheduler.nodes {
@@ -166,7 +166,7 @@ func (s *scaler) join(scheduler *scheduler) {
 	}
 }
 
-// defaults are the core's flags that matter here, as they are unless somebody sets them.
+// defaults are the defaults of the core's flags that matter here.
 func defaults() config.AutoscalingOptions {
 	return config.AutoscalingOptions{
 		EstimatorName:                  estimator.BinpackingEstimatorName,
@@ -279,8 +279,7 @@ func (s *scaler) withDaemons(info *framework.NodeInfo) *framework.NodeInfo {
 	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...).SetCSINode(info.CSINode)
 }
 
-// pending makes the snapshot of the cluster anew, and returns the unbound pods that have no place in it. Those that have one are
-// in it afterwards.
+// pending rebuilds the cluster snapshot with the unbound pods that have a place in it, and returns the others.
 func (s *scaler) pending(unbound []*corev1.Pod) ([]*corev1.Pod, error) {
 	if err := s.snapshot.SetClusterState(nil, nil, deviceClaims(s.mix.Pods), nil); err != nil {
 		return nil, err
@@ -339,7 +338,7 @@ func (s *scaler) scaleUp(pending []*corev1.Pod) (bool, error) {
 	return result.Result == status.ScaleUpSuccessful, nil
 }
 
-// timed notes how long an expander takes.
+// timed measures the time of an expander.
 type timed struct {
 	expander.Strategy
 	longest time.Duration

@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What nodes come of small mixes, when they are asked for and in the end.
-func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
+// Nodes that small mixes get, when they are requested and in the end.
+func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 	for _, tt := range []struct {
 		name, mix, expander string
 		asked, settled      map[string]int
@@ -47,7 +47,7 @@ func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
 		},
 		{
 			name: "small pods that the scheduler puts in the room of a large one cost a node more",
-			// One node for the large pod and two small ones, one for the other four; the scheduler spreads the small.
+			// One node for the large pod and two small ones, one for the other four. The scheduler spreads the small ones.
 			mix: `{"types": [{"name": "n", "cpu": "4100m", "memory": "64Gi", "price": 1}],
 				"pods": [{"name": "small", "count": 5, "cpu": 1, "memory": "1Gi"}, {"name": "large", "cpu": 3, "memory": "1Gi"}]}`,
 			expander: "least-cost", asked: map[string]int{"n": 2}, settled: map[string]int{"n": 3},
@@ -91,8 +91,8 @@ func TestRunEndsWhenEveryPodThatCanRunHasANode(t *testing.T) {
 	}
 }
 
-// Of two nodes the large one scores higher for every pod, but the pods are spread.
-func TestTheSchedulerSpreadsPods(t *testing.T) {
+// The large node scores higher for every pod, but the pods are spread.
+func TestSchedulerSpreadsPods(t *testing.T) {
 	m, err := mix.Parse([]byte(`{"types": [{"name": "large", "cpu": 64, "memory": "256Gi", "price": 1}, {"name": "small", "cpu": 4, "memory": "16Gi", "price": 1}],
 		"pods": [{"count": 4, "cpu": 1, "memory": "4Gi", "spread": "node"}]}`))
 	if err != nil {

@@ -24,14 +24,14 @@ import (
 // Expanders are the names that Run knows, ours first.
 var Expanders = []string{"least-cost", "least-waste", "least-waste-stock", "price", "random"}
 
-// Stock are those of them that the stock autoscaler has. There price has no prices on AWS; it gets ours here.
+// Stock are the expanders that the stock autoscaler has. Its price expander has no prices on AWS and gets ours here.
 var Stock = []string{"least-waste-stock", "price", "random"}
 
-// planLimit is far more than the binary's flag gives a plan by default: how fast the machine is makes no difference to what comes of it.
+// planLimit is far above the binary's default, so that the speed of the machine does not change the result.
 const planLimit = time.Minute
 
-// newStrategy makes the expander of that name. What ours leave open is decided by price and name, as in our binary; what
-// stock's leave open is drawn by lot, as in stock, with a seed. A processor of pending pods may come with it; nil for none.
+// newStrategy makes the expander of that name. Ties of our expanders are decided by price and name, as in our binary. Ties of
+// stock's are drawn by lot, as in stock, with a seed. It may return a processor of pending pods, or nil.
 func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (expander.Strategy, pods.PodListProcessor, error) {
 	lots := &lots{rand.New(rand.NewPCG(4, 8))}
 	switch name {
@@ -50,7 +50,7 @@ func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (e
 	return nil, nil, fmt.Errorf("expander %q is none of %s", name, strings.Join(Expanders, ", "))
 }
 
-// chain is a filter and what decides among the options that it leaves.
+// chain is a filter and a decision among the options that it leaves.
 type chain struct {
 	filter expander.Filter
 	last   expander.Strategy
@@ -60,7 +60,7 @@ func (c *chain) BestOption(options []expander.Option, infos map[string]*framewor
 	return c.last.BestOption(c.filter.BestOptions(options, infos), infos)
 }
 
-// cheapest decides by what the nodes of an option cost together, then by name.
+// cheapest decides by the sum of the prices of an option's nodes, then by name.
 type cheapest struct{ cloud *cloud }
 
 func (c cheapest) BestOption(options []expander.Option, _ map[string]*framework.NodeInfo) *expander.Option {
@@ -86,7 +86,7 @@ func (l *lots) BestOption(options []expander.Option, _ map[string]*framework.Nod
 	return &options[l.IntN(len(options))]
 }
 
-// lister lists the nodes of the cloud, for the price expander to see how large the cluster is.
+// lister lists the nodes of the cloud, from which the price expander reads the size of the cluster.
 type lister struct{ *cloud }
 
 func (l lister) List() ([]*corev1.Node, error) {
