@@ -24,7 +24,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// An APIFault spoils requests of the autoscaler to the API server. Nobody else's are touched.
+// An APIFault spoils requests of the autoscaler to the API server, and nobody else's.
 type APIFault struct {
 	Path    string `json:"path,omitempty"`    // requests whose path ends so, or all
 	Percent int    `json:"percent,omitempty"` // of them, or all
@@ -36,7 +36,7 @@ type APIFault struct {
 
 // apiFront stands between the autoscaler and the API server. It signs requests with the autoscaler's own rights.
 type apiFront struct {
-	kubeconfig string // that leads through it
+	kubeconfig string // of a client that goes through it
 	server     *http.Server
 	proxy      *httputil.ReverseProxy
 	served     sync.WaitGroup
@@ -55,7 +55,7 @@ type activeAPIFault struct {
 	ended chan struct{}
 }
 
-// newAPIFront serves what the kubeconfig leads to, and writes a kubeconfig for itself into the folder.
+// newAPIFront serves the kubeconfig's API server, and writes a kubeconfig for itself into the folder.
 func newAPIFront(kubeconfig, dir string) (*apiFront, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -129,7 +129,7 @@ func (f *apiFront) clear(id string) {
 	}
 }
 
-// troubled reports whether a fault holds, or did a while ago.
+// troubled reports whether a fault holds, or held no longer than ago before.
 func (f *apiFront) troubled(ago time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -142,7 +142,7 @@ func (f *apiFront) hits() int {
 	return f.spoiled
 }
 
-// fault is the one that hits a request, if any does.
+// fault is the fault that hits a request, if any.
 func (f *apiFront) fault(path string) (hit activeAPIFault, any bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -193,7 +193,7 @@ func (f *apiFront) watching(cut context.CancelFunc) (done func()) {
 	}
 }
 
-// refuse answers as an API server that is busy or unwell does.
+// refuse answers like an API server that is busy or unwell.
 func refuse(w http.ResponseWriter, status int) {
 	reason := map[int]metav1.StatusReason{
 		http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,

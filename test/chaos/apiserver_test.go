@@ -73,7 +73,7 @@ func TestAPIFaultsHitOnlyTheirPaths(t *testing.T) {
 	}
 }
 
-func TestAHangEndsWithItsFault(t *testing.T) {
+func TestHangEndsWithItsFault(t *testing.T) {
 	front, client, url := frontOf(t)
 	front.inject("a", APIFault{Hang: true})
 	answered := make(chan error)
@@ -91,7 +91,7 @@ func TestAHangEndsWithItsFault(t *testing.T) {
 	}
 }
 
-func TestACutBreaksWatchesAndNothingElse(t *testing.T) {
+func TestCutBreaksWatchesOnly(t *testing.T) {
 	front, client, url := frontOf(t)
 	response, err := client.Get(url + "/pods?watch=true")
 	if err != nil {

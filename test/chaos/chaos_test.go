@@ -10,14 +10,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// shortSeeds are run by every test run, side by side: of two seeds in a row that read the groups each second, those with the most
-// kinds of faults, in both launch modes, with one replica and two, and with all that an account can have. The rest is for make chaos.
+// shortSeeds run in every test run, side by side. Among pairs of neighbouring seeds that read the groups each second, they have
+// the most kinds of faults, in both launch modes, with one replica and two, and with everything that an account can have. The
+// rest is for make chaos.
 var shortSeeds = []uint64{353, 354}
 
-// shortZonalSeed is the one zonal plan among them: it has each of the zonal faults, and the permission back in the end.
+// shortZonalSeed is the one zonal plan among them. It has each of the zonal faults, and the permission back in the end.
 const shortZonalSeed = 44
 
-func TestTheAutoscalerRecoversFromChaos(t *testing.T) {
+func TestAutoscalerRecoversFromChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs control planes for most of a minute")
 	}
@@ -63,7 +64,7 @@ func runPlan(t *testing.T, p Plan, binary string) {
 // logTail is how many bytes of a log are shown.
 const logTail = 16 << 10
 
-// left is what a run left for a reader: what was wrong and what happened, and the end of each replica's log.
+// left is a run's output for a reader: the violations, the events, and the end of each replica's log.
 func left(t *testing.T, folder string) string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)

@@ -1,43 +1,44 @@
 // Package chaos runs the real autoscaler, one replica or two, against an emulated AWS account and a real control plane while
-// both misbehave, and judges what is left when they have recovered.
+// both misbehave, and judges their state after the recovery.
 //
-// All that happens in a run is a Plan, made from its seed alone: how many pods are wanted when, and which faults come when
-// and for how long. The same seed gives the same plan. The programs run in real time, so the same events come at the same
-// offsets, but not interleaved alike to the microsecond. What is drawn while a plan runs (which calls of a share are hit,
-// which instance is reclaimed) follows the account's seed, in the order in which it is asked for. Of two things of a kind that
-// hold for a time and overlap, such as two jumps of a clock, the first that is over ends both.
+// A Plan, made from its seed alone, fixes all events of a run: how many pods are wanted when, and which faults come when and
+// for how long. The same seed gives the same plan. The programs run in real time, so the same events come at the same offsets,
+// but are not interleaved alike to the microsecond. Draws made while a plan runs (which calls of a share are hit, which
+// instance is reclaimed) follow the account's seed, in the order in which the account is asked for them. If two faults of a
+// kind overlap, such as two jumps of a clock, the first one to end ends both.
 //
-// A plan has traits beside its steps: an interruption queue, lifecycle hooks, weights, a mixed policy, capacity rebalancing, and in
-// half of the seeds the usual refresh of a minute instead of a second. Half of the plans have disruption budgets. Every plan has stale
-// readings. The autoscaler reaches the API server through a front that can refuse, hang or cut its requests. Requests of everybody else
-// pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees.
+// A plan has traits beside its steps: an interruption queue, lifecycle hooks, weights, a mixed policy, capacity rebalancing,
+// and in half of the seeds the usual refresh of a minute instead of a second. Half of the plans have disruption budgets. Every
+// plan has stale readings. The autoscaler reaches the API server through a front that can refuse, hang or cut its requests.
+// Requests of everybody else pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees.
 //
-// After a few seconds every fault is over. From then on the run must converge: every wanted pod runs on a Ready node, and,
-// once no pod is wanted any more, every group is back at its minimum, and no node is left tainted or cordoned for removal.
-// Each of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
+// After a few seconds every fault is over. From then on the run must converge. First every wanted pod runs on a Ready node.
+// Then no pod is wanted any more, every group returns to its minimum, and no node is left tainted or cordoned for removal. Each
+// of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
 // where whole groups are filled, a minute and a half where the control plane crashed, or two minutes with the usual refresh.
 //
-// A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the pods. The
-// autoscaler must not end an instance that is not drained, or have AWS do so, must not let pods onto one that it has ended, must not let
-// one go that a hook holds for it, and must not lower a desired capacity below the members of the group. It must not crash, but it may
-// end when it has lost the API server or its lease.
-// After the run, the logs show the sizes that the core wished for. The autoscaler must not have asked AWS for more instances than these
-// and those that others took away, nor again for instances that were on their way. Instances that others end (EC2, an operator, a deleted group) do not
-// count against it. Nor does a node that AWS chose after SetDesiredCapacity met another writer's raise of the last four seconds: no
-// reading had to show that raise, and the call has no condition. Such races are counted apart.
+// A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the
+// pods. The autoscaler must not end an instance that is not drained, or have AWS do so. It must not let pods onto an instance
+// that it has ended. It must not release an instance that a hook holds for it. It must not lower a desired capacity below the
+// members of the group. It must not crash, but it may end when it has lost the API server or its lease. After the run, the logs
+// show the sizes that the core wished for. The autoscaler must not have requested more instances from AWS than these and the
+// ones that others took away, nor again instances that were on their way. Instances that others end (EC2, an operator, a
+// deleted group) do not count against it. Nor does a node that AWS chose after SetDesiredCapacity met another writer's raise of
+// the last four seconds: no reading had to show that raise, and the call has no condition. Such races are counted apart.
 //
-// Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and want
-// pods that need a zone: by volume, by selector, or by a spread that must be even. They have faults of their own: nobody may
-// launch synchronously, a zone has no capacity, AZRebalance is resumed, the tag says no. Beside what holds for every
-// plan, no instance that we launched came up in a zone for which the core did not ask. Also, once the pods run, with more of them wanted
-// than the groups may have nodes for and then with none, each group is one node group a zone again whose sizes add up to the group's,
-// a group is filled and emptied again to its limits, and nobody had to keep the autoscaler from passing them. A permission that
-// was refused is remembered for a quarter of an hour: plans with that end with a new start of the replicas. A zone without capacity is
-// remembered for minutes: every second plan with that ends so, too, and the others wait, with an Allowance of four minutes.
+// Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and
+// want pods that need a zone: by volume, by selector, or by a spread that must be even. They have their own faults: nobody may
+// launch synchronously, a zone has no capacity, AZRebalance is resumed, the tag says no. Beside the rules for every plan, no
+// instance that we launched may come up in a zone for which the core did not ask. The pods run, then more of them are wanted
+// than the groups may have nodes for, and then none. Each group must then be one node group a zone again whose sizes add up to
+// the group's. A group must be filled and emptied again to its limits, and nobody may have had to keep the autoscaler from
+// passing them. The autoscaler remembers a refused permission for a quarter of an hour, so plans with a refusal end with a new
+// start of the replicas. It remembers a zone without capacity for minutes, so every second plan with one ends with a new start,
+// too. The others wait, with an Allowance of four minutes.
 //
-// Clocks: AWS's jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped for
-// seconds sees its own jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.
+// Clocks: AWS's clock jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped
+// for seconds sees its own clock jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.
 //
-// What a real cluster does and KWOK does not is done here: pods on nodes that are gone are removed, at once instead of a
+// The package does what a real cluster does and KWOK does not: it removes pods on nodes that are gone, at once instead of a
 // minute later. A Lab owns a control plane and its goroutines, and Close ends them. Many plans run in it one after another.
 package chaos

@@ -13,17 +13,17 @@ import (
 // memory is how long a raise may matter for a later wish: longer than the autoscaler keeps any reading.
 const memory = 90 * time.Second
 
-// A wish is what the core decided to scale a group to.
+// A wish is the core's decision to scale a group to a size.
 type wish struct {
 	at       time.Time
 	group    string
-	from, to int // instances, of one zone where zonal
+	from, to int // instances, in one zone if zonal
 	zonal    bool
 }
 
 var loggedAt = regexp.MustCompile(`^[IWE](\d{4} \d\d:\d\d:\d\d\.\d{6})`)
 
-// wishes are the ones in the logs, by time. The logs leave out the year.
+// wishes are the wishes in the logs, by time. The logs leave out the year.
 func wishes(year int, logs ...string) []wish {
 	var all []wish
 	for _, log := range logs {
@@ -54,7 +54,7 @@ type raise struct {
 	by int
 }
 
-// recent adds up what was raised not long before.
+// recent adds up the raises of the recent past.
 func recent(raises []raise, at time.Time) (sum int) {
 	for _, r := range raises {
 		if at.Sub(r.at) < memory {
@@ -68,15 +68,15 @@ func recent(raises []raise, at time.Time) (sum int) {
 type ledger struct {
 	desired     int // in units of the group
 	perInstance int // units that the smallest instance fills
-	open        int // instances that were wished for, and that AWS has not been asked for
-	credit      int // instances that were taken away since they were asked for, and may be asked for again
+	open        int // instances that were wished for and not yet requested from AWS
+	credit      int // instances that were taken away since they were requested, and may be requested again
 	own         []raise
 	foreign     []raise
 	wished      []wish // as sizes of the group
 }
 
-// uncertain is how long the autoscaler may set a size that it was to set before, although less is wished for now: a write that failed
-// may have taken effect, and to go below it would end instances.
+// uncertain is how long the autoscaler may set a size that it was to set before, although less is wished for now. A failed
+// write may have taken effect, and a lower size would then end instances.
 const uncertain = 30 * time.Second
 
 // most is the largest size that was wished for lately.
@@ -89,7 +89,7 @@ func (l *ledger) most(at time.Time) (size int) {
 	return size
 }
 
-// wish notes a wish. Where it knows less than AWS has been asked for, and not by others, only the rest is to be asked for. An
+// wish records a wish. If it knows less than has been requested from AWS, and not by others, only the rest may be requested. An
 // earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed.
 func (l *ledger) wish(w wish) {
 	if w.zonal || l.perInstance > 1 {
@@ -102,7 +102,7 @@ func (l *ledger) wish(w wish) {
 	l.open = max(0, w.from-l.desired) + w.to - w.from - known
 }
 
-// change notes a change of the desired capacity, and returns how many instances too many the autoscaler asked for.
+// change records a change of the desired capacity, and returns how many instances too many the autoscaler requested.
 func (l *ledger) change(e fakeaws.Event) (double int) {
 	by := (e.To - e.From) / l.perInstance
 	l.desired = e.To
@@ -124,8 +124,8 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 	return double
 }
 
-// doubles judges the instances that the autoscaler asked AWS for: no more than the core wished for and others took away, and not
-// again those that a wish did not know to be on their way.
+// doubles judges the instances that the autoscaler requested from AWS: no more than the core wished for and others took away,
+// and not again any that a wish did not know to be on their way.
 func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.AutoScalingGroup) {
 	ledgers := map[string]*ledger{}
 	for _, g := range groups {
@@ -165,7 +165,7 @@ func lightest(g fakeaws.AutoScalingGroup) int {
 	return max(least, 1)
 }
 
-// weightOf is what an instance of a type fills in a group.
+// weightOf is the capacity that an instance of a type fills in a group.
 func weightOf(g fakeaws.AutoScalingGroup, instanceType string) int {
 	if g.MixedInstancesPolicy != nil {
 		for _, o := range g.MixedInstancesPolicy.Overrides {

@@ -21,7 +21,7 @@ func TestWishesAreReadFromLogs(t *testing.T) {
 	}
 }
 
-func TestInstancesAskedForTwiceAreDoubles(t *testing.T) {
+func TestRepeatedRequestsAreDoubles(t *testing.T) {
 	start := time.Date(2026, 3, 5, 10, 0, 0, 0, time.UTC)
 	at := func(second int) time.Time { return start.Add(time.Duration(second) * time.Second) }
 	change := func(second int, by string, from, to int) fakeaws.Event {

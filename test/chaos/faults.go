@@ -12,12 +12,12 @@ import (
 // draft draws the faults of one plan.
 type draft struct {
 	*rand.Rand
-	axis      fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, since lacks are remembered for minutes
+	axis      fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, because lacks are remembered for minutes
 	replicas  int
 	groups    []string // names of the Auto Scaling groups
-	emptiable []string // those without a minimum
+	emptiable []string // groups without a minimum
 	writes    []string // actions by which the autoscaler writes
-	actions   []string // actions that faults are aimed at; "" is all
+	actions   []string // actions that faults are aimed at, "" is all
 	queue     bool     // the account has an interruption queue
 }
 
@@ -43,7 +43,7 @@ func newDraft(r *rand.Rand, p Plan) *draft {
 	return d
 }
 
-// shortages of which each leaves every workload a group with capacity.
+// Each of these shortages leaves every workload a group with capacity.
 var shortages = []fakeaws.Shortage{
 	{CapacityType: "spot"},
 	{Zone: zoneA},
@@ -59,7 +59,7 @@ func (d *draft) seconds(least, most float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond)
 }
 
-// ofCalls draw a fault that spoils calls; when it comes is for the caller to say.
+// ofCalls draw a fault that spoils calls. The caller sets its time.
 func (d *draft) ofCalls() []func() Step {
 	return []func() Step{d.apiErrors, d.throttling, d.actionThrottled, d.latency, d.damage, d.damage, d.lateErrors, d.partialBatch}
 }

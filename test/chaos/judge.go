@@ -11,20 +11,20 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// ourKey is the access key the autoscaler signs its calls with: events say by whom they are.
+// ourKey is the access key with which the autoscaler signs its calls. Events name their caller by it.
 const ourKey = " autoscaler"
 
-// setDesired is the call that sets a desired capacity. It begins the name of whoever made it in events.
+// setDesired is the call that sets a desired capacity. It begins the caller's name in events.
 const setDesired = "SetDesiredCapacity"
 
 func ours(by string) bool { return strings.HasSuffix(by, ourKey) }
 
-// Wrongs counts what the autoscaler did wrong, by what it costs.
+// Wrongs counts the autoscaler's wrongs, by their cost.
 type Wrongs struct {
 	Lost    int `json:"undrainedNodesLost"`  // nodes that it ended, or had AWS end, with pods on them or unmarked
-	Reused  int `json:"endedNodesReused"`    // nodes that it ended drained, and that were given pods again before they were gone
+	Reused  int `json:"endedNodesReused"`    // nodes that it ended drained, and that got pods again before they were gone
 	Lowered int `json:"loweredBelowMembers"` // writes that left a group less room than its instances take
-	Doubles int `json:"doubleLaunches"`      // instances that it asked for again although AWS had them
+	Doubles int `json:"doubleLaunches"`      // instances that it requested again although AWS had them
 	Stalls  int `json:"stalls"`              // end states that were not reached in time
 	Raced   int `json:"racedByOthers"`       // nodes lost because another writer raised a group the moment before. It is no fault
 	Others  int `json:"others"`
@@ -40,14 +40,14 @@ func (w *Wrongs) add(more Wrongs) {
 	w.Others += more.Others
 }
 
-// judge collects what must not happen while a plan runs. Safe for concurrent use.
+// judge collects violations while a plan runs. Safe for concurrent use.
 type judge struct {
 	mu         sync.Mutex
 	wrongs     Wrongs
 	violations []string
 }
 
-// violated notes a wrong that has no counter of its own.
+// violated records a violation that has no counter of its own.
 func (j *judge) violated(format string, args ...any) {
 	j.wrong(func(w *Wrongs) { w.Others++ }, format, args...)
 }
@@ -61,7 +61,7 @@ func (j *judge) wrong(count func(*Wrongs), format string, args ...any) {
 
 func (j *judge) fault(err error) { j.violated("%v", err) }
 
-// bench judges what happens in AWS at the moment it happens. It is for one goroutine.
+// bench judges events of AWS at the moment they happen. It is for one goroutine.
 type bench struct {
 	*judge
 	groups map[string]*members
@@ -72,8 +72,8 @@ type bench struct {
 // members are the instances of a group.
 type members struct {
 	weights map[string]int       // by instance, of those that fill the desired capacity
-	ended   int                  // weight of those that were terminated since the desired capacity changed last
-	leaving map[string]time.Time // when an instance that has not left began to
+	ended   int                  // weight of the instances terminated since the desired capacity last changed
+	leaving map[string]time.Time // when an instance that is still listed began to leave
 	drained map[string]bool      // instances that the autoscaler ended, drained
 	lowered fakeaws.Event        // the last time the desired capacity fell
 	raised  *time.Time           // when another writer raised the desired capacity last
@@ -156,7 +156,7 @@ func (b *bench) see(e fakeaws.Event) {
 	}
 }
 
-// hookMargin is how long before AWS lets an instance go the autoscaler may do so, drained or not.
+// hookMargin is how long before AWS releases an instance the autoscaler may do so, drained or not.
 const hookMargin = 2 * time.Second
 
 // lost judges a node that ends, and reports whether it was undrained.
@@ -176,8 +176,8 @@ func (b *bench) reused(e fakeaws.Event) {
 	}
 }
 
-// lowering judges a desired capacity that falls: it must leave room for the instances of the group, but for those that were beyond
-// it before.
+// lowering judges a fall of the desired capacity: it must leave room for the instances of the group, but for those that were
+// beyond it before.
 func (b *bench) lowering(m *members, e fakeaws.Event) {
 	beyond, before := m.weight()-e.To, m.weight()+m.ended-e.From
 	if ours(e.By) && !m.raced && beyond > max(0, before) {
@@ -188,7 +188,7 @@ func (b *bench) lowering(m *members, e fakeaws.Event) {
 
 func stamp(t time.Time) string { return t.Format("15:04:05.000") }
 
-// races judges what the race detector has found in our own code, where the autoscaler was built with it.
+// races judges the race detector's reports about our own code, if the autoscaler was built with it.
 func (j *judge) races(log string) {
 	if races := scenario.OwnRaces(log); len(races) > 0 {
 		j.violated("the race detector found %d races in our own code, the first:\n%s", len(races), races[0])
@@ -201,7 +201,8 @@ const (
 	look = 200 * time.Millisecond
 )
 
-// converged waits until holds has found nothing missing at every look for the time given. It returns how long it took until that time began.
+// converged waits until holds has found nothing missing at every look for the time given. It returns how long it took until
+// that time began.
 func converged(ctx context.Context, within, held time.Duration, holds func(context.Context) (missing string, err error)) (time.Duration, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, within+held)

@@ -89,7 +89,7 @@ func judged(events []fakeaws.Event) *judge {
 	return &j
 }
 
-func TestADrainedNodeThatGetsPodsAgainIsReused(t *testing.T) {
+func TestDrainedNodeWithNewPodsIsReused(t *testing.T) {
 	var pods []string
 	var j judge
 	b := newBench(&j, func(_, _ string) int { return 1 }, func(string) scenario.NodeLook {
@@ -108,7 +108,7 @@ func TestADrainedNodeThatGetsPodsAgainIsReused(t *testing.T) {
 	}
 }
 
-func TestLoweringBelowTheMembersIsAViolation(t *testing.T) {
+func TestLoweringBelowMembersIsViolation(t *testing.T) {
 	ended := about(fakeaws.TerminateRequested, "i-2", ourTermination)
 	for _, tt := range []struct {
 		name   string
@@ -134,7 +134,7 @@ func TestLoweringBelowTheMembersIsAViolation(t *testing.T) {
 	}
 }
 
-func TestAStateCountsOnceItHasHeld(t *testing.T) {
+func TestStateCountsOnceHeld(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
 		name  string
@@ -181,7 +181,7 @@ func missingUntil(limit time.Duration) func(time.Duration) (string, error) {
 	}
 }
 
-func TestASummaryCountsFailuresAndFaults(t *testing.T) {
+func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 	var results []Result
 	for n := range 100 {
 		r := Result{

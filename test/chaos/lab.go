@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// What the autoscaler leaves behind in its namespace.
+// Objects that the autoscaler leaves in its namespace.
 const (
 	systemNamespace = "kube-system"
 	leaseName       = "cluster-autoscaler"
@@ -38,11 +38,11 @@ type Lab struct {
 	zonal     bool // the workloads of zonal plans exist
 }
 
-// Options say where a Lab lives and what it tests.
+// Options configure a Lab.
 type Options struct {
-	Dir      string    // for logs; must exist
+	Dir      string    // for logs, must exist
 	Binary   string    // the autoscaler
-	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
+	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 }
 
 // NewLab starts the control plane.
@@ -58,7 +58,7 @@ func NewLab(ctx context.Context, opts Options) (*Lab, error) {
 	return l, nil
 }
 
-// prepare makes what every plan needs.
+// prepare makes the objects that every plan needs.
 func (l *Lab) prepare(ctx context.Context) error {
 	kubeconfig, err := l.env.Cluster.ServiceAccountKubeconfig(ctx, systemNamespace, serviceAccount)
 	if err != nil {
@@ -79,8 +79,8 @@ func (l *Lab) Close() error {
 	return errors.Join(err, l.env.Close())
 }
 
-// Run does what the plan says and judges what comes of it. The Result says so of the autoscaler; an error is of the Lab
-// itself, and then it is of no more use.
+// Run runs the plan and judges the outcome. The Result judges the autoscaler. An error concerns the Lab itself, which is then
+// unusable.
 func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 	dir := l.folder(p)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -102,10 +102,10 @@ func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 	return result, nil
 }
 
-// folder is where the run of a plan leaves its plan, what happened, and the replicas' logs.
+// folder holds the plan of a run, its events, and the replicas' logs.
 func (l *Lab) folder(p Plan) string { return filepath.Join(l.dir, fmt.Sprintf("seed-%d", p.Seed)) }
 
-// clean leaves the cluster as it was before the run.
+// clean restores the cluster as it was before the run.
 func (l *Lab) clean(ctx context.Context, p Plan) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
 	defer cancel()
@@ -125,7 +125,7 @@ func (l *Lab) clean(ctx context.Context, p Plan) error {
 	}
 }
 
-// sweep removes what there is of nodes and pods, and of the autoscaler's own objects, and returns how much that was.
+// sweep removes all nodes and pods, and the autoscaler's own objects, and returns their number.
 func (l *Lab) sweep(ctx context.Context) (int, error) {
 	now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}
 	core := l.client.CoreV1()

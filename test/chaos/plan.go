@@ -11,16 +11,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// Length is how long things are made to happen. Whatever is not over then is ended.
+// Length is how long faults happen. Faults that are not over then are ended.
 const Length = 12 * time.Second
 
 // Modes are the launch modes that plans take turns with.
 var Modes = []string{"auto", "desired-capacity"}
 
-// ZonalModes are those that zonal plans take turns with: the ones in which a zone can be launched in.
+// ZonalModes are the modes that zonal plans take turns with: those that can launch in a zone.
 var ZonalModes = []string{"auto", "synchronous"}
 
-// A Plan is what happens in one run.
+// A Plan fixes the events of one run.
 type Plan struct {
 	Seed     uint64         `json:"seed"`
 	Mode     string         `json:"mode"`            // --aws-launch-mode
@@ -31,7 +31,7 @@ type Plan struct {
 	Steps    []Step         `json:"steps"` // by time
 }
 
-// Kind names what happens in a Step.
+// Kind names the event of a Step.
 type Kind string
 
 // The kinds of Step, with the fields that count beside At and For.
@@ -52,10 +52,10 @@ const (
 	ForeignDesired Kind = "foreign desired" // Deed
 	ForeignMinimum Kind = "foreign minimum" // the minimum of the group Target is Count
 	Moves          Kind = "moves"           // Deed: zones are rebalanced, instances refreshed
-	TagsChanged    Kind = "tags changed"    // Tags of the group Target; put back at the end
+	TagsChanged    Kind = "tags changed"    // Tags of the group Target, put back at the end
 	NeverJoins     Kind = "never joins"     // instances of the group Target that are launched meanwhile do not become nodes
 	NotReady       Kind = "not ready"       // Count nodes, from the Pick-th by name
-	KillReplica    Kind = "kill -9"         // of the leader, or of the other replica if Target says so; back after For
+	KillReplica    Kind = "kill -9"         // of the leader, or of the other replica if Target says so, back after For
 	StopReplica    Kind = "stop"            // the same by SIGTERM
 	PauseReplica   Kind = "pause"           // the same by SIGSTOP
 	StealLease     Kind = "lease stolen"    // the lease is somebody else's, until it runs out
@@ -63,12 +63,12 @@ const (
 	PartialBatch    Kind = "partial batch"    // Fault: a part of a batch is done, and the rest passed over
 	ActionThrottled Kind = "action throttled" // Fault: one action is throttled, and no other
 	DyingLaunches   Kind = "dying launches"   // Shortage: instances are launched and die
-	RootVolume      Kind = "root volume"      // Deed: of some instances it is replaced
+	RootVolume      Kind = "root volume"      // Deed: Auto Scaling replaces the root volume of some instances
 
 	APIRefuses Kind = "api server refuses" // API: the API server answers some requests with errors
 	APIHangs   Kind = "api server hangs"   // API: it answers some not at all
 	APICuts    Kind = "watches cut"        // API: all watches break
-	Crash      Kind = "crash"              // the control plane's program Target dies of kill -9, and is started again
+	Crash      Kind = "crash"              // the control plane's program Target is killed with kill -9 and started again
 
 	// Only plans with an interruption queue have these.
 	Interruption   Kind = "interruption"    // Deed: warned of, and then done
@@ -82,16 +82,16 @@ const (
 	LaunchRefused Kind = "launch refused"      // Fault: nobody may call LaunchInstances
 	ZoneOut       Kind = "zone out"            // Shortage: a zone has no capacity at all
 	Rebalancing   Kind = "rebalancing resumed" // AWS may move instances of the group Target between zones, and does
-	ZonalTag      Kind = "zonal tag"           // Tags keep the group Target from being scaled zone by zone; put back at the end
+	ZonalTag      Kind = "zonal tag"           // Tags keep the group Target from being scaled zone by zone, put back at the end
 )
 
-// Targets of what is done to replicas.
+// Targets of steps about replicas.
 const (
 	leader  = "leader"
 	standby = "standby"
 )
 
-// A Step is one thing that happens At a time, and that ends For later where it lasts.
+// A Step is one event At a time, which ends For later if it lasts.
 type Step struct {
 	At   time.Duration `json:"at"`
 	For  time.Duration `json:"for,omitempty"`
@@ -147,7 +147,7 @@ func (p Plan) Wanted() map[string]int {
 	return wanted
 }
 
-// Faults counts the steps by kind, those that only want pods left out.
+// Faults counts the steps by kind, without those that only want pods.
 func (p Plan) Faults() map[Kind]int {
 	counts := map[Kind]int{}
 	for _, s := range p.Steps {
@@ -158,7 +158,7 @@ func (p Plan) Faults() map[Kind]int {
 	return counts
 }
 
-// Faults of a plan: so many that spoil calls, and so many of any kind, at least and at most.
+// Numbers of faults of a plan: so many that spoil calls, and so many of any kind, at least and at most.
 const (
 	callFaults  = 3
 	leastFaults = 5
@@ -168,8 +168,8 @@ const (
 // NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed.
 func NewPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, false) }
 
-// NewZonalPlan makes the plan of a seed in an account whose groups of several zones are scaled zone by zone, with pods that need
-// a zone, and with more faults: what keeps groups from being scaled so comes and goes.
+// NewZonalPlan makes the plan of a seed in an account whose groups of several zones are scaled zone by zone, with pods that
+// need a zone, and with more faults: obstacles to scaling groups zone by zone come and go.
 func NewZonalPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, true) }
 
 func newPlan(seed uint64, modes []string, zonal bool) Plan {
@@ -204,7 +204,7 @@ func newPlan(seed uint64, modes []string, zonal bool) Plan {
 	return p
 }
 
-// placed has a step begin at some time, and end in time.
+// placed gives a step a time to begin, and ends it in time.
 func (d *draft) placed(s Step) Step {
 	if s.fromTheStart() && d.IntN(4) == 0 {
 		s.At = 0 // before the autoscaler starts
@@ -241,10 +241,10 @@ func (d *draft) pods() []Step {
 		Step{At: Length - d.seconds(0.2, 3), Kind: Pods, Target: gpuPods, Count: d.IntN(4)})
 }
 
-// Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read each
-// second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start forgets that. Zonal
-// plans fill whole groups. After a crash, each program of the control plane waits for up to a minute before it watches again: client-go's
-// reflector pauses for half a minute and up to as much again.
+// Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read
+// each second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start
+// forgets that. Zonal plans fill whole groups. After a crash, each program of the control plane waits for up to a minute before
+// it watches again: client-go's reflector pauses for half a minute and up to as much again.
 func (p Plan) Allowance() time.Duration {
 	switch {
 	case p.zoneOut() && !p.startsAnew():

@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestASeedAlwaysGivesTheSamePlan(t *testing.T) {
+func TestSeedGivesTheSamePlan(t *testing.T) {
 	for seed := range uint64(50) {
 		if diff := cmp.Diff(NewPlan(seed, Modes), NewPlan(seed, Modes)); diff != "" {
 			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
@@ -22,7 +22,7 @@ func TestASeedAlwaysGivesTheSamePlan(t *testing.T) {
 	}
 }
 
-func TestPlansCoverEveryKindOfFaultInEveryModeWithOneReplicaAndTwo(t *testing.T) {
+func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 	type place struct {
 		kind     Kind
 		mode     string
@@ -76,7 +76,7 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 	}
 }
 
-func TestEveryFaultOfAPlanIsOverInTime(t *testing.T) {
+func TestEveryFaultIsOverInTime(t *testing.T) {
 	for seed := range uint64(200) {
 		overInTime(t, NewPlan(seed, Modes))
 	}
@@ -118,7 +118,7 @@ func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
 	}
 }
 
-// pools are those a group of the account launches in, as the Shortage that covers nothing else.
+// pools are the pools a group of the account launches in, each as the Shortage that covers nothing else.
 func pools(g fakeaws.AutoScalingGroup) (all []fakeaws.Shortage) {
 	types, capacity := []string{"m5.large"}, "on-demand"
 	if g.NodeLabels[poolLabel] == gpuPods {

@@ -11,10 +11,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// restartAfter is how long a replica that ended stays down, unless it was ended for longer. A kubelet takes longer each time.
+// restartAfter is how long a replica that ended stays down, unless a step asks for longer. A kubelet takes longer each time.
 const restartAfter = 500 * time.Millisecond
 
-// lostLease is the one reason for which a replica may end by itself; whoever lost the lease must.
+// lostLease is the one reason for which a replica may end by itself. A replica that lost the lease must end.
 const lostLease = "the leader lease was lost"
 
 // replica is one autoscaler that is started again whenever it ends, as the kubelet does with a container.
@@ -28,7 +28,7 @@ type replica struct {
 
 	mu      sync.Mutex
 	process *scenario.Autoscaler // nil while none runs
-	until   time.Time            // it stays down; of an end that was asked for
+	until   time.Time            // it stays down, after an end that a step asked for
 	ended   bool                 // by us
 }
 
@@ -64,7 +64,7 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
-// end has the process end by how, and stay down for so long. Without a process, or while it ends already, nothing happens.
+// end ends the process by how, and keeps it down for so long. Without a process, or while it ends already, nothing happens.
 func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) error {
 	r.mu.Lock()
 	process := r.process
@@ -80,7 +80,7 @@ func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) 
 	return how(process)
 }
 
-// hold stops the process where it stands, and returns what lets it go on.
+// hold stops the process where it stands, and returns a function that lets it go on.
 func (r *replica) hold() (resume func() error, err error) {
 	r.mu.Lock()
 	process := r.process
@@ -99,7 +99,7 @@ func (r *replica) hold() (resume func() error, err error) {
 	}, nil
 }
 
-// logged is how long the log is.
+// logged is the length of the log.
 func (r *replica) logged() int64 {
 	info, err := os.Stat(r.log)
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *replica) logged() int64 {
 	return info.Size()
 }
 
-// since is what the log says beyond its first bytes.
+// since is the log beyond its first bytes.
 func (r *replica) since(bytes int64) string {
 	raw, err := os.ReadFile(r.log)
 	if err != nil || int64(len(raw)) < bytes {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Result is what came of one run.
+// Result is the outcome of one run.
 type Result struct {
 	Seed            uint64        `json:"seed"`
 	Mode            string        `json:"mode"`
@@ -49,7 +49,7 @@ func (r Result) String() string {
 		r.Calls, fmt.Sprintf("(%d)", r.Spoiled), r.Launched, r.Terminated, r.Running.Seconds(), r.AtRest.Seconds(), r.Allowance.Seconds(), verdict)
 }
 
-// Summary is what came of many runs.
+// Summary is the outcome of many runs.
 type Summary struct {
 	Version         string       `json:"version"`
 	Runs            int          `json:"runs"`
@@ -63,7 +63,7 @@ type Summary struct {
 	Results         []Result     `json:"results"`
 }
 
-// Recovery is how long the runs that are allowed the same took to recover.
+// Recovery is how long runs with the same allowance took to recover.
 type Recovery struct {
 	Allowance   float64 `json:"allowanceSeconds"`
 	Runs        int     `json:"runs"`
@@ -102,7 +102,7 @@ func Summarize(results []Result) Summary {
 	return s
 }
 
-// recovery sums up runs that are allowed the same.
+// recovery sums up runs with the same allowance.
 func recovery(allowance time.Duration, results []Result) Recovery {
 	var running, atRest []time.Duration
 	for _, r := range results {

@@ -23,12 +23,13 @@ import (
 )
 
 const (
-	// labLimit is how long the lab's own work may take, on a busy machine.
+	// labLimit bounds the lab's own work, on a busy machine.
 	labLimit   = 2 * time.Minute
 	orphanPoll = 300 * time.Millisecond
 	// liveLook bounds a look at the cluster while AWS stands still.
 	liveLook = 3 * time.Second
-	// excused is how long after a fault of the API server a replica may end by itself: its lease and its start depend on it.
+	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend
+	// on it.
 	excused = 10 * time.Second
 )
 
@@ -46,10 +47,10 @@ type run struct {
 	began    time.Time
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
-	quiet    *calm          // since nothing disturbs the autoscaler any more; nil before, and in plans that are not zonal
+	quiet    *calm          // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
 }
 
-// run does what the plan says, waits for the recovery, and judges.
+// run performs the plan, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{}}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
@@ -100,7 +101,7 @@ func (r *run) newReplica(name string) *replica {
 		}}
 }
 
-// watch has every event of AWS judged as it happens. Where the API server is too slow for that, it uses the informers.
+// watch has every event of AWS judged as it happens. If the API server is too slow for that, it uses the informers.
 func (r *run) watch(ctx context.Context) {
 	groups := byName(r.account)
 	weigh := func(group, instanceType string) int { return weightOf(groups[group], instanceType) }
@@ -128,13 +129,13 @@ func (r *run) sweepOrphans(ctx context.Context) {
 	}
 }
 
-// act is one thing to do at a time.
+// act is one action at a time.
 type act struct {
 	at time.Duration
 	do func(context.Context) error
 }
 
-// perform does the steps in time, and ends each that has an end. What comes at the very beginning comes before the autoscaler.
+// perform performs the steps in time, and ends each that has an end. Steps at the very beginning come before the autoscaler.
 func (r *run) perform(ctx context.Context, startReplicas func()) error {
 	const afterTheFirst = time.Nanosecond
 	acts := []act{{at: afterTheFirst, do: func(context.Context) error { startReplicas(); return nil }}}
@@ -159,7 +160,7 @@ func (r *run) perform(ctx context.Context, startReplicas func()) error {
 	return ctx.Err()
 }
 
-// acts are what begins a step, and what ends it; the latter may be nil. What is injected for a time ends by itself.
+// acts begin a step and end it. The latter may be nil. An injected fault ends by itself.
 func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	simple := func(do func()) func(context.Context) error {
 		return func(context.Context) error { do(); return nil }
@@ -204,15 +205,15 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	return simple(func() { r.aws.Inject(fault) }), simple(func() { r.aws.ClearFaults(id) })
 }
 
-// crash kills a program of the control plane and waits until it serves again. Until then nobody reaches the API server: one that
-// has just started refuses whom it does not know yet.
+// crash kills a program of the control plane and waits until it serves again. Until then nobody reaches the API server, because
+// one that has just started refuses users it does not know yet.
 func (r *run) crash(ctx context.Context, id, program string) error {
 	r.front.inject(id, APIFault{Broken: true})
 	defer r.front.clear(id)
 	return r.env.Cluster.Restart(ctx, program)
 }
 
-// litter sends messages that nobody should.
+// litter sends messages that nobody should send.
 func (r *run) litter(s Step) error {
 	for n := range s.Count {
 		if err := r.aws.SendMessage(queueName, garbage[(s.Pick+n)%len(garbage)]); err != nil {
@@ -224,14 +225,14 @@ func (r *run) litter(s Step) error {
 
 func (r *run) minimum(group string) int { return byName(r.account)[group].Min }
 
-// A group that does not exist at the moment is left alone by those that follow.
+// limits and its siblings below leave alone a group that does not exist at the moment.
 func (r *run) limits(group string, lower int) {
 	_ = r.aws.SetLimits(group, lower, byName(r.account)[group].Max)
 }
 
 func (r *run) tag(group string, tags map[string]*string) { _ = r.aws.SetTags(group, tags) }
 
-// restoreTags gives a group the tags it had at the start, and no others.
+// restoreTags restores exactly the tags that a group had at the start.
 func (r *run) restoreTags(group string) {
 	state, _ := r.aws.Group(group)
 	tags := map[string]*string{}
@@ -284,7 +285,7 @@ func (r *run) notReadyActs(s Step) (begin, end func(context.Context) error) {
 	return begin, end
 }
 
-// chosen is the replica that a step is about: the one that leads, or another one.
+// chosen is the replica of a step: the leader, or another one.
 func (r *run) chosen(ctx context.Context, target string) *replica {
 	lease, err := r.client.CoordinationV1().Leases(systemNamespace).Get(ctx, leaseName, metav1.GetOptions{})
 	holder := ""
@@ -334,7 +335,7 @@ func (r *run) stealLease(ctx context.Context) error {
 	return nil
 }
 
-// recover ends what is left of the faults and waits until all pods run; then no pods are wanted, and it waits for rest.
+// recover ends the faults that are left and waits until all pods run. Then it wants no pods, and waits for rest.
 func (r *run) recover(ctx context.Context, result *Result) error {
 	if _, err := converged(ctx, labLimit, 0, r.groupsBack); err != nil {
 		return err
@@ -389,7 +390,7 @@ func (r *run) reach(ctx context.Context, within time.Duration, otherwise string,
 	return after, nil
 }
 
-// groupsBack tells which groups are not there again.
+// groupsBack returns the groups that are still missing.
 func (r *run) groupsBack(context.Context) (missing string, err error) {
 	for _, g := range r.account.AutoScalingGroups {
 		if _, exists := r.aws.Group(g.Name); !exists {
@@ -399,7 +400,7 @@ func (r *run) groupsBack(context.Context) (missing string, err error) {
 	return missing, nil
 }
 
-// verdict completes the result by what was seen during the run, and writes down what happened.
+// verdict completes the result from the run's observations, and writes down the events.
 func (r *run) verdict(l *Lab, result *Result) error {
 	events := r.aws.Events()
 	moments := r.env.Timeline.Since(r.began)
@@ -440,7 +441,7 @@ func (r *run) verdict(l *Lab, result *Result) error {
 	return r.writeEvents(moments, events)
 }
 
-// writeEvents leaves what happened in AWS and in the cluster, with what was wrong, for a reader.
+// writeEvents writes the events of AWS and of the cluster, and the violations, for a reader.
 func (r *run) writeEvents(moments []scenario.Moment, events []fakeaws.Event) error {
 	var text strings.Builder
 	for _, v := range r.violations {

@@ -17,7 +17,7 @@ const (
 	interruptionTaint = "asg-autoscaler/interruption"
 )
 
-// running tells what is missing until the wanted pods of every workload run on Ready nodes.
+// running returns what is missing until the wanted pods of every workload run on Ready nodes.
 func (r *run) running(ctx context.Context) (missing string, err error) {
 	nodes, err := r.nodes(ctx)
 	if err != nil {
@@ -41,8 +41,8 @@ func (r *run) running(ctx context.Context) (missing string, err error) {
 	return missing, nil
 }
 
-// atRest tells what is missing until every group is as it was at the start: at its minimum, with nodes that are Ready and
-// neither tainted nor cordoned, and without nodes of instances that are gone.
+// atRest returns what is missing until every group is as it was at the start: at its minimum, with nodes that are Ready and
+// neither tainted nor cordoned, and without nodes of terminated instances.
 func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	nodes, err := r.nodes(ctx)
 	if err != nil {
@@ -77,8 +77,8 @@ func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	return strings.Join(wrong, "; "), nil
 }
 
-// least reports whether a group has as little as it may. Where instances have weights, AWS ends none whose weight is more than what
-// is beyond the minimum.
+// least reports whether a group has as little as it may. If instances have weights, AWS ends none whose weight is more than the
+// excess over the minimum.
 func least(g fakeaws.GroupState, lower int) bool {
 	members := 0
 	for _, i := range g.Instances {
@@ -92,7 +92,7 @@ func least(g fakeaws.GroupState, lower int) bool {
 	return members >= g.Desired
 }
 
-// untidy is what is not in order with the node of an instance that stays.
+// untidy describes the disorder on the node of an instance that stays.
 func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
 	node, joined := nodes[i.Node]
 	switch {
@@ -111,7 +111,7 @@ func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
 	return nil
 }
 
-// nodes are those of the cluster, by name.
+// nodes are the nodes of the cluster, by name.
 func (r *run) nodes(ctx context.Context) (map[string]corev1.Node, error) {
 	list, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {

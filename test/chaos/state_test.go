@@ -6,7 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestAGroupAtItsLeastHasNoInstanceToEnd(t *testing.T) {
+func TestGroupAtItsLeastEndsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		desired, lower int

@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// Traits are how the account of a plan, and the autoscaler in it, are set up.
+// Traits configure the account of a plan, and the autoscaler in it.
 type Traits struct {
 	Strict            bool `json:"strict,omitempty"`            // AWS does the worst that its documents allow
 	UsualRefresh      bool `json:"usualRefresh,omitempty"`      // the groups are read each minute, as by default, and not each second
@@ -17,7 +17,7 @@ type Traits struct {
 	CapacityRebalance bool `json:"capacityRebalance,omitempty"` // of spot groups
 	Weights           bool `json:"weights,omitempty"`           // spot groups count in weights
 	Mixed             bool `json:"mixed,omitempty"`             // a group has an on-demand base, and both kinds above it
-	Budgets           bool `json:"budgets,omitempty"`           // of each workload one pod at a time may be evicted
+	Budgets           bool `json:"budgets,omitempty"`           // one pod of each workload at a time may be evicted
 }
 
 // newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.
@@ -32,7 +32,6 @@ func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	return t
 }
 
-// String names the traits that hold.
 func (t Traits) String() string {
 	text := ""
 	for _, trait := range []struct {
@@ -51,7 +50,7 @@ func (t Traits) String() string {
 
 const (
 	queueName = "interruptions"
-	// hookTime is how long an instance waits where nobody lets it go.
+	// hookTime is how long an instance waits if nobody completes its hook.
 	hookTime = 8 * time.Second
 )
 
@@ -66,7 +65,7 @@ func (t Traits) queues() []fakeaws.Queue {
 	}}
 }
 
-// shape gives the account's groups what the traits ask for.
+// shape configures the account's groups by the traits.
 func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
 	for n := range groups {
 		g := &groups[n]
@@ -94,7 +93,7 @@ func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
 // mixedGroup is the group that can have both kinds of capacity.
 const mixedGroup = "web-spot"
 
-// weights of instance types: what they have room for.
+// weights of instance types by their room.
 var weights = map[string]int{"m5.large": 2, "m5a.large": 2, "m4.large": 2, "m5.xlarge": 4, "g4dn.xlarge": 2, "g4dn.2xlarge": 4}
 
 // weighted are the overrides with weights, and a type of another weight where all have the same.

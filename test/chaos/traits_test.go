@@ -6,7 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestTheAccountOfEveryPlanTakesItsSteps(t *testing.T) {
+func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, p := range []Plan{NewPlan(seed, Modes), NewZonalPlan(seed, ZonalModes)} {
 			aws, err := fakeaws.Start(t.Context(), account(p))

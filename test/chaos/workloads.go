@@ -24,7 +24,7 @@ const (
 	agent   = "agent" // on every node
 )
 
-// workloads are the names of those that the plan wants pods of.
+// workloads are the names of the workloads that the plan wants pods of.
 func (p Plan) workloads() []string {
 	if p.Zonal {
 		return []string{webPods, gpuPods, evenPods, diskPods, pinnedPods}
@@ -32,7 +32,7 @@ func (p Plan) workloads() []string {
 	return []string{webPods, gpuPods}
 }
 
-// createWorkloads makes the workloads, of which no pod is wanted yet, and a DaemonSet.
+// createWorkloads makes the workloads, without pods at first, and a DaemonSet.
 func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
 	for _, d := range []*appsv1.Deployment{
 		deployment(webPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("800m")}),
@@ -113,7 +113,7 @@ func scale(ctx context.Context, client kubernetes.Interface, app string, count i
 // notReadyAnnotation keeps KWOK from making a node Ready.
 const notReadyAnnotation = "controlplane/not-ready"
 
-// setReady makes a node be Ready again, or not any more, as if its kubelet were well or not.
+// setReady makes a node Ready again, or not any more, as if its kubelet were well or not.
 func setReady(ctx context.Context, client kubernetes.Interface, node string, ready bool) error {
 	nodes := client.CoreV1().Nodes()
 	value := "null"
@@ -135,7 +135,7 @@ func setReady(ctx context.Context, client kubernetes.Interface, node string, rea
 
 // removeOrphans removes the pods whose node is gone, which in a real cluster takes the pod garbage collector a minute.
 func removeOrphans(ctx context.Context, client kubernetes.Interface) error {
-	// Pods first: the node of a pod that is read is read after it, unless it is gone.
+	// Pods come first, so that a pod's node is read after it, unless the node is gone.
 	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list pods: %w", err)

@@ -16,7 +16,6 @@ const (
 	poolTag     = templateTag + "label/" + poolLabel
 )
 
-// account is the AWS account of a plan.
 func account(p Plan) fakeaws.Config {
 	groups := plainGroups()
 	if p.Zonal {
@@ -71,7 +70,7 @@ func plainGroups() []fakeaws.AutoScalingGroup {
 	}
 }
 
-// group completes a group by what all of them have.
+// group completes a group by the fields that all of them share.
 func group(name, pool string, g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 	g.Name = name
 	g.Tags = map[string]string{enabledTag: "true", "k8s.io/cluster-autoscaler/eksworkshop": "owned", poolTag: pool}
@@ -94,7 +93,7 @@ const manifest = "s0-gpu-spot-china"
 // provisionTime is how long the autoscaler waits for an instance to join.
 const provisionTime = 12 * time.Second
 
-// flags make everything quick that takes minutes in a real cluster.
+// flags speed up everything that takes minutes in a real cluster.
 func flags(p Plan) []string {
 	all := []string{
 		"--aws-launch-mode=" + p.Mode,

@@ -6,8 +6,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// Zonal plans have an account of their own, whose groups of several zones are wholly on-demand or wholly spot, with AZRebalance
-// suspended: all that scaling them zone by zone takes. Half of the plans take the permission and whole zones away, too.
+// Zonal plans have an account of their own. Its groups of several zones are wholly on-demand or wholly spot, with AZRebalance
+// suspended, so all of them can be scaled zone by zone. Half of the plans take the permission and whole zones away, too.
 
 const (
 	zoneC = "cn-northwest-1c"
@@ -20,8 +20,8 @@ const (
 
 var zones = []string{zoneA, zoneB, zoneC}
 
-// zonalGroups are the groups of zonal plans. The minimum of web-od, and the maximum of the db groups, is what all their zones
-// have together: the pods of a plan want more than they may at times, and at its end.
+// zonalGroups are the groups of zonal plans. The minimum of web-od, and the maximum of the db groups, hold over all their zones
+// together. The pods of a plan want more than they allow at times, and at its end.
 func zonalGroups() []fakeaws.AutoScalingGroup {
 	divided := func(name, pool string, g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 		g.SuspendedProcesses = []string{rebalance}
@@ -49,7 +49,7 @@ func zonalGroups() []fakeaws.AutoScalingGroup {
 	}
 }
 
-// mostOfDB is the maximum size of each db group: what the pods that need a zone take in the end, each a node of its own.
+// mostOfDB is the maximum size of each db group: the pods that need a zone take that in the end, each a node of its own.
 const mostOfDB = mostDisks + mostPinned
 
 // dividedNames are the groups that are scaled zone by zone.
@@ -65,7 +65,7 @@ func dividedNames() []string {
 
 func divided(g fakeaws.AutoScalingGroup) bool { return len(g.Zones) > 1 }
 
-// zonalShortages are those of which each leaves every workload, in every zone that its pods need, a group with capacity.
+// Each of zonalShortages leaves every workload, in every zone that its pods need, a group with capacity.
 var zonalShortages = []fakeaws.Shortage{
 	{CapacityType: "spot"},
 	{CapacityType: "spot", Zone: zoneA},
@@ -82,7 +82,7 @@ const (
 	mostPinned = 2
 )
 
-// zonal draws what zonal plans have more of: pods that need a zone, and what keeps groups from being scaled zone by zone.
+// zonal draws the extra steps of zonal plans: pods that need a zone, and obstacles to scaling groups zone by zone.
 func (d *draft) zonal() []Step {
 	steps := []Step{{Kind: Pods, Target: diskPods, Count: 1 + d.IntN(mostDisks)}}
 	for range 2 + d.IntN(3) {
@@ -128,8 +128,9 @@ const (
 	launchAction = "LaunchInstances"
 )
 
-// refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, or alone not answered, which it remembers for up to a
-// quarter of an hour. A person who gives the permission back restarts the autoscaler, and the end of such a plan does the same.
+// refused reports whether the autoscaler saw in the plan that LaunchInstances is denied, or alone not answered, which it
+// remembers for up to a quarter of an hour. A person who gives the permission back restarts the autoscaler, and the end of such
+// a plan does the same.
 func (p Plan) refused() bool {
 	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool {
 		f := s.Fault
@@ -142,6 +143,6 @@ func (p Plan) zoneOut() bool {
 	return p.Zonal && slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == ZoneOut })
 }
 
-// startsAnew reports whether the replicas are started anew once the faults are over. Where a zone was without capacity, every second
-// plan waits until that is forgotten.
+// startsAnew reports whether the replicas are started anew once the faults are over. After a zone without capacity, every
+// second plan waits until that is forgotten.
 func (p Plan) startsAnew() bool { return p.refused() || p.zoneOut() && p.Seed/4%2 == 0 }

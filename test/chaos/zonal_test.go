@@ -12,11 +12,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// plainPlans is the hash of the first 200 plans, with the accounts and the flags that they run with, as they were before there
-// were zonal plans. It is to change only where plans that are not zonal are meant to.
+// plainPlans is the hash of the first 200 plans, with the accounts and flags that they run with, from before there were zonal
+// plans. It may change only where plans that are not zonal are meant to.
 const plainPlans = "845eae7ac8cc4b865a3ccce479531602b85e1b30931ef975bd2bb30149862a27"
 
-func TestPlansThatAreNotZonalStayAsTheyWere(t *testing.T) {
+func TestPlainPlansStayTheSame(t *testing.T) {
 	hash := sha256.New()
 	for seed := range uint64(200) {
 		p := NewPlan(seed+1, Modes)
@@ -31,7 +31,7 @@ func TestPlansThatAreNotZonalStayAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestASeedAlwaysGivesTheSameZonalPlan(t *testing.T) {
+func TestSeedGivesTheSameZonalPlan(t *testing.T) {
 	for seed := range uint64(50) {
 		if diff := cmp.Diff(NewZonalPlan(seed, ZonalModes), NewZonalPlan(seed, ZonalModes)); diff != "" {
 			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
@@ -39,13 +39,13 @@ func TestASeedAlwaysGivesTheSameZonalPlan(t *testing.T) {
 	}
 }
 
-func TestEveryFaultOfAZonalPlanIsOverInTime(t *testing.T) {
+func TestEveryZonalFaultIsOverInTime(t *testing.T) {
 	for seed := range uint64(200) {
 		overInTime(t, NewZonalPlan(seed, ZonalModes))
 	}
 }
 
-func TestTwentyZonalPlansHaveEveryZonalFaultAndEverythingThatNeedsAZone(t *testing.T) {
+func TestTwentyZonalPlansCoverEveryZonalFault(t *testing.T) {
 	faults, anew := map[Kind]int{}, 0
 	for seed := range uint64(20) {
 		p := NewZonalPlan(seed+1, ZonalModes)
@@ -71,7 +71,7 @@ func TestTwentyZonalPlansHaveEveryZonalFaultAndEverythingThatNeedsAZone(t *testi
 	}
 }
 
-func TestGroupsOfZonalPlansAreScaledZoneByZoneOrHaveOne(t *testing.T) {
+func TestZonalPlansHaveOnlyZonalGroups(t *testing.T) {
 	config := account(Plan{Zonal: true})
 	for _, g := range config.AutoScalingGroups {
 		if divided(g) && !slices.Contains(g.SuspendedProcesses, rebalance) {
@@ -83,9 +83,9 @@ func TestGroupsOfZonalPlansAreScaledZoneByZoneOrHaveOne(t *testing.T) {
 	}
 }
 
-// A pool without capacity is remembered for minutes, so a zonal plan in which a workload had none left in a zone that its pods
+// A pool without capacity is remembered for minutes. A zonal plan in which a workload had no pool left in a zone that its pods
 // need could not converge in time, but for the zones that are out as a whole.
-func TestEveryZonalLackLeavesEachWorkloadAPoolInEachZone(t *testing.T) {
+func TestEveryZonalLackLeavesPoolsInEachZone(t *testing.T) {
 	need := map[string][]string{webPods: zones, dbPool: zones, gpuPods: {""}}
 	for _, lack := range zonalShortages {
 		left := map[string]bool{}
@@ -106,7 +106,7 @@ func TestEveryZonalLackLeavesEachWorkloadAPoolInEachZone(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsRememberedForMinutesEndsWithANewStart(t *testing.T) {
+func TestOnlyLongMemoriesNeedANewStart(t *testing.T) {
 	fault := func(action, code string) Step {
 		return Step{Kind: APIErrors, Fault: &fakeaws.Fault{Action: action, Code: code}}
 	}

@@ -16,13 +16,13 @@ type place struct{ group, zone string }
 
 func (p place) String() string { return strings.TrimSuffix(p.group+"/"+p.zone, "/") }
 
-// scaleUpPlan is how the core logs what it is about to ask for; sizeChange is one of its node groups.
+// scaleUpPlan is the core's log line before a request. sizeChange is one of its node groups.
 var (
 	scaleUpPlan = regexp.MustCompile(`Final scale-up plan: \[(.*)\]`)
 	sizeChange  = regexp.MustCompile(`\{(\S+) (\d+)->(\d+) \(max: \d+\)\}`)
 )
 
-// askedFor adds up the instances that the core asked each node group for, as logs tell.
+// askedFor adds up the instances that the core requested from each node group, by the logs.
 func askedFor(logs ...string) map[place]int {
 	asked := map[place]int{}
 	for _, log := range logs {
@@ -38,8 +38,8 @@ func askedFor(logs ...string) map[place]int {
 	return asked
 }
 
-// launchedNow counts the instances that our own LaunchInstances launched. What such a call left AWS to launch, wherever AWS likes,
-// is a violation.
+// launchedNow counts the instances that our own LaunchInstances launched. It is a violation if such a call left a launch to
+// AWS, which picks any zone.
 func (j *judge) launchedNow(events []fakeaws.Event) map[place]int {
 	launched := map[place]int{}
 	last := map[string]fakeaws.Event{} // by group, of those that follow each other in a synchronous launch
@@ -59,8 +59,8 @@ func (j *judge) launchedNow(events []fakeaws.Event) map[place]int {
 	return launched
 }
 
-// misplaced judges where our own LaunchInstances launched: in a zone for which the core asked so many, unless it asked for the
-// group as a whole.
+// misplaced judges where our own LaunchInstances launched: in a zone for which the core requested so many, unless it requested
+// them for the group as a whole.
 func (j *judge) misplaced(events []fakeaws.Event, logs ...string) {
 	asked, launched := askedFor(logs...), j.launchedNow(events)
 	for _, at := range slices.SortedFunc(maps.Keys(launched), func(a, b place) int { return strings.Compare(a.String(), b.String()) }) {
@@ -70,13 +70,14 @@ func (j *judge) misplaced(events []fakeaws.Event, logs ...string) {
 	}
 }
 
-// complaints are what the autoscaler logs when it was about to ask for more than a group may have, or for less: its own last look
-// before a write tells, or AWS does.
+// complaints are the log lines of the autoscaler when it was about to request more than a group may have, or less. They come
+// from its own last check before a write, or from AWS.
 var complaints = regexp.MustCompile(`.*(The group has less room than it seemed|is above its maximum size|is below its minimum size|` +
 	`above max value|below min value|violate group's min size constraint).*`)
 
-// undisturbed judges what was done since start, when nothing disturbed the autoscaler any more: it knows the limits of the groups, over
-// all their zones, so neither AWS nor its own last look before a write has to keep it from passing them; and it leaves no zone to AWS.
+// undisturbed judges the autoscaler's actions since start, when nothing disturbed it any more. It knows the limits of the
+// groups over all their zones, so neither AWS nor its own last check before a write has to keep it from passing them. It leaves
+// no zone to AWS.
 func (j *judge) undisturbed(start time.Time, events []fakeaws.Event, groups map[string]fakeaws.AutoScalingGroup, logs ...string) {
 	for _, e := range events {
 		raised := e.Kind == fakeaws.DesiredChanged && e.To > e.From && e.By == setDesired+ourKey

@@ -10,7 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestWhatTheCoreAskedForIsReadFromItsLog(t *testing.T) {
+func TestAskedForReadsTheCoresLog(t *testing.T) {
 	got := askedFor(`I1120 orchestrator.go:265] Final scale-up plan: [{web/z-a 0->2 (max: 5)} {web/z-b 1->2 (max: 4)}]
 I1120 executor.go:164] Scale-up: setting group web/z-a size to 2
 `, "I1120 orchestrator.go:265] Final scale-up plan: [{web 3->4 (max: 8)}]\n", "I1120 orchestrator.go:265] Final scale-up plan: [{web/z-b 2->5 (max: 5)}]\n")
@@ -28,7 +28,7 @@ func synchronous(zone string) []fakeaws.Event {
 	}
 }
 
-func TestLaunchesInAZoneNobodyAskedForAreViolations(t *testing.T) {
+func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 	const planned = "Final scale-up plan: [{web/z-a 1->2 (max: 5)}]\n"
 	for _, tt := range []struct {
 		name   string
@@ -55,7 +55,7 @@ func TestLaunchesInAZoneNobodyAskedForAreViolations(t *testing.T) {
 	}
 }
 
-func TestOnceNothingDisturbsUsNoLimitIsPassedAndNoZoneLeftToAWS(t *testing.T) {
+func TestUndisturbedLimitsAndZones(t *testing.T) {
 	start := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	groups := byName(account(Plan{Zonal: true}))
 	raised := func(group string, at time.Time) []fakeaws.Event {
@@ -71,10 +71,10 @@ func TestOnceNothingDisturbsUsNoLimitIsPassedAndNoZoneLeftToAWS(t *testing.T) {
 		{name: "a group of several zones was raised before", events: raised("db-od", start.Add(-1))},
 		{name: "a group of one zone is raised", events: raised("web-a", start)},
 		{name: "more was asked for than there is room", log: `"The group has less room than it seemed" group="db-od" asked=9 room=5` + "\n", guilty: true},
-		{name: "the core is told of the maximum", log: "a desired capacity of 7 is above its maximum size of 6\n", guilty: true},
-		{name: "the core is told of the minimum", log: "a desired capacity of 0 is below its minimum size of 1\n", guilty: true},
-		{name: "AWS tells of the maximum", log: "ValidationError: Launching 1 of capacity would bring the desired capacity to 7, above max value 6\n", guilty: true},
-		{name: "AWS tells of the minimum", log: "ValidationError: Terminating instance without replacement will violate group's min size constraint.\n", guilty: true},
+		{name: "the core meets the maximum", log: "a desired capacity of 7 is above its maximum size of 6\n", guilty: true},
+		{name: "the core meets the minimum", log: "a desired capacity of 0 is below its minimum size of 1\n", guilty: true},
+		{name: "AWS names the maximum", log: "ValidationError: Launching 1 of capacity would bring the desired capacity to 7, above max value 6\n", guilty: true},
+		{name: "AWS names the minimum", log: "ValidationError: Terminating instance without replacement will violate group's min size constraint.\n", guilty: true},
 		{name: "AWS does not know an instance", log: "ValidationError: Instance Id not found\n"},
 		{name: "nothing to complain of", log: "Launched instances\n"},
 	} {
@@ -88,7 +88,7 @@ func TestOnceNothingDisturbsUsNoLimitIsPassedAndNoZoneLeftToAWS(t *testing.T) {
 	}
 }
 
-func TestNodeGroupsThatAreNotThoseOfTheAccountAreTold(t *testing.T) {
+func TestNodeGroupDifferencesAreReported(t *testing.T) {
 	groups := []fakeaws.GroupState{
 		{Name: "db", Zones: []string{"z-a", "z-b"}, Desired: 3, Max: 6},
 		{Name: "web-a", Zones: []string{"z-a"}, Desired: 1, Max: 8},
@@ -100,7 +100,7 @@ func TestNodeGroupsThatAreNotThoseOfTheAccountAreTold(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		seen []ng
-		want string // part of the only difference; empty for none
+		want string // part of the only difference, empty for none
 	}{
 		{name: "one for each zone", seen: []ng{{"db/z-a", 2, 4}, {"db/z-b", 1, 2}, {"web-a", 1, 8}}},
 		{name: "a size counted twice", seen: []ng{{"db/z-a", 3, 4}, {"db/z-b", 1, 2}, {"web-a", 1, 8}}, want: "have a size of 4"},

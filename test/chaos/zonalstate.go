@@ -18,11 +18,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// overfull are the pods that are wanted when the groups are to be full: more than there may be nodes for. Those that need a zone
+// overfull are the pods that are wanted when the groups are to be full: more than there may be nodes for. Pods that need a zone
 // have the views of a group grow one by one, the others several at once.
 var overfull = map[string]int{diskPods: volumes, pinnedPods: 2*mostOfDB - volumes + 3, webPods: 60}
 
-// undivide has the group lose what it takes to be scaled zone by zone, for AWS moves its instances between the zones.
+// undivide makes the group unfit for scaling zone by zone, because AWS moves its instances between the zones.
 func (r *run) undivide(group string) error {
 	if err := r.aws.Do(fakeaws.Deed{Kind: fakeaws.ResumeProcesses, Group: group, Processes: []string{rebalance}}); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (r *run) undivide(group string) error {
 	return r.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: group})
 }
 
-// divide gives back what undivide took. A group that does not exist at the moment is left alone.
+// divide reverts undivide. It leaves alone a group that does not exist at the moment.
 func (r *run) divide(group string) {
 	if divided(byName(r.account)[group]) {
 		_ = r.aws.Suspend(group, rebalance)
@@ -49,10 +49,10 @@ func (r *run) startAnew() {
 	r.ends.Wait()
 }
 
-// calm is what is remembered of the time when nothing disturbs the autoscaler any more.
+// calm records the time when nothing disturbs the autoscaler any more.
 type calm struct {
 	since  time.Time
-	logged []int64              // how long the log of each replica was
+	logged []int64              // length of each replica's log
 	marked map[string]types.UID // the nodes that were seen marked for removal, by name
 }
 
@@ -98,7 +98,7 @@ func (r *run) marksGone(ctx context.Context) error {
 	return nil
 }
 
-// zonal judges what zonal plans are about.
+// zonal judges the rules of zonal plans.
 func (r *run) zonal(events []fakeaws.Event) {
 	var all, since []string
 	for n, one := range r.replicas {
@@ -113,7 +113,7 @@ func (r *run) zonal(events []fakeaws.Event) {
 	}
 }
 
-// full tells what is missing until a db group and a web group have as many instances as they may.
+// full returns what is missing until a db group and a web group have as many instances as they may.
 func (r *run) full(ctx context.Context) (missing string, err error) {
 	open := map[string]string{dbPool: "", webPods: ""}
 	for _, g := range r.account.AutoScalingGroups {
@@ -134,7 +134,7 @@ func (r *run) full(ctx context.Context) (missing string, err error) {
 	return r.viewsMissing(ctx)
 }
 
-// viewsMissing tells in what the node groups that the autoscaler says it sees are not those of the account.
+// viewsMissing returns the differences between the autoscaler's node groups and the account's.
 func (r *run) viewsMissing(ctx context.Context) (missing string, err error) {
 	status, err := r.client.CoreV1().ConfigMaps(systemNamespace).Get(ctx, statusName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -156,7 +156,7 @@ func (r *run) viewsMissing(ctx context.Context) (missing string, err error) {
 	return strings.Join(seen.differences(states), "; "), nil
 }
 
-// clusterStatus is what the autoscaler publishes of its node groups.
+// clusterStatus is the autoscaler's published status of its node groups.
 type clusterStatus struct {
 	NodeGroups []nodeGroupStatus `json:"nodeGroups"`
 }
@@ -169,8 +169,8 @@ type nodeGroupStatus struct {
 	} `json:"health"`
 }
 
-// differences are what is wrong with the node groups: every group of several zones is to be one for each zone, any other one
-// itself, and their sizes and maximum sizes are to add up to those of the group.
+// differences are the errors of the node groups. Every group of several zones must be one node group for each zone, any other
+// group one itself, and their sizes and maximum sizes must add up to the group's.
 func (s clusterStatus) differences(groups []fakeaws.GroupState) (wrong []string) {
 	type sizes struct{ target, most int }
 	seen := map[string]sizes{}

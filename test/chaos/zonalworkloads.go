@@ -15,21 +15,21 @@ import (
 // Workloads of zonal plans.
 const (
 	evenPods   = "even"   // spread evenly over the zones, whatever it takes
-	diskPods   = "disk"   // a volume each, which is in the zone that its number says
+	diskPods   = "disk"   // a volume each, in the zone that its number says
 	pinnedPods = "pinned" // need pinnedZone by their node selector
 
 	pinnedZone = zoneC
 )
 
 const (
-	// volumes is how many there are, as many in each zone.
+	// volumes is the number of volumes, as many in each zone.
 	volumes     = 9
 	volumeClaim = "data"
 	ebsDriver   = "ebs.csi.aws.com"
 	ebsZone     = "topology.ebs.csi.aws.com/zone"
 )
 
-// createZonalWorkloads makes the workloads of zonal plans, of which no pod is wanted yet, and the volumes.
+// createZonalWorkloads makes the workloads of zonal plans, without pods at first, and the volumes.
 func createZonalWorkloads(ctx context.Context, client kubernetes.Interface) error {
 	even := deployment(evenPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("800m")})
 	even.Spec.Template.Spec.NodeSelector[poolLabel] = webPods
@@ -54,7 +54,7 @@ func createZonalWorkloads(ctx context.Context, client kubernetes.Interface) erro
 	return nil
 }
 
-// wholeNode is what leaves no room for a second such pod on a node.
+// wholeNode leaves no room for a second such pod on a node.
 func wholeNode() corev1.ResourceList {
 	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
 }
@@ -83,10 +83,10 @@ func gibibyte() corev1.ResourceList {
 	return corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 }
 
-// diskZone is where the volume of a disk pod is.
+// diskZone is the zone of a disk pod's volume.
 func diskZone(number int) string { return zones[number%len(zones)] }
 
-// volume is that of the disk pod with the number.
+// volume is the volume of the disk pod with the number.
 func volume(number int) *corev1.PersistentVolume {
 	name := fmt.Sprintf("%s-%s-%d", volumeClaim, diskPods, number) // as the StatefulSet names its claim
 	return &corev1.PersistentVolume{

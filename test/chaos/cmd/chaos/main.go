@@ -1,4 +1,4 @@
-// Command chaos runs seeded plans of faults, see package chaos, prints a table and writes a summary as JSON. It exits with 3
+// Command chaos runs seeded plans of faults, see package chaos. It prints a table and writes a summary as JSON. It exits with 3
 // when a run failed, and with 1 when it could not go on.
 package main
 
@@ -22,7 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// options are the flags.
+// options are the parsed flags.
 type options struct {
 	seed, first uint64
 	seeds       int
@@ -65,7 +65,7 @@ func parse() options {
 	return o
 }
 
-// plan is that of a seed.
+// plan is the plan of a seed.
 func (o options) plan(seed uint64) chaos.Plan {
 	if o.zonal {
 		return chaos.NewZonalPlan(seed, o.modes)
@@ -138,7 +138,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 
 func folder(out string, seed uint64) string { return filepath.Join(out, fmt.Sprintf("seed-%d", seed)) }
 
-// openRecord opens the file that takes one result a line, and reads what is in it if the run is to go on.
+// openRecord opens the file that takes one result a line, and reads its results if the run is to go on.
 func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
 	mode := os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	if !resume {
@@ -170,7 +170,7 @@ func done(results []chaos.Result) map[uint64]bool {
 	return seeds
 }
 
-// runAll runs the seeds that are not done in as many labs as there are workers, and records each result as it comes.
+// runAll runs the seeds that are not done in as many labs as there are workers, and records each result at once.
 func runAll(ctx context.Context, o options, done map[uint64]bool, record io.Writer) ([]chaos.Result, error) {
 	seeds := make(chan uint64)
 	var mu sync.Mutex
@@ -225,7 +225,7 @@ func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done 
 	}
 }
 
-// workInLab runs seeds in one lab. The folder of a run is kept if the run failed.
+// workInLab runs seeds in one lab. It keeps the folder of a failed run.
 func workInLab(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result) error) (err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
