@@ -35,7 +35,7 @@ func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
 	return kubernetes.NewForConfigOrDie(config)
 }
 
-// refusals returns what Forbidden tells about one service account of the default namespace.
+// refusals returns Forbidden's entries about one service account of the default namespace.
 func refusals(t *testing.T, c *Cluster, account string) []string {
 	t.Helper()
 	all, err := c.Forbidden()
@@ -54,7 +54,7 @@ func refusals(t *testing.T, c *Cluster, account string) []string {
 func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
 	c := shared(t)
 	client := createAccount(t, c, "nobody")
-	for range 2 { // each kind of refusal is told once
+	for range 2 { // each kind of refusal is reported once
 		if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 			t.Fatalf("List() = %v, want a Forbidden error", err)
 		}
@@ -85,7 +85,7 @@ func TestServiceAccountWithARoleIsNotReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := createAccount(t, c, "viewer")
-	// The role is aggregated, so it fills in a moment; asking whether it has is no refused request.
+	// The role is aggregated, so it fills in a moment. Asking whether it has is no refused request.
 	eventually(t, func(ctx context.Context) error {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               "system:serviceaccount:default:viewer",
@@ -105,14 +105,14 @@ func TestServiceAccountWithARoleIsNotReported(t *testing.T) {
 	}
 }
 
-func TestKubeconfigOfAMissingServiceAccountIsNotFound(t *testing.T) {
+func TestKubeconfigOfMissingServiceAccount(t *testing.T) {
 	_, err := shared(t).ServiceAccountKubeconfig(t.Context(), "default", "missing")
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("ServiceAccountKubeconfig() = %v, want a NotFound error", err)
 	}
 }
 
-func TestKubeconfigsAreForThisUserOnly(t *testing.T) {
+func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
 	info, err := os.Stat(shared(t).Kubeconfig())
 	if err != nil {
 		t.Fatal(err)

@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// Forbidden returns the requests that kube-apiserver refused with 403 so far, each kind once, sorted, as
-// "<user> may not <verb> <resource>[.<group>][/<subresource>] in <namespace|the cluster>: <reason>". Requests of the
-// cluster's own programs and of its admin do not count. A request enters the list as its answer is sent.
+// Forbidden returns the requests that kube-apiserver refused with 403 so far, each kind once, sorted, as "<user> may not <verb>
+// <resource>[.<group>][/<subresource>] in <namespace|the cluster>: <reason>". Requests of the cluster's own programs and of its
+// admin do not count. A request enters the list as its answer is sent.
 func (c *Cluster) Forbidden() ([]string, error) {
 	file, err := os.Open(c.layout.auditLog())
 	if errors.Is(err, os.ErrNotExist) {
@@ -28,7 +28,7 @@ func (c *Cluster) Forbidden() ([]string, error) {
 	return forbiddenIn(file)
 }
 
-// auditEvent is the part of an audit.k8s.io/v1 Event that tells a refusal.
+// auditEvent is the part of an audit.k8s.io/v1 Event that describes a refusal.
 type auditEvent struct {
 	Verb       string `json:"verb"`
 	RequestURI string `json:"requestURI"`
@@ -48,7 +48,7 @@ type auditEvent struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// forbiddenIn reads an audit log, one JSON object a line. A last line still being written is left out.
+// forbiddenIn reads an audit log, one JSON object a line. It leaves out a last line that is still being written.
 func forbiddenIn(log io.Reader) ([]string, error) {
 	found := map[string]struct{}{}
 	reader := bufio.NewReader(log)
@@ -70,7 +70,7 @@ func forbiddenIn(log io.Reader) ([]string, error) {
 	}
 }
 
-// String describes a refused request without what differs from one such request to the next.
+// String describes a refused request without the details that differ from one such request to the next.
 func (e auditEvent) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s may not %s ", e.User.Username, e.Verb)
@@ -92,7 +92,7 @@ func (e auditEvent) String() string {
 			b.WriteString(" in the cluster")
 		}
 	}
-	// RBAC's refusals speak for themselves; those of admission do not.
+	// RBAC's refusals explain themselves. Refusals by admission do not.
 	if e.Annotations["authorization.k8s.io/decision"] != "forbid" && e.Status.Message != "" {
 		b.WriteString(": " + e.Status.Message)
 	}

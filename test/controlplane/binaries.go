@@ -28,12 +28,12 @@ func (b Binaries) Paths() []string {
 type program struct {
 	importPath string // of the main package, as the tool directives of binaries/go.mod name it
 	built      string // name that go build gives the file: the last element of the import path, without a /v3
-	name       string // name it carries in the cache
+	name       string // name in the cache
 	module     string // module whose version is the program's
 	path       func(*Binaries) *string
 }
 
-// programs lists what Build compiles, in the order that Versions reports it.
+// programs lists the programs that Build compiles, in the order that Versions reports them.
 var programs = []program{
 	{
 		importPath: "go.etcd.io/etcd/server/v3", built: "server", name: "etcd", module: "go.etcd.io/etcd/server/v3",

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// progressInterval is how often Build says how far it is.
+// progressInterval is how often Build prints its progress.
 const progressInterval = 5 * time.Second
 
-// Build returns the programs, compiling them first when the cache does not hold this version of them. They are kept in
-// asg-autoscaler/controlplane/<key> below the user's cache directory ($XDG_CACHE_HOME), where the key covers the pinned
-// modules and the Go release. Processes that build at the same time wait for the first. A line goes to progress every
-// five seconds while it works.
+// Build returns the programs. It compiles them first when the cache does not hold this version of them. They are kept in
+// asg-autoscaler/controlplane/<key> below the user's cache directory ($XDG_CACHE_HOME), where the key covers the pinned modules
+// and the Go release. Processes that build at the same time wait for the first. A line goes to progress every five seconds
+// while it works.
 //
-// Compiling needs the go command, the source of this package, and, unless they are on this machine already, the modules
-// from the module proxy.
+// Compiling needs the go command, the source of this package, and, unless they are on this machine already, the modules from
+// the module proxy.
 func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
 	if progress == nil {
 		progress = io.Discard
@@ -48,7 +48,7 @@ func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
 // builder compiles the programs of one set of versions.
 type builder struct {
 	module   module
-	target   string // directory for the finished programs; complete whenever it exists
+	target   string // directory for the finished programs, complete whenever it exists
 	progress io.Writer
 }
 
@@ -69,7 +69,7 @@ func newBuilder(ctx context.Context, progress io.Writer) (*builder, error) {
 	return &builder{module: module, target: target, progress: progress}, nil
 }
 
-// buildOnce builds unless another process does, or did, so while this one waited for the lock.
+// buildOnce builds, unless another process does, or did while this one waited for the lock.
 func (b *builder) buildOnce(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(b.target), 0o755); err != nil {
 		return err
@@ -106,11 +106,11 @@ func (b *builder) buildOnce(ctx context.Context) error {
 	return nil
 }
 
-// compile builds all programs into dir with one go build. The flags that decide what the compiler does are the product's,
-// so that packages both need come from the Go build cache.
+// compile builds all programs into dir with one go build. The flags that affect the compiler are the product's, so that
+// packages both need come from the Go build cache.
 func (b *builder) compile(ctx context.Context, dir string) error {
 	started := time.Now()
-	b.tell("loading its modules", started)
+	b.report("loading its modules", started)
 	stale, err := b.stalePackages(ctx, started)
 	if err != nil {
 		return err
@@ -138,11 +138,11 @@ func (b *builder) compile(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	b.tell("done", started)
+	b.report("done", started)
 	return nil
 }
 
-// stalePackages returns how many packages there are to compile; it downloads missing modules.
+// stalePackages returns how many packages must be compiled. It downloads missing modules.
 func (b *builder) stalePackages(ctx context.Context, started time.Time) (int, error) {
 	var downloaded atomic.Int64
 	status := func() string { return fmt.Sprintf("loading its modules, %d downloaded", downloaded.Load()) }
@@ -158,8 +158,8 @@ func (b *builder) stalePackages(ctx context.Context, started time.Time) (int, er
 	return len(strings.Fields(out)), err
 }
 
-// run runs a go command and tells its status every progressInterval. Each line of its standard error for which keep
-// returns true becomes part of the error. It returns the standard output.
+// run runs a go command and prints its status every progressInterval. Each line of its standard error for which keep returns
+// true becomes part of the error. It returns the standard output.
 func (b *builder) run(cmd *exec.Cmd, started time.Time, status func() string, keep func(line string) bool) (string, error) {
 	var out strings.Builder
 	cmd.Stdout = &out
@@ -171,9 +171,9 @@ func (b *builder) run(cmd *exec.Cmd, started time.Time, status func() string, ke
 		return "", err
 	}
 	finished := make(chan struct{})
-	told := make(chan struct{})
+	reported := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(reported)
 		ticker := time.NewTicker(progressInterval)
 		defer ticker.Stop()
 		for {
@@ -181,7 +181,7 @@ func (b *builder) run(cmd *exec.Cmd, started time.Time, status func() string, ke
 			case <-finished:
 				return
 			case <-ticker.C:
-				b.tell(status(), started)
+				b.report(status(), started)
 			}
 		}
 	}()
@@ -194,24 +194,23 @@ func (b *builder) run(cmd *exec.Cmd, started time.Time, status func() string, ke
 	_, _ = io.Copy(io.Discard, pipe) // after a line too long for the scanner
 	err = cmd.Wait()
 	close(finished)
-	<-told
+	<-reported
 	if err != nil {
 		return "", fmt.Errorf("go %s: %w\n%s", cmd.Args[1], err, strings.Join(complaints, "\n"))
 	}
 	return out.String(), nil
 }
 
-// tell writes one line of progress.
-func (b *builder) tell(status string, started time.Time) {
+func (b *builder) report(status string, started time.Time) {
 	fmt.Fprintf(b.progress, "Building the control plane: %s (%.0f s)\n", status, time.Since(started).Seconds())
 }
 
-// isImportPath says whether a line of go build -v names a package rather than being a complaint.
+// isImportPath reports whether a line of go build -v names a package and is no complaint.
 func isImportPath(line string) bool {
 	return line != "" && !strings.ContainsAny(line, " :#\t")
 }
 
-// linkerFlags give the programs the versions they would have as released; they do not affect compiling.
+// linkerFlags give the programs the versions they would have as released. They do not affect compiling.
 func linkerFlags(versions map[string]string) string {
 	kubernetes := versions[kubernetesModule]
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetes, "v"), ".")

@@ -32,7 +32,7 @@ func TestOneProcessBuildsAtATime(t *testing.T) {
 	unlock()
 }
 
-func TestWaitingForAnotherBuildIsTold(t *testing.T) {
+func TestWaitForAnotherBuildIsReported(t *testing.T) {
 	var progress strings.Builder
 	b := &builder{target: filepath.Join(t.TempDir(), "key"), progress: &progress}
 	unlock, err := b.lock(t.Context())

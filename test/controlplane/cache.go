@@ -12,14 +12,13 @@ import (
 )
 
 const (
-	// lockInterval is how often Build asks whether another process has finished building.
+	// lockInterval is how often Build looks whether another process has finished building.
 	lockInterval = 200 * time.Millisecond
-	// keepUnused is how long the cache keeps programs that nobody asks for, such as those of an older version: they
-	// take 430 MB.
+	// keepUnused is how long the cache keeps unused programs, such as those of an older version. They take 430 MB.
 	keepUnused = 14 * 24 * time.Hour
 )
 
-// cacheKey names what the programs depend on: every file of the nested module, and the Go release.
+// cacheKey identifies the inputs of the programs: every file of the nested module, and the Go release.
 func cacheKey(ctx context.Context, m module) (string, error) {
 	release, err := m.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
@@ -38,14 +37,13 @@ func cacheKey(ctx context.Context, m module) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
-// lock waits for the right to build and returns what gives it back. The system gives it back, too, when the process
-// ends.
+// lock waits for the right to build and returns its release. The system releases it, too, when the process ends.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 	file, err := os.OpenFile(b.target+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	started, told := time.Now(), time.Time{}
+	started, reported := time.Now(), time.Time{}
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -55,9 +53,9 @@ func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 			file.Close()
 			return nil, fmt.Errorf("lock %q: %w", file.Name(), err)
 		}
-		if time.Since(told) >= progressInterval {
-			told = time.Now()
-			b.tell("waiting for another process to build it", started)
+		if time.Since(reported) >= progressInterval {
+			reported = time.Now()
+			b.report("waiting for another process to build it", started)
 		}
 		select {
 		case <-ctx.Done():
@@ -68,15 +66,15 @@ func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// markUsed notes that the programs are in use, for removeUnused. Where that cannot be noted they are built again some
-// day, which is no reason to fail now.
+// markUsed records that the programs are in use, for removeUnused. If that fails they are built again some day, which is no
+// reason to fail now.
 func (b *builder) markUsed() {
 	now := time.Now()
 	_ = os.Chtimes(b.target, now, now)
 }
 
-// removeUnused removes other versions of the programs, and remains of broken builds, that were last used before the
-// given time. What cannot be removed stays.
+// removeUnused removes other versions of the programs, and remains of broken builds, that were last used before the given time.
+// It ignores failures.
 func (b *builder) removeUnused(before time.Time) {
 	entries, err := os.ReadDir(filepath.Dir(b.target))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// certificateLifetime is how long a cluster's certificates are valid; they are made anew for each cluster.
+// certificateLifetime is how long a cluster's certificates are valid. They are made anew for each cluster.
 const certificateLifetime = 30 * 24 * time.Hour
 
 // keyPair is a private key with its certificate, both as PEM.
@@ -68,7 +68,7 @@ func (a *authority) server() (keyPair, error) {
 	return a.sign(template)
 }
 
-// client returns a certificate that kube-apiserver takes for the given user in the given groups.
+// client returns a certificate that kube-apiserver accepts for the given user in the given groups.
 func (a *authority) client(user string, groups ...string) (keyPair, error) {
 	template, err := certificateFor(pkix.Name{CommonName: user, Organization: groups})
 	if err != nil {
@@ -94,8 +94,8 @@ func (a *authority) sign(template *x509.Certificate) (keyPair, error) {
 	return keyPair{certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), key: key}, nil
 }
 
-// certificateFor returns what all certificates have in common. They begin an hour ago, so that a clock set back a
-// little while the cluster runs does no harm.
+// certificateFor returns the common part of all certificates. They begin an hour ago, so that a clock set back a little while
+// the cluster runs does no harm.
 func certificateFor(subject pkix.Name) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {

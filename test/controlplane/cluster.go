@@ -20,7 +20,7 @@ const startAttempts = 3
 
 // Cluster is one running control plane. Its methods may be called from any goroutine.
 type Cluster struct {
-	// Dir holds the cluster's files; the log of each program is logs/<program>.log in it.
+	// Dir holds the cluster's files. The log of each program is logs/<program>.log in it.
 	Dir string
 
 	layout     layout
@@ -35,10 +35,10 @@ type Cluster struct {
 	stopErr  error
 }
 
-// Start runs a control plane and returns once it serves: the API is ready, the namespaces default and
-// kube-system have their service accounts, and scheduler, controller manager and KWOK report healthy. On a warm cache that takes about three seconds;
-// otherwise the programs are built first, see Build. The context covers the start only: when it ends early, and on
-// every other error, whatever was started is stopped and removed again.
+// Start runs a control plane and returns once it serves: the API is ready, the namespaces default and kube-system have their
+// service accounts, and scheduler, controller manager and KWOK report healthy. On a warm cache this takes about three seconds.
+// Otherwise the programs are built first, see Build. The context covers the start only. When it ends early, and on every other
+// error, everything that was started is stopped and removed again.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
@@ -62,7 +62,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	}
 }
 
-// start makes one attempt at what Start promises.
+// start makes one attempt at Start.
 func start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	c := &Cluster{Dir: opts.Dir, binaries: opts.Binaries}
 	if c.Dir == "" {
@@ -109,7 +109,7 @@ func (c *Cluster) disposable() []string {
 	return c.layout.disposable()
 }
 
-// connect makes the clients for the admin; it calls nothing.
+// connect makes the clients for the admin. It makes no call.
 func (c *Cluster) connect() error {
 	config, err := restConfigFrom(c.Kubeconfig())
 	if err != nil {
@@ -138,12 +138,12 @@ func (c *Cluster) Client() kubernetes.Interface { return c.client }
 // RESTConfig returns a copy of the configuration of the admin's client.
 func (c *Cluster) RESTConfig() *rest.Config { return rest.CopyConfig(c.restConfig) }
 
-// Wait blocks until the context ends, then returns nil, or until one of the cluster's programs ends although nobody
-// called Stop, then returns an error with the last lines of its log.
+// Wait blocks until the context ends, and returns nil, or until one of the cluster's programs ends although nobody called Stop,
+// and returns an error with the last lines of its log.
 func (c *Cluster) Wait(ctx context.Context) error { return c.processes.wait(ctx) }
 
-// Stop kills the cluster's programs, waits for them, and removes its files; a Dir given by the caller keeps its logs.
-// Later calls return the first one's error.
+// Stop kills the cluster's programs, waits for them, and removes its files. A Dir given by the caller keeps its logs. Later
+// calls return the first one's error.
 func (c *Cluster) Stop() error {
 	c.stopOnce.Do(func() {
 		if c.health != nil {

@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// victimVariable makes the test binary start a cluster and wait to be killed; see playVictim.
+// victimVariable makes the test binary start a cluster and wait to be killed, see playVictim.
 const victimVariable = "CONTROLPLANE_TEST_VICTIM"
 
 // running describes the processes and the directory of a cluster.
@@ -35,7 +35,7 @@ func describe(c *Cluster) running {
 	return r
 }
 
-// leftovers says what there still is of a cluster.
+// leftovers lists the remains of a cluster.
 func (r running) leftovers() error {
 	var errs []error
 	for _, pid := range r.PIDs {
@@ -49,7 +49,8 @@ func (r running) leftovers() error {
 	return errors.Join(errs...)
 }
 
-// alive says whether a process runs. One that has ended but was not waited for, which is up to its new parent, does not.
+// alive reports whether a process runs. It does not count one that has ended but was not waited for, which is up to its new
+// parent.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
@@ -114,7 +115,7 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 			}
 		}
 	}
-	for range 2 { // every caller of Wait is told
+	for range 2 { // every caller of Wait gets it
 		err := c.Wait(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "kube-scheduler ended") {
 			t.Errorf("Wait() = %v, want the end of kube-scheduler", err)

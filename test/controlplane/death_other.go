@@ -4,7 +4,7 @@ package controlplane
 
 import "syscall"
 
-// childAttributes keep a child out of reach of the terminal's interrupt; the watchdog kills it with its parent.
+// childAttributes keep a child out of reach of the terminal's interrupt. The watchdog kills it with its parent.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -47,9 +47,9 @@ func restConfigFrom(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// ServiceAccountKubeconfig writes a kubeconfig that acts as the given service account and returns its path, in the
-// cluster's directory. Each call requests a new token, valid for a day; the file of an earlier call is replaced.
-// The error satisfies apierrors.IsNotFound when there is no such service account. It costs one API call.
+// ServiceAccountKubeconfig writes a kubeconfig that acts as the given service account and returns its path, in the cluster's
+// directory. Each call requests a new token, valid for a day, and replaces the file of an earlier call. The error satisfies
+// apierrors.IsNotFound when there is no such service account. It costs one API call.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name string) (string, error) {
 	seconds := int64(tokenLifetime.Seconds())
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}

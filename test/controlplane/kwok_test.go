@@ -47,7 +47,7 @@ func createFakeNode(t *testing.T, client kubernetes.Interface, name string) {
 	eventually(t, func(ctx context.Context) error { return nodeUsable(ctx, client, name) })
 }
 
-// nodeUsable says what keeps pods from a node: it is not Ready, or a taint.
+// nodeUsable returns what keeps pods from a node: it is not Ready, or a taint.
 func nodeUsable(ctx context.Context, client kubernetes.Interface, name string) error {
 	node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -150,7 +150,7 @@ func TestExtendedResourcePatchedLaterIsKeptAndUsable(t *testing.T) {
 	patchNodeStatus(t, client, "gpu", `{"capacity": {"nvidia.com/gpu": "1"}, "allocatable": {"nvidia.com/gpu": "1"}}`)
 	available(t, client, "trainer")
 
-	// KWOK writes the node's status again: that must not undo the patch.
+	// KWOK writes the node's status again, which must not undo the patch.
 	patchNodeStatus(t, client, "gpu", `{"conditions": [{"type": "Ready", "status": "False"}]}`)
 	eventually(t, func(ctx context.Context) error { return nodeUsable(ctx, client, "gpu") })
 	node, err := client.CoreV1().Nodes().Get(t.Context(), "gpu", metav1.GetOptions{})

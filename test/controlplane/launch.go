@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// pollInterval is how often a starting program is asked whether it serves yet.
+	// pollInterval is the pause between two health checks of a starting program.
 	pollInterval = 25 * time.Millisecond
-	// startTimeout bounds how long a program may take to serve; a busy machine needs ten times the usual.
+	// startTimeout bounds how long a program may take to serve. A busy machine needs ten times the usual.
 	startTimeout = 2 * time.Minute
 )
 
-// Ports are taken below the range from which systems give outgoing connections theirs, so that none of those comes
-// between choosing a port and listening on it.
+// Ports are taken below the range from which systems give outgoing connections theirs, so that none of those comes between
+// choosing a port and listening on it.
 const (
 	lowestPort  = 20000
 	highestPort = 32000
@@ -79,8 +79,8 @@ func (c *Cluster) launch(ctx context.Context, commands commands) error {
 	return c.awaitAccounts(ctx)
 }
 
-// Restart kills a program as kill -9 does, and starts it again with its data. It returns once the program and kube-apiserver serve.
-// The programs are named as their logs. Clients find their connections and watches broken.
+// Restart kills a program as kill -9 does, and starts it again with its data. It returns once the program and kube-apiserver
+// serve. The programs are named as their logs. Clients find their connections and watches broken.
 func (c *Cluster) Restart(ctx context.Context, program string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
@@ -131,8 +131,7 @@ func (c *Cluster) probe(ctx context.Context, url string) error {
 	return nil
 }
 
-// awaitAccounts waits until pods can be created in the namespaces that are always used, which takes their service
-// accounts.
+// awaitAccounts waits until pods can be created in the namespaces that are always used. Pods need their service accounts.
 func (c *Cluster) awaitAccounts(ctx context.Context) error {
 	for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
 		for {
@@ -153,8 +152,7 @@ func (c *Cluster) awaitAccounts(ctx context.Context) error {
 	return nil
 }
 
-// freePorts picks ports that nothing listens on just now. Another program may still be quicker to take one; Start
-// then tries again.
+// freePorts picks ports that nothing listens on just now. If another program takes one first, Start tries again.
 func freePorts() (ports, error) {
 	var p ports
 	var held []net.Listener

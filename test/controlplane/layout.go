@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// layout says where in its directory a cluster keeps what.
+// layout names the places of a cluster's files in its directory.
 type layout struct {
 	dir string
 }
@@ -23,7 +23,7 @@ func (l layout) logs() string                  { return filepath.Join(l.dir, "lo
 func (l layout) log(program string) string     { return filepath.Join(l.logs(), program+".log") }
 func (l layout) auditLog() string              { return l.log("audit") }
 
-// disposable returns what is worthless, or a secret, once the cluster has stopped: all but the logs.
+// disposable returns the files that are worthless, or secret, once the cluster has stopped: all but the logs.
 func (l layout) disposable() []string {
 	if l.dir == "" {
 		return nil
@@ -31,8 +31,8 @@ func (l layout) disposable() []string {
 	return []string{l.keys(), l.kubeconfigs(), l.configs(), l.data()}
 }
 
-// create makes the directories, readable by this user only, and removes what an earlier cluster left in them. It
-// refuses a directory that holds anything but an earlier cluster's files.
+// create makes the directories, readable by this user only, and removes an earlier cluster's files in them. It refuses a
+// directory that holds other files.
 func (l layout) create() error {
 	ours := map[string]bool{}
 	for _, path := range append(l.disposable(), l.logs()) {

@@ -38,8 +38,8 @@ var sharedCluster struct {
 	err     error
 }
 
-// shared returns the cluster for tests that neither stop it nor mind what others put in it. Its programs are built
-// first where they are not, which takes minutes.
+// shared returns the cluster for tests that neither stop it nor mind other tests' objects in it. It builds its programs first
+// if needed, which takes minutes.
 func shared(t *testing.T) *Cluster {
 	t.Helper()
 	needsCluster(t)

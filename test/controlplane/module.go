@@ -19,8 +19,8 @@ type module struct {
 	dir string
 }
 
-// findModule returns the nested module beside this package's source: where it was compiled from, or, for a binary
-// built with -trimpath, where the go command finds it from the working directory.
+// findModule returns the nested module beside this package's source: where it was compiled from, or, for a binary built with
+// -trimpath, where the go command finds it from the working directory.
 func findModule(ctx context.Context) (module, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		m := module{dir: filepath.Join(filepath.Dir(file), "binaries")}
@@ -36,8 +36,8 @@ func findModule(ctx context.Context) (module, error) {
 	return module{dir: filepath.Join(strings.TrimSpace(string(out)), "binaries")}, nil
 }
 
-// goCommand returns a go command that works on the module. Flags and workspaces of the user's are left out: they would
-// make different programs, and compile packages again that the product's build has left in the cache.
+// goCommand returns a go command that works on the module. It leaves out the user's flags and workspaces, which would make
+// different programs, and would compile packages again that the product's build has left in the cache.
 func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = m.dir
@@ -45,7 +45,7 @@ func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// goMod is the part of "go mod edit -json" that tells versions.
+// goMod is the part of "go mod edit -json" with the versions.
 type goMod struct {
 	Go      string
 	Require []struct{ Path, Version string }
@@ -54,8 +54,7 @@ type goMod struct {
 	}
 }
 
-// versions returns the version of every module that go.mod names, by module path, replacements applied. It needs no
-// network.
+// versions returns the version of every module that go.mod names, by module path, replacements applied. It needs no network.
 func (m module) versions(ctx context.Context) (map[string]string, error) {
 	out, err := m.goCommand(ctx, "mod", "edit", "-json").Output()
 	if err != nil {

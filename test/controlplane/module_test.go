@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestVersionsAreShared keeps a cold build from compiling Kubernetes twice: the Go build cache serves both modules
-// only where they use the same version.
+// TestVersionsAreShared keeps a cold build from compiling Kubernetes twice: the Go build cache serves both modules only where
+// they use the same version.
 func TestVersionsAreShared(t *testing.T) {
 	nested, err := findModule(t.Context())
 	if err != nil {

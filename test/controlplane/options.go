@@ -2,10 +2,10 @@ package controlplane
 
 import "io"
 
-// Options say how a Cluster differs from the usual one; the zero value is the usual one.
+// Options configure a Cluster. The zero value is the usual one.
 type Options struct {
-	// Dir is where the cluster keeps its files. It is created when missing. Stop removes the keys, kubeconfigs and
-	// data in it and leaves the logs. Empty means a new temporary directory, which Stop removes whole.
+	// Dir is the directory of the cluster's files. It is created when missing. Stop removes the keys, kubeconfigs and data in
+	// it and leaves the logs. Empty means a new temporary directory, which Stop removes whole.
 	Dir string
 
 	// Binaries are the programs to run. When empty, Start gets them from Build.
@@ -17,7 +17,7 @@ type Options struct {
 	// Verbosity is the log level (-v) of the Kubernetes programs: 0 to 10.
 	Verbosity int
 
-	// WithoutKWOK leaves nodes to the caller: none becomes Ready and no pod runs unless the caller says so.
+	// WithoutKWOK leaves nodes to the caller: none becomes Ready and no pod runs by itself.
 	WithoutKWOK bool
 
 	// FeatureGates are set on kube-apiserver, kube-scheduler and kube-controller-manager.

@@ -14,14 +14,14 @@ import (
 	"syscall"
 )
 
-// errPortTaken says that a program ended because another one listens on its port.
+// errPortTaken is the end of a program because another one listens on its port.
 var errPortTaken = errors.New("port taken by another program")
 
 // logTailBytes is how much of a dead program's log an error quotes.
 const logTailBytes = 2000
 
-// watchdogScript kills and removes what it was told to once its standard input ends without a "done" before it: then
-// the process that held the other end is dead. Each line is a verb and its argument.
+// watchdogScript kills and removes its targets once its standard input ends without a "done" before it, because the process
+// that held the other end is then dead. Each line is a verb and its argument.
 const watchdogScript = `
 pids=
 while read -r verb arg; do
@@ -38,8 +38,8 @@ for attempt in 1 2 3 4 5; do
 done
 `
 
-// processes are the child processes of one cluster. A child dies with this process: on Linux the kernel sees to it,
-// and everywhere the watchdog does, which also removes the files.
+// processes are the child processes of one cluster. A child dies with this process: on Linux the kernel sees to it, and
+// everywhere the watchdog does, which also removes the files.
 type processes struct {
 	starts   chan startRequest // to the goroutine that starts children
 	watchdog *exec.Cmd
@@ -49,7 +49,7 @@ type processes struct {
 	mu       sync.Mutex
 	stopping bool
 	children []*child
-	firstEnd error // how the first such child ended; to be read after died is closed
+	firstEnd error // how the first such child ended, read only after died is closed
 }
 
 // child is one program that runs, or ran.
@@ -58,8 +58,8 @@ type child struct {
 	cmd     *exec.Cmd
 	logPath string
 	done    chan struct{} // closed when it has ended and was waited for
-	err     error         // how it ended; to be read after done is closed
-	killed  bool          // on request. Guarded by processes.mu
+	err     error         // how it ended, read only after done is closed
+	killed  bool          // on request, guarded by processes.mu
 }
 
 type startRequest struct {
@@ -67,8 +67,8 @@ type startRequest struct {
 	result chan<- error
 }
 
-// newProcesses starts a watchdog that removes the given paths should this process die, and a goroutine that starts
-// children; stop ends both.
+// newProcesses starts a watchdog that removes the given paths if this process dies, and a goroutine that starts children. stop
+// ends both.
 func newProcesses(remove []string) (*processes, error) {
 	p := &processes{starts: make(chan startRequest), died: make(chan struct{})}
 	p.watchdog = exec.Command("/bin/sh", "-c", watchdogScript, "watchdog")
@@ -95,8 +95,8 @@ func newProcesses(remove []string) (*processes, error) {
 	return p, nil
 }
 
-// startChildren starts every child from one operating system thread that lives as long as they do: Linux sends the
-// death signal of a child when the thread that started it ends, not the process. It ends when starts is closed.
+// startChildren starts every child from one operating system thread that lives as long as they do: Linux sends the death signal
+// of a child when the thread that started it ends, not the process. It ends when starts is closed.
 func (p *processes) startChildren() {
 	runtime.LockOSThread()
 	for request := range p.starts {
@@ -132,13 +132,13 @@ func (p *processes) start(c command, l layout) (*child, error) {
 	return started, nil
 }
 
-// reap waits for a child and reports an end that nobody asked for.
+// reap waits for a child and reports an end that nobody requested.
 func (p *processes) reap(c *child) {
 	c.err = c.cmd.Wait()
 	close(c.done)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// Only the first is told: the others die of it.
+	// Only the first is reported, because the others die of it.
 	if !p.stopping && !c.killed && p.firstEnd == nil {
 		p.firstEnd = c.failure()
 		close(p.died)
@@ -208,7 +208,7 @@ func (c *child) logTail() string {
 	return strings.TrimSpace(string(tail))
 }
 
-// wait blocks until the context ends or a child ends unasked; only then the error is not nil.
+// wait blocks until the context ends, and returns nil, or until a child ends unasked, and returns an error.
 func (p *processes) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -218,8 +218,8 @@ func (p *processes) wait(ctx context.Context) error {
 	}
 }
 
-// stop kills every child, waits for all of them, and ends the watchdog and the starting goroutine. It may be called
-// once. Killing is enough: nothing the programs would save on the way is kept.
+// stop kills every child, waits for all of them, and ends the watchdog and the starting goroutine. Call it once. Killing is
+// enough, because nothing that the programs would save is kept.
 func (p *processes) stop() error {
 	p.mu.Lock()
 	p.stopping = true

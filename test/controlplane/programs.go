@@ -31,7 +31,7 @@ const (
 	APIServerName = "kube-apiserver"
 )
 
-// command is how one program is run, and how it is known to serve.
+// command is the command line of a program, and its health check.
 type command struct {
 	name   string // also names its log
 	path   string
@@ -59,7 +59,7 @@ func commandsFor(l layout, b Binaries, p ports, opts Options) commands {
 	return c
 }
 
-// etcdCommand keeps everything in the page cache: the data need not outlive the processes.
+// etcdCommand keeps everything in the page cache, because the data need not outlive the processes.
 func etcdCommand(l layout, b Binaries, p ports) command {
 	return command{
 		name: EtcdName,
@@ -79,8 +79,8 @@ func etcdCommand(l layout, b Binaries, p ports) command {
 	}
 }
 
-// apiServerCommand leaves kube-apiserver's defaults, with three exceptions: who may do what is RBAC's to say, refusals are
-// logged, and the endpoints of the service "kubernetes" are left alone, since a loopback address may not be one.
+// apiServerCommand leaves kube-apiserver's defaults, with three exceptions: RBAC decides about permissions, refusals are
+// logged, and the endpoints of the service "kubernetes" are left alone, because a loopback address may not be one.
 func apiServerCommand(l layout, b Binaries, p ports, opts Options) command {
 	args := []string{
 		"--etcd-servers=" + url("http", p.etcdClient, ""),
@@ -129,8 +129,8 @@ func schedulerCommand(l layout, b Binaries, p ports, opts Options) command {
 	}
 }
 
-// controllerManagerCommand runs every controller that is on by default, but for those that work on volumes attached
-// to, or networks routed to, real machines.
+// controllerManagerCommand runs every controller that is on by default, but for those that work on volumes attached to, or
+// networks routed to, real machines.
 func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) command {
 	args := []string{
 		"--kubeconfig=" + l.kubeconfig("kube-controller-manager"),
@@ -145,7 +145,7 @@ func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) comma
 		"--service-account-private-key-file=" + l.key("token.key"),
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller," +
 			"-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller",
-		// A claim that it sees before its volume is looked at again after this time: 15 s if not given.
+		// A claim seen before its volume is looked at again after this time. The default is 15 s.
 		"--pvclaimbinder-sync-period=2s",
 		"--profiling=false",
 	}
@@ -183,7 +183,7 @@ func kubernetesArgs(opts Options) []string {
 	return args
 }
 
-// switches writes a set of switches the way Kubernetes flags take them, sorted.
+// switches formats a set of switches the way Kubernetes flags take them, sorted.
 func switches(set map[string]bool) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(set)) {

@@ -32,7 +32,7 @@ func TestCommandLines(t *testing.T) {
 	golden(t, "commands.golden", got.String())
 }
 
-func TestProgramThatFindsItsPortTakenIsToldApart(t *testing.T) {
+func TestTakenPortIsRecognised(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		log  string

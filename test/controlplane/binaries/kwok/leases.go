@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// leaseSeconds is how long a node's lease lasts, and renewInterval how often it is renewed: both as kubelet does.
+	// leaseSeconds is how long a node's lease lasts, and renewInterval how often it is renewed, both as with kubelet.
 	leaseSeconds  = 40
 	renewInterval = 10 * time.Second
-	// leaseWorkers is how many leases are written at once.
+	// leaseWorkers bounds the concurrent writes of leases.
 	leaseWorkers = 4
 )
 
-// renewLeases keeps the leases of the selected nodes fresh until the context ends, so that the node lifecycle controller
-// takes the nodes for alive. It returns when the first list of nodes is read.
+// renewLeases keeps the leases of the selected nodes fresh until the context ends, so that the node lifecycle controller takes
+// the nodes for alive. It returns when the first list of nodes is read.
 //
-// KWOK could do this itself. But then it plays pods only on nodes whose lease it has seen in its own cache, while it
-// makes a node Ready without waiting for that: a pod bound in between is skipped, and stays Pending for ever.
+// KWOK could do this itself. But then it plays pods only on nodes whose lease it has seen in its own cache, while it makes a
+// node Ready without waiting for that. So it would skip a pod bound in between, which would stay Pending for ever.
 func renewLeases(ctx context.Context, client kubernetes.Interface, holder string, selected labels.Selector) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	nodes := factory.Core().V1().Nodes()
@@ -81,7 +81,7 @@ func renewLeases(ctx context.Context, client kubernetes.Interface, holder string
 	return nil
 }
 
-// renewLease writes the time of renewal into a node's lease, creating it where there is none. The lease goes with its node.
+// renewLease writes the time of renewal into a node's lease, and creates a missing lease. The lease goes with its node.
 func renewLease(ctx context.Context, client kubernetes.Interface, holder string, node *corev1.Node) error {
 	now := metav1.NowMicro()
 	seconds := int32(leaseSeconds)

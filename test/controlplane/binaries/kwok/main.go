@@ -1,7 +1,7 @@
 // Command kwok runs the KWOK controller: it plays the kubelet of the nodes that carry an annotation.
 //
-// It is KWOK's own controller. What it leaves out of KWOK's command is the server for logs,
-// exec and attach: that needs a newer Kubernetes than this module pins, and would drag half of it in.
+// It is KWOK's own controller without the server for logs, exec and attach. The server needs a newer Kubernetes than this
+// module pins, and would drag half of it in.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// parallelism is how many nodes, pods and leases are worked on at once, each: KWOK's own default.
+	// parallelism bounds the nodes, pods and leases that are worked on at once, each. It is KWOK's own default.
 	parallelism = 4
 )
 
@@ -57,7 +57,7 @@ func main() {
 
 // run starts the controller and serves /healthz from then on, until the context ends.
 func run(ctx context.Context, f flags) error {
-	// Listening comes first: a taken port is told before anything is touched.
+	// Listening comes first, so that a taken port is reported before anything is touched.
 	listener, err := net.Listen("tcp", f.listen)
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestExitCodeTellsWrongUsage(t *testing.T) {
+func TestExitCodeOfWrongUsage(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		args   []string
