@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called
-// with mu held.
+// An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu
+// held.
 type account struct {
 	region    string
 	id        string
@@ -33,13 +33,13 @@ type account struct {
 	configs    map[string]LaunchConfiguration
 	nodegroups map[string]EKSNodegroup // by cluster/name
 	queues     []*queue
-	announced  int // events that EventBridge was told of
+	announced  int // events that EventBridge has got
 	images     map[string]Image
 	ssm        map[string]string
 	spotPrices []SpotPrice            // by pool, the newest of each first
-	instances  map[string]*instance   // by ID, those just terminated included
-	activities map[string][]*activity // by group, oldest first; outlives the group
-	sequence   int                    // of everything that is numbered
+	instances  map[string]*instance   // by ID, recently terminated ones included
+	activities map[string][]*activity // by group, oldest first, outlives the group
+	sequence   int                    // numbers everything that has a number
 	addresses  int                    // given to instances so far
 	nodes      map[string]nodeSink    // by cluster, once it is attached
 	started    time.Time
@@ -55,13 +55,13 @@ type account struct {
 	returning  map[string]*AutoScalingGroup // by name, groups that were deleted and are to come back
 }
 
-// A nodeSink is told about instances whose Nodes are to come and go. Its methods must not block.
+// A nodeSink creates and deletes the Nodes of instances. Its methods must not block.
 type nodeSink interface {
 	register(nodeSpec)
 	remove(nodeName string)
 }
 
-// A template is a launch template; versions count from 1.
+// A template is a launch template. Versions count from 1.
 type template struct {
 	LaunchTemplate
 	created time.Time
@@ -117,7 +117,6 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 	return a
 }
 
-// partitionOf is the first part of every ARN in a region.
 func partitionOf(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):
@@ -128,7 +127,7 @@ func partitionOf(region string) string {
 	return "aws"
 }
 
-// hexID derives n hex digits from a name: the same at each start, and as scattered as those of AWS.
+// hexID derives n hex digits from a name. They are the same at each start, and as scattered as AWS's.
 func hexID(n int, parts ...any) string {
 	sum := sha256.Sum256([]byte(fmt.Sprint(parts...)))
 	return hex.EncodeToString(sum[:])[:n]
@@ -155,7 +154,7 @@ func (a *account) groupARN(uuid, name string) string {
 	return fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", a.partition, a.region, a.id, uuid, name)
 }
 
-// callerARN is who every caller is taken to be.
+// callerARN is the ARN of every caller.
 func (a *account) callerARN() string {
 	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/cluster-autoscaler/fakeaws", a.partition, a.id)
 }
@@ -201,7 +200,7 @@ func (a *account) deleteTemplate(t *template) {
 	delete(a.templateID, t.Name)
 }
 
-// number resolves $Latest, $Default and none to a version number; 0 if there is no such version.
+// number resolves $Latest, $Default and none to a version number. It is 0 if there is no such version.
 func (t *template) number(version string) int {
 	switch version {
 	case "", "$Default":

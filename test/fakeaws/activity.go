@@ -16,7 +16,7 @@ type activity struct {
 	status      string
 	message     string
 	recorded    time.Time // when it could first be read
-	before      *activity // as it was until it ended
+	before      *activity // its state until it ended
 	started     time.Time
 	ended       time.Time
 	progress    int
@@ -51,10 +51,10 @@ func (act *activity) finish(status, message string) {
 	act.status, act.message, act.ended, act.progress = status, message, time.Now(), 100
 }
 
-// seconds is how causes tell the time.
+// seconds formats a time as causes do.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// launchCause tells why instances are launched.
+// launchCause is the cause of a launch.
 func launchCause(at time.Time, from, to int) string {
 	return fmt.Sprintf("At %s an instance was started in response to a difference between desired and actual capacity, "+
 		"increasing the capacity from %d to %d.", seconds(at), from, to)
@@ -66,7 +66,7 @@ func userChange(at time.Time, from, to int) string {
 		seconds(at), from, to)
 }
 
-// takenCause tells that a user terminated an instance.
+// takenCause is the cause of a termination by a user.
 func takenCause(at time.Time, id string, decrement bool, from, to int) string {
 	cause := fmt.Sprintf("At %s instance %s was taken out of service in response to a user request", seconds(at), id)
 	if decrement {
@@ -75,13 +75,13 @@ func takenCause(at time.Time, id string, decrement bool, from, to int) string {
 	return cause + "."
 }
 
-// shrinkCause tells that Auto Scaling chose the instance itself.
+// shrinkCause is the cause of a termination that Auto Scaling chose itself.
 func shrinkCause(at time.Time, id string, from, to int) string {
 	return fmt.Sprintf("At %s an instance was taken out of service in response to a difference between desired and actual capacity, "+
 		"shrinking the capacity from %d to %d.  At %s instance %s was selected for termination.", seconds(at), from, to, seconds(at), id)
 }
 
-// unhealthyCause tells that EC2 took the instance away.
+// unhealthyCause is the cause of a termination by EC2.
 func unhealthyCause(at time.Time) string {
 	return fmt.Sprintf("At %s an instance was taken out of service in response to an EC2 health check indicating it has been "+
 		"terminated or stopped.", seconds(at))

@@ -14,10 +14,10 @@ import (
 // routes puts the admin interface beside AWS. Bodies are JSON or YAML:
 //
 //	GET    /_fakeaws/state                      groups with their instances
-//	GET    /_fakeaws/calls[?log]                counts by action, or the single calls; DELETE resets
+//	GET    /_fakeaws/calls[?log]                counts by action, or the single calls, DELETE resets
 //	GET    /_fakeaws/events[?from=N][&follow]   events as a list, or as one JSON document a line while they happen
-//	GET    /_fakeaws/faults                     POST a Fault; DELETE all, or ?id=ID
-//	GET    /_fakeaws/shortages                  POST a Shortage; DELETE all, or ?id=ID
+//	GET    /_fakeaws/faults                     POST a Fault, DELETE all, or ?id=ID
+//	GET    /_fakeaws/shortages                  POST a Shortage, DELETE all, or ?id=ID
 //	POST   /_fakeaws/lacks                      a Lacks of the Config
 //	POST   /_fakeaws/deeds                      a Deed of the Config
 //	POST   /_fakeaws/stale-reads                a StaleReads: a duration, or {"most": "3s", "worst": true}
@@ -72,7 +72,7 @@ func (s *Server) routes() http.Handler {
 	return s.tracked(mux)
 }
 
-// editRoutes are those that change the account.
+// editRoutes are the routes that change the account.
 func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any, error))) {
 	do("POST /_fakeaws/faults", body(func(_ *http.Request, f Fault) (any, error) { return s.Inject(f), nil }))
 	do("POST /_fakeaws/shortages", body(func(_ *http.Request, sh Shortage) (any, error) { return s.AddShortage(sh), nil }))
@@ -138,7 +138,7 @@ func body[T any](act func(*http.Request, T) (any, error)) func(*http.Request) (a
 	}
 }
 
-// tracked has Close wait for requests under way.
+// tracked makes Close wait for requests under way.
 func (s *Server) tracked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()

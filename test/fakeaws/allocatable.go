@@ -23,13 +23,13 @@ var measuredKiB = map[string]int64{
 	"p4d.24xlarge": 1176300008,
 }
 
-// unseenPercent of the memory EC2 states is not seen by kubelet, where it was not measured.
+// unseenPercent is the percentage of EC2's stated memory that kubelet does not see, unless it was measured.
 const unseenPercent = 5
 
 // bootKiB of the root volume are taken by the boot partitions of AL2023, whatever the volume's size.
 const bootKiB = 77844
 
-// nodeCapacity is what kubelet reports before any device plugin runs. maxPods 0 is the ENI formula.
+// nodeCapacity is kubelet's report before any device plugin runs. maxPods 0 means the ENI formula.
 func nodeCapacity(t InstanceType, maxPods, rootGiB int) corev1.ResourceList {
 	memory := int64(t.MemoryMiB) * mib / 100 * (100 - unseenPercent) / kib * kib
 	if measured, ok := measuredKiB[t.Name]; ok {
@@ -46,7 +46,7 @@ func nodeCapacity(t InstanceType, maxPods, rootGiB int) corev1.ResourceList {
 	}
 }
 
-// eniPods is how many pods the network interfaces have addresses for; two run on the host's own.
+// eniPods is how many pods the network interfaces have addresses for. Two run on the host's own.
 func eniPods(t InstanceType) int {
 	if t.MaxENIs == 0 || t.IPv4PerENI == 0 {
 		return 110
@@ -54,8 +54,8 @@ func eniPods(t InstanceType) int {
 	return t.MaxENIs*(t.IPv4PerENI-1) + 2
 }
 
-// allocatable is capacity less what nodeadm reserves and what kubelet's hard eviction keeps free. The memory reserved
-// goes by the ENI formula even where kubelet is told another number of pods.
+// allocatable is capacity less nodeadm's reservation and kubelet's hard eviction threshold. The reserved memory follows the ENI
+// formula even where kubelet is given another number of pods.
 func allocatable(t InstanceType, capacity corev1.ResourceList) corev1.ResourceList {
 	out := capacity.DeepCopy()
 	subtract(out, corev1.ResourceCPU, resource.NewMilliQuantity(reservedMillis(t.VCPU), resource.DecimalSI))

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Limits of the Auto Scaling API (its reference, read 2026-11): records of a page by default and at most. Names that
-// may be passed in are limited to the records of the page.
+// Limits of the Auto Scaling API (its reference, read 2026-11): records of a page by default and at most. As many names as
+// records may be passed in.
 const (
 	defaultRecords = 50
 	maxRecords     = 100
@@ -34,7 +34,7 @@ func records(f form, usual, most int) (int, error) {
 	return n, nil
 }
 
-// namesIn reads a list of names that may not be longer than a page.
+// namesIn parses a list of names that may not be longer than a page.
 func namesIn(f form, list, what string, limit int) ([]string, error) {
 	names := f.list(list + ".member")
 	if len(names) > limit {
@@ -45,7 +45,7 @@ func namesIn(f form, list, what string, limit int) ([]string, error) {
 
 var badToken = &apiError{Code: "InvalidNextToken", Message: "The NextToken value is not valid."}
 
-// A tagFilter is one of DescribeAutoScalingGroups: it holds if any of its values does.
+// A tagFilter is a filter of DescribeAutoScalingGroups. It holds if any of its values does.
 type tagFilter struct {
 	name   string
 	values []string
@@ -62,7 +62,7 @@ func (t tagFilter) holds(tags map[string]string) bool {
 	return ok && slices.Contains(t.values, value)
 }
 
-// tagFilters reads filters; all of them have to hold.
+// tagFilters parses filters. All of them have to hold.
 func tagFilters(f form) ([]tagFilter, error) {
 	var out []tagFilter
 	for _, member := range f.structs("Filters.member") {
@@ -205,8 +205,8 @@ func (a *account) describeScalingActivities(r *request) (any, error) {
 	return out, nil
 }
 
-// history is a group's activities, or those of all groups: those in progress first, each kind newest first (API reference,
-// DescribeScalingActivities).
+// history lists the activities of one group or of all groups: first the ones in progress, each kind newest first (API
+// reference, DescribeScalingActivities).
 func (a *account) history(group string, then *moment, keep func(*activity) bool, deletedToo bool) []*activity {
 	var found []*activity
 	for name, activities := range a.activities {

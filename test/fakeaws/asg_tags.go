@@ -35,7 +35,7 @@ func (a *account) describeTags(r *request) (any, error) {
 	}{members[xmlTag]{found}, next}, nil
 }
 
-// describeTagsFilter reads the filters; all of them have to hold, each by any of its values.
+// describeTagsFilter parses the filters. All of them have to hold, each by any of its values.
 func describeTagsFilter(f form) (func(xmlTag) bool, error) {
 	fields := map[string]func(xmlTag) string{
 		"auto-scaling-group": func(t xmlTag) string { return t.ResourceID },

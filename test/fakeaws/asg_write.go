@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// maxTerminatedPerCall is the most InstanceIds of one TerminateInstanceInAutoScalingGroup.
+// maxTerminatedPerCall bounds the InstanceIds of one TerminateInstanceInAutoScalingGroup.
 const maxTerminatedPerCall = 100
 
 func (a *account) setDesiredCapacity(r *request) (any, error) {
@@ -42,7 +42,7 @@ func inProgress(act *activity) *apiError {
 	}
 }
 
-// cooling tells if the last launch is under way, or ended less than the cool-down ago.
+// cooling reports whether the last launch is under way, or ended less than the cool-down ago.
 func (g *group) cooling() bool {
 	return g.lastScale != nil && (g.lastScale.ended.IsZero() || time.Since(g.lastScale.ended) < g.cooldown)
 }
@@ -85,7 +85,8 @@ func (a *account) terminateInstance(r *request) (any, error) {
 	}{members[xmlActivity]{shuffled(a, some(a, activities, r.answers))}}, nil
 }
 
-// terminable finds the instances of a call. One that cannot be terminated fails the call. In a strict account a batch may pass it over.
+// terminable finds the instances of a call. An instance that cannot be terminated fails the call. In a strict account a batch
+// may pass it over.
 func (a *account) terminable(ids []string, groupName string, batch, decrement bool) ([]*instance, error) {
 	partly := batch && a.chance()
 	var out []*instance
@@ -140,8 +141,8 @@ func (a *account) managed(ids []string, groupName string) ([]*instance, error) {
 	return out, nil
 }
 
-// terminateAll ends instances of one group, or of none if that would take the desired capacity below the minimum.
-// Those that are ending already are left alone and decrement nothing.
+// terminateAll ends instances of one group, or none if that would take the desired capacity below the minimum. It skips
+// instances that are ending already, which decrement nothing.
 func (a *account) terminateAll(victims []*instance, decrement bool, by string) ([]xmlActivity, error) {
 	g := victims[0].group
 	weight := 0
@@ -206,8 +207,8 @@ func (a *account) updateAutoScalingGroup(r *request) (any, error) {
 	return nil, nil
 }
 
-// sizes reads minimum, maximum and desired capacity, each with what it is now, and checks them. A desired capacity
-// that is not given moves with the limits.
+// sizes parses minimum, maximum and desired capacity, with their present values as defaults, and checks them. A desired
+// capacity that is not given moves with the limits.
 func sizes(f form, lower, upper, desired int) (int, int, int, error) {
 	var err error
 	for _, size := range []struct {
@@ -238,7 +239,7 @@ func checkSizes(lower, upper, desired int) error {
 	return nil
 }
 
-// createAutoScalingGroup knows groups of one launch template or launch configuration; others come with the Config or
+// createAutoScalingGroup creates groups of one launch template or launch configuration. Others come with the Config or
 // AddGroup.
 func (a *account) createAutoScalingGroup(r *request) (any, error) {
 	name := r.form.get("AutoScalingGroupName")
@@ -286,7 +287,7 @@ func (a *account) deleteAutoScalingGroup(r *request) (any, error) {
 	return nil, nil
 }
 
-// deleteGroup ends a group and its instances. It is described until the last of them is gone.
+// deleteGroup ends a group and its instances. The group stays visible until the last of them is gone.
 func (a *account) deleteGroup(g *group) {
 	if len(g.instances)+len(g.warm) == 0 {
 		a.dropGroup(g)

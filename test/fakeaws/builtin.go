@@ -2,8 +2,7 @@ package fakeaws
 
 import "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 
-// builtinTypes are the facts the product ships, taken as given. What a node makes of them is worked out here again,
-// without the product's formulas.
+// builtinTypes are the product's own facts about types. The node is computed here again, without the product's formulas.
 func builtinTypes() []InstanceType {
 	var out []InstanceType
 	for _, t := range instancetypes.Embedded().Types() {

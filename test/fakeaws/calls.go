@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// maxCallsKept bounds the log of single calls; counts go on beyond it.
+// maxCallsKept bounds the log of single calls. Counts go on beyond it.
 const maxCallsKept = 50_000
 
 // A Call is one answered AWS request.
@@ -19,7 +19,7 @@ type Call struct {
 	Agent    string        `json:"agent,omitempty"`
 	Params   url.Values    `json:"params,omitempty"`
 	Code     string        `json:"code,omitempty"`   // error code, or none
-	Faults   int           `json:"faults,omitempty"` // that it was hit by
+	Faults   int           `json:"faults,omitempty"` // number of the faults that hit it
 	Duration time.Duration `json:"durationNanos"`
 }
 
@@ -57,7 +57,7 @@ func (s *Server) Calls() map[string]int {
 	return maps.Clone(s.calls.counts)
 }
 
-// CallLog returns the requests themselves, oldest first; the newest 25,000 at least.
+// CallLog returns the requests themselves, oldest first, at least the newest 25,000.
 func (s *Server) CallLog() []Call {
 	s.calls.mu.Lock()
 	defer s.calls.mu.Unlock()

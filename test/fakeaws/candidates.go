@@ -15,10 +15,10 @@ type candidate struct {
 	config       string
 	imageID      string
 	tags         map[string]string
-	spot         bool // asked for by the template or configuration itself
+	spot         bool // requested by the template or configuration itself
 }
 
-// candidates are what the group may launch, preferred first. A failure means it cannot even ask EC2.
+// candidates are the group's possible launches, preferred first. A failure means that it cannot even ask EC2.
 func (a *account) candidates(g *group) ([]candidate, *launchFailure) {
 	all, failure := a.forms(g)
 	for at := range all {
@@ -107,7 +107,7 @@ func (a *account) fromTemplate(ref LaunchTemplateRef, o *Override) ([]candidate,
 	return out, nil
 }
 
-// architectures that an image runs on; all if it is unknown.
+// architectures of an image, all if it is unknown.
 func (a *account) architectures(imageID string) []string {
 	if path, ok := strings.CutPrefix(imageID, "resolve:ssm:"); ok {
 		imageID = a.ssm[path]
@@ -118,7 +118,7 @@ func (a *account) architectures(imageID string) []string {
 	return nil
 }
 
-// templateGone is what Auto Scaling tells once the launch template was deleted.
+// templateGone is Auto Scaling's failure after the launch template was deleted.
 func templateGone(ref LaunchTemplateRef) *launchFailure {
 	if ref.ID != "" {
 		return &launchFailure{
@@ -132,7 +132,7 @@ func templateGone(ref LaunchTemplateRef) *launchFailure {
 	}
 }
 
-// tagsOf are the tags of an instance: of the template, and those Auto Scaling adds itself.
+// tagsOf are the tags of an instance: the template's, and those Auto Scaling adds itself.
 func tagsOf(g *group, c candidate) map[string]string {
 	tags := maps.Clone(c.tags)
 	if tags == nil {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// replaceAtRisk is what Auto Scaling does about a rebalance recommendation or an interruption warning in a group with capacity
-// rebalancing (user guide, "Use Capacity Rebalancing to handle Amazon EC2 Spot interruptions", read 2026-11). It launches another
-// instance, and terminates the one at risk when the other is in service. Meanwhile the group is larger than desired. It may exceed its
-// maximum by a tenth of the desired capacity, or by one instance. Where EC2 has no capacity, or the margin is used up, Auto Scaling
-// does nothing and does not ask again: a guess on the strict side.
+// replaceAtRisk is Auto Scaling's reaction to a rebalance recommendation or an interruption warning in a group with capacity
+// rebalancing (user guide, "Use Capacity Rebalancing to handle Amazon EC2 Spot interruptions", read 2026-11). It launches
+// another instance, and terminates the one at risk when the other is in service. Meanwhile the group is larger than desired. It
+// may exceed its maximum by a tenth of the desired capacity, or by one instance. Where EC2 has no capacity, or the margin is
+// used up, Auto Scaling does nothing and does not ask again: a guess on the strict side.
 func (a *account) replaceAtRisk(old *instance) {
 	g := old.group
 	if !g.CapacityRebalance || old.atRisk || old.pool.capacityType != spot || !old.counts() || old.dead || g.deleting ||
@@ -43,7 +43,8 @@ func (a *account) replaceAtRisk(old *instance) {
 	})
 }
 
-// launchElsewhere launches one spot instance in the zones with the fewest of the group, in another pool than risky if there is one.
+// launchElsewhere launches one spot instance in the zones with the fewest of the group, in another pool than risky if there is
+// one.
 func (a *account) launchElsewhere(g *group, risky pool, candidates []candidate) *instance {
 	counts := g.zoneCounts()
 	zones := slices.SortedStableFunc(slices.Values(g.Zones), func(x, y string) int { return cmp.Compare(counts[x], counts[y]) })

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// A catalogue knows what instance types offer. It does not change.
+// A catalogue knows the properties of instance types. It does not change.
 type catalogue struct {
 	types map[string]InstanceType
 }
 
-// newCatalogue is the built-in list with more added.
+// newCatalogue is the built-in list plus more types.
 func newCatalogue(more []InstanceType) (*catalogue, error) {
 	c := &catalogue{types: map[string]InstanceType{}}
 	for _, t := range builtinTypes() {
@@ -62,7 +62,7 @@ func (t InstanceType) burstable() bool {
 	return len(t.Name) > 2 && t.Name[0] == 't' && t.Name[1] >= '1' && t.Name[1] <= '9'
 }
 
-// cpuMaker is told by the family's letters: a for AMD, g for AWS, Intel otherwise.
+// cpuMaker follows the family's letters: a for AMD, g for AWS, Intel otherwise.
 func (t InstanceType) cpuMaker() string {
 	family, _, _ := strings.Cut(t.Name, ".")
 	options := family[strings.IndexAny(family+"0", "0123456789"):]
@@ -75,8 +75,8 @@ func (t InstanceType) cpuMaker() string {
 	return "intel"
 }
 
-// matching are the types that meet the requirements on one of the architectures (all if none is given), cheapest
-// first as far as size tells.
+// matching are the types that meet the requirements on one of the architectures (all if none is given), in the order of size,
+// and so of price.
 func (c *catalogue) matching(r InstanceRequirements, architectures []string) []string {
 	var out []string
 	for _, name := range c.names() {
@@ -98,7 +98,7 @@ func (c *catalogue) matching(r InstanceRequirements, architectures []string) []s
 	return out
 }
 
-// met tells if the type fulfils every requirement.
+// met reports whether the type fulfils every requirement.
 func (r InstanceRequirements) met(t InstanceType) bool {
 	return r.VCPUs.holds(t.VCPU) && r.MemoryMiB.holds(t.MemoryMiB) &&
 		r.acceleratorsMet(t) &&

@@ -9,32 +9,32 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A Config is the account as it is when the Server starts. Fields left out take the documented default.
+// A Config is the account at the start of the Server. Omitted fields have the documented default.
 type Config struct {
-	Region  string `json:"region,omitempty"`  // default us-west-2; its prefix decides the partition of every ARN
+	Region  string `json:"region,omitempty"`  // default us-west-2, its prefix decides the partition of every ARN
 	Account string `json:"account,omitempty"` // default 123456789012
 
-	// Latency is what every answer takes, 5 ms by default. Answers within the first millisecond would trip a race
-	// between smithy-go, which closes the request body as Do returns, and net/http.
+	// Latency is the time of every answer, 5 ms by default. Answers within the first millisecond would trip a race between
+	// smithy-go, which closes the request body as Do returns, and net/http.
 	Latency Duration `json:"latency,omitempty"`
 	Delays  Delays   `json:"delays,omitempty"`
 
 	Lacks Lacks `json:"lacks,omitempty"`
 
-	// Strict has AWS do the worst that its documents allow, by the seed. SetStrict lists it.
+	// Strict makes AWS do the worst that its documents allow, by the seed. SetStrict lists it.
 	Strict bool `json:"strict,omitempty"`
 
 	StaleReads StaleReads `json:"staleReads,omitzero"` // how old readings can be
-	Throttles  []Throttle `json:"throttles,omitempty"` // how often actions may be called; any number of times by default
+	Throttles  []Throttle `json:"throttles,omitempty"` // how often actions may be called, any number of times by default
 
-	// ClientTokens is how long a client token of LaunchInstances is known, 10m by default. AWS documents no time.
+	// ClientTokens is how long AWS remembers a client token of LaunchInstances, 10m by default. AWS documents no time.
 	ClientTokens Duration `json:"clientTokens,omitempty"`
 
 	Deeds []Deed `json:"deeds,omitempty"` // of others than the caller
-	Seed  uint64 `json:"seed,omitempty"`  // of all that is left to chance
+	Seed  uint64 `json:"seed,omitempty"`  // of all random choices
 
-	// DiversifySpot spreads spot instances evenly over the first spotInstancePools overrides, as the lowest-price
-	// strategy of AWS does. Otherwise the first override that has capacity gets them all.
+	// DiversifySpot spreads spot instances evenly over the first spotInstancePools overrides, as the lowest-price strategy of
+	// AWS does. Otherwise the first override that has capacity gets them all.
 	DiversifySpot bool `json:"diversifySpot,omitempty"`
 
 	LaunchTemplates      []LaunchTemplate      `json:"launchTemplates,omitempty"`
@@ -43,22 +43,23 @@ type Config struct {
 	EKSNodegroups        []EKSNodegroup        `json:"eksNodegroups,omitempty"`
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
-	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type; types not in it are offered in all
+	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type, other types are offered in all
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
 	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
 	Queues               []Queue               `json:"queues,omitempty"`        // of SQS, with the EventBridge rules that fill them
 }
 
-// Delays are how long AWS and a node take for each step. Zero takes the default; 1ms is as good as at once.
+// Delays are how long AWS and a node take for each step. Zero means the default. 1ms is as good as at once.
 type Delays struct {
-	Listed    Duration `json:"listed,omitempty"`    // desired raised → instance Pending in the group; 500 ms
-	InService Duration `json:"inService,omitempty"` // desired raised → InService; 1.5 s
-	Register  Duration `json:"register,omitempty"`  // desired raised → Node registers; 3 s
-	GPU       Duration `json:"gpu,omitempty"`       // Node Ready → device plugin publishes; 15 s; "never" is possible
-	Terminate Duration `json:"terminate,omitempty"` // Terminating → gone from the group, Node deleted; 1 s
-	Retry     Duration `json:"retry,omitempty"`     // a launch failed in every zone → next attempt; 10 s
+	Listed    Duration `json:"listed,omitempty"`    // desired raised → instance Pending in the group, 500 ms
+	InService Duration `json:"inService,omitempty"` // desired raised → InService, 1.5 s
+	Register  Duration `json:"register,omitempty"`  // desired raised → Node registers, 3 s
+	GPU       Duration `json:"gpu,omitempty"`       // Node Ready → device plugin publishes, 15 s, "never" is possible
+	Terminate Duration `json:"terminate,omitempty"` // Terminating → gone from the group, Node deleted, 1 s
+	Retry     Duration `json:"retry,omitempty"`     // a launch failed in every zone → next attempt, 10 s
 
-	// Synchronous is how long a call of LaunchInstances takes EC2: then its instances are Pending, and it is answered; 500 ms.
+	// Synchronous is how long EC2 takes for a call of LaunchInstances, 500 ms by default. Then its instances are Pending, and
+	// it is answered.
 	Synchronous Duration `json:"synchronous,omitempty"`
 }
 
@@ -66,17 +67,17 @@ type Delays struct {
 type LaunchTemplate struct {
 	ID       string                  `json:"id,omitempty"` // default derived from the name
 	Name     string                  `json:"name"`
-	Default  int                     `json:"default,omitempty"` // default version number; 1
+	Default  int                     `json:"default,omitempty"` // default version number, 1
 	Versions []LaunchTemplateVersion `json:"versions"`
 }
 
-// A LaunchTemplateVersion is what instances are launched from. Every field is optional, as in EC2.
+// A LaunchTemplateVersion describes the instances it launches. Every field is optional, as in EC2.
 type LaunchTemplateVersion struct {
 	ImageID            string                `json:"imageId,omitempty"` // ami-… or resolve:ssm:<parameter>
 	InstanceType       string                `json:"instanceType,omitempty"`
 	Requirements       *InstanceRequirements `json:"instanceRequirements,omitempty"`
-	UserData           string                `json:"userData,omitempty"`       // plain text; base64 on the wire
-	UserDataBase64     string                `json:"userDataBase64,omitempty"` // raw, for gzip and MIME; wins over UserData
+	UserData           string                `json:"userData,omitempty"`       // plain text, base64 on the wire
+	UserDataBase64     string                `json:"userDataBase64,omitempty"` // raw, for gzip and MIME, wins over UserData
 	Tags               map[string]string     `json:"tags,omitempty"`           // of the instances
 	BlockDevices       []BlockDevice         `json:"blockDevices,omitempty"`
 	Spot               bool                  `json:"spot,omitempty"` // instance market options ask for spot
@@ -99,14 +100,14 @@ type LaunchConfiguration struct {
 	Name               string        `json:"name"`
 	ImageID            string        `json:"imageId,omitempty"`
 	InstanceType       string        `json:"instanceType"`
-	UserData           string        `json:"userData,omitempty"` // plain text; base64 on the wire
+	UserData           string        `json:"userData,omitempty"` // plain text, base64 on the wire
 	SpotPrice          string        `json:"spotPrice,omitempty"`
 	BlockDevices       []BlockDevice `json:"blockDevices,omitempty"`
 	IAMInstanceProfile string        `json:"iamInstanceProfile,omitempty"`
 }
 
-// An AutoScalingGroup launches from exactly one of LaunchTemplate, LaunchConfiguration and MixedInstancesPolicy. Its
-// desired instances are InService when the Server starts, and their Nodes register as soon as a cluster is attached.
+// An AutoScalingGroup launches from exactly one of LaunchTemplate, LaunchConfiguration and MixedInstancesPolicy. Its desired
+// instances are InService when the Server starts, and their Nodes register as soon as a cluster is attached.
 type AutoScalingGroup struct {
 	Name    string            `json:"name"`
 	Min     int               `json:"min"`
@@ -124,15 +125,15 @@ type AutoScalingGroup struct {
 	ZonalShift          bool     `json:"zonalShift,omitempty"`     // its impairment policy enables zonal shift
 	ShiftedZones        []string `json:"shiftedZones,omitempty"`   // that its owner shifts it away from
 	AutoshiftZones      []string `json:"autoshiftZones,omitempty"` // that AWS shifts it away from
-	Operator            string   `json:"operator,omitempty"`       // the service that alone may change it
+	Operator            string   `json:"operator,omitempty"`       // the only service that may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
 	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"` // 300
 	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
 	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
 
-	// Cluster names the cluster that the group's instances join, as AttachCluster does. Empty is the cluster of Attach. AWS does not
-	// show it: a group states its cluster in tags and user data only.
+	// Cluster names the cluster that the group's instances join, as in AttachCluster. Empty means the cluster of Attach. AWS
+	// does not show it, because a group states its cluster in tags and user data only.
 	Cluster string `json:"cluster,omitempty"`
 
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
@@ -143,24 +144,24 @@ type AutoScalingGroup struct {
 	NodeConfig `json:",inline"`
 }
 
-// CapacityReservations say which capacity reservations a group's instances are launched into.
+// CapacityReservations name the capacity reservations that a group's instances are launched into.
 type CapacityReservations struct {
 	Preference string   `json:"preference"`
 	IDs        []string `json:"ids,omitempty"`
 	Groups     []string `json:"groups,omitempty"` // ARNs of resource groups
 }
 
-// A NodeConfig is what the bootstrap of a group's instances makes of their Nodes. AWS knows nothing of it.
+// A NodeConfig is the effect of the bootstrap of a group's instances on their Nodes. AWS knows nothing of it.
 type NodeConfig struct {
 	NodeLabels     map[string]string `json:"nodeLabels,omitempty"`
 	NodeTaints     []string          `json:"nodeTaints,omitempty"`     // key=value:Effect or key:Effect
 	SpotNodeLabels map[string]string `json:"spotNodeLabels,omitempty"` // on top, for spot instances only
 	SpotNodeTaints []string          `json:"spotNodeTaints,omitempty"`
-	GPUAfterReady  Duration          `json:"gpuAfterReady,omitempty"` // overrides Delays.GPU; "never" publishes none
-	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register; "never" keeps the Node away
-	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value; default is the ENI formula
+	GPUAfterReady  Duration          `json:"gpuAfterReady,omitempty"` // overrides Delays.GPU, "never" publishes none
+	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register, "never" keeps the Node away
+	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value, default is the ENI formula
 	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
-	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // that the EBS driver reports in the CSINode; 0 runs no driver
+	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // reported by the EBS driver in the CSINode, 0 runs no driver
 }
 
 // A LaunchTemplateRef names a launch template by ID or by name. Version is a number, $Latest or $Default.
@@ -195,10 +196,10 @@ type Distribution struct {
 	SpotInstancePools                   int    `json:"spotInstancePools,omitempty"`                   // 2 with lowest-price
 	SpotMaxPrice                        string `json:"spotMaxPrice,omitempty"`
 
-	Segments [][]string `json:"segments,omitempty"` // kinds of capacity, in order; reported only
+	Segments [][]string `json:"segments,omitempty"` // kinds of capacity, in order, reported only
 }
 
-// InstanceRequirements select instance types by what they offer. VCPUs and MemoryMiB are required by EC2.
+// InstanceRequirements select instance types by their properties. EC2 requires VCPUs and MemoryMiB.
 type InstanceRequirements struct {
 	VCPUs                    Range    `json:"vCpuCount"`
 	MemoryMiB                Range    `json:"memoryMiB"`
@@ -208,19 +209,19 @@ type InstanceRequirements struct {
 	AcceleratorTypes         []string `json:"acceleratorTypes,omitempty"`
 	CPUManufacturers         []string `json:"cpuManufacturers,omitempty"`
 	InstanceGenerations      []string `json:"instanceGenerations,omitempty"`
-	AllowedInstanceTypes     []string `json:"allowedInstanceTypes,omitempty"`  // with *; not together with excluded
+	AllowedInstanceTypes     []string `json:"allowedInstanceTypes,omitempty"`  // with *, not together with excluded
 	ExcludedInstanceTypes    []string `json:"excludedInstanceTypes,omitempty"` // with *
 	BareMetal                string   `json:"bareMetal,omitempty"`             // included, required or excluded (default)
 	BurstablePerformance     string   `json:"burstablePerformance,omitempty"`  // included, required or excluded (default)
 }
 
-// A Range has a lower and, unless nil, an upper bound; both inclusive.
+// A Range has a lower and, unless nil, an upper bound, both inclusive.
 type Range struct {
 	Min int  `json:"min"`
 	Max *int `json:"max,omitempty"`
 }
 
-// An EKSNodegroup is the description EKS keeps of a managed node group.
+// An EKSNodegroup is EKS's description of a managed node group.
 type EKSNodegroup struct {
 	Cluster          string            `json:"cluster"`
 	Name             string            `json:"name"`
@@ -259,7 +260,7 @@ type Image struct {
 	Tags         map[string]string `json:"tags,omitempty"`
 }
 
-// An InstanceType adds a type to the catalogue, or replaces one of it.
+// An InstanceType adds a type to the catalogue, or replaces one.
 type InstanceType struct {
 	Name            string `json:"name"`
 	VCPU            int    `json:"vcpu"`
@@ -280,7 +281,7 @@ type InstanceType struct {
 // A Duration reads and writes as 1m30s. Never reads and writes as "never".
 type Duration time.Duration
 
-// Never is longer than anything: what is due after it does not happen.
+// Never is longer than any duration. Events due after it do not happen.
 const Never Duration = -1
 
 // UnmarshalJSON reads a string such as "1.5s", or "never".
@@ -304,7 +305,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
+// MarshalJSON writes the form that UnmarshalJSON reads.
 func (d Duration) MarshalJSON() ([]byte, error) {
 	if d == Never {
 		return []byte(`"never"`), nil
@@ -312,7 +313,7 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(d).String())
 }
 
-// ParseConfig reads a Config from YAML or JSON. A field it does not know is an error that names it.
+// ParseConfig parses a Config from YAML or JSON. An unknown field is an error that names it.
 func ParseConfig(data []byte) (Config, error) {
 	var cfg Config
 	if err := yaml.UnmarshalStrict(data, &cfg); err != nil {

@@ -12,7 +12,7 @@ import (
 // ebsDriver is the CSI driver of EBS volumes.
 const ebsDriver = "ebs.csi.aws.com"
 
-// csiNode is what kubelet tells of the EBS driver on a Node, by the Node's name.
+// csiNode is kubelet's report of the EBS driver on a Node, under the Node's name.
 func csiNode(node, instanceID string, volumeLimit int32) *storagev1.CSINode {
 	return &storagev1.CSINode{
 		ObjectMeta: metav1.ObjectMeta{Name: node},
@@ -23,8 +23,8 @@ func csiNode(node, instanceID string, volumeLimit int32) *storagev1.CSINode {
 	}
 }
 
-// createCSINode publishes the Node's EBS driver, if it runs one. It comes before the Node: kubelet is not Ready before it,
-// and no pod may see the Node without its limit. So it has no Node to be owned by, and is deleted with it.
+// createCSINode publishes the Node's EBS driver, if it runs one. It comes before the Node, because kubelet is not Ready before
+// it, and no pod may see the Node without its limit. So no Node can own it, and it is deleted with the Node.
 func (p *publisher) createCSINode(ctx context.Context, n *publishedNode) error {
 	if n.volumeLimit == 0 {
 		return nil

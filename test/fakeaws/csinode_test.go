@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-func TestNodesTellHowManyVolumesTheyAttach(t *testing.T) {
+func TestNodesReportVolumeLimits(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.VolumeLimit = 25 }))
 	client := fake.NewClientset()
 	if err := s.Attach(client); err != nil {
@@ -28,7 +28,7 @@ func TestNodesTellHowManyVolumesTheyAttach(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := told.Spec.Drivers[0]; d.Name != ebsDriver || d.NodeID != group.Instances[0].ID || *d.Allocatable.Count != 25 {
-		t.Errorf("driver %+v, want that of EBS with 25 volumes", d)
+		t.Errorf("driver %+v, want the EBS driver with 25 volumes", d)
 	}
 	if _, err := terminate(t, c, true, &group.Instances[0].ID); err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Deed is what somebody else does to a group: a schedule, an operator, Auto Scaling itself, EKS or EC2. Which fields
-// count is said at the kinds. In the configuration file:
+// A Deed is an action of somebody else on a group: a schedule, an operator, Auto Scaling itself, EKS or EC2. Each kind lists
+// the fields that count. In the configuration file:
 //
 //	deeds:
 //	- {kind: scheduled-action, group: gpu, after: 1m, every: 1h, min: 1, desired: 3}
@@ -18,9 +18,9 @@ import (
 type Deed struct {
 	Kind  DeedKind `json:"kind"`
 	Group string   `json:"group"`
-	By    string   `json:"by,omitempty"` // for the events; default is the kind
+	By    string   `json:"by,omitempty"` // for the events, default is the kind
 
-	After  Duration `json:"after,omitempty"`  // from the start of the Server, or from when it is asked for
+	After  Duration `json:"after,omitempty"`  // from the start of the Server, or from the request
 	Every  Duration `json:"every,omitempty"`  // and then again and again
 	Jitter Duration `json:"jitter,omitempty"` // each time up to this much later, by the Config's seed
 
@@ -42,43 +42,43 @@ type Deed struct {
 	Each       Duration           `json:"each,omitempty"`
 }
 
-// A DeedKind names who does what.
+// A DeedKind is the kind of a Deed.
 type DeedKind string
 
 // Kinds of deeds, with the fields that count.
 const (
-	// ScheduledAction sets what is given of Min, Max and Desired, unless the process ScheduledActions is suspended.
+	// ScheduledAction sets the given ones of Min, Max and Desired, unless the process ScheduledActions is suspended.
 	ScheduledAction DeedKind = "scheduled-action"
 	// OperatorDesired sets the desired capacity to Desired, or raises it by Add, within the limits.
 	OperatorDesired DeedKind = "set-desired"
-	// OperatorLimits sets what is given of Min and Max; the desired capacity moves with them.
+	// OperatorLimits sets the given ones of Min and Max. The desired capacity moves with them.
 	OperatorLimits DeedKind = "set-limits"
-	// Rebalance evens the zones out, one instance at a time: the new one is launched before the old one is terminated.
+	// Rebalance evens the zones out, one instance at a time. It launches the new one before it terminates the old one.
 	Rebalance DeedKind = "az-rebalance"
-	// Refresh replaces every instance, of Template if it is given, and keeps MinHealthy percent (90) of the desired capacity
-	// in service; protected instances and those in standby are left alone.
+	// Refresh replaces every instance, with Template if it is given, and keeps MinHealthy percent (90) of the desired capacity
+	// in service. It leaves protected instances and those in standby alone.
 	Refresh DeedKind = "instance-refresh"
-	// NodegroupUpdate replaces every instance as EKS does with a managed node group: it raises max and desired by Surge
-	// (twice the zones), terminates the old instances one by one, and then lowers both again, one by one, at which Auto Scaling
-	// chooses who goes. Nodes are not drained.
+	// NodegroupUpdate replaces every instance as EKS does with a managed node group. It raises max and desired by Surge (twice
+	// the zones), terminates the old instances one by one, and then lowers both again, one by one, and Auto Scaling chooses the
+	// instances to end. Nodes are not drained.
 	NodegroupUpdate DeedKind = "nodegroup-update"
-	// Reclaim has EC2 take away Instances, or Count (1) that are in service, by the seed, spot ones if there are any.
+	// Reclaim makes EC2 take away Instances, or Count (1) that are in service, by the seed, spot ones if there are any.
 	Reclaim DeedKind = "reclaim"
-	// Standby, Detach and Protect are done to Instances, or to Count (1) that are in service, by the seed. The desired
-	// capacity follows into standby and on detaching unless that goes below the minimum.
+	// Standby, Detach and Protect act on Instances, or on Count (1) that are in service, by the seed. The desired capacity
+	// follows into standby and on detaching unless that goes below the minimum.
 	Standby DeedKind = "standby"
 	Detach  DeedKind = "detach"
 	Protect DeedKind = "protect"
 	// Delete deletes the group with its instances. BackAfter it is gone, one of the same name and configuration is created.
 	Delete DeedKind = "delete"
-	// ChangeTags sets Tags; null deletes one.
+	// ChangeTags sets Tags. null deletes one.
 	ChangeTags DeedKind = "tags"
-	// SuspendProcesses and ResumeProcesses do so with Processes, or with all of them.
+	// SuspendProcesses and ResumeProcesses act on Processes, or on all of them.
 	SuspendProcesses DeedKind = "suspend"
 	ResumeProcesses  DeedKind = "resume"
 )
 
-// deedsDone are the functions of the kinds. Each is called with the group as it is at the time.
+// deedsDone are the functions of the kinds. Each gets the group of that time.
 var deedsDone = map[DeedKind]func(*account, *group, Deed) error{
 	ScheduledAction:  (*account).scheduledAction,
 	OperatorDesired:  (*account).operatorDesired,
@@ -119,8 +119,8 @@ func (d Deed) validate() error {
 	return d.validateStates()
 }
 
-// Do has a Deed done, in time. A deed that is refused when it comes, for instance because its group does not exist, leaves
-// an event of the kind Refused.
+// Do plans a Deed. A deed that is refused when it comes, for instance because its group does not exist, leaves an event of the
+// kind Refused.
 func (s *Server) Do(d Deed) error {
 	if err := d.validate(); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s *Server) Do(d Deed) error {
 	return nil
 }
 
-// plot has a deed done in a while, and again if it is one of those.
+// plot plans a deed for a while from now, and repeats it if it has Every.
 func (a *account) plot(d Deed, in time.Duration) {
 	if d.Jitter > 0 {
 		in += time.Duration(a.random.Int64N(int64(d.Jitter)))
@@ -155,7 +155,7 @@ func (a *account) plot(d Deed, in time.Duration) {
 	a.at(time.Now(), Duration(in), done)
 }
 
-// newRandom is where chance comes from.
+// newRandom is the source of chance.
 func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
 
 func or(given *int, otherwise int) int {
@@ -204,7 +204,7 @@ func (a *account) operatorDesired(g *group, d Deed) error {
 	return nil
 }
 
-// chosen are the instances a deed is about.
+// chosen are the instances of a deed.
 func (a *account) chosen(g *group, d Deed) []*instance {
 	var out, spots []*instance
 	for _, i := range g.instances {
@@ -243,7 +243,7 @@ func (a *account) toStandby(g *group, d Deed) error { return a.asCaller(g, d, (*
 
 func (a *account) detach(g *group, d Deed) error { return a.asCaller(g, d, (*account).detachInstances) }
 
-// asCaller does a deed as a caller of the API would.
+// asCaller performs a deed as a caller of the API would.
 func (a *account) asCaller(g *group, d Deed, op operation) error {
 	f := form{"AutoScalingGroupName": {g.Name}, "ShouldDecrementDesiredCapacity": {"true"}}
 	weight := 0
@@ -281,7 +281,7 @@ func (a *account) changeTags(g *group, d Deed) error {
 	return nil
 }
 
-// recreatePoll is how often a deleted group is looked for.
+// recreatePoll is the pause between two looks for a deleted group.
 const recreatePoll = 100 * time.Millisecond
 
 func (a *account) deleteDeed(g *group, d Deed) error {

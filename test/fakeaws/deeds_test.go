@@ -31,7 +31,7 @@ func happened(s *Server, kind EventKind) []string {
 	return out
 }
 
-func TestAScheduledActionComesAgainAndAgain(t *testing.T) {
+func TestScheduledActionComesAgainAndAgain(t *testing.T) {
 	cfg := oneGroup(withDesired(1))
 	cfg.Deeds = []Deed{
 		{Kind: ScheduledAction, Group: "g", After: Duration(time.Minute), Every: Duration(time.Hour), Min: number(2), Desired: number(3)},
@@ -59,7 +59,7 @@ func TestAScheduledActionComesAgainAndAgain(t *testing.T) {
 	})
 }
 
-func TestAnOperatorStaysWithinTheLimits(t *testing.T) {
+func TestOperatorStaysWithinTheLimits(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: OperatorDesired, Desired: number(11)})
 		do(t, s, Deed{Kind: OperatorLimits, Max: number(3)})
@@ -73,7 +73,7 @@ func TestAnOperatorStaysWithinTheLimits(t *testing.T) {
 }
 
 // User guide, "Rebalancing activities": "launches new instances before terminating the old ones", beyond the maximum if need be.
-func TestARebalanceEvensTheZonesOut(t *testing.T) {
+func TestRebalanceEvensTheZonesOut(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(6), func(g *AutoScalingGroup) { g.Max = 6 }), func(t *testing.T, s *Server, c clients) {
 		byZone := func() []int {
 			n := map[string]int{}
@@ -112,7 +112,7 @@ func TestARebalanceEvensTheZonesOut(t *testing.T) {
 	})
 }
 
-func TestASuspendedRebalanceMovesNothing(t *testing.T) {
+func TestSuspendedRebalanceMovesNothing(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.SuspendedProcesses = []string{"AZRebalance"} }), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{Zone: "us-west-2b"})
 		s.AddShortage(Shortage{Zone: "us-west-2c"})
@@ -129,7 +129,7 @@ func TestASuspendedRebalanceMovesNothing(t *testing.T) {
 }
 
 // User guide, "Instance refresh": replaces instances while at least the minimum healthy percentage stays in service.
-func TestARefreshReplacesEveryInstance(t *testing.T) {
+func TestRefreshReplacesEveryInstance(t *testing.T) {
 	cfg := oneGroup(withDesired(4))
 	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, LaunchTemplateVersion{InstanceType: "m5.xlarge", ImageID: "ami-2"})
 	cfg.AutoScalingGroups[0].LaunchTemplate.Version = "1"
@@ -159,7 +159,7 @@ func TestARefreshReplacesEveryInstance(t *testing.T) {
 }
 
 // EKS user guide, "Understand each phase of node updates": scale up, upgrade, scale down.
-func TestANodegroupUpdateRaisesReplacesAndLowers(t *testing.T) {
+func TestNodegroupUpdateRaisesReplacesAndLowers(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Max = 3 }), func(t *testing.T, s *Server, c clients) {
 		before, _ := s.Group("g")
 		do(t, s, Deed{Kind: NodegroupUpdate, Surge: 2})
@@ -222,7 +222,7 @@ func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
 	})
 }
 
-func TestAGroupIsRecreatedAsAnotherOfTheSameName(t *testing.T) {
+func TestRecreatedGroupKeepsItsName(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
 		old := describe(t, c, "g")
 		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
@@ -238,7 +238,7 @@ func TestAGroupIsRecreatedAsAnotherOfTheSameName(t *testing.T) {
 	})
 }
 
-func TestAGroupThatComesBackHasTheNodesOfToday(t *testing.T) {
+func TestRecreatedGroupHasCurrentNodeConfig(t *testing.T) {
 	config := oneGroup()
 	config.AutoScalingGroups[0].NodeConfig.RegisterAfter = Never
 	inBubble(t, config, func(t *testing.T, s *Server, _ clients) {

@@ -97,7 +97,7 @@ func TestTagFiltersAllHaveToHold(t *testing.T) {
 	}
 }
 
-func TestDescribeGroupsRefusesWhatAWSRefuses(t *testing.T) {
+func TestDescribeGroupsRefusesLikeAWS(t *testing.T) {
 	_, c := overHTTP(t, manyGroups(1))
 	names := make([]string, 101)
 	for i := range names {
@@ -138,7 +138,7 @@ func TestNamesThatDoNotExistAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAGroupIsDescribedInFull(t *testing.T) {
+func TestGroupIsDescribedInFull(t *testing.T) {
 	cfg, err := LoadConfig("testdata/s0.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestTagsCanBeChangedAndListed(t *testing.T) {
 	}
 }
 
-func TestStaleReadingsAreOfAnyAgeUpToTheMost(t *testing.T) {
+func TestStaleReadingsHaveAnyAgeUpToMost(t *testing.T) {
 	cfg := oneGroup()
 	cfg.StaleReads.Most = Duration(2 * time.Second)
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {

@@ -17,7 +17,7 @@ func (s *Server) HTTPClient() interface {
 // direct is an HTTP client without a network.
 type direct struct{ handler http.Handler }
 
-// Do has the handler serve the request, which goes on where the context ends before it does. Where the handler breaks the connection off, the
+// Do lets the handler serve the request, even beyond the end of the context. If the handler breaks the connection off, the
 // error is io.ErrUnexpectedEOF.
 func (d direct) Do(r *http.Request) (*http.Response, error) {
 	var body []byte

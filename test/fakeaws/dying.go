@@ -5,8 +5,8 @@ import "time"
 // noRetry is as good as never.
 const noRetry = 100 * 365 * 24 * time.Hour
 
-// die ends an instance while it is Pending, although EC2 accepted its launch. Auto Scaling cancels the launch's activity and writes the
-// reason into message and description (wording from public activity logs, read 2026-11).
+// die ends an instance while it is Pending, although EC2 accepted its launch. Auto Scaling cancels the launch's activity and
+// writes the reason into message and description (wording from public activity logs, read 2026-11).
 func (a *account) die(i *instance, sh Shortage) {
 	if i.state != pending || i.dead {
 		return
@@ -30,7 +30,7 @@ func (a *account) die(i *instance, sh Shortage) {
 }
 
 // doomed returns the Shortage by which a launch in a pool dies, or nil, and counts it down.
-func (fs *faultSet) doomed(group string, p pool) *Shortage {
+func (fs *faultSet) dyingLaunch(group string, p pool) *Shortage {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.expire()

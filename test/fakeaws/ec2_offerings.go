@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// offeringsPerPage is the most that DescribeInstanceTypeOfferings gives at a time.
+// offeringsPerPage is DescribeInstanceTypeOfferings' largest page.
 const offeringsPerPage = 1000
 
 type (
@@ -74,7 +74,7 @@ func (o ec2Offering) field(name string) (string, bool) {
 	return "", false
 }
 
-// zonesOffering are the zones in which a type is offered: those of the Config, or else all that groups name.
+// zonesOffering are the zones in which a type is offered: the Config's, or else all that groups name.
 func (a *account) zonesOffering(instanceType string) []string {
 	if zones, limited := a.offerings[instanceType]; limited {
 		return zones
@@ -96,7 +96,7 @@ func (a *account) unoffered(p pool) *launchFailure {
 	return &launchFailure{code: "Unsupported", text: text}
 }
 
-// validateOfferings finds types that there are not: to limit them would do nothing.
+// validateOfferings finds unknown types: to limit them would do nothing.
 func (c Config) validateOfferings(types *catalogue) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Offerings)) {

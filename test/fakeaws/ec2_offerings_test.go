@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// offerings is an account with a group in three zones, of which m5.large is offered in b alone and c5.large in none.
+// offerings is an account with a group in three zones, where m5.large is offered in b alone and c5.large in none.
 func offerings(change ...func(*AutoScalingGroup)) Config {
 	cfg := oneGroup(change...)
 	cfg.Offerings = map[string][]string{"m5.large": {"us-west-2b"}, "c5.large": {}}
@@ -25,7 +25,7 @@ func byFilter(name string, values ...string) types.Filter {
 	return types.Filter{Name: aws.String(name), Values: values}
 }
 
-// offered asks page by page, and tells each offering as "type kind location".
+// offered lists offerings page by page, each as "type kind location".
 func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput) []string {
 	t.Helper()
 	var got []string
@@ -85,7 +85,7 @@ func TestOfferingsComeInPages(t *testing.T) {
 	}
 }
 
-func TestAWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
+func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 	s, c := overHTTP(t, offerings())
 	ask := func(in ec2.DescribeInstanceTypeOfferingsInput) error {
 		_, err := c.ec2.DescribeInstanceTypeOfferings(t.Context(), &in)
@@ -115,7 +115,7 @@ func TestAWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "InvalidAction", "")
 }
 
-func TestAnOfferingOfATypeThereIsNotIsAnError(t *testing.T) {
+func TestOfferingOfUnknownTypeIsAnError(t *testing.T) {
 	_, err := New(Config{Offerings: map[string][]string{"m5.lage": {"us-west-2a"}}})
 	if err == nil || !strings.Contains(err.Error(), `offerings of "m5.lage"`) {
 		t.Errorf("error = %v, want one that names the type", err)
@@ -137,7 +137,7 @@ func byZone(s *Server) map[string]int {
 	return out
 }
 
-func TestADesiredInstanceGoesWhereItsTypeIsOffered(t *testing.T) {
+func TestDesiredInstanceGoesWhereTypeIsOffered(t *testing.T) {
 	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 2)
 		pass(time.Minute)
@@ -151,7 +151,7 @@ func TestADesiredInstanceGoesWhereItsTypeIsOffered(t *testing.T) {
 	})
 }
 
-func TestADesiredInstanceIsOfTheTypeThatItsZoneOffers(t *testing.T) {
+func TestDesiredInstanceHasTypeOfferedInZone(t *testing.T) {
 	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 3)
 		pass(time.Minute)
@@ -162,7 +162,7 @@ func TestADesiredInstanceIsOfTheTypeThatItsZoneOffers(t *testing.T) {
 	})
 }
 
-func TestASynchronousLaunchFailsWhereNoTypeIsOffered(t *testing.T) {
+func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
 	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 1, inZoneA)
 		if err != nil {
@@ -177,7 +177,7 @@ func TestASynchronousLaunchFailsWhereNoTypeIsOffered(t *testing.T) {
 	})
 }
 
-func TestASynchronousLaunchTakesTheTypeThatItsZoneOffers(t *testing.T) {
+func TestSynchronousLaunchTakesTypeOfferedInZone(t *testing.T) {
 	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 2, inZoneA)
 		if err != nil {

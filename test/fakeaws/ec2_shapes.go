@@ -160,16 +160,16 @@ func rangeOf(f form) (Range, error) {
 	return r, err
 }
 
-// maxFilterValues is the most values that the filters of one call of EC2 have.
+// maxFilterValues bounds the filter values of one EC2 call.
 const maxFilterValues = 200
 
-// An ec2Filter is one of Filter.n: it holds if any of its values does, in which * stands for any text.
+// An ec2Filter is one of Filter.n. It holds if any of its values does, in which * stands for any text.
 type ec2Filter struct {
 	name   string
 	values []string
 }
 
-// ec2Filters reads the filters of a request. Names that know does not list are an error.
+// ec2Filters parses the filters of a request. A name that is not in known is an error.
 func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
 	var out []ec2Filter
 	values := 0
@@ -187,7 +187,7 @@ func ec2Filters(f form, known ...string) ([]ec2Filter, error) {
 	return out, nil
 }
 
-// allHold judges filters on what field gives for their names.
+// allHold applies filters to the values that field gives for their names.
 func allHold(filters []ec2Filter, field func(name string) (string, bool)) bool {
 	for _, filter := range filters {
 		value, has := field(filter.name)
@@ -198,7 +198,7 @@ func allHold(filters []ec2Filter, field func(name string) (string, bool)) bool {
 	return true
 }
 
-// ec2Page reads MaxResults, which has to lie between lowest and highest; all is how many results without it.
+// ec2Page parses MaxResults, which has to lie between lowest and highest. all is the number of results without it.
 func ec2Page(f form, lowest, highest, all int) (int, error) {
 	if !f.has("MaxResults") {
 		return all, nil

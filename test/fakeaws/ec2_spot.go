@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// spotPricesPerPage is the most that DescribeSpotPriceHistory gives at a time.
+// spotPricesPerPage is DescribeSpotPriceHistory's largest page.
 const spotPricesPerPage = 1000
 
 // linux is the product whose spot prices an account has unless its Config says otherwise.
 const linux = "Linux/UNIX"
 
-// A SpotPrice is what an instance type costs in a zone as spot, in the currency of the region. Types without one have no
-// history, as those that a zone does not offer.
+// A SpotPrice is the price of an instance type in a zone as spot, in the currency of the region. Types without one have no
+// history, like types that a zone does not offer.
 type SpotPrice struct {
 	InstanceType string  `json:"instanceType"`
 	Zone         string  `json:"zone"`
@@ -26,7 +26,7 @@ type SpotPrice struct {
 	since time.Time
 }
 
-// key tells prices apart, those of one pool by age.
+// key distinguishes prices, and orders a pool's by age.
 func (p SpotPrice) key() string {
 	return fmt.Sprintf("%s/%s/%s/%020d", p.InstanceType, p.Zone, p.Product, math.MaxInt64-p.since.UnixNano())
 }
@@ -50,7 +50,7 @@ type (
 	}
 )
 
-// SetSpotPrice changes what a pool costs from now on. The prices before stay in its history.
+// SetSpotPrice changes a pool's price from now on. Earlier prices stay in its history.
 func (s *Server) SetSpotPrice(p SpotPrice) {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
@@ -112,7 +112,7 @@ func (a *account) spotPricesWithin(filters []ec2Filter, from, to time.Time) []Sp
 	return found
 }
 
-// spotPriceSpan reads the time the request is about: all of it unless it says otherwise.
+// spotPriceSpan parses the time of the request, by default all of it.
 func spotPriceSpan(f form) (from, to time.Time, err error) {
 	to = time.Now()
 	for _, bound := range []struct {

@@ -21,7 +21,7 @@ func spotPrices() Config {
 	}}
 }
 
-// history asks for spot prices, page by page, and tells each as "type zone product price".
+// history lists spot prices page by page, each as "type zone product price".
 func history(t *testing.T, c clients, in *ec2.DescribeSpotPriceHistoryInput) []string {
 	t.Helper()
 	var got []string
@@ -63,7 +63,7 @@ func TestSpotPricesAreFiltered(t *testing.T) {
 	}
 }
 
-func TestTheSpotPriceInEffectComesWithTheChangesSinceThen(t *testing.T) {
+func TestSpotPriceInEffectPrecedesItsChanges(t *testing.T) {
 	inBubble(t, spotPrices(), func(t *testing.T, s *Server, c clients) {
 		pass(time.Minute)
 		started := time.Now()
@@ -82,7 +82,7 @@ func TestTheSpotPriceInEffectComesWithTheChangesSinceThen(t *testing.T) {
 	})
 }
 
-func TestAWrongQuestionAboutSpotPricesIsRefused(t *testing.T) {
+func TestWrongQuestionAboutSpotPricesIsRefused(t *testing.T) {
 	s, c := overHTTP(t, spotPrices())
 	_, err := c.ec2.DescribeSpotPriceHistory(t.Context(), &ec2.DescribeSpotPriceHistoryInput{InstanceTypes: []types.InstanceType{"m5.huge"}})
 	wantAPIError(t, err, "InvalidParameterValue", "Invalid instance type: [m5.huge]")

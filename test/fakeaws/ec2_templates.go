@@ -70,7 +70,7 @@ func (a *account) describeLaunchTemplateVersions(r *request) (any, error) {
 	return &ec2TemplateVersions{Versions: items[ec2TemplateVersion]{found}, NextToken: next}, nil
 }
 
-// templateVersions are the versions asked for, newest first, of one template or of all.
+// templateVersions are the requested versions, newest first, of one template or of all.
 func (a *account) templateVersions(f form) ([]ec2TemplateVersion, error) {
 	ref := LaunchTemplateRef{ID: f.get("LaunchTemplateId"), Name: f.get("LaunchTemplateName")}
 	wanted := f.list("LaunchTemplateVersion")

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// typesPerPage is the most that DescribeInstanceTypes and GetInstanceTypesFromInstanceRequirements give at a time.
+// typesPerPage is the largest page of DescribeInstanceTypes and GetInstanceTypesFromInstanceRequirements.
 const (
 	typesPerPage            = 100
 	requirementTypesPerPage = 1000
@@ -122,7 +122,7 @@ func (a *account) describeInstanceTypes(r *request) (any, error) {
 	return out, nil
 }
 
-// unknownTypes are those of names that the catalogue does not have.
+// unknownTypes are the names that are not in the catalogue.
 func (a *account) unknownTypes(names []string) []string {
 	var unknown []string
 	for _, name := range names {

@@ -21,7 +21,7 @@ type (
 	}
 )
 
-// describeAvailabilityZones answers with the zones that groups name; filters are not served.
+// describeAvailabilityZones answers with the zones that groups name. It serves no filters.
 func (a *account) describeAvailabilityZones(r *request) (any, error) {
 	if _, err := ec2Filters(r.form); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (a *account) describeAvailabilityZones(r *request) (any, error) {
 	return out, nil
 }
 
-// zones are those that groups name, sorted.
+// zones are the zones that groups name, sorted.
 func (a *account) zones() []string {
 	var names []string
 	for _, g := range a.groups {
@@ -48,8 +48,8 @@ func (a *account) zones() []string {
 	return slices.Compact(names)
 }
 
-// zoneID is a zone's identifier, in the manner of AWS's: euwest1-az2 for AWS's euw1-az2. Which letter of which account has
-// which number is AWS's secret; here a is 2, and so on. Local Zones keep their ending.
+// zoneID is a zone's identifier, in the manner of AWS's: euwest1-az2 for AWS's euw1-az2. AWS keeps secret which letter of which
+// account has which number. Here a is 2, and so on. Local Zones keep their ending.
 func zoneID(region, zone string) string {
 	short, letter := strings.ReplaceAll(region, "-", ""), strings.TrimPrefix(zone, region)
 	if len(letter) != 1 {

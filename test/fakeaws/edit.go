@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// admin is who changes made by these methods are attributed to.
+// admin is the recorded author of changes by these methods.
 const admin = "admin"
 
-// A GroupState is a group as it is at one moment.
+// A GroupState is a group at one moment.
 type GroupState struct {
 	Name      string            `json:"name"`
 	Zones     []string          `json:"zones"`
@@ -22,7 +22,7 @@ type GroupState struct {
 	Instances []InstanceState   `json:"instances"` // in the order of launch
 }
 
-// An InstanceState is an instance of a group as it is at one moment.
+// An InstanceState is an instance of a group at one moment.
 type InstanceState struct {
 	ID           string    `json:"id"`
 	InstanceType string    `json:"instanceType"`
@@ -85,7 +85,7 @@ func (s *Server) AddGroup(cfg AutoScalingGroup) error {
 	return nil
 }
 
-// change runs do on a group, with the account locked.
+// change calls do on a group, with the account locked.
 func (s *Server) change(name string, do func(*account, *group)) error {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
@@ -104,8 +104,7 @@ func (s *Server) DeleteGroup(name string) error {
 	return s.change(name, func(a *account, g *group) { a.deleteGroup(g) })
 }
 
-// SetDesired changes a desired capacity as another writer would. It does not look at the
-// group's minimum and maximum.
+// SetDesired changes a desired capacity as another writer would. It ignores the group's minimum and maximum.
 func (s *Server) SetDesired(name string, desired int) error {
 	if desired < 0 || desired > maxGroupSize {
 		return fmt.Errorf("desired capacity %d of %q: not within 0 and %d", desired, name, maxGroupSize)
@@ -113,7 +112,7 @@ func (s *Server) SetDesired(name string, desired int) error {
 	return s.change(name, func(a *account, g *group) { a.setDesired(g, desired, admin) })
 }
 
-// SetLimits changes minimum and maximum; the desired capacity moves with them.
+// SetLimits changes minimum and maximum. The desired capacity moves with them.
 func (s *Server) SetLimits(name string, lower, upper int) error {
 	if lower < 0 || upper < lower || upper > maxGroupSize {
 		return fmt.Errorf("limits %d and %d of %q: 0 ≤ min ≤ max ≤ %d does not hold", lower, upper, name, maxGroupSize)
@@ -125,7 +124,7 @@ func (s *Server) SetLimits(name string, lower, upper int) error {
 	})
 }
 
-// A GroupEdit is what an operator changes of a group. What is not given stays.
+// A GroupEdit is an operator's change of a group. Omitted fields stay.
 type GroupEdit struct {
 	Min     *int `json:"min,omitempty"`
 	Max     *int `json:"max,omitempty"`
@@ -137,13 +136,13 @@ type GroupEdit struct {
 	ShiftedZones   *[]string `json:"shiftedZones,omitempty"` // an empty list ends the zonal shifts
 	AutoshiftZones *[]string `json:"autoshiftZones,omitempty"`
 
-	// One of these may take the place of whatever the group has of them.
+	// One of these may replace the group's own.
 	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
 	MixedInstancesPolicy *MixedInstancesPolicy `json:"mixedInstancesPolicy,omitempty"`
 }
 
-// applied is the group as it is after the edit, without the tags.
+// applied is the group after the edit, without the tags.
 func (e GroupEdit) applied(g AutoScalingGroup) AutoScalingGroup {
 	if e.LaunchTemplate != nil || e.LaunchConfiguration != "" || e.MixedInstancesPolicy != nil {
 		g.LaunchTemplate, g.LaunchConfiguration, g.MixedInstancesPolicy = e.LaunchTemplate, e.LaunchConfiguration, e.MixedInstancesPolicy
@@ -162,7 +161,7 @@ func (e GroupEdit) applied(g AutoScalingGroup) AutoScalingGroup {
 	return g
 }
 
-// EditGroup changes a group, all at once or, with an error, not at all. Instances stay as they were launched.
+// EditGroup changes a group, all at once or, with an error, not at all. Existing instances stay unchanged.
 func (s *Server) EditGroup(name string, e GroupEdit) error {
 	var refused error
 	err := s.change(name, func(a *account, g *group) {
@@ -186,15 +185,15 @@ func (s *Server) EditGroup(name string, e GroupEdit) error {
 	return errors.Join(err, refused)
 }
 
-// SetTags adds or changes tags of a group; a nil value deletes one.
+// SetTags adds or changes tags of a group. A nil value deletes one.
 func (s *Server) SetTags(name string, tags map[string]*string) error {
 	return s.change(name, func(a *account, g *group) {
 		_ = a.changeTags(g, Deed{By: admin, Tags: tags})
 	})
 }
 
-// SetNodeConfig changes what the bootstrap of a group makes of Nodes that register from now on. It holds for a group that is to come back,
-// too: nodes are what user data makes of them, and that outlives a group.
+// SetNodeConfig changes the bootstrap of a group for Nodes that register from now on. It also holds for a group that is to come
+// back, because Nodes follow user data, which outlives a group.
 func (s *Server) SetNodeConfig(name string, cfg NodeConfig) error {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAnEditChangesWhatItNamesAndNothingElse(t *testing.T) {
+func TestEditChangesOnlyNamedFields(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Tags = map[string]string{"team": "blue", "old": "x"} }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g")
 		if err := s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}); err != nil {
@@ -35,7 +35,7 @@ func TestAnEditChangesWhatItNamesAndNothingElse(t *testing.T) {
 	})
 }
 
-func TestAnEditThatCannotBeChangesNothing(t *testing.T) {
+func TestInvalidEditChangesNothing(t *testing.T) {
 	s, _ := overHTTP(t, oneGroup(withDesired(1)))
 	before, _ := s.Group("g")
 	template := &LaunchTemplateRef{Name: "t"}
@@ -64,7 +64,7 @@ func TestAnEditThatCannotBeChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAGroupIsEditedOverHTTP(t *testing.T) {
+func TestGroupIsEditedOverHTTP(t *testing.T) {
 	s, c := overHTTP(t, oneGroup())
 	adminCall(t, s, "POST", "groups/g", "{max: 4, tags: {zonal: 'true'}, launchTemplate: {name: other}}", nil)
 	if g := describe(t, c, "g"); *g.MaxSize != 4 || *g.LaunchTemplate.LaunchTemplateName != "other" || *g.Tags[0].Key != "zonal" {
@@ -72,8 +72,8 @@ func TestAGroupIsEditedOverHTTP(t *testing.T) {
 	}
 }
 
-// A permission that is withdrawn comes back only when somebody grants it again.
-func TestARefusalOfLaunchInstancesLastsUntilItIsCleared(t *testing.T) {
+// A withdrawn permission comes back only when somebody grants it again.
+func TestRefusalOfLaunchInstancesLastsUntilCleared(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "LaunchInstances", Code: "AccessDenied"})
 		for _, token := range []string{"a", "b", "c", "d"} {

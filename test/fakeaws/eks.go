@@ -5,8 +5,7 @@ import (
 	"net/url"
 )
 
-// eksAction tells what a REST path below /clusters asks for. An action that is not served is named by method and
-// path.
+// eksAction is the action of a REST path below /clusters. An action that is not served is named by method and path.
 func eksAction(method string, escaped []string) (path []string, action string) {
 	for _, part := range escaped {
 		plain, err := url.PathUnescape(part)
@@ -91,7 +90,7 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 	return map[string]any{"nodegroup": x}, nil
 }
 
-// nodegroupNotFound tells an unknown cluster from an unknown node group.
+// nodegroupNotFound distinguishes an unknown cluster from an unknown node group.
 func (a *account) nodegroupNotFound(cluster, name string) *apiError {
 	for _, ng := range a.nodegroups {
 		if ng.Cluster == cluster {

@@ -17,7 +17,7 @@ var namespaces = map[string]string{
 	serviceSTS:         "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 
-// An apiError is an error as a service tells it.
+// An apiError is an error of a service.
 type apiError struct {
 	Code    string
 	Message string
@@ -26,7 +26,7 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Code + ": " + e.Message }
 
-// asAPIError turns what is not an apiError into the service's own failure.
+// asAPIError turns other errors into the service's own failure.
 func asAPIError(err error) *apiError {
 	var known *apiError
 	if errors.As(err, &known) {
@@ -35,12 +35,12 @@ func asAPIError(err error) *apiError {
 	return &apiError{Code: "InternalFailure", Message: err.Error(), Status: http.StatusInternalServerError}
 }
 
-// invalid is the error of Auto Scaling for nearly everything a caller does wrong.
+// invalid is the error of Auto Scaling for nearly every mistake of a caller.
 func invalid(format string, args ...any) *apiError {
 	return &apiError{Code: "ValidationError", Message: fmt.Sprintf(format, args...)}
 }
 
-// unknownAction is what each protocol answers to an action it does not have.
+// unknownAction is each protocol's answer to an unknown action.
 func unknownAction(req *request) *apiError {
 	if req.json {
 		return &apiError{
@@ -121,7 +121,7 @@ type ec2Error struct {
 	RequestID string   `xml:"RequestID"`
 }
 
-// encodeError writes an error in the service's protocol. Unknown services get that of AWS query.
+// encodeError writes an error in the service's protocol, or in AWS query for unknown services.
 func encodeError(req *request, failure *apiError) reply {
 	status := failure.Status
 	if status == 0 {
@@ -140,7 +140,7 @@ func encodeError(req *request, failure *apiError) reply {
 	return p
 }
 
-// errorDocument is an error as the query protocols have it.
+// errorDocument is an error in the query protocols.
 func errorDocument(req *request, failure *apiError, status int) any {
 	if req.service == serviceEC2 {
 		return ec2Error{Code: failure.Code, Message: failure.Message, RequestID: req.id}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Detail types of the events that there are rules for.
+// Detail types of the events for which rules exist.
 const (
 	spotWarning        = "EC2 Spot Instance Interruption Warning"
 	rebalanceAdvice    = "EC2 Instance Rebalance Recommendation"
@@ -30,7 +30,7 @@ var detailTypes = []string{
 	launchSuccess, launchUnsuccessful, terminateSuccess,
 }
 
-// A busEvent is an event of EventBridge, its fields in the order in which AWS writes them.
+// A busEvent is an event of EventBridge, its fields in AWS's order.
 type busEvent struct {
 	Version    string   `json:"version"`
 	ID         string   `json:"id"`
@@ -134,7 +134,7 @@ func (a *account) deliver(q *queue, body string) {
 	a.at(time.Now(), q.Lag, send)
 }
 
-// zonalARN is how warnings and recommendations name an instance: by its zone, and without the account.
+// zonalARN is the form in which warnings and recommendations name an instance: by its zone, and without the account.
 func (a *account) zonalARN(i *instance) string {
 	return "arn:" + a.partition + ":ec2:" + i.pool.zone + ":instance/" + i.id
 }
@@ -143,16 +143,16 @@ func (a *account) instanceARN(id string) string {
 	return "arn:" + a.partition + ":ec2:" + a.region + ":" + a.id + ":instance/" + id
 }
 
-// changeState tells of EC2's state of an instance, once each.
+// changeState announces EC2's state of an instance, once each.
 func (a *account) changeState(i *instance, state string) {
-	if i.told == state || i.told == "terminated" || i.told == "shutting-down" && state != "terminated" {
+	if i.announcedState == state || i.announcedState == "terminated" || i.announcedState == "shutting-down" && state != "terminated" {
 		return
 	}
-	i.told = state
+	i.announcedState = state
 	a.publish(stateChange, sourceEC2, []string{a.instanceARN(i.id)}, stateDetail{i.id, state})
 }
 
-// publishActivity tells how a launch or termination went.
+// publishActivity announces the result of a launch or termination.
 func (a *account) publishActivity(detailType, status string, act *activity, instanceID string) {
 	a.publish(detailType, sourceAutoScaling, []string{act.groupARN, a.instanceARN(instanceID)}, activityDetail{
 		StatusCode: status, Group: act.group, Activity: act.id, Details: activityPlaces{act.zone, act.subnet},
@@ -161,7 +161,7 @@ func (a *account) publishActivity(detailType, status string, act *activity, inst
 	})
 }
 
-// publishHealth tells of maintenance that EC2 plans for an instance. Each Region of China also gets the events of the other.
+// publishHealth announces maintenance that EC2 plans for an instance. Each Region of China also gets the events of the other.
 func (a *account) publishHealth(i *instance, start time.Time, backup bool) {
 	detail := healthDetail{
 		ARN:     "arn:" + a.partition + ":health:" + a.region + "::event/EC2/AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED/" + uuidOf(a.id, "health", a.announced),

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// EventBridge's own examples, as AWS's pages and the tests of AWS's node termination handler have them; the fields and their
-// order are checked byte by byte.
+// EventBridge's own examples, from AWS's pages and from the tests of AWS's node termination handler. The fields and their order
+// are checked byte by byte.
 func TestEventsAreWrittenAsAWSWritesThem(t *testing.T) {
 	envelope := func(id, detailType, source, at, region, resource string, detail any) busEvent {
 		return busEvent{"0", id, detailType, source, "123456789012", at, region, []string{resource}, detail}
@@ -95,7 +95,7 @@ func spotInstance(t *testing.T, s *Server) InstanceState {
 	return InstanceState{}
 }
 
-// delivered empties queue q and returns each message as "detail-type: what it is about".
+// delivered empties queue q and returns each message as "detail-type: subject".
 func delivered(t *testing.T, c clients) []string {
 	t.Helper()
 	out := []string{}
@@ -118,7 +118,7 @@ func delivered(t *testing.T, c clients) []string {
 	return out
 }
 
-func TestAnInterruptedInstanceGoesWhenItsNoticeIsOver(t *testing.T) {
+func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
 	for _, tt := range []struct {
 		notice, want time.Duration
 	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
@@ -142,7 +142,7 @@ func TestAnInterruptedInstanceGoesWhenItsNoticeIsOver(t *testing.T) {
 	}
 }
 
-func TestAnInstanceHandedBackInTimeIsNotReplaced(t *testing.T) {
+func TestInstanceTerminatedInTimeIsNotReplaced(t *testing.T) {
 	inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
 		do(t, s, Deed{Kind: Interrupt, Instances: []string{victim.ID}, Notice: Duration(40 * time.Second)})
@@ -156,7 +156,7 @@ func TestAnInstanceHandedBackInTimeIsNotReplaced(t *testing.T) {
 	})
 }
 
-func TestEC2DoesNotWaitForAHookWhenTheNoticeIsOver(t *testing.T) {
+func TestEC2IgnoresHooksAfterTheNotice(t *testing.T) {
 	cfg := spotGroup(spotWarning)
 	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
@@ -196,7 +196,7 @@ func TestDeedsAnnounceThemselves(t *testing.T) {
 	}
 }
 
-func TestHealthNewsOfTheOtherRegionOfChinaTakesNothing(t *testing.T) {
+func TestHealthEventOfOtherRegionTakesNothing(t *testing.T) {
 	cfg := spotGroup(healthEvent)
 	cfg.Region = "cn-north-1"
 	cfg.AutoScalingGroups[0].Zones = []string{"cn-north-1a"}
@@ -215,10 +215,10 @@ func TestHealthNewsOfTheOtherRegionOfChinaTakesNothing(t *testing.T) {
 	})
 }
 
-func TestStatesAreToldFromLaunchToEnd(t *testing.T) {
+func TestStatesAreAnnouncedFromLaunchToEnd(t *testing.T) {
 	inBubble(t, spotGroup(stateChange), func(t *testing.T, s *Server, c clients) {
 		if got := delivered(t, c); len(got) != 0 {
-			t.Errorf("instances that were there before were told of: %q", got)
+			t.Errorf("instances that were there before were announced: %q", got)
 		}
 		setDesired(t, c, "g", 5)
 		pass(5 * time.Second)
@@ -248,7 +248,7 @@ func TestStatesAreToldFromLaunchToEnd(t *testing.T) {
 	})
 }
 
-func TestFailedLaunchesAreTold(t *testing.T) {
+func TestFailedLaunchesAreRecorded(t *testing.T) {
 	inBubble(t, spotGroup(launchUnsuccessful), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{CapacityType: spot})
 		setDesired(t, c, "g", 5)
@@ -260,7 +260,7 @@ func TestFailedLaunchesAreTold(t *testing.T) {
 	})
 }
 
-func TestHooksTellEventBridgeAndTheirOwnTarget(t *testing.T) {
+func TestHooksNotifyEventBridgeAndTheirTarget(t *testing.T) {
 	cfg := spotGroup(terminateAction, launchAction)
 	cfg.Queues = append(cfg.Queues, Queue{Name: "direct"})
 	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating", NotificationTarget: "direct", NotificationMetadata: "m"}}
@@ -285,7 +285,7 @@ func TestHooksTellEventBridgeAndTheirOwnTarget(t *testing.T) {
 		}
 		want := lifecycleDetail{own.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING", "m"}
 		if diff := cmp.Diff(want, bus.Detail); diff != "" || own.Instance != victim.ID {
-			t.Errorf("EventBridge was told otherwise than the target (-want +got):\n%s", diff)
+			t.Errorf("EventBridge got another message than the target (-want +got):\n%s", diff)
 		}
 		if err := complete(t, c, &own.Instance, own.Hook, "CONTINUE"); err != nil {
 			t.Error(err)
@@ -344,7 +344,7 @@ func TestInterruptionsComeThroughTheAdminInterface(t *testing.T) {
 	}
 }
 
-func TestQueueConfigsThatMakeNoSense(t *testing.T) {
+func TestInvalidQueueConfigs(t *testing.T) {
 	for _, q := range []Queue{
 		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101}, {Name: "q", WaitTime: Duration(time.Minute)},
 		{Name: "q", DeadLetter: &DeadLetter{Queue: "nowhere", MaxReceiveCount: 1}}, {Name: "q", DeadLetter: &DeadLetter{Queue: "q"}}, {Name: "q", Retention: Never},

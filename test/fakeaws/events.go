@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// An EventKind says what happened.
+// An EventKind is the kind of an Event.
 type EventKind string
 
-// What happens to groups, instances and their Nodes, in the usual order.
+// Kinds of events about groups, instances and their Nodes, in the usual order.
 const (
-	DesiredChanged     EventKind = "DesiredChanged"     // By tells who; From and To are the capacities
+	DesiredChanged     EventKind = "DesiredChanged"     // By names the caller, From and To are the capacities
 	LaunchFailed       EventKind = "LaunchFailed"       // Message is the activity's status message
 	Launched           EventKind = "Launched"           // the instance is listed as Pending
 	InService          EventKind = "InService"          // the EC2 instance runs
@@ -21,25 +21,25 @@ const (
 	NodeReady          EventKind = "NodeReady"          // its Ready condition was seen to be true
 	GPUPublished       EventKind = "GPUPublished"       // its extended resources were published
 	TerminateRequested EventKind = "TerminateRequested" // by TerminateInstanceInAutoScalingGroup
-	ScaleInKill        EventKind = "ScaleInKill"        // Auto Scaling chose this instance itself, since desired fell
-	HookCompleted      EventKind = "HookCompleted"      // by CompleteLifecycleAction; Message is hook and result
-	Announced          EventKind = "Announced"          // EC2 told EventBridge what is to come; Message says what, and when
+	ScaleInKill        EventKind = "ScaleInKill"        // Auto Scaling chose this instance itself, because desired fell
+	HookCompleted      EventKind = "HookCompleted"      // by CompleteLifecycleAction, Message is hook and result
+	Announced          EventKind = "Announced"          // EC2 announced something to EventBridge, Message is its kind and time
 	Reclaimed          EventKind = "Reclaimed"          // the instance was taken from outside: spot, or a person
 	Terminated         EventKind = "Terminated"         // the instance has left the group
 	NodeDeleted        EventKind = "NodeDeleted"        // its Node was deleted
-	NodeFailed         EventKind = "NodeFailed"         // the cluster refused an operation on the Node; Message says why
+	NodeFailed         EventKind = "NodeFailed"         // the cluster refused an operation on the Node, Message is the reason
 	GroupCreated       EventKind = "GroupCreated"
 	GroupUpdated       EventKind = "GroupUpdated" // From and To are minimum and maximum
 	GroupDeleted       EventKind = "GroupDeleted"
 	TagsChanged        EventKind = "TagsChanged"
 	TemplateDeleted    EventKind = "TemplateDeleted"
-	Replaced           EventKind = "Replaced"           // AZRebalance, a refresh or an update terminates the instance; By tells which
-	Refused            EventKind = "Refused"            // a Deed could not be done; Message says why
+	Replaced           EventKind = "Replaced"           // AZRebalance, a refresh or an update terminates the instance, By names it
+	Refused            EventKind = "Refused"            // a Deed was refused, Message is the reason
 	ProcessesSuspended EventKind = "ProcessesSuspended" // Message lists them
 	ProcessesResumed   EventKind = "ProcessesResumed"
 )
 
-// An Event is one thing that happened. Fields that do not apply are zero.
+// An Event is one event. Fields that do not apply are zero.
 type Event struct {
 	Seq          int       `json:"seq"` // from 0, without gaps
 	Time         time.Time `json:"time"`
@@ -56,7 +56,7 @@ type Event struct {
 	Message      string    `json:"message,omitempty"`
 }
 
-// eventLog is append-only; readers keep their own place in it.
+// eventLog is append-only. Readers keep their own place in it.
 type eventLog struct {
 	mu        sync.Mutex
 	events    []Event
@@ -89,14 +89,14 @@ func (l *eventLog) since(seq int) ([]Event, <-chan struct{}) {
 	return l.events[seq:len(l.events):len(l.events)], l.changed
 }
 
-// Events returns all that has happened so far, oldest first.
+// Events returns all events so far, oldest first.
 func (s *Server) Events() []Event {
 	events, _ := s.events.since(0)
 	return append([]Event(nil), events...)
 }
 
 // Listen calls f for every event, past ones included, one at a time. AWS stands still meanwhile: the call that caused the event
-// is answered after f returns. So f sees the cluster as it is at that moment, and must not call the Server.
+// is answered after f returns. So f sees the cluster of that moment, and must not call the Server.
 func (s *Server) Listen(f func(Event)) {
 	l := s.events
 	l.mu.Lock()
@@ -107,8 +107,8 @@ func (s *Server) Listen(f func(Event)) {
 	l.listeners = append(l.listeners, f)
 }
 
-// Subscribe sends every event from number from on (0 is the first), in order and without a gap, however slow the
-// reader is. The channel closes when ctx is done or the Server is closed.
+// Subscribe sends every event from number from on (0 is the first), in order and without a gap, however slow the reader is. The
+// channel closes when ctx is done or the Server is closed.
 func (s *Server) Subscribe(ctx context.Context, from int) <-chan Event {
 	out := make(chan Event)
 	started := s.spawn(func(stop <-chan struct{}) {
@@ -140,7 +140,7 @@ func (s *Server) Subscribe(ctx context.Context, from int) <-chan Event {
 	return out
 }
 
-// errClosed is what waiting on a closed Server ends with.
+// errClosed ends waits on a closed Server.
 var errClosed = errors.New("fakeaws server is closed")
 
 // WaitFor returns the first event, past ones included, that match accepts. It fails when ctx is done.

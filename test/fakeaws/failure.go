@@ -11,7 +11,7 @@ const (
 	codeThrottling   = "Throttling"
 )
 
-// dialect is how each service spells a refusal and a throttle.
+// dialect is each service's spelling of a refusal and a throttle.
 var dialect = map[string]struct {
 	denied, throttled         string
 	deniedStatus, throttledAt int
@@ -23,7 +23,7 @@ var dialect = map[string]struct {
 	serviceSTS:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
 }
 
-// statuses and messages that AWS gives with a code, where a Fault leaves them out.
+// AWS's statuses and messages for a code, where a Fault leaves them out.
 var (
 	statuses = map[string]int{
 		"AccessDenied": 403, "UnauthorizedOperation": 403, "AccessDeniedException": 403, "AuthFailure": 401,
@@ -45,7 +45,7 @@ var (
 	}
 )
 
-// A failure is an error put in place of, or late: after, the real answer.
+// A failure is an error in the place of the real answer, or, if late, after it.
 type failure struct {
 	*apiError
 	late bool
@@ -61,7 +61,7 @@ func failureOf(req *request, a *account, hits []Fault) *failure {
 	return nil
 }
 
-// faultError fills in what the Fault leaves to AWS.
+// faultError fills in the fields that the Fault leaves to AWS.
 func faultError(req *request, a *account, f Fault) *apiError {
 	e := &apiError{Code: f.Code, Message: f.Message, Status: f.Status}
 	spelling, known := dialect[req.service]

@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// A Fault spoils calls. It applies to the calls that match every one of Service, Action, Group and Params that is set,
-// and ends after Times calls or after For, whichever comes first; with neither it stays until removed.
+// A Fault spoils calls. It applies to the calls that match every one of Service, Action, Group and Params that is set, and ends
+// after Times calls or after For, whichever comes first. With neither it stays until removed.
 type Fault struct {
 	ID      string `json:"id,omitempty"`      // chosen by the Server if empty
 	Service string `json:"service,omitempty"` // autoscaling, ec2, eks, sqs or sts
 	Action  string `json:"action,omitempty"`
 	Group   string `json:"group,omitempty"` // calls that name this Auto Scaling group or an instance of it
 
-	Params map[string]string `json:"params,omitempty"` // parameters as on the wire, such as LaunchTemplateId: lt-1; "*" is any value
+	Params map[string]string `json:"params,omitempty"` // parameters as on the wire, such as LaunchTemplateId: lt-1, "*" is any value
 
 	Times   int      `json:"times,omitempty"`
 	For     Duration `json:"for,omitempty"`
-	Percent int      `json:"percent,omitempty"` // of the matching calls, by the Config's seed; 0 is all
+	Percent int      `json:"percent,omitempty"` // of the matching calls, by the Config's seed, 0 is all
 
-	// Code fails the call. AccessDenied and Throttling become the code and the status the service itself uses for
-	// them. Message and Status default to what AWS gives with the code.
+	// Code fails the call. AccessDenied and Throttling become the code and the status the service itself uses for them. Message
+	// and Status default to AWS's.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 	Status  int    `json:"status,omitempty"`
 	Late    bool   `json:"late,omitempty"` // fail only after the call has taken effect
 
-	// First has only so many of the InstanceIds of the call be looked at, as if the others had not been named; of a batch of
-	// SQS, the entries beyond it fail.
+	// First makes the call ignore its InstanceIds beyond so many, as if they had not been named. In a batch of SQS, the entries
+	// beyond it fail.
 	First int `json:"first,omitempty"`
 
-	// Share has TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, by the seed. Answers
-	// has it answer for only so many percent of the instances it acted on. 0 is all. AWS does not document that a batch is acted on
-	// as a whole.
+	// Share makes TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, by the
+	// seed. Answers makes it answer for only so many percent of the instances it acted on. 0 is all. AWS does not document that
+	// a batch is acted on as a whole.
 	Share   int `json:"share,omitempty"`
 	Answers int `json:"answers,omitempty"`
 
@@ -43,10 +43,10 @@ type Fault struct {
 	Body    BodyDamage `json:"body,omitempty"`    // done to the answer, so after the call has taken effect
 }
 
-// BodyDamage is what a Fault does to an answer's body.
+// BodyDamage is a damage to an answer's body.
 type BodyDamage string
 
-// Kinds of damage. Truncated and Garbled leave the status as it was.
+// Kinds of damage. Truncated and Garbled keep the status.
 const (
 	Truncated BodyDamage = "truncated" // half of it arrives, then the connection breaks
 	Garbled   BodyDamage = "garbled"   // all of it arrives, but it does not parse
@@ -66,7 +66,8 @@ type Shortage struct {
 	Available    int      `json:"available,omitempty"`    // instances that may still be launched
 	For          Duration `json:"for,omitempty"`          // until removed if zero
 
-	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and Client.InternalError with Dies.
+	// Code and Message are the reason in the scaling activity. Default is InsufficientInstanceCapacity, and
+	// Client.InternalError with Dies.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 
@@ -128,8 +129,8 @@ func (s *Server) Faults() []Fault {
 // AddShortage puts a Shortage in force and returns its ID.
 func (s *Server) AddShortage(sh Shortage) string { return s.faults.addShortage(sh) }
 
-// ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their
-// next attempt to launch, at most Delays.Retry later.
+// ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their next attempt
+// to launch, at most Delays.Retry later.
 func (s *Server) ClearShortages(ids ...string) { s.faults.clearShortages(ids) }
 
 // Shortages returns the Shortages in force, Available counted down.
@@ -168,7 +169,7 @@ func (fs *faultSet) id(chosen, kind string) string {
 	return fmt.Sprintf("%s-%d", kind, fs.next)
 }
 
-// end is the time a duration from now ends at; none for zero.
+// end is the time a duration from now ends at, none for zero.
 func end(d Duration) time.Time {
 	if d <= 0 {
 		return time.Time{}
@@ -192,7 +193,7 @@ func (fs *faultSet) clearShortages(ids []string) {
 	})
 }
 
-// expire drops what has run out. Called with mu held.
+// expire drops expired faults and shortages. Called with mu held.
 func (fs *faultSet) expire() {
 	over := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return f.Times < 0 || over(f.until) })
@@ -225,7 +226,7 @@ func (f *activeFault) matches(r *request, groups []string) bool {
 		(f.Group == "" || slices.Contains(groups, f.Group))
 }
 
-// countDown uses up one of Times; below zero the fault is spent.
+// countDown uses up one of Times. Below zero the fault is spent.
 func (f *activeFault) countDown() {
 	switch {
 	case f.Times == 1:
@@ -235,8 +236,8 @@ func (f *activeFault) countDown() {
 	}
 }
 
-// take asks to launch one instance in a pool. It returns the Shortage that stands against it, or nil, and then the
-// instance counts against every Shortage with instances left.
+// take requests one instance of a pool. It returns the Shortage that refuses it. Otherwise it returns nil, and the instance
+// counts against every Shortage with instances left.
 func (fs *faultSet) take(group string, p pool) *Shortage {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

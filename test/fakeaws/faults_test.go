@@ -19,7 +19,7 @@ func describeAll(t *testing.T, c clients) error {
 	return err
 }
 
-func TestARefusalIsToldAsEachServiceDoes(t *testing.T) {
+func TestRefusalFollowsEachService(t *testing.T) {
 	s, c := overHTTP(t, Config{Region: "cn-northwest-1"})
 	for _, action := range []string{"DescribeAutoScalingGroups", "DescribeInstanceTypes", "DescribeNodegroup", "GetCallerIdentity"} {
 		s.Deny(action)
@@ -38,7 +38,7 @@ func TestARefusalIsToldAsEachServiceDoes(t *testing.T) {
 	}
 }
 
-func TestAFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
+func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling", Times: 2})
 		for range 2 {
@@ -57,7 +57,7 @@ func TestAFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 	})
 }
 
-func TestFaultOfAnyValueOfAParameterLeavesCallsWithoutItAlone(t *testing.T) {
+func TestFaultByParameterSparesCallsWithoutIt(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "DescribeAutoScalingGroups", Params: map[string]string{"AutoScalingGroupNames.member.1": "*"}, Code: "InternalFailure"})
 		if err := describeAll(t, c); err != nil {
@@ -83,7 +83,7 @@ func TestThrottlingHitsAPercentage(t *testing.T) {
 	})
 }
 
-func TestAFaultOfOneGroupLeavesOthersAlone(t *testing.T) {
+func TestFaultOfOneGroupLeavesOthersAlone(t *testing.T) {
 	s, c := overHTTP(t, manyGroups(2))
 	s.Inject(Fault{Group: "group-0001", Code: "ResourceContention"})
 	setDesired(t, c, "group-0000", 1)
@@ -91,7 +91,7 @@ func TestAFaultOfOneGroupLeavesOthersAlone(t *testing.T) {
 	wantAPIError(t, err, "ResourceContention", "")
 }
 
-func TestAFaultFindsTheGroupOfAnInstance(t *testing.T) {
+func TestFaultFindsTheGroupOfAnInstance(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(2)))
 	s.Inject(Fault{Group: "g", Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
 	group, _ := s.Group("g")
@@ -99,7 +99,7 @@ func TestAFaultFindsTheGroupOfAnInstance(t *testing.T) {
 	wantAPIError(t, err, "AccessDenied", "")
 }
 
-func TestAFaultCanBeOfOneTemplate(t *testing.T) {
+func TestFaultCanBeOfOneTemplate(t *testing.T) {
 	s, c := overHTTP(t, templates())
 	s.Inject(Fault{Params: map[string]string{"LaunchTemplateId": "lt-0a"}, Code: "AccessDenied"})
 	_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0a")})
@@ -109,7 +109,7 @@ func TestAFaultCanBeOfOneTemplate(t *testing.T) {
 	}
 }
 
-func TestALateFaultComesAfterTheEffect(t *testing.T) {
+func TestLateFaultComesAfterTheEffect(t *testing.T) {
 	s, c := overHTTP(t, oneGroup())
 	s.Inject(Fault{Action: "SetDesiredCapacity", Code: "ServiceUnavailable", Late: true})
 	_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(1)})

@@ -2,8 +2,8 @@ package fakeaws
 
 import "maps"
 
-// ForgetTokens has AWS forget the client tokens of the calls it has answered: a call with one of them is done anew. How long
-// AWS honours them is not documented.
+// ForgetTokens makes AWS forget the client tokens of answered calls, so that a call with one of them is performed again. AWS
+// does not document how long it honours them.
 func (s *Server) ForgetTokens() {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

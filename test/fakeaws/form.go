@@ -27,7 +27,7 @@ func (f form) list(prefix string) []string {
 	}
 }
 
-// cut returns the parameters without the values of a list beyond the first n; all of them if n is 0.
+// cut returns the parameters without the values of a list beyond the first n, or all of them if n is 0.
 func (f form) cut(prefix string, n int) form {
 	values := f.list(prefix)
 	if n == 0 || len(values) <= n {
@@ -79,11 +79,11 @@ func (f form) number(key string, fallback int) (int, error) {
 	return n, nil
 }
 
-// boolean reads true; everything else is false.
+// boolean is true for "true" alone.
 func (f form) boolean(key string) bool { return strings.EqualFold(f.get(key), "true") }
 
-// page cuts one page out of items that are sorted by key: those after the token's key, limit at most. The next token
-// is empty on the last page. It stays good while items come and go.
+// page cuts one page out of items that are sorted by key: those after the token's key, limit at most. The next token is empty
+// on the last page. It stays good while items come and go.
 func page[T any](items []T, key func(T) string, token string, limit int) (out []T, next string, valid bool) {
 	after, valid := decodeToken(token)
 	if !valid {

@@ -33,47 +33,47 @@ type group struct {
 	deleting  bool
 	instances []*instance    // in the order of launch
 	warm      []*instance    // of the warm pool, in the order of launch
-	surplus   int            // weight of the instances beyond the desired capacity that are wanted for now
+	surplus   int            // temporary weight of the instances beyond the desired capacity
 	retryAt   time.Time      // no launches before, after one failed in every zone
 	lastScale *activity      // begins the cool-down
-	attempts  map[int][]slot // asked of EC2 and not answered yet, by attempt number
+	attempts  map[int][]slot // requested from EC2 and not answered yet, by attempt number
 	launching int            // capacity of the synchronous launches under way
 	balances  bool           // it will look at its zones of its own accord
 }
 
-// A pool is where EC2 keeps capacity.
+// A pool is a unit of EC2's capacity.
 type pool struct {
 	instanceType string
 	zone         string
 	capacityType string
 }
 
-// An instance is one of a group.
+// An instance is an instance of a group.
 type instance struct {
-	id         string
-	group      *group
-	pool       pool
-	weight     int
-	override   *Override          // it was launched for, if any
-	template   *LaunchTemplateRef // with its ID, name and version number
-	config     string
-	imageID    string
-	tags       map[string]string
-	state      string
-	protected  bool
-	launchTime time.Time
-	ended      time.Time // EC2 shows it as terminated since
-	address    [4]byte
-	nodeName   string
-	nodeDue    bool // the kubelet runs: the Node belongs into the cluster
-	running    bool
-	told       string     // EC2's state that EventBridge has been told
-	dead       bool       // taken from outside: EC2 has ended it
-	reason     *ec2Reason // why EC2 ended it, where it says so
-	atRisk     bool       // capacity rebalancing has dealt with it
-	order      uint32     // place among the others of its group, as described
-	launching  *activity  // of its launch
-	ending     *activity  // of its termination
+	id             string
+	group          *group
+	pool           pool
+	weight         int
+	override       *Override          // it was launched for, if any
+	template       *LaunchTemplateRef // with its ID, name and version number
+	config         string
+	imageID        string
+	tags           map[string]string
+	state          string
+	protected      bool
+	launchTime     time.Time
+	ended          time.Time // EC2 shows it as terminated since then
+	address        [4]byte
+	nodeName       string
+	nodeDue        bool // the kubelet runs: the Node belongs in the cluster
+	running        bool
+	announcedState string     // EC2's state last announced to EventBridge
+	dead           bool       // taken from outside: EC2 has ended it
+	reason         *ec2Reason // EC2's reason for its end, if given
+	atRisk         bool       // capacity rebalancing has dealt with it
+	order          uint32     // place among the others of its group in descriptions
+	launching      *activity  // of its launch
+	ending         *activity  // of its termination
 
 	actions map[string]*lifecycleAction // it waits for, by hook
 	onward  func()                      // when it need not wait any more
@@ -102,7 +102,7 @@ func cloneMap(m map[string]string) map[string]string {
 	return out
 }
 
-// counts tells if the instance fills desired capacity.
+// counts reports whether the instance fills desired capacity.
 func (i *instance) counts() bool {
 	switch i.state {
 	case pending, pendingWait, pendingProceed, inService,
@@ -123,7 +123,7 @@ func (g *group) capacity() int {
 	return sum
 }
 
-// inFlight is the sum of the weights that EC2 has been asked for and has not answered yet.
+// inFlight is the sum of the weights requested from EC2 and not answered yet.
 func (g *group) inFlight() int {
 	sum := 0
 	for _, slots := range g.attempts {
@@ -150,8 +150,8 @@ func (g *group) overrides() []Override {
 	return g.MixedInstancesPolicy.Overrides
 }
 
-// nextCapacityType decides how the next unit is bought: on-demand up to the base, then on-demand for the percentage
-// above it, rounded up in favour of on-demand; the rest is spot.
+// nextCapacityType decides how the next unit is bought: on-demand up to the base, then on-demand for the percentage above it,
+// rounded up in favour of on-demand. The rest is spot.
 func (d Distribution) nextCapacityType(onDemandUnits, allUnits, weight int) string {
 	if onDemandUnits < d.OnDemandBaseCapacity {
 		return onDemand
@@ -168,7 +168,7 @@ func (d Distribution) nextCapacityType(onDemandUnits, allUnits, weight int) stri
 	return spot
 }
 
-// spotPools is over how many pools a lowest-price strategy spreads.
+// spotPools is the number of pools that a lowest-price strategy spreads over.
 func (d Distribution) spotPools() int {
 	if first(d.SpotAllocationStrategy, "lowest-price") != "lowest-price" {
 		return 1

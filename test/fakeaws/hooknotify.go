@@ -2,7 +2,7 @@ package fakeaws
 
 import "time"
 
-// Messages that Auto Scaling sends to a hook's own notification target, their fields in the order in which AWS writes them.
+// Messages that Auto Scaling sends to a hook's own notification target, their fields in AWS's order.
 type (
 	hookNotification struct {
 		Hook       string `json:"LifecycleHookName"`
@@ -29,8 +29,8 @@ type (
 
 const notifyingService = "AWS Auto Scaling"
 
-// tellHook tells EventBridge, and the hook's own target, that an instance waits.
-func (a *account) tellHook(i *instance, act *lifecycleAction) {
+// tellHook announces to EventBridge, and to the hook's own target, that an instance waits.
+func (a *account) notifyHook(i *instance, act *lifecycleAction) {
 	h := act.hook
 	detailType := terminateAction
 	if h.Transition == hookLaunching {
@@ -47,7 +47,7 @@ func (a *account) tellHook(i *instance, act *lifecycleAction) {
 	}
 }
 
-// testHooks sends what each hook's target gets when the hook is made.
+// testHooks sends the test messages for new hooks to their targets.
 func (a *account) testHooks(g *group) {
 	for _, h := range g.LifecycleHooks {
 		if q := a.queue(h.NotificationTarget); q != nil {
@@ -59,7 +59,7 @@ func (a *account) testHooks(g *group) {
 	}
 }
 
-// targetARN is the ARN of a hook's notification target; none if it has none.
+// targetARN is the ARN of a hook's notification target, if it has one.
 func (a *account) targetARN(h LifecycleHook) string {
 	if q := a.queue(h.NotificationTarget); q != nil {
 		return q.arn

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Transitions that a lifecycle hook may wait in, and how the API calls them.
+// Transitions that a lifecycle hook may wait in, and their names in the API.
 const (
 	hookLaunching   = "launching"
 	hookTerminating = "terminating"
@@ -25,15 +25,15 @@ const (
 	resultAbandon  = "ABANDON"
 )
 
-// A LifecycleHook has the group's instances wait after they were launched, or before they are terminated, until somebody
-// completes the action or its time is over.
+// A LifecycleHook makes the group's instances wait after their launch, or before their termination, until somebody completes
+// the action or its time is over.
 type LifecycleHook struct {
 	Name             string   `json:"name"`
 	Transition       string   `json:"transition"`                 // launching or terminating
 	HeartbeatTimeout Duration `json:"heartbeatTimeout,omitempty"` // 1h
 	DefaultResult    string   `json:"defaultResult,omitempty"`    // ABANDON (default) or CONTINUE
 
-	NotificationTarget   string `json:"notificationTarget,omitempty"` // name of a queue, beside what EventBridge is told
+	NotificationTarget   string `json:"notificationTarget,omitempty"` // name of a queue, beside EventBridge
 	NotificationMetadata string `json:"notificationMetadata,omitempty"`
 }
 
@@ -72,8 +72,8 @@ type lifecycleAction struct {
 	end      time.Time // beyond which no heartbeat helps
 }
 
-// wait begins the actions of a transition; onward comes when all are completed. It returns false, and does nothing, where
-// the group has no hook for it.
+// wait begins the actions of a transition. onward is called when all are completed. It returns false, and does nothing, if the
+// group has no hook for it.
 func (a *account) wait(i *instance, transition string, onward func()) bool {
 	i.actions = map[string]*lifecycleAction{}
 	for _, h := range i.group.LifecycleHooks {
@@ -84,13 +84,13 @@ func (a *account) wait(i *instance, transition string, onward func()) bool {
 	}
 	i.onward = onward
 	for _, name := range slices.Sorted(maps.Keys(i.actions)) {
-		a.tellHook(i, i.actions[name])
+		a.notifyHook(i, i.actions[name])
 		a.beat(i, i.actions[name])
 	}
 	return len(i.actions) > 0
 }
 
-// beat gives an action another heartbeat's time.
+// beat extends an action by another heartbeat's time.
 func (a *account) beat(i *instance, act *lifecycleAction) {
 	act.deadline = time.Now().Add(act.hook.heartbeat())
 	if act.deadline.After(act.end) {

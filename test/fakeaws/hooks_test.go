@@ -29,9 +29,9 @@ func statesAre(t *testing.T, c clients, when string, want map[string]int) {
 	}
 }
 
-// User guide, "How lifecycle hooks work": Pending, Pending:Wait until completed, Pending:Proceed, InService; they count
-// against desired capacity all the while.
-func TestALaunchWaitsForItsHook(t *testing.T) {
+// User guide, "How lifecycle hooks work": Pending, Pending:Wait until completed, Pending:Proceed, InService. They count against
+// desired capacity all the while.
+func TestLaunchWaitsForItsHook(t *testing.T) {
 	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		pass(time.Minute)
@@ -55,7 +55,7 @@ func TestALaunchWaitsForItsHook(t *testing.T) {
 
 // User guide: "If the instance is launching, CONTINUE indicates that your actions were successful […] ABANDON indicates that
 // your custom actions were unsuccessful, and that the instance can be terminated." It is then replaced.
-func TestAnAbandonedLaunchIsReplaced(t *testing.T) {
+func TestAbandonedLaunchIsReplaced(t *testing.T) {
 	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		pass(2 * time.Second)
@@ -72,8 +72,8 @@ func TestAnAbandonedLaunchIsReplaced(t *testing.T) {
 }
 
 // API reference, PutLifecycleHook: HeartbeatTimeout is "the maximum time […] before the lifecycle hook times out", upon which
-// DefaultResult applies; RecordLifecycleActionHeartbeat "extends the timeout by the length of time defined".
-func TestAHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
+// DefaultResult applies. RecordLifecycleActionHeartbeat "extends the timeout by the length of time defined".
+func TestHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
 	for _, tt := range []struct {
 		result string
 		after  time.Duration // the heartbeat's end, at which the state is wanted
@@ -101,7 +101,7 @@ func TestAHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
 	}
 }
 
-func TestATerminationWaitsForItsHooks(t *testing.T) {
+func TestTerminationWaitsForItsHooks(t *testing.T) {
 	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}), withHook(LifecycleHook{Name: "log", Transition: "terminating"}))
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		both := describe(t, c, "g").Instances
@@ -132,7 +132,7 @@ func TestATerminationWaitsForItsHooks(t *testing.T) {
 }
 
 // API reference, DeleteAutoScalingGroup, ForceDelete: "also deletes any outstanding lifecycle actions associated with the group".
-func TestADeletedGroupWaitsForNoHook(t *testing.T) {
+func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}))
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {

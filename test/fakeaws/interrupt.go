@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What EC2 tells EventBridge of instances, as Deeds. Each is done to Instances, or to Count (1) that are in service, by the
-// seed; an interruption and a rebalance recommendation find spot instances first. Each leaves an event of the kind Announced.
+// EC2's announcements to EventBridge about instances, as Deeds. Each acts on Instances, or on Count (1) that are in service, by
+// the seed. An interruption and a rebalance recommendation prefer spot instances. Each leaves an event of the kind Announced.
 const (
 	// Interrupt warns of a spot interruption, and takes the instance away Notice (2m) later. It may be on its way out by then.
 	Interrupt DeedKind = "interrupt"
@@ -15,15 +15,15 @@ const (
 	RecommendRebalance DeedKind = "rebalance-recommendation"
 	// InterruptReservation warns that a capacity reservation takes the instance back, which it does Notice (2m) later.
 	InterruptReservation DeedKind = "capacity-reservation-interruption"
-	// ScheduleChange has AWS Health tell of maintenance that takes the instance Notice (2m) later. With Backup it is, as in
-	// China, news of the other Region, and nothing happens.
+	// ScheduleChange makes AWS Health announce maintenance that takes the instance Notice (2m) later. With Backup it is the
+	// other Region's event, as in China, and nothing happens.
 	ScheduleChange DeedKind = "scheduled-change"
 )
 
 // usualNotice is how long before an interruption EC2 warns of it.
 const usualNotice = Duration(2 * time.Minute)
 
-// announcements are what the deeds say, and about whom.
+// announcements are the announcements of the deeds, with their preference for instances.
 var announcements = map[DeedKind]func(*account, *instance, Deed){
 	Interrupt: func(a *account, i *instance, _ Deed) {
 		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{i.id, "terminate"})
@@ -39,7 +39,7 @@ var announcements = map[DeedKind]func(*account, *instance, Deed){
 	},
 }
 
-// announce does a deed that tells EventBridge something.
+// announce performs a deed that announces something to EventBridge.
 func (a *account) announce(g *group, d Deed) error {
 	chosen := a.chosen(g, d)
 	if len(chosen) == 0 {
@@ -69,14 +69,14 @@ func (a *account) announceOne(i *instance, d Deed) {
 	a.events.add(e)
 }
 
-// Interrupt warns of a spot interruption of one instance and takes it away when the notice is over; zero is two minutes.
-// It returns an error if there is no such instance.
+// Interrupt warns of a spot interruption of one instance and takes it away when the notice is over. Zero is two minutes. It
+// returns an error if there is no such instance.
 func (s *Server) Interrupt(instanceID string, notice time.Duration) error {
 	return s.Announce(instanceID, Deed{Kind: Interrupt, Notice: Duration(notice)})
 }
 
-// Announce does one of the deeds that tell EventBridge something to one instance, now. It returns an error if there is no
-// such instance, or no such deed.
+// Announce performs one of the announcing deeds on one instance, now. It returns an error if there is no such instance, or no
+// such deed.
 func (s *Server) Announce(instanceID string, d Deed) error {
 	d.Kind = first(d.Kind, Interrupt)
 	if announcements[d.Kind] == nil {

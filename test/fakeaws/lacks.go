@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Lacks is what this partition does not know yet of the API. Unknown actions are refused. Unknown parameters are passed
-// over, as AWS query does, so that what they stand for seems not to be given.
+// Lacks lists the parts of the API that this partition does not know yet. It refuses unknown actions. It ignores unknown
+// parameters, as AWS query does, as if they were not given.
 type Lacks struct {
 	Actions    []string `json:"actions,omitempty"`
 	Parameters []string `json:"parameters,omitempty"` // Action.Parameter, such as TerminateInstanceInAutoScalingGroup.InstanceIds
 }
 
-// known is what this partition sees of the parameters.
+// known are the parameters that this partition sees.
 func (l Lacks) known(req *request) form {
 	out := req.form
 	for _, unknown := range l.Parameters {
@@ -27,7 +27,7 @@ func (l Lacks) known(req *request) form {
 	return out
 }
 
-// SetLacks changes what this partition does not know of the API.
+// SetLacks changes the unknown parts of the API.
 func (s *Server) SetLacks(l Lacks) {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

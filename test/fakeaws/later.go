@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// later is the result of an operation that takes its time: do runs after that, with the account's state locked.
+// later is the result of an operation that takes time. do runs after that, with the account's state locked.
 type later struct {
 	after time.Duration
 	do    func() (any, error)
 }
 
-// await waits for a later result. That the caller leaves does not stop it; that the Server closes does.
+// await waits for a later result. The caller's departure does not stop it, but the Server's Close does.
 func (s *Server) await(l later) (result any, err error) {
 	done := make(chan struct{})
 	s.timeline.after(l.after, func() {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A slot is one instance that Auto Scaling asks EC2 for: where and how it is bought, but not yet which type.
+// A slot is one instance that Auto Scaling requests from EC2: its zone and capacity type, but not yet its instance type.
 type slot struct {
 	zone         string
 	capacityType string
@@ -15,7 +15,7 @@ type slot struct {
 // market is the part of a pool that does not name the type.
 type market struct{ zone, capacityType string }
 
-// reconcile brings the group nearer to its desired capacity. Why begins the cause of what follows.
+// reconcile brings the group nearer to its desired capacity. why begins the cause of the activities.
 func (a *account) reconcile(g *group, why string) {
 	if a.groups[g.Name] != g {
 		return
@@ -33,7 +33,7 @@ func (a *account) reconcile(g *group, why string) {
 	}
 }
 
-// attempt asks EC2 for what is missing, in the markets that have not failed yet, and has the answer Delays.Listed
+// attempt requests the missing instances from EC2, in the markets that have not failed yet, and gets the answer Delays.Listed
 // later.
 func (a *account) attempt(g *group, failed map[market]bool, why string) {
 	candidates, failure := a.candidates(g)
@@ -60,10 +60,10 @@ func (a *account) attempt(g *group, failed map[market]bool, why string) {
 	})
 }
 
-// fulfil is EC2's answer to an attempt. What failed is tried again at once in the zones that are left, and after
-// Delays.Retry if none is.
+// fulfil is EC2's answer to an attempt. Failed slots are tried again at once in the zones that are left, or after Delays.Retry
+// if none is.
 func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed map[market]bool, began time.Time, why string) {
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	trouble := false
 	planned, got := 0, 0
 	for _, s := range slots {
@@ -78,8 +78,8 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 		for _, f := range failures {
 			trouble = true
 			failed[market{s.zone, s.capacityType}] = true
-			if !told[s.zone+s.capacityType+f.text] {
-				told[s.zone+s.capacityType+f.text] = true
+			if !reported[s.zone+s.capacityType+f.text] {
+				reported[s.zone+s.capacityType+f.text] = true
 				a.launchFailed(g, began, why, market{s.zone, s.capacityType}, f)
 			}
 		}
@@ -96,7 +96,8 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 	}
 }
 
-// fill launches one instance of the first candidate with capacity and returns its weight, with why others had none.
+// fill launches one instance of the first candidate with capacity and returns its weight, with the reasons of the candidates
+// without.
 func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) (weight int, failures []launchFailure) {
 	if i := g.takeWarm(); i != nil {
 		a.wake(i, began, why)
@@ -116,8 +117,7 @@ func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time
 	return 0, failures
 }
 
-// preferred orders the candidates for a slot: as given, or for spot that is to be spread, by how few instances the
-// first pools have.
+// preferred orders the candidates for a slot: as given, or for spread spot by how few instances the first pools have.
 func (a *account) preferred(g *group, s slot, candidates []candidate) []candidate {
 	if !a.diversify || s.capacityType != spot || g.MixedInstancesPolicy == nil {
 		return candidates
@@ -134,7 +134,7 @@ func (a *account) preferred(g *group, s slot, candidates []candidate) []candidat
 	return ordered
 }
 
-// retryLater lets the group rest before it asks EC2 again.
+// retryLater delays the group's next request to EC2.
 func (a *account) retryLater(g *group) {
 	wait := a.retryPace()
 	g.retryAt = time.Now().Add(wait)
@@ -145,8 +145,8 @@ func (a *account) retryLater(g *group) {
 	})
 }
 
-// plan spreads what is missing over the markets that have not failed: each instance goes to the zone with the least
-// of the group, and is on-demand or spot by the group's distribution.
+// plan spreads the missing instances over the markets that have not failed. Each instance goes to the zone with the least of
+// the group, and is on-demand or spot by the group's distribution.
 func (g *group) plan(candidates []candidate, failed map[market]bool) []slot {
 	zones, onDemandUnits, all := g.spread()
 	var slots []slot
@@ -168,12 +168,12 @@ func (g *group) plan(candidates []candidate, failed map[market]bool) []slot {
 }
 
 // shifted reports whether the group launches nothing in the zone of its own accord, because it is shifted away (Amazon EC2 Auto
-// Scaling User Guide, zonal shift). A launch that names the zone is not kept from it: AWS documents nothing about that.
+// Scaling User Guide, zonal shift). It does not affect a launch that names the zone, about which AWS documents nothing.
 func (g *group) shifted(zone string) bool {
 	return g.ZonalShift && (slices.Contains(g.ShiftedZones, zone) || slices.Contains(g.AutoshiftZones, zone))
 }
 
-// spread counts instances by zone, and units on-demand and in all; what is in flight included.
+// spread counts instances by zone, and units on-demand and in all, including those in flight.
 func (g *group) spread() (zones map[string]int, onDemandUnits, all int) {
 	zones = map[string]int{}
 	add := func(zone, capacityType string, weight int) {

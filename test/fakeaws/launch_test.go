@@ -53,7 +53,7 @@ func states(g types.AutoScalingGroup) map[string]int {
 	return out
 }
 
-// count is how many events of a kind there were.
+// count is the number of events of a kind.
 func count(s *Server, kind EventKind) int {
 	n := 0
 	for _, e := range s.Events() {
@@ -135,7 +135,7 @@ func mixed(d Distribution, weights ...int) func(*AutoScalingGroup) {
 	}
 }
 
-func TestOnDemandBaseComesFirstAndThePercentageAboveIt(t *testing.T) {
+func TestOnDemandBaseComesBeforePercentage(t *testing.T) {
 	for _, tt := range []struct {
 		base, percentage, desired int
 		want                      map[string]int
@@ -160,7 +160,7 @@ func TestOnDemandBaseComesFirstAndThePercentageAboveIt(t *testing.T) {
 	}
 }
 
-func TestTheFirstTypeIsTakenUnlessSpotIsToBeSpread(t *testing.T) {
+func TestFirstTypeWinsUnlessSpotIsSpread(t *testing.T) {
 	none := 0
 	d := Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotInstancePools: 2}
 	for _, tt := range []struct {
@@ -223,7 +223,7 @@ func TestRequirementsSelectTypes(t *testing.T) {
 	})
 }
 
-func TestWithoutCapacityInOneZoneTheOthersAreTried(t *testing.T) {
+func TestLaunchAvoidsZoneWithoutCapacity(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{InstanceType: "m5.large", Zone: "us-west-2a"})
 		setDesired(t, c, "g", 3)
@@ -275,7 +275,7 @@ func TestLaunchesAreRetriedUntilThereIsCapacity(t *testing.T) {
 	})
 }
 
-func TestARaisedDesiredCapacityIsTriedAtOnceAfterAFailure(t *testing.T) {
+func TestRaiseIsTriedAtOnceAfterFailure(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		id := s.AddShortage(Shortage{})
 		setDesired(t, c, "g", 1)
@@ -289,7 +289,7 @@ func TestARaisedDesiredCapacityIsTriedAtOnceAfterAFailure(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeLaunchedIsToldInActivities(t *testing.T) {
+func TestFailedLaunchesAppearInActivities(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Config)
@@ -350,7 +350,7 @@ func TestActivitiesComeNewestFirstInPages(t *testing.T) {
 }
 
 // API reference, DescribeScalingActivities: "Activities are sorted by start time. Activities still in progress are described first."
-func TestActivitiesInProgressComeBeforeNewerOnesThatAreOver(t *testing.T) {
+func TestActivitiesInProgressComeFirst(t *testing.T) {
 	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
 		name := map[string]string{} // by instance
 		for n, launch := range []string{"first", "second", "third", "fourth"} {

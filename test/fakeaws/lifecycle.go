@@ -9,7 +9,7 @@ import (
 // shownAfterEnd is how long EC2 still describes an instance that is terminated.
 const shownAfterEnd = 10 * time.Minute
 
-// launch adds an instance in the state Pending; began is when EC2 was asked, from which all delays count.
+// launch adds an instance in the state Pending. began is the time of the request to EC2, from which all delays count.
 func (a *account) launch(g *group, c candidate, p pool, began time.Time, why string) *instance {
 	i := a.newInstance(g, c, p, began)
 	act := a.record(g, activity{
@@ -21,7 +21,7 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
 	a.changeState(i, "pending")
-	if sh := a.faults.doomed(g.Name, p); sh != nil {
+	if sh := a.faults.dyingLaunch(g.Name, p); sh != nil {
 		a.at(time.Now(), sh.Dies, func() { a.die(i, *sh) })
 		return i
 	}
@@ -55,7 +55,7 @@ func (a *account) newInstance(g *group, c candidate, p pool, began time.Time) *i
 	return i
 }
 
-// newAddress is the next of 10.0.0.0/8; none is given twice.
+// newAddress is the next of 10.0.0.0/8. None is given twice.
 func (a *account) newAddress() [4]byte {
 	a.addresses++
 	n := a.addresses
@@ -64,7 +64,7 @@ func (a *account) newAddress() [4]byte {
 	return [4]byte{10, byte(subnet >> 8), byte(subnet), byte(4 + n%perSubnet)}
 }
 
-// nodeName is the private DNS name, which is what nodes of EKS are called.
+// nodeName is the private DNS name, as nodes of EKS are called.
 func (a *account) nodeName(ip [4]byte) string {
 	domain := a.region + ".compute.internal"
 	if a.region == "us-east-1" {
@@ -85,7 +85,7 @@ func (i *instance) event(kind EventKind) Event {
 	}
 }
 
-// launched is when EC2 runs an instance: it enters service, or waits for its hooks first.
+// launched runs when EC2 runs an instance: it enters service, or waits for its hooks first.
 func (a *account) launched(i *instance) {
 	if i.state != pending || i.dead {
 		return
@@ -110,12 +110,12 @@ func (a *account) enterService(i *instance) {
 	i.state, i.running = inService, true
 	i.launching.finish(activitySuccessful, "")
 	a.emit(InService, i)
-	if i.told != "" { // not one of those that were there from the start
+	if i.announcedState != "" { // false for instances that were there from the start
 		a.publishActivity(launchSuccess, activityInProgress, i.launching, i.id)
 	}
 }
 
-// register has the kubelet start, unless the instance is on its way out already.
+// register starts the kubelet, unless the instance is on its way out already.
 func (a *account) register(i *instance) {
 	if !i.counts() || i.dead {
 		return
@@ -126,8 +126,8 @@ func (a *account) register(i *instance) {
 	}
 }
 
-// terminate begins an instance's end: it waits for the group's hooks, unless it is dead or the group is being deleted, and
-// leaves the group Delays.Terminate later. An instance that is ending already is left to it.
+// terminate begins an instance's end. It waits for the group's hooks, unless it is dead or the group is being deleted, and
+// leaves the group Delays.Terminate later. An instance that is ending already is not affected.
 func (a *account) terminate(i *instance, cause string) *activity {
 	if i.ending != nil {
 		return i.ending
@@ -156,7 +156,7 @@ func (a *account) terminate(i *instance, cause string) *activity {
 	return i.ending
 }
 
-// shutDown has EC2 end an instance that leaves its group then.
+// shutDown makes EC2 end an instance, which then leaves its group.
 func (a *account) shutDown(i *instance) {
 	a.changeState(i, "shutting-down")
 	a.at(time.Now(), a.delays.Terminate, func() { a.gone(i) })
@@ -194,7 +194,7 @@ func (a *account) removeNode(i *instance) {
 	i.nodeDue = false
 }
 
-// scaleIn terminates instances until no more than the desired capacity is left. Victims are chosen by victim.
+// scaleIn terminates instances until no more than the desired capacity is left. victim chooses them.
 func (a *account) scaleIn(g *group) {
 	if g.suspended("Terminate") {
 		return
@@ -223,7 +223,7 @@ func (a *account) launchInitial() {
 	}
 }
 
-// settle fills a group up to its desired capacity at once. Shortages do not count; what cannot be launched at all is
+// settle fills a group up to its desired capacity at once. Shortages do not count. Instances that cannot be launched at all are
 // left to reconcile.
 func (a *account) settle(g *group) {
 	why := fmt.Sprintf("At %s a user request created an AutoScalingGroup changing the desired capacity from 0 to %d.  ", seconds(time.Now()), g.Desired)
@@ -255,7 +255,7 @@ func (a *account) settled(g *group, c candidate, p pool, why string) {
 	}
 }
 
-// setDesired changes a desired capacity. By is who asked for it.
+// setDesired changes a desired capacity. by is the caller.
 func (a *account) setDesired(g *group, desired int, by string) {
 	from := g.Desired
 	if desired == from {

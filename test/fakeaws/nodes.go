@@ -24,8 +24,8 @@ const (
 	callTimeout = 10 * time.Second
 )
 
-// A publisher keeps the Nodes of a cluster in step with the instances: it creates them, publishes their devices some
-// time after they are Ready, and deletes them.
+// A publisher keeps the Nodes of a cluster in step with the instances: it creates them, publishes their devices some time after
+// they are Ready, and deletes them.
 type publisher struct {
 	client   kubernetes.Interface
 	timeline *timeline
@@ -45,9 +45,9 @@ type publishedNode struct {
 	gone      bool // to be deleted
 }
 
-// Attach publishes the Nodes of the groups that name no cluster, from now on, those that are there already at once. It
-// returns when the cluster's nodes were read, or the reason why they cannot be. The client should have no rate limit
-// to speak of. KWOK, or a test, is expected to make the Nodes Ready.
+// Attach publishes the Nodes of the groups that name no cluster from now on, existing ones at once. It returns when it has read
+// the cluster's nodes, or the reason why it cannot. The client should have no rate limit to speak of. KWOK, or a test, is
+// expected to make the Nodes Ready.
 func (s *Server) Attach(client kubernetes.Interface) error { return s.AttachCluster("", client) }
 
 // AttachCluster is Attach for the groups that name another cluster of the same account.
@@ -99,7 +99,7 @@ func (p *publisher) start(s *Server) error {
 	}); err != nil {
 		return err
 	}
-	// Attach has no context to pass on: publishing lasts as long as the Server, not as long as its caller.
+	// Attach has no context to pass on, because publishing lasts as long as the Server, not as long as its caller.
 	ctx, cancel := context.WithCancel(context.Background())
 	running := s.spawn(func(stop <-chan struct{}) {
 		<-stop
@@ -123,7 +123,7 @@ func (p *publisher) start(s *Server) error {
 	return nil
 }
 
-// onlyReadiness drops what the publisher does not look at, so that watching large clusters is cheap.
+// onlyReadiness drops the fields that the publisher does not read, so that watching large clusters is cheap.
 func onlyReadiness(obj any) (any, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
@@ -138,7 +138,6 @@ func onlyReadiness(obj any) (any, error) {
 	return slim, nil
 }
 
-// register implements nodeSink.
 func (p *publisher) register(spec nodeSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,7 +145,6 @@ func (p *publisher) register(spec nodeSpec) {
 	p.queue.Add(spec.node.Name)
 }
 
-// remove implements nodeSink.
 func (p *publisher) remove(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,7 +154,7 @@ func (p *publisher) remove(name string) {
 	}
 }
 
-// observe notes when a Node becomes Ready, and has its devices published later.
+// observe notices when a Node becomes Ready, and publishes its devices later.
 func (p *publisher) observe(obj any) {
 	node, ok := obj.(*corev1.Node)
 	if !ok || len(node.Status.Conditions) == 0 || node.Status.Conditions[0].Status != corev1.ConditionTrue {
@@ -303,7 +301,7 @@ func (p *publisher) patchResources(ctx context.Context, node string, resources c
 	return err
 }
 
-// publisherOf is the cluster that has a Node, or else the first, or nil.
+// publisherOf is the publisher of the Node's cluster, or else the first, or nil.
 func (s *Server) publisherOf(node string) *publisher {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// TestAllocatableIsThatOfRealNodes compares with what real nodes of EKS (AL2023) printed.
-func TestAllocatableIsThatOfRealNodes(t *testing.T) {
+// TestAllocatableMatchesRealNodes compares with the figures of real nodes of EKS (AL2023).
+func TestAllocatableMatchesRealNodes(t *testing.T) {
 	catalogue, err := newCatalogue(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -18,13 +18,13 @@ const (
 	labelEBSZone = "topology.ebs.csi.aws.com/zone"
 )
 
-// A nodeSpec is a Node to register, and what its device plugins publish some time after it is Ready.
+// A nodeSpec is a Node to register, with the resources its device plugins publish some time after it is Ready.
 type nodeSpec struct {
 	node        *corev1.Node
 	origin      Event // names group, instance and pool
 	devices     corev1.ResourceList
 	gpuDelay    time.Duration // below zero for never
-	volumeLimit int32         // of the EBS driver; 0 for none
+	volumeLimit int32         // of the EBS driver, 0 for none
 }
 
 // nodeSpec is the Node an instance registers as on EKS.
@@ -71,7 +71,7 @@ func (a *account) node(i *instance, t InstanceType) *corev1.Node {
 	}
 }
 
-// nodeLabels are those that kubelet, the cloud controllers and the bootstrap of the group set.
+// nodeLabels are the labels that kubelet, the cloud controllers and the bootstrap of the group set.
 func (a *account) nodeLabels(i *instance, t InstanceType) map[string]string {
 	labels := map[string]string{
 		corev1.LabelArchStable:              t.Architecture,
@@ -110,7 +110,7 @@ func nodeTaints(i *instance) []corev1.Taint {
 	return taints
 }
 
-// parseTaint reads key=value:Effect, or key:Effect.
+// parseTaint parses key=value:Effect, or key:Effect.
 func parseTaint(text string) (corev1.Taint, error) {
 	i := strings.LastIndex(text, ":")
 	if i < 1 {
@@ -131,7 +131,7 @@ func (i *instance) ip() string {
 	return fmt.Sprintf("%d.%d.%d.%d", i.address[0], i.address[1], i.address[2], i.address[3])
 }
 
-// rootGiB is the size of the instance's root volume: of its template, of its image, or 20 GiB.
+// rootGiB is the size of the instance's root volume, from its template, its image, or 20 GiB.
 func (a *account) rootGiB(i *instance) int {
 	const usual = 20
 	var devices []BlockDevice

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// polling is the result of an operation that has nothing to answer yet: again is asked when something has changed or is due,
-// with the account's state locked, and returns the result or another polling.
+// polling is the result of an operation that has no answer yet. again is called when something has changed or is due, with the
+// account's state locked, and returns the result or another polling.
 type polling struct {
 	changed <-chan struct{}
 	due     time.Time
 	again   func() any
 }
 
-// poll waits for the result. That the caller leaves ends it, and then nothing is taken for the caller.
+// poll waits for the result. If the caller leaves, it ends, and takes nothing for the caller.
 func (s *Server) poll(ctx context.Context, p polling) any {
 	for {
 		timer := time.NewTimer(time.Until(p.due))

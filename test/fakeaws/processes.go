@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// processes of Auto Scaling that can be suspended (SuspendProcesses, API reference, read 2026-11). Obeyed are Launch,
+// processes of Auto Scaling that can be suspended (SuspendProcesses, API reference, read 2026-11). The emulator obeys Launch,
 // Terminate, AZRebalance, HealthCheck, InstanceRefresh, ReplaceUnhealthy and ScheduledActions.
 var processes = []string{"Launch", "Terminate", "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck",
 	"InstanceRefresh", "ReplaceUnhealthy", "ScheduledActions"}
 
-// suspended tells if any of the processes is.
+// suspended reports whether any of the processes is suspended.
 func (g *group) suspended(anyOf ...string) bool {
 	return slices.ContainsFunc(anyOf, func(process string) bool { return slices.Contains(g.SuspendedProcesses, process) })
 }
@@ -46,7 +46,7 @@ func processNames(names []string) ([]string, error) {
 	return names, nil
 }
 
-// suspend suspends or resumes processes. What had to wait is made up for at once.
+// suspend suspends or resumes processes. Delayed work is made up for at once.
 func (a *account) suspend(g *group, names []string, suspend bool, by string) {
 	kind := ProcessesResumed
 	left := slices.DeleteFunc(slices.Clone(g.SuspendedProcesses), func(p string) bool { return slices.Contains(names, p) })
@@ -80,8 +80,8 @@ func (s *Server) switchProcesses(name string, names []string, suspend bool) erro
 	return s.change(name, func(a *account, g *group) { a.suspend(g, names, suspend, admin) })
 }
 
-// lose is what happens to an instance that EC2 takes away: it dies, and the group replaces it, unless that is suspended. One
-// that is on its way out goes at once, whatever hook it waits for.
+// lose handles an instance that EC2 takes away: it dies, and the group replaces it, unless that is suspended. An instance on
+// its way out goes at once, whatever hook it waits for.
 func (a *account) lose(i *instance) {
 	if i.dead || i.ending != nil && i.state != terminatingWait {
 		return

@@ -27,7 +27,7 @@ type queue struct {
 	changed  chan struct{} // closed and replaced when a message may have become visible
 }
 
-// A message is one of a queue.
+// A message is a message of a queue.
 type message struct {
 	id       string
 	body     string
@@ -47,7 +47,6 @@ func newQueue(a *account, cfg Queue, seed uint64) *queue {
 	}
 }
 
-// domainOf is the end of a partition's host names.
 func domainOf(partition string) string {
 	if partition == "aws-cn" {
 		return "amazonaws.com.cn"
@@ -73,7 +72,7 @@ func (q *queue) add(m *message) {
 	q.wake()
 }
 
-// wake has those who wait for messages look again.
+// wake makes waiting receivers look again.
 func (q *queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
@@ -86,7 +85,7 @@ func (q *queue) remove(m *message) {
 	}
 }
 
-// expire drops what has been kept for long enough.
+// expire drops messages whose retention is over.
 func (q *queue) expire(now time.Time) {
 	if now.Before(q.expires) {
 		return
@@ -103,7 +102,7 @@ func (q *queue) expire(now time.Time) {
 	})
 }
 
-// take receives up to limit messages and hides them for a while. Those received too often go to dead instead, if there is
+// take receives up to limit messages and hides them for a while. Messages received too often go to dead instead, if there is
 // such a queue.
 func (q *queue) take(limit int, hide time.Duration, dead *queue) []*message {
 	now := time.Now()
@@ -138,7 +137,6 @@ func (q *queue) inOrder() []*message {
 	return out
 }
 
-// receive counts one reception.
 func (q *queue) receive(m *message, now time.Time, hide time.Duration) {
 	q.received++
 	m.receives++
@@ -148,7 +146,7 @@ func (q *queue) receive(m *message, now time.Time, hide time.Duration) {
 	}
 }
 
-// next is when the first of the hidden messages can be received; zero if there is none.
+// next is when the first of the hidden messages can be received, zero if there is none.
 func (q *queue) next() time.Time {
 	var next time.Time
 	for _, m := range q.messages {
@@ -164,8 +162,8 @@ func (q *queue) handle(m *message) string {
 	return base64.StdEncoding.EncodeToString([]byte(q.arn + " " + m.id + " " + strconv.Itoa(m.receives)))
 }
 
-// find returns the message of a receipt handle, and whether it is the last one given out for it. The message is nil if it is
-// not there any more.
+// find returns the message of a receipt handle, and whether the handle is its newest. The message is nil if it does not exist
+// any more.
 func (q *queue) find(handle string) (m *message, newest bool, err error) {
 	raw, failure := base64.StdEncoding.DecodeString(handle)
 	parts := strings.Split(string(raw), " ")

@@ -20,15 +20,15 @@ type Queue struct {
 	Name              string      `json:"name"`
 	VisibilityTimeout Duration    `json:"visibilityTimeout,omitempty"` // 30s
 	Retention         Duration    `json:"retention,omitempty"`         // 96h
-	WaitTime          Duration    `json:"waitTime,omitempty"`          // of receivers that do not say; none
+	WaitTime          Duration    `json:"waitTime,omitempty"`          // of receivers that do not say, none by default
 	DeadLetter        *DeadLetter `json:"deadLetter,omitempty"`
 
 	// Events are the detail types that a rule sends here, * for all of them.
 	Events []string `json:"events,omitempty"`
 	Lag    Duration `json:"lag,omitempty"` // from an event to its message
 
-	// By the Config's seed, Duplicates percent of the events become two messages, and as many messages can be received again
-	// at once; Shuffles percent of the receivers get the oldest messages no sooner than others.
+	// By the Config's seed, Duplicates percent of the events become two messages, and as many messages can be received again at
+	// once. Shuffles percent of the receivers get the oldest messages no sooner than others.
 	Duplicates int `json:"duplicates,omitempty"`
 	Shuffles   int `json:"shuffles,omitempty"`
 }
@@ -78,7 +78,7 @@ func (q Queue) validate() error {
 	return nil
 }
 
-// validateQueues checks the queues, and that what is sent to one has one.
+// validateQueues checks the queues, and that every notification target exists.
 func (c Config) validateQueues() error {
 	names := map[string]bool{}
 	var errs []error

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A QueueState is a queue as it is at one moment.
+// A QueueState is a queue at one moment.
 type QueueState struct {
 	Name     string `json:"name"`
 	URL      string `json:"url"`
@@ -13,7 +13,7 @@ type QueueState struct {
 	InFlight int    `json:"inFlight"` // received and hidden
 	Delayed  int    `json:"delayed"`  // not to be received yet
 	Sent     int    `json:"sent"`     // since the start
-	Received int    `json:"received"` // receptions; a message has several
+	Received int    `json:"received"` // receptions, several for a message received again
 	Deleted  int    `json:"deleted"`
 }
 
@@ -50,7 +50,7 @@ func (s *Server) SendMessage(name, body string) error {
 	return s.withQueue(name, func(q *queue) { q.send(body, 0) })
 }
 
-// SetQueue changes what a queue is like. What is in it stays.
+// SetQueue changes the configuration of a queue. Its messages stay.
 func (s *Server) SetQueue(cfg Queue) error {
 	if err := cfg.validate(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Server) withQueue(name string, do func(*queue)) error {
 	return nil
 }
 
-// queue finds a queue by name; nil if there is none.
+// queue finds a queue by name. It is nil if there is none.
 func (a *account) queue(name string) *queue {
 	for _, q := range a.queues {
 		if q.Name == name {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// replacePoll is how often those who replace instances look whether they may go on.
+// replacePoll is the pause between two steps of a replacement.
 const replacePoll = 250 * time.Millisecond
 
 // every calls step until it returns false, or the group is gone.
@@ -122,7 +122,7 @@ func (a *account) rebalance(g *group, d Deed) error {
 	return nil
 }
 
-// arrived terminates one instance of the fullest zone once the one that makes up for it is in service.
+// arrived terminates one instance of the fullest zone once its replacement is in service.
 func (a *account) arrived(g *group, d Deed, arriving **instance) bool {
 	i := *arriving
 	if i.counts() && i.state != inService {

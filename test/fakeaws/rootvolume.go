@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// ReplaceRootVolume has Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an instance
-// refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each instance passes
-// through States, by default all four, and stays Each (1s) in one. With Each never it stays in the last one. It remains a member that
-// counts as capacity, and runs. At the end AWS documents health checks only. The return to InService is a guess.
+// ReplaceRootVolume makes Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an
+// instance refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each
+// instance passes through States, by default all four, and stays Each (1s) in one. With Each never it stays in the last one. It
+// remains a member that counts as capacity, and runs. AWS documents health checks only at the end. The return to InService is a
+// guess.
 const ReplaceRootVolume DeedKind = "replace-root-volume"
 
 // Lifecycle states of an instance whose root volume is replaced, in their order.
@@ -56,7 +57,7 @@ func (a *account) replaceRootVolume(g *group, d Deed) error {
 	return nil
 }
 
-// throughStates moves an instance from one state through others and back into service, unless something else befalls it.
+// throughStates moves an instance from one state through others and back into service, unless something else happens to it.
 func (a *account) throughStates(i *instance, from string, states []string, each Duration, act *activity) {
 	if i.state != from || i.dead {
 		act.finish(activityCancelled, "")

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 )
 
-// TestAThousandGroupsAreServed runs 1,000 groups with 1,000 instances, all read three times.
-func TestAThousandGroupsAreServed(t *testing.T) {
+// TestThousandGroupsAreServed runs 1,000 groups with 1,000 instances, all read three times.
+func TestThousandGroupsAreServed(t *testing.T) {
 	s, c := overHTTP(t, manyGroups(1000))
 	for _, g := range s.Groups() {
 		if err := s.SetDesired(g.Name, 1); err != nil {

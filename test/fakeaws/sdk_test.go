@@ -62,8 +62,8 @@ func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
 	return s, newClients(sdk)
 }
 
-// buffered sends a copy of each request's body. The SDK closes the body as soon as the answer begins. On a busy machine net/http
-// may not have finished with it then, and breaks the connection off.
+// buffered sends a copy of each request's body. The SDK closes the body as soon as the answer begins. On a busy machine
+// net/http may not have finished with it then, and breaks the connection off.
 type buffered struct{ client *http.Client }
 
 func (b buffered) Do(r *http.Request) (*http.Response, error) {
@@ -78,7 +78,7 @@ func (b buffered) Do(r *http.Request) (*http.Response, error) {
 	return b.client.Do(r)
 }
 
-// inBubble runs a test in which time passes only when all are waiting. The clients call the Server without a network.
+// inBubble runs a test in which time passes only when all goroutines wait. The clients call the Server without a network.
 func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -99,7 +99,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// wantAPIError checks code and message of an error; an empty want is not checked.
+// wantAPIError checks code and message of an error. An empty want is not checked.
 func wantAPIError(t *testing.T, err error, code, message string) {
 	t.Helper()
 	var api smithy.APIError

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the
-// publisher of its Nodes.
+// A Server is one running emulator: an account's state, the HTTP listener in front of it and, once attached, the publisher of
+// its Nodes.
 type Server struct {
 	cfg      Config
 	account  *account
@@ -39,8 +39,8 @@ type options struct {
 	listen string
 }
 
-// ListenOn has the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only
-// loopback addresses are accepted.
+// ListenOn makes the Server listen on address, such as 127.0.0.1:9324, instead of a free port of 127.0.0.1. Only loopback
+// addresses are accepted.
 func ListenOn(address string) Option {
 	return func(o *options) { o.listen = address }
 }
@@ -61,7 +61,8 @@ func Start(ctx context.Context, cfg Config, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes it.
+// New is Start without a port. Only its HTTPClient reaches the Server, which can live in a synctest bubble. The caller closes
+// it.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	types, err := newCatalogue(cfg.InstanceTypes)
@@ -117,11 +118,11 @@ func (s *Server) listen(ctx context.Context, address string) error {
 // URL is the endpoint for AWS_ENDPOINT_URL and BaseEndpoint, for every service. It has no trailing slash.
 func (s *Server) URL() string { return s.url }
 
-// Region is the one region there is.
+// Region is the account's region.
 func (s *Server) Region() string { return s.cfg.Region }
 
-// Close stops serving, launching and publishing, and returns when every goroutine of the Server has ended. Requests
-// under way are cut off. Nodes already in a cluster stay there. Closing twice is fine.
+// Close stops serving, launching and publishing, and returns when every goroutine of the Server has ended. It cuts off requests
+// under way. Nodes already in a cluster stay there. Closing twice is fine.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -137,7 +138,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// spawn runs work on a goroutine that Close waits for. It returns false, and runs nothing, on a closed Server.
+// spawn runs work on a goroutine that Close waits for. On a closed Server it runs nothing and returns false.
 func (s *Server) spawn(work func(stop <-chan struct{})) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,7 +72,7 @@ type staticToken string
 
 func (s staticToken) GetIdentityToken() ([]byte, error) { return []byte(s), nil }
 
-func TestAServiceAccountsTokenGivesCredentials(t *testing.T) {
+func TestServiceAccountsTokenGivesCredentials(t *testing.T) {
 	_, c := overHTTP(t, Config{})
 	got, err := stscreds.NewWebIdentityRoleProvider(c.sts, "arn:aws:iam::123456789012:role/autoscaler", staticToken("jwt")).Retrieve(t.Context())
 	if err != nil {
@@ -118,7 +118,7 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 	}
 }
 
-func TestTheServerClosesWithItsContext(t *testing.T) {
+func TestServerClosesWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := Start(ctx, Config{})
 	if err != nil {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// launchFailure is a failed attempt's code and text, as EC2 tells them to Auto Scaling.
+// launchFailure is the code and text of a failed attempt, as EC2 reports it to Auto Scaling.
 type launchFailure struct {
 	code string
 	text string
 	bare bool // no "Could not launch" in front, as for errors found before EC2 is asked
 }
 
-// statusMessage is how the history tells it: with capacity type and code for mixed instances policies, plain for
-// groups of one template.
+// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of
+// one template.
 func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 	const tail = " Launching EC2 instance failed."
 	if f.bare {
@@ -30,7 +30,7 @@ func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 	return fmt.Sprintf("Could not launch %s Instances. %s - %s%s", market, f.code, f.text, tail)
 }
 
-// poolFailure is why EC2 will not launch in a pool, or nil, and then one instance of the pool is taken.
+// poolFailure is why EC2 will not launch in a pool. If it is nil, one instance of the pool is taken.
 func (a *account) poolFailure(g *group, p pool) *launchFailure {
 	if failure := a.unoffered(p); failure != nil {
 		return failure
@@ -43,7 +43,7 @@ func (a *account) poolFailure(g *group, p pool) *launchFailure {
 	return &launchFailure{code: code, text: first(short.Message, a.shortageText(g, p, code))}
 }
 
-// shortageText is what EC2 says with a code.
+// shortageText is EC2's text for a code.
 func (a *account) shortageText(g *group, p pool, code string) string {
 	switch code {
 	case "UnfulfillableCapacity":
@@ -62,7 +62,7 @@ func (a *account) shortageText(g *group, p pool, code string) string {
 	return code
 }
 
-// noCapacityText is EC2's for on-demand, which names the other zones.
+// noCapacityText is EC2's text for on-demand, which names the other zones.
 func noCapacityText(p pool, zones []string) string {
 	text := "We currently do not have sufficient " + p.instanceType + " capacity in the Availability Zone you requested (" + p.zone +
 		"). Our system will be working on provisioning additional capacity."

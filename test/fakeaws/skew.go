@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// SetClockSkew sets how far AWS's clock is ahead of this machine's, as callers see it: in the Date of every answer, in the times
-// of scaling activities, those that are over included, and in those of events and messages. Below zero it is behind.
+// SetClockSkew sets how far AWS's clock is ahead of this machine's, as callers see it: in the Date of every answer, and in the
+// times of scaling activities, finished ones included, of events and of messages. Below zero it is behind.
 func (s *Server) SetClockSkew(d time.Duration) {
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

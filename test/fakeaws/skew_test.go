@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 )
 
-func TestASkewedClockShowsInAnswersAndActivities(t *testing.T) {
+func TestSkewedClockShowsInAnswersAndActivities(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 3 * time.Hour, -time.Hour} {
 		inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 			s.SetClockSkew(ahead)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// readJSON flattens the body of a JSON request into a form, in which lists are numbered from 1 as in AWS query:
-// {"Entries": [{"Id": "a"}]} is Entries.1.Id=a.
+// readJSON flattens the body of a JSON request into a form, in which lists are numbered from 1 as in AWS query: {"Entries":
+// [{"Id": "a"}]} is Entries.1.Id=a.
 func readJSON(body []byte) (form, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -44,7 +44,7 @@ func (f form) flatten(key string, value any) {
 	}
 }
 
-// queryCodes are the codes that SQS had for errors before it spoke JSON, where they differ; SDKs still report them.
+// queryCodes are SQS's error codes from before it spoke JSON, where they differ. SDKs still report them.
 var queryCodes = map[string]string{
 	"QueueDoesNotExist":            "AWS.SimpleQueueService.NonExistentQueue",
 	"MessageNotInflight":           "AWS.SimpleQueueService.MessageNotInflight",
@@ -70,7 +70,7 @@ func parameter(format string, args ...any) *apiError {
 	return &apiError{Code: "InvalidParameterValue", Message: fmt.Sprintf(format, args...)}
 }
 
-// findQueue is SQS's look-up. Of the URL only the account and the name count, so that any endpoint will do.
+// findQueue is SQS's look-up. In the URL only the account and the name count, so that any endpoint will do.
 func (a *account) findQueue(f form) (*queue, error) {
 	u, err := url.Parse(f.get("QueueUrl"))
 	if err != nil || u.Path == "" {
@@ -138,7 +138,7 @@ func (q *queue) attributes() map[string]string {
 	return out
 }
 
-// within reads a number of seconds between 0 and the largest there may be.
+// within parses a number of seconds between 0 and the maximum.
 func (f form) within(key string, fallback, most time.Duration) (time.Duration, error) {
 	n, err := f.number(key, int(fallback.Seconds()))
 	if err != nil || n < 0 || n > int(most.Seconds()) {
@@ -147,7 +147,7 @@ func (f form) within(key string, fallback, most time.Duration) (time.Duration, e
 	return time.Duration(n) * time.Second, nil
 }
 
-// queueDenied is how SQS refuses: it writes its actions in lower case.
+// queueDenied is SQS's refusal, which writes its actions in lower case.
 func (a *account) queueDenied(req *request) string {
 	action, resource := "sqs:"+strings.ToLower(req.action), ""
 	if q, err := a.lockedFindQueue(req.form); err == nil {

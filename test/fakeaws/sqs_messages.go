@@ -44,8 +44,8 @@ func (a *account) deleteMessage(r *request) (any, error) {
 	return q.discard(r.form)
 }
 
-// discard deletes a message. With a handle that is not the newest, or of a message that is gone, it does nothing and says so
-// to nobody (API reference, DeleteMessage).
+// discard deletes a message. With a handle that is not the newest, or of a message that is gone, it silently does nothing (API
+// reference, DeleteMessage).
 func (q *queue) discard(f form) (any, error) {
 	m, newest, err := q.find(f.get("ReceiptHandle"))
 	if err != nil {
@@ -58,7 +58,7 @@ func (q *queue) discard(f form) (any, error) {
 	return sqsDone{f.get("Id")}, nil
 }
 
-// sqsDone is the entry of a batch that went well, or nothing.
+// sqsDone is a successful entry of a batch, or nothing.
 type sqsDone struct {
 	ID string `json:"Id,omitempty"`
 }
@@ -71,7 +71,7 @@ func (a *account) changeMessageVisibility(r *request) (any, error) {
 	return q.hide(r.form)
 }
 
-// hide sets for how long from now a message in flight stays hidden; 0 makes it visible.
+// hide sets for how long from now a message in flight stays hidden. 0 makes it visible.
 func (q *queue) hide(f form) (any, error) {
 	m, newest, err := q.find(f.get("ReceiptHandle"))
 	if err != nil {
@@ -109,7 +109,7 @@ type (
 	}
 )
 
-// batch makes an operation on entries of one on a single message.
+// batch turns an operation on a single message into one on entries.
 func batch(one func(*queue, form) (any, error)) operation {
 	return func(a *account, r *request) (any, error) {
 		q, err := a.findQueue(r.form)

@@ -69,7 +69,7 @@ func earliest(end, other time.Time) time.Time {
 	return end
 }
 
-// shape is a message as it is received, with the attributes that are asked for.
+// shape is a message as it is received, with the requested attributes.
 func (q *queue) shape(m *message, a *account, names []string) sqsMessage {
 	millis := func(t time.Time) string { return strconv.FormatInt(t.Add(a.skew).UnixMilli(), 10) }
 	out := sqsMessage{Body: m.body, MD5OfBody: md5Of(m.body), MessageID: m.id, ReceiptHandle: q.handle(m)}

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// queues is an account with nothing but queues.
+// queues is an account with queues alone.
 func queues(all ...Queue) Config { return Config{Queues: all} }
 
 func queueURL(t *testing.T, c clients, name string) *string {
@@ -27,7 +27,7 @@ func queueURL(t *testing.T, c clients, name string) *string {
 	return out.QueueUrl
 }
 
-// receive asks for up to ten messages of queue q.
+// receive receives up to ten messages of queue q.
 func receive(t *testing.T, c clients, change ...func(*sqs.ReceiveMessageInput)) []types.Message {
 	t.Helper()
 	in := &sqs.ReceiveMessageInput{
@@ -91,7 +91,7 @@ func TestQueuesAreFoundByNameInBothPartitions(t *testing.T) {
 }
 
 // Developer guide, "Amazon SQS visibility timeout": a message received and not deleted can be received again after it.
-func TestAMessageComesBackUntilItIsDeleted(t *testing.T) {
+func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		queueURL(t, c, "q") // takes a moment
 		millis := func(in time.Duration) string { return fmt.Sprint(time.Now().Add(in).UnixMilli()) }
@@ -129,7 +129,7 @@ func TestAMessageComesBackUntilItIsDeleted(t *testing.T) {
 	})
 }
 
-func TestALongPollEndsWithTheFirstMessageOrEmpty(t *testing.T) {
+func TestLongPollEndsWithMessageOrEmpty(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		long := func(in *sqs.ReceiveMessageInput) { in.WaitTimeSeconds = 20 }
 		began := time.Now()
@@ -152,7 +152,7 @@ func TestALongPollEndsWithTheFirstMessageOrEmpty(t *testing.T) {
 	})
 }
 
-func TestAPollThatIsBrokenOffTakesNothing(t *testing.T) {
+func TestBrokenPollTakesNothing(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		url := queueURL(t, c, "q")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -236,7 +236,7 @@ func TestBatchesAnswerForEachEntry(t *testing.T) {
 	})
 }
 
-func TestAMessageReceivedTooOftenIsADeadLetter(t *testing.T) {
+func TestMessageReceivedTooOftenIsADeadLetter(t *testing.T) {
 	cfg := queues(Queue{Name: "q", DeadLetter: &DeadLetter{Queue: "dead", MaxReceiveCount: 2}}, Queue{Name: "dead"})
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		send(t, s, "poison")
@@ -261,7 +261,7 @@ func TestMessagesAreNotKeptBeyondTheirRetention(t *testing.T) {
 	})
 }
 
-func TestDeliveryIsAtLeastOnceAndInAnyOrder(t *testing.T) {
+func TestDeliveryAtLeastOnceInAnyOrder(t *testing.T) {
 	run := func(t *testing.T) (order []string) {
 		cfg := queues(Queue{Name: "q", Duplicates: 30, Shuffles: 50})
 		cfg.Seed = 7

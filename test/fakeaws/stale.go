@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// staleStep is the time between two records of the past. With thousands of groups it is longer: recording may take a tenth of the time.
+// staleStep is the time between two records of the past. With thousands of groups it is longer: recording may take a tenth of
+// the time.
 const staleStep = 100 * time.Millisecond
 
 // staleActions are the readings that can be old. EC2 documents that its API is eventually consistent and that an instance just
@@ -16,15 +17,15 @@ const staleStep = 100 * time.Millisecond
 // nothing: old readings of groups and activities are a guess on the strict side.
 var staleActions = []string{"DescribeAutoScalingGroups", "DescribeScalingActivities", "DescribeInstances"}
 
-// StaleReads is how old readings can be. In the configuration file it is a duration alone, or
+// StaleReads sets how old readings can be. In the configuration file it is a duration alone, or
 //
 //	staleReads: {most: 3s, worst: true, actions: [DescribeAutoScalingGroups]}
 type StaleReads struct {
 	// Most is the greatest age of a reading. 0 reads the present. The seed gives each reading an age, so a reading may show an earlier
 	// time than the reading before it.
 	Most Duration `json:"most"`
-	// Worst has readings of an action take turns: the first after a write is as old as Most allows, the second shows the present, and so
-	// on. So the reading right after a write never shows that write, and time goes back again and again.
+	// Worst makes readings of an action take turns: the first after a write is as old as Most allows, the second shows the
+	// present, and so on. So the reading right after a write never shows that write, and time goes back again and again.
 	Worst bool `json:"worst,omitempty"`
 	// Actions are the readings concerned. Default is DescribeAutoScalingGroups, DescribeScalingActivities and DescribeInstances.
 	Actions []string `json:"actions,omitempty"`
@@ -42,7 +43,7 @@ func (s *StaleReads) UnmarshalJSON(data []byte) error {
 	return decoder.Decode((*plain)(s))
 }
 
-// A past keeps the account as it was, for readings that lag behind, as a replica's do.
+// A past keeps earlier states of the account, for readings that lag behind, as a replica's do.
 type past struct {
 	StaleReads
 	running  bool
@@ -50,17 +51,17 @@ type past struct {
 	turns    map[string]int // readings since the last write, by action
 }
 
-// A moment is the account as it was at one time.
+// A moment is the account at one time.
 type moment struct {
 	at        time.Time
 	groups    map[string]xmlGroup
 	instances map[string]ec2State // by ID
 }
 
-// SetStaleReads has readings be up to most old, by chance. 0 ends it.
+// SetStaleReads makes readings be up to most old, by chance. 0 ends it.
 func (s *Server) SetStaleReads(most time.Duration) { s.SetStale(StaleReads{Most: Duration(most)}) }
 
-// SetStale changes how old readings can be. The present is read until there is a past. Groups appear and go at once.
+// SetStale changes how old readings can be. Readings show the present until there is a past. Groups appear and go at once.
 func (s *Server) SetStale(reads StaleReads) {
 	a := s.account
 	a.mu.Lock()
@@ -69,7 +70,7 @@ func (s *Server) SetStale(reads StaleReads) {
 	a.remember()
 }
 
-// remember adds the present to the past, again and again while that is wanted.
+// remember adds the present to the past, repeatedly while stale readings are configured.
 func (a *account) remember() {
 	p := &a.past
 	if p.Most <= 0 {
@@ -102,14 +103,14 @@ func (a *account) present() moment {
 	return now
 }
 
-// noteWrite begins a new turn of readings after a call that is not a reading.
+// noteWrite begins a new turn of readings after a write.
 func (a *account) noteWrite(action string) {
 	if !strings.HasPrefix(action, "Describe") && !strings.HasPrefix(action, "Get") {
 		a.past.turns = nil
 	}
 }
 
-// read picks the moment that one call sees, for all it reads. It is nil for the present.
+// read picks the moment that one call sees in all its readings. It is nil for the present.
 func (a *account) read(action string) *moment {
 	p := &a.past
 	concerned := p.Actions
@@ -142,7 +143,7 @@ func (a *account) read(action string) *moment {
 	return chosen
 }
 
-// group is how the moment shows a group.
+// group is the group at the moment.
 func (m *moment) group(a *account, g *group) xmlGroup {
 	if m != nil {
 		if x, ok := m.groups[g.Name]; ok {
@@ -152,7 +153,7 @@ func (m *moment) group(a *account, g *group) xmlGroup {
 	return a.shape(g)
 }
 
-// state is how the moment shows an instance of EC2. It is false where the instance was not known yet.
+// state is the state of an instance of EC2 at the moment. It is false if the instance was not known yet.
 func (m *moment) state(i *instance) (ec2State, bool) {
 	if m == nil {
 		return i.ec2State(), true
@@ -161,7 +162,7 @@ func (m *moment) state(i *instance) (ec2State, bool) {
 	return state, known
 }
 
-// activity is how the moment shows an activity, or nil if it had not begun.
+// activity is an activity at the moment, or nil if it had not begun.
 func (m *moment) activity(act *activity) *activity {
 	switch {
 	case m == nil:

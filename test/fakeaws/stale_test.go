@@ -28,7 +28,7 @@ func TestWorstStaleReadingMissesTheWriteBefore(t *testing.T) {
 	})
 }
 
-func TestStaleReadingOfInstancesDoesNotKnowNewOnes(t *testing.T) {
+func TestStaleReadingOfInstancesLacksNewOnes(t *testing.T) {
 	inBubble(t, staleConfig(StaleReads{Most: Duration(3 * time.Second), Worst: true}), func(t *testing.T, s *Server, c clients) {
 		pass(10 * time.Second)
 		out, err := launch(t.Context(), c, "token", 1)

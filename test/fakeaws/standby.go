@@ -70,7 +70,7 @@ func (a *account) detachInstances(r *request) (any, error) {
 	})
 }
 
-// leave has instances leave the group, each by one, with or without the desired capacity following.
+// leave takes instances out of the group, each by one, with or without the desired capacity following.
 func (a *account) leave(r *request, g *group, found []*instance, act string, one func(*instance) xmlActivity) (any, error) {
 	if !r.form.has("ShouldDecrementDesiredCapacity") {
 		return nil, missing("shouldDecrementDesiredCapacity")
@@ -99,7 +99,7 @@ func (a *account) leave(r *request, g *group, found []*instance, act string, one
 	return out, nil
 }
 
-// exitStandby brings instances back into service; the desired capacity rises with them.
+// exitStandby brings instances back into service. The desired capacity rises with them.
 func (a *account) exitStandby(r *request) (any, error) {
 	g, found, err := a.named(r)
 	if err != nil {

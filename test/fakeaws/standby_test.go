@@ -46,7 +46,7 @@ func TestStandbyDoesNotCountAndComesBack(t *testing.T) {
 }
 
 // API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group."
-func TestADetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
+func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
 		id := *describe(t, c, "g").Instances[0].InstanceId
 		detach := func(decrement bool) error {

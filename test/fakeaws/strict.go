@@ -33,7 +33,7 @@ func (s *Server) SetStrict(strict bool) {
 	}
 }
 
-// chance is true as often as not in a strict account, and never in another.
+// chance is true half of the time in a strict account, and never in another.
 func (a *account) chance() bool { return a.strict && a.random.IntN(2) == 0 }
 
 // between draws a time.
@@ -41,7 +41,7 @@ func (a *account) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(a.random.Int64N(int64(most-least)+1))
 }
 
-// retryPace is how long a group rests after it could launch nothing.
+// retryPace is the pause of a group after it could launch nothing.
 func (a *account) retryPace() time.Duration {
 	wait := time.Duration(a.delays.Retry)
 	if !a.strict || wait <= 0 {
@@ -64,7 +64,7 @@ const (
 	mostBalance  = 15 * time.Second
 )
 
-// balanceItself has a group of several zones balance them again and again, while the account is strict.
+// balanceItself makes a group of several zones balance them repeatedly, while the account is strict.
 func (a *account) balanceItself(g *group) {
 	if !a.strict || g.balances || len(g.Zones) < 2 {
 		return

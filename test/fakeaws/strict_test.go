@@ -18,7 +18,7 @@ func setTo(t *testing.T, c clients, desired int32) (*autoscaling.SetDesiredCapac
 	return c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: &desired})
 }
 
-// terminateBatch answers the instances of the activities, which their descriptions name.
+// terminateBatch returns the instances of the activities, which their descriptions name.
 func terminateBatch(ctx context.Context, c clients, ids ...string) ([]string, error) {
 	out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String("g"), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(true),
@@ -70,7 +70,7 @@ func TestFaultAnswersShareOfBatch(t *testing.T) {
 	})
 }
 
-// bySeed runs a test in strict accounts of twenty seeds and counts what came of it.
+// bySeed runs a test in strict accounts of twenty seeds and counts the outcomes.
 func bySeed(t *testing.T, outcome func(*testing.T, *Server, clients) string, change ...func(*AutoScalingGroup)) map[string]int {
 	t.Helper()
 	outcomes := map[string]int{}
@@ -233,7 +233,7 @@ func TestStrictGroupEvensOutZonesByItself(t *testing.T) {
 func TestStrictAccountThrottlesUnlessItNamesLimits(t *testing.T) {
 	s, _ := overHTTP(t, Config{Strict: true})
 	if !slices.Equal(s.Throttles(), StrictThrottles) {
-		t.Errorf("limits %v, want those of a strict account", s.Throttles())
+		t.Errorf("limits %v, want the limits of a strict account", s.Throttles())
 	}
 	if s, _ = overHTTP(t, Config{}); len(s.Throttles()) != 0 {
 		t.Errorf("limits %v, want none", s.Throttles())

@@ -36,7 +36,7 @@ type (
 	}
 )
 
-// assumeRoleWithWebIdentity takes every token that is not empty.
+// assumeRoleWithWebIdentity accepts every token that is not empty.
 func (a *account) assumeRoleWithWebIdentity(r *request) (any, error) {
 	role, session := r.form.get("RoleArn"), r.form.get("RoleSessionName")
 	if r.form.get("WebIdentityToken") == "" {

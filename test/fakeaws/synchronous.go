@@ -8,7 +8,7 @@ import (
 
 // Limits of LaunchInstances (EC2 Auto Scaling API reference, read 2026-11).
 const (
-	// maxLaunchedPerCall is the most instances of one call. The requested capacity may be higher where instances have weights.
+	// maxLaunchedPerCall bounds the instances of one call. The requested capacity may be higher where instances have weights.
 	maxLaunchedPerCall = 100
 	maxClientToken     = 64
 )
@@ -54,13 +54,13 @@ type (
 	}
 )
 
-// launchInstances is accepted or refused at once; EC2's answer, and with it the effect, comes Delays.Synchronous later,
-// whether or not the caller is still there.
+// launchInstances is accepted or refused at once. EC2's answer, and with it the effect, comes Delays.Synchronous later, whether
+// or not the caller is still there.
 //
-// What its reference leaves open is decided so: a call that is refused leaves its token unused; max size is held against the
-// desired capacity with all that is being launched; the desired capacity rises with the answer; a group whose Launch process
-// is suspended refuses; lifecycle hooks apply. Of a group with a warm pool the user guide says both that it is refused and that it
-// starts cold: here it is refused, and nothing starts.
+// The emulator fills gaps of its reference. A refused call leaves its token unused. The maximum size bounds the desired
+// capacity with all that is being launched. The desired capacity rises with the answer. A group whose Launch process is
+// suspended refuses. Lifecycle hooks apply. For a group with a warm pool the user guide says both that it is refused and that
+// it starts cold: here it is refused, and nothing starts.
 func (a *account) launchInstances(r *request) (any, error) {
 	call, err := a.readLaunch(r)
 	if err != nil {
@@ -83,7 +83,7 @@ func (a *account) launchInstances(r *request) (any, error) {
 	}}, nil
 }
 
-// readLaunch checks what can be checked without looking at the group's state.
+// readLaunch makes the checks that do not depend on the group's state.
 func (a *account) readLaunch(r *request) (synchronousLaunch, error) {
 	call := synchronousLaunch{token: r.form.get("ClientToken"), retry: first(r.form.get("RetryStrategy"), retryNone), by: r.by()}
 	var err error
@@ -172,7 +172,7 @@ func (a *account) launchable(call synchronousLaunch) error {
 	return nil
 }
 
-// countFor is how many instances of the preferred kind a capacity takes.
+// countFor is how many instances of the preferred kind fill a capacity.
 func countFor(capacity int, candidates []candidate) int {
 	weight := candidates[0].weight
 	return (capacity + weight - 1) / weight
@@ -193,7 +193,7 @@ func (d Distribution) wholly() string {
 	return ""
 }
 
-// launchNow is EC2's answer: instances, and an error for each pool that has none.
+// launchNow is EC2's answer: instances, and an error for each pool without capacity.
 func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 	g, now := call.group, time.Now()
 	out := xmlLaunch{AutoScalingGroupName: g.Name, ClientToken: call.token}
@@ -220,7 +220,7 @@ func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 	return out
 }
 
-// launchOne launches an instance of the first kind with capacity. Of every pool without, it tells once.
+// launchOne launches an instance of the first kind with capacity. It reports every pool without once.
 func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why string, out *xmlLaunch) *instance {
 	g := call.group
 	s := slot{zone: call.zone, capacityType: g.capacityTypeOf(candidates[0], 0, 0)}
@@ -239,7 +239,7 @@ func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why 
 	return nil
 }
 
-// raise lets the desired capacity grow by what was launched already.
+// raise raises the desired capacity by instances that were launched already.
 func (a *account) raise(g *group, by int, who string) {
 	g.Desired += by
 	a.events.add(Event{Kind: DesiredChanged, Group: g.Name, By: who, From: g.Desired - by, To: g.Desired})

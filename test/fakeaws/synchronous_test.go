@@ -32,7 +32,7 @@ func retryWithGroup(in *autoscaling.LaunchInstancesInput) {
 var sameLaunch = cmpopts.IgnoreUnexported(autoscaling.LaunchInstancesOutput{}, types.InstanceCollection{}, types.LaunchInstancesError{})
 
 // API reference, LaunchInstances: "Returns instance IDs and other details if launch is successful".
-func TestASynchronousLaunchReturnsItsInstances(t *testing.T) {
+func TestSynchronousLaunchReturnsItsInstances(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 		began := time.Now()
 		out, err := launch(t.Context(), c, "token", 2)
@@ -66,9 +66,9 @@ func TestASynchronousLaunchReturnsItsInstances(t *testing.T) {
 	})
 }
 
-// API reference, LaunchInstances: Errors are "details about failed instance launches with their corresponding error codes
-// and messages", beside the Instances that could be launched. RetryStrategy none asks for no more.
-func TestAPartialLaunchTellsOfEveryPool(t *testing.T) {
+// API reference, LaunchInstances: Errors are "details about failed instance launches with their corresponding error codes and
+// messages", beside the Instances that could be launched. RetryStrategy none asks for no more.
+func TestPartialLaunchReportsEveryPool(t *testing.T) {
 	none := 0
 	inBubble(t, oneGroup(mixed(Distribution{OnDemandPercentageAboveBaseCapacity: &none})), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{InstanceType: "m5.large", Available: 1})
@@ -93,7 +93,7 @@ func TestAPartialLaunchTellsOfEveryPool(t *testing.T) {
 }
 
 // API reference, RetryStrategy: "RETRY_WITH_GROUP_CONFIGURATION (increase desired capacity and retry with group configuration)".
-func TestWhatCouldNotBeLaunchedIsLeftToTheGroupIfAsked(t *testing.T) {
+func TestUnlaunchedInstancesAreLeftToGroup(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{Zone: "us-west-2b"})
 		out, err := launch(t.Context(), c, "token", 2, retryWithGroup)
@@ -112,7 +112,7 @@ func TestWhatCouldNotBeLaunchedIsLeftToTheGroupIfAsked(t *testing.T) {
 
 // API reference, ClientToken: "A unique, case-sensitive identifier to ensure idempotency of the request." Its errors:
 // IdempotentCallInProgress, IdempotentParameterMismatch "within the idempotency window".
-func TestATokenLaunchesOnce(t *testing.T) {
+func TestTokenLaunchesOnce(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		var first *autoscaling.LaunchInstancesOutput
 		var err error
@@ -145,7 +145,7 @@ func TestATokenLaunchesOnce(t *testing.T) {
 }
 
 // The API takes one zone a call (AvailabilityZones, AvailabilityZoneIds and SubnetIds have at most one member).
-func TestTheZoneOfALaunchIsNamedInThreeWays(t *testing.T) {
+func TestLaunchZoneIsNamedInThreeWays(t *testing.T) {
 	id, subnet := zoneID("us-west-2", "us-west-2c"), subnetID("us-west-2c")
 	for _, tt := range []struct {
 		name              string
@@ -184,15 +184,15 @@ func TestTheZoneOfALaunchIsNamedInThreeWays(t *testing.T) {
 	}
 }
 
-// User guide, "Launch instances synchronously": launch templates only; wholly On-Demand or wholly Spot policies only. API
+// User guide, "Launch instances synchronously": launch templates only, and wholly On-Demand or wholly Spot policies only. API
 // reference: at most 100 instances a call, though the capacity may be higher with weights.
-func TestALaunchIsRefusedWhereItCannotBe(t *testing.T) {
+func TestImpossibleLaunchIsRefused(t *testing.T) {
 	half, none := 50, 0
 	for _, tt := range []struct {
 		name     string
 		capacity int32
 		change   func(*Config)
-		refused  string // start of the message; empty if the launch is right
+		refused  string // start of the message, empty if the launch is right
 	}{
 		{"nothing asked for", 0, func(*Config) {}, "1 validation error detected: Value '0' at 'requestedCapacity' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"above max", 11, func(*Config) {}, "Launching 11 of capacity would bring the desired capacity to 11, above max value 10 for the AutoScalingGroup."},
@@ -259,8 +259,8 @@ func TestLaunchesAtOnceStayBelowTheMaximumTogether(t *testing.T) {
 	})
 }
 
-// What a caller that was cut off cannot know: the launch was done all the same, and its token tells.
-func TestALostAnswerIsRepeatedByItsToken(t *testing.T) {
+// A caller that was cut off cannot know it, but the launch took place, and its token proves it.
+func TestLostAnswerIsRepeatedByItsToken(t *testing.T) {
 	for _, damage := range []BodyDamage{Lost, Truncated, Garbled} {
 		t.Run(string(damage), func(t *testing.T) {
 			inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
@@ -281,7 +281,7 @@ func TestALostAnswerIsRepeatedByItsToken(t *testing.T) {
 }
 
 // A launch goes on though the caller hangs up, over a real connection.
-func TestACallerThatHangsUpStopsNoLaunch(t *testing.T) {
+func TestHangupStopsNoLaunch(t *testing.T) {
 	s, c := overHTTP(t, oneGroup())
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -314,12 +314,12 @@ func TestFaultsOfALaunch(t *testing.T) {
 			t.Errorf("took %v (%v), want 5 s on top", time.Since(began), err)
 		}
 		if got := len(describe(t, c, "g").Instances); got != 2 {
-			t.Errorf("%d instances, want that of the late failure and that of the success", got)
+			t.Errorf("%d instances, want one of the late failure and one of the success", got)
 		}
 	})
 }
 
-func TestAnOldPartitionDoesNotKnowTheNewParts(t *testing.T) {
+func TestOldPartitionLacksNewParts(t *testing.T) {
 	cfg := oneGroup(withDesired(2))
 	cfg.Lacks = Lacks{Actions: []string{"LaunchInstances"}, Parameters: []string{"TerminateInstanceInAutoScalingGroup.InstanceIds"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {

@@ -59,7 +59,7 @@ func TestTerminateWithoutDecrementReplaces(t *testing.T) {
 	})
 }
 
-func TestATerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
+func TestTerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
 		id := describe(t, c, "g").Instances[0].InstanceId
 		first, err := terminate(t, c, true, id)
@@ -76,7 +76,7 @@ func TestATerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
 	})
 }
 
-func TestTerminateRefusesWhatAWSRefuses(t *testing.T) {
+func TestTerminateRefusesLikeAWS(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
 		_, err := terminate(t, c, true, aws.String("i-0123"))
 		wantAPIError(t, err, "ValidationError", "Instance Id not found - No managed instance found for instance ID: i-0123")
@@ -112,7 +112,7 @@ func TestManyInstancesEndInOneCall(t *testing.T) {
 
 // API reference, TerminateInstanceInAutoScalingGroup: "You can specify up to 100 instances", by either parameter. The answer
 // has a list of activities and none of errors, so a batch is done whole or, if anything is wrong, not at all.
-func TestABatchIsDoneWholeOrNotAtAll(t *testing.T) {
+func TestBatchIsDoneWholeOrNotAtAll(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Min = 2 }), func(t *testing.T, s *Server, c clients) {
 		var all []string
 		for _, i := range describe(t, c, "g").Instances {
@@ -147,7 +147,7 @@ func TestABatchIsDoneWholeOrNotAtAll(t *testing.T) {
 	})
 }
 
-func TestALoweredDesiredCapacityKillsTheOldestUnprotected(t *testing.T) {
+func TestLoweredDesiredCapacityEndsOldestUnprotected(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Zones = g.Zones[:1] }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g").Instances
 		if err := s.ProtectInstance(*before[0].InstanceId, true); err != nil {
@@ -224,7 +224,7 @@ func TestUpdateMovesDesiredCapacityWithTheLimits(t *testing.T) {
 	})
 }
 
-func TestAGroupIsCreatedAndDeletedWithItsInstances(t *testing.T) {
+func TestGroupIsCreatedAndDeletedWithItsInstances(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		ctx := t.Context()
 		if _, err := c.autoscaling.CreateAutoScalingGroup(ctx, &autoscaling.CreateAutoScalingGroupInput{
@@ -254,7 +254,7 @@ func TestAGroupIsCreatedAndDeletedWithItsInstances(t *testing.T) {
 	})
 }
 
-func TestAReclaimedInstanceIsReplaced(t *testing.T) {
+func TestReclaimedInstanceIsReplaced(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 		id := *describe(t, c, "g").Instances[0].InstanceId
 		if err := s.Reclaim(id); err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Throttle limits how often each action may be called. Each action has a token bucket of its own, as in EC2. An action without a
+// A Throttle limits how often each action may be called. Each action has its own token bucket, as in EC2. An action without a
 // Throttle has no limit.
 //
 //	throttles:
@@ -21,9 +21,9 @@ type Throttle struct {
 	PerSecond float64 `json:"perSecond"`         // calls that it regains
 }
 
-// StrictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling for the
-// Amazon EC2 API", read 2026-11: 100 tokens, 20 a second, each action for itself). Auto Scaling documents no figures. Its limits here are
-// a guess on the strict side.
+// StrictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling
+// for the Amazon EC2 API", read 2026-11: 100 tokens, 20 a second, each action for itself). Auto Scaling documents no figures.
+// Its limits here are a guess on the strict side.
 var StrictThrottles = []Throttle{
 	{Service: serviceEC2, Burst: 100, PerSecond: 20},
 	{Service: serviceAutoScaling, Action: "Describe*", Burst: 40, PerSecond: 10},

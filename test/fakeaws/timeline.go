@@ -59,7 +59,7 @@ func (t *timeline) run(stop <-chan struct{}) {
 	}
 }
 
-// pop takes the first task that is due, or tells how long there is none.
+// pop takes the first task that is due, or returns the time until one is.
 func (t *timeline) pop() (func(), time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

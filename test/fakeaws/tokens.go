@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// clientTokens remember the calls that may be repeated without being done again, for a while after the answer. How long AWS
-// remembers them is not documented.
+// clientTokens remembers the calls that may be repeated without a second effect, for a while after the answer. AWS does not
+// document how long it remembers them.
 type clientTokens struct {
 	known time.Duration
 	calls map[string]*tokenCall
@@ -26,8 +26,8 @@ func newClientTokens(known time.Duration) *clientTokens {
 	return &clientTokens{known: known, calls: map[string]*tokenCall{}}
 }
 
-// take begins a call, or finds the one with the same token: then again is true, and either it has its answer, or there is
-// the error that tells why not.
+// take begins a call, or finds the one with the same token. Then again is true, and either it has its answer, or the error says
+// why not.
 func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bool, err error) {
 	params := url.Values(maps.Clone(r.form))
 	call, again = t.calls[token]

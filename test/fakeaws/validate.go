@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// maxGroupSize keeps a slip of the pen from filling the memory.
+// maxGroupSize keeps a typing error from filling the memory.
 const maxGroupSize = 10_000
 
-// withDefaults fills in what the Config leaves to its documented defaults.
+// withDefaults fills in the documented defaults of the Config.
 func (c Config) withDefaults() Config {
 	c.Region = first(c.Region, "us-west-2")
 	c.Account = first(c.Account, "123456789012")
@@ -30,8 +30,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate finds what would make no account at all. What AWS would find only at launch, such as a template that does
-// not exist, is no error here.
+// validate finds errors that make an account impossible. Errors that AWS would find only at launch, such as a template that
+// does not exist, are allowed here.
 func (c Config) validate() error {
 	var errs []error
 	templates := map[string]bool{}

@@ -5,11 +5,11 @@ import (
 	"strconv"
 )
 
-// victim is the instance that scale-in would end next, or nil. Protected ones never are. As the default termination policy
-// does, it takes the zone with the most instances, there those of an older launch template or version first, and among
-// them the one launched first; the policies NewestInstance, OldestInstance and OldestLaunchTemplate change what follows
-// the zone (user guide, "Work with termination policies", read 2026-11). Others of a group's policies count as Default, and
-// the last resort of Default, closeness to the next billing hour, is taken as age. In a strict account it is chance.
+// victim is the instance that scale-in would end next, or nil. It never picks a protected one. As the default termination
+// policy does, it takes the zone with the most instances, there those of an older launch template or version first, and among
+// them the one launched first. The policies NewestInstance, OldestInstance and OldestLaunchTemplate change the order after the
+// zone (user guide, "Work with termination policies", read 2026-11). Other policies of a group count as Default. Default's last
+// resort, closeness to the next billing hour, is approximated by age. In a strict account it is chance.
 func (a *account) victim(g *group) *instance {
 	zones := map[string]int{}
 	for _, i := range g.instances {
@@ -30,7 +30,7 @@ func (a *account) victim(g *group) *instance {
 	return victim
 }
 
-// rather tells if policy takes i, which may have been launched later, before other.
+// rather reports whether policy takes i, which may have been launched later, before other.
 func (a *account) rather(g *group, i, other *instance) bool {
 	policy := "Default"
 	if len(g.TerminationPolicies) > 0 {
@@ -45,7 +45,7 @@ func (a *account) rather(g *group, i, other *instance) bool {
 	return a.outdated(i) && !a.outdated(other)
 }
 
-// outdated tells if the group would launch the instance from another template, version or configuration today.
+// outdated reports whether the group would launch the instance from another template, version or configuration today.
 func (a *account) outdated(i *instance) bool {
 	g := i.group
 	ref := g.baseRef()

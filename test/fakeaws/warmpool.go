@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A WarmPool keeps instances ready beside the group. Their Nodes register only when they enter the group; they do not wait
-// for lifecycle hooks before that, and none returns to the pool when the group shrinks.
+// A WarmPool keeps instances ready beside the group. Their Nodes register only when they enter the group. They do not wait for
+// lifecycle hooks before that, and none returns to the pool when the group shrinks.
 type WarmPool struct {
 	Min         int    `json:"min,omitempty"`
-	MaxPrepared *int   `json:"maxPrepared,omitempty"` // of group and pool together; the group's max by default
+	MaxPrepared *int   `json:"maxPrepared,omitempty"` // of group and pool together, the group's max by default
 	State       string `json:"state,omitempty"`       // Stopped (default), Running or Hibernated
 }
 
 // warmStates are the lifecycle states of instances that are ready, by the pool's state.
 var warmStates = map[string]string{"Stopped": "Warmed:Stopped", "Running": "Warmed:Running", "Hibernated": "Warmed:Hibernated"}
 
-// warmSize is how many instances the pool is to have (user guide, "Warm pools", read 2026-11): the difference between what is
-// to be prepared and the desired capacity, its own minimum at least.
+// warmSize is the intended size of the pool (user guide, "Warm pools", read 2026-11): the difference between the prepared and
+// the desired capacity, its own minimum at least.
 func (g *group) warmSize() int {
 	if g.WarmPool == nil || g.deleting {
 		return 0
@@ -33,7 +33,7 @@ func (g *group) warmSize() int {
 
 func (i *instance) isWarm() bool { return strings.HasPrefix(i.state, "Warmed:") }
 
-// stopped tells if EC2 has the instance, but does not run it.
+// stopped reports whether EC2 has the instance, but does not run it.
 func (i *instance) stopped() bool {
 	return i.state == warmStates["Stopped"] || i.state == warmStates["Hibernated"]
 }
@@ -105,7 +105,7 @@ func (a *account) launchWarm(g *group) bool {
 	return true
 }
 
-// takeWarm takes an instance that is ready out of the pool, or returns nil.
+// takeWarm takes a ready instance out of the pool, or returns nil.
 func (g *group) takeWarm() *instance {
 	for _, i := range g.warm {
 		if i.isWarm() && i.state != warmedPending && i.ending == nil {
@@ -116,7 +116,7 @@ func (g *group) takeWarm() *instance {
 	return nil
 }
 
-// wake has an instance of the pool enter the group. Began is when it was asked for.
+// wake makes an instance of the pool enter the group. began is the time of the request.
 func (a *account) wake(i *instance, began time.Time, why string) {
 	g := i.group
 	i.launching = a.record(g, activity{

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// User guide, "Warm pools": the pool's size is the difference between max prepared capacity and desired capacity; a group
-// that scales out draws from it first; its instances are not in service and are described apart.
-func TestAWarmPoolFeedsItsGroup(t *testing.T) {
+// User guide, "Warm pools": the pool's size is the difference between max prepared capacity and desired capacity. A group that
+// scales out draws from it first. Its instances are not in service and are described apart.
+func TestWarmPoolFeedsItsGroup(t *testing.T) {
 	prepared := 3
 	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.WarmPool = &WarmPool{MaxPrepared: &prepared} }), func(t *testing.T, s *Server, c clients) {
 		warm := func() map[string]int {
@@ -80,7 +80,7 @@ func TestNothingIsLaunchedSynchronouslyBesideAWarmPool(t *testing.T) {
 	})
 }
 
-func TestAGroupGoesWithItsWarmPool(t *testing.T) {
+func TestGroupGoesWithItsWarmPool(t *testing.T) {
 	inBubble(t, oneGroup(func(g *AutoScalingGroup) { g.WarmPool = &WarmPool{Min: 1, State: "Running"} }), func(t *testing.T, s *Server, c clients) {
 		pass(time.Minute)
 		if err := s.DeleteGroup("g"); err != nil {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// maxBody bounds what is read of a request.
+// maxBody bounds the size of a request.
 const maxBody = 4 << 20
 
 // Services, by the names their requests are signed with.
@@ -28,7 +28,7 @@ const (
 	serviceSTS         = "sts"
 )
 
-// apiVersions tells services apart in requests that are not signed.
+// apiVersions distinguish services in requests that are not signed.
 var apiVersions = map[string]string{
 	"2011-01-01": serviceAutoScaling,
 	"2016-11-15": serviceEC2,
@@ -45,7 +45,7 @@ type request struct {
 	json    bool     // the answer is expected in JSON, whatever the service
 	caller  string   // access key ID
 	agent   string
-	first   int // entries of a batch beyond it fail; 0 is all
+	first   int // entries of a batch beyond it fail, 0 is all
 	share   int // percent of the InstanceIds that are acted on, 0 for all
 	answers int // percent of the activities that are answered, 0 for all
 }
@@ -148,7 +148,7 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
 	reply.write(w, damage(hits))
 }
 
-// readRequest reads the body to its end, and finds out which service and action are meant.
+// readRequest reads the body to its end, and determines service and action.
 func readRequest(r *http.Request) (*request, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	if err := errors.Join(err, r.Body.Close()); err != nil {
@@ -203,8 +203,7 @@ func credentialScope(header string) (caller, service string) {
 	return scope[0], scope[len(scope)-2]
 }
 
-// answer performs the call, or what the faults make of it. The code is the error's, or none; waited is how long the call
-// itself took.
+// answer performs the call as the faults allow. The code is the error's, or none. waited is how long the call itself took.
 func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p reply, code string, waited time.Duration) {
 	var result any
 	var err error
@@ -263,7 +262,7 @@ func (r *request) groups() []string {
 	return names
 }
 
-// groupsOf are the groups that the request names, and those of the instances it names. Called without mu held.
+// groupsOf are the groups that the request names, and the groups of the instances it names. Called without mu held.
 func (a *account) groupsOf(r *request) []string {
 	names := r.groups()
 	ids := append(r.form.list("InstanceIds.member"), r.form.get("InstanceId"))
@@ -277,7 +276,7 @@ func (a *account) groupsOf(r *request) []string {
 	return names
 }
 
-// by names who asked, for events.
+// by names the caller, for events.
 func (r *request) by() string {
 	if r.caller == "" {
 		return r.action
@@ -285,7 +284,7 @@ func (r *request) by() string {
 	return r.action + " " + r.caller
 }
 
-// latency is the Server's own and that of every fault.
+// latency is the Server's own plus every fault's.
 func (s *Server) latency(hits []Fault) time.Duration {
 	d := time.Duration(s.cfg.Latency)
 	for _, f := range hits {
@@ -336,7 +335,7 @@ func (p reply) write(w http.ResponseWriter, damage BodyDamage) {
 	_, _ = w.Write(body)
 }
 
-// damage is the first that a fault asks for.
+// damage is the first damage that a fault asks for.
 func damage(hits []Fault) BodyDamage {
 	for _, f := range hits {
 		if f.Body != "" {

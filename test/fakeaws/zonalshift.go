@@ -36,7 +36,7 @@ type (
 	}
 )
 
-// zonalShiftAction is the action that method and path ask for. One that is not served is named by them.
+// zonalShiftAction is the action of method and path. An action that is not served is named by them.
 func zonalShiftAction(r *http.Request) string {
 	if r.Method == http.MethodGet && r.URL.Path == "/managedresources" {
 		return "ListManagedResources"

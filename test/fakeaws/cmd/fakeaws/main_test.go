@@ -40,7 +40,7 @@ func TestRunPrintsTheEndpointAndServesIt(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhatIsMissing(t *testing.T) {
+func TestRunNamesMissingArguments(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		want string
