@@ -1,9 +1,9 @@
-// Package e2e holds the scenarios that must work, as scripts under testdata, and runs them with the real autoscaler
-// against an emulated AWS account and a real control plane.
+// Package e2e runs the scenarios that must work, scripts under testdata, with the real autoscaler against an emulated AWS
+// account and a real control plane.
 //
-// A script is read from top to bottom: the account, the autoscaler as a shipped manifest runs it, workloads that come
-// and go, and after each what is expected and within which time. test/scenario documents the commands. Run one by its
-// name, and rewrite golden parts with -update:
+// Read a script from top to bottom: the account, the autoscaler as a shipped manifest runs it, workloads that come and go, and
+// after each the expectations with their time limits. test/scenario documents the commands. Run one script by its name, and
+// rewrite golden parts with -update:
 //
 //	make e2e RUN=s0
 package e2e
@@ -47,11 +47,11 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// warning is how long before go test's own limit the scripts that still run fail, each by the step that it is in. go test itself
-// would end the process and name none.
+// warning is how long before go test's own limit the running scripts fail, each by its current step. go test itself would end
+// the process and name none.
 const warning = time.Minute
 
-// warned returns a context that ends shortly before go test's limit. Should a script not even end then, its step is printed.
+// warned returns a context that ends shortly before go test's limit. If a script does not even end then, its step is printed.
 func warned(t *testing.T, suite *scenario.Suite) context.Context {
 	deadline, limited := t.Deadline()
 	if !limited {
@@ -63,8 +63,8 @@ func warned(t *testing.T, suite *scenario.Suite) context.Context {
 	return ctx
 }
 
-// report shows the table of all scripts with -v or after a failure, and writes it to the file that SCENARIO_TIMES names: go test
-// shows nothing of a package that passed.
+// report prints the table of all scripts with -v or after a failure, and writes it to the file that SCENARIO_TIMES names,
+// because go test prints nothing of a package that passed.
 func report(t *testing.T, table string) {
 	t.Log("\n" + table)
 	if path := os.Getenv("SCENARIO_TIMES"); path != "" {

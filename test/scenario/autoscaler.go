@@ -21,13 +21,13 @@ type Autoscaler struct {
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
-	err  error         // how it ended; read after done
+	err  error         // how it ended, read after done
 
 	killed, stopped atomic.Bool // somebody asked for the end
 }
 
-// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own, appending
-// its output to the log. It returns once the process answers its health check.
+// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own, and appends its
+// output to the log. It returns once the process answers its health check.
 func runAutoscaler(ctx context.Context, binary string, flags, environment []string, log *os.File) (*Autoscaler, error) {
 	address, err := freeAddress()
 	if err != nil {
@@ -108,11 +108,11 @@ func (a *Autoscaler) Kill() {
 	<-a.done
 }
 
-// stopTimeout is how long a clean stop may take; the product promises less than five seconds.
+// stopTimeout bounds a clean stop. The product promises less than five seconds.
 const stopTimeout = 5 * time.Second
 
-// Stop ends the process as Kubernetes does, with SIGTERM. It is an error if it takes longer than five seconds, ends
-// with another code than zero, or has ended before by itself.
+// Stop ends the process as Kubernetes does, with SIGTERM. It returns an error if that takes longer than five seconds, if the
+// exit code is not zero, or if the process has ended before by itself.
 func (a *Autoscaler) Stop() error {
 	if err := a.endedByItself(); err != nil {
 		return err
@@ -145,8 +145,7 @@ func (a *Autoscaler) endedByItself() error {
 	return fmt.Errorf("autoscaler ended by itself, %s; see its log", how)
 }
 
-// Pause stops the process where it stands, as a virtual machine that is suspended does to all in it; Resume lets it go on,
-// for which no time has passed.
+// Pause stops the process where it stands, like a suspended virtual machine. For the process, no time passes until Resume.
 func (a *Autoscaler) Pause() error { return a.signal(syscall.SIGSTOP) }
 
 // Resume ends a Pause.

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 )
 
-// autoscalerPackage is the program under test; go build finds it from any directory of this module.
+// autoscalerPackage is the program under test. go build finds it from any directory of this module.
 const autoscalerPackage = "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler"
 
-// BuildAutoscaler compiles the autoscaler into dir and returns its path. It is built with the race detector when the
-// caller is, so that a test run compiles the core once and races of the whole program come to light. GOFLAGS carries the
-// build tag, as everywhere.
+// BuildAutoscaler compiles the autoscaler into dir and returns its path. It builds with the race detector when the caller has
+// it, so that a test run compiles the core once and races of the whole program come to light. GOFLAGS carries the build tag, as
+// everywhere.
 func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "cluster-autoscaler")
 	args := []string{"build", "-o", path}
@@ -29,8 +29,8 @@ func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
-// LookAtSources looks at every file the autoscaler is built from, below the module's root. go test remembers which files a
-// test looked at and runs it again when one has changed; it cannot know what BuildAutoscaler reads.
+// LookAtSources stats every file the autoscaler is built from, below the module's root. go test remembers which files a test
+// looked at and runs it again when one has changed, but does not see what BuildAutoscaler reads.
 func LookAtSources(root string) error {
 	for _, path := range []string{"go.mod", "go.sum", "cloudprovider", "cmd", "expander", "pricing"} {
 		err := filepath.WalkDir(filepath.Join(root, path), func(path string, _ fs.DirEntry, err error) error {

@@ -20,15 +20,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// Commands returns what a script may say, for testscript.Params.Cmds, beside testscript's own commands. They work on the
-// Env that Setup put into the script's values.
+// Commands returns a script's commands beside testscript's own, for testscript.Params.Cmds. They work on the Env that Setup put
+// into the script's values.
 //
 //	aws FILE                                 serve the account described in FILE, see fakeaws.Config
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
-//	autoscaler kill | stop | restart         kill -9; SIGTERM, clean within 5 s; start again as before
-//	kubectl ARG...                           the cluster's kubectl, as its admin; its output can be compared
-//	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, of its params those by params.KEY=VALUE; "fault clear" ends all of them
-//	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage; "shortage clear" brings it back
+//	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
+//	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
+//	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, whose params are params.KEY=VALUE. "fault clear" ends all of them
+//	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
 //	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
 //	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
 //	tag GROUP KEY=VALUE|KEY-...              set or delete tags of the group, as a person would
@@ -37,7 +37,7 @@ import (
 //	delete group | template NAME             delete it from the account, as a person would
 //	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
-//	age SELECTOR DURATION                    these nodes have been Ready for so long; the core trusts none younger than 1m
+//	age SELECTOR DURATION                    these nodes have been Ready for so long. The core trusts none younger than 1m
 //	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
 //	other aws CLUSTER                        start a second cluster, which shares the account and has the nodes of the groups that name it
 //	other COMMAND ARG...                     do a command of this list, but for repeat, on the second cluster
@@ -51,7 +51,7 @@ import (
 //
 // A script's file "kubernetes-version", with a line such as 1.32, has its cluster emulate that release.
 //
-// What can be expected:
+// Expectations:
 //
 //	desired GROUP N                          the group's desired capacity is N
 //	instances GROUP[/ZONE] N                 the group lists N instances (in the zone), whatever their state
@@ -64,9 +64,9 @@ import (
 //	events REASON N                          N events with the reason were sent, repetitions counted
 //	ready | unready                          the autoscaler says so at /readyz
 //	log REGEXP                               a line of the autoscaler's logs matches
-//	metric NAME{LABELS} OP N                 the sum of the samples with these labels; OP is ==, >= or <=
+//	metric NAME{LABELS} OP N                 the sum of the samples with these labels. OP is ==, >= or <=
 //
-// What must never have been, since the scenario began:
+// Prohibitions, since the scenario began:
 //
 //	desired GROUP above N                    the group's desired capacity raised over N
 //	calls ACTION above N                     more than N calls of this action to AWS
@@ -110,7 +110,7 @@ func (s *script) do(run func(*script, []string) error, name string, args []strin
 	return run(s, args)
 }
 
-// simpleCommands are those that run no others.
+// simpleCommands are the commands that run no others.
 func simpleCommands() map[string]func(*script, []string) error {
 	return map[string]func(*script, []string) error{
 		"age":        (*script).age,
@@ -137,14 +137,14 @@ func simpleCommands() map[string]func(*script, []string) error {
 	}
 }
 
-// script is what one running script works on.
+// script is one running script.
 type script struct {
 	*Env
 	ctx    context.Context
 	stdout io.Writer
 	path   func(string) string // makes a script's file name absolute
 
-	steps   *steps          // what it has done so far
+	steps   *steps          // its commands so far
 	allowed map[string]bool // the liberties it takes at its end
 }
 
@@ -239,8 +239,8 @@ func (s *script) shortage(args []string) error {
 	return nil
 }
 
-// fromPairs fills a struct from key=value words by its JSON names. Numbers are numbers; everything else is a string. A key of params is written
-// params.KEY=VALUE.
+// fromPairs fills a struct from key=value words by its JSON names. Words that look like numbers become numbers, all
+// others strings. A key of params is written params.KEY=VALUE.
 func fromPairs(words []string, into any) error {
 	fields, params := map[string]any{}, map[string]string{}
 	for _, word := range words {

@@ -22,7 +22,7 @@ func TestPairsFillAStructByItsJSONNames(t *testing.T) {
 	}
 }
 
-func TestPairsNameWhatIsWrong(t *testing.T) {
+func TestPairsNameTheirError(t *testing.T) {
 	for _, tt := range []struct{ word, want string }{
 		{"AccessDenied", "write it as key=value"},
 		{"kode=AccessDenied", "kode"},
@@ -33,7 +33,7 @@ func TestPairsNameWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestAScriptFindsSystemsAndManifests(t *testing.T) {
+func TestScriptFindsSystemsAndManifests(t *testing.T) {
 	dir := t.TempDir()
 	if err := copyFiles(dir); err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestAScriptFindsSystemsAndManifests(t *testing.T) {
 	}
 }
 
-func TestExpectRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestExpectRefusesUnknownExpectations(t *testing.T) {
 	s := &script{Env: &Env{}}
 	for _, args := range [][]string{{"10s"}, {"soon", "desired", "a", "1"}, {"10s", "desired", "a"}, {"10s", "luck", "a", "1"}, {"10s", "metric", "m", "~", "1"}} {
 		if err := s.expect(args); err == nil {

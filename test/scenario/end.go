@@ -17,8 +17,7 @@ import (
 // leaseName is the lease of the shipped manifests' leader election.
 const leaseName = "cluster-autoscaler"
 
-// crash matches a line that the process, or a part of it, writes when it crashes: a panic, an error of Go's runtime such as concurrent
-// writes of a map, or klog's Fatal.
+// crash matches a log line of a crash: a panic, an error of Go's runtime such as concurrent writes of a map, or klog's Fatal.
 var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |F\d{4} |.*Observed a panic).*$`)
 
 // The liberties a script may take at its end.
@@ -27,7 +26,7 @@ const (
 	allowExit      = "exit"
 )
 
-// allow takes back what holds for every script unless it says otherwise.
+// allow takes back a rule that holds for every script.
 func (s *script) allow(args []string) error {
 	if len(args) != 1 || args[0] != allowUndrained && args[0] != allowExit {
 		return errors.New("usage: allow undrained|exit")
@@ -36,7 +35,7 @@ func (s *script) allow(args []string) error {
 	return nil
 }
 
-// close ends the script. A script that has passed so far is judged by how the autoscaler ends.
+// close ends the script. If the script has passed so far, the autoscaler's end decides.
 func (s *script) close(t testscript.T) {
 	test, ok := t.(tested)
 	if !ok {
@@ -65,7 +64,8 @@ func (s *script) close(t testscript.T) {
 	t.Log(s.steps.String())
 }
 
-// end stops the autoscaler, if the script started one that still runs, and returns the rules for every script that were broken: see Commands.
+// end stops the autoscaler, if the script started one that still runs, and returns the broken rules for every script, see
+// Commands.
 func (s *script) end() error {
 	if s.Autoscaler() == nil {
 		return nil
@@ -86,7 +86,7 @@ func (s *script) end() error {
 	return errors.Join(append(errs, s.neverCrashed(), s.neverRaced())...)
 }
 
-// endedCleanly stops what runs of the processes. It fails for a process that ended though nobody stopped or killed it.
+// endedCleanly stops the running processes. It fails for a process that ended though nobody stopped or killed it.
 func endedCleanly(processes []*Autoscaler) error {
 	var errs []error
 	for _, p := range processes {

@@ -148,7 +148,7 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 	}
 }
 
-func TestUndrainedIsJudgedOnceAllIsSeen(t *testing.T) {
+func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
 	s := endScript(t)
 	if err := s.AWS.SetDesired("g", 1); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestUndrainedIsJudgedOnceAllIsSeen(t *testing.T) {
 	}
 }
 
-// call makes a call to Auto Scaling as AWS's query protocol has it.
+// call makes a call to Auto Scaling in AWS's query protocol.
 func call(t *testing.T, endpoint, action string, parameters url.Values) {
 	t.Helper()
 	form := url.Values{"Version": {"2011-01-01"}, "Action": {action}}

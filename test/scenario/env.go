@@ -21,7 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// The ServiceAccount that the shipped manifests bring.
+// The ServiceAccount of the shipped manifests.
 const (
 	serviceAccountNamespace = "kube-system"
 	serviceAccountName      = "cluster-autoscaler"
@@ -30,16 +30,16 @@ const (
 // startTimeout bounds the start of one process: a control plane, or an autoscaler with the race detector on a busy machine.
 const startTimeout = time.Minute
 
-// Options say where an Env lives and what it tests.
+// Options configure an Env.
 type Options struct {
-	Dir      string    // for logs and kubeconfigs; must exist
+	Dir      string    // for logs and kubeconfigs, must exist
 	Binary   string    // the autoscaler, see BuildAutoscaler
-	Progress io.Writer // receives a line for each step of building the control plane; nil discards them
+	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 
 	KubernetesVersion string // that the control plane emulates, such as "1.32", empty for its own
 }
 
-// Env is one set-up under observation. Its methods are for one goroutine; Timeline is safe for all.
+// Env is one set-up under observation. Its methods are for one goroutine, but Timeline is safe for all.
 type Env struct {
 	Cluster  *controlplane.Cluster
 	AWS      *fakeaws.Server // nil before StartAWS
@@ -49,16 +49,16 @@ type Env struct {
 	binary     string
 	kubeconfig string // of the ServiceAccount
 	autoscaler *Autoscaler
-	manifest   string // that the autoscaler was started from last
+	manifest   string // of the last start
 	extra      []string
 	logs       []string      // paths, one for each autoscaler process, oldest first
 	started    []*Autoscaler // all of its processes
-	seen       atomic.Int64  // how many of the account's events the Timeline knows
+	seen       atomic.Int64  // how many of the account's events the Timeline has
 	observer   *clusterObserver
 	other      *Env                 // the second cluster of the account, nil where there is only one
 	client     kubernetes.Interface // the cluster's, as its admin
 
-	observing context.Context // ends with the Env; it is no request's
+	observing context.Context // ends with the Env, not with a request
 	stop      context.CancelFunc
 	observers sync.WaitGroup
 }
@@ -90,7 +90,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 	return e, err
 }
 
-// grantAccess applies what the manifests grant and writes the ServiceAccount's kubeconfig.
+// grantAccess applies the manifests' permissions and writes the ServiceAccount's kubeconfig.
 func (e *Env) grantAccess(ctx context.Context) error {
 	access, err := readAccess()
 	if err != nil {
@@ -160,7 +160,7 @@ func (e *Env) StartAutoscaler(ctx context.Context, manifest string, extra ...str
 	return nil
 }
 
-// caughtUp returns when the Timeline knows all that has happened in the account until now.
+// caughtUp returns when the Timeline has all events of the account until now.
 func (e *Env) caughtUp(ctx context.Context) error {
 	want := int64(len(e.AWS.Events()))
 	return eventually(ctx, startTimeout, "the timeline to catch up with the account", func(context.Context) (bool, string, error) {
@@ -169,8 +169,8 @@ func (e *Env) caughtUp(ctx context.Context) error {
 	})
 }
 
-// environment is all the autoscaler gets: the manifest's variables, and where and who it is for the AWS SDK. The last of
-// equal names wins, so region and endpoint are the emulated account's.
+// environment is the autoscaler's whole environment: the manifest's variables, and endpoint and credentials for the AWS SDK.
+// The last of equal names wins, so region and endpoint are the emulated account's.
 func (e *Env) environment(s shipped) []string {
 	return append(slices.Clone(s.environment),
 		"HOME="+e.dir,
@@ -194,7 +194,7 @@ func (e *Env) RestartAutoscaler(ctx context.Context) error {
 // Autoscaler returns the newest process of the program, or nil before the first.
 func (e *Env) Autoscaler() *Autoscaler { return e.autoscaler }
 
-// Log returns what all autoscaler processes wrote so far, oldest first.
+// Log returns the output of all autoscaler processes so far, oldest first.
 func (e *Env) Log() (string, error) {
 	var all strings.Builder
 	for _, path := range e.logs {

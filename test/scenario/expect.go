@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// pollInterval is how often a condition is looked at. Conditions read loopback servers and files of this machine.
+// pollInterval is the pause between two looks at a condition. Conditions read loopback servers and files of this machine.
 const pollInterval = 100 * time.Millisecond
 
-// condition reports whether it holds, and what it saw, for the message should it never hold. An error ends the wait.
+// condition reports whether it holds, and its observation, for the message if it never holds. An error ends the wait.
 type condition func(ctx context.Context) (holds bool, saw string, err error)
 
-// eventually waits until the condition holds. The error tells what was seen last.
+// eventually waits until the condition holds. The error has the last observation.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
 	script := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)

@@ -12,9 +12,9 @@ import (
 func TestEventually(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		holdsAt int // the look at which it holds; 0 is never
+		holdsAt int // the look at which it holds, 0 for never
 		err     error
-		want    string // in the error; empty is success
+		want    string // in the error, empty for success
 	}{
 		{name: "holds at once", holdsAt: 1},
 		{name: "holds later", holdsAt: 20},

@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// expectation parses what a script waits for, as listed at Commands.
+// expectation parses an expectation of a script, as listed at Commands.
 func (s *script) expectation(what string, args []string) (condition, error) {
 	switch {
 	case what == "desired" && len(args) == 2:
@@ -75,7 +75,6 @@ func (s *script) group(name string) (fakeaws.GroupState, error) {
 	return state, nil
 }
 
-// calls returns how many calls of an action were made to AWS.
 func (s *script) calls(action string) (int, error) {
 	if s.AWS == nil {
 		return 0, errors.New("no AWS account yet; start it with: aws FILE")
@@ -137,7 +136,7 @@ func (s *script) eventMatches(reason, message string) (condition, error) {
 	}, nil
 }
 
-// eventsSent returns how often an event with the reason was sent; one that repeats another is counted on it.
+// eventsSent returns how often an event with the reason was sent. A repetition is counted on the first one.
 func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
 	events, err := s.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
 	if err != nil {
@@ -150,7 +149,7 @@ func (s *script) eventsSent(ctx context.Context, reason string) (int, error) {
 	return sent, nil
 }
 
-// saysReady holds when the autoscaler says at /readyz that it is ready, or is not. Without an answer neither holds.
+// saysReady holds when the autoscaler answers at /readyz that it is ready, or is not. Without an answer neither holds.
 func (s *script) saysReady(want bool) condition {
 	return func(ctx context.Context) (bool, string, error) {
 		if s.Autoscaler() == nil {

@@ -45,7 +45,7 @@ func (s *script) tag(args []string) error {
 	return s.AWS.SetTags(args[0], tags)
 }
 
-// tagsOf reads tags as kubectl reads labels: KEY=VALUE sets one, KEY- deletes one.
+// tagsOf parses tags as kubectl parses labels: KEY=VALUE sets one, KEY- deletes one.
 func tagsOf(words []string) (map[string]*string, error) {
 	tags := map[string]*string{}
 	for _, word := range words {
@@ -71,7 +71,7 @@ func (s *script) resume(args []string) error {
 	return s.processes("resume", (*fakeaws.Server).Resume, args)
 }
 
-// processes suspends or resumes those that are named.
+// processes suspends or resumes the named processes.
 func (s *script) processes(what string, do func(*fakeaws.Server, string, ...string) error, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("usage: %s GROUP PROCESS...", what)
@@ -85,7 +85,7 @@ func (s *script) processes(what string, do func(*fakeaws.Server, string, ...stri
 // place is a group, or one of its zones.
 type place struct{ group, zone string }
 
-// place reads GROUP or GROUP/ZONE. A zone that the group does not have is an error: no count of it could be wrong.
+// place parses GROUP or GROUP/ZONE. A zone that the group does not have is an error, because no count of it could be wrong.
 func (s *script) place(name string) (place, fakeaws.GroupState, error) {
 	state, err := s.group(name)
 	if err == nil || s.AWS == nil {

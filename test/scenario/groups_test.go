@@ -59,7 +59,7 @@ func TestLaunchesAreCountedByZone(t *testing.T) {
 	}
 }
 
-func TestAZoneIsNeverLaunchedInAboveALimit(t *testing.T) {
+func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 	s := groupScript(t, 0)
 	if err := s.never(strings.Fields("launched g above 0")); err != nil {
 		t.Errorf("before any launch: %v", err)
@@ -88,7 +88,7 @@ func TestAZoneIsNeverLaunchedInAboveALimit(t *testing.T) {
 	}
 }
 
-func TestAGroupIsChangedAsAPersonWould(t *testing.T) {
+func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	s := groupScript(t, 0)
 	file := filepath.Join(t.TempDir(), "edit.yaml")
 	if err := os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600); err != nil {
@@ -101,18 +101,18 @@ func TestAGroupIsChangedAsAPersonWould(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"k8s.io/zonal": "true"}, g.Tags); diff != "" || g.Max != 4 {
 		t.Errorf("max %d, want 4; tags (-want +got):\n%s", g.Max, diff)
 	}
-	var told []string
+	var events []string
 	for _, e := range s.AWS.Events() {
 		if e.Kind == fakeaws.ProcessesSuspended || e.Kind == fakeaws.ProcessesResumed {
-			told = append(told, string(e.Kind)+" "+e.Group+" "+e.Message+" "+e.By)
+			events = append(events, string(e.Kind)+" "+e.Group+" "+e.Message+" "+e.By)
 		}
 	}
-	if diff := cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, events); diff != "" {
 		t.Errorf("processes (-want +got):\n%s", diff)
 	}
 }
 
-func TestGroupCommandsRefuseWhatTheyDoNotKnow(t *testing.T) {
+func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "edit.yaml")
 	if err := os.WriteFile(file, []byte("maximum: 4\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -24,9 +24,9 @@ func (s *script) interrupt(args []string) error {
 	if err := fromPairs(args[1:], &deed); err != nil {
 		return err
 	}
-	told := 0
+	warned := 0
 	return s.eachNode(args[0], func(node corev1.Node) error {
-		if told++; deed.Count > 0 && told > deed.Count {
+		if warned++; deed.Count > 0 && warned > deed.Count {
 			return nil
 		}
 		return s.AWS.Announce(path.Base(node.Spec.ProviderID), deed)
@@ -60,7 +60,7 @@ func (s *script) send(args []string) error {
 	return nil
 }
 
-// queued returns how many messages are left in a queue, whoever has received them.
+// queued returns how many messages are left in a queue, received ones included.
 func (s *script) queued(name string) (int, error) {
 	if s.AWS == nil {
 		return 0, errors.New("no AWS account yet; start it with: aws FILE")

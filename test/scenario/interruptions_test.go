@@ -33,7 +33,7 @@ func TestSendPutsAFileIntoAQueue(t *testing.T) {
 	}
 }
 
-func TestInterruptionWordsRefuseWhatTheyDoNotKnow(t *testing.T) {
+func TestInterruptionCommandsRefuseUnknownNames(t *testing.T) {
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
 	if err != nil {
 		t.Fatal(err)

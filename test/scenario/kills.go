@@ -6,14 +6,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// AccessKey is the key that the autoscaler signs its calls with. Events end with it where they say by whom they are.
+// AccessKey is the key with which the autoscaler signs its calls. Events that name their caller end with it.
 const AccessKey = "autoscaler"
 
-// UndrainedKills returns the moments at which an instance was terminated undrained because of the autoscaler: it named the
-// instance, or Auto Scaling chose the instance after the autoscaler had lowered the desired capacity. An operator, a
-// schedule and AWS itself may end what they like.
+// UndrainedKills returns the moments at which an instance was terminated undrained because of the autoscaler. Either it named
+// the instance, or Auto Scaling chose the instance after the autoscaler had lowered the desired capacity. An operator, a
+// schedule and AWS itself may end any instance.
 func UndrainedKills(moments []Moment, events []fakeaws.Event) []Moment {
-	chosen := map[string]fakeaws.Event{} // the write to which an instance fell, by instance
+	chosen := map[string]fakeaws.Event{} // the write that killed an instance, by instance
 	lowered := map[string]fakeaws.Event{}
 	for _, e := range events {
 		switch e.Kind {

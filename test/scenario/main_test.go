@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the test's own program stand in for the autoscaler, so that tests can have it end as they like.
+// TestMain lets the test's own program stand in for the autoscaler, so that tests control its end.
 func TestMain(m *testing.M) {
 	if address, stands := argument("--address"); stands {
 		os.Exit(standIn(address))
@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// standIn answers health checks until SIGTERM or until it is asked to end. It prints what --say says, and ends with the code
-// that --code says.
+// standIn answers health checks until SIGTERM or until it is asked to end. It prints the text of --say, and ends with the exit
+// code of --code.
 func standIn(address string) int {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)

@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 )
 
-// shipped is what the Deployment in one of the shipped manifests runs.
+// shipped is the command line of the Deployment in a shipped manifest.
 type shipped struct {
 	flags       []string
 	environment []string // NAME=value
@@ -43,7 +43,7 @@ func fromContainer(container corev1.Container) shipped {
 	return s
 }
 
-// readAccess returns everything the manifests grant: the objects of rbac.yaml and the ServiceAccount of s0.
+// readAccess returns all permissions of the manifests: the objects of rbac.yaml and the ServiceAccount of s0.
 func readAccess() (string, error) {
 	access, err := documents("rbac")
 	if err != nil {

@@ -12,20 +12,20 @@ func TestShippedFlagsAreTheDeployments(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(s.flags, "--expander=least-waste") || slices.Contains(s.flags, "./cluster-autoscaler") {
-		t.Errorf("flags = %q, want those of the Deployment without the program's name", s.flags)
+		t.Errorf("flags = %q, want the flags of the Deployment without the program's name", s.flags)
 	}
 	if !slices.Contains(s.environment, "AWS_REGION=cn-northwest-1") {
 		t.Errorf("environment = %q, want the region", s.environment)
 	}
 }
 
-func TestAnUnknownManifestIsAnError(t *testing.T) {
+func TestUnknownManifestIsAnError(t *testing.T) {
 	if _, err := readShipped("no-such"); err == nil {
 		t.Error("read a manifest that does not ship")
 	}
 }
 
-func TestAccessIsTheRolesAndTheServiceAccountAlone(t *testing.T) {
+func TestAccessHoldsRolesAndServiceAccountOnly(t *testing.T) {
 	access, err := readAccess()
 	if err != nil {
 		t.Fatal(err)

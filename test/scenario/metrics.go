@@ -29,8 +29,8 @@ func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily,
 	return families, nil
 }
 
-// metricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by
-// their count. A family that is not there is 0, as a counter that never counted is.
+// metricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by their count.
+// A missing family is 0, like a counter that never counted.
 func metricSum(families map[string]*dto.MetricFamily, name string, labels map[string]string) float64 {
 	var sum float64
 	for _, metric := range families[name].GetMetric() {
@@ -53,7 +53,7 @@ func carries(metric *dto.Metric, labels map[string]string) bool {
 	return found == len(labels)
 }
 
-// metricNames lists the autoscaler's metrics, one a line, sorted: name, type and label names; values would be volatile.
+// metricNames lists the autoscaler's metrics, one a line, sorted: name, type and label names, without the volatile values.
 func metricNames(families map[string]*dto.MetricFamily) string {
 	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(families)) {

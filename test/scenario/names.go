@@ -15,8 +15,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// A prohibition holds for every name that does not exist, so a typing error or a message that was renamed would make it
-// hold always. Each name in a prohibition is therefore looked up first.
+// A prohibition holds for every name that does not exist, so a typing error or a renamed message would make it hold always.
+// Each name in a prohibition is therefore looked up first.
 
 // knownGroup fails unless the account has, or had, the group.
 func (s *script) knownGroup(name string) error {
@@ -40,8 +40,8 @@ func knownAction(name string) error {
 	return fmt.Errorf("the emulated AWS has no action %q", name)
 }
 
-// knownPattern fails if the pattern asks for words that no message of the program holds. Each literal part of the pattern must
-// stand in the program's file, so a pattern for a prohibition may use the words of a message, and not its variables.
+// knownPattern fails if the pattern has words that no message of the program has. Each literal part of the pattern must occur
+// in the program's file, so a pattern for a prohibition may use the words of a message, and not its variables.
 func (s *script) knownPattern(pattern string) error {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *script) knownPattern(pattern string) error {
 	return s.programHolds(literals(parsed))
 }
 
-// literals returns the texts that a match of the expression, or of one of its alternatives, must hold.
+// literals returns the texts that a match of the expression, or of one of its alternatives, must contain.
 func literals(expression *syntax.Regexp) []string {
 	switch expression.Op {
 	case syntax.OpLiteral:
@@ -66,7 +66,7 @@ func literals(expression *syntax.Regexp) []string {
 	}
 }
 
-// programHolds fails with the first text that the program's file does not hold.
+// programHolds fails with the first text that the program's file does not contain.
 func (s *script) programHolds(texts []string) error {
 	file, err := os.Open(s.binary)
 	if err != nil {

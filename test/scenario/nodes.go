@@ -79,8 +79,8 @@ func (s *script) age(args []string) error {
 	return s.eachNode(args[0], func(node corev1.Node) error { return s.readySince(s.ctx, node, time.Now().Add(-age)) })
 }
 
-// readySince moves the moment at which a node became Ready. The core takes the youngest of several conditions for it, so all
-// are moved.
+// readySince moves the time at which a node became Ready. The core takes the youngest of several conditions for it, so all are
+// moved.
 func (s *script) readySince(ctx context.Context, node corev1.Node, since time.Time) error {
 	conditions := node.Status.Conditions
 	if len(conditions) == 0 {
@@ -97,7 +97,7 @@ func (s *script) readySince(ctx context.Context, node corev1.Node, since time.Ti
 	return err
 }
 
-// eachNode does something with every node that has the labels. That there is none is an error.
+// eachNode calls do with every node that has the labels. It is an error if there is none.
 func (s *script) eachNode(selector string, do func(corev1.Node) error) error {
 	nodes, err := s.Cluster.Client().CoreV1().Nodes().List(s.ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *script) repeat(args []string) error {
 	return nil
 }
 
-// lines does each line of the text, but for empty ones and comments.
+// lines runs each line of the text as a command, except empty lines and comments.
 func (s *script) lines(text string) error {
 	commands := simpleCommands()
 	for line := range strings.Lines(text) {

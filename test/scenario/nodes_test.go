@@ -29,7 +29,7 @@ func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
 	}
 }
 
-func TestARepeatedScriptTellsWhichLineFailed(t *testing.T) {
+func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "round.txt")
 	if err := os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestARepeatedScriptTellsWhichLineFailed(t *testing.T) {
 	}
 }
 
-func TestNodeCommandsRefuseWhatTheyDoNotKnow(t *testing.T) {
+func TestNodeCommandsRefuseUnknownNames(t *testing.T) {
 	s := &script{Env: &Env{}, path: func(name string) string { return name }}
 	for name, run := range map[string]func([]string) error{
 		"age": s.age, "apply": s.apply, "bootstrap": s.bootstrap, "publish": s.publish, "repeat": s.repeat, "never": s.never,

@@ -20,15 +20,15 @@ const (
 	interruptionTaint = "asg-autoscaler/interruption"
 )
 
-// clusterObserver turns what the API server shows of pods and nodes into Moments. Its handlers run on the
-// informers' goroutines; the mutex guards what they share.
+// clusterObserver turns changes of pods and nodes in the API server into Moments. Its handlers run on the informers'
+// goroutines. The mutex guards their shared state.
 type clusterObserver struct {
 	timeline *Timeline
 
 	mu    sync.Mutex
 	pods  map[string]*corev1.Pod  // by namespace/name
 	nodes map[string]*corev1.Node // by name
-	told  map[string]bool         // moments already added, by kind and object
+	added map[string]bool         // moments already added, by kind and object
 }
 
 // observeCluster adds a Moment for each change of a pod or node until ctx ends. It returns once the first lists are in.
@@ -37,7 +37,7 @@ func observeCluster(ctx context.Context, client kubernetes.Interface, timeline *
 		timeline: timeline,
 		pods:     map[string]*corev1.Pod{},
 		nodes:    map[string]*corev1.Node{},
-		told:     map[string]bool{},
+		added:    map[string]bool{},
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	handlers := map[cache.SharedIndexInformer]cache.ResourceEventHandlerFuncs{
@@ -74,8 +74,8 @@ func handle[T any](seen, gone func(T)) cache.ResourceEventHandlerFuncs {
 
 // once adds the moment unless one of its kind was added for the key before.
 func (o *clusterObserver) once(key string, kind Kind, object, detail string) {
-	if id := string(kind) + " " + key; !o.told[id] {
-		o.told[id] = true
+	if id := string(kind) + " " + key; !o.added[id] {
+		o.added[id] = true
 		o.timeline.Add(Moment{At: time.Now(), Kind: kind, Object: object, Detail: detail})
 	}
 }
@@ -134,7 +134,7 @@ func (o *clusterObserver) nodeGone(node *corev1.Node) {
 	o.once(string(node.UID), NodeGone, node.Name, "")
 }
 
-// drained tells once that the node is marked for removal and empty. The caller holds the mutex.
+// drained adds a Moment, once, when the node is marked for removal and empty. The caller holds the mutex.
 func (o *clusterObserver) drained(node *corev1.Node) {
 	if tainted(node) && len(o.podsOn(node.Name)) == 0 {
 		o.once(string(node.UID), NodeDrained, node.Name, "")

@@ -8,9 +8,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// observeAWS adds a Moment for each change of a group or instance until ctx ends or the server closes, and blocks until
-// then. It judges whether an instance is drained when AWS is asked to terminate it, by its node as look shows it. seen counts the
-// events that the timeline knows.
+// observeAWS adds a Moment for each change of a group or instance until ctx ends or the server closes, and blocks until then.
+// When AWS is asked to terminate an instance, it judges by the node that look returns whether the instance is drained. seen
+// counts the events that the timeline has.
 func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline, look func(instanceID string) NodeLook, seen *atomic.Int64) {
 	for event := range server.Subscribe(ctx, 0) {
 		if event.Kind == fakeaws.TerminateRequested {
@@ -25,7 +25,7 @@ func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline,
 	}
 }
 
-// momentOf returns the Moment of an event, and false for an event that the timeline leaves out.
+// momentOf returns the Moment of an event. It returns false for an event that the timeline leaves out.
 func momentOf(event fakeaws.Event) (Moment, bool) {
 	m := Moment{At: event.Time, Object: event.Instance}
 	switch event.Kind {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// logPoll is how often the autoscaler's log is read on; short, so that a choice is told before its consequences.
+// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its
+// consequences.
 const logPoll = 5 * time.Millisecond
 
 var (
@@ -20,12 +21,12 @@ var (
 	pair   = regexp.MustCompile(`(\w+)=("[^"]*"|\S+)`)
 )
 
-// observeLog adds a Moment for each choice of a group that the log tells of, with the reasons given, until ctx ends.
-// Why a group was chosen is the one thing that only the autoscaler itself can know.
+// observeLog adds a Moment for each choice of a group in the log, with the reasons given, until ctx ends. Only the autoscaler
+// itself knows why a group was chosen.
 func observeLog(ctx context.Context, path string, timeline *Timeline) {
 	file, err := os.Open(path)
 	if err != nil {
-		return // an autoscaler without a log has nothing to tell
+		return // an autoscaler without a log has no choices to read
 	}
 	defer file.Close()
 	reader := bufio.NewReader(file)

@@ -2,7 +2,7 @@ package scenario
 
 import "testing"
 
-func TestChoiceTellsItsReasons(t *testing.T) {
+func TestChoiceGivesItsReasons(t *testing.T) {
 	const winner = `I1120 09:00:00.000000       1 filter.go:79] "Found the scale-up option with the least waste" ` +
 		`nodeGroup="g4dn-spot" score=0.98765 idleCPURatio=1 idleMemoryRatio=0.9753 nodes=3 pods=3 options=1`
 	for _, tt := range []struct {

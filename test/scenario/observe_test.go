@@ -14,7 +14,7 @@ func newTestObserver() *clusterObserver {
 		timeline: &Timeline{},
 		pods:     map[string]*corev1.Pod{},
 		nodes:    map[string]*corev1.Node{},
-		told:     map[string]bool{},
+		added:    map[string]bool{},
 	}
 }
 
@@ -38,7 +38,7 @@ func testPod(owner string) *corev1.Pod {
 
 var marked = corev1.Taint{Key: toBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}
 
-func TestNodeTellsEachStepOnce(t *testing.T) {
+func TestNodeRecordsEachStepOnce(t *testing.T) {
 	o := newTestObserver()
 	node := testNode()
 	o.nodeSeen(node)

@@ -33,7 +33,7 @@ func (e *Env) StartOther(ctx context.Context, name string) error {
 	return nil
 }
 
-// closeOther ends the second cluster, if there is one. The account is the first one's to close.
+// closeOther ends the second cluster, if there is one. The first cluster closes the account.
 func (e *Env) closeOther() error {
 	if e.other == nil {
 		return nil

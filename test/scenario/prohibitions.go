@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// never checks what must not have happened at any time since the scenario began, as listed at Commands.
+// never checks that something has not happened since the scenario began, as listed at Commands.
 func (s *script) never(args []string) error {
 	switch what := strings.Join(args, " "); {
 	case len(args) == 4 && args[0] == "desired" && args[2] == "above":
@@ -70,7 +70,7 @@ func (s *script) neverLaunchedWithin(group, duration string) error {
 	return closerThan(apart, group, s.AWS.Events())
 }
 
-// closerThan tells of the first two instances of a group that were launched closer together than a duration.
+// closerThan describes the first two instances of a group that were launched closer together than a duration.
 func closerThan(apart time.Duration, group string, events []fakeaws.Event) error {
 	var last *fakeaws.Event
 	for i, event := range events {

@@ -2,5 +2,5 @@
 
 package scenario
 
-// raceDetector says whether this program was built with the race detector; the autoscaler under test is built alike.
+// raceDetector is true if this program was built with the race detector. The autoscaler under test is built alike.
 const raceDetector = true

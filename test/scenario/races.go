@@ -6,11 +6,11 @@ const (
 	raceRule   = "==================\n"
 	raceTitle  = "WARNING: DATA RACE\n"
 	ownModule  = "github.com/asg-autoscaler/asg-autoscaler/"
-	ownProgram = "main." // the functions of package main are reported under that name
+	ownProgram = "main." // the race detector reports functions of package main under that name
 )
 
-// OwnRaces returns the race detector's reports in a log in which our own code made one of the two accesses. The core has
-// races of its own (its event recorder and its status writer, for one); they are not ours to fail on.
+// OwnRaces returns the race detector's reports in a log in which our own code made one of the two accesses. The core has races
+// of its own, in its event recorder and its status writer for example, which must not fail our tests.
 func OwnRaces(log string) []string {
 	var own []string
 	for part := range strings.SplitSeq(log, raceRule) {
@@ -45,7 +45,7 @@ func isAccess(line string) bool {
 	return strings.Contains(lower, "read at 0x") || strings.Contains(lower, "write at 0x")
 }
 
-// isFrame recognises the line of a stack that names a function; the one with its file is indented further.
+// isFrame recognises the line of a stack that names a function. The line with its file is indented further.
 func isFrame(line string) bool {
 	return strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   ")
 }

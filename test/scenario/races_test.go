@@ -12,7 +12,7 @@ func race(first, second string) string {
 		raceRule
 }
 
-func TestOnlyRacesOfOurOwnAccessesAreOurs(t *testing.T) {
+func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 	const (
 		core   = "  k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils.(*LogEventRecorder).Eventf()\n      /mod/status.go:60 +0x89\n"
 		own    = "  github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg.(*Cache).Refresh()\n      /src/cache.go:60 +0x89\n"

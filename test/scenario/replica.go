@@ -8,8 +8,8 @@ import (
 )
 
 // StartReplica runs one of several autoscalers side by side, as the pods of one Deployment do, under a name of its own, by
-// which the leader lease knows it. Its output is appended to the file log, which the Timeline does not follow. The context
-// bounds the start only; the caller ends the process.
+// which the leader lease knows it. It appends its output to the file log, which the Timeline does not follow. The context
+// bounds the start only. The caller ends the process.
 func (e *Env) StartReplica(ctx context.Context, name, log, manifest string, extra ...string) (*Autoscaler, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {

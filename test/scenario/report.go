@@ -9,7 +9,7 @@ import (
 // reportLines bounds how much of the autoscaler's log a report shows.
 const reportLines = 80
 
-// report tells what happened in the scenario, for the reader of a failed test: the timeline, and the end of the log.
+// report is for the reader of a failed test: the timeline, and the end of the log.
 func (e *Env) report() string {
 	var text strings.Builder
 	moments := e.Timeline.Since(time.Time{})

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// step is one command of a script that has been done.
+// step is one finished command of a script.
 type step struct {
 	words   string
 	took    time.Duration
-	allowed time.Duration // zero where nothing bounds it
+	allowed time.Duration // zero without a limit
 }
 
-// steps keeps what a script has done and is doing. A nil *steps keeps nothing. Safe for concurrent use.
+// steps records a script's commands. A nil *steps records nothing. Safe for concurrent use.
 type steps struct {
 	name  string
 	began time.Time
@@ -26,7 +26,7 @@ type steps struct {
 	slowest step          // among those with an allowance
 }
 
-// begin notes a command. The caller calls done when the command has ended.
+// begin records a command. The caller calls done when the command has ended.
 func (s *steps) begin(words []string) (done func()) {
 	if s == nil {
 		return func() {}
@@ -59,14 +59,13 @@ func allowance(words []string) time.Duration {
 	return within
 }
 
-// end notes that the script has ended.
 func (s *steps) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.took = time.Since(s.began)
 }
 
-// String is one line: the script, how long it took, and its slowest step beside what the step may take.
+// String is one line: the script, how long it took, and its slowest step beside its allowance.
 func (s *steps) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

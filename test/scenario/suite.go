@@ -16,11 +16,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptLimit bounds one script, several times what the longest takes on a busy machine. The step that exceeds it fails by its
-// name, long before the limit of the test's package ends all scripts without naming any.
+// scriptLimit bounds one script, several times the longest on a busy machine. The step that exceeds it fails by its name, long
+// before the limit of the test's package ends all scripts without naming any.
 const scriptLimit = 8 * time.Minute
 
-// Suite runs scripts with one build of the autoscaler and keeps how long their steps take. Its methods are safe for concurrent use.
+// Suite runs scripts with one build of the autoscaler and records how long their steps take. Its methods are safe for
+// concurrent use.
 type Suite struct {
 	Binary string // the autoscaler, see BuildAutoscaler
 
@@ -29,9 +30,9 @@ type Suite struct {
 }
 
 // Setup starts an Env for one script and ends it with the script. It is meant for testscript.Params.Setup. A script that passed
-// fails at its end where the autoscaler does not end cleanly, see Commands. Should the script fail, what happened and the
-// end of the autoscaler's log are shown. The script finds the files of Systems in its directory, each system under its name,
-// and what ships in manifests/.
+// fails at its end where the autoscaler does not end cleanly, see Commands. If the script fails, it prints the events and the
+// end of the autoscaler's log. The script finds the files of Systems in its directory, each system under its name, and the
+// files of manifests/.
 func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 	if err := copyFiles(env.WorkDir); err != nil {
 		return err
@@ -53,7 +54,7 @@ func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 	return nil
 }
 
-// attach has the commands of a testscript work on run, and ends run with the testscript.
+// attach makes the commands of a testscript work on run, and ends run with the testscript.
 func (s *Suite) attach(env *testscript.Env, run *script, cancel func()) {
 	run.steps = s.add(env.T())
 	env.Values[scriptKey{}] = run
@@ -63,7 +64,7 @@ func (s *Suite) attach(env *testscript.Env, run *script, cancel func()) {
 	})
 }
 
-// tested is what T of testscript is beside its own methods.
+// tested is the part of testscript's T beyond its own methods.
 type tested interface {
 	Name() string
 	Failed() bool

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// recordingT is a test that may fail: it keeps what a script says.
+// recordingT is a test that may fail. It keeps a script's messages.
 type recordingT struct {
 	*testing.T
 	failed bool
@@ -36,7 +36,7 @@ func (r *recordingT) Run(_ string, f func(testscript.T)) {
 	<-ended
 }
 
-func TestScriptFailsWithItsStepsOrAtItsEnd(t *testing.T) {
+func TestScriptFailsInStepOrAtEnd(t *testing.T) {
 	const start = "autoscaler start s0-gpu-spot-china "
 	for _, tt := range []struct {
 		name, script, want string // want is empty for a script that passes

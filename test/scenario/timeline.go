@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Kind says what happened at a Moment, in words a reader of the timeline understands.
+// Kind is the kind of a Moment, in words that a reader of the timeline understands.
 type Kind string
 
 // The kinds of Moment, in the order in which one pending pod causes them.
 const (
 	PodPending         Kind = "pod pending"         // the scheduler found no place for it
-	GroupChosen        Kind = "group chosen"        // by the autoscaler, which tells why in its log
+	GroupChosen        Kind = "group chosen"        // by the autoscaler, whose log gives the reason
 	DesiredRaised      Kind = "desired raised"      // by whatever call
 	LaunchFailed       Kind = "launch failed"       // as the group's scaling activity says
 	InstanceLaunched   Kind = "instance launched"   // the group lists it
@@ -23,19 +23,19 @@ const (
 	PodGone            Kind = "pod gone"            // the Pod object was deleted
 	NodeTainted        Kind = "node tainted"        // marked for removal: nothing new is scheduled on it
 	NodeDrained        Kind = "node drained"        // marked, and its last pod outside DaemonSets is gone
-	TerminateRequested Kind = "terminate requested" // by whom is the group's business
+	TerminateRequested Kind = "terminate requested" // the caller is recorded with the group
 	DesiredLowered     Kind = "desired lowered"     // by whatever call
 	InstanceTerminated Kind = "instance terminated" // it has left the group
 	NodeGone           Kind = "node gone"           // the Node object was deleted
-	KilledUndrained    Kind = "killed undrained"    // an instance was terminated that nobody had drained; never right
+	KilledUndrained    Kind = "killed undrained"    // an instance was terminated that nobody had drained, which is never right
 )
 
-// Moment is one thing that happened, as seen by an observer beside the autoscaler.
+// Moment is one event, as seen by an observer beside the autoscaler.
 type Moment struct {
 	At     time.Time
 	Kind   Kind
 	Object string // the pod ("namespace/name"), node, instance or Auto Scaling group it happened to
-	Detail string // the rest of the story: sizes, reasons; may be empty
+	Detail string // the rest of the story: sizes, reasons, may be empty
 }
 
 // Timeline collects Moments in the order in which they were observed. Safe for concurrent use.

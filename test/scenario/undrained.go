@@ -13,10 +13,10 @@ import (
 type NodeLook struct {
 	Node   string   // empty if the instance has none
 	Marked bool     // for removal, by the core or for an interruption
-	Pods   []string // "namespace/name", of those that a removal of the node would cut off
+	Pods   []string // "namespace/name", of the pods that a removal of the node would cut off
 }
 
-// Undrained says why a removal of the node now would lose it undrained. It is empty where it would not.
+// Undrained returns why a removal of the node now would lose it undrained, or nothing.
 func (l NodeLook) Undrained() string {
 	switch {
 	case len(l.Pods) > 0:
@@ -72,8 +72,8 @@ func (e *Env) podsOn(ctx context.Context, node string) ([]string, error) {
 	return names, nil
 }
 
-// cutOff reports whether a removal of its node would cut the pod off: it is neither finished nor owned by a DaemonSet or the node
-// itself.
+// cutOff reports whether a removal of its node would cut the pod off: it is neither finished nor owned by a DaemonSet or the
+// node itself.
 func cutOff(pod *corev1.Pod) bool {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return false

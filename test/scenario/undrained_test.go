@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-func TestUndrainedNodeIsTheSameToInformersAndAPIServer(t *testing.T) {
+func TestInformersAndAPIServerAgreeAboutUndrained(t *testing.T) {
 	finished := func(phase corev1.PodPhase) *corev1.Pod {
 		pod := testPod("ReplicaSet")
 		pod.Status.Phase = phase

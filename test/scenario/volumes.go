@@ -16,19 +16,20 @@ const (
 	ebsDriver = "ebs.csi.aws.com"
 	ebsZone   = "topology.ebs.csi.aws.com/zone"
 
-	provisionerAnnotation  = "volume.kubernetes.io/storage-provisioner" // by the controller manager, who is to make it
+	provisionerAnnotation  = "volume.kubernetes.io/storage-provisioner" // by the controller manager, names the driver
 	selectedNodeAnnotation = "volume.kubernetes.io/selected-node"       // by the scheduler, for claims that wait for a pod
 
-	// provisionRetry is how soon a volume that could not be made is made again.
+	// provisionRetry is the pause before a failed volume is made again.
 	provisionRetry = time.Second
 )
 
-// provisionVolumes plays the controller of the EBS driver until ctx ends, and blocks until then: a claim for whose pod the scheduler has chosen a
-// node gets a volume in that node's zone. Nothing is attached anywhere, and volumes outlive their claims.
+// provisionVolumes plays the controller of the EBS driver until ctx ends, and blocks until then. A claim for whose pod the
+// scheduler has chosen a node gets a volume in that node's zone. Nothing is attached anywhere, and volumes outlive their
+// claims.
 func provisionVolumes(ctx context.Context, client kubernetes.Interface) {
 	factory := informers.NewSharedInformerFactory(client, provisionRetry)
 	provision := func(claim *corev1.PersistentVolumeClaim) {
-		_ = provisionVolume(ctx, client, claim) // what failed comes again with the next resync
+		_ = provisionVolume(ctx, client, claim) // a failure comes again with the next resync
 	}
 	handler := handle(provision, func(*corev1.PersistentVolumeClaim) {})
 	if _, err := factory.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(handler); err != nil {

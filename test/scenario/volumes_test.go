@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-func TestAClaimGetsItsVolumeOnceItsNodeIsChosen(t *testing.T) {
+func TestClaimGetsVolumeOnceNodeIsChosen(t *testing.T) {
 	claim := func(name string, annotations map[string]string) *corev1.PersistentVolumeClaim {
 		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: "1", Annotations: annotations}}
 	}
@@ -21,7 +21,7 @@ func TestAClaimGetsItsVolumeOnceItsNodeIsChosen(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		claim *corev1.PersistentVolumeClaim
-		want  []string // zones of the volumes there are
+		want  []string // zones of the volumes
 	}{
 		{name: "chosen", claim: claim("chosen", ours), want: []string{"cn-northwest-1b"}},
 		{name: "waits for its pod", claim: claim("waiting", map[string]string{provisionerAnnotation: ebsDriver})},
@@ -30,7 +30,7 @@ func TestAClaimGetsItsVolumeOnceItsNodeIsChosen(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{ebsZone: "cn-northwest-1b"}}})
-			for range 2 { // what is there is left alone
+			for range 2 { // existing volumes are left alone
 				if err := provisionVolume(t.Context(), client, tt.claim); err != nil {
 					t.Fatal(err)
 				}
@@ -53,7 +53,7 @@ func TestAClaimGetsItsVolumeOnceItsNodeIsChosen(t *testing.T) {
 	}
 }
 
-func TestAVolumeThatFailedIsMadeLater(t *testing.T) {
+func TestVolumeThatFailedIsMadeLater(t *testing.T) {
 	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data", UID: "1",
 		Annotations: map[string]string{provisionerAnnotation: ebsDriver, selectedNodeAnnotation: "late"}}}
 	client := fake.NewClientset(claim)
