@@ -21,8 +21,8 @@ const (
 	// terminateRetryFirst and terminateRetryMost bound the pause after a failure, terminateTime the tries.
 	terminateRetryFirst, terminateRetryMost = time.Second, 15 * time.Second
 	terminateTime                           = 3 * time.Minute
-	// terminateSettle is how long a reading of AWS may not show a termination by an earlier leader. terminateReserve is the
-	// least time that is left of the instance's.
+	// terminateSettle is how long a reading of AWS may not show a termination by an earlier leader. terminateReserve is how
+	// long before the instance's deadline that wait and the write of the annotations end.
 	terminateSettle, terminateReserve = 30 * time.Second, 10 * time.Second
 	// lateDecision is how long a group at its minimum waits for a raise that the core is about to make.
 	lateDecision = 10 * time.Second

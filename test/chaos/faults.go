@@ -9,7 +9,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// draft draws the faults of one plan.
 type draft struct {
 	*rand.Rand
 	axis      fakeaws.Shortage // the one lack of the plan: every workload keeps a pool, because lacks are remembered for minutes

@@ -69,7 +69,6 @@ type bench struct {
 	look   func(instance string) scenario.NodeLook
 }
 
-// members are the instances of a group.
 type members struct {
 	weights map[string]int       // by instance, of those that fill the desired capacity
 	ended   int                  // weight of the instances terminated since the desired capacity last changed

@@ -25,7 +25,6 @@ const (
 	serviceAccount  = "cluster-autoscaler"
 )
 
-// cleanTimeout bounds the cleaning after a run.
 const cleanTimeout = time.Minute
 
 // Lab is a control plane in which plans are run, one after another. It is for one goroutine.

@@ -102,7 +102,6 @@ func Summarize(results []Result) Summary {
 	return s
 }
 
-// recovery sums up runs with the same allowance.
 func recovery(allowance time.Duration, results []Result) Recovery {
 	var running, atRest []time.Duration
 	for _, r := range results {

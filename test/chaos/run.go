@@ -33,7 +33,6 @@ const (
 	excused = 10 * time.Second
 )
 
-// run is one plan being run.
 type run struct {
 	judge
 	plan     Plan
@@ -129,7 +128,6 @@ func (r *run) sweepOrphans(ctx context.Context) {
 	}
 }
 
-// act is one action at a time.
 type act struct {
 	at time.Duration
 	do func(context.Context) error

@@ -54,7 +54,6 @@ const (
 	hookTime = 8 * time.Second
 )
 
-// queues of the account.
 func (t Traits) queues() []fakeaws.Queue {
 	if !t.Queue {
 		return nil

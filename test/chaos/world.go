@@ -36,7 +36,6 @@ func account(p Plan) fakeaws.Config {
 	}
 }
 
-// spotAlone is a distribution of spot alone.
 func spotAlone() fakeaws.Distribution {
 	none := 0
 	return fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none, SpotAllocationStrategy: "capacity-optimized"}

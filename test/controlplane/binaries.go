@@ -24,7 +24,6 @@ func (b Binaries) Paths() []string {
 	return paths
 }
 
-// program is one program that Build compiles.
 type program struct {
 	importPath string // of the main package, as the tool directives of binaries/go.mod name it
 	built      string // name that go build gives the file: the last element of the import path, without a /v3
@@ -68,7 +67,6 @@ const (
 	kwokModule       = "sigs.k8s.io/kwok"
 )
 
-// importPaths returns the main packages of all programs.
 func importPaths() []string {
 	var paths []string
 	for _, p := range programs {

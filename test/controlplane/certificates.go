@@ -24,7 +24,6 @@ type keyPair struct {
 	key         []byte
 }
 
-// authority signs the certificates of one cluster.
 type authority struct {
 	keyPair
 	parsed *x509.Certificate

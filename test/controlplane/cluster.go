@@ -62,7 +62,6 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	}
 }
 
-// start makes one attempt at Start.
 func start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	c := &Cluster{Dir: opts.Dir, binaries: opts.Binaries}
 	if c.Dir == "" {

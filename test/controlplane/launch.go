@@ -172,7 +172,6 @@ func freePorts() (ports, error) {
 	return p, nil
 }
 
-// listenOnFreePort listens on a port chosen at random.
 func listenOnFreePort() (net.Listener, error) {
 	var last error
 	for range 100 {

@@ -49,7 +49,6 @@ func listenersByInode(t *testing.T) map[string]string {
 	return found
 }
 
-// socketInodes returns the inodes of a process's sockets.
 func socketInodes(t *testing.T, pid int) []string {
 	t.Helper()
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

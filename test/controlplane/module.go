@@ -11,7 +11,6 @@ import (
 	"strings"
 )
 
-// thisPackage is the import path of this package.
 const thisPackage = "github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 
 // module is the nested module that pins the programs.

@@ -45,7 +45,6 @@ func run(ctx context.Context, command, binary string, keep, held bool) error {
 	}
 }
 
-// demo runs both rounds and cleans up.
 func demo(ctx context.Context, binary string) (err error) {
 	s, err := start(ctx, binary)
 	if err != nil {

@@ -27,7 +27,6 @@ var shortDelays = []string{
 	"--node-delete-delay-after-taint=1s",
 }
 
-// setup is the base of one demo.
 type setup struct {
 	*scenario.Env
 	dir      string

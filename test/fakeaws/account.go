@@ -154,12 +154,10 @@ func (a *account) groupARN(uuid, name string) string {
 	return fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", a.partition, a.region, a.id, uuid, name)
 }
 
-// callerARN is the ARN of every caller.
 func (a *account) callerARN() string {
 	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/cluster-autoscaler/fakeaws", a.partition, a.id)
 }
 
-// sortedGroups are all groups by name.
 func (a *account) sortedGroups() []*group {
 	return slices.SortedFunc(maps.Values(a.groups), func(x, y *group) int { return strings.Compare(x.Name, y.Name) })
 }
@@ -175,7 +173,6 @@ func (a *account) findGroup(name string) (*group, error) {
 	return nil, invalid("AutoScalingGroup name not found - AutoScalingGroup: %s not found", name)
 }
 
-// addTemplate adds or replaces a launch template.
 func (a *account) addTemplate(t LaunchTemplate) *template {
 	if t.ID == "" {
 		t.ID = derivedTemplateID(t.Name)
@@ -194,7 +191,6 @@ func (a *account) template(ref LaunchTemplateRef) *template {
 	return a.templates[first(ref.ID, a.templateID[ref.Name])]
 }
 
-// deleteTemplate forgets a launch template.
 func (a *account) deleteTemplate(t *template) {
 	delete(a.templates, t.ID)
 	delete(a.templateID, t.Name)

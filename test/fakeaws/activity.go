@@ -34,7 +34,6 @@ const (
 	activityMidLifecycle = "MidLifecycleAction"
 )
 
-// record adds an activity to the group's history.
 func (a *account) record(g *group, act activity) *activity {
 	act.id, act.group, act.groupARN = a.numberedUUID(), g.Name, g.arn
 	act.sequence, act.subnet, act.recorded = a.sequence, subnetID(act.zone), time.Now()
@@ -42,7 +41,6 @@ func (a *account) record(g *group, act activity) *activity {
 	return &act
 }
 
-// subnetID is the one subnet of a zone.
 func subnetID(zone string) string { return "subnet-0" + hexID(16, "subnet", zone) }
 
 func (act *activity) finish(status, message string) {
@@ -54,7 +52,6 @@ func (act *activity) finish(status, message string) {
 // seconds formats a time as causes do.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// launchCause is the cause of a launch.
 func launchCause(at time.Time, from, to int) string {
 	return fmt.Sprintf("At %s an instance was started in response to a difference between desired and actual capacity, "+
 		"increasing the capacity from %d to %d.", seconds(at), from, to)

@@ -72,7 +72,6 @@ func (s *Server) routes() http.Handler {
 	return s.tracked(mux)
 }
 
-// editRoutes are the routes that change the account.
 func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any, error))) {
 	do("POST /_fakeaws/faults", body(func(_ *http.Request, f Fault) (any, error) { return s.Inject(f), nil }))
 	do("POST /_fakeaws/shortages", body(func(_ *http.Request, sh Shortage) (any, error) { return s.AddShortage(sh), nil }))

@@ -17,7 +17,6 @@ const (
 	maxRecords     = 100
 )
 
-// records reads MaxRecords.
 func records(f form, usual, most int) (int, error) {
 	n, err := f.number("MaxRecords", usual)
 	if err != nil {
@@ -231,7 +230,6 @@ func activityKey(act *activity) string {
 
 const maxNanos = math.MaxInt64
 
-// activityFilter reads ActivityIds and Filters.
 func activityFilter(f form) (func(*activity) bool, error) {
 	ids := f.list("ActivityIds.member")
 	var lower, upper time.Time

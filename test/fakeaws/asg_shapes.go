@@ -295,7 +295,6 @@ func (i *instance) shape() xmlInstance {
 	return x
 }
 
-// tagShapes are the group's tags, sorted by key.
 func (g *group) tagShapes() []xmlTag {
 	var out []xmlTag
 	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {

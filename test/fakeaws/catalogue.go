@@ -46,7 +46,6 @@ func (t InstanceType) awsArchitecture() string {
 	return "x86_64"
 }
 
-// accelerators of every kind.
 func (t InstanceType) accelerators() int { return t.GPUs + t.NeuronDevices }
 
 // acceleratorMaker is EC2's word in instance requirements.
@@ -57,7 +56,6 @@ func (t InstanceType) acceleratorMaker() string {
 	return strings.ToLower(t.GPUManufacturer)
 }
 
-// burstable types have CPU credits.
 func (t InstanceType) burstable() bool {
 	return len(t.Name) > 2 && t.Name[0] == 't' && t.Name[1] >= '1' && t.Name[1] <= '9'
 }
@@ -98,7 +96,6 @@ func (c *catalogue) matching(r InstanceRequirements, architectures []string) []s
 	return out
 }
 
-// met reports whether the type fulfils every requirement.
 func (r InstanceRequirements) met(t InstanceType) bool {
 	return r.VCPUs.holds(t.VCPU) && r.MemoryMiB.holds(t.MemoryMiB) &&
 		r.acceleratorsMet(t) &&

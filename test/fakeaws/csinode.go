@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ebsDriver is the CSI driver of EBS volumes.
 const ebsDriver = "ebs.csi.aws.com"
 
 // csiNode is kubelet's report of the EBS driver on a Node, under the Node's name.

@@ -155,7 +155,6 @@ func (a *account) plot(d Deed, in time.Duration) {
 	a.at(time.Now(), Duration(in), done)
 }
 
-// newRandom is the source of chance.
 func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
 
 func or(given *int, otherwise int) int {
@@ -204,7 +203,6 @@ func (a *account) operatorDesired(g *group, d Deed) error {
 	return nil
 }
 
-// chosen are the instances of a deed.
 func (a *account) chosen(g *group, d Deed) []*instance {
 	var out, spots []*instance
 	for _, i := range g.instances {

@@ -206,7 +206,6 @@ func (i *instance) field(name string) (string, bool) {
 	return value, ok
 }
 
-// ec2State is EC2's state of the instance.
 func (i *instance) ec2State() ec2State {
 	switch {
 	case !i.ended.IsZero() || i.dead && i.ending == nil:

@@ -113,7 +113,6 @@ func optionalItems(values []string) *items[string] {
 	return &items[string]{values}
 }
 
-// requirementsOf reads the requirements of GetInstanceTypesFromInstanceRequirements.
 func requirementsOf(f form) (InstanceRequirements, error) {
 	r := InstanceRequirements{
 		AcceleratorManufacturers: f.list("AcceleratorManufacturer"),

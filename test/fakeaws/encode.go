@@ -57,7 +57,6 @@ func unknownAction(req *request) *apiError {
 	}
 }
 
-// encodeResult writes a result in the service's protocol.
 func encodeResult(req *request, result any) (reply, error) {
 	if req.json {
 		body, err := json.Marshal(result)

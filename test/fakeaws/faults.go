@@ -80,7 +80,6 @@ type Shortage struct {
 	NoRetry bool     `json:"noRetry,omitempty"`
 }
 
-// faultSet holds the faults and shortages in force.
 type faultSet struct {
 	mu        sync.Mutex
 	next      int

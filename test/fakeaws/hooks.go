@@ -103,7 +103,6 @@ func (a *account) beat(i *instance, act *lifecycleAction) {
 	})
 }
 
-// complete ends one action of an instance.
 func (a *account) complete(i *instance, act *lifecycleAction, result, why string) {
 	delete(i.actions, act.hook.Name)
 	switch {

@@ -13,7 +13,6 @@ type Lacks struct {
 	Parameters []string `json:"parameters,omitempty"` // Action.Parameter, such as TerminateInstanceInAutoScalingGroup.InstanceIds
 }
 
-// known are the parameters that this partition sees.
 func (l Lacks) known(req *request) form {
 	out := req.form
 	for _, unknown := range l.Parameters {

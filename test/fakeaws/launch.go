@@ -134,7 +134,6 @@ func (a *account) preferred(g *group, s slot, candidates []candidate) []candidat
 	return ordered
 }
 
-// retryLater delays the group's next request to EC2.
 func (a *account) retryLater(g *group) {
 	wait := a.retryPace()
 	g.retryAt = time.Now().Add(wait)
@@ -196,7 +195,6 @@ func (g *group) spread() (zones map[string]int, onDemandUnits, all int) {
 	return zones, onDemandUnits, all
 }
 
-// capacityTypeOf decides how the next instance is bought.
 func (g *group) capacityTypeOf(c candidate, onDemandUnits, all int) string {
 	switch {
 	case g.MixedInstancesPolicy != nil:

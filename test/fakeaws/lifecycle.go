@@ -73,7 +73,6 @@ func (a *account) nodeName(ip [4]byte) string {
 	return fmt.Sprintf("ip-%d-%d-%d-%d.%s", ip[0], ip[1], ip[2], ip[3], domain)
 }
 
-// emit adds an event about an instance.
 func (a *account) emit(kind EventKind, i *instance) {
 	a.events.add(i.event(kind))
 }
@@ -180,7 +179,6 @@ func (a *account) gone(i *instance) {
 	a.reconcile(g, "")
 }
 
-// drop takes an instance off the group's lists.
 func (g *group) drop(i *instance) {
 	g.instances = slices.DeleteFunc(g.instances, func(x *instance) bool { return x == i })
 	g.warm = slices.DeleteFunc(g.warm, func(x *instance) bool { return x == i })

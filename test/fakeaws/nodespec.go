@@ -110,7 +110,6 @@ func nodeTaints(i *instance) []corev1.Taint {
 	return taints
 }
 
-// parseTaint parses key=value:Effect, or key:Effect.
 func parseTaint(text string) (corev1.Taint, error) {
 	i := strings.LastIndex(text, ":")
 	if i < 1 {

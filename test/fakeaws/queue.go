@@ -72,7 +72,6 @@ func (q *queue) add(m *message) {
 	q.wake()
 }
 
-// wake makes waiting receivers look again.
 func (q *queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})

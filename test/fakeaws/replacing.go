@@ -136,7 +136,6 @@ func (a *account) arrived(g *group, d Deed, arriving **instance) bool {
 	return true
 }
 
-// zoneCounts are the instances that count, by zone.
 func (g *group) zoneCounts() map[string]int {
 	zones := map[string]int{}
 	for _, i := range g.instances {

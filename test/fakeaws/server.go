@@ -93,7 +93,6 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// listen opens the port and serves until Close.
 func (s *Server) listen(ctx context.Context, address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

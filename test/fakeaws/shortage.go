@@ -43,7 +43,6 @@ func (a *account) poolFailure(g *group, p pool) *launchFailure {
 	return &launchFailure{code: code, text: first(short.Message, a.shortageText(g, p, code))}
 }
 
-// shortageText is EC2's text for a code.
 func (a *account) shortageText(g *group, p pool, code string) string {
 	switch code {
 	case "UnfulfillableCapacity":

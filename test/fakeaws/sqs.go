@@ -53,7 +53,6 @@ var queryCodes = map[string]string{
 	"BatchEntryIdsNotDistinct":     "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
 }
 
-// sqsError writes an error as SQS does.
 func sqsError(req *request, status int, failure *apiError) reply {
 	fault := "Sender"
 	if status >= http.StatusInternalServerError {

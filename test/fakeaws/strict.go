@@ -36,7 +36,6 @@ func (s *Server) SetStrict(strict bool) {
 // chance is true half of the time in a strict account, and never in another.
 func (a *account) chance() bool { return a.strict && a.random.IntN(2) == 0 }
 
-// between draws a time.
 func (a *account) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(a.random.Int64N(int64(most-least)+1))
 }

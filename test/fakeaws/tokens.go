@@ -53,10 +53,8 @@ func (t *clientTokens) take(token string, r *request) (call *tokenCall, again bo
 	return call, true, nil
 }
 
-// release forgets a call that was refused.
 func (t *clientTokens) release(token string) { delete(t.calls, token) }
 
-// answered ends a call.
 func (c *tokenCall) answered(answer any, known time.Duration) {
 	c.answer, c.done, c.until = answer, true, time.Now().Add(known)
 }

@@ -121,7 +121,6 @@ func (g AutoScalingGroup) validate() error {
 	return nil
 }
 
-// validateLifecycle checks hooks, processes and the warm pool.
 func (g AutoScalingGroup) validateLifecycle() error {
 	for _, h := range g.LifecycleHooks {
 		if err := h.validate(); err != nil {

@@ -38,7 +38,6 @@ func (i *instance) stopped() bool {
 	return i.state == warmStates["Stopped"] || i.state == warmStates["Hibernated"]
 }
 
-// keepWarm brings the pool nearer to its size.
 func (a *account) keepWarm(g *group) {
 	want := g.warmSize()
 	for len(g.warm) > want {

@@ -63,7 +63,6 @@ func Serves(action string) bool {
 	return false
 }
 
-// operations by service and action.
 var operations = map[string]map[string]operation{
 	serviceAutoScaling: {
 		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
@@ -276,7 +275,6 @@ func (a *account) groupsOf(r *request) []string {
 	return names
 }
 
-// by names the caller, for events.
 func (r *request) by() string {
 	if r.caller == "" {
 		return r.action
@@ -293,7 +291,6 @@ func (s *Server) latency(hits []Fault) time.Duration {
 	return d
 }
 
-// sleep returns false if it was cut short.
 func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -137,7 +137,6 @@ func simpleCommands() map[string]func(*script, []string) error {
 	}
 }
 
-// script is one running script.
 type script struct {
 	*Env
 	ctx    context.Context

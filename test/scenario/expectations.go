@@ -46,7 +46,6 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 	}
 }
 
-// countIs holds when the count equals the number.
 func (s *script) countIs(number string, count func(context.Context) (int, error)) (condition, error) {
 	want, err := strconv.Atoi(number)
 	if err != nil {
@@ -58,7 +57,6 @@ func (s *script) countIs(number string, count func(context.Context) (int, error)
 	}, nil
 }
 
-// desired returns a group's desired capacity.
 func (s *script) desired(group string) (int, error) {
 	state, err := s.group(group)
 	return state.Desired, err

@@ -71,7 +71,6 @@ func (s *script) resume(args []string) error {
 	return s.processes("resume", (*fakeaws.Server).Resume, args)
 }
 
-// processes suspends or resumes the named processes.
 func (s *script) processes(what string, do func(*fakeaws.Server, string, ...string) error, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("usage: %s GROUP PROCESS...", what)

@@ -7,7 +7,6 @@ import (
 	"time"
 )
 
-// step is one finished command of a script.
 type step struct {
 	words   string
 	took    time.Duration

@@ -89,7 +89,6 @@ func chosen(path, only string) ([]*mix.Mix, error) {
 	return mixes, nil
 }
 
-// measure runs every mix with every expander.
 func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, parallel int, progress io.Writer) (*report, error) {
 	r := newReport(mixes, expanders)
 	group, ctx := errgroup.WithContext(ctx)

@@ -19,7 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// crowd is the rest of the cluster's contents.
 type crowd struct {
 	nodes, pods, daemonSets, held int
 

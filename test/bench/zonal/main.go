@@ -25,7 +25,6 @@ func main() {
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// options are the parsed flags.
 type options struct {
 	only   []string
 	who    []string
@@ -144,7 +143,6 @@ func compare(ctx context.Context, o options, progress io.Writer) (r report, err 
 	return r, err
 }
 
-// sideBySide measures all runs at once.
 func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]result, error) {
 	results, errs := make([]result, len(runs)), make([]error, len(runs))
 	var all sync.WaitGroup
@@ -163,7 +161,6 @@ func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]resu
 	return results, errors.Join(errs...)
 }
 
-// contestants builds the autoscalers that are to run.
 func contestants(ctx context.Context, o options, dir string, progress io.Writer) ([]contestant, error) {
 	var who []contestant
 	if slices.Contains(o.who, stock) {

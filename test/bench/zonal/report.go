@@ -48,7 +48,6 @@ type result struct {
 
 type counts map[string]int
 
-// judge counts the results of a run.
 func (r *run) judge(t timeline, calls map[string]int) result {
 	out := r.blank()
 	out.From, out.Fall, out.ShortUntil, out.Timeline = r.from, r.fall, r.shortUntil, t
@@ -118,7 +117,6 @@ func (r report) writeJSON(w io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// writeTable prints a line per run.
 func (r report) writeTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "scenario\tautoscaler\twrong zone\tpending after 3 min\tall run after\tlaunched\tidle\twasted %s\twrite calls\n", r.Currency)

@@ -25,7 +25,6 @@ const manifest = "s0-gpu-spot-china"
 // delays are those of scale-down, a tenth of the defaults.
 var delays = []string{"--scale-down-unneeded-time=1m", "--scale-down-delay-after-add=1m", "--unremovable-node-recheck-timeout=30s"}
 
-// startLimit bounds the wait for the system nodes.
 const startLimit = 2 * time.Minute
 
 // A contestant is one of the autoscalers.
@@ -130,7 +129,6 @@ func (r *run) apply(ctx context.Context, manifests string) error {
 	return err
 }
 
-// scale sets the replicas of the spread Deployment.
 func (r *run) scale(ctx context.Context, replicas int) error {
 	r.tell("%d replicas from now on", replicas)
 	_, err := r.env.Kubectl(ctx, "", "scale", "deployment/spread", "--replicas="+strconv.Itoa(replicas))
@@ -167,7 +165,6 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until polls so until it reports true.
 func until(ctx context.Context, so func() (bool, error)) error {
 	for {
 		done, err := so()

@@ -57,7 +57,6 @@ func newSource(region string) *source {
 		prices: map[string]float64{}, own: map[string]ownType{}, spotRatio: pricing.DefaultSpotRatio}
 }
 
-// group makes a group.
 func (s *source) group(spec groupSpec) (Group, error) {
 	g := Group{Name: spec.name, InstanceType: spec.instanceType, PerHour: spec.perHour, Max: spec.max}
 	switch spec.capacityType {

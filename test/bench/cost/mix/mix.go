@@ -68,7 +68,6 @@ type workload struct {
 	volumes     int    // EBS volumes of each pod
 }
 
-// pods makes the pods of a workload.
 func (w workload) pods() []*corev1.Pod {
 	var list []*corev1.Pod
 	owner := metav1.OwnerReference{

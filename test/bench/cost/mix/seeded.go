@@ -26,7 +26,6 @@ func Seeded() ([]*Mix, error) {
 	return list, nil
 }
 
-// seededPlan describes a seeded mix.
 type seededPlan struct {
 	name, about string
 	types       string // instance types, separated by spaces, "family:size,size" for several

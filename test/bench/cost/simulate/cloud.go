@@ -31,7 +31,6 @@ type cloud struct {
 	rates                       *groupprice.Pricer
 }
 
-// group is a node group of the cloud.
 type group struct {
 	cloudprovider.NodeGroup // nil
 	mix.Group

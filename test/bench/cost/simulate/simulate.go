@@ -65,7 +65,6 @@ type Nodes struct {
 	Raises  int            // scale-ups
 }
 
-// scaler runs a mix through the core.
 type scaler struct {
 	mix          *mix.Mix
 	cloud        *cloud
@@ -241,7 +240,6 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 	return s, s.initialize(options)
 }
 
-// initialize makes templates, estimator and orchestrator.
 func (s *scaler) initialize(options config.AutoscalingOptions) error {
 	for _, g := range s.cloud.groups {
 		info, aErr := simulator.SanitizedTemplateNodeInfoFromNodeGroup(g, nil, taints.TaintConfig{})

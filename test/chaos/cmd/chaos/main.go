@@ -22,7 +22,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// options are the parsed flags.
 type options struct {
 	seed, first uint64
 	seeds       int
@@ -65,7 +64,6 @@ func parse() options {
 	return o
 }
 
-// plan is the plan of a seed.
 func (o options) plan(seed uint64) chaos.Plan {
 	if o.zonal {
 		return chaos.NewZonalPlan(seed, o.modes)
@@ -161,7 +159,6 @@ func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
 	return file, results, err
 }
 
-// done are the seeds that have results.
 func done(results []chaos.Result) map[uint64]bool {
 	seeds := map[uint64]bool{}
 	for _, r := range results {

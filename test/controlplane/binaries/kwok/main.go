@@ -31,7 +31,6 @@ const (
 	parallelism = 4
 )
 
-// flags are the command's parameters.
 type flags struct {
 	kubeconfig string
 	stages     string
