@@ -7,6 +7,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 )
 
 // gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
@@ -15,18 +16,21 @@ const gatherFor = 200 * time.Millisecond
 
 // deletions gathers the instances of a group whose nodes are deleted within a moment, so that they go by one call, and
 // tells each caller what became of its own. Safe for concurrent use.
-type deletions struct{ *gather[[]string, error] }
+type deletions struct {
+	*batch.Batcher[string, []string, error]
+	terminate func(group string, ids []string) error
+}
 
 func newDeletions(c clock.Clock, wait time.Duration, terminate func(group string, ids []string) error) *deletions {
-	return &deletions{newGather(c, max(wait, gatherFor), terminate)}
+	return &deletions{batch.New[string, []string, error](c, max(wait, gatherFor)), terminate}
 }
 
 // delete terminates the instances of the group, together with those of other callers, and returns why any of them stays.
 func (d *deletions) delete(group string, ids []string) error {
-	err, _ := d.join(group, func(wanted *[]string) error {
+	err, _ := d.Join(group, func(wanted *[]string) error {
 		*wanted = append(*wanted, ids...)
 		return nil
-	})
+	}, func(ids []string) error { return d.terminate(group, ids) })
 	return errorOf(err, ids)
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 )
 
 // gatherIncreasesFor is how long an increase of a zonal view waits for those of other views of its group. The core makes those of one
@@ -14,11 +16,12 @@ const gatherIncreasesFor = 20 * time.Millisecond
 // increases gathers those of a group's zonal views that are made within a moment, so that they go by one reading of the group and
 // at the same time, and tells each caller what became of its own. Safe for concurrent use.
 type increases struct {
-	*gather[map[string]int, map[string]error] // by zone
+	*batch.Batcher[string, map[string]int, map[string]error]
+	launch func(group string, wanted map[string]int) map[string]error
 }
 
 func newIncreases(c clock.Clock, launch func(group string, wanted map[string]int) map[string]error) *increases {
-	return &increases{newGather(c, gatherIncreasesFor, launch)}
+	return &increases{batch.New[string, map[string]int, map[string]error](c, gatherIncreasesFor), launch}
 }
 
 // errIncreasedTwice is that of a second increase of a view within the moment in which increases are gathered.
@@ -26,7 +29,7 @@ var errIncreasedTwice = errors.New("an increase of the same node group has not e
 
 // in launches n instances in a zone of the group, together with those of other callers in other zones.
 func (i *increases) in(group, zone string, n int) error {
-	errs, err := i.join(group, func(wanted *map[string]int) error {
+	errs, err := i.Join(group, func(wanted *map[string]int) error {
 		if _, twice := (*wanted)[zone]; twice {
 			return errIncreasedTwice
 		}
@@ -35,7 +38,7 @@ func (i *increases) in(group, zone string, n int) error {
 		}
 		(*wanted)[zone] = n
 		return nil
-	})
+	}, func(wanted map[string]int) map[string]error { return i.launch(group, wanted) })
 	if err != nil {
 		return err
 	}
