@@ -2,11 +2,12 @@
 // each is replaced once.
 //
 // It reads upcoming interruptions from a queue (packages queue and event). It cordons and taints the node of an instance in our
-// groups and takes it off load balancers at once. It wakes the core's loop, which counts the node's pods as pending (Doomed),
-// so that the core decides on their replacement before they are evicted (Decided). Then it moves the pods in the time that is
-// left (package drain). Once they run on other nodes, or have had some seconds to, it terminates the instance and decrements
-// the desired capacity. So AWS launches no second replacement beside the one that the expander has chosen. AWS replaces the
-// instance if the group's minimum size forbids the decrement, or if the group replaces instances at risk itself.
+// groups and takes it off load balancers at once. It wakes the core's loop, which counts the node's pods as pending
+// (NodesBeingDrained), so that the core decides on their replacement before they are evicted (ReplacementsDecided). Then it
+// moves the pods in the time that is left (package drain). Once they run on other nodes, or have had some seconds to, it
+// terminates the instance and decrements the desired capacity. So AWS launches no second replacement beside the one that the
+// expander has chosen. AWS replaces the instance if the group's minimum size forbids the decrement, or if the group replaces
+// instances at risk itself.
 //
 // Annotations on the node state the reason, the deadline and the stage. So the next leader takes up a drain with or without its
 // message. A message is deleted only when its instance is dealt with. A node whose instance stays is uncordoned. Two messages

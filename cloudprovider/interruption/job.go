@@ -149,8 +149,8 @@ func (h *Handler) givenUp(e event.Event, instance string) bool {
 	return was && e.ID != ""
 }
 
-// Doomed are the names of the nodes being drained whose pods count as pending.
-func (h *Handler) Doomed() []string {
+// NodesBeingDrained are the names of the nodes being drained whose pods count as pending, sorted.
+func (h *Handler) NodesBeingDrained() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var nodes []string
@@ -163,8 +163,8 @@ func (h *Handler) Doomed() []string {
 	return nodes
 }
 
-// Decided reports that the core has decided on the replacement for the pods of these nodes.
-func (h *Handler) Decided(nodes []string) {
+// ReplacementsDecided reports that the core has decided on the replacement for the pods of these nodes.
+func (h *Handler) ReplacementsDecided(nodes []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, j := range h.jobs {

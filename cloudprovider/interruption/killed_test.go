@@ -238,7 +238,7 @@ func TestPlayVictim(t *testing.T) {
 	go func() { _ = groups.Run(t.Context()) }()
 	go func() {
 		for range wake {
-			h.Decided(h.Doomed())
+			h.ReplacementsDecided(h.NodesBeingDrained())
 		}
 	}()
 	fmt.Print(victimReady)

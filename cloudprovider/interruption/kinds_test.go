@@ -58,7 +58,7 @@ func TestEvictionWaitsForTheCore(t *testing.T) {
 	began := time.Now()
 	w.send(warning(warned, began))
 	<-woken
-	if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.Doomed()); diff != "" {
+	if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()); diff != "" {
 		t.Error(diff)
 	}
 	if !w.nodes()[warned].Spec.Unschedulable {
@@ -68,7 +68,7 @@ func TestEvictionWaitsForTheCore(t *testing.T) {
 	if took := time.Since(began); took < 3*time.Second {
 		t.Errorf("evicted and gone after %v, though the core has not decided", took)
 	}
-	if len(h.Doomed()) > 0 {
-		t.Errorf("still doomed: %v", h.Doomed())
+	if len(h.NodesBeingDrained()) > 0 {
+		t.Errorf("still being drained: %v", h.NodesBeingDrained())
 	}
 }

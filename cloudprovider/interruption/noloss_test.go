@@ -126,7 +126,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 	for range 20 {
-		if names := h.Doomed(); len(names) > 0 {
+		if names := h.NodesBeingDrained(); len(names) > 0 {
 			t.Fatalf("the core is to replace the pods of %v as well", names)
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -169,7 +169,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 			case <-ctx.Done():
 				return nil
 			case <-wake:
-				h.Decided(h.Doomed())
+				h.ReplacementsDecided(h.NodesBeingDrained())
 			}
 		}
 	})

@@ -47,7 +47,7 @@ func TestImportRules(t *testing.T) {
 		{[]string{"expander/leastcost/covering"}, "k8s.io/", "a linear program needs no Kubernetes"},
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
-		{[]string{"cmd/asgctl/..."}, core, "the CLI shows what the autoscaler knows of AWS, and needs nothing that simulates a cluster"},
+		{[]string{"cmd/asgctl/..."}, core, "the CLI shows the autoscaler's knowledge of AWS, and needs no simulated cluster"},
 		{[]string{"expander/..."}, sdk, "an expander compares options, and every fact about them is known before"},
 		{[]string{"expander/..."}, module + "cloudprovider/aws/", "an expander works with the node groups of any provider"},
 		{[]string{"test/fakeaws", "test/controlplane"}, core, "the world the autoscaler runs in does not contain it"},

@@ -11,10 +11,10 @@ import (
 
 // drains knows the nodes that AWS is about to take. Implemented by interruption.Handler.
 type drains interface {
-	// Doomed are the names of nodes that are being drained.
-	Doomed() []string
-	// Decided receives the nodes whose pods have been counted in a scale-up.
-	Decided(nodes []string)
+	// NodesBeingDrained are the names of nodes that are being drained.
+	NodesBeingDrained() []string
+	// ReplacementsDecided receives the nodes whose pods have been counted in a scale-up.
+	ReplacementsDecided(nodes []string)
 }
 
 // Draining adds the pods of nodes that are being drained to the pending pods, so that the core decides on their replacement while
@@ -34,7 +34,7 @@ func NewDraining(d drains) *Draining { return &Draining{drains: d} }
 // Process adds the pods.
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	d.counted = d.counted[:0]
-	for _, name := range d.drains.Doomed() {
+	for _, name := range d.drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil { // the node is gone
 			d.counted = append(d.counted, name)
@@ -60,7 +60,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 // ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
 func (d *Draining) ScaledUp() {
 	if len(d.counted) > 0 {
-		d.drains.Decided(slices.Clone(d.counted))
+		d.drains.ReplacementsDecided(slices.Clone(d.counted))
 		d.counted = d.counted[:0]
 	}
 }

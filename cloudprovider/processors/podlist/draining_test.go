@@ -14,8 +14,8 @@ import (
 // handler has a list of draining nodes, and keeps the nodes decided on.
 type handler struct{ doomed, decided []string }
 
-func (d *handler) Doomed() []string       { return d.doomed }
-func (d *handler) Decided(nodes []string) { d.decided = append(d.decided, nodes...) }
+func (d *handler) NodesBeingDrained() []string        { return d.doomed }
+func (d *handler) ReplacementsDecided(nodes []string) { d.decided = append(d.decided, nodes...) }
 
 func node(name string, cordoned bool) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: cordoned}}
