@@ -23,15 +23,6 @@ type step struct {
 	flag   bool // named by --expander
 }
 
-// Order returns the names of the steps in call order.
-func (c *Chain) Order() []string {
-	var names []string
-	for _, s := range c.steps {
-		names = append(names, s.name)
-	}
-	return names
-}
-
 // BestOption returns the option that the steps agree on, nil for none. The log and an event say why it was chosen.
 func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
 	best := c.best(options, nodeInfos)

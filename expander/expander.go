@@ -2,6 +2,7 @@ package expander
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,10 +26,7 @@ import (
 const LeastWasteStock = "least-waste-stock"
 
 // Names are all names that --expander accepts, sorted.
-var Names = []string{
-	coreexpander.GRPCExpanderName, leastcost.Name, coreexpander.LeastNodesExpanderName, coreexpander.LeastWasteExpanderName, LeastWasteStock,
-	coreexpander.MostPodsExpanderName, coreexpander.PriceBasedExpanderName, coreexpander.PriorityBasedExpanderName, coreexpander.RandomExpanderName,
-}
+var Names = slices.Sorted(maps.Keys(Config{}.filters()))
 
 // Parse returns the names of --expander in the order in which they decide. It fails where a name is unknown, repeated, or
 // comes after an expander that always decides.
@@ -70,13 +68,17 @@ type Config struct {
 
 // New builds the chain of the names that Parse returned. It fails where an expander needs prices and there are none.
 func New(names []string, config Config) (*Chain, error) {
-	c := &Chain{event: config.Event}
-	for _, name := range names {
-		filter, err := config.filter(name)
-		if err != nil {
-			return nil, err
+	if config.LeastCost == nil && slices.Contains(names, leastcost.Name) {
+		return nil, fmt.Errorf("expander %q needs prices, and there are none", leastcost.Name)
+	}
+	if slices.Contains(names, coreexpander.PriceBasedExpanderName) {
+		if _, err := config.Provider.Pricing(); err != nil {
+			return nil, fmt.Errorf("expander %q needs prices: %w", coreexpander.PriceBasedExpanderName, err)
 		}
-		c.steps = append(c.steps, step{name: name, filter: filter, flag: true})
+	}
+	c, filters := &Chain{event: config.Event}, config.filters()
+	for _, name := range names {
+		c.steps = append(c.steps, step{name: name, filter: filters[name](), flag: true})
 	}
 	// The operator's priorities come first, and least-cost weighs interruptions itself.
 	if config.Interrupted != nil && !slices.Contains(names, leastcost.Name) {
@@ -89,33 +91,19 @@ func New(names []string, config Config) (*Chain, error) {
 	return c, nil
 }
 
-// filter makes the expander of a name.
-func (c Config) filter(name string) (coreexpander.Filter, error) {
-	switch name {
-	case coreexpander.GRPCExpanderName:
-		return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL), nil
-	case leastcost.Name:
-		if c.LeastCost == nil {
-			return nil, fmt.Errorf("expander %q needs prices, and there are none", name)
-		}
-		return c.LeastCost, nil
-	case coreexpander.LeastNodesExpanderName:
-		return leastnodes.NewFilter(), nil
-	case coreexpander.LeastWasteExpanderName:
-		return leastwaste.New(c.Devices), nil
-	case LeastWasteStock:
-		return waste.NewFilter(), nil
-	case coreexpander.MostPodsExpanderName:
-		return mostpods.NewFilter(), nil
-	case coreexpander.PriceBasedExpanderName:
-		if _, err := c.Provider.Pricing(); err != nil {
-			return nil, fmt.Errorf("expander %q needs prices: %w", name, err)
-		}
-		return price.NewFilter(c.Provider, price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister()), price.SimpleNodeUnfitness), nil
-	case coreexpander.PriorityBasedExpanderName:
-		return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName), nil
-	case coreexpander.RandomExpanderName:
-		return random.NewFilter(), nil
+// filters make the expanders by name.
+func (c Config) filters() map[string]func() coreexpander.Filter {
+	return map[string]func() coreexpander.Filter{
+		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
+		leastcost.Name:                      func() coreexpander.Filter { return c.LeastCost },
+		coreexpander.LeastNodesExpanderName: leastnodes.NewFilter,
+		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New(c.Devices) },
+		LeastWasteStock:                     waste.NewFilter,
+		coreexpander.MostPodsExpanderName:   mostpods.NewFilter,
+		coreexpander.PriceBasedExpanderName: func() coreexpander.Filter {
+			return price.NewFilter(c.Provider, price.NewSimplePreferredNodeProvider(c.Clients.AllNodeLister()), price.SimpleNodeUnfitness)
+		},
+		coreexpander.PriorityBasedExpanderName: func() coreexpander.Filter { return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName) },
+		coreexpander.RandomExpanderName:        random.NewFilter,
 	}
-	return nil, fmt.Errorf("expander %q is unknown", name)
 }

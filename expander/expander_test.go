@@ -200,9 +200,3 @@ func captureLog(t *testing.T) *bytes.Buffer {
 	klog.SetOutput(log)
 	return log
 }
-
-func TestNamesAreSorted(t *testing.T) {
-	if !slices.IsSorted(Names) {
-		t.Errorf("names = %q", Names)
-	}
-}

@@ -25,6 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -40,7 +42,8 @@ type assembly struct {
 	cloud      *cloud
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  informers.SharedInformerFactory
-	*interruptions
+	handler    *interruption.Handler
+	wake       <-chan struct{} // a loop is wanted now, for an interruption
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
@@ -62,8 +65,8 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
-	in := cluster{nodes: factory.Core().V1().Nodes(), daemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		event: opts.AutoscalingKubeClients.LogRecorder.Event}
+	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
@@ -79,7 +82,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	opts.KubeClientNew, opts.KubeCache = a.manager.GetClient(), a.manager.GetCache()
-	if a.interruptions, err = p.newInterruptions(opts, a.cloud); err != nil {
+	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
 	features, err := p.newFeatures(ctx, working, client, factory)

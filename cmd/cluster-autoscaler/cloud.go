@@ -6,8 +6,6 @@ import (
 
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	coreinformers "k8s.io/client-go/informers/core/v1"
-	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
@@ -31,16 +29,9 @@ type cloud struct {
 	leastCost *leastcost.Filter
 }
 
-// cluster is the part of Kubernetes that the provider reads.
-type cluster struct {
-	nodes      coreinformers.NodeInformer
-	daemonSets appslisters.DaemonSetLister
-	event      func(eventType, reason, message string)
-}
-
-// newCloud reads the Auto Scaling groups for the first time. It waits as long as AWS does not answer, but not beyond ctx. Writes are
+// newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer, but not beyond ctx. Writes are
 // bounded by working instead, so that a write under way when ctx ends may be finished.
-func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, in cluster) (*cloud, error) {
+func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, in aws.Options) (*cloud, error) {
 	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
 	if err != nil {
 		return nil, err
@@ -54,7 +45,7 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 	}); err != nil {
 		return nil, err
 	}
-	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.event); err != nil {
+	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event); err != nil {
 		return nil, err
 	}
 	if c.cache, err = c.newCache(core, ours); err != nil {
@@ -101,24 +92,12 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg
 	}), nil
 }
 
-func (c *cloud) newProvider(working context.Context, core config.AutoscalingOptions, in cluster) (*aws.Provider, error) {
-	o := aws.Options{
-		Cache:     c.cache,
-		Region:    c.clients.Region,
-		Catalogue: c.catalogue,
-		Prices:    c.prices.book,
-		Zones:     c.clients.EC2,
-		Offerings: c.clients.EC2,
-		Instances: c.clients.EC2,
-
-		GatherDeletions: core.NodeDeletionBatcherInterval,
-		Limiter:         cacontext.NewResourceLimiterFromAutoscalingOptions(core),
-		Nodes:           in.nodes,
-		DaemonSets:      in.daemonSets,
-		Event:           in.event,
-		Registerer:      legacyregistry.Registerer(),
-		Clock:           clock.RealClock{},
-	}
+// newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
+func (c *cloud) newProvider(working context.Context, core config.AutoscalingOptions, o aws.Options) (*aws.Provider, error) {
+	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
+	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
+	o.GatherDeletions, o.Limiter = core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
+	o.Registerer, o.Clock = legacyregistry.Registerer(), clock.RealClock{}
 	if !core.AWSUseStaticInstanceList {
 		o.InstanceTypes = c.clients.EC2
 	}

@@ -18,23 +18,18 @@ const (
 	interruptionBurst = 400
 )
 
-// interruptions drain the nodes that AWS is about to take.
-type interruptions struct {
-	handler *interruption.Handler
-	wake    chan struct{} // has a token when a loop is wanted now
-}
-
-// newInterruptions makes the handler of interruptions. Without a queue it only finishes drains that an earlier process has begun.
-func (p *process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruptions, error) {
+// newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
+// Without a queue the handler only finishes drains that an earlier process has begun.
+func (p *process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
 	kube := rest.CopyConfig(p.kube)
 	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
 	cordons, err := kubeClient(kube)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	client, err := kubeClient(kube)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	wake := make(chan struct{}, 1)
 	flags := p.options.AWS
@@ -52,7 +47,7 @@ func (p *process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 		Registerer: legacyregistry.Registerer(), Clock: clock.RealClock{},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("interruptions: %w", err)
+		return nil, nil, fmt.Errorf("interruptions: %w", err)
 	}
-	return &interruptions{handler: handler, wake: wake}, nil
+	return handler, wake, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
@@ -44,15 +45,16 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	oneZone := aws.NewZonalPods(provider, with.volumes)
 	phases := scaleup.NewPhases(
 		scaleup.NewOtherZone(
-			firstOf[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
+			cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 			provider.ViewRests),
 		oneZone, aws.IsStandIn, ours.ParallelViews)
 	oneZoneFirst := aws.NewZonalFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
-	noPodAgeDelay := scaleup.NewNoPodAgeDelay(
-		core.ActionableClusterProcessor,
-		firstOf(requests.enforcer, core.ScaleUpEnforcer),
-		p.core.MaxNodesTotal)
+	noPodAgeDelay := &scaleup.NoPodAgeDelay{
+		ActionableClusterProcessor: core.ActionableClusterProcessor,
+		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
+		MaxNodesTotal:              p.core.MaxNodesTotal,
+	}
 
 	core.CustomResourcesProcessor = aws.NewStartingNodes(provider,
 		core.CustomResourcesProcessor,
@@ -87,6 +89,10 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
 func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
+	requestsGuard := oneZone
+	if requests.injector == nil {
+		requestsGuard = nil
+	}
 	return present[pods.PodListProcessor](
 		with.draining,
 		injection.pods,
@@ -97,7 +103,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
 		requests.filter,
 		requests.injector,
-		only(requests.injector != nil, oneZone),
+		requestsGuard,
 		requests.processor,
 		injection.limit,
 	)
@@ -146,15 +152,3 @@ func present[T comparable](list ...T) []T {
 	var none T
 	return slices.DeleteFunc(list, func(part T) bool { return part == none })
 }
-
-// only returns the part if on.
-func only[T any](on bool, part T) T {
-	if on {
-		return part
-	}
-	var none T
-	return none
-}
-
-// firstOf returns the part of a feature that is on, or else the core's own.
-func firstOf[T comparable](feature, core T) T { return present(feature, core)[0] }

@@ -65,14 +65,6 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	return d.begin.options(d.candidates, d.explanations)
 }
 
-// Explain explains how BestOptions judges the options: one Explanation for each with a known price, by name of the group.
-func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
-	if d := f.decide(options, nodeInfos); d != nil {
-		return d.explanations
-	}
-	return nil
-}
-
 // decision is what comes of a set of options.
 type decision struct {
 	candidates   []candidate

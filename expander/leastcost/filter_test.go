@@ -590,3 +590,11 @@ func BenchmarkBestOptions(b *testing.B) {
 		plan(b, options, templates, prices)
 	})
 }
+
+// Explain tells how BestOptions judges the options: one Explanation for each whose price is known, by name of the group.
+func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
+	if d := f.decide(options, nodeInfos); d != nil {
+		return d.explanations
+	}
+	return nil
+}

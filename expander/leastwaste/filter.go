@@ -40,12 +40,6 @@ func said(debug string, e Explanation) string {
 	return debug + "least-waste: " + e.String()
 }
 
-// Explain judges the options as BestOptions does, one Explanation per option that could be judged, in the order given.
-func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
-	explanations, _ := f.explainAll(options, nodeInfos)
-	return explanations
-}
-
 // explainAll returns the options that could be judged, and an explanation for each under the same index.
 func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) ([]Explanation, []expander.Option) {
 	var explanations []Explanation

@@ -265,3 +265,9 @@ func BenchmarkBestOptions(b *testing.B) {
 		}
 	})
 }
+
+// Explain judges the options as BestOptions does, one Explanation per option that could be judged, in the order given.
+func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
+	explanations, _ := f.explainAll(options, nodeInfos)
+	return explanations
+}

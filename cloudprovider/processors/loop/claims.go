@@ -3,7 +3,6 @@ package loop
 import (
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/clock"
 )
 
 // selectedNode is on the claims whose volume waits for its first pod. The scheduler writes it once that pod has a node.
@@ -15,21 +14,16 @@ func (t *Trigger) ClaimHandler() cache.ResourceEventHandler {
 	if t.config.Tick {
 		return cache.ResourceEventHandlerFuncs{}
 	}
-	return cache.ResourceEventHandlerFuncs{UpdateFunc: claimHandler{pods: t.pods, clock: t.clock}.update}
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateClaim}
 }
 
-// claimHandler counts claims that become bound before a pod has a node as pods of a burst.
-type claimHandler struct {
-	pods  *burst
-	clock clock.PassiveClock
-}
-
-func (h claimHandler) update(before, after any) {
+// updateClaim counts a claim that becomes bound before a pod has a node as a pod of the burst.
+func (t *Trigger) updateClaim(before, after any) {
 	old, okOld := before.(*apiv1.PersistentVolumeClaim)
 	claim, ok := after.(*apiv1.PersistentVolumeClaim)
 	if !ok || !okOld || old.Status.Phase == apiv1.ClaimBound || claim.Status.Phase != apiv1.ClaimBound || claim.Annotations[selectedNode] != "" {
 		return
 	}
-	now := h.clock.Now()
-	h.pods.add(now, now)
+	now := t.clock.Now()
+	t.pods.add(now, now)
 }

@@ -19,17 +19,12 @@ import (
 // that it waits one more iteration for very new pods appears all the same.
 //
 // One value is both the ActionableClusterProcessor and the ScaleUpEnforcer of the core. The core asks the first early in each
-// loop, on the goroutine on which it later asks the second.
+// loop, on the goroutine on which it later asks the second. The wrapped processors keep their say.
 type NoPodAgeDelay struct {
 	actionablecluster.ActionableClusterProcessor
-	enforcer      pods.ScaleUpEnforcer
-	maxNodesTotal int
+	Enforcer      pods.ScaleUpEnforcer
+	MaxNodesTotal int // --max-nodes-total, 0 for none
 	ready         int // nodes, as the core counts them for the limit
-}
-
-// NewNoPodAgeDelay wraps two processors, which keep their say. maxNodesTotal is the limit of --max-nodes-total, 0 for none.
-func NewNoPodAgeDelay(actionable actionablecluster.ActionableClusterProcessor, enforcer pods.ScaleUpEnforcer, maxNodesTotal int) *NoPodAgeDelay {
-	return &NoPodAgeDelay{ActionableClusterProcessor: actionable, enforcer: enforcer, maxNodesTotal: maxNodesTotal}
 }
 
 // ShouldAbort counts the ready nodes and returns the answer of the wrapped processor.
@@ -41,6 +36,6 @@ func (n *NoPodAgeDelay) ShouldAbort(ctx *cacontext.AutoscalingContext, allNodes,
 
 // ShouldForceScaleUp forces each scale-up that the core would do for older pods, and each that the wrapped enforcer forces.
 func (n *NoPodAgeDelay) ShouldForceScaleUp(unschedulable []*apiv1.Pod) bool {
-	limited := n.maxNodesTotal > 0 && n.ready >= n.maxNodesTotal
-	return len(unschedulable) > 0 && !limited || n.enforcer.ShouldForceScaleUp(unschedulable)
+	limited := n.MaxNodesTotal > 0 && n.ready >= n.MaxNodesTotal
+	return len(unschedulable) > 0 && !limited || n.Enforcer.ShouldForceScaleUp(unschedulable)
 }

@@ -41,7 +41,7 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 			if tt.requests {
 				processors.ScaleUpEnforcer = provreq.NewProvisioningRequestScaleUpEnforcer()
 			}
-			delay := NewNoPodAgeDelay(processors.ActionableClusterProcessor, processors.ScaleUpEnforcer, tt.maxNodesTotal)
+			delay := &NoPodAgeDelay{ActionableClusterProcessor: processors.ActionableClusterProcessor, Enforcer: processors.ScaleUpEnforcer, MaxNodesTotal: tt.maxNodesTotal}
 			autoscaling := &cacontext.AutoscalingContext{AutoscalingOptions: options}
 			if abort, err := delay.ShouldAbort(autoscaling, nil, make([]*apiv1.Node, tt.ready), time.Now()); abort || err != nil {
 				t.Fatalf("ShouldAbort = %v, %v; the core's own processor would go on", abort, err)
@@ -55,7 +55,7 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 
 func TestCoresReasonToAbortIsKept(t *testing.T) {
 	processors := caprocessors.DefaultProcessors(config.AutoscalingOptions{})
-	delay := NewNoPodAgeDelay(aborting{processors.ActionableClusterProcessor}, processors.ScaleUpEnforcer, 0)
+	delay := &NoPodAgeDelay{ActionableClusterProcessor: aborting{processors.ActionableClusterProcessor}, Enforcer: processors.ScaleUpEnforcer}
 	if abort, _ := delay.ShouldAbort(nil, nil, nil, time.Now()); !abort {
 		t.Error("ShouldAbort = false where the wrapped processor said true")
 	}

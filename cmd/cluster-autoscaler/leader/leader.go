@@ -131,21 +131,11 @@ func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work f
 		return ErrLost
 	case <-ctx.Done():
 	}
-	if within(grace, finished) {
-		return <-done
-	}
-	klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
-	return nil
-}
-
-// within reports whether the channel is closed before the limit has passed.
-func within(limit time.Duration, closed <-chan struct{}) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	select {
-	case <-closed:
-		return true
-	case <-timer.C:
-		return false
+	case <-finished:
+		return <-done
+	case <-time.After(grace):
+		klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
+		return nil
 	}
 }
