@@ -5,37 +5,26 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
-	"k8s.io/utils/clock"
 )
 
-// podHandler adds pods to a burst as they become unschedulable. It implements cache.ResourceEventHandler.
-type podHandler struct {
-	pods  *burst
-	clock clock.PassiveClock
-	delay time.Duration
-}
-
-// OnAdd counts a pod that is unschedulable when first seen, as happens after the watch was interrupted.
-func (h podHandler) OnAdd(obj any, isInInitialList bool) {
+// addPod counts a pod that is unschedulable when first seen, as happens after the watch was interrupted.
+func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	if pod, ok := obj.(*apiv1.Pod); ok && !isInInitialList && unschedulable(pod) {
-		h.add(pod)
+		t.countPod(pod)
 	}
 }
 
-// OnUpdate counts a pod when it becomes unschedulable. A pod that stays unschedulable was counted before.
-func (h podHandler) OnUpdate(before, after any) {
+// updatePod counts a pod when it becomes unschedulable. A pod that stays unschedulable was counted before.
+func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
 	if ok && unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old)) {
-		h.add(pod)
+		t.countPod(pod)
 	}
 }
 
-// OnDelete does nothing: a loop that finds no pod costs little.
-func (h podHandler) OnDelete(any) {}
-
-func (h podHandler) add(pod *apiv1.Pod) {
-	h.pods.add(h.clock.Now(), pod.CreationTimestamp.Add(delayOf(pod, h.delay)))
+func (t *Trigger) countPod(pod *apiv1.Pod) {
+	t.pods.add(t.clock.Now(), pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay)))
 }
 
 // unschedulable reports whether the scheduler found no place for the pod.

@@ -75,7 +75,7 @@ func (t *Trigger) PodHandler() cache.ResourceEventHandler {
 	if t.config.Tick {
 		return cache.ResourceEventHandlerFuncs{}
 	}
-	return podHandler{pods: t.pods, clock: t.clock, delay: t.config.PodDelay}
+	return cache.ResourceEventHandlerDetailedFuncs{AddFunc: t.addPod, UpdateFunc: t.updatePod}
 }
 
 // wake is when a loop is due, and why.
