@@ -202,13 +202,13 @@ func (d *draft) asTerms() (*Terms, error) {
 // checkTypes refuses instance types and families that are neither in known nor in any embedded list.
 func (d *draft) checkTypes(known []string) error {
 	types, families := map[string]bool{}, map[string]bool{everything: true}
-	learn := func(name string) { types[name], families[family(name)] = true, true }
+	add := func(name string) { types[name], families[family(name)] = true, true }
 	for _, name := range known {
-		learn(name)
+		add(name)
 	}
 	for _, list := range embedded {
 		for _, r := range list().rows {
-			learn(r.instanceType)
+			add(r.instanceType)
 		}
 	}
 	var first struct {

@@ -79,7 +79,7 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 		} {
 			t.Run(tt.name+" "+key, func(t *testing.T) {
 				tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
-				told := map[Problem]bool{}
+				reported := map[Problem]bool{}
 				for _, zone := range []string{"us-east-1a", "us-east-1b", "us-east-1c"} {
 					tt.in.Zones, tt.in.NextZone, tt.in.PinnedZone = []string{zone}, zone, true
 					template, problems := Build(tt.in)
@@ -95,14 +95,14 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 						t.Errorf("in %s problems are %v, want one: %t", zone, problems, want)
 					}
 					for _, p := range problems {
-						told[p] = true
+						reported[p] = true
 						if got := p.String(); got != `Auto Scaling group "g": `+tt.want || p.Reason != ReasonPinnedZone {
 							t.Errorf("%s: %s, want %s", p.Reason, got, tt.want)
 						}
 					}
 				}
-				if len(told) > 1 {
-					t.Errorf("one cause is told as %d problems", len(told))
+				if len(reported) > 1 {
+					t.Errorf("one cause makes %d problems", len(reported))
 				}
 			})
 		}

@@ -456,7 +456,7 @@ func TestTellingTheSame(t *testing.T) {
 	}
 	seen := Observe(realM5Large(), "m5.large")
 	if !seen.Equal(Observe(realM5Large(), "m5.large")) || seen.Equal(nil) {
-		t.Error("one node is told apart from itself")
+		t.Error("one node differs from itself")
 	}
 	for _, other := range []*Observed{Observe(team, "m5.large"), Observe(realM5Large(), "m5.xlarge"), Observe(realM5Large(called("other")), "m5.large"),
 		Observe(realM5Large(small), "m5.large"), Observe(realM5Large(amounting("hugepages-2Mi", "1Gi", "1Gi")), "m5.large")} {

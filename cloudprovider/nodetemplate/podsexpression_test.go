@@ -62,21 +62,21 @@ func TestPodsExpression(t *testing.T) {
 func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
-		told     UserData
+		data     UserData
 		family   AMIFamily
 		pods     int64
 		reserved int64 // pods for which memory is reserved
 	}{
-		{name: "no expression", family: AL2023, told: UserData{MaxPods: 110}, pods: 110, reserved: 29},
-		{name: "an expression alone", family: AL2023, told: UserData{PodsExpression: "110"}, pods: 110, reserved: 110},
-		{name: "fewer", family: AL2023, told: UserData{PodsExpression: "max_pods - 9"}, pods: 20, reserved: 20},
-		{name: "beside a number of pods", family: AL2023, told: UserData{PodsExpression: "110", MaxPods: 50}, pods: 50, reserved: 110},
-		{name: "no number of pods", family: AL2023, told: UserData{PodsExpression: "max_pods - 29"}, pods: 29, reserved: 29},
-		{name: "not understood", family: AL2023, told: UserData{PodsExpression: "int(110.0)"}, pods: 29, reserved: 110},
-		{name: "not understood, beside a larger number", family: AL2023, told: UserData{PodsExpression: "int(110.0)", MaxPods: 150}, pods: 150, reserved: 150},
+		{name: "no expression", family: AL2023, data: UserData{MaxPods: 110}, pods: 110, reserved: 29},
+		{name: "an expression alone", family: AL2023, data: UserData{PodsExpression: "110"}, pods: 110, reserved: 110},
+		{name: "fewer", family: AL2023, data: UserData{PodsExpression: "max_pods - 9"}, pods: 20, reserved: 20},
+		{name: "beside a number of pods", family: AL2023, data: UserData{PodsExpression: "110", MaxPods: 50}, pods: 50, reserved: 110},
+		{name: "no number of pods", family: AL2023, data: UserData{PodsExpression: "max_pods - 29"}, pods: 29, reserved: 29},
+		{name: "not understood", family: AL2023, data: UserData{PodsExpression: "int(110.0)"}, pods: 29, reserved: 110},
+		{name: "not understood, beside a larger number", family: AL2023, data: UserData{PodsExpression: "int(110.0)", MaxPods: 150}, pods: 150, reserved: 150},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.told})
+			template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
 			if got := value(template.Capacity, corev1.ResourcePods); got != tt.pods {
 				t.Errorf("%d pods, want %d", got, tt.pods)
 			}

@@ -75,17 +75,17 @@ func (in *Input) allocatableOf(t instancetypes.Type, capacity amounts, d Declare
 
 // unreserved computes the part of capacity left for pods as the node does itself.
 func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
-	var told UserData
+	var ud UserData
 	if in.UserData != nil {
-		told = *in.UserData
+		ud = *in.UserData
 	}
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
-		return told.KubeReserved.of(name, usual) + told.SystemReserved.of(name, 0)
+		return ud.KubeReserved.of(name, usual) + ud.SystemReserved.of(name, 0)
 	}
 	memory := reserved(corev1.ResourceMemory, in.reservedMemory(t, capacity.pods)) +
-		told.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t, d)
+		ud.EvictionHard.of("memory.available", capacity.memoryBytes, evictionMemoryBytes) + hugePagesBytes(t, d)
 	disk := reserved(corev1.ResourceEphemeralStorage, kubeReservedDiskBytes) +
-		told.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
+		ud.EvictionHard.of("nodefs.available", capacity.diskBytes, int64(float64(capacity.diskBytes)*evictionDiskRatio))
 	return amounts{
 		cpuMillis:   left(capacity.cpuMillis, reserved(corev1.ResourceCPU, reservedCPUMillis(int64(t.VCPU)))),
 		memoryBytes: left(capacity.memoryBytes, memory),
@@ -170,13 +170,13 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
 	m, seen := in.measured(t)
-	switch told := in.UserData; {
-	case told != nil && told.MaxPods > 0:
-		pods, source = int64(told.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
-	case told != nil && told.PodsExpression.Understood() && t.ENIMaxPods() > 0:
-		pods, _ = told.PodsExpression.pods(t)
+	switch ud := in.UserData; {
+	case ud != nil && ud.MaxPods > 0:
+		pods, source = int64(ud.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
+	case ud != nil && ud.PodsExpression.Understood() && t.ENIMaxPods() > 0:
+		pods, _ = ud.PodsExpression.pods(t)
 		source = Source{Kind: SourceUserData, Detail: "maxPodsExpression"}
-	case told != nil && told.IgnoreAddresses:
+	case ud != nil && ud.IgnoreAddresses:
 		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
 	case seen:
 		return m.capacity.pods, observedSource(t) // the cap is in it

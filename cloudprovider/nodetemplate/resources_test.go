@@ -159,9 +159,9 @@ func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 		want int64 // pods
 	}{
 		{name: "Amazon Linux counts addresses", in: Input{AMIFamily: AL2023, UserData: &UserData{MaxPods: 110}}, want: 29},
-		{name: "Bottlerocket counts what kubelet is told", in: Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, want: 110},
-		{name: "unknown, more told", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
-		{name: "unknown, fewer told", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
+		{name: "Bottlerocket counts what kubelet gets", in: Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "unknown, more set", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
+		{name: "unknown, fewer set", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
 		{name: "by the EKS node group's image", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, UserData: &UserData{MaxPods: 8}}, want: 8},
 		{name: "AL2023 is not AL2", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}, UserData: &UserData{MaxPods: 8}}, want: 29},
 	} {

@@ -19,25 +19,25 @@ func TestUserDataSetsReservations(t *testing.T) {
 	usual := map[string]int64{"cpu": 1930, "memory": memory - 674*mib, "disk": disk - gib - int64(float64(disk)*evictionDiskRatio)}
 	for _, tt := range []struct {
 		name string
-		told UserData
+		data UserData
 		want map[string]int64 // what differs from the usual
 	}{
 		{name: "nothing"},
-		{name: "kube-reserved of one resource", told: UserData{KubeReserved: Reservation{Resources: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
+		{name: "kube-reserved of one resource", data: UserData{KubeReserved: Reservation{Resources: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
 		{
-			name: "kube-reserved as a whole", told: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
+			name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
 			want: map[string]int64{"cpu": 1900, "memory": memory - 100*mib, "disk": disk - int64(float64(disk)*evictionDiskRatio)},
 		},
-		{name: "system-reserved adds", told: UserData{SystemReserved: Reservation{Resources: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
-		{name: "eviction by amount", told: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
+		{name: "system-reserved adds", data: UserData{SystemReserved: Reservation{Resources: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
+		{name: "eviction by amount", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
 		{
-			name: "eviction by ratio, as a whole", told: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
+			name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
 			want: map[string]int64{"memory": memory - 574*mib - memory/2, "disk": disk - gib},
 		},
-		{name: "more than there is", told: UserData{SystemReserved: Reservation{Resources: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
+		{name: "more than there is", data: UserData{SystemReserved: Reservation{Resources: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large"), UserData: &tt.told})
+			template, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large"), UserData: &tt.data})
 			want := maps.Clone(usual)
 			maps.Copy(want, tt.want)
 			got := map[string]int64{
@@ -57,15 +57,15 @@ func TestUserDataSetsReservations(t *testing.T) {
 func TestUserDataMayTellNotToCountAddresses(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		told UserData
+		data UserData
 		want int64
 	}{
 		{name: "addresses count", want: 29},
-		{name: "they do not", told: UserData{IgnoreAddresses: true}, want: 110},
-		{name: "a number is told", told: UserData{IgnoreAddresses: true, MaxPods: 50}, want: 50},
+		{name: "they do not", data: UserData{IgnoreAddresses: true}, want: 110},
+		{name: "a number is set", data: UserData{IgnoreAddresses: true, MaxPods: 50}, want: 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.told})
+			template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
 			if got := template.Capacity.Pods().Value(); got != tt.want {
 				t.Errorf("pods %d, want %d", got, tt.want)
 			}

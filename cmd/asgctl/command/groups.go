@@ -49,11 +49,11 @@ func (c *cli) template() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
-		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with the source
-it was taken from; what is assumed rather than promised; and the tags that would state what was derived. With --node-list it
-learns from the nodes as the autoscaler does, and shows what it refuses to learn. Of a group that is
-scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise it; every instance type of the group counts as
-offered there. Exits with 3 if there is no such group or zone, or too little is known of it to add a node.`,
+		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with its source,
+the assumed labels, and tags that would state the derived fields. With --node-list it observes the nodes as the autoscaler does,
+and shows the facts it refuses. If a group is scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise
+it. Every instance type of the group counts as offered there. Exits with 3 if there is no such group or zone, or too little is
+known to add a node.`,
 		Example: "  asgctl template gpu-spot\n  kubectl get nodes -o json > nodes.json; asgctl template gpu-spot --node-list nodes.json\n" +
 			"  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
 			"  asgctl template gpu-spot --from ./recorded -o json",
@@ -79,7 +79,7 @@ offered there. Exits with 3 if there is no such group or zone, or too little is 
 	}
 	c.readFlags(cmd)
 	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File with the output of kubectl get nodes -o json: facts observed on real nodes of the group, "+
-		"and what of it is refused and why.")
+		"and the refused ones with their reasons.")
 	forms := strings.Join(tagging.Forms, ", ")
 	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
 	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")

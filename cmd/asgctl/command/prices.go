@@ -59,24 +59,24 @@ func (c *cli) book(ctx context.Context, file string) (*pricing.Book, []string, e
 		return nil, nil, err
 	}
 	known := map[string]bool{}
-	learn := func(names []string) {
+	add := func(names []string) {
 		for _, name := range names {
 			known[name] = true
 		}
 	}
-	learn(catalogue.Names())
+	add(catalogue.Names())
 	var terms *pricing.Terms
 	if file != "" {
 		if terms, err = pricefile.Read(file, catalogue.Names()); err != nil {
 			return nil, nil, err
 		}
-		learn(terms.OnDemand().Types())
+		add(terms.OnDemand().Types())
 	}
 	region, err := c.region(ctx, terms)
 	if err != nil {
 		return nil, nil, err
 	}
-	learn(pricing.Embedded(region).Types())
+	add(pricing.Embedded(region).Types())
 	book, err := pricing.NewBook(region, terms)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price file %q: %w", file, err)

@@ -83,7 +83,7 @@ func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
 		return failure{fmt.Errorf("%w, nothing was written", err)}
 	}
 	if r.to == "-" {
-		c.tell(fetched[0], "")
+		c.report(fetched[0], "")
 		if _, err := io.WriteString(c.stdout, fetched[0].List.Format()); err != nil {
 			return failure{err}
 		}
@@ -101,7 +101,7 @@ func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
 		return failure{fmt.Errorf("write prices: %w", err)}
 	}
 	for _, f := range fetched {
-		c.tell(f, " written to "+r.to)
+		c.report(f, " written to "+r.to)
 	}
 	return nil
 }
@@ -125,15 +125,15 @@ func (c *cli) check(r refreshing) error {
 	return nil
 }
 
-// mentioned bounds the left-out types that are listed without -v.
-const mentioned = 5
+// maxListed bounds the left-out types that are listed without -v.
+const maxListed = 5
 
-// tell reports the result for a region.
-func (c *cli) tell(f refresh.Fetched, where string) {
+// report reports the result for a region.
+func (c *cli) report(f refresh.Fetched, where string) {
 	fmt.Fprintf(c.stderr, "asgctl: %s: %d prices in %s of %s%s\n",
 		f.Region, f.List.Len(), f.List.Currency(), f.List.Origin().Date.Format(time.DateOnly), where)
 	for i, l := range f.LeftOut {
-		if i == mentioned && c.verbosity == 0 {
+		if i == maxListed && c.verbosity == 0 {
 			fmt.Fprintf(c.stderr, "asgctl: %s: %d more types left out (-v 1 lists them)\n", f.Region, len(f.LeftOut)-i)
 			break
 		}

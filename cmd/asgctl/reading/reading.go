@@ -123,7 +123,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	for _, g := range r.Groups {
 		region := src.region(g.Name)
-		seen := grouptemplate.Seen{Learnt: r.learn(g, nodes, time.Now())}
+		seen := grouptemplate.Seen{Learnt: r.observe(g, nodes, time.Now())}
 		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
 		r.nodeGroups[g.Name], r.undivided[g.Name] = cache.NodeGroups(g)

@@ -31,8 +31,8 @@ func readNodes(path string) ([]corev1.Node, error) {
 	return list.Items, nil
 }
 
-// learn concludes from the nodes how the next one of g will look, as a newly started autoscaler does.
-func (r *Reading) learn(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
+// observe concludes from the nodes how the next one of g will look, as a newly started autoscaler does.
+func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
 	if g.Launch == nil {
 		return nil
 	}
