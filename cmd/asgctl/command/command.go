@@ -81,8 +81,8 @@ func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "asgctl",
 		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
-		Long: `asgctl shows what the autoscaler knows of the Auto Scaling groups it serves, and from where.
-It only reads, from AWS or from files that the AWS CLI has written (--from); prices refresh writes the file it is told to.
+		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
+It only reads, from AWS or from files that the AWS CLI has written (--from). Only prices refresh writes a file.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.version, SilenceErrors: true, SilenceUsage: true,

@@ -23,11 +23,11 @@ func (c *cli) explainMessage() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "message TEXT",
 		Short: "Explain a message or error of AWS as the autoscaler understands it",
-		Long: `What the autoscaler makes of a message of AWS: the status message of a scaling activity, an error of an API call, or one
-of LaunchInstances. TEXT is one argument: quote it. A line copied from a log or from the AWS CLI will do. Nothing is asked of AWS.
+		Long: `Explains how the autoscaler understands a message of AWS: the status message of a scaling activity, an error of an API call,
+or one of LaunchInstances. TEXT is one argument: quote it. A line copied from a log or from the AWS CLI will do. It makes no AWS call.
 
 The class is one of no-capacity, quota, spot-limit, config-error, permission, throttle, transient and cancelled, or empty in
-JSON and YAML for a text that tells of no trouble that is known.`,
+JSON and YAML for a text without a known failure.`,
 		Example: "  asgctl explain message 'Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity'\n" +
 			"  asgctl explain message --code InsufficientInstanceCapacity '' -o json",
 		Args: cobra.ExactArgs(1),

@@ -17,9 +17,9 @@ func (c *cli) groups() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "groups",
 		Short: "The Auto Scaling groups the autoscaler would serve, and their problems",
-		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, what they launch
-from, whether they are scaled as a whole or zone by zone, and what keeps them from working. What AWS refuses to a running
-autoscaler is not known here. Exits with 3 if no node can be added to one of them, or if one that --nodes names does not exist.`,
+		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, launch
+templates, whether they are scaled as a whole or zone by zone, and their problems. AWS's refusals to a running autoscaler are
+unknown here. Exits with 3 if no node can be added to one of them, or if one that --nodes names does not exist.`,
 		Example: "  asgctl groups --node-group-auto-discovery asg:tag=k8s.io/cluster-autoscaler/enabled\n  asgctl groups --from ./recorded -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -23,9 +23,9 @@ func (c *cli) prices() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prices [TYPE…]",
 		Short: "Hourly prices of instance types, and how good each figure is",
-		Long: `What an instance costs per hour: amount, currency, date and source, and whether it is the price itself (exact) or an
-estimate, with its basis. The prices are those built in, and over them those of --file. A TYPE may be a pattern such as
-'g4dn.*'. Nothing is asked of AWS. Exits with 3 if the price of a TYPE is not known.`,
+		Long: `The hourly price of each instance type: amount, currency, date and source, and whether it is the price itself (exact) or an
+estimate, with its basis. Prices of --file overlay the built-in ones. A TYPE may be a pattern such as 'g4dn.*'. It makes no AWS
+call. Exits with 3 if the price of a TYPE is unknown.`,
 		Example: "  asgctl prices g4dn.xlarge 'p5*' --region cn-north-1\n  asgctl prices --file prices.csv -o json | jq '.prices[] | select(.exact | not)'",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {

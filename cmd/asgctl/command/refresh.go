@@ -35,10 +35,10 @@ func (c *cli) refresh() *cobra.Command {
 		Short: "Make a price file from the offer file that AWS publishes",
 		Long: `Makes the price file of a region, as --aws-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
 on-demand prices without further software, in shared tenancy, bare metal in dedicated tenancy. The offer may be JSON or CSV,
-of one region or of all, gzipped or not, and of any size: it is read as a stream and kept nowhere. It needs no credentials.
+of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
 
-The file is written once the offer was read to its end, and then as a whole: an offer that is interrupted or cut short leaves
-the old file as it is. (A CSV offer on a disk that ends between two lines looks whole; prefer JSON.)`,
+asgctl writes the file after it has read the whole offer, and then as a whole: an offer that is interrupted or cut short leaves
+the old file as it is. (A CSV offer on a disk that ends between two lines looks whole, so prefer JSON.)`,
 		Example: "  asgctl prices refresh --region cn-northwest-1 --to prices.csv\n" +
 			"  asgctl prices refresh --from ./index.csv.gz --region us-east-1,us-west-2 --to ./prices/",
 		Args: cobra.NoArgs,

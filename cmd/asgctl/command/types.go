@@ -14,12 +14,12 @@ func (c *cli) types() *cobra.Command {
 	return &cobra.Command{
 		Use:   "types [TYPE…]",
 		Short: "Resources of instance types: vCPU, memory, accelerators, interfaces, disks",
-		Long: `What instance types offer, from the list built in or brought by --instance-types-file, with its source and date.
-A TYPE may be a pattern such as 'g4dn.*'. Nothing is asked of AWS.
+		Long: `The resources of instance types, from the built-in list or --instance-types-file, with its source and date.
+A TYPE may be a pattern such as 'g4dn.*'. It makes no AWS call.
 
 ON-NODE is the memory a node reports at least: measured on a node of the type, or estimated.
-PUBLISHES are the resources under which its accelerators appear once their device plugin runs. EFA and POD-ENIS are how many
-a node can have as vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni. ENI-PODS is how many pods get an address.`,
+PUBLISHES are the resources under which its accelerators appear once their device plugin runs. EFA and POD-ENIS count
+vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni on a node. ENI-PODS counts the pods that get an address.`,
 		Example: "  asgctl types g4dn.xlarge 'p5*'\n  asgctl types -o json | jq '.types[] | select(.efaInterfaces > 0).name'",
 		RunE: func(_ *cobra.Command, names []string) error {
 			catalogue, err := reading.Catalogue(c.read.InstanceTypesFile)
