@@ -69,7 +69,7 @@ verify: ## generate, and fail if that changes a table
 		[ "$$before" = "$$(sum)" ] || { echo "make generate has changed a table in $(TABLES): commit it"; exit 1; }
 
 .PHONY: bench-interruption
-bench-interruption: controlplane ## how soon a hundred nodes are cordoned, drained and handed back that are interrupted at once (PODS=20000 DAEMONSETS=10 HELD=1 NODES=100)
+bench-interruption: controlplane ## how soon a hundred interrupted nodes are cordoned and drained, and their instances terminated (PODS=20000 DAEMONSETS=10 HELD=1 NODES=100)
 	$(GO) run ./test/bench/interruption $(if $(NODES),-nodes $(NODES)) $(if $(PODS),-pods $(PODS)) $(if $(DAEMONSETS),-daemonsets $(DAEMONSETS)) $(if $(HELD),-held $(HELD))
 
 .PHONY: bench-cost

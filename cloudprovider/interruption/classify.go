@@ -46,7 +46,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 		return h.classifyActivity(m, e)
 	case e.Kind == event.StateChange && !e.Ending():
 		return queue.Done(), counted
-	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(announced) > staleAfter: // the excluded kinds wait for their turn
+	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(announced) > staleAfter: // others wait for their turn
 		return queue.Done(), stale
 	}
 	jobs, out := h.beginAll(ctx, e, announced)

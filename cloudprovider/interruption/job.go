@@ -29,8 +29,8 @@ type job struct {
 	node   string // being drained, its pods count as pending, guarded by mu
 }
 
-func newJob(instance, group string, c reason) *job {
-	j := &job{instance: instance, group: group, reason: c, done: make(chan struct{}), decided: make(chan struct{})}
+func newJob(instance, group string, r reason) *job {
+	j := &job{instance: instance, group: group, reason: r, done: make(chan struct{}), decided: make(chan struct{})}
 	j.decide = sync.OnceFunc(func() { close(j.decided) })
 	return j
 }
@@ -42,11 +42,11 @@ func (j *job) current() reason {
 }
 
 // escalate replaces the job's reason by one that outranks it.
-func (j *job) escalate(c reason) {
+func (j *job) escalate(r reason) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if c.outranks(j.reason) {
-		j.reason = c
+	if r.outranks(j.reason) {
+		j.reason = r
 	}
 }
 
@@ -64,8 +64,8 @@ func (j *job) draining() string {
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
 // wait: planned drains of a group go one at a time.
-func (h *Handler) begin(ctx context.Context, instance, group string, c reason) (*job, bool) {
-	j := newJob(instance, group, c)
+func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
+	j := newJob(instance, group, r)
 	h.mu.Lock()
 	if under := h.jobs[j.instance]; under != nil {
 		h.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	minDrainTime = 5 * time.Second
 	// shutdownTime is how long an instance that is shutting down may still take.
 	shutdownTime = 30 * time.Second
-	// hookTime bounds the drain of an instance that waits for us. AWS does not publish its hook's own limit.
+	// hookTime bounds the drain of an instance that waits for us. Its message does not state the hook's own limit.
 	hookTime = 10 * time.Minute
 	// plannedTime bounds a planned drain.
 	plannedTime = 15 * time.Minute
@@ -42,31 +42,31 @@ type reason struct {
 
 // reasonFor is the reason that an event gives for an instance. now bounds the effect of a wrong clock.
 func reasonFor(e event.Event, announced, now time.Time) reason {
-	c := reason{kind: e.Kind, began: now}
+	r := reason{kind: e.Kind, began: now}
 	switch e.Kind {
 	case event.SpotInterruption, event.ReservationEnd:
-		c.deadline = within(announced.Add(notice), now.Add(minDrainTime), now.Add(notice))
-		c.text = fmt.Sprintf("EC2 takes the instance back (%s)", orUnknown(e.State))
+		r.deadline = within(announced.Add(notice), now.Add(minDrainTime), now.Add(notice))
+		r.text = fmt.Sprintf("EC2 takes the instance back (%s)", orUnknown(e.State))
 	case event.StateChange:
-		c.deadline, c.text = now.Add(shutdownTime), "the instance is "+e.State
+		r.deadline, r.text = now.Add(shutdownTime), "the instance is "+e.State
 		if e.State == "stopped" || e.State == "terminated" {
-			c.deadline = now.Add(minDrainTime)
+			r.deadline = now.Add(minDrainTime)
 		}
 	case event.ScheduledChange:
-		c.deadline, c.text = now.Add(plannedTime), "AWS plans a change of the instance ("+orUnknown(e.Code)+")"
-		c.ends = endsInstance(e.Code) && e.Starts.After(now)
-		if c.ends || e.Starts.After(c.deadline) {
-			c.deadline = e.Starts
+		r.deadline, r.text = now.Add(plannedTime), "AWS plans a change of the instance ("+orUnknown(e.Code)+")"
+		r.ends = endsInstance(e.Code) && e.Starts.After(now)
+		if r.ends || e.Starts.After(r.deadline) {
+			r.deadline = e.Starts
 		}
 	case event.TerminateHook:
-		c.deadline, c.text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
+		r.deadline, r.text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
 	case event.Rebalance:
-		c.deadline, c.text = now.Add(plannedTime), "EC2 recommends to replace the instance"
+		r.deadline, r.text = now.Add(plannedTime), "EC2 recommends to replace the instance"
 	}
 	if e.ID != "" {
-		c.text += ", event " + e.ID
+		r.text += ", event " + e.ID
 	}
-	return c
+	return r
 }
 
 // endsInstance reports whether a scheduled change stops or terminates its instance. Others reboot it or touch its network (EC2
@@ -93,46 +93,46 @@ func orUnknown(word string) string {
 }
 
 // final reports whether the instance is terminated whatever we do.
-func (c reason) final() bool { return c.kind != event.Rebalance }
+func (r reason) final() bool { return r.kind != event.Rebalance }
 
 // planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
-func (c reason) planned() bool { return c.kind == event.Rebalance || c.kind == event.ScheduledChange }
+func (r reason) planned() bool { return r.kind == event.Rebalance || r.kind == event.ScheduledChange }
 
 // endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
 // there then keep their node, and their budgets hold to the end.
-func (c reason) endsAtDeadline() bool {
-	if c.planned() {
-		return c.ends && c.extended.IsZero()
+func (r reason) endsAtDeadline() bool {
+	if r.planned() {
+		return r.ends && r.extended.IsZero()
 	}
 	return true
 }
 
 // drainBy is the deadline of the drain.
-func (c reason) drainBy() time.Time {
-	if c.extended.IsZero() {
-		return c.deadline
+func (r reason) drainBy() time.Time {
+	if r.extended.IsZero() {
+		return r.deadline
 	}
-	return c.extended
+	return r.extended
 }
 
 // waitsForOthers reports whether the drain begins only once no other node of its group is drained. An instance that AWS ends
 // soon cannot wait.
-func (c reason) waitsForOthers(now time.Time) bool {
-	return c.planned() && !(c.endsAtDeadline() && c.drainBy().Sub(now) < turnTime)
+func (r reason) waitsForOthers(now time.Time) bool {
+	return r.planned() && !(r.endsAtDeadline() && r.drainBy().Sub(now) < turnTime)
 }
 
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
-func (c reason) holdsUpOthers(now time.Time) bool { return !c.planned() || now.Sub(c.began) < turnTime }
+func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.began) < turnTime }
 
 // poolIsShort reports whether the instance's pool is short of capacity.
-func (c reason) poolIsShort() bool { return c.kind == event.SpotInterruption }
+func (r reason) poolIsShort() bool { return r.kind == event.SpotInterruption }
 
 // force is when pods that disruption budgets still hold back are deleted, some seconds before the deadline.
-func (c reason) force() time.Time {
-	return c.drainBy().Add(-min(max(c.drainBy().Sub(c.began)/8, 2*time.Second), 10*time.Second))
+func (r reason) force() time.Time {
+	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.began)/8, 2*time.Second), 10*time.Second))
 }
 
 // outranks reports whether this reason replaces the other one as the reason of a job.
-func (c reason) outranks(o reason) bool {
-	return c.final() && !o.final() || c.final() == o.final() && c.drainBy().Before(o.drainBy())
+func (r reason) outranks(o reason) bool {
+	return r.final() && !o.final() || r.final() == o.final() && r.drainBy().Before(o.drainBy())
 }

@@ -180,7 +180,7 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
 	}
 	j.setDraining(node.Name)
 	if !h.awaitDecision(ctx, j) {
-		klog.FromContext(ctx).V(1).Info("The replacement was not decided on in time, evicting all the same", "waited", decisionTime)
+		klog.FromContext(ctx).V(1).Info("The core did not decide on the replacement in time, evicting all the same", "waited", decisionTime)
 	}
 	until := h.Clock.Now().Add(replacementTime)
 	for c := j.current(); c.planned() && ctx.Err() == nil && h.Clock.Now().Before(earlier(until, c.drainBy().Add(-notice))) && !h.replaced(); c = j.current() {

@@ -23,7 +23,7 @@ const (
 // usualNotice is how long before an interruption EC2 warns of it.
 const usualNotice = Duration(2 * time.Minute)
 
-// announcements are the announcements of the deeds, with their preference for instances.
+// announcements publish the events of the deeds.
 var announcements = map[DeedKind]func(*account, *instance, Deed){
 	Interrupt: func(a *account, i *instance, _ Deed) {
 		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{i.id, "terminate"})

@@ -71,7 +71,7 @@ func Done() Result { return Result{done: true} }
 func Retry(after time.Duration) Result { return Result{after: min(max(after, 0), 12*time.Hour)} }
 
 // After is the time after which the message is visible again, zero if it is deleted.
-func (v Result) After() time.Duration { return v.after }
+func (result Result) After() time.Duration { return result.after }
 
 // Handler handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
 type Handler func(ctx context.Context, m Message) Result
@@ -268,12 +268,12 @@ func (c *Consumer) take(ctx context.Context) int {
 }
 
 // handle isolates a panic of the handler to its message.
-func (c *Consumer) handle(ctx context.Context, m Message) (v Result) {
+func (c *Consumer) handle(ctx context.Context, m Message) (result Result) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", broken), "Handling a message of the interruption queue broke, left it there",
 				"message", m.ID, "stack", string(debug.Stack()))
-			v = Retry(afterPanic)
+			result = Retry(afterPanic)
 		}
 	}()
 	return c.Handle(ctx, m)

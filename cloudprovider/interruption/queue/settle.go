@@ -75,14 +75,14 @@ func (s *settler) hold(receipt string, received time.Time) int {
 }
 
 // settle applies the result soon.
-func (s *settler) settle(id int, v Result) {
+func (s *settler) settle(id int, r Result) {
 	s.mu.Lock()
 	h := s.held[id]
 	delete(s.held, id)
-	if v.done {
+	if r.done {
 		s.deleted = append(s.deleted, h.receipt)
 	} else {
-		s.changes = append(s.changes, visibilityChange{h.receipt, v.after})
+		s.changes = append(s.changes, visibilityChange{h.receipt, r.after})
 	}
 	s.mu.Unlock()
 	select {
