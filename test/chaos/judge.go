@@ -70,7 +70,7 @@ type bench struct {
 }
 
 type members struct {
-	weights map[string]int       // by instance, of those that fill the desired capacity
+	weights map[string]int       // of each instance that fills the desired capacity
 	ended   int                  // weight of the instances terminated since the desired capacity last changed
 	leaving map[string]time.Time // when an instance that is still listed began to leave
 	drained map[string]bool      // instances that the autoscaler ended, drained

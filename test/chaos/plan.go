@@ -17,7 +17,7 @@ const Length = 12 * time.Second
 // Modes are the launch modes that plans take turns with.
 var Modes = []string{"auto", "desired-capacity"}
 
-// ZonalModes are the modes that zonal plans take turns with: those that can launch in a zone.
+// ZonalModes are the modes that zonal plans take turns with: the modes that can launch in a zone.
 var ZonalModes = []string{"auto", "synchronous"}
 
 // A Plan fixes the events of one run.
@@ -147,7 +147,7 @@ func (p Plan) Wanted() map[string]int {
 	return wanted
 }
 
-// Faults counts the steps by kind, without those that only want pods.
+// Faults counts the steps by kind, without steps that only want pods.
 func (p Plan) Faults() map[Kind]int {
 	counts := map[Kind]int{}
 	for _, s := range p.Steps {

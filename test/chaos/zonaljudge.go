@@ -42,7 +42,7 @@ func askedFor(logs ...string) map[place]int {
 // AWS, which picks any zone.
 func (j *judge) launchedNow(events []fakeaws.Event) map[place]int {
 	launched := map[place]int{}
-	last := map[string]fakeaws.Event{} // by group, of those that follow each other in a synchronous launch
+	last := map[string]fakeaws.Event{} // by group, the last event of a synchronous launch
 	for _, e := range events {
 		if e.Kind != fakeaws.Launched && e.Kind != fakeaws.DesiredChanged {
 			continue

@@ -14,7 +14,7 @@ import (
 const (
 	// lockInterval is how often Build looks whether another process has finished building.
 	lockInterval = 200 * time.Millisecond
-	// keepUnused is how long the cache keeps unused programs, such as those of an older version. They take 430 MB.
+	// keepUnused is how long the cache keeps unused programs, such as an older version. They take 430 MB.
 	keepUnused = 14 * 24 * time.Hour
 )
 

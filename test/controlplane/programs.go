@@ -129,7 +129,7 @@ func schedulerCommand(l layout, b Binaries, p ports, opts Options) command {
 	}
 }
 
-// controllerManagerCommand runs every controller that is on by default, but for those that work on volumes attached to, or
+// controllerManagerCommand runs every controller that is on by default, but for controllers of volumes attached to, or
 // networks routed to, real machines.
 func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) command {
 	args := []string{

@@ -223,7 +223,7 @@ func (a *account) history(group string, then *moment, keep func(*activity) bool,
 	return found
 }
 
-// activityKey sorts activities in progress before those that are over, and newer ones first.
+// activityKey sorts activities in progress before finished ones, and newer ones first.
 func activityKey(act *activity) string {
 	return fmt.Sprintf("%t %020d %08d", !act.ended.IsZero(), maxNanos-act.started.UnixNano(), 1<<26-act.sequence)
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // victim is the instance that scale-in would end next, or nil. It never picks a protected one. As the default termination
-// policy does, it takes the zone with the most instances, there those of an older launch template or version first, and among
+// policy does, it takes the zone with the most instances, there instances of an older launch template or version first, and among
 // them the one launched first. The policies NewestInstance, OldestInstance and OldestLaunchTemplate change the order after the
 // zone (user guide, "Work with termination policies", read 2026-11). Other policies of a group count as Default. Default's last
 // resort, closeness to the next billing hour, is approximated by age. In a strict account it is chance.

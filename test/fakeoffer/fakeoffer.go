@@ -16,7 +16,7 @@ import (
 // Offer is an offer file.
 type Offer struct {
 	Code      string            // "" is AmazonEC2
-	Published string            // RFC 3339; "" is 2026-08-01T12:34:56Z
+	Published string            // RFC 3339, "" is 2026-08-01T12:34:56Z
 	Products  iter.Seq[Product] // read once for a CSV, three times for JSON
 }
 

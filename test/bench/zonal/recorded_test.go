@@ -25,7 +25,7 @@ func TestRecordedRunsAreCountedAsByHand(t *testing.T) {
 		{Scenario: "a", Autoscaler: stock, Launched: 1, Pending: 2, IdleSeconds: 0.367, Wasted: 0.00001, Writes: 1},
 		// Nine nodes. Six of them were empty for 73.33 s each after the fall, all nine for under half a second each before.
 		{Scenario: "b", Autoscaler: ours, Launched: 9, AllRun: at(34.149), Settled: at(73.407), IdleSeconds: 443.15, Wasted: 0.011817, Writes: 8},
-		// The pods bound to the second and third zone wait. Those that run anywhere have all seven nodes but one.
+		// The pods bound to the second and third zone wait. The pods that run anywhere have all seven nodes but one.
 		{Scenario: "c", Autoscaler: stock, Launched: 8, Pending: 2, IdleSeconds: 3.601, Wasted: 0.000096, Writes: 2},
 		// A second node in the third zone, where one pod waited and one node was on its way: 69.78 s for nobody.
 		{Scenario: "c", Autoscaler: ours, Launched: 10, WrongZone: 1, Pending: 1, AllRun: at(759.931), AfterOutage: at(159.83),

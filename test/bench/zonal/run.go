@@ -22,7 +22,7 @@ import (
 // manifest is the shipped Deployment whose flags both autoscalers run with. All of them are stock's own.
 const manifest = "s0-gpu-spot-china"
 
-// delays are those of scale-down, a tenth of the defaults.
+// delays of scale-down, a tenth of the defaults.
 var delays = []string{"--scale-down-unneeded-time=1m", "--scale-down-delay-after-add=1m", "--unremovable-node-recheck-timeout=30s"}
 
 const startLimit = 2 * time.Minute
