@@ -25,6 +25,8 @@ const (
 	slowestLook = 30 * time.Second
 	// looksPerRound is how many groups are looked at in one interval of motion, so that an outage of a region is no burst of calls.
 	looksPerRound = 20
+	// looksAtOnce bounds the calls under way at any time.
+	looksAtOnce = 6
 	// lookTimeout is short: what one group's activities tell is not worth more.
 	lookTimeout = 10 * time.Second
 	// movedTimeout is shorter still: a desired capacity that was set too low has AWS end instances within seconds.
@@ -113,7 +115,7 @@ func (e *entry) unexplained() bool {
 // readFailures looks up why instances are missing: one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
-	each(len(due), func(i int) {
+	parallel(len(due), looksAtOnce, func(i int) {
 		failures, err := c.failedLaunches(ctx, due[i])
 		switch {
 		case ctx.Err() != nil:
@@ -197,7 +199,7 @@ func (c *Cache) failed(ctx context.Context, name string, failures []failedLaunch
 		c.rests.unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
 	klog.FromContext(ctx).Info("AWS could not launch what is missing", "group", name, "code", news.Code, "message", news.Message)
-	c.launches.suspect(name)
+	c.specs.Suspect(name)
 	signal(c.changed)
 	signal(c.resolve)
 }
@@ -320,7 +322,7 @@ func (c *Cache) moved(ctx context.Context, g *Group, since time.Time) int {
 		case counts && strings.HasPrefix(what, "Launching"):
 			capacity += i.Weight
 		case !counts && strings.HasPrefix(what, "Terminating"): // else AWS ends it since g was read
-			capacity -= g.Source.maxWeight()
+			capacity -= g.Source.MaxWeight()
 		}
 	}
 	return max(0, capacity)

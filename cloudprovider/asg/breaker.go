@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -184,7 +185,7 @@ func (b *breaker) forget(group string) {
 // A Fallback is the Problem of a group that uses an older call of Auto Scaling, or of all groups where Group is empty.
 type Fallback struct {
 	Group string
-	Problem
+	launchspec.Problem
 }
 
 // Fallbacks are the groups that use an older call because AWS does not answer the newer one, by name. If all groups do, one Fallback
@@ -198,7 +199,7 @@ func (b *breaker) fallbacks() []Fallback {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fallback := func(group, why, again string) Fallback {
-		return Fallback{group, Problem{Reason: b.reason,
+		return Fallback{group, launchspec.Problem{Reason: b.reason,
 			Message: fmt.Sprintf("AWS does not answer %s (%s), so %s", b.call, why, b.instead),
 			Remedy:  "look at the AWS Health Dashboard, or wait: it is tried again after " + again}}
 	}

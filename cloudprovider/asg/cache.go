@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -36,7 +37,7 @@ var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted,
 // AutoScalingAPI is what this package asks of EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	groupsAPI
-	configurationsAPI
+	launchspec.ConfigurationsAPI
 	writesAPI
 }
 
@@ -45,11 +46,6 @@ type groupsAPI interface {
 		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
 	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-}
-
-type configurationsAPI interface {
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
 }
 
 type writesAPI interface {
@@ -64,7 +60,8 @@ type writesAPI interface {
 // Options of a Cache.
 type Options struct {
 	AutoScaling AutoScalingAPI
-	Launches    LaunchAPIs
+	Launches    launchspec.APIs
+	Instances   InstancesAPI // may be nil: then nobody asks what the tags of an instance state
 	Discovery   Discovery
 	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
 	RefreshInterval time.Duration
@@ -86,7 +83,8 @@ type Options struct {
 type Cache struct {
 	api       AutoScalingAPI
 	discovery Discovery
-	launches  *launches
+	specs     *launchspec.Resolver
+	instances InstancesAPI // nil: nobody asks what tags of instances state
 	clock     clock.WithTicker
 	refresh   time.Duration
 	motion    time.Duration
@@ -157,8 +155,8 @@ func newEntry() *entry {
 func NewCache(o Options) *Cache {
 	c := &Cache{
 		discovery: o.Discovery, clock: o.Clock, identity: newIdentity(o.Cluster, o.StockCluster),
-		launches: newLaunches(o.AutoScaling, o.Launches, o.Clock),
-		refresh:  o.RefreshInterval, motion: o.MotionInterval,
+		specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData), instances: o.Instances,
+		refresh: o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
 		types:    o.Types,
@@ -172,7 +170,7 @@ func NewCache(o Options) *Cache {
 		launchCalls: newBreaker(o.Clock, ReasonLaunchUnanswered, "LaunchInstances", "instances are asked for by the desired capacity"),
 		batchCalls:  newBreaker(o.Clock, ReasonBatchTerminationUnanswered, "the termination of several instances in one call", "each is terminated by a call of its own"),
 	}
-	c.api, c.launches.clusterIn = guarded{o.AutoScaling, c}, o.ClusterInUserData
+	c.api = guarded{o.AutoScaling, c}
 	c.current.Store(newSnapshot(map[string]*Group{}, nil, time.Time{}))
 	return c
 }
@@ -311,7 +309,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 		if before == nil || !before.sameMotion(e.group) {
 			e.movedAt, moved = start, true
 		}
-		newSource = newSource || !sameSource(before, e.group)
+		newSource = newSource || !before.launchGroup().SameSource(e.group.launchGroup())
 	}
 	moved = c.forget(ctx, found, start, asked) || moved
 	if asked == nil {
@@ -363,8 +361,8 @@ func (c *Cache) merge(e *entry, g *Group) {
 // weigh enters what instances count for whose weight the reading leaves out.
 func (c *Cache) weigh(g *Group) {
 	for at := range g.Instances {
-		if i := &g.Instances[at]; i.Weight == 1 && g.Source.countsHardware() {
-			i.Weight, _ = c.weightOf(g.Source, i.Type)
+		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
+			i.Weight, _ = g.Source.WeightOf(i.Type, c.types)
 		}
 	}
 }

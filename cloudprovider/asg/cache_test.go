@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -337,7 +338,7 @@ func TestALaunchTemplateThatCouldNotBeReadIsAskedForAgainWithinSeconds(t *testin
 }
 
 // shortPages are EC2's calls with one version of a launch template a page, the oldest of each first: AWS promises no order.
-type shortPages struct{ asg.EC2API }
+type shortPages struct{ launchspec.EC2API }
 
 func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
 	o ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {

@@ -1,15 +1,14 @@
 package asg
 
 import (
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -32,7 +31,7 @@ type Group struct {
 	// Instances in AWS's order, those on their way out included.
 	Instances []Instance
 	// Source is where the group's instances are described: template, configuration or policy.
-	Source LaunchSource
+	Source launchspec.Source
 	// SuspendedProcesses are the scaling processes an operator has suspended, sorted.
 	SuspendedProcesses []string
 	// ProtectsNewInstances tells that AWS ends no new instance by its own choice, whatever is desired.
@@ -56,11 +55,11 @@ type Group struct {
 	ReadAt time.Time
 
 	// Stated are the places that name the cluster of the group, its tags first.
-	Stated []Statement
+	Stated []launchspec.Statement
 	// Launch is what the group would launch; nil until it is known.
-	Launch *Launch
+	Launch *launchspec.LaunchSpec
 	// Problems hold what keeps this group, and only this one, from working as it should.
-	Problems []Problem
+	Problems []launchspec.Problem
 	// Failure is the launch failure that AWS reported for our outstanding request, or nil.
 	Failure *LaunchFailure
 	// Requested is how many instances we asked for that AWS has not launched yet.
@@ -70,7 +69,7 @@ type Group struct {
 	Overdue int
 
 	// launchStated are the statements of the launch source. It may make others while it is unread.
-	launchStated []Statement
+	launchStated []launchspec.Statement
 	unread       bool
 	arn          string
 	// withdrawalFailed tells that AWS did not let us take back our request.
@@ -143,18 +142,6 @@ func (l Lifecycle) leftForGood() bool { return l.Leaving() || l == "Detaching" |
 
 const terminating Lifecycle = "Terminating"
 
-// Problem is one reason why a group does not work as it should, in words an operator can act on.
-type Problem struct {
-	// Reason is one of a small set of words, fit for a metric label.
-	Reason string
-	// Message says what is wrong and how we know.
-	Message string
-	// Remedy is the next step.
-	Remedy string
-	// Blocks tells that the group can launch nothing until it is mended.
-	Blocks bool
-}
-
 // LaunchFailure is why AWS did not launch an instance that we asked for.
 type LaunchFailure struct {
 	At      time.Time
@@ -166,7 +153,7 @@ type LaunchFailure struct {
 
 // Blocked reports whether a problem keeps the group from launching anything.
 func (g *Group) Blocked() bool {
-	return slices.ContainsFunc(g.Problems, func(p Problem) bool { return p.Blocks })
+	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks })
 }
 
 // Counted are the instances that count towards the desired capacity.
@@ -200,7 +187,7 @@ func (g *Group) notInService() int {
 // TargetInstances is the desired capacity as a number of instances: those that count, and those still missing, less the
 // overdue.
 func (g *Group) TargetInstances() int {
-	if !g.Source.weighted() {
+	if !g.Source.Weighted() {
 		return g.DesiredCapacity - g.Overdue
 	}
 	return len(g.Counted()) + g.Missing() - g.Overdue
@@ -224,7 +211,7 @@ func (g *Group) afterWithdrawal(n int) int {
 // MaxInstances is how many instances the group can hold, as far as its weights can tell: those it has, and the smallest
 // that still fit.
 func (g *Group) MaxInstances() int {
-	if !g.Source.weighted() {
+	if !g.Source.Weighted() {
 		return g.MaxSize
 	}
 	return len(g.Counted()) + max(0, g.MaxSize-g.countedCapacity())/g.Source.MinWeight()
@@ -233,7 +220,7 @@ func (g *Group) MaxInstances() int {
 // MinInstances is the number of instances below which the group cannot be brought, as far as its weights can tell: taking
 // away the heaviest must leave the minimum size.
 func (g *Group) MinInstances() int {
-	if !g.Source.weighted() {
+	if !g.Source.Weighted() {
 		return g.MinSize
 	}
 	heaviest := 1
@@ -295,7 +282,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 		Zones:           slices.Clone(in.AvailabilityZones),
 		Tags:            make(map[string]string, len(in.Tags)),
 		Instances:       make([]Instance, 0, len(in.Instances)),
-		Source:          launchSourceFrom(in),
+		Source:          launchspec.SourceFrom(in),
 		WarmPool:        in.WarmPoolConfiguration != nil,
 
 		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
@@ -321,7 +308,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 			Type:      aws.ToString(i.InstanceType),
 			Zone:      aws.ToString(i.AvailabilityZone),
 			Lifecycle: Lifecycle(i.LifecycleState),
-			Weight:    weightFrom(i.WeightedCapacity),
+			Weight:    launchspec.ParseWeight(i.WeightedCapacity),
 			Protected: aws.ToBool(i.ProtectedFromScaleIn),
 			Origin:    instanceOrigin(i),
 		})
@@ -335,19 +322,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 
 func instanceOrigin(i types.Instance) string {
 	if t := i.LaunchTemplate; t != nil {
-		return templateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
+		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
 	}
 	return aws.ToString(i.LaunchConfigurationName)
-}
-
-// templateOrigin names a version of the launch template with the ID.
-func templateOrigin(id, version string) string { return id + " version " + version }
-
-// weightFrom reads a weight, which AWS keeps as text; anything but a positive number weighs 1.
-func weightFrom(text *string) int {
-	weight, err := strconv.Atoi(aws.ToString(text))
-	if err != nil || weight < 1 || weight > math.MaxInt32 {
-		return 1
-	}
-	return weight
 }

@@ -10,6 +10,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -105,11 +106,11 @@ func (c *Cache) mayChange(name string) error {
 // does not say.
 func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
 	strangers, err := c.strangers(ids)
-	if err != nil || len(strangers) == 0 || c.launches.apis.Instances == nil {
+	if err != nil || len(strangers) == 0 || c.instances == nil {
 		return err
 	}
 	ours := c.Cluster().Cluster
-	pages := ec2.NewDescribeInstancesPaginator(c.launches.apis.Instances, &ec2.DescribeInstancesInput{
+	pages := ec2.NewDescribeInstancesPaginator(c.instances, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -138,7 +139,7 @@ func (c *Cache) disowns(ours string, i ec2types.Instance) error {
 	for _, t := range i.Tags {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	for _, s := range statedBy(tags, "") {
+	for _, s := range launchspec.StatedByTags(tags, "") {
 		if s.Cluster != ours {
 			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"], Instance: aws.ToString(i.InstanceId),
 				Why: fmt.Sprintf("it is left alone, for it states cluster %s and never became a node of ours", s)}

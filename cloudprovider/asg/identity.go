@@ -10,7 +10,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // Discovery tags are no proof of ownership: two clusters of one account may share them. So the Cache compares the cluster
@@ -39,12 +39,6 @@ import (
 // not been read, an instance of a group that may state another cluster is terminated only if it is a node of ours or was
 // launched by us.
 
-// Statement is one place that names a cluster.
-type Statement struct {
-	Cluster string
-	Source  string // such as "tag eks:cluster-name" or "user data"
-}
-
 // CheckClusterName refuses what can be no name of a cluster. The empty text is none, and fine.
 func CheckClusterName(name string) error {
 	switch {
@@ -55,14 +49,6 @@ func CheckClusterName(name string) error {
 	}
 	return nil
 }
-
-func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
-
-// sourceUserData is the Source of a name in user data. With fromLaunchTemplate begins the Source of an instance tag.
-const (
-	sourceUserData     = "user data"
-	fromLaunchTemplate = "launch template "
-)
 
 // Sources of our own name.
 const (
@@ -78,82 +64,9 @@ const ReasonOtherCluster = "other-cluster"
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
-// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider
-// for AWS, tags.go). A cluster that merely uses the resource sets "shared".
-const ownedPrefix = "kubernetes.io/cluster/"
-
-// statedBy are the names in the tags, sorted by key. The Source of each begins with the prefix.
-func statedBy(tags map[string]string, prefix string) []Statement {
-	var stated []Statement
-	for key, value := range tags {
-		name, isOwner := strings.CutPrefix(key, ownedPrefix)
-		switch {
-		case key == tagEKSCluster || key == "aws:"+tagEKSCluster:
-			name = value
-		case !isOwner || value != "owned":
-			continue
-		}
-		if name != "" {
-			stated = append(stated, Statement{Cluster: name, Source: prefix + "tag " + key})
-		}
-	}
-	slices.SortFunc(stated, func(a, b Statement) int { return strings.Compare(a.Source, b.Source) })
-	return stated
-}
-
-// stated are the names in user data and in tags that instances get.
-func (l *launches) stated(userData string, instanceTags map[string]string) []Statement {
-	var stated []Statement
-	if l.clusterIn != nil && userData != "" {
-		if name := l.clusterIn(userData); name != "" {
-			stated = append(stated, Statement{Cluster: name, Source: sourceUserData})
-		}
-	}
-	return append(stated, statedBy(instanceTags, fromLaunchTemplate)...)
-}
-
-// statements are the names that the launch source of g states, each once. unread reports that a part of it has not been
-// read and may state another cluster: it does not exist any more, or may be read soon. A source that we may not read states nothing.
-func (l *launches) statements(g *Group) (stated []Statement, unread bool) {
-	add := func(some []Statement, err error) {
-		for _, s := range some {
-			if !slices.Contains(stated, s) {
-				stated = append(stated, s)
-			}
-		}
-		unread = unread || err != nil && some == nil && !awsclient.IsDenied(err)
-	}
-	if name := g.Source.ConfigurationName; name != "" {
-		found, err := l.configurations.get(name)
-		if found != nil {
-			add(found.stated, nil)
-		} else {
-			add(nil, err)
-		}
-	}
-	for _, ref := range g.Source.launched() {
-		found, err := l.templates.get(ref)
-		if found != nil {
-			add(found.stated, nil)
-		} else {
-			add(nil, err)
-		}
-	}
-	return stated, unread
-}
-
-// launched are the launch templates that instances start from: the source's own, unless every override names another.
-func (s LaunchSource) launched() []TemplateRef {
-	refs := s.templates()
-	if len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Template.isZero() || o.Template == s.Template }) {
-		refs = slices.DeleteFunc(refs, func(r TemplateRef) bool { return r == s.Template })
-	}
-	return refs
-}
-
 // restate enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
 // stated before stays.
-func (e *entry) restate(stated []Statement, unread bool) (news bool) {
+func (e *entry) restate(stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range e.group.launchStated {
 		if unread && !slices.Contains(stated, s) {
 			stated = append(stated, s)
@@ -173,13 +86,15 @@ func (e *entry) restate(stated []Statement, unread bool) (news bool) {
 func (g *Group) inheritStatements(before *Group) {
 	g.unread = true
 	if before != nil {
-		g.launchStated, g.unread = before.launchStated, before.unread || !sameSource(before, g)
+		g.launchStated, g.unread = before.launchStated, before.unread || !before.launchGroup().SameSource(g.launchGroup())
 	}
 	g.gather()
 }
 
 // gather puts the statements together.
-func (g *Group) gather() { g.Stated = slices.Concat(statedBy(g.Tags, ""), g.launchStated) }
+func (g *Group) gather() {
+	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.launchStated)
+}
 
 // states is the one name that the group states, empty where it states none or several.
 func (g *Group) states() string {
@@ -205,7 +120,7 @@ func (g *Group) disagreesWith(ours string) bool {
 // identity is what a Cache knows of its own cluster. Its methods want the Cache's mu.
 type identity struct {
 	flag, stockFlag string
-	own             Statement            // our cluster, zero while it is not known
+	own             launchspec.Statement // our cluster, zero while it is not known
 	nodes           map[string]bool      // instances that are registered nodes of ours
 	launched        map[string]time.Time // instances that AWS has launched for us, and when
 	asked           bool                 // the operator was asked for the name
@@ -217,7 +132,7 @@ const launchedKept = 10 * time.Minute
 func newIdentity(flag, stockFlag string) identity {
 	id := identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
 	if flag != "" {
-		id.own = Statement{Cluster: flag, Source: sourceFlag}
+		id.own = launchspec.Statement{Cluster: flag, Source: sourceFlag}
 	}
 	return id // the stock flag comes after what the cluster shows of itself
 }
@@ -268,7 +183,7 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 }
 
 // Cluster is the name of our cluster and where it is known from, zero while it is not known.
-func (c *Cache) Cluster() Statement {
+func (c *Cache) Cluster() launchspec.Statement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.identity.own
@@ -276,7 +191,7 @@ func (c *Cache) Cluster() Statement {
 
 // settle is our name by all evidence there is, where no flag gives it. votes are the numbers of our nodes whose groups state a name,
 // undecided is the number of those whose groups may state one once they are read.
-func (id *identity) settle(votes map[string]int, undecided int, e Evidence) Statement {
+func (id *identity) settle(votes map[string]int, undecided int, e Evidence) launchspec.Statement {
 	total := 0
 	for _, n := range votes {
 		total += n
@@ -286,16 +201,16 @@ func (id *identity) settle(votes map[string]int, undecided int, e Evidence) Stat
 	}
 	for _, name := range slices.Sorted(maps.Keys(votes)) {
 		if 2*votes[name] > total+undecided {
-			return Statement{Cluster: name, Source: sourceNodes}
+			return launchspec.Statement{Cluster: name, Source: sourceNodes}
 		}
 	}
 	switch {
 	case e.Network != "":
-		return Statement{Cluster: e.Network, Source: sourceNetwork}
+		return launchspec.Statement{Cluster: e.Network, Source: sourceNetwork}
 	case id.stockFlag != "":
-		return Statement{Cluster: id.stockFlag, Source: sourceStockFlag}
+		return launchspec.Statement{Cluster: id.stockFlag, Source: sourceStockFlag}
 	}
-	return Statement{}
+	return launchspec.Statement{}
 }
 
 // ask asks the operator once for our name, where groups state one and nothing settles which is ours.
@@ -366,7 +281,7 @@ func (id *identity) whyForeign(g *Group) string {
 
 // disowned is the group with the one Problem that it is another cluster's, or another service's to change.
 func (id *identity) disowned(g *Group) *Group {
-	p := Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
+	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
 		Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
 	switch {
 	case g.Operator != "":
@@ -375,6 +290,6 @@ func (id *identity) disowned(g *Group) *Group {
 		p.Remedy = "correct the wrong statements"
 	}
 	other := *g
-	other.Problems = []Problem{p}
+	other.Problems = []launchspec.Problem{p}
 	return &other
 }

@@ -59,7 +59,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 		t.Fatal(err)
 	}
 	return w.with(func(o *asg.Options) {
-		o.Cluster, o.ClusterInUserData, o.Launches.Instances = cluster, clusterIn, clients.EC2
+		o.Cluster, o.ClusterInUserData, o.Instances = cluster, clusterIn, clients.EC2
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // modelAWS is one Auto Scaling group, with AWS's part in its life cut into steps that can come at any time: it asks EC2 for
@@ -369,7 +370,7 @@ func refusal(code, format string, args ...any) error {
 
 // modelEC2 has the launch template of the group.
 type modelEC2 struct {
-	asg.EC2API // calls that no script here leads to
+	launchspec.EC2API // calls that no script here leads to
 }
 
 func (modelEC2) DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput, ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {

@@ -112,7 +112,7 @@ func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 // instances synchronously). The guide does not say how LaunchInstances treats distribution segments (read 2026-11).
 func (g *Group) launchableSynchronously() *notSynchronous {
 	switch {
-	case g.Source.ConfigurationName != "" || g.Source.Template.isZero():
+	case g.Source.ConfigurationName != "" || g.Source.Template.IsZero():
 		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}
 	case g.CapacityType() == "":
 		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
@@ -173,35 +173,4 @@ func (r *refusals) forget(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.groups, group)
-}
-
-// weightOf is the capacity an instance of the type adds to a group of the source. Where that is not known it is the least, and ok is false.
-func (c *Cache) weightOf(s LaunchSource, instanceType string) (weight int, ok bool) {
-	if s.countsHardware() {
-		if weight := c.hardware(s.CapacityUnit, instanceType); weight > 0 {
-			return weight, true
-		}
-		return s.MinWeight(), false
-	}
-	for _, o := range s.Overrides {
-		if o.InstanceType == instanceType {
-			return o.Weight, true
-		}
-	}
-	return s.MinWeight(), true
-}
-
-// hardware is how many of the units the type has, 0 where that is not known.
-func (c *Cache) hardware(unit, instanceType string) int {
-	if c.types == nil {
-		return 0
-	}
-	facts, known := c.types.Lookup(instanceType)
-	switch {
-	case known && unit == unitVCPU:
-		return facts.VCPU
-	case known && unit == unitMemory:
-		return int(facts.MemoryBytes >> 20)
-	}
-	return 0
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/smithy-go"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -78,7 +77,7 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 		if len(plan) == 0 {
 			break
 		}
-		if g.Source.countsHardware() {
+		if g.Source.CountsHardware() {
 			plan = []order{slices.MaxFunc(plan, func(a, b order) int { return cmp.Compare(a.count, b.count) })}
 		}
 		got := c.launchRound(ctx, g, plan)
@@ -87,7 +86,7 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 		if got.repeated && repeated < mostRepeated {
 			repeated++
 			rounds++ // nothing came of it, and nothing failed
-		} else if g.Source.countsHardware() && len(got.launched) > 0 {
+		} else if g.Source.CountsHardware() && len(got.launched) > 0 {
 			rounds++
 		}
 		if got.missed != nil {
@@ -268,15 +267,7 @@ type outcome struct {
 // launchRound makes the calls of a plan, several at a time, and enters what came of them.
 func (c *Cache) launchRound(ctx context.Context, g *Group, plan []order) outcome {
 	outcomes := make([]outcome, len(plan))
-	var calls errgroup.Group
-	calls.SetLimit(callsAtOnce)
-	for at, o := range plan {
-		calls.Go(func() error {
-			outcomes[at] = c.launchOrder(ctx, g, o)
-			return nil
-		})
-	}
-	_ = calls.Wait()
+	parallel(len(plan), callsAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })
 	var all outcome
 	for _, o := range outcomes {
 		all.launched = withOthers(all.launched, o.launched)
@@ -427,7 +418,7 @@ func (c *Cache) missedLaunch(g *Group, o order, began time.Time, err error) erro
 	}
 	missed := missedAt(began, err)
 	missed.zones = []string{o.zone}
-	if o.alone && !awsclient.IsContended(err) || g.Source.weighted() {
+	if o.alone && !awsclient.IsContended(err) || g.Source.Weighted() {
 		// A reading can be older than the launch. Another zone is asked next, or AWS may have launched more than it was asked for.
 		missed.settled = began.Add(settleTime)
 	}
@@ -472,7 +463,7 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 				i.Zone = o.zone
 			}
 			var weighed bool
-			i.Weight, weighed = c.weightOf(g.Source, i.Type)
+			i.Weight, weighed = g.Source.WeightOf(i.Type, c.types)
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}

@@ -157,22 +157,9 @@ func (r *rests) changed(group string) {
 	r.list = slices.DeleteFunc(r.list, func(o Rest) bool { return o.Group == group })
 }
 
-// CapacityType is how the group's next instances are bought, awsmessage.OnDemand or Spot; "" where its policy mixes both, or
-// it is not known.
-func (g *Group) CapacityType() string {
-	s := g.Source
-	switch {
-	case s.Mixed && s.OnDemandPercentageAboveBase == 100:
-		return awsmessage.OnDemand
-	case s.Mixed && s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
-		return awsmessage.Spot
-	case s.Mixed, g.Launch == nil:
-		return ""
-	case g.Launch.Spot:
-		return awsmessage.Spot
-	}
-	return awsmessage.OnDemand
-}
+// CapacityType is how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
+// known.
+func (g *Group) CapacityType() string { return g.Source.CapacityType(g.Launch) }
 
 // pools are where the group may launch in a zone; one with an empty type where the types are not known.
 func (g *Group) pools(zone string) []Pool {

@@ -118,7 +118,7 @@ func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, no
 func (c *Cache) readEnded(ctx context.Context) {
 	due := c.endedDue()
 	names := slices.Sorted(maps.Keys(due))
-	each(len(names), func(i int) { c.readEndedOf(ctx, names[i], due[names[i]]) })
+	parallel(len(names), looksAtOnce, func(i int) { c.readEndedOf(ctx, names[i], due[names[i]]) })
 }
 
 // readEndedOf is readEnded for one group, whose instances can have ended until then at the latest.

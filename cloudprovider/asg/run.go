@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -17,7 +18,6 @@ const (
 	slowMotionFactor  = 8
 	startRetryMax     = 30 * time.Second
 	resolveAtStartMax = 20 * time.Second
-	floatingRecheck   = 5 * time.Minute
 )
 
 // Start reads all groups for the first time, and then what they would launch. It returns when the first Snapshot is
@@ -140,7 +140,7 @@ func (c *Cache) motionDue() []string {
 }
 
 func (c *Cache) resolveLoop(ctx context.Context) {
-	ticker := c.clock.NewTicker(retryFirst)
+	ticker := c.clock.NewTicker(launchspec.RetryFirst)
 	defer ticker.Stop()
 	last := c.clock.Now()
 	for {
@@ -149,7 +149,7 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 			return
 		case <-c.resolve:
 		case <-ticker.C():
-			if !c.launches.failing && c.clock.Since(last) < retryMost {
+			if !c.specs.Failing && c.clock.Since(last) < launchspec.RetryMost {
 				continue
 			}
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -236,29 +235,24 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 // each terminates the instances by one call each, several at a time, and returns how many of the calls succeeded.
 func (t *termination) each(ctx context.Context, members []Instance) int {
 	var succeeded atomic.Int32
-	var calls errgroup.Group
-	calls.SetLimit(terminationsAtOnce)
-	for at, i := range members {
-		calls.Go(func() error {
-			_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-				InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
-			})
-			switch {
-			case err == nil:
-				t.done(ctx, members[at:at+1])
-				succeeded.Add(1)
-			case awsclient.IsUnsent(err):
-				t.stay(i.ID, err)
-			case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
-			case awsclient.IsRefused(err):
-				t.stay(i.ID, err)
-			default:
-				t.lost(ctx, members[at:at+1], err)
-			}
-			return nil
+	parallel(len(members), terminationsAtOnce, func(at int) {
+		i := members[at]
+		_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
 		})
-	}
-	_ = calls.Wait()
+		switch {
+		case err == nil:
+			t.done(ctx, members[at:at+1])
+			succeeded.Add(1)
+		case awsclient.IsUnsent(err):
+			t.stay(i.ID, err)
+		case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
+		case awsclient.IsRefused(err):
+			t.stay(i.ID, err)
+		default:
+			t.lost(ctx, members[at:at+1], err)
+		}
+	})
 	return int(succeeded.Load())
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // ZonalGroups says which groups of several zones are scaled zone by zone: as zonal views, one node group a zone.
@@ -59,7 +61,7 @@ func ViewID(group, zone string) string { return group + "/" + zone }
 // NodeGroups are what is to be scaled of the group: the group itself, or its zonal views. The Problems say why there are none
 // where they are asked for; that of a group of which nobody knows what it launches says so itself. It makes no call and is safe
 // for concurrent use.
-func (c *Cache) NodeGroups(g *Group) ([]*Group, []Problem) {
+func (c *Cache) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	asked, problem := c.zonal.asks(g)
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
 	if asked && len(g.launchZones()) > 1 && g.Launch != nil && !unplaced {
@@ -70,7 +72,7 @@ func (c *Cache) NodeGroups(g *Group) ([]*Group, []Problem) {
 	if problem == nil {
 		return []*Group{g}, nil
 	}
-	return []*Group{g}, []Problem{*problem}
+	return []*Group{g}, []launchspec.Problem{*problem}
 }
 
 // awake are the zones in which the group could launch now; all, if it could in none.
@@ -87,22 +89,22 @@ func (c *Cache) awake(g *Group) []string {
 }
 
 // asks reports whether the group is to have zonal views, or what is wrong with its tag.
-func (z ZonalGroups) asks(g *Group) (bool, *Problem) {
+func (z ZonalGroups) asks(g *Group) (bool, *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
 	switch {
 	case z == ZonalOff:
 		return false, nil
 	case tagged && tag != "true" && tag != "false":
-		return false, &Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
+		return false, &launchspec.Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
 			Remedy: "set it to true to have one node group per zone, or to false"}
 	}
 	return tag == "true" || !tagged && z == ZonalAll, nil
 }
 
 // undivided is what keeps a group of several zones from being scaled zone by zone, or nil. What the group launches is known.
-func (c *Cache) undivided(g *Group) *Problem {
+func (c *Cache) undivided(g *Group) *launchspec.Problem {
 	if !slices.Contains(g.SuspendedProcesses, processRebalance) {
-		return &Problem{Reason: ReasonAZRebalance,
+		return &launchspec.Problem{Reason: ReasonAZRebalance,
 			Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it stays one node group",
 			Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
 				" --auto-scaling-group-name " + g.Name}
@@ -121,8 +123,8 @@ func (c *Cache) undivided(g *Group) *Problem {
 	return nil
 }
 
-func notZonal(why, remedy string) *Problem {
-	return &Problem{Reason: ReasonNotZonal, Message: "it stays one node group: " + why, Remedy: remedy}
+func notZonal(why, remedy string) *launchspec.Problem {
+	return &launchspec.Problem{Reason: ReasonNotZonal, Message: "it stays one node group: " + why, Remedy: remedy}
 }
 
 // servesZone reports whether the group is scaled zone by zone and may launch in the zone; an empty zone is any.
@@ -272,7 +274,7 @@ func (g *Group) dealMissing(views []*Group) {
 // takeExcess has the capacity that counts beyond what is desired count no more in the views: AWS is about to end it, or holds it
 // for a moment while it moves instances. Where AWS would begin is where there is most.
 func (g *Group) takeExcess(views []*Group) {
-	if g.Source.weighted() {
+	if g.Source.Weighted() {
 		return // a part of an instance more than is desired stays
 	}
 	for range g.excess() {

@@ -139,11 +139,11 @@ func wrong(g *Group, views []*Group) (found []string) {
 		must(total(views, (*Group).Withdrawable) <= g.Withdrawable(), "withdrawable: %d over all views, %d in the group", total(views, (*Group).Withdrawable), g.Withdrawable())
 		must(total(views, (*Group).MaxInstances) <= most, "maximum: %d over all views, %d in the group", total(views, (*Group).MaxInstances), most)
 	}
-	if !g.Source.weighted() && g.zoneLimits == nil {
+	if !g.Source.Weighted() && g.zoneLimits == nil {
 		size := func(v *Group) int { return v.MaxSize }
 		must(total(views, size) == max(g.MaxSize, g.DesiredCapacity), "maximum size: %d over all views, %d in the group of %d", total(views, size), g.MaxSize, g.DesiredCapacity)
 	}
-	if least := func(v *Group) int { return v.MinSize }; !g.Source.weighted() && g.zoneLimits == nil && g.MinSize >= g.DesiredCapacity && g.MaxSize >= g.MinSize {
+	if least := func(v *Group) int { return v.MinSize }; !g.Source.Weighted() && g.zoneLimits == nil && g.MinSize >= g.DesiredCapacity && g.MaxSize >= g.MinSize {
 		same("minimum that is not reached", least)
 	}
 	left := g.MaxSize - total(views, func(v *Group) int { return v.DesiredCapacity })
@@ -189,7 +189,7 @@ func TestTheViewsOfAGroupAddUpToIt(t *testing.T) {
 		if r.IntN(4) == 0 {
 			limit(g, r)
 		}
-		for what, is := range map[string]bool{"weights": g.Source.weighted(), "excess": g.excess() > 0, "withdrawable": g.Withdrawable() > 0,
+		for what, is := range map[string]bool{"weights": g.Source.Weighted(), "excess": g.excess() > 0, "withdrawable": g.Withdrawable() > 0,
 			"overdue": g.Overdue > 0, "narrowed": g.MaxSize < g.DesiredCapacity, "below the minimum": g.DesiredCapacity < g.MinSize,
 			"zone limits": len(g.zoneLimits) > 0, "withdrawable and overdue": g.Withdrawable() > 0 && g.Overdue > 0} {
 			if is {

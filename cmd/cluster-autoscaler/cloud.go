@@ -78,7 +78,8 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg
 	discovery.Join = ours.DiscoveryJoin
 	return asg.NewCache(asg.Options{
 		AutoScaling:     c.clients.AutoScaling,
-		Launches:        asg.LaunchAPIs{EC2: c.clients.EC2, EKS: c.clients.EKS, Instances: c.clients.EC2},
+		Launches:        asg.LaunchAPIs{EC2: c.clients.EC2, EKS: c.clients.EKS},
+		Instances:       c.clients.EC2,
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,

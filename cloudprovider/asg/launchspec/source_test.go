@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"testing"
@@ -12,18 +12,18 @@ func TestADistributionIsReadWithAWSsDefaults(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   *types.InstancesDistribution
-		want LaunchSource
+		want Source
 	}{
-		{name: "none", want: LaunchSource{OnDemandPercentageAboveBase: 100}},
-		{name: "empty", in: &types.InstancesDistribution{}, want: LaunchSource{OnDemandPercentageAboveBase: 100}},
+		{name: "none", want: Source{OnDemandPercentageAboveBase: 100}},
+		{name: "empty", in: &types.InstancesDistribution{}, want: Source{OnDemandPercentageAboveBase: 100}},
 		{name: "all of it", in: &types.InstancesDistribution{
 			OnDemandBaseCapacity: aws.Int32(2), OnDemandPercentageAboveBaseCapacity: aws.Int32(25),
 			OnDemandAllocationStrategy: aws.String("prioritized"), SpotAllocationStrategy: aws.String("lowest-price"), SpotInstancePools: aws.Int32(3)},
-			want: LaunchSource{OnDemandBase: 2, OnDemandPercentageAboveBase: 25, OnDemandStrategy: "prioritized", SpotStrategy: "lowest-price", SpotPools: 3}},
+			want: Source{OnDemandBase: 2, OnDemandPercentageAboveBase: 25, OnDemandStrategy: "prioritized", SpotStrategy: "lowest-price", SpotPools: 3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.Mixed, tt.want.CapacityUnit = true, "units"
-			got := launchSourceFrom(types.AutoScalingGroup{MixedInstancesPolicy: &types.MixedInstancesPolicy{InstancesDistribution: tt.in}})
+			got := SourceFrom(types.AutoScalingGroup{MixedInstancesPolicy: &types.MixedInstancesPolicy{InstancesDistribution: tt.in}})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("source (-want +got):\n%s", diff)
 			}

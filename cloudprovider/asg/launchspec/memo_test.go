@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"testing"
@@ -28,7 +28,7 @@ func TestDeniedLookUpsAreTriedOneAtATime(t *testing.T) {
 	}
 	calls := 0
 	for range 30 * 60 / 2 { // half an hour, as the loop does it
-		now = now.Add(retryFirst)
+		now = now.Add(RetryFirst)
 		calls += look(denied)
 	}
 	if calls < 3 || calls > 12 {

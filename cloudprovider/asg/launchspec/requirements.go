@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"context"
@@ -25,17 +25,17 @@ type machineImage struct {
 }
 
 // requirementsOf are the questions whose answers make up the types of g. The templates must have been fetched.
-func (l *launches) requirementsOf(g *Group) []requirementsKey {
-	if g.Source.Template.isZero() {
+func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
+	if g.Source.Template.IsZero() {
 		return nil
 	}
-	base, _ := l.templates.get(g.Source.Template)
+	base, _ := r.templates.get(g.Source.Template)
 	if base == nil {
 		return nil
 	}
 	var keys []requirementsKey
 	ask := func(json, imageID string) {
-		if image, err := l.machineImage(imageID); err == nil {
+		if image, err := r.machineImage(imageID); err == nil {
 			keys = append(keys, requirementsKey{json: json, image: image})
 		}
 	}
@@ -43,7 +43,7 @@ func (l *launches) requirementsOf(g *Group) []requirementsKey {
 		if o.Requirements == nil {
 			continue
 		}
-		if used := l.templateOf(o, base); used != nil {
+		if used := r.templateOf(o, base); used != nil {
 			ask(requirementsJSON(o), used.imageID)
 		}
 	}
@@ -74,22 +74,22 @@ func canonical(v any) string {
 	return string(text)
 }
 
-func (l *launches) fetchRequirements(ctx context.Context, keys []requirementsKey) {
+func (r *Resolver) fetchRequirements(ctx context.Context, keys []requirementsKey) {
 	found := make([][]string, len(keys))
 	errs := make([]error, len(keys))
-	each(len(keys), func(i int) { found[i], errs[i] = l.matchingTypes(ctx, keys[i]) })
+	each(len(keys), func(i int) { found[i], errs[i] = r.matchingTypes(ctx, keys[i]) })
 	for i, key := range keys {
-		l.requirements.put(key, &found[i], errs[i], l.clock.Now())
+		r.requirements.put(key, &found[i], errs[i], r.clock.Now())
 	}
 }
 
 // matchingTypes asks EC2 for the instance types, all pages of them, by name.
-func (l *launches) matchingTypes(ctx context.Context, key requirementsKey) ([]string, error) {
+func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]string, error) {
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(key.json), &request); err != nil {
 		return nil, fmt.Errorf("instance requirements: %w", err)
 	}
-	pages := ec2.NewGetInstanceTypesFromInstanceRequirementsPaginator(l.apis.EC2, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
+	pages := ec2.NewGetInstanceTypesFromInstanceRequirementsPaginator(r.apis.EC2, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
 		ArchitectureTypes:    []ec2types.ArchitectureType{key.image.Architecture},
 		VirtualizationTypes:  []ec2types.VirtualizationType{key.image.Virtualization},
 		InstanceRequirements: &request,
@@ -113,12 +113,12 @@ func (l *launches) matchingTypes(ctx context.Context, key requirementsKey) ([]st
 
 // machineImage is what the image tells of the types that can run it. Without an image, or with a parameter that was not
 // resolved, it is taken for x86-64, as every current image is hardware-virtualised.
-func (l *launches) machineImage(imageID string) (machineImage, error) {
+func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {
 		return image, nil
 	}
-	found, err := l.image(imageID)
+	found, err := r.image(imageID)
 	if found == nil && isAlias(imageID) {
 		return image, nil
 	}

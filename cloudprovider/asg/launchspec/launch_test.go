@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"slices"
@@ -38,10 +38,10 @@ func TestElasticFabricAdaptersOfALaunchTemplate(t *testing.T) {
 }
 
 func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
-	l := newLaunches(nil, LaunchAPIs{}, nil)
+	r := New(nil, APIs{}, nil, nil)
 	base, other := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
-	l.templates.entries[base] = &memoEntry[template]{value: &template{efaInterfaces: 4}}
-	l.templates.entries[other] = &memoEntry[template]{value: &template{efaInterfaces: 1}}
+	r.templates.entries[base] = &memoEntry[template]{value: &template{efaInterfaces: 4}}
+	r.templates.entries[other] = &memoEntry[template]{value: &template{efaInterfaces: 1}}
 	for _, tt := range []struct {
 		name      string
 		overrides []Override
@@ -52,7 +52,7 @@ func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
 		{name: "another for all", overrides: []Override{{InstanceType: "g5.8xlarge", Template: other}}, want: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			launch, problems := l.fromTemplates(&Group{Source: LaunchSource{Template: base, Mixed: true, Overrides: tt.overrides}})
+			launch, problems := r.fromTemplates(&Group{Source: Source{Template: base, Mixed: true, Overrides: tt.overrides}})
 			if launch == nil || launch.EFAInterfaces != tt.want {
 				t.Errorf("launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
 			}
@@ -64,26 +64,26 @@ func TestCPUsThatALaunchTemplateTurnsOffAreNotCounted(t *testing.T) {
 	data := func(o *ec2types.LaunchTemplateCpuOptions) ec2types.LaunchTemplateVersion {
 		return ec2types.LaunchTemplateVersion{LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{InstanceType: "m5.2xlarge", CpuOptions: o}}
 	}
-	l := newLaunches(nil, LaunchAPIs{}, nil)
+	r := New(nil, APIs{}, nil, nil)
 	plain, halved := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
 	one := templateFrom(data(&ec2types.LaunchTemplateCpuOptions{CoreCount: aws.Int32(4), ThreadsPerCore: aws.Int32(1)}))
-	l.templates.entries[plain] = &memoEntry[template]{value: templateFrom(data(nil))}
-	l.templates.entries[halved] = &memoEntry[template]{value: one}
+	r.templates.entries[plain] = &memoEntry[template]{value: templateFrom(data(nil))}
+	r.templates.entries[halved] = &memoEntry[template]{value: one}
 	for _, tt := range []struct {
 		name   string
-		source LaunchSource
-		want   []LaunchType
+		source Source
+		want   []Type
 	}{
-		{name: "all turned on", source: LaunchSource{Template: plain}, want: []LaunchType{{Name: "m5.2xlarge", Weight: 1}}},
-		{name: "one thread for each core", source: LaunchSource{Template: halved}, want: []LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
-		{name: "by the template of an override", source: LaunchSource{Template: plain, Mixed: true, Overrides: []Override{
+		{name: "all turned on", source: Source{Template: plain}, want: []Type{{Name: "m5.2xlarge", Weight: 1}}},
+		{name: "one thread for each core", source: Source{Template: halved}, want: []Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
+		{name: "by the template of an override", source: Source{Template: plain, Mixed: true, Overrides: []Override{
 			{InstanceType: "m5a.2xlarge", Weight: 1, Template: halved}, {InstanceType: "m5.2xlarge", Weight: 1}}},
-			want: []LaunchType{{Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}, {Name: "m5.2xlarge", Weight: 1}}},
-		{name: "by the template of the policy", source: LaunchSource{Template: halved, Mixed: true, Overrides: []Override{{InstanceType: "m5.2xlarge", Weight: 1}}},
-			want: []LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
+			want: []Type{{Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}, {Name: "m5.2xlarge", Weight: 1}}},
+		{name: "by the template of the policy", source: Source{Template: halved, Mixed: true, Overrides: []Override{{InstanceType: "m5.2xlarge", Weight: 1}}},
+			want: []Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			launch, problems := l.fromTemplates(&Group{Source: tt.source})
+			launch, problems := r.fromTemplates(&Group{Source: tt.source})
 			if launch == nil || !slices.Equal(launch.Types, tt.want) {
 				t.Errorf("launches %+v with problems %+v, want %+v", launch, problems, tt.want)
 			}

@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"errors"
@@ -11,12 +11,6 @@ import (
 // errNotRead is the error of what has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
-// retryFirst is how often is looked which look-ups are due again, retryMost how long what does not exist is left alone.
-const (
-	retryFirst = 2 * time.Second
-	retryMost  = time.Minute
-)
-
 // memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
 // later lookup fails, unless that tells that it is gone. A look-up that failed is left alone as awsclient.RetryAfter has it. All keys
 // are looked up by one call, and so by one permission: while that is denied, one of the keys that were denied is tried at a time, and
@@ -24,7 +18,7 @@ const (
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh; 0 means for ever.
 	keepFor func(K) time.Duration
-	// goneFor is how long what is gone is left alone; 0 means retryMost.
+	// goneFor is how long what is gone is left alone; 0 means RetryMost.
 	goneFor time.Duration
 	entries map[K]*memoEntry[V]
 	denial  *denial
@@ -102,7 +96,7 @@ func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
 	case m.goneFor > 0:
 		return m.goneFor
 	}
-	return retryMost
+	return RetryMost
 }
 
 // failing reports whether a lookup failed for a reason that may pass.

@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"cmp"
@@ -24,13 +24,13 @@ type Nodegroup struct {
 	CapacityType string // ON_DEMAND, SPOT or CAPACITY_BLOCK
 	AMIType      string // such as AL2023_x86_64_STANDARD; CUSTOM where the launch template has its own image
 	Labels       map[string]string
-	Taints       []NodegroupTaint
+	Taints       []Taint
 	Tags         map[string]string
 	DiskSizeGiB  int // 0 where the launch template says
 }
 
-// NodegroupTaint is a taint as EKS keeps it: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
-type NodegroupTaint struct{ Key, Value, Effect string }
+// Taint is a taint as EKS keeps it: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
+type Taint struct{ Key, Value, Effect string }
 
 type nodegroupKey struct{ cluster, name string }
 
@@ -43,20 +43,20 @@ func nodegroupOf(g *Group) nodegroupKey {
 	return key
 }
 
-func (l *launches) fetchNodegroups(ctx context.Context, keys []nodegroupKey) {
-	if l.apis.EKS == nil {
+func (r *Resolver) fetchNodegroups(ctx context.Context, keys []nodegroupKey) {
+	if r.apis.EKS == nil {
 		return
 	}
 	found := make([]*Nodegroup, len(keys))
 	errs := make([]error, len(keys))
-	each(len(keys), func(i int) { found[i], errs[i] = l.describeNodegroup(ctx, keys[i]) })
+	each(len(keys), func(i int) { found[i], errs[i] = r.describeNodegroup(ctx, keys[i]) })
 	for i, key := range keys {
-		l.nodegroups.put(key, found[i], errs[i], l.clock.Now())
+		r.nodegroups.put(key, found[i], errs[i], r.clock.Now())
 	}
 }
 
-func (l *launches) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {
-	out, err := l.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
+func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {
+	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
 	if err != nil {
 		return nil, fmt.Errorf("describe EKS node group: %w", err)
 	}
@@ -68,8 +68,8 @@ func (l *launches) describeNodegroup(ctx context.Context, key nodegroupKey) (*No
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
 	for _, t := range out.Nodegroup.Taints {
-		n.Taints = append(n.Taints, NodegroupTaint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})
+		n.Taints = append(n.Taints, Taint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})
 	}
-	slices.SortFunc(n.Taints, func(a, b NodegroupTaint) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(n.Taints, func(a, b Taint) int { return cmp.Compare(a.Key, b.Key) })
 	return n, nil
 }

@@ -1,4 +1,4 @@
-package asg
+package launchspec
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// LaunchSource says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a
+// Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a
 // sound group; Mixed tells whether a mixed instances policy stands around the template.
-type LaunchSource struct {
+type Source struct {
 	ConfigurationName string
 	Template          TemplateRef
 	Mixed             bool
@@ -60,70 +60,16 @@ func (r TemplateRef) name() string {
 	return r.Name
 }
 
-func (r TemplateRef) isZero() bool { return r.ID == "" && r.Name == "" }
+func (r TemplateRef) IsZero() bool { return r.ID == "" && r.Name == "" }
 
 // floats reports whether another version may stand behind the reference tomorrow.
 func (r TemplateRef) floats() bool { return strings.HasPrefix(r.Version, "$") }
 
-// MinWeight is the capacity one more instance adds at least. Where capacity is counted in vCPUs or memory, it is the
-// least the requirements allow.
-func (s LaunchSource) MinWeight() int {
-	if least := s.leastRequired(); least > 0 {
-		return least
-	}
-	weight := 0
-	for _, o := range s.Overrides {
-		if weight == 0 || o.Weight < weight {
-			weight = o.Weight
-		}
-	}
-	return max(1, weight)
-}
-
-func (s LaunchSource) maxWeight() int {
-	weight := s.MinWeight()
-	for _, o := range s.Overrides {
-		weight = max(weight, o.Weight)
-	}
-	return weight
-}
-
-func (s LaunchSource) weighted() bool { return s.maxWeight() > 1 || s.countsHardware() }
-
-// Capacity units of hardware.
-const (
-	unitVCPU   = "vcpu"
-	unitMemory = "memory-mib"
-)
-
-// countsHardware reports whether an instance counts for what its type has.
-func (s LaunchSource) countsHardware() bool {
-	return s.CapacityUnit == unitVCPU || s.CapacityUnit == unitMemory
-}
-
-func (s LaunchSource) leastRequired() int {
-	least := 0
-	for _, o := range s.Overrides {
-		var floor *int32
-		switch {
-		case o.Requirements == nil:
-		case s.CapacityUnit == unitVCPU && o.Requirements.VCpuCount != nil:
-			floor = o.Requirements.VCpuCount.Min
-		case s.CapacityUnit == unitMemory && o.Requirements.MemoryMiB != nil:
-			floor = o.Requirements.MemoryMiB.Min
-		}
-		if f := int(aws.ToInt32(floor)); f > 0 && (least == 0 || f < least) {
-			least = f
-		}
-	}
-	return least
-}
-
 // templates are the distinct launch templates behind the source, the group's own first.
-func (s LaunchSource) templates() []TemplateRef {
+func (s Source) templates() []TemplateRef {
 	var refs []TemplateRef
 	add := func(r TemplateRef) {
-		if !r.isZero() && !slices.Contains(refs, r) {
+		if !r.IsZero() && !slices.Contains(refs, r) {
 			refs = append(refs, r)
 		}
 	}
@@ -134,9 +80,18 @@ func (s LaunchSource) templates() []TemplateRef {
 	return refs
 }
 
+// launched are the launch templates that instances start from: the source's own, unless every override names another.
+func (s Source) launched() []TemplateRef {
+	refs := s.templates()
+	if len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Template.IsZero() || o.Template == s.Template }) {
+		refs = slices.DeleteFunc(refs, func(r TemplateRef) bool { return r == s.Template })
+	}
+	return refs
+}
+
 // PaidAhead reports whether instances may run in capacity that is not paid as on-demand instances are: a capacity block, or an
 // interruptible reservation.
-func (s LaunchSource) PaidAhead() bool {
+func (s Source) PaidAhead() bool {
 	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {
 		return slices.ContainsFunc(kinds, func(kind string) bool {
 			return kind != string(types.TargetCapacityTypeOnDemand) && kind != string(types.TargetCapacityTypeOnDemandCapacityReservation)
@@ -145,14 +100,14 @@ func (s LaunchSource) PaidAhead() bool {
 }
 
 // replacesImageOf reports whether an override has instances of the launch template start from another image.
-func (s LaunchSource) replacesImageOf(ref TemplateRef) bool {
+func (s Source) replacesImageOf(ref TemplateRef) bool {
 	return slices.ContainsFunc(s.Overrides, func(o Override) bool {
-		return o.ImageID != "" && (o.Template == ref || o.Template.isZero() && s.Template == ref)
+		return o.ImageID != "" && (o.Template == ref || o.Template.IsZero() && s.Template == ref)
 	})
 }
 
-func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
-	s := LaunchSource{
+func SourceFrom(g types.AutoScalingGroup) Source {
+	s := Source{
 		ConfigurationName: aws.ToString(g.LaunchConfigurationName),
 		Template:          templateRefFrom(g.LaunchTemplate),
 		CapacityUnit:      "units",
@@ -187,7 +142,7 @@ func launchSourceFrom(g types.AutoScalingGroup) LaunchSource {
 	for _, o := range policy.LaunchTemplate.Overrides {
 		s.Overrides = append(s.Overrides, Override{
 			InstanceType: aws.ToString(o.InstanceType),
-			Weight:       weightFrom(o.WeightedCapacity),
+			Weight:       ParseWeight(o.WeightedCapacity),
 			Template:     templateRefFrom(o.LaunchTemplateSpecification),
 			ImageID:      aws.ToString(o.ImageId),
 			Requirements: o.InstanceRequirements,

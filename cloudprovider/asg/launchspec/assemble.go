@@ -1,0 +1,208 @@
+package launchspec
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// assemble puts together what g launches from what was fetched. Without a Launch there is a Problem that says why.
+func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
+	launch, problems := r.fromSource(g)
+	if slices.Contains(g.SuspendedProcesses, "Launch") {
+		problems = append(problems, Problem{Reason: ReasonLaunchSuspended, Blocks: true,
+			Message: "its Launch process is suspended, so AWS launches nothing in it",
+			Remedy:  "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + g.Name})
+	}
+	key := nodegroupOf(g)
+	if launch == nil || key == (nodegroupKey{}) {
+		return launch, problems
+	}
+	found, err := r.nodegroups.get(key)
+	launch.Nodegroup = found
+	if err != nil {
+		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
+			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))
+	}
+	return launch, problems
+}
+
+func (r *Resolver) fromSource(g *Group) (*LaunchSpec, []Problem) {
+	switch {
+	case g.Source.ConfigurationName != "":
+		return r.fromConfiguration(g.Source.ConfigurationName)
+	case !g.Source.Template.IsZero():
+		return r.fromTemplates(g)
+	}
+	return nil, []Problem{{Reason: ReasonLaunchSourceMissing, Blocks: true,
+		Message: "the group has neither a launch template nor a launch configuration", Remedy: "give it a launch template"}}
+}
+
+func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
+	found, err := r.configurations.get(name)
+	var problems []Problem
+	if err != nil {
+		problems = append(problems, unread(err, ReasonLaunchSourceUnread, fmt.Sprintf("launch configuration %q", name),
+			"autoscaling:DescribeLaunchConfigurations", "or give the group a launch template"))
+	}
+	if found == nil {
+		return nil, problems
+	}
+	launch := *found
+	launch.Origins = []string{name}
+	launch.Image, _ = r.image(launch.ImageID)
+	return &launch, problems
+}
+
+func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
+	var problems []Problem
+	var origins []string
+	complete := true
+	for _, ref := range g.Source.templates() {
+		found, err := r.templates.get(ref)
+		complete = complete && found != nil
+		if err != nil {
+			problems = append(problems, unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(),
+				"ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists"))
+		}
+		if found != nil && !isAlias(found.imageID) && !g.Source.replacesImageOf(ref) {
+			origins = append(origins, TemplateOrigin(found.id, found.version))
+			if ref.floats() {
+				origins = append(origins, TemplateOrigin(found.id, ref.Version))
+			}
+		}
+	}
+	if !complete {
+		return nil, problems
+	}
+	base, _ := r.templates.get(g.Source.Template)
+	used := r.used(g.Source, base)
+	launch := used[0].launch()
+	launch.Origins = origins
+	launch.Image, _ = r.image(launch.ImageID)
+	for _, t := range used[1:] {
+		image, _ := r.image(t.imageID)
+		launch.Others = append(launch.Others, OtherTemplate{UserData: t.userData, BlockDevices: t.blockDevices, Image: image})
+	}
+	if err := r.addTypes(launch, g.Source, base); err != nil {
+		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),
+			Remedy: "name an instance type in the launch template or in an override, or allow " +
+				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
+	}
+	return launch, append(problems, r.assumedArchitecture(g, base)...)
+}
+
+// used are the launch templates that instances of the group start from, each once: its own, unless every override names
+// another, and those of the overrides. All of them must have been read.
+func (r *Resolver) used(source Source, base *template) []*template {
+	var used, others []*template
+	if len(source.Overrides) == 0 {
+		used = append(used, base)
+	}
+	for _, o := range source.Overrides {
+		t := r.templateOf(o, base)
+		same := func(other *template) bool { return other.like(t) }
+		switch {
+		case t == base:
+			used = []*template{base}
+		case !slices.ContainsFunc(others, same):
+			others = append(others, t)
+		}
+	}
+	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
+}
+
+// templateOf is the launch template of an override, with the override's image. It is nil where the template has not been read.
+func (r *Resolver) templateOf(o Override, base *template) *template {
+	used := base
+	if !o.Template.IsZero() {
+		used, _ = r.templates.get(o.Template)
+	}
+	if used == nil || o.ImageID == "" {
+		return used
+	}
+	its := *used
+	its.imageID = o.ImageID
+	return &its
+}
+
+// like reports whether instances that start from the templates are the same.
+func (t *template) like(other *template) bool {
+	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
+}
+
+// assumedArchitecture is the problem of a group whose types are found by requirements, for an architecture that only a
+// parameter of Systems Manager tells which could not be resolved. Elsewhere an unread image does no harm.
+func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
+	asksForTypes := base.requirements != nil ||
+		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
+	found, err := r.image(base.imageID)
+	if !asksForTypes || !isAlias(base.imageID) || found != nil {
+		return nil
+	}
+	p := unread(err, ReasonImageUnread, fmt.Sprintf("the image behind %q", base.imageID), "ec2:DescribeImages and ssm:GetParameters",
+		"or name the image by its ID in the launch template")
+	p.Message += ", so that the group's instance types are taken to be those for x86_64"
+	return []Problem{p}
+}
+
+// addTypes lists what the policy can launch: the overrides where there are any, else what the template says.
+func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) error {
+	var image *Image
+	vcpus := base.vcpus
+	add := func(name string, weight int) {
+		known := slices.ContainsFunc(launch.Types, func(t Type) bool { return t.Name == name })
+		if name != "" && !known {
+			launch.Types = append(launch.Types, Type{Name: name, Weight: weight, VCPUs: vcpus, Image: image})
+		}
+	}
+	for i, o := range source.Overrides {
+		used := r.templateOf(o, base)
+		image = nil
+		if used != base {
+			image, _ = r.image(used.imageID)
+		}
+		vcpus = used.vcpus
+		if i == 0 || used.efaInterfaces < launch.EFAInterfaces {
+			launch.EFAInterfaces = used.efaInterfaces
+		}
+		switch {
+		case o.InstanceType != "":
+			add(o.InstanceType, o.Weight)
+		case o.Requirements != nil:
+			if err := r.addMatching(requirementsJSON(o), used.imageID, o.Weight, add); err != nil {
+				return err
+			}
+		default:
+			add(used.instanceType, o.Weight)
+		}
+	}
+	if len(source.Overrides) == 0 {
+		if base.requirements != nil {
+			if err := r.addMatching(base.requirementsJSON, base.imageID, 1, add); err != nil {
+				return err
+			}
+		}
+		add(base.instanceType, 1)
+	}
+	if len(launch.Types) == 0 {
+		return fmt.Errorf("launch template %s names no instance type, and neither does an override", source.Template)
+	}
+	return nil
+}
+
+func (r *Resolver) addMatching(json, imageID string, weight int, add func(string, int)) error {
+	image, err := r.machineImage(imageID)
+	if err != nil {
+		return fmt.Errorf("the instance types that meet the group's requirements are not known: image %q: %s", imageID, awsclient.Brief(err))
+	}
+	names, err := r.requirements.get(requirementsKey{json: json, image: image})
+	if names == nil {
+		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
+	}
+	for _, name := range *names {
+		add(name, weight)
+	}
+	return nil
+}

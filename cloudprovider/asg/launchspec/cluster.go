@@ -1,0 +1,85 @@
+package launchspec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// Statement is one place that names a cluster.
+type Statement struct {
+	Cluster string
+	Source  string // such as "tag eks:cluster-name" or "user data"
+}
+
+func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
+
+// sourceUserData is the Source of a name in user data. With fromLaunchTemplate begins the Source of an instance tag.
+const (
+	sourceUserData     = "user data"
+	fromLaunchTemplate = "launch template "
+)
+
+// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider
+// for AWS, tags.go). A cluster that merely uses the resource sets "shared".
+const ownedPrefix = "kubernetes.io/cluster/"
+
+// StatedByTags are the names in the tags, sorted by key. The Source of each begins with the prefix.
+func StatedByTags(tags map[string]string, prefix string) []Statement {
+	var stated []Statement
+	for key, value := range tags {
+		name, isOwner := strings.CutPrefix(key, ownedPrefix)
+		switch {
+		case key == tagEKSCluster || key == "aws:"+tagEKSCluster:
+			name = value
+		case !isOwner || value != "owned":
+			continue
+		}
+		if name != "" {
+			stated = append(stated, Statement{Cluster: name, Source: prefix + "tag " + key})
+		}
+	}
+	slices.SortFunc(stated, func(a, b Statement) int { return strings.Compare(a.Source, b.Source) })
+	return stated
+}
+
+// stated are the names in user data and in tags that instances get.
+func (r *Resolver) stated(userData string, instanceTags map[string]string) []Statement {
+	var stated []Statement
+	if r.clusterIn != nil && userData != "" {
+		if name := r.clusterIn(userData); name != "" {
+			stated = append(stated, Statement{Cluster: name, Source: sourceUserData})
+		}
+	}
+	return append(stated, StatedByTags(instanceTags, fromLaunchTemplate)...)
+}
+
+// statements are the names that the launch source of g states, each once. unread reports that a part of it has not been
+// read and may state another cluster: it does not exist any more, or may be read soon. A source that we may not read states nothing.
+func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
+	add := func(some []Statement, err error) {
+		for _, s := range some {
+			if !slices.Contains(stated, s) {
+				stated = append(stated, s)
+			}
+		}
+		unread = unread || err != nil && some == nil && !awsclient.IsDenied(err)
+	}
+	if name := g.Source.ConfigurationName; name != "" {
+		if found, err := r.configurations.get(name); found != nil {
+			add(found.stated, nil)
+		} else {
+			add(nil, err)
+		}
+	}
+	for _, ref := range g.Source.launched() {
+		if found, err := r.templates.get(ref); found != nil {
+			add(found.stated, nil)
+		} else {
+			add(nil, err)
+		}
+	}
+	return stated, unread
+}

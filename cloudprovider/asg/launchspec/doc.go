@@ -1,0 +1,8 @@
+// Package launchspec resolves what an Auto Scaling group starts its next instance from: launch template versions or a launch
+// configuration, machine images, the EKS node group, and the instance types that attribute requirements select.
+//
+// A Resolver owns the look-ups at EC2, EKS and Auto Scaling and their memo. It calls AWS only for what is unknown, expired or suspected
+// to have changed. It starts no goroutine that outlives a call.
+//
+// The package must not import asg or cooldown, and it knows no Kubernetes type.
+package launchspec

@@ -1,0 +1,38 @@
+package launchspec
+
+import "time"
+
+// Pages and calls.
+const (
+	// maxConfigurationsPerCall is the most names DescribeLaunchConfigurations takes (API reference, MaxRecords).
+	maxConfigurationsPerCall = 50
+	// maxTemplatesPerPage is the largest page of DescribeLaunchTemplateVersions without a template ID.
+	maxTemplatesPerPage = 200
+	// manyTemplates due versions are worth one reading of the newest and default versions of all templates of the account.
+	// maxTemplatePages bounds that reading in an account with many more templates than the groups use.
+	manyTemplates    = 20
+	maxTemplatePages = 30
+	// maxImagesPerCall bounds one DescribeImages. An image never changes, so each is read once.
+	maxImagesPerCall = 100
+	// lookupsAtOnce bounds the concurrent calls, because all groups share the account's API rate.
+	lookupsAtOnce = 6
+	// imagesTimeout bounds one call with its retries. Nothing waits for an image's facts.
+	imagesTimeout = 5 * time.Second
+)
+
+// How long an answer stays fresh. Numbered template versions, launch configurations and images never change.
+const (
+	nodegroupTTL        = 10 * time.Minute // users edit labels and taints by hand
+	requirementsTTL     = time.Hour        // AWS adds instance types rarely
+	floatingTemplateTTL = 5 * time.Minute  // $Latest, $Default and Systems Manager parameters move with each rollout
+)
+
+// How long a failed look-up waits.
+const (
+	// RetryFirst is how often the caller should look for due look-ups.
+	RetryFirst = 2 * time.Second
+	// RetryMost is how long the Resolver leaves a missing object alone. Somebody may create it again.
+	RetryMost = time.Minute
+	// goneImageRetry is longer, because AWS never gives an image ID out twice.
+	goneImageRetry = 10 * time.Minute
+)

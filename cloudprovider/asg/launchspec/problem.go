@@ -1,0 +1,54 @@
+package launchspec
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// Problem is one reason why a group does not work as it should, in words an operator can act on.
+type Problem struct {
+	// Reason is one of a small set of words, fit for a metric label.
+	Reason string
+	// Message says what is wrong and how we know.
+	Message string
+	// Remedy is the next step.
+	Remedy string
+	// Blocks tells that the group can launch nothing until it is mended.
+	Blocks bool
+}
+
+// Problem reasons of this package.
+const (
+	ReasonLaunchSourceMissing = "launch-source-missing"
+	ReasonLaunchSourceUnread  = "launch-source-unread"
+	ReasonNoInstanceType      = "no-instance-type"
+	ReasonNodegroupUnread     = "nodegroup-unread"
+	ReasonImageUnread         = "image-unread"
+	ReasonLaunchSuspended     = "launch-suspended"
+)
+
+// unread makes the Problem of something that could not be read.
+func unread(err error, reason, what, action, instead string) Problem {
+	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again within a minute"}
+	switch {
+	case errors.Is(err, errNotRead):
+		p.Message = what + " has not been read yet"
+		p.Remedy = "it is being read"
+	case awsclient.IsDenied(err):
+		p.Remedy = fmt.Sprintf("allow %s in the autoscaler's IAM policy, %s", action, instead)
+	case isGone(err):
+		if reason == ReasonLaunchSourceUnread {
+			p.Reason, p.Blocks = ReasonLaunchSourceMissing, true
+		}
+		p.Message = what + " does not exist"
+		p.Remedy = "create it again, " + instead
+	}
+	return p
+}
+
+// errGone is the error of an object that a successful answer does not list.
+var errGone = errors.New("it does not exist")
+
+func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }

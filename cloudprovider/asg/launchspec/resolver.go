@@ -1,0 +1,141 @@
+package launchspec
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+)
+
+// APIs are the services that describe what a group launches. EKS may be nil.
+type APIs struct {
+	EC2 EC2API
+	EKS EKSAPI
+}
+
+// EC2API is what the lookups ask of EC2.
+type EC2API interface {
+	DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput,
+		...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error)
+	DescribeImages(context.Context, *ec2.DescribeImagesInput, ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error)
+	GetInstanceTypesFromInstanceRequirements(context.Context, *ec2.GetInstanceTypesFromInstanceRequirementsInput,
+		...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error)
+}
+
+// EKSAPI is what the lookups ask of EKS.
+type EKSAPI interface {
+	DescribeNodegroup(context.Context, *eks.DescribeNodegroupInput, ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error)
+}
+
+// Resolver looks up what groups launch. One goroutine owns its memos and calls Fetch, Spec and Statements. Suspect is safe for concurrent use.
+type Resolver struct {
+	autoscaling ConfigurationsAPI
+	apis        APIs
+	clock       clock.PassiveClock
+	clusterIn   func(userData string) string // the cluster that it names, or nil
+
+	templates      memo[TemplateRef, template]
+	configurations memo[string, LaunchSpec]
+	requirements   memo[requirementsKey, []string]
+	nodegroups     memo[nodegroupKey, Nodegroup]
+	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
+	images         memo[string, Image]
+
+	// Failing reports whether a look-up of the last Fetch failed and may succeed the next time.
+	Failing bool
+
+	mu       sync.Mutex
+	suspects map[string]bool // groups whose launches fail: what they launch may have changed or gone
+}
+
+// New makes a Resolver without an answer. clusterIn finds the cluster's name in user data as AWS keeps it. It may be nil.
+func New(as ConfigurationsAPI, apis APIs, c clock.PassiveClock, clusterIn func(userData string) string) *Resolver {
+	r := &Resolver{
+		autoscaling: as, apis: apis, clock: c, clusterIn: clusterIn, suspects: map[string]bool{},
+		templates: newMemo[TemplateRef, template](func(ref TemplateRef) time.Duration {
+			if ref.floats() {
+				return floatingTemplateTTL
+			}
+			return 0
+		}),
+		configurations: newMemo[string, LaunchSpec](func(string) time.Duration { return 0 }),
+		requirements:   newMemo[requirementsKey, []string](func(requirementsKey) time.Duration { return requirementsTTL }),
+		nodegroups:     newMemo[nodegroupKey, Nodegroup](func(nodegroupKey) time.Duration { return nodegroupTTL }),
+		aliases:        newMemo[string, string](func(string) time.Duration { return floatingTemplateTTL }),
+		images:         newMemo[string, Image](func(string) time.Duration { return 0 }),
+	}
+	r.images.goneFor = goneImageRetry
+	return r
+}
+
+// Suspect has what the group launches looked up again, for its launches fail.
+func (r *Resolver) Suspect(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.suspects[group] = true
+}
+
+// Fetch looks up what the groups need and is not known. Errors stay with what was looked up.
+func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
+	r.mu.Lock()
+	suspects := r.suspects
+	r.suspects = map[string]bool{}
+	r.mu.Unlock()
+	for _, g := range groups {
+		if name := g.Source.ConfigurationName; name != "" {
+			r.configurations.want(name)
+		}
+		for _, ref := range g.Source.templates() {
+			r.templates.want(ref)
+		}
+		if key := nodegroupOf(g); key != (nodegroupKey{}) {
+			r.nodegroups.want(key)
+		}
+		if suspects[g.Name] {
+			r.expire(g)
+		}
+	}
+	r.fetchConfigurations(ctx, r.configurations.due(r.clock.Now()))
+	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
+	r.fetchNodegroups(ctx, r.nodegroups.due(r.clock.Now()))
+	r.fetchImages(ctx, groups)
+	for _, g := range groups {
+		for _, key := range r.requirementsOf(g) {
+			r.requirements.want(key)
+		}
+	}
+	r.fetchRequirements(ctx, r.requirements.due(r.clock.Now()))
+	r.Failing = r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
+}
+
+// expire has all that g launches from looked up again.
+func (r *Resolver) expire(g *Group) {
+	r.configurations.expire(g.Source.ConfigurationName)
+	for _, ref := range g.Source.templates() {
+		r.templates.expire(ref)
+	}
+	for _, key := range r.requirementsOf(g) {
+		r.requirements.expire(key)
+	}
+	r.nodegroups.expire(nodegroupOf(g))
+	for _, u := range r.imageUsers(g) {
+		if image, _ := r.image(u.imageID); image != nil {
+			r.images.expire(image.ID)
+		}
+		r.aliases.expire(u.imageID)
+	}
+}
+
+// each runs do for 0 to n-1, a few at a time, and waits for all.
+func each(n int, do func(int)) {
+	var g errgroup.Group
+	g.SetLimit(lookupsAtOnce)
+	for i := range n {
+		g.Go(func() error { do(i); return nil })
+	}
+	_ = g.Wait()
+}

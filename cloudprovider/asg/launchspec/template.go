@@ -1,0 +1,166 @@
+package launchspec
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// template is one version of a launch template, as far as we use it.
+type template struct {
+	id, version      string // the version's number
+	instanceType     string
+	imageID          string
+	userData         string
+	blockDevices     []BlockDevice
+	spot             bool
+	vcpus            int
+	efaInterfaces    int
+	requirements     *ec2types.InstanceRequirements
+	requirementsJSON string
+	instanceTags     map[string]string
+	stated           []Statement
+}
+
+func (t *template) launch() *LaunchSpec {
+	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
+}
+
+// templateFrom turns AWS's description into a template. Every field of it may be missing.
+func templateFrom(v ec2types.LaunchTemplateVersion) *template {
+	t := &template{id: aws.ToString(v.LaunchTemplateId), version: strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10),
+		instanceTags: map[string]string{}}
+	d := v.LaunchTemplateData
+	if d == nil {
+		return t
+	}
+	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
+	if d.InstanceMarketOptions != nil {
+		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
+	}
+	if d.CpuOptions != nil {
+		t.vcpus = int(aws.ToInt32(d.CpuOptions.CoreCount) * aws.ToInt32(d.CpuOptions.ThreadsPerCore))
+	}
+	for _, b := range d.BlockDeviceMappings {
+		if b.Ebs != nil {
+			t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+		}
+	}
+	for _, spec := range d.TagSpecifications {
+		for _, tag := range spec.Tags {
+			if spec.ResourceType == ec2types.ResourceTypeInstance {
+				t.instanceTags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+			}
+		}
+	}
+	for _, n := range d.NetworkInterfaces {
+		if kind := aws.ToString(n.InterfaceType); kind == "efa" || kind == "efa-only" {
+			t.efaInterfaces++
+		}
+	}
+	if d.InstanceRequirements != nil {
+		t.requirements = d.InstanceRequirements
+		t.requirementsJSON = canonical(requirementsRequest(d.InstanceRequirements))
+	}
+	return t
+}
+
+// TemplateOrigin names a version of the launch template with the ID.
+func TemplateOrigin(id, version string) string { return id + " version " + version }
+
+// fetchTemplates reads the versions, many at once where many are due, the rest one by one.
+func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
+	if len(refs) >= manyTemplates {
+		start := r.clock.Now()
+		if err := r.fetchAllTemplates(ctx); err != nil {
+			klog.FromContext(ctx).V(2).Info("Could not read all launch templates at once, reading them one by one", "reason", awsclient.Reason(err), "err", err)
+		}
+		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
+	}
+	found := make([]*template, len(refs))
+	errs := make([]error, len(refs))
+	each(len(refs), func(i int) { found[i], errs[i] = r.describeTemplate(ctx, refs[i], false) })
+	for i, ref := range refs {
+		r.templates.put(ref, found[i], errs[i], r.clock.Now())
+	}
+}
+
+// describeTemplate reads one version. With resolve, a parameter of Systems Manager in the place of its image is replaced by the
+// image; that needs a permission of its own, so it is asked for apart.
+func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
+	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
+	if resolve {
+		in.ResolveAlias = aws.Bool(true)
+	}
+	if ref.ID != "" {
+		in.LaunchTemplateId = aws.String(ref.ID)
+	} else {
+		in.LaunchTemplateName = aws.String(ref.Name)
+	}
+	out, err := r.apis.EC2.DescribeLaunchTemplateVersions(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("describe launch template %s: %w", ref, err)
+	}
+	if len(out.LaunchTemplateVersions) == 0 {
+		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
+	}
+	return r.read(out.LaunchTemplateVersions[0]), nil
+}
+
+// fetchAllTemplates reads the newest and the default version of every template of the account: one call per 200, where
+// each alone would be one call per template.
+func (r *Resolver) fetchAllTemplates(ctx context.Context) error {
+	newest := map[string]ec2types.LaunchTemplateVersion{}
+	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{
+		Versions: []string{"$Latest", "$Default"}, MaxResults: aws.Int32(maxTemplatesPerPage)})
+	for range maxTemplatePages {
+		if !pages.HasMorePages() {
+			break
+		}
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("describe all launch templates: %w", err)
+		}
+		for _, v := range page.LaunchTemplateVersions {
+			r.putVersion(v, strconv.FormatInt(aws.ToInt64(v.VersionNumber), 10))
+			if aws.ToBool(v.DefaultVersion) {
+				r.putVersion(v, "$Default")
+			}
+			if id := aws.ToString(v.LaunchTemplateId); aws.ToInt64(v.VersionNumber) > aws.ToInt64(newest[id].VersionNumber) {
+				newest[id] = v
+			}
+		}
+	}
+	if pages.HasMorePages() {
+		return nil // a newer version may be on a page we did not read
+	}
+	for _, v := range newest {
+		r.putVersion(v, "$Latest")
+	}
+	return nil
+}
+
+func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) {
+	for _, ref := range []TemplateRef{
+		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
+	} {
+		if r.templates.entries[ref] != nil {
+			r.templates.put(ref, r.read(v), nil, r.clock.Now())
+		}
+	}
+}
+
+// read takes in a version, and what it states.
+func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
+	t := templateFrom(v)
+	t.stated = r.stated(t.userData, t.instanceTags)
+	return t
+}

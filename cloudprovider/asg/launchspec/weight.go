@@ -1,0 +1,107 @@
+package launchspec
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// MinWeight is the capacity one more instance adds at least. Where capacity is counted in vCPUs or memory, it is the
+// least the requirements allow.
+func (s Source) MinWeight() int {
+	if least := s.leastRequired(); least > 0 {
+		return least
+	}
+	weight := 0
+	for _, o := range s.Overrides {
+		if weight == 0 || o.Weight < weight {
+			weight = o.Weight
+		}
+	}
+	return max(1, weight)
+}
+
+// MaxWeight is the capacity one more instance adds at most, as far as the policy states it.
+func (s Source) MaxWeight() int {
+	weight := s.MinWeight()
+	for _, o := range s.Overrides {
+		weight = max(weight, o.Weight)
+	}
+	return weight
+}
+
+// Weighted reports whether an instance may count for more than one.
+func (s Source) Weighted() bool { return s.MaxWeight() > 1 || s.CountsHardware() }
+
+// Capacity units of hardware.
+const (
+	unitVCPU   = "vcpu"
+	unitMemory = "memory-mib"
+)
+
+// CountsHardware reports whether an instance counts for what its type has.
+func (s Source) CountsHardware() bool {
+	return s.CapacityUnit == unitVCPU || s.CapacityUnit == unitMemory
+}
+
+func (s Source) leastRequired() int {
+	least := 0
+	for _, o := range s.Overrides {
+		var floor *int32
+		switch {
+		case o.Requirements == nil:
+		case s.CapacityUnit == unitVCPU && o.Requirements.VCpuCount != nil:
+			floor = o.Requirements.VCpuCount.Min
+		case s.CapacityUnit == unitMemory && o.Requirements.MemoryMiB != nil:
+			floor = o.Requirements.MemoryMiB.Min
+		}
+		if f := int(aws.ToInt32(floor)); f > 0 && (least == 0 || f < least) {
+			least = f
+		}
+	}
+	return least
+}
+
+// WeightOf returns the capacity that an instance of the type adds. Where the types do not know that, it returns the least, and false.
+// types may be nil.
+func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (weight int, known bool) {
+	if s.CountsHardware() {
+		if weight := s.hardware(instanceType, types); weight > 0 {
+			return weight, true
+		}
+		return s.MinWeight(), false
+	}
+	for _, o := range s.Overrides {
+		if o.InstanceType == instanceType {
+			return o.Weight, true
+		}
+	}
+	return s.MinWeight(), true
+}
+
+// hardware returns how many capacity units the type has, 0 where that is unknown.
+func (s Source) hardware(instanceType string, types *instancetypes.Catalogue) int {
+	if types == nil {
+		return 0
+	}
+	facts, known := types.Lookup(instanceType)
+	switch {
+	case known && s.CapacityUnit == unitVCPU:
+		return facts.VCPU
+	case known && s.CapacityUnit == unitMemory:
+		return int(facts.MemoryBytes >> 20)
+	}
+	return 0
+}
+
+// ParseWeight reads a weight, which AWS keeps as text; anything but a positive number weighs 1.
+func ParseWeight(text *string) int {
+	weight, err := strconv.Atoi(aws.ToString(text))
+	if err != nil || weight < 1 || weight > math.MaxInt32 {
+		return 1
+	}
+	return weight
+}
