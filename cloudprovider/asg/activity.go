@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -37,8 +37,6 @@ const (
 	// are read at most to find out which instances have gone lately.
 	activitiesPerCall = 100
 	maxActivityPages  = 10
-	// maxMessage bounds what we keep of AWS's text.
-	maxMessage = 500
 )
 
 // A look is when the activities of a group that is short of instances are read.
@@ -68,7 +66,7 @@ type shortage struct {
 	open    int       // missing or not in service yet: instances that die before they are may come and go
 	since   time.Time // the reading before the last change of open: a launch that failed later may be of these
 	died    bool      // one of these has died and AWS has not been asked why
-	failure *LaunchFailure
+	failure *cooldown.Failure
 }
 
 // noteShort follows what is missing in the readings.
@@ -116,13 +114,13 @@ func (e *entry) unexplained() bool {
 func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
-		failures, err := c.failedLaunches(ctx, due[i])
+		failures, ahead, err := c.failedLaunches(ctx, due[i])
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
 			c.lookFailed(ctx, due[i], err)
 		default:
-			c.failed(ctx, due[i], failures)
+			c.failed(ctx, due[i], failures, ahead)
 		}
 	})
 }
@@ -172,19 +170,19 @@ func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 }
 
 // failed enters failed launches as far as they may be of what is missing, and wakes the core when one is news.
-func (c *Cache) failed(ctx context.Context, name string, failures []failedLaunch) {
-	var ours, others *LaunchFailure // that are news
+func (c *Cache) failed(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
+	var ours, others *cooldown.Failure // that are news
 	c.update(name, func(e *entry, g *Group) {
 		e.look.denied = false
 		r, s := &e.request, &e.short
 		if (r.instances > 0 || r.asked > 0 && s.died) && r.failure == nil {
-			ours = newest(failures, func(f failedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+			ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
 			r.failure = ours
 			r.settle(g)
 		}
 		if s.failure == nil && (s.died || g.Missing() > g.Withdrawable()) {
 			since := s.since.Truncate(time.Second)
-			others = newest(failures, func(f failedLaunch) bool { return f.lasts() && !f.ended.Before(since.Add(f.ahead)) })
+			others = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
 			s.failure = others
 		}
 		s.died = false
@@ -195,8 +193,8 @@ func (c *Cache) failed(ctx context.Context, name string, failures []failedLaunch
 		return
 	}
 	_, g := c.entry(name)
-	if _, known := c.rests.fail(name, news.meaning(g), news.Message); !known && others != nil {
-		c.rests.unanswered(name, "", others.Message) // or the core would ask for them again at once
+	if _, known := c.available.failed.Fail(name, meaning(g, news), news.Message); !known && others != nil {
+		c.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
 	klog.FromContext(ctx).Info("AWS could not launch what is missing", "group", name, "code", news.Code, "message", news.Message)
 	c.specs.Suspect(name)
@@ -204,67 +202,20 @@ func (c *Cache) failed(ctx context.Context, name string, failures []failedLaunch
 	signal(c.resolve)
 }
 
-// failedLaunch is a launch that AWS gave up, by its clock.
-type failedLaunch struct {
-	LaunchFailure
-	ended time.Time
-	ahead time.Duration // of AWS's clock to ours, as far as it says
-}
-
-// lasts reports whether the next attempt of AWS's is no better off than the one that failed.
-func (f failedLaunch) lasts() bool {
-	return f.Class != awsmessage.Transient && f.Class != awsmessage.Throttle
-}
-
-// lacksCapacity reports whether the same launch succeeds once there is capacity, and nothing else has to change.
-func (f *LaunchFailure) lacksCapacity() bool {
-	return f.Class == awsmessage.NoCapacity || f.Class == awsmessage.SpotLimit || f.Class == awsmessage.Quota
-}
-
-// newest is the first of the failures that counts, or nil.
-func newest(failures []failedLaunch, counts func(failedLaunch) bool) *LaunchFailure {
-	if at := slices.IndexFunc(failures, counts); at >= 0 {
-		return &failures[at].LaunchFailure
-	}
-	return nil
-}
-
 // failedLaunches returns the failed among the newest activities of the group, the newest first.
-func (c *Cache) failedLaunches(ctx context.Context, name string) ([]failedLaunch, error) {
+func (c *Cache) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
 		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(maxActivities),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("describe scaling activities of %q: %w", name, err)
+		return nil, 0, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 	}
-	var ahead time.Duration
 	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
 		ahead = told.Sub(c.clock.Now())
 	}
-	var failures []failedLaunch
-	for _, a := range out.Activities {
-		if !launchFailed(a) {
-			continue
-		}
-		f := failedLaunch{LaunchFailure: *failureFrom(aws.ToString(a.StatusMessage), aws.ToTime(a.StartTime)), ended: aws.ToTime(a.EndTime), ahead: ahead}
-		if f.ended.Before(f.At) {
-			f.ended = f.At
-		}
-		failures = append(failures, f)
-	}
-	return failures, nil
-}
-
-// launchFailed reports whether the activity is a launch that failed: EC2 refused it, or the instance died before it was in service. AWS
-// says "Cancelled" of the latter, as of a launch that somebody took back.
-func launchFailed(a types.Activity) bool {
-	if !strings.HasPrefix(aws.ToString(a.Description), "Launching") {
-		return false
-	}
-	return a.StatusCode == types.ScalingActivityStatusCodeFailed ||
-		a.StatusCode == types.ScalingActivityStatusCodeCancelled && strings.Contains(aws.ToString(a.StatusMessage), "became unhealthy")
+	return cooldown.FailedLaunches(out.Activities), ahead, nil
 }
 
 // ended are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities
@@ -288,8 +239,7 @@ func (c *Cache) ended(ctx context.Context, name string, since time.Time) (map[st
 			if began.Before(since) {
 				continue
 			}
-			if id, ok := strings.CutPrefix(aws.ToString(a.Description), "Terminating EC2 instance: "); ok {
-				id, _, _ = strings.Cut(id, " ")
+			if id, _, terminating := cooldown.Subject(a); terminating {
 				ended[id] = began
 			}
 		}
@@ -315,66 +265,22 @@ func (c *Cache) moved(ctx context.Context, g *Group, since time.Time) int {
 		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
 			continue
 		}
-		what, id, _ := strings.Cut(aws.ToString(a.Description), "EC2 instance: ")
-		id, _, _ = strings.Cut(id, " ")
+		id, launching, terminating := cooldown.Subject(a)
 		i := g.instance(id)
 		switch counts := i != nil && i.Lifecycle.Counts(); {
-		case counts && strings.HasPrefix(what, "Launching"):
+		case counts && launching:
 			capacity += i.Weight
-		case !counts && strings.HasPrefix(what, "Terminating"): // else AWS ends it since g was read
+		case !counts && terminating: // else AWS ends it since g was read
 			capacity -= g.Source.MaxWeight()
 		}
 	}
 	return max(0, capacity)
 }
 
-// failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.
-// InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
-func failureFrom(message string, at time.Time) *LaunchFailure {
-	m := awsmessage.Of("", message)
-	f := &LaunchFailure{At: at, Code: m.Code, Message: bounded(message), Class: m.Class,
-		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
-	if f.Code == "" {
-		f.Code = codeless[m.Class]
-	}
-	if f.Code == "" {
-		f.Code = "LaunchFailed"
-	}
-	return f
-}
-
-// codeless are the codes that stand for the messages in which AWS gives none.
-var codeless = map[awsmessage.Class]string{
-	awsmessage.NoCapacity:    "InsufficientInstanceCapacity",
-	awsmessage.Quota:         "VcpuLimitExceeded",
-	awsmessage.SpotLimit:     "MaxSpotInstanceCountExceeded",
-	awsmessage.Configuration: "InvalidLaunchTemplate",
-}
-
-// meaning is what the failure says of pools, completed by what the group can only have meant.
-func (f *LaunchFailure) meaning(g *Group) awsmessage.Meaning {
-	m := awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
+// meaning is what the failure says about pools, completed by the group where it has only one choice. The group may be nil.
+func meaning(g *Group, f *cooldown.Failure) awsmessage.Meaning {
 	if g == nil {
-		return m
+		return f.Meaning()
 	}
-	return g.complete(m)
-}
-
-// complete fills in what a message leaves open of a pool and the group has only one of.
-func (g *Group) complete(m awsmessage.Meaning) awsmessage.Meaning {
-	if m.CapacityType == "" {
-		m.CapacityType = g.CapacityType()
-	}
-	if m.InstanceType == "" && g.Launch != nil && len(g.Launch.Types) == 1 {
-		m.InstanceType = g.Launch.Types[0].Name
-	}
-	if m.Zone == "" && len(g.Zones) == 1 {
-		m.Zone = g.Zones[0]
-	}
-	return m
-}
-
-// bounded cuts a text of AWS's to what is worth keeping.
-func bounded(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
+	return g.complete(f.Meaning())
 }

@@ -1,6 +1,9 @@
 package asg
 
-import "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+import (
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
 
 // The types of a group's launches.
 type (
@@ -28,3 +31,15 @@ const (
 	ReasonNodegroupUnread     = launchspec.ReasonNodegroupUnread
 	ReasonNoInstanceType      = launchspec.ReasonNoInstanceType
 )
+
+// The types of cool-downs.
+type (
+	Failures      = cooldown.Failures
+	LaunchFailure = cooldown.Failure
+	Pool          = cooldown.Pool
+	Rest          = cooldown.Period
+	ShiftAPIs     = cooldown.ShiftAPIs
+)
+
+// ZonalShift is the class of the cool-down of a zone under a zonal shift.
+const ZonalShift = cooldown.ZonalShift

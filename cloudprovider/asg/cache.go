@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -72,7 +73,7 @@ type Options struct {
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
-	ZonalShifts       ShiftAPIs // the zero value asks nobody
+	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker
 	// Types says how much an instance counts in groups whose capacity is counted in vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
@@ -105,16 +106,13 @@ type Cache struct {
 
 	writes sync.WaitGroup // those under way
 
-	launchCalls *breaker // of LaunchInstances
-	batchCalls  *breaker // of terminations of several instances
+	calls newerCalls
 
-	types    *instancetypes.Catalogue // may be nil
-	mode     LaunchMode
-	zonal    ZonalGroups
-	rests    *rests
-	lost     *rests // pools that EC2 took instances back from
-	shifts   *shifts
-	refusals *refusals
+	types     *instancetypes.Catalogue // may be nil
+	mode      LaunchMode
+	zonal     ZonalGroups
+	available availability
+	refusals  *refusals
 }
 
 // entry is what the Cache knows of one group beyond its last reading.
@@ -159,16 +157,11 @@ func NewCache(o Options) *Cache {
 		refresh: o.RefreshInterval, motion: o.MotionInterval,
 		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
-		types:    o.Types,
-		mode:     o.LaunchMode,
-		zonal:    o.ZonalGroups,
-		rests:    &rests{clock: o.Clock},
-		lost:     &rests{clock: o.Clock},
-		shifts:   &shifts{apis: o.ZonalShifts},
+		types:     o.Types,
+		mode:      o.LaunchMode,
+		zonal:     o.ZonalGroups,
+		available: newAvailability(o.Clock, o.ZonalShifts), calls: newNewerCalls(o.Clock),
 		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-
-		launchCalls: newBreaker(o.Clock, ReasonLaunchUnanswered, "LaunchInstances", "instances are asked for by the desired capacity"),
-		batchCalls:  newBreaker(o.Clock, ReasonBatchTerminationUnanswered, "the termination of several instances in one call", "each is terminated by a call of its own"),
 	}
 	c.api = guarded{o.AutoScaling, c}
 	c.current.Store(newSnapshot(map[string]*Group{}, nil, time.Time{}))
@@ -449,8 +442,7 @@ func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGr
 		c.dropped[name] = e
 		delete(c.entries, name)
 		c.refusals.forget(name)
-		c.launchCalls.forget(name)
-		c.batchCalls.forget(name)
+		c.calls.forget(name)
 		dropped = true
 	}
 	return dropped

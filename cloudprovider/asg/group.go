@@ -8,8 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // Group is one Auto Scaling group as of one reading. It is immutable: what holds a *Group may read it for ever.
@@ -61,7 +61,7 @@ type Group struct {
 	// Problems hold what keeps this group, and only this one, from working as it should.
 	Problems []launchspec.Problem
 	// Failure is the launch failure that AWS reported for our outstanding request, or nil.
-	Failure *LaunchFailure
+	Failure *cooldown.Failure
 	// Requested is how many instances we asked for that AWS has not launched yet.
 	Requested int
 	// Overdue is how many of the missing instances nobody should count on any longer: AWS failed to launch them, or has not done it for
@@ -141,15 +141,6 @@ func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Termina
 func (l Lifecycle) leftForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const terminating Lifecycle = "Terminating"
-
-// LaunchFailure is why AWS did not launch an instance that we asked for.
-type LaunchFailure struct {
-	At      time.Time
-	Code    string // AWS's own code, or one that stands for the message where it has none
-	Message string
-	Class   awsmessage.Class
-	Pool    Pool // as far as AWS names it
-}
 
 // Blocked reports whether a problem keeps the group from launching anything.
 func (g *Group) Blocked() bool {

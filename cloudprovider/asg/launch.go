@@ -30,7 +30,7 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		changed = e.restate(c.specs.Statements(sources[at])) || changed
 		changed = e.learn(c.specs.Spec(sources[at])) || changed
 		if e.group.Launch != before {
-			c.rests.changed(g.Name)
+			c.available.failed.Forget(g.Name)
 			c.refusals.forget(g.Name)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // afterMiss reads the group to find out what came of launches that AWS did not answer. before is the group before all launches. afterMiss adds
@@ -31,8 +30,8 @@ func (c *Cache) afterMiss(ctx context.Context, before *Group, zone string, n, an
 		return launched, missed
 	}
 	klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
-	if zone == "" && c.mode != LaunchSynchronous && c.launchCalls.answersTo(g.Name) == answers {
-		c.launchCalls.missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
+	if zone == "" && c.mode != LaunchSynchronous && c.calls.launch.Answers(g.Name) == answers {
+		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
 	}
 	return launched, nil
 }
@@ -57,8 +56,8 @@ func (c *Cache) raiseInstead(ctx context.Context, before *Group, n, answers int,
 	raised, err := c.raise(ctx, g, lacking)
 	switch {
 	case err != nil: // it is not the one call that is in trouble
-	case c.launchCalls.answersTo(g.Name) == answers:
-		c.launchCalls.missed(ctx, g.Name, missed.began, missed.cause)
+	case c.calls.launch.Answers(g.Name) == answers:
+		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	case len(missed.zones) < len(g.launchZones()):
 		c.leaveAlone(g, missed)
 	}
@@ -69,43 +68,20 @@ func (c *Cache) raiseInstead(ctx context.Context, before *Group, n, answers int,
 // zones are left alone, so that others are launched in. If AWS has answered no launch since, and has missed launches in two zones where each was
 // for its zone alone, then the call is in trouble: the group uses the older one for a minute, and missedIn returns true.
 func (c *Cache) missedIn(ctx context.Context, g *Group, zonal bool, answers int, missed *missedError) bool {
-	silent := append(slices.Clone(missed.zones), c.rests.silentZones(g.Name)...)
+	silent := append(slices.Clone(missed.zones), c.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
-	if c.mode == LaunchSynchronous || c.launchCalls.answersTo(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
+	if c.mode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
 		c.leaveAlone(g, missed)
 		return false
 	}
-	c.rests.heard(g.Name)
-	c.launchCalls.missed(ctx, g.Name, missed.began, missed.cause)
+	c.available.failed.Answered(g.Name)
+	c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	return true
 }
 
 // leaveAlone keeps the zones of launches that AWS did not answer from being launched in for a minute.
 func (c *Cache) leaveAlone(g *Group, missed *missedError) {
 	for _, zone := range missed.zones {
-		c.rests.unanswered(g.Name, zone, awsclient.Brief(missed.cause))
+		c.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
 	}
 }
-
-// silentZones are the zones that are left alone because AWS did not say what came of a launch of the group there.
-func (r *rests) silentZones(group string) []string {
-	now := r.clock.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var zones []string
-	for _, rest := range r.list {
-		if rest.silent(group) && now.Before(rest.Until) {
-			zones = append(zones, rest.Zone)
-		}
-	}
-	return zones
-}
-
-// heard leaves the zones of the group alone no longer because AWS did not say what came of launches there.
-func (r *rests) heard(group string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(rest Rest) bool { return rest.silent(group) })
-}
-
-func (r Rest) silent(group string) bool { return r.Group == group && r.Class == awsmessage.Transient }

@@ -90,7 +90,7 @@ func (c *Cache) notSynchronous(g *Group) *notSynchronous {
 	if e := g.launchableSynchronously(); e != nil {
 		return e
 	}
-	if why, open := c.launchCalls.open(g.Name); open {
+	if why, open := c.calls.launch.Open(g.Name); open {
 		return &notSynchronous{fmt.Sprintf("AWS does not answer LaunchInstances (%s)", why), "wait: it is tried again after some minutes"}
 	}
 	return c.refusals.of(g.Name)

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -48,16 +49,13 @@ const (
 // LaunchError tells why AWS launched nothing, in AWS's words.
 type LaunchError struct {
 	Group string
-	Failures
+	cooldown.Failures
 }
-
-// Failures are the reasons AWS gave, one a pool.
-type Failures []LaunchFailure
 
 func (e *LaunchError) Error() string {
 	var all []string
-	for _, k := range e.kinds() {
-		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.pools(), k.Message))
+	for _, k := range e.Kinds() {
+		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.Pools(), k.Message))
 	}
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
@@ -70,8 +68,8 @@ func (e *LaunchError) Error() string {
 // The caller has the group's turn.
 func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
-	var failures Failures
-	repeated, before, answers := 0, g, c.launchCalls.answersTo(name)
+	var failures cooldown.Failures
+	repeated, before, answers := 0, g, c.calls.launch.Answers(name)
 	for rounds := 2*len(g.Zones) + 1; g.lacking(n, launched) > 0 && rounds > 0; rounds-- {
 		plan := c.spread(g, zone, g.lacking(n, launched))
 		if len(plan) == 0 {
@@ -110,8 +108,8 @@ func (c *Cache) launch(ctx context.Context, g *Group, zone string, n int) (launc
 		return launched, nil
 	}
 	if len(failures) == 0 { // no zone was open
-		rest, _ := c.restingIn(g, zone)
-		failures = Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
+		rest, _ := c.available.inAllZones(g, zone)
+		failures = cooldown.Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
 			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
 	}
 	return nil, &LaunchError{Group: name, Failures: failures}
@@ -218,15 +216,15 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 	}
 	var open []string
 	for _, zone := range g.launchZones() {
-		if _, closed := c.closedIn(g, zone); closed || named != "" && zone != named {
+		if _, closed := c.available.inZone(g, zone); closed || named != "" && zone != named {
 			continue
 		}
 		open = append(open, zone)
 	}
-	open = c.leastInterrupted(g, open)
+	open = c.available.leastInterrupted(g, open)
 	for _, zone := range open {
 		most[zone] = n
-		if !slices.ContainsFunc(g.pools(zone), func(p Pool) bool { return !c.rests.probing(g.Name, p) }) {
+		if !slices.ContainsFunc(g.pools(zone), func(p cooldown.Pool) bool { return !c.available.failed.Probing(g.Name, p) }) {
 			most[zone] = 1
 		}
 	}
@@ -256,7 +254,7 @@ func (c *Cache) spread(g *Group, named string, n int) []order {
 // outcome is what came of one call, or of several.
 type outcome struct {
 	launched []Instance
-	failures Failures
+	failures cooldown.Failures
 	repeated bool // AWS repeated an answer that a process before us had
 	// unweighed tells that it is not known how much the instances count for.
 	unweighed bool
@@ -363,7 +361,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
 		asked := c.clock.Since(o.began)
 		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
-			c.launchCalls.answered(g.Name)
+			c.calls.launch.Answered(g.Name)
 		}
 		switch {
 		case err == nil:
@@ -390,7 +388,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *Group, o order) (*autosc
 			return nil, err
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
-			if misses++; c.launchCalls.enough(misses) {
+			if misses++; c.calls.launch.Enough(misses) {
 				if working {
 					return nil, c.unanswered(g, o, err)
 				}
@@ -427,7 +425,7 @@ func (c *Cache) missedLaunch(g *Group, o order, began time.Time, err error) erro
 
 // unanswered leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
 func (c *Cache) unanswered(g *Group, o order, err error) error {
-	c.rests.unanswered(g.Name, o.zone, awsclient.Brief(err))
+	c.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("what came of it is not known: %w", err)
 }
 
@@ -468,15 +466,15 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 			arrived = append(arrived, i)
 		}
 		if !old {
-			c.rests.succeed(g.Name, Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+			c.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
 		}
 	}
 	now := c.clock.Now()
 	for _, e := range out.Errors {
 		result.failures = append(result.failures, c.failedNow(g, o, e, now))
 	}
-	for _, k := range result.failures.kinds() {
-		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", k.pools(), "code", k.Code, "message", k.Message)
+	for _, k := range result.failures.Kinds() {
+		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
 	}
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
@@ -497,9 +495,9 @@ func (c *Cache) launched(ctx context.Context, g *Group, o order, out *autoscalin
 }
 
 // closed reports whether the failures closed a pool, so that another try goes elsewhere.
-func (c *Cache) closed(g *Group, failures Failures) bool {
-	return slices.ContainsFunc(failures, func(f LaunchFailure) bool {
-		_, resting := c.rests.of(g.Name, f.Pool)
+func (c *Cache) closed(g *Group, failures cooldown.Failures) bool {
+	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
+		_, resting := c.available.failed.Of(g.Name, f.Pool)
 		return resting
 	})
 }
@@ -512,7 +510,7 @@ func (c *Cache) deniedIn(ctx context.Context, g *Group, o order, out *autoscalin
 		return nil
 	}
 	c.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
-	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
 		"action", g.meaningOf(o, out.Errors[0]).Action)
 	c.refusals.refused(ctx, g.Name, err)
@@ -521,16 +519,16 @@ func (c *Cache) deniedIn(ctx context.Context, g *Group, o order, out *autoscalin
 
 // meaningOf is what one error of an answer says.
 func (g *Group) meaningOf(o order, e types.LaunchInstancesError) awsmessage.Meaning {
-	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
+	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 
 // failedNow takes in one error of an answer.
 func (c *Cache) failedNow(g *Group, o order, e types.LaunchInstancesError, now time.Time) LaunchFailure {
-	m, message := g.meaningOf(o, e), bounded(aws.ToString(e.ErrorMessage))
-	c.rests.fail(g.Name, m, message)
-	return LaunchFailure{At: now, Code: m.Code, Message: message, Class: m.Class,
-		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	m := g.meaningOf(o, e)
+	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
+	c.available.failed.Fail(g.Name, m, failure.Message)
+	return *failure
 }
 
 // token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, in the same

@@ -37,7 +37,7 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 	}
 	defer done()
 	counts, errs := c.allot(turn, before, g, zones, wanted)
-	answers := c.launchCalls.answersTo(name)
+	answers := c.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *missedError
 	var launches errgroup.Group

@@ -3,11 +3,13 @@ package asg
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -156,4 +158,37 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 		last = c.clock.Now()
 		c.resolveLaunches(ctx)
 	}
+}
+
+func (c *Cache) shiftLoop(ctx context.Context) {
+	if !c.available.shifts.Enabled() {
+		return
+	}
+	for {
+		// No call is worth it while no group enables zonal shift.
+		if slices.ContainsFunc(c.Snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
+			signal(c.changed)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.clock.After(cooldown.ShiftInterval):
+		}
+	}
+}
+
+// Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or that of the reading.
+func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) { return c.readOne(ctx, name) }
+
+// LaunchFailed has the group's failed launches read now, and not when their next look is due. Looks stay firstLook apart, however often it
+// is called. It makes no call and is safe for concurrent use.
+func (c *Cache) LaunchFailed(name string) {
+	c.mu.Lock()
+	if e := c.entries[name]; e != nil {
+		if soonest := e.look.at.Add(firstLook); soonest.Before(e.look.due) {
+			e.look.due = soonest
+		}
+	}
+	c.mu.Unlock()
+	signal(c.failures)
 }

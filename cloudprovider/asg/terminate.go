@@ -164,14 +164,14 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 // still in service is terminated alone.
 func (t *termination) batch(ctx context.Context, members []Instance) {
 	for misses := 0; len(members) > 1; {
-		if _, open := t.cache.batchCalls.open(t.group); open {
+		if _, open := t.cache.calls.batchTermination.Open(t.group); open {
 			break
 		}
 		began := t.cache.clock.Now()
 		out, err := t.tryBatch(ctx, members)
 		if err == nil || awsclient.IsRefused(err) {
 			if !awsclient.IsUnsent(err) {
-				t.cache.batchCalls.answered(t.group)
+				t.cache.calls.batchTermination.Answered(t.group)
 			}
 			t.answered(ctx, members, out, err)
 			return
@@ -179,7 +179,7 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 		klog.FromContext(ctx).Info("AWS did not answer to a termination, looking what came of it", "group", t.group, "instances", len(members),
 			"err", awsclient.Brief(err))
 		misses++
-		until, enough := began.Add(settleTime), t.cache.batchCalls.enough(misses)
+		until, enough := began.Add(settleTime), t.cache.calls.batchTermination.Enough(misses)
 		if !enough {
 			until = began.Add(launchPoll)
 		}
@@ -190,7 +190,7 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 			return
 		case enough:
 			if t.each(ctx, staying) > 0 {
-				t.cache.batchCalls.missed(ctx, t.group, began, err)
+				t.cache.calls.batchTermination.Missed(ctx, t.group, began, err)
 			}
 			return
 		}
@@ -227,7 +227,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
 			"instances", len(members), "err", awsclient.Brief(err))
 		if t.each(ctx, members) == len(members) && (awsclient.IsUnsupported(err) || awsclient.NamesParameter(err, "InstanceId")) {
-			t.cache.batchCalls.refuse(ctx, err)
+			t.cache.calls.batchTermination.Refuse(ctx, err)
 		}
 	}
 }

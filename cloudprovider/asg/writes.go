@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -40,7 +41,7 @@ type request struct {
 	asked     int       // of which none has been in service yet
 	instances int       // of these, the ones that are missing
 	since     time.Time // by AWS's clock where it told
-	failure   *LaunchFailure
+	failure   *cooldown.Failure
 	// withdrawalFailed tells that AWS did not let us take it back.
 	withdrawalFailed bool
 }
@@ -85,7 +86,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 		if n -= c.inherited(before, g, ""); n <= 0 {
 			return g, nil
 		}
-		answers := c.launchCalls.answersTo(name)
+		answers := c.calls.launch.Answers(name)
 		launched, err := c.launch(ctx, g, "", n)
 		if g.lacking(n, launched) > 0 {
 			signal(c.changed) // what pods still wait for is another group's to launch, at once
@@ -116,7 +117,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error
 func (c *Cache) countAgain(name string, n int) int {
 	again := 0
 	c.update(name, func(e *entry, g *Group) {
-		if e.short.failure == nil || e.short.failure.lacksCapacity() || g.Overdue == 0 {
+		if e.short.failure == nil || e.short.failure.LacksCapacity() || g.Overdue == 0 {
 			return
 		}
 		again = min(n, g.Overdue)
@@ -160,7 +161,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if n -= c.inherited(before, g, zone); n <= 0 {
 		return g, nil
 	}
-	answers := c.launchCalls.answersTo(name)
+	answers := c.calls.launch.Answers(name)
 	launched, err := c.launchSurely(ctx, g, zone, n)
 	lacking := g.lacking(n, launched)
 	if missed := missedOf(err); missed != nil && c.missedIn(ctx, g, zone != "", answers, missed) {

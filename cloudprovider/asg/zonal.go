@@ -81,7 +81,7 @@ func (c *Cache) awake(g *Group) []string {
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // what for
 	}
-	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.restingIn(g, zone); return resting })
+	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.available.inAllZones(g, zone); return resting })
 	if len(awake) == 0 {
 		return zones
 	}

@@ -1,4 +1,4 @@
-package asg
+package cooldown
 
 import (
 	"testing"

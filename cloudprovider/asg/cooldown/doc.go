@@ -1,0 +1,8 @@
+// Package cooldown remembers what is left alone after a failure, why, and until when: pools in which a launch failed, zones under a zonal
+// shift, and calls that AWS does not answer.
+//
+// A List keeps the cool-downs of pools, Shifts the shifted zones, a Breaker the unanswered calls. The package also classifies AWS's scaling
+// activities, because most failures show there first. It starts no goroutine.
+//
+// The package must not import asg or launchspec, and it knows no Kubernetes type.
+package cooldown

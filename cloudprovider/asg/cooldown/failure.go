@@ -1,0 +1,59 @@
+package cooldown
+
+import (
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+// Failure is why AWS did not launch an instance.
+type Failure struct {
+	At      time.Time
+	Code    string // AWS's own code, or one that stands for the message where it has none
+	Message string
+	Class   awsmessage.Class
+	Pool    Pool // as far as AWS names it
+}
+
+// NewFailure makes the Failure of a launch from the meaning of AWS's message.
+func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
+	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class,
+		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+}
+
+// failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.
+// InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
+func failureFrom(message string, at time.Time) *Failure {
+	f := NewFailure(awsmessage.Of("", message), message, at)
+	if f.Code == "" {
+		f.Code = codeless[f.Class]
+	}
+	if f.Code == "" {
+		f.Code = "LaunchFailed"
+	}
+	return f
+}
+
+// codeless are the codes for messages in which AWS gives none.
+var codeless = map[awsmessage.Class]string{
+	awsmessage.NoCapacity:    "InsufficientInstanceCapacity",
+	awsmessage.Quota:         "VcpuLimitExceeded",
+	awsmessage.SpotLimit:     "MaxSpotInstanceCountExceeded",
+	awsmessage.Configuration: "InvalidLaunchTemplate",
+}
+
+// LacksCapacity reports whether the same launch succeeds once AWS has capacity, with no other change.
+func (f *Failure) LacksCapacity() bool {
+	return f.Class == awsmessage.NoCapacity || f.Class == awsmessage.SpotLimit || f.Class == awsmessage.Quota
+}
+
+// Meaning is what the failure says about pools.
+func (f *Failure) Meaning() awsmessage.Meaning {
+	return awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
+}
+
+// Bounded cuts AWS's text to a length that is worth storing.
+func Bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
+}

@@ -1,0 +1,179 @@
+package cooldown
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+// Period is one cool-down: a pool is left alone because nothing could be launched in it.
+type Period struct {
+	Pool
+	Group   string // the only group it holds for; empty where it holds for all
+	Class   awsmessage.Class
+	Message string // AWS's own
+	Until   time.Time
+
+	length time.Duration
+}
+
+// holdsFor reports whether the cool-down is about the group's use of the pool.
+func (p Period) holdsFor(group string, pool Pool) bool {
+	return (p.Group == "" || p.Group == group) && p.has(pool)
+}
+
+// unanswered reports whether the cool-down began because AWS did not report the outcome of a launch of the group.
+func (p Period) unanswered(group string) bool {
+	return p.Group == group && p.Class == awsmessage.Transient
+}
+
+// List remembers cool-downs. After a cool-down has ended, the first launch in the pool is a probe with one instance where that is
+// possible. Safe for concurrent use.
+type List struct {
+	clock clock.PassiveClock
+
+	mu      sync.Mutex
+	periods []Period // guarded by mu; each stays for its length after its end, so that a probe is known to be one
+}
+
+// NewList makes a List without cool-downs.
+func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
+
+// Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
+// about a pool, such as a throttled call.
+func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period, bool) {
+	p := Period{Class: m.Class, Message: message, Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	length := capacityCoolDown
+	switch m.Class {
+	case awsmessage.NoCapacity:
+		switch {
+		case outOfAddresses(m, message):
+			p.Group, p.InstanceType = group, "" // whatever its type; others may have another subnet
+		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded":
+			p.Group = group // AWS does not name the type; a reservation belongs to the group
+		}
+	case awsmessage.SpotLimit:
+		p.Pool = Pool{CapacityType: awsmessage.Spot}
+	case awsmessage.Quota:
+		p.Zone, length = "", quotaCoolDown
+		if m.InstanceType == "" {
+			p.Group = group
+		}
+	case awsmessage.Permission:
+		p.Group, p.Pool, length = group, Pool{}, deniedCoolDown
+	case awsmessage.Configuration:
+		p.Group, p.Pool, length = group, Pool{InstanceType: m.InstanceType, Zone: m.Zone}, brokenCoolDown
+	default:
+		return Period{}, false
+	}
+	return l.add(p, length), true
+}
+
+// outOfAddresses reports whether the group's subnet lacks addresses, rather than EC2 capacity.
+func outOfAddresses(m awsmessage.Meaning, message string) bool {
+	return m.Code == "InsufficientFreeAddressesInSubnet" || strings.Contains(message, "not enough free addresses")
+}
+
+// Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
+func (l *List) Unanswered(group, zone, why string) {
+	l.add(Period{Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
+}
+
+// UnansweredZones returns the zones in which launches of the group go unanswered.
+func (l *List) UnansweredZones(group string) []string {
+	now := l.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var zones []string
+	for _, p := range l.periods {
+		if p.unanswered(group) && now.Before(p.Until) {
+			zones = append(zones, p.Zone)
+		}
+	}
+	return zones
+}
+
+// add begins the cool-down now.
+func (l *List) add(p Period, length time.Duration) Period {
+	now := l.clock.Now()
+	p.Until, p.length = now.Add(length), length
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool || now.After(o.Until.Add(o.length)) }
+	l.periods = append(slices.DeleteFunc(l.periods, replaced), p)
+	return p
+}
+
+// Of returns the longest cool-down that holds for a pool of the group now.
+func (l *List) Of(group string, pool Pool) (Period, bool) {
+	var found Period
+	now := l.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.periods {
+		if p.holdsFor(group, pool) && now.Before(p.Until) && p.Until.After(found.Until) {
+			found = p
+		}
+	}
+	return found, !found.Until.IsZero()
+}
+
+// All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.
+func (l *List) All(group string, pools []Pool) (Period, bool) {
+	var first Period
+	for _, pool := range pools {
+		p, unavailable := l.Of(group, pool)
+		if !unavailable {
+			return Period{}, false
+		}
+		if first.Until.IsZero() || p.Until.Before(first.Until) {
+			first = p
+		}
+	}
+	return first, true
+}
+
+// Latest returns the cool-down, ended ones included, that ends last among those of the pools. Nothing has come from its pool since.
+func (l *List) Latest(group string, pools []Pool) (Period, bool) {
+	var latest Period
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.periods {
+		if p.Until.After(latest.Until) && slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) }) {
+			latest = p
+		}
+	}
+	return latest, !latest.Until.IsZero()
+}
+
+// Probing reports whether a cool-down of the group's pool has ended and nothing has been launched there since.
+func (l *List) Probing(group string, pool Pool) bool {
+	now := l.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.periods, func(p Period) bool { return p.holdsFor(group, pool) && !now.Before(p.Until) })
+}
+
+// Succeed ends the cool-downs that an instance launched in the pool proves wrong.
+func (l *List) Succeed(group string, pool Pool) {
+	l.remove(func(p Period) bool { return p.holdsFor(group, pool) })
+}
+
+// Forget ends the cool-downs of the group alone, because it launches something else now.
+func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
+
+// Answered ends the cool-downs of the group's unanswered launches.
+func (l *List) Answered(group string) {
+	l.remove(func(p Period) bool { return p.unanswered(group) })
+}
+
+func (l *List) remove(drop func(Period) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.periods = slices.DeleteFunc(l.periods, drop)
+}

@@ -1,0 +1,62 @@
+package asg
+
+import (
+	"fmt"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// Two writes have an older call that does nearly the same: SetDesiredCapacity for LaunchInstances, and a termination with one InstanceId
+// for one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone, so a circuit breaker stands before
+// each. AWS may do a call that it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
+const (
+	launchCall           = "LaunchInstances"
+	batchTerminationCall = "the termination of several instances in one call"
+)
+
+// Problem reasons of groups that use an older call.
+const (
+	ReasonLaunchUnanswered           = "launch-unanswered"
+	ReasonBatchTerminationUnanswered = "batch-termination-unanswered"
+)
+
+// newerCalls are the breakers before the calls that an older one can replace.
+type newerCalls struct {
+	launch, batchTermination *cooldown.Breaker
+}
+
+func newNewerCalls(c clock.PassiveClock) newerCalls {
+	return newerCalls{cooldown.NewBreaker(c, launchCall), cooldown.NewBreaker(c, batchTerminationCall)}
+}
+
+func (n newerCalls) forget(group string) {
+	n.launch.Forget(group)
+	n.batchTermination.Forget(group)
+}
+
+// Fallback is the Problem of a group that uses an older call of Auto Scaling, or of all groups where Group is empty.
+type Fallback struct {
+	Group string
+	launchspec.Problem
+}
+
+func (n newerCalls) fallbacks() []Fallback {
+	var fallbacks []Fallback
+	add := func(outages []cooldown.Outage, reason, instead string) {
+		for _, o := range outages {
+			fallbacks = append(fallbacks, Fallback{o.Group, launchspec.Problem{Reason: reason,
+				Message: fmt.Sprintf("AWS does not answer %s (%s), so %s", o.Call, o.Why, instead),
+				Remedy:  "look at the AWS Health Dashboard, or wait: it is tried again after " + o.Retry}})
+		}
+	}
+	add(n.launch.Outages(), ReasonLaunchUnanswered, "instances are asked for by the desired capacity")
+	add(n.batchTermination.Outages(), ReasonBatchTerminationUnanswered, "each is terminated by a call of its own")
+	return fallbacks
+}
+
+// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all
+// groups if all do. It makes no call and is safe for concurrent use.
+func (c *Cache) Fallbacks() []Fallback { return c.calls.fallbacks() }

@@ -1,0 +1,57 @@
+package asg
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// settleTime is how long after a broken or hanging try began a reading shows its outcome.
+const settleTime = lostPatience
+
+// missedError is the error of a call that AWS did not answer. AWS may have done what it was asked for.
+type missedError struct {
+	cause   error
+	began   time.Time // the last try
+	settled time.Time // when a reading shows what came of it
+	zones   []string  // of the launches, where it is about launches
+}
+
+// missedAt is the error of a call whose last try began then. Once AWS has answered with a fault, it is done with the call.
+func missedAt(began time.Time, cause error) *missedError {
+	missed := &missedError{cause: cause, began: began, settled: began}
+	if !awsclient.IsAnswer(cause) {
+		missed.settled = began.Add(settleTime)
+	}
+	return missed
+}
+
+func (e *missedError) Error() string { return fmt.Sprintf("what came of it is not known: %v", e.cause) }
+
+func (e *missedError) Unwrap() error { return e.cause }
+
+// with is both errors in one. other may be nil.
+func (e *missedError) with(other *missedError) *missedError {
+	if other == nil {
+		return e
+	}
+	both := *e
+	both.zones = append(slices.Clone(other.zones), e.zones...)
+	if other.began.After(e.began) {
+		both.began = other.began
+	}
+	if other.settled.After(e.settled) {
+		both.settled = other.settled
+	}
+	return &both
+}
+
+// missedOf is the missedError in err, or nil.
+func missedOf(err error) *missedError {
+	var missed *missedError
+	errors.As(err, &missed)
+	return missed
+}
