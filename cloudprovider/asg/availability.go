@@ -65,38 +65,3 @@ func (a availability) leastInterrupted(g *Group, zones []string) []string {
 	}
 	return quiet
 }
-
-// Resting returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
-func (c *Cache) Resting(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
-
-// Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
-func (c *Cache) Shifted(g *Group, zone string) bool {
-	p, unavailable := c.available.inZone(g, zone)
-	return unavailable && p.Class == cooldown.ZonalShift
-}
-
-// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come
-// from the pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
-func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
-	var pools []cooldown.Pool
-	for _, zone := range g.Zones {
-		pools = append(pools, g.pools(zone)...)
-	}
-	return c.available.failed.Latest(g.Name, pools)
-}
-
-// Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile.
-// A group without another pool is still launched there. Safe for concurrent use.
-func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
-	if pool.InstanceType == "" || pool.Zone == "" {
-		return // the pool is not known
-	}
-	c.available.interrupted.Fail("", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: pool.InstanceType, Zone: pool.Zone,
-		CapacityType: awsmessage.Spot}, message)
-}
-
-// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no
-// call and is safe for concurrent use.
-func (c *Cache) WasInterrupted(g *Group) bool {
-	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
-}

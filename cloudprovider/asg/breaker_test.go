@@ -74,7 +74,7 @@ func (w *world) grow(name string, n int) {
 		case g.Zone == "":
 			_, err = w.cache.Increase(ctx, name, n-target)
 		default:
-			_, err = w.cache.IncreaseIn(ctx, name, g.Zone, n-target)
+			_, err = zoneIncrease(w.cache, ctx, name, g.Zone, n-target)
 		}
 		if err == nil {
 			return

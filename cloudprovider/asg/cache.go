@@ -2,61 +2,16 @@ package asg
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
-
-// maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes
-// (EC2 Auto Scaling API reference, MaxRecords).
-const maxGroupsPerCall = 100
-
-// garbledRetries is how often a page is asked for again that could not be read.
-const garbledRetries = 2
-
-// readTimeout bounds one reading of a handful of groups, its retries included.
-const readTimeout = 30 * time.Second
-
-// ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
-var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
-
-// AutoScalingAPI is what this package asks of EC2 Auto Scaling.
-type AutoScalingAPI interface {
-	groupsAPI
-	launchspec.ConfigurationsAPI
-	writesAPI
-}
-
-type groupsAPI interface {
-	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
-	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-}
-
-type writesAPI interface {
-	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
-		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
-	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
-		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
-	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
-}
 
 // Options of a Cache.
 type Options struct {
@@ -79,438 +34,180 @@ type Options struct {
 	Types *instancetypes.Catalogue
 }
 
-// Cache keeps the groups. Snapshot, Changed and the writes are safe for concurrent use; Start and then Run are called
-// once each, by the owner.
+// Cache keeps the groups. It is safe for concurrent use, but Start and then Run are called once each, by the owner.
 type Cache struct {
-	api       AutoScalingAPI
-	discovery Discovery
-	specs     *launchspec.Resolver
-	instances InstancesAPI // nil: nobody asks what tags of instances state
 	clock     clock.WithTicker
 	refresh   time.Duration
 	motion    time.Duration
-
-	current  atomic.Pointer[Snapshot]
-	changed  chan struct{} // something the core should look at
-	resolve  chan struct{} // a group's launch source is new
-	failures chan struct{} // failed launches are to be read now
-
-	mu      sync.Mutex // guards what follows; never held across a call
-	entries map[string]*entry
-	dropped map[string]*entry // groups that were dropped, in case they come back
-	absent  map[string]bool   // groups of the --nodes flag that AWS does not have
-	readAt  time.Time
-	ending  bool // no write begins any more
-
-	identity identity
-
-	writes sync.WaitGroup // those under way
-
-	calls newerCalls
-
-	types     *instancetypes.Catalogue // may be nil
-	mode      LaunchMode
-	zonal     ZonalGroups
+	failures  chan struct{} // failed launches are to be read now
+	specs     *launchspec.Resolver
 	available availability
+	calls     newerCalls
 	refusals  *refusals
-}
 
-// entry is what the Cache knows of one group beyond its last reading.
-type entry struct {
-	group   *Group
-	turn    chan struct{} // one write at a time: whoever puts a token in has the turn
-	request request
-	// writtenAt is when our last write ended. A reading that began earlier may not know of it.
-	writtenAt time.Time
-	metAt     time.Time // when we first read it
-	movedAt   time.Time
-	readDue   time.Time
-	short     shortage
-	look      look
-	overwrite overwrite
-	level     level
-	leaving   map[string]departure // instances on their way out
-	recent    map[string]sighting  // instances that came lately
-	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
-	tries     map[attempt]int      // synchronous launches that have ended
-	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
-	// ended are instances that were seen on their way out, and when, and those that AWS tells to have ended before our first
-	// launch, once it was asked; nil once no process before us can have launched such.
-	ended      map[string]time.Time
-	endedAsked bool
-
-	identity  string    // of the group, where another may get its name
-	createdAt time.Time // when AWS made the group
-	droppedAt time.Time // when the group was dropped, if it was
-}
-
-func newEntry() *entry {
-	return &entry{turn: make(chan struct{}, 1), leaving: map[string]departure{}, recent: map[string]sighting{}, arriving: map[string]arrival{},
-		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]time.Time{}}
+	groups     *groups
+	reader     *reader
+	locks      *locks
+	capacity   *capacity
+	activities *activities
+	replays    *replays
+	zoneGroups *zoneGroups
+	increases  *increases
+	zones      *zoneLaunches
+	terminator *terminator
 }
 
 // NewCache makes a Cache without a reading.
 func NewCache(o Options) *Cache {
-	c := &Cache{
-		discovery: o.Discovery, clock: o.Clock, identity: newIdentity(o.Cluster, o.StockCluster),
-		specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData), instances: o.Instances,
-		refresh: o.RefreshInterval, motion: o.MotionInterval,
-		changed: make(chan struct{}, 1), resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
-		entries: map[string]*entry{}, dropped: map[string]*entry{}, absent: map[string]bool{},
-		types:     o.Types,
-		mode:      o.LaunchMode,
-		zonal:     o.ZonalGroups,
+	c := &Cache{clock: o.Clock, refresh: o.RefreshInterval, motion: o.MotionInterval, failures: make(chan struct{}, 1),
+		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: newAvailability(o.Clock, o.ZonalShifts), calls: newNewerCalls(o.Clock),
-		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-	}
-	c.api = guarded{o.AutoScaling, c}
-	c.current.Store(newSnapshot(map[string]*Group{}, nil, time.Time{}))
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, groups: newGroups(o.Cluster, o.StockCluster)}
+	api := guarded{o.AutoScaling, c.groups, o.Instances, o.Clock}
+	c.reader = &reader{groups: c.groups, api: api, clock: o.Clock, discovery: o.Discovery, types: o.Types, calls: c.calls, refusals: c.refusals,
+		resolve: make(chan struct{}, 1), absent: map[string]bool{}}
+	c.locks = &locks{groups: c.groups}
+	c.activities = &activities{groups: c.groups, api: api, clock: o.Clock, available: c.available, specs: c.specs, resolve: c.reader.resolve}
+	c.capacity = &capacity{groups: c.groups, reader: c.reader, locks: c.locks, activities: c.activities, api: api, clock: o.Clock}
+	c.replays = &replays{groups: c.groups, reader: c.reader, activities: c.activities, clock: o.Clock}
+	l := &launcher{groups: c.groups, reader: c.reader, replays: c.replays, api: api, clock: o.Clock, mode: o.LaunchMode, types: o.Types,
+		available: c.available, calls: c.calls, refusals: c.refusals}
+	c.zoneGroups = &zoneGroups{groups: c.groups, launcher: l, available: c.available, which: o.ZonalGroups, mode: o.LaunchMode}
+	c.terminator = &terminator{groups: c.groups, reader: c.reader, locks: c.locks, api: api, clock: o.Clock, calls: c.calls}
+	c.increases = &increases{groups: c.groups, reader: c.reader, locks: c.locks, capacity: c.capacity, replays: c.replays, launcher: l,
+		zoneGroups: c.zoneGroups, terminator: c.terminator, clock: o.Clock, mode: o.LaunchMode, calls: c.calls}
+	c.zones = &zoneLaunches{groups: c.groups, increases: c.increases, launcher: l, replays: c.replays, calls: c.calls}
 	return c
 }
 
-// Snapshot returns the newest reading; before Start it is empty.
-func (c *Cache) Snapshot() *Snapshot { return c.current.Load() }
+// Snapshot returns the newest reading. It is empty before Start.
+func (c *Cache) Snapshot() *Snapshot { return c.groups.snapshot() }
 
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
-func (c *Cache) Changed() <-chan struct{} { return c.changed }
+func (c *Cache) Changed() <-chan struct{} { return c.groups.changed }
 
-// Absent are the names that --nodes flags give and that neither a group has, nor a zone of one, as of the last complete reading.
-func (c *Cache) Absent() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var names []string
-	for _, named := range c.discovery.Named {
-		if c.absent[named.Name] {
-			names = append(names, named.Name)
-		}
-	}
-	return names
+// Absent returns the names in --nodes flags that no group and no zone of a group has, as of the last complete reading.
+func (c *Cache) Absent() []string { return c.reader.absentNames() }
+
+// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups
+// and search. On error the last Snapshot stays and keeps its age: stale beats partial.
+func (c *Cache) Refresh(ctx context.Context) error { return c.reader.refresh(ctx) }
+
+// Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
+func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) {
+	return c.reader.readOne(ctx, name)
 }
 
-// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
-// call per 100 groups and search. On error the last Snapshot stays and keeps its age: stale beats partial.
-func (c *Cache) Refresh(ctx context.Context) error {
-	start := c.clock.Now()
-	found := map[string]types.AutoScalingGroup{}
-	for names := range slices.Chunk(c.discovery.names(), maxGroupsPerCall) {
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
-			return err
-		}
-	}
-	searched := map[string]types.AutoScalingGroup{}
-	for _, filter := range c.discovery.searches() {
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, searched); err != nil {
-			return err
-		}
-	}
-	if len(searched) == 0 && c.Snapshot().ReadAt.IsZero() {
-		c.hintAtAny(ctx)
-	}
-	maps.Copy(found, searched)
-	c.apply(ctx, found, start, nil)
-	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
-	return nil
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so
+// requests of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than
+// n. Elsewhere Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
+	return c.increases.increase(ctx, name, n)
 }
 
-// hintAtAny says so where no group matches all discovery flags while some match one of them: the flags may be meant as
-// alternatives. It asks AWS for each flag until one matches a group.
-func (c *Cache) hintAtAny(ctx context.Context) {
-	if c.discovery.Join == JoinAny || len(c.discovery.Filters) < 2 {
-		return
-	}
-	for _, filter := range c.discovery.Filters {
-		matching := map[string]types.AutoScalingGroup{}
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, matching); err != nil {
-			return // a hint is not worth another try
-		}
-		if len(matching) > 0 {
-			klog.FromContext(ctx).Info("No Auto Scaling group has the tags of all --node-group-auto-discovery flags, but some have those of one",
-				"flag", filter, "groups", len(matching),
-				"remedy", "give --aws-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
-			return
-		}
-	}
+// IncreaseAtomically launches n more instances or none. It terminates the instances again if AWS launches fewer. Only groups that can be
+// launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
+func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+	return c.increases.increaseAtomically(ctx, name, zone, n)
 }
 
-// refreshNamed reads the named groups only. Those that AWS does not return are gone.
-func (c *Cache) refreshNamed(ctx context.Context, names []string) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	for some := range slices.Chunk(names, maxGroupsPerCall) {
-		start := c.clock.Now()
-		found := map[string]types.AutoScalingGroup{}
-		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
-			return err
-		}
-		c.apply(ctx, found, start, some)
-	}
-	return nil
+// IncreaseZones launches instances in several zones of a group that is scaled zone by zone: in the named zones or not at all. It reads the
+// group once and makes a call per zone and 100 instances, several at a time. Zones get the group's room in alphabetical order. The errors
+// are by zone. A zone without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or
+// turns out not to be, wraps ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a
+// minute, so that the others need not wait for it. If it answers in none of two zones, the group is scaled as one for that time.
+func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
+	return c.zones.increaseZones(ctx, name, wanted)
 }
 
-// describe follows the pages of one request and adds the groups to found, by name.
-func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
-	in.MaxRecords = aws.Int32(maxGroupsPerCall)
-	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.api, in)
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		for again := 0; awsclient.IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
-			page, err = pages.NextPage(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("describe auto scaling groups: %w", err)
-		}
-		for _, g := range page.AutoScalingGroups {
-			if name := aws.ToString(g.AutoScalingGroupName); name != "" {
-				found[name] = g
-			}
-		}
-	}
-	return nil
+// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of
+// at least the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at
+// once if an instance arrived in between.
+func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
+	return c.capacity.withdraw(ctx, name, n)
 }
 
-// apply merges a reading that began at start and publishes the result. asked names the groups it was about; nil means
-// all of them.
-func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	moved, newSource := false, false
-	for name, described := range found {
-		e := c.entries[name]
-		if e != nil && e.identity != identityOf(described) {
-			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
-				continue // a reading from before the group was made anew
-			}
-			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
-			c.refusals.forget(name)
-			e = c.meet(name, described)
-		}
-		if e == nil && asked != nil {
-			continue // dropped by a complete reading while this one was under way
-		}
-		if e == nil {
-			e = c.meet(name, described)
-			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
-		}
-		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
-			continue // begun before what we already know
-		}
-		before := e.group
-		if !e.droppedAt.IsZero() {
-			before, e.droppedAt = nil, time.Time{}
-		}
-		c.merge(e, groupFrom(described, start))
-		if before == nil || !before.sameMotion(e.group) {
-			e.movedAt, moved = start, true
-		}
-		newSource = newSource || !before.launchGroup().SameSource(e.group.launchGroup())
-	}
-	moved = c.forget(ctx, found, start, asked) || moved
-	if asked == nil {
-		c.readAt = start
-		c.noteAbsent(ctx, found)
-		c.identity.forget(c.entries, start)
-	}
-	c.publish()
-	if moved {
-		signal(c.changed)
-	}
-	if newSource {
-		signal(c.resolve)
-	}
+// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances
+// of other groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done.
+// It costs one call per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the
+// reading's, or a *TerminationError.
+func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
+	return c.terminator.terminateAndShrink(ctx, name, ids)
 }
 
-// merge makes the reading g the entry's group, with what we know beside it.
-func (c *Cache) merge(e *entry, g *Group) {
-	if limits, ok := c.discovery.named(g.Name); ok {
-		g.MaxSize = min(g.MaxSize, limits.MaxSize)
-		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
-	}
-	g.zoneLimits = c.discovery.zoneLimits(g)
-	c.weigh(g)
-	g.inheritStatements(e.group)
-	e.noteNew(g)
-	newest := e.isNewest(g)
-	e.markLeaving(g)
-	e.resolve(g, newest)
-	e.markArriving(g)
-	if e.group == nil {
-		e.begin(g, c.readAt.IsZero())
-	} else {
-		g.Launch, g.Problems = e.group.Launch, e.group.Problems
-		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
-			c.refusals.forget(g.Name) // it may have been for one of them
-		}
-	}
-	if !e.overwrite.unanswered {
-		e.request.fulfil(g)
-	}
-	e.request.settle(g)
-	e.noteShort(g)
-	e.markOverdue(g)
-	e.noteEnded(g)
-	e.group = g
+// Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the
+// same as Terminate.
+func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
+	return c.terminator.replace(ctx, name, ids)
 }
 
-// weigh enters what instances count for whose weight the reading leaves out.
-func (c *Cache) weigh(g *Group) {
-	for at := range g.Instances {
-		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, c.types)
+// NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where
+// somebody asks for them. A group whose launch spec is unknown has a Problem of its own for that. It makes no call and is safe for
+// concurrent use.
+func (c *Cache) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
+	return c.zoneGroups.nodeGroups(g)
+}
+
+// Resting returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
+func (c *Cache) Resting(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
+
+// Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
+func (c *Cache) Shifted(g *Group, zone string) bool {
+	p, unavailable := c.available.inZone(g, zone)
+	return unavailable && p.Class == cooldown.ZonalShift
+}
+
+// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come
+// from the pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
+func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
+	var pools []cooldown.Pool
+	for _, zone := range g.Zones {
+		pools = append(pools, g.pools(zone)...)
+	}
+	return c.available.failed.Latest(g.Name, pools)
+}
+
+// Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile.
+// A group without another pool is still launched there. Safe for concurrent use.
+func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
+	if pool.InstanceType == "" || pool.Zone == "" {
+		return // the pool is not known
+	}
+	c.available.interrupted.Fail("", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: pool.InstanceType, Zone: pool.Zone,
+		CapacityType: awsmessage.Spot}, message)
+}
+
+// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no
+// call and is safe for concurrent use.
+func (c *Cache) WasInterrupted(g *Group) bool {
+	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
+}
+
+// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all
+// groups if all do. It makes no call and is safe for concurrent use.
+func (c *Cache) Fallbacks() []Fallback { return c.calls.fallbacks() }
+
+// Cluster returns the name of our cluster and its source. Both are empty while the name is not known.
+func (c *Cache) Cluster() launchspec.Statement { return c.groups.cluster() }
+
+// Age is how long ago the last complete reading of all groups began.
+func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.snapshot().ReadAt) }
+
+// TooOldToRemove reports whether the last reading is too old to choose nodes to remove by.
+func (c *Cache) TooOldToRemove() bool { return c.Age() > max(oldestToRemove, 2*c.refresh) }
+
+// TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
+func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.refresh) }
+
+// LaunchFailed has the group's failed launches read now, and not when their next look is due. Looks stay firstLook apart, however often it
+// is called. It makes no call and is safe for concurrent use.
+func (c *Cache) LaunchFailed(name string) {
+	c.groups.mu.Lock()
+	if e := c.groups.entries[name]; e != nil {
+		if soonest := e.look.at.Add(firstLook); soonest.Before(e.look.due) {
+			e.look.due = soonest
 		}
 	}
-}
-
-// rememberDropped is how long we remember a group that was dropped.
-const rememberDropped = time.Hour
-
-// meet returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
-// is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
-// of that. The caller holds mu.
-func (c *Cache) meet(name string, described types.AutoScalingGroup) *entry {
-	e, id := c.dropped[name], identityOf(described)
-	delete(c.dropped, name)
-	if e == nil || e.identity != id {
-		e = newEntry()
-		e.identity, e.createdAt = id, aws.ToTime(described.CreatedTime)
-	}
-	c.entries[name] = e
-	return e
-}
-
-// identityOf is what distinguishes a group from another one that had its name before.
-func identityOf(g types.AutoScalingGroup) string {
-	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
-}
-
-// begin makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
-// is ours to withdraw, and failures count from now on. A deficit of a group that comes later is somebody else's.
-func (e *entry) begin(g *Group, atStart bool) {
-	e.metAt = g.ReadAt
-	if atStart {
-		e.request = request{asked: g.Missing(), since: g.ReadAt}
-		return
-	}
-	e.level.others = g.DesiredCapacity
-	g.others = e.level.others
-}
-
-// overdueAfter is how long instances may be missing, without a launch that failed, before those that are not ours to withdraw are counted on no longer.
-// It is well above what a launch takes, and below the time after which the core gives nodes up (--max-node-provision-time).
-const overdueAfter = 5 * time.Minute
-
-// markOverdue enters how many of the missing instances are overdue: all that are not ours to withdraw, once a launch has failed since the shortage
-// changed, or overdueAfter has passed. What its minimum size asks for never is: the core would ask for it again.
-func (e *entry) markOverdue(g *Group) {
-	g.Overdue = 0
-	if s := e.short; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
-		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
-	}
-}
-
-// noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
-func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
-	for _, named := range c.discovery.Named {
-		name := named.Name
-		_, ok := found[name]
-		if group, zone, isView := named.view(); isView && !ok {
-			ok = slices.Contains(found[group].AvailabilityZones, zone)
-		}
-		if ok {
-			delete(c.absent, name)
-		} else if !c.absent[name] {
-			c.absent[name] = true
-			klog.FromContext(ctx).Info("There is no Auto Scaling group of the name that a --nodes flag gives, in this region and account",
-				"group", name)
-		}
-	}
-}
-
-// forget drops the groups that the reading was about and did not find.
-func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
-	dropped := false
-	maps.DeleteFunc(c.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > rememberDropped })
-	if asked == nil {
-		asked = slices.Collect(maps.Keys(c.entries))
-	}
-	for _, name := range asked {
-		e := c.entries[name]
-		if _, ok := found[name]; ok || e == nil || e.group != nil && start.Before(e.group.ReadAt) {
-			continue
-		}
-		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
-		e.droppedAt = start
-		c.dropped[name] = e
-		delete(c.entries, name)
-		c.refusals.forget(name)
-		c.calls.forget(name)
-		dropped = true
-	}
-	return dropped
-}
-
-// publish makes the entries the next Snapshot. The caller holds mu.
-func (c *Cache) publish() {
-	groups := make(map[string]*Group, len(c.entries))
-	var foreign []*Group
-	for name, e := range c.entries {
-		if c.identity.foreign(e.group) {
-			foreign = append(foreign, c.identity.disowned(e.group))
-		} else {
-			groups[name] = e.group
-		}
-	}
-	c.current.Store(newSnapshot(groups, foreign, c.readAt))
-}
-
-// all are the groups of the last reading, those of other clusters included.
-func (c *Cache) all() []*Group {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	groups := make([]*Group, 0, len(c.entries))
-	for _, name := range slices.Sorted(maps.Keys(c.entries)) {
-		groups = append(groups, c.entries[name].group)
-	}
-	return groups
-}
-
-// update publishes a changed copy of a group. The caller does not hold mu.
-func (c *Cache) update(name string, change func(*entry, *Group)) *Group {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.find(name)
-	if e == nil {
-		return nil
-	}
-	g := *e.group
-	change(e, &g)
-	e.group = &g
-	if c.entries[name] == nil {
-		return nil
-	}
-	c.publish()
-	return &g
-}
-
-// find returns the entry of a group, of a dropped one too, or nil. The caller holds mu.
-func (c *Cache) find(name string) *entry {
-	if e := c.entries[name]; e != nil {
-		return e
-	}
-	return c.dropped[name]
-}
-
-func (c *Cache) entry(name string) (*entry, *Group) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.entries[name]; e != nil {
-		return e, e.group
-	}
-	return nil, nil
-}
-
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default: // one is waiting already
-	}
+	c.groups.mu.Unlock()
+	signal(c.failures)
 }

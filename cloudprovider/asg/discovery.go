@@ -182,10 +182,10 @@ func (n NamedGroup) view() (group, zone string, ok bool) {
 }
 
 // zoneLimits are the limits of the group's zonal views, by zone; nil for none.
-func (d Discovery) zoneLimits(g *Group) map[string]NamedGroup {
+func (d Discovery) zoneLimits(name string) map[string]NamedGroup {
 	var limits map[string]NamedGroup
 	for _, n := range d.Named {
-		if group, zone, ok := n.view(); ok && group == g.Name {
+		if group, zone, ok := n.view(); ok && group == name {
 			if limits == nil {
 				limits = map[string]NamedGroup{}
 			}

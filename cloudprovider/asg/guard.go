@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -47,13 +48,15 @@ func (e *unreadTagsError) Unsent() bool { return true }
 // all else that might keep it from AWS.
 type guarded struct {
 	AutoScalingAPI
-	cache *Cache
+	groups    *groups
+	instances InstancesAPI // nil: nobody asks what tags of instances state
+	clock     clock.PassiveClock
 }
 
 // SetDesiredCapacity passes the call on unless the group is another cluster's.
 func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
-	if err := w.cache.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
+	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
 		return nil, err
 	}
 	return w.AutoScalingAPI.SetDesiredCapacity(ctx, in, o...)
@@ -62,16 +65,16 @@ func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesi
 // LaunchInstances passes the call on unless the group is another cluster's, and remembers the instances as ours.
 func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
-	if err := w.cache.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
+	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
 		return nil, err
 	}
 	out, err := w.AutoScalingAPI.LaunchInstances(ctx, in, o...)
 	if err == nil {
-		w.cache.mu.Lock()
-		defer w.cache.mu.Unlock()
+		w.groups.mu.Lock()
+		defer w.groups.mu.Unlock()
 		for _, some := range out.Instances {
 			for _, id := range some.InstanceIds {
-				w.cache.identity.launched[id] = w.cache.clock.Now()
+				w.groups.identity.launched[id] = w.clock.Now()
 			}
 		}
 	}
@@ -86,31 +89,31 @@ func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *au
 	if in.InstanceId != nil {
 		ids = append([]string{*in.InstanceId}, ids...)
 	}
-	if err := w.cache.mayTerminate(ctx, ids); err != nil {
+	if err := w.mayTerminate(ctx, ids); err != nil {
 		return nil, err
 	}
 	return w.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 
 // mayChange is an *OtherClusterError if the group is another cluster's.
-func (c *Cache) mayChange(name string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.entries[name]; e != nil && c.identity.foreign(e.group) {
-		return &OtherClusterError{Group: name, Why: c.identity.whyForeign(e.group)}
+func (w guarded) mayChange(name string) error {
+	w.groups.mu.Lock()
+	defer w.groups.mu.Unlock()
+	if e := w.groups.entries[name]; e != nil && w.groups.identity.foreign(e.group) {
+		return &OtherClusterError{Group: name, Why: w.groups.identity.whyForeign(e.group)}
 	}
 	return nil
 }
 
 // mayTerminate is an *OtherClusterError if one of the instances is, or may be, another cluster's, and the error of EC2 where it
 // does not say.
-func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
-	strangers, err := c.strangers(ids)
-	if err != nil || len(strangers) == 0 || c.instances == nil {
+func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
+	strangers, err := w.strangers(ids)
+	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
-	ours := c.Cluster().Cluster
-	pages := ec2.NewDescribeInstancesPaginator(c.instances, &ec2.DescribeInstancesInput{
+	ours := w.groups.cluster().Cluster
+	pages := ec2.NewDescribeInstancesPaginator(w.instances, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -124,7 +127,7 @@ func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				if err := c.disowns(ours, i); err != nil {
+				if err := w.disowns(ours, i); err != nil {
 					return err
 				}
 			}
@@ -134,7 +137,7 @@ func (c *Cache) mayTerminate(ctx context.Context, ids []string) error {
 }
 
 // disowns is an *OtherClusterError if the tags of the instance state another cluster, or one while ours is not known.
-func (c *Cache) disowns(ours string, i ec2types.Instance) error {
+func (w guarded) disowns(ours string, i ec2types.Instance) error {
 	tags := make(map[string]string, len(i.Tags))
 	for _, t := range i.Tags {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
@@ -150,14 +153,14 @@ func (c *Cache) disowns(ours string, i ec2types.Instance) error {
 
 // strangers are those of the instances that are not ours beyond doubt. It is an *OtherClusterError if one of them is in a group
 // that is, or may be, another cluster's.
-func (c *Cache) strangers(ids []string) ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (w guarded) strangers(ids []string) ([]string, error) {
+	w.groups.mu.Lock()
+	defer w.groups.mu.Unlock()
 	groups := make(map[string]*Group, len(ids)) // of the instances
 	for _, id := range ids {
 		groups[id] = nil
 	}
-	for _, e := range c.entries {
+	for _, e := range w.groups.entries {
 		for _, i := range e.group.Instances {
 			if _, asked := groups[i.ID]; asked {
 				groups[i.ID] = e.group
@@ -171,15 +174,15 @@ func (c *Cache) strangers(ids []string) ([]string, error) {
 	}
 	var strangers []string
 	for _, id := range ids {
-		g, known := groups[id], c.identity.knows(id)
+		g, known := groups[id], w.groups.identity.knows(id)
 		switch {
 		case g == nil && !known:
 			return nil, &OtherClusterError{Instance: id, Why: "it is left alone, for no reading shows it in a group of ours"}
-		case g != nil && c.identity.foreign(g):
-			return nil, &OtherClusterError{Group: g.Name, Why: c.identity.whyForeign(g)}
+		case g != nil && w.groups.identity.foreign(g):
+			return nil, &OtherClusterError{Group: g.Name, Why: w.groups.identity.whyForeign(g)}
 		case known:
 			continue
-		case c.identity.unproven(g):
+		case w.groups.identity.unproven(g):
 			return nil, &OtherClusterError{Group: g.Name, Instance: id,
 				Why: "it is left alone, for it never became a node of ours, and whose group it is, is not known yet; name this cluster by " + sourceFlag + " where that lasts"}
 		}

@@ -1,69 +1,107 @@
 package asg
 
 import (
+	"cmp"
 	"context"
-	"reflect"
+	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// resolveLaunches brings the Launch of every group up to date. Calls are made only for what is not known yet, has
-// changed, or may have. One resolve runs at a time.
-func (c *Cache) resolveLaunches(ctx context.Context) {
-	groups := c.all()
-	sources := make([]*launchspec.Group, len(groups))
-	for at, g := range groups {
-		sources[at] = g.launchGroup()
-	}
-	c.specs.Fetch(ctx, sources)
-	changed := false
-	c.mu.Lock()
-	for at, g := range groups {
-		e := c.entries[g.Name]
-		if e == nil || !sources[at].SameSource(e.group.launchGroup()) {
-			continue // gone, or a newer source waits for the next round
+// launch launches n instances in the group at once, g being a fresh reading, and returns those it got: fewer where they weigh more.
+// It spreads them over the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches
+// them in the one zone that is named. Where an instance counts for what its type has, it launches in one zone after the other, since the first
+// may bring all: AWS chooses the types, and gives a whole instance for the smallest part of one. Where nothing at all was launched, the error is a
+// *LaunchError, wraps errNotSynchronous, or wraps the SDK's. A *missedError can come with instances. It costs a call per zone and 100 instances.
+// The caller has the group's turn.
+func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
+	name := g.Name
+	var failures cooldown.Failures
+	repeated, before, answers := 0, g, l.calls.launch.Answers(name)
+	for rounds := 2*len(g.Zones) + 1; g.lacking(n, launched) > 0 && rounds > 0; rounds-- {
+		plan := l.spread(g, zone, g.lacking(n, launched))
+		if len(plan) == 0 {
+			break
 		}
-		before := e.group.Launch
-		changed = e.restate(c.specs.Statements(sources[at])) || changed
-		changed = e.learn(c.specs.Spec(sources[at])) || changed
-		if e.group.Launch != before {
-			c.available.failed.Forget(g.Name)
-			c.refusals.forget(g.Name)
+		if g.Source.CountsHardware() {
+			plan = []order{slices.MaxFunc(plan, func(a, b order) int { return cmp.Compare(a.count, b.count) })}
+		}
+		got := l.launchRound(ctx, g, plan)
+		launched = withOthers(launched, got.launched)
+		failures = append(failures, got.failures...)
+		if got.repeated && repeated < maxReplays {
+			repeated++
+			rounds++ // nothing came of it, and nothing failed
+		} else if g.Source.CountsHardware() && len(got.launched) > 0 {
+			rounds++
+		}
+		if got.missed != nil {
+			return l.afterMiss(ctx, before, zone, n, answers, launched, got.missed)
+		}
+		if got.unweighed {
+			return launched, nil // the next reading tells how much they are
+		}
+		if got.err != nil {
+			if len(launched) == 0 {
+				return nil, got.err
+			}
+			klog.FromContext(ctx).Info("Launched less than asked", "group", name, "launched", len(launched), "of", n, "err", awsclient.Brief(got.err))
+			return launched, nil
+		}
+		if _, g = l.groups.entry(name); g == nil {
+			return launched, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 		}
 	}
-	if changed {
-		c.publish()
+	if len(launched) > 0 {
+		return launched, nil
 	}
-	c.mu.Unlock()
-	if changed {
-		klog.FromContext(ctx).V(4).Info("What the groups launch has changed")
-		signal(c.changed)
+	if len(failures) == 0 { // no zone was open
+		rest, _ := l.available.inAllZones(g, zone)
+		failures = cooldown.Failures{{At: l.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
+			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
 	}
+	return nil, &LaunchError{Group: name, Failures: failures}
 }
 
-// learn enters what the group launches and reports whether that is news. What was good stays where nothing better is known,
-// unless the group can launch nothing at all.
-func (e *entry) learn(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
-	g := *e.group
-	g.Problems = problems
-	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.Launch) {
-		launch = g.Launch
+// launchSurely is launch, and again for those of the instances that had ended before: a caller that wants all or nothing must not
+// take them for nodes to come.
+func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
+	for range maxReplays {
+		some, err := l.launch(ctx, g, zone, g.lacking(n, launched))
+		real := l.replays.confirmed(ctx, g.Name, some)
+		if launched = append(launched, real...); err != nil && len(launched) == 0 {
+			return nil, err
+		}
+		if err != nil || len(real) == len(some) {
+			break
+		}
+		if _, g = l.groups.entry(g.Name); g == nil {
+			break
+		}
 	}
-	if launch == e.group.Launch && slices.Equal(problems, e.group.Problems) {
-		return false
-	}
-	g.Launch = launch
-	e.group = &g
-	return true
+	return launched, nil
 }
 
-// launchGroup is the group as the Resolver of launch specs sees it; nil for nil.
-func (g *Group) launchGroup() *launchspec.Group {
-	if g == nil {
-		return nil
+// launchRound makes the calls of a plan, several at a time, and enters what came of them.
+func (l *launcher) launchRound(ctx context.Context, g *Group, plan []order) outcome {
+	outcomes := make([]outcome, len(plan))
+	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.launchOrder(ctx, g, plan[at]) })
+	var all outcome
+	for _, o := range outcomes {
+		all.launched = withOthers(all.launched, o.launched)
+		all.failures = append(all.failures, o.failures...)
+		all.repeated = all.repeated || o.repeated
+		all.unweighed = all.unweighed || o.unweighed
+		if missed := missedOf(o.err); missed != nil {
+			all.missed = missed.with(all.missed)
+		} else if all.err == nil {
+			all.err = o.err
+		}
 	}
-	return &launchspec.Group{Name: g.Name, Source: g.Source, Tags: g.Tags, SuspendedProcesses: g.SuspendedProcesses}
+	return all
 }

@@ -473,7 +473,7 @@ func heavier(name string) fakeaws.AutoScalingGroup {
 
 func TestHeavierInstancesAreFewer(t *testing.T) {
 	for name, launch := range map[string]func(*world) (*asg.Group, error){
-		"in a zone": func(w *world) (*asg.Group, error) { return w.cache.IncreaseIn(w.t.Context(), "a", "us-west-2b", 4) },
+		"in a zone": func(w *world) (*asg.Group, error) { return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4) },
 		"anywhere":  func(w *world) (*asg.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
 		"all or nothing": func(w *world) (*asg.Group, error) {
 			return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 4)
@@ -496,10 +496,10 @@ func TestHeavierInstancesAreFewer(t *testing.T) {
 func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil || next.desired("a") != 4 {
+	if _, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4); err != nil || next.desired("a") != 4 {
 		t.Errorf("%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
 	}
 }
@@ -521,7 +521,7 @@ func TestAPermissionThatLaunchingAtOnceLacksIsNotNeededByAutoScaling(t *testing.
 
 	w = newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.AddShortage(shortage)
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("error %v, want one that says that the group is not scaled zone by zone any more", err)
 	}
 	w.isDivided(false, "after the refusal")

@@ -75,7 +75,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling"})
 	done := make(chan error, 1)
 	go func() {
-		_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 1)
+		_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 1)
 		done <- err
 	}()
 	err := steps(w, now, func() bool { return true }, done)

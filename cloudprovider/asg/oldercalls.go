@@ -56,7 +56,3 @@ func (n newerCalls) fallbacks() []Fallback {
 	add(n.batchTermination.Outages(), ReasonBatchTerminationUnanswered, "each is terminated by a call of its own")
 	return fallbacks
 }
-
-// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all
-// groups if all do. It makes no call and is safe for concurrent use.
-func (c *Cache) Fallbacks() []Fallback { return c.calls.fallbacks() }

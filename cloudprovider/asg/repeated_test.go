@@ -119,7 +119,7 @@ func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
 				w.calls.lostLaunch = nil
 				meanwhile(t, w, out.Instances[0].InstanceIds)
 			}
-			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 4); err != nil {
+			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4); err != nil {
 				t.Fatal(err)
 			}
 			if got := w.desired("a"); got != 4 {
@@ -160,7 +160,7 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 					_, err := w.cache.Increase(t.Context(), "a", 1)
 					return err
 				}
-				_, err := w.cache.IncreaseIn(t.Context(), "a", tt.zone, 1)
+				_, err := zoneIncrease(w.cache, t.Context(), "a", tt.zone, 1)
 				return err
 			}
 			w := newWorld(t, tt.group).with(at(then)).started()
@@ -188,7 +188,7 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 	then, now := inOneWindow()
 	w := newWorldOf(t, config, discovered).with(at(then)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err == nil {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err == nil {
 		t.Fatal("a zone without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
@@ -200,7 +200,7 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 			close(begun)
 		}
 	}
-	go func() { _, _ = killed.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 2) }()
+	go func() { _, _ = zoneIncrease(killed.cache, context.Background(), "a", "us-west-2b", 2) }()
 	select {
 	case <-begun:
 	case <-time.After(10 * time.Second):
@@ -209,7 +209,7 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 	done := make(chan error, 1)
 	go func() {
-		_, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2)
+		_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
 		done <- err
 	}()
 	for {

@@ -14,21 +14,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-const (
-	// restlessFor is how long after its last move a group in motion is read at the quick pace; then at the slow one.
-	restlessFor       = 3 * time.Minute
-	slowMotionFactor  = 8
-	startRetryMax     = 30 * time.Second
-	resolveAtStartMax = 20 * time.Second
-)
-
 // Start reads all groups for the first time, and then what they would launch. It returns when the first Snapshot is
 // complete, or as complete as AWS lets it be; until AWS answers the first reading it tries again and says why.
 func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	var last error
-	for wait := time.Second; ; wait = min(2*wait, startRetryMax) {
-		err := c.Refresh(ctx)
+	for wait := time.Second; ; wait = min(2*wait, startRetryMost) {
+		err := c.reader.refresh(ctx)
 		if err == nil {
 			break
 		}
@@ -44,12 +36,12 @@ func (c *Cache) Start(ctx context.Context) error {
 		case <-c.clock.After(wait):
 		}
 	}
-	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMax)
+	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMost)
 	defer cancel()
 	c.resolveLaunches(resolveCtx)
-	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.Snapshot().Groups()))
-	if len(c.all()) == 0 {
-		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.discovery.names(), "filters", c.discovery.Filters,
+	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.snapshot().Groups()))
+	if len(c.groups.all()) == 0 {
+		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.reader.discovery.names(), "filters", c.reader.discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
 	}
 	return ctx.Err()
@@ -65,7 +57,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.shiftLoop(ctx) })
 	loops.Wait()
-	c.endWrites()
+	c.locks.endWrites()
 	return nil
 }
 
@@ -77,9 +69,9 @@ func (c *Cache) readLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
+			if err := c.reader.refresh(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Refreshing the Auto Scaling groups failed, the last reading stays",
-					"reason", awsclient.Reason(err), "age", c.clock.Since(c.Snapshot().ReadAt))
+					"reason", awsclient.Reason(err), "age", c.clock.Since(c.groups.snapshot().ReadAt))
 			}
 		}
 	}
@@ -102,10 +94,10 @@ func (c *Cache) readMoving(ctx context.Context) {
 	if len(due) == 0 {
 		return
 	}
-	if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
+	if err := c.reader.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
 	}
-	c.mend(ctx)
+	c.capacity.mend(ctx)
 }
 
 func (c *Cache) failureLoop(ctx context.Context) {
@@ -116,19 +108,19 @@ func (c *Cache) failureLoop(ctx context.Context) {
 		case <-c.clock.After(c.motion):
 		case <-c.failures:
 		}
-		c.readFailures(ctx)
-		c.readEnded(ctx)
+		c.activities.readFailures(ctx)
+		c.replays.readEnded(ctx)
 	}
 }
 
 // motionDue returns the groups in motion whose next reading is due, and plans the one after.
 func (c *Cache) motionDue() []string {
 	now := c.clock.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	var due []string
-	for name, e := range c.entries {
-		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) || c.identity.foreign(e.group) {
+	for name, e := range c.groups.entries {
+		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.foreign(e.group) {
 			continue
 		}
 		interval := c.motion
@@ -149,7 +141,7 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.resolve:
+		case <-c.reader.resolve:
 		case <-ticker.C():
 			if !c.specs.Failing && c.clock.Since(last) < launchspec.RetryMost {
 				continue
@@ -166,8 +158,8 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 	}
 	for {
 		// No call is worth it while no group enables zonal shift.
-		if slices.ContainsFunc(c.Snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
-			signal(c.changed)
+		if slices.ContainsFunc(c.groups.snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
+			signal(c.groups.changed)
 		}
 		select {
 		case <-ctx.Done():
@@ -175,20 +167,4 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 		case <-c.clock.After(cooldown.ShiftInterval):
 		}
 	}
-}
-
-// Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or that of the reading.
-func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) { return c.readOne(ctx, name) }
-
-// LaunchFailed has the group's failed launches read now, and not when their next look is due. Looks stay firstLook apart, however often it
-// is called. It makes no call and is safe for concurrent use.
-func (c *Cache) LaunchFailed(name string) {
-	c.mu.Lock()
-	if e := c.entries[name]; e != nil {
-		if soonest := e.look.at.Add(firstLook); soonest.Before(e.look.due) {
-			e.look.due = soonest
-		}
-	}
-	c.mu.Unlock()
-	signal(c.failures)
 }

@@ -72,7 +72,7 @@ func TestSuccessorOfAKilledProcessLaunchesNothingTwice(t *testing.T) {
 	ways := map[string]func(*world) error{
 		"anywhere": func(w *world) error { _, err := w.cache.Increase(context.Background(), "a", 3); return err },
 		"in a zone": func(w *world) error {
-			_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 3)
+			_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 3)
 			return err
 		},
 		"all or nothing": func(w *world) error {
@@ -135,7 +135,7 @@ func TestSuccessorOfAKilledProcessLaunchesNothingTwice(t *testing.T) {
 func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
 	w := slowly(t, divided("a", 0, 3, 20))
 	launch := func(w *world) error {
-		_, err := w.cache.IncreaseIn(context.Background(), "a", "us-west-2b", 2)
+		_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 2)
 		return err
 	}
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})

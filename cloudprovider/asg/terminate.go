@@ -15,25 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
-
-const (
-	// freshEnough is how old the reading may be on which a named instance is terminated.
-	freshEnough = 2 * time.Second
-	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes
-	// (EC2 Auto Scaling API reference, InstanceIds).
-	terminationsPerCall = 100
-	// terminationsAtOnce bounds the calls under way for one group where each instance needs its own.
-	terminationsAtOnce = 8
-)
-
-// TerminationError tells which of the instances that were to be terminated stay, and why. The others are done.
-type TerminationError struct {
-	Group string
-	Stays map[string]error // by instance ID
-}
 
 func (e *TerminationError) Error() string {
 	errs := make([]error, 0, len(e.Stays))
@@ -46,12 +31,18 @@ func (e *TerminationError) Error() string {
 // Unwrap returns the reasons, so that errors.As finds them.
 func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(e.Stays)) }
 
-// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old:
-// members only, none that is leaving already, and not below the minimum size. An instance that is leaving or gone
-// counts as done. It costs one call per 100 instances; where AWS does not take several at once, one an instance. The error
-// is ErrGroupNotFound, that of a reading, or a *TerminationError.
-func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
-	return c.terminate(ctx, name, ids, func(g *Group, members []Instance, t *termination) {
+// terminator terminates instances.
+type terminator struct {
+	groups *groups
+	reader *reader
+	locks  *locks
+	api    writesAPI
+	clock  clock.WithTicker
+	calls  newerCalls
+}
+
+func (t *terminator) terminateAndShrink(ctx context.Context, name string, ids []string) (*Group, error) {
+	return t.terminate(ctx, name, ids, func(g *Group, members []Instance, t *termination) {
 		desired := g.DesiredCapacity
 		members = slices.DeleteFunc(members, func(i Instance) bool {
 			if desired-i.Weight < g.MinSize {
@@ -65,45 +56,43 @@ func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Grou
 	})
 }
 
-// Replace terminates the instances and leaves the desired capacity as it is, so that AWS launches others in their place.
-// For what may be terminated, its costs and its errors see Terminate.
-func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
-	return c.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
-		t.replace = true
+func (t *terminator) replace(ctx context.Context, name string, ids []string) (*Group, error) {
+	return t.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
+		t.keepDesired = true
 		t.all(ctx, members)
 	})
 }
 
 // terminate takes the group's turn, leaves out what is on its way already, and has act terminate the rest.
-func (c *Cache) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
-	ctx, done, err := c.takeTurn(ctx, name)
+func (t *terminator) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
+	ctx, done, err := t.locks.takeTurn(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	_, g := c.entry(name)
+	_, g := t.groups.entry(name)
 	if g == nil {
 		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
 	}
-	if c.clock.Since(g.ReadAt) > freshEnough {
-		if g, err = c.readOne(ctx, name); err != nil {
+	if t.clock.Since(g.ReadAt) > freshEnough {
+		if g, err = t.reader.readOne(ctx, name); err != nil {
 			return nil, err
 		}
 	}
-	t := &termination{cache: c, group: name, stays: map[string]error{}}
-	act(g, t.members(ctx, g, ids), t)
-	_, g = c.entry(name)
-	if len(t.stays) > 0 {
-		return g, &TerminationError{Group: name, Stays: t.stays}
+	run := &termination{in: t, group: name, stays: map[string]error{}}
+	act(g, run.members(ctx, g, ids), run)
+	_, g = t.groups.entry(name)
+	if len(run.stays) > 0 {
+		return g, &TerminationError{Group: name, Stays: run.stays}
 	}
 	return g, nil
 }
 
 // termination is one call of Terminate or Replace under way.
 type termination struct {
-	cache   *Cache
-	group   string
-	replace bool // leave the desired capacity as it is
+	in          *terminator
+	group       string
+	keepDesired bool // AWS launches others in their place
 
 	mu    sync.Mutex
 	stays map[string]error // guarded by mu
@@ -127,7 +116,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.instance(id)
 		if i == nil {
-			i = t.cache.sawLately(g.Name, id)
+			i = t.in.groups.sawLately(g.Name, id)
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
@@ -141,18 +130,6 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	return members
 }
 
-// sawLately is the instance if it came so lately that a reading without it may be older, or nil.
-func (c *Cache) sawLately(group, id string) *Instance {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.find(group); e != nil {
-		if s, ok := e.recent[id]; ok {
-			return &s.Instance
-		}
-	}
-	return nil
-}
-
 // all terminates the instances, by one call per 100.
 func (t *termination) all(ctx context.Context, members []Instance) {
 	for batch := range slices.Chunk(members, terminationsPerCall) {
@@ -164,14 +141,14 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 // still in service is terminated alone.
 func (t *termination) batch(ctx context.Context, members []Instance) {
 	for misses := 0; len(members) > 1; {
-		if _, open := t.cache.calls.batchTermination.Open(t.group); open {
+		if _, open := t.in.calls.batchTermination.Open(t.group); open {
 			break
 		}
-		began := t.cache.clock.Now()
+		began := t.in.clock.Now()
 		out, err := t.tryBatch(ctx, members)
 		if err == nil || awsclient.IsRefused(err) {
 			if !awsclient.IsUnsent(err) {
-				t.cache.calls.batchTermination.Answered(t.group)
+				t.in.calls.batchTermination.Answered(t.group)
 			}
 			t.answered(ctx, members, out, err)
 			return
@@ -179,9 +156,9 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 		klog.FromContext(ctx).Info("AWS did not answer to a termination, looking what came of it", "group", t.group, "instances", len(members),
 			"err", awsclient.Brief(err))
 		misses++
-		until, enough := began.Add(settleTime), t.cache.calls.batchTermination.Enough(misses)
+		until, enough := began.Add(settleTime), t.in.calls.batchTermination.Enough(misses)
 		if !enough {
-			until = began.Add(launchPoll)
+			until = began.Add(unansweredPoll)
 		}
 		staying, sure := t.staying(ctx, members, until, err)
 		switch {
@@ -190,7 +167,7 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 			return
 		case enough:
 			if t.each(ctx, staying) > 0 {
-				t.cache.calls.batchTermination.Missed(ctx, t.group, began, err)
+				t.in.calls.batchTermination.Missed(ctx, t.group, began, err)
 			}
 			return
 		}
@@ -205,8 +182,8 @@ func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autosc
 	for at, i := range members {
 		ids[at] = i.ID
 	}
-	return t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
+	return t.in.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 	}, awsclient.Impatient)
 }
 
@@ -227,7 +204,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
 			"instances", len(members), "err", awsclient.Brief(err))
 		if t.each(ctx, members) == len(members) && (awsclient.IsUnsupported(err) || awsclient.NamesParameter(err, "InstanceId")) {
-			t.cache.calls.batchTermination.Refuse(ctx, err)
+			t.in.calls.batchTermination.Refuse(ctx, err)
 		}
 	}
 }
@@ -237,8 +214,8 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 	var succeeded atomic.Int32
 	parallel(len(members), terminationsAtOnce, func(at int) {
 		i := members[at]
-		_, err := t.cache.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-			InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.replace),
+		_, err := t.in.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+			InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 		})
 		switch {
 		case err == nil:
@@ -275,14 +252,10 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 // errNotNamed is why an instance stays that AWS's answer to a batch left out.
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
-// lostPatience is how long an instance must stay in service after a call without an answer until the call counts as not done. A reading
-// can be older than the call.
-const lostPatience = 5 * time.Second
-
 // lost finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
 // node new pods.
 func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
-	staying, _ := t.staying(ctx, members, t.cache.clock.Now().Add(lostPatience), cause)
+	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
 
@@ -290,11 +263,11 @@ func (t *termination) lost(ctx context.Context, members []Instance, cause error)
 // that they stay where no reading came after that moment.
 func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
 	for {
-		g, err := t.cache.readOne(ctx, t.group)
+		g, err := t.in.reader.readOne(ctx, t.group)
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
 				now := g.instance(i.ID)
-				if now == nil && t.cache.sawLately(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
+				if now == nil && t.in.groups.sawLately(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // or the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
@@ -303,14 +276,14 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 			})
 		}
 		switch {
-		case len(members) == 0, err == nil && !t.cache.clock.Now().Before(until):
+		case len(members) == 0, err == nil && !t.in.clock.Now().Before(until):
 			return members, true
 		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
 			return members, false
 		}
 		select {
 		case <-ctx.Done():
-		case <-t.cache.clock.After(launchPoll):
+		case <-t.in.clock.After(unansweredPoll):
 		}
 	}
 }
@@ -318,33 +291,20 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 // done enters terminations that AWS has accepted.
 func (t *termination) done(ctx context.Context, members []Instance) {
 	for _, i := range members {
-		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.replace)
+		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
-	now := t.cache.clock.Now()
-	t.cache.update(t.group, func(e *entry, g *Group) {
+	now := t.in.clock.Now()
+	t.in.groups.update(t.group, func(e *entry, g *Group) {
 		e.wrote(now)
 		g.Instances = slices.Clone(g.Instances)
 		for _, i := range members {
-			e.left(g, i, now, !t.replace)
+			e.left(g, i, now, !t.keepDesired)
 		}
 	})
 }
 
-// left enters an accepted termination, unless a reading has shown it already. g is not shared yet.
-func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
-	lowered := 0
-	if decrement {
-		lowered = i.Weight
-	}
-	member := g.instance(i.ID)
-	e.leaving[i.ID] = departure{at: now, weight: lowered}
-	delete(e.arriving, i.ID)
-	delete(e.recent, i.ID)
-	if member != nil && !member.Lifecycle.Leaving() {
-		member.Lifecycle = terminating
-		e.shift(g, -lowered, now)
-	} else if stated := g.stated; g.DesiredCapacity-lowered >= stated { // else the reading shows it lowered already
-		e.shift(g, -lowered, now)
-		g.stated = stated
-	}
+// TerminationError tells which of the instances that were to be terminated stay, and why. The others are done.
+type TerminationError struct {
+	Group string
+	Stays map[string]error // by instance ID
 }

@@ -327,3 +327,9 @@ func (w *world) kills() []string {
 	}
 	return ids
 }
+
+// zoneIncrease launches n instances in one zone, as the autoscaler does for several at once.
+func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n int) (*asg.Group, error) {
+	err := cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
+	return cache.Snapshot().Group(name), err
+}

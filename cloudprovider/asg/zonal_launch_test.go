@@ -58,7 +58,7 @@ func TestInstancesComeUpInTheZoneThatIsNamed(t *testing.T) {
 		{"us-west-2a", 1, map[string]int{"a": 2, "b": 1, "c": 5}},
 		{"us-west-2c", 101, map[string]int{"a": 2, "b": 1, "c": 106}},
 	} {
-		g, err := w.cache.IncreaseIn(t.Context(), "a", more.zone, more.n)
+		g, err := zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestViewsThatGrowAtOnceNeverExceedTheGroupsMaximum(t *testing.T) {
 			losers := 0
 			for letter, n := range tt.asks {
 				all.Go(func() {
-					_, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2"+letter, n)
+					_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2"+letter, n)
 					var limit *asg.LimitError
 					switch {
 					case errors.As(err, &limit) && limit.LimitIsMost && limit.Limit == tt.most:
@@ -138,7 +138,7 @@ func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
-			"IncreaseIn": func(w *world) error { _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); return err },
+			"IncreaseIn": func(w *world) error { _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); return err },
 			"IncreaseAtomically": func(w *world) error {
 				_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
 				return err
@@ -191,14 +191,14 @@ func TestALaunchThatAGroupWasTooFullOrGoneForLeavesItsViews(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); err == nil {
+			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err == nil {
 				t.Error("the launch succeeded")
 			}
 			w.isDivided(true, "after the refusal")
 			if err := w.aws.SetLimits("a", 0, 9); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); err != nil {
+			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err != nil {
 				t.Errorf("with room again: %v", err)
 			}
 		})
@@ -238,7 +238,7 @@ func TestAGroupThatIsAnotherWhenItIsReadForALaunchIsNotLaunchedInAZone(t *testin
 			for n := range 2 {
 				var err error
 				if n == 0 {
-					_, err = w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+					_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 				} else {
 					_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
 				}
@@ -269,7 +269,7 @@ func TestAZoneTakenOutOfTheGroupIsNotLaunchedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, zone := range []string{"us-west-2c", "us-west-2d"} { // one in which it has an instance, and one that it never had
-		if _, err := w.cache.IncreaseIn(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
+		if _, err := zoneIncrease(w.cache, t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
 			t.Errorf("a launch in %s: %v, want ErrNotZonal", zone, err)
 		}
 		if _, err := w.cache.IncreaseAtomically(t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
@@ -300,10 +300,10 @@ func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
 			t.Errorf("%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
 		}
 	}
-	if g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 5); err != nil || g.DesiredCapacity != 5 {
+	if g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5); err != nil || g.DesiredCapacity != 5 {
 		t.Fatalf("error %v, want two more", err)
 	}
-	_, err = w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	var limit *asg.LimitError
 	if !errors.As(err, &limit) || *limit != (asg.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}) {
 		t.Errorf("error = %v, want a LimitError of 4 over 3 of the view", err)
@@ -311,13 +311,13 @@ func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1); !errors.As(err, &limit) {
 		t.Errorf("all or nothing: %v, want a LimitError", err)
 	}
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 9); err != nil {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")); diff != "" {
 		t.Errorf("instances by zone (-want +got):\n%s", diff)
 	}
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
 		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
 	}
 	w.untouched()
@@ -346,7 +346,7 @@ func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c", Available: 1})
 	drain(w.cache.Changed())
-	_, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2)
+	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
 	var failed *asg.LaunchError
 	pool := asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
@@ -357,7 +357,7 @@ func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
 	default:
 		t.Error("nobody is told that another zone has to help")
 	}
-	if g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 3); err != nil || len(g.Counted()) != 1 {
+	if g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3); err != nil || len(g.Counted()) != 1 {
 		t.Errorf("where there is one: error %v, want it", err)
 	}
 	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
@@ -369,10 +369,10 @@ func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
 		t.Error("the whole group rests")
 	}
 	w.aws.ResetCalls()
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
 		t.Errorf("error = %v after %v, want a LaunchError without a launch", err, w.aws.Calls())
 	}
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2a", 2); err != nil {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2); err != nil {
 		t.Errorf("in another zone: %v", err)
 	}
 	if diff := cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")); diff != "" {
@@ -417,12 +417,12 @@ func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(synchronous).started()
 			begun := make(chan struct{})
 			w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-			go func() { _, _ = w.cache.IncreaseIn(context.WithoutCancel(t.Context()), "a", "us-west-2b", 2) }()
+			go func() { _, _ = zoneIncrease(w.cache, context.WithoutCancel(t.Context()), "a", "us-west-2b", 2) }()
 			<-begun
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {
-				if g, err := next.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err != nil || len(g.Counted()) != 5 {
+				if g, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2); err != nil || len(g.Counted()) != 5 {
 					t.Errorf("error %v, want the two that were launched before", err)
 				}
 			}
@@ -491,10 +491,10 @@ func TestWhatTheProcessBeforeHadLaunchedCountsInItsZoneAlone(t *testing.T) {
 	} {
 		w := newZonalWorld(t, divided("a", 0, 3, 20))
 		next := w.with(nil).started()
-		if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 2); err != nil { // between the next one's decision and its write
+		if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err != nil { // between the next one's decision and its write
 			t.Fatal(err)
 		}
-		if _, err := next.cache.IncreaseIn(t.Context(), "a", zone, 3); err != nil {
+		if _, err := zoneIncrease(next.cache, t.Context(), "a", zone, 3); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, w.perZone("a")); diff != "" {
@@ -523,7 +523,7 @@ func TestALaunchInAZoneWaitsForWhatPassesSoon(t *testing.T) {
 func TestWhatIsNotFoundNeedNotBeTheGroup(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("error %v, want that the group is not scaled zone by zone", err)
 	}
 	w.isDivided(false, "after the refusal")
@@ -532,7 +532,7 @@ func TestWhatIsNotFoundNeedNotBeTheGroup(t *testing.T) {
 func TestARefusalWhileAProcessWasSuspendedIsForgottenWithIt(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "The Launch process of the AutoScalingGroup is suspended", Status: 400})
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
+	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it
 		t.Fatal("nothing was refused")
 	}
 	w.aws.ClearFaults(fault)

@@ -154,7 +154,7 @@ func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
 			if calls := w.aws.Calls(); len(calls) > 0 {
 				t.Errorf("calls %v, want none", calls)
 			}
-			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2c", 1); (err == nil) != (len(tt.want) == 3) && tt.name != "several processes suspended" {
+			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); (err == nil) != (len(tt.want) == 3) && tt.name != "several processes suspended" {
 				t.Errorf("a launch in one zone gives %v", err)
 			}
 			if n := w.aws.Calls()[desiredCall]; n > 0 {
@@ -203,7 +203,7 @@ func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-			if _, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1); err == nil {
+			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil {
 				t.Fatal("nothing was refused")
 			}
 			w.isDivided(false, "refused")
@@ -216,7 +216,7 @@ func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
 			w.isDivided(false, "a moment before 15 minutes are over")
 			now.Step(time.Second)
 			w.isDivided(true, "after 15 minutes")
-			g, err := w.cache.IncreaseIn(t.Context(), "a", "us-west-2b", 1)
+			g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 			if err != nil || len(g.Counted()) != 1 {
 				t.Errorf("error %v, want an instance", err)
 			}
@@ -227,7 +227,7 @@ func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
 func TestWhereAWSDoesNotKnowLaunchInstancesNoGroupIsDividedAnyMore(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	if _, err := w.cache.IncreaseIn(t.Context(), "b", "us-west-2b", 1); err == nil {
+	if _, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1); err == nil {
 		t.Fatal("nothing was refused")
 	}
 	w.isDivided(false, "after another group was refused")

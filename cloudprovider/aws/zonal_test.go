@@ -232,7 +232,7 @@ func TestANodeBelongsToTheViewOfItsZone(t *testing.T) {
 	}
 	// One that came up after the loop began.
 	before, _ := w.aws.Group("a")
-	if _, err := w.cache.IncreaseIn(t.Context(), "a", zoneC, 1); err != nil {
+	if err := w.cache.IncreaseZones(t.Context(), "a", map[string]int{zoneC: 1})[zoneC]; err != nil {
 		t.Fatal(err)
 	}
 	after, _ := w.aws.Group("a")

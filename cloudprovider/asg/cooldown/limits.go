@@ -2,9 +2,12 @@ package cooldown
 
 import "time"
 
+// ShortestPoolCoolDown is the cool-down of a pool without capacity. Stock waits longer, as do AWS's own retries, and pods lose that time.
+const ShortestPoolCoolDown = 3 * time.Minute
+
 // How long a pool is left alone after a failed launch. Other pools are used meanwhile.
 const (
-	capacityCoolDown   = 3 * time.Minute  // EC2 had no capacity: stock waits longer, as do AWS's own retries, and pods lose that time
+	capacityCoolDown   = ShortestPoolCoolDown
 	quotaCoolDown      = 5 * time.Minute  // somebody must ask AWS for a higher quota
 	deniedCoolDown     = 5 * time.Minute  // somebody must allow the launch
 	brokenCoolDown     = 15 * time.Minute // somebody must correct the configuration

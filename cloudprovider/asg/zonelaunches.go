@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// IncreaseIn is Increase in one zone of a group that is scaled zone by zone: the instances are launched there or not at all. The
-// error of a group that is not, or turns out not to be, wraps ErrNotZonal.
-func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Group, error) {
-	err := c.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
-	_, g := c.entry(name)
-	return g, err
+// zoneLaunches launches in several zones of a group at once.
+type zoneLaunches struct {
+	groups    *groups
+	increases *increases
+	launcher  *launcher
+	replays   *replays
+	calls     newerCalls
 }
 
 // IncreaseZones is IncreaseIn for several zones at once, at one reading of the group and by a call per zone and 100 instances, several
@@ -24,10 +25,10 @@ func (c *Cache) IncreaseIn(ctx context.Context, name, zone string, n int) (*Grou
 // what they were to get, or as many as there were. A zone in which AWS does not say for some seconds what came of a launch is
 // left alone for a minute, so that the others need not wait for it. Where AWS answers in none of two zones, the group is
 // scaled as one for that time.
-func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
-	_, before := c.entry(name)
+func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
+	_, before := z.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	turn, done, g, err := c.turnToIncrease(ctx, name)
+	turn, done, g, err := z.increases.turnToIncrease(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -36,14 +37,14 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 		return errs
 	}
 	defer done()
-	counts, errs := c.allot(turn, before, g, zones, wanted)
-	answers := c.calls.launch.Answers(name)
+	counts, errs := z.allot(turn, before, g, zones, wanted)
+	answers := z.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *missedError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
-			if err := c.launchIn(turn, g, zone, n); err != nil {
+			if err := z.launchIn(turn, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
@@ -55,7 +56,7 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && c.missedIn(turn, g, true, answers, missed) {
+	if missed != nil && z.launcher.missedIn(turn, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}
@@ -65,16 +66,16 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 
 // allot divides what room g, a fresh reading, has among the zones that want instances. What a process before us has launched there
 // since before was read counts as launched.
-func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
+func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.room()
 	for _, zone := range zones {
-		n, err := c.allowed(ctx, g, zone, wanted[zone], left)
+		n, err := z.increases.allowed(ctx, g, zone, wanted[zone], left)
 		if err != nil {
 			errs[zone] = err
 			continue
 		}
-		if n -= c.inherited(before, g, zone); n > 0 {
+		if n -= z.replays.inherited(before, g, zone); n > 0 {
 			counts[zone] = n
 			left -= n
 		}
@@ -83,10 +84,10 @@ func (c *Cache) allot(ctx context.Context, before, g *Group, zones []string, wan
 }
 
 // launchIn launches n instances in the zone, g being a fresh reading. The caller has the group's turn.
-func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) error {
-	launched, err := c.launch(ctx, g, zone, n)
+func (z *zoneLaunches) launchIn(ctx context.Context, g *Group, zone string, n int) error {
+	launched, err := z.launcher.launch(ctx, g, zone, n)
 	if g.lacking(n, launched) > 0 {
-		signal(c.changed) // what pods still wait for is another zone's to launch, at once
+		signal(z.groups.changed) // what pods still wait for is another zone's to launch, at once
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):
@@ -95,8 +96,4 @@ func (c *Cache) launchIn(ctx context.Context, g *Group, zone string, n int) erro
 		return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", n, zone, g.Name, err)
 	}
 	return err
-}
-
-func notZonalNow(name, zone string) error {
-	return fmt.Errorf("launch in %s of auto scaling group %q: the group %w", zone, name, ErrNotZonal)
 }

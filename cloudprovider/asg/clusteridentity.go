@@ -39,17 +39,6 @@ import (
 // not been read, an instance of a group that may state another cluster is terminated only if it is a node of ours or was
 // launched by us.
 
-// CheckClusterName refuses what can be no name of a cluster. The empty text is none, and fine.
-func CheckClusterName(name string) error {
-	switch {
-	case strings.HasPrefix(name, "arn:"):
-		return fmt.Errorf("%q is an ARN: give the name alone", name)
-	case strings.ContainsAny(name, " \t\n/"):
-		return fmt.Errorf("%q is not the name of a cluster", name)
-	}
-	return nil
-}
-
 // Sources of our own name.
 const (
 	sourceFlag      = "--aws-cluster-name"
@@ -64,59 +53,6 @@ const ReasonOtherCluster = "other-cluster"
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
-// restate enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
-// stated before stays.
-func (e *entry) restate(stated []launchspec.Statement, unread bool) (news bool) {
-	for _, s := range e.group.launchStated {
-		if unread && !slices.Contains(stated, s) {
-			stated = append(stated, s)
-		}
-	}
-	if slices.Equal(stated, e.group.launchStated) && unread == e.group.unread {
-		return false
-	}
-	g := *e.group
-	g.launchStated, g.unread = stated, unread
-	g.gather()
-	e.group = &g
-	return true
-}
-
-// inheritStatements takes over what is known of the launch source from an earlier reading, if that was of the same source.
-func (g *Group) inheritStatements(before *Group) {
-	g.unread = true
-	if before != nil {
-		g.launchStated, g.unread = before.launchStated, before.unread || !before.launchGroup().SameSource(g.launchGroup())
-	}
-	g.gather()
-}
-
-// gather puts the statements together.
-func (g *Group) gather() {
-	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.launchStated)
-}
-
-// states is the one name that the group states, empty where it states none or several.
-func (g *Group) states() string {
-	if len(g.Stated) == 0 || g.disagreesWith("") {
-		return ""
-	}
-	return g.Stated[0].Cluster
-}
-
-// disagreesWith reports whether the group states another cluster than ours, or two.
-func (g *Group) disagreesWith(ours string) bool {
-	for _, s := range g.Stated {
-		if ours == "" {
-			ours = s.Cluster
-		}
-		if s.Cluster != ours {
-			return true
-		}
-	}
-	return false
-}
-
 // identity is what a Cache knows of its own cluster. Its methods want the Cache's mu.
 type identity struct {
 	flag, stockFlag string
@@ -126,67 +62,12 @@ type identity struct {
 	asked           bool                 // the operator was asked for the name
 }
 
-// launchedKept is how long an instance that we launched is remembered beside the readings that show it.
-const launchedKept = 10 * time.Minute
-
 func newIdentity(flag, stockFlag string) identity {
 	id := identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
 	if flag != "" {
 		id.own = launchspec.Statement{Cluster: flag, Source: sourceFlag}
 	}
 	return id // the stock flag comes after what the cluster shows of itself
-}
-
-// Evidence is what a cluster shows of its own name.
-type Evidence struct {
-	// Nodes are the instances of all registered nodes.
-	Nodes []string
-	// Network is the name that the cluster's VPC CNI has, empty where it has none.
-	Network string
-}
-
-// SeeCluster takes in what the cluster shows of its name, and publishes the groups anew where the name is news. It makes no
-// call. Until it was called, no instance counts as a node of ours.
-func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.identity.nodes = make(map[string]bool, len(e.Nodes))
-	for _, id := range e.Nodes {
-		c.identity.nodes[id] = true
-	}
-	if c.identity.flag != "" {
-		return // no evidence changes a name that was given
-	}
-	votes, undecided := map[string]int{}, 0
-	for _, entry := range c.entries {
-		name := entry.group.states()
-		for _, i := range entry.group.Instances {
-			switch {
-			case !c.identity.nodes[i.ID]:
-			case name != "":
-				votes[name]++
-			case entry.group.unread && len(entry.group.Stated) == 0:
-				undecided++
-			}
-		}
-	}
-	own := c.identity.settle(votes, undecided, e)
-	if own == c.identity.own {
-		c.identity.ask(ctx, c.entries)
-		return
-	}
-	klog.FromContext(ctx).V(0).Info("Settled the name of this cluster: groups that state another are left alone", "cluster", own.Cluster,
-		"source", own.Source, "before", c.identity.own.Cluster)
-	c.identity.own = own
-	c.publish()
-	signal(c.changed)
-}
-
-// Cluster is the name of our cluster and where it is known from, zero while it is not known.
-func (c *Cache) Cluster() launchspec.Statement {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.identity.own
 }
 
 // settle is our name by all evidence there is, where no flag gives it. votes are the numbers of our nodes whose groups state a name,
@@ -248,7 +129,7 @@ func (id *identity) knows(instance string) bool {
 func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	old := map[string]bool{}
 	for instance, at := range id.launched {
-		if now.Sub(at) >= launchedKept {
+		if now.Sub(at) >= launchedTTL {
 			old[instance] = true
 		}
 	}
@@ -292,4 +173,12 @@ func (id *identity) disowned(g *Group) *Group {
 	other := *g
 	other.Problems = []launchspec.Problem{p}
 	return &other
+}
+
+// Evidence is what a cluster shows of its own name.
+type Evidence struct {
+	// Nodes are the instances of all registered nodes.
+	Nodes []string
+	// Network is the name that the cluster's VPC CNI has, empty where it has none.
+	Network string
 }

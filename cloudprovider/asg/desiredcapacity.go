@@ -6,26 +6,8 @@ import (
 )
 
 // AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading
-// that may be older never lowers the desired capacity that we know, and one that repeats what it was before changes nothing.
-
-// readingLag is how old a reading can be when we get it. AWS states no bound. Readings a few seconds old are seen, so a minute leaves room.
-const readingLag = time.Minute
-
-// level is our knowledge of a group's desired capacity.
-type level struct {
-	known int       // the newest that a reading showed or a write of ours set
-	since time.Time // when it became known: a reading that began within readingLag of it may be older
-	shown bool      // by a reading since then: one that is newer than all readings is newer than this
-	past  []formerly
-	// others is the highest desired capacity that others have asked for: a withdrawal must not go below it.
-	others int
-}
-
-// formerly is an earlier desired capacity that a reading may still show.
-type formerly struct {
-	desired int
-	until   time.Time
-}
+// that may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing.
+// Only this file changes the counters of the desired capacity.
 
 // know enters a newer desired capacity.
 func (l *level) know(desired int, at time.Time) {
@@ -73,11 +55,13 @@ func (e *entry) resolve(g *Group, newest bool) {
 	g.stated, g.DesiredCapacity, g.others = stated, l.known, l.others
 }
 
-// shift enters that AWS has moved the desired capacity by so much from whatever it was: with an instance that it launched or ended for us, and
-// that a reading has not shown yet. g is not shared yet.
-func (e *entry) shift(g *Group, by int, at time.Time) {
+// shift enters that AWS moved the desired capacity by the weight of an instance that it launched or terminated for us. Every counter of the
+// desired capacity moves along, but the stated one does not if the reading g shows the instance's change already. g is not shared yet.
+func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 	g.DesiredCapacity += by
-	g.stated += by
+	if !inReading {
+		g.stated += by
+	}
 	e.level.known += by
 	e.level.others += by
 	g.others = e.level.others
@@ -137,68 +121,22 @@ func (e *entry) isNewest(g *Group) bool {
 	})
 }
 
-// A departure is an instance on its way out.
-type departure struct {
-	at     time.Time
-	weight int // by which its termination has lowered the desired capacity, as far as that was ours
+func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }
+
+// attempt enters that we are about to set a desired capacity, with excess capacity present, and returns what was known of the write before.
+func (e *entry) attempt(desired, excess int, now time.Time) (was overwrite) {
+	was = e.overwrite
+	if e.watched(now) {
+		excess = min(excess, was.excess) // the rest is for us to repair
+	}
+	e.overwrite = overwrite{desired: desired, perhaps: desired, excess: excess, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
+	return was
 }
 
-// markLeaving carries terminations into a reading that does not show them, with the desired capacity that they leave: those that AWS has
-// accepted from us, and those that an earlier reading showed. No instance comes back from there.
-func (e *entry) markLeaving(g *Group) {
-	shown := map[string]bool{}
-	for at := range g.Instances {
-		i := &g.Instances[at]
-		d, known := e.leaving[i.ID]
-		switch {
-		case i.Lifecycle.Leaving() && !known:
-			e.leaving[i.ID] = departure{at: g.ReadAt}
-			shown[i.ID] = true
-		case i.Lifecycle.Leaving():
-			shown[i.ID] = true
-		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= readingLag:
-			i.Lifecycle = terminating
-			g.DesiredCapacity -= d.weight
-		}
-	}
-	for id, d := range e.leaving {
-		if !shown[id] && g.ReadAt.Sub(d.at) > readingLag {
-			delete(e.leaving, id)
-		}
-	}
+// unansweredRaise enters that AWS may or may not have taken a raise.
+func (e *entry) unansweredRaise(desired int, now time.Time) {
+	e.overwrite.perhaps, e.overwrite.at, e.overwrite.unanswered = desired, now, true
 }
 
-// A sighting is an instance that came lately. A reading that does not show it may be older.
-type sighting struct {
-	Instance
-	at time.Time // when it was first seen
-}
-
-// noteNew remembers the instances that are new in the reading, and counts those that are new and missing from it.
-func (e *entry) noteNew(g *Group) {
-	there := make(map[string]bool, len(g.Instances))
-	for _, i := range g.Instances {
-		there[i.ID] = true
-	}
-	if e.group != nil {
-		before := make(map[string]bool, len(e.group.Instances))
-		for _, i := range e.group.Instances {
-			before[i.ID] = true
-		}
-		for _, i := range g.Instances {
-			_, arriving := e.arriving[i.ID]
-			_, seen := e.recent[i.ID]
-			if i.Lifecycle.Counts() && !seen && (arriving || !before[i.ID]) {
-				e.recent[i.ID] = sighting{Instance: i, at: g.ReadAt}
-			}
-		}
-	}
-	for id, s := range e.recent {
-		switch _, leaving := e.leaving[id]; {
-		case leaving, g.ReadAt.Sub(s.at) > readingLag:
-			delete(e.recent, id)
-		case !there[id]:
-			g.unshown += s.Weight
-		}
-	}
-}
+// watched reports whether a write may yet turn out to have been too low.
+func (e *entry) watched(now time.Time) bool { return now.Before(e.overwrite.until) }

@@ -1,51 +1,9 @@
 package asg
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
-
-// ZonalGroups says which groups of several zones are scaled zone by zone: as zonal views, one node group a zone.
-type ZonalGroups string
-
-// The zero ZonalGroups is ZonalTagged.
-const (
-	ZonalOff    ZonalGroups = "off"
-	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true
-	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
-)
-
-// TagZonal is the tag of a group by which its owner asks for zonal views, or keeps it out of them: true or false.
-const TagZonal = "k8s.io/cluster-autoscaler/zonal"
-
-// ParseZonalGroups reads a value of the flag; the empty text is ZonalTagged.
-func ParseZonalGroups(text string) (ZonalGroups, error) {
-	switch z := ZonalGroups(text); z {
-	case "":
-		return ZonalTagged, nil
-	case ZonalOff, ZonalTagged, ZonalAll:
-		return z, nil
-	}
-	return "", fmt.Errorf("zonal groups %q: want %s, %s or %s", text, ZonalOff, ZonalTagged, ZonalAll)
-}
-
-// Problem reasons of groups that are asked to be scaled zone by zone and are not.
-const (
-	ReasonAZRebalance = "az-rebalance-running"
-	ReasonNotZonal    = "zonal-not-possible"
-	ReasonZonalTag    = "invalid-zonal-tag"
-)
-
-// ErrNotZonal is the error of a launch in one zone of a group that is not scaled zone by zone any more. Nothing was launched.
-var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
-
-// processRebalance is the process by which AWS ends instances in one zone and launches others in their place in another (Amazon
-// EC2 Auto Scaling User Guide, Process types).
-const processRebalance = "AZRebalance"
 
 // ID names the node group: the Auto Scaling group, or group/zone for a zonal view.
 func (g *Group) ID() string {
@@ -57,84 +15,6 @@ func (g *Group) ID() string {
 
 // ViewID names the node group that is a zonal view.
 func ViewID(group, zone string) string { return group + "/" + zone }
-
-// NodeGroups are what is to be scaled of the group: the group itself, or its zonal views. The Problems say why there are none
-// where they are asked for; that of a group of which nobody knows what it launches says so itself. It makes no call and is safe
-// for concurrent use.
-func (c *Cache) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
-	asked, problem := c.zonal.asks(g)
-	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
-	if asked && len(g.launchZones()) > 1 && g.Launch != nil && !unplaced {
-		if problem = c.undivided(g); problem == nil {
-			return g.divide(nil, c.awake(g)), nil
-		}
-	}
-	if problem == nil {
-		return []*Group{g}, nil
-	}
-	return []*Group{g}, []launchspec.Problem{*problem}
-}
-
-// awake are the zones in which the group could launch now; all, if it could in none.
-func (c *Cache) awake(g *Group) []string {
-	zones := g.launchZones()
-	if g.DesiredCapacity >= g.MinSize {
-		return zones // what for
-	}
-	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.available.inAllZones(g, zone); return resting })
-	if len(awake) == 0 {
-		return zones
-	}
-	return awake
-}
-
-// asks reports whether the group is to have zonal views, or what is wrong with its tag.
-func (z ZonalGroups) asks(g *Group) (bool, *launchspec.Problem) {
-	tag, tagged := g.Tags[TagZonal]
-	switch {
-	case z == ZonalOff:
-		return false, nil
-	case tagged && tag != "true" && tag != "false":
-		return false, &launchspec.Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
-			Remedy: "set it to true to have one node group per zone, or to false"}
-	}
-	return tag == "true" || !tagged && z == ZonalAll, nil
-}
-
-// undivided is what keeps a group of several zones from being scaled zone by zone, or nil. What the group launches is known.
-func (c *Cache) undivided(g *Group) *launchspec.Problem {
-	if !slices.Contains(g.SuspendedProcesses, processRebalance) {
-		return &launchspec.Problem{Reason: ReasonAZRebalance,
-			Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it stays one node group",
-			Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
-				" --auto-scaling-group-name " + g.Name}
-	}
-	for _, zone := range g.launchZones() {
-		if c.Snapshot().Group(ViewID(g.Name, zone)) != nil {
-			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ViewID(g.Name, zone)), "rename one of them")
-		}
-	}
-	if c.mode == LaunchDesiredCapacity {
-		return notZonal("the launch mode leaves the zone to AWS", "run with --aws-launch-mode=auto")
-	}
-	if e := c.notSynchronous(g); e != nil {
-		return notZonal("its instances cannot be launched synchronously, for "+e.why, e.remedy)
-	}
-	return nil
-}
-
-func notZonal(why, remedy string) *launchspec.Problem {
-	return &launchspec.Problem{Reason: ReasonNotZonal, Message: "it stays one node group: " + why, Remedy: remedy}
-}
-
-// servesZone reports whether the group is scaled zone by zone and may launch in the zone; an empty zone is any.
-func (c *Cache) servesZone(g *Group, zone string) bool {
-	if zone == "" {
-		return true
-	}
-	views, _ := c.NodeGroups(g)
-	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *Group) bool { return v.Zone == zone })
-}
 
 // launchZones are the zones that the group may launch in, each once.
 func (g *Group) launchZones() []string {

@@ -9,9 +9,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// settleTime is how long after a broken or hanging try began a reading shows its outcome.
-const settleTime = lostPatience
-
 // missedError is the error of a call that AWS did not answer. AWS may have done what it was asked for.
 type missedError struct {
 	cause   error
@@ -54,4 +51,12 @@ func missedOf(err error) *missedError {
 	var missed *missedError
 	errors.As(err, &missed)
 	return missed
+}
+
+// because is err with the reason for it, on one line as events and logs show errors. Without a reason it is err.
+func because(err, reason error) error {
+	if reason == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, reason)
 }

@@ -1,0 +1,61 @@
+package asg
+
+import (
+	"slices"
+	"time"
+)
+
+// arrive enters instances that AWS has launched for us; those that it began to end by lastOfOthers were launched for a process
+// before us. g is not shared yet.
+func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Time) {
+	g.Instances = slices.Clone(g.Instances)
+	for _, i := range instances {
+		if g.instance(i.ID) != nil {
+			continue // a reading has shown it already
+		}
+		g.Instances = append(g.Instances, i)
+		e.shift(g, i.Weight, now, false)
+		e.arriving[i.ID] = arrival{Instance: i, at: now, lastOfOthers: lastOfOthers}
+	}
+}
+
+// markArriving carries the instances that AWS has launched into a reading that does not show them yet, and forgets those that
+// it does.
+func (e *entry) markArriving(g *Group) {
+	for id, a := range e.arriving {
+		if g.instance(id) != nil || g.ReadAt.Sub(a.at) > arrivalLag {
+			delete(e.arriving, id)
+			continue
+		}
+		g.Instances = append(g.Instances, a.Instance)
+	}
+}
+
+// noteNew remembers the instances that are new in the reading, and counts those that are new and missing from it.
+func (e *entry) noteNew(g *Group) {
+	there := make(map[string]bool, len(g.Instances))
+	for _, i := range g.Instances {
+		there[i.ID] = true
+	}
+	if e.group != nil {
+		before := make(map[string]bool, len(e.group.Instances))
+		for _, i := range e.group.Instances {
+			before[i.ID] = true
+		}
+		for _, i := range g.Instances {
+			_, arriving := e.arriving[i.ID]
+			_, seen := e.recent[i.ID]
+			if i.Lifecycle.Counts() && !seen && (arriving || !before[i.ID]) {
+				e.recent[i.ID] = sighting{Instance: i, at: g.ReadAt}
+			}
+		}
+	}
+	for id, s := range e.recent {
+		switch _, leaving := e.leaving[id]; {
+		case leaving, g.ReadAt.Sub(s.at) > readingLag:
+			delete(e.recent, id)
+		case !there[id]:
+			g.unshown += s.Weight
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package asg
+
+import (
+	"math"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// Missing is how many instances AWS still has to launch for the desired capacity: at the smallest weight, so that it is
+// never too few.
+func (g *Group) Missing() int {
+	return ceilDiv(max(0, g.DesiredCapacity-g.countedCapacity()), g.Source.MinWeight())
+}
+
+// notInService is how many instances are missing or still starting: at the smallest weight.
+func (g *Group) notInService() int {
+	missing := g.DesiredCapacity - g.countedCapacity()
+	for _, i := range g.Instances {
+		if i.Lifecycle.Starting() {
+			missing += i.Weight
+		}
+	}
+	return ceilDiv(max(0, missing), g.Source.MinWeight())
+}
+
+// TargetInstances is the desired capacity as a number of instances: those that count, and those still missing, less the
+// overdue.
+func (g *Group) TargetInstances() int {
+	if !g.Source.Weighted() {
+		return g.DesiredCapacity - g.Overdue
+	}
+	return len(g.Counted()) + g.Missing() - g.Overdue
+}
+
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, and none that the minimum size or
+// another writer asks for.
+func (g *Group) Withdrawable() int {
+	if g.withdrawalFailed {
+		return 0
+	}
+	return (g.DesiredCapacity - g.afterWithdrawal(g.Requested)) / g.Source.MinWeight()
+}
+
+// afterWithdrawal is the desired capacity once up to n unfulfilled instances of ours are taken back.
+func (g *Group) afterWithdrawal(n int) int {
+	floor := max(g.MinSize, g.countedCapacity()+g.unshown, g.others)
+	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
+}
+
+// MaxInstances is how many instances the group can hold, as far as its weights can tell: those it has, and the smallest
+// that still fit.
+func (g *Group) MaxInstances() int {
+	if !g.Source.Weighted() {
+		return g.MaxSize
+	}
+	return len(g.Counted()) + max(0, g.MaxSize-g.countedCapacity())/g.Source.MinWeight()
+}
+
+// MinInstances is the number of instances below which the group cannot be brought, as far as its weights can tell: taking
+// away the heaviest must leave the minimum size.
+func (g *Group) MinInstances() int {
+	if !g.Source.Weighted() {
+		return g.MinSize
+	}
+	heaviest := 1
+	if g.Missing() > 0 {
+		heaviest = g.Source.MinWeight()
+	}
+	for _, i := range g.Counted() {
+		heaviest = max(heaviest, i.Weight)
+	}
+	spare := max(0, g.DesiredCapacity-g.MinSize) / heaviest
+	return max(0, len(g.Counted())+g.Missing()-spare)
+}
+
+func (g *Group) countedCapacity() int {
+	capacity := 0
+	for _, i := range g.Instances {
+		if i.Lifecycle.Counts() {
+			capacity += i.Weight
+		}
+	}
+	return capacity
+}
+
+// instance returns the member with the ID, or nil.
+func (g *Group) instance(id string) *Instance {
+	for i := range g.Instances {
+		if g.Instances[i].ID == id {
+			return &g.Instances[i]
+		}
+	}
+	return nil
+}
+
+// inMotion reports whether the group is expected to look different in a moment.
+func (g *Group) inMotion() bool {
+	if g.Missing() > 0 || g.stated != g.DesiredCapacity {
+		return true
+	}
+	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
+		return i.Lifecycle != "InService" && i.Lifecycle != "Standby"
+	})
+}
+
+// sameMotion reports whether two readings agree in everything that moves.
+func (g *Group) sameMotion(o *Group) bool {
+	return g.DesiredCapacity == o.DesiredCapacity && slices.Equal(g.Instances, o.Instances) &&
+		(g.Failure == nil) == (o.Failure == nil)
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// room is how many instances the maximum size leaves room for.
+func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
+
+// excess is the capacity that counts beyond what is desired.
+func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
+
+// endedSince is the capacity of the instances that are leaving and were not, or not there, before.
+func (g *Group) endedSince(before *Group) int {
+	capacity := 0
+	for _, i := range g.Instances {
+		if was := before.instance(i.ID); i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving()) {
+			capacity += i.Weight
+		}
+	}
+	return capacity
+}
+
+// lightest is the least weight of the instances that count: where they have weights, AWS launches a part of one more than is
+// desired, and keeps it.
+func (g *Group) lightest() int {
+	least := math.MaxInt32
+	for _, i := range g.Counted() {
+		least = min(least, i.Weight)
+	}
+	return least
+}
+
+// lacking is how many instances of the least weight are still to come of n, some having been launched. AWS is asked for capacity,
+// of which a heavier instance is several times as much.
+func (g *Group) lacking(n int, launched []Instance) int {
+	least := g.Source.MinWeight()
+	missing := n * least
+	for _, i := range launched {
+		missing -= i.Weight
+	}
+	return max(0, missing+least-1) / least
+}
+
+// withOthers adds the instances that are not in the list yet.
+func withOthers(list, others []Instance) []Instance {
+	for _, o := range others {
+		if !slices.ContainsFunc(list, func(i Instance) bool { return i.ID == o.ID }) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// comeSince returns the instances that count and were not there before, in the zone if one is named. It returns none beyond the
+// growth of the desired capacity: those replace others.
+func (g *Group) comeSince(before *Group, zone string) []Instance {
+	var come []Instance
+	grown := g.DesiredCapacity - before.DesiredCapacity
+	for _, i := range g.Counted() {
+		if grown > 0 && before.instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
+			come = append(come, i)
+			grown -= i.Weight
+		}
+	}
+	return come
+}
+
+// Blocked reports whether a problem keeps the group from launching anything.
+func (g *Group) Blocked() bool {
+	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks })
+}
+
+// Counted are the instances that count towards the desired capacity.
+func (g *Group) Counted() []Instance {
+	counted := make([]Instance, 0, len(g.Instances))
+	for _, i := range g.Instances {
+		if i.Lifecycle.Counts() {
+			counted = append(counted, i)
+		}
+	}
+	return counted
+}

@@ -1,0 +1,86 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// locks lets one write at a time into each group.
+type locks struct {
+	groups *groups
+	writes sync.WaitGroup // the ones under way
+}
+
+// takeTurn waits until no other write to the group is under way. done ends the turn. A write that has its turn is not
+// cancelled with ctx: half of one is worse than a late end.
+func (l *locks) takeTurn(ctx context.Context, name string) (turn context.Context, done func(), err error) {
+	e, err := l.beginWrite(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
+	}
+	waiting, stopWaiting := context.WithTimeout(ctx, writeTimeout)
+	defer stopWaiting()
+	select {
+	case e.turn <- struct{}{}:
+		turn, done = l.turnOf(ctx, e)
+		if now, _ := l.groups.entry(name); now != e { // dropped or made anew while we waited
+			done()
+			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		}
+		return turn, done, nil
+	case <-waiting.Done():
+		l.writes.Done()
+		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the write before ours: %w", name, waiting.Err())
+	}
+}
+
+// tryTurn is takeTurn where that needs no waiting.
+func (l *locks) tryTurn(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
+	e, err := l.beginWrite(name)
+	if err != nil {
+		return nil, nil, false
+	}
+	select {
+	case e.turn <- struct{}{}:
+		turn, done = l.turnOf(ctx, e)
+		return turn, done, true
+	default:
+		l.writes.Done()
+		return nil, nil, false
+	}
+}
+
+func (l *locks) turnOf(ctx context.Context, e *entry) (turn context.Context, done func()) {
+	turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	return turn, func() { <-e.turn; cancel(); l.writes.Done() }
+}
+
+// errEnding is the error of a write that came after Run began to end.
+var errEnding = errors.New("the autoscaler is stopping: nothing was written")
+
+// beginWrite counts a write to the group, which the caller must end with writes.Done.
+func (l *locks) beginWrite(name string) (*entry, error) {
+	l.groups.mu.Lock()
+	defer l.groups.mu.Unlock()
+	e := l.groups.entries[name]
+	switch {
+	case l.groups.ending:
+		return nil, errEnding
+	case e == nil:
+		return nil, ErrGroupNotFound
+	case l.groups.identity.foreign(e.group):
+		return nil, &OtherClusterError{Group: name, Why: l.groups.identity.whyForeign(e.group)}
+	}
+	l.writes.Add(1)
+	return e, nil
+}
+
+// endWrites lets no further write begin, and waits for those under way.
+func (l *locks) endWrites() {
+	l.groups.mu.Lock()
+	l.groups.ending = true
+	l.groups.mu.Unlock()
+	l.writes.Wait()
+}

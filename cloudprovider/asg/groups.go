@@ -1,0 +1,157 @@
+package asg
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.
+type groups struct {
+	current atomic.Pointer[Snapshot]
+	changed chan struct{} // something the core should look at
+
+	mu       sync.Mutex // guards the fields below; never held across a call
+	entries  map[string]*entry
+	dropped  map[string]*entry // groups that were dropped, in case they come back
+	readAt   time.Time
+	ending   bool // no write begins any more
+	identity identity
+}
+
+func newGroups(cluster, stockCluster string) *groups {
+	s := &groups{changed: make(chan struct{}, 1), entries: map[string]*entry{}, dropped: map[string]*entry{},
+		identity: newIdentity(cluster, stockCluster)}
+	s.publish()
+	return s
+}
+
+func (s *groups) snapshot() *Snapshot { return s.current.Load() }
+
+// publish makes the entries the next Snapshot. The caller holds mu.
+func (s *groups) publish() {
+	groups := make(map[string]*Group, len(s.entries))
+	var foreign []*Group
+	for name, e := range s.entries {
+		if s.identity.foreign(e.group) {
+			foreign = append(foreign, s.identity.disowned(e.group))
+		} else {
+			groups[name] = e.group
+		}
+	}
+	s.current.Store(newSnapshot(groups, foreign, s.readAt))
+}
+
+// all are the groups of the last reading, those of other clusters included.
+func (s *groups) all() []*Group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	groups := make([]*Group, 0, len(s.entries))
+	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
+		groups = append(groups, s.entries[name].group)
+	}
+	return groups
+}
+
+// update publishes a changed copy of a group. The caller does not hold mu.
+func (s *groups) update(name string, change func(*entry, *Group)) *Group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.find(name)
+	if e == nil {
+		return nil
+	}
+	g := *e.group
+	change(e, &g)
+	e.group = &g
+	if s.entries[name] == nil {
+		return nil
+	}
+	s.publish()
+	return &g
+}
+
+// find returns the entry of a group, of a dropped one too, or nil. The caller holds mu.
+func (s *groups) find(name string) *entry {
+	if e := s.entries[name]; e != nil {
+		return e
+	}
+	return s.dropped[name]
+}
+
+func (s *groups) entry(name string) (*entry, *Group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[name]; e != nil {
+		return e, e.group
+	}
+	return nil, nil
+}
+
+// asked is how many instances of our request have not been in service yet.
+func (s *groups) asked(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(name); e != nil {
+		return e.request.asked
+	}
+	return 0
+}
+
+// least is what a raise of the group's desired capacity must not set it below.
+func (s *groups) least(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(name); e != nil {
+		return e.least()
+	}
+	return 0
+}
+
+func (s *groups) overwriteOf(name string) overwrite {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[name]; e != nil {
+		return e.overwrite
+	}
+	return overwrite{}
+}
+
+// try is how many calls for the same this process has seen the end of.
+func (s *groups) try(group string, as attempt) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[group]; e != nil {
+		return e.tries[as]
+	}
+	return 0
+}
+
+// sawLately is the instance if it came so lately that a reading without it may be older, or nil.
+func (s *groups) sawLately(group, id string) *Instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(group); e != nil {
+		if s, ok := e.recent[id]; ok {
+			return &s.Instance
+		}
+	}
+	return nil
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+func (s *groups) cluster() launchspec.Statement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity.own
+}

@@ -1,0 +1,60 @@
+package asg
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// attemptOf is what the order is an attempt at, g being the group by which it was planned.
+func attemptOf(g *Group, o order) attempt {
+	var there []string
+	for _, i := range g.Counted() {
+		if i.Zone == o.zone {
+			there = append(there, i.ID)
+		}
+	}
+	slices.Sort(there)
+	return attempt{zone: o.zone, part: o.part, window: windowOf(o.began, tokenAge), there: strings.Join(there, " ")}
+}
+
+// windowOf is the window that a moment is in, of those that are so long, counted since 1970.
+func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
+
+// token makes a call one launch: whoever asks for the same group, zone and part, with the same instances there, in the same
+// window, gets the answer of the first. So a process that comes after one that did not live to see the answer finds out the
+// outcome of the launch instead of making another. See outlast for the edge of a window.
+func (l *launcher) token(g *Group, as attempt) string {
+	hash := sha256.New()
+	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.part), strconv.FormatInt(as.window, 10), strconv.Itoa(l.groups.try(g.Name, as)), as.there,
+		strconv.FormatInt(as.again, 10)} {
+		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
+	}
+	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
+}
+
+// tried counts a call whose end was seen, and forgets those that nothing can be taken for any more.
+func (e *entry) tried(as attempt) {
+	maps.DeleteFunc(e.tries, func(old attempt, _ int) bool { return old.window < as.window })
+	e.tries[as]++
+}
+
+// disputed remembers that a process before us began another launch in the zone. Its end is waited for: either its instances
+// show, or nothing came of it.
+func (l *launcher) disputed(name string, o order) {
+	now := l.clock.Now()
+	l.groups.update(name, func(e *entry, _ *Group) {
+		switch since, before := e.disputes[o.zone]; {
+		case !before:
+			e.disputes[o.zone] = now
+		case now.Sub(since) >= predecessorCall:
+			delete(e.disputes, o.zone)
+			e.tried(o.as)
+		}
+	})
+}

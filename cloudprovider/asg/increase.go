@@ -1,0 +1,210 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// increases launches instances for a group, in the way that its launch mode asks for.
+type increases struct {
+	groups     *groups
+	reader     *reader
+	locks      *locks
+	capacity   *capacity
+	replays    *replays
+	launcher   *launcher
+	zoneGroups *zoneGroups
+	terminator *terminator
+	clock      clock.PassiveClock
+	mode       LaunchMode
+	calls      newerCalls
+}
+
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for, counted from a reading made for the
+// purpose: what others have asked for in the meantime stays. Where the group can be launched synchronously, the instances
+// are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
+// ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+func (i *increases) increase(ctx context.Context, name string, n int) (*Group, error) {
+	_, before := i.groups.entry(name)
+	ctx, done, g, n, err := i.beginIncrease(ctx, name, "", n)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if again := i.countAgain(name, n); again > 0 {
+		if _, g = i.groups.entry(name); again == n || g == nil {
+			return g, nil
+		}
+		n -= again
+	}
+	now, err := i.launcher.synchronously(g)
+	if err != nil {
+		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
+	}
+	if now {
+		if n -= i.replays.inherited(before, g, ""); n <= 0 {
+			return g, nil
+		}
+		answers := i.calls.launch.Answers(name)
+		launched, err := i.launcher.launch(ctx, g, "", n)
+		if g.lacking(n, launched) > 0 {
+			signal(i.groups.changed) // what pods still wait for is another group's to launch, at once
+		}
+		if missed := missedOf(err); missed != nil {
+			if i.mode != LaunchSynchronous {
+				return i.raiseInstead(ctx, g, n, answers, missed)
+			}
+			i.launcher.leaveAlone(g, missed)
+		}
+		if err == nil || !errors.Is(err, errNotSynchronous) || i.mode == LaunchSynchronous {
+			_, g = i.groups.entry(name)
+			return g, err
+		}
+		if g, err = i.reader.readOne(ctx, name); err != nil { // that took its time
+			return nil, err
+		}
+		if n = min(n, g.room()); n <= 0 {
+			return nil, g.full("", 1, g.room())
+		}
+	}
+	return i.capacity.raise(ctx, g, n)
+}
+
+// IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
+// be launched synchronously can do that; the error of others wraps ErrNotAtomic. For the zone see IncreaseIn.
+func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+	_, before := i.groups.entry(name)
+	ctx, done, g, room, err := i.beginIncrease(ctx, name, zone, n)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if room < n {
+		return nil, g.full(zone, n, g.room())
+	}
+	if now, err := i.launcher.synchronously(g); !now {
+		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
+	}
+	if n -= i.replays.inherited(before, g, zone); n <= 0 {
+		return g, nil
+	}
+	answers := i.calls.launch.Answers(name)
+	launched, err := i.launcher.launchSurely(ctx, g, zone, n)
+	lacking := g.lacking(n, launched)
+	if missed := missedOf(err); missed != nil && i.launcher.missedIn(ctx, g, zone != "", answers, missed) {
+		err = because(errNotSynchronous, err)
+	}
+	_, g = i.groups.entry(name)
+	switch {
+	case errors.Is(err, errNotSynchronous) && zone != "":
+		signal(i.groups.changed)
+		return nil, because(notZonalNow(name, zone), err)
+	case errors.Is(err, errNotSynchronous):
+		return nil, because(ErrNotAtomic, err)
+	case err != nil || lacking == 0:
+		return g, err
+	}
+	t := &termination{in: i.terminator, group: name, stays: map[string]error{}}
+	t.all(ctx, launched)
+	_, g = i.groups.entry(name)
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, n-lacking, n)
+	if len(t.stays) > 0 {
+		err = because(err, &TerminationError{Group: name, Stays: t.stays})
+	}
+	return g, err
+}
+
+// ErrNotAtomic is the error of a group that cannot launch all or nothing.
+var ErrNotAtomic = errors.New("cannot launch all or nothing")
+
+// beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for in the zone, at most n.
+func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
+	if turn, done, g, err = i.turnToIncrease(ctx, name); err != nil {
+		return nil, nil, nil, 0, err
+	}
+	if room, err = i.allowed(turn, g, zone, n, g.room()); err != nil {
+		done()
+		return nil, nil, nil, 0, err
+	}
+	return turn, done, g, room, nil
+}
+
+// allowed is how many of n instances the group may launch in the zone, g being a fresh reading and left what others leave of its
+// room. It is at least one, or there is an error.
+func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left int) (int, error) {
+	room := min(left, g.roomIn(zone))
+	switch {
+	case n <= 0:
+		return 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
+	case !i.zoneGroups.servesZone(g, zone):
+		signal(i.groups.changed)
+		return 0, notZonalNow(g.Name, zone)
+	case room <= 0:
+		return 0, g.full(zone, n, left)
+	case n > room:
+		klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", room)
+	}
+	return min(n, room), nil
+}
+
+// turnToIncrease takes the group's turn and reads the group.
+func (i *increases) turnToIncrease(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
+	if turn, done, err = i.locks.takeTurn(ctx, name); err != nil {
+		return nil, nil, nil, err
+	}
+	if g, err = i.reader.readOne(turn, name); err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return turn, done, g, nil
+}
+
+// countAgain has overdue instances count again as part of an increase by n, and returns how many. AWS goes on launching what is desired, and
+// instances that die would otherwise add up: each increase would leave one more to be launched for ever. Where AWS lacks capacity, another
+// launch finds out sooner than its next attempt whether there is some now.
+func (i *increases) countAgain(name string, n int) int {
+	again := 0
+	i.groups.update(name, func(e *entry, g *Group) {
+		if e.short.failure == nil || e.short.failure.LacksCapacity() || g.Overdue == 0 {
+			return
+		}
+		again = min(n, g.Overdue)
+		now := i.clock.Now()
+		e.short.began, e.short.since, e.short.failure = now, now, nil
+		e.look.soon(now)
+		e.markOverdue(g)
+	})
+	return again
+}
+
+// raiseInstead raises the desired capacity by what is lacking of n instances, because AWS did not answer the launches. before is the group before
+// them, and answers is how often AWS had answered. The last reading is newer than the launches, and all growth since counts as theirs. Should the
+// reading be older than a launch all the same, the raise counts from what the reading states. So it sets what AWS has already made of the desired
+// capacity.
+func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *missedError) (*Group, error) {
+	_, g := i.groups.entry(before.Name)
+	if g == nil {
+		return nil, fmt.Errorf("auto scaling group %q: %w", before.Name, ErrGroupNotFound)
+	}
+	weight := g.Source.MinWeight()
+	lacking := ceilDiv(max(0, n*weight-max(0, g.DesiredCapacity-before.DesiredCapacity)), weight)
+	if lacking == 0 {
+		return g, nil
+	}
+	if lacking = min(lacking, g.room()); lacking <= 0 {
+		return nil, g.full("", 1, g.room())
+	}
+	raised, err := i.capacity.raise(ctx, g, lacking)
+	switch {
+	case err != nil: // it is not the one call that is in trouble
+	case i.calls.launch.Answers(g.Name) == answers:
+		i.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
+	case len(missed.zones) < len(g.launchZones()):
+		i.launcher.leaveAlone(g, missed)
+	}
+	return raised, err
+}

@@ -1,0 +1,100 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+)
+
+// launched enters what AWS answered.
+func (l *launcher) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
+	if err := l.deniedIn(ctx, g, o, out); err != nil {
+		return outcome{err: err}
+	}
+	var result outcome
+	var arrived []Instance
+	old := g.shows(out) || l.replays.sawEnded(o, out)
+	result.repeated = old
+	for _, some := range out.Instances {
+		for _, id := range some.InstanceIds {
+			if old {
+				continue
+			}
+			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: aws.ToString(some.AvailabilityZone), Lifecycle: "Pending"}
+			if i.Zone == "" {
+				i.Zone = o.zone
+			}
+			var weighed bool
+			i.Weight, weighed = g.Source.WeightOf(i.Type, l.types)
+			result.unweighed = result.unweighed || !weighed
+			arrived = append(arrived, i)
+		}
+		if !old {
+			l.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+		}
+	}
+	now := l.clock.Now()
+	for _, e := range out.Errors {
+		result.failures = append(result.failures, l.failedNow(g, o, e, now))
+	}
+	for _, k := range result.failures.Kinds() {
+		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
+	}
+	if len(arrived) > 0 {
+		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
+	}
+	l.groups.update(g.Name, func(e *entry, g *Group) {
+		e.wrote(now)
+		e.tried(o.as)
+		e.arrive(g, arrived, now, e.lastOfOthers(o, out, now))
+	})
+	result.launched = arrived
+	if len(arrived) == 0 && len(result.failures) == 0 && !old {
+		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
+	}
+	if g.lacking(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
+		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
+	}
+	return result
+}
+
+// closed reports whether the failures closed a pool, so that another try goes elsewhere.
+func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
+	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
+		_, resting := l.available.failed.Of(g.Name, f.Pool)
+		return resting
+	})
+}
+
+// deniedIn is the error of an answer by which nothing was launched because somebody lacks a permission: who launches at once needs
+// more than Auto Scaling does for itself. So it counts as a refusal of the call.
+func (l *launcher) deniedIn(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) error {
+	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
+	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
+		return nil
+	}
+	l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
+		"action", g.meaningOf(o, out.Errors[0]).Action)
+	l.refusals.refused(ctx, g.Name, err)
+	return because(errNotSynchronous, err)
+}
+
+// failedNow takes in one error of an answer.
+func (l *launcher) failedNow(g *Group, o order, e types.LaunchInstancesError, now time.Time) LaunchFailure {
+	m := g.meaningOf(o, e)
+	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
+	l.available.failed.Fail(g.Name, m, failure.Message)
+	return *failure
+}

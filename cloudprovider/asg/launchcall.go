@@ -1,0 +1,134 @@
+package asg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// launchOrder makes one call and enters its answer. It asks twice where the first answer may be an old failure.
+func (l *launcher) launchOrder(ctx context.Context, g *Group, o order) outcome {
+	come, err := l.replays.outlast(ctx, g, o, tokenAge)
+	if err != nil || len(come) > 0 {
+		return outcome{launched: come, err: o.wrap(err)}
+	}
+	o.began = l.clock.Now()
+	o.as = attemptOf(g, o)
+	out, err := l.launchInstances(ctx, g, o)
+	if err == nil && l.replays.repeatedFailure(g, o, out) {
+		l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+		if come, err = l.replays.outlast(ctx, g, o, failureAge); err != nil || len(come) > 0 {
+			return outcome{launched: come, err: o.wrap(err)}
+		}
+		o.began = l.clock.Now()
+		o.as.again = windowOf(o.began, failureAge)
+		out, err = l.launchInstances(ctx, g, o)
+	}
+	if err != nil {
+		return outcome{err: o.wrap(err)}
+	}
+	return l.launched(ctx, g, o, out)
+}
+
+// launchInstances makes one call and repeats it until AWS tells what came of it, by a token that makes it one launch.
+func (l *launcher) launchInstances(ctx context.Context, g *Group, o order) (*autoscaling.LaunchInstancesOutput, error) {
+	in := &autoscaling.LaunchInstancesInput{
+		AutoScalingGroupName: aws.String(g.Name),
+		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
+		AvailabilityZones:    []string{o.zone},
+		ClientToken:          aws.String(l.token(g, o.as)),
+		RetryStrategy:        types.RetryStrategyNone,
+	}
+	for misses, working := 0, false; ; {
+		began := l.clock.Now()
+		out, err := l.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
+		asked := l.clock.Since(o.began)
+		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
+			l.calls.launch.Answered(g.Name)
+		}
+		switch {
+		case err == nil:
+			return out, nil
+		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
+			if misses, working = 0, true; asked > workingPatience {
+				return nil, l.unanswered(g, o, err)
+			}
+		case awsclient.IsContended(err):
+			if asked >= contendedPatience {
+				return nil, l.missedLaunch(g, o, began, err)
+			}
+			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
+		case awsclient.IsTokenDisputed(err):
+			l.disputed(g.Name, o)
+			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
+		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
+			if !l.overtaken(ctx, o, err) {
+				l.refusals.refused(ctx, g.Name, err)
+			}
+			return nil, because(errNotSynchronous, err)
+		case awsclient.IsThrottled(err) && asked < throttledPatience:
+		case awsclient.IsRefused(err):
+			return nil, err
+		default:
+			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
+			if misses++; l.calls.launch.Enough(misses) {
+				if working {
+					return nil, l.unanswered(g, o, err)
+				}
+				return nil, l.missedLaunch(g, o, began, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.clock.After(began.Add(unansweredPoll).Sub(l.clock.Now())):
+		}
+		if ctx.Err() != nil { // the pause may have been over already
+			return nil, because(err, ctx.Err())
+		}
+	}
+}
+
+// once keeps the SDK from repeating the call. The caller asks again by the token, which tells more.
+func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
+
+// missedLaunch is the error of a launch that AWS has not answered. Launches in the same zone have another token from now on, unless the zone is
+// asked again by the same one.
+func (l *launcher) missedLaunch(g *Group, o order, began time.Time, err error) error {
+	if l.mode != LaunchSynchronous && !o.alone {
+		l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+	}
+	missed := missedAt(began, err)
+	missed.zones = []string{o.zone}
+	if o.alone && !awsclient.IsContended(err) || g.Source.Weighted() {
+		// A reading can be older than the launch. Another zone is asked next, or AWS may have launched more than it was asked for.
+		missed.settled = began.Add(settleTime)
+	}
+	return missed
+}
+
+// unanswered leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
+func (l *launcher) unanswered(g *Group, o order, err error) error {
+	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
+	return fmt.Errorf("what came of it is not known: %w", err)
+}
+
+// overtaken reports whether AWS refused a launch for what became of the group since it was decided on: it is gone, or has no
+// room for it. Another launch may be allowed. It costs a call.
+func (l *launcher) overtaken(ctx context.Context, o order, refusal error) bool {
+	switch {
+	case awsclient.IsGroupNotFound(refusal):
+		return true
+	case !awsclient.IsInvalid(refusal):
+		return false
+	}
+	now, err := l.reader.readOne(ctx, o.group)
+	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < o.count
+}

@@ -1,0 +1,52 @@
+package asg
+
+import (
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+)
+
+// spread divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
+// to the one with the fewest instances first, and to the first by AWS's order among equals. A zone whose rest has just ended
+// gets one, as a probe.
+func (l *launcher) spread(g *Group, named string, n int) []order {
+	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, i := range g.Counted() {
+		have[i.Zone]++
+	}
+	var open []string
+	for _, zone := range g.launchZones() {
+		if _, closed := l.available.inZone(g, zone); closed || named != "" && zone != named {
+			continue
+		}
+		open = append(open, zone)
+	}
+	open = l.available.leastInterrupted(g, open)
+	for _, zone := range open {
+		most[zone] = n
+		if !slices.ContainsFunc(g.pools(zone), func(p cooldown.Pool) bool { return !l.available.failed.Probing(g.Name, p) }) {
+			most[zone] = 1
+		}
+	}
+	for range n {
+		best := ""
+		for _, zone := range open {
+			if want[zone] < most[zone] && (best == "" || have[zone]+want[zone] < have[best]+want[best]) {
+				best = zone
+			}
+		}
+		if best == "" {
+			break
+		}
+		want[best]++
+	}
+	var orders []order
+	for _, zone := range open {
+		for part := 0; want[zone] > 0; part++ {
+			count := min(want[zone], launchesPerCall)
+			orders = append(orders, order{group: g.Name, zone: zone, count: count, part: part, alone: named != ""})
+			want[zone] -= count
+		}
+	}
+	return orders
+}

@@ -1,0 +1,28 @@
+package asg
+
+import "strings"
+
+// Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
+type Lifecycle string
+
+// Counts reports whether AWS counts an instance in this state towards the desired capacity. One that is leaving, detached, in standby or in the
+// warm pool does not count. Every other state does, those included that AWS adds later: to miss a member could lower the desired capacity below
+// the members, and AWS would end one.
+func (l Lifecycle) Counts() bool {
+	switch l {
+	case "Detaching", "Detached", "Standby":
+		return false
+	}
+	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")
+}
+
+// Starting reports whether the instance is not in service yet.
+func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pending") }
+
+// Leaving reports whether the instance is being terminated or is gone.
+func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
+
+// leftForGood reports whether the instance does not come back into the group by itself.
+func (l Lifecycle) leftForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
+
+const terminating Lifecycle = "Terminating"

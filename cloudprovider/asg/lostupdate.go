@@ -1,0 +1,123 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for
+// them, or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer
+// watches every group that it wrote to, and raises the desired capacity again.
+
+// overwriting notes that we are about to set the desired capacity, on the ground of the reading g: readings may show it before AWS answers,
+// and the answer may be lost. refused takes that back.
+func (w *capacity) overwriting(g *Group, desired int) (refused func()) {
+	now := w.clock.Now()
+	var was overwrite
+	w.groups.update(g.Name, func(e *entry, _ *Group) { was = e.attempt(desired, g.excess(), now) })
+	return func() {
+		w.groups.update(g.Name, func(e *entry, _ *Group) { e.overwrite = was })
+	}
+}
+
+// short reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
+func (o overwrite) short(g *Group) bool {
+	return (g.stated == o.desired || g.stated == o.perhaps) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
+}
+
+// mend raises the desired capacity of the groups in which more has arrived than our last write left room for. Groups that
+// are written to are left for the next time.
+func (w *capacity) mend(ctx context.Context) {
+	for _, name := range w.short() {
+		turn, done, ok := w.locks.tryTurn(ctx, name)
+		if !ok {
+			continue
+		}
+		if err := w.mendOne(turn, name); err != nil {
+			klog.FromContext(ctx).Error(err, "Could not raise the desired capacity to what AWS has launched, trying again", "group", name)
+		}
+		done()
+	}
+}
+
+// short are the groups whose desired capacity we have set too low, by their last reading.
+func (w *capacity) short() []string {
+	now := w.clock.Now()
+	w.groups.mu.Lock()
+	defer w.groups.mu.Unlock()
+	short := map[string]bool{}
+	for name, e := range w.groups.entries {
+		if e.watched(now) && e.overwrite.short(e.group) {
+			short[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(short))
+}
+
+// mendOne reads the group anew and raises its desired capacity to what is there, but for what AWS launched to move instances. The
+// caller has the group's turn.
+func (w *capacity) mendOne(ctx context.Context, name string) error {
+	g, err := w.reader.readOne(ctx, name)
+	if err != nil {
+		return err
+	}
+	o := w.groups.overwriteOf(name)
+	if !o.short(g) {
+		return nil
+	}
+	if g.movesInstances() {
+		o.excess += w.activities.moved(ctx, g, o.at)
+	}
+	if o.short(g) {
+		_, err = w.raiseAgain(ctx, g, g.countedCapacity()-o.excess)
+	}
+	return err
+}
+
+// movesInstances reports whether AWS may launch instances of the group beyond the desired capacity, to end others after that.
+func (g *Group) movesInstances() bool {
+	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
+}
+
+// raiseAgain raises the desired capacity to what it should not have been set below, as far as the maximum allows.
+func (w *capacity) raiseAgain(ctx context.Context, g *Group, desired int) (*Group, error) {
+	least := w.groups.least(g.Name)
+	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be an old one
+		return g, nil
+	}
+	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
+	_, err := w.setDesired(ctx, g, desired)
+	after := w.groups.update(g.Name, func(e *entry, now *Group) {
+		if err == nil {
+			e.set(now, desired, w.clock.Now())
+		} else if !awsclient.IsRefused(err) {
+			e.unansweredRaise(desired, w.clock.Now())
+		}
+	})
+	if after == nil && err == nil {
+		err = fmt.Errorf("auto scaling group %q: %w", g.Name, ErrGroupNotFound)
+	}
+	return after, err
+}
+
+// repair looks for what a write of ours has overwritten, before being the group as it was when that was decided, and written
+// what we set: AWS has launched for another writer's request more than is desired now, and ends it, or is about to. Then the
+// desired capacity is raised again, to what the other asked for, as far as can be seen, and extra capacity on top of it. An
+// excess that was there before the write stays one, and what somebody else has set since stays theirs.
+func (w *capacity) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
+	g, err := w.reader.readOne(ctx, before.Name)
+	if err != nil {
+		return nil, err
+	}
+	there := g.countedCapacity() + g.endedSince(before) - before.excess()
+	if there <= written || g.stated != written {
+		return g, nil
+	}
+	return w.raiseAgain(ctx, g, there+extra)
+}

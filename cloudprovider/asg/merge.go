@@ -1,0 +1,176 @@
+package asg
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+)
+
+// apply merges a reading that began at start and publishes the result. asked names the groups it was about; nil means
+// all of them.
+func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
+	r.groups.mu.Lock()
+	defer r.groups.mu.Unlock()
+	moved, newSource := false, false
+	for name, described := range found {
+		e := r.groups.entries[name]
+		if e != nil && e.identity != identityOf(described) {
+			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
+				continue // a reading from before the group was made anew
+			}
+			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
+			r.refusals.forget(name)
+			e = r.meet(name, described)
+		}
+		if e == nil && asked != nil {
+			continue // dropped by a complete reading while this one was under way
+		}
+		if e == nil {
+			e = r.meet(name, described)
+			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
+		}
+		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
+			continue // begun before what we already know
+		}
+		before := e.group
+		if !e.droppedAt.IsZero() {
+			before, e.droppedAt = nil, time.Time{}
+		}
+		r.merge(e, groupFrom(described, start))
+		if before == nil || !before.sameMotion(e.group) {
+			e.movedAt, moved = start, true
+		}
+		newSource = newSource || !before.launchGroup().SameSource(e.group.launchGroup())
+	}
+	moved = r.forget(ctx, found, start, asked) || moved
+	if asked == nil {
+		r.groups.readAt = start
+		r.noteAbsent(ctx, found)
+		r.groups.identity.forget(r.groups.entries, start)
+	}
+	r.groups.publish()
+	if moved {
+		signal(r.groups.changed)
+	}
+	if newSource {
+		signal(r.resolve)
+	}
+}
+
+// merge makes the reading g the entry's group, with what we know beside it.
+func (r *reader) merge(e *entry, g *Group) {
+	if limits, ok := r.discovery.named(g.Name); ok {
+		g.MaxSize = min(g.MaxSize, limits.MaxSize)
+		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
+	}
+	g.zoneLimits = r.discovery.zoneLimits(g.Name)
+	r.weigh(g)
+	g.inheritStatements(e.group)
+	e.noteNew(g)
+	newest := e.isNewest(g)
+	e.markLeaving(g)
+	e.resolve(g, newest)
+	e.markArriving(g)
+	if e.group == nil {
+		e.begin(g, r.groups.readAt.IsZero())
+	} else {
+		g.Launch, g.Problems = e.group.Launch, e.group.Problems
+		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
+			r.refusals.forget(g.Name) // it may have been for one of them
+		}
+	}
+	if !e.overwrite.unanswered {
+		e.request.fulfil(g)
+	}
+	e.request.settle(g)
+	e.noteShort(g)
+	e.markOverdue(g)
+	e.noteEnded(g)
+	e.group = g
+}
+
+// weigh enters what instances count for whose weight the reading leaves out.
+func (r *reader) weigh(g *Group) {
+	for at := range g.Instances {
+		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
+			i.Weight, _ = g.Source.WeightOf(i.Type, r.types)
+		}
+	}
+}
+
+// meet returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
+// is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
+// of that. The caller holds mu.
+func (r *reader) meet(name string, described types.AutoScalingGroup) *entry {
+	e, id := r.groups.dropped[name], identityOf(described)
+	delete(r.groups.dropped, name)
+	if e == nil || e.identity != id {
+		e = newEntry()
+		e.identity, e.createdAt = id, aws.ToTime(described.CreatedTime)
+	}
+	r.groups.entries[name] = e
+	return e
+}
+
+// identityOf is what distinguishes a group from another one that had its name before.
+func identityOf(g types.AutoScalingGroup) string {
+	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
+}
+
+// begin makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
+// is ours to withdraw, and failures count from now on. A deficit of a group that comes later is somebody else's.
+func (e *entry) begin(g *Group, atStart bool) {
+	e.metAt = g.ReadAt
+	if atStart {
+		e.request = request{asked: g.Missing(), since: g.ReadAt}
+		return
+	}
+	e.level.others = g.DesiredCapacity
+	g.others = e.level.others
+}
+
+// noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
+func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
+	for _, named := range r.discovery.Named {
+		name := named.Name
+		_, ok := found[name]
+		if group, zone, isView := named.view(); isView && !ok {
+			ok = slices.Contains(found[group].AvailabilityZones, zone)
+		}
+		if ok {
+			delete(r.absent, name)
+		} else if !r.absent[name] {
+			r.absent[name] = true
+			klog.FromContext(ctx).Info("There is no Auto Scaling group of the name that a --nodes flag gives, in this region and account",
+				"group", name)
+		}
+	}
+}
+
+// forget drops the groups that the reading was about and did not find.
+func (r *reader) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
+	dropped := false
+	maps.DeleteFunc(r.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
+	if asked == nil {
+		asked = slices.Collect(maps.Keys(r.groups.entries))
+	}
+	for _, name := range asked {
+		e := r.groups.entries[name]
+		if _, ok := found[name]; ok || e == nil || e.group != nil && start.Before(e.group.ReadAt) {
+			continue
+		}
+		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
+		e.droppedAt = start
+		r.groups.dropped[name] = e
+		delete(r.groups.entries, name)
+		r.refusals.forget(name)
+		r.calls.forget(name)
+		dropped = true
+	}
+	return dropped
+}

@@ -1,0 +1,58 @@
+package asg
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// afterMiss reads the group to find out what came of launches that AWS did not answer. before is the group before all launches. afterMiss adds
+// the instances that the reading shows to those that were launched. If some of n are still lacking, the error is missed, or the reading's. answers
+// is how often AWS had answered before the launches.
+func (l *launcher) afterMiss(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *missedError) ([]Instance, error) {
+	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
+		select {
+		case <-ctx.Done():
+			return launched, ctx.Err()
+		case <-l.clock.After(wait):
+		}
+	}
+	g, err := l.reader.readOne(ctx, before.Name)
+	if err != nil {
+		return launched, err
+	}
+	launched = withOthers(launched, g.comeSince(before, zone))
+	if g.lacking(n, launched) > 0 {
+		return launched, missed
+	}
+	klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
+	if zone == "" && l.mode != LaunchSynchronous && l.calls.launch.Answers(g.Name) == answers {
+		l.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
+	}
+	return launched, nil
+}
+
+// missedIn decides what follows from launches of the group that AWS did not answer. answers is how often it had answered before them. Usually the
+// zones are left alone, so that others are launched in. If AWS has answered no launch since, and has missed launches in two zones where each was
+// for its zone alone, then the call is in trouble: the group uses the older one for a minute, and missedIn returns true.
+func (l *launcher) missedIn(ctx context.Context, g *Group, zonal bool, answers int, missed *missedError) bool {
+	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
+	slices.Sort(silent)
+	if l.mode == LaunchSynchronous || l.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
+		l.leaveAlone(g, missed)
+		return false
+	}
+	l.available.failed.Answered(g.Name)
+	l.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
+	return true
+}
+
+// leaveAlone keeps the zones of launches that AWS did not answer from being launched in for a minute.
+func (l *launcher) leaveAlone(g *Group, missed *missedError) {
+	for _, zone := range missed.zones {
+		l.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
+	}
+}

@@ -1,0 +1,107 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// raise raises the desired capacity by n instances, g being a fresh reading. Where the answer is lost, a reading tells what came
+// of it: at once, or else the next one that succeeds. Others may have raised it between the reading and the write, and AWS
+// would end what it launched for them: a reading after the write repairs that at once.
+func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
+	name := g.Name
+	before, extra, least := g, n*g.Source.MinWeight(), w.groups.least(name)
+	began, wanted := w.clock.Now(), max(g.DesiredCapacity+extra, min(least, g.MaxSize))
+	desired := max(wanted, g.stated) // a reading that seems old may show what another writer has just asked for
+	if desired > g.MaxSize {
+		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	}
+	asked := w.groups.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // the instances that are still starting are among them
+	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
+	refused := w.overwriting(g, desired)
+	since, err := w.setDesired(ctx, g, desired)
+	if err != nil && awsclient.IsRefused(err) {
+		refused()
+		return nil, err
+	}
+	g = w.groups.update(name, func(e *entry, g *Group) {
+		e.request = request{asked: asked, instances: missing, since: since}
+		e.look.soon(began)
+		e.wrote(w.clock.Now())
+		if err == nil {
+			e.set(g, desired, w.clock.Now())
+			e.request.settle(g)
+		} // else the answer was lost: the next reading tells whether the request is one
+	})
+	if err == nil {
+		if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
+			return repaired, nil
+		}
+		if g == nil {
+			return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		}
+		return g, nil // the next reading will do
+	}
+	if now, readErr := w.reader.readOne(ctx, name); readErr == nil && now.stated >= desired {
+		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		return now, nil
+	}
+	return g, err
+}
+
+// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. The desired
+// capacity never goes below what a reading made for the purpose counts, nor below the minimum size; a reading after the
+// write repairs it upwards at once if an instance arrived in between.
+func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
+	ctx, done, err := w.locks.takeTurn(ctx, name)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer done()
+	g, err := w.reader.readOne(ctx, name)
+	if err != nil {
+		return 0, nil, err
+	}
+	desired := g.afterWithdrawal(n)
+	if desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
+		return 0, g, nil
+	}
+	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
+	left, before := w.groups.asked(name)-taken, g
+	if err := w.lower(ctx, g, desired); err != nil {
+		g = w.groups.update(name, func(e *entry, g *Group) {
+			e.request.withdrawalFailed = awsclient.IsDenied(err) || awsclient.IsInvalid(err) // else the next try may succeed
+			e.request.settle(g)
+		})
+		return 0, g, err
+	}
+	w.groups.update(name, func(e *entry, g *Group) {
+		e.request.asked = min(e.request.asked, left)
+		e.set(g, desired, w.clock.Now())
+		e.request.settle(g)
+	})
+	g, err = w.repair(ctx, before, desired, 0)
+	return taken, g, err
+}
+
+// lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
+func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
+	refused := w.overwriting(g, desired)
+	_, err := w.setDesired(ctx, g, desired)
+	switch {
+	case err == nil:
+		return nil
+	case awsclient.IsRefused(err):
+		refused()
+		return err
+	}
+	if now, readErr := w.reader.readOne(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
+		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		return nil
+	}
+	return err
+}

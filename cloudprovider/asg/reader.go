@@ -1,0 +1,135 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// reader reads groups from AWS and merges the readings with what the Cache knows.
+type reader struct {
+	groups    *groups
+	api       groupsAPI
+	clock     clock.PassiveClock
+	discovery Discovery
+	types     *instancetypes.Catalogue // may be nil
+	calls     newerCalls
+	refusals  *refusals
+	resolve   chan struct{}   // a group's launch source is new
+	absent    map[string]bool // groups in --nodes flags that AWS does not have; the mu of groups guards it
+}
+
+// absentNames is Absent.
+func (r *reader) absentNames() []string {
+	r.groups.mu.Lock()
+	defer r.groups.mu.Unlock()
+	var names []string
+	for _, named := range r.discovery.Named {
+		if r.absent[named.Name] {
+			names = append(names, named.Name)
+		}
+	}
+	return names
+}
+
+// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
+// call per 100 groups and search. On error the last Snapshot stays and keeps its age: stale beats partial.
+func (r *reader) refresh(ctx context.Context) error {
+	start := r.clock.Now()
+	found := map[string]types.AutoScalingGroup{}
+	for names := range slices.Chunk(r.discovery.names(), maxGroupsPerCall) {
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
+			return err
+		}
+	}
+	searched := map[string]types.AutoScalingGroup{}
+	for _, filter := range r.discovery.searches() {
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, searched); err != nil {
+			return err
+		}
+	}
+	if len(searched) == 0 && r.groups.snapshot().ReadAt.IsZero() {
+		r.hintAtAny(ctx)
+	}
+	maps.Copy(found, searched)
+	r.apply(ctx, found, start, nil)
+	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", r.clock.Since(start))
+	return nil
+}
+
+// hintAtAny says so where no group matches all discovery flags while some match one of them: the flags may be meant as
+// alternatives. It asks AWS for each flag until one matches a group.
+func (r *reader) hintAtAny(ctx context.Context) {
+	if r.discovery.Join == JoinAny || len(r.discovery.Filters) < 2 {
+		return
+	}
+	for _, filter := range r.discovery.Filters {
+		matching := map[string]types.AutoScalingGroup{}
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, matching); err != nil {
+			return // a hint is not worth another try
+		}
+		if len(matching) > 0 {
+			klog.FromContext(ctx).Info("No Auto Scaling group has the tags of all --node-group-auto-discovery flags, but some have those of one",
+				"flag", filter, "groups", len(matching),
+				"remedy", "give --aws-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
+			return
+		}
+	}
+}
+
+// refreshNamed reads the named groups only. Those that AWS does not return are gone.
+func (r *reader) refreshNamed(ctx context.Context, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for some := range slices.Chunk(names, maxGroupsPerCall) {
+		start := r.clock.Now()
+		found := map[string]types.AutoScalingGroup{}
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
+			return err
+		}
+		r.apply(ctx, found, start, some)
+	}
+	return nil
+}
+
+// readOne reads the group now.
+func (r *reader) readOne(ctx context.Context, name string) (*Group, error) {
+	if err := r.refreshNamed(ctx, []string{name}); err != nil {
+		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
+	}
+	if _, g := r.groups.entry(name); g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+}
+
+// describe follows the pages of one request and adds the groups to found, by name.
+func (r *reader) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
+	in.MaxRecords = aws.Int32(maxGroupsPerCall)
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(r.api, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		for again := 0; awsclient.IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
+			page, err = pages.NextPage(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("describe auto scaling groups: %w", err)
+		}
+		for _, g := range page.AutoScalingGroups {
+			if name := aws.ToString(g.AutoScalingGroupName); name != "" {
+				found[name] = g
+			}
+		}
+	}
+	return nil
+}

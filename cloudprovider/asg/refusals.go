@@ -1,0 +1,78 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// refusals remembers where AWS refused LaunchInstances. Safe for concurrent use.
+type refusals struct {
+	clock clock.PassiveClock
+	mode  LaunchMode
+
+	mu     sync.Mutex
+	all    bool               // AWS does not know the call here
+	groups map[string]refusal // the last one of each
+}
+
+// refusal is why AWS would not launch synchronously in a group, and until when that is taken for granted.
+type refusal struct {
+	reason, remedy string
+	until          time.Time
+}
+
+func (r *refusals) of(group string) *notSynchronous {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch last, refused := r.groups[group]; {
+	case r.all:
+		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
+	case refused && r.clock.Now().Before(last.until):
+		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
+	}
+	return nil
+}
+
+// refused remembers that AWS would not launch synchronously in the group, and says so once per group and reason; that AWS does
+// not know the call, once.
+func (r *refusals) refused(ctx context.Context, group string, err error) {
+	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	said := r.all || r.groups[group].reason == now.reason
+	r.all = r.all || awsclient.IsUnknownCall(err)
+	r.groups[group] = now
+	if !said {
+		klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", now.reason, "remedy", now.remedy)
+	}
+}
+
+// remedy is what an operator may do about a refusal.
+func (r *refusals) remedy(err error) string {
+	allow := ""
+	if awsclient.IsDenied(err) {
+		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once, " +
+			"and ec2:RunInstances and iam:PassRole if the group's launch template asks for them; "
+	}
+	switch {
+	case r.mode == LaunchSynchronous:
+		return allow + "the group grows by its desired capacity with --aws-launch-mode=auto, and not at all without"
+	case allow != "":
+		return allow + "until then instances are asked for by the desired capacity"
+	}
+	return "none needed: instances are asked for by the desired capacity"
+}
+
+// forget makes AWS be asked again for a group that launches something else now, or is gone.
+func (r *refusals) forget(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.groups, group)
+}

@@ -1,0 +1,61 @@
+package asg
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// resolveLaunches brings the Launch of every group up to date. Calls are made only for what is not known yet, has
+// changed, or may have. One resolve runs at a time.
+func (c *Cache) resolveLaunches(ctx context.Context) {
+	groups := c.groups.all()
+	sources := make([]*launchspec.Group, len(groups))
+	for at, g := range groups {
+		sources[at] = g.launchGroup()
+	}
+	c.specs.Fetch(ctx, sources)
+	changed := false
+	c.groups.mu.Lock()
+	for at, g := range groups {
+		e := c.groups.entries[g.Name]
+		if e == nil || !sources[at].SameSource(e.group.launchGroup()) {
+			continue // gone, or a newer source waits for the next round
+		}
+		before := e.group.Launch
+		changed = e.restate(c.specs.Statements(sources[at])) || changed
+		changed = e.learn(c.specs.Spec(sources[at])) || changed
+		if e.group.Launch != before {
+			c.available.failed.Forget(g.Name)
+			c.refusals.forget(g.Name)
+		}
+	}
+	if changed {
+		c.groups.publish()
+	}
+	c.groups.mu.Unlock()
+	if changed {
+		klog.FromContext(ctx).V(4).Info("What the groups launch has changed")
+		signal(c.groups.changed)
+	}
+}
+
+// learn enters what the group launches and reports whether that is news. What was good stays where nothing better is known,
+// unless the group can launch nothing at all.
+func (e *entry) learn(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
+	g := *e.group
+	g.Problems = problems
+	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.Launch) {
+		launch = g.Launch
+	}
+	if launch == e.group.Launch && slices.Equal(problems, e.group.Problems) {
+		return false
+	}
+	g.Launch = launch
+	e.group = &g
+	return true
+}

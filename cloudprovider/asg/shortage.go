@@ -1,0 +1,83 @@
+package asg
+
+import (
+	"slices"
+	"time"
+)
+
+// soon has the group looked at once AWS has had a moment, and looks begin to slow down anew.
+func (l *look) soon(now time.Time) {
+	due := now.Add(firstLook)
+	if l.count == 0 && l.due.After(now.Add(-slowestLook)) && l.due.Before(due) {
+		due = l.due // it waits for that already: instances come, and die
+	}
+	l.due, l.count = due, 0
+	if apart := l.at.Add(firstLook); l.due.Before(apart) {
+		l.due = apart
+	}
+}
+
+// noteShort follows what is missing in the readings.
+func (e *entry) noteShort(g *Group) {
+	s, missing, open := &e.short, g.Missing(), g.notInService()
+	if s.missing == 0 || missing < s.missing {
+		s.began = g.ReadAt
+	}
+	s.missing = missing
+	if e.lostStarting(g) {
+		s.died = true
+		e.look.soon(g.ReadAt)
+	}
+	if open == s.open {
+		return
+	}
+	s.open, s.failure, s.since = open, nil, g.ReadAt
+	if e.group == nil {
+		return // the first look is due at once: AWS has been at it for a while
+	}
+	if s.since = g.ReadAt.Add(-failureAge); s.since.Before(e.group.ReadAt) {
+		s.since = e.group.ReadAt
+	}
+	e.look.soon(g.ReadAt)
+}
+
+// lostStarting reports whether an instance has gone since the reading before that had not been in service, and not by our doing.
+func (e *entry) lostStarting(g *Group) bool {
+	return e.group != nil && slices.ContainsFunc(e.group.Instances, func(was Instance) bool {
+		if !was.Lifecycle.Starting() {
+			return false
+		}
+		i := g.instance(was.ID)
+		return i == nil || i.Lifecycle.Leaving()
+	})
+}
+
+// unexplained reports whether instances are missing, or have died, and it is not known why.
+func (e *entry) unexplained() bool {
+	s, r := &e.short, &e.request
+	return r.failure == nil && (r.instances > 0 || r.asked > 0 && s.died) || s.failure == nil && (s.died || e.group.Missing() > e.group.Withdrawable())
+}
+
+// markOverdue enters how many of the missing instances are overdue: all that are not ours to withdraw, once a launch has failed since the shortage
+// changed, or overdueAfter has passed. What its minimum size asks for never is: the core would ask for it again.
+func (e *entry) markOverdue(g *Group) {
+	g.Overdue = 0
+	if s := e.short; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
+		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
+	}
+}
+
+// fulfil takes off the request what the reading shows in service. An instance that is starting may still die: then it is ours to withdraw.
+func (r *request) fulfil(g *Group) { r.asked = max(0, min(r.asked, g.notInService())) }
+
+// settle enters in the group what is missing of the request.
+func (r *request) settle(g *Group) {
+	if r.asked == 0 {
+		*r = request{}
+	}
+	r.instances = min(r.asked, g.Missing())
+	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
+	if r.instances == 0 {
+		g.Failure = nil
+	}
+}

@@ -1,0 +1,47 @@
+package asg
+
+import "time"
+
+// markLeaving carries terminations into a reading that does not show them, with the desired capacity that they leave: those that AWS has
+// accepted from us, and those that an earlier reading showed. No instance comes back from there.
+func (e *entry) markLeaving(g *Group) {
+	shown := map[string]bool{}
+	for at := range g.Instances {
+		i := &g.Instances[at]
+		d, known := e.leaving[i.ID]
+		switch {
+		case i.Lifecycle.Leaving() && !known:
+			e.leaving[i.ID] = departure{at: g.ReadAt}
+			shown[i.ID] = true
+		case i.Lifecycle.Leaving():
+			shown[i.ID] = true
+		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= readingLag:
+			i.Lifecycle = terminating
+			g.DesiredCapacity -= d.weight
+		}
+	}
+	for id, d := range e.leaving {
+		if !shown[id] && g.ReadAt.Sub(d.at) > readingLag {
+			delete(e.leaving, id)
+		}
+	}
+}
+
+// left enters an accepted termination, unless a reading has shown it already. g is not shared yet.
+func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
+	lowered := 0
+	if decrement {
+		lowered = i.Weight
+	}
+	member := g.instance(i.ID)
+	e.leaving[i.ID] = departure{at: now, weight: lowered}
+	delete(e.arriving, i.ID)
+	delete(e.recent, i.ID)
+	inReading := member == nil || member.Lifecycle.Leaving()
+	if !inReading {
+		member.Lifecycle = terminating
+	}
+	if !inReading || g.DesiredCapacity-lowered >= g.stated { // else the reading states the lower capacity already
+		e.shift(g, -lowered, now, inReading)
+	}
+}
