@@ -40,7 +40,7 @@ func (a *activities) readFailures(ctx context.Context) {
 		case err != nil:
 			a.lookFailed(ctx, due[i], err)
 		default:
-			a.failed(ctx, due[i], failures, ahead)
+			a.noteFailures(ctx, due[i], failures, ahead)
 		}
 	})
 }
@@ -89,12 +89,12 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	}
 }
 
-// failed enters failed launches as far as they may be of what is missing, and wakes the core when one is news.
-func (a *activities) failed(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
+// noteFailures enters failed launches as far as they may be of what is missing, and wakes the core when one is news.
+func (a *activities) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
 	var ours, others *cooldown.Failure // that are news
 	a.groups.update(name, func(e *entry, g *Group) {
 		e.look.denied = false
-		r, s := &e.request, &e.short
+		r, s := &e.request, &e.shortage
 		if (r.instances > 0 || r.asked > 0 && s.died) && r.failure == nil {
 			ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
 			r.failure = ours
@@ -138,9 +138,9 @@ func (a *activities) failedLaunches(ctx context.Context, name string) (failures 
 	return cooldown.FailedLaunches(out.Activities), ahead, nil
 }
 
-// ended are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities
+// terminatedSince are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities
 // show.
-func (a *activities) ended(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
+func (a *activities) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	ended := map[string]time.Time{}
@@ -167,9 +167,9 @@ func (a *activities) ended(ctx context.Context, name string, since time.Time) (m
 	return ended, nil
 }
 
-// moved is the capacity of instances that AWS launched since a moment to even out zones, or in place of instances at risk, and that
+// movedSince is the capacity of instances that AWS launched since a moment to even out zones, or in place of instances at risk, and that
 // are still one too many in g: it had not ended another for them by then. It is 0 where AWS does not say. It costs a call.
-func (a *activities) moved(ctx context.Context, g *Group, since time.Time) int {
+func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
 	out, err := a.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{

@@ -15,7 +15,7 @@ func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Ti
 		}
 		g.Instances = append(g.Instances, i)
 		e.shift(g, i.Weight, now, false)
-		e.arriving[i.ID] = arrival{Instance: i, at: now, lastOfOthers: lastOfOthers}
+		e.arriving[i.ID] = arrival{Instance: i, at: now, predecessorsLast: lastOfOthers}
 	}
 }
 
@@ -31,8 +31,8 @@ func (e *entry) markArriving(g *Group) {
 	}
 }
 
-// noteNew remembers the instances that are new in the reading, and counts those that are new and missing from it.
-func (e *entry) noteNew(g *Group) {
+// noteRecent remembers the instances that are new in the reading, and counts those that are new and missing from it.
+func (e *entry) noteRecent(g *Group) {
 	there := make(map[string]bool, len(g.Instances))
 	for _, i := range g.Instances {
 		there[i.ID] = true
@@ -46,12 +46,12 @@ func (e *entry) noteNew(g *Group) {
 			_, arriving := e.arriving[i.ID]
 			_, seen := e.recent[i.ID]
 			if i.Lifecycle.Counts() && !seen && (arriving || !before[i.ID]) {
-				e.recent[i.ID] = sighting{Instance: i, at: g.ReadAt}
+				e.recent[i.ID] = recentArrival{Instance: i, at: g.ReadAt}
 			}
 		}
 	}
 	for id, s := range e.recent {
-		switch _, leaving := e.leaving[id]; {
+		switch _, leaving := e.departed[id]; {
 		case leaving, g.ReadAt.Sub(s.at) > readingLag:
 			delete(e.recent, id)
 		case !there[id]:

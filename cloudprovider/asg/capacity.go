@@ -139,9 +139,9 @@ func (g *Group) lightest() int {
 	return least
 }
 
-// lacking is how many instances of the least weight are still to come of n, some having been launched. AWS is asked for capacity,
+// shortfall is how many instances of the least weight are still to come of n, some having been launched. AWS is asked for capacity,
 // of which a heavier instance is several times as much.
-func (g *Group) lacking(n int, launched []Instance) int {
+func (g *Group) shortfall(n int, launched []Instance) int {
 	least := g.Source.MinWeight()
 	missing := n * least
 	for _, i := range launched {
@@ -150,8 +150,8 @@ func (g *Group) lacking(n int, launched []Instance) int {
 	return max(0, missing+least-1) / least
 }
 
-// withOthers adds the instances that are not in the list yet.
-func withOthers(list, others []Instance) []Instance {
+// union adds the instances that are not in the list yet.
+func union(list, others []Instance) []Instance {
 	for _, o := range others {
 		if !slices.ContainsFunc(list, func(i Instance) bool { return i.ID == o.ID }) {
 			list = append(list, o)
@@ -160,9 +160,9 @@ func withOthers(list, others []Instance) []Instance {
 	return list
 }
 
-// comeSince returns the instances that count and were not there before, in the zone if one is named. It returns none beyond the
+// newSince returns the instances that count and were not there before, in the zone if one is named. It returns none beyond the
 // growth of the desired capacity: those replace others.
-func (g *Group) comeSince(before *Group, zone string) []Instance {
+func (g *Group) newSince(before *Group, zone string) []Instance {
 	var come []Instance
 	grown := g.DesiredCapacity - before.DesiredCapacity
 	for _, i := range g.Counted() {

@@ -10,25 +10,25 @@ import (
 // Only this file changes the counters of the desired capacity.
 
 // know enters a newer desired capacity.
-func (l *level) know(desired int, at time.Time) {
-	l.past = slices.DeleteFunc(l.past, func(p formerly) bool { return at.After(p.until) })
+func (l *knownDesired) know(desired int, at time.Time) {
+	l.past = slices.DeleteFunc(l.past, func(p formerDesired) bool { return at.After(p.until) })
 	if desired != l.known {
-		l.past = append(l.past, formerly{l.known, at.Add(readingLag)})
+		l.past = append(l.past, formerDesired{l.known, at.Add(readingLag)})
 	}
 	l.known, l.since, l.shown = desired, at, false
 	l.others = min(l.others, desired)
 }
 
 // isPast reports whether a reading that began at a moment may be older than what we know, because it shows what was known before.
-func (l *level) isPast(desired int, at time.Time) bool {
-	return slices.ContainsFunc(l.past, func(p formerly) bool { return p.desired == desired && at.Before(p.until) })
+func (l *knownDesired) isPast(desired int, at time.Time) bool {
+	return slices.ContainsFunc(l.past, func(p formerDesired) bool { return p.desired == desired && at.Before(p.until) })
 }
 
 // resolve makes the newest desired capacity that we know the reading's. A higher one that we have not seen is somebody else's wish, as a whole:
 // they may have counted on what we had asked for. A lower one counts once the reading cannot be older than what we know: because of its age, or
 // because it is newer than another that showed what we know.
 func (e *entry) resolve(g *Group, newest bool) {
-	stated, l, o := g.DesiredCapacity, &e.level, &e.overwrite
+	stated, l, o := g.DesiredCapacity, &e.desired, &e.written
 	if o.unanswered && g.ReadAt.Sub(o.at) >= readingLag {
 		o.unanswered = false // a reading would have shown it by now
 	}
@@ -36,7 +36,7 @@ func (e *entry) resolve(g *Group, newest bool) {
 	case e.group == nil:
 		l.known, l.since = stated, g.ReadAt
 	case stated == l.known:
-	case o.unanswered && stated == o.perhaps:
+	case o.unanswered && stated == o.unconfirmed:
 		o.unanswered = false
 		l.know(stated, g.ReadAt)
 	case l.shown && newest:
@@ -62,40 +62,40 @@ func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 	if !inReading {
 		g.stated += by
 	}
-	e.level.known += by
-	e.level.others += by
-	g.others = e.level.others
-	e.overwrite.desired += by
-	e.overwrite.perhaps += by
+	e.desired.known += by
+	e.desired.others += by
+	g.others = e.desired.others
+	e.written.desired += by
+	e.written.unconfirmed += by
 	if by > 0 {
-		e.level.since, e.level.shown = at, false
+		e.desired.since, e.desired.shown = at, false
 		return
 	}
-	for p := range e.level.past { // a reading of that time shows the instance that has ended, and is corrected by it
-		e.level.past[p].desired += by
+	for p := range e.desired.past { // a reading of that time shows the instance that has ended, and is corrected by it
+		e.desired.past[p].desired += by
 	}
 }
 
 // set enters that AWS took a desired capacity from us. Should a reading have shown another since we asked, that stays: it may be newer. g is not
 // shared yet.
 func (e *entry) set(g *Group, desired int, now time.Time) {
-	o := &e.overwrite
-	overtaken := e.level.known > desired && e.level.since.After(o.at)
-	o.desired, o.perhaps, o.unanswered = desired, desired, false
+	o := &e.written
+	overtaken := e.desired.known > desired && e.desired.since.After(o.at)
+	o.desired, o.unconfirmed, o.unanswered = desired, desired, false
 	e.wrote(now)
 	if overtaken {
 		return
 	}
-	e.level.know(desired, now)
-	g.DesiredCapacity, g.stated, g.others = desired, desired, e.level.others
+	e.desired.know(desired, now)
+	g.DesiredCapacity, g.stated, g.others = desired, desired, e.desired.others
 }
 
 // least is what a raise of the desired capacity must not set it below: the most that AWS may have taken from us.
 func (e *entry) least() int {
-	if e.overwrite.unanswered {
-		return max(e.level.known, e.overwrite.perhaps)
+	if e.written.unanswered {
+		return max(e.desired.known, e.written.unconfirmed)
 	}
-	return e.level.known
+	return e.desired.known
 }
 
 // lostMember reports whether an instance counts no more that counted in the reading before.
@@ -109,11 +109,11 @@ func (e *entry) lostMember(g *Group) bool {
 // isNewest reports whether the reading shows an instance that has left for good and counted in every reading before. One in standby may have
 // come back since.
 func (e *entry) isNewest(g *Group) bool {
-	if e.group == nil || g.DesiredCapacity >= e.level.known {
+	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // nobody needs to know
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-		if _, known := e.leaving[i.ID]; known || !i.Lifecycle.leftForGood() {
+		if _, known := e.departed[i.ID]; known || !i.Lifecycle.departedForGood() {
 			return false
 		}
 		was := e.group.instance(i.ID)
@@ -124,19 +124,19 @@ func (e *entry) isNewest(g *Group) bool {
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }
 
 // attempt enters that we are about to set a desired capacity, with excess capacity present, and returns what was known of the write before.
-func (e *entry) attempt(desired, excess int, now time.Time) (was overwrite) {
-	was = e.overwrite
+func (e *entry) attempt(desired, excess int, now time.Time) (was lostUpdate) {
+	was = e.written
 	if e.watched(now) {
 		excess = min(excess, was.excess) // the rest is for us to repair
 	}
-	e.overwrite = overwrite{desired: desired, perhaps: desired, excess: excess, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
+	e.written = lostUpdate{desired: desired, unconfirmed: desired, excess: excess, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
 	return was
 }
 
 // unansweredRaise enters that AWS may or may not have taken a raise.
 func (e *entry) unansweredRaise(desired int, now time.Time) {
-	e.overwrite.perhaps, e.overwrite.at, e.overwrite.unanswered = desired, now, true
+	e.written.unconfirmed, e.written.at, e.written.unanswered = desired, now, true
 }
 
 // watched reports whether a write may yet turn out to have been too low.
-func (e *entry) watched(now time.Time) bool { return now.Before(e.overwrite.until) }
+func (e *entry) watched(now time.Time) bool { return now.Before(e.written.until) }

@@ -161,7 +161,7 @@ func (d Discovery) names() []string {
 	names := make([]string, 0, len(d.Named))
 	for _, n := range d.Named {
 		names = append(names, n.Name)
-		if group, _, ok := n.view(); ok {
+		if group, _, ok := n.zoneGroup(); ok {
 			names = append(names, group)
 		}
 	}
@@ -172,8 +172,8 @@ func (d Discovery) names() []string {
 // zoneName matches the names of availability, local and wavelength zones.
 var zoneName = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+-[0-9]+[a-z]?$`)
 
-// view takes the name for that of a zonal view.
-func (n NamedGroup) view() (group, zone string, ok bool) {
+// zoneGroup takes the name for that of a zonal view.
+func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
 	at := strings.LastIndexByte(n.Name, '/')
 	if at <= 0 || !zoneName.MatchString(n.Name[at+1:]) {
 		return "", "", false
@@ -185,7 +185,7 @@ func (n NamedGroup) view() (group, zone string, ok bool) {
 func (d Discovery) zoneLimits(name string) map[string]NamedGroup {
 	var limits map[string]NamedGroup
 	for _, n := range d.Named {
-		if group, zone, ok := n.view(); ok && group == name {
+		if group, zone, ok := n.zoneGroup(); ok && group == name {
 			if limits == nil {
 				limits = map[string]NamedGroup{}
 			}

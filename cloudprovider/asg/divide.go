@@ -36,7 +36,7 @@ func (g *Group) ByZone(among ...string) []*Group { return g.divide(among, g.laun
 
 // divide is ByZone where instances that the minimum size lacks are to be launched in the zones that are awake.
 func (g *Group) divide(among, awake []string) []*Group {
-	views := g.emptyViews()
+	views := g.emptyZoneGroups()
 	byZone := make(map[string]*Group, len(views))
 	for _, v := range views {
 		byZone[v.Zone] = v
@@ -113,8 +113,8 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 	}
 }
 
-// emptyViews are the zonal views without instances and sizes.
-func (g *Group) emptyViews() []*Group {
+// emptyZoneGroups are the zonal views without instances and sizes.
+func (g *Group) emptyZoneGroups() []*Group {
 	zones, others := g.launchZones(), map[string]bool{}
 	for _, i := range g.Instances {
 		if !slices.Contains(zones, i.Zone) {
@@ -190,14 +190,14 @@ func (g *Group) roomIn(zone string) int {
 	if _, limited := g.zoneLimits[zone]; zone == "" || !limited {
 		return g.room()
 	}
-	if v := g.viewIn(zone); v != nil {
+	if v := g.zoneGroupIn(zone); v != nil {
 		return (v.most - v.DesiredCapacity) / g.Source.MinWeight()
 	}
 	return 0
 }
 
-// viewIn is the group's zonal view in the zone, or nil.
-func (g *Group) viewIn(zone string) *Group {
+// zoneGroupIn is the group's zonal view in the zone, or nil.
+func (g *Group) zoneGroupIn(zone string) *Group {
 	if zone == "" {
 		return nil
 	}

@@ -9,26 +9,26 @@ import (
 // entry is what the Cache knows of one group beyond its last reading.
 type entry struct {
 	group   *Group
-	turn    chan struct{} // one write at a time: whoever puts a token in has the turn
+	lock    chan struct{} // one write at a time: whoever puts a token in has the turn
 	request request
 	// writtenAt is when our last write ended. A reading that began earlier may not know of it.
 	writtenAt time.Time
 	metAt     time.Time // when we first read it
 	movedAt   time.Time
 	readDue   time.Time
-	short     shortage
+	shortage  shortage
 	look      look
-	overwrite overwrite
-	level     level
-	leaving   map[string]departure // instances on their way out
-	recent    map[string]sighting  // instances that came lately
-	arriving  map[string]arrival   // instances that AWS has launched for us and no reading has shown
-	tries     map[attempt]int      // synchronous launches that have ended
-	disputes  map[string]time.Time // since when a launch that is not ours stands in the way of one, by zone
+	written   lostUpdate
+	desired   knownDesired
+	departed  map[string]departed      // instances on their way out
+	recent    map[string]recentArrival // instances that came lately
+	arriving  map[string]arrival       // instances that AWS has launched for us and no reading has shown
+	keyUses   map[idempotencyKey]int   // synchronous launches that have ended
+	conflicts map[string]time.Time     // since when a launch that is not ours stands in the way of one, by zone
 	// ended are instances that were seen on their way out, and when, and those that AWS tells to have ended before our first
 	// launch, once it was asked; nil once no process before us can have launched such.
-	ended      map[string]time.Time
-	endedAsked bool
+	endedBefore    map[string]time.Time
+	replaysChecked bool
 
 	identity  string    // of the group, where another may get its name
 	createdAt time.Time // when AWS made the group
@@ -36,8 +36,8 @@ type entry struct {
 }
 
 func newEntry() *entry {
-	return &entry{turn: make(chan struct{}, 1), leaving: map[string]departure{}, recent: map[string]sighting{}, arriving: map[string]arrival{},
-		tries: map[attempt]int{}, disputes: map[string]time.Time{}, ended: map[string]time.Time{}}
+	return &entry{lock: make(chan struct{}, 1), departed: map[string]departed{}, recent: map[string]recentArrival{}, arriving: map[string]arrival{},
+		keyUses: map[idempotencyKey]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
 }
 
 // request is what we asked AWS to launch and it has not launched.
@@ -68,35 +68,35 @@ type shortage struct {
 	failure *cooldown.Failure
 }
 
-// level is our knowledge of a group's desired capacity.
-type level struct {
+// knownDesired is our knowledge of a group's desired capacity.
+type knownDesired struct {
 	known int       // the newest that a reading showed or a write of ours set
 	since time.Time // when it became known: a reading that began within readingLag of it may be older
 	shown bool      // by a reading since then: one that is newer than all readings is newer than this
-	past  []formerly
+	past  []formerDesired
 	// others is the highest desired capacity that others have asked for: a withdrawal must not go below it.
 	others int
 }
 
-// formerly is an earlier desired capacity that a reading may still show.
-type formerly struct {
+// formerDesired is an earlier desired capacity that a reading may still show.
+type formerDesired struct {
 	desired int
 	until   time.Time
 }
 
-// overwrite is a desired capacity that we have set, and may have set too low.
-type overwrite struct {
-	desired int // what was set, less what we have terminated since
-	perhaps int // or this, if what was lost is but the answer
-	excess  int // what AWS had beyond the desired capacity before: it has while it moves instances
-	at      time.Time
+// lostUpdate is a desired capacity that we have set, and may have set too low.
+type lostUpdate struct {
+	desired     int // what was set, less what we have terminated since
+	unconfirmed int // or this, if what was lost is but the answer
+	excess      int // what AWS had beyond the desired capacity before: it has while it moves instances
+	at          time.Time
 	// unanswered means that AWS may or may not have taken perhaps.
 	unanswered bool
 	until      time.Time
 }
 
-// A departure is an instance on its way out.
-type departure struct {
+// A departed is an instance on its way out.
+type departed struct {
 	at     time.Time
 	weight int // by which its termination has lowered the desired capacity, as far as that was ours
 }
@@ -107,21 +107,21 @@ type arrival struct {
 	at time.Time
 	// lastOfOthers is a moment of AWS's clock: if it began to end the instance no later, the answer that told of it is one that a
 	// process before us had. Zero if there can be no such answer.
-	lastOfOthers time.Time
+	predecessorsLast time.Time
 }
 
-// A sighting is an instance that came lately. A reading that does not show it may be older.
-type sighting struct {
+// A recentArrival is an instance that came lately. A reading that does not show it may be older.
+type recentArrival struct {
 	Instance
 	at time.Time // when it was first seen
 }
 
-// attempt is what two processes that want the same have in common, and two launches in a row have not: where, when, and
+// idempotencyKey is what two processes that want the same have in common, and two launches in a row have not: where, when, and
 // what was there.
-type attempt struct {
-	zone   string
-	part   int
-	window int64 // since 1970, counted in tokenAge
-	there  string
-	again  int64 // since 1970, counted in failureAge: asked once more, past a failure that may be older. Else zero
+type idempotencyKey struct {
+	zone        string
+	batch       int
+	window      int64 // since 1970, counted in tokenAge
+	members     string
+	retryWindow int64 // since 1970, counted in failureAge: asked once more, past a failure that may be older. Else zero
 }

@@ -13,9 +13,9 @@ type locks struct {
 	writes sync.WaitGroup // the ones under way
 }
 
-// takeTurn waits until no other write to the group is under way. done ends the turn. A write that has its turn is not
+// lock waits until no other write to the group is under way. done ends the turn. A write that has its turn is not
 // cancelled with ctx: half of one is worse than a late end.
-func (l *locks) takeTurn(ctx context.Context, name string) (turn context.Context, done func(), err error) {
+func (l *locks) lock(ctx context.Context, name string) (turn context.Context, done func(), err error) {
 	e, err := l.beginWrite(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
@@ -23,8 +23,8 @@ func (l *locks) takeTurn(ctx context.Context, name string) (turn context.Context
 	waiting, stopWaiting := context.WithTimeout(ctx, writeTimeout)
 	defer stopWaiting()
 	select {
-	case e.turn <- struct{}{}:
-		turn, done = l.turnOf(ctx, e)
+	case e.lock <- struct{}{}:
+		turn, done = l.locked(ctx, e)
 		if now, _ := l.groups.entry(name); now != e { // dropped or made anew while we waited
 			done()
 			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
@@ -36,15 +36,15 @@ func (l *locks) takeTurn(ctx context.Context, name string) (turn context.Context
 	}
 }
 
-// tryTurn is takeTurn where that needs no waiting.
-func (l *locks) tryTurn(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
+// tryLock is takeTurn where that needs no waiting.
+func (l *locks) tryLock(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
 	e, err := l.beginWrite(name)
 	if err != nil {
 		return nil, nil, false
 	}
 	select {
-	case e.turn <- struct{}{}:
-		turn, done = l.turnOf(ctx, e)
+	case e.lock <- struct{}{}:
+		turn, done = l.locked(ctx, e)
 		return turn, done, true
 	default:
 		l.writes.Done()
@@ -52,9 +52,9 @@ func (l *locks) tryTurn(ctx context.Context, name string) (turn context.Context,
 	}
 }
 
-func (l *locks) turnOf(ctx context.Context, e *entry) (turn context.Context, done func()) {
+func (l *locks) locked(ctx context.Context, e *entry) (turn context.Context, done func()) {
 	turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	return turn, func() { <-e.turn; cancel(); l.writes.Done() }
+	return turn, func() { <-e.lock; cancel(); l.writes.Done() }
 }
 
 // errEnding is the error of a write that came after Run began to end.

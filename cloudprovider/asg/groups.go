@@ -112,27 +112,27 @@ func (s *groups) least(name string) int {
 	return 0
 }
 
-func (s *groups) overwriteOf(name string) overwrite {
+func (s *groups) writtenTo(name string) lostUpdate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[name]; e != nil {
-		return e.overwrite
+		return e.written
 	}
-	return overwrite{}
+	return lostUpdate{}
 }
 
-// try is how many calls for the same this process has seen the end of.
-func (s *groups) try(group string, as attempt) int {
+// keyUses is how many calls for the same this process has seen the end of.
+func (s *groups) keyUses(group string, as idempotencyKey) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[group]; e != nil {
-		return e.tries[as]
+		return e.keyUses[as]
 	}
 	return 0
 }
 
-// sawLately is the instance if it came so lately that a reading without it may be older, or nil.
-func (s *groups) sawLately(group, id string) *Instance {
+// recentArrival is the instance if it came so lately that a reading without it may be older, or nil.
+func (s *groups) recentArrival(group, id string) *Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.find(group); e != nil {

@@ -35,7 +35,7 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 		return nil, err
 	}
 	defer done()
-	if again := i.countAgain(name, n); again > 0 {
+	if again := i.retryOverdue(name, n); again > 0 {
 		if _, g = i.groups.entry(name); again == n || g == nil {
 			return g, nil
 		}
@@ -46,15 +46,15 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
 	}
 	if now {
-		if n -= i.replays.inherited(before, g, ""); n <= 0 {
+		if n -= i.replays.fromPredecessor(before, g, ""); n <= 0 {
 			return g, nil
 		}
 		answers := i.calls.launch.Answers(name)
 		launched, err := i.launcher.launch(ctx, g, "", n)
-		if g.lacking(n, launched) > 0 {
+		if g.shortfall(n, launched) > 0 {
 			signal(i.groups.changed) // what pods still wait for is another group's to launch, at once
 		}
-		if missed := missedOf(err); missed != nil {
+		if missed := unansweredIn(err); missed != nil {
 			if i.mode != LaunchSynchronous {
 				return i.raiseInstead(ctx, g, n, answers, missed)
 			}
@@ -89,13 +89,13 @@ func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n
 	if now, err := i.launcher.synchronously(g); !now {
 		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	if n -= i.replays.inherited(before, g, zone); n <= 0 {
+	if n -= i.replays.fromPredecessor(before, g, zone); n <= 0 {
 		return g, nil
 	}
 	answers := i.calls.launch.Answers(name)
 	launched, err := i.launcher.launchSurely(ctx, g, zone, n)
-	lacking := g.lacking(n, launched)
-	if missed := missedOf(err); missed != nil && i.launcher.missedIn(ctx, g, zone != "", answers, missed) {
+	lacking := g.shortfall(n, launched)
+	if missed := unansweredIn(err); missed != nil && i.launcher.settleUnanswered(ctx, g, zone != "", answers, missed) {
 		err = because(errNotSynchronous, err)
 	}
 	_, g = i.groups.entry(name)
@@ -123,7 +123,7 @@ var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for in the zone, at most n.
 func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
-	if turn, done, g, err = i.turnToIncrease(ctx, name); err != nil {
+	if turn, done, g, err = i.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	if room, err = i.allowed(turn, g, zone, n, g.room()); err != nil {
@@ -151,9 +151,9 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 	return min(n, room), nil
 }
 
-// turnToIncrease takes the group's turn and reads the group.
-func (i *increases) turnToIncrease(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
-	if turn, done, err = i.locks.takeTurn(ctx, name); err != nil {
+// lockAndRead takes the group's turn and reads the group.
+func (i *increases) lockAndRead(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
+	if turn, done, err = i.locks.lock(ctx, name); err != nil {
 		return nil, nil, nil, err
 	}
 	if g, err = i.reader.readOne(turn, name); err != nil {
@@ -163,18 +163,18 @@ func (i *increases) turnToIncrease(ctx context.Context, name string) (turn conte
 	return turn, done, g, nil
 }
 
-// countAgain has overdue instances count again as part of an increase by n, and returns how many. AWS goes on launching what is desired, and
+// retryOverdue has overdue instances count again as part of an increase by n, and returns how many. AWS goes on launching what is desired, and
 // instances that die would otherwise add up: each increase would leave one more to be launched for ever. Where AWS lacks capacity, another
 // launch finds out sooner than its next attempt whether there is some now.
-func (i *increases) countAgain(name string, n int) int {
+func (i *increases) retryOverdue(name string, n int) int {
 	again := 0
 	i.groups.update(name, func(e *entry, g *Group) {
-		if e.short.failure == nil || e.short.failure.LacksCapacity() || g.Overdue == 0 {
+		if e.shortage.failure == nil || e.shortage.failure.LacksCapacity() || g.Overdue == 0 {
 			return
 		}
 		again = min(n, g.Overdue)
 		now := i.clock.Now()
-		e.short.began, e.short.since, e.short.failure = now, now, nil
+		e.shortage.began, e.shortage.since, e.shortage.failure = now, now, nil
 		e.look.soon(now)
 		e.markOverdue(g)
 	})
@@ -185,7 +185,7 @@ func (i *increases) countAgain(name string, n int) int {
 // them, and answers is how often AWS had answered. The last reading is newer than the launches, and all growth since counts as theirs. Should the
 // reading be older than a launch all the same, the raise counts from what the reading states. So it sets what AWS has already made of the desired
 // capacity.
-func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *missedError) (*Group, error) {
+func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *unansweredError) (*Group, error) {
 	_, g := i.groups.entry(before.Name)
 	if g == nil {
 		return nil, fmt.Errorf("auto scaling group %q: %w", before.Name, ErrGroupNotFound)

@@ -23,25 +23,25 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 	name := g.Name
 	var failures cooldown.Failures
 	repeated, before, answers := 0, g, l.calls.launch.Answers(name)
-	for rounds := 2*len(g.Zones) + 1; g.lacking(n, launched) > 0 && rounds > 0; rounds-- {
-		plan := l.spread(g, zone, g.lacking(n, launched))
+	for rounds := 2*len(g.Zones) + 1; g.shortfall(n, launched) > 0 && rounds > 0; rounds-- {
+		plan := l.plan(g, zone, g.shortfall(n, launched))
 		if len(plan) == 0 {
 			break
 		}
 		if g.Source.CountsHardware() {
-			plan = []order{slices.MaxFunc(plan, func(a, b order) int { return cmp.Compare(a.count, b.count) })}
+			plan = []launchRequest{slices.MaxFunc(plan, func(a, b launchRequest) int { return cmp.Compare(a.count, b.count) })}
 		}
 		got := l.launchRound(ctx, g, plan)
-		launched = withOthers(launched, got.launched)
+		launched = union(launched, got.launched)
 		failures = append(failures, got.failures...)
-		if got.repeated && repeated < maxReplays {
+		if got.replayed && repeated < maxReplays {
 			repeated++
 			rounds++ // nothing came of it, and nothing failed
 		} else if g.Source.CountsHardware() && len(got.launched) > 0 {
 			rounds++
 		}
 		if got.missed != nil {
-			return l.afterMiss(ctx, before, zone, n, answers, launched, got.missed)
+			return l.outcomeOf(ctx, before, zone, n, answers, launched, got.missed)
 		}
 		if got.unweighed {
 			return launched, nil // the next reading tells how much they are
@@ -72,7 +72,7 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 // take them for nodes to come.
 func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	for range maxReplays {
-		some, err := l.launch(ctx, g, zone, g.lacking(n, launched))
+		some, err := l.launch(ctx, g, zone, g.shortfall(n, launched))
 		real := l.replays.confirmed(ctx, g.Name, some)
 		if launched = append(launched, real...); err != nil && len(launched) == 0 {
 			return nil, err
@@ -88,16 +88,16 @@ func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n in
 }
 
 // launchRound makes the calls of a plan, several at a time, and enters what came of them.
-func (l *launcher) launchRound(ctx context.Context, g *Group, plan []order) outcome {
-	outcomes := make([]outcome, len(plan))
+func (l *launcher) launchRound(ctx context.Context, g *Group, plan []launchRequest) launchResult {
+	outcomes := make([]launchResult, len(plan))
 	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.launchOrder(ctx, g, plan[at]) })
-	var all outcome
+	var all launchResult
 	for _, o := range outcomes {
-		all.launched = withOthers(all.launched, o.launched)
+		all.launched = union(all.launched, o.launched)
 		all.failures = append(all.failures, o.failures...)
-		all.repeated = all.repeated || o.repeated
+		all.replayed = all.replayed || o.replayed
 		all.unweighed = all.unweighed || o.unweighed
-		if missed := missedOf(o.err); missed != nil {
+		if missed := unansweredIn(o.err); missed != nil {
 			all.missed = missed.with(all.missed)
 		} else if all.err == nil {
 			all.err = o.err

@@ -17,14 +17,14 @@ import (
 )
 
 // launched enters what AWS answered.
-func (l *launcher) launched(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) outcome {
+func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
 	if err := l.deniedIn(ctx, g, o, out); err != nil {
-		return outcome{err: err}
+		return launchResult{err: err}
 	}
-	var result outcome
+	var result launchResult
 	var arrived []Instance
-	old := g.shows(out) || l.replays.sawEnded(o, out)
-	result.repeated = old
+	old := g.hasAny(out) || l.replays.endedBefore(o, out)
+	result.replayed = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
 			if old {
@@ -55,14 +55,14 @@ func (l *launcher) launched(ctx context.Context, g *Group, o order, out *autosca
 	}
 	l.groups.update(g.Name, func(e *entry, g *Group) {
 		e.wrote(now)
-		e.tried(o.as)
-		e.arrive(g, arrived, now, e.lastOfOthers(o, out, now))
+		e.useKey(o.key)
+		e.arrive(g, arrived, now, e.predecessorsLast(o, out, now))
 	})
 	result.launched = arrived
 	if len(arrived) == 0 && len(result.failures) == 0 && !old {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	if g.lacking(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
+	if g.shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
@@ -78,12 +78,12 @@ func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 
 // deniedIn is the error of an answer by which nothing was launched because somebody lacks a permission: who launches at once needs
 // more than Auto Scaling does for itself. So it counts as a refusal of the call.
-func (l *launcher) deniedIn(ctx context.Context, g *Group, o order, out *autoscaling.LaunchInstancesOutput) error {
+func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
 	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
 		return nil
 	}
-	l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+	l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
 		"action", g.meaningOf(o, out.Errors[0]).Action)
@@ -92,7 +92,7 @@ func (l *launcher) deniedIn(ctx context.Context, g *Group, o order, out *autosca
 }
 
 // failedNow takes in one error of an answer.
-func (l *launcher) failedNow(g *Group, o order, e types.LaunchInstancesError, now time.Time) LaunchFailure {
+func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) LaunchFailure {
 	m := g.meaningOf(o, e)
 	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
 	l.available.failed.Fail(g.Name, m, failure.Message)

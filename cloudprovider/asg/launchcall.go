@@ -15,36 +15,36 @@ import (
 )
 
 // launchOrder makes one call and enters its answer. It asks twice where the first answer may be an old failure.
-func (l *launcher) launchOrder(ctx context.Context, g *Group, o order) outcome {
-	come, err := l.replays.outlast(ctx, g, o, tokenAge)
+func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) launchResult {
+	come, err := l.replays.awaitPredecessor(ctx, g, o, tokenAge)
 	if err != nil || len(come) > 0 {
-		return outcome{launched: come, err: o.wrap(err)}
+		return launchResult{launched: come, err: o.wrap(err)}
 	}
 	o.began = l.clock.Now()
-	o.as = attemptOf(g, o)
+	o.key = keyOf(g, o)
 	out, err := l.launchInstances(ctx, g, o)
-	if err == nil && l.replays.repeatedFailure(g, o, out) {
-		l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
-		if come, err = l.replays.outlast(ctx, g, o, failureAge); err != nil || len(come) > 0 {
-			return outcome{launched: come, err: o.wrap(err)}
+	if err == nil && l.replays.isOldFailure(g, o, out) {
+		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
+		if come, err = l.replays.awaitPredecessor(ctx, g, o, failureAge); err != nil || len(come) > 0 {
+			return launchResult{launched: come, err: o.wrap(err)}
 		}
 		o.began = l.clock.Now()
-		o.as.again = windowOf(o.began, failureAge)
+		o.key.retryWindow = windowOf(o.began, failureAge)
 		out, err = l.launchInstances(ctx, g, o)
 	}
 	if err != nil {
-		return outcome{err: o.wrap(err)}
+		return launchResult{err: o.wrap(err)}
 	}
 	return l.launched(ctx, g, o, out)
 }
 
 // launchInstances makes one call and repeats it until AWS tells what came of it, by a token that makes it one launch.
-func (l *launcher) launchInstances(ctx context.Context, g *Group, o order) (*autoscaling.LaunchInstancesOutput, error) {
+func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
 		AvailabilityZones:    []string{o.zone},
-		ClientToken:          aws.String(l.token(g, o.as)),
+		ClientToken:          aws.String(l.token(g, o.key)),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for misses, working := 0, false; ; {
@@ -59,15 +59,15 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o order) (*aut
 			return out, nil
 		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
 			if misses, working = 0, true; asked > workingPatience {
-				return nil, l.unanswered(g, o, err)
+				return nil, l.leaveZone(g, o, err)
 			}
 		case awsclient.IsContended(err):
 			if asked >= contendedPatience {
-				return nil, l.missedLaunch(g, o, began, err)
+				return nil, l.unansweredLaunch(g, o, began, err)
 			}
 			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
-			l.disputed(g.Name, o)
+			l.noteConflict(g.Name, o)
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
 		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
 			if !l.overtaken(ctx, o, err) {
@@ -81,9 +81,9 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o order) (*aut
 			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
 			if misses++; l.calls.launch.Enough(misses) {
 				if working {
-					return nil, l.unanswered(g, o, err)
+					return nil, l.leaveZone(g, o, err)
 				}
-				return nil, l.missedLaunch(g, o, began, err)
+				return nil, l.unansweredLaunch(g, o, began, err)
 			}
 		}
 		select {
@@ -99,13 +99,13 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o order) (*aut
 // once keeps the SDK from repeating the call. The caller asks again by the token, which tells more.
 func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
-// missedLaunch is the error of a launch that AWS has not answered. Launches in the same zone have another token from now on, unless the zone is
+// unansweredLaunch is the error of a launch that AWS has not answered. Launches in the same zone have another token from now on, unless the zone is
 // asked again by the same one.
-func (l *launcher) missedLaunch(g *Group, o order, began time.Time, err error) error {
+func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, err error) error {
 	if l.mode != LaunchSynchronous && !o.alone {
-		l.groups.update(g.Name, func(e *entry, _ *Group) { e.tried(o.as) })
+		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
 	}
-	missed := missedAt(began, err)
+	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
 	if o.alone && !awsclient.IsContended(err) || g.Source.Weighted() {
 		// A reading can be older than the launch. Another zone is asked next, or AWS may have launched more than it was asked for.
@@ -114,15 +114,15 @@ func (l *launcher) missedLaunch(g *Group, o order, began time.Time, err error) e
 	return missed
 }
 
-// unanswered leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
-func (l *launcher) unanswered(g *Group, o order, err error) error {
+// leaveZone leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
+func (l *launcher) leaveZone(g *Group, o launchRequest, err error) error {
 	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("what came of it is not known: %w", err)
 }
 
 // overtaken reports whether AWS refused a launch for what became of the group since it was decided on: it is gone, or has no
 // room for it. Another launch may be allowed. It costs a call.
-func (l *launcher) overtaken(ctx context.Context, o order, refusal error) bool {
+func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):
 		return true

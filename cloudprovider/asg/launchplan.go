@@ -6,10 +6,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
-// spread divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
+// plan divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
 // to the one with the fewest instances first, and to the first by AWS's order among equals. A zone whose rest has just ended
 // gets one, as a probe.
-func (l *launcher) spread(g *Group, named string, n int) []order {
+func (l *launcher) plan(g *Group, named string, n int) []launchRequest {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {
 		have[i.Zone]++
@@ -40,11 +40,11 @@ func (l *launcher) spread(g *Group, named string, n int) []order {
 		}
 		want[best]++
 	}
-	var orders []order
+	var orders []launchRequest
 	for _, zone := range open {
 		for part := 0; want[zone] > 0; part++ {
 			count := min(want[zone], launchesPerCall)
-			orders = append(orders, order{group: g.Name, zone: zone, count: count, part: part, alone: named != ""})
+			orders = append(orders, launchRequest{group: g.Name, zone: zone, count: count, batch: part, alone: named != ""})
 			want[zone] -= count
 		}
 	}

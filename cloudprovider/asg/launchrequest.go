@@ -13,19 +13,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// order is one call to come: so many instances in a zone.
-type order struct {
+// launchRequest is one call to come: so many instances in a zone.
+type launchRequest struct {
 	group string
 	zone  string
 	count int
-	part  int // of the orders for this zone, which it is
-	as    attempt
+	batch int // of the orders for this zone, which it is
+	key   idempotencyKey
 	began time.Time // when AWS was first asked
 	alone bool      // the zone is the only one that will do
 }
 
 // wrap says which launch failed; nil stays nil.
-func (o order) wrap(err error) error {
+func (o launchRequest) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -33,20 +33,20 @@ func (o order) wrap(err error) error {
 }
 
 // meaningOf is what one error of an answer says.
-func (g *Group) meaningOf(o order, e types.LaunchInstancesError) awsmessage.Meaning {
+func (g *Group) meaningOf(o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
 	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 
-// outcome is what came of one call, or of several.
-type outcome struct {
+// launchResult is what came of one call, or of several.
+type launchResult struct {
 	launched []Instance
 	failures cooldown.Failures
-	repeated bool // AWS repeated an answer that a process before us had
+	replayed bool // AWS repeated an answer that a process before us had
 	// unweighed tells that it is not known how much the instances count for.
 	unweighed bool
-	missed    *missedError // what AWS did not answer to
-	err       error        // why the group is not worth another call now
+	missed    *unansweredError // what AWS did not answer to
+	err       error            // why the group is not worth another call now
 }
 
 // LaunchError tells why AWS launched nothing, in AWS's words.

@@ -22,7 +22,7 @@ func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pendin
 // Leaving reports whether the instance is being terminated or is gone.
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
-// leftForGood reports whether the instance does not come back into the group by itself.
-func (l Lifecycle) leftForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
+// departedForGood reports whether the instance does not come back into the group by itself.
+func (l Lifecycle) departedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const terminating Lifecycle = "Terminating"

@@ -22,7 +22,7 @@ func (e *LimitError) Error() string {
 // not in the zone.
 func (g *Group) full(zone string, n, left int) error {
 	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity + (g.room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
-	if v := g.viewIn(zone); v != nil && left > 0 {
+	if v := g.zoneGroupIn(zone); v != nil && left > 0 {
 		e.Group, e.Desired, e.Limit = v.ID(), v.DesiredCapacity, v.most
 	}
 	e.Desired += n * g.Source.MinWeight()

@@ -15,67 +15,67 @@ import (
 // them, or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer
 // watches every group that it wrote to, and raises the desired capacity again.
 
-// overwriting notes that we are about to set the desired capacity, on the ground of the reading g: readings may show it before AWS answers,
+// watch notes that we are about to set the desired capacity, on the ground of the reading g: readings may show it before AWS answers,
 // and the answer may be lost. refused takes that back.
-func (w *capacity) overwriting(g *Group, desired int) (refused func()) {
+func (w *capacity) watch(g *Group, desired int) (refused func()) {
 	now := w.clock.Now()
-	var was overwrite
+	var was lostUpdate
 	w.groups.update(g.Name, func(e *entry, _ *Group) { was = e.attempt(desired, g.excess(), now) })
 	return func() {
-		w.groups.update(g.Name, func(e *entry, _ *Group) { e.overwrite = was })
+		w.groups.update(g.Name, func(e *entry, _ *Group) { e.written = was })
 	}
 }
 
-// short reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
-func (o overwrite) short(g *Group) bool {
-	return (g.stated == o.desired || g.stated == o.perhaps) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
+// lost reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
+func (o lostUpdate) lost(g *Group) bool {
+	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
 }
 
-// mend raises the desired capacity of the groups in which more has arrived than our last write left room for. Groups that
+// repairLost raises the desired capacity of the groups in which more has arrived than our last write left room for. Groups that
 // are written to are left for the next time.
-func (w *capacity) mend(ctx context.Context) {
-	for _, name := range w.short() {
-		turn, done, ok := w.locks.tryTurn(ctx, name)
+func (w *capacity) repairLost(ctx context.Context) {
+	for _, name := range w.lostUpdates() {
+		turn, done, ok := w.locks.tryLock(ctx, name)
 		if !ok {
 			continue
 		}
-		if err := w.mendOne(turn, name); err != nil {
+		if err := w.repairGroup(turn, name); err != nil {
 			klog.FromContext(ctx).Error(err, "Could not raise the desired capacity to what AWS has launched, trying again", "group", name)
 		}
 		done()
 	}
 }
 
-// short are the groups whose desired capacity we have set too low, by their last reading.
-func (w *capacity) short() []string {
+// lostUpdates are the groups whose desired capacity we have set too low, by their last reading.
+func (w *capacity) lostUpdates() []string {
 	now := w.clock.Now()
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
 	short := map[string]bool{}
 	for name, e := range w.groups.entries {
-		if e.watched(now) && e.overwrite.short(e.group) {
+		if e.watched(now) && e.written.lost(e.group) {
 			short[name] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(short))
 }
 
-// mendOne reads the group anew and raises its desired capacity to what is there, but for what AWS launched to move instances. The
+// repairGroup reads the group anew and raises its desired capacity to what is there, but for what AWS launched to move instances. The
 // caller has the group's turn.
-func (w *capacity) mendOne(ctx context.Context, name string) error {
+func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	g, err := w.reader.readOne(ctx, name)
 	if err != nil {
 		return err
 	}
-	o := w.groups.overwriteOf(name)
-	if !o.short(g) {
+	o := w.groups.writtenTo(name)
+	if !o.lost(g) {
 		return nil
 	}
 	if g.movesInstances() {
-		o.excess += w.activities.moved(ctx, g, o.at)
+		o.excess += w.activities.movedSince(ctx, g, o.at)
 	}
-	if o.short(g) {
-		_, err = w.raiseAgain(ctx, g, g.countedCapacity()-o.excess)
+	if o.lost(g) {
+		_, err = w.repairTo(ctx, g, g.countedCapacity()-o.excess)
 	}
 	return err
 }
@@ -85,8 +85,8 @@ func (g *Group) movesInstances() bool {
 	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
 }
 
-// raiseAgain raises the desired capacity to what it should not have been set below, as far as the maximum allows.
-func (w *capacity) raiseAgain(ctx context.Context, g *Group, desired int) (*Group, error) {
+// repairTo raises the desired capacity to what it should not have been set below, as far as the maximum allows.
+func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group, error) {
 	least := w.groups.least(g.Name)
 	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be an old one
 		return g, nil
@@ -119,5 +119,5 @@ func (w *capacity) repair(ctx context.Context, before *Group, written, extra int
 	if there <= written || g.stated != written {
 		return g, nil
 	}
-	return w.raiseAgain(ctx, g, there+extra)
+	return w.repairTo(ctx, g, there+extra)
 }

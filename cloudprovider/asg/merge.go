@@ -25,13 +25,13 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 			}
 			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
 			r.refusals.forget(name)
-			e = r.meet(name, described)
+			e = r.entryFor(name, described)
 		}
 		if e == nil && asked != nil {
 			continue // dropped by a complete reading while this one was under way
 		}
 		if e == nil {
-			e = r.meet(name, described)
+			e = r.entryFor(name, described)
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
 		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
@@ -71,26 +71,26 @@ func (r *reader) merge(e *entry, g *Group) {
 	g.zoneLimits = r.discovery.zoneLimits(g.Name)
 	r.weigh(g)
 	g.inheritStatements(e.group)
-	e.noteNew(g)
+	e.noteRecent(g)
 	newest := e.isNewest(g)
-	e.markLeaving(g)
+	e.markDeparted(g)
 	e.resolve(g, newest)
 	e.markArriving(g)
 	if e.group == nil {
-		e.begin(g, r.groups.readAt.IsZero())
+		e.noteFirst(g, r.groups.readAt.IsZero())
 	} else {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			r.refusals.forget(g.Name) // it may have been for one of them
 		}
 	}
-	if !e.overwrite.unanswered {
+	if !e.written.unanswered {
 		e.request.fulfil(g)
 	}
 	e.request.settle(g)
-	e.noteShort(g)
+	e.noteShortage(g)
 	e.markOverdue(g)
-	e.noteEnded(g)
+	e.noteEndedBefore(g)
 	e.group = g
 }
 
@@ -103,10 +103,10 @@ func (r *reader) weigh(g *Group) {
 	}
 }
 
-// meet returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
+// entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
 // is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
 // of that. The caller holds mu.
-func (r *reader) meet(name string, described types.AutoScalingGroup) *entry {
+func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry {
 	e, id := r.groups.dropped[name], identityOf(described)
 	delete(r.groups.dropped, name)
 	if e == nil || e.identity != id {
@@ -122,16 +122,16 @@ func identityOf(g types.AutoScalingGroup) string {
 	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
 }
 
-// begin makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
+// noteFirst makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
 // is ours to withdraw, and failures count from now on. A deficit of a group that comes later is somebody else's.
-func (e *entry) begin(g *Group, atStart bool) {
+func (e *entry) noteFirst(g *Group, atStart bool) {
 	e.metAt = g.ReadAt
 	if atStart {
 		e.request = request{asked: g.Missing(), since: g.ReadAt}
 		return
 	}
-	e.level.others = g.DesiredCapacity
-	g.others = e.level.others
+	e.desired.others = g.DesiredCapacity
+	g.others = e.desired.others
 }
 
 // noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
@@ -139,7 +139,7 @@ func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScal
 	for _, named := range r.discovery.Named {
 		name := named.Name
 		_, ok := found[name]
-		if group, zone, isView := named.view(); isView && !ok {
+		if group, zone, isView := named.zoneGroup(); isView && !ok {
 			ok = slices.Contains(found[group].AvailabilityZones, zone)
 		}
 		if ok {

@@ -9,29 +9,31 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// missedError is the error of a call that AWS did not answer. AWS may have done what it was asked for.
-type missedError struct {
+// unansweredError is the error of a call that AWS did not answer. AWS may have done what it was asked for.
+type unansweredError struct {
 	cause   error
 	began   time.Time // the last try
 	settled time.Time // when a reading shows what came of it
 	zones   []string  // of the launches, where it is about launches
 }
 
-// missedAt is the error of a call whose last try began then. Once AWS has answered with a fault, it is done with the call.
-func missedAt(began time.Time, cause error) *missedError {
-	missed := &missedError{cause: cause, began: began, settled: began}
+// newUnanswered is the error of a call whose last try began then. Once AWS has answered with a fault, it is done with the call.
+func newUnanswered(began time.Time, cause error) *unansweredError {
+	missed := &unansweredError{cause: cause, began: began, settled: began}
 	if !awsclient.IsAnswer(cause) {
 		missed.settled = began.Add(settleTime)
 	}
 	return missed
 }
 
-func (e *missedError) Error() string { return fmt.Sprintf("what came of it is not known: %v", e.cause) }
+func (e *unansweredError) Error() string {
+	return fmt.Sprintf("what came of it is not known: %v", e.cause)
+}
 
-func (e *missedError) Unwrap() error { return e.cause }
+func (e *unansweredError) Unwrap() error { return e.cause }
 
 // with is both errors in one. other may be nil.
-func (e *missedError) with(other *missedError) *missedError {
+func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	if other == nil {
 		return e
 	}
@@ -46,9 +48,9 @@ func (e *missedError) with(other *missedError) *missedError {
 	return &both
 }
 
-// missedOf is the missedError in err, or nil.
-func missedOf(err error) *missedError {
-	var missed *missedError
+// unansweredIn is the missedError in err, or nil.
+func unansweredIn(err error) *unansweredError {
+	var missed *unansweredError
 	errors.As(err, &missed)
 	return missed
 }

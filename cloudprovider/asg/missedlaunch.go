@@ -9,10 +9,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// afterMiss reads the group to find out what came of launches that AWS did not answer. before is the group before all launches. afterMiss adds
+// outcomeOf reads the group to find out what came of launches that AWS did not answer. before is the group before all launches. afterMiss adds
 // the instances that the reading shows to those that were launched. If some of n are still lacking, the error is missed, or the reading's. answers
 // is how often AWS had answered before the launches.
-func (l *launcher) afterMiss(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *missedError) ([]Instance, error) {
+func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *unansweredError) ([]Instance, error) {
 	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
 		select {
 		case <-ctx.Done():
@@ -24,8 +24,8 @@ func (l *launcher) afterMiss(ctx context.Context, before *Group, zone string, n,
 	if err != nil {
 		return launched, err
 	}
-	launched = withOthers(launched, g.comeSince(before, zone))
-	if g.lacking(n, launched) > 0 {
+	launched = union(launched, g.newSince(before, zone))
+	if g.shortfall(n, launched) > 0 {
 		return launched, missed
 	}
 	klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
@@ -35,10 +35,10 @@ func (l *launcher) afterMiss(ctx context.Context, before *Group, zone string, n,
 	return launched, nil
 }
 
-// missedIn decides what follows from launches of the group that AWS did not answer. answers is how often it had answered before them. Usually the
+// settleUnanswered decides what follows from launches of the group that AWS did not answer. answers is how often it had answered before them. Usually the
 // zones are left alone, so that others are launched in. If AWS has answered no launch since, and has missed launches in two zones where each was
 // for its zone alone, then the call is in trouble: the group uses the older one for a minute, and missedIn returns true.
-func (l *launcher) missedIn(ctx context.Context, g *Group, zonal bool, answers int, missed *missedError) bool {
+func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, answers int, missed *unansweredError) bool {
 	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
 	if l.mode == LaunchSynchronous || l.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
@@ -51,7 +51,7 @@ func (l *launcher) missedIn(ctx context.Context, g *Group, zonal bool, answers i
 }
 
 // leaveAlone keeps the zones of launches that AWS did not answer from being launched in for a minute.
-func (l *launcher) leaveAlone(g *Group, missed *missedError) {
+func (l *launcher) leaveAlone(g *Group, missed *unansweredError) {
 	for _, zone := range missed.zones {
 		l.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
 	}

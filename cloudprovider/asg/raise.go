@@ -22,7 +22,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	}
 	asked := w.groups.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // the instances that are still starting are among them
 	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
-	refused := w.overwriting(g, desired)
+	refused := w.watch(g, desired)
 	since, err := w.setDesired(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
 		refused()
@@ -57,7 +57,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 // capacity never goes below what a reading made for the purpose counts, nor below the minimum size; a reading after the
 // write repairs it upwards at once if an instance arrived in between.
 func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
-	ctx, done, err := w.locks.takeTurn(ctx, name)
+	ctx, done, err := w.locks.lock(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -90,7 +90,7 @@ func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Grou
 
 // lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
 func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
-	refused := w.overwriting(g, desired)
+	refused := w.watch(g, desired)
 	_, err := w.setDesired(ctx, g, desired)
 	switch {
 	case err == nil:

@@ -11,23 +11,23 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// readEnded asks AWS of instances that it says it has launched, and that a reading since does not show, whether it has ended
+// check asks AWS of instances that it says it has launched, and that a reading since does not show, whether it has ended
 // them before it was asked. It costs a call per group, once.
-func (p *replays) readEnded(ctx context.Context) {
-	due := p.endedDue()
+func (p *replays) check(ctx context.Context) {
+	due := p.due()
 	names := slices.Sorted(maps.Keys(due))
-	parallel(len(names), looksAtOnce, func(i int) { p.readEndedOf(ctx, names[i], due[names[i]]) })
+	parallel(len(names), looksAtOnce, func(i int) { p.checkGroup(ctx, names[i], due[names[i]]) })
 }
 
-// readEndedOf is readEnded for one group, whose instances can have ended until then at the latest.
-func (p *replays) readEndedOf(ctx context.Context, name string, until time.Time) {
-	ended, err := p.activities.ended(ctx, name, until.Add(-tokenAge))
+// checkGroup is readEnded for one group, whose instances can have ended until then at the latest.
+func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) {
+	ended, err := p.activities.terminatedSince(ctx, name, until.Add(-tokenAge))
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
-		p.dropEnded(ctx, name, ended, until)
+		p.dropReplayed(ctx, name, ended, until)
 	case awsclient.IsDenied(err):
-		p.groups.update(name, func(e *entry, _ *Group) { e.endedAsked = true })
+		p.groups.update(name, func(e *entry, _ *Group) { e.replaysChecked = true })
 		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", name,
 			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities; until then such instances are waited for")
 	default:
@@ -40,7 +40,7 @@ func (p *replays) readEndedOf(ctx context.Context, name string, until time.Time)
 func (p *replays) confirmed(ctx context.Context, name string, launched []Instance) []Instance {
 	p.groups.mu.Lock()
 	e := p.groups.entries[name]
-	sure := e == nil || !slices.ContainsFunc(launched, func(i Instance) bool { return !e.arriving[i.ID].lastOfOthers.IsZero() })
+	sure := e == nil || !slices.ContainsFunc(launched, func(i Instance) bool { return !e.arriving[i.ID].predecessorsLast.IsZero() })
 	p.groups.mu.Unlock()
 	if sure {
 		return launched
@@ -48,44 +48,44 @@ func (p *replays) confirmed(ctx context.Context, name string, launched []Instanc
 	if err := p.reader.refreshNamed(ctx, []string{name}); err != nil {
 		return launched // the readings to come tell
 	}
-	if until, due := p.endedDue()[name]; due {
-		p.readEndedOf(ctx, name, until)
+	if until, due := p.due()[name]; due {
+		p.checkGroup(ctx, name, until)
 	}
 	_, g := p.groups.entry(name)
 	return slices.DeleteFunc(slices.Clone(launched), func(i Instance) bool { return g == nil || g.instance(i.ID) == nil })
 }
 
-// endedDue returns the groups of whose launches an earlier process may have had the answer, with the last moment at which their
+// due returns the groups of whose launches an earlier process may have had the answer, with the last moment at which their
 // instances can have ended then.
-func (p *replays) endedDue() map[string]time.Time {
+func (p *replays) due() map[string]time.Time {
 	due := map[string]time.Time{}
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
 	for name, e := range p.groups.entries {
-		if e.endedAsked {
+		if e.replaysChecked {
 			continue
 		}
 		for _, a := range e.arriving {
-			if !a.lastOfOthers.IsZero() && e.group.ReadAt.After(a.at) && a.lastOfOthers.After(due[name]) {
-				due[name] = a.lastOfOthers
+			if !a.predecessorsLast.IsZero() && e.group.ReadAt.After(a.at) && a.predecessorsLast.After(due[name]) {
+				due[name] = a.predecessorsLast
 			}
 		}
 	}
 	return due
 }
 
-// dropEnded waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
-func (p *replays) dropEnded(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
+// dropReplayed waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
+func (p *replays) dropReplayed(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
 	dropped := 0
 	p.groups.update(name, func(e *entry, g *Group) {
-		e.endedAsked = true
+		e.replaysChecked = true
 		for id := range ended {
-			if e.ended != nil {
-				e.ended[id] = time.Time{} // before whatever is asked from now on
+			if e.endedBefore != nil {
+				e.endedBefore[id] = time.Time{} // before whatever is asked from now on
 			}
 		}
 		for id, a := range e.arriving {
-			if at, gone := ended[id]; gone && !at.After(until) && !a.lastOfOthers.IsZero() {
+			if at, gone := ended[id]; gone && !at.After(until) && !a.predecessorsLast.IsZero() {
 				delete(e.arriving, id)
 				e.shift(g, -a.Weight, g.ReadAt, false)
 				dropped++

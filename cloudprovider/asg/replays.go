@@ -27,9 +27,9 @@ type replays struct {
 	clock      clock.WithTicker
 }
 
-// inherited is how many of the instances that were to be launched, in those of the least weight, have come from a process before us
+// fromPredecessor is how many of the instances that were to be launched, in those of the least weight, have come from a process before us
 // since before, the group by which that was decided; in the zone if one is named. It wanted the same.
-func (p *replays) inherited(before, g *Group, zone string) int {
+func (p *replays) fromPredecessor(before, g *Group, zone string) int {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
 	e := p.groups.entries[g.Name]
@@ -37,31 +37,31 @@ func (p *replays) inherited(before, g *Group, zone string) int {
 		return 0
 	}
 	come := 0
-	for _, i := range g.comeSince(before, zone) {
+	for _, i := range g.newSince(before, zone) {
 		come += i.Weight
 	}
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
 }
 
-// mayRepeat reports whether a process before us may have asked by the tokens of the window.
-func (e *entry) mayRepeat(window int64) bool { return window <= windowOf(e.metAt, tokenAge) }
+// mayReplay reports whether a process before us may have asked by the tokens of the window.
+func (e *entry) mayReplay(window int64) bool { return window <= windowOf(e.metAt, tokenAge) }
 
-// tellsOf reports whether the answer tells of an instance of which that is true.
-func tellsOf(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) bool {
+// namesAny reports whether the answer tells of an instance of which that is true.
+func namesAny(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) bool {
 	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool { return slices.ContainsFunc(some.InstanceIds, is) })
 }
 
-// shows reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
+// hasAny reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
 // process before us, which has seen them go.
-func (g *Group) shows(out *autoscaling.LaunchInstancesOutput) bool {
-	return tellsOf(out, func(id string) bool { return g.instance(id) != nil })
+func (g *Group) hasAny(out *autoscaling.LaunchInstancesOutput) bool {
+	return namesAny(out, func(id string) bool { return g.instance(id) != nil })
 }
 
-// noteEnded remembers the instances that were on their way out as of the reading before, our own terminations included, or are
+// noteEndedBefore remembers the instances that were on their way out as of the reading before, our own terminations included, or are
 // in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
-func (e *entry) noteEnded(g *Group) {
-	if e.ended == nil || !e.mayRepeat(windowOf(g.ReadAt, tokenAge)) {
-		e.ended = nil // for the memory alone: no launch brings back an instance that has ended
+func (e *entry) noteEndedBefore(g *Group) {
+	if e.endedBefore == nil || !e.mayReplay(windowOf(g.ReadAt, tokenAge)) {
+		e.endedBefore = nil // for the memory alone: no launch brings back an instance that has ended
 		return
 	}
 	for _, reading := range []*Group{e.group, g} {
@@ -69,45 +69,45 @@ func (e *entry) noteEnded(g *Group) {
 			continue
 		}
 		for _, i := range reading.Instances {
-			if _, known := e.ended[i.ID]; !known && (i.Lifecycle.Leaving() || g.instance(i.ID) == nil) {
-				e.ended[i.ID] = g.ReadAt
+			if _, known := e.endedBefore[i.ID]; !known && (i.Lifecycle.Leaving() || g.instance(i.ID) == nil) {
+				e.endedBefore[i.ID] = g.ReadAt
 			}
 		}
 	}
 }
 
-// sawEnded reports whether some of the instances had been seen on their way out before AWS was first asked for them, and may be
+// endedBefore reports whether some of the instances had been seen on their way out before AWS was first asked for them, and may be
 // shown no more: their launch was a process's before us.
-func (p *replays) sawEnded(o order, out *autoscaling.LaunchInstancesOutput) bool {
+func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
 	e := p.groups.entries[o.group]
-	return e != nil && tellsOf(out, func(id string) bool {
-		at, ended := e.ended[id]
+	return e != nil && namesAny(out, func(id string) bool {
+		at, ended := e.endedBefore[id]
 		return ended && at.Before(o.began)
 	})
 }
 
-// repeatedFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
+// isOldFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
 // for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all
 // processes share for the failureAge: should this one end while AWS is at it, the next one gets its answer. What this process
 // has asked before is not asked again.
-func (p *replays) repeatedFailure(g *Group, o order, out *autoscaling.LaunchInstancesOutput) bool {
+func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
-		return o.restsFor(g.meaningOf(o, e).Class, len(g.launchZones()))
+		return o.coolsDown(g.meaningOf(o, e).Class, len(g.launchZones()))
 	}
-	if o.as.again > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
+	if o.key.retryWindow > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
 		return false
 	}
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
 	e := p.groups.entries[o.group]
-	return e != nil && e.tries[o.as] == 0 && e.mayRepeat(o.as.window)
+	return e != nil && e.keyUses[o.key] == 0 && e.mayReplay(o.key.window)
 }
 
-// restsFor reports whether a failure of the class keeps the group, of so many zones, from launching for minutes. Where a zone
+// coolsDown reports whether a failure of the class keeps the group, of so many zones, from launching for minutes. Where a zone
 // lacks capacity, the others are tried at once, if they will do.
-func (o order) restsFor(class awsmessage.Class, zones int) bool {
+func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	switch class {
 	case awsmessage.NoCapacity, awsmessage.SpotLimit:
 		return o.alone || zones == 1
@@ -117,10 +117,10 @@ func (o order) restsFor(class awsmessage.Class, zones int) bool {
 	return false
 }
 
-// lastOfOthers is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
+// predecessorsLast is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
 // to a process before us; zero if this one has lived too long for that, or AWS was asked already what ended before.
-func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
-	if e.endedAsked || !e.mayRepeat(o.as.window) {
+func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
+	if e.replaysChecked || !e.mayReplay(o.key.window) {
 		return time.Time{}
 	}
 	asked := now
@@ -130,10 +130,10 @@ func (e *entry) lastOfOthers(o order, out *autoscaling.LaunchInstancesOutput, no
 	return asked.Add(o.began.Sub(now) - clockSkew)
 }
 
-// outlast waits while a process before us may have a launch under way whose token belongs to the window before ours. AWS would
+// awaitPredecessor waits while a process before us may have a launch under way whose token belongs to the window before ours. AWS would
 // take our token for another launch. Then outlast reads the group and returns the instances that came of it. Only a young
 // process waits, and only just after the edge of a window: a call never outlives predecessorCall.
-func (p *replays) outlast(ctx context.Context, g *Group, o order, window time.Duration) (come []Instance, err error) {
+func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchRequest, window time.Duration) (come []Instance, err error) {
 	e, _ := p.groups.entry(g.Name)
 	if e == nil {
 		return nil, nil
@@ -161,5 +161,5 @@ func (p *replays) outlast(ctx context.Context, g *Group, o order, window time.Du
 	if o.alone {
 		zone = o.zone
 	}
-	return after.comeSince(g, zone), nil
+	return after.newSince(g, zone), nil
 }

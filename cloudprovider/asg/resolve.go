@@ -27,8 +27,8 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 			continue // gone, or a newer source waits for the next round
 		}
 		before := e.group.Launch
-		changed = e.restate(c.specs.Statements(sources[at])) || changed
-		changed = e.learn(c.specs.Spec(sources[at])) || changed
+		changed = e.noteStatements(c.specs.Statements(sources[at])) || changed
+		changed = e.noteSpec(c.specs.Spec(sources[at])) || changed
 		if e.group.Launch != before {
 			c.available.failed.Forget(g.Name)
 			c.refusals.forget(g.Name)
@@ -44,9 +44,9 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	}
 }
 
-// learn enters what the group launches and reports whether that is news. What was good stays where nothing better is known,
+// noteSpec enters what the group launches and reports whether that is news. What was good stays where nothing better is known,
 // unless the group can launch nothing at all.
-func (e *entry) learn(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
+func (e *entry) noteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
 	g := *e.group
 	g.Problems = problems
 	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.Launch) {

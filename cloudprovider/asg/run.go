@@ -97,7 +97,7 @@ func (c *Cache) readMoving(ctx context.Context) {
 	if err := c.reader.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
 	}
-	c.capacity.mend(ctx)
+	c.capacity.repairLost(ctx)
 }
 
 func (c *Cache) failureLoop(ctx context.Context) {
@@ -109,7 +109,7 @@ func (c *Cache) failureLoop(ctx context.Context) {
 		case <-c.failures:
 		}
 		c.activities.readFailures(ctx)
-		c.replays.readEnded(ctx)
+		c.replays.check(ctx)
 	}
 }
 

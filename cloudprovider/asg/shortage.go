@@ -17,9 +17,9 @@ func (l *look) soon(now time.Time) {
 	}
 }
 
-// noteShort follows what is missing in the readings.
-func (e *entry) noteShort(g *Group) {
-	s, missing, open := &e.short, g.Missing(), g.notInService()
+// noteShortage follows what is missing in the readings.
+func (e *entry) noteShortage(g *Group) {
+	s, missing, open := &e.shortage, g.Missing(), g.notInService()
 	if s.missing == 0 || missing < s.missing {
 		s.began = g.ReadAt
 	}
@@ -54,7 +54,7 @@ func (e *entry) lostStarting(g *Group) bool {
 
 // unexplained reports whether instances are missing, or have died, and it is not known why.
 func (e *entry) unexplained() bool {
-	s, r := &e.short, &e.request
+	s, r := &e.shortage, &e.request
 	return r.failure == nil && (r.instances > 0 || r.asked > 0 && s.died) || s.failure == nil && (s.died || e.group.Missing() > e.group.Withdrawable())
 }
 
@@ -62,7 +62,7 @@ func (e *entry) unexplained() bool {
 // changed, or overdueAfter has passed. What its minimum size asks for never is: the core would ask for it again.
 func (e *entry) markOverdue(g *Group) {
 	g.Overdue = 0
-	if s := e.short; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
+	if s := e.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
 		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}
 }

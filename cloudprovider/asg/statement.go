@@ -19,9 +19,9 @@ func CheckClusterName(name string) error {
 	return nil
 }
 
-// restate enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
+// noteStatements enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
 // stated before stays.
-func (e *entry) restate(stated []launchspec.Statement, unread bool) (news bool) {
+func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range e.group.launchStated {
 		if unread && !slices.Contains(stated, s) {
 			stated = append(stated, s)

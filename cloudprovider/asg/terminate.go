@@ -65,7 +65,7 @@ func (t *terminator) replace(ctx context.Context, name string, ids []string) (*G
 
 // terminate takes the group's turn, leaves out what is on its way already, and has act terminate the rest.
 func (t *terminator) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
-	ctx, done, err := t.locks.takeTurn(ctx, name)
+	ctx, done, err := t.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.instance(id)
 		if i == nil {
-			i = t.in.groups.sawLately(g.Name, id)
+			i = t.in.groups.recentArrival(g.Name, id)
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
@@ -193,8 +193,8 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 	switch {
 	case err == nil:
 		named, unnamed := byAnswer(out, members)
-		if t.done(ctx, named); len(unnamed) > 0 {
-			t.lost(ctx, unnamed, errNotNamed)
+		if t.accepted(ctx, named); len(unnamed) > 0 {
+			t.settle(ctx, unnamed, errNotNamed)
 		}
 	case awsclient.IsThrottled(err), awsclient.IsDenied(err), errors.As(err, &unreadTags):
 		t.stayAll(members, err)
@@ -219,7 +219,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 		})
 		switch {
 		case err == nil:
-			t.done(ctx, members[at:at+1])
+			t.accepted(ctx, members[at:at+1])
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
@@ -227,7 +227,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
 		default:
-			t.lost(ctx, members[at:at+1], err)
+			t.settle(ctx, members[at:at+1], err)
 		}
 	})
 	return int(succeeded.Load())
@@ -252,9 +252,9 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 // errNotNamed is why an instance stays that AWS's answer to a batch left out.
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
-// lost finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
+// settle finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
 // node new pods.
-func (t *termination) lost(ctx context.Context, members []Instance, cause error) {
+func (t *termination) settle(ctx context.Context, members []Instance, cause error) {
 	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
@@ -267,11 +267,11 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
 				now := g.instance(i.ID)
-				if now == nil && t.in.groups.sawLately(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
+				if now == nil && t.in.groups.recentArrival(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // or the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
-				t.done(ctx, []Instance{i})
+				t.accepted(ctx, []Instance{i})
 				return true
 			})
 		}
@@ -288,8 +288,8 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 	}
 }
 
-// done enters terminations that AWS has accepted.
-func (t *termination) done(ctx context.Context, members []Instance) {
+// accepted enters terminations that AWS has accepted.
+func (t *termination) accepted(ctx context.Context, members []Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
@@ -298,7 +298,7 @@ func (t *termination) done(ctx context.Context, members []Instance) {
 		e.wrote(now)
 		g.Instances = slices.Clone(g.Instances)
 		for _, i := range members {
-			e.left(g, i, now, !t.keepDesired)
+			e.noteTermination(g, i, now, !t.keepDesired)
 		}
 	})
 }

@@ -2,16 +2,16 @@ package asg
 
 import "time"
 
-// markLeaving carries terminations into a reading that does not show them, with the desired capacity that they leave: those that AWS has
+// markDeparted carries terminations into a reading that does not show them, with the desired capacity that they leave: those that AWS has
 // accepted from us, and those that an earlier reading showed. No instance comes back from there.
-func (e *entry) markLeaving(g *Group) {
+func (e *entry) markDeparted(g *Group) {
 	shown := map[string]bool{}
 	for at := range g.Instances {
 		i := &g.Instances[at]
-		d, known := e.leaving[i.ID]
+		d, known := e.departed[i.ID]
 		switch {
 		case i.Lifecycle.Leaving() && !known:
-			e.leaving[i.ID] = departure{at: g.ReadAt}
+			e.departed[i.ID] = departed{at: g.ReadAt}
 			shown[i.ID] = true
 		case i.Lifecycle.Leaving():
 			shown[i.ID] = true
@@ -20,21 +20,21 @@ func (e *entry) markLeaving(g *Group) {
 			g.DesiredCapacity -= d.weight
 		}
 	}
-	for id, d := range e.leaving {
+	for id, d := range e.departed {
 		if !shown[id] && g.ReadAt.Sub(d.at) > readingLag {
-			delete(e.leaving, id)
+			delete(e.departed, id)
 		}
 	}
 }
 
-// left enters an accepted termination, unless a reading has shown it already. g is not shared yet.
-func (e *entry) left(g *Group, i Instance, now time.Time, decrement bool) {
+// noteTermination enters an accepted termination, unless a reading has shown it already. g is not shared yet.
+func (e *entry) noteTermination(g *Group, i Instance, now time.Time, decrement bool) {
 	lowered := 0
 	if decrement {
 		lowered = i.Weight
 	}
 	member := g.instance(i.ID)
-	e.leaving[i.ID] = departure{at: now, weight: lowered}
+	e.departed[i.ID] = departed{at: now, weight: lowered}
 	delete(e.arriving, i.ID)
 	delete(e.recent, i.ID)
 	inReading := member == nil || member.Lifecycle.Leaving()

@@ -59,7 +59,7 @@ func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
 	if asked && len(g.launchZones()) > 1 && g.Launch != nil && !unplaced {
 		if problem = z.undivided(g); problem == nil {
-			return g.divide(nil, z.awake(g)), nil
+			return g.divide(nil, z.availableZones(g)), nil
 		}
 	}
 	if problem == nil {
@@ -68,8 +68,8 @@ func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	return []*Group{g}, []launchspec.Problem{*problem}
 }
 
-// awake are the zones in which the group could launch now; all, if it could in none.
-func (z *zoneGroups) awake(g *Group) []string {
+// availableZones are the zones in which the group could launch now; all, if it could in none.
+func (z *zoneGroups) availableZones(g *Group) []string {
 	zones := g.launchZones()
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // what for

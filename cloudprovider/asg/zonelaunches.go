@@ -28,7 +28,7 @@ type zoneLaunches struct {
 func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := z.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	turn, done, g, err := z.increases.turnToIncrease(ctx, name)
+	turn, done, g, err := z.increases.lockAndRead(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -40,7 +40,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 	counts, errs := z.allot(turn, before, g, zones, wanted)
 	answers := z.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
-	var missed *missedError
+	var missed *unansweredError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
@@ -48,7 +48,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
-				if m := missedOf(err); m != nil {
+				if m := unansweredIn(err); m != nil {
 					missed = m.with(missed)
 				}
 			}
@@ -56,7 +56,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && z.launcher.missedIn(turn, g, true, answers, missed) {
+	if missed != nil && z.launcher.settleUnanswered(turn, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}
@@ -75,7 +75,7 @@ func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []stri
 			errs[zone] = err
 			continue
 		}
-		if n -= z.replays.inherited(before, g, zone); n > 0 {
+		if n -= z.replays.fromPredecessor(before, g, zone); n > 0 {
 			counts[zone] = n
 			left -= n
 		}
@@ -86,13 +86,13 @@ func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []stri
 // launchIn launches n instances in the zone, g being a fresh reading. The caller has the group's turn.
 func (z *zoneLaunches) launchIn(ctx context.Context, g *Group, zone string, n int) error {
 	launched, err := z.launcher.launch(ctx, g, zone, n)
-	if g.lacking(n, launched) > 0 {
+	if g.shortfall(n, launched) > 0 {
 		signal(z.groups.changed) // what pods still wait for is another zone's to launch, at once
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):
 		return because(notZonalNow(g.Name, zone), err)
-	case missedOf(err) != nil:
+	case unansweredIn(err) != nil:
 		return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", n, zone, g.Name, err)
 	}
 	return err
