@@ -30,7 +30,7 @@ type activities struct {
 	resolve   chan struct{} // a group's launch source may be new
 }
 
-// readFailures looks up why instances are missing: one call per group that is short, several at a time.
+// readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (a *activities) readFailures(ctx context.Context) {
 	due := a.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
@@ -45,8 +45,8 @@ func (a *activities) readFailures(ctx context.Context) {
 	})
 }
 
-// failuresDue returns the groups that have been short for long enough to ask AWS why, those that wait longest first, and no more than
-// looksPerRound. A group is looked at soon after its shortage changed, then ever more rarely, and not at all once the reason is known.
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first. A group is
+// due soon after its shortage changed, then ever more rarely, and not at all once the reason is known.
 func (a *activities) failuresDue() []string {
 	now := a.clock.Now()
 	a.groups.mu.Lock()
@@ -74,7 +74,7 @@ func (a *activities) failuresDue() []string {
 	return due
 }
 
-// lookFailed plans another look by why AWS did not show the activities, and says so once where it may not.
+// lookFailed plans another look after an error, and logs once if AWS denies it.
 func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	news := false
 	a.groups.update(name, func(e *entry, _ *Group) {
@@ -89,9 +89,9 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	}
 }
 
-// noteFailures enters failed launches as far as they may be of what is missing, and wakes the core when one is news.
+// noteFailures enters failed launches as far as they may explain the shortage, and wakes the core if one is news.
 func (a *activities) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
-	var ours, others *cooldown.Failure // that are news
+	var ours, others *cooldown.Failure // nil unless they are news
 	a.groups.update(name, func(e *entry, g *Group) {
 		e.look.denied = false
 		r, s := &e.request, &e.shortage
@@ -122,7 +122,8 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 	signal(a.resolve)
 }
 
-// failedLaunches returns the failed among the newest activities of the group, the newest first.
+// failedLaunches returns the failed launches among the newest activities of the group, the newest first. ahead is how far AWS's clock is
+// ahead.
 func (a *activities) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -138,8 +139,8 @@ func (a *activities) failedLaunches(ctx context.Context, name string) (failures 
 	return cooldown.FailedLaunches(out.Activities), ahead, nil
 }
 
-// terminatedSince are the instances of the group that AWS began to end since a moment of its clock, and when, as far as its newest activities
-// show.
+// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its
+// newest activities show.
 func (a *activities) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -167,8 +168,8 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 	return ended, nil
 }
 
-// movedSince is the capacity of instances that AWS launched since a moment to even out zones, or in place of instances at risk, and that
-// are still one too many in g: it had not ended another for them by then. It is 0 where AWS does not say. It costs a call.
+// movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still
+// excess in g because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
 func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
@@ -180,8 +181,8 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 	}
 	capacity := 0
 	for _, a := range out.Activities {
-		// Such as "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". A raise of the desired
-		// capacity has no such word.
+		// AWS writes "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". The cause of a
+		// raise has no such word.
 		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
 			continue
 		}
@@ -190,14 +191,14 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 		switch counts := i != nil && i.Lifecycle.Counts(); {
 		case counts && launching:
 			capacity += i.Weight
-		case !counts && terminating: // else AWS ends it since g was read
+		case !counts && terminating: // else AWS terminates it since g was read
 			capacity -= g.Source.MaxWeight()
 		}
 	}
 	return max(0, capacity)
 }
 
-// meaning is what the failure says about pools, completed by the group where it has only one choice. The group may be nil.
+// meaning returns the failure's statement about pools, completed by the group where it has only one choice. The group may be nil.
 func meaning(g *Group, f *cooldown.Failure) awsmessage.Meaning {
 	if g == nil {
 		return f.Meaning()

@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// AutoScalingAPI is what this package asks of EC2 Auto Scaling.
+// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	groupsAPI
 	launchspec.ConfigurationsAPI

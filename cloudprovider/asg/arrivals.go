@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// arrive enters instances that AWS has launched for us; those that it began to end by lastOfOthers were launched for a process
-// before us. g is not shared yet.
+// arrive enters instances that AWS has launched for us. Those that AWS began to terminate by predecessorsLast were launched for a previous
+// leader. g is not shared yet.
 func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
@@ -19,8 +19,7 @@ func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Ti
 	}
 }
 
-// markArriving carries the instances that AWS has launched into a reading that does not show them yet, and forgets those that
-// it does.
+// markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
 func (e *entry) markArriving(g *Group) {
 	for id, a := range e.arriving {
 		if g.instance(id) != nil || g.ReadAt.Sub(a.at) > arrivalLag {
@@ -31,7 +30,7 @@ func (e *entry) markArriving(g *Group) {
 	}
 }
 
-// noteRecent remembers the instances that are new in the reading, and counts those that are new and missing from it.
+// noteRecent remembers new instances of the reading, and counts recent ones that it misses.
 func (e *entry) noteRecent(g *Group) {
 	there := make(map[string]bool, len(g.Instances))
 	for _, i := range g.Instances {

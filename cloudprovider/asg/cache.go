@@ -17,20 +17,20 @@ import (
 type Options struct {
 	AutoScaling AutoScalingAPI
 	Launches    launchspec.APIs
-	Instances   InstancesAPI // may be nil: then nobody asks what the tags of an instance state
+	Instances   InstancesAPI // may be nil, then nobody checks the tags of instances
 	Discovery   Discovery
-	// RefreshInterval is how often all groups are read, MotionInterval how often those in motion are.
+	// RefreshInterval is the interval of readings of all groups, MotionInterval of the groups in motion.
 	RefreshInterval time.Duration
 	MotionInterval  time.Duration
 	LaunchMode      LaunchMode  // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
 	// Cluster is the name of our cluster by --aws-cluster-name, StockCluster by --cluster-name. Both may be empty.
 	Cluster, StockCluster string
-	// ClusterInUserData finds the name of the cluster in user data as AWS keeps it, "" where there is none. A nil one finds none.
+	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
 	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker
-	// Types says how much an instance counts in groups whose capacity is counted in vCPUs or memory. A nil one knows no type.
+	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
 
@@ -39,7 +39,7 @@ type Cache struct {
 	clock     clock.WithTicker
 	refresh   time.Duration
 	motion    time.Duration
-	failures  chan struct{} // failed launches are to be read now
+	failures  chan struct{} // wakes the failure loop
 	specs     *launchspec.Resolver
 	available availability
 	calls     newerCalls
@@ -127,10 +127,10 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, 
 	return c.capacity.withdraw(ctx, name, n)
 }
 
-// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances
-// of other groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done.
-// It costs one call per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the
-// reading's, or a *TerminationError.
+// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of
+// other groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It
+// costs one call per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's,
+// or a *TerminationError.
 func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
 	return c.terminator.terminateAndShrink(ctx, name, ids)
 }
@@ -177,8 +177,8 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 		CapacityType: awsmessage.Spot}, message)
 }
 
-// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no
-// call and is safe for concurrent use.
+// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call
+// and is safe for concurrent use.
 func (c *Cache) WasInterrupted(g *Group) bool {
 	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
 }
@@ -199,8 +199,8 @@ func (c *Cache) TooOldToRemove() bool { return c.Age() > max(oldestToRemove, 2*c
 // TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
 func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.refresh) }
 
-// LaunchFailed has the group's failed launches read now, and not when their next look is due. Looks stay firstLook apart, however often it
-// is called. It makes no call and is safe for concurrent use.
+// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay firstLook apart, however often it is
+// called. It makes no call and is safe for concurrent use.
 func (c *Cache) LaunchFailed(name string) {
 	c.groups.mu.Lock()
 	if e := c.groups.entries[name]; e != nil {

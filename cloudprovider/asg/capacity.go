@@ -7,13 +7,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Missing is how many instances AWS still has to launch for the desired capacity: at the smallest weight, so that it is
-// never too few.
+// Missing is how many instances AWS still has to launch for the desired capacity, at the smallest weight, so that it is never too few.
 func (g *Group) Missing() int {
 	return ceilDiv(max(0, g.DesiredCapacity-g.countedCapacity()), g.Source.MinWeight())
 }
 
-// notInService is how many instances are missing or still starting: at the smallest weight.
+// notInService is how many instances are missing or still starting, at the smallest weight.
 func (g *Group) notInService() int {
 	missing := g.DesiredCapacity - g.countedCapacity()
 	for _, i := range g.Instances {
@@ -24,8 +23,7 @@ func (g *Group) notInService() int {
 	return ceilDiv(max(0, missing), g.Source.MinWeight())
 }
 
-// TargetInstances is the desired capacity as a number of instances: those that count, and those still missing, less the
-// overdue.
+// TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
 func (g *Group) TargetInstances() int {
 	if !g.Source.Weighted() {
 		return g.DesiredCapacity - g.Overdue
@@ -33,8 +31,8 @@ func (g *Group) TargetInstances() int {
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
 
-// Withdrawable is how many of the missing instances Withdraw would take back: our own, and none that the minimum size or
-// another writer asks for.
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, unless the minimum size or another writer wants
+// them.
 func (g *Group) Withdrawable() int {
 	if g.withdrawalFailed {
 		return 0
@@ -42,14 +40,13 @@ func (g *Group) Withdrawable() int {
 	return (g.DesiredCapacity - g.afterWithdrawal(g.Requested)) / g.Source.MinWeight()
 }
 
-// afterWithdrawal is the desired capacity once up to n unfulfilled instances of ours are taken back.
+// afterWithdrawal is the desired capacity without up to n unfulfilled instances of ours.
 func (g *Group) afterWithdrawal(n int) int {
 	floor := max(g.MinSize, g.countedCapacity()+g.unshown, g.others)
 	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
-// MaxInstances is how many instances the group can hold, as far as its weights can tell: those it has, and the smallest
-// that still fit.
+// MaxInstances is how many instances the group can hold, as far as its weights show: the present ones, and the smallest that still fit.
 func (g *Group) MaxInstances() int {
 	if !g.Source.Weighted() {
 		return g.MaxSize
@@ -57,8 +54,7 @@ func (g *Group) MaxInstances() int {
 	return len(g.Counted()) + max(0, g.MaxSize-g.countedCapacity())/g.Source.MinWeight()
 }
 
-// MinInstances is the number of instances below which the group cannot be brought, as far as its weights can tell: taking
-// away the heaviest must leave the minimum size.
+// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go.
 func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
@@ -112,13 +108,13 @@ func (g *Group) sameMotion(o *Group) bool {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// room is how many instances the maximum size leaves room for.
+// room is how many more instances the maximum size allows.
 func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
 
-// excess is the capacity that counts beyond what is desired.
+// excess is the counted capacity beyond the desired one.
 func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
 
-// endedSince is the capacity of the instances that are leaving and were not, or not there, before.
+// endedSince is the capacity of the departing instances that were present, or not yet there, before.
 func (g *Group) endedSince(before *Group) int {
 	capacity := 0
 	for _, i := range g.Instances {
@@ -129,8 +125,7 @@ func (g *Group) endedSince(before *Group) int {
 	return capacity
 }
 
-// lightest is the least weight of the instances that count: where they have weights, AWS launches a part of one more than is
-// desired, and keeps it.
+// lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.
 func (g *Group) lightest() int {
 	least := math.MaxInt32
 	for _, i := range g.Counted() {
@@ -139,8 +134,7 @@ func (g *Group) lightest() int {
 	return least
 }
 
-// shortfall is how many instances of the least weight are still to come of n, some having been launched. AWS is asked for capacity,
-// of which a heavier instance is several times as much.
+// shortfall is how many instances of the least weight are still to come out of n, after launched. A heavier instance counts several times.
 func (g *Group) shortfall(n int, launched []Instance) int {
 	least := g.Source.MinWeight()
 	missing := n * least
@@ -160,8 +154,8 @@ func union(list, others []Instance) []Instance {
 	return list
 }
 
-// newSince returns the instances that count and were not there before, in the zone if one is named. It returns none beyond the
-// growth of the desired capacity: those replace others.
+// newSince returns the counted instances that were not there before, in the zone if one is named. It returns none beyond the growth of the
+// desired capacity, because the rest replaces others.
 func (g *Group) newSince(before *Group, zone string) []Instance {
 	var come []Instance
 	grown := g.DesiredCapacity - before.DesiredCapacity
@@ -174,12 +168,12 @@ func (g *Group) newSince(before *Group, zone string) []Instance {
 	return come
 }
 
-// Blocked reports whether a problem keeps the group from launching anything.
+// Blocked reports whether a Problem keeps the group from launching anything.
 func (g *Group) Blocked() bool {
 	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks })
 }
 
-// Counted are the instances that count towards the desired capacity.
+// Counted returns the instances that count towards the desired capacity.
 func (g *Group) Counted() []Instance {
 	counted := make([]Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {

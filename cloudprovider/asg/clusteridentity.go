@@ -53,13 +53,13 @@ const ReasonOtherCluster = "other-cluster"
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
-// identity is what a Cache knows of its own cluster. Its methods want the Cache's mu.
+// identity is what a Cache knows of its own cluster. The mu of groups guards it.
 type identity struct {
 	flag, stockFlag string
-	own             launchspec.Statement // our cluster, zero while it is not known
-	nodes           map[string]bool      // instances that are registered nodes of ours
-	launched        map[string]time.Time // instances that AWS has launched for us, and when
-	asked           bool                 // the operator was asked for the name
+	own             launchspec.Statement // zero while our name is not known
+	nodes           map[string]bool      // registered nodes of ours
+	launched        map[string]time.Time // when AWS launched an instance for us
+	asked           bool                 // the log has asked the operator for the name
 }
 
 func newIdentity(flag, stockFlag string) identity {
@@ -67,11 +67,11 @@ func newIdentity(flag, stockFlag string) identity {
 	if flag != "" {
 		id.own = launchspec.Statement{Cluster: flag, Source: sourceFlag}
 	}
-	return id // the stock flag comes after what the cluster shows of itself
+	return id // the stock flag comes after the cluster's own evidence
 }
 
-// settle is our name by all evidence there is, where no flag gives it. votes are the numbers of our nodes whose groups state a name,
-// undecided is the number of those whose groups may state one once they are read.
+// settle returns our name by all evidence if no flag gives it. votes counts our nodes by the name that their groups state. undecided counts
+// those whose groups may state one when they are read.
 func (id *identity) settle(votes map[string]int, undecided int, e Evidence) launchspec.Statement {
 	total := 0
 	for _, n := range votes {
@@ -94,7 +94,7 @@ func (id *identity) settle(votes map[string]int, undecided int, e Evidence) laun
 	return launchspec.Statement{}
 }
 
-// ask asks the operator once for our name, where groups state one and nothing settles which is ours.
+// ask asks the operator once for our name if groups state one and nothing settles which is ours.
 func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
 	if id.asked || id.own.Cluster != "" {
 		return
@@ -109,17 +109,17 @@ func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
 	}
 }
 
-// foreign reports whether the group is another cluster's, or another service's to change.
+// foreign reports whether the group belongs to another cluster, or to another service that alone may change it.
 func (id *identity) foreign(g *Group) bool {
 	return g.Operator != "" || g.disagreesWith(id.own.Cluster)
 }
 
-// unproven reports whether the group may turn out to be another cluster's.
+// unproven reports whether the group may turn out to belong to another cluster.
 func (id *identity) unproven(g *Group) bool {
 	return g.unread || id.own.Cluster == "" && len(g.Stated) > 0
 }
 
-// knows reports whether the instance is ours beyond doubt: a node of ours, or launched by us.
+// knows reports whether the instance is certainly ours: a node of ours, or launched by us.
 func (id *identity) knows(instance string) bool {
 	_, launched := id.launched[instance]
 	return launched || id.nodes[instance]
@@ -143,8 +143,8 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// whyForeign says why the group of another cluster, or of another service, is left alone. It does not name the source of our own name:
-// the source may change, and then the Problem would be reported again.
+// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change
+// of source would report the Problem again.
 func (id *identity) whyForeign(g *Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
@@ -160,7 +160,7 @@ func (id *identity) whyForeign(g *Group) string {
 	return fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", all, id.own.Cluster)
 }
 
-// disowned is the group with the one Problem that it is another cluster's, or another service's to change.
+// disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *identity) disowned(g *Group) *Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
 		Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
@@ -175,10 +175,10 @@ func (id *identity) disowned(g *Group) *Group {
 	return &other
 }
 
-// Evidence is what a cluster shows of its own name.
+// Evidence is what a cluster shows about its own name.
 type Evidence struct {
 	// Nodes are the instances of all registered nodes.
 	Nodes []string
-	// Network is the name that the cluster's VPC CNI has, empty where it has none.
+	// Network is the name in the cluster's VPC CNI, empty where it has none.
 	Network string
 }

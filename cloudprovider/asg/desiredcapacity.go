@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading
-// that may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing.
-// Only this file changes the counters of the desired capacity.
+// AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a
+// reading that may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file
+// changes the counters of the desired capacity.
 
 // know enters a newer desired capacity.
 func (l *knownDesired) know(desired int, at time.Time) {
@@ -19,14 +19,14 @@ func (l *knownDesired) know(desired int, at time.Time) {
 	l.others = min(l.others, desired)
 }
 
-// isPast reports whether a reading that began at a moment may be older than what we know, because it shows what was known before.
+// isPast reports whether a reading may be older than our knowledge, because it shows an earlier value.
 func (l *knownDesired) isPast(desired int, at time.Time) bool {
 	return slices.ContainsFunc(l.past, func(p formerDesired) bool { return p.desired == desired && at.Before(p.until) })
 }
 
-// resolve makes the newest desired capacity that we know the reading's. A higher one that we have not seen is somebody else's wish, as a whole:
-// they may have counted on what we had asked for. A lower one counts once the reading cannot be older than what we know: because of its age, or
-// because it is newer than another that showed what we know.
+// resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's wish, as a whole:
+// they may have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it
+// is newer than a reading that showed our value.
 func (e *entry) resolve(g *Group, newest bool) {
 	stated, l, o := g.DesiredCapacity, &e.desired, &e.written
 	if o.unanswered && g.ReadAt.Sub(o.at) >= readingLag {
@@ -47,7 +47,7 @@ func (e *entry) resolve(g *Group, newest bool) {
 		l.others = stated
 	case g.ReadAt.Sub(l.since) >= readingLag:
 		l.know(stated, g.ReadAt)
-		if !e.lostMember(g) { // then somebody has set it
+		if !e.lostMember(g) { // then another writer has set it
 			l.others = stated
 		}
 	}
@@ -71,13 +71,13 @@ func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 		e.desired.since, e.desired.shown = at, false
 		return
 	}
-	for p := range e.desired.past { // a reading of that time shows the instance that has ended, and is corrected by it
+	for p := range e.desired.past { // a reading of that time shows the terminated instance, which corrects it
 		e.desired.past[p].desired += by
 	}
 }
 
-// set enters that AWS took a desired capacity from us. Should a reading have shown another since we asked, that stays: it may be newer. g is not
-// shared yet.
+// set enters that AWS took a desired capacity from us. A different one that a reading showed since then stays, because it may be newer. g
+// is not shared yet.
 func (e *entry) set(g *Group, desired int, now time.Time) {
 	o := &e.written
 	overtaken := e.desired.known > desired && e.desired.since.After(o.at)
@@ -90,7 +90,7 @@ func (e *entry) set(g *Group, desired int, now time.Time) {
 	g.DesiredCapacity, g.stated, g.others = desired, desired, e.desired.others
 }
 
-// least is what a raise of the desired capacity must not set it below: the most that AWS may have taken from us.
+// least is the floor of a raise: the most that AWS may have taken from us.
 func (e *entry) least() int {
 	if e.written.unanswered {
 		return max(e.desired.known, e.written.unconfirmed)
@@ -98,7 +98,7 @@ func (e *entry) least() int {
 	return e.desired.known
 }
 
-// lostMember reports whether an instance counts no more that counted in the reading before.
+// lostMember reports whether an instance counted in the reading before and no longer does.
 func (e *entry) lostMember(g *Group) bool {
 	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
 		i := g.instance(was.ID)
@@ -106,11 +106,11 @@ func (e *entry) lostMember(g *Group) bool {
 	})
 }
 
-// isNewest reports whether the reading shows an instance that has left for good and counted in every reading before. One in standby may have
-// come back since.
+// isNewest reports whether the reading shows a departed instance that counted in every reading before. An instance in standby may have come
+// back since.
 func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
-		return false // nobody needs to know
+		return false // the answer matters below the known value only
 	}
 	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
 		if _, known := e.departed[i.ID]; known || !i.Lifecycle.departedForGood() {
@@ -123,7 +123,7 @@ func (e *entry) isNewest(g *Group) bool {
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }
 
-// attempt enters that we are about to set a desired capacity, with excess capacity present, and returns what was known of the write before.
+// attempt enters that we are about to set a desired capacity with excess capacity present. It returns the last write.
 func (e *entry) attempt(desired, excess int, now time.Time) (was lostUpdate) {
 	was = e.written
 	if e.watched(now) {
@@ -138,5 +138,5 @@ func (e *entry) unansweredRaise(desired int, now time.Time) {
 	e.written.unconfirmed, e.written.at, e.written.unanswered = desired, now, true
 }
 
-// watched reports whether a write may yet turn out to have been too low.
+// watched reports whether our last write may yet turn out too low.
 func (e *entry) watched(now time.Time) bool { return now.Before(e.written.until) }

@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// capacity writes desired capacities, and repairs what its writes overwrote.
+// capacity writes desired capacities, and repairs lost updates of its writes.
 type capacity struct {
 	groups     *groups
 	reader     *reader
@@ -22,8 +22,8 @@ type capacity struct {
 	clock      clock.PassiveClock
 }
 
-// setDesired sets the desired capacity and returns when AWS accepted that, by its own clock where it tells. The caller has
-// the group's turn and g is fresh.
+// setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the
+// group lock, and g is fresh.
 func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
 	accepted = w.clock.Now()
 	out, err := w.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{

@@ -11,19 +11,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// Discovery says which groups are ours: those named, and those that match the filters.
+// Discovery selects our groups: the named ones, and those that match the filters.
 type Discovery struct {
 	Named   []NamedGroup
 	Filters []TagFilter
 	Join    DiscoveryJoin // the zero value is JoinAll
 }
 
-// DiscoveryJoin says how several --node-group-auto-discovery flags count together.
+// DiscoveryJoin says how several --node-group-auto-discovery flags combine.
 type DiscoveryJoin string
 
 const (
-	// JoinAll wants a group to match all flags, as the stock autoscaler does: anything else would hand a drop-in groups
-	// that stock leaves alone, maybe another cluster's.
+	// JoinAll wants a group to match all flags, as the stock autoscaler does. Anything else would give a drop-in groups that stock leaves
+	// alone, maybe another cluster's.
 	JoinAll DiscoveryJoin = "all"
 	// JoinAny wants a group to match one flag.
 	JoinAny DiscoveryJoin = "any"
@@ -40,7 +40,7 @@ func ParseDiscoveryJoin(text string) (DiscoveryJoin, error) {
 	return "", fmt.Errorf("node group discovery %q: want %s or %s", text, JoinAll, JoinAny)
 }
 
-// searches are the filters to ask AWS for, one call or more each. A group is selected when it matches one of them.
+// searches returns the filters of the calls to AWS. A group is selected when it matches one of them.
 func (d Discovery) searches() []TagFilter {
 	if d.Join == JoinAny || len(d.Filters) < 2 {
 		return d.Filters
@@ -54,14 +54,13 @@ func (d Discovery) searches() []TagFilter {
 	return []TagFilter{all}
 }
 
-// NamedGroup is a group of the --nodes flag, or with group/zone a zonal view of one, with the limits given there.
+// NamedGroup is a group of the --nodes flag with its limits, or a zone group if the name is group/zone.
 type NamedGroup struct {
 	Name             string
 	MinSize, MaxSize int
 }
 
-// TagFilter is one --node-group-auto-discovery flag: a group matches when it carries all the tags. A tag without a
-// value matches whatever value the group gives it.
+// TagFilter is one --node-group-auto-discovery flag. A group matches when it has all the tags. A tag without a value matches every value.
 type TagFilter []Tag
 
 // with adds a tag. As in stock, the last value of a key holds.
@@ -134,7 +133,7 @@ func parseTagFilter(spec string) (TagFilter, error) {
 	return filter, nil
 }
 
-// filters are the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.
+// filters returns the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.
 func (f TagFilter) filters() []types.Filter {
 	out := make([]types.Filter, 0, len(f))
 	for _, tag := range f {
@@ -155,8 +154,7 @@ func (d Discovery) named(name string) (NamedGroup, bool) {
 	return d.Named[i], true
 }
 
-// names are the groups that may be meant by the --nodes flags, each once: a name that ends like that of a zonal view may be
-// the name of a group all the same.
+// names returns the groups that the --nodes flags may mean, each once. A name that looks like a zone group's may be a whole group's.
 func (d Discovery) names() []string {
 	names := make([]string, 0, len(d.Named))
 	for _, n := range d.Named {
@@ -172,7 +170,7 @@ func (d Discovery) names() []string {
 // zoneName matches the names of availability, local and wavelength zones.
 var zoneName = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+-[0-9]+[a-z]?$`)
 
-// zoneGroup takes the name for that of a zonal view.
+// zoneGroup reads the name as a zone group's.
 func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
 	at := strings.LastIndexByte(n.Name, '/')
 	if at <= 0 || !zoneName.MatchString(n.Name[at+1:]) {
@@ -181,7 +179,7 @@ func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
 	return n.Name[:at], n.Name[at+1:], true
 }
 
-// zoneLimits are the limits of the group's zonal views, by zone; nil for none.
+// zoneLimits returns the limits of the group's zone groups, by zone, nil for none.
 func (d Discovery) zoneLimits(name string) map[string]NamedGroup {
 	var limits map[string]NamedGroup
 	for _, n := range d.Named {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// ID names the node group: the Auto Scaling group, or group/zone for a zonal view.
+// ID names the node group: the Auto Scaling group, or group/zone for a zone group.
 func (g *Group) ID() string {
 	if g.Zone == "" {
 		return g.Name
@@ -13,10 +13,10 @@ func (g *Group) ID() string {
 	return ViewID(g.Name, g.Zone)
 }
 
-// ViewID names the node group that is a zonal view.
+// ViewID names a zone group.
 func ViewID(group, zone string) string { return group + "/" + zone }
 
-// launchZones are the zones that the group may launch in, each once.
+// launchZones returns the zones that the group may launch in, each once.
 func (g *Group) launchZones() []string {
 	zones := make([]string, 0, len(g.Zones))
 	for _, zone := range g.Zones {
@@ -27,14 +27,13 @@ func (g *Group) launchZones() []string {
 	return zones
 }
 
-// ByZone divides the group into its zonal views: one for each zone that it may launch in, in AWS's order, then one for each
-// other in which it has instances. Their desired capacities add up to that of the group: what is missing counts where AWS
-// would launch it, in the zone that has the least. Their maximum sizes add up to that of the group: what is left of it is
-// dealt out evenly. The minimum size of each is what it would have if all that the group has beyond its own were taken from
-// it alone. Every instance of the group must have a zone.
+// ByZone divides the group into its zone groups: first one for each zone that it may launch in, in AWS's order, then one for each other
+// zone with instances. Their desired capacities add up to the group's. The missing instances count in the zone with the fewest, where AWS
+// would launch them. Their maximum sizes add up to the group's, with the rest dealt out evenly. The minimum size of each assumes that it
+// alone loses all capacity beyond the group's minimum. Every instance must have a zone.
 func (g *Group) ByZone(among ...string) []*Group { return g.divide(among, g.launchZones()) }
 
-// divide is ByZone where instances that the minimum size lacks are to be launched in the zones that are awake.
+// divide is ByZone with the instances that the minimum size lacks in the zones that are available.
 func (g *Group) divide(among, awake []string) []*Group {
 	views := g.emptyZoneGroups()
 	byZone := make(map[string]*Group, len(views))
@@ -71,7 +70,7 @@ func (g *Group) divide(among, awake []string) []*Group {
 	return views
 }
 
-// sizes add up to what the views desire together. With weights that may be more than the group does: whole instances.
+// sizes adds up the desired capacities of the zone groups. With weights that may exceed the group's, because instances are whole.
 func sizes(views []*Group) int {
 	capacity := 0
 	for _, v := range views {
@@ -80,13 +79,13 @@ func sizes(views []*Group) int {
 	return capacity
 }
 
-// level deals out capacity evenly: to the views that have the least first, to the first of equals first, to none beyond its
-// most. What is less than an instance is not dealt out.
+// level deals out capacity evenly: to the smallest zone groups first, to the first of equals first, to none beyond its most. It deals out
+// whole instances only.
 func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, most int)) {
 	weight := g.Source.MinWeight()
 	for left := capacity / weight; left > 0; {
 		var lowest []*int
-		gap, room := left, left // to the next above the lowest, and in them
+		gap, room := left, left // the distance to the next size above the lowest, and the room in the lowest
 		for _, v := range views {
 			size, most := of(v)
 			switch {
@@ -113,7 +112,7 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 	}
 }
 
-// emptyZoneGroups are the zonal views without instances and sizes.
+// emptyZoneGroups returns the zone groups without instances and sizes.
 func (g *Group) emptyZoneGroups() []*Group {
 	zones, others := g.launchZones(), map[string]bool{}
 	for _, i := range g.Instances {
@@ -132,12 +131,12 @@ func (g *Group) emptyZoneGroups() []*Group {
 	return views
 }
 
-// dealMissing has the instances that AWS still has to launch count in the views. Those that are ours to withdraw come last
-// but for the overdue, as they do where the group is one.
+// dealMissing counts the instances that AWS still has to launch in the zone groups. Our withdrawable ones come last but for the overdue, as
+// in a whole group.
 func (g *Group) dealMissing(views []*Group) {
 	missing, withdrawable := g.Missing(), g.Withdrawable()
 	if len(views) == 0 {
-		return // a reading that names no zone
+		return // the reading names no zone
 	}
 	for at := range missing {
 		v := least(views, func(v *Group) int { return v.DesiredCapacity })
@@ -151,23 +150,23 @@ func (g *Group) dealMissing(views []*Group) {
 	}
 }
 
-// takeExcess has the capacity that counts beyond what is desired count no more in the views: AWS is about to end it, or holds it
-// for a moment while it moves instances. Where AWS would begin is where there is most.
+// takeExcess takes the capacity beyond the desired one off the zone groups, largest first, where AWS would begin. AWS is about to terminate
+// it, or holds it for a moment while it moves instances.
 func (g *Group) takeExcess(views []*Group) {
 	if g.Source.Weighted() {
-		return // a part of an instance more than is desired stays
+		return // AWS keeps a part of an instance too much
 	}
 	for range g.excess() {
 		least(views, func(v *Group) int { return -v.DesiredCapacity }).DesiredCapacity--
 	}
 }
 
-// least is the view of which there is the least, the first of several.
+// least returns the smallest zone group, the first of equals.
 func least(views []*Group, size func(*Group) int) *Group {
 	return slices.MinFunc(views, func(a, b *Group) int { return size(a) - size(b) })
 }
 
-// most is the size, or the greatest that the limits of a --nodes flag allow; there is no limit to the zero NamedGroup.
+// most limits the size by a --nodes flag. The zero NamedGroup has no limit.
 func (n NamedGroup) most(size int) int {
 	if n.Name == "" {
 		return size
@@ -175,8 +174,8 @@ func (n NamedGroup) most(size int) int {
 	return min(size, n.MaxSize)
 }
 
-// MostInstances is how many instances a zonal view could hold if it alone got what is left of the group's maximum size, as far
-// as weights can tell. Of a whole group it is MaxInstances.
+// MostInstances is how many instances a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show.
+// For a whole group it is MaxInstances.
 func (g *Group) MostInstances() int {
 	alone := *g
 	if g.Zone != "" {
@@ -185,7 +184,7 @@ func (g *Group) MostInstances() int {
 	return alone.MaxInstances()
 }
 
-// roomIn is how many instances the maximum size leaves room for in a zone; "" is any.
+// roomIn is how many more instances the maximum size allows in a zone, "" for any.
 func (g *Group) roomIn(zone string) int {
 	if _, limited := g.zoneLimits[zone]; zone == "" || !limited {
 		return g.room()
@@ -196,7 +195,7 @@ func (g *Group) roomIn(zone string) int {
 	return 0
 }
 
-// zoneGroupIn is the group's zonal view in the zone, or nil.
+// zoneGroupIn returns the group's zone group in the zone, or nil.
 func (g *Group) zoneGroupIn(zone string) *Group {
 	if zone == "" {
 		return nil

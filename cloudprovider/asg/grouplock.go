@@ -13,8 +13,8 @@ type locks struct {
 	writes sync.WaitGroup // the ones under way
 }
 
-// lock waits until no other write to the group is under way. done ends the turn. A write that has its turn is not
-// cancelled with ctx: half of one is worse than a late end.
+// lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx,
+// because half a write is worse than a late end.
 func (l *locks) lock(ctx context.Context, name string) (turn context.Context, done func(), err error) {
 	e, err := l.beginWrite(name)
 	if err != nil {
@@ -25,7 +25,7 @@ func (l *locks) lock(ctx context.Context, name string) (turn context.Context, do
 	select {
 	case e.lock <- struct{}{}:
 		turn, done = l.locked(ctx, e)
-		if now, _ := l.groups.entry(name); now != e { // dropped or made anew while we waited
+		if now, _ := l.groups.entry(name); now != e { // dropped or recreated while we waited
 			done()
 			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 		}
@@ -36,7 +36,7 @@ func (l *locks) lock(ctx context.Context, name string) (turn context.Context, do
 	}
 }
 
-// tryLock is takeTurn where that needs no waiting.
+// tryLock is lock without waiting.
 func (l *locks) tryLock(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
 	e, err := l.beginWrite(name)
 	if err != nil {
@@ -60,7 +60,7 @@ func (l *locks) locked(ctx context.Context, e *entry) (turn context.Context, don
 // errEnding is the error of a write that came after Run began to end.
 var errEnding = errors.New("the autoscaler is stopping: nothing was written")
 
-// beginWrite counts a write to the group, which the caller must end with writes.Done.
+// beginWrite counts a write to the group. The caller must end it with writes.Done.
 func (l *locks) beginWrite(name string) (*entry, error) {
 	l.groups.mu.Lock()
 	defer l.groups.mu.Unlock()
@@ -77,7 +77,7 @@ func (l *locks) beginWrite(name string) (*entry, error) {
 	return e, nil
 }
 
-// endWrites lets no further write begin, and waits for those under way.
+// endWrites refuses further writes, and waits for those under way.
 func (l *locks) endWrites() {
 	l.groups.mu.Lock()
 	l.groups.ending = true

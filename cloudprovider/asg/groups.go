@@ -19,7 +19,7 @@ type groups struct {
 	entries  map[string]*entry
 	dropped  map[string]*entry // groups that were dropped, in case they come back
 	readAt   time.Time
-	ending   bool // no write begins any more
+	ending   bool // refuse further writes
 	identity identity
 }
 
@@ -46,7 +46,7 @@ func (s *groups) publish() {
 	s.current.Store(newSnapshot(groups, foreign, s.readAt))
 }
 
-// all are the groups of the last reading, those of other clusters included.
+// all returns the groups of the last reading, also those of other clusters.
 func (s *groups) all() []*Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *groups) update(name string, change func(*entry, *Group)) *Group {
 	return &g
 }
 
-// find returns the entry of a group, of a dropped one too, or nil. The caller holds mu.
+// find returns the entry of a group, also of a dropped one, or nil. The caller holds mu.
 func (s *groups) find(name string) *entry {
 	if e := s.entries[name]; e != nil {
 		return e
@@ -102,7 +102,7 @@ func (s *groups) asked(name string) int {
 	return 0
 }
 
-// least is what a raise of the group's desired capacity must not set it below.
+// least is the floor of a raise of the group's desired capacity.
 func (s *groups) least(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *groups) writtenTo(name string) lostUpdate {
 	return lostUpdate{}
 }
 
-// keyUses is how many calls for the same this process has seen the end of.
+// keyUses is how many equal launches have ended in this process.
 func (s *groups) keyUses(group string, as idempotencyKey) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *groups) keyUses(group string, as idempotencyKey) int {
 	return 0
 }
 
-// recentArrival is the instance if it came so lately that a reading without it may be older, or nil.
+// recentArrival returns the instance if it came so lately that a reading without it may be older, or nil.
 func (s *groups) recentArrival(group, id string) *Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()

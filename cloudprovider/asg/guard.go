@@ -15,24 +15,24 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// InstancesAPI is the EC2 call that shows the tags of instances.
+// InstancesAPI is the EC2 call that reads the tags of instances.
 type InstancesAPI interface {
 	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
 }
 
-// OtherClusterError is the error of a write to what is, or may be, another cluster's. AWS was not asked.
+// OtherClusterError is the error of a write to what may belong to another cluster. AWS was not asked.
 type OtherClusterError struct {
 	Group    string
-	Instance string // empty where the whole group is meant
+	Instance string // empty for the whole group
 	Why      string
 }
 
 func (e *OtherClusterError) Error() string { return e.Why }
 
-// Unsent has awsclient.IsRefused find that nothing was done.
+// Unsent tells awsclient.IsRefused that nothing was done.
 func (e *OtherClusterError) Unsent() bool { return true }
 
-// unreadTagsError is the error of a termination that was not asked for, because EC2 did not say whose the instances are.
+// unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
 type unreadTagsError struct{ cause error }
 
 func (e *unreadTagsError) Error() string {
@@ -41,19 +41,19 @@ func (e *unreadTagsError) Error() string {
 
 func (e *unreadTagsError) Unwrap() error { return e.cause }
 
-// Unsent has awsclient.IsRefused find that nothing was done.
+// Unsent tells awsclient.IsRefused that nothing was done.
 func (e *unreadTagsError) Unsent() bool { return true }
 
-// guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after
-// all else that might keep it from AWS.
+// guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after all other
+// checks.
 type guarded struct {
 	AutoScalingAPI
 	groups    *groups
-	instances InstancesAPI // nil: nobody asks what tags of instances state
+	instances InstancesAPI // nil: nobody checks the tags of instances
 	clock     clock.PassiveClock
 }
 
-// SetDesiredCapacity passes the call on unless the group is another cluster's.
+// SetDesiredCapacity passes the call on unless the group belongs to another cluster.
 func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
 	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
@@ -62,7 +62,7 @@ func (w guarded) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesi
 	return w.AutoScalingAPI.SetDesiredCapacity(ctx, in, o...)
 }
 
-// LaunchInstances passes the call on unless the group is another cluster's, and remembers the instances as ours.
+// LaunchInstances passes the call on unless the group belongs to another cluster, and remembers the instances as ours.
 func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
 	if err := w.mayChange(aws.ToString(in.AutoScalingGroupName)); err != nil {
@@ -81,8 +81,8 @@ func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInst
 	return out, err
 }
 
-// TerminateInstanceInAutoScalingGroup passes the call on unless the group, or one of the instances, is or may be another
-// cluster's. For instances that are not ours beyond doubt it costs one DescribeInstances.
+// TerminateInstanceInAutoScalingGroup passes the call on unless the group or an instance may belong to another cluster. It costs one
+// DescribeInstances for instances that are not certainly ours.
 func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := in.InstanceIds
@@ -95,7 +95,7 @@ func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *au
 	return w.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 
-// mayChange is an *OtherClusterError if the group is another cluster's.
+// mayChange returns an *OtherClusterError if the group belongs to another cluster.
 func (w guarded) mayChange(name string) error {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
@@ -105,8 +105,7 @@ func (w guarded) mayChange(name string) error {
 	return nil
 }
 
-// mayTerminate is an *OtherClusterError if one of the instances is, or may be, another cluster's, and the error of EC2 where it
-// does not say.
+// mayTerminate returns an *OtherClusterError if an instance may belong to another cluster, or the error of EC2.
 func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	strangers, err := w.strangers(ids)
 	if err != nil || len(strangers) == 0 || w.instances == nil {
@@ -136,7 +135,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// disowns is an *OtherClusterError if the tags of the instance state another cluster, or one while ours is not known.
+// disowns returns an *OtherClusterError if the tags of the instance state another cluster, or any while our name is not known.
 func (w guarded) disowns(ours string, i ec2types.Instance) error {
 	tags := make(map[string]string, len(i.Tags))
 	for _, t := range i.Tags {
@@ -151,12 +150,12 @@ func (w guarded) disowns(ours string, i ec2types.Instance) error {
 	return nil
 }
 
-// strangers are those of the instances that are not ours beyond doubt. It is an *OtherClusterError if one of them is in a group
-// that is, or may be, another cluster's.
+// strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to
+// another cluster.
 func (w guarded) strangers(ids []string) ([]string, error) {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
-	groups := make(map[string]*Group, len(ids)) // of the instances
+	groups := make(map[string]*Group, len(ids)) // by instance
 	for _, id := range ids {
 		groups[id] = nil
 	}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// increases launches instances for a group, in the way that its launch mode asks for.
+// increases launches instances for a group, as its launch mode asks.
 type increases struct {
 	groups     *groups
 	reader     *reader
@@ -24,10 +24,7 @@ type increases struct {
 	calls      newerCalls
 }
 
-// Increase makes AWS launch n more instances, or as many as the maximum leaves room for, counted from a reading made for the
-// purpose: what others have asked for in the meantime stays. Where the group can be launched synchronously, the instances
-// are in the Group it returns, maybe fewer than asked; elsewhere the desired capacity is raised. The error is
-// ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+// increase is Increase.
 func (i *increases) increase(ctx context.Context, name string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, done, g, n, err := i.beginIncrease(ctx, name, "", n)
@@ -52,7 +49,7 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 		answers := i.calls.launch.Answers(name)
 		launched, err := i.launcher.launch(ctx, g, "", n)
 		if g.shortfall(n, launched) > 0 {
-			signal(i.groups.changed) // what pods still wait for is another group's to launch, at once
+			signal(i.groups.changed) // another group may launch at once for the pods that still wait
 		}
 		if missed := unansweredIn(err); missed != nil {
 			if i.mode != LaunchSynchronous {
@@ -64,7 +61,7 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 			_, g = i.groups.entry(name)
 			return g, err
 		}
-		if g, err = i.reader.readOne(ctx, name); err != nil { // that took its time
+		if g, err = i.reader.readOne(ctx, name); err != nil { // the failed launch took its time
 			return nil, err
 		}
 		if n = min(n, g.room()); n <= 0 {
@@ -74,8 +71,7 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 	return i.capacity.raise(ctx, g, n)
 }
 
-// IncreaseAtomically launches n more instances or none: what was launched of fewer is terminated again. Only groups that can
-// be launched synchronously can do that; the error of others wraps ErrNotAtomic. For the zone see IncreaseIn.
+// increaseAtomically is IncreaseAtomically.
 func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, done, g, room, err := i.beginIncrease(ctx, name, zone, n)
@@ -121,7 +117,7 @@ func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n
 // ErrNotAtomic is the error of a group that cannot launch all or nothing.
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
-// beginIncrease takes the group's turn, reads the group, and returns how many instances there is room for in the zone, at most n.
+// beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
 func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
 	if turn, done, g, err = i.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
@@ -133,8 +129,8 @@ func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int)
 	return turn, done, g, room, nil
 }
 
-// allowed is how many of n instances the group may launch in the zone, g being a fresh reading and left what others leave of its
-// room. It is at least one, or there is an error.
+// allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave.
+// It is at least one, or there is an error.
 func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left int) (int, error) {
 	room := min(left, g.roomIn(zone))
 	switch {
@@ -151,7 +147,7 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 	return min(n, room), nil
 }
 
-// lockAndRead takes the group's turn and reads the group.
+// lockAndRead takes the group lock and reads the group.
 func (i *increases) lockAndRead(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
 	if turn, done, err = i.locks.lock(ctx, name); err != nil {
 		return nil, nil, nil, err
@@ -163,9 +159,9 @@ func (i *increases) lockAndRead(ctx context.Context, name string) (turn context.
 	return turn, done, g, nil
 }
 
-// retryOverdue has overdue instances count again as part of an increase by n, and returns how many. AWS goes on launching what is desired, and
-// instances that die would otherwise add up: each increase would leave one more to be launched for ever. Where AWS lacks capacity, another
-// launch finds out sooner than its next attempt whether there is some now.
+// retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and
+// each increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than
+// AWS's next attempt.
 func (i *increases) retryOverdue(name string, n int) int {
 	again := 0
 	i.groups.update(name, func(e *entry, g *Group) {
@@ -181,10 +177,10 @@ func (i *increases) retryOverdue(name string, n int) int {
 	return again
 }
 
-// raiseInstead raises the desired capacity by what is lacking of n instances, because AWS did not answer the launches. before is the group before
-// them, and answers is how often AWS had answered. The last reading is newer than the launches, and all growth since counts as theirs. Should the
-// reading be older than a launch all the same, the raise counts from what the reading states. So it sets what AWS has already made of the desired
-// capacity.
+// raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group
+// before them, and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as
+// theirs. If the reading is older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already
+// reached.
 func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *unansweredError) (*Group, error) {
 	_, g := i.groups.entry(before.Name)
 	if g == nil {
@@ -200,7 +196,7 @@ func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers 
 	}
 	raised, err := i.capacity.raise(ctx, g, lacking)
 	switch {
-	case err != nil: // it is not the one call that is in trouble
+	case err != nil: // the trouble is not with the one call
 	case i.calls.launch.Answers(g.Name) == answers:
 		i.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	case len(missed.zones) < len(g.launchZones()):

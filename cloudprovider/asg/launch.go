@@ -13,12 +13,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// launch launches n instances in the group at once, g being a fresh reading, and returns those it got: fewer where they weigh more.
-// It spreads them over the zones that have capacity, and tries the next ones where AWS says that it has none; or it launches
-// them in the one zone that is named. Where an instance counts for what its type has, it launches in one zone after the other, since the first
-// may bring all: AWS chooses the types, and gives a whole instance for the smallest part of one. Where nothing at all was launched, the error is a
-// *LaunchError, wraps errNotSynchronous, or wraps the SDK's. A *missedError can come with instances. It costs a call per zone and 100 instances.
-// The caller has the group's turn.
+// launch launches up to n instances in the group at once, from the fresh reading g, and returns them. Heavy instances are fewer. It spreads
+// them over the zones that have capacity, and tries the next zones where AWS has none, or it launches them in the one named zone. Where an
+// instance counts for its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring
+// all. If nothing was launched, the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with
+// instances. It costs a call per zone and 100 instances. The caller has the group lock.
 func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures cooldown.Failures
@@ -36,7 +35,7 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 		failures = append(failures, got.failures...)
 		if got.replayed && repeated < maxReplays {
 			repeated++
-			rounds++ // nothing came of it, and nothing failed
+			rounds++ // a replay brings nothing, and is no failure
 		} else if g.Source.CountsHardware() && len(got.launched) > 0 {
 			rounds++
 		}
@@ -44,7 +43,7 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 			return l.outcomeOf(ctx, before, zone, n, answers, launched, got.missed)
 		}
 		if got.unweighed {
-			return launched, nil // the next reading tells how much they are
+			return launched, nil // the next reading shows their weight
 		}
 		if got.err != nil {
 			if len(launched) == 0 {
@@ -60,7 +59,7 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 	if len(launched) > 0 {
 		return launched, nil
 	}
-	if len(failures) == 0 { // no zone was open
+	if len(failures) == 0 { // no zone was available
 		rest, _ := l.available.inAllZones(g, zone)
 		failures = cooldown.Failures{{At: l.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
 			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
@@ -68,8 +67,7 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 	return nil, &LaunchError{Group: name, Failures: failures}
 }
 
-// launchSurely is launch, and again for those of the instances that had ended before: a caller that wants all or nothing must not
-// take them for nodes to come.
+// launchSurely is launch, repeated for the instances that had ended before: a caller that wants all or nothing must not count on them.
 func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	for range maxReplays {
 		some, err := l.launch(ctx, g, zone, g.shortfall(n, launched))
@@ -87,7 +85,7 @@ func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n in
 	return launched, nil
 }
 
-// launchRound makes the calls of a plan, several at a time, and enters what came of them.
+// launchRound makes the calls of a plan, several at a time, and joins their results.
 func (l *launcher) launchRound(ctx context.Context, g *Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
 	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.launchOrder(ctx, g, plan[at]) })

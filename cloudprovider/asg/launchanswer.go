@@ -16,7 +16,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// launched enters what AWS answered.
+// launched enters AWS's answer.
 func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
 	if err := l.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
@@ -68,7 +68,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	return result
 }
 
-// closed reports whether the failures closed a pool, so that another try goes elsewhere.
+// closed reports whether the failures began a cool-down, so that another try goes elsewhere.
 func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
 		_, resting := l.available.failed.Of(g.Name, f.Pool)
@@ -76,8 +76,8 @@ func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 	})
 }
 
-// deniedIn is the error of an answer by which nothing was launched because somebody lacks a permission: who launches at once needs
-// more than Auto Scaling does for itself. So it counts as a refusal of the call.
+// deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more
+// permissions than Auto Scaling's own, so this counts as a refusal of the call.
 func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
 	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
@@ -91,7 +91,7 @@ func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out 
 	return because(errNotSynchronous, err)
 }
 
-// failedNow takes in one error of an answer.
+// failedNow enters one error of an answer.
 func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) LaunchFailure {
 	m := g.meaningOf(o, e)
 	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)

@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// launchOrder makes one call and enters its answer. It asks twice where the first answer may be an old failure.
+// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
 func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) launchResult {
 	come, err := l.replays.awaitPredecessor(ctx, g, o, tokenAge)
 	if err != nil || len(come) > 0 {
@@ -38,7 +38,7 @@ func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) l
 	return l.launched(ctx, g, o, out)
 }
 
-// launchInstances makes one call and repeats it until AWS tells what came of it, by a token that makes it one launch.
+// launchInstances makes one call and repeats it with its token until AWS reports the outcome. The token makes the tries one launch.
 func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
@@ -57,7 +57,7 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchReques
 		switch {
 		case err == nil:
 			return out, nil
-		case awsclient.IsInProgress(err): // by us, a moment ago, or by the process before us
+		case awsclient.IsInProgress(err): // our own launch, or a previous leader's
 			if misses, working = 0, true; asked > workingPatience {
 				return nil, l.leaveZone(g, o, err)
 			}
@@ -90,17 +90,17 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchReques
 		case <-ctx.Done():
 		case <-l.clock.After(began.Add(unansweredPoll).Sub(l.clock.Now())):
 		}
-		if ctx.Err() != nil { // the pause may have been over already
+		if ctx.Err() != nil { // the pause may be over already
 			return nil, because(err, ctx.Err())
 		}
 	}
 }
 
-// once keeps the SDK from repeating the call. The caller asks again by the token, which tells more.
+// once keeps the SDK from repeating the call. Our own repetition with the token learns more.
 func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
-// unansweredLaunch is the error of a launch that AWS has not answered. Launches in the same zone have another token from now on, unless the zone is
-// asked again by the same one.
+// unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone
+// must be asked again with the same one.
 func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, err error) error {
 	if l.mode != LaunchSynchronous && !o.alone {
 		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
@@ -108,20 +108,20 @@ func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, 
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
 	if o.alone && !awsclient.IsContended(err) || g.Source.Weighted() {
-		// A reading can be older than the launch. Another zone is asked next, or AWS may have launched more than it was asked for.
+		// A reading can be older than the launch. The next zone would launch too many then.
 		missed.settled = began.Add(settleTime)
 	}
 	return missed
 }
 
-// leaveZone leaves the zone of a launch alone of which AWS does not say what came of it, and says so.
+// leaveZone begins a cool-down of the zone of an unanswered launch, and returns the error.
 func (l *launcher) leaveZone(g *Group, o launchRequest, err error) error {
 	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("what came of it is not known: %w", err)
 }
 
-// overtaken reports whether AWS refused a launch for what became of the group since it was decided on: it is gone, or has no
-// room for it. Another launch may be allowed. It costs a call.
+// overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch
+// may be allowed. It costs a call.
 func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):

@@ -37,7 +37,7 @@ func (l *launcher) synchronously(g *Group) (bool, error) {
 	return false, nil
 }
 
-// notSynchronous is why LaunchInstances does not serve the group now, or nil.
+// notSynchronous returns why LaunchInstances does not serve the group now, or nil.
 func (l *launcher) notSynchronous(g *Group) *notSynchronous {
 	if e := g.launchableSynchronously(); e != nil {
 		return e

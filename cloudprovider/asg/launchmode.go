@@ -5,20 +5,20 @@ import (
 	"fmt"
 )
 
-// LaunchMode is how instances are asked for.
+// LaunchMode is how the Cache asks for instances.
 type LaunchMode string
 
 // Launch modes. The zero LaunchMode is LaunchAuto.
 const (
 	// LaunchAuto launches synchronously where that is possible, and raises the desired capacity elsewhere.
 	LaunchAuto LaunchMode = "auto"
-	// LaunchSynchronous asks for instances by LaunchInstances only; a group for which that is impossible does not grow.
+	// LaunchSynchronous uses LaunchInstances only. A group that cannot be launched so does not grow.
 	LaunchSynchronous LaunchMode = "synchronous"
 	// LaunchDesiredCapacity raises the desired capacity always, as the stock provider does.
 	LaunchDesiredCapacity LaunchMode = "desired-capacity"
 )
 
-// ParseLaunchMode reads a launch mode; the empty text is LaunchAuto.
+// ParseLaunchMode reads a launch mode. The empty text is LaunchAuto.
 func ParseLaunchMode(text string) (LaunchMode, error) {
 	switch mode := LaunchMode(text); mode {
 	case "":
@@ -29,7 +29,7 @@ func ParseLaunchMode(text string) (LaunchMode, error) {
 	return "", fmt.Errorf("launch mode %q: want %s, %s or %s", text, LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
 }
 
-// errNotSynchronous tells that a group cannot be launched synchronously; nothing was launched.
+// errNotSynchronous is the error of a group that cannot be launched synchronously. Nothing was launched.
 var errNotSynchronous = errors.New("cannot be launched synchronously")
 
 // notSynchronous is errNotSynchronous with the reason.
@@ -39,11 +39,11 @@ func (e *notSynchronous) Error() string {
 	return fmt.Sprintf("%v: %s: %s", errNotSynchronous, e.why, e.remedy)
 }
 
-// Is has errors.Is find errNotSynchronous.
+// Is makes errors.Is find errNotSynchronous.
 func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
-// AskedFor is how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why
-// not synchronously. What AWS refuses is not known here.
+// AskedFor returns how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why not
+// synchronously. It does not know AWS's refusals.
 func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 	if mode == LaunchDesiredCapacity {
 		return LaunchDesiredCapacity, "the launch mode says so"
@@ -54,8 +54,8 @@ func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 	return LaunchSynchronous, ""
 }
 
-// launchableSynchronously tells why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch
-// instances synchronously). The guide does not say how LaunchInstances treats distribution segments (read 2026-11).
+// launchableSynchronously returns why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch instances
+// synchronously). The guide does not say how LaunchInstances treats distribution segments (read 2026-11).
 func (g *Group) launchableSynchronously() *notSynchronous {
 	switch {
 	case g.Source.ConfigurationName != "" || g.Source.Template.IsZero():

@@ -6,9 +6,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
-// plan divides n instances among the zones of the group that are open, or has all of them launched in the one that is named:
-// to the one with the fewest instances first, and to the first by AWS's order among equals. A zone whose rest has just ended
-// gets one, as a probe.
+// plan divides n instances among the available zones of the group, or puts them all into the one named zone. The zone with the fewest
+// instances comes first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe.
 func (l *launcher) plan(g *Group, named string, n int) []launchRequest {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {

@@ -13,18 +13,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// launchRequest is one call to come: so many instances in a zone.
+// launchRequest is one call to come: a number of instances in a zone.
 type launchRequest struct {
 	group string
 	zone  string
 	count int
-	batch int // of the orders for this zone, which it is
+	batch int // its number among the requests for the zone
 	key   idempotencyKey
-	began time.Time // when AWS was first asked
-	alone bool      // the zone is the only one that will do
+	began time.Time // the first try
+	alone bool      // no other zone serves
 }
 
-// wrap says which launch failed; nil stays nil.
+// wrap adds the failed launch to the error. nil stays nil.
 func (o launchRequest) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -32,24 +32,24 @@ func (o launchRequest) wrap(err error) error {
 	return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
 }
 
-// meaningOf is what one error of an answer says.
+// meaningOf returns the meaning of one error of an answer.
 func (g *Group) meaningOf(o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
 	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 
-// launchResult is what came of one call, or of several.
+// launchResult is the result of one call, or of several.
 type launchResult struct {
 	launched []Instance
 	failures cooldown.Failures
-	replayed bool // AWS repeated an answer that a process before us had
-	// unweighed tells that it is not known how much the instances count for.
+	replayed bool // AWS replayed an answer to a previous leader
+	// unweighed reports that the weight of some instances is unknown.
 	unweighed bool
-	missed    *unansweredError // what AWS did not answer to
-	err       error            // why the group is not worth another call now
+	missed    *unansweredError // the launches that AWS did not answer
+	err       error            // why another call is not worth it now
 }
 
-// LaunchError tells why AWS launched nothing, in AWS's words.
+// LaunchError is the error of a launch that brought nothing, in AWS's words.
 type LaunchError struct {
 	Group string
 	cooldown.Failures

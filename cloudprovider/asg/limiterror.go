@@ -2,10 +2,10 @@ package asg
 
 import "fmt"
 
-// LimitError tells that a write would have taken a group beyond its limits; nothing was written.
+// LimitError is the error of a write beyond the group's limits. Nothing was written.
 type LimitError struct {
 	Group       string
-	Desired     int // the desired capacity it would have had
+	Desired     int // if it had been written
 	Limit       int
 	LimitIsMost bool
 }
@@ -18,8 +18,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("auto scaling group %q: a desired capacity of %d is %s its %s size of %d", e.Group, e.Desired, verb, side, e.Limit)
 }
 
-// full is the error of an increase by n for which there is no room: not in the group, of whose room others leave some, or else
-// not in the zone.
+// full returns the error of an increase by n without room: in the group, where left is the part that other zones leave, or else in the
+// zone.
 func (g *Group) full(zone string, n, left int) error {
 	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity + (g.room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
 	if v := g.zoneGroupIn(zone); v != nil && left > 0 {

@@ -11,12 +11,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for
-// them, or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer
-// watches every group that it wrote to, and raises the desired capacity again.
+// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching
+// for them, or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity
+// writer watches every group that it wrote to, and raises the desired capacity again.
 
-// watch notes that we are about to set the desired capacity, on the ground of the reading g: readings may show it before AWS answers,
-// and the answer may be lost. refused takes that back.
+// watch notes that we are about to set the desired capacity, on the ground of the reading g. A reading may show it before AWS answers, and
+// the answer may be lost. refused takes the note back.
 func (w *capacity) watch(g *Group, desired int) (refused func()) {
 	now := w.clock.Now()
 	var was lostUpdate
@@ -26,13 +26,13 @@ func (w *capacity) watch(g *Group, desired int) (refused func()) {
 	}
 }
 
-// lost reports whether there is an instance more than our last write left room for, and nobody has set anything else since.
+// lost reports whether more instances arrived than our last write left room for, and no other write followed.
 func (o lostUpdate) lost(g *Group) bool {
 	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
 }
 
-// repairLost raises the desired capacity of the groups in which more has arrived than our last write left room for. Groups that
-// are written to are left for the next time.
+// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for
+// the next time.
 func (w *capacity) repairLost(ctx context.Context) {
 	for _, name := range w.lostUpdates() {
 		turn, done, ok := w.locks.tryLock(ctx, name)
@@ -46,7 +46,7 @@ func (w *capacity) repairLost(ctx context.Context) {
 	}
 }
 
-// lostUpdates are the groups whose desired capacity we have set too low, by their last reading.
+// lostUpdates returns the groups whose desired capacity we have set too low, by their last reading.
 func (w *capacity) lostUpdates() []string {
 	now := w.clock.Now()
 	w.groups.mu.Lock()
@@ -60,8 +60,8 @@ func (w *capacity) lostUpdates() []string {
 	return slices.Sorted(maps.Keys(short))
 }
 
-// repairGroup reads the group anew and raises its desired capacity to what is there, but for what AWS launched to move instances. The
-// caller has the group's turn.
+// repairGroup reads the group and raises its desired capacity to its instances, without those that AWS launched to move others. The caller
+// has the group lock.
 func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	g, err := w.reader.readOne(ctx, name)
 	if err != nil {
@@ -80,15 +80,15 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	return err
 }
 
-// movesInstances reports whether AWS may launch instances of the group beyond the desired capacity, to end others after that.
+// movesInstances reports whether AWS may launch instances beyond the desired capacity, and terminate others after that.
 func (g *Group) movesInstances() bool {
 	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
 }
 
-// repairTo raises the desired capacity to what it should not have been set below, as far as the maximum allows.
+// repairTo raises the desired capacity to its floor, as far as the maximum allows.
 func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group, error) {
 	least := w.groups.least(g.Name)
-	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be an old one
+	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be old
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
@@ -106,10 +106,9 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 	return after, err
 }
 
-// repair looks for what a write of ours has overwritten, before being the group as it was when that was decided, and written
-// what we set: AWS has launched for another writer's request more than is desired now, and ends it, or is about to. Then the
-// desired capacity is raised again, to what the other asked for, as far as can be seen, and extra capacity on top of it. An
-// excess that was there before the write stays one, and what somebody else has set since stays theirs.
+// repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more
+// for another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's
+// value, as far as can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
 func (w *capacity) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
 	g, err := w.reader.readOne(ctx, before.Name)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// apply merges a reading that began at start and publishes the result. asked names the groups it was about; nil means
-// all of them.
+// apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
 func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
 	r.groups.mu.Lock()
 	defer r.groups.mu.Unlock()
@@ -21,21 +20,21 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 		e := r.groups.entries[name]
 		if e != nil && e.identity != identityOf(described) {
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
-				continue // a reading from before the group was made anew
+				continue // the reading is from before the group was recreated
 			}
 			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
 			r.refusals.forget(name)
 			e = r.entryFor(name, described)
 		}
 		if e == nil && asked != nil {
-			continue // dropped by a complete reading while this one was under way
+			continue // dropped by a complete reading meanwhile
 		}
 		if e == nil {
 			e = r.entryFor(name, described)
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
 		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
-			continue // begun before what we already know
+			continue // older than our knowledge
 		}
 		before := e.group
 		if !e.droppedAt.IsZero() {
@@ -62,7 +61,7 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 	}
 }
 
-// merge makes the reading g the entry's group, with what we know beside it.
+// merge makes the reading g the entry's group, with our knowledge beside it.
 func (r *reader) merge(e *entry, g *Group) {
 	if limits, ok := r.discovery.named(g.Name); ok {
 		g.MaxSize = min(g.MaxSize, limits.MaxSize)
@@ -81,7 +80,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	} else {
 		g.Launch, g.Problems = e.group.Launch, e.group.Problems
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
-			r.refusals.forget(g.Name) // it may have been for one of them
+			r.refusals.forget(g.Name) // it may have caused the refusal
 		}
 	}
 	if !e.written.unanswered {
@@ -94,7 +93,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	e.group = g
 }
 
-// weigh enters what instances count for whose weight the reading leaves out.
+// weigh enters the weights that the reading leaves out.
 func (r *reader) weigh(g *Group) {
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
@@ -104,8 +103,8 @@ func (r *reader) weigh(g *Group) {
 }
 
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
-// is still the one that we wrote to: what we asked for stays ours, and a write under way keeps its turn. A new group of the same name has nothing
-// of that. The caller holds mu.
+// keeps its entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller
+// holds mu.
 func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry {
 	e, id := r.groups.dropped[name], identityOf(described)
 	delete(r.groups.dropped, name)
@@ -117,13 +116,13 @@ func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry 
 	return e
 }
 
-// identityOf is what distinguishes a group from another one that had its name before.
+// identityOf distinguishes a group from an earlier one of its name.
 func identityOf(g types.AutoScalingGroup) string {
 	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
 }
 
-// noteFirst makes g the first reading of the group. A deficit that the first complete reading finds is taken over from the autoscaler before us: it
-// is ours to withdraw, and failures count from now on. A deficit of a group that comes later is somebody else's.
+// noteFirst makes g the first reading of the group. We take over a shortage in the first complete reading from the previous autoscaler: it
+// is ours to withdraw, and failures count from now on. A shortage of a later group belongs to somebody else.
 func (e *entry) noteFirst(g *Group, atStart bool) {
 	e.metAt = g.ReadAt
 	if atStart {
@@ -134,7 +133,7 @@ func (e *entry) noteFirst(g *Group, atStart bool) {
 	g.others = e.desired.others
 }
 
-// noteAbsent says once of each group that a --nodes flag names that AWS does not have it.
+// noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
 func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
 	for _, named := range r.discovery.Named {
 		name := named.Name

@@ -9,15 +9,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// unansweredError is the error of a call that AWS did not answer. AWS may have done what it was asked for.
+// unansweredError is the error of a call that AWS did not answer. AWS may have done it.
 type unansweredError struct {
 	cause   error
 	began   time.Time // the last try
-	settled time.Time // when a reading shows what came of it
-	zones   []string  // of the launches, where it is about launches
+	settled time.Time // from then on a reading shows the outcome
+	zones   []string  // of launches only
 }
 
-// newUnanswered is the error of a call whose last try began then. Once AWS has answered with a fault, it is done with the call.
+// newUnanswered makes the error of a call whose last try began then. AWS is done with a call once it has answered with a fault.
 func newUnanswered(began time.Time, cause error) *unansweredError {
 	missed := &unansweredError{cause: cause, began: began, settled: began}
 	if !awsclient.IsAnswer(cause) {
@@ -32,7 +32,7 @@ func (e *unansweredError) Error() string {
 
 func (e *unansweredError) Unwrap() error { return e.cause }
 
-// with is both errors in one. other may be nil.
+// with joins both errors. other may be nil.
 func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	if other == nil {
 		return e
@@ -48,14 +48,14 @@ func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	return &both
 }
 
-// unansweredIn is the missedError in err, or nil.
+// unansweredIn returns the unansweredError in err, or nil.
 func unansweredIn(err error) *unansweredError {
 	var missed *unansweredError
 	errors.As(err, &missed)
 	return missed
 }
 
-// because is err with the reason for it, on one line as events and logs show errors. Without a reason it is err.
+// because adds the reason to err on one line, as logs and events show errors. Without a reason it returns err.
 func because(err, reason error) error {
 	if reason == nil {
 		return err

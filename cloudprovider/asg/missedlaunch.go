@@ -9,9 +9,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// outcomeOf reads the group to find out what came of launches that AWS did not answer. before is the group before all launches. afterMiss adds
-// the instances that the reading shows to those that were launched. If some of n are still lacking, the error is missed, or the reading's. answers
-// is how often AWS had answered before the launches.
+// outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how
+// often AWS had answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is
+// missed, or the reading's.
 func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *unansweredError) ([]Instance, error) {
 	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
 		select {
@@ -35,9 +35,9 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 	return launched, nil
 }
 
-// settleUnanswered decides what follows from launches of the group that AWS did not answer. answers is how often it had answered before them. Usually the
-// zones are left alone, so that others are launched in. If AWS has answered no launch since, and has missed launches in two zones where each was
-// for its zone alone, then the call is in trouble: the group uses the older one for a minute, and missedIn returns true.
+// settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the
+// zones alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call
+// itself is in trouble: the group uses the older one for a minute, and settleUnanswered returns true.
 func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, answers int, missed *unansweredError) bool {
 	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
@@ -50,7 +50,7 @@ func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, a
 	return true
 }
 
-// leaveAlone keeps the zones of launches that AWS did not answer from being launched in for a minute.
+// leaveAlone begins a cool-down of the zones of unanswered launches.
 func (l *launcher) leaveAlone(g *Group, missed *unansweredError) {
 	for _, zone := range missed.zones {
 		l.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))

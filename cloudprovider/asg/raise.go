@@ -9,18 +9,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// raise raises the desired capacity by n instances, g being a fresh reading. Where the answer is lost, a reading tells what came
-// of it: at once, or else the next one that succeeds. Others may have raised it between the reading and the write, and AWS
-// would end what it launched for them: a reading after the write repairs that at once.
+// raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or
+// else the next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances,
+// so a reading after the write repairs that at once.
 func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	name := g.Name
 	before, extra, least := g, n*g.Source.MinWeight(), w.groups.least(name)
 	began, wanted := w.clock.Now(), max(g.DesiredCapacity+extra, min(least, g.MaxSize))
-	desired := max(wanted, g.stated) // a reading that seems old may show what another writer has just asked for
+	desired := max(wanted, g.stated) // a seemingly old reading may show another writer's new value
 	if desired > g.MaxSize {
 		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
-	asked := w.groups.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // the instances that are still starting are among them
+	asked := w.groups.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // with the instances that are still starting
 	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
 	refused := w.watch(g, desired)
 	since, err := w.setDesired(ctx, g, desired)
@@ -35,7 +35,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		if err == nil {
 			e.set(g, desired, w.clock.Now())
 			e.request.settle(g)
-		} // else the answer was lost: the next reading tells whether the request is one
+		} // else the answer was lost, and the next reading decides
 	})
 	if err == nil {
 		if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
@@ -53,9 +53,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	return g, err
 }
 
-// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. The desired
-// capacity never goes below what a reading made for the purpose counts, nor below the minimum size; a reading after the
-// write repairs it upwards at once if an instance arrived in between.
+// withdraw is Withdraw.
 func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
 	ctx, done, err := w.locks.lock(ctx, name)
 	if err != nil {
@@ -88,7 +86,7 @@ func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Grou
 	return taken, g, err
 }
 
-// lower sets a lower desired capacity. Where the answer is lost, a reading tells what came of it.
+// lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.
 func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
 	refused := w.watch(g, desired)
 	_, err := w.setDesired(ctx, g, desired)

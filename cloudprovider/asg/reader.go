@@ -25,8 +25,8 @@ type reader struct {
 	types     *instancetypes.Catalogue // may be nil
 	calls     newerCalls
 	refusals  *refusals
-	resolve   chan struct{}   // a group's launch source is new
-	absent    map[string]bool // groups in --nodes flags that AWS does not have; the mu of groups guards it
+	resolve   chan struct{}   // wakes the look-up of launch specs
+	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 }
 
 // absentNames is Absent.
@@ -42,8 +42,7 @@ func (r *reader) absentNames() []string {
 	return names
 }
 
-// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one
-// call per 100 groups and search. On error the last Snapshot stays and keeps its age: stale beats partial.
+// refresh is Refresh.
 func (r *reader) refresh(ctx context.Context) error {
 	start := r.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
@@ -67,8 +66,8 @@ func (r *reader) refresh(ctx context.Context) error {
 	return nil
 }
 
-// hintAtAny says so where no group matches all discovery flags while some match one of them: the flags may be meant as
-// alternatives. It asks AWS for each flag until one matches a group.
+// hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It
+// asks AWS for each flag until one matches a group.
 func (r *reader) hintAtAny(ctx context.Context) {
 	if r.discovery.Join == JoinAny || len(r.discovery.Filters) < 2 {
 		return
@@ -87,7 +86,7 @@ func (r *reader) hintAtAny(ctx context.Context) {
 	}
 }
 
-// refreshNamed reads the named groups only. Those that AWS does not return are gone.
+// refreshNamed reads the named groups only. Groups that AWS does not return are gone.
 func (r *reader) refreshNamed(ctx context.Context, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

@@ -22,7 +22,7 @@ type refusals struct {
 	groups map[string]refusal // the last one of each
 }
 
-// refusal is why AWS would not launch synchronously in a group, and until when that is taken for granted.
+// refusal is why AWS would not launch synchronously in a group, and until when to believe it.
 type refusal struct {
 	reason, remedy string
 	until          time.Time
@@ -40,8 +40,8 @@ func (r *refusals) of(group string) *notSynchronous {
 	return nil
 }
 
-// refused remembers that AWS would not launch synchronously in the group, and says so once per group and reason; that AWS does
-// not know the call, once.
+// refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know
+// the call.
 func (r *refusals) refused(ctx context.Context, group string, err error) {
 	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
 	r.mu.Lock()
@@ -54,7 +54,7 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	}
 }
 
-// remedy is what an operator may do about a refusal.
+// remedy returns what an operator may do about a refusal.
 func (r *refusals) remedy(err error) string {
 	allow := ""
 	if awsclient.IsDenied(err) {
@@ -70,7 +70,7 @@ func (r *refusals) remedy(err error) string {
 	return "none needed: instances are asked for by the desired capacity"
 }
 
-// forget makes AWS be asked again for a group that launches something else now, or is gone.
+// forget ends the refusal of a group that launches something else now, or is gone.
 func (r *refusals) forget(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

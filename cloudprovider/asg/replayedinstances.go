@@ -11,15 +11,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// check asks AWS of instances that it says it has launched, and that a reading since does not show, whether it has ended
-// them before it was asked. It costs a call per group, once.
+// check asks AWS whether it terminated launched instances, which no reading shows, before we asked for them. It costs one call per group.
 func (p *replays) check(ctx context.Context) {
 	due := p.due()
 	names := slices.Sorted(maps.Keys(due))
 	parallel(len(names), looksAtOnce, func(i int) { p.checkGroup(ctx, names[i], due[names[i]]) })
 }
 
-// checkGroup is readEnded for one group, whose instances can have ended until then at the latest.
+// checkGroup is check for one group. Its instances can have ended until then at the latest.
 func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) {
 	ended, err := p.activities.terminatedSince(ctx, name, until.Add(-tokenAge))
 	switch {
@@ -35,8 +34,8 @@ func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) 
 	}
 }
 
-// confirmed are those of the instances just launched that did not end before they were asked for. While no process before us can
-// have had the answer it makes no call; else one, and a second where a reading does not show all of them.
+// confirmed returns the launched instances that did not end before we asked for them. It makes no call if no previous leader can have had
+// the answer, else one, and a second if a reading does not show all of them.
 func (p *replays) confirmed(ctx context.Context, name string, launched []Instance) []Instance {
 	p.groups.mu.Lock()
 	e := p.groups.entries[name]
@@ -46,7 +45,7 @@ func (p *replays) confirmed(ctx context.Context, name string, launched []Instanc
 		return launched
 	}
 	if err := p.reader.refreshNamed(ctx, []string{name}); err != nil {
-		return launched // the readings to come tell
+		return launched // later readings show it
 	}
 	if until, due := p.due()[name]; due {
 		p.checkGroup(ctx, name, until)
@@ -55,8 +54,7 @@ func (p *replays) confirmed(ctx context.Context, name string, launched []Instanc
 	return slices.DeleteFunc(slices.Clone(launched), func(i Instance) bool { return g == nil || g.instance(i.ID) == nil })
 }
 
-// due returns the groups of whose launches an earlier process may have had the answer, with the last moment at which their
-// instances can have ended then.
+// due returns the groups with possibly replayed launches, with the last moment at which their instances can have ended.
 func (p *replays) due() map[string]time.Time {
 	due := map[string]time.Time{}
 	p.groups.mu.Lock()
@@ -74,14 +72,14 @@ func (p *replays) due() map[string]time.Time {
 	return due
 }
 
-// dropReplayed waits no longer for the instances that had ended before they were asked for, and reads the group anew without them.
+// dropReplayed stops waiting for instances that had ended before we asked for them, and reads the group without them.
 func (p *replays) dropReplayed(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
 	dropped := 0
 	p.groups.update(name, func(e *entry, g *Group) {
 		e.replaysChecked = true
 		for id := range ended {
 			if e.endedBefore != nil {
-				e.endedBefore[id] = time.Time{} // before whatever is asked from now on
+				e.endedBefore[id] = time.Time{} // before every later request
 			}
 		}
 		for id, a := range e.arriving {

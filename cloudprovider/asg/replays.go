@@ -19,7 +19,7 @@ import (
 // outcome of a launch that a previous leader made. It may also learn of instances that have come and gone since. A reading will never show
 // those.
 
-// replays recognises answers that AWS gave a previous leader before.
+// replays recognises answers that AWS gave to a previous leader.
 type replays struct {
 	groups     *groups
 	reader     *reader
@@ -27,8 +27,8 @@ type replays struct {
 	clock      clock.WithTicker
 }
 
-// fromPredecessor is how many of the instances that were to be launched, in those of the least weight, have come from a process before us
-// since before, the group by which that was decided; in the zone if one is named. It wanted the same.
+// fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this
+// request. It counts in instances of the least weight, in the zone if one is named.
 func (p *replays) fromPredecessor(before, g *Group, zone string) int {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
@@ -43,25 +43,25 @@ func (p *replays) fromPredecessor(before, g *Group, zone string) int {
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
 }
 
-// mayReplay reports whether a process before us may have asked by the tokens of the window.
+// mayReplay reports whether a previous leader may have used tokens of the window.
 func (e *entry) mayReplay(window int64) bool { return window <= windowOf(e.metAt, tokenAge) }
 
-// namesAny reports whether the answer tells of an instance of which that is true.
+// namesAny reports whether the answer names an instance for which is returns true.
 func namesAny(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) bool {
 	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool { return slices.ContainsFunc(some.InstanceIds, is) })
 }
 
-// hasAny reports whether the group has had some of the instances already. Then the answer is one that was given before: to a
-// process before us, which has seen them go.
+// hasAny reports whether the group already had some of the instances. Then the answer is a replay: a previous leader had it, and saw them
+// go.
 func (g *Group) hasAny(out *autoscaling.LaunchInstancesOutput) bool {
 	return namesAny(out, func(id string) bool { return g.instance(id) != nil })
 }
 
-// noteEndedBefore remembers the instances that were on their way out as of the reading before, our own terminations included, or are
-// in g, with the moment at which that was known. Only while AWS may repeat an answer about them that a process before us had.
+// noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so,
+// with the time. It stops when AWS can no longer replay an answer about them.
 func (e *entry) noteEndedBefore(g *Group) {
 	if e.endedBefore == nil || !e.mayReplay(windowOf(g.ReadAt, tokenAge)) {
-		e.endedBefore = nil // for the memory alone: no launch brings back an instance that has ended
+		e.endedBefore = nil // to free the memory: no launch brings back an ended instance
 		return
 	}
 	for _, reading := range []*Group{e.group, g} {
@@ -76,8 +76,7 @@ func (e *entry) noteEndedBefore(g *Group) {
 	}
 }
 
-// endedBefore reports whether some of the instances had been seen on their way out before AWS was first asked for them, and may be
-// shown no more: their launch was a process's before us.
+// endedBefore reports whether some of the instances had been on their way out before our first try: a previous leader launched them.
 func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
@@ -88,10 +87,9 @@ func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesO
 	})
 }
 
-// isOldFailure reports whether the answer may be the failure that a process before us was told of, and is worth asking again
-// for: there may be capacity by now, and what was wrong with the group may be mended. Then AWS is asked by a token that all
-// processes share for the failureAge: should this one end while AWS is at it, the next one gets its answer. What this process
-// has asked before is not asked again.
+// isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now,
+// and somebody may have mended the group. The retry uses a token that all processes share for failureAge, so that the next process gets its
+// answer if this one ends meanwhile. A process does not retry its own launches.
 func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
 		return o.coolsDown(g.meaningOf(o, e).Class, len(g.launchZones()))
@@ -105,8 +103,8 @@ func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.Launc
 	return e != nil && e.keyUses[o.key] == 0 && e.mayReplay(o.key.window)
 }
 
-// coolsDown reports whether a failure of the class keeps the group, of so many zones, from launching for minutes. Where a zone
-// lacks capacity, the others are tried at once, if they will do.
+// coolsDown reports whether a failure of the class keeps a group of so many zones from launching for minutes. If one zone lacks capacity,
+// other zones are tried at once, where they serve.
 func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	switch class {
 	case awsmessage.NoCapacity, awsmessage.SpotLimit:
@@ -117,8 +115,8 @@ func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	return false
 }
 
-// predecessorsLast is the last moment, by AWS's clock, at which an instance of the answer can have ended for which that was given
-// to a process before us; zero if this one has lived too long for that, or AWS was asked already what ended before.
+// predecessorsLast returns the last moment, by AWS's clock, at which a replayed instance can have ended. It is zero if this process has
+// lived too long for replays, or has already asked AWS.
 func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
 	if e.replaysChecked || !e.mayReplay(o.key.window) {
 		return time.Time{}
@@ -130,18 +128,18 @@ func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstanc
 	return asked.Add(o.began.Sub(now) - clockSkew)
 }
 
-// awaitPredecessor waits while a process before us may have a launch under way whose token belongs to the window before ours. AWS would
-// take our token for another launch. Then outlast reads the group and returns the instances that came of it. Only a young
-// process waits, and only just after the edge of a window: a call never outlives predecessorCall.
+// awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token
+// for another launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window,
+// because no call outlives predecessorCall.
 func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchRequest, window time.Duration) (come []Instance, err error) {
 	e, _ := p.groups.entry(g.Name)
 	if e == nil {
 		return nil, nil
 	}
 	now := p.clock.Now()
-	last := time.Unix(0, windowOf(now, window)*int64(window)) // when a token of the window before was last used
+	last := time.Unix(0, windowOf(now, window)*int64(window)) // the last use of a token of the window before
 	if e.metAt.Before(last) {
-		last = e.metAt // the process before us ended before we first read the group
+		last = e.metAt // the previous leader ended before our first reading
 	}
 	wait := last.Add(predecessorCall).Sub(now)
 	if wait <= 0 {

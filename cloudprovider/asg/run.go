@@ -14,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Start reads all groups for the first time, and then what they would launch. It returns when the first Snapshot is
-// complete, or as complete as AWS lets it be; until AWS answers the first reading it tries again and says why.
+// Start reads all groups for the first time, and then their launch specs. It returns when the first Snapshot is complete, or as complete as
+// AWS allows. It retries the first reading until AWS answers, and logs why.
 func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	var last error
@@ -47,8 +47,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Run keeps the Snapshot fresh until ctx ends, and returns when the writes under way have ended, too. It owns and awaits its
-// goroutines.
+// Run keeps the Snapshot fresh until ctx ends, and returns after the writes under way. It owns and awaits its goroutines.
 func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
@@ -88,7 +87,7 @@ func (c *Cache) motionLoop(ctx context.Context) {
 	}
 }
 
-// readMoving reads the groups in motion that are due, and mends what their readings show.
+// readMoving reads the groups in motion that are due, and repairs lost updates that the readings show.
 func (c *Cache) readMoving(ctx context.Context) {
 	due := c.motionDue()
 	if len(due) == 0 {

@@ -6,8 +6,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// SeeCluster takes in what the cluster shows of its name, and publishes the groups anew where the name is news. It makes no
-// call. Until it was called, no instance counts as a node of ours.
+// SeeCluster takes in the cluster's evidence of its name, and publishes the groups anew if the name is news. It makes no call. Before its
+// first call, no instance counts as a node of ours.
 func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
@@ -16,7 +16,7 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 		c.groups.identity.nodes[id] = true
 	}
 	if c.groups.identity.flag != "" {
-		return // no evidence changes a name that was given
+		return // no evidence changes a given name
 	}
 	votes, undecided := map[string]int{}, 0
 	for _, entry := range c.groups.entries {

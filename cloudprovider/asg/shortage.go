@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// soon has the group looked at once AWS has had a moment, and looks begin to slow down anew.
+// soon plans a look for when AWS has had a moment, and restarts the slow-down of looks.
 func (l *look) soon(now time.Time) {
 	due := now.Add(firstLook)
 	if l.count == 0 && l.due.After(now.Add(-slowestLook)) && l.due.Before(due) {
-		due = l.due // it waits for that already: instances come, and die
+		due = l.due // it waits for the look already: instances come and die
 	}
 	l.due, l.count = due, 0
 	if apart := l.at.Add(firstLook); l.due.Before(apart) {
@@ -17,7 +17,7 @@ func (l *look) soon(now time.Time) {
 	}
 }
 
-// noteShortage follows what is missing in the readings.
+// noteShortage follows the missing instances through the readings.
 func (e *entry) noteShortage(g *Group) {
 	s, missing, open := &e.shortage, g.Missing(), g.notInService()
 	if s.missing == 0 || missing < s.missing {
@@ -33,7 +33,7 @@ func (e *entry) noteShortage(g *Group) {
 	}
 	s.open, s.failure, s.since = open, nil, g.ReadAt
 	if e.group == nil {
-		return // the first look is due at once: AWS has been at it for a while
+		return // the first look is due at once, because AWS has had time
 	}
 	if s.since = g.ReadAt.Add(-failureAge); s.since.Before(e.group.ReadAt) {
 		s.since = e.group.ReadAt
@@ -41,7 +41,7 @@ func (e *entry) noteShortage(g *Group) {
 	e.look.soon(g.ReadAt)
 }
 
-// lostStarting reports whether an instance has gone since the reading before that had not been in service, and not by our doing.
+// lostStarting reports whether an instance that was starting in the reading before has gone, and not by our doing.
 func (e *entry) lostStarting(g *Group) bool {
 	return e.group != nil && slices.ContainsFunc(e.group.Instances, func(was Instance) bool {
 		if !was.Lifecycle.Starting() {
@@ -52,14 +52,14 @@ func (e *entry) lostStarting(g *Group) bool {
 	})
 }
 
-// unexplained reports whether instances are missing, or have died, and it is not known why.
+// unexplained reports whether instances are missing or have died for an unknown reason.
 func (e *entry) unexplained() bool {
 	s, r := &e.shortage, &e.request
 	return r.failure == nil && (r.instances > 0 || r.asked > 0 && s.died) || s.failure == nil && (s.died || e.group.Missing() > e.group.Withdrawable())
 }
 
-// markOverdue enters how many of the missing instances are overdue: all that are not ours to withdraw, once a launch has failed since the shortage
-// changed, or overdueAfter has passed. What its minimum size asks for never is: the core would ask for it again.
+// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter.
+// Instances for the minimum size are never overdue, because the core would ask for them again.
 func (e *entry) markOverdue(g *Group) {
 	g.Overdue = 0
 	if s := e.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
@@ -67,10 +67,10 @@ func (e *entry) markOverdue(g *Group) {
 	}
 }
 
-// fulfil takes off the request what the reading shows in service. An instance that is starting may still die: then it is ours to withdraw.
+// fulfil takes the instances in service off the request. A starting instance may still die, and is then ours to withdraw.
 func (r *request) fulfil(g *Group) { r.asked = max(0, min(r.asked, g.notInService())) }
 
-// settle enters in the group what is missing of the request.
+// settle enters the missing part of the request in the group.
 func (r *request) settle(g *Group) {
 	if r.asked == 0 {
 		*r = request{}

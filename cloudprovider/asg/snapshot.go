@@ -36,11 +36,11 @@ func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snap
 	return s
 }
 
-// Groups are all groups, by name. The slice is shared: do not change it.
+// Groups returns all groups, sorted by name. The slice is shared: do not change it.
 func (s *Snapshot) Groups() []*Group { return s.ordered }
 
-// Foreign are the groups that discovery finds and that state another cluster, by name, each with the one Problem that says so.
-// Nothing else of the Snapshot shows them or their instances.
+// Foreign returns the discovered groups of other clusters, by name, each with the one Problem about that. Nothing else of the Snapshot
+// shows them or their instances.
 func (s *Snapshot) Foreign() []*Group { return s.foreign }
 
 // Group returns the group of that name, or nil.

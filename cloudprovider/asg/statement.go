@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// CheckClusterName refuses what can be no name of a cluster. The empty text is none, and fine.
+// CheckClusterName refuses a text that cannot be the name of a cluster. The empty text is fine.
 func CheckClusterName(name string) error {
 	switch {
 	case strings.HasPrefix(name, "arn:"):
@@ -19,8 +19,8 @@ func CheckClusterName(name string) error {
 	return nil
 }
 
-// noteStatements enters what the group's launch source states, and reports whether that is news. While a part of the source is unread, what was
-// stated before stays.
+// noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a
+// part of the source is unread.
 func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range e.group.launchStated {
 		if unread && !slices.Contains(stated, s) {
@@ -37,7 +37,7 @@ func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news
 	return true
 }
 
-// inheritStatements takes over what is known of the launch source from an earlier reading, if that was of the same source.
+// inheritStatements takes over the statements of an earlier reading of the same launch source.
 func (g *Group) inheritStatements(before *Group) {
 	g.unread = true
 	if before != nil {
@@ -46,12 +46,12 @@ func (g *Group) inheritStatements(before *Group) {
 	g.gather()
 }
 
-// gather puts the statements together.
+// gather joins the statements.
 func (g *Group) gather() {
 	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.launchStated)
 }
 
-// states is the one name that the group states, empty where it states none or several.
+// states returns the one name that the group states, empty for none or several.
 func (g *Group) states() string {
 	if len(g.Stated) == 0 || g.disagreesWith("") {
 		return ""

@@ -63,7 +63,7 @@ func (t *terminator) replace(ctx context.Context, name string, ids []string) (*G
 	})
 }
 
-// terminate takes the group's turn, leaves out what is on its way already, and has act terminate the rest.
+// terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (t *terminator) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
 	ctx, done, err := t.locks.lock(ctx, name)
 	if err != nil {
@@ -110,7 +110,7 @@ func (t *termination) stayAll(instances []Instance, err error) {
 	}
 }
 
-// members are the instances of the group that have the IDs, each once, but for those that are on their way out already.
+// members returns the instances of the group with the IDs, each once, without those on their way out.
 func (t *termination) members(ctx context.Context, g *Group, ids []string) []Instance {
 	var members []Instance
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
@@ -130,15 +130,15 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	return members
 }
 
-// all terminates the instances, by one call per 100.
+// all terminates the instances with one call per 100.
 func (t *termination) all(ctx context.Context, members []Instance) {
 	for batch := range slices.Chunk(members, terminationsPerCall) {
 		t.batch(ctx, batch)
 	}
 }
 
-// batch terminates up to 100 instances by one call. AWS may do a part of it. Where AWS refuses the call or does not answer, each of those that are
-// still in service is terminated alone.
+// batch terminates up to 100 instances by one call. AWS may do a part of it. If AWS refuses the call or does not answer, the instances that
+// are still in service are terminated one by one.
 func (t *termination) batch(ctx context.Context, members []Instance) {
 	for misses := 0; len(members) > 1; {
 		if _, open := t.in.calls.batchTermination.Open(t.group); open {
@@ -187,7 +187,7 @@ func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autosc
 	}, awsclient.Impatient)
 }
 
-// answered takes in what AWS answered to a call for several instances.
+// answered enters AWS's answer to a call for several instances.
 func (t *termination) answered(ctx context.Context, members []Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {
 	var unreadTags *unreadTagsError
 	switch {
@@ -198,7 +198,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 		}
 	case awsclient.IsThrottled(err), awsclient.IsDenied(err), errors.As(err, &unreadTags):
 		t.stayAll(members, err)
-	case awsclient.IsUnsent(err): // one of them is another cluster's
+	case awsclient.IsUnsent(err): // one of them belongs to another cluster
 		t.each(ctx, members)
 	default:
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
@@ -209,7 +209,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 	}
 }
 
-// each terminates the instances by one call each, several at a time, and returns how many of the calls succeeded.
+// each terminates the instances by one call each, several at a time, and returns how many calls succeeded.
 func (t *termination) each(ctx context.Context, members []Instance) int {
 	var succeeded atomic.Int32
 	parallel(len(members), terminationsAtOnce, func(at int) {
@@ -223,7 +223,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
-		case awsclient.IsNotFound(err): // gone since the reading, and not by us: AWS replaces it or has lowered the desired capacity
+		case awsclient.IsNotFound(err): // gone since the reading, not by us: AWS replaces it or has lowered the desired capacity
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
 		default:
@@ -233,7 +233,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 	return int(succeeded.Load())
 }
 
-// byAnswer divides the instances of a batch by whether an activity of AWS's answer names them. The others AWS may have terminated or not.
+// byAnswer divides the instances of a batch by whether AWS's answer names them. AWS may have terminated the others or not.
 func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch []Instance) (named, unnamed []Instance) {
 	activities := out.Activities
 	if out.Activity != nil {
@@ -252,15 +252,15 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 // errNotNamed is why an instance stays that AWS's answer to a batch left out.
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
-// settle finds out by readings what came of a call without an answer. While that is in doubt it does not return: its caller would give the
-// node new pods.
+// settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new
+// pods.
 func (t *termination) settle(ctx context.Context, members []Instance, cause error) {
 	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
 
-// staying are those of the instances that readings show in service until a moment, after a call without an answer. The others are done. It is not sure
-// that they stay where no reading came after that moment.
+// staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false
+// if no reading came after that moment.
 func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
 	for {
 		g, err := t.in.reader.readOne(ctx, t.group)
@@ -268,7 +268,7 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
 				now := g.instance(i.ID)
 				if now == nil && t.in.groups.recentArrival(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
-					return false // or the reading may be older than the instance
+					return false // the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
 				t.accepted(ctx, []Instance{i})
@@ -303,7 +303,7 @@ func (t *termination) accepted(ctx context.Context, members []Instance) {
 	})
 }
 
-// TerminationError tells which of the instances that were to be terminated stay, and why. The others are done.
+// TerminationError is the error of instances that stay, with the reasons. The others are done.
 type TerminationError struct {
 	Group string
 	Stays map[string]error // by instance ID

@@ -2,8 +2,8 @@ package asg
 
 import "time"
 
-// markDeparted carries terminations into a reading that does not show them, with the desired capacity that they leave: those that AWS has
-// accepted from us, and those that an earlier reading showed. No instance comes back from there.
+// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and those that an
+// earlier reading showed. No instance comes back from there.
 func (e *entry) markDeparted(g *Group) {
 	shown := map[string]bool{}
 	for at := range g.Instances {
@@ -27,7 +27,7 @@ func (e *entry) markDeparted(g *Group) {
 	}
 }
 
-// noteTermination enters an accepted termination, unless a reading has shown it already. g is not shared yet.
+// noteTermination enters an accepted termination, unless a reading has shown it. g is not shared yet.
 func (e *entry) noteTermination(g *Group, i Instance, now time.Time, decrement bool) {
 	lowered := 0
 	if decrement {
@@ -41,7 +41,7 @@ func (e *entry) noteTermination(g *Group, i Instance, now time.Time, decrement b
 	if !inReading {
 		member.Lifecycle = terminating
 	}
-	if !inReading || g.DesiredCapacity-lowered >= g.stated { // else the reading states the lower capacity already
+	if !inReading || g.DesiredCapacity-lowered >= g.stated { // else the reading states the lower value already
 		e.shift(g, -lowered, now, inReading)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// ZonalGroups says which groups of several zones are scaled zone by zone: as zonal views, one node group a zone.
+// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone.
 type ZonalGroups string
 
 // The zero ZonalGroups is ZonalTagged.
@@ -18,10 +18,10 @@ const (
 	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
 )
 
-// TagZonal is the tag of a group by which its owner asks for zonal views, or keeps it out of them: true or false.
+// TagZonal is the tag by which the owner of a group asks for zone groups, or refuses them: true or false.
 const TagZonal = "k8s.io/cluster-autoscaler/zonal"
 
-// ParseZonalGroups reads a value of the flag; the empty text is ZonalTagged.
+// ParseZonalGroups reads a value of the flag. The empty text is ZonalTagged.
 func ParseZonalGroups(text string) (ZonalGroups, error) {
 	switch z := ZonalGroups(text); z {
 	case "":
@@ -32,7 +32,7 @@ func ParseZonalGroups(text string) (ZonalGroups, error) {
 	return "", fmt.Errorf("zonal groups %q: want %s, %s or %s", text, ZonalOff, ZonalTagged, ZonalAll)
 }
 
-// Problem reasons of groups that are asked to be scaled zone by zone and are not.
+// Problem reasons of groups that should be scaled zone by zone and are not.
 const (
 	ReasonAZRebalance = "az-rebalance-running"
 	ReasonNotZonal    = "zonal-not-possible"
@@ -51,9 +51,7 @@ type zoneGroups struct {
 	mode      LaunchMode
 }
 
-// NodeGroups are what is to be scaled of the group: the group itself, or its zonal views. The Problems say why there are none
-// where they are asked for; that of a group of which nobody knows what it launches says so itself. It makes no call and is safe
-// for concurrent use.
+// nodeGroups is NodeGroups.
 func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	asked, problem := z.which.asks(g)
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
@@ -68,11 +66,11 @@ func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	return []*Group{g}, []launchspec.Problem{*problem}
 }
 
-// availableZones are the zones in which the group could launch now; all, if it could in none.
+// availableZones returns the zones in which the group could launch now, or all if there are none.
 func (z *zoneGroups) availableZones(g *Group) []string {
 	zones := g.launchZones()
 	if g.DesiredCapacity >= g.MinSize {
-		return zones // what for
+		return zones // the minimum size needs no launch
 	}
 	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := z.available.inAllZones(g, zone); return resting })
 	if len(awake) == 0 {
@@ -81,7 +79,7 @@ func (z *zoneGroups) availableZones(g *Group) []string {
 	return awake
 }
 
-// asks reports whether the group is to have zonal views, or what is wrong with its tag.
+// asks reports whether the group should have zone groups, or what is wrong with its tag.
 func (z ZonalGroups) asks(g *Group) (bool, *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
 	switch {
@@ -94,7 +92,7 @@ func (z ZonalGroups) asks(g *Group) (bool, *launchspec.Problem) {
 	return tag == "true" || !tagged && z == ZonalAll, nil
 }
 
-// undivided is what keeps a group of several zones from being scaled zone by zone, or nil. What the group launches is known.
+// undivided returns what keeps a group of several zones from being scaled zone by zone, or nil. Its launch spec is known.
 func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
 	if !slices.Contains(g.SuspendedProcesses, processRebalance) {
 		return &launchspec.Problem{Reason: ReasonAZRebalance,
@@ -120,7 +118,7 @@ func notZonal(why, remedy string) *launchspec.Problem {
 	return &launchspec.Problem{Reason: ReasonNotZonal, Message: "it stays one node group: " + why, Remedy: remedy}
 }
 
-// servesZone reports whether the group is scaled zone by zone and may launch in the zone; an empty zone is any.
+// servesZone reports whether the group is scaled zone by zone and may launch in the zone. The empty zone is any.
 func (z *zoneGroups) servesZone(g *Group, zone string) bool {
 	if zone == "" {
 		return true

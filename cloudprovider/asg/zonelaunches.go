@@ -20,11 +20,7 @@ type zoneLaunches struct {
 	calls     newerCalls
 }
 
-// IncreaseZones is IncreaseIn for several zones at once, at one reading of the group and by a call per zone and 100 instances, several
-// at a time. What room the group has goes to the zones in alphabetical order. The errors are by zone; those without one have got
-// what they were to get, or as many as there were. A zone in which AWS does not say for some seconds what came of a launch is
-// left alone for a minute, so that the others need not wait for it. Where AWS answers in none of two zones, the group is
-// scaled as one for that time.
+// increaseZones is IncreaseZones.
 func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := z.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
@@ -64,8 +60,8 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 	return errs
 }
 
-// allot divides what room g, a fresh reading, has among the zones that want instances. What a process before us has launched there
-// since before was read counts as launched.
+// allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as
+// launched.
 func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.room()
@@ -83,11 +79,11 @@ func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []stri
 	return counts, errs
 }
 
-// launchIn launches n instances in the zone, g being a fresh reading. The caller has the group's turn.
+// launchIn launches n instances in the zone, from the fresh reading g. The caller has the group lock.
 func (z *zoneLaunches) launchIn(ctx context.Context, g *Group, zone string, n int) error {
 	launched, err := z.launcher.launch(ctx, g, zone, n)
 	if g.shortfall(n, launched) > 0 {
-		signal(z.groups.changed) // what pods still wait for is another zone's to launch, at once
+		signal(z.groups.changed) // another zone may launch at once for the pods that still wait
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):

@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// assemble puts together what g launches from what was fetched. Without a Launch there is a Problem that says why.
+// Spec assembles what g launches from the fetched answers. Without a LaunchSpec, a Problem says why.
 func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	launch, problems := r.fromSource(g)
 	if slices.Contains(g.SuspendedProcesses, "Launch") {
@@ -93,8 +93,8 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	return launch, append(problems, r.assumedArchitecture(g, base)...)
 }
 
-// used are the launch templates that instances of the group start from, each once: its own, unless every override names
-// another, and those of the overrides. All of them must have been read.
+// used returns the launch templates that instances of the group start from, each once: the group's own, unless every override names
+// another, and the overrides'. All of them must have been read.
 func (r *Resolver) used(source Source, base *template) []*template {
 	var used, others []*template
 	if len(source.Overrides) == 0 {
@@ -113,7 +113,7 @@ func (r *Resolver) used(source Source, base *template) []*template {
 	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
 }
 
-// templateOf is the launch template of an override, with the override's image. It is nil where the template has not been read.
+// templateOf returns the launch template of an override, with the override's image, or nil while the template is unread.
 func (r *Resolver) templateOf(o Override, base *template) *template {
 	used := base
 	if !o.Template.IsZero() {
@@ -132,8 +132,8 @@ func (t *template) like(other *template) bool {
 	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
 }
 
-// assumedArchitecture is the problem of a group whose types are found by requirements, for an architecture that only a
-// parameter of Systems Manager tells which could not be resolved. Elsewhere an unread image does no harm.
+// assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select
+// the types, and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirements != nil ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
@@ -147,7 +147,7 @@ func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	return []Problem{p}
 }
 
-// addTypes lists what the policy can launch: the overrides where there are any, else what the template says.
+// addTypes lists the types that the policy can launch: the overrides' where there are any, else the template's.
 func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) error {
 	var image *Image
 	vcpus := base.vcpus

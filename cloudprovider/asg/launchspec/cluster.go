@@ -16,17 +16,17 @@ type Statement struct {
 
 func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
 
-// sourceUserData is the Source of a name in user data. With fromLaunchTemplate begins the Source of an instance tag.
+// sourceUserData is the Source of a name in user data. The Source of an instance tag begins with fromLaunchTemplate.
 const (
 	sourceUserData     = "user data"
 	fromLaunchTemplate = "launch template "
 )
 
-// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider
-// for AWS, tags.go). A cluster that merely uses the resource sets "shared".
+// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider for AWS,
+// tags.go). A cluster that merely uses the resource sets "shared".
 const ownedPrefix = "kubernetes.io/cluster/"
 
-// StatedByTags are the names in the tags, sorted by key. The Source of each begins with the prefix.
+// StatedByTags returns the names in the tags, sorted by key. The Source of each begins with the prefix.
 func StatedByTags(tags map[string]string, prefix string) []Statement {
 	var stated []Statement
 	for key, value := range tags {
@@ -45,7 +45,7 @@ func StatedByTags(tags map[string]string, prefix string) []Statement {
 	return stated
 }
 
-// stated are the names in user data and in tags that instances get.
+// stated returns the names in user data and in the tags of instances.
 func (r *Resolver) stated(userData string, instanceTags map[string]string) []Statement {
 	var stated []Statement
 	if r.clusterIn != nil && userData != "" {
@@ -56,8 +56,8 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 	return append(stated, StatedByTags(instanceTags, fromLaunchTemplate)...)
 }
 
-// statements are the names that the launch source of g states, each once. unread reports that a part of it has not been
-// read and may state another cluster: it does not exist any more, or may be read soon. A source that we may not read states nothing.
+// Statements returns the names that the launch source of g states, each once. unread reports that a part of it has not been read and may
+// state another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing.
 func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
 	add := func(some []Statement, err error) {
 		for _, s := range some {

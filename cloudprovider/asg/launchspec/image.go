@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Image is a machine image, as far as it decides what a node will be. Every field but ID may be empty. It is immutable.
+// Image is a machine image, as far as it decides about nodes. Every field but ID may be empty. It is immutable.
 type Image struct {
 	ID             string
 	Name           string
@@ -29,7 +29,7 @@ type Image struct {
 // isAlias reports whether a launch template names its image by a parameter of Systems Manager.
 func isAlias(imageID string) bool { return strings.HasPrefix(imageID, "resolve:") }
 
-// image returns what is known of the image that a launch template names, or nil and why nothing is.
+// image returns the image that a launch template names, or nil and the reason.
 func (r *Resolver) image(imageID string) (*Image, error) {
 	if isAlias(imageID) {
 		resolved, err := r.aliases.get(imageID)
@@ -41,8 +41,8 @@ func (r *Resolver) image(imageID string) (*Image, error) {
 	return r.images.get(imageID)
 }
 
-// fetchImages reads the images the groups use, and first which images those are that are named by a parameter. Images
-// that cannot be read stay unknown: no group depends on them but one whose types are found by requirements.
+// fetchImages reads the images of the groups, after it has resolved the parameters that name some. An image that cannot be read stays
+// unknown. Only groups whose types requirements select depend on it.
 func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	users := map[string]imageUser{}
 	for _, g := range groups {
@@ -88,7 +88,7 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	}
 }
 
-// resolveAliases asks which images stand behind the parameters, each through one launch template that names it.
+// resolveAliases resolves the parameters to images, each through one launch template that names it.
 func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUser) {
 	due := r.aliases.due(r.clock.Now())
 	found := make([]*string, len(due))
@@ -111,13 +111,13 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 	}
 }
 
-// describeImages reads images, by ID. Those that do not exist are not in it.
+// describeImages reads images, keyed by ID. Missing images are not in the result.
 func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string]*Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, imagesTimeout)
 	defer cancel()
 	out, err := r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: ids, IncludeDeprecated: aws.Bool(true)})
 	if isGone(err) && len(ids) > 1 {
-		// One that is gone fails the call for all. A filter passes over it, but takes EC2 longer.
+		// One missing image fails the call for all. A filter passes over it, but takes EC2 longer.
 		out, err = r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{IncludeDeprecated: aws.Bool(true),
 			Filters: []ec2types.Filter{{Name: aws.String("image-id"), Values: ids}}})
 	}

@@ -12,8 +12,8 @@ type imageUser struct {
 	*template
 }
 
-// imageUsers are the sources of g's launches whose image tells something that the source does not, and the images of overrides.
-// Their launch templates and configurations must have been fetched.
+// imageUsers returns the launch sources of g whose image adds facts, and the images of overrides. Their launch templates and configurations
+// must have been fetched.
 func (r *Resolver) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {
@@ -35,9 +35,8 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 	return users
 }
 
-// imageMatters reports whether the image tells anything of g's nodes that is not known without: the operating system from
-// user data or EKS, the volume from the template, the architecture from a single type. The release of Windows stands in the
-// image's name alone, or in EKS's type of image.
+// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the
+// volume, and a single type the architecture. Only the image's name or EKS's image type states the release of Windows.
 func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	asksForTypes := func(o Override) bool { return o.Requirements != nil }
 	if t.requirements != nil || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
@@ -49,7 +48,7 @@ func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	return t.userData == "" || len(t.blockDevices) == 0 || len(g.Source.Overrides) > 1 || forWindows(t.userData)
 }
 
-// forWindows reports whether user data, in base64, is what Windows runs.
+// forWindows reports whether user data, in base64, is a script for Windows.
 func forWindows(userData string) bool {
 	text, err := base64.StdEncoding.DecodeString(userData)
 	return err == nil && bytes.Contains(bytes.ToLower(text), []byte("<powershell>"))

@@ -8,17 +8,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// errNotRead is the error of what has not been looked up yet.
+// errNotRead is the error of a value that has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
-// memo remembers what was looked up at AWS, by key, and which keys want looking up. What was good stays good when a
-// later lookup fails, unless that tells that it is gone. A look-up that failed is left alone as awsclient.RetryAfter has it. All keys
-// are looked up by one call, and so by one permission: while that is denied, one of the keys that were denied is tried at a time, and
-// the others once that succeeds. Not safe for concurrent use.
+// memo remembers look-ups at AWS by key, and which keys are due. A good value stays when a later look-up fails, unless the object is gone.
+// A failed look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is
+// tried at a time, and the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
-	// keepFor is how long a value stays fresh; 0 means for ever.
+	// keepFor is how long a value stays fresh, 0 for ever.
 	keepFor func(K) time.Duration
-	// goneFor is how long what is gone is left alone; 0 means RetryMost.
+	// goneFor is how long a missing object is left alone, 0 for RetryMost.
 	goneFor time.Duration
 	entries map[K]*memoEntry[V]
 	denial  *denial
@@ -28,14 +27,14 @@ type memoEntry[V any] struct {
 	value   *V
 	err     error
 	readAt  time.Time
-	retryAt time.Time // where err is one that may pass
+	retryAt time.Time // after an error that may pass
 	failed  int       // times in a row
 	wanted  bool
 }
 
-// denial is when a call is tried again that was denied.
+// denial is the next try of a denied call.
 type denial struct {
-	failed  int // times in a row; 0 while the call is not denied
+	failed  int // times in a row, 0 while the call is allowed
 	retryAt time.Time
 }
 
@@ -43,7 +42,7 @@ func newMemo[K comparable, V any](keepFor func(K) time.Duration) memo[K, V] {
 	return memo[K, V]{keepFor: keepFor, entries: map[K]*memoEntry[V]{}, denial: &denial{}}
 }
 
-// get returns the value, nil when there never was one, and the error of the last lookup.
+// get returns the value, nil if there never was one, and the error of the last look-up.
 func (m memo[K, V]) get(key K) (*V, error) {
 	if e := m.entries[key]; e != nil {
 		return e.value, e.err
@@ -60,7 +59,7 @@ func (m memo[K, V]) want(key K) {
 	m.entries[key] = &memoEntry[V]{err: errNotRead, wanted: true}
 }
 
-// due returns the wanted keys whose value is missing, expired, or failed a while ago, and forgets those nobody wants.
+// due returns the wanted keys whose value is missing, expired or due for a retry, and forgets unwanted keys.
 func (m memo[K, V]) due(now time.Time) []K {
 	var due, denied []K
 	for key, e := range m.entries {
@@ -88,7 +87,7 @@ func (m memo[K, V]) due(now time.Time) []K {
 	return due
 }
 
-// retry is how long an entry whose lookup failed is left alone.
+// retry is how long a failed entry waits.
 func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
 	switch {
 	case !isGone(e.err):
@@ -99,7 +98,7 @@ func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
 	return RetryMost
 }
 
-// failing reports whether a lookup failed for a reason that may pass.
+// failing reports whether a look-up failed for a reason that may pass.
 func (m memo[K, V]) failing() bool {
 	for _, e := range m.entries {
 		if e.err != nil && !isGone(e.err) {
@@ -109,7 +108,7 @@ func (m memo[K, V]) failing() bool {
 	return false
 }
 
-// put enters the outcome of a lookup.
+// put enters the result of a look-up.
 func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 	e := m.entries[key]
 	if e == nil {
@@ -126,7 +125,7 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		e.value, e.failed = value, 0
 	case isGone(err):
 		e.value = nil
-	case awsclient.IsDenied(err) && !now.Before(m.denial.retryAt): // the first of those that were denied together
+	case awsclient.IsDenied(err) && !now.Before(m.denial.retryAt): // the first of those denied together
 		m.denial.failed++
 		m.denial.retryAt = now.Add(awsclient.RetryAfter(err, m.denial.failed))
 	}
@@ -135,7 +134,7 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 	}
 }
 
-// expire has the key looked up again.
+// expire makes the key due.
 func (m memo[K, V]) expire(key K) {
 	if e := m.entries[key]; e != nil {
 		e.readAt = time.Time{}

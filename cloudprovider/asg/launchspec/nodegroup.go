@@ -11,25 +11,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 )
 
-// The tags by which EKS marks the Auto Scaling groups of its managed node groups.
+// EKS marks the Auto Scaling groups of its managed node groups with these tags.
 const (
 	tagEKSCluster   = "eks:cluster-name"
 	tagEKSNodegroup = "eks:nodegroup-name"
 )
 
-// Nodegroup is an EKS managed node group: what EKS tells its nodes to be.
+// Nodegroup is an EKS managed node group, as far as it decides about nodes.
 type Nodegroup struct {
 	Cluster      string
 	Name         string
 	CapacityType string // ON_DEMAND, SPOT or CAPACITY_BLOCK
-	AMIType      string // such as AL2023_x86_64_STANDARD; CUSTOM where the launch template has its own image
+	AMIType      string // such as AL2023_x86_64_STANDARD, or CUSTOM where the launch template has its own image
 	Labels       map[string]string
 	Taints       []Taint
 	Tags         map[string]string
-	DiskSizeGiB  int // 0 where the launch template says
+	DiskSizeGiB  int // 0 where the launch template states it
 }
 
-// Taint is a taint as EKS keeps it: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
+// Taint is a taint in EKS's words: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
 type Taint struct{ Key, Value, Effect string }
 
 type nodegroupKey struct{ cluster, name string }

@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Problem is one reason why a group does not work as it should, in words an operator can act on.
+// Problem is one reason why a group does not work as it should, in words that an operator can act on.
 type Problem struct {
 	// Reason is one of a small set of words, fit for a metric label.
 	Reason string
@@ -15,7 +15,7 @@ type Problem struct {
 	Message string
 	// Remedy is the next step.
 	Remedy string
-	// Blocks tells that the group can launch nothing until it is mended.
+	// Blocks reports that the group can launch nothing until somebody mends it.
 	Blocks bool
 }
 
@@ -29,7 +29,7 @@ const (
 	ReasonLaunchSuspended     = "launch-suspended"
 )
 
-// unread makes the Problem of something that could not be read.
+// unread makes the Problem of an object that could not be read.
 func unread(err error, reason, what, action, instead string) Problem {
 	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again within a minute"}
 	switch {

@@ -11,20 +11,20 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the
-// image whose architecture narrows them.
+// requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the image whose
+// architecture narrows them.
 type requirementsKey struct {
 	json  string
 	image machineImage
 }
 
-// machineImage is what the question says of the image.
+// machineImage is the image's part of the question.
 type machineImage struct {
 	Architecture   ec2types.ArchitectureType
 	Virtualization ec2types.VirtualizationType
 }
 
-// requirementsOf are the questions whose answers make up the types of g. The templates must have been fetched.
+// requirementsOf returns the questions whose answers make up the types of g. The templates must have been fetched.
 func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 	if g.Source.Template.IsZero() {
 		return nil
@@ -55,8 +55,8 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 
 func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
 
-// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into those of the
-// request. All three have the same fields under the same names.
+// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the
+// same fields under the same names.
 func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest {
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(canonical(requirements)), &request); err != nil {
@@ -65,7 +65,7 @@ func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest
 	return &request
 }
 
-// canonical is the value as JSON; plain structs of the SDK always have one.
+// canonical returns the value as JSON. Plain structs of the SDK always have one.
 func canonical(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *Resolver) fetchRequirements(ctx context.Context, keys []requirementsKey
 	}
 }
 
-// matchingTypes asks EC2 for the instance types, all pages of them, by name.
+// matchingTypes asks EC2 for all pages of the instance types, sorted by name.
 func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]string, error) {
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(key.json), &request); err != nil {
@@ -111,8 +111,8 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]st
 	return names, nil
 }
 
-// machineImage is what the image tells of the types that can run it. Without an image, or with a parameter that was not
-// resolved, it is taken for x86-64, as every current image is hardware-virtualised.
+// machineImage returns the image's constraint on types. Without an image, or with an unresolved parameter, that is x86-64. Every current
+// image is hardware-virtualised.
 func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {

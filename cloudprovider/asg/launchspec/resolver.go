@@ -17,7 +17,7 @@ type APIs struct {
 	EKS EKSAPI
 }
 
-// EC2API is what the lookups ask of EC2.
+// EC2API has the look-ups' calls to EC2.
 type EC2API interface {
 	DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput,
 		...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error)
@@ -26,7 +26,7 @@ type EC2API interface {
 		...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error)
 }
 
-// EKSAPI is what the lookups ask of EKS.
+// EKSAPI has the look-ups' calls to EKS.
 type EKSAPI interface {
 	DescribeNodegroup(context.Context, *eks.DescribeNodegroupInput, ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error)
 }
@@ -36,7 +36,7 @@ type Resolver struct {
 	autoscaling ConfigurationsAPI
 	apis        APIs
 	clock       clock.PassiveClock
-	clusterIn   func(userData string) string // the cluster that it names, or nil
+	clusterIn   func(userData string) string // returns "" where user data names no cluster; nil finds none
 
 	templates      memo[TemplateRef, template]
 	configurations memo[string, LaunchSpec]
@@ -49,7 +49,7 @@ type Resolver struct {
 	Failing bool
 
 	mu       sync.Mutex
-	suspects map[string]bool // groups whose launches fail: what they launch may have changed or gone
+	suspects map[string]bool // groups whose launches fail, because their source may have changed or gone
 }
 
 // New makes a Resolver without an answer. clusterIn finds the cluster's name in user data as AWS keeps it. It may be nil.
@@ -72,14 +72,14 @@ func New(as ConfigurationsAPI, apis APIs, c clock.PassiveClock, clusterIn func(u
 	return r
 }
 
-// Suspect has what the group launches looked up again, for its launches fail.
+// Suspect makes the look-ups of a group due, because its launches fail.
 func (r *Resolver) Suspect(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.suspects[group] = true
 }
 
-// Fetch looks up what the groups need and is not known. Errors stay with what was looked up.
+// Fetch looks up what the groups need and the memos lack. Errors stay with their key.
 func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	r.mu.Lock()
 	suspects := r.suspects
@@ -112,7 +112,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	r.Failing = r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
 }
 
-// expire has all that g launches from looked up again.
+// expire makes all look-ups of g due.
 func (r *Resolver) expire(g *Group) {
 	r.configurations.expire(g.Source.ConfigurationName)
 	for _, ref := range g.Source.templates() {

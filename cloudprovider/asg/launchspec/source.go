@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a
-// sound group; Mixed tells whether a mixed instances policy stands around the template.
+// Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a sound group. Mixed reports
+// a mixed instances policy around the template.
 type Source struct {
 	ConfigurationName string
 	Template          TemplateRef
@@ -19,20 +19,20 @@ type Source struct {
 	// OnDemandBase and OnDemandPercentageAboveBase are the policy's, with AWS's defaults (0 and 100) where it has none.
 	OnDemandBase                int
 	OnDemandPercentageAboveBase int
-	// OnDemandStrategy and SpotStrategy are the policy's allocation strategies, as AWS spells them: "prioritized",
-	// "lowest-price", "price-capacity-optimized"…; "" where the policy leaves them to AWS, or there is none.
+	// OnDemandStrategy and SpotStrategy are the policy's allocation strategies in AWS's spelling: "prioritized", "lowest-price",
+	// "price-capacity-optimized"… They are "" without a policy, and where the policy leaves them to AWS.
 	OnDemandStrategy string
 	SpotStrategy     string
-	// SpotPools is over how many pools a zone the spot strategy "lowest-price" spreads; 0 where the policy has no figure.
+	// SpotPools is the number of pools in a zone over which the spot strategy "lowest-price" spreads, 0 where the policy has no figure.
 	SpotPools int
-	// Segments are the policy's: for each, the kinds of capacity that AWS tries, in order, as it spells them: "capacity-block",
+	// Segments are the policy's. Each lists the kinds of capacity that AWS tries, in order and in its spelling: "capacity-block",
 	// "on-demand"…
 	Segments [][]string
 	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
 	CapacityUnit string
 }
 
-// TemplateRef names one version of a launch template. ID or Name is set; Version is a number, "$Latest" or "$Default".
+// TemplateRef names one version of a launch template. It has ID or Name. Version is a number, "$Latest" or "$Default".
 type TemplateRef struct {
 	ID      string
 	Name    string
@@ -44,8 +44,8 @@ type Override struct {
 	InstanceType string
 	Weight       int // in capacity units, at least 1
 	Template     TemplateRef
-	ImageID      string // used instead of the launch template's image, may be empty
-	// Requirements select types by their attributes; nil where the entry names a type.
+	ImageID      string // replaces the launch template's image, may be empty
+	// Requirements select types by their attributes. They are nil where the entry names a type.
 	Requirements *types.InstanceRequirements
 }
 
@@ -65,7 +65,7 @@ func (r TemplateRef) IsZero() bool { return r.ID == "" && r.Name == "" }
 // floats reports whether another version may stand behind the reference tomorrow.
 func (r TemplateRef) floats() bool { return strings.HasPrefix(r.Version, "$") }
 
-// templates are the distinct launch templates behind the source, the group's own first.
+// templates returns the distinct launch templates of the source, the group's own first.
 func (s Source) templates() []TemplateRef {
 	var refs []TemplateRef
 	add := func(r TemplateRef) {
@@ -80,7 +80,7 @@ func (s Source) templates() []TemplateRef {
 	return refs
 }
 
-// launched are the launch templates that instances start from: the source's own, unless every override names another.
+// launched returns the launch templates that instances start from: the source's own, unless every override names another.
 func (s Source) launched() []TemplateRef {
 	refs := s.templates()
 	if len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Template.IsZero() || o.Template == s.Template }) {
@@ -89,8 +89,8 @@ func (s Source) launched() []TemplateRef {
 	return refs
 }
 
-// PaidAhead reports whether instances may run in capacity that is not paid as on-demand instances are: a capacity block, or an
-// interruptible reservation.
+// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible
+// reservation.
 func (s Source) PaidAhead() bool {
 	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {
 		return slices.ContainsFunc(kinds, func(kind string) bool {
@@ -99,7 +99,7 @@ func (s Source) PaidAhead() bool {
 	})
 }
 
-// replacesImageOf reports whether an override has instances of the launch template start from another image.
+// replacesImageOf reports whether an override replaces the image of the launch template.
 func (s Source) replacesImageOf(ref TemplateRef) bool {
 	return slices.ContainsFunc(s.Overrides, func(o Override) bool {
 		return o.ImageID != "" && (o.Template == ref || o.Template.IsZero() && s.Template == ref)
@@ -151,7 +151,7 @@ func SourceFrom(g types.AutoScalingGroup) Source {
 	return s
 }
 
-// templateRefFrom reads a launch template specification; without a version AWS uses the default one.
+// templateRefFrom reads a launch template specification. Without a version AWS uses the default one.
 func templateRefFrom(spec *types.LaunchTemplateSpecification) TemplateRef {
 	if spec == nil {
 		return TemplateRef{}

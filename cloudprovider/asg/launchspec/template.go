@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// template is one version of a launch template, as far as we use it.
+// template is one version of a launch template.
 type template struct {
 	id, version      string // the version's number
 	instanceType     string
@@ -73,10 +73,10 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-// TemplateOrigin names a version of the launch template with the ID.
+// TemplateOrigin names a version of the launch template.
 func TemplateOrigin(id, version string) string { return id + " version " + version }
 
-// fetchTemplates reads the versions, many at once where many are due, the rest one by one.
+// fetchTemplates reads the versions: many with one call where many are due, the rest one by one.
 func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	if len(refs) >= manyTemplates {
 		start := r.clock.Now()
@@ -93,8 +93,8 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	}
 }
 
-// describeTemplate reads one version. With resolve, a parameter of Systems Manager in the place of its image is replaced by the
-// image; that needs a permission of its own, so it is asked for apart.
+// describeTemplate reads one version. With resolve, AWS replaces a parameter of Systems Manager by the image. That needs a permission of
+// its own, so it is a call of its own.
 func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
 	if resolve {
@@ -115,8 +115,8 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	return r.read(out.LaunchTemplateVersions[0]), nil
 }
 
-// fetchAllTemplates reads the newest and the default version of every template of the account: one call per 200, where
-// each alone would be one call per template.
+// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per
+// template.
 func (r *Resolver) fetchAllTemplates(ctx context.Context) error {
 	newest := map[string]ec2types.LaunchTemplateVersion{}
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{
@@ -140,7 +140,7 @@ func (r *Resolver) fetchAllTemplates(ctx context.Context) error {
 		}
 	}
 	if pages.HasMorePages() {
-		return nil // a newer version may be on a page we did not read
+		return nil // a newer version may be on an unread page
 	}
 	for _, v := range newest {
 		r.putVersion(v, "$Latest")
@@ -158,7 +158,7 @@ func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 	}
 }
 
-// read takes in a version, and what it states.
+// read takes in a version and its statements.
 func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	t := templateFrom(v)
 	t.stated = r.stated(t.userData, t.instanceTags)

@@ -9,8 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// MinWeight is the capacity one more instance adds at least. Where capacity is counted in vCPUs or memory, it is the
-// least the requirements allow.
+// MinWeight is the least capacity that one more instance adds. Where capacity counts vCPUs or memory, it is the requirements' minimum.
 func (s Source) MinWeight() int {
 	if least := s.leastRequired(); least > 0 {
 		return least
@@ -24,7 +23,7 @@ func (s Source) MinWeight() int {
 	return max(1, weight)
 }
 
-// MaxWeight is the capacity one more instance adds at most, as far as the policy states it.
+// MaxWeight is the most capacity that one more instance adds, as far as the policy states it.
 func (s Source) MaxWeight() int {
 	weight := s.MinWeight()
 	for _, o := range s.Overrides {
@@ -42,7 +41,7 @@ const (
 	unitMemory = "memory-mib"
 )
 
-// CountsHardware reports whether an instance counts for what its type has.
+// CountsHardware reports whether an instance counts for its type's vCPUs or memory.
 func (s Source) CountsHardware() bool {
 	return s.CapacityUnit == unitVCPU || s.CapacityUnit == unitMemory
 }
@@ -65,7 +64,7 @@ func (s Source) leastRequired() int {
 	return least
 }
 
-// WeightOf returns the capacity that an instance of the type adds. Where the types do not know that, it returns the least, and false.
+// WeightOf returns the capacity that an instance of the type adds. It returns the least, and false, for a type that types do not know.
 // types may be nil.
 func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (weight int, known bool) {
 	if s.CountsHardware() {
@@ -97,7 +96,7 @@ func (s Source) hardware(instanceType string, types *instancetypes.Catalogue) in
 	return 0
 }
 
-// ParseWeight reads a weight, which AWS keeps as text; anything but a positive number weighs 1.
+// ParseWeight reads a weight, which AWS keeps as text. Anything but a positive number weighs 1.
 func ParseWeight(text *string) int {
 	weight, err := strconv.Atoi(aws.ToString(text))
 	if err != nil || weight < 1 || weight > math.MaxInt32 {
