@@ -53,7 +53,7 @@ func (a *activities) failuresDue() []string {
 	defer a.groups.mu.Unlock()
 	var due []string
 	for name, e := range a.groups.entries {
-		if now.Before(e.look.due) || !e.unexplained() || a.groups.identity.foreign(e.group) {
+		if now.Before(e.look.due) || !e.requestOpen() && !e.shortageOpen(e.group) || a.groups.identity.foreign(e.group) {
 			continue
 		}
 		due = append(due, name)
@@ -84,8 +84,8 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 		news, e.look.denied = !e.look.denied, true
 	})
 	if news {
-		klog.FromContext(ctx).Info("Could not see why AWS does not launch what is missing", "group", name, "err", awsclient.Brief(err),
-			"remedy", "allow autoscaling:DescribeScalingActivities; until then what we asked for is waited for until --max-node-provision-time, and the rest for minutes")
+		klog.FromContext(ctx).Info("Could not see why AWS does not launch missing instances", "group", name, "err", awsclient.Brief(err),
+			"remedy", "allow autoscaling:DescribeScalingActivities, because until then the autoscaler waits for its own instances until --max-node-provision-time, and for others some minutes")
 	}
 }
 
@@ -95,12 +95,12 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 	a.groups.update(name, func(e *entry, g *Group) {
 		e.look.denied = false
 		r, s := &e.request, &e.shortage
-		if (r.instances > 0 || r.asked > 0 && s.died) && r.failure == nil {
+		if e.requestOpen() {
 			ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
 			r.failure = ours
 			r.settle(g)
 		}
-		if s.failure == nil && (s.died || g.Missing() > g.Withdrawable()) {
+		if e.shortageOpen(g) {
 			since := s.since.Truncate(time.Second)
 			others = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
 			s.failure = others
@@ -116,7 +116,7 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 	if _, known := a.available.failed.Fail(name, meaning(g, news), news.Message); !known && others != nil {
 		a.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
-	klog.FromContext(ctx).Info("AWS could not launch what is missing", "group", name, "code", news.Code, "message", news.Message)
+	klog.FromContext(ctx).Info("AWS could not launch missing instances", "group", name, "code", news.Code, "message", news.Message)
 	a.specs.Suspect(name)
 	signal(a.groups.changed)
 	signal(a.resolve)

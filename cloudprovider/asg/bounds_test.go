@@ -17,7 +17,7 @@ import (
 
 // Bounds on what a write lowers, raises and waits for.
 
-func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
+func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 0, 20)
 	g.LaunchTemplate = nil
@@ -40,7 +40,7 @@ func TestWithdrawalStopsAtTheWeightOfTheMembers(t *testing.T) {
 	}
 }
 
-func TestTerminationReadsTheGroupAnew(t *testing.T) {
+func TestTerminationRereadsStaleGroup(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
@@ -56,7 +56,7 @@ func TestTerminationReadsTheGroupAnew(t *testing.T) {
 	w.wantDesired(1)
 }
 
-func TestIncreaseLeavesAnEarlierExcessAlone(t *testing.T) {
+func TestIncreaseKeepsEarlierExcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10))
 	w.calls.edit = func(g *types.AutoScalingGroup) {
@@ -67,7 +67,7 @@ func TestIncreaseLeavesAnEarlierExcessAlone(t *testing.T) {
 	w.wantDesired(4)
 }
 
-func TestInstancesOfTheMinimumSizeAreNeverOverdue(t *testing.T) {
+func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -106,7 +106,7 @@ func (s *silent) SetDesiredCapacity(ctx context.Context, _ *autoscaling.SetDesir
 	return nil, ctx.Err()
 }
 
-func TestSilentAWSHoldsNoWriteLongerThanItsDeadline(t *testing.T) {
+func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		readings, writes int

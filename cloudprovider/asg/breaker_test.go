@@ -149,7 +149,7 @@ func (w *world) spans() (took []time.Duration) {
 	return took
 }
 
-func TestTroubleWithOneActionHoldsUpLittle(t *testing.T) {
+func TestUnansweredActionDelaysLittle(t *testing.T) {
 	const most = 20 * time.Second
 	for name, g := range map[string]fakeaws.AutoScalingGroup{"one zone": group("a", 0, 2, 20), "three zones": zonal("a", 0, 2, 20), "zone by zone": divided("a", 0, 2, 20)} {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestTroubleWithOneActionHoldsUpLittle(t *testing.T) {
 	}
 }
 
-func TestTroubleWithOneActionInOneGroupHoldsUpNoOther(t *testing.T) {
+func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 2, 20), group("b", 0, 2, 20)}}
 	inBubble(t, config, nil, func(w *world) {
@@ -221,7 +221,7 @@ func fallbacks(c *asg.Cache) (all []string) {
 	return all
 }
 
-func TestAfterThreeWishesAllGroupsUseTheOlderCallForAWhile(t *testing.T) {
+func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{group("a", 0, 9, 30), group("b", 0, 9, 30), group("c", 0, 9, 30), group("d", 0, 9, 30)}
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
 	for _, tt := range []struct {
@@ -300,7 +300,7 @@ func TestAfterThreeWishesAllGroupsUseTheOlderCallForAWhile(t *testing.T) {
 }
 
 // Several groups want something in one loop, one after the other. They wait together for little more than one does.
-func TestWishesOneAfterTheOtherWaitLittle(t *testing.T) {
+func TestSequentialWishesWaitLittle(t *testing.T) {
 	groups := []fakeaws.AutoScalingGroup{group("a", 0, 4, 30), group("b", 0, 4, 30), group("c", 0, 4, 30), group("d", 0, 4, 30)}
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
 	for call, tt := range map[string]struct {
@@ -340,7 +340,7 @@ func TestWishesOneAfterTheOtherWaitLittle(t *testing.T) {
 }
 
 // AWS launches heavier instances than it was asked for, answers with a fault, and the reading after that is older.
-func TestMissedLaunchOfHeavierInstancesIsNotTakenBack(t *testing.T) {
+func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 	g := heavier("a")
 	g.Zones, g.Tags = []string{"us-west-2a"}, map[string]string{discoveryTag: "true"}
 	inBubble(t, fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, nil, func(w *world) {
@@ -363,7 +363,7 @@ func TestMissedLaunchOfHeavierInstancesIsNotTakenBack(t *testing.T) {
 	})
 }
 
-func TestPartOfALaunchThatIsMissedIsMadeUpFor(t *testing.T) {
+func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
 	for name, fault := range troubles {
 		t.Run(name, func(t *testing.T) {
@@ -383,7 +383,7 @@ func TestPartOfALaunchThatIsMissedIsMadeUpFor(t *testing.T) {
 	}
 }
 
-func TestAllOrNothingThatIsMissedLeavesAllOrNothing(t *testing.T) {
+func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": group("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
 		config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
 		for name, fault := range troubles {
@@ -408,7 +408,7 @@ func TestAllOrNothingThatIsMissedLeavesAllOrNothing(t *testing.T) {
 }
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
-func TestSynchronousModeTriesAgain(t *testing.T) {
+func TestSynchronousModeRetries(t *testing.T) {
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 20)}}
 	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		t := w.t
@@ -430,7 +430,7 @@ func TestSynchronousModeTriesAgain(t *testing.T) {
 	})
 }
 
-func TestSlowLaunchIsAskedForByItsToken(t *testing.T) {
+func TestSlowLaunchIsPolledByToken(t *testing.T) {
 	for _, slow := range []time.Duration{3 * time.Second, 11 * time.Second, 25 * time.Second} {
 		for zone, g := range map[string]fakeaws.AutoScalingGroup{"": group("a", 0, 0, 20), "us-west-2a": divided("a", 0, 0, 20)} {
 			t.Run(slow.String()+" "+zone, func(t *testing.T) {
@@ -458,7 +458,7 @@ func TestSlowLaunchIsAskedForByItsToken(t *testing.T) {
 	}
 }
 
-func TestRefusedBatchTurnsBatchesOffOnlyIfItSaysSo(t *testing.T) {
+func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 	missing := "1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null"
 	for _, tt := range []struct {
 		fault fakeaws.Fault

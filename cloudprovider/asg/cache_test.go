@@ -31,7 +31,7 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 	return g
 }
 
-func TestANameIsAbsentThatNeitherAGroupHasNorAZoneOfOne(t *testing.T) {
+func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	t.Parallel()
 	discovery, err := asg.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func TestANameIsAbsentThatNeitherAGroupHasNorAZoneOfOne(t *testing.T) {
 	}
 }
 
-func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestSenselessDiscoveryFlagsAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		nodes []string
@@ -68,7 +68,7 @@ func TestDiscoveryFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-func TestLimitsOfTheFlagNarrowThoseOfAWS(t *testing.T) {
+func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		flag        string
@@ -93,7 +93,7 @@ func TestLimitsOfTheFlagNarrowThoseOfAWS(t *testing.T) {
 	}
 }
 
-func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
+func TestThousandGroupsCostTenCallsPerRefresh(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	for n := range 1000 {
@@ -126,7 +126,7 @@ func TestAThousandGroupsCostTenCallsARefresh(t *testing.T) {
 	}
 }
 
-func TestAPageThatFailsKeepsTheLastSnapshot(t *testing.T) {
+func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
 	before := w.cache.Snapshot()
@@ -146,7 +146,7 @@ func TestAPageThatFailsKeepsTheLastSnapshot(t *testing.T) {
 	}
 }
 
-func TestAGroupThatIsDeletedLeavesTheSnapshot(t *testing.T) {
+func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 0, 3)).started()
 	if err := w.aws.DeleteGroup("a"); err != nil {
@@ -161,7 +161,7 @@ func TestAGroupThatIsDeletedLeavesTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestOneGroupsTroubleIsItsOwn(t *testing.T) {
+func TestGroupTroubleStaysInGroup(t *testing.T) {
 	t.Parallel()
 	broken := group("broken", 0, 0, 3)
 	broken.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "doomed", Version: "1"}
@@ -184,7 +184,7 @@ func TestOneGroupsTroubleIsItsOwn(t *testing.T) {
 	}
 }
 
-func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
+func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	t.Parallel()
 	managed := group("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
@@ -200,7 +200,7 @@ func TestADeniedNodegroupLeavesTheRestOfTheGroupKnown(t *testing.T) {
 	}
 }
 
-func TestAProblemIsTheSameUntilItsCauseChanges(t *testing.T) {
+func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 	t.Parallel()
 	managed := group("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
@@ -215,7 +215,7 @@ func TestAProblemIsTheSameUntilItsCauseChanges(t *testing.T) {
 	}
 }
 
-func TestALaunchTemplateThatGoesLaterTakesItsGroupOut(t *testing.T) {
+func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3)).running()
 	if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
@@ -235,7 +235,7 @@ func TestALaunchTemplateThatGoesLaterTakesItsGroupOut(t *testing.T) {
 	}
 }
 
-func TestASuspendedLaunchProcessBlocksTheGroup(t *testing.T) {
+func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
 	t.Parallel()
 	suspended := group("a", 0, 0, 3)
 	suspended.SuspendedProcesses = []string{"AZRebalance", "Launch"}
@@ -247,7 +247,7 @@ func TestASuspendedLaunchProcessBlocksTheGroup(t *testing.T) {
 	}
 }
 
-func TestWhatAPolicyCanLaunch(t *testing.T) {
+func TestPolicyTypes(t *testing.T) {
 	t.Parallel()
 	percent := func(n int) *int { return &n }
 	mixed := func(overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
@@ -320,7 +320,7 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 	}
 }
 
-func TestALaunchTemplateThatCouldNotBeReadIsAskedForAgainWithinSeconds(t *testing.T) {
+func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3))
 	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
@@ -357,7 +357,7 @@ func (c shortPages) DescribeLaunchTemplateVersions(ctx context.Context, in *ec2.
 	return out, nil
 }
 
-func TestNewestVersionIsKnownThoughItsPageIsNotRead(t *testing.T) {
+func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	old, latest := fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}, fakeaws.LaunchTemplateVersion{InstanceType: "m5.xlarge"}

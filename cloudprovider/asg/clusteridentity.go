@@ -13,31 +13,28 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Discovery tags are no proof of ownership: two clusters of one account may share them. So the Cache compares the cluster
-// that each group states with its own, and leaves the groups of other clusters alone.
+// Discovery tags do not prove ownership, because two clusters of one account may share them. So the Cache compares the cluster that each group
+// states with its own, and leaves the groups of other clusters alone.
 //
 // A group states its cluster by
 //   - its tags eks:cluster-name, aws:eks:cluster-name and kubernetes.io/cluster/<name> = owned
 //   - the user data of its launch templates or its launch configuration
 //   - the same tags, where its launch templates put them on instances.
 //
-// kubernetes.io/cluster/<name> = shared states nothing, and neither does k8s.io/cluster-autoscaler/<name>: that is a
-// discovery tag, in which people write any name. Names are compared as they are, for EKS tells Prod from prod.
+// kubernetes.io/cluster/<name> = shared states nothing. Neither does k8s.io/cluster-autoscaler/<name>, because people write any name into a
+// discovery tag. The comparison is exact, because EKS distinguishes Prod from prod.
 //
-// The name of our own cluster is, by the first of these that settles it:
-//   - the name that --aws-cluster-name gives
-//   - the name that the groups of our registered nodes state: each node counts for the one name that its group states, and
-//     more than half of them must agree, those included whose groups are unread. A name that is settled so stays until none of
-//     them says it any more and others say another: a majority that moves with every scale-down would hide and show groups
+// The first of these settles our own name:
+//   - --aws-cluster-name
+//   - the groups of our registered nodes: each node counts for the one name that its group states, and more than half must agree, also counting
+//     nodes of unread groups. A settled name stays until none of them states it and others state another, because a majority that moves with every
+//     scale-down would hide and show groups
 //   - the name that EKS has given to the VPC CNI
-//   - the name that --cluster-name gives: stock ignores it on AWS, so that it may be any.
+//   - --cluster-name, which stock ignores on AWS, so that it may be anything.
 //
-// A group that has an operator, a service that alone may change it, is treated like another cluster's.
-//
-// A group is another cluster's where one of its statements differs from our name, or from another of its own. It is not in
-// the Snapshot but in its Foreign, and no write reaches it. While our name is not known, or a group's launch source has
-// not been read, an instance of a group that may state another cluster is terminated only if it is a node of ours or was
-// launched by us.
+// A group belongs to another cluster if one of its statements differs from our name, or from another statement. It is in the Snapshot's Foreign
+// only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While our name is unknown, or a
+// launch source unread, an instance of a group that may state another cluster is terminated only if it is a node of ours or we launched it.
 
 // Sources of our own name.
 const (

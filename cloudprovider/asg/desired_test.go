@@ -65,7 +65,7 @@ func (w *world) wantDesired(want int) {
 	}
 }
 
-func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
+func TestStaleReadingNeverLowersIncrease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 5, 50)).started()
 	w.calls.old = w.past()
@@ -79,7 +79,7 @@ func TestStaleReadingNeverMakesAnIncreaseLower(t *testing.T) {
 	w.wantDesired(11)
 }
 
-func TestReadingOlderThanTheLastNeverMakesAnIncreaseLower(t *testing.T) {
+func TestOutOfOrderReadingNeverLowersIncrease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 5, 50)).started()
 	w.staleAfter(func() {
@@ -108,7 +108,7 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 	w.wantDesired(0)
 }
 
-func TestRequestWithoutAnswerSurvivesStaleReadings(t *testing.T) {
+func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -126,7 +126,7 @@ func TestRequestWithoutAnswerSurvivesStaleReadings(t *testing.T) {
 	}
 }
 
-func TestRequestOfAnInstanceThatDiesStartingIsOpenAgain(t *testing.T) {
+func TestDeathWhileStartingReopensRequest(t *testing.T) {
 	w, now := timedWithoutCapacity(t, 0)
 	w.increase(1)
 	for _, want := range []struct {
@@ -147,7 +147,7 @@ func member(id, state string) types.Instance {
 		LifecycleState: types.LifecycleState(state)}
 }
 
-func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
+func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.InService = ms(20000) // until then they are still ours to withdraw
@@ -172,7 +172,7 @@ func TestWithdrawalKeepsInstancesThatAStaleReadingLacks(t *testing.T) {
 	w.wantDesired(3)
 }
 
-func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
+func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()
@@ -189,7 +189,7 @@ func TestTerminationReachesAnInstanceThatAStaleReadingLacks(t *testing.T) {
 	w.wantDesired(2)
 }
 
-func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
+func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
 	ids := w.started().ids("a")
@@ -216,7 +216,7 @@ func TestStaleReadingDoesNotRepeatATermination(t *testing.T) {
 }
 
 // The reading may as well be fresh, and show what another writer has just asked for.
-func TestIncreaseOnAStaleReadingAfterAWithdrawalLowersNothing(t *testing.T) {
+func TestStaleIncreaseAfterWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
 	w.staleAfter(func() {
@@ -231,7 +231,7 @@ func TestIncreaseOnAStaleReadingAfterAWithdrawalLowersNothing(t *testing.T) {
 	}
 }
 
-func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
+func TestForeignLoweringCountsAfterOneMinute(t *testing.T) {
 	w, now := timedWithoutCapacity(t, 3)
 	w.increase(2)
 	w.setDesired(3)
@@ -246,7 +246,7 @@ func TestAnotherWritersLoweringCountsAfterAMinute(t *testing.T) {
 	w.wantDesired(4)
 }
 
-func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
+func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(2)
 	suspend(t, w, "Terminate")
@@ -256,7 +256,7 @@ func TestWithdrawalNeverRaisesWhatAnotherLowered(t *testing.T) {
 	}
 }
 
-func TestLoweringThatEndsAnInstanceCountsAtOnce(t *testing.T) {
+func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).running()
 	w.setDesired(2)
@@ -266,7 +266,7 @@ func TestLoweringThatEndsAnInstanceCountsAtOnce(t *testing.T) {
 	}
 }
 
-func TestEveryStateCountsButThoseOutsideTheGroup(t *testing.T) {
+func TestStatesInsideGroupCount(t *testing.T) {
 	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "Standby", "Warmed:"}
 	for _, state := range append(types.LifecycleState("").Values(), "", "SomethingNew:Wait") {
 		want := !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(string(state), prefix) })
@@ -276,7 +276,7 @@ func TestEveryStateCountsButThoseOutsideTheGroup(t *testing.T) {
 	}
 }
 
-func TestRootVolumeReplacementIsNoMissingInstance(t *testing.T) {
+func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 	t.Parallel()
 	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
 		w, now := newWorld(t, group("a", 0, 3, 10)).timed()
@@ -303,7 +303,7 @@ func (w *world) tagged(on bool) {
 	w.refresh()
 }
 
-func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
+func TestReturnedGroupKeepsForeignShortage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{})
@@ -317,7 +317,7 @@ func TestGroupThatReturnsKeepsItsOwnersDeficit(t *testing.T) {
 	w.wantDesired(7)
 }
 
-func TestGroupFoundLaterKeepsItsOwnersDeficit(t *testing.T) {
+func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	t.Parallel()
 	late := group("a", 0, 2, 10)
 	late.Tags = nil
@@ -332,7 +332,7 @@ func TestGroupFoundLaterKeepsItsOwnersDeficit(t *testing.T) {
 	w.wantDesired(7)
 }
 
-func TestGroupThatReturnsKeepsOurRequest(t *testing.T) {
+func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
@@ -345,7 +345,7 @@ func TestGroupThatReturnsKeepsOurRequest(t *testing.T) {
 	w.wantDesired(3)
 }
 
-func TestNewGroupOfTheSameNameHasNoRequestOfOurs(t *testing.T) {
+func TestRecreatedGroupHasNoRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.AutoScalingGroupARN = aws.String("arn:aws:autoscaling:another") }
@@ -355,7 +355,7 @@ func TestNewGroupOfTheSameNameHasNoRequestOfOurs(t *testing.T) {
 	}
 }
 
-func TestGroupMadeAnewBetweenReadingsStartsAfresh(t *testing.T) {
+func TestGroupRecreatedBetweenReadingsStartsAfresh(t *testing.T) {
 	w := short(t)
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
@@ -366,7 +366,7 @@ func TestGroupMadeAnewBetweenReadingsStartsAfresh(t *testing.T) {
 	}
 }
 
-func TestReadingOfADeletedGroupDoesNotReplaceTheNewOne(t *testing.T) {
+func TestReadingOfDeletedGroupKeepsNewGroup(t *testing.T) {
 	w := short(t)
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		g.AutoScalingGroupARN, g.DesiredCapacity = aws.String("arn:aws:autoscaling:another"), aws.Int32(1)
@@ -380,7 +380,7 @@ func TestReadingOfADeletedGroupDoesNotReplaceTheNewOne(t *testing.T) {
 	}
 }
 
-func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
+func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 10, 20)).timed()
 	w.started()
@@ -399,7 +399,7 @@ func TestAnothersReturnToAnEarlierDesiredCapacityIsNotLowered(t *testing.T) {
 	}
 }
 
-func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
+func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(5)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
@@ -411,7 +411,7 @@ func TestWithdrawalWaitsWhileAnothersWishIsInDoubt(t *testing.T) {
 	}
 }
 
-func TestInstanceInStandbyDoesNotMakeAReadingNewest(t *testing.T) {
+func TestStandbyInstanceMakesNoReadingNewest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	old := w.past()
@@ -421,7 +421,7 @@ func TestInstanceInStandbyDoesNotMakeAReadingNewest(t *testing.T) {
 	w.wantDesired(4)
 }
 
-func TestARaiseRemembersOurInstancesThatAreStarting(t *testing.T) {
+func TestRaiseRemembersStartingInstances(t *testing.T) {
 	w, now := timedWithoutCapacity(t, 0)
 	w.increase(1)
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{member("i-1", "Pending")} }
@@ -445,7 +445,7 @@ func (w *world) withdraw(n int) int {
 	return taken
 }
 
-func TestLoweringByAnotherWriterEndsItsEarlierWish(t *testing.T) {
+func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
@@ -467,7 +467,7 @@ func TestLoweringByAnotherWriterEndsItsEarlierWish(t *testing.T) {
 	}
 }
 
-func TestTerminationLowersWhatAnotherWriterWants(t *testing.T) {
+func TestTerminationLowersForeignFloor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.setDesired(5)
@@ -483,7 +483,7 @@ func TestTerminationLowersWhatAnotherWriterWants(t *testing.T) {
 	}
 }
 
-func TestLostOldInstanceDoesNotBlockAWithdrawal(t *testing.T) {
+func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
 	w.started()
@@ -505,7 +505,7 @@ func TestLostOldInstanceDoesNotBlockAWithdrawal(t *testing.T) {
 	}
 }
 
-func TestWithdrawnInstancesAreNotWithdrawnAgain(t *testing.T) {
+func TestWithdrawalHappensOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -527,7 +527,7 @@ func TestWithdrawnInstancesAreNotWithdrawnAgain(t *testing.T) {
 	w.wantDesired(3)
 }
 
-func TestTerminationThatAReadingShowsLowersTheKnownCapacity(t *testing.T) {
+func TestShownTerminationLowersKnownCapacity(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.staleAfter(func() {})
 	w.increase(1) // no reading shows it yet

@@ -110,7 +110,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 	}
 }
 
-func TestAStartThatFailsSaysWhyOnOneLine(t *testing.T) {
+func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 3))
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"})

@@ -1,24 +1,20 @@
-// Package asg keeps the state of the Auto Scaling groups this autoscaler owns, and is the only room that changes them.
+// Package asg keeps the state of the Auto Scaling groups that this autoscaler owns, and is the only package that changes them.
 //
-// A Cache reads the groups that the discovery filters match and publishes every reading as an immutable Snapshot, so
-// that readers take no lock, make no call and never see half a reading. Run keeps it fresh: all groups at a slow pace,
-// groups in motion (written to a moment ago, or short of instances) at a quick one, both at one call per hundred. What a
-// group would launch is read from its launch template, launch configuration and EKS node group when one of them
-// changes, never per reading.
+// A Cache owns the readings, the writes and the goroutines of its Run. It publishes every reading as an immutable Snapshot, so that readers
+// take no lock, make no call and never see half a reading. Run reads all groups at a slow pace and groups in motion at a quick one, with one
+// call per hundred groups. launchspec resolves what a group launches, and cooldown remembers what is left alone after a failure.
 //
-// Writes to one group follow each other, each on a reading of its own. A reading can be older than our last write, so a
-// desired capacity is raised from the newest that we know, and a raise never sets it below what the reading states. It is
-// lowered only by naming the instance to terminate or by taking back a request of our own that AWS has not fulfilled. Where AWS turns out to have launched more than such a write left room for, the desired capacity is
-// raised again before AWS ends what it launched. A write is in the Snapshot as soon as AWS accepted it. No lock is held
+// Writes to one group follow each other, each on its own reading. A reading can be older than our last write, so a raise counts from the newest
+// desired capacity that we know, and never sets less than the reading states. A write lowers the desired capacity only by the named instances
+// that it terminates, or by our own request that AWS has not fulfilled. If AWS turns out to have launched more than such a write left room for,
+// the Cache raises the desired capacity again before AWS terminates the excess. An accepted write is in the Snapshot at once. No lock is held
 // across a call.
 //
-// Where AWS does not answer LaunchInstances, or a termination of several instances, a reading shows what came of it, and an older call does
-// the rest: for one group, or for all of them for a while.
+// If AWS does not answer LaunchInstances, or a termination of several instances, a reading shows the outcome and an older call does the rest:
+// for one group, or for all groups for a while.
 //
-// A group of several zones may be divided into zonal views, each with its part of the group's instances and sizes, and launched
-// in the zone that is named; all else, terminations among it, is done to the group.
+// A group of several zones may be divided into zone groups, each with its part of the instances and sizes. A launch then names its zone. Every
+// other write is to the whole group. No write reaches a group that states another cluster. One group's trouble is a Problem of that group only.
 //
-// Groups that state another cluster than ours are kept apart in the Snapshot, and no write reaches them.
-//
-// The package knows no Kubernetes type. One group's trouble is a Problem of that group and of no other.
+// The package must not import the Cluster Autoscaler or a Kubernetes API type.
 package asg

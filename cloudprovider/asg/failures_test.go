@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestFailuresOfOneKindAreToldTogether(t *testing.T) {
+func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 	failed := func(code, zone string, class awsmessage.Class, types ...string) asg.Failures {
 		var list asg.Failures
 		for _, name := range types {
@@ -48,7 +48,7 @@ func TestFailuresOfOneKindAreToldTogether(t *testing.T) {
 	}
 }
 
-func TestGroupOfManyTypesFailsInFewWords(t *testing.T) {
+func TestManyTypesMakeShortFailure(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 0, 9)
 	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}

@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestGroupWithAnOperatorIsLeftAlone(t *testing.T) {
+func TestOperatedGroupIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	theirs, ours := group("theirs", 0, 2, 5), group("ours", 0, 0, 5)
 	theirs.Operator = "eks.amazonaws.com"
@@ -36,7 +36,7 @@ func TestGroupWithAnOperatorIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestHowAGroupBuysCapacity(t *testing.T) {
+func TestCapacityTypeOfPolicy(t *testing.T) {
 	t.Parallel()
 	g := group("g", 0, 0, 5)
 	g.LaunchTemplate, g.ZonalShift = nil, true

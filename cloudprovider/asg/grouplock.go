@@ -15,7 +15,7 @@ type locks struct {
 
 // lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx,
 // because half a write is worse than a late end.
-func (l *locks) lock(ctx context.Context, name string) (turn context.Context, done func(), err error) {
+func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), err error) {
 	e, err := l.beginWrite(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
@@ -24,37 +24,37 @@ func (l *locks) lock(ctx context.Context, name string) (turn context.Context, do
 	defer stopWaiting()
 	select {
 	case e.lock <- struct{}{}:
-		turn, done = l.locked(ctx, e)
+		held, unlock = l.locked(ctx, e)
 		if now, _ := l.groups.entry(name); now != e { // dropped or recreated while we waited
-			done()
+			unlock()
 			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 		}
-		return turn, done, nil
+		return held, unlock, nil
 	case <-waiting.Done():
 		l.writes.Done()
-		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the write before ours: %w", name, waiting.Err())
+		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the group lock: %w", name, waiting.Err())
 	}
 }
 
 // tryLock is lock without waiting.
-func (l *locks) tryLock(ctx context.Context, name string) (turn context.Context, done func(), ok bool) {
+func (l *locks) tryLock(ctx context.Context, name string) (held context.Context, unlock func(), ok bool) {
 	e, err := l.beginWrite(name)
 	if err != nil {
 		return nil, nil, false
 	}
 	select {
 	case e.lock <- struct{}{}:
-		turn, done = l.locked(ctx, e)
-		return turn, done, true
+		held, unlock = l.locked(ctx, e)
+		return held, unlock, true
 	default:
 		l.writes.Done()
 		return nil, nil, false
 	}
 }
 
-func (l *locks) locked(ctx context.Context, e *entry) (turn context.Context, done func()) {
-	turn, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	return turn, func() { <-e.lock; cancel(); l.writes.Done() }
+func (l *locks) locked(ctx context.Context, e *entry) (held context.Context, unlock func()) {
+	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	return held, func() { <-e.lock; cancel(); l.writes.Done() }
 }
 
 // errEnding is the error of a write that came after Run began to end.

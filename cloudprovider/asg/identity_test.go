@@ -149,7 +149,7 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 	}
 }
 
-func TestDisagreeingGroupIsHiddenUnderAnyName(t *testing.T) {
+func TestContradictoryGroupIsAlwaysHidden(t *testing.T) {
 	for _, ours := range []string{"", "a", "b", "c"} {
 		w := sharedAccount(t, ours, ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned")).started()
 		if got := foreign(w.cache.Snapshot()); len(got) != 1 {
@@ -184,7 +184,7 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 }
 
 // The group is ours when the write begins. The reading that the write makes shows what it has become.
-func TestGroupThatChangesHandsIsRefusedAtTheWrite(t *testing.T) {
+func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
 			"increase": func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
@@ -256,7 +256,7 @@ func TestOurNameIsSettled(t *testing.T) {
 	}
 }
 
-func TestUnreadGroupsKeepFewNodesFromNamingUs(t *testing.T) {
+func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("mistagged", "workers", 1, ownedBy+"b", "owned"), ofCluster("a1", "joins-a", 3))
 	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
 	w.started()
@@ -273,7 +273,7 @@ func TestUnreadGroupsKeepFewNodesFromNamingUs(t *testing.T) {
 	}
 }
 
-func TestStockFlagWaitsForTheCluster(t *testing.T) {
+func TestStockFlagWaitsForClusterEvidence(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1)).with(func(o *asg.Options) { o.StockCluster = "kubernetes" }).started()
 	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
 		t.Errorf("groups of other clusters %q before the cluster was seen, want none", got)
@@ -284,7 +284,7 @@ func TestStockFlagWaitsForTheCluster(t *testing.T) {
 	}
 }
 
-func TestOtherClustersGroupStaysHiddenWithoutItsTemplate(t *testing.T) {
+func TestForeignGroupStaysHiddenWithoutTemplate(t *testing.T) {
 	theirs := ofCluster("theirs", "joins-b", 1)
 	theirs.LaunchTemplate.Version = "$Latest"
 	now := clockAt(time.Minute)
@@ -298,7 +298,7 @@ func TestOtherClustersGroupStaysHiddenWithoutItsTemplate(t *testing.T) {
 	}
 }
 
-func TestUnreadTagsAreNoLostAnswer(t *testing.T) {
+func TestUnreadTagsCountAsUnsent(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("g", "workers", 2)).started()
 	ids := w.members("g")
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: "InternalError", Times: 1})
@@ -315,7 +315,7 @@ func TestUnreadTagsAreNoLostAnswer(t *testing.T) {
 	}
 }
 
-func TestSettledNameOutlivesItsMajority(t *testing.T) {
+func TestSettledNameOutlivesMajority(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 2), ofCluster("b1", "joins-b", 3)).started()
 	a, b := w.members("a1"), w.members("b1")
 	for _, step := range []struct {
@@ -334,7 +334,7 @@ func TestSettledNameOutlivesItsMajority(t *testing.T) {
 	}
 }
 
-func TestLearntNameHidesAndShowsGroups(t *testing.T) {
+func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1), ofCluster("b1", "joins-b", 1)).started()
 	var log bytes.Buffer
 	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
@@ -410,7 +410,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	})
 }
 
-func TestStrangersStayUntilTheTemplateWasRead(t *testing.T) {
+func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		code string // with which AWS answers to DescribeLaunchTemplateVersions
@@ -443,7 +443,7 @@ func TestStrangersStayUntilTheTemplateWasRead(t *testing.T) {
 	}
 }
 
-func TestInstanceThatStatesAnotherClusterStays(t *testing.T) {
+func TestForeignTaggedInstanceStays(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		nodes bool
@@ -533,7 +533,7 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	}
 }
 
-func TestOtherClustersMovingGroupCostsNoReading(t *testing.T) {
+func TestForeignMovingGroupCostsNoReading(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 1))
 	w.aws.AddShortage(fakeaws.Shortage{})
 	if err := w.aws.SetDesired("theirs", 3); err != nil {

@@ -25,7 +25,7 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...f
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("g", 0, 0, 3)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
 }
 
-func TestWhatAnImageTells(t *testing.T) {
+func TestImageFacts(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
 	want := &asg.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
 		BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
@@ -40,7 +40,7 @@ func TestWhatAnImageTells(t *testing.T) {
 	}
 }
 
-func TestAnImageIsAskedForOnlyWhereItTellsSomething(t *testing.T) {
+func TestImageIsReadOnlyIfItMatters(t *testing.T) {
 	sized := []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 50}}
 	for _, tt := range []struct {
 		name    string
@@ -67,7 +67,7 @@ func TestAnImageIsAskedForOnlyWhereItTellsSomething(t *testing.T) {
 	}
 }
 
-func TestStartSurvivesWhateverBecomesOfImages(t *testing.T) {
+func TestStartSurvivesImageErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		fault fakeaws.Fault
@@ -92,7 +92,7 @@ func TestStartSurvivesWhateverBecomesOfImages(t *testing.T) {
 	}
 }
 
-func TestAnImageThatIsGoneTakesNoOtherWithIt(t *testing.T) {
+func TestMissingImageSpoilsNoOther(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}}
 	for _, image := range []string{"ami-0abc", "ami-0gone"} {
@@ -108,7 +108,7 @@ func TestAnImageThatIsGoneTakesNoOtherWithIt(t *testing.T) {
 	}
 }
 
-func TestManyImagesAreReadAHundredAtATime(t *testing.T) {
+func TestHundredImagesAreReadPerCall(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick}
 	for n := range 150 {
@@ -131,7 +131,7 @@ func TestManyImagesAreReadAHundredAtATime(t *testing.T) {
 	}
 }
 
-func TestAnImageBehindAParameterIsResolved(t *testing.T) {
+func TestImageParameterIsResolved(t *testing.T) {
 	arm := al2023
 	arm.Architecture = "arm64"
 	most := 2
@@ -150,7 +150,7 @@ func TestAnImageBehindAParameterIsResolved(t *testing.T) {
 	}
 }
 
-func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
+func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}
 	g := group("g", 0, 0, 9)
@@ -166,7 +166,7 @@ func TestAnOverrideWithATemplateOfItsOwnHasItsImage(t *testing.T) {
 	}
 }
 
-func TestTheTemplatesThatTypesStartFromCountAndNoOther(t *testing.T) {
+func TestOnlyUsedTemplatesCount(t *testing.T) {
 	t.Parallel()
 	ref := &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}
 	for _, tt := range []struct {
@@ -216,7 +216,7 @@ func TestTheTemplatesThatTypesStartFromCountAndNoOther(t *testing.T) {
 	}
 }
 
-func TestAnUnresolvedParameterIsReportedWhereTheArchitectureDecides(t *testing.T) {
+func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 	most := 2
 	requirements := &fakeaws.InstanceRequirements{VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1},
 		AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}

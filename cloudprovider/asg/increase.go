@@ -27,11 +27,11 @@ type increases struct {
 // increase is Increase.
 func (i *increases) increase(ctx context.Context, name string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
-	ctx, done, g, n, err := i.beginIncrease(ctx, name, "", n)
+	ctx, unlock, g, n, err := i.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer unlock()
 	if again := i.retryOverdue(name, n); again > 0 {
 		if _, g = i.groups.entry(name); again == n || g == nil {
 			return g, nil
@@ -74,11 +74,11 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 // increaseAtomically is IncreaseAtomically.
 func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
-	ctx, done, g, room, err := i.beginIncrease(ctx, name, zone, n)
+	ctx, unlock, g, room, err := i.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer unlock()
 	if room < n {
 		return nil, g.full(zone, n, g.room())
 	}
@@ -107,7 +107,7 @@ func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n
 	t := &termination{in: i.terminator, group: name, stays: map[string]error{}}
 	t.all(ctx, launched)
 	_, g = i.groups.entry(name)
-	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, which were given back", name, n-lacking, n)
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and they were terminated again", name, n-lacking, n)
 	if len(t.stays) > 0 {
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}
@@ -118,15 +118,15 @@ func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
-func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (turn context.Context, done func(), g *Group, room int, err error) {
-	if turn, done, g, err = i.lockAndRead(ctx, name); err != nil {
+func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *Group, room int, err error) {
+	if held, unlock, g, err = i.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
-	if room, err = i.allowed(turn, g, zone, n, g.room()); err != nil {
-		done()
+	if room, err = i.allowed(held, g, zone, n, g.room()); err != nil {
+		unlock()
 		return nil, nil, nil, 0, err
 	}
-	return turn, done, g, room, nil
+	return held, unlock, g, room, nil
 }
 
 // allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave.
@@ -148,15 +148,15 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 }
 
 // lockAndRead takes the group lock and reads the group.
-func (i *increases) lockAndRead(ctx context.Context, name string) (turn context.Context, done func(), g *Group, err error) {
-	if turn, done, err = i.locks.lock(ctx, name); err != nil {
+func (i *increases) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
+	if held, unlock, err = i.locks.lock(ctx, name); err != nil {
 		return nil, nil, nil, err
 	}
-	if g, err = i.reader.readOne(turn, name); err != nil {
-		done()
+	if g, err = i.reader.readOne(held, name); err != nil {
+		unlock()
 		return nil, nil, nil, err
 	}
-	return turn, done, g, nil
+	return held, unlock, g, nil
 }
 
 // retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and

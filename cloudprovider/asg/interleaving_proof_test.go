@@ -286,7 +286,7 @@ type family struct {
 	kills   bool // AWS may end an instance on account of a write of ours
 }
 
-func TestNoInterleavingEndsAnInstanceThatWasNotAskedFor(t *testing.T) {
+func TestNoInterleavingTerminatesUnnamedInstance(t *testing.T) {
 	var all struct {
 		sync.Mutex
 		orders uint64

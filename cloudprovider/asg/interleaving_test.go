@@ -10,7 +10,7 @@ import (
 
 // A reading that comes between AWS's doing what we ask and our knowing must not make us count it twice.
 
-func TestAReadingDuringAWithdrawalIsNotCountedTwice(t *testing.T) {
+func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -33,7 +33,7 @@ func TestAReadingDuringAWithdrawalIsNotCountedTwice(t *testing.T) {
 	}
 }
 
-func TestAReadingDuringATerminationIsNotCountedTwice(t *testing.T) {
+func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
@@ -46,7 +46,7 @@ func TestAReadingDuringATerminationIsNotCountedTwice(t *testing.T) {
 	}
 }
 
-func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
+func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -60,7 +60,7 @@ func TestARequestWhoseAnswerIsLostIsStillOurs(t *testing.T) {
 	}
 }
 
-func TestARequestOfWhichNothingIsKnownIsStillOurs(t *testing.T) {
+func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -76,7 +76,7 @@ func TestARequestOfWhichNothingIsKnownIsStillOurs(t *testing.T) {
 	}
 }
 
-func TestARefusedRequestIsNotOurs(t *testing.T) {
+func TestRefusedRequestIsNotOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -93,7 +93,7 @@ func TestARefusedRequestIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestAWithdrawalThatAWSRefusesIsNotOfferedAgain(t *testing.T) {
+func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -112,7 +112,7 @@ func TestAWithdrawalThatAWSRefusesIsNotOfferedAgain(t *testing.T) {
 	}
 }
 
-func TestAGroupWhoseActivitiesHangHoldsUpNoOther(t *testing.T) {
+func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})

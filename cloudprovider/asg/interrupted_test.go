@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
+func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	t.Parallel()
 	spot := group("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
@@ -35,7 +35,7 @@ func TestAGroupWasInterruptedOnceAllItsPoolsWere(t *testing.T) {
 	}
 }
 
-func TestInstancesAreLaunchedWhereNoneWereTakenBack(t *testing.T) {
+func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
 	spot := group("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}

@@ -48,7 +48,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 		result.failures = append(result.failures, l.failedNow(g, o, e, now))
 	}
 	for _, k := range result.failures.Kinds() {
-		klog.FromContext(ctx).Info("AWS could not launch what we asked for", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
+		klog.FromContext(ctx).Info("AWS could not launch requested instances", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
 	}
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
@@ -85,7 +85,7 @@ func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out 
 	}
 	l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
-	klog.FromContext(ctx).Info("AWS was not allowed to launch what we asked for", "group", g.Name, "code", err.Code,
+	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
 		"action", g.meaningOf(o, out.Errors[0]).Action)
 	l.refusals.refused(ctx, g.Name, err)
 	return because(errNotSynchronous, err)

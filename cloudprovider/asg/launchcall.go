@@ -78,7 +78,7 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchReques
 		case awsclient.IsRefused(err):
 			return nil, err
 		default:
-			klog.FromContext(ctx).Info("AWS did not answer to a launch, asking what came of it", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
+			klog.FromContext(ctx).Info("AWS did not answer a launch, asking again with its token", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
 			if misses++; l.calls.launch.Enough(misses) {
 				if working {
 					return nil, l.leaveZone(g, o, err)
@@ -117,7 +117,7 @@ func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, 
 // leaveZone begins a cool-down of the zone of an unanswered launch, and returns the error.
 func (l *launcher) leaveZone(g *Group, o launchRequest, err error) error {
 	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
-	return fmt.Errorf("what came of it is not known: %w", err)
+	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
 // overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch

@@ -91,7 +91,7 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 	}
 }
 
-func TestThreeHundredInstancesTakeThreeCallsAZone(t *testing.T) {
+func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 300)).with(synchronous).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 300); err != nil {
@@ -102,7 +102,7 @@ func TestThreeHundredInstancesTakeThreeCallsAZone(t *testing.T) {
 	}
 }
 
-func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
+func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
@@ -122,7 +122,7 @@ func TestWhatOneZoneLacksAnotherGives(t *testing.T) {
 	}
 }
 
-func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
+func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
@@ -170,7 +170,7 @@ func TestAGroupWithoutCapacityIsLeftAloneAndThenProbed(t *testing.T) {
 	}
 }
 
-func TestWhichGroupsAreRaisedInstead(t *testing.T) {
+func TestRaisedGroups(t *testing.T) {
 	t.Parallel()
 	half, none := 50, 0
 	policy := func(base int, above *int) *fakeaws.MixedInstancesPolicy {
@@ -241,7 +241,7 @@ func TestWhichGroupsAreRaisedInstead(t *testing.T) {
 	}
 }
 
-func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
+func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
@@ -255,7 +255,7 @@ func TestWhereAWSDoesNotKnowTheCallNoGroupTriesItAgain(t *testing.T) {
 	}
 }
 
-func TestAGroupForWhichTheCallIsNotSupportedKeepsNoOtherFromIt(t *testing.T) {
+func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
@@ -271,7 +271,7 @@ func TestAGroupForWhichTheCallIsNotSupportedKeepsNoOtherFromIt(t *testing.T) {
 	}
 }
 
-func TestADeniedLaunchNamesTheActionAndTheGroupForAsLongAsItIsNotTriedAgain(t *testing.T) {
+func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.aws.Deny(launchCall)
@@ -294,7 +294,7 @@ func TestADeniedLaunchNamesTheActionAndTheGroupForAsLongAsItIsNotTriedAgain(t *t
 	}
 }
 
-func TestALaunchWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []fakeaws.Fault{
 		{Code: "InternalFailure", Late: true}, {Body: fakeaws.Truncated}, {Body: fakeaws.Garbled}, {Code: "InternalFailure"},
@@ -314,7 +314,7 @@ func TestALaunchWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestAProcessThatComesAfterOneThatWasKilledLaunchesNothingTwice(t *testing.T) {
+func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
@@ -341,7 +341,7 @@ func TestAProcessThatComesAfterOneThatWasKilledLaunchesNothingTwice(t *testing.T
 	}
 }
 
-func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
+func TestUnshownInstancesAreKept(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Listed = ms(500)
@@ -362,7 +362,7 @@ func TestInstancesThatAReadingDoesNotShowYetAreNotLost(t *testing.T) {
 	}
 }
 
-func TestAllOrNothing(t *testing.T) {
+func TestAtomicLaunch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err != nil || len(g.Counted()) != 4 {
@@ -385,7 +385,7 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
-func TestWhatOthersAskForDuringOurLaunchStays(t *testing.T) {
+func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.beforeWrite = func() {
@@ -401,7 +401,7 @@ func TestWhatOthersAskForDuringOurLaunchStays(t *testing.T) {
 	}
 }
 
-func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
+func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 20)).started()
 	once := true
@@ -429,7 +429,7 @@ func TestWhatOthersLaunchedDuringOurRaiseIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestTheNextProcessRecognisesTheLastOfManyLaunches(t *testing.T) {
+func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
@@ -450,7 +450,7 @@ func TestTheNextProcessRecognisesTheLastOfManyLaunches(t *testing.T) {
 	}
 }
 
-func TestWhatTheProcessBeforeHadLaunchedIsNotLaunchedAgain(t *testing.T) {
+func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
@@ -471,7 +471,7 @@ func heavier(name string) fakeaws.AutoScalingGroup {
 	return g
 }
 
-func TestHeavierInstancesAreFewer(t *testing.T) {
+func TestHeavyInstancesAreFewer(t *testing.T) {
 	for name, launch := range map[string]func(*world) (*asg.Group, error){
 		"in a zone": func(w *world) (*asg.Group, error) { return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4) },
 		"anywhere":  func(w *world) (*asg.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
@@ -493,7 +493,7 @@ func TestHeavierInstancesAreFewer(t *testing.T) {
 	}
 }
 
-func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
+func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4); err != nil {
@@ -504,7 +504,7 @@ func TestHeavierInstancesOfTheProcessBeforeCountForAsMany(t *testing.T) {
 	}
 }
 
-func TestAPermissionThatLaunchingAtOnceLacksIsNotNeededByAutoScaling(t *testing.T) {
+func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	t.Parallel()
 	shortage := fakeaws.Shortage{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " +
 		"User: arn:aws:sts::123456789012:assumed-role/autoscaler/i is not authorized to perform: ec2:RunInstances"}

@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestOlderProcessInheritsNothing(t *testing.T) {
+func TestOldProcessHasNoPredecessor(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
@@ -45,7 +45,7 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 	}
 }
 
-func TestDisputedTokenIsWaitedForAndThenPassed(t *testing.T) {
+func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -84,7 +84,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 	}
 }
 
-func TestTokenOfAnEarlierWindowIsNotUsed(t *testing.T) {
+func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
@@ -100,7 +100,7 @@ func TestTokenOfAnEarlierWindowIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
+func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 	t.Parallel()
 	second := edge.Add(time.Minute)
 	for name, tt := range map[string]struct {
@@ -138,7 +138,7 @@ func TestFailureCountsFromTheSecondOfTheRequest(t *testing.T) {
 	}
 }
 
-func TestReservationWithoutRoomClosesItsGroupOnly(t *testing.T) {
+func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9), group("b", 0, 0, 9)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
@@ -152,7 +152,7 @@ func TestReservationWithoutRoomClosesItsGroupOnly(t *testing.T) {
 	}
 }
 
-func TestOldFailureMakesNoProbe(t *testing.T) {
+func TestOldFailureCausesNoProbe(t *testing.T) {
 	t.Parallel()
 	b := group("b", 0, 0, 9)
 	b.Zones = []string{"us-west-2b"}

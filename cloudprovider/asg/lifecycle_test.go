@@ -11,7 +11,7 @@ import (
 
 // Standby, lifecycle hooks, warm pools, protection and suspended processes change what counts and what is possible.
 
-func TestAnInstanceThatWaitsForAHookIsOnItsWay(t *testing.T) {
+func TestHookedInstanceCounts(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 0, 5)
 	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "boot", Transition: "launching"}}
@@ -34,7 +34,7 @@ func TestAnInstanceThatWaitsForAHookIsOnItsWay(t *testing.T) {
 	})
 }
 
-func TestAnInstanceInStandbyIsNeitherCountedNorTerminated(t *testing.T) {
+func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 3, 5)).timed()
 	id := w.started().ids("a")[0]
@@ -56,7 +56,7 @@ func TestAnInstanceInStandbyIsNeitherCountedNorTerminated(t *testing.T) {
 	}
 }
 
-func TestAWarmPoolCountsForNothing(t *testing.T) {
+func TestWarmPoolDoesNotCount(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 1, 5)
 	g.WarmPool = &fakeaws.WarmPool{Min: 2}
@@ -69,7 +69,7 @@ func TestAWarmPoolCountsForNothing(t *testing.T) {
 	})
 }
 
-func TestProtectionFromScaleInIsNoneFromUs(t *testing.T) {
+func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 2, 5)
 	g.ProtectNewInstances = true
@@ -82,7 +82,7 @@ func TestProtectionFromScaleInIsNoneFromUs(t *testing.T) {
 	}
 }
 
-func TestASuspendedTerminateProcessHoldsUpNoNamedTermination(t *testing.T) {
+func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 2, 5)
 	g.SuspendedProcesses = []string{"AZRebalance", "Terminate"}
@@ -95,7 +95,7 @@ func TestASuspendedTerminateProcessHoldsUpNoNamedTermination(t *testing.T) {
 	}
 }
 
-func TestHowAGroupIsAskedFor(t *testing.T) {
+func TestLaunchModeOfGroup(t *testing.T) {
 	t.Parallel()
 	one := group("a", 0, 0, 5)
 	config := group("b", 0, 0, 5)

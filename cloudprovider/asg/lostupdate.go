@@ -35,14 +35,14 @@ func (o lostUpdate) lost(g *Group) bool {
 // the next time.
 func (w *capacity) repairLost(ctx context.Context) {
 	for _, name := range w.lostUpdates() {
-		turn, done, ok := w.locks.tryLock(ctx, name)
+		held, unlock, ok := w.locks.tryLock(ctx, name)
 		if !ok {
 			continue
 		}
-		if err := w.repairGroup(turn, name); err != nil {
-			klog.FromContext(ctx).Error(err, "Could not raise the desired capacity to what AWS has launched, trying again", "group", name)
+		if err := w.repairGroup(held, name); err != nil {
+			klog.FromContext(ctx).Error(err, "Could not raise the desired capacity to the launched instances, trying again", "group", name)
 		}
-		done()
+		unlock()
 	}
 }
 
@@ -91,7 +91,7 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be old
 		return g, nil
 	}
-	klog.FromContext(ctx).Info("AWS has launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
+	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
 	_, err := w.setDesired(ctx, g, desired)
 	after := w.groups.update(g.Name, func(e *entry, now *Group) {
 		if err == nil {

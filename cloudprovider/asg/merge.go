@@ -22,7 +22,7 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
 				continue // the reading is from before the group was recreated
 			}
-			klog.FromContext(ctx).Info("Auto Scaling group was deleted and made anew under its name", "group", name)
+			klog.FromContext(ctx).Info("Auto Scaling group was deleted and recreated under its name", "group", name)
 			r.refusals.forget(name)
 			e = r.entryFor(name, described)
 		}

@@ -27,7 +27,7 @@ func newUnanswered(began time.Time, cause error) *unansweredError {
 }
 
 func (e *unansweredError) Error() string {
-	return fmt.Sprintf("what came of it is not known: %v", e.cause)
+	return fmt.Sprintf("its outcome is not known: %v", e.cause)
 }
 
 func (e *unansweredError) Unwrap() error { return e.cause }

@@ -28,7 +28,7 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 	if g.shortfall(n, launched) > 0 {
 		return launched, missed
 	}
-	klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
+	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
 	if zone == "" && l.mode != LaunchSynchronous && l.calls.launch.Answers(g.Name) == answers {
 		l.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestInstancesTellWhetherTheyStartedFromWhatTheGroupLaunchesNow(t *testing.T) {
+func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 	t.Parallel()
 	versions := fakeaws.LaunchTemplate{ID: "lt-1", Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 		{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.large"}}}

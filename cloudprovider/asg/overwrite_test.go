@@ -20,7 +20,7 @@ func short(t *testing.T) *world {
 	return w
 }
 
-func TestAWithdrawalLeavesWhatAnotherHasSet(t *testing.T) {
+func TestWithdrawalKeepsForeignCapacity(t *testing.T) {
 	w := short(t)
 	if err := w.aws.SetDesired("a", 8); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestAWithdrawalLeavesWhatAnotherHasSet(t *testing.T) {
 	}
 }
 
-func TestAWithdrawalWhoseAnswerIsLostIsLookedUp(t *testing.T) {
+func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 	w := short(t)
 	w.calls.loseAnswer = true
 	if taken, g, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
@@ -44,7 +44,7 @@ func TestAWithdrawalWhoseAnswerIsLostIsLookedUp(t *testing.T) {
 	}
 }
 
-func TestWhatArrivesAfterAWithdrawalIsKept(t *testing.T) {
+func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 	w := short(t)
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestWhatArrivesAfterAWithdrawalIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatAnotherLowersAfterOurWriteStaysLow(t *testing.T) {
+func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w := short(t)
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 	}
 }
 
-func TestReadingWithAnOldMaximumLowersNothing(t *testing.T) {
+func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 7)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -147,7 +147,7 @@ func arrive(t *testing.T, w *world, n int) {
 	time.Sleep(10 * time.Millisecond)
 }
 
-func TestInstancesThatAWSMovesAreNotAskedForAgain(t *testing.T) {
+func TestMovedInstancesAreNotRestored(t *testing.T) {
 	t.Parallel()
 	t.Run("while it moves them", func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) })
 	t.Run("moved once AWS says why", func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // What a failure of one group's launch means for it, for another group of its type, and for one of another type.
-func TestWhatAFailureLeavesAlone(t *testing.T) {
+func TestFailureCoolsDownPools(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -58,7 +58,7 @@ func TestWhatAFailureLeavesAlone(t *testing.T) {
 	}
 }
 
-func TestAPermissionThatAutoScalingLacksLeavesTheGroupAlone(t *testing.T) {
+func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
@@ -76,7 +76,7 @@ func TestAPermissionThatAutoScalingLacksLeavesTheGroupAlone(t *testing.T) {
 	}
 }
 
-func TestAGroupThatLaunchesSomethingElseRestsNoLonger(t *testing.T) {
+func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(synchronous).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})

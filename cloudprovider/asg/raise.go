@@ -47,7 +47,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		return g, nil // the next reading will do
 	}
 	if now, readErr := w.reader.readOne(ctx, name); readErr == nil && now.stated >= desired {
-		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return now, nil
 	}
 	return g, err
@@ -55,11 +55,11 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 
 // withdraw is Withdraw.
 func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
-	ctx, done, err := w.locks.lock(ctx, name)
+	ctx, unlock, err := w.locks.lock(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer done()
+	defer unlock()
 	g, err := w.reader.readOne(ctx, name)
 	if err != nil {
 		return 0, nil, err
@@ -98,7 +98,7 @@ func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
 		return err
 	}
 	if now, readErr := w.reader.readOne(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
-		klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return nil
 	}
 	return err

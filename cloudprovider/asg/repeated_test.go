@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
+func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(2000)
@@ -38,7 +38,7 @@ func TestTheAnswerOfALaunchThatIsOverIsNotTakenForOne(t *testing.T) {
 	}
 }
 
-func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T) {
+func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	g, err := w.cache.Increase(t.Context(), "a", 2)
@@ -54,7 +54,7 @@ func TestAnAnswerAboutInstancesThatWeHaveEndedIsNotTakenForALaunch(t *testing.T)
 	}
 }
 
-func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T) {
+func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(3100) // AWS lists what it ends for a while
@@ -92,7 +92,7 @@ func TestAnAnswerAboutInstancesThatAreLongGoneIsNotTakenForALaunch(t *testing.T)
 	w.untouched()
 }
 
-func TestAnAnswerIsOursThoughItsInstancesGoBeforeItComes(t *testing.T) {
+func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*testing.T, *world, []string){
 		"one is taken back": func(t *testing.T, w *world, ids []string) {
@@ -139,7 +139,7 @@ func at(clock clock.WithTicker) func(*asg.Options) {
 	return func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, clock }
 }
 
-func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
+func TestReplayedFailureIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -179,7 +179,7 @@ func TestAFailureThatAProcessBeforeUsWasToldOfIsNotBelieved(t *testing.T) {
 	}
 }
 
-func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testing.T) {
+func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(700)
@@ -225,7 +225,7 @@ func TestWhatIsAskedPastAnOldFailureIsLaunchedOnceThoughTheProcessEnds(t *testin
 	}
 }
 
-func TestAllOrNothingIsNotFulfilledByInstancesThatHaveGone(t *testing.T) {
+func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	asks := []struct {
 		group, zone string
@@ -249,7 +249,7 @@ func TestAllOrNothingIsNotFulfilledByInstancesThatHaveGone(t *testing.T) {
 	}
 }
 
-func TestInstanceThatEndsAfterItsLaunchIsNoRepeatedAnswer(t *testing.T) {
+func TestEarlyDeathIsNoReplay(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9))
 	w.calls.lags = true
 	w.calls.activities = func(string) bool {
@@ -264,7 +264,7 @@ func TestInstanceThatEndsAfterItsLaunchIsNoRepeatedAnswer(t *testing.T) {
 	}
 }
 
-func TestRepeatedAnswerEndsNoCoolDown(t *testing.T) {
+func TestReplayEndsNoCoolDown(t *testing.T) {
 	t.Parallel()
 	both := group("a", 0, 0, 9)
 	both.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *both.LaunchTemplate,

@@ -27,10 +27,10 @@ func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) 
 		p.dropReplayed(ctx, name, ended, until)
 	case awsclient.IsDenied(err):
 		p.groups.update(name, func(e *entry, _ *Group) { e.replaysChecked = true })
-		klog.FromContext(ctx).Info("Could not see whether AWS has repeated an answer that a process before this one had", "group", name,
-			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities; until then such instances are waited for")
+		klog.FromContext(ctx).Info("Could not check whether AWS replayed an answer to a previous leader", "group", name,
+			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities, because the autoscaler waits for such instances until then")
 	default:
-		klog.FromContext(ctx).V(2).Info("Could not see whether AWS has repeated an answer, trying again", "group", name, "err", awsclient.Brief(err))
+		klog.FromContext(ctx).V(2).Info("Could not check whether AWS replayed an answer, trying again", "group", name, "err", awsclient.Brief(err))
 	}
 }
 
@@ -93,7 +93,7 @@ func (p *replays) dropReplayed(ctx context.Context, name string, ended map[strin
 	if dropped == 0 {
 		return
 	}
-	klog.FromContext(ctx).Info("AWS has repeated an answer that a process before this one had: the instances are gone", "group", name, "instances", dropped)
+	klog.FromContext(ctx).Info("AWS replayed an answer to a previous leader: its instances are gone", "group", name, "instances", dropped)
 	if err := p.reader.refreshNamed(ctx, []string{name}); err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Reading the group anew failed, trying again", "group", name, "err", awsclient.Brief(err))
 	}

@@ -145,7 +145,7 @@ func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchReques
 	if wait <= 0 {
 		return nil, nil
 	}
-	klog.FromContext(ctx).Info("Waiting for a launch that a process before this one may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
+	klog.FromContext(ctx).Info("Waiting for a launch that a previous leader may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -39,7 +39,7 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	}
 	c.groups.mu.Unlock()
 	if changed {
-		klog.FromContext(ctx).V(4).Info("What the groups launch has changed")
+		klog.FromContext(ctx).V(4).Info("Launch specs of the groups changed")
 		signal(c.groups.changed)
 	}
 }

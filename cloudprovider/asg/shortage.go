@@ -52,10 +52,16 @@ func (e *entry) lostStarting(g *Group) bool {
 	})
 }
 
-// unexplained reports whether instances are missing or have died for an unknown reason.
-func (e *entry) unexplained() bool {
-	s, r := &e.shortage, &e.request
-	return r.failure == nil && (r.instances > 0 || r.asked > 0 && s.died) || s.failure == nil && (s.died || e.group.Missing() > e.group.Withdrawable())
+// requestOpen reports whether instances of our request are missing or have died for an unknown reason.
+func (e *entry) requestOpen() bool {
+	r := &e.request
+	return r.failure == nil && (r.instances > 0 || r.asked > 0 && e.shortage.died)
+}
+
+// shortageOpen reports whether instances that are not ours to withdraw are missing in g, or have died, for an unknown reason.
+func (e *entry) shortageOpen(g *Group) bool {
+	s := &e.shortage
+	return s.failure == nil && (s.died || g.Missing() > g.Withdrawable())
 }
 
 // markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter.

@@ -54,7 +54,7 @@ func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeCl
 	return w, now
 }
 
-func TestLaunchThatDiesIsNotCountedOn(t *testing.T) {
+func TestDyingLaunchIsOverdue(t *testing.T) {
 	t.Run("raised", func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity)
 		if got := w.group("a").Withdrawable(); got != 1 {
@@ -73,7 +73,7 @@ func TestLaunchThatDiesIsNotCountedOn(t *testing.T) {
 }
 
 // AWS launches another instance at once, so that hardly a reading shows one missing.
-func TestLaunchesThatDieOneAfterAnotherAreNoticed(t *testing.T) {
+func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	delays := quick
@@ -100,7 +100,7 @@ func TestLaunchesThatDieOneAfterAnotherAreNoticed(t *testing.T) {
 	}
 }
 
-func TestInstancesThatDieDoNotAddUp(t *testing.T) {
+func TestDyingInstancesDoNotAddUp(t *testing.T) {
 	w, now := deadLaunch(t, asg.LaunchAuto)
 	now.Step(16 * time.Minute) // the group is left alone no longer
 	w.aws.ResetCalls()
@@ -113,7 +113,7 @@ func TestInstancesThatDieDoNotAddUp(t *testing.T) {
 	}
 }
 
-func TestInstanceThatAWSCannotReplaceIsNotCountedOn(t *testing.T) {
+func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 3, 10)).with(at(now)).running()
@@ -145,7 +145,7 @@ func TestInstanceThatAWSCannotReplaceIsNotCountedOn(t *testing.T) {
 	w.within(now, 5*time.Minute, w.counting(3, 3))
 }
 
-func TestWhichFailuresAreOfAShortage(t *testing.T) {
+func TestFailuresOfShortage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
@@ -191,7 +191,7 @@ func failedLaunch(message string) types.Activity {
 	return types.Activity{StatusCode: types.ScalingActivityStatusCodeFailed, Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String(message)}
 }
 
-func TestGroupsThatAreShortTogetherAreLookedAtInTurn(t *testing.T) {
+func TestShortGroupsAreLookedAtInTurn(t *testing.T) {
 	t.Parallel()
 	const groups = 50
 	var all []fakeaws.AutoScalingGroup

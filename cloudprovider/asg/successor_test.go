@@ -68,7 +68,7 @@ func steps(w *world, now *clocktesting.FakeClock, ready func() bool, done <-chan
 	return nil
 }
 
-func TestSuccessorOfAKilledProcessLaunchesNothingTwice(t *testing.T) {
+func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	ways := map[string]func(*world) error{
 		"anywhere": func(w *world) error { _, err := w.cache.Increase(context.Background(), "a", 3); return err },
 		"in a zone": func(w *world) error {
@@ -132,7 +132,7 @@ func TestSuccessorOfAKilledProcessLaunchesNothingTwice(t *testing.T) {
 	}
 }
 
-func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
+func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 	w := slowly(t, divided("a", 0, 3, 20))
 	launch := func(w *world) error {
 		_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 2)
@@ -154,7 +154,7 @@ func TestSuccessorAsksPastAnOldFailureOnce(t *testing.T) {
 	}
 }
 
-func TestReplacementDuringTheWaitIsNoLaunchOfTheProcessBefore(t *testing.T) {
+func TestReplacementWhileWaitingIsNoPredecessorsLaunch(t *testing.T) {
 	t.Parallel()
 	now := clockAt(50 * time.Millisecond)
 	w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
@@ -176,7 +176,7 @@ func TestReplacementDuringTheWaitIsNoLaunchOfTheProcessBefore(t *testing.T) {
 	}
 }
 
-func TestLaunchesDoNotWaitAtAnEdge(t *testing.T) {
+func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ began, launches time.Duration }{
 		"an older process":               {-2 * time.Minute, 50 * time.Millisecond},

@@ -65,11 +65,11 @@ func (t *terminator) replace(ctx context.Context, name string, ids []string) (*G
 
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (t *terminator) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
-	ctx, done, err := t.locks.lock(ctx, name)
+	ctx, unlock, err := t.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer unlock()
 	_, g := t.groups.entry(name)
 	if g == nil {
 		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
@@ -120,7 +120,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
-			klog.FromContext(ctx).V(2).Info("Instance is on its way out already", "group", t.group, "instance", id)
+			klog.FromContext(ctx).V(2).Info("Instance is already on its way out", "group", t.group, "instance", id)
 		case !i.Lifecycle.Counts():
 			t.stay(id, fmt.Errorf("it is in state %s: put it back into service, or terminate it by hand", i.Lifecycle))
 		default:
@@ -153,7 +153,7 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 			t.answered(ctx, members, out, err)
 			return
 		}
-		klog.FromContext(ctx).Info("AWS did not answer to a termination, looking what came of it", "group", t.group, "instances", len(members),
+		klog.FromContext(ctx).Info("AWS did not answer a termination, reading its outcome", "group", t.group, "instances", len(members),
 			"err", awsclient.Brief(err))
 		misses++
 		until, enough := began.Add(settleTime), t.in.calls.batchTermination.Enough(misses)
@@ -270,7 +270,7 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 				if now == nil && t.in.groups.recentArrival(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
-				klog.FromContext(ctx).Info("AWS has done what it did not answer to", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
+				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
 				t.accepted(ctx, []Instance{i})
 				return true
 			})

@@ -39,7 +39,7 @@ func staying(t *testing.T, err error) []string {
 	return slices.Sorted(maps.Keys(partial.Stays))
 }
 
-func TestAHundredInstancesGoByOneCall(t *testing.T) {
+func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, group("a", 0, tt.instances, 300)).started()
@@ -52,7 +52,7 @@ func TestAHundredInstancesGoByOneCall(t *testing.T) {
 	}
 }
 
-func TestTerminateGoesNoFurtherThanTheMinimum(t *testing.T) {
+func TestTerminateStopsAtMinimum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 2, 4, 10)).started()
 	ids := slices.Sorted(slices.Values(w.ids("a")))
@@ -66,7 +66,7 @@ func TestTerminateGoesNoFurtherThanTheMinimum(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatIsGoneSpoilsNothingForTheOthers(t *testing.T) {
+func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 4, 10)).started()
 	ids := w.ids("a")
@@ -94,7 +94,7 @@ func TestAnInstanceThatIsGoneSpoilsNothingForTheOthers(t *testing.T) {
 	}
 }
 
-func TestWhereAWSTakesOneInstanceACallEachGetsItsOwn(t *testing.T) {
+func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 6, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError",
@@ -114,7 +114,7 @@ func TestWhereAWSTakesOneInstanceACallEachGetsItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhatAWSRefusesStaysAndIsNamed(t *testing.T) {
+func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
 	ids := w.ids("a")
@@ -136,7 +136,7 @@ func TestWhatAWSRefusesStaysAndIsNamed(t *testing.T) {
 	}
 }
 
-func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
+func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -164,7 +164,7 @@ func TestATerminationWhoseAnswerIsLostIsLookedUp(t *testing.T) {
 	}
 }
 
-func TestPartOfABatchIsNoWholeBatch(t *testing.T) {
+func TestPartialBatchIsCompleted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -186,7 +186,7 @@ func TestPartOfABatchIsNoWholeBatch(t *testing.T) {
 	}
 }
 
-func TestStaleReadingDoesNotProveATerminationUndone(t *testing.T) {
+func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	readings, old := 0, w.past()
@@ -201,7 +201,7 @@ func TestStaleReadingDoesNotProveATerminationUndone(t *testing.T) {
 	}
 }
 
-func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
+func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 2, 2, 10)).running()
 	ids := w.ids("a")
@@ -224,7 +224,7 @@ func TestReplaceLeavesTheDesiredCapacity(t *testing.T) {
 	})
 }
 
-func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T) {
+func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
@@ -249,7 +249,7 @@ func TestAnInstanceThatIsGoneBeforeAnyReadingShowedItIsNotCountedOn(t *testing.T
 	}
 }
 
-func TestNewInstanceThatAStaleReadingLacksIsNotTakenForTerminated(t *testing.T) {
+func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
 	w.started()

@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestTroubleOutlastsTheRestUntilSomethingLaunched(t *testing.T) {
+func TestTroubleOutlastsCoolDownUntilLaunch(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},

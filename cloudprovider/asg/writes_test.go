@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
+func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	if err := w.aws.SetDesired("a", 4); err != nil { // nobody told the Cache
@@ -29,7 +29,7 @@ func TestIncreaseCountsFromWhatOthersHaveAskedFor(t *testing.T) {
 	}
 }
 
-func TestIncreaseGoesAsFarAsTheMaximum(t *testing.T) {
+func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	if err := w.aws.SetLimits("a", 0, 3); err != nil { // nobody told the Cache
@@ -49,7 +49,7 @@ func TestIncreaseGoesAsFarAsTheMaximum(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatCannotBeReadIsAskedForAgain(t *testing.T) {
+func TestGarbledAnswerIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
@@ -58,7 +58,7 @@ func TestAnAnswerThatCannotBeReadIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestIncreaseOfAWeightedGroupAsksForWholeInstances(t *testing.T) {
+func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	t.Parallel()
 	g := group("a", 0, 0, 20)
 	g.LaunchTemplate = nil
@@ -84,7 +84,7 @@ func TestIncreaseOfAWeightedGroupAsksForWholeInstances(t *testing.T) {
 	}
 }
 
-func TestAReadingThatBeganBeforeTheWriteDoesNotUndoIt(t *testing.T) {
+func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
 	// The next reading sees the old desired capacity and arrives after the write.
@@ -107,7 +107,7 @@ func TestAReadingThatBeganBeforeTheWriteDoesNotUndoIt(t *testing.T) {
 	}
 }
 
-func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
+func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 1, 4, 10)).started()
 	members := w.group("a").Instances
@@ -136,7 +136,7 @@ func TestTerminateLowersTheDesiredCapacityByTheNamedInstances(t *testing.T) {
 	}
 }
 
-func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
+func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
@@ -161,7 +161,7 @@ func TestWithdrawTakesBackOnlyWhatWeAskedFor(t *testing.T) {
 	}
 }
 
-func TestWithdrawNeverGoesBelowWhatIsThere(t *testing.T) {
+func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
@@ -182,7 +182,7 @@ func TestWithdrawNeverGoesBelowWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
+func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
@@ -205,7 +205,7 @@ func TestALaunchThatFailsIsReportedForOurRequestAndClearsWithIt(t *testing.T) {
 	})
 }
 
-func TestAWriteUnderWayIsFinishedWhenTheProcessEnds(t *testing.T) {
+func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
@@ -276,7 +276,7 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	}
 }
 
-func TestWithdrawalThatFailedOnceIsTriedAgain(t *testing.T) {
+func TestFailedWithdrawalIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
 		t.Run(code, func(t *testing.T) {

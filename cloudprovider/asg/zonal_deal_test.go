@@ -181,7 +181,7 @@ func wrong(g *Group, views []*Group) (found []string) {
 	return found
 }
 
-func TestTheViewsOfAGroupAddUpToIt(t *testing.T) {
+func TestZoneGroupsAddUpToGroup(t *testing.T) {
 	seen := map[string]int{}
 	for seed := range uint64(20_000) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -225,7 +225,7 @@ func TestTheViewsOfAGroupAddUpToIt(t *testing.T) {
 // inside has cmp look into groups.
 var inside = cmp.AllowUnexported(Group{}, NamedGroup{})
 
-func TestWhatIsLeftIsDealtAmongSomeViewsAlone(t *testing.T) {
+func TestRestIsDealtAmongNamedZones(t *testing.T) {
 	for seed := range uint64(5_000) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		g := anyGroup(r)
@@ -286,7 +286,7 @@ func BenchmarkByZone(b *testing.B) {
 	}
 }
 
-func TestAReadingWithoutZonesHasViewsOfItsInstancesAlone(t *testing.T) {
+func TestReadingWithoutZonesDividesByInstances(t *testing.T) {
 	g := &Group{Name: "g", DesiredCapacity: 5, MaxSize: 9, MinSize: 7, Instances: []Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 1}}}
 	views := g.ByZone()
 	if len(views) != 1 || len(views[0].Instances) != 1 || views[0].MostInstances() != 1 {

@@ -46,7 +46,7 @@ func (w *world) sizes() map[string]int {
 	return sizes
 }
 
-func TestInstancesComeUpInTheZoneThatIsNamed(t *testing.T) {
+func TestInstancesLaunchInNamedZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 150))
 	w.aws.ResetCalls()
 	for _, more := range []struct {
@@ -74,7 +74,7 @@ func TestInstancesComeUpInTheZoneThatIsNamed(t *testing.T) {
 	}
 }
 
-func TestViewsThatGrowAtOnceNeverExceedTheGroupsMaximum(t *testing.T) {
+func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		least      int // what is there
@@ -134,7 +134,7 @@ func TestViewsThatGrowAtOnceNeverExceedTheGroupsMaximum(t *testing.T) {
 	}
 }
 
-func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
+func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
@@ -172,7 +172,7 @@ func TestALaunchThatIsNotAllowedAnyMoreMakesTheGroupOne(t *testing.T) {
 	}
 }
 
-func TestALaunchThatAGroupWasTooFullOrGoneForLeavesItsViews(t *testing.T) {
+func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		meanwhile func(w *world) error
@@ -212,7 +212,7 @@ func drain(c <-chan struct{}) {
 	}
 }
 
-func TestAGroupThatIsAnotherWhenItIsReadForALaunchIsNotLaunchedInAZone(t *testing.T) {
+func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 	half := 50
 	false_ := "false"
 	for name, change := range map[string]func(*fakeaws.Server) error{
@@ -263,7 +263,7 @@ func TestAGroupThatIsAnotherWhenItIsReadForALaunchIsNotLaunchedInAZone(t *testin
 	}
 }
 
-func TestAZoneTakenOutOfTheGroupIsNotLaunchedIn(t *testing.T) {
+func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestAZoneTakenOutOfTheGroupIsNotLaunchedIn(t *testing.T) {
 	w.untouched()
 }
 
-func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
+func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
@@ -323,7 +323,7 @@ func TestTheLimitsOfAZoneHoldForItAlone(t *testing.T) {
 	w.untouched()
 }
 
-func TestTheLimitsOfAZoneSelectItsGroup(t *testing.T) {
+func TestZoneLimitsSelectGroup(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
@@ -341,7 +341,7 @@ func TestTheLimitsOfAZoneSelectItsGroup(t *testing.T) {
 	}
 }
 
-func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
+func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c", Available: 1})
@@ -381,7 +381,7 @@ func TestAZoneWithoutCapacityRestsAndTheOthersDoNot(t *testing.T) {
 	w.untouched()
 }
 
-func TestAllOrNothingInAZone(t *testing.T) {
+func TestAtomicLaunchInZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err == nil {
@@ -399,7 +399,7 @@ func TestAllOrNothingInAZone(t *testing.T) {
 	w.untouched()
 }
 
-func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
+func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Synchronous = ms(500)
@@ -438,7 +438,7 @@ func TestAnotherProcessInEitherFormLosesNothing(t *testing.T) {
 	}
 }
 
-func TestARequestOfTheWholeGroupCanBeWithdrawnThroughItsViews(t *testing.T) {
+func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	t.Parallel()
 	whole := divided("a", 1, 3, 9)
 	whole.SuspendedProcesses = nil
@@ -484,7 +484,7 @@ func TestARequestOfTheWholeGroupCanBeWithdrawnThroughItsViews(t *testing.T) {
 	}
 }
 
-func TestWhatTheProcessBeforeHadLaunchedCountsInItsZoneAlone(t *testing.T) {
+func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
 	for zone, want := range map[string]map[string]int{
 		"us-west-2b": {"a": 1, "b": 4, "c": 1}, // of three, two had come
 		"us-west-2c": {"a": 1, "b": 3, "c": 4},
@@ -503,7 +503,7 @@ func TestWhatTheProcessBeforeHadLaunchedCountsInItsZoneAlone(t *testing.T) {
 	}
 }
 
-func TestALaunchInAZoneWaitsForWhatPassesSoon(t *testing.T) {
+func TestZonalLaunchWaitsForShortTrouble(t *testing.T) {
 	for _, fault := range []fakeaws.Fault{
 		{Code: "ResourceContention", Status: 500, For: ms(5500)}, // AWS is at the launch in another zone
 		{Code: "Throttling", Times: 1},
@@ -520,7 +520,7 @@ func TestALaunchInAZoneWaitsForWhatPassesSoon(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFoundNeedNotBeTheGroup(t *testing.T) {
+func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
@@ -529,7 +529,7 @@ func TestWhatIsNotFoundNeedNotBeTheGroup(t *testing.T) {
 	w.isDivided(false, "after the refusal")
 }
 
-func TestARefusalWhileAProcessWasSuspendedIsForgottenWithIt(t *testing.T) {
+func TestRefusalEndsWithSuspendedProcess(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "The Launch process of the AutoScalingGroup is suspended", Status: 400})
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil { // before a reading has shown it

@@ -64,7 +64,7 @@ func (w *world) reread() {
 	}
 }
 
-func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
+func TestZonalGroups(t *testing.T) {
 	t.Parallel()
 	tag := func(value string) func(*fakeaws.AutoScalingGroup) {
 		return func(g *fakeaws.AutoScalingGroup) { g.Tags[asg.TagZonal] = value }
@@ -164,7 +164,7 @@ func TestWhichGroupsAreScaledZoneByZone(t *testing.T) {
 	}
 }
 
-func TestAGroupWithAnInstanceWithoutAZoneStaysOne(t *testing.T) {
+func TestInstanceWithoutZoneKeepsGroupWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	g := *w.group("a")
 	g.Instances = append(slices.Clone(g.Instances), asg.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
@@ -174,7 +174,7 @@ func TestAGroupWithAnInstanceWithoutAZoneStaysOne(t *testing.T) {
 	}
 }
 
-func TestViewsAreInTheOrderOfZonesAndThenThoseThatTheGroupHasLeft(t *testing.T) {
+func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	g := divided("a", 0, 4, 9)
 	g.Zones = []string{"us-west-2c", "us-west-2a", "us-west-2d", "us-west-2b"}
 	w := newZonalWorld(t, g)
@@ -195,7 +195,7 @@ func TestViewsAreInTheOrderOfZonesAndThenThoseThatTheGroupHasLeft(t *testing.T) 
 	}
 }
 
-func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
+func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"AccessDenied", "ValidationError"} {
 		t.Run(code, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestAGroupWhoseLaunchAWSRefusesIsOneUntilItIsAskedAgain(t *testing.T) {
 	}
 }
 
-func TestWhereAWSDoesNotKnowLaunchInstancesNoGroupIsDividedAnyMore(t *testing.T) {
+func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
 	if _, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1); err == nil {
@@ -233,7 +233,7 @@ func TestWhereAWSDoesNotKnowLaunchInstancesNoGroupIsDividedAnyMore(t *testing.T)
 	w.isDivided(false, "after another group was refused")
 }
 
-func TestTheValuesOfTheFlag(t *testing.T) {
+func TestFlagValues(t *testing.T) {
 	for text, want := range map[string]asg.ZonalGroups{"": asg.ZonalTagged, "off": asg.ZonalOff, "tagged": asg.ZonalTagged, "all": asg.ZonalAll} {
 		if got, err := asg.ParseZonalGroups(text); err != nil || got != want {
 			t.Errorf("%q is %q, %v, want %q", text, got, err, want)

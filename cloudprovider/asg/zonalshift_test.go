@@ -66,7 +66,7 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 	}
 }
 
-func TestDeniedLookUpsLeaveNoZoneShifted(t *testing.T) {
+func TestDeniedLookUpShiftsNoZone(t *testing.T) {
 	t.Parallel()
 	shifted := []string{"us-west-2b"}
 	now := clockAt(time.Minute)
@@ -76,7 +76,7 @@ func TestDeniedLookUpsLeaveNoZoneShifted(t *testing.T) {
 	w.shift("a", now, fakeaws.GroupEdit{}, "us-west-2b", false)
 }
 
-func TestGroupWithoutAnOpenZoneIsLeftAlone(t *testing.T) {
+func TestGroupWithoutAvailableZoneIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	all := []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	now := clockAt(time.Minute)

@@ -24,7 +24,7 @@ type zoneLaunches struct {
 func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := z.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	turn, done, g, err := z.increases.lockAndRead(ctx, name)
+	held, unlock, g, err := z.increases.lockAndRead(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -32,15 +32,15 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 		}
 		return errs
 	}
-	defer done()
-	counts, errs := z.allot(turn, before, g, zones, wanted)
+	defer unlock()
+	counts, errs := z.allot(held, before, g, zones, wanted)
 	answers := z.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *unansweredError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
-			if err := z.launchIn(turn, g, zone, n); err != nil {
+			if err := z.launchIn(held, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
@@ -52,7 +52,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && z.launcher.settleUnanswered(turn, g, true, answers, missed) {
+	if missed != nil && z.launcher.settleUnanswered(held, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}

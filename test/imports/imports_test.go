@@ -21,10 +21,14 @@ func TestImportRules(t *testing.T) {
 		forbidden string   // prefix of an import path, of any depth
 		reason    string
 	}{
-		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/nodetemplate/...", "cloudprovider/grouptemplate", "cloudprovider/instancetypes", "cloudprovider/podzone", "cloudprovider/interruption/..."}, core,
+		{[]string{"cloudprovider/asg/...", "cloudprovider/awsclient", "cloudprovider/nodetemplate/...", "cloudprovider/grouptemplate", "cloudprovider/instancetypes", "cloudprovider/podzone", "cloudprovider/interruption/..."}, core,
 			"the core's module path and interfaces change, and only adapters may follow them"},
-		{[]string{"cloudprovider/asg", "cloudprovider/awsclient", "cloudprovider/instancetypes"}, "k8s.io/api/",
+		{[]string{"cloudprovider/asg/...", "cloudprovider/awsclient", "cloudprovider/instancetypes"}, "k8s.io/api/",
 			"these packages speak AWS's vocabulary, which changes in cloudprovider/aws alone"},
+		{[]string{"cloudprovider/asg/cooldown"}, module + "cloudprovider/asg/launchspec",
+			"a cool-down is about pools, whatever a group would launch there"},
+		{[]string{"cloudprovider/asg/launchspec"}, module + "cloudprovider/asg/cooldown",
+			"a launch specification does not depend on past failures"},
 		{[]string{"cloudprovider/nodetemplate/...", "cloudprovider/instancetypes"}, sdk,
 			"templates are pure, without I/O, so that they can be built anywhere and fuzzed"},
 		{[]string{"cloudprovider/instancetypes"}, "k8s.io/", "facts about hardware need no Kubernetes"},

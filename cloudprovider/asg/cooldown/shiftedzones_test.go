@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestOfTwoShiftsTheLaterEndCounts(t *testing.T) {
+func TestLaterShiftEndCounts(t *testing.T) {
 	soon, late, never := time.Unix(1, 0), time.Unix(2, 0), time.Time{}
 	for _, tt := range []struct{ first, second, want time.Time }{
 		{soon, late, late}, {late, soon, late}, {soon, never, never}, {never, soon, never},

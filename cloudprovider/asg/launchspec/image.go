@@ -76,7 +76,7 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	each(len(batches), func(i int) { found[i], errs[i] = r.describeImages(ctx, batches[i]) })
 	for i, batch := range batches {
 		if errs[i] != nil {
-			klog.FromContext(ctx).V(2).Info("Could not read machine images, what they would tell is assumed", "reason", awsclient.Reason(errs[i]), "err", errs[i])
+			klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(errs[i]), "err", errs[i])
 		}
 		for _, id := range batch {
 			failure := errs[i]

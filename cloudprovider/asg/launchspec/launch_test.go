@@ -8,7 +8,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-func TestElasticFabricAdaptersOfALaunchTemplate(t *testing.T) {
+func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
 	interfaces := func(kinds ...string) *ec2types.ResponseLaunchTemplateData {
 		d := &ec2types.ResponseLaunchTemplateData{}
 		for _, kind := range kinds {
@@ -37,7 +37,7 @@ func TestElasticFabricAdaptersOfALaunchTemplate(t *testing.T) {
 	}
 }
 
-func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
+func TestPolicyPromisesFewestAdapters(t *testing.T) {
 	r := New(nil, APIs{}, nil, nil)
 	base, other := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
 	r.templates.entries[base] = &memoEntry[template]{value: &template{efaInterfaces: 4}}
@@ -60,7 +60,7 @@ func TestAPolicyPromisesTheFewestAdaptersOfItsTemplates(t *testing.T) {
 	}
 }
 
-func TestCPUsThatALaunchTemplateTurnsOffAreNotCounted(t *testing.T) {
+func TestDisabledCPUsAreNotCounted(t *testing.T) {
 	data := func(o *ec2types.LaunchTemplateCpuOptions) ec2types.LaunchTemplateVersion {
 		return ec2types.LaunchTemplateVersion{LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{InstanceType: "m5.2xlarge", CpuOptions: o}}
 	}

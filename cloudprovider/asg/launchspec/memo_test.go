@@ -8,7 +8,7 @@ import (
 )
 
 // A look-up that IAM denies is one call for all groups, and all groups are looked up once it is allowed.
-func TestDeniedLookUpsAreTriedOneAtATime(t *testing.T) {
+func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
 	m, now := newMemo[int, string](func(int) time.Duration { return 0 }), time.Unix(1, 0)
 	const groups = 100
@@ -44,7 +44,7 @@ func TestDeniedLookUpsAreTriedOneAtATime(t *testing.T) {
 }
 
 // A permission for one key tells nothing of another.
-func TestDeniedLookUpDoesNotHoldBackOthers(t *testing.T) {
+func TestDeniedLookUpDelaysNoOthers(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
 	m, now, value := newMemo[string, string](func(string) time.Duration { return time.Minute }), time.Unix(1, 0), "facts"
 	m.put("ours", &value, nil, now)

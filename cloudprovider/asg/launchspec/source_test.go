@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestADistributionIsReadWithAWSsDefaults(t *testing.T) {
+func TestDistributionHasAWSDefaults(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   *types.InstancesDistribution
