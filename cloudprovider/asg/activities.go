@@ -45,8 +45,8 @@ func (a *activities) readFailures(ctx context.Context) {
 	})
 }
 
-// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first. A group is
-// due soon after its shortage changed, then ever more rarely, and not at all once the reason is known.
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first. A group is due soon
+// after its shortage changed, then ever more rarely, and not at all once the reason is known.
 func (a *activities) failuresDue() []string {
 	now := a.clock.Now()
 	a.groups.mu.Lock()
@@ -122,8 +122,7 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 	signal(a.resolve)
 }
 
-// failedLaunches returns the failed launches among the newest activities of the group, the newest first. ahead is how far AWS's clock is
-// ahead.
+// failedLaunches returns the failed launches among the newest activities of the group, the newest first. ahead is how far AWS's clock is ahead.
 func (a *activities) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -139,8 +138,8 @@ func (a *activities) failedLaunches(ctx context.Context, name string) (failures 
 	return cooldown.FailedLaunches(out.Activities), ahead, nil
 }
 
-// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its
-// newest activities show.
+// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its newest
+// activities show.
 func (a *activities) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -168,8 +167,8 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 	return ended, nil
 }
 
-// movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still
-// excess in g because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
+// movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g
+// because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
 func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
@@ -181,8 +180,8 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 	}
 	capacity := 0
 	for _, a := range out.Activities {
-		// AWS writes "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". The cause of a
-		// raise has no such word.
+		// AWS writes "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". The cause of a raise has no
+		// such word.
 		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
 			continue
 		}

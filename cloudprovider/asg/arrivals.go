@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// arrive enters instances that AWS has launched for us. Those that AWS began to terminate by predecessorsLast were launched for a previous
-// leader. g is not shared yet.
+// arrive enters instances that AWS has launched for us. Those that AWS began to terminate by predecessorsLast were launched for a previous leader. g
+// is not shared yet.
 func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {

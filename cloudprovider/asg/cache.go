@@ -89,8 +89,8 @@ func (c *Cache) Changed() <-chan struct{} { return c.groups.changed }
 // Absent returns the names in --nodes flags that no group and no zone of a group has, as of the last complete reading.
 func (c *Cache) Absent() []string { return c.reader.absentNames() }
 
-// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups
-// and search. On error the last Snapshot stays and keeps its age: stale beats partial.
+// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups and search.
+// On error the last Snapshot stays and keeps its age: stale beats partial.
 func (c *Cache) Refresh(ctx context.Context) error { return c.reader.refresh(ctx) }
 
 // Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
@@ -98,52 +98,50 @@ func (c *Cache) Reread(ctx context.Context, name string) (*Group, error) {
 	return c.reader.readOne(ctx, name)
 }
 
-// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so
-// requests of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than
-// n. Elsewhere Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests
+// of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere
+// Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*Group, error) {
 	return c.increases.increase(ctx, name, n)
 }
 
-// IncreaseAtomically launches n more instances or none. It terminates the instances again if AWS launches fewer. Only groups that can be
-// launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
+// IncreaseAtomically launches n more instances or none. It terminates the instances again if AWS launches fewer. Only groups that can be launched
+// synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
 func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	return c.increases.increaseAtomically(ctx, name, zone, n)
 }
 
-// IncreaseZones launches instances in several zones of a group that is scaled zone by zone: in the named zones or not at all. It reads the
-// group once and makes a call per zone and 100 instances, several at a time. Zones get the group's room in alphabetical order. The errors
-// are by zone. A zone without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or
-// turns out not to be, wraps ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a
-// minute, so that the others need not wait for it. If it answers in none of two zones, the group is scaled as one for that time.
+// IncreaseZones launches instances in several zones of a group that is scaled zone by zone: in the named zones or not at all. It reads the group once
+// and makes a call per zone and 100 instances, several at a time. Zones get the group's room in alphabetical order. The errors are by zone. A zone
+// without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or turns out not to be, wraps
+// ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a minute, so that the others need not
+// wait for it. If it answers in none of two zones, the group is scaled as one for that time.
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	return c.zones.increaseZones(ctx, name, wanted)
 }
 
-// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of
-// at least the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at
-// once if an instance arrived in between.
+// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
+// the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at once if an instance
+// arrived in between.
 func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
 	return c.capacity.withdraw(ctx, name, n)
 }
 
-// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of
-// other groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It
-// costs one call per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's,
-// or a *TerminationError.
+// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of other
+// groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
+// per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
 func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
 	return c.terminator.terminateAndShrink(ctx, name, ids)
 }
 
-// Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the
-// same as Terminate.
+// Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
+// Terminate.
 func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
 	return c.terminator.replace(ctx, name, ids)
 }
 
-// NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where
-// somebody asks for them. A group whose launch spec is unknown has a Problem of its own for that. It makes no call and is safe for
-// concurrent use.
+// NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
+// asks for them. A group whose launch spec is unknown has a Problem of its own for that. It makes no call and is safe for concurrent use.
 func (c *Cache) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	return c.zoneGroups.nodeGroups(g)
 }
@@ -157,8 +155,8 @@ func (c *Cache) Shifted(g *Group, zone string) bool {
 	return unavailable && p.Class == cooldown.ZonalShift
 }
 
-// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come
-// from the pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
+// Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the
+// pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
 func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
 	var pools []cooldown.Pool
 	for _, zone := range g.Zones {
@@ -167,8 +165,8 @@ func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
 	return c.available.failed.Latest(g.Name, pools)
 }
 
-// Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile.
-// A group without another pool is still launched there. Safe for concurrent use.
+// Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile. A group
+// without another pool is still launched there. Safe for concurrent use.
 func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 	if pool.InstanceType == "" || pool.Zone == "" {
 		return // the pool is not known
@@ -177,14 +175,14 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 		CapacityType: awsmessage.Spot}, message)
 }
 
-// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call
-// and is safe for concurrent use.
+// WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call and is
+// safe for concurrent use.
 func (c *Cache) WasInterrupted(g *Group) bool {
 	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
 }
 
-// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all
-// groups if all do. It makes no call and is safe for concurrent use.
+// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all groups if all
+// do. It makes no call and is safe for concurrent use.
 func (c *Cache) Fallbacks() []Fallback { return c.calls.fallbacks() }
 
 // Cluster returns the name of our cluster and its source. Both are empty while the name is not known.
@@ -199,8 +197,8 @@ func (c *Cache) TooOldToRemove() bool { return c.Age() > max(oldestToRemove, 2*c
 // TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
 func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.refresh) }
 
-// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay firstLook apart, however often it is
-// called. It makes no call and is safe for concurrent use.
+// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay firstLook apart, however often it is called. It
+// makes no call and is safe for concurrent use.
 func (c *Cache) LaunchFailed(name string) {
 	c.groups.mu.Lock()
 	if e := c.groups.entries[name]; e != nil {

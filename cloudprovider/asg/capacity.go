@@ -31,8 +31,7 @@ func (g *Group) TargetInstances() int {
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
 
-// Withdrawable is how many of the missing instances Withdraw would take back: our own, unless the minimum size or another writer wants
-// them.
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, unless the minimum size or another writer wants them.
 func (g *Group) Withdrawable() int {
 	if g.withdrawalFailed {
 		return 0
@@ -154,8 +153,8 @@ func union(list, others []Instance) []Instance {
 	return list
 }
 
-// newSince returns the counted instances that were not there before, in the zone if one is named. It returns none beyond the growth of the
-// desired capacity, because the rest replaces others.
+// newSince returns the counted instances that were not there before, in the zone if one is named. It returns none beyond the growth of the desired
+// capacity, because the rest replaces others.
 func (g *Group) newSince(before *Group, zone string) []Instance {
 	var come []Instance
 	grown := g.DesiredCapacity - before.DesiredCapacity

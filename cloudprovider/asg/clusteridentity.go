@@ -67,8 +67,8 @@ func newIdentity(flag, stockFlag string) identity {
 	return id // the stock flag comes after the cluster's own evidence
 }
 
-// settle returns our name by all evidence if no flag gives it. votes counts our nodes by the name that their groups state. undecided counts
-// those whose groups may state one when they are read.
+// settle returns our name by all evidence if no flag gives it. votes counts our nodes by the name that their groups state. undecided counts those
+// whose groups may state one when they are read.
 func (id *identity) settle(votes map[string]int, undecided int, e Evidence) launchspec.Statement {
 	total := 0
 	for _, n := range votes {
@@ -140,8 +140,8 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change
-// of source would report the Problem again.
+// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
+// would report the Problem again.
 func (id *identity) whyForeign(g *Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)

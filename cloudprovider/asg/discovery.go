@@ -22,8 +22,8 @@ type Discovery struct {
 type DiscoveryJoin string
 
 const (
-	// JoinAll wants a group to match all flags, as the stock autoscaler does. Anything else would give a drop-in groups that stock leaves
-	// alone, maybe another cluster's.
+	// JoinAll wants a group to match all flags, as the stock autoscaler does. Anything else would give a drop-in groups that stock leaves alone,
+	// maybe another cluster's.
 	JoinAll DiscoveryJoin = "all"
 	// JoinAny wants a group to match one flag.
 	JoinAny DiscoveryJoin = "any"

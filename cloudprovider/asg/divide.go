@@ -27,10 +27,10 @@ func (g *Group) launchZones() []string {
 	return zones
 }
 
-// ByZone divides the group into its zone groups: first one for each zone that it may launch in, in AWS's order, then one for each other
-// zone with instances. Their desired capacities add up to the group's. The missing instances count in the zone with the fewest, where AWS
-// would launch them. Their maximum sizes add up to the group's, with the rest dealt out evenly. The minimum size of each assumes that it
-// alone loses all capacity beyond the group's minimum. Every instance must have a zone.
+// ByZone divides the group into its zone groups: first one for each zone that it may launch in, in AWS's order, then one for each other zone with
+// instances. Their desired capacities add up to the group's. The missing instances count in the zone with the fewest, where AWS would launch them.
+// Their maximum sizes add up to the group's, with the rest dealt out evenly. The minimum size of each assumes that it alone loses all capacity beyond
+// the group's minimum. Every instance must have a zone.
 func (g *Group) ByZone(among ...string) []*Group { return g.divide(among, g.launchZones()) }
 
 // divide is ByZone with the instances that the minimum size lacks in the zones that are available.
@@ -79,8 +79,8 @@ func sizes(views []*Group) int {
 	return capacity
 }
 
-// level deals out capacity evenly: to the smallest zone groups first, to the first of equals first, to none beyond its most. It deals out
-// whole instances only.
+// level deals out capacity evenly: to the smallest zone groups first, to the first of equals first, to none beyond its most. It deals out whole
+// instances only.
 func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, most int)) {
 	weight := g.Source.MinWeight()
 	for left := capacity / weight; left > 0; {
@@ -131,8 +131,8 @@ func (g *Group) emptyZoneGroups() []*Group {
 	return views
 }
 
-// dealMissing counts the instances that AWS still has to launch in the zone groups. Our withdrawable ones come last but for the overdue, as
-// in a whole group.
+// dealMissing counts the instances that AWS still has to launch in the zone groups. Our withdrawable ones come last but for the overdue, as in a
+// whole group.
 func (g *Group) dealMissing(views []*Group) {
 	missing, withdrawable := g.Missing(), g.Withdrawable()
 	if len(views) == 0 {
@@ -150,8 +150,8 @@ func (g *Group) dealMissing(views []*Group) {
 	}
 }
 
-// takeExcess takes the capacity beyond the desired one off the zone groups, largest first, where AWS would begin. AWS is about to terminate
-// it, or holds it for a moment while it moves instances.
+// takeExcess takes the capacity beyond the desired one off the zone groups, largest first, where AWS would begin. AWS is about to terminate it, or
+// holds it for a moment while it moves instances.
 func (g *Group) takeExcess(views []*Group) {
 	if g.Source.Weighted() {
 		return // AWS keeps a part of an instance too much
@@ -174,8 +174,8 @@ func (n NamedGroup) most(size int) int {
 	return min(size, n.MaxSize)
 }
 
-// MostInstances is how many instances a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show.
-// For a whole group it is MaxInstances.
+// MostInstances is how many instances a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show. For a
+// whole group it is MaxInstances.
 func (g *Group) MostInstances() int {
 	alone := *g
 	if g.Zone != "" {

@@ -25,8 +25,8 @@ type entry struct {
 	arriving  map[string]arrival       // instances that AWS has launched for us and no reading has shown
 	keyUses   map[idempotencyKey]int   // synchronous launches that have ended
 	conflicts map[string]time.Time     // since when a previous leader's launch stands in the way, by zone
-	// endedBefore holds instances seen on their way out, with the time, and those that AWS had terminated before our first launch. It is
-	// nil once no previous leader's launch can be replayed.
+	// endedBefore holds instances seen on their way out, with the time, and those that AWS had terminated before our first launch. It is nil once no
+	// previous leader's launch can be replayed.
 	endedBefore    map[string]time.Time
 	replaysChecked bool
 
@@ -105,8 +105,8 @@ type departed struct {
 type arrival struct {
 	Instance
 	at time.Time
-	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous
-	// leader's. It is zero if that cannot be.
+	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
+	// It is zero if that cannot be.
 	predecessorsLast time.Time
 }
 
@@ -116,8 +116,7 @@ type recentArrival struct {
 	at time.Time // first seen
 }
 
-// idempotencyKey identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client
-// token.
+// idempotencyKey identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
 type idempotencyKey struct {
 	zone        string
 	batch       int

@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"strings"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -13,8 +14,8 @@ type Group struct {
 	// Zone is the zone of a zone group, empty for the whole group. See ByZone.
 	Zone string
 
-	// MinSize, MaxSize and DesiredCapacity are AWS's values in capacity units: instances, unless the group's policy gives its types
-	// weights. The limits of a --nodes flag narrow AWS's.
+	// MinSize, MaxSize and DesiredCapacity are AWS's values in capacity units: instances, unless the group's policy gives its types weights. The
+	// limits of a --nodes flag narrow AWS's.
 	MinSize         int
 	MaxSize         int
 	DesiredCapacity int
@@ -35,8 +36,8 @@ type Group struct {
 	WarmPool bool
 	// CapacityRebalance reports that AWS itself replaces spot instances at risk, before they go.
 	CapacityRebalance bool
-	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy
-	// instances in a shifted zone, in AWS's spelling.
+	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy instances in
+	// a shifted zone, in AWS's spelling.
 	ZonalShift     bool
 	ImpairedHealth string
 	// Operator is the service that alone may change the group, such as "eks.amazonaws.com", or empty.
@@ -59,8 +60,8 @@ type Group struct {
 	Failure *cooldown.Failure
 	// Requested is how many of our instances AWS has not launched yet.
 	Requested int
-	// Overdue is how many missing instances nobody should count on: AWS failed to launch them, or has not done it for some minutes, and
-	// they are not ours to withdraw.
+	// Overdue is how many missing instances nobody should count on: AWS failed to launch them, or has not done it for some minutes, and they are not
+	// ours to withdraw.
 	Overdue int
 
 	// launchStated are the statements of the launch source. More may come while it is unread.
@@ -89,8 +90,8 @@ type Instance struct {
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
 	Protected bool // from AWS's own choice; a termination by ID still works
-	// Origin names the launch template version or launch configuration that it started from, as in LaunchSpec.Origins. It is "" where AWS
-	// names none, because somebody attached the instance or deleted its configuration.
+	// Origin names the launch template version or launch configuration that it started from, as in LaunchSpec.Origins. It is "" where AWS names
+	// none, because somebody attached the instance or deleted its configuration.
 	Origin string
 }
 
@@ -101,8 +102,8 @@ type Reservations struct {
 	Groups     []string // ARNs of resource groups of reservations
 }
 
-// processRebalance is AWS's process that terminates instances in one zone and launches others in another in their place (Amazon EC2 Auto
-// Scaling User Guide, Process types).
+// processRebalance is AWS's process that terminates instances in one zone and launches others in another in their place (Amazon EC2 Auto Scaling User
+// Guide, Process types).
 const processRebalance = "AZRebalance"
 
 // launchGroup returns the group in the form of the launch spec Resolver, nil for nil.
@@ -112,3 +113,28 @@ func (g *Group) launchGroup() *launchspec.Group {
 	}
 	return &launchspec.Group{Name: g.Name, Source: g.Source, Tags: g.Tags, SuspendedProcesses: g.SuspendedProcesses}
 }
+
+// Lifecycle is the lifecycle state of an instance in its group (Amazon EC2 Auto Scaling instance lifecycle).
+type Lifecycle string
+
+// Counts reports whether AWS counts an instance in this state towards the desired capacity. Departing, detached, standby and warm pool instances do
+// not count. All other states do, also those that AWS adds later: a missed member could lower the desired capacity below the members, and AWS would
+// terminate one.
+func (l Lifecycle) Counts() bool {
+	switch l {
+	case "Detaching", "Detached", "Standby":
+		return false
+	}
+	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")
+}
+
+// Starting reports whether the instance is not in service yet.
+func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pending") }
+
+// Leaving reports whether the instance is being terminated or is gone.
+func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
+
+// departedForGood reports whether the instance will not come back by itself.
+func (l Lifecycle) departedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
+
+const terminating Lifecycle = "Terminating"

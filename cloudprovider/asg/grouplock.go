@@ -13,8 +13,8 @@ type locks struct {
 	writes sync.WaitGroup // the ones under way
 }
 
-// lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx,
-// because half a write is worse than a late end.
+// lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx, because half a
+// write is worse than a late end.
 func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), err error) {
 	e, err := l.beginWrite(name)
 	if err != nil {

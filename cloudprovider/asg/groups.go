@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -154,4 +156,14 @@ func (s *groups) cluster() launchspec.Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identity.own
+}
+
+// parallel runs do for 0 to n-1, at most limit at a time, and waits for all.
+func parallel(n, limit int, do func(int)) {
+	var calls errgroup.Group
+	calls.SetLimit(limit)
+	for i := range n {
+		calls.Go(func() error { do(i); return nil })
+	}
+	_ = calls.Wait()
 }

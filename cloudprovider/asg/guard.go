@@ -44,8 +44,7 @@ func (e *unreadTagsError) Unwrap() error { return e.cause }
 // Unsent tells awsclient.IsRefused that nothing was done.
 func (e *unreadTagsError) Unsent() bool { return true }
 
-// guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after all other
-// checks.
+// guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after all other checks.
 type guarded struct {
 	AutoScalingAPI
 	groups    *groups
@@ -150,8 +149,8 @@ func (w guarded) disowns(ours string, i ec2types.Instance) error {
 	return nil
 }
 
-// strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to
-// another cluster.
+// strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to another
+// cluster.
 func (w guarded) strangers(ids []string) ([]string, error) {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()

@@ -26,8 +26,8 @@ func keyOf(g *Group, o launchRequest) idempotencyKey {
 // windowOf returns the number of the window of that length that contains the moment, counted since 1970.
 func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
 
-// token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch
-// whose answer its predecessor did not live to see, instead of making another. See awaitPredecessor for the edge of a window.
+// token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
+// its predecessor did not live to see, instead of making another. See awaitPredecessor for the edge of a window.
 func (l *launcher) token(g *Group, as idempotencyKey) string {
 	hash := sha256.New()
 	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.batch), strconv.FormatInt(as.window, 10), strconv.Itoa(l.groups.keyUses(g.Name, as)), as.members,

@@ -129,8 +129,8 @@ func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int)
 	return held, unlock, g, room, nil
 }
 
-// allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave.
-// It is at least one, or there is an error.
+// allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave. It is at
+// least one, or there is an error.
 func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left int) (int, error) {
 	room := min(left, g.roomIn(zone))
 	switch {
@@ -159,9 +159,9 @@ func (i *increases) lockAndRead(ctx context.Context, name string) (held context.
 	return held, unlock, g, nil
 }
 
-// retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and
-// each increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than
-// AWS's next attempt.
+// retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and each
+// increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than AWS's next
+// attempt.
 func (i *increases) retryOverdue(name string, n int) int {
 	again := 0
 	i.groups.update(name, func(e *entry, g *Group) {
@@ -177,10 +177,9 @@ func (i *increases) retryOverdue(name string, n int) int {
 	return again
 }
 
-// raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group
-// before them, and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as
-// theirs. If the reading is older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already
-// reached.
+// raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group before them,
+// and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as theirs. If the reading is
+// older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already reached.
 func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *unansweredError) (*Group, error) {
 	_, g := i.groups.entry(before.Name)
 	if g == nil {

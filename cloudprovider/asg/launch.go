@@ -13,11 +13,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// launch launches up to n instances in the group at once, from the fresh reading g, and returns them. Heavy instances are fewer. It spreads
-// them over the zones that have capacity, and tries the next zones where AWS has none, or it launches them in the one named zone. Where an
-// instance counts for its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring
-// all. If nothing was launched, the error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with
-// instances. It costs a call per zone and 100 instances. The caller has the group lock.
+// launch launches up to n instances in the group at once, from the fresh reading g, and returns them. Heavy instances are fewer. It spreads them over
+// the zones that have capacity, and tries the next zones where AWS has none, or it launches them in the one named zone. Where an instance counts for
+// its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring all. If nothing was launched, the
+// error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with instances. It costs a call per zone and 100
+// instances. The caller has the group lock.
 func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
 	name := g.Name
 	var failures cooldown.Failures

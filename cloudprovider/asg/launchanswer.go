@@ -76,8 +76,8 @@ func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 	})
 }
 
-// deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more
-// permissions than Auto Scaling's own, so this counts as a refusal of the call.
+// deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
+// Auto Scaling's own, so this counts as a refusal of the call.
 func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
 	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {

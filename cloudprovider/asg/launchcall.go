@@ -99,8 +99,8 @@ func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchReques
 // once keeps the SDK from repeating the call. Our own repetition with the token learns more.
 func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
-// unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone
-// must be asked again with the same one.
+// unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone must be
+// asked again with the same one.
 func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, err error) error {
 	if l.mode != LaunchSynchronous && !o.alone {
 		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
@@ -120,8 +120,8 @@ func (l *launcher) leaveZone(g *Group, o launchRequest, err error) error {
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
-// overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch
-// may be allowed. It costs a call.
+// overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch may be
+// allowed. It costs a call.
 func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):

@@ -2,9 +2,11 @@ package asg
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
@@ -46,4 +48,48 @@ func (l *launcher) notSynchronous(g *Group) *notSynchronous {
 		return &notSynchronous{fmt.Sprintf("AWS does not answer LaunchInstances (%s)", why), "wait: it is tried again after some minutes"}
 	}
 	return l.refusals.of(g.Name)
+}
+
+// plan divides n instances among the available zones of the group, or puts them all into the one named zone. The zone with the fewest instances comes
+// first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe.
+func (l *launcher) plan(g *Group, named string, n int) []launchRequest {
+	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, i := range g.Counted() {
+		have[i.Zone]++
+	}
+	var open []string
+	for _, zone := range g.launchZones() {
+		if _, closed := l.available.inZone(g, zone); closed || named != "" && zone != named {
+			continue
+		}
+		open = append(open, zone)
+	}
+	open = l.available.leastInterrupted(g, open)
+	for _, zone := range open {
+		most[zone] = n
+		if !slices.ContainsFunc(g.pools(zone), func(p cooldown.Pool) bool { return !l.available.failed.Probing(g.Name, p) }) {
+			most[zone] = 1
+		}
+	}
+	for range n {
+		best := ""
+		for _, zone := range open {
+			if want[zone] < most[zone] && (best == "" || have[zone]+want[zone] < have[best]+want[best]) {
+				best = zone
+			}
+		}
+		if best == "" {
+			break
+		}
+		want[best]++
+	}
+	var orders []launchRequest
+	for _, zone := range open {
+		for part := 0; want[zone] > 0; part++ {
+			count := min(want[zone], launchesPerCall)
+			orders = append(orders, launchRequest{group: g.Name, zone: zone, count: count, batch: part, alone: named != ""})
+			want[zone] -= count
+		}
+	}
+	return orders
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching
-// for them, or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity
-// writer watches every group that it wrote to, and raises the desired capacity again.
+// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for them,
+// or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer watches every
+// group that it wrote to, and raises the desired capacity again.
 
-// watch notes that we are about to set the desired capacity, on the ground of the reading g. A reading may show it before AWS answers, and
-// the answer may be lost. refused takes the note back.
+// watch notes that we are about to set the desired capacity, on the ground of the reading g. A reading may show it before AWS answers, and the answer
+// may be lost. refused takes the note back.
 func (w *capacity) watch(g *Group, desired int) (refused func()) {
 	now := w.clock.Now()
 	var was lostUpdate
@@ -31,8 +31,8 @@ func (o lostUpdate) lost(g *Group) bool {
 	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
 }
 
-// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for
-// the next time.
+// repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
+// time.
 func (w *capacity) repairLost(ctx context.Context) {
 	for _, name := range w.lostUpdates() {
 		held, unlock, ok := w.locks.tryLock(ctx, name)
@@ -60,8 +60,8 @@ func (w *capacity) lostUpdates() []string {
 	return slices.Sorted(maps.Keys(short))
 }
 
-// repairGroup reads the group and raises its desired capacity to its instances, without those that AWS launched to move others. The caller
-// has the group lock.
+// repairGroup reads the group and raises its desired capacity to its instances, without those that AWS launched to move others. The caller has the
+// group lock.
 func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	g, err := w.reader.readOne(ctx, name)
 	if err != nil {
@@ -106,9 +106,9 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 	return after, err
 }
 
-// repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more
-// for another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's
-// value, as far as can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
+// repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more for
+// another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's value, as far as
+// can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
 func (w *capacity) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
 	g, err := w.reader.readOne(ctx, before.Name)
 	if err != nil {

@@ -102,9 +102,8 @@ func (r *reader) weigh(g *Group) {
 	}
 }
 
-// entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading,
-// keeps its entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller
-// holds mu.
+// entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its
+// entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller holds mu.
 func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry {
 	e, id := r.groups.dropped[name], identityOf(described)
 	delete(r.groups.dropped, name)
@@ -121,8 +120,8 @@ func identityOf(g types.AutoScalingGroup) string {
 	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
 }
 
-// noteFirst makes g the first reading of the group. We take over a shortage in the first complete reading from the previous autoscaler: it
-// is ours to withdraw, and failures count from now on. A shortage of a later group belongs to somebody else.
+// noteFirst makes g the first reading of the group. We take over a shortage in the first complete reading from the previous autoscaler: it is ours to
+// withdraw, and failures count from now on. A shortage of a later group belongs to somebody else.
 func (e *entry) noteFirst(g *Group, atStart bool) {
 	e.metAt = g.ReadAt
 	if atStart {

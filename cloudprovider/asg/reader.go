@@ -66,8 +66,8 @@ func (r *reader) refresh(ctx context.Context) error {
 	return nil
 }
 
-// hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It
-// asks AWS for each flag until one matches a group.
+// hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS
+// for each flag until one matches a group.
 func (r *reader) hintAtAny(ctx context.Context) {
 	if r.discovery.Join == JoinAny || len(r.discovery.Filters) < 2 {
 		return

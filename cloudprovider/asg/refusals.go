@@ -40,8 +40,7 @@ func (r *refusals) of(group string) *notSynchronous {
 	return nil
 }
 
-// refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know
-// the call.
+// refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know the call.
 func (r *refusals) refused(ctx context.Context, group string, err error) {
 	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
 	r.mu.Lock()

@@ -34,8 +34,8 @@ func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) 
 	}
 }
 
-// confirmed returns the launched instances that did not end before we asked for them. It makes no call if no previous leader can have had
-// the answer, else one, and a second if a reading does not show all of them.
+// confirmed returns the launched instances that did not end before we asked for them. It makes no call if no previous leader can have had the answer,
+// else one, and a second if a reading does not show all of them.
 func (p *replays) confirmed(ctx context.Context, name string, launched []Instance) []Instance {
 	p.groups.mu.Lock()
 	e := p.groups.entries[name]

@@ -14,10 +14,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// AWS answers a launch whose token it remembers with the instances of the first time. It documents no length for its memory, so nothing
-// depends on one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the
-// outcome of a launch that a previous leader made. It may also learn of instances that have come and gone since. A reading will never show
-// those.
+// AWS answers a launch whose token it remembers with the instances of the first time. It documents no length for its memory, so nothing depends on
+// one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the outcome of a launch that
+// a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those.
 
 // replays recognises answers that AWS gave to a previous leader.
 type replays struct {
@@ -27,8 +26,8 @@ type replays struct {
 	clock      clock.WithTicker
 }
 
-// fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this
-// request. It counts in instances of the least weight, in the zone if one is named.
+// fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this request. It
+// counts in instances of the least weight, in the zone if one is named.
 func (p *replays) fromPredecessor(before, g *Group, zone string) int {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
@@ -51,14 +50,13 @@ func namesAny(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) b
 	return slices.ContainsFunc(out.Instances, func(some types.InstanceCollection) bool { return slices.ContainsFunc(some.InstanceIds, is) })
 }
 
-// hasAny reports whether the group already had some of the instances. Then the answer is a replay: a previous leader had it, and saw them
-// go.
+// hasAny reports whether the group already had some of the instances. Then the answer is a replay: a previous leader had it, and saw them go.
 func (g *Group) hasAny(out *autoscaling.LaunchInstancesOutput) bool {
 	return namesAny(out, func(id string) bool { return g.instance(id) != nil })
 }
 
-// noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so,
-// with the time. It stops when AWS can no longer replay an answer about them.
+// noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so, with the
+// time. It stops when AWS can no longer replay an answer about them.
 func (e *entry) noteEndedBefore(g *Group) {
 	if e.endedBefore == nil || !e.mayReplay(windowOf(g.ReadAt, tokenAge)) {
 		e.endedBefore = nil // to free the memory: no launch brings back an ended instance
@@ -87,9 +85,9 @@ func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesO
 	})
 }
 
-// isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now,
-// and somebody may have mended the group. The retry uses a token that all processes share for failureAge, so that the next process gets its
-// answer if this one ends meanwhile. A process does not retry its own launches.
+// isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now, and
+// somebody may have mended the group. The retry uses a token that all processes share for failureAge, so that the next process gets its answer if
+// this one ends meanwhile. A process does not retry its own launches.
 func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
 		return o.coolsDown(g.meaningOf(o, e).Class, len(g.launchZones()))
@@ -103,8 +101,8 @@ func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.Launc
 	return e != nil && e.keyUses[o.key] == 0 && e.mayReplay(o.key.window)
 }
 
-// coolsDown reports whether a failure of the class keeps a group of so many zones from launching for minutes. If one zone lacks capacity,
-// other zones are tried at once, where they serve.
+// coolsDown reports whether a failure of the class keeps a group of so many zones from launching for minutes. If one zone lacks capacity, other zones
+// are tried at once, where they serve.
 func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	switch class {
 	case awsmessage.NoCapacity, awsmessage.SpotLimit:
@@ -115,8 +113,8 @@ func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	return false
 }
 
-// predecessorsLast returns the last moment, by AWS's clock, at which a replayed instance can have ended. It is zero if this process has
-// lived too long for replays, or has already asked AWS.
+// predecessorsLast returns the last moment, by AWS's clock, at which a replayed instance can have ended. It is zero if this process has lived too
+// long for replays, or has already asked AWS.
 func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstancesOutput, now time.Time) time.Time {
 	if e.replaysChecked || !e.mayReplay(o.key.window) {
 		return time.Time{}
@@ -128,9 +126,9 @@ func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstanc
 	return asked.Add(o.began.Sub(now) - clockSkew)
 }
 
-// awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token
-// for another launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window,
-// because no call outlives predecessorCall.
+// awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token for another
+// launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window, because no call
+// outlives predecessorCall.
 func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchRequest, window time.Duration) (come []Instance, err error) {
 	e, _ := p.groups.entry(g.Name)
 	if e == nil {

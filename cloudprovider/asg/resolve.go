@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// resolveLaunches brings the launch specs of all groups up to date. It calls AWS only for what is unknown, changed or suspect. One resolve
-// runs at a time.
+// resolveLaunches brings the launch specs of all groups up to date. It calls AWS only for what is unknown, changed or suspect. One resolve runs at a
+// time.
 func (c *Cache) resolveLaunches(ctx context.Context) {
 	groups := c.groups.all()
 	sources := make([]*launchspec.Group, len(groups))
@@ -44,8 +44,8 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	}
 }
 
-// noteSpec enters the group's launch spec and reports whether it is news. A known spec stays where nothing better is known, unless the
-// group can launch nothing at all.
+// noteSpec enters the group's launch spec and reports whether it is news. A known spec stays where nothing better is known, unless the group can
+// launch nothing at all.
 func (e *entry) noteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
 	g := *e.group
 	g.Problems = problems

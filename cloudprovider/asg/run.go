@@ -14,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Start reads all groups for the first time, and then their launch specs. It returns when the first Snapshot is complete, or as complete as
-// AWS allows. It retries the first reading until AWS answers, and logs why.
+// Start reads all groups for the first time, and then their launch specs. It returns when the first Snapshot is complete, or as complete as AWS
+// allows. It retries the first reading until AWS answers, and logs why.
 func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	var last error

@@ -6,8 +6,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// SeeCluster takes in the cluster's evidence of its name, and publishes the groups anew if the name is news. It makes no call. Before its
-// first call, no instance counts as a node of ours.
+// SeeCluster takes in the cluster's evidence of its name, and publishes the groups anew if the name is news. It makes no call. Before its first call,
+// no instance counts as a node of ours.
 func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()

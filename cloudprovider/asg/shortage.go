@@ -64,8 +64,8 @@ func (e *entry) shortageOpen(g *Group) bool {
 	return s.failure == nil && (s.died || g.Missing() > g.Withdrawable())
 }
 
-// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter.
-// Instances for the minimum size are never overdue, because the core would ask for them again.
+// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter. Instances for
+// the minimum size are never overdue, because the core would ask for them again.
 func (e *entry) markOverdue(g *Group) {
 	g.Overdue = 0
 	if s := e.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {

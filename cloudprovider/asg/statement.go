@@ -19,8 +19,8 @@ func CheckClusterName(name string) error {
 	return nil
 }
 
-// noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a
-// part of the source is unread.
+// noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the
+// source is unread.
 func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range e.group.launchStated {
 		if unread && !slices.Contains(stated, s) {

@@ -137,8 +137,8 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 	}
 }
 
-// batch terminates up to 100 instances by one call. AWS may do a part of it. If AWS refuses the call or does not answer, the instances that
-// are still in service are terminated one by one.
+// batch terminates up to 100 instances by one call. AWS may do a part of it. If AWS refuses the call or does not answer, the instances that are still
+// in service are terminated one by one.
 func (t *termination) batch(ctx context.Context, members []Instance) {
 	for misses := 0; len(members) > 1; {
 		if _, open := t.in.calls.batchTermination.Open(t.group); open {
@@ -252,15 +252,14 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 // errNotNamed is why an instance stays that AWS's answer to a batch left out.
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
-// settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new
-// pods.
+// settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
 func (t *termination) settle(ctx context.Context, members []Instance, cause error) {
 	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
 
-// staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false
-// if no reading came after that moment.
+// staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false if no
+// reading came after that moment.
 func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
 	for {
 		g, err := t.in.reader.readOne(ctx, t.group)

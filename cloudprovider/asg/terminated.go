@@ -2,8 +2,8 @@ package asg
 
 import "time"
 
-// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and those that an
-// earlier reading showed. No instance comes back from there.
+// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and those that an earlier
+// reading showed. No instance comes back from there.
 func (e *entry) markDeparted(g *Group) {
 	shown := map[string]bool{}
 	for at := range g.Instances {

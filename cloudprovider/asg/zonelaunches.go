@@ -60,8 +60,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 	return errs
 }
 
-// allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as
-// launched.
+// allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched.
 func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.room()

@@ -93,8 +93,8 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	return launch, append(problems, r.assumedArchitecture(g, base)...)
 }
 
-// used returns the launch templates that instances of the group start from, each once: the group's own, unless every override names
-// another, and the overrides'. All of them must have been read.
+// used returns the launch templates that instances of the group start from, each once: the group's own, unless every override names another, and the
+// overrides'. All of them must have been read.
 func (r *Resolver) used(source Source, base *template) []*template {
 	var used, others []*template
 	if len(source.Overrides) == 0 {
@@ -132,8 +132,8 @@ func (t *template) like(other *template) bool {
 	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
 }
 
-// assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select
-// the types, and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
+// assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
+// and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
 	asksForTypes := base.requirements != nil ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })

@@ -22,8 +22,8 @@ const (
 	fromLaunchTemplate = "launch template "
 )
 
-// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider for AWS,
-// tags.go). A cluster that merely uses the resource sets "shared".
+// ownedPrefix begins the tag that names the owning cluster of a resource, with the value "owned" (Kubernetes cloud provider for AWS, tags.go). A
+// cluster that merely uses the resource sets "shared".
 const ownedPrefix = "kubernetes.io/cluster/"
 
 // StatedByTags returns the names in the tags, sorted by key. The Source of each begins with the prefix.
@@ -56,8 +56,8 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 	return append(stated, StatedByTags(instanceTags, fromLaunchTemplate)...)
 }
 
-// Statements returns the names that the launch source of g states, each once. unread reports that a part of it has not been read and may
-// state another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing.
+// Statements returns the names that the launch source of g states, each once. unread reports that a part of it has not been read and may state
+// another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing.
 func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
 	add := func(some []Statement, err error) {
 		for _, s := range some {

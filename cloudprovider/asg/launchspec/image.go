@@ -41,8 +41,8 @@ func (r *Resolver) image(imageID string) (*Image, error) {
 	return r.images.get(imageID)
 }
 
-// fetchImages reads the images of the groups, after it has resolved the parameters that name some. An image that cannot be read stays
-// unknown. Only groups whose types requirements select depend on it.
+// fetchImages reads the images of the groups, after it has resolved the parameters that name some. An image that cannot be read stays unknown. Only
+// groups whose types requirements select depend on it.
 func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	users := map[string]imageUser{}
 	for _, g := range groups {

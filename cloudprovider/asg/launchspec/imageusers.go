@@ -12,8 +12,8 @@ type imageUser struct {
 	*template
 }
 
-// imageUsers returns the launch sources of g whose image adds facts, and the images of overrides. Their launch templates and configurations
-// must have been fetched.
+// imageUsers returns the launch sources of g whose image adds facts, and the images of overrides. Their launch templates and configurations must have
+// been fetched.
 func (r *Resolver) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {
@@ -35,8 +35,8 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 	return users
 }
 
-// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the
-// volume, and a single type the architecture. Only the image's name or EKS's image type states the release of Windows.
+// imageMatters reports whether the image adds a fact about g's nodes. User data or EKS may state the operating system, the template the volume, and a
+// single type the architecture. Only the image's name or EKS's image type states the release of Windows.
 func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	asksForTypes := func(o Override) bool { return o.Requirements != nil }
 	if t.requirements != nil || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {

@@ -11,9 +11,9 @@ import (
 // errNotRead is the error of a value that has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
-// memo remembers look-ups at AWS by key, and which keys are due. A good value stays when a later look-up fails, unless the object is gone.
-// A failed look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is
-// tried at a time, and the others once that succeeds. Not safe for concurrent use.
+// memo remembers look-ups at AWS by key, and which keys are due. A good value stays when a later look-up fails, unless the object is gone. A failed
+// look-up waits for awsclient.RetryAfter. One call, and so one permission, serves all keys: while AWS denies it, one denied key is tried at a time,
+// and the others once that succeeds. Not safe for concurrent use.
 type memo[K comparable, V any] struct {
 	// keepFor is how long a value stays fresh, 0 for ever.
 	keepFor func(K) time.Duration

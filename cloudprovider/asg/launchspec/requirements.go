@@ -11,8 +11,8 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the image whose
-// architecture narrows them.
+// requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the image whose architecture
+// narrows them.
 type requirementsKey struct {
 	json  string
 	image machineImage
@@ -55,8 +55,8 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 
 func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
 
-// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the
-// same fields under the same names.
+// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the same
+// fields under the same names.
 func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest {
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(canonical(requirements)), &request); err != nil {
@@ -111,8 +111,8 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]st
 	return names, nil
 }
 
-// machineImage returns the image's constraint on types. Without an image, or with an unresolved parameter, that is x86-64. Every current
-// image is hardware-virtualised.
+// machineImage returns the image's constraint on types. Without an image, or with an unresolved parameter, that is x86-64. Every current image is
+// hardware-virtualised.
 func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
 	if imageID == "" {

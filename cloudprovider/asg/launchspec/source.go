@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -9,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a sound group. Mixed reports
-// a mixed instances policy around the template.
+// Source says where a group's instances are described. Exactly one of ConfigurationName and Template is set in a sound group. Mixed reports a mixed
+// instances policy around the template.
 type Source struct {
 	ConfigurationName string
 	Template          TemplateRef
@@ -25,8 +26,7 @@ type Source struct {
 	SpotStrategy     string
 	// SpotPools is the number of pools in a zone over which the spot strategy "lowest-price" spreads, 0 where the policy has no figure.
 	SpotPools int
-	// Segments are the policy's. Each lists the kinds of capacity that AWS tries, in order and in its spelling: "capacity-block",
-	// "on-demand"…
+	// Segments are the policy's. Each lists the kinds of capacity that AWS tries, in order and in its spelling: "capacity-block", "on-demand"…
 	Segments [][]string
 	// CapacityUnit is "units" (instances or weights), "vcpu" or "memory-mib".
 	CapacityUnit string
@@ -89,8 +89,7 @@ func (s Source) launched() []TemplateRef {
 	return refs
 }
 
-// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible
-// reservation.
+// PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation.
 func (s Source) PaidAhead() bool {
 	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {
 		return slices.ContainsFunc(kinds, func(kind string) bool {
@@ -164,4 +163,18 @@ func templateRefFrom(spec *types.LaunchTemplateSpecification) TemplateRef {
 		ref.Version = "$Default"
 	}
 	return ref
+}
+
+// Group is what a Resolver needs to know of an Auto Scaling group. It is immutable.
+type Group struct {
+	Name               string
+	Source             Source
+	Tags               map[string]string
+	SuspendedProcesses []string
+}
+
+// SameSource reports whether both launch from the same place. Either may be nil.
+func (g *Group) SameSource(o *Group) bool {
+	return g != nil && o != nil && reflect.DeepEqual(g.Source, o.Source) && nodegroupOf(g) == nodegroupOf(o) &&
+		slices.Equal(g.SuspendedProcesses, o.SuspendedProcesses)
 }

@@ -5,18 +5,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// LaunchSpec is what a group's next instances start from: its policy, launch template or configuration, image and EKS node group. It is
-// immutable, and the same pointer while nothing in it changes.
+// LaunchSpec is what a group's next instances start from: its policy, launch template or configuration, image and EKS node group. It is immutable,
+// and the same pointer while nothing in it changes.
 type LaunchSpec struct {
 	// Types are the types that the policy may launch, in its order of preference, each once.
 	Types []Type
-	// ImageID, UserData, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts
-	// from.
+	// ImageID, UserData, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
 	ImageID  string
 	UserData string // base64, as AWS keeps it
-	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the group
-	// refers to them. Instance.Origin is among them if the instance started from this very description. A version is not among them if a
-	// parameter of Systems Manager names its image or an override replaces the image, because it starts another image tomorrow.
+	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the group refers to them.
+	// Instance.Origin is among them if the instance started from this very description. A version is not among them if a parameter of Systems
+	// Manager names its image or an override replaces the image, because it starts another image tomorrow.
 	Origins      []string
 	BlockDevices []BlockDevice
 	// Image is the machine image. It is nil if it is unread, or adds no fact.
@@ -38,8 +37,7 @@ type Type struct {
 	Name   string
 	Weight int // in capacity units
 	VCPUs  int // left turned on by the launch template, 0 for all
-	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is
-	// unread.
+	// Image is the image of the type's override, or of the override's launch template. It is nil where neither names one, and where it is unread.
 	Image *Image
 }
 
@@ -64,8 +62,8 @@ func addDevice(devices []BlockDevice, name *string, sizeGiB *int32) []BlockDevic
 	return append(devices, BlockDevice{Device: aws.ToString(name), SizeGiB: int(*sizeGiB)})
 }
 
-// CapacityType is how the next instances are bought: awsmessage.OnDemand or Spot. It is "" where the policy mixes both, or where an unread
-// spec, nil, decides.
+// CapacityType is how the next instances are bought: awsmessage.OnDemand or Spot. It is "" where the policy mixes both, or where an unread spec, nil,
+// decides.
 func (s Source) CapacityType(spec *LaunchSpec) string {
 	switch {
 	case s.Mixed && s.OnDemandPercentageAboveBase == 100:

@@ -93,8 +93,8 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	}
 }
 
-// describeTemplate reads one version. With resolve, AWS replaces a parameter of Systems Manager by the image. That needs a permission of
-// its own, so it is a call of its own.
+// describeTemplate reads one version. With resolve, AWS replaces a parameter of Systems Manager by the image. That needs a permission of its own, so
+// it is a call of its own.
 func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
 	if resolve {
@@ -115,8 +115,7 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	return r.read(out.LaunchTemplateVersions[0]), nil
 }
 
-// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per
-// template.
+// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per template.
 func (r *Resolver) fetchAllTemplates(ctx context.Context) error {
 	newest := map[string]ec2types.LaunchTemplateVersion{}
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{

@@ -9,9 +9,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how
-// often AWS had answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is
-// missed, or the reading's.
+// outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how often AWS had
+// answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is missed, or the reading's.
 func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *unansweredError) ([]Instance, error) {
 	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
 		select {
@@ -35,9 +34,9 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 	return launched, nil
 }
 
-// settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the
-// zones alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call
-// itself is in trouble: the group uses the older one for a minute, and settleUnanswered returns true.
+// settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
+// alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
+// trouble: the group uses the older one for a minute, and settleUnanswered returns true.
 func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, answers int, missed *unansweredError) bool {
 	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a
-// reading that may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file
-// changes the counters of the desired capacity.
+// AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading that
+// may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file changes the counters of
+// the desired capacity.
 
 // know enters a newer desired capacity.
 func (l *knownDesired) know(desired int, at time.Time) {
@@ -24,9 +24,9 @@ func (l *knownDesired) isPast(desired int, at time.Time) bool {
 	return slices.ContainsFunc(l.past, func(p formerDesired) bool { return p.desired == desired && at.Before(p.until) })
 }
 
-// resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's wish, as a whole:
-// they may have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it
-// is newer than a reading that showed our value.
+// resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's wish, as a whole: they may
+// have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it is newer than a
+// reading that showed our value.
 func (e *entry) resolve(g *Group, newest bool) {
 	stated, l, o := g.DesiredCapacity, &e.desired, &e.written
 	if o.unanswered && g.ReadAt.Sub(o.at) >= readingLag {
@@ -55,8 +55,8 @@ func (e *entry) resolve(g *Group, newest bool) {
 	g.stated, g.DesiredCapacity, g.others = stated, l.known, l.others
 }
 
-// shift enters that AWS moved the desired capacity by the weight of an instance that it launched or terminated for us. Every counter of the
-// desired capacity moves along, but the stated one does not if the reading g shows the instance's change already. g is not shared yet.
+// shift enters that AWS moved the desired capacity by the weight of an instance that it launched or terminated for us. Every counter of the desired
+// capacity moves along, but the stated one does not if the reading g shows the instance's change already. g is not shared yet.
 func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 	g.DesiredCapacity += by
 	if !inReading {
@@ -76,8 +76,8 @@ func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 	}
 }
 
-// set enters that AWS took a desired capacity from us. A different one that a reading showed since then stays, because it may be newer. g
-// is not shared yet.
+// set enters that AWS took a desired capacity from us. A different one that a reading showed since then stays, because it may be newer. g is not
+// shared yet.
 func (e *entry) set(g *Group, desired int, now time.Time) {
 	o := &e.written
 	overtaken := e.desired.known > desired && e.desired.since.After(o.at)
@@ -106,8 +106,8 @@ func (e *entry) lostMember(g *Group) bool {
 	})
 }
 
-// isNewest reports whether the reading shows a departed instance that counted in every reading before. An instance in standby may have come
-// back since.
+// isNewest reports whether the reading shows a departed instance that counted in every reading before. An instance in standby may have come back
+// since.
 func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // the answer matters below the known value only
