@@ -68,7 +68,7 @@ func (w *world) grow(name string, n int) {
 	}
 	for _, g := range groups { // those that fail are followed by the next, as in one loop of the core
 		var err error
-		switch _, rests := w.cache.Resting(g); {
+		switch _, rests := w.cache.CoolDown(g); {
 		case rests:
 			continue
 		case g.Zone == "":
@@ -417,7 +417,7 @@ func TestSynchronousModeRetries(t *testing.T) {
 			if _, err := w.cache.Increase(w.t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
 				t.Errorf("error %v, %d are desired, want an error and none", err, w.desired("a"))
 			}
-			if _, rests := w.cache.Resting(w.group("a")); !rests || fallbacks(w.cache) != nil {
+			if _, rests := w.cache.CoolDown(w.group("a")); !rests || fallbacks(w.cache) != nil {
 				t.Errorf("left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			}
 			time.Sleep(time.Minute)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -34,7 +35,7 @@ func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), te
 			t.Fatal(err)
 		}
 		w := &world{t: t, aws: server, calls: &calls{AutoScaling: clients.AutoScaling}, options: asg.Options{
-			Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
+			Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
 			MotionInterval: 2 * time.Second, Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto,
 		}}
 		w = w.with(change)

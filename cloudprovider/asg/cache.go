@@ -146,8 +146,8 @@ func (c *Cache) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	return c.zoneGroups.nodeGroups(g)
 }
 
-// Resting returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
-func (c *Cache) Resting(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
+// CoolDown returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
+func (c *Cache) CoolDown(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
 
 // Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
 func (c *Cache) Shifted(g *Group, zone string) bool {

@@ -179,8 +179,8 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.Launch, g.Problems)
 	}
 	g := w.group("broken")
-	if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonLaunchSourceMissing || g.Launch != nil {
-		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.Launch, g.Problems, asg.ReasonLaunchSourceMissing)
+	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonLaunchSourceMissing || g.Launch != nil {
+		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.Launch, g.Problems, launchspec.ReasonLaunchSourceMissing)
 	}
 }
 
@@ -195,8 +195,8 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	if g.Launch == nil || g.Launch.Nodegroup != nil {
 		t.Errorf("launch = %+v, want the template's facts without the node group's", g.Launch)
 	}
-	if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonNodegroupUnread {
-		t.Errorf("problems = %+v, want one of %s", g.Problems, asg.ReasonNodegroupUnread)
+	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonNodegroupUnread {
+		t.Errorf("problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 	t.Parallel()
 	managed := group("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
-	problems := func() []asg.Problem {
+	problems := func() []launchspec.Problem {
 		w := newWorld(t, managed)
 		w.aws.Deny("DescribeNodegroup")
 		return w.started().group("managed").Problems
@@ -263,16 +263,16 @@ func TestPolicyTypes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		group fakeaws.AutoScalingGroup
-		want  []asg.LaunchType
+		want  []launchspec.Type
 	}{
-		{name: "launch template", group: group("g", 0, 0, 9), want: []asg.LaunchType{{Name: "m5.large", Weight: 1}}},
-		{name: "launch configuration", group: configured, want: []asg.LaunchType{{Name: "c5.large", Weight: 1}}},
-		{name: "policy without overrides", group: mixed(), want: []asg.LaunchType{{Name: "m5.large", Weight: 1}}},
+		{name: "launch template", group: group("g", 0, 0, 9), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "launch configuration", group: configured, want: []launchspec.Type{{Name: "c5.large", Weight: 1}}},
+		{name: "policy without overrides", group: mixed(), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types", group: mixed(fakeaws.Override{InstanceType: "g4dn.xlarge"}, fakeaws.Override{InstanceType: "g4dn.2xlarge", WeightedCapacity: 2}),
-			want: []asg.LaunchType{{Name: "g4dn.xlarge", Weight: 1}, {Name: "g4dn.2xlarge", Weight: 2}}},
+			want: []launchspec.Type{{Name: "g4dn.xlarge", Weight: 1}, {Name: "g4dn.2xlarge", Weight: 2}}},
 		{name: "policy with requirements", group: mixed(fakeaws.Override{Requirements: &fakeaws.InstanceRequirements{
 			VCPUs: fakeaws.Range{Min: 4, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.*", "c5.xlarge"}}}),
-			want: []asg.LaunchType{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
+			want: []launchspec.Type{{Name: "c5.xlarge", Weight: 1}, {Name: "m5.xlarge", Weight: 1}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},

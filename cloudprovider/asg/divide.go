@@ -10,11 +10,11 @@ func (g *Group) ID() string {
 	if g.Zone == "" {
 		return g.Name
 	}
-	return ViewID(g.Name, g.Zone)
+	return ZoneGroupID(g.Name, g.Zone)
 }
 
-// ViewID names a zone group.
-func ViewID(group, zone string) string { return group + "/" + zone }
+// ZoneGroupID names a zone group.
+func ZoneGroupID(group, zone string) string { return group + "/" + zone }
 
 // launchZones returns the zones that the group may launch in, each once.
 func (g *Group) launchZones() []string {

@@ -11,22 +11,23 @@ import (
 	"k8s.io/klog/v2/ktesting"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
-	failed := func(code, zone string, class awsmessage.Class, types ...string) asg.Failures {
-		var list asg.Failures
+	failed := func(code, zone string, class awsmessage.Class, types ...string) cooldown.Failures {
+		var list cooldown.Failures
 		for _, name := range types {
-			list = append(list, asg.LaunchFailure{Code: code, Class: class, Message: "no " + name,
-				Pool: asg.Pool{InstanceType: name, Zone: zone, CapacityType: awsmessage.Spot}})
+			list = append(list, cooldown.Failure{Code: code, Class: class, Message: "no " + name,
+				Pool: cooldown.Pool{InstanceType: name, Zone: zone, CapacityType: awsmessage.Spot}})
 		}
 		return list
 	}
 	for _, tt := range []struct {
 		name     string
-		failures asg.Failures
+		failures cooldown.Failures
 		want     string
 	}{
 		{name: "one", failures: failed("Unfulfillable", "z1", awsmessage.NoCapacity, "a"), want: "Unfulfillable (spot a z1): no a"},

@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -98,22 +99,22 @@ func TestGroupStatesItsCluster(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		group fakeaws.AutoScalingGroup
-		want  []asg.Statement
+		want  []launchspec.Statement
 	}{
 		{name: "nowhere", group: ofCluster("g", "workers", 0)},
-		{name: "by the EKS tag", group: ofCluster("g", "workers", 0, "eks:cluster-name", "b"), want: []asg.Statement{{Cluster: "b", Source: "tag eks:cluster-name"}}},
+		{name: "by the EKS tag", group: ofCluster("g", "workers", 0, "eks:cluster-name", "b"), want: []launchspec.Statement{{Cluster: "b", Source: "tag eks:cluster-name"}}},
 		{name: "by the EKS system tag", group: ofCluster("g", "workers", 0, "aws:eks:cluster-name", "b"),
-			want: []asg.Statement{{Cluster: "b", Source: "tag aws:eks:cluster-name"}}},
-		{name: "by the owner tag", group: ofCluster("g", "workers", 0, ownedBy+"b", "owned"), want: []asg.Statement{{Cluster: "b", Source: "tag " + ownedBy + "b"}}},
+			want: []launchspec.Statement{{Cluster: "b", Source: "tag aws:eks:cluster-name"}}},
+		{name: "by the owner tag", group: ofCluster("g", "workers", 0, ownedBy+"b", "owned"), want: []launchspec.Statement{{Cluster: "b", Source: "tag " + ownedBy + "b"}}},
 		{name: "not by a shared tag", group: ofCluster("g", "workers", 0, ownedBy+"b", "shared")},
 		{name: "not by a discovery tag", group: ofCluster("g", "workers", 0, "k8s.io/cluster-autoscaler/b", "owned")},
 		{name: "not by an empty name", group: ofCluster("g", "workers", 0, "eks:cluster-name", "", ownedBy, "owned")},
-		{name: "by user data", group: ofCluster("g", "joins-b", 0), want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
-		{name: "by user data of a launch configuration", group: configured, want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
-		{name: "by tags of instances", group: ofCluster("g", "tags-b", 0), want: []asg.Statement{{Cluster: "b", Source: "launch template tag " + ownedBy + "b"}}},
-		{name: "by the template of an override alone", group: override("joins-a"), want: []asg.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "by user data", group: ofCluster("g", "joins-b", 0), want: []launchspec.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "by user data of a launch configuration", group: configured, want: []launchspec.Statement{{Cluster: "b", Source: "user data"}}},
+		{name: "by tags of instances", group: ofCluster("g", "tags-b", 0), want: []launchspec.Statement{{Cluster: "b", Source: "launch template tag " + ownedBy + "b"}}},
+		{name: "by the template of an override alone", group: override("joins-a"), want: []launchspec.Statement{{Cluster: "b", Source: "user data"}}},
 		{name: "twice", group: ofCluster("g", "joins-b", 0, "eks:cluster-name", "a"),
-			want: []asg.Statement{{Cluster: "a", Source: "tag eks:cluster-name"}, {Cluster: "b", Source: "user data"}}},
+			want: []launchspec.Statement{{Cluster: "a", Source: "tag eks:cluster-name"}, {Cluster: "b", Source: "user data"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := sharedAccount(t, "", tt.group).started()
@@ -229,18 +230,18 @@ func TestOurNameIsSettled(t *testing.T) {
 		flag, stock string
 		nodes       map[string]int // nodes of ours, by group
 		network     string
-		want        asg.Statement
+		want        launchspec.Statement
 	}{
 		{name: "by nothing"},
-		{name: "by the flag before all else", flag: "c", stock: "d", nodes: map[string]int{"a1": 3}, network: "e", want: asg.Statement{Cluster: "c", Source: "--aws-cluster-name"}},
-		{name: "by its nodes' groups", stock: "d", nodes: map[string]int{"a1": 1}, network: "e", want: asg.Statement{Cluster: "a", Source: "groups of its nodes"}},
-		{name: "by the majority of its nodes", nodes: map[string]int{"a1": 1, "b1": 2}, want: asg.Statement{Cluster: "b", Source: "groups of its nodes"}},
+		{name: "by the flag before all else", flag: "c", stock: "d", nodes: map[string]int{"a1": 3}, network: "e", want: launchspec.Statement{Cluster: "c", Source: "--aws-cluster-name"}},
+		{name: "by its nodes' groups", stock: "d", nodes: map[string]int{"a1": 1}, network: "e", want: launchspec.Statement{Cluster: "a", Source: "groups of its nodes"}},
+		{name: "by the majority of its nodes", nodes: map[string]int{"a1": 1, "b1": 2}, want: launchspec.Statement{Cluster: "b", Source: "groups of its nodes"}},
 		{name: "not by half of its nodes", nodes: map[string]int{"a1": 2, "b1": 2}},
 		{name: "not by nodes of silent or disagreeing groups", nodes: map[string]int{"silent": 3, "in-doubt": 3}},
-		{name: "by few nodes among silent ones", nodes: map[string]int{"silent": 3, "b1": 1}, want: asg.Statement{Cluster: "b", Source: "groups of its nodes"}},
+		{name: "by few nodes among silent ones", nodes: map[string]int{"silent": 3, "b1": 1}, want: launchspec.Statement{Cluster: "b", Source: "groups of its nodes"}},
 		{name: "by the network where nodes do not settle it", stock: "d", nodes: map[string]int{"a1": 1, "b1": 1}, network: "e",
-			want: asg.Statement{Cluster: "e", Source: "VPC CNI"}},
-		{name: "by the stock flag last", stock: "d", nodes: map[string]int{"silent": 1}, want: asg.Statement{Cluster: "d", Source: "--cluster-name"}},
+			want: launchspec.Statement{Cluster: "e", Source: "VPC CNI"}},
+		{name: "by the stock flag last", stock: "d", nodes: map[string]int{"silent": 1}, want: launchspec.Statement{Cluster: "d", Source: "--cluster-name"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := sharedAccount(t, tt.flag, groups...).with(func(o *asg.Options) { o.StockCluster = tt.stock }).started()
@@ -262,7 +263,7 @@ func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 	w.started()
 	nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
 	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
-	if got := w.cache.Cluster(); got != (asg.Statement{}) {
+	if got := w.cache.Cluster(); got != (launchspec.Statement{}) {
 		t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
 	}
 	w.aws.ClearFaults(fault)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -27,8 +28,8 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...f
 
 func TestImageFacts(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
-	want := &asg.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
-		BlockDevices: []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
+	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
+		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
 	if diff := cmp.Diff(want, w.group("g").Launch.Image); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
 	}
@@ -141,7 +142,7 @@ func TestImageParameterIsResolved(t *testing.T) {
 	if g.Launch == nil || g.Launch.Image == nil || g.Launch.Image.ID != "ami-0abc" || g.Launch.ImageID != "resolve:ssm:/eks/ami" {
 		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.Launch, g.Problems)
 	}
-	if diff := cmp.Diff([]asg.LaunchType{{Name: "m6g.large", Weight: 1}}, g.Launch.Types); diff != "" {
+	if diff := cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.Launch.Types); diff != "" {
 		t.Errorf("types that run an arm64 image (-want +got):\n%s", diff)
 	}
 	// One plain reading of the template, and one that resolves it.
@@ -226,7 +227,7 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 		want    []string // reasons
 	}{
 		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: requirements},
-			want: []string{asg.ReasonImageUnread}},
+			want: []string{launchspec.ReasonImageUnread}},
 		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -21,16 +22,16 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
 
 	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
-	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
-	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large"}, "taken somewhere")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large"}, "taken somewhere")
 	if was("spot") || was("mixed") || was("on-demand") {
 		t.Error("interrupted with a zone left")
 	}
-	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
 	if !was("spot") || !was("mixed") || was("on-demand") {
 		t.Errorf("spot %v, mixed %v, on-demand %v, want the groups that buy spot instances", was("spot"), was("mixed"), was("on-demand"))
 	}
-	if _, resting := w.cache.Resting(w.group("spot")); resting {
+	if _, resting := w.cache.CoolDown(w.group("spot")); resting {
 		t.Error("a group is left alone that may well have capacity")
 	}
 }
@@ -44,7 +45,7 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
 		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
 		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
-	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	g, err := w.cache.Increase(t.Context(), "spot", 3)
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out 
 }
 
 // failedNow enters one error of an answer.
-func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) LaunchFailure {
+func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) cooldown.Failure {
 	m := g.meaningOf(o, e)
 	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
 	l.available.failed.Fail(g.Name, m, failure.Message)

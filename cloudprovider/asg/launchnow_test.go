@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -130,7 +131,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	_, err := w.cache.Increase(t.Context(), "a", 5)
 	var failed *asg.LaunchError
-	pool := asg.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
+	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: "on-demand"}
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
 		t.Fatalf("error = %v, want no capacity in %s", err, pool)
 	}
@@ -140,7 +141,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 		t.Error("nobody is told that another group has to help")
 	}
 	for _, name := range []string{"a", "b"} { // b launches in the same pool
-		rest, resting := w.cache.Resting(w.group(name))
+		rest, resting := w.cache.CoolDown(w.group(name))
 		if !resting || rest.Pool != pool || rest.Until.Sub(now.Now()) != 3*time.Minute {
 			t.Errorf("group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
 		}
@@ -151,7 +152,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	}
 	now.Step(3*time.Minute + time.Second)
 	for _, name := range []string{"a", "b"} {
-		if rest, resting := w.cache.Resting(w.group(name)); resting {
+		if rest, resting := w.cache.CoolDown(w.group(name)); resting {
 			t.Errorf("group %s still rests: %+v", name, rest)
 		}
 	}
@@ -515,7 +516,7 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 			t.Errorf("group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
 		}
 	}
-	if _, resting := w.cache.Resting(w.group("b")); resting {
+	if _, resting := w.cache.CoolDown(w.group("b")); resting {
 		t.Error("the group rests, although it can be raised")
 	}
 

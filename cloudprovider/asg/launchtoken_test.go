@@ -146,7 +146,7 @@ func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 		t.Fatal("a group without capacity has launched")
 	}
 	for name, want := range map[string]bool{"a": true, "b": false} {
-		if _, resting := w.cache.Resting(w.group(name)); resting != want {
+		if _, resting := w.cache.CoolDown(w.group(name)); resting != want {
 			t.Errorf("group %s rests: %t, want %t", name, resting, want)
 		}
 	}

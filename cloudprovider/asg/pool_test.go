@@ -49,7 +49,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 				t.Fatalf("error = %v, want one with %s", err, tt.code)
 			}
 			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
-				rest, resting := w.cache.Resting(w.group(name))
+				rest, resting := w.cache.CoolDown(w.group(name))
 				if resting != want || resting && (rest.Class != tt.class || rest.Until.Sub(now.Now()) != tt.rest) {
 					t.Errorf("group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
 				}
@@ -66,12 +66,12 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually(func() string {
-		if rest, resting := w.cache.Resting(w.group("a")); !resting || rest.Class != awsmessage.Permission {
+		if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
 			return fmt.Sprintf("it rests: %t, %+v", resting, rest)
 		}
 		return ""
 	})
-	if _, resting := w.cache.Resting(w.group("same")); resting {
+	if _, resting := w.cache.CoolDown(w.group("same")); resting {
 		t.Error("so does another group")
 	}
 }
@@ -83,7 +83,7 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
 		t.Fatal("launched with a key pair that does not exist")
 	}
-	if _, resting := w.cache.Resting(w.group("a")); !resting {
+	if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 		t.Fatal("the group does not rest")
 	}
 	latest := group("a", 0, 0, 10)
@@ -106,7 +106,7 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 		if w.group("a").Launch == nil {
 			return "the new template has not been read"
 		}
-		if rest, resting := w.cache.Resting(w.group("a")); resting {
+		if rest, resting := w.cache.CoolDown(w.group("a")); resting {
 			return "it rests: " + rest.Message
 		}
 		return ""

@@ -172,7 +172,7 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			w.aws.ClearShortages(shortage)
 			next := w.with(at(now)).started() // wants the same where the same is there
 			err := launch(next)
-			if _, resting := next.cache.Resting(next.group("a")); resting || err != nil && tt.asked == 2 {
+			if _, resting := next.cache.CoolDown(next.group("a")); resting || err != nil && tt.asked == 2 {
 				t.Errorf("error %v, it rests: %v, want a launch, or at least another soon", err, resting)
 			}
 		})
@@ -290,7 +290,7 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || launches != 2 {
 		t.Fatalf("error %v after %d launches, want one after 2", err, launches)
 	}
-	if _, resting := next.cache.Resting(next.group("b")); !resting {
+	if _, resting := next.cache.CoolDown(next.group("b")); !resting {
 		t.Error("the type is launched again that had no capacity a moment ago")
 	}
 }

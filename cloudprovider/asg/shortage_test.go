@@ -66,7 +66,7 @@ func TestDyingLaunchIsOverdue(t *testing.T) {
 		if got := w.group("a").TargetInstances(); got != 0 {
 			t.Errorf("a target of %d, want 0", got)
 		}
-		if _, resting := w.cache.Resting(w.group("a")); !resting {
+		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 			t.Error("the group is not left alone, and the core would launch there again at once")
 		}
 	})
@@ -84,7 +84,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
 	w.within(now, time.Minute, func() string {
-		if _, resting := w.cache.Resting(w.group("a")); !resting {
+		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 			return "the group is not left alone"
 		}
 		return ""
@@ -130,7 +130,7 @@ func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 	if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
 		t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
 	}
-	if _, resting := w.cache.Resting(w.group("a")); !resting {
+	if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 		t.Error("the pool is not left alone")
 	}
 	w.aws.ResetCalls()
@@ -179,7 +179,7 @@ func TestFailuresOfShortage(t *testing.T) {
 				}
 				return ""
 			})
-			_, resting := w.cache.Resting(w.group("a"))
+			_, resting := w.cache.CoolDown(w.group("a"))
 			if got := w.group("a").Overdue; got != tt.want || resting != tt.wantRest {
 				t.Errorf("%d overdue of 2, and the group is left alone: %t, want %d and %t", got, resting, tt.want, tt.wantRest)
 			}

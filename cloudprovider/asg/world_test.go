@@ -14,6 +14,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -173,10 +175,10 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *w
 	}
 	hooked := &calls{AutoScaling: clients.AutoScaling}
 	options := asg.Options{
-		AutoScaling: hooked, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
+		AutoScaling: hooked, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode:  asg.LaunchDesiredCapacity,
-		ZonalShifts: asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
+		ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // lifecycles are all states that an instance of a group can be in.
@@ -23,7 +25,7 @@ func anyGroup(r *rand.Rand) *Group {
 	if r.IntN(2) == 0 {
 		weights = []int{1 + r.IntN(3), 1 + r.IntN(6), 2 + r.IntN(8)}
 		for _, w := range weights {
-			g.Source.Overrides = append(g.Source.Overrides, Override{InstanceType: fmt.Sprint("t", w), Weight: w})
+			g.Source.Overrides = append(g.Source.Overrides, launchspec.Override{InstanceType: fmt.Sprint("t", w), Weight: w})
 		}
 	}
 	zones := append([]string{"y", "x"}[:r.IntN(3)], g.Zones...)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -348,7 +349,7 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	drain(w.cache.Changed())
 	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
 	var failed *asg.LaunchError
-	pool := asg.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
+	pool := cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b", CapacityType: "on-demand"}
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
 		t.Fatalf("error = %v, want no capacity in %s", err, pool)
 	}
@@ -361,11 +362,11 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 		t.Errorf("where there is one: error %v, want it", err)
 	}
 	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
-		if rest, rests := w.cache.Resting(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
+		if rest, rests := w.cache.CoolDown(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
 			t.Errorf("%s rests: %t (%+v), want %t", letter, rests, rest, want)
 		}
 	}
-	if _, rests := w.cache.Resting(w.group("a")); rests {
+	if _, rests := w.cache.CoolDown(w.group("a")); rests {
 		t.Error("the whole group rests")
 	}
 	w.aws.ResetCalls()
@@ -513,7 +514,7 @@ func TestZonalLaunchWaitsForShortTrouble(t *testing.T) {
 			fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 			w.aws.Inject(fault)
 			errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 1, "us-west-2b": 1})
-			if _, resting := w.cache.Resting(w.view("b")); len(errs) > 0 || resting || w.perZone("a")["b"] != 2 {
+			if _, resting := w.cache.CoolDown(w.view("b")); len(errs) > 0 || resting || w.perZone("a")["b"] != 2 {
 				t.Errorf("errors %v, b rests: %v, instances by zone %v, want another in b", errs, resting, w.perZone("a"))
 			}
 		})

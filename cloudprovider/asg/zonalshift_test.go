@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -82,7 +82,7 @@ func TestGroupWithoutAvailableZoneIsLeftAlone(t *testing.T) {
 	now := clockAt(time.Minute)
 	w := newWorld(t, shiftable("a")).with(at(now)).running()
 	w.shift("a", now, fakeaws.GroupEdit{ShiftedZones: &all}, "us-west-2c", true)
-	if rest, resting := w.cache.Resting(w.group("a")); !resting || rest.Class != asg.ZonalShift {
+	if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != cooldown.ZonalShift {
 		t.Errorf("it rests: %t, %+v, want for a zonal shift", resting, rest)
 	}
 }

@@ -101,8 +101,8 @@ func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
 				" --auto-scaling-group-name " + g.Name}
 	}
 	for _, zone := range g.launchZones() {
-		if z.groups.snapshot().Group(ViewID(g.Name, zone)) != nil {
-			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ViewID(g.Name, zone)), "rename one of them")
+		if z.groups.snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {
+			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
 	}
 	if z.mode == LaunchDesiredCapacity {

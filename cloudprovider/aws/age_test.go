@@ -16,6 +16,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -36,7 +37,7 @@ func TestWhatTheAgeOfTheReadingForbids(t *testing.T) {
 	}
 	// Nothing is read but once: neither Run nor Refresh of the Cache is called before the last step.
 	now := clocktesting.NewFakeClock(time.Now())
-	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: now})
 	if err := cache.Start(t.Context()); err != nil {

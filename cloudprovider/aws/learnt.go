@@ -10,6 +10,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -38,12 +39,12 @@ type lessons struct {
 
 // lesson is what is known of one group.
 type lesson struct {
-	launch   *asg.Launch  // what the next node starts from; what its nodes show holds for it alone
-	since    time.Time    // when that was first seen
-	edition  int          // one for every launch of every group
-	replaced bool         // nodes may have started from another before
-	shown    bool         // a node has settled that seems to have started from this one
-	gone     []remembered // nodes that are gone, the newest last
+	launch   *launchspec.LaunchSpec // what the next node starts from; what its nodes show holds for it alone
+	since    time.Time              // when that was first seen
+	edition  int                    // one for every launch of every group
+	replaced bool                   // nodes may have started from another before
+	shown    bool                   // a node has settled that seems to have started from this one
+	gone     []remembered           // nodes that are gone, the newest last
 	// learnt is the conclusion from all nodes, those that are gone included. Another pointer means other facts.
 	learnt *nodetemplate.Learnt
 }
@@ -127,14 +128,14 @@ func (l *lessons) follow(s *asg.Snapshot, now time.Time, changed map[string]bool
 
 // sameDescription reports whether a node that was started from a may as well have been started from b. That b has further types
 // does not matter, nor that more or less is known of its image.
-func sameDescription(a, b *asg.Launch) bool {
+func sameDescription(a, b *launchspec.LaunchSpec) bool {
 	if a == nil || b == nil {
 		return false
 	}
 	left, right := *a, *b
 	left.Types, left.Image, right.Types, right.Image = nil, nil, nil, nil
-	return reflect.DeepEqual(left, right) && !slices.ContainsFunc(a.Types, func(t asg.LaunchType) bool {
-		return !slices.ContainsFunc(b.Types, func(o asg.LaunchType) bool { return o.Name == t.Name })
+	return reflect.DeepEqual(left, right) && !slices.ContainsFunc(a.Types, func(t launchspec.Type) bool {
+		return !slices.ContainsFunc(b.Types, func(o launchspec.Type) bool { return o.Name == t.Name })
 	})
 }
 

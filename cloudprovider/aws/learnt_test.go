@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
@@ -275,19 +276,19 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	snapshot := w.cache.Snapshot()
 	for _, tt := range []struct {
 		name   string
-		change func(*asg.Group, *asg.Launch, *corev1.Node)
+		change func(*asg.Group, *launchspec.LaunchSpec, *corev1.Node)
 		want   bool // still known
 	}{
-		{name: "another reading of the same", change: func(g *asg.Group, _ *asg.Launch, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
-		{name: "another version", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) {
+		{name: "another reading of the same", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
+		{name: "another version", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
 			l.Origins = []string{"lt-1 version 2"}
 			g.Launch = l
 		}},
-		{name: "the same version, other facts about it", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) { g.Launch = l }, want: true},
-		{name: "an image named by a parameter", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) { l.Origins = nil; g.Launch = l }},
-		{name: "nothing known any more", change: func(g *asg.Group, _ *asg.Launch, _ *corev1.Node) { g.Launch = nil }},
-		{name: "one more type", change: func(g *asg.Group, l *asg.Launch, _ *corev1.Node) {
-			l.Types = append([]asg.LaunchType{{Name: "m5a.large"}}, l.Types...)
+		{name: "the same version, other facts about it", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.Launch = l }, want: true},
+		{name: "an image named by a parameter", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.Launch = l }},
+		{name: "nothing known any more", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.Launch = nil }},
+		{name: "one more type", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
+			l.Types = append([]launchspec.Type{{Name: "m5a.large"}}, l.Types...)
 			g.Launch = l
 		}, want: true},
 	} {

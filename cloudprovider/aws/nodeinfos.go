@@ -140,7 +140,7 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 		if info := infos[ng.Id()]; g == nil || info == nil || IsStandIn(info) || g.Blocked() {
 			continue
 		}
-		if rest, resting := l.provider.cache.Resting(g); resting {
+		if rest, resting := l.provider.cache.CoolDown(g); resting {
 			klog.FromContext(l.provider.ctx).V(2).Info("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
 				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
 			continue

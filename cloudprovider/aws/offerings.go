@@ -14,7 +14,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -40,8 +40,8 @@ type offeringsAPI interface {
 type offered struct{ zones map[string][]string } // by type; of each at least one
 
 // in returns those of the types that are offered in the zone, or of which it is not known: the same slice if all are.
-func (o *offered) in(zone string, types []asg.LaunchType) []asg.LaunchType {
-	absent := func(t asg.LaunchType) bool {
+func (o *offered) in(zone string, types []launchspec.Type) []launchspec.Type {
+	absent := func(t launchspec.Type) bool {
 		zones, known := o.zones[t.Name]
 		return known && !slices.Contains(zones, zone)
 	}

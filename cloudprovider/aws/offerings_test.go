@@ -17,7 +17,7 @@ import (
 	"k8s.io/klog/v2/ktesting"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -92,10 +92,10 @@ func (w *offeringsWorld) learns(before *offered) *offered {
 	return nil
 }
 
-func launchTypes(names ...string) []asg.LaunchType {
-	var types []asg.LaunchType
+func launchTypes(names ...string) []launchspec.Type {
+	var types []launchspec.Type
 	for _, name := range names {
-		types = append(types, asg.LaunchType{Name: name, Weight: 1})
+		types = append(types, launchspec.Type{Name: name, Weight: 1})
 	}
 	return types
 }

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -24,9 +24,9 @@ func (p *Provider) refusedLaunches(v *view) []finding {
 	var found []finding
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
-		rest, resting := p.cache.Resting(g)
+		rest, resting := p.cache.CoolDown(g)
 		if !resting || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient ||
-			rest.Class == asg.ZonalShift || g.Blocked() {
+			rest.Class == cooldown.ZonalShift || g.Blocked() {
 			continue
 		}
 		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),

@@ -23,6 +23,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -115,10 +117,10 @@ func (w *world) restartedWith(change func(*asg.Options, *Options)) *world {
 		t.Fatal(err)
 	}
 	w = &world{t: t, aws: w.aws, events: &eventLog{}, metric: prometheus.NewRegistry()}
-	cached := asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+	cached := asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: asg.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
+		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	prices, err := pricing.NewBook(clients.Region, nil)
 	if err != nil {
 		t.Fatal(err)

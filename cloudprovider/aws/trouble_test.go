@@ -3,7 +3,7 @@ package aws
 import (
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -16,7 +16,7 @@ func TestAGroupWhoseSpotInstancesWereTakenBackIsInTrouble(t *testing.T) {
 	if reason, known := w.Trouble("spot"); known {
 		t.Errorf("before any interruption: %s", reason)
 	}
-	w.cache.Interrupted(asg.Pool{InstanceType: "m5.large", Zone: "cn-northwest-1a"}, "warned")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "cn-northwest-1a"}, "warned")
 	for name, want := range map[string]string{"spot": "spot instances taken back", "on-demand": "", "unknown": ""} {
 		if got, _ := w.Trouble(name); got != want {
 			t.Errorf("trouble of %s: %q, want %q", name, got, want)

@@ -7,6 +7,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -15,11 +16,11 @@ import (
 // view is what the core sees during one loop. It is immutable. Its maps are by node group ID.
 type view struct {
 	snapshot   *asg.Snapshot
-	groups     map[string]*asg.Group    // Auto Scaling groups, and zonal views in place of those that are scaled zone by zone
-	refused    map[string][]asg.Problem // why groups are not that are asked to be, by Auto Scaling group
-	zonal      bool                     // there are zonal views
+	groups     map[string]*asg.Group           // Auto Scaling groups, and zonal views in place of those that are scaled zone by zone
+	refused    map[string][]launchspec.Problem // why groups are not that are asked to be, by Auto Scaling group
+	zonal      bool                            // there are zonal views
 	offered    *offered
-	launches   map[zonalLaunch]*asg.Launch
+	launches   map[zonalLaunch]*launchspec.LaunchSpec
 	catalogue  *instancetypes.Catalogue
 	cni        nodetemplate.CNI
 	templates  map[string]*grouptemplate.Template
@@ -36,8 +37,8 @@ func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *ins
 	v := &view{
 		snapshot: snapshot, catalogue: catalogue, cni: cni, offered: offered,
 		groups:    make(map[string]*asg.Group, count),
-		refused:   map[string][]asg.Problem{},
-		launches:  map[zonalLaunch]*asg.Launch{},
+		refused:   map[string][]launchspec.Problem{},
+		launches:  map[zonalLaunch]*launchspec.LaunchSpec{},
 		templates: make(map[string]*grouptemplate.Template, count),
 		byID:      make(map[string]*NodeGroup, count),
 	}
@@ -98,12 +99,12 @@ func (v *view) nodeGroupOf(i *asg.Instance, g *asg.Group) *NodeGroup {
 	if ng := v.byID[g.Name]; ng != nil && ng.zone == "" {
 		return ng
 	}
-	return v.byID[asg.ViewID(g.Name, i.Zone)]
+	return v.byID[asg.ZoneGroupID(g.Name, i.Zone)]
 }
 
 // zonalLaunch is what a group launches in one of its zones.
 type zonalLaunch struct {
-	launch *asg.Launch
+	launch *launchspec.LaunchSpec
 	zone   string
 }
 
@@ -128,7 +129,7 @@ func (v *view) offeredOnly(g *asg.Group, before *view) *asg.Group {
 	}
 	v.launches[key] = cut.Launch
 	if len(types) == 0 {
-		cut.Problems = append(slices.Clip(g.Problems), asg.Problem{Reason: reasonNotOffered, Blocks: true,
+		cut.Problems = append(slices.Clip(g.Problems), launchspec.Problem{Reason: reasonNotOffered, Blocks: true,
 			Message: "none of its instance types is offered in zone " + g.Zone + ", so nothing is launched there",
 			Remedy:  "allow a type that is, or take the zone's subnet out of the group"})
 	}
@@ -166,7 +167,7 @@ func (v *view) unknownTypes() []string {
 // findings are the problems of all groups.
 func (v *view) findings() []finding {
 	var found []finding
-	say := func(g *asg.Group, problems []asg.Problem) {
+	say := func(g *asg.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
 			found = append(found, finding{group: g.Name, reason: p.Reason,
 				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message + "; to mend it, " + p.Remedy})

@@ -229,6 +229,6 @@ func (p *Provider) ViewRests(nodeGroup string) bool {
 	if g == nil || g.Zone == "" {
 		return false
 	}
-	_, rests := p.cache.Resting(g)
+	_, rests := p.cache.CoolDown(g)
 	return rests
 }

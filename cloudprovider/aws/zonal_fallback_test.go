@@ -331,7 +331,7 @@ func TestTheCoreMayAskViewsFromManyGoroutines(t *testing.T) {
 	var mu sync.Mutex
 	launched := map[string]int{}
 	for _, zone := range []string{zoneA, zoneB, zoneC} {
-		ng := &NodeGroup{provider: w.Provider, id: asg.ViewID("a", zone), name: "a", zone: zone}
+		ng := &NodeGroup{provider: w.Provider, id: asg.ZoneGroupID("a", zone), name: "a", zone: zone}
 		repeat(func(int) {
 			switch err := ng.IncreaseSize(1); {
 			case err == nil:

@@ -3,24 +3,24 @@ package grouptemplate
 import (
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 func TestCPUsThatAreTurnedOffAreNotPromised(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		types []asg.LaunchType
+		types []launchspec.Type
 		want  int64
 	}{
-		{name: "all turned on", types: []asg.LaunchType{{Name: "m5.2xlarge", Weight: 1}}, want: 8},
-		{name: "half of them", types: []asg.LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}, want: 4},
-		{name: "of one of two types", types: []asg.LaunchType{{Name: "m5.2xlarge", Weight: 1}, {Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}}, want: 4},
-		{name: "more than there are", types: []asg.LaunchType{{Name: "m5.2xlarge", Weight: 1, VCPUs: 16}}, want: 8},
+		{name: "all turned on", types: []launchspec.Type{{Name: "m5.2xlarge", Weight: 1}}, want: 8},
+		{name: "half of them", types: []launchspec.Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 4}}, want: 4},
+		{name: "of one of two types", types: []launchspec.Type{{Name: "m5.2xlarge", Weight: 1}, {Name: "m5a.2xlarge", Weight: 1, VCPUs: 4}}, want: 4},
+		{name: "more than there are", types: []launchspec.Type{{Name: "m5.2xlarge", Weight: 1, VCPUs: 16}}, want: 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &asg.Launch{Types: tt.types}
+			g.Launch = &launchspec.LaunchSpec{Types: tt.types}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			capacity, allocatable := template.Capacity.Cpu(), template.Allocatable.Cpu()
 			if capacity.Value() != tt.want || allocatable.MilliValue() > tt.want*1000 || allocatable.MilliValue() < tt.want*900 {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -28,7 +29,7 @@ type Template struct {
 	// Seen holds the cluster's facts at the time.
 	Seen Seen
 
-	launch       *asg.Launch
+	launch       *launchspec.LaunchSpec
 	tags         map[string]string
 	zone         string
 	zones        []string
@@ -83,11 +84,11 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 
 // Facts returns the facts of an instance type as l launches it: the catalogue's, less the CPUs that the launch template
 // disables. With a nil l nothing is disabled.
-func Facts(l *asg.Launch, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
+func Facts(l *launchspec.LaunchSpec, catalogue *instancetypes.Catalogue) func(instanceType string) (instancetypes.Type, bool) {
 	return func(name string) (instancetypes.Type, bool) {
 		facts, ok := catalogue.Lookup(name)
 		if l != nil && ok {
-			if i := slices.IndexFunc(l.Types, func(t asg.LaunchType) bool { return t.Name == name }); i >= 0 && l.Types[i].VCPUs > 0 {
+			if i := slices.IndexFunc(l.Types, func(t launchspec.Type) bool { return t.Name == name }); i >= 0 && l.Types[i].VCPUs > 0 {
 				facts.VCPU = min(facts.VCPU, l.Types[i].VCPUs)
 			}
 		}
@@ -96,7 +97,7 @@ func Facts(l *asg.Launch, catalogue *instancetypes.Catalogue) func(instanceType 
 }
 
 // hinted says in a problem of mixed architectures how the image could settle it, where the image could not be read.
-func hinted(problems []nodetemplate.Problem, l *asg.Launch) []nodetemplate.Problem {
+func hinted(problems []nodetemplate.Problem, l *launchspec.LaunchSpec) []nodetemplate.Problem {
 	for i := range problems {
 		if problems[i].Reason == nodetemplate.ReasonMixedTypes && l.ImageID != "" && l.Image == nil {
 			problems[i].Expected += ". If the image runs on one of them only, allow ec2:DescribeImages (and ssm:GetParameters, if a parameter names it) in the autoscaler's IAM policy to have the others left out"
@@ -115,7 +116,7 @@ func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
 
 // addUserData adds the facts of image and user data. Of several launch templates it adds the facts that all of them share. If
 // neither EKS nor the image's name identifies the family, the form of the user data does.
-func addUserData(in *nodetemplate.Input, l *asg.Launch) []nodetemplate.Problem {
+func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplate.Problem {
 	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {
 		in.AMIFamily = familyOfImage(l.Image)
 	}
@@ -157,7 +158,7 @@ func capacityType(g *asg.Group) string {
 	return ""
 }
 
-func nodegroupInput(n *asg.Nodegroup) *nodetemplate.Nodegroup {
+func nodegroupInput(n *launchspec.Nodegroup) *nodetemplate.Nodegroup {
 	if n == nil {
 		return nil
 	}

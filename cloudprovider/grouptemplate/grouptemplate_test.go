@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 func spotGroup() *asg.Group {
 	return &asg.Group{Name: "a", Zones: []string{"us-west-2a"}, Tags: map[string]string{"a": "b"},
-		Launch: &asg.Launch{Types: []asg.LaunchType{{Name: "m5.large", Weight: 1}}}, Source: asg.LaunchSource{Mixed: true}}
+		Launch: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
 }
 
 func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
@@ -26,7 +27,7 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 		{name: "a tag", change: func(g *asg.Group) { g.Tags = map[string]string{"a": "c"} }},
 		{name: "zones", change: func(g *asg.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
 		{name: "a view of its zone", change: func(g *asg.Group) { g.Zone = "us-west-2a" }},
-		{name: "what it launches", change: func(g *asg.Group) { g.Launch = &asg.Launch{} }},
+		{name: "what it launches", change: func(g *asg.Group) { g.Launch = &launchspec.LaunchSpec{} }},
 		{name: "spot to on-demand", change: func(g *asg.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	if !Build(g, "us-west-2", instancetypes.Embedded()).Known() {
 		t.Error("the template of a known type is not known")
 	}
-	g.Launch = &asg.Launch{Types: []asg.LaunchType{{Name: "x9z.large"}}}
+	g.Launch = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
 	if template := Build(g, "us-west-2", instancetypes.Embedded()); template.Known() || len(template.UnknownTypes) != 1 {
 		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
 	}
@@ -81,7 +82,7 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	}
 	g := spotGroup()
 	g.Launch.UserData = script("--node-labels=team=dsp,own=1,arch=x86 --max-pods=20 --register-with-taints=a=1:NoSchedule")
-	g.Launch.Others = []asg.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
+	g.Launch.Others = []launchspec.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
 		if got := template.Labels[key]; got != want {
@@ -110,20 +111,20 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 func TestCapacityTypeOfAGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		source asg.LaunchSource
+		source launchspec.Source
 		spot   bool
 		want   string
 	}{
 		{name: "launch template", want: "on-demand"},
 		{name: "launch template that asks for spot", spot: true, want: "spot"},
-		{name: "policy all spot", source: asg.LaunchSource{Mixed: true}, want: "spot"},
-		{name: "policy all on demand", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100}, want: "on-demand"},
-		{name: "policy with a base", source: asg.LaunchSource{Mixed: true, OnDemandBase: 2}},
-		{name: "policy half and half", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 50}},
-		{name: "policy with capacity blocks", source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
+		{name: "policy all spot", source: launchspec.Source{Mixed: true}, want: "spot"},
+		{name: "policy all on demand", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}, want: "on-demand"},
+		{name: "policy with a base", source: launchspec.Source{Mixed: true, OnDemandBase: 2}},
+		{name: "policy half and half", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50}},
+		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := capacityType(&asg.Group{Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}}); got != tt.want {
+			if got := capacityType(&asg.Group{Source: tt.source, Launch: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
 				t.Errorf("capacity type is %q, want %q", got, tt.want)
 			}
 		})

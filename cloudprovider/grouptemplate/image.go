@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -24,7 +24,7 @@ var imageNames = []struct {
 }
 
 // familyOfImage returns the family of the image, by its name or because it runs Windows, or "".
-func familyOfImage(i *asg.Image) nodetemplate.AMIFamily {
+func familyOfImage(i *launchspec.Image) nodetemplate.AMIFamily {
 	if i == nil {
 		return ""
 	}
@@ -44,7 +44,7 @@ var windowsName = regexp.MustCompile(`(?i)\bwindows[ _-]server[ _-](20[0-9]{2})(
 
 // windowsRelease returns the year of Windows Server that the names or else the descriptions of all the group's images state. It
 // returns "" where one states none, or where they differ.
-func windowsRelease(l *asg.Launch) string {
+func windowsRelease(l *launchspec.LaunchSpec) string {
 	release := ""
 	for i, t := range l.Types {
 		year := ""
@@ -64,7 +64,7 @@ func windowsRelease(l *asg.Launch) string {
 }
 
 // architectureOf returns the image's architecture in the words of instancetypes, or "".
-func architectureOf(i *asg.Image) string {
+func architectureOf(i *launchspec.Image) string {
 	switch {
 	case i == nil:
 		return ""
@@ -85,11 +85,11 @@ const (
 var rootDevices = []string{"/dev/xvda", "/dev/sda1"}
 
 // leastVolumeBytes is volumeBytes of the launch template that gives its nodes the smallest.
-func leastVolumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
+func leastVolumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
 	bytes, ofImage = volumeBytes(l, family)
 	for _, o := range l.Others {
 		its := cmp.Or(familyOfImage(o.Image), family)
-		other, ofOther := volumeBytes(&asg.Launch{BlockDevices: o.BlockDevices, Image: o.Image, Nodegroup: l.Nodegroup}, its)
+		other, ofOther := volumeBytes(&launchspec.LaunchSpec{BlockDevices: o.BlockDevices, Image: o.Image, Nodegroup: l.Nodegroup}, its)
 		if cmp.Or(other, nodetemplate.DefaultVolumeBytes(its)) < cmp.Or(bytes, nodetemplate.DefaultVolumeBytes(family)) {
 			bytes, ofImage = other, ofOther
 		}
@@ -99,8 +99,8 @@ func leastVolumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64
 
 // volumeBytes returns the size of the volume for the pods' data, or 0, and whether the image sets that size. It is the root
 // volume, or Bottlerocket's second one (Bottlerocket image layout: /dev/xvda is its operating system, /dev/xvdb its data).
-func volumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
-	var image asg.Image
+func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
+	var image launchspec.Image
 	if l.Image != nil {
 		image = *l.Image
 	}
@@ -128,12 +128,12 @@ func volumeBytes(l *asg.Launch, family nodetemplate.AMIFamily) (bytes int64, ofI
 }
 
 // likeBottlerocket distinguishes Bottlerocket's two volumes from a root volume with a further one.
-func likeBottlerocket(devices []asg.BlockDevice) bool {
+func likeBottlerocket(devices []launchspec.BlockDevice) bool {
 	root := sizeOf(devices, rootDevices[0])
 	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib
 }
 
-func sizeOf(devices []asg.BlockDevice, name string) int64 {
+func sizeOf(devices []launchspec.BlockDevice, name string) int64 {
 	for _, b := range devices {
 		if strings.EqualFold(b.Device, name) {
 			return int64(b.SizeGiB) * gib

@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -30,11 +30,11 @@ func TestFamilyOfAnImage(t *testing.T) {
 		"bottlerocket-aws-ecs-2-x86_64-v1.44.0":                         "",
 		"":                                                              "",
 	} {
-		if got := familyOfImage(&asg.Image{Name: name}); got != want {
+		if got := familyOfImage(&launchspec.Image{Name: name}); got != want {
 			t.Errorf("image %q is of the family %q, want %q", name, got, want)
 		}
 	}
-	if got := familyOfImage(&asg.Image{Name: "ours", Windows: true}); got != nodetemplate.Windows {
+	if got := familyOfImage(&launchspec.Image{Name: "ours", Windows: true}); got != nodetemplate.Windows {
 		t.Errorf("an image of Windows is of the family %q", got)
 	}
 	if got := familyOfImage(nil); got != "" {
@@ -43,39 +43,39 @@ func TestFamilyOfAnImage(t *testing.T) {
 }
 
 func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
-	devices := func(sizes ...any) []asg.BlockDevice {
-		var list []asg.BlockDevice
+	devices := func(sizes ...any) []launchspec.BlockDevice {
+		var list []launchspec.BlockDevice
 		for pair := range slices.Chunk(sizes, 2) {
-			list = append(list, asg.BlockDevice{Device: pair[0].(string), SizeGiB: pair[1].(int)})
+			list = append(list, launchspec.BlockDevice{Device: pair[0].(string), SizeGiB: pair[1].(int)})
 		}
 		return list
 	}
-	rocket := &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 2, "/dev/xvdb", 20)}
+	rocket := &launchspec.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 2, "/dev/xvdb", 20)}
 	for _, tt := range []struct {
 		name    string
-		launch  asg.Launch
+		launch  launchspec.LaunchSpec
 		family  nodetemplate.AMIFamily
 		want    int64 // GiB, 0 for the default
 		ofImage bool
 	}{
 		{name: "nothing said"},
-		{name: "Amazon Linux root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50)}, want: 50},
-		{name: "Ubuntu root", launch: asg.Launch{BlockDevices: devices("/dev/sda1", 40)}, want: 40},
-		{name: "Bottlerocket data", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 80)}, want: 80},
-		{name: "Bottlerocket with a large root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50)}, family: nodetemplate.Bottlerocket},
-		{name: "Bottlerocket as its image has it", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 50), Image: rocket},
+		{name: "Amazon Linux root", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 50)}, want: 50},
+		{name: "Ubuntu root", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/sda1", 40)}, want: 40},
+		{name: "Bottlerocket data", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 80)}, want: 80},
+		{name: "Bottlerocket with a large root", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 50)}, family: nodetemplate.Bottlerocket},
+		{name: "Bottlerocket as its image has it", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 50), Image: rocket},
 			family: nodetemplate.Bottlerocket, want: 20, ofImage: true},
-		{name: "further volume", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 30, "/dev/xvdb", 500)}, want: 30},
-		{name: "further volume as small as Bottlerocket's", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 500)},
+		{name: "further volume", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 30, "/dev/xvdb", 500)}, want: 30},
+		{name: "further volume as small as Bottlerocket's", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 4, "/dev/xvdb", 500)},
 			family: nodetemplate.AL2023, want: 4},
-		{name: "EKS node group", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100}}, want: 100},
-		{name: "image alone", launch: asg.Launch{Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 30, ofImage: true},
-		{name: "template over image", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 60),
-			Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 60},
-		{name: "template sizes another device than the image's root", launch: asg.Launch{BlockDevices: devices("/dev/xvda", 60),
-			Image: &asg.Image{RootDevice: "/dev/sda1", BlockDevices: devices("/dev/sda1", 8)}}, want: 8, ofImage: true},
-		{name: "EKS node group over image", launch: asg.Launch{Nodegroup: &asg.Nodegroup{DiskSizeGiB: 100},
-			Image: &asg.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 100},
+		{name: "EKS node group", launch: launchspec.LaunchSpec{Nodegroup: &launchspec.Nodegroup{DiskSizeGiB: 100}}, want: 100},
+		{name: "image alone", launch: launchspec.LaunchSpec{Image: &launchspec.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 30, ofImage: true},
+		{name: "template over image", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 60),
+			Image: &launchspec.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 60},
+		{name: "template sizes another device than the image's root", launch: launchspec.LaunchSpec{BlockDevices: devices("/dev/xvda", 60),
+			Image: &launchspec.Image{RootDevice: "/dev/sda1", BlockDevices: devices("/dev/sda1", 8)}}, want: 8, ofImage: true},
+		{name: "EKS node group over image", launch: launchspec.LaunchSpec{Nodegroup: &launchspec.Nodegroup{DiskSizeGiB: 100},
+			Image: &launchspec.Image{RootDevice: "/dev/xvda", BlockDevices: devices("/dev/xvda", 30)}}, want: 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ofImage := volumeBytes(&tt.launch, tt.family)
@@ -87,10 +87,12 @@ func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
 }
 
 func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
-	root := func(gib int) []asg.BlockDevice { return []asg.BlockDevice{{Device: "/dev/xvda", SizeGiB: gib}} }
+	root := func(gib int) []launchspec.BlockDevice {
+		return []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: gib}}
+	}
 	for _, tt := range []struct {
 		name        string
-		first, more []asg.BlockDevice
+		first, more []launchspec.BlockDevice
 		want        int64 // GiB, 0 for the default
 	}{
 		{name: "the first", first: root(30), more: root(50), want: 30},
@@ -100,7 +102,7 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 		{name: "the first does not say", more: root(8), want: 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := asg.Launch{BlockDevices: tt.first, Others: []asg.OtherTemplate{{BlockDevices: tt.more}}}
+			l := launchspec.LaunchSpec{BlockDevices: tt.first, Others: []launchspec.OtherTemplate{{BlockDevices: tt.more}}}
 			if got, _ := leastVolumeBytes(&l, nodetemplate.AL2023); got/gib != tt.want {
 				t.Errorf("volume of %d GiB, want %d", got/gib, tt.want)
 			}
@@ -111,7 +113,7 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	g := spotGroup()
 	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))
-	g.Launch.Image = &asg.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
+	g.Launch.Image = &launchspec.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	kept := template.Capacity.Memory().Value() - template.Allocatable.Memory().Value()
 	if want := int64(255+11*20+100) << 20; kept != want {
@@ -121,7 +123,7 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 
 func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	g := spotGroup()
-	g.Launch.Image = &asg.Image{Name: "ours", Architecture: "x86_64", Windows: true}
+	g.Launch.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	if os := template.Labels[corev1.LabelOSStable]; os != "windows" {
 		t.Errorf("operating system %q, want windows", os)
@@ -132,32 +134,34 @@ func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 }
 
 func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
-	named := func(name string) *asg.Image { return &asg.Image{Name: name, Architecture: "x86_64", Windows: true} }
+	named := func(name string) *launchspec.Image {
+		return &launchspec.Image{Name: name, Architecture: "x86_64", Windows: true}
+	}
 	eks2022 := named("Windows_Server-2022-English-Core-EKS_Optimized-1.30-2024.06.11")
 	for _, tt := range []struct {
 		name  string
-		image *asg.Image // of the group
-		own   *asg.Image // of one of its two types
+		image *launchspec.Image // of the group
+		own   *launchspec.Image // of one of its two types
 		want  string
 	}{
 		{name: "2019 of EKS", image: named("Windows_Server-2019-English-Full-EKS_Optimized-1.30-2024.06.11"), want: "10.0.17763"},
 		{name: "2022 of EKS", image: eks2022, want: "10.0.20348"},
 		{name: "2025 of Amazon", image: named("Windows_Server-2025-English-Full-Base-2025.01.15"), want: "10.0.26100"},
-		{name: "a copy with a name of its own", image: &asg.Image{Name: "workers-7", Description: "Microsoft Windows Server 2019 Core with containers",
+		{name: "a copy with a name of its own", image: &launchspec.Image{Name: "workers-7", Description: "Microsoft Windows Server 2019 Core with containers",
 			Windows: true}, want: "10.0.17763"},
-		{name: "the name tells more than the description", image: &asg.Image{Name: "Windows_Server-2022-English-Core-Base", Windows: true,
+		{name: "the name tells more than the description", image: &launchspec.Image{Name: "Windows_Server-2022-English-Core-Base", Windows: true,
 			Description: "from Windows Server 2019"}, want: "10.0.20348"},
 		{name: "a name that does not tell", image: named("our-windows-workers-2022.06.11")},
 		{name: "a release nobody knows", image: named("Windows_Server-20225-English-Core-Base")},
 		{name: "an image that was not read"},
-		{name: "Linux of that name", image: &asg.Image{Name: "Windows_Server-2022-tools"}},
+		{name: "Linux of that name", image: &launchspec.Image{Name: "Windows_Server-2022-tools"}},
 		{name: "two images of one release", image: eks2022, own: named("Windows_Server-2022-English-Full-Base-2024.06.11"), want: "10.0.20348"},
 		{name: "images of two releases", image: eks2022, own: named("Windows_Server-2019-English-Full-Base-2024.06.11")},
 		{name: "one image that does not tell", image: eks2022, own: named("ours")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &asg.Launch{Image: tt.image, Types: []asg.LaunchType{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
+			g.Launch = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
 				t.Errorf("build %q, want %q", got, tt.want)
@@ -167,11 +171,11 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 }
 
 func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
-	x86, arm := &asg.Image{ID: "ami-1", Architecture: "x86_64"}, &asg.Image{ID: "ami-2", Architecture: "arm64"}
+	x86, arm := &launchspec.Image{ID: "ami-1", Architecture: "x86_64"}, &launchspec.Image{ID: "ami-2", Architecture: "arm64"}
 	for _, tt := range []struct {
 		name    string
-		image   *asg.Image // of the group
-		own     *asg.Image // of the override that names the Graviton type
+		image   *launchspec.Image // of the group
+		own     *launchspec.Image // of the override that names the Graviton type
 		types   int
 		problem string
 	}{
@@ -181,8 +185,8 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &asg.Launch{ImageID: "ami-1", Image: tt.image,
-				Types: []asg.LaunchType{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
+			g.Launch = &launchspec.LaunchSpec{ImageID: "ami-1", Image: tt.image,
+				Types: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			if len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem) {
 				t.Errorf("types %v with problems %v, want %d with one of %q", template.InstanceTypes, template.Problems, tt.types, tt.problem)
@@ -193,7 +197,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 
 func TestTemplateHasLaunchTemplateAdapters(t *testing.T) {
 	g := spotGroup()
-	g.Launch = &asg.Launch{EFAInterfaces: 4, Types: []asg.LaunchType{{Name: "p4d.24xlarge", Weight: 1}}}
+	g.Launch = &launchspec.LaunchSpec{EFAInterfaces: 4, Types: []launchspec.Type{{Name: "p4d.24xlarge", Weight: 1}}}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	if n := template.Allocatable[instancetypes.ResourceEFA]; n.Value() != 4 {
 		t.Errorf("%s adapters, want 4", n.String())

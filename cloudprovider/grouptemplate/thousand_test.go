@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -55,7 +56,7 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		ClusterInUserData: userdata.Cluster,
 		Discovery:         asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
 	if err := cache.Start(t.Context()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
@@ -45,7 +46,7 @@ type groups interface {
 	Reread(ctx context.Context, name string) (*asg.Group, error)
 	Terminate(ctx context.Context, name string, ids []string) (*asg.Group, error)
 	Replace(ctx context.Context, name string, ids []string) (*asg.Group, error)
-	Interrupted(pool asg.Pool, message string)
+	Interrupted(pool cooldown.Pool, message string)
 	LaunchFailed(name string)
 }
 

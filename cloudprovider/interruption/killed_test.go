@@ -38,6 +38,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -209,7 +210,7 @@ func TestPlayVictim(t *testing.T) {
 		t.Fatal(err)
 	}
 	groups := asg.NewCache(asg.Options{
-		AutoScaling: clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
 		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 )
 
@@ -41,7 +41,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	c := j.current()
 	if c.poolIsShort() && j.resumed.kind == "" {
 		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
-			h.Groups.Interrupted(asg.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
+			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 		}
 	}
 	if node == nil {

@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
@@ -96,7 +97,7 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 		t.Fatal(err)
 	}
 	w.cache = asg.NewCache(asg.Options{
-		AutoScaling: w.clients.AutoScaling, Launches: asg.LaunchAPIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
+		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
 		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,

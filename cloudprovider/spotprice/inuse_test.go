@@ -6,25 +6,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 func TestInUseCoversOnlySpotGroups(t *testing.T) {
-	launch := func(spot bool, types ...string) *asg.Launch {
-		l := &asg.Launch{Spot: spot}
+	launch := func(spot bool, types ...string) *launchspec.LaunchSpec {
+		l := &launchspec.LaunchSpec{Spot: spot}
 		for _, name := range types {
-			l.Types = append(l.Types, asg.LaunchType{Name: name})
+			l.Types = append(l.Types, launchspec.Type{Name: name})
 		}
 		return l
 	}
 	got := InUse([]*asg.Group{
 		{Name: "template", Zones: []string{"z-1b", "z-1a"}, Launch: launch(true, "m5.large")},
 		{Name: "mixed", Zones: []string{"z-1a"}, Launch: launch(false, "g5.xlarge", "g4dn.xlarge"),
-			Source:    asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 50},
+			Source:    launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50},
 			Instances: []asg.Instance{{Type: "g5.2xlarge", Zone: "z-1c"}, {}}},
 		{Name: "on-demand", Zones: []string{"z-1d"}, Launch: launch(false, "c5.large")},
 		{Name: "mixed, on-demand only", Zones: []string{"z-1d"}, Launch: launch(true, "c5.large"),
-			Source: asg.LaunchSource{Mixed: true, OnDemandPercentageAboveBase: 100}},
-		{Name: "not known yet", Zones: []string{"z-1d"}, Source: asg.LaunchSource{Mixed: true}},
+			Source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}},
+		{Name: "not known yet", Zones: []string{"z-1d"}, Source: launchspec.Source{Mixed: true}},
 	})
 	want := Pools{Types: []string{"g4dn.xlarge", "g5.2xlarge", "g5.xlarge", "m5.large"}, Zones: []string{"z-1a", "z-1b", "z-1c"}}
 	if diff := cmp.Diff(want, got); diff != "" {

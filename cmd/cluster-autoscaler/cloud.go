@@ -10,6 +10,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -78,14 +80,14 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg
 	discovery.Join = ours.DiscoveryJoin
 	return asg.NewCache(asg.Options{
 		AutoScaling:     c.clients.AutoScaling,
-		Launches:        asg.LaunchAPIs{EC2: c.clients.EC2, EKS: c.clients.EKS},
+		Launches:        launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS},
 		Instances:       c.clients.EC2,
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
-		ZonalShifts:     asg.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
+		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -48,10 +49,10 @@ func priceOf(name string, perHour float64) pricing.Price {
 func usd(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
 
 // launching makes the Launch of a group: types, each with a weight after a colon if it is not 1.
-func launching(names ...string) *asg.Launch {
-	l := &asg.Launch{}
+func launching(names ...string) *launchspec.LaunchSpec {
+	l := &launchspec.LaunchSpec{}
 	for _, name := range names {
-		t := asg.LaunchType{Name: name, Weight: 1}
+		t := launchspec.Type{Name: name, Weight: 1}
 		if _, err := fmt.Sscanf(name, "%d*%s", &t.Weight, &t.Name); err != nil {
 			t.Weight, t.Name = 1, name
 		}
@@ -60,8 +61,8 @@ func launching(names ...string) *asg.Launch {
 	return l
 }
 
-func mixed(base, percentage int) asg.LaunchSource {
-	return asg.LaunchSource{Mixed: true, OnDemandBase: base, OnDemandPercentageAboveBase: percentage, CapacityUnit: "units"}
+func mixed(base, percentage int) launchspec.Source {
+	return launchspec.Source{Mixed: true, OnDemandBase: base, OnDemandPercentageAboveBase: percentage, CapacityUnit: "units"}
 }
 
 // approximately compares amounts of money.
@@ -86,16 +87,16 @@ func TestSplitFillsOnDemandBaseFirst(t *testing.T) {
 
 func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	const od, spot = awsmessage.OnDemand, awsmessage.Spot
-	withStrategies := func(s asg.LaunchSource, onDemand, spot string, pools int) asg.LaunchSource {
+	withStrategies := func(s launchspec.Source, onDemand, spot string, pools int) launchspec.Source {
 		s.OnDemandStrategy, s.SpotStrategy, s.SpotPools = onDemand, spot, pools
 		return s
 	}
-	byRequirements := func(s asg.LaunchSource) asg.LaunchSource {
-		s.Overrides = []asg.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
+	byRequirements := func(s launchspec.Source) launchspec.Source {
+		s.Overrides = []launchspec.Override{{Weight: 1, Requirements: &types.InstanceRequirements{}}}
 		return s
 	}
 	weighted := mixed(2, 0)
-	weighted.Overrides = []asg.Override{{Weight: 1}, {Weight: 2}}
+	weighted.Overrides = []launchspec.Override{{Weight: 1}, {Weight: 2}}
 	reserved := mixed(0, 100)
 	reserved.Segments = [][]string{{"capacity-block", "on-demand"}}
 	inCPUs := mixed(0, 0)
@@ -105,14 +106,14 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		source asg.LaunchSource
-		launch *asg.Launch
+		source launchspec.Source
+		launch *launchspec.LaunchSpec
 		has, n int
 		want   []Part
 		sure   bool // nothing is estimated
 	}{
 		{name: "a launch template on-demand", launch: launching("m5.large"), n: 3, want: []Part{part(od, 3, "m5.large", 0.1)}, sure: true},
-		{name: "a launch template that asks for spot", launch: &asg.Launch{Spot: true, Types: launching("m5.large").Types}, n: 2,
+		{name: "a launch template that asks for spot", launch: &launchspec.LaunchSpec{Spot: true, Types: launching("m5.large").Types}, n: 2,
 			want: []Part{part(spot, 2, "m5.large", 0.01)}, sure: true},
 		{name: "in the base", source: mixed(2, 0), launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}, sure: true},
 		{name: "across the base", source: mixed(2, 0), launch: launching("m5.large"), has: 1, n: 3,
@@ -150,7 +151,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
 		{name: "vCPUs are units", source: inCPUs, launch: launching("m5.xlarge"), n: 8, want: []Part{part(spot, 2, "m5.xlarge", 0.02)}, sure: true},
 		{name: "types the image does not run on do not come", source: withStrategies(mixed(0, 100), "lowest-price", "", 0),
-			launch: &asg.Launch{Image: &asg.Image{Architecture: "x86_64"}, Types: launching("m6g.xlarge", "m5.xlarge").Types}, n: 1,
+			launch: &launchspec.LaunchSpec{Image: &launchspec.Image{Architecture: "x86_64"}, Types: launching("m6g.xlarge", "m5.xlarge").Types}, n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "none of none", source: mixed(0, 0), launch: launching("m5.large")},
 		{name: "less than none", source: mixed(0, 0), launch: launching("m5.large"), n: -3},
@@ -194,7 +195,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	full := book{pricing.Embedded("us-east-1")}
 	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
 	for _, spot := range []bool{false, true} {
-		g := &asg.Group{Name: "g", Launch: &asg.Launch{Spot: spot, Types: launching("m5.3xlarge").Types}}
+		g := &asg.Group{Name: "g", Launch: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
 		got, ok := p.Next(g, 2)
 		want := 2 * 0.576 // between m5.2xlarge and m5.4xlarge
 		if spot {
@@ -238,7 +239,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name      string
-		source    asg.LaunchSource
+		source    launchspec.Source
 		spot      bool
 		instances []asg.Instance
 		want      map[string]want
@@ -263,7 +264,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{awsmessage.OnDemand: {}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &asg.Group{Name: "g", Source: tt.source, Launch: &asg.Launch{Spot: tt.spot}, Instances: tt.instances}
+			g := &asg.Group{Name: "g", Source: tt.source, Launch: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
 			got := map[string]want{}
 			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
 				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}

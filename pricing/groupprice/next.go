@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -78,7 +79,7 @@ func split(g *asg.Group, units int) (onDemand, spot int) {
 
 // onDemandUnits returns the on-demand part of a capacity under the policy: everything up to the base, and the percentage above
 // it, with fractions in favour of on-demand.
-func onDemandUnits(s asg.LaunchSource, capacity int) int {
+func onDemandUnits(s launchspec.Source, capacity int) int {
 	capacity = max(0, capacity)
 	above := max(0, capacity-max(0, s.OnDemandBase))
 	return capacity - above + ceilDiv(above*min(max(s.OnDemandPercentageAboveBase, 0), 100), 100)
@@ -119,7 +120,7 @@ func (p *Pricer) candidates(g *asg.Group) []candidate {
 }
 
 // weight is how many units of desired capacity one instance counts for.
-func (p *Pricer) weight(unit string, t asg.LaunchType) int {
+func (p *Pricer) weight(unit string, t launchspec.Type) int {
 	facts, known := p.catalogue.Lookup(t.Name)
 	switch {
 	case known && unit == "vcpu":
@@ -134,7 +135,7 @@ func (p *Pricer) weight(unit string, t asg.LaunchType) int {
 var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 
 // runs reports whether the image, as far as it is known, runs on the type, as far as that is known.
-func (p *Pricer) runs(image *asg.Image, name string) bool {
+func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 	facts, known := p.catalogue.Lookup(name)
 	return image == nil || image.Architecture == "" || !known || architectures[facts.Architecture] == image.Architecture
 }
@@ -174,7 +175,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 
 // strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.
 func strategyOf(g *asg.Group, capacityType string) string {
-	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o asg.Override) bool { return o.Requirements != nil })
+	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.Requirements != nil })
 	switch {
 	case capacityType == awsmessage.Spot:
 		return cmp.Or(g.Source.SpotStrategy, lowestPrice)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -34,8 +35,8 @@ func (c cluster) add(name, instanceType string, spot bool) {
 	c[name] = groupOf(name, instanceType, spot)
 }
 func groupOf(name, instanceType string, spot bool) *asg.Group {
-	return &asg.Group{Name: name, Source: asg.LaunchSource{CapacityUnit: "units"},
-		Launch: &asg.Launch{Spot: spot, Types: []asg.LaunchType{{Name: instanceType, Weight: 1}}}}
+	return &asg.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
+		Launch: &launchspec.LaunchSpec{Spot: spot, Types: []launchspec.Type{{Name: instanceType, Weight: 1}}}}
 }
 
 func bookOf(t *testing.T, region string) *pricing.Book {

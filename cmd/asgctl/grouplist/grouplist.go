@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 )
@@ -183,7 +184,7 @@ func capacityType(g *asg.Group) string {
 	return "mixed"
 }
 
-func launchFrom(s asg.LaunchSource) Launch {
+func launchFrom(s launchspec.Source) Launch {
 	name := s.Template.ID
 	if name == "" {
 		name = s.Template.Name

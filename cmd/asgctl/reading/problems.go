@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
@@ -30,7 +31,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	problems := []Problem{}
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
-		blocks := p.Blocks || !known && p.Reason != asg.ReasonNodegroupUnread
+		blocks := p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: r.remedy(p), Blocks: blocks})
 	}
 	if g.Failure != nil {
@@ -43,7 +44,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 		problems = append(problems, r.ofTemplate(g, p))
 	}
 	if g.Launch == nil && len(problems) == 0 {
-		problems = append(problems, Problem{Reason: asg.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
+		problems = append(problems, Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
 	for _, p := range r.undivided[g.Name] {
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
@@ -82,7 +83,7 @@ func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
 }
 
 // remedy is the problem's own, unless it was recorded answers that fell short.
-func (r *Reading) remedy(p asg.Problem) string {
+func (r *Reading) remedy(p launchspec.Problem) string {
 	if r.from == "" {
 		return p.Remedy
 	}
@@ -90,9 +91,9 @@ func (r *Reading) remedy(p asg.Problem) string {
 		return fmt.Sprintf("record it: aws %s --output json > %s", command, filepath.Join(r.from, file))
 	}
 	switch p.Reason {
-	case asg.ReasonNodegroupUnread:
+	case launchspec.ReasonNodegroupUnread:
 		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", recorded.NodegroupsFile)
-	case asg.ReasonLaunchSourceUnread, asg.ReasonLaunchSourceMissing:
+	case launchspec.ReasonLaunchSourceUnread, launchspec.ReasonLaunchSourceMissing:
 		if strings.HasPrefix(p.Message, "launch configuration") {
 			return write("autoscaling describe-launch-configurations", recorded.ConfigurationsFile)
 		}

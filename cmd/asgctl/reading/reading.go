@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -60,7 +61,7 @@ type Reading struct {
 	Unlooked error
 
 	nodeGroups map[string][]*asg.Group // by Auto Scaling group: itself, or its zonal views
-	undivided  map[string][]asg.Problem
+	undivided  map[string][]launchspec.Problem
 	templates  map[string]*grouptemplate.Template // of groups and zonal views, by ID
 	regions    map[string]string
 	from       string // the folder, "" for AWS
@@ -116,7 +117,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Catalogue: src.catalogue, Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]asg.Problem{},
+		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{},
 		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
 	if src.types != nil {
 		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
@@ -163,7 +164,7 @@ func (o Options) discovery() (asg.Discovery, error) {
 // source is where a reading comes from.
 type source struct {
 	autoscaling asg.AutoScalingAPI
-	launches    asg.LaunchAPIs
+	launches    launchspec.APIs
 	types       typelookup.API // nil: unknown types stay unknown
 	catalogue   *instancetypes.Catalogue
 	region      func(group string) string
@@ -176,7 +177,7 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 			return source{}, err
 		}
 		return source{
-			autoscaling: account, launches: asg.LaunchAPIs{EC2: account, EKS: account}, catalogue: account.Catalogue(),
+			autoscaling: account, launches: launchspec.APIs{EC2: account, EKS: account}, catalogue: account.Catalogue(),
 			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
 		}, nil
 	}
@@ -189,7 +190,7 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 		return source{}, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
 	return source{
-		autoscaling: clients.AutoScaling, launches: asg.LaunchAPIs{EC2: clients.EC2, EKS: clients.EKS},
+		autoscaling: clients.AutoScaling, launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		types: clients.EC2, catalogue: catalogue,
 		region: func(string) string { return clients.Region },
 	}, nil

@@ -26,7 +26,7 @@ func (r *Reading) Find(id string) (*asg.Group, error) {
 		if g.Name == id {
 			return g, nil
 		}
-		if of, ok := strings.CutPrefix(id, asg.ViewID(g.Name, "")); ok && !strings.Contains(of, "/") {
+		if of, ok := strings.CutPrefix(id, asg.ZoneGroupID(g.Name, "")); ok && !strings.Contains(of, "/") {
 			whole, zone = g, of
 		}
 	}

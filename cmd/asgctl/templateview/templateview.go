@@ -119,7 +119,7 @@ func (v View) ID() string {
 	if v.Zone == "" {
 		return v.Group
 	}
-	return asg.ViewID(v.Group, v.Zone)
+	return asg.ZoneGroupID(v.Group, v.Zone)
 }
 
 func clone(m map[string]string) map[string]string {
