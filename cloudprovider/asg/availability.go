@@ -11,16 +11,16 @@ import (
 
 // CapacityType is how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
 // known.
-func (g *Group) CapacityType() string { return g.Source.CapacityType(g.Launch) }
+func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
 // pools are where the group may launch in a zone. Unknown types make one pool without a type.
 func (g *Group) pools(zone string) []cooldown.Pool {
 	pool := cooldown.Pool{Zone: zone, CapacityType: g.CapacityType()}
-	if g.Launch == nil || len(g.Launch.Types) == 0 {
+	if g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0 {
 		return []cooldown.Pool{pool}
 	}
-	pools := make([]cooldown.Pool, 0, len(g.Launch.Types))
-	for _, t := range g.Launch.Types {
+	pools := make([]cooldown.Pool, 0, len(g.LaunchSpec.Types))
+	for _, t := range g.LaunchSpec.Types {
 		pool.InstanceType = t.Name
 		pools = append(pools, pool)
 	}
@@ -32,8 +32,8 @@ func (g *Group) complete(m awsmessage.Meaning) awsmessage.Meaning {
 	if m.CapacityType == "" {
 		m.CapacityType = g.CapacityType()
 	}
-	if m.InstanceType == "" && g.Launch != nil && len(g.Launch.Types) == 1 {
-		m.InstanceType = g.Launch.Types[0].Name
+	if m.InstanceType == "" && g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1 {
+		m.InstanceType = g.LaunchSpec.Types[0].Name
 	}
 	if m.Zone == "" && len(g.Zones) == 1 {
 		m.Zone = g.Zones[0]

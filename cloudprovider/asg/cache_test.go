@@ -109,7 +109,7 @@ func TestThousandGroupsCostTenCallsPerRefresh(t *testing.T) {
 		t.Fatalf("discovered %d groups, want 1000", got)
 	}
 	for _, g := range w.cache.Snapshot().Groups() {
-		if g.Launch == nil || len(g.Launch.Types) != 1 {
+		if g.LaunchSpec == nil || len(g.LaunchSpec.Types) != 1 {
 			t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
 		}
 	}
@@ -175,12 +175,12 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.started()
-	if g := w.group("sound"); g.Launch == nil || len(g.Problems) > 0 {
-		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.Launch, g.Problems)
+	if g := w.group("sound"); g.LaunchSpec == nil || len(g.Problems) > 0 {
+		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.LaunchSpec, g.Problems)
 	}
 	g := w.group("broken")
-	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonLaunchSourceMissing || g.Launch != nil {
-		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.Launch, g.Problems, launchspec.ReasonLaunchSourceMissing)
+	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonLaunchSourceMissing || g.LaunchSpec != nil {
+		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.LaunchSpec, g.Problems, launchspec.ReasonLaunchSourceMissing)
 	}
 }
 
@@ -192,8 +192,8 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	w.aws.Deny("DescribeNodegroup")
 	w.started()
 	g := w.group("managed")
-	if g.Launch == nil || g.Launch.Nodegroup != nil {
-		t.Errorf("launch = %+v, want the template's facts without the node group's", g.Launch)
+	if g.LaunchSpec == nil || g.LaunchSpec.Nodegroup != nil {
+		t.Errorf("launch = %+v, want the template's facts without the node group's", g.LaunchSpec)
 	}
 	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonNodegroupUnread {
 		t.Errorf("problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
@@ -225,8 +225,8 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually(func() string {
-		if g := w.group("a"); !g.Blocked() || g.Launch != nil {
-			return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.Launch, g.Problems)
+		if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
+			return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
 		}
 		return ""
 	})
@@ -280,10 +280,10 @@ func TestPolicyTypes(t *testing.T) {
 				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
 				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
 			g := w.group("g")
-			if g.Launch == nil {
+			if g.LaunchSpec == nil {
 				t.Fatalf("what it launches is not known: %+v", g.Problems)
 			}
-			if diff := cmp.Diff(tt.want, g.Launch.Types); diff != "" {
+			if diff := cmp.Diff(tt.want, g.LaunchSpec.Types); diff != "" {
 				t.Errorf("types (-want +got):\n%s", diff)
 			}
 		})
@@ -293,13 +293,13 @@ func TestPolicyTypes(t *testing.T) {
 func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 3)).running()
-	before := w.group("a").Launch
+	before := w.group("a").LaunchSpec
 	for range 3 {
 		if err := w.cache.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if after := w.group("a").Launch; after != before || before == nil {
+	if after := w.group("a").LaunchSpec; after != before || before == nil {
 		t.Errorf("launch facts went from %p to %p without a change", before, after)
 	}
 }
@@ -325,13 +325,13 @@ func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	w := newWorld(t, group("a", 0, 0, 3))
 	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
 	w.running()
-	if g := w.group("a"); g.Launch != nil || len(g.Problems) != 1 {
-		t.Fatalf("launches %+v with problems %+v, want nothing and one", g.Launch, g.Problems)
+	if g := w.group("a"); g.LaunchSpec != nil || len(g.Problems) != 1 {
+		t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
 	}
 	w.aws.ClearFaults(fault)
 	w.eventually(func() string {
-		if g := w.group("a"); g.Launch == nil || len(g.Problems) > 0 {
-			return fmt.Sprintf("launches %+v with problems %+v", g.Launch, g.Problems)
+		if g := w.group("a"); g.LaunchSpec == nil || len(g.Problems) > 0 {
+			return fmt.Sprintf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
 		}
 		return ""
 	})
@@ -372,8 +372,8 @@ func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {
 	}
 	w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.Launches.EC2 = shortPages{o.Launches.EC2} }).started()
 	for _, g := range w.cache.Snapshot().Groups() {
-		if g.Launch == nil || g.Launch.Types[0].Name != "m5.xlarge" {
-			t.Errorf("group %s launches %+v, want m5.xlarge, as the newest version says", g.Name, g.Launch)
+		if g.LaunchSpec == nil || g.LaunchSpec.Types[0].Name != "m5.xlarge" {
+			t.Errorf("group %s launches %+v, want m5.xlarge, as the newest version says", g.Name, g.LaunchSpec)
 		}
 	}
 }

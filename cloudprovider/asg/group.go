@@ -53,7 +53,7 @@ type Group struct {
 	// Stated are the places that name the cluster of the group, its tags first.
 	Stated []launchspec.Statement
 	// Launch is the group's launch spec, nil until it is known.
-	Launch *launchspec.LaunchSpec
+	LaunchSpec *launchspec.LaunchSpec
 	// Problems keep this group, and only this one, from working as it should.
 	Problems []launchspec.Problem
 	// Failure is the reported launch failure of our outstanding request, or nil.

@@ -30,13 +30,13 @@ func TestImageFacts(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
 	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
 		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
-	if diff := cmp.Diff(want, w.group("g").Launch.Image); diff != "" {
+	if diff := cmp.Diff(want, w.group("g").LaunchSpec.Image); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
 	}
 	windows := al2023
 	windows.Platform = "windows"
 	w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, windows).started()
-	if i := w.group("g").Launch.Image; i == nil || !i.Windows {
+	if i := w.group("g").LaunchSpec.Image; i == nil || !i.Windows {
 		t.Errorf("image %+v, want one of Windows", i)
 	}
 }
@@ -61,8 +61,8 @@ func TestImageIsReadOnlyIfItMatters(t *testing.T) {
 			if got := w.aws.Calls()["DescribeImages"]; got != tt.want {
 				t.Errorf("%d calls, want %d", got, tt.want)
 			}
-			if g := w.group("g"); g.Launch == nil || len(g.Problems) > 0 {
-				t.Errorf("launches %+v with problems %+v", g.Launch, g.Problems)
+			if g := w.group("g"); g.LaunchSpec == nil || len(g.Problems) > 0 {
+				t.Errorf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
 			}
 		})
 	}
@@ -86,8 +86,8 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 			if took := time.Since(begun); took > 8*time.Second {
 				t.Errorf("the start took %v", took)
 			}
-			if g := w.group("g"); g.Launch == nil || g.Launch.Image != nil || len(g.Problems) > 0 {
-				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.Launch, g.Problems)
+			if g := w.group("g"); g.LaunchSpec == nil || g.LaunchSpec.Image != nil || len(g.Problems) > 0 {
+				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
 			}
 		})
 	}
@@ -104,8 +104,8 @@ func TestMissingImageSpoilsNoOther(t *testing.T) {
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image, InstanceType: "m5.large"}}})
 	}
 	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
-	if w.group("ami-0abc").Launch.Image == nil || w.group("ami-0gone").Launch.Image != nil {
-		t.Errorf("images %+v and %+v, want the first alone", w.group("ami-0abc").Launch.Image, w.group("ami-0gone").Launch.Image)
+	if w.group("ami-0abc").LaunchSpec.Image == nil || w.group("ami-0gone").LaunchSpec.Image != nil {
+		t.Errorf("images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
 	}
 }
 
@@ -126,8 +126,8 @@ func TestHundredImagesAreReadPerCall(t *testing.T) {
 		t.Errorf("%d calls for 150 images, want 2", got)
 	}
 	for _, g := range w.cache.Snapshot().Groups() {
-		if g.Launch.Image == nil || g.Launch.Image.ID != g.Name {
-			t.Fatalf("image of %s is %+v", g.Name, g.Launch.Image)
+		if g.LaunchSpec.Image == nil || g.LaunchSpec.Image.ID != g.Name {
+			t.Fatalf("image of %s is %+v", g.Name, g.LaunchSpec.Image)
 		}
 	}
 }
@@ -139,10 +139,10 @@ func TestImageParameterIsResolved(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", Requirements: &fakeaws.InstanceRequirements{
 		VCPUs: fakeaws.Range{Min: 2, Max: &most}, MemoryMiB: fakeaws.Range{Min: 1}, AllowedInstanceTypes: []string{"m5.large", "m6g.large"}}}, arm).started()
 	g := w.group("g")
-	if g.Launch == nil || g.Launch.Image == nil || g.Launch.Image.ID != "ami-0abc" || g.Launch.ImageID != "resolve:ssm:/eks/ami" {
-		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.Launch, g.Problems)
+	if g.LaunchSpec == nil || g.LaunchSpec.Image == nil || g.LaunchSpec.Image.ID != "ami-0abc" || g.LaunchSpec.ImageID != "resolve:ssm:/eks/ami" {
+		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
 	}
-	if diff := cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.Launch.Types); diff != "" {
+	if diff := cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types); diff != "" {
 		t.Errorf("types that run an arm64 image (-want +got):\n%s", diff)
 	}
 	// One plain reading of the template, and one that resolves it.
@@ -161,7 +161,7 @@ func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "arm", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0arm"}}}},
 	}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
-	launch := w.group("g").Launch
+	launch := w.group("g").LaunchSpec
 	if launch == nil || launch.Image.ID != "ami-0abc" || launch.Types[0].Image != nil || launch.Types[1].Image == nil || launch.Types[1].Image.Architecture != "arm64" {
 		t.Errorf("launches %+v, want the second type alone with an image of its own", launch)
 	}
@@ -192,7 +192,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
 			}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
-			launch := w.group("g").Launch
+			launch := w.group("g").LaunchSpec
 			if launch == nil {
 				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
 			}
@@ -236,8 +236,8 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 			for _, p := range g.Problems {
 				reasons = append(reasons, p.Reason)
 			}
-			if diff := cmp.Diff(tt.want, reasons); diff != "" || g.Blocked() || g.Launch == nil || g.Launch.Types[0].Name != "m5.large" {
-				t.Errorf("problems %+v of a group that launches %+v (-want +got):\n%s", g.Problems, g.Launch, diff)
+			if diff := cmp.Diff(tt.want, reasons); diff != "" || g.Blocked() || g.LaunchSpec == nil || g.LaunchSpec.Types[0].Name != "m5.large" {
+				t.Errorf("problems %+v of a group that launches %+v (-want +got):\n%s", g.Problems, g.LaunchSpec, diff)
 			}
 		})
 	}
@@ -270,7 +270,7 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 					{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
-			launch := w.group("g").Launch
+			launch := w.group("g").LaunchSpec
 			if launch == nil {
 				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
 			}

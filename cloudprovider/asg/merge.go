@@ -78,7 +78,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	if e.group == nil {
 		e.noteFirst(g, r.groups.readAt.IsZero())
 	} else {
-		g.Launch, g.Problems = e.group.Launch, e.group.Problems
+		g.LaunchSpec, g.Problems = e.group.LaunchSpec, e.group.Problems
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			r.refusals.forget(g.Name) // it may have caused the refusal
 		}

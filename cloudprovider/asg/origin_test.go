@@ -34,18 +34,18 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 		{group: "alias", origin: "lt-2 version 1", same: false},
 	} {
 		g := w.cache.Snapshot().Group(tt.group)
-		if len(g.Instances) != 1 || g.Launch == nil {
-			t.Fatalf("%s: %d instances, launch %v", tt.group, len(g.Instances), g.Launch)
+		if len(g.Instances) != 1 || g.LaunchSpec == nil {
+			t.Fatalf("%s: %d instances, launch %v", tt.group, len(g.Instances), g.LaunchSpec)
 		}
 		if got := g.Instances[0].Origin; got != tt.origin {
 			t.Errorf("%s: its instance started from %q, want %q", tt.group, got, tt.origin)
 		}
-		if same := slices.Contains(g.Launch.Origins, g.Instances[0].Origin); same != tt.same {
-			t.Errorf("%s: among the origins %q of the next one: %t, want %t", tt.group, g.Launch.Origins, same, tt.same)
+		if same := slices.Contains(g.LaunchSpec.Origins, g.Instances[0].Origin); same != tt.same {
+			t.Errorf("%s: among the origins %q of the next one: %t, want %t", tt.group, g.LaunchSpec.Origins, same, tt.same)
 		}
 	}
 	g := w.cache.Snapshot().Group("numbered")
-	if other := w.cache.Snapshot().Group("latest").Instances[0].Origin; slices.Contains(g.Launch.Origins, other) {
-		t.Errorf("an instance of version 2 is taken for one of %q", g.Launch.Origins)
+	if other := w.cache.Snapshot().Group("latest").Instances[0].Origin; slices.Contains(g.LaunchSpec.Origins, other) {
+		t.Errorf("an instance of version 2 is taken for one of %q", g.LaunchSpec.Origins)
 	}
 }

@@ -103,7 +103,7 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually(func() string {
-		if w.group("a").Launch == nil {
+		if w.group("a").LaunchSpec == nil {
 			return "the new template has not been read"
 		}
 		if rest, resting := w.cache.CoolDown(w.group("a")); resting {

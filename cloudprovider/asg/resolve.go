@@ -26,10 +26,10 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		if e == nil || !sources[at].SameSource(e.group.launchGroup()) {
 			continue // gone, or a newer source waits for the next round
 		}
-		before := e.group.Launch
+		before := e.group.LaunchSpec
 		changed = e.noteStatements(c.specs.Statements(sources[at])) || changed
 		changed = e.noteSpec(c.specs.Spec(sources[at])) || changed
-		if e.group.Launch != before {
+		if e.group.LaunchSpec != before {
 			c.available.failed.Forget(g.Name)
 			c.refusals.forget(g.Name)
 		}
@@ -49,13 +49,13 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 func (e *entry) noteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
 	g := *e.group
 	g.Problems = problems
-	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.Launch) {
-		launch = g.Launch
+	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.LaunchSpec) {
+		launch = g.LaunchSpec
 	}
-	if launch == e.group.Launch && slices.Equal(problems, e.group.Problems) {
+	if launch == e.group.LaunchSpec && slices.Equal(problems, e.group.Problems) {
 		return false
 	}
-	g.Launch = launch
+	g.LaunchSpec = launch
 	e.group = &g
 	return true
 }

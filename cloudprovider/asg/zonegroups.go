@@ -55,7 +55,7 @@ type zoneGroups struct {
 func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	asked, problem := z.which.asks(g)
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
-	if asked && len(g.launchZones()) > 1 && g.Launch != nil && !unplaced {
+	if asked && len(g.launchZones()) > 1 && g.LaunchSpec != nil && !unplaced {
 		if problem = z.undivided(g); problem == nil {
 			return g.divide(nil, z.availableZones(g)), nil
 		}

@@ -109,12 +109,12 @@ func (l *lessons) follow(s *asg.Snapshot, now time.Time, changed map[string]bool
 		switch {
 		case known == nil:
 			l.editions++
-			l.groups[g.Name] = &lesson{launch: g.Launch, since: now, edition: l.editions}
-		case known.launch == g.Launch, sameDescription(known.launch, g.Launch):
-			known.launch = g.Launch
+			l.groups[g.Name] = &lesson{launch: g.LaunchSpec, since: now, edition: l.editions}
+		case known.launch == g.LaunchSpec, sameDescription(known.launch, g.LaunchSpec):
+			known.launch = g.LaunchSpec
 		default:
 			l.editions++
-			l.groups[g.Name] = &lesson{launch: g.Launch, since: now, edition: l.editions,
+			l.groups[g.Name] = &lesson{launch: g.LaunchSpec, since: now, edition: l.editions,
 				replaced: known.replaced || known.launch != nil, learnt: known.learnt /* until it is summed up */}
 			changed[g.Name] = true
 		}

@@ -282,14 +282,14 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 		{name: "another reading of the same", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
 		{name: "another version", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
 			l.Origins = []string{"lt-1 version 2"}
-			g.Launch = l
+			g.LaunchSpec = l
 		}},
-		{name: "the same version, other facts about it", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.Launch = l }, want: true},
-		{name: "an image named by a parameter", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.Launch = l }},
-		{name: "nothing known any more", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.Launch = nil }},
+		{name: "the same version, other facts about it", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = l }, want: true},
+		{name: "an image named by a parameter", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.LaunchSpec = l }},
+		{name: "nothing known any more", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = nil }},
 		{name: "one more type", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
 			l.Types = append([]launchspec.Type{{Name: "m5a.large"}}, l.Types...)
-			g.Launch = l
+			g.LaunchSpec = l
 		}, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 			}
 			g := *snapshot.Group("a")
 			g.Instances = append([]asg.Instance(nil), g.Instances...)
-			launch, changed := *g.Launch, real[0].DeepCopy()
+			launch, changed := *g.LaunchSpec, real[0].DeepCopy()
 			tt.change(&g, &launch, changed)
 			nodes.put(t, changed)
 			news := l.learn(snapshot.With(&g), time.Now())

@@ -111,23 +111,23 @@ type zonalLaunch struct {
 // offeredOnly is a node group without the instance types that are not offered in its zone, if it is a zonal view; before is a
 // view made earlier. What it launches is the same pointer for as long as nothing in it changed.
 func (v *view) offeredOnly(g *asg.Group, before *view) *asg.Group {
-	if g.Zone == "" || g.Launch == nil {
+	if g.Zone == "" || g.LaunchSpec == nil {
 		return g
 	}
-	types := v.offered.in(g.Zone, g.Launch.Types)
-	if len(types) == len(g.Launch.Types) {
+	types := v.offered.in(g.Zone, g.LaunchSpec.Types)
+	if len(types) == len(g.LaunchSpec.Types) {
 		return g
 	}
 	cut := *g
-	key := zonalLaunch{g.Launch, g.Zone}
+	key := zonalLaunch{g.LaunchSpec, g.Zone}
 	if known := before.launches[key]; known != nil && len(known.Types) == len(types) && before.offered == v.offered {
-		cut.Launch = known
+		cut.LaunchSpec = known
 	} else {
-		launch := *g.Launch
+		launch := *g.LaunchSpec
 		launch.Types = types
-		cut.Launch = &launch
+		cut.LaunchSpec = &launch
 	}
-	v.launches[key] = cut.Launch
+	v.launches[key] = cut.LaunchSpec
 	if len(types) == 0 {
 		cut.Problems = append(slices.Clip(g.Problems), launchspec.Problem{Reason: reasonNotOffered, Blocks: true,
 			Message: "none of its instance types is offered in zone " + g.Zone + ", so nothing is launched there",
@@ -143,10 +143,10 @@ const reasonNotOffered = "not-offered-in-zone"
 func (v *view) zonalTypes() []string {
 	types := map[string]bool{}
 	for _, g := range v.groups {
-		if g.Zone == "" || g.Launch == nil {
+		if g.Zone == "" || g.LaunchSpec == nil {
 			continue
 		}
-		for _, t := range g.Launch.Types {
+		for _, t := range g.LaunchSpec.Types {
 			types[t.Name] = true
 		}
 	}
@@ -181,7 +181,7 @@ func (v *view) findings() []finding {
 		say(g, g.Problems)
 		say(g, v.refused[ng.Id()])
 		t := v.templates[ng.Id()]
-		if t == nil || len(g.Problems) > 0 && (g.Launch == nil || len(g.Launch.Types) == 0) {
+		if t == nil || len(g.Problems) > 0 && (g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0) {
 			continue // that it cannot be launched is said already
 		}
 		for _, p := range t.Problems {

@@ -352,7 +352,7 @@ func TestTypesThatAreNotOfferedInAZoneAreNotPromisedThere(t *testing.T) {
 		c.Offerings = map[string][]string{"m5.large": {zoneA, zoneC}, "c5.large": {zoneA, zoneB}}
 	}, twoTypes(divided("two", "m5.large", 0, 0, 9)), divided("one", "m5.large", 0, 0, 9), zoned(group("whole", "m5.large", 0, 0, 9, nil), "b"))
 	types := func(id string) (names []string) {
-		for _, t := range w.view.Load().groups[id].Launch.Types {
+		for _, t := range w.view.Load().groups[id].LaunchSpec.Types {
 			names = append(names, t.Name)
 		}
 		return names

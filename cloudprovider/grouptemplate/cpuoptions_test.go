@@ -20,7 +20,7 @@ func TestCPUsThatAreTurnedOffAreNotPromised(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &launchspec.LaunchSpec{Types: tt.types}
+			g.LaunchSpec = &launchspec.LaunchSpec{Types: tt.types}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			capacity, allocatable := template.Capacity.Cpu(), template.Allocatable.Cpu()
 			if capacity.Value() != tt.want || allocatable.MilliValue() > tt.want*1000 || allocatable.MilliValue() < tt.want*900 {

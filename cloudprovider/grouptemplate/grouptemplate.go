@@ -38,7 +38,7 @@ type Template struct {
 
 // Current reports whether building the template of g again, with the same catalogue and the same Seen, could not give another.
 func (t *Template) Current(g *asg.Group) bool {
-	return t.launch == g.Launch && t.zone == g.Zone && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
+	return t.launch == g.LaunchSpec && t.zone == g.Zone && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
 }
 
 // Known reports whether enough is known of the group to simulate a node of it.
@@ -58,10 +58,10 @@ type Seen struct {
 
 // Build makes the template of g in the region from the facts of AWS and of the cluster.
 func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	t := &Template{Seen: s, launch: g.Launch, tags: g.Tags, zone: g.Zone, zones: g.Zones, capacityType: capacityType(g)}
+	t := &Template{Seen: s, launch: g.LaunchSpec, tags: g.Tags, zone: g.Zone, zones: g.Zones, capacityType: capacityType(g)}
 	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
 		NextZone: g.Zone, PinnedZone: g.Zone != "", CNI: s.CNI, Learnt: s.Learnt}
-	if l := g.Launch; l != nil {
+	if l := g.LaunchSpec; l != nil {
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
 			if facts, ok := facts(lt.Name); ok {
@@ -78,7 +78,7 @@ func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalo
 	}
 	t.UnknownTypes = in.UnknownTypes
 	built, problems := nodetemplate.Build(in)
-	t.Template, t.Problems = built, append(t.Problems, hinted(problems, g.Launch)...)
+	t.Template, t.Problems = built, append(t.Problems, hinted(problems, g.LaunchSpec)...)
 	return t
 }
 
@@ -148,9 +148,9 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 func capacityType(g *asg.Group) string {
 	s := g.Source
 	switch {
-	case g.Launch == nil, s.PaidAhead():
+	case g.LaunchSpec == nil, s.PaidAhead():
 		return ""
-	case s.Mixed && s.OnDemandPercentageAboveBase == 100, !s.Mixed && !g.Launch.Spot:
+	case s.Mixed && s.OnDemandPercentageAboveBase == 100, !s.Mixed && !g.LaunchSpec.Spot:
 		return awsmessage.OnDemand
 	case !s.Mixed, s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
 		return awsmessage.Spot

@@ -13,7 +13,7 @@ import (
 
 func spotGroup() *asg.Group {
 	return &asg.Group{Name: "a", Zones: []string{"us-west-2a"}, Tags: map[string]string{"a": "b"},
-		Launch: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
+		LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
 }
 
 func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
@@ -27,7 +27,7 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 		{name: "a tag", change: func(g *asg.Group) { g.Tags = map[string]string{"a": "c"} }},
 		{name: "zones", change: func(g *asg.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
 		{name: "a view of its zone", change: func(g *asg.Group) { g.Zone = "us-west-2a" }},
-		{name: "what it launches", change: func(g *asg.Group) { g.Launch = &launchspec.LaunchSpec{} }},
+		{name: "what it launches", change: func(g *asg.Group) { g.LaunchSpec = &launchspec.LaunchSpec{} }},
 		{name: "spot to on-demand", change: func(g *asg.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,11 +46,11 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	if !Build(g, "us-west-2", instancetypes.Embedded()).Known() {
 		t.Error("the template of a known type is not known")
 	}
-	g.Launch = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
+	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
 	if template := Build(g, "us-west-2", instancetypes.Embedded()); template.Known() || len(template.UnknownTypes) != 1 {
 		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
 	}
-	g.Launch = nil
+	g.LaunchSpec = nil
 	if Build(g, "us-west-2", instancetypes.Embedded()).Known() {
 		t.Error("the template of a group without launch facts is known")
 	}
@@ -58,7 +58,7 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 
 func TestTemplateHasUserDataLabels(t *testing.T) {
 	g := spotGroup()
-	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte(
+	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	if template.Labels["node.spotmax/team"] != "dsp" || template.Labels["node.spotmax/type"] != "spot" {
@@ -67,7 +67,7 @@ func TestTemplateHasUserDataLabels(t *testing.T) {
 	if pods := template.Allocatable.Pods().Value(); pods != 20 {
 		t.Errorf("%d pods, want the 20 of the user data", pods)
 	}
-	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte(
+	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
 	template = Build(g, "us-west-2", instancetypes.Embedded())
 	if len(template.Problems) != 1 || template.Problems[0].Group != "a" {
@@ -81,8 +81,8 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 		return base64.StdEncoding.EncodeToString([]byte("#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '" + args + "'\n"))
 	}
 	g := spotGroup()
-	g.Launch.UserData = script("--node-labels=team=dsp,own=1,arch=x86 --max-pods=20 --register-with-taints=a=1:NoSchedule")
-	g.Launch.Others = []launchspec.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
+	g.LaunchSpec.UserData = script("--node-labels=team=dsp,own=1,arch=x86 --max-pods=20 --register-with-taints=a=1:NoSchedule")
+	g.LaunchSpec.Others = []launchspec.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
 		if got := template.Labels[key]; got != want {
@@ -98,11 +98,11 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	if len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates") {
 		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
 	}
-	g.Launch.Others[0].UserData = g.Launch.UserData
+	g.LaunchSpec.Others[0].UserData = g.LaunchSpec.UserData
 	if template = Build(g, "us-west-2", instancetypes.Embedded()); len(template.Problems) > 0 || template.Labels["own"] != "1" {
 		t.Errorf("labels %v, problems %v of two launch templates that say the same", template.Labels, template.Problems)
 	}
-	g.Launch.Others[0].UserData = ""
+	g.LaunchSpec.Others[0].UserData = ""
 	if template = Build(g, "us-west-2", instancetypes.Embedded()); template.Labels["team"] != "" {
 		t.Errorf("labels %v, want none that nodes of the launch template without user data lack", template.Labels)
 	}
@@ -124,7 +124,7 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := capacityType(&asg.Group{Source: tt.source, Launch: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
+			if got := capacityType(&asg.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
 				t.Errorf("capacity type is %q, want %q", got, tt.want)
 			}
 		})

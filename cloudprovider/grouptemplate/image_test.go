@@ -112,8 +112,8 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 
 func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	g := spotGroup()
-	g.Launch.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))
-	g.Launch.Image = &launchspec.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
+	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))
+	g.LaunchSpec.Image = &launchspec.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	kept := template.Capacity.Memory().Value() - template.Allocatable.Memory().Value()
 	if want := int64(255+11*20+100) << 20; kept != want {
@@ -123,7 +123,7 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 
 func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	g := spotGroup()
-	g.Launch.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
+	g.LaunchSpec.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	if os := template.Labels[corev1.LabelOSStable]; os != "windows" {
 		t.Errorf("operating system %q, want windows", os)
@@ -161,7 +161,7 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
+			g.LaunchSpec = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
 				t.Errorf("build %q, want %q", got, tt.want)
@@ -185,7 +185,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			g.Launch = &launchspec.LaunchSpec{ImageID: "ami-1", Image: tt.image,
+			g.LaunchSpec = &launchspec.LaunchSpec{ImageID: "ami-1", Image: tt.image,
 				Types: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			if len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem) {
@@ -197,7 +197,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 
 func TestTemplateHasLaunchTemplateAdapters(t *testing.T) {
 	g := spotGroup()
-	g.Launch = &launchspec.LaunchSpec{EFAInterfaces: 4, Types: []launchspec.Type{{Name: "p4d.24xlarge", Weight: 1}}}
+	g.LaunchSpec = &launchspec.LaunchSpec{EFAInterfaces: 4, Types: []launchspec.Type{{Name: "p4d.24xlarge", Weight: 1}}}
 	template := Build(g, "us-west-2", instancetypes.Embedded())
 	if n := template.Allocatable[instancetypes.ResourceEFA]; n.Value() != 4 {
 		t.Errorf("%s adapters, want 4", n.String())

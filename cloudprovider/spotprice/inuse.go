@@ -15,7 +15,7 @@ func InUse(groups []*asg.Group) Pools {
 		if !mayLaunchSpot(g) {
 			continue
 		}
-		for _, t := range g.Launch.Types {
+		for _, t := range g.LaunchSpec.Types {
 			types[t.Name] = true
 		}
 		for _, zone := range g.Zones {
@@ -33,10 +33,10 @@ func InUse(groups []*asg.Group) Pools {
 // mayLaunchSpot reports whether a group's policy or template asks for spot instances, as far as it is known yet.
 func mayLaunchSpot(g *asg.Group) bool {
 	switch {
-	case g.Launch == nil:
+	case g.LaunchSpec == nil:
 		return false
 	case g.Source.Mixed:
 		return g.Source.OnDemandPercentageAboveBase < 100
 	}
-	return g.Launch.Spot
+	return g.LaunchSpec.Spot
 }

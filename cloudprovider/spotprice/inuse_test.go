@@ -18,12 +18,12 @@ func TestInUseCoversOnlySpotGroups(t *testing.T) {
 		return l
 	}
 	got := InUse([]*asg.Group{
-		{Name: "template", Zones: []string{"z-1b", "z-1a"}, Launch: launch(true, "m5.large")},
-		{Name: "mixed", Zones: []string{"z-1a"}, Launch: launch(false, "g5.xlarge", "g4dn.xlarge"),
+		{Name: "template", Zones: []string{"z-1b", "z-1a"}, LaunchSpec: launch(true, "m5.large")},
+		{Name: "mixed", Zones: []string{"z-1a"}, LaunchSpec: launch(false, "g5.xlarge", "g4dn.xlarge"),
 			Source:    launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50},
 			Instances: []asg.Instance{{Type: "g5.2xlarge", Zone: "z-1c"}, {}}},
-		{Name: "on-demand", Zones: []string{"z-1d"}, Launch: launch(false, "c5.large")},
-		{Name: "mixed, on-demand only", Zones: []string{"z-1d"}, Launch: launch(true, "c5.large"),
+		{Name: "on-demand", Zones: []string{"z-1d"}, LaunchSpec: launch(false, "c5.large")},
+		{Name: "mixed, on-demand only", Zones: []string{"z-1d"}, LaunchSpec: launch(true, "c5.large"),
 			Source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}},
 		{Name: "not known yet", Zones: []string{"z-1d"}, Source: launchspec.Source{Mixed: true}},
 	})

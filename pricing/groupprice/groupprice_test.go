@@ -157,7 +157,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "less than none", source: mixed(0, 0), launch: launching("m5.large"), n: -3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &asg.Group{Name: "g", Source: tt.source, Launch: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
+			g := &asg.Group{Name: "g", Source: tt.source, LaunchSpec: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
 			got, ok := New(market, instancetypes.Embedded()).Next(g, tt.n)
 			if !ok {
 				t.Fatal("no cost")
@@ -195,7 +195,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	full := book{pricing.Embedded("us-east-1")}
 	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
 	for _, spot := range []bool{false, true} {
-		g := &asg.Group{Name: "g", Launch: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
+		g := &asg.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
 		got, ok := p.Next(g, 2)
 		want := 2 * 0.576 // between m5.2xlarge and m5.4xlarge
 		if spot {
@@ -205,7 +205,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 			t.Errorf("spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
 		}
 	}
-	unheard := &asg.Group{Name: "g", Launch: launching("zz9.plural")}
+	unheard := &asg.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
 	if got, ok := p.Next(unheard, 1); ok {
 		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
 	}
@@ -264,7 +264,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{awsmessage.OnDemand: {}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &asg.Group{Name: "g", Source: tt.source, Launch: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
+			g := &asg.Group{Name: "g", Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
 			got := map[string]want{}
 			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
 				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}
@@ -283,7 +283,7 @@ func BenchmarkNext(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g := &asg.Group{Name: "g", Source: mixed(2, 25), Launch: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
+	g := &asg.Group{Name: "g", Source: mixed(2, 25), LaunchSpec: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
 	pricer := New(p, instancetypes.Embedded())
 	b.Run("types=300", func(b *testing.B) {
 		b.ReportAllocs()

@@ -68,7 +68,7 @@ func (p *Pricer) currency() pricing.Currency {
 // already: AWS launches and replaces to keep it.
 func split(g *asg.Group, units int) (onDemand, spot int) {
 	if !g.Source.Mixed {
-		if g.Launch != nil && g.Launch.Spot {
+		if g.LaunchSpec != nil && g.LaunchSpec.Spot {
 			return 0, units
 		}
 		return units, 0
@@ -102,14 +102,14 @@ func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.we
 
 // candidates are the types that g can launch: those its image runs on, unless that leaves none.
 func (p *Pricer) candidates(g *asg.Group) []candidate {
-	if g.Launch == nil {
+	if g.LaunchSpec == nil {
 		return nil
 	}
 	var all, fit []candidate
-	for _, t := range g.Launch.Types {
+	for _, t := range g.LaunchSpec.Types {
 		c := candidate{name: t.Name, weight: p.weight(g.Source.CapacityUnit, t)}
 		all = append(all, c)
-		if p.runs(cmp.Or(t.Image, g.Launch.Image), t.Name) {
+		if p.runs(cmp.Or(t.Image, g.LaunchSpec.Image), t.Name) {
 			fit = append(fit, c)
 		}
 	}

@@ -57,7 +57,7 @@ func runningOf(g *asg.Group) (running []asg.Instance, units int) {
 // shares are how much of the capacity the policy keeps of each capacity type that the group can launch, together 1.
 func shares(g *asg.Group, units int) map[string]float64 {
 	if !g.Source.Mixed {
-		if g.Launch != nil && g.Launch.Spot {
+		if g.LaunchSpec != nil && g.LaunchSpec.Spot {
 			return map[string]float64{awsmessage.Spot: 1}
 		}
 		return map[string]float64{awsmessage.OnDemand: 1}

@@ -36,7 +36,7 @@ func (c cluster) add(name, instanceType string, spot bool) {
 }
 func groupOf(name, instanceType string, spot bool) *asg.Group {
 	return &asg.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
-		Launch: &launchspec.LaunchSpec{Spot: spot, Types: []launchspec.Type{{Name: instanceType, Weight: 1}}}}
+		LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: []launchspec.Type{{Name: instanceType, Weight: 1}}}}
 }
 
 func bookOf(t *testing.T, region string) *pricing.Book {

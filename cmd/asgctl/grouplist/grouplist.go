@@ -150,13 +150,13 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 	if g.Source.Mixed {
 		out.OnDemandBase, out.OnDemandPercentageAboveBase = &g.Source.OnDemandBase, &g.Source.OnDemandPercentageAboveBase
 	}
-	if g.Launch == nil {
+	if g.LaunchSpec == nil {
 		return out
 	}
-	for _, t := range g.Launch.Types {
+	for _, t := range g.LaunchSpec.Types {
 		out.InstanceTypes = append(out.InstanceTypes, t.Name)
 	}
-	if n := g.Launch.Nodegroup; n != nil {
+	if n := g.LaunchSpec.Nodegroup; n != nil {
 		out.Nodegroup = &Nodegroup{Cluster: n.Cluster, Name: n.Name}
 	}
 	return out

@@ -33,16 +33,16 @@ func readNodes(path string) ([]corev1.Node, error) {
 
 // observe concludes from the nodes how the next one of g will look, as a newly started autoscaler does.
 func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
-	if g.Launch == nil {
+	if g.LaunchSpec == nil {
 		return nil
 	}
 	var observed []*nodetemplate.Observed
 	for i := range nodes {
 		id, _ := providerid.Instance(nodes[i].Spec.ProviderID)
 		at := slices.IndexFunc(g.Instances, func(instance asg.Instance) bool { return id != "" && instance.ID == id })
-		if at >= 0 && slices.Contains(g.Launch.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
+		if at >= 0 && slices.Contains(g.LaunchSpec.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
 			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type))
 		}
 	}
-	return nodetemplate.Conclude(observed, nil, grouptemplate.Facts(g.Launch, r.Catalogue))
+	return nodetemplate.Conclude(observed, nil, grouptemplate.Facts(g.LaunchSpec, r.Catalogue))
 }

@@ -43,7 +43,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 		}
 		problems = append(problems, r.ofTemplate(g, p))
 	}
-	if g.Launch == nil && len(problems) == 0 {
+	if g.LaunchSpec == nil && len(problems) == 0 {
 		problems = append(problems, Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
 	for _, p := range r.undivided[g.Name] {

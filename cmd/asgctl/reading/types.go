@@ -14,10 +14,10 @@ import (
 func lookUp(ctx context.Context, api typelookup.API, groups []*asg.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
 	unknown := map[string]bool{}
 	for _, g := range groups {
-		if g.Launch == nil {
+		if g.LaunchSpec == nil {
 			continue
 		}
-		for _, t := range g.Launch.Types {
+		for _, t := range g.LaunchSpec.Types {
 			if _, ok := catalogue.Lookup(t.Name); !ok {
 				unknown[t.Name] = true
 			}

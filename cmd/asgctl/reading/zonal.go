@@ -49,7 +49,7 @@ func (r *Reading) noView(g *asg.Group, zone string) string {
 		return fmt.Sprintf("Auto Scaling group %q: %s; %s", g.Name, problems[0].Message, problems[0].Remedy)
 	case len(g.Zones) == 1:
 		return fmt.Sprintf("Auto Scaling group %q has one zone, and is one node group", g.Name)
-	case g.Launch == nil:
+	case g.LaunchSpec == nil:
 		return fmt.Sprintf("what Auto Scaling group %q launches is not known", g.Name)
 	}
 	return fmt.Sprintf("Auto Scaling group %q is one node group. Its tag %s=true, or --aws-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
