@@ -114,7 +114,7 @@ func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.M
 func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
 
 // endedSince is the capacity of the departing instances that were present, or not yet there, before.
-func (g *Group) endedSince(before *Group) int {
+func endedSince(g, before *Group) int {
 	capacity := 0
 	for _, i := range g.Instances {
 		if was := before.instance(i.ID); i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving()) {
@@ -125,7 +125,7 @@ func (g *Group) endedSince(before *Group) int {
 }
 
 // lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.
-func (g *Group) lightest() int {
+func lightest(g *Group) int {
 	least := math.MaxInt32
 	for _, i := range g.Counted() {
 		least = min(least, i.Weight)

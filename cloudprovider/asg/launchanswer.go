@@ -23,7 +23,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	}
 	var result launchResult
 	var arrived []Instance
-	old := g.hasAny(out) || l.replays.endedBefore(o, out)
+	old := hasAny(g, out) || l.replays.endedBefore(o, out)
 	result.replayed = old
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
@@ -79,21 +79,21 @@ func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 // deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
 // Auto Scaling's own, so this counts as a refusal of the call.
 func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
-	denied := func(e types.LaunchInstancesError) bool { return g.meaningOf(o, e).Class == awsmessage.Permission }
+	denied := func(e types.LaunchInstancesError) bool { return meaningOf(g, o, e).Class == awsmessage.Permission }
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
 		return nil
 	}
 	l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
-		"action", g.meaningOf(o, out.Errors[0]).Action)
+		"action", meaningOf(g, o, out.Errors[0]).Action)
 	l.refusals.refused(ctx, g.Name, err)
 	return because(errNotSynchronous, err)
 }
 
 // failedNow enters one error of an answer.
 func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) cooldown.Failure {
-	m := g.meaningOf(o, e)
+	m := meaningOf(g, o, e)
 	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
 	l.available.failed.Fail(g.Name, m, failure.Message)
 	return *failure

@@ -33,7 +33,7 @@ func (o launchRequest) wrap(err error) error {
 }
 
 // meaningOf returns the meaning of one error of an answer.
-func (g *Group) meaningOf(o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
+func meaningOf(g *Group, o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
 	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }

@@ -28,7 +28,7 @@ func (w *capacity) watch(g *Group, desired int) (refused func()) {
 
 // lost reports whether more instances arrived than our last write left room for, and no other write followed.
 func (o lostUpdate) lost(g *Group) bool {
-	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+g.lightest()
+	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+lightest(g)
 }
 
 // repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
@@ -71,7 +71,7 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	if !o.lost(g) {
 		return nil
 	}
-	if g.movesInstances() {
+	if movesInstances(g) {
 		o.excess += w.activities.movedSince(ctx, g, o.at)
 	}
 	if o.lost(g) {
@@ -81,7 +81,7 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 }
 
 // movesInstances reports whether AWS may launch instances beyond the desired capacity, and terminate others after that.
-func (g *Group) movesInstances() bool {
+func movesInstances(g *Group) bool {
 	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
 }
 
@@ -114,7 +114,7 @@ func (w *capacity) repair(ctx context.Context, before *Group, written, extra int
 	if err != nil {
 		return nil, err
 	}
-	there := g.countedCapacity() + g.endedSince(before) - before.excess()
+	there := g.countedCapacity() + endedSince(g, before) - before.excess()
 	if there <= written || g.stated != written {
 		return g, nil
 	}

@@ -51,7 +51,7 @@ func namesAny(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) b
 }
 
 // hasAny reports whether the group already had some of the instances. Then the answer is a replay: a previous leader had it, and saw them go.
-func (g *Group) hasAny(out *autoscaling.LaunchInstancesOutput) bool {
+func hasAny(g *Group, out *autoscaling.LaunchInstancesOutput) bool {
 	return namesAny(out, func(id string) bool { return g.instance(id) != nil })
 }
 
@@ -90,7 +90,7 @@ func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesO
 // this one ends meanwhile. A process does not retry its own launches.
 func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
-		return o.coolsDown(g.meaningOf(o, e).Class, len(g.launchZones()))
+		return o.coolsDown(meaningOf(g, o, e).Class, len(g.launchZones()))
 	}
 	if o.key.retryWindow > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
 		return false

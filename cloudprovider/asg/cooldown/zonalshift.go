@@ -11,14 +11,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
 	arctypes "github.com/aws/aws-sdk-go-v2/service/arczonalshift/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // ZonalShift is the class of the cool-down of a zone under a zonal shift.

@@ -8,11 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 )
 
-type ConfigurationsAPI interface {
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
-}
-
 func (r *Resolver) fetchConfigurations(ctx context.Context, names []string) {
 	slices.Sort(names)
 	for some := range slices.Chunk(names, maxConfigurationsPerCall) {

@@ -14,18 +14,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Image is a machine image, as far as it decides about nodes. Every field but ID may be empty. It is immutable.
-type Image struct {
-	ID             string
-	Name           string
-	Description    string
-	Architecture   string // as EC2 spells it: x86_64, arm64
-	Virtualization string // hvm or paravirtual
-	Windows        bool
-	RootDevice     string // the device name of its root volume
-	BlockDevices   []BlockDevice
-}
-
 // isAlias reports whether a launch template names its image by a parameter of Systems Manager.
 func isAlias(imageID string) bool { return strings.HasPrefix(imageID, "resolve:") }
 

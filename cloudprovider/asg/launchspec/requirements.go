@@ -55,25 +55,6 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 
 func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
 
-// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the same
-// fields under the same names.
-func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest {
-	var request ec2types.InstanceRequirementsRequest
-	if err := json.Unmarshal([]byte(canonical(requirements)), &request); err != nil {
-		return &ec2types.InstanceRequirementsRequest{}
-	}
-	return &request
-}
-
-// canonical returns the value as JSON. Plain structs of the SDK always have one.
-func canonical(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
 func (r *Resolver) fetchRequirements(ctx context.Context, keys []requirementsKey) {
 	found := make([][]string, len(keys))
 	errs := make([]error, len(keys))

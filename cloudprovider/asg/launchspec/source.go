@@ -2,8 +2,10 @@ package launchspec
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -177,4 +179,13 @@ type Group struct {
 func (g *Group) SameSource(o *Group) bool {
 	return g != nil && o != nil && reflect.DeepEqual(g.Source, o.Source) && nodegroupOf(g) == nodegroupOf(o) &&
 		slices.Equal(g.SuspendedProcesses, o.SuspendedProcesses)
+}
+
+// ParseWeight reads a weight, which AWS keeps as text. Anything but a positive number weighs 1.
+func ParseWeight(text *string) int {
+	weight, err := strconv.Atoi(aws.ToString(text))
+	if err != nil || weight < 1 || weight > math.MaxInt32 {
+		return 1
+	}
+	return weight
 }

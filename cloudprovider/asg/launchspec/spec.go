@@ -1,8 +1,9 @@
 package launchspec
 
 import (
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // LaunchSpec is what a group's next instances start from: its policy, launch template or configuration, image and EKS node group. It is immutable,
@@ -76,4 +77,16 @@ func (s Source) CapacityType(spec *LaunchSpec) string {
 		return awsmessage.Spot
 	}
 	return awsmessage.OnDemand
+}
+
+// Image is a machine image, as far as it decides about nodes. Every field but ID may be empty. It is immutable.
+type Image struct {
+	ID             string
+	Name           string
+	Description    string
+	Architecture   string // as EC2 spells it: x86_64, arm64
+	Virtualization string // hvm or paravirtual
+	Windows        bool
+	RootDevice     string // the device name of its root volume
+	BlockDevices   []BlockDevice
 }

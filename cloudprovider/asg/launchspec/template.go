@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -162,4 +163,23 @@ func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	t := templateFrom(v)
 	t.stated = r.stated(t.userData, t.instanceTags)
 	return t
+}
+
+// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the same
+// fields under the same names.
+func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest {
+	var request ec2types.InstanceRequirementsRequest
+	if err := json.Unmarshal([]byte(canonical(requirements)), &request); err != nil {
+		return &ec2types.InstanceRequirementsRequest{}
+	}
+	return &request
+}
+
+// canonical returns the value as JSON. Plain structs of the SDK always have one.
+func canonical(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }

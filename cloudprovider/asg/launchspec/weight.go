@@ -1,9 +1,6 @@
 package launchspec
 
 import (
-	"math"
-	"strconv"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -94,13 +91,4 @@ func (s Source) hardware(instanceType string, types *instancetypes.Catalogue) in
 		return int(facts.MemoryBytes >> 20)
 	}
 	return 0
-}
-
-// ParseWeight reads a weight, which AWS keeps as text. Anything but a positive number weighs 1.
-func ParseWeight(text *string) int {
-	weight, err := strconv.Atoi(aws.ToString(text))
-	if err != nil || weight < 1 || weight > math.MaxInt32 {
-		return 1
-	}
-	return weight
 }
