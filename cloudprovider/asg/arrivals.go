@@ -7,7 +7,7 @@ import (
 
 // arrive enters instances that AWS has launched for us. Those that AWS began to terminate by predecessorsLast were launched for a previous leader. g
 // is not shared yet.
-func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Time) {
+func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		if g.instance(i.ID) != nil {
@@ -15,7 +15,7 @@ func (e *entry) arrive(g *Group, instances []Instance, now, lastOfOthers time.Ti
 		}
 		g.Instances = append(g.Instances, i)
 		e.shift(g, i.Weight, now, false)
-		e.arriving[i.ID] = arrival{Instance: i, at: now, predecessorsLast: lastOfOthers}
+		e.arriving[i.ID] = arrival{Instance: i, at: now, predecessorsLast: predecessorsLast}
 	}
 }
 
