@@ -18,7 +18,7 @@ func TestClaimThatBecomesBoundWakesLoop(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		before, after *apiv1.PersistentVolumeClaim
-		reason        Reason
+		reason        WakeReason
 		want          time.Duration
 	}{
 		{"bound", claim(apiv1.ClaimPending, ""), claim(apiv1.ClaimBound, ""), PodsPending, 2100 * time.Millisecond},

@@ -12,21 +12,21 @@ import (
 // the process can spend on loops should something ask without end, and is too short to be noticed.
 const minPause = 100 * time.Millisecond
 
-// Reason is why a loop runs, for logs.
-type Reason string
+// WakeReason is why a loop runs. Only the log shows it.
+type WakeReason string
 
 // The reasons of the Trigger itself. A ProductiveLoop brings its own.
 const (
-	Start        Reason = "start"
-	ScanInterval Reason = "scan interval"
-	PodsPending  Reason = "unschedulable pods" // or a volume that such a pod may have waited for
-	CloudChanged Reason = "cloud changed"
-	Interruption Reason = "interruption"
+	Start        WakeReason = "start"
+	ScanInterval WakeReason = "scan interval"
+	PodsPending  WakeReason = "unschedulable pods" // or a volume that such a pod may have waited for
+	CloudChanged WakeReason = "cloud changed"
+	Interruption WakeReason = "interruption"
 )
 
 // ProductiveLoop is a kind of loop after which the next one follows without delay.
 type ProductiveLoop struct {
-	Reason Reason
+	Reason WakeReason
 	// Last is the start time of the last such loop.
 	Last func() time.Time
 }
@@ -81,14 +81,14 @@ func (t *Trigger) PodHandler() cache.ResourceEventHandler {
 // wake is when a loop is due, and why.
 type wake struct {
 	at     time.Time
-	reason Reason
+	reason WakeReason
 }
 
 // Wait blocks until the next loop is due and returns the reason. The loop deals with everything the Trigger knew of until
 // then. The loop before the last one began at since. A productive loop no older than since makes the next loop follow at once,
 // so two loops follow each productive one. The stock autoscaler does the same, because its scale-up alternates between
 // provisioning requests and other pods. The error is ctx's once ctx is done.
-func (t *Trigger) Wait(ctx context.Context, since time.Time) (Reason, error) {
+func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error) {
 	if !t.started {
 		t.started = true
 		t.forget()
@@ -141,7 +141,7 @@ func (t *Trigger) withPods(next wake) wake {
 
 // sleep returns when the wake is due or something happened that may move it. Changes of the cloud and interruptions count only
 // with heedCloud. Once one has made the loop due, more of them must not keep the caller busy.
-func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Reason, err error) {
+func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken WakeReason, err error) {
 	timer := t.clock.NewTimer(due.at.Sub(t.clock.Now()))
 	defer timer.Stop()
 	var cloud, interrupted <-chan struct{}

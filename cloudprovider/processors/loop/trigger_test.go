@@ -28,7 +28,7 @@ func started(t *testing.T, config Config) *Trigger {
 }
 
 // wait returns why the next loop runs and how long that took.
-func wait(t *testing.T, trigger *Trigger) (Reason, time.Duration) {
+func wait(t *testing.T, trigger *Trigger) (WakeReason, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	reason, err := trigger.Wait(t.Context(), began)
@@ -38,7 +38,7 @@ func wait(t *testing.T, trigger *Trigger) (Reason, time.Duration) {
 	return reason, time.Since(began)
 }
 
-func expect(t *testing.T, trigger *Trigger, reason Reason, after time.Duration) {
+func expect(t *testing.T, trigger *Trigger, reason WakeReason, after time.Duration) {
 	t.Helper()
 	if got, took := wait(t, trigger); got != reason || took != after {
 		t.Errorf("loop ran for %q after %v, want for %q after %v", got, took, reason, after)
@@ -270,7 +270,7 @@ func TestTwoLoopsFollowAProductiveOne(t *testing.T) {
 		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: func() time.Time { return scaledUp }}}
 		trigger := New(config, clock.RealClock{})
 		previous, last := time.Now(), time.Now()
-		loop := func(want Reason, after time.Duration) {
+		loop := func(want WakeReason, after time.Duration) {
 			t.Helper()
 			began := time.Now()
 			if got, err := trigger.Wait(t.Context(), previous); got != want || err != nil || time.Since(began) != after {
