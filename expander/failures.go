@@ -4,7 +4,7 @@ import "github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 
 // failures knows which node groups recently failed to launch instances or lost spot instances. Implemented by aws.Provider.
 type failures interface {
-	Trouble(nodeGroup string) (reason string, known bool)
+	RecentFailure(nodeGroup string) (reason string, known bool)
 }
 
 // FailurePenalties makes the least-cost expander count the nodes of such groups as dearer.
@@ -15,7 +15,7 @@ type FailurePenalties struct {
 
 // Penalty is the penalty of a node group, zero without recent failures.
 func (p FailurePenalties) Penalty(nodeGroup string) leastcost.Penalty {
-	reason, known := p.Failures.Trouble(nodeGroup)
+	reason, known := p.Failures.RecentFailure(nodeGroup)
 	if !known {
 		return leastcost.Penalty{}
 	}

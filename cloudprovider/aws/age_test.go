@@ -5,31 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// everyNode is a ScaleDownNodeProcessor for which every node may be removed.
-type everyNode struct{ nodes.ScaleDownNodeProcessor }
-
-func (everyNode) GetScaleDownCandidates(_ *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
-	return all, nil
-}
-
-func TestWhatTheAgeOfTheReadingForbids(t *testing.T) {
+func TestOldReadingForbidsActions(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
 	if err != nil {
@@ -71,43 +55,15 @@ func TestWhatTheAgeOfTheReadingForbids(t *testing.T) {
 		if err := p.Refresh(); err != nil {
 			t.Fatalf("Refresh: %v, want none whatever the age", err)
 		}
-		candidates, coreErr := NewFreshCandidates(p, everyNode{}).GetScaleDownCandidates(nil, []*corev1.Node{{}})
-		if coreErr != nil || len(candidates) == 1 != step.remove {
-			t.Errorf("after %s %d nodes may be removed, error %v, want removal allowed: %t", cache.Age(), len(candidates), coreErr, step.remove)
+		if got := !p.TooOldToRemove(); got != step.remove {
+			t.Errorf("after %s removal is allowed: %t, want %t", cache.Age(), got, step.remove)
 		}
-		infos := map[string]*framework.NodeInfo{"a": framework.NewNodeInfo(&corev1.Node{}, nil)}
-		groups, _, processErr := NewLaunchable(p).Process(nil, []cloudprovider.NodeGroup{&NodeGroup{provider: p, id: "a", name: "a"}}, infos, nil)
-		if processErr != nil || len(groups) == 1 != step.add {
-			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", cache.Age(), len(groups), processErr, step.add)
+		if got := !p.TooOldToAdd(); got != step.add {
+			t.Errorf("after %s growth is allowed: %t, want %t", cache.Age(), got, step.add)
 		}
 		all := events.all()
 		if len(all) != step.events || step.says != "" && !strings.Contains(all[len(all)-1], step.says) {
 			t.Errorf("after %s the events are %q, want %d, the last with %q", cache.Age(), all, step.events, step.says)
 		}
 	}
-}
-
-func TestNodesOfAShiftedZoneAreNoCandidates(t *testing.T) {
-	shifting := group("a", "m5.large", 0, 2, 5, nil)
-	shifting.Zones, shifting.ZonalShift = []string{"cn-northwest-1a", "cn-northwest-1b"}, true
-	w := newAWS(t, nil, shifting)
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{ShiftedZones: &[]string{"cn-northwest-1b"}}); err != nil {
-		t.Fatal(err)
-	}
-	w = w.restarted()
-	var all []*corev1.Node
-	for _, i := range w.cache.Snapshot().Group("a").Instances {
-		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: i.Zone}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + i.Zone + "/" + i.ID}})
-	}
-	w.eventually(func() string {
-		candidates, err := NewFreshCandidates(w.Provider, everyNode{}).GetScaleDownCandidates(nil, all)
-		if err != nil {
-			return err.Error()
-		}
-		var zones []string
-		for _, node := range candidates {
-			zones = append(zones, node.Name)
-		}
-		return cmp.Diff([]string{"cn-northwest-1a"}, zones)
-	})
 }

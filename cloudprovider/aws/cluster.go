@@ -14,14 +14,14 @@ import (
 // 2026-11).
 const cniClusterName = "CLUSTER_NAME"
 
-// evidence is what the Cache has seen of the cluster's name. While it stays the same, so does the name.
+// evidence is the Cache's evidence of the cluster's name. While it stays the same, so does the name.
 type evidence struct {
 	nodes    *map[string]string
 	network  string
 	snapshot *asg.Snapshot // the nodes vote by their groups
 }
 
-// seeCluster shows the Cache which instances are nodes of this cluster, and what the cluster calls itself, once for every change.
+// seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.
 func (p *Provider) seeCluster() {
 	now := evidence{nodes: p.registered.Load(), network: clusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
 	if now.nodes == nil || now == p.seen {
@@ -31,7 +31,7 @@ func (p *Provider) seeCluster() {
 	p.seen = now
 }
 
-// clusterOfCNI is the name that the cluster's VPC CNI has, empty where there is no CNI, or its name stands elsewhere.
+// clusterOfCNI returns the cluster's name from its VPC CNI, or "".
 func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	name := ""
 	for _, e := range cniEnvironment(daemonSets) {
@@ -45,7 +45,7 @@ func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// cniEnvironment are the variables of the VPC CNI's container, none where there is no CNI, or nobody lists DaemonSets.
+// cniEnvironment returns the variables of the VPC CNI's container. There are none without a CNI or without a lister.
 func cniEnvironment(daemonSets appslisters.DaemonSetLister) []corev1.EnvVar {
 	if daemonSets == nil {
 		return nil

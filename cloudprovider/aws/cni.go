@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// The Amazon VPC CNI as every EKS cluster has it, and its settings that nodetemplate knows (aws/amazon-vpc-cni-k8s, README,
+// The Amazon VPC CNI of every EKS cluster, and the settings that nodetemplate knows (aws/amazon-vpc-cni-k8s, README,
 // read 2026-11).
 const (
 	cniNamespace        = "kube-system"
@@ -19,7 +19,7 @@ const (
 	cniPodInterfaces    = "ENABLE_POD_ENI"
 )
 
-// cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or whose DaemonSets nobody lists, has the defaults.
+// cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or without a lister, has the defaults.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	env := cniEnvironment(daemonSets)
 	return nodetemplate.CNI{
@@ -29,7 +29,7 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	}
 }
 
-// isOn reads a switch as the CNI does: the last of that name counts, and what is no Boolean is off.
+// isOn reads a switch as the CNI does: the last of that name counts, and anything but a Boolean is off.
 func isOn(env []corev1.EnvVar, name string) bool {
 	on := false
 	for _, e := range env {

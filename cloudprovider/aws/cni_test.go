@@ -59,7 +59,7 @@ func TestSettingsOfTheCNI(t *testing.T) {
 	}
 }
 
-func TestPodsOfManagedNodeGroupsFollowTheCNIWhenItChanges(t *testing.T) {
+func TestManagedNodeGroupFollowsChangedCNI(t *testing.T) {
 	managed := map[string]string{"eks:cluster-name": "c", "eks:nodegroup-name": "managed"}
 	w := newWorld(t, func(c *fakeaws.Config) {
 		c.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "c", Name: "managed", AutoScalingGroup: "managed", AMIType: "AL2023_x86_64_STANDARD"}}

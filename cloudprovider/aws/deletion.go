@@ -11,11 +11,11 @@ import (
 )
 
 // gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
-// its own, so that those of one loop come within milliseconds, or, with pods of DaemonSets to evict, a little more.
+// its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they go by one call, and
-// tells each caller what became of its own. Safe for concurrent use.
+// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call. Each caller gets its own
+// result. Safe for concurrent use.
 type deletions struct {
 	*batch.Batcher[string, []string, error]
 	terminate func(group string, ids []string) error
@@ -25,7 +25,7 @@ func newDeletions(c clock.Clock, wait time.Duration, terminate func(group string
 	return &deletions{batch.New[string, []string, error](c, max(wait, gatherFor)), terminate}
 }
 
-// delete terminates the instances of the group, together with those of other callers, and returns why any of them stays.
+// delete terminates the instances of the group, together with the instances of other callers, and returns why any of its own stays.
 func (d *deletions) delete(group string, ids []string) error {
 	err, _ := d.Join(group, func(wanted *[]string) error {
 		*wanted = append(*wanted, ids...)
@@ -34,7 +34,7 @@ func (d *deletions) delete(group string, ids []string) error {
 	return errorOf(err, ids)
 }
 
-// errorOf is the part of a termination's error that is about the instances: nil where all of them go.
+// errorOf returns the part of a termination's error about the instances, nil where all of them go.
 func errorOf(err error, ids []string) error {
 	var partial *asg.TerminationError
 	if !errors.As(err, &partial) {
@@ -59,7 +59,7 @@ func (p *Provider) terminate(group string, ids []string) error {
 	return err
 }
 
-// forceTerminate terminates the instances of the group; those that the minimum size asks for are replaced by AWS.
+// forceTerminate terminates the instances of the group. AWS replaces instances that the minimum size asks for.
 func (p *Provider) forceTerminate(group string, ids []string) error {
 	err := p.terminate(group, ids)
 	var partial *asg.TerminationError

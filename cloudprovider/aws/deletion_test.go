@@ -44,7 +44,7 @@ func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 	}
 }
 
-func TestOfDeletionsGatheredOnlyThoseThatFailAreTold(t *testing.T) {
+func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 3, 5, 5, nil))
 	if failed := w.deleteAtOnce("a", w.nodes("a")); failed != 3 {
 		t.Errorf("%d deletions failed, want the 3 that the minimum asks for", failed)

@@ -9,12 +9,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 )
 
-// gatherIncreasesFor is how long an increase of a zonal view waits for those of other views of its group. The core makes those of one
+// gatherIncreasesFor is how long an increase of a zone group waits for increases of its siblings. The core makes the increases of one
 // scale-up at the same moment, each from a goroutine of its own, or else one after the other.
 const gatherIncreasesFor = 20 * time.Millisecond
 
-// increases gathers those of a group's zonal views that are made within a moment, so that they go by one reading of the group and
-// at the same time, and tells each caller what became of its own. Safe for concurrent use.
+// increases gathers the increases of a group's zone groups within a moment, so that they share one reading of the group and run in
+// parallel. Each caller gets its own result. Safe for concurrent use.
 type increases struct {
 	*batch.Batcher[string, map[string]int, map[string]error]
 	launch func(group string, wanted map[string]int) map[string]error
@@ -24,10 +24,10 @@ func newIncreases(c clock.Clock, launch func(group string, wanted map[string]int
 	return &increases{batch.New[string, map[string]int, map[string]error](c, gatherIncreasesFor), launch}
 }
 
-// errIncreasedTwice is that of a second increase of a view within the moment in which increases are gathered.
+// errIncreasedTwice refuses a second increase of a zone group while its increases are gathered.
 var errIncreasedTwice = errors.New("an increase of the same node group has not ended")
 
-// in launches n instances in a zone of the group, together with those of other callers in other zones.
+// in launches n instances in a zone of the group, in one request with other callers for other zones.
 func (i *increases) in(group, zone string, n int) error {
 	errs, err := i.Join(group, func(wanted *map[string]int) error {
 		if _, twice := (*wanted)[zone]; twice {

@@ -30,7 +30,7 @@ func (w *world) increaseAtOnce(counts map[string]int) map[string]error {
 	return errs
 }
 
-func TestViewsThatGrowAtOnceWaitForNoneOfThem(t *testing.T) {
+func TestZoneGroupsGrowInParallel(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 20))
 	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: fakeaws.Duration(time.Second)})
 	w.aws.ResetCalls()
@@ -53,7 +53,7 @@ func TestViewsThatGrowAtOnceWaitForNoneOfThem(t *testing.T) {
 	}
 }
 
-// The core increases a node group once a loop. What it does not hear of it would count as launched.
+// The core increases a node group once a loop. Unreported failures would count as launched.
 func TestSecondIncreaseOfAViewWithinAMomentFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		launched := 0
@@ -92,7 +92,7 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 		t.Errorf("error %v, %d instances in the other zone, want 3", err, w.target("web/cn-northwest-1b"))
 	}
 	w.refresh()
-	if !w.ViewRests("web/cn-northwest-1a") || w.ViewRests("web/cn-northwest-1b") {
+	if !w.ZoneGroupUnavailable("web/cn-northwest-1a") || w.ZoneGroupUnavailable("web/cn-northwest-1b") {
 		t.Error("the zone without an answer is not left alone, or another is")
 	}
 	if events := w.events.all(); len(events) > 0 {
@@ -139,7 +139,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 	}
 }
 
-func TestViewsThatGrowAtOnceShareTheRoomOfTheirGroup(t *testing.T) {
+func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 4))
 	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 3, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 3})
 	failed := 0

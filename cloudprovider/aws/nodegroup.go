@@ -15,27 +15,33 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// NodeGroup implements cloudprovider.NodeGroup over one Auto Scaling group, or over one zone of it. It holds no state but its
-// name: what it answers is the provider's current view. Safe for concurrent use.
+// NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps only its name
+// and answers from the provider's current view. Safe for concurrent use.
 type NodeGroup struct {
 	provider *Provider
 	id       string
 	name     string // of the Auto Scaling group
-	zone     string // of a zonal view; empty for the whole group
+	zone     string // of a zone group, empty for the whole group
 }
 
-// gone stands for a node group that the view has no longer.
-var gone = &asg.Group{}
+// vanished replaces a node group that the view has no longer.
+var vanished = &asg.Group{}
 
 func (n *NodeGroup) group() *asg.Group {
 	if g := n.provider.view.Load().groups[n.id]; g != nil {
 		return g
 	}
-	return gone
+	return vanished
 }
 
-// Id is the Auto Scaling group's name, with the zone behind it for a zonal view.
+// Id is the Auto Scaling group's name, with the zone behind it for a zone group.
 func (n *NodeGroup) Id() string { return n.id }
+
+// AutoScalingGroup is the name of the Auto Scaling group.
+func (n *NodeGroup) AutoScalingGroup() string { return n.name }
+
+// Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
+func (n *NodeGroup) Zone() string { return n.zone }
 
 // Debug implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Debug() string {
@@ -65,8 +71,7 @@ func (n *NodeGroup) Delete() error { return cloudprovider.ErrNotImplemented }
 // Autoprovisioned implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Autoprovisioned() bool { return false }
 
-// AtomicIncreaseSize asks AWS for delta more instances, all or none. Where it cannot be asked so, the core raises the size as
-// usual.
+// AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
 func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
@@ -76,8 +81,7 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 	return err
 }
 
-// IncreaseSize asks AWS for delta more instances. Those of several zonal views of a group are asked for together, if at the same
-// moment.
+// IncreaseSize asks AWS for delta more instances. Increases of several zone groups of a group at the same moment share one request.
 func (n *NodeGroup) IncreaseSize(delta int) error {
 	if n.zone != "" {
 		return n.provider.increases.in(n.name, n.zone, delta)
@@ -87,8 +91,8 @@ func (n *NodeGroup) IncreaseSize(delta int) error {
 	return err
 }
 
-// DecreaseTargetSize takes back up to -delta instances that we asked for and AWS has not launched. It never fails for want
-// of any: the core would end its loop over it, for all groups.
+// DecreaseTargetSize withdraws up to -delta instances that we asked for and AWS has not launched. It does not fail where there are none,
+// because the core would end its loop over that, for all groups.
 func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	if delta >= 0 {
 		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.id, delta)
@@ -99,7 +103,7 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	return nil
 }
 
-// withdraw takes back up to count instances; that there was nothing of ours to take back is an error.
+// withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
 	taken, _, err := n.provider.cache.Withdraw(n.provider.ctx, n.name, count)
 	n.provider.adopt(n.name)
@@ -110,19 +114,18 @@ func (n *NodeGroup) withdraw(count int) error {
 	return err
 }
 
-// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them, in one call with what is deleted at
-// the same moment. Nodes that stand for instances AWS never launched are withdrawn; one whose instance is gone already is
-// done.
+// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Deletions at the same moment share one call. It
+// withdraws placeholder instances, and skips nodes without an instance.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.deletions.delete)
 }
 
-// ForceDeleteNodes terminates the nodes' instances whatever the minimum size says: AWS replaces those that it asks for.
+// ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.
 func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.forceTerminate)
 }
 
-// remove withdraws what stands for instances never launched, and has terminate end the others.
+// remove withdraws placeholder instances and terminates the others.
 func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(group string, ids []string) error) error {
 	ids, placeholders, err := n.instances(nodes)
 	if err != nil {
@@ -138,11 +141,11 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(group string, id
 	return errors.Join(errs...)
 }
 
-// instances are the IDs of the nodes' instances in the group, and how many nodes stand for instances never launched. A node
-// of another group is an error; one whose instance no group has is left out.
+// instances returns the IDs of the nodes' instances in the group, and the number of placeholder instances. A node of another group is an
+// error. It leaves out nodes whose instance is in no group.
 func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders int, err error) {
 	for _, node := range nodes {
-		owner := n.provider.groupOf(node)
+		owner := n.provider.NodeGroupOf(node)
 		id, onEC2 := instanceID(node.Spec.ProviderID)
 		_, placeholder := placeholderGroup(id)
 		switch {
@@ -161,7 +164,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 	return ids, placeholders, nil
 }
 
-// stillUnregistered refuses a node that was to be deleted because it never registered and has registered meanwhile.
+// stillUnregistered refuses a node that the core deletes as unregistered if it has registered meanwhile.
 func (p *Provider) stillUnregistered(instance string, node *corev1.Node) error {
 	if p.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
 		return nil
@@ -178,8 +181,8 @@ func (p *Provider) stillUnregistered(instance string, node *corev1.Node) error {
 	return nil
 }
 
-// Nodes are the group's instances, and a placeholder for each that is desired and not launched. An instance whose node is registered
-// has the node's own provider ID, in whatever form: the core compares the two as they are, and ends an instance that it takes for
+// Nodes returns the group's instances and a placeholder instance for each desired one that is missing. An instance with a registered node
+// has the node's own provider ID, in whatever form. The core compares the two literally, and terminates instances that it takes for
 // unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
@@ -206,9 +209,8 @@ func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
 	return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceDeleting}
 }
 
-// placeholders stand for the instances that are missing. Those that AWS could not launch carry the reason, if and only if
-// they can be withdrawn: the core takes a group's size for wrong while it shows an error that nothing is done about, and in
-// the end stands still over it.
+// placeholders returns the placeholder instances. One that AWS could not launch carries the reason if and only if it can be withdrawn.
+// The core takes a group's size for wrong while an error persists, and in the end stops scaling.
 func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	zone := ""
 	if len(g.Zones) > 0 {
@@ -232,12 +234,12 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	return missing
 }
 
-// TemplateNodeInfo is the node the group would add.
+// TemplateNodeInfo returns the node that the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
 	return nodeInfo(n.provider.view.Load().templates[n.id])
 }
 
-// GetOptions are the defaults with what the group's tags set.
+// GetOptions returns the defaults, overridden by the group's tags.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
 	t := n.provider.view.Load().templates[n.id]
 	if t == nil {

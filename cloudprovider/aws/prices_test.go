@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -19,7 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestANodeIsPricedByTheGroupItsInstanceIsInOrItsTemplateIsOf(t *testing.T) {
+func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 1, 5, nil), group("web", "m5.large", 0, 0, 5, nil))
 	w.eventually(func() string {
 		if len(w.view.Load().snapshot.Group("gpu").Instances) == 0 {
@@ -37,7 +38,8 @@ func TestANodeIsPricedByTheGroupItsInstanceIsInOrItsTemplateIsOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return named(info, id).Node()
+		annotations.NodeGroup.Set(info.Node(), id)
+		return info.Node()
 	}
 	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	gpu, web := templateOf("gpu"), templateOf("web")
@@ -76,7 +78,7 @@ func TestWithoutPricesThereIsNoPricingModel(t *testing.T) {
 	}
 }
 
-func TestSpendIsShownByGroupAndCapacityTypeUntilTheGroupIsGone(t *testing.T) {
+func TestSpendIsShownUntilTheGroupIsDeleted(t *testing.T) {
 	mixed := fakeaws.AutoScalingGroup{Name: "mixed", Min: 0, Max: 5, Desired: 3, Zones: []string{"cn-northwest-1a"},
 		Tags: map[string]string{enabledTag: "true"},
 		MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
@@ -146,7 +148,7 @@ func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 	}
 }
 
-// differs says how metrics differ from what is wanted; "" if they do not.
+// differs returns the difference of metrics from the wanted ones, or "".
 func (w *world) differs(want string, names ...string) string {
 	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(want), names...); err != nil {
 		return err.Error()

@@ -8,24 +8,53 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// finding is one thing wrong with one group. It is reported once, and again only after it was gone.
+// finding is one problem of one group. It is reported once, and again only after it disappeared.
 type finding struct {
 	group   string
 	reason  string // out of a small set
-	message string // one sentence: what, why, what to do
+	message string // one sentence with problem, cause and remedy
 }
 
-// refusedLaunches are the groups in which AWS launches nothing until somebody changes something: it is not for want of capacity.
-func (p *Provider) refusedLaunches(v *view) []finding {
+// findings returns the problems of all groups.
+func (v *View) findings() []finding {
+	var found []finding
+	say := func(g *asg.Group, problems []launchspec.Problem) {
+		for _, p := range problems {
+			found = append(found, finding{group: g.Name, reason: p.Reason,
+				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message + "; to mend it, " + p.Remedy})
+		}
+	}
+	for _, g := range v.snapshot.Foreign() {
+		say(g, g.Problems)
+	}
+	for _, ng := range v.nodeGroups {
+		g := v.groups[ng.Id()]
+		say(g, g.Problems)
+		say(g, v.refused[ng.Id()])
+		t := v.templates[ng.Id()]
+		if t == nil || len(g.Problems) > 0 && (g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0) {
+			continue // the group's own problems say that it cannot be launched
+		}
+		for _, p := range t.Problems {
+			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String()})
+		}
+	}
+	return found
+}
+
+// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them.
+func (p *Provider) refusedLaunches(v *View) []finding {
 	var found []finding
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
-		rest, resting := p.cache.CoolDown(g)
-		if !resting || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient ||
+		rest, cooling := p.CoolDown(g)
+		if !cooling || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient ||
 			rest.Class == cooldown.ZonalShift || g.Blocked() {
 			continue
 		}
@@ -35,7 +64,8 @@ func (p *Provider) refusedLaunches(v *view) []finding {
 	return found
 }
 
-// fallbacks are the groups that use an older call of Auto Scaling because AWS does not answer the newer one. A finding without a group concerns all of them.
+// fallbacks returns the groups that use an older call of Auto Scaling because AWS does not answer the newer one. A finding without a group
+// concerns all groups.
 func (p *Provider) fallbacks() []finding {
 	var found []finding
 	for _, d := range p.cache.Fallbacks() {
@@ -48,7 +78,7 @@ func (p *Provider) fallbacks() []finding {
 	return found
 }
 
-// reporter tells of findings as they come and go. Used by one goroutine.
+// reporter publishes findings as they appear and disappear. One goroutine uses it.
 type reporter struct {
 	current map[finding]bool
 	gauge   *prometheus.GaugeVec
@@ -69,7 +99,7 @@ func newReporter(registerer prometheus.Registerer, event func(eventType, reason,
 	return r, nil
 }
 
-// report compares what is wrong now with what was: it logs and publishes what is new, and sets the metric.
+// report compares the findings with the last ones. It logs and publishes new ones and sets the metric.
 func (r *reporter) report(ctx context.Context, found []finding) {
 	now := make(map[finding]bool, len(found))
 	counts := map[[2]string]int{}
@@ -82,7 +112,7 @@ func (r *reporter) report(ctx context.Context, found []finding) {
 		if r.current[f] {
 			continue
 		}
-		// A warning, which klog has in this form only.
+		// klog has warnings in this form only.
 		klog.Warningf("Node group problem %s: %s", f.reason, f.message)
 		if r.event != nil {
 			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.message)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
@@ -29,7 +30,7 @@ import (
 // GPULabel is the node label by which the core knows a node that should have accelerators.
 const GPULabel = "k8s.amazonaws.com/accelerator"
 
-// annotationNotAutoscaled set to "false" on a node tells that no group of ours has its instance.
+// annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
 // Options of a Provider.
@@ -37,63 +38,61 @@ type Options struct {
 	Cache     *asg.Cache
 	Region    string
 	Catalogue *instancetypes.Catalogue
-	// InstanceTypes looks up instance types the catalogue lacks; nil leaves them unknown.
+	// InstanceTypes looks up instance types the catalogue lacks. Nil leaves them unknown.
 	InstanceTypes typelookup.API
-	// Zones tells the identifiers of zones in which the cluster has no node; nil leaves them unknown.
-	Zones zonesAPI
-	// Offerings tells in which zones instance types are offered; nil leaves that unknown.
-	Offerings offeringsAPI
-	// Instances tells what became of instances that left their groups; nil leaves that open.
-	Instances instancesAPI
+	// Zones looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown.
+	Zones lookup.ZonesAPI
+	// Offerings looks up which zones offer instance types. Nil leaves that unknown.
+	Offerings lookup.OfferingsAPI
+	// Instances looks up whether instances that left their groups were terminated. Nil leaves that open.
+	Instances lookup.InstancesAPI
 	Limiter   *cloudprovider.ResourceLimiter
-	// Nodes is an informer of the registered nodes. It is nil where nobody knows them.
+	// Nodes is an informer of the registered nodes, nil where they are unknown.
 	Nodes coreinformers.NodeInformer
-	// DaemonSets has that of the VPC CNI, if the cluster has one; nil where nobody knows.
+	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one. It is nil where DaemonSets are unknown.
 	DaemonSets appslisters.DaemonSetLister
-	// GatherDeletions is how long deletions of a group are gathered, if longer than the moment they always are.
+	// GatherDeletions is how long deletions of a group are gathered, if longer than gatherFor.
 	GatherDeletions time.Duration
-	// Prices of the region; nil where there are none.
+	// Prices are the region's, nil for none.
 	Prices prices
-	// Event publishes an event about a node group; nil for none.
+	// Event publishes an event about a node group, nil for none.
 	Event func(eventType, reason, message string)
-	// Registerer receives the provider's metrics; nil for none.
+	// Registerer receives the provider's metrics, nil for none.
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
 
-// Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, but for Refresh, which the core calls
-// from its loop.
+// Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, except for Refresh, which the core calls from its
+// loop.
 type Provider struct {
-	ctx      context.Context
-	cache    *asg.Cache
-	region   string
-	limiter  *cloudprovider.ResourceLimiter
-	nodes    corelisters.NodeLister
-	network  appslisters.DaemonSetLister
-	clock    clock.WithTicker
-	types    *typeLookup
-	zones    *zoneLookup
-	offers   *offerings
-	zoneIDs  atomic.Pointer[zoneIDs]
-	problems *reporter
-	costs    *model.Model // nil without prices
-	spend    *spend       // nil without prices
-	gpuTypes map[string]struct{}
-	// deletions and increases under way, and instances that left their groups otherwise.
-	deletions *deletions
-	increases *increases
-	departed  *departures
-	ageing    ageing // under changing
-	view      atomic.Pointer[view]
+	ctx        context.Context
+	cache      *asg.Cache
+	region     string
+	limiter    *cloudprovider.ResourceLimiter
+	nodes      corelisters.NodeLister
+	network    appslisters.DaemonSetLister
+	clock      clock.WithTicker
+	types      *lookup.Types
+	zones      *lookup.Zones
+	offers     *lookup.Offerings
+	problems   *reporter
+	costs      *model.Model // nil without prices
+	spend      *spend       // nil without prices
+	gpuTypes   map[string]struct{}
+	deletions  *deletions
+	increases  *increases
+	terminated *lookup.Terminated
+	ageing     ageing // under changing
+	view       atomic.Pointer[View]
 	// registered are the provider IDs of the registered nodes by instance, as of the current loop. It is nil until they were read once.
 	registered   atomic.Pointer[map[string]string] // written under changing
 	nodesChanged atomic.Bool                       // since registered was read
 	seen         evidence                          // for Refresh alone
 	changing     sync.Mutex                        // held while a view is made from the one before
-	lessons      *lessons                          // under changing
+	facts        *nodeFacts                        // under changing
 }
 
-// New makes a Provider over a started Cache. The context bounds everything the core asks of it.
+// New makes a Provider over a started Cache. The context bounds every write.
 func New(ctx context.Context, o Options) (*Provider, error) {
 	problems, err := newReporter(o.Registerer, o.Event)
 	if err != nil {
@@ -101,15 +100,15 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: newTypeLookup(o.InstanceTypes, o.Catalogue, o.Clock), zones: newZoneLookup(o.Zones, o.Clock), problems: problems,
-		offers:   newOfferings(o.Offerings, o.Clock),
+		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: problems,
+		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		gpuTypes: gpuTypes(o.Catalogue),
 	}
 	if err := p.follow(o.Nodes); err != nil {
 		return nil, err
 	}
-	p.lessons = newLessons(p.nodes, p.types.catalogue)
-	p.deletions, p.departed = newDeletions(o.Clock, o.GatherDeletions, p.terminate), newDepartures(o.Instances, o.Clock)
+	p.facts = newNodeFacts(p.nodes, p.types.Catalogue)
+	p.deletions = newDeletions(o.Clock, o.GatherDeletions, p.terminate)
 	p.increases = newIncreases(o.Clock, p.launchZones)
 	p.ageing.event = o.Event
 	if o.Registerer != nil {
@@ -124,27 +123,27 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 			return nil, err
 		}
 	}
-	p.zoneIDs.Store(&zoneIDs{})
 	p.refresh()
 	return p, nil
 }
 
-// Run keeps the groups and the facts about them fresh until ctx ends.
+// Run keeps the groups and the facts about them fresh until ctx ends. Every goroutine of the package is one of its own.
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.cache.Run(ctx) })
-	g.Go(func() error { p.types.run(ctx); return nil })
-	g.Go(func() error { p.zones.run(ctx); return nil })
-	g.Go(func() error { p.offers.run(ctx); return nil })
-	g.Go(func() error { p.departed.run(ctx); return nil })
+	for _, lookUp := range []func(context.Context){p.types.Run, p.zones.Run, p.offers.Run, p.terminated.Run} {
+		g.Go(func() error { lookUp(ctx); return nil })
+	}
 	return g.Wait()
 }
 
 // Changed receives when the core's next loop would see something new in a group.
 func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
-// Refresh moves on to the newest Snapshot, and to what nodes have shown meanwhile. It makes no call and never fails: without a newer reading the last one stays.
-// The listers must be filled: half of the nodes may settle the wrong name of the cluster.
+// Refresh moves on to the newest Snapshot and to the nodes of the moment. It makes no call and never fails: without a newer reading the
+// last one stays. The listers must be filled, because half of the nodes may settle the wrong name of the cluster.
+//
+// The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
 	p.seeNodes()
 	p.seeCluster()
@@ -156,31 +155,31 @@ func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
-	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.catalogue(), cniOf(p.network), p.offers.known()
+	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known()
 	if p.spend != nil {
 		defer func() { p.spend.show(p.view.Load()) }()
 	}
-	before, news := p.view.Load(), p.lessons.learn(snapshot, p.clock.Now())
+	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news {
 		return
 	}
-	p.departed.compare(before.snapshot, snapshot)
+	p.terminated.Compare(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
-	p.types.want(v.unknownTypes())
-	p.offers.want(v.zonalTypes())
+	p.types.Want(v.unknownTypes())
+	p.offers.Want(v.zonalTypes())
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks()))
 	zeroSizes(before, v)
 	p.view.Store(v)
 }
 
-// adopt takes a group into the view of the current loop as a write has left it.
+// adopt takes a group as a write has left it into the current view.
 func (p *Provider) adopt(name string) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	if g := p.cache.Snapshot().Group(name); g != nil {
 		before := p.view.Load()
 		after := before.with(g)
-		p.departed.compare(before.snapshot, after.snapshot)
+		p.terminated.Compare(before.snapshot, after.snapshot)
 		p.view.Store(after)
 	}
 }
@@ -188,18 +187,19 @@ func (p *Provider) adopt(name string) {
 // Name implements cloudprovider.CloudProvider.
 func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 
-// NodeGroups returns the node groups of the current view, by name of their Auto Scaling groups.
+// NodeGroups returns the node groups of the current view, in the order of their Auto Scaling groups' names.
 func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load().nodeGroups }
 
 // NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
-	if group := p.groupOf(node); group != nil {
+	if group := p.NodeGroupOf(node); group != nil {
 		return group, nil
 	}
 	return nil, nil
 }
 
-func (p *Provider) groupOf(node *corev1.Node) *NodeGroup {
+// NodeGroupOf returns the node group that a node is in, or nil.
+func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if !ok {
 		return nil
@@ -218,9 +218,31 @@ func (p *Provider) groupOf(node *corev1.Node) *NodeGroup {
 	return v.nodeGroupOf(i, g)
 }
 
-// HasInstance reports whether the node's instance is in its group and will stay. One that left its group is gone once EC2 has
-// said so: it may have been detached. What never was in any of our groups is not for us to judge: the error tells the core
-// so.
+// View returns the current view. It stays the same during a loop, except for the loop's own writes.
+func (p *Provider) View() *View { return p.view.Load() }
+
+// Zones returns the look-up of zone identifiers, which Run runs.
+func (p *Provider) Zones() *lookup.Zones { return p.zones }
+
+// GroupName returns the name of the Auto Scaling group behind a node group. An unknown node group has its own name.
+func (p *Provider) GroupName(nodeGroup string) string {
+	if g := p.View().Group(nodeGroup); g != nil {
+		return g.Name
+	}
+	return nodeGroup
+}
+
+// NodeGroupName returns the ID of the node group that a live or simulated node belongs to, or "".
+func (p *Provider) NodeGroupName(node *corev1.Node) string {
+	if g := (groupFacts{p}).GroupOf(node); g != nil {
+		return g.ID()
+	}
+	return ""
+}
+
+// HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated
+// once EC2 confirms it, because it may have been detached. The error says that an instance was in none of our groups, so that the
+// core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if node.Annotations[annotationNotAutoscaled] == "false" {
 		return false, nil
@@ -233,16 +255,16 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if i, _ := snapshot.Instance(id); i != nil {
 		return !i.Lifecycle.Leaving(), nil
 	}
-	if p.departed.has(id) {
+	if p.terminated.Has(id) {
 		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented
 }
 
-// GetAvailableMachineTypes implements cloudprovider.CloudProvider; groups are not created here.
+// GetAvailableMachineTypes implements cloudprovider.CloudProvider. Groups are not created here.
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }
 
-// NewNodeGroup implements cloudprovider.CloudProvider; groups are not created here.
+// NewNodeGroup implements cloudprovider.CloudProvider. Groups are not created here.
 func (p *Provider) NewNodeGroup(string, map[string]string, map[string]string, []corev1.Taint,
 	map[string]resource.Quantity) (cloudprovider.NodeGroup, error) {
 	return nil, cloudprovider.ErrNotImplemented
@@ -264,10 +286,10 @@ func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig 
 	return gpu.GetNodeGPUFromCloudProvider(p, node)
 }
 
-// Cleanup implements cloudprovider.CloudProvider. What runs in the background ends with Run's context.
+// Cleanup implements cloudprovider.CloudProvider. Everything in the background ends with Run's context.
 func (p *Provider) Cleanup() error { return nil }
 
-// gpuTypes are the label values of the catalogue's GPUs, and those the stock provider lists.
+// gpuTypes returns the label values of the catalogue's GPUs and of the stock provider's.
 func gpuTypes(c *instancetypes.Catalogue) map[string]struct{} {
 	types := map[string]struct{}{}
 	for _, value := range append(c.AcceleratorLabelValues(), "nvidia-tesla-k80", "nvidia-tesla-p100", "nvidia-tesla-v100",

@@ -13,11 +13,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -74,6 +74,23 @@ func group(name, launchTemplate string, least, desired, most int, tags map[strin
 
 func launchTemplate(instanceType string) fakeaws.LaunchTemplate {
 	return fakeaws.LaunchTemplate{Name: instanceType, Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: instanceType}}}
+}
+
+// zoned is the group in other zones, by their letters.
+func zoned(g fakeaws.AutoScalingGroup, letters string) fakeaws.AutoScalingGroup {
+	g.Zones = nil
+	for _, letter := range letters {
+		g.Zones = append(g.Zones, "cn-northwest-1"+string(letter))
+	}
+	return g
+}
+
+func resources(pairs ...string) corev1.ResourceList {
+	list := corev1.ResourceList{}
+	for i := 0; i < len(pairs); i += 2 {
+		list[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+	}
+	return list
 }
 
 func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
@@ -245,7 +262,7 @@ func TestANewInstanceIsCountedFromTheRequestOn(t *testing.T) {
 	w.eventually(func() string { return cmp.Diff([]string{"running", "running", "running"}, w.states("a")) })
 }
 
-func TestTheViewStaysTheSameDuringALoop(t *testing.T) {
+func TestViewStaysTheSameDuringLoop(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	if err := w.aws.SetDesired("a", 4); err != nil {
 		t.Fatal(err)
@@ -295,7 +312,7 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatLeavesIsGoneForTheCore(t *testing.T) {
+func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.nodes("a")
 	if err := w.nodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
@@ -319,7 +336,7 @@ func TestAnInstanceThatLeavesIsGoneForTheCore(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatRegisteredMeanwhileIsNotDeletedAsUnregistered(t *testing.T) {
+func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	unregistered := w.nodes("a")[0]
 	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
@@ -500,7 +517,7 @@ func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 	}
 }
 
-func TestAFailedLaunchIsShownOnWhatWeAskedForAndTakenBack(t *testing.T) {
+func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
@@ -528,7 +545,7 @@ func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
 	w.eventually(func() string {
 		return cmp.Diff([]string{"creating", "creating", "creating InsufficientInstanceCapacity"}, w.states("a"))
 	})
-	// The core may ask to lower what cannot be lowered; an error would end its loop for every group.
+	// The core may ask for a target size that cannot be lowered. An error would end its loop for every group.
 	if err := w.nodeGroup("a").DecreaseTargetSize(-3); err != nil {
 		t.Errorf("DecreaseTargetSize below the minimum: %v, want nil", err)
 	}
@@ -620,7 +637,7 @@ func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
 	}
 }
 
-func TestPlaceholderOfAGroupThatIsGoneLowersNoOther(t *testing.T) {
+func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
@@ -634,7 +651,7 @@ func TestPlaceholderOfAGroupThatIsGoneLowersNoOther(t *testing.T) {
 	}
 }
 
-func TestANodeWhoseInstanceIsGoneDoesNotKeepTheOthers(t *testing.T) {
+func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
 	vanished := node("vanished", "aws:///cn-northwest-1a/i-0123456789abcdef0")
 	if err := w.nodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.nodes("a")[0]}); err != nil {
@@ -642,22 +659,6 @@ func TestANodeWhoseInstanceIsGoneDoesNotKeepTheOthers(t *testing.T) {
 	}
 	if state, _ := w.aws.Group("a"); state.Desired != 1 {
 		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
-}
-
-func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
-	suspended := group("suspended", "m5.large", 0, 0, 5, nil)
-	suspended.SuspendedProcesses = []string{"Launch"}
-	w := newWorld(t, nil, suspended, group("unknown", "x9z.large", 0, 0, 5, nil), group("sound", "m5.large", 0, 0, 5, nil))
-	infos := map[string]*framework.NodeInfo{}
-	for _, ng := range w.NodeGroups() {
-		if info, err := ng.TemplateNodeInfo(); err == nil {
-			infos[ng.Id()] = info
-		}
-	}
-	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
-	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
-		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
 	}
 }
 
@@ -680,7 +681,7 @@ func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 	}
 }
 
-func TestAMalformedTagIsReportedOnceAndTheGroupStillScales(t *testing.T) {
+func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	tag := template + "taint/dedicated"
 	w := newWorld(t, nil, group("g4dn-spot", "g4dn.xlarge", 0, 0, 3, map[string]string{tag: "nvidia.com/gpu=true"}), group("basic", "m5.large", 0, 0, 3, nil))
 	for range 3 {
@@ -722,7 +723,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="g4dn-spot",reason="invali
 	}
 }
 
-func TestAGroupOfUnknownTypeIsOutAloneAndSaidOnce(t *testing.T) {
+func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {
 	w := newWorld(t, nil, group("unknown", "x9z.large", 0, 0, 3, nil), group("known", "m5.large", 0, 0, 3, nil))
 	w.aws.Deny("DescribeInstanceTypes")
 	for range 3 {
@@ -739,7 +740,7 @@ func TestAGroupOfUnknownTypeIsOutAloneAndSaidOnce(t *testing.T) {
 	}
 }
 
-func TestATypeTheCatalogueLacksIsLookedUpInTheBackground(t *testing.T) {
+func TestTypeOutsideTheCatalogueIsLookedUp(t *testing.T) {
 	w := newWorld(t, func(c *fakeaws.Config) {
 		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
 	}, group("new", "x9z.large", 0, 0, 3, nil), group("known", "m5.large", 0, 0, 3, nil))

@@ -7,11 +7,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// placeholderPrefix begins the ID of an instance that is desired and not launched.
+// placeholderPrefix begins the ID of a placeholder instance, which is desired and not launched.
 const placeholderPrefix = "i-placeholder-"
 
-// instanceID returns the instance in a node's provider ID, or the placeholder, which ends in the name of its group. The name may
-// contain nearly anything. It is not ok for a node that is not on EC2, or not yet known to be.
+// instanceID returns the instance or the placeholder instance in a node's provider ID. A placeholder ends in the name of its group, which
+// may contain nearly anything. It is not ok for a node that is not on EC2, or not yet known to be.
 func instanceID(id string) (instance string, ok bool) {
 	if _, rest, found := strings.Cut(strings.TrimPrefix(id, providerid.Prefix), "/"); found && strings.HasPrefix(rest, placeholderPrefix) {
 		return rest, true
@@ -24,7 +24,7 @@ func placeholderID(group string, n int) string {
 	return fmt.Sprintf("%s%s-%d", placeholderPrefix, group, n)
 }
 
-// placeholderGroup returns the node group a placeholder stands in.
+// placeholderGroup returns the node group of a placeholder instance.
 func placeholderGroup(id string) (group string, ok bool) {
 	rest, found := strings.CutPrefix(id, placeholderPrefix)
 	cut := strings.LastIndexByte(rest, '-')

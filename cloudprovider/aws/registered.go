@@ -10,7 +10,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// follow has nodesChanged set when a node comes, goes or gets another provider ID. No other change of a node changes registered.
+// follow sets nodesChanged when a node is created or deleted or gets another provider ID. No other change of a node changes registered.
 func (p *Provider) follow(nodes coreinformers.NodeInformer) error {
 	if nodes == nil {
 		return nil
@@ -32,7 +32,7 @@ func (p *Provider) follow(nodes coreinformers.NodeInformer) error {
 	return nil
 }
 
-// registeredIDs is registered. The core may ask for instances before its first loop.
+// registeredIDs returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
 func (p *Provider) registeredIDs() map[string]string {
 	if p.registered.Load() == nil {
 		p.seeNodes()
@@ -43,8 +43,7 @@ func (p *Provider) registeredIDs() map[string]string {
 	return nil
 }
 
-// seeNodes brings registered up to date. Where several nodes have one instance, the first provider ID
-// by the alphabet counts in every loop.
+// seeNodes brings registered up to date. Where several nodes have one instance, the first provider ID in the alphabet counts in every loop.
 func (p *Provider) seeNodes() {
 	p.changing.Lock()
 	defer p.changing.Unlock()

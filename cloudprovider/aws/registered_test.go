@@ -43,7 +43,7 @@ func (c *counting) List(selector labels.Selector) ([]*corev1.Node, error) {
 	return c.NodeLister.List(selector)
 }
 
-func TestNodesAreReadOnceForEveryChangeOfTheirIDs(t *testing.T) {
+func TestNodesAreListedOncePerChangedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := fake.NewClientset(node("a", "aws:////i-1"))
 		p := &Provider{ctx: t.Context()}
@@ -80,7 +80,7 @@ func TestNodesAreReadOnceForEveryChangeOfTheirIDs(t *testing.T) {
 			if err := step.change(); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait() // until the informer has told of it
+			synctest.Wait() // until the informer has reported it
 			for range 3 {
 				p.seeNodes()
 			}
@@ -91,7 +91,7 @@ func TestNodesAreReadOnceForEveryChangeOfTheirIDs(t *testing.T) {
 	})
 }
 
-func TestInstanceHasTheIDOfItsNodeFromThatNodesRegistrationOn(t *testing.T) {
+func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
 	w, cluster := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil)), fake.NewClientset()
 	full := w.nodes("a")[0].Spec.ProviderID
 	nodes := informed(t, cluster)

@@ -9,14 +9,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
-// spend shows what the instances of each group cost. It is computed when the groups or the prices have changed, neither by
-// loop nor by scrape. Used by one goroutine at a time.
+// spend shows the cost of each group's instances. It computes when the groups or the prices have changed, neither per loop nor per
+// scrape. One goroutine at a time uses it.
 type spend struct {
 	costs    *model.Model
 	amount   *prometheus.GaugeVec
 	estimate *prometheus.GaugeVec
 
-	view   *view
+	view   *View
 	pricer *groupprice.Pricer
 	shown  map[spendSeries]bool
 }
@@ -52,8 +52,8 @@ func newSpend(costs *model.Model, registerer prometheus.Registerer) (*spend, err
 	return s, nil
 }
 
-// show brings the metrics up to a view and to the prices of the moment. The series of groups that are gone vanish.
-func (s *spend) show(v *view) {
+// show brings the metrics up to a view and the current prices. Series of deleted groups vanish.
+func (s *spend) show(v *View) {
 	pricer := s.costs.Pricer()
 	if v == s.view && pricer == s.pricer {
 		return

@@ -4,23 +4,27 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// view is what the core sees during one loop. It is immutable. Its maps are by node group ID.
-type view struct {
+// View is everything that the core sees of the groups during one loop, the loop view. It is immutable. Its maps are keyed by node group ID.
+type View struct {
 	snapshot   *asg.Snapshot
-	groups     map[string]*asg.Group           // Auto Scaling groups, and zonal views in place of those that are scaled zone by zone
-	refused    map[string][]launchspec.Problem // why groups are not that are asked to be, by Auto Scaling group
-	zonal      bool                            // there are zonal views
-	offered    *offered
-	launches   map[zonalLaunch]*launchspec.LaunchSpec
+	groups     map[string]*asg.Group           // Auto Scaling groups, or their zone groups
+	refused    map[string][]launchspec.Problem // why a group has no zone groups although its tag asks for them, by Auto Scaling group
+	zonal      bool                            // there are zone groups
+	offered    *lookup.Offered
+	launches   map[zoneLaunch]*launchspec.LaunchSpec
+	region     string
 	catalogue  *instancetypes.Catalogue
 	cni        nodetemplate.CNI
 	templates  map[string]*grouptemplate.Template
@@ -28,17 +32,54 @@ type view struct {
 	byID       map[string]*NodeGroup
 }
 
-func emptyView() *view { return &view{snapshot: &asg.Snapshot{}} }
+func emptyView() *View { return &View{snapshot: &asg.Snapshot{}} }
 
-// nextView is the view of a newer Snapshot. What did not change is taken over from the view before.
-func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
-	offered *offered) *view {
+// NodeGroups returns the node groups, by name of their Auto Scaling groups. Callers must not change the slice.
+func (v *View) NodeGroups() []cloudprovider.NodeGroup { return v.nodeGroups }
+
+// NodeGroup returns the node group with the ID, or nil.
+func (v *View) NodeGroup(id string) *NodeGroup { return v.byID[id] }
+
+// Group returns the facts of a node group, or nil. The group of a zone group covers that zone alone.
+func (v *View) Group(id string) *asg.Group { return v.groups[id] }
+
+// AutoScalingGroup returns the facts of a whole Auto Scaling group, or nil.
+func (v *View) AutoScalingGroup(name string) *asg.Group { return v.snapshot.Group(name) }
+
+// Template returns the template of a node group, or nil.
+func (v *View) Template(id string) *grouptemplate.Template { return v.templates[id] }
+
+// Catalogue returns the instance types that the templates were built from.
+func (v *View) Catalogue() *instancetypes.Catalogue { return v.catalogue }
+
+// HasZoneGroups reports whether a group is scaled zone by zone.
+func (v *View) HasZoneGroups() bool { return v.zonal }
+
+// Instance returns the instance behind a node and its Auto Scaling group, or nil and nil.
+func (v *View) Instance(node *corev1.Node) (*asg.Instance, *asg.Group) {
+	id, _ := instanceID(node.Spec.ProviderID)
+	return v.snapshot.Instance(id)
+}
+
+// DeclaredNodeInfo returns a new NodeInfo of the template that the node group would have if nobody had observed its nodes. The
+// error is cloudprovider.ErrNotImplemented where the group cannot be simulated.
+func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
+	t, g := v.templates[id], v.groups[id]
+	if t != nil && t.Seen.Learnt != nil && g != nil {
+		t = grouptemplate.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
+	}
+	return nodeInfo(t)
+}
+
+// nextView returns the view of a newer Snapshot. It takes unchanged parts over from the view before.
+func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
+	offered *lookup.Offered) *View {
 	count := len(snapshot.Groups())
-	v := &view{
-		snapshot: snapshot, catalogue: catalogue, cni: cni, offered: offered,
+	v := &View{
+		snapshot: snapshot, region: p.region, catalogue: catalogue, cni: cni, offered: offered,
 		groups:    make(map[string]*asg.Group, count),
 		refused:   map[string][]launchspec.Problem{},
-		launches:  map[zonalLaunch]*launchspec.LaunchSpec{},
+		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
 		templates: make(map[string]*grouptemplate.Template, count),
 		byID:      make(map[string]*NodeGroup, count),
 	}
@@ -58,16 +99,12 @@ func (p *Provider) nextView(before *view, snapshot *asg.Snapshot, catalogue *ins
 	return v
 }
 
-// add adds a node group to the view v.
-func (p *Provider) add(v, before *view, g *asg.Group) {
+// add adds a node group to v.
+func (p *Provider) add(v, before *View, g *asg.Group) {
 	id := g.ID()
-	t := before.templates[id]
-	seen := grouptemplate.Seen{CNI: v.cni, Learnt: p.lessons.of(g.Name)}
-	if t == nil || before.catalogue != v.catalogue || t.Seen != seen || !t.Current(g) {
-		t = seen.Build(g, p.region, v.catalogue)
-	}
+	t := grouptemplate.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
 	ng := before.byID[id]
-	if ng == nil || ng.name != g.Name { // a view may have the name that a group has now
+	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone}
 	}
 	v.groups[id], v.templates[id], v.byID[id] = g, t, ng
@@ -75,8 +112,8 @@ func (p *Provider) add(v, before *view, g *asg.Group) {
 	v.nodeGroups = append(v.nodeGroups, ng)
 }
 
-// with is the same view with one group replaced, in the form that it has in this view; a group it does not have changes nothing.
-func (v *view) with(g *asg.Group) *view {
+// with returns the view with one group replaced, in the form that the group has in this view. An unknown group changes nothing.
+func (v *View) with(g *asg.Group) *View {
 	if v.snapshot.Group(g.Name) == nil {
 		return v
 	}
@@ -94,99 +131,10 @@ func (v *view) with(g *asg.Group) *view {
 	return &next
 }
 
-// nodeGroupOf is the node group that an instance of g is in, or nil.
-func (v *view) nodeGroupOf(i *asg.Instance, g *asg.Group) *NodeGroup {
+// nodeGroupOf returns the node group of an instance of g, or nil.
+func (v *View) nodeGroupOf(i *asg.Instance, g *asg.Group) *NodeGroup {
 	if ng := v.byID[g.Name]; ng != nil && ng.zone == "" {
 		return ng
 	}
 	return v.byID[asg.ZoneGroupID(g.Name, i.Zone)]
-}
-
-// zonalLaunch is what a group launches in one of its zones.
-type zonalLaunch struct {
-	launch *launchspec.LaunchSpec
-	zone   string
-}
-
-// offeredOnly is a node group without the instance types that are not offered in its zone, if it is a zonal view; before is a
-// view made earlier. What it launches is the same pointer for as long as nothing in it changed.
-func (v *view) offeredOnly(g *asg.Group, before *view) *asg.Group {
-	if g.Zone == "" || g.LaunchSpec == nil {
-		return g
-	}
-	types := v.offered.in(g.Zone, g.LaunchSpec.Types)
-	if len(types) == len(g.LaunchSpec.Types) {
-		return g
-	}
-	cut := *g
-	key := zonalLaunch{g.LaunchSpec, g.Zone}
-	if known := before.launches[key]; known != nil && len(known.Types) == len(types) && before.offered == v.offered {
-		cut.LaunchSpec = known
-	} else {
-		launch := *g.LaunchSpec
-		launch.Types = types
-		cut.LaunchSpec = &launch
-	}
-	v.launches[key] = cut.LaunchSpec
-	if len(types) == 0 {
-		cut.Problems = append(slices.Clip(g.Problems), launchspec.Problem{Reason: reasonNotOffered, Blocks: true,
-			Message: "none of its instance types is offered in zone " + g.Zone + ", so nothing is launched there",
-			Remedy:  "allow a type that is, or take the zone's subnet out of the group"})
-	}
-	return &cut
-}
-
-// reasonNotOffered is that of a zonal view in whose zone nothing can be launched.
-const reasonNotOffered = "not-offered-in-zone"
-
-// zonalTypes are the instance types of the zonal views.
-func (v *view) zonalTypes() []string {
-	types := map[string]bool{}
-	for _, g := range v.groups {
-		if g.Zone == "" || g.LaunchSpec == nil {
-			continue
-		}
-		for _, t := range g.LaunchSpec.Types {
-			types[t.Name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(types))
-}
-
-// unknownTypes are the instance types in use of which nothing is known.
-func (v *view) unknownTypes() []string {
-	unknown := map[string]bool{}
-	for _, t := range v.templates {
-		for _, name := range t.UnknownTypes {
-			unknown[name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(unknown))
-}
-
-// findings are the problems of all groups.
-func (v *view) findings() []finding {
-	var found []finding
-	say := func(g *asg.Group, problems []launchspec.Problem) {
-		for _, p := range problems {
-			found = append(found, finding{group: g.Name, reason: p.Reason,
-				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message + "; to mend it, " + p.Remedy})
-		}
-	}
-	for _, g := range v.snapshot.Foreign() {
-		say(g, g.Problems)
-	}
-	for _, ng := range v.nodeGroups {
-		g := v.groups[ng.Id()]
-		say(g, g.Problems)
-		say(g, v.refused[ng.Id()])
-		t := v.templates[ng.Id()]
-		if t == nil || len(g.Problems) > 0 && (g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0) {
-			continue // that it cannot be launched is said already
-		}
-		for _, p := range t.Problems {
-			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String()})
-		}
-	}
-	return found
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// reread has the groups read anew and the view moved on to what was read.
+// reread reads the groups anew and moves the view on.
 func (w *world) reread() {
 	w.t.Helper()
 	before := w.cache.Snapshot()
@@ -47,7 +47,7 @@ func (w *world) setTag(group, key, value string) {
 	}
 }
 
-func TestOnlyTheTemplateOfAGroupThatChangedIsBuiltAgain(t *testing.T) {
+func TestChangedGroupAloneRebuildsItsTemplate(t *testing.T) {
 	const count = 1000
 	var groups []fakeaws.AutoScalingGroup
 	for i := range count {
@@ -71,7 +71,7 @@ func TestOnlyTheTemplateOfAGroupThatChangedIsBuiltAgain(t *testing.T) {
 	}
 }
 
-func TestGroupThatTheLoopDoesNotKnowIsNoPartOfIt(t *testing.T) {
+func TestGroupOutsideTheViewStaysOutside(t *testing.T) {
 	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
 	if err := w.aws.AddGroup(group("young", "m5.large", 0, 1, 5, nil)); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestGroupThatTheLoopDoesNotKnowIsNoPartOfIt(t *testing.T) {
 	}
 }
 
-func TestWhateverTagsAGroupHasTheOthersStayAsTheyAre(t *testing.T) {
+func TestTagsOfOneGroupLeaveOthersAlone(t *testing.T) {
 	w := newWorld(t, nil, group("noisy", "m5.large", 0, 0, 5, nil), group("quiet", "g4dn.xlarge", 0, 1, 5, nil))
 	w.refresh()
 	before := w.templates()

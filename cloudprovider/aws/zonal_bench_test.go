@@ -27,7 +27,7 @@ func BenchmarkRefresh(b *testing.B) {
 			snapshot := w.cache.Snapshot()
 			b.ReportAllocs()
 			for b.Loop() {
-				v := w.nextView(w.view.Load(), snapshot, w.types.catalogue(), cniOf(nil), w.offers.known())
+				v := w.nextView(w.view.Load(), snapshot, w.types.Catalogue(), cniOf(nil), w.offers.Known())
 				w.problems.report(b.Context(), append(v.findings(), w.refusedLaunches(v)...))
 				w.spend.show(v)
 				w.view.Store(v)
@@ -36,7 +36,7 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// BenchmarkAdopt is what a launch in one view changes within the loop, with groups=1000 that are divided:
+// BenchmarkAdopt measures the change that a launch in one zone group makes to the view of a loop, with groups=1000 that are divided:
 // go test -run - -bench Adopt ./cloudprovider/aws
 func BenchmarkAdopt(b *testing.B) {
 	for _, form := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged} {

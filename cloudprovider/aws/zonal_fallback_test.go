@@ -30,7 +30,7 @@ func (w *world) everyNode(name string) (nodes []*corev1.Node) {
 // asViews and asOne are the node groups of a group that is divided, and of one that is not.
 var asViews, asOne = []string{"a/" + zoneA, "a/" + zoneB, "a/" + zoneC}, []string{"a"}
 
-func TestFallingBackAndForthEveryNodeIsInANodeGroupThatTheCoreKnows(t *testing.T) {
+func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 	half, no, yes := 50, "false", "true"
 	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 5, 9))
@@ -117,7 +117,7 @@ func TestFallingBackAndForthEveryNodeIsInANodeGroupThatTheCoreKnows(t *testing.T
 				t.Errorf("%s: the node %s is in %q, and shown in %q", step.name, n.Name, got, shown[n.Spec.ProviderID])
 			}
 		}
-		// What the core kept of the loop before answers as a node group that is gone.
+		// A node group that the core kept from the loop before answers as deleted.
 		for _, old := range before {
 			if slices.Contains(w.ids(), old.Id()) {
 				continue
@@ -138,7 +138,7 @@ func TestFallingBackAndForthEveryNodeIsInANodeGroupThatTheCoreKnows(t *testing.T
 	}
 }
 
-func TestAGroupThatTakesTheNameOfAViewIsItself(t *testing.T) {
+func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
 	for round := range 2 {
 		if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
@@ -182,7 +182,7 @@ func TestAGroupThatTakesTheNameOfAViewIsItself(t *testing.T) {
 	}
 }
 
-func TestInstanceOfAGroupWithTheNameOfAViewIsNotInTheView(t *testing.T) {
+func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
 	if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestInstanceOfAGroupWithTheNameOfAViewIsNotInTheView(t *testing.T) {
 	}
 }
 
-func TestANodeGroupOfTheOtherFormStillDeletesItsNodes(t *testing.T) {
+func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 9), group("b", "m5.large", 0, 1, 5, nil))
 	view, ofView := w.nodeGroup("a/"+zoneB), w.nodes("a/"+zoneB)
 	if err := w.aws.Resume("a", "AZRebalance"); err != nil {
@@ -243,7 +243,7 @@ func TestANodeGroupOfTheOtherFormStillDeletesItsNodes(t *testing.T) {
 	}
 }
 
-func TestAViewThatMayNotBeLaunchedIsItsGroupFromTheNextLoopOn(t *testing.T) {
+func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
 	w.aws.Deny("LaunchInstances")
 	if err := w.nodeGroup("a/" + zoneB).IncreaseSize(2); !errors.Is(err, asg.ErrNotZonal) {
@@ -302,71 +302,5 @@ func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
 				t.Errorf("%s: the node %s is in no node group", mode, n.Name)
 			}
 		}
-	}
-}
-
-// Run under the race detector: views that grow, shrink, are read, and are one group in between.
-func TestTheCoreMayAskViewsFromManyGoroutines(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 200))
-	var all sync.WaitGroup
-	repeat := func(do func(i int)) {
-		all.Go(func() {
-			for i := range 20 {
-				do(i)
-			}
-		})
-	}
-	repeat(func(i int) {
-		if err := w.aws.Resume("a", "AZRebalance"); i%5 == 1 && err != nil {
-			t.Error(err)
-		}
-		if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
-			t.Error(err)
-		}
-		if err := w.cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-		w.refresh()
-	})
-	var mu sync.Mutex
-	launched := map[string]int{}
-	for _, zone := range []string{zoneA, zoneB, zoneC} {
-		ng := &NodeGroup{provider: w.Provider, id: asg.ZoneGroupID("a", zone), name: "a", zone: zone}
-		repeat(func(int) {
-			switch err := ng.IncreaseSize(1); {
-			case err == nil:
-				mu.Lock()
-				launched[zone]++
-				mu.Unlock()
-			case !errors.Is(err, asg.ErrNotZonal):
-				t.Error(err)
-			}
-		})
-	}
-	repeat(func(int) {
-		candidates := map[string]cloudprovider.NodeGroup{}
-		for _, ng := range w.NodeGroups() {
-			_, _ = ng.TargetSize()
-			instances, _ := ng.Nodes()
-			for _, i := range instances {
-				_, _ = w.NodeGroupForNode(node(i.Id, i.Id))
-			}
-			_, _ = ng.TemplateNodeInfo()
-			candidates[ng.Id()] = ng
-		}
-		for _, ng := range candidates {
-			_, _ = w.balancing(true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{ng}, 3)
-		}
-	})
-	all.Wait()
-	want := map[string]int{}
-	for _, zone := range []string{zoneA, zoneB, zoneC} {
-		want[zone] = 2 + launched[zone]
-	}
-	if diff := cmp.Diff(want, w.perZone("a")); diff != "" || len(launched) != 3 {
-		t.Errorf("launched %v, instances by zone (-want +got):\n%s", launched, diff)
-	}
-	if n := w.aws.Calls()["SetDesiredCapacity"]; n > 0 {
-		t.Errorf("the desired capacity was set %d times", n)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestAProblemOfADividedGroupIsSaidOnceAndCountsOnce(t *testing.T) {
+func TestProblemOfDividedGroupCountsOnce(t *testing.T) {
 	g := divided("a", "m5.large", 0, 3, 9)
 	g.Tags[template+"taint/dedicated"] = "garbled=yes"
 	w := newDividedWorld(t, nil, g)
@@ -34,7 +34,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="a",reason="invalid_taint_
 	}
 }
 
-func TestWhyAGroupIsNotDividedIsReportedForAsLongAsItIsNot(t *testing.T) {
+func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 	running := divided("running", "m5.large", 0, 0, 9)
 	running.SuspendedProcesses = nil
 	garbled := divided("garbled", "m5.large", 0, 0, 9)
@@ -98,7 +98,7 @@ func labelsOf(m *dto.Metric) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-func TestTheSpendOfTheViewsAddsUpToThatOfTheGroup(t *testing.T) {
+func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
 	const name = "cluster_autoscaler_aws_spend_per_hour"
 	w := newDividedWorld(t, nil, twoTypes(divided("a", "m5.large", 0, 5, 9)))
 	views := w.gauges(name)
@@ -130,7 +130,7 @@ func TestTheSpendOfTheViewsAddsUpToThatOfTheGroup(t *testing.T) {
 // idle reads nothing of its own accord.
 func idle(o *asg.Options) { o.RefreshInterval, o.MotionInterval = time.Hour, time.Hour }
 
-func TestWithNoGroupTaggedNothingIsAnotherThanWithViewsOff(t *testing.T) {
+func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 	groups := func() []fakeaws.AutoScalingGroup {
 		garbled := zoned(group("garbled", "m5.large", 0, 1, 9, map[string]string{template + "taint/dedicated": "garbled=yes"}), "abc")
 		suspended := twoTypes(zoned(group("suspended", "m5.large", 0, 2, 9, nil), "ab"))

@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -37,7 +35,7 @@ func zonally(o *asg.Options, _ *Options) { o.LaunchMode = asg.LaunchAuto }
 // atOnce has synchronous launches take no time to speak of.
 func atOnce(c *fakeaws.Config) { c.Delays.Synchronous = ms(20) }
 
-// newDividedWorld starts AWS with the groups, and a Provider over it that divides those that ask for it.
+// newDividedWorld starts AWS with the groups, and a Provider that divides groups on request.
 func newDividedWorld(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	return newAWS(t, func(c *fakeaws.Config) {
@@ -48,7 +46,7 @@ func newDividedWorld(t testing.TB, prepare func(*fakeaws.Config), groups ...fake
 	}, groups...).restartedWith(zonally)
 }
 
-// ids are those of all node groups.
+// ids returns the IDs of all node groups.
 func (w *world) ids() []string {
 	var ids []string
 	for _, ng := range w.NodeGroups() {
@@ -69,7 +67,7 @@ func (w *world) perZone(name string) map[string]int {
 	return count
 }
 
-// owner is the ID of the node group that the node is in; "" for none.
+// owner returns the ID of the node's node group, or "".
 func (w *world) owner(n *corev1.Node) string {
 	w.t.Helper()
 	ng, err := w.NodeGroupForNode(n)
@@ -82,7 +80,7 @@ func (w *world) owner(n *corev1.Node) string {
 	return ng.Id()
 }
 
-func TestADividedGroupIsANodeGroupAZone(t *testing.T) {
+func TestDividedGroupHasOneNodeGroupPerZone(t *testing.T) {
 	w := newDividedWorld(t, nil, group("b", "m5.large", 0, 1, 5, nil), divided("a", "m5.large", 2, 4, 9), zoned(group("c", "m5.large", 0, 0, 5, nil), "abc"))
 	if diff := cmp.Diff([]string{"a/" + zoneA, "a/" + zoneB, "a/" + zoneC, "b", "c"}, w.ids()); diff != "" {
 		t.Fatalf("node groups (-want +got):\n%s", diff)
@@ -113,11 +111,11 @@ func TestADividedGroupIsANodeGroupAZone(t *testing.T) {
 	}
 }
 
-func TestAViewsTemplatePromisesItsZone(t *testing.T) {
+func TestZoneGroupPromisesItsZone(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 1, 9), zoned(group("whole", "m5.large", 0, 0, 9, nil), "abc"))
 	live := w.watched()
 	live.put(t, w.members("a/"+zoneA, map[string]string{corev1.LabelTopologyZone: zoneA, "topology.ebs.csi.aws.com/zone": zoneA, "rack": zoneA})...)
-	w.reread() // what the node in zone a shows is not taken for what one in b will show
+	w.reread() // facts from the node in zone a say nothing about zone b
 	for _, zone := range []string{zoneA, zoneB, zoneC} {
 		promised := w.promised("a/" + zone)
 		for label, want := range map[string]string{corev1.LabelTopologyZone: zone, corev1.LabelFailureDomainBetaZone: zone, "topology.ebs.csi.aws.com/zone": zone,
@@ -127,20 +125,9 @@ func TestAViewsTemplatePromisesItsZone(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := inZone("cn-northwest-1z", "cnnw1-az9")
-	w.eventually(func() string {
-		return cmp.Diff(map[string][]string{
-			"a/" + zoneA: {zoneA, "cnnorthwest1-az2", ""}, "a/" + zoneB: {zoneB, "cnnorthwest1-az3", ""}, "a/" + zoneC: {zoneC, "cnnorthwest1-az4", ""},
-			"whole": {zoneA, "cnnorthwest1-az2", "true"},
-		}, w.shownZones(elsewhere))
-	})
-	told := inZone(zoneB, "cnnw1-az7")
-	if got := w.shownZones(told)["a/"+zoneB]; !slices.Equal(got, []string{zoneB, "cnnw1-az7", ""}) {
-		t.Errorf("zone, %s and mark are %q, want what a node of the zone shows", podzone.LabelZoneID, got)
-	}
 }
 
-func TestNoTagMovesAViewToAnotherZone(t *testing.T) {
+func TestTagsMoveNoZoneGroup(t *testing.T) {
 	tags := map[string]string{template + "label/" + podzone.LabelZoneID: "cnnw1-az7"}
 	for _, key := range podzone.NameLabels {
 		tags[template+"label/"+key] = zoneA
@@ -156,11 +143,6 @@ func TestNoTagMovesAViewToAnotherZone(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := inZone("cn-northwest-1z", "cnnw1-az9")
-	w.eventually(func() string {
-		return cmp.Diff(map[string][]string{"views/" + zoneA: {zoneA, "cnnorthwest1-az2", ""}, "views/" + zoneB: {zoneB, "cnnorthwest1-az3", ""},
-			"views/" + zoneC: {zoneC, "cnnorthwest1-az4", ""}, "whole": {zoneA, "cnnw1-az7", ""}}, w.shownZones(elsewhere))
-	})
 	w.reread()
 	if wrong := w.differs(`
 # HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
@@ -180,37 +162,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="views",reason="declared_z
 	}
 }
 
-func TestAViewOfAZoneThatWasTakenOutCannotGrow(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 12), zoned(group("other", "m5.large", 0, 0, 9, nil), "c"))
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, zoneB}}); err != nil {
-		t.Fatal(err)
-	}
-	w.reread()
-	able := w.candidates()
-	for id, most := range map[string]int{"a/" + zoneA: 8, "a/" + zoneB: 8, "a/" + zoneC: 2} { // of 12, six are left
-		if size, err := able[id].TargetSize(); size != 2 || err != nil || able[id].MaxSize() != most {
-			t.Errorf("%s has %d nodes of at most %d, error %v, want 2 of %d", id, size, able[id].MaxSize(), err, most)
-		}
-	}
-	if got := w.similar("a/"+zoneA, true)["a/"+zoneC]; got != nil && got.MaxSize() > 2 {
-		t.Errorf("the view of the zone may grow to %d in place of another", got.MaxSize())
-	}
-	if got := w.balanced(6, able["a/"+zoneA], able["a/"+zoneB], able["a/"+zoneC]); got["a/"+zoneC] != 0 {
-		t.Errorf("of 6 nodes %v are dealt to the zone", got)
-	}
-	gone := w.nodeGroup("a/" + zoneC)
-	if err := gone.IncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("an increase in the zone: %v, want ErrNotZonal", err)
-	}
-	if err := gone.AtomicIncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("all or nothing in the zone: %v, want ErrNotZonal", err)
-	}
-	if diff := cmp.Diff(map[string]int{zoneA: 2, zoneB: 2, zoneC: 2}, w.perZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
-}
-
-func TestANodeBelongsToTheViewOfItsZone(t *testing.T) {
+func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 9), group("b", "m5.large", 0, 1, 5, nil))
 	state, _ := w.aws.Group("a")
 	for _, i := range state.Instances {
@@ -242,7 +194,7 @@ func TestANodeBelongsToTheViewOfItsZone(t *testing.T) {
 	}
 }
 
-func TestAViewGrowsAndShrinksInItsZone(t *testing.T) {
+func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 12))
 	if err := w.nodeGroup("a/" + zoneC).IncreaseSize(2); err != nil {
 		t.Fatal(err)
@@ -250,7 +202,7 @@ func TestAViewGrowsAndShrinksInItsZone(t *testing.T) {
 	if err := w.nodeGroup("a/" + zoneB).AtomicIncreaseSize(1); err != nil {
 		t.Fatal(err)
 	}
-	// What was launched counts at once, within the same loop.
+	// A launch counts at once, within the same loop.
 	for id, want := range map[string][2]int{"a/" + zoneA: {1, 4}, "a/" + zoneB: {2, 4}, "a/" + zoneC: {3, 4}} { // target and most
 		if got := [2]int{w.target(id), w.nodeGroup(id).MaxSize()}; got != want {
 			t.Errorf("%s has target and most of %v, want %v", id, got, want)
@@ -289,7 +241,7 @@ func TestAViewGrowsAndShrinksInItsZone(t *testing.T) {
 	}
 }
 
-func TestPlaceholdersBelongToTheirViewAndCanBeWithdrawnThere(t *testing.T) {
+func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	g := divided("a", "m5.large", 0, 3, 12)
 	g.SuspendedProcesses = nil
 	w := newAWS(t, atOnce, g).restartedWith(nil) // by desired capacity
@@ -347,7 +299,7 @@ func twoTypes(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
 	return g
 }
 
-func TestTypesThatAreNotOfferedInAZoneAreNotPromisedThere(t *testing.T) {
+func TestZoneGroupPromisesOfferedTypesOnly(t *testing.T) {
 	w := newDividedWorld(t, func(c *fakeaws.Config) {
 		c.Offerings = map[string][]string{"m5.large": {zoneA, zoneC}, "c5.large": {zoneA, zoneB}}
 	}, twoTypes(divided("two", "m5.large", 0, 0, 9)), divided("one", "m5.large", 0, 0, 9), zoned(group("whole", "m5.large", 0, 0, 9, nil), "b"))
@@ -368,21 +320,10 @@ func TestTypesThatAreNotOfferedInAZoneAreNotPromisedThere(t *testing.T) {
 	if got := w.promised("two/" + zoneB).Labels[corev1.LabelInstanceTypeStable]; got != "c5.large" {
 		t.Errorf("in b, %s is promised", got)
 	}
-	infos := map[string]*framework.NodeInfo{}
-	for _, ng := range w.NodeGroups() {
-		infos[ng.Id()] = framework.NewNodeInfo(node("n", ""), nil)
-	}
-	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, ng := range able {
-		if ng.Id() == "one/"+zoneB {
-			t.Error("a view may grow in whose zone nothing is offered")
+	for _, id := range w.ids() {
+		if got, want := w.View().Group(id).Blocked(), id == "one/"+zoneB; got != want {
+			t.Errorf("%s is blocked: %t, want %t", id, got, want)
 		}
-	}
-	if len(able) != 6 {
-		t.Errorf("%d node groups may grow, want all but one of 7", len(able))
 	}
 	if wrong := w.differs(`
 # HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
@@ -416,9 +357,10 @@ cluster_autoscaler_aws_node_group_problems{node_group="one",reason="not-offered-
 		t.Errorf("EC2 was asked %d times where types are offered, want once", n)
 	}
 	// As many types as before, and others.
-	w.offers.learn(map[string][]string{"m5.large": {zoneA, zoneB, zoneC}, "c5.large": {zoneA}})
-	w.refresh()
-	if got := types("two/" + zoneB); !slices.Equal(got, []string{"m5.large"}) {
-		t.Errorf("once the offers have changed, %v are promised in b", got)
-	}
+	changed := newAWS(t, func(c *fakeaws.Config) {
+		c.Offerings = map[string][]string{"m5.large": {zoneA, zoneB, zoneC}, "c5.large": {zoneA}}
+	}, zoned(group("any", "m5.large", 0, 0, 9, nil), "abc"))
+	w.offers = changed.restarted().offers
+	w.offers.Want([]string{"m5.large", "c5.large"})
+	w.eventually(func() string { return cmp.Diff([]string{"m5.large"}, types("two/"+zoneB)) })
 }

@@ -29,20 +29,27 @@ type Template struct {
 	// Seen holds the cluster's facts at the time.
 	Seen Seen
 
-	launch       *launchspec.LaunchSpec
-	tags         map[string]string
-	zone         string
-	zones        []string
-	capacityType string
+	key key
 }
 
-// Current reports whether building the template of g again, with the same catalogue and the same Seen, could not give another.
-func (t *Template) Current(g *asg.Group) bool {
-	return t.launch == g.LaunchSpec && t.zone == g.Zone && t.capacityType == capacityType(g) && slices.Equal(t.zones, g.Zones) && maps.Equal(t.tags, g.Tags)
+// key is all that a template is built from: equal keys give equal templates. Launch, catalogue and observed facts are compared by
+// identity, since their owners publish another pointer for another value.
+type key struct {
+	launch                     *launchspec.LaunchSpec
+	catalogue                  *instancetypes.Catalogue
+	seen                       Seen
+	region, zone, capacityType string
+	zones                      []string
+	tags                       map[string]string
+}
+
+func (k key) equal(o key) bool {
+	return k.launch == o.launch && k.catalogue == o.catalogue && k.seen == o.seen && k.region == o.region && k.zone == o.zone &&
+		k.capacityType == o.capacityType && slices.Equal(k.zones, o.zones) && maps.Equal(k.tags, o.tags)
 }
 
 // Known reports whether enough is known of the group to simulate a node of it.
-func (t *Template) Known() bool { return t.launch != nil && t.Usable() }
+func (t *Template) Known() bool { return t.key.launch != nil && t.Usable() }
 
 // Build makes the template of g in the region from AWS's facts alone.
 func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
@@ -58,8 +65,17 @@ type Seen struct {
 
 // Build makes the template of g in the region from the facts of AWS and of the cluster.
 func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	t := &Template{Seen: s, launch: g.LaunchSpec, tags: g.Tags, zone: g.Zone, zones: g.Zones, capacityType: capacityType(g)}
-	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: t.capacityType,
+	return s.Rebuild(nil, g, region, catalogue)
+}
+
+// Rebuild is Build, but returns the template before if that was built from the same. A nil before was built from nothing.
+func (s Seen) Rebuild(before *Template, g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+	k := key{launch: g.LaunchSpec, catalogue: catalogue, seen: s, region: region, zone: g.Zone, capacityType: capacityType(g), zones: g.Zones, tags: g.Tags}
+	if before != nil && before.key.equal(k) {
+		return before
+	}
+	t := &Template{Seen: s, key: k}
+	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: k.capacityType,
 		NextZone: g.Zone, PinnedZone: g.Zone != "", CNI: s.CNI, Learnt: s.Learnt}
 	if l := g.LaunchSpec; l != nil {
 		facts := Facts(l, catalogue)

@@ -9,6 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 func spotGroup() *asg.Group {
@@ -34,8 +35,8 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 			g := spotGroup()
 			template := Build(g, "us-west-2", instancetypes.Embedded())
 			tt.change(g)
-			if got := template.Current(g); got != tt.want {
-				t.Errorf("Current = %t, want %t", got, tt.want)
+			if got := (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template; got != tt.want {
+				t.Errorf("the template stayed: %t, want %t", got, tt.want)
 			}
 		})
 	}
@@ -128,5 +129,20 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 				t.Errorf("capacity type is %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestTemplateDependsOnMoreThanItsGroup(t *testing.T) {
+	g, catalogue := spotGroup(), instancetypes.Embedded()
+	template := Build(g, "us-west-2", catalogue)
+	for name, again := range map[string]*Template{
+		"region":         Seen{}.Rebuild(template, g, "us-west-1", catalogue),
+		"catalogue":      Seen{}.Rebuild(template, g, "us-west-2", catalogue.With(instancetypes.Type{Name: "x9z.large"})),
+		"CNI":            Seen{CNI: nodetemplate.CNI{PrefixDelegation: true}}.Rebuild(template, g, "us-west-2", catalogue),
+		"observed facts": Seen{Learnt: &nodetemplate.Learnt{}}.Rebuild(template, g, "us-west-2", catalogue),
+	} {
+		if again == template {
+			t.Errorf("the template stayed although the %s changed", name)
+		}
 	}
 }

@@ -69,7 +69,7 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 func stale(templates map[string]*grouptemplate.Template, s *asg.Snapshot) []string {
 	var names []string
 	for _, g := range s.Groups() {
-		if !templates[g.Name].Current(g) {
+		if t := templates[g.Name]; (grouptemplate.Seen{}).Rebuild(t, g, region, instancetypes.Embedded()) != t {
 			names = append(names, g.Name)
 		}
 	}

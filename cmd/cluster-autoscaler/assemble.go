@@ -89,7 +89,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.wire(&opts, parts{provider: a.cloud.provider, leastCost: a.cloud.leastCost, volumes: volumes,
+	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, leastCost: a.cloud.leastCost, volumes: volumes,
 		draining: podlist.NewDraining(a.handler), features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }

@@ -16,12 +16,17 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	awsreadiness "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
@@ -31,6 +36,8 @@ import (
 // parts are made before the adapters, which stand on them.
 type parts struct {
 	provider  *aws.Provider
+	nodes     corelisters.NodeLister
+	event     func(eventType, reason, message string)
 	leastCost *leastcost.Filter
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
@@ -42,13 +49,14 @@ type parts struct {
 func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	oneZone := aws.NewZonalPods(provider, with.volumes)
+	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
+	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	phases := scaleup.NewPhases(
 		scaleup.NewOtherZone(
 			cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-			provider.ViewRests),
-		oneZone, aws.IsStandIn, ours.ParallelViews)
-	oneZoneFirst := aws.NewZonalFirst(oneZone)
+			provider.ZoneGroupUnavailable),
+		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
+	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
@@ -56,17 +64,17 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		MaxNodesTotal:              p.core.MaxNodesTotal,
 	}
 
-	core.CustomResourcesProcessor = aws.NewStartingNodes(provider,
+	core.CustomResourcesProcessor = awsreadiness.NewStartingNodes(provider, with.event,
 		core.CustomResourcesProcessor,
 		clock.RealClock{})
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = requests.loopStart
-	core.TemplateNodeInfoProvider = aws.NewNodeInfos(provider, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
+	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
 	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = phases
-	core.NodeGroupListProcessor = aws.NewLaunchable(provider)
-	core.NodeGroupSetProcessor = aws.NewBalancing(provider,
+	core.NodeGroupListProcessor = nodegroups.NewLaunchable(provider)
+	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
 		ours.ViewsOnly)
 	opts.Backoff = backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout)
@@ -74,10 +82,10 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		core.ScaleUpStatusProcessor,
-		aws.NewZoneEvents(oneZone, clock.RealClock{}),
+		status.NewZoneEvents(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
 	))
-	p.wireScaleDown(opts, core, provider)
+	p.wireScaleDown(opts, core, with)
 	opts.CapacityBufferPodsRegistry = buffers.registry
 	opts.Processors = core
 }
@@ -111,7 +119,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
 // --scale-down-delay-type-local the delays after other changes count per node group.
-func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, provider *aws.Provider) {
+func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
@@ -124,12 +132,12 @@ func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
-	core.ScaleDownNodeProcessor = aws.NewFreshCandidates(provider,
+	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider,
 		candidates)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	core.ScaleDownSetProcessor = aws.NewSharedMinimum(provider,
+	core.ScaleDownSetProcessor = scaledown.NewSharedMinimum(with.provider, with.nodes,
 		core.ScaleDownSetProcessor)
 }
 
@@ -138,13 +146,13 @@ func (p *process) similarity(provider *aws.Provider) nodegroupset.NodeInfoCompar
 	if len(p.core.BalancingLabels) > 0 {
 		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
 	}
-	return aws.NewSimilar(provider,
+	return nodegroups.NewSimilar(provider,
 		nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), p.core.NodeGroupSetRatios))
 }
 
 // ignoredLabels are the labels in which balanced node groups may differ.
 func (p *process) ignoredLabels() []string {
-	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), aws.LabelZoneAssumed)
+	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), annotations.ZoneAssumed)
 }
 
 // present returns the list without the parts of features that are off.

@@ -22,6 +22,7 @@ import (
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -223,7 +224,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
 	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil)}
 	with.requests.injector = adding{pod}
-	list := with.podList(aws.NewZonalPods(with.provider, podzone.Volumes{}), nil)
+	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil)
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
@@ -235,7 +236,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 		t.Fatalf("%d pods are pending, want 1", len(pending))
 	}
 	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
-	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", aws.LabelZoneAssumed: "true"}
+	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", annotations.ZoneAssumed: "true"}
 	cluster := testsnapshot.NewTestSnapshotOrDie(t)
 	if err := cluster.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
 		t.Fatal(err)
@@ -268,7 +269,7 @@ func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
 	labelled := func(key string) *framework.NodeInfo {
 		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
 	}
-	for key, want := range map[string]bool{aws.LabelZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
+	for key, want := range map[string]bool{annotations.ZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
 		if got := similar(labelled(key), labelled("kubernetes.io/hostname")); got != want {
 			t.Errorf("with the label %s on one of them, groups are similar: %t, want %t", key, got, want)
 		}

@@ -1,0 +1,45 @@
+// Package annotations owns the annotations and the label that the autoscaler puts on objects of its simulations.
+//
+// One adapter of the core writes them, another reads them. None is ever written to the cluster. The package imports
+// nothing of the project and nothing of the core.
+package annotations
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ZoneAssumed is a label on the simulated node of every node group with several zones. AWS chooses the zone of such a node, so
+// its zone labels name one zone of several. A label rather than an annotation, because pods select nodes by it.
+const ZoneAssumed = "asg-autoscaler/zone-assumed"
+
+// Annotation is the key of an annotation.
+type Annotation string
+
+const (
+	// NodeGroup holds the ID of the node group that a simulated node belongs to.
+	NodeGroup Annotation = "asg-autoscaler/node-group"
+	// Template is on a node that was built from a template, rather than copied from a live node. A group may have instances and
+	// still be known by its template alone: the first ones are on their way.
+	Template Annotation = "asg-autoscaler/template"
+	// Placeholder is on a node that represents a node group about which nothing is known.
+	Placeholder Annotation = "asg-autoscaler/stand-in"
+	// Assumed is on a resource slice that no driver published for a node of that kind.
+	Assumed Annotation = "asg-autoscaler/assumed"
+	// NoCSINode is on a CSINode that replaces a missing one.
+	NoCSINode Annotation = "asg-autoscaler/no-csi-node"
+)
+
+// Set annotates the object.
+func (a Annotation) Set(object metav1.Object, value string) {
+	if object.GetAnnotations() == nil {
+		object.SetAnnotations(map[string]string{})
+	}
+	object.GetAnnotations()[string(a)] = value
+}
+
+// Of returns the object's value, or "".
+func (a Annotation) Of(object metav1.Object) string { return object.GetAnnotations()[string(a)] }
+
+// Mark annotates the object with no particular value.
+func (a Annotation) Mark(object metav1.Object) { a.Set(object, "true") }
+
+// On reports whether the object has the annotation.
+func (a Annotation) On(object metav1.Object) bool { return a.Of(object) != "" }

@@ -1,0 +1,429 @@
+package aws
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// cluster holds the nodes that a provider sees.
+type cluster struct{ indexer cache.Indexer }
+
+// watched has the provider learn from the nodes of a new cluster.
+func (w *world) watched() cluster {
+	c := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
+	w.Provider.facts = newNodeFacts(corelisters.NewNodeLister(c.indexer), w.Provider.types.Catalogue)
+	return c
+}
+
+func (c cluster) put(t *testing.T, nodes ...*corev1.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := c.indexer.Add(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c cluster) drop(t *testing.T, nodes ...*corev1.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := c.indexer.Delete(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// m5Large is a real m5.large with the instance, which has been Ready for a while.
+func m5Large(name, providerID string, labels map[string]string) *corev1.Node {
+	n := node(name, providerID)
+	n.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
+	n.Labels = maps.Clone(labels)
+	n.Status.Capacity = resources("cpu", "2", "memory", "7845568Ki", "ephemeral-storage", "52416492Ki", "pods", "110")
+	n.Status.Allocatable = resources("cpu", "1930m", "memory", "7155392Ki", "ephemeral-storage", "47233297124", "pods", "110")
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(time.Now().Add(-9 * time.Minute))}}
+	return n
+}
+
+// members are real nodes of the group's instances, with the labels.
+func (w *world) members(id string, labels map[string]string) []*corev1.Node {
+	var nodes []*corev1.Node
+	for i, n := range w.nodes(id) {
+		nodes = append(nodes, m5Large(fmt.Sprintf("%s-%d", id, i), n.Spec.ProviderID, labels))
+	}
+	return nodes
+}
+
+// promised is the node that the group's template promises.
+func (w *world) promised(id string) *corev1.Node {
+	w.t.Helper()
+	info, err := w.nodeGroup(id).TemplateNodeInfo()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info.Node()
+}
+
+// empty has AWS end all instances of the group.
+func (w *world) emptied(id string) {
+	w.t.Helper()
+	if err := w.aws.SetDesired(id, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.cache.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(func() string { return cmp.Diff([]string(nil), w.states(id)) })
+}
+
+func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	before := w.promised("a")
+	if before.Labels["image.example.com/team"] != "" {
+		t.Fatal("the label stands somewhere already")
+	}
+	real := w.members("a", map[string]string{"image.example.com/team": "dsp"})
+	nodes.put(t, real...)
+	w.refresh()
+	nodes.drop(t, real...)
+	w.emptied("a")
+
+	got := w.promised("a")
+	if team := got.Labels["image.example.com/team"]; team != "dsp" {
+		t.Errorf("at zero again the label of the image is %q, want what the real node carried", team)
+	}
+	for _, name := range []corev1.ResourceName{"cpu", "memory", "pods", "ephemeral-storage"} {
+		capacity, allocatable := got.Status.Capacity[name], got.Status.Allocatable[name]
+		if capacity.Cmp(real[0].Status.Capacity[name]) != 0 || allocatable.Cmp(real[0].Status.Allocatable[name]) != 0 {
+			t.Errorf("at zero again %s is %s, %s of it allocatable, want what the real node had", name, capacity.String(), allocatable.String())
+		}
+	}
+	if earlier := before.Status.Capacity.Memory(); earlier.Cmp(*real[0].Status.Capacity.Memory()) >= 0 {
+		t.Errorf("the first template had %s of memory: this proves nothing", earlier)
+	}
+	source := w.view.Load().templates["a"].Sources.Labels["image.example.com/team"]
+	if source.Kind != nodetemplate.SourceLearnt {
+		t.Errorf("the label is said to come from %q", source.Kind)
+	}
+}
+
+func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp", "maintenance": "tonight"})
+	delete(real[2].Labels, "maintenance")
+	nodes.put(t, real...)
+	w.refresh()
+	if got := w.promised("a").Labels["maintenance"]; got != "tonight" {
+		t.Fatalf("label is %q while most nodes that were seen have it: this proves nothing", got)
+	}
+	changed := real[1].DeepCopy()
+	delete(changed.Labels, "maintenance")
+	nodes.put(t, changed)
+	w.refresh()
+	nodes.drop(t, real...)
+	w.refresh()
+	if got := w.promised("a").Labels; got["team"] != "dsp" || got["maintenance"] != "" {
+		t.Errorf("labels are %v, want those that most nodes carried", got)
+	}
+}
+
+func TestHandmadeLabelOnLastNodeIsNotPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp"})
+	nodes.put(t, real...)
+	w.refresh()
+	nodes.drop(t, real[0])
+	last := real[1].DeepCopy()
+	last.Labels["debug"] = "by-hand"
+	nodes.put(t, last)
+	w.refresh()
+	nodes.drop(t, last)
+	w.emptied("a")
+	if got := w.promised("a").Labels; got["team"] != "dsp" || got["debug"] != "" {
+		t.Errorf("labels are %v, want what both nodes carried alone", got)
+	}
+}
+
+func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	before := w.promised("a").Status.Allocatable
+	broken := w.members("a", nil)[0]
+	broken.Status.Capacity["memory"], broken.Status.Allocatable["memory"] = resource.MustParse("524288Ki"), resource.MustParse("400000Ki")
+	nodes.put(t, broken)
+	w.refresh()
+	problems := w.view.Load().templates["a"].Problems
+	if !slices.ContainsFunc(problems, func(p nodetemplate.Problem) bool {
+		return p.Reason == nodetemplate.ReasonImplausibleNode && p.Key == broken.Name
+	}) {
+		t.Errorf("problems %v, want one with the node", problems)
+	}
+	nodes.drop(t, broken)
+	w.emptied("a")
+	if diff := cmp.Diff(before, w.promised("a").Status.Allocatable); diff != "" {
+		t.Errorf("allocatable after a broken node (-before +after):\n%s", diff)
+	}
+}
+
+// TestWhatWasLearntAges looks at nodeFacts alone, to choose the time.
+func TestWhatWasLearntAges(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	real, snapshot, start := w.members("a", nil), w.cache.Snapshot(), time.Now()
+	l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+	less := real[0].DeepCopy()
+	less.Status.Capacity["memory"], less.Status.Allocatable["memory"] = resource.MustParse("7800000Ki"), resource.MustParse("7100000Ki")
+	nodes.put(t, less)
+	l.learn(snapshot, start)
+	first := l.of("a")
+	nodes.drop(t, less)
+	if l.learn(snapshot, start.Add(time.Minute)); first == nil || !first.Equal(l.of("a")) {
+		t.Error("what a node showed is not known when it is gone")
+	}
+	nodes.put(t, real[1])
+	if news := l.learn(snapshot, start.Add(2*time.Minute)); !news || l.of("a").Equal(first) {
+		t.Error("the new node does not count before the one that is gone")
+	}
+	nodes.drop(t, real[1])
+	l.learn(snapshot, start.Add(3*time.Minute))
+	if news := l.learn(snapshot, start.Add(deletedFor)); news || l.of("a") == nil {
+		t.Error("forgotten early")
+	}
+	if news := l.learn(snapshot, start.Add(deletedFor+2*time.Hour)); !news || l.of("a") != nil {
+		t.Error("still known of nodes that have been gone for long")
+	}
+	nodes.put(t, real[1])
+	if news := l.learn(snapshot, start.Add(deletedFor+3*time.Hour)); !news || l.of("a") == nil {
+		t.Error("not learnt again")
+	}
+}
+
+func TestNewestDeletedNodesCount(t *testing.T) {
+	k, now := &groupNodeFacts{}, time.Now()
+	for i := range maxDeleted + 3 {
+		k.remember(nodetemplate.Observe(m5Large(fmt.Sprint("n", i), "", nil), "m5.large"), now)
+	}
+	k.remember(nodetemplate.Observe(m5Large("n5", "", nil), "m5.large"), now)
+	if first, last := k.deleted[0].observed.Node, k.deleted[len(k.deleted)-1].observed.Node; len(k.deleted) != maxDeleted || first != "n3" || last != "n5" {
+		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(k.deleted), first, last, maxDeleted)
+	}
+}
+
+func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.watched()
+	for _, label := range []string{"dsp", "web", ""} {
+		real := w.members("a", map[string]string{"team": label})
+		if label == "" {
+			real[0].Labels, real[1].Labels = nil, nil
+		}
+		nodes.put(t, real...)
+		w.refresh()
+		if got := w.promised("a").Labels["team"]; got != label {
+			t.Errorf("label is %q, want the nodes' %q", got, label)
+		}
+	}
+}
+
+func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	learnt := func() bool {
+		return w.view.Load().templates["a"].Sources.Allocatable["memory"].Kind == nodetemplate.SourceLearnt
+	}
+	young := w.members("a", nil)[0]
+	young.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-59 * time.Second))
+	nodes.put(t, young)
+	w.refresh()
+	if learnt() {
+		t.Error("a node that became Ready just now has taught something")
+	}
+	w.eventually(func() string { // the node object does not change any more
+		if w.promised("a"); !learnt() {
+			return "nothing learnt"
+		}
+		return ""
+	})
+}
+
+// TestWhatHoldsForAnotherLaunchIsForgotten looks at nodeFacts alone, to step from one Snapshot to another.
+func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	real := w.members("a", map[string]string{"team": "dsp"})
+	snapshot := w.cache.Snapshot()
+	for _, tt := range []struct {
+		name   string
+		change func(*asg.Group, *launchspec.LaunchSpec, *corev1.Node)
+		want   bool // still known
+	}{
+		{name: "another reading of the same", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
+		{name: "another version", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
+			l.Origins = []string{"lt-1 version 2"}
+			g.LaunchSpec = l
+		}},
+		{name: "the same version, other facts about it", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = l }, want: true},
+		{name: "an image named by a parameter", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.LaunchSpec = l }},
+		{name: "nothing known any more", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = nil }},
+		{name: "one more type", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
+			l.Types = append([]launchspec.Type{{Name: "m5a.large"}}, l.Types...)
+			g.LaunchSpec = l
+		}, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			nodes.put(t, real...)
+			l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+			if !l.learn(snapshot, time.Now()) || l.of("a") == nil {
+				t.Fatal("nothing learnt")
+			}
+			g := *snapshot.Group("a")
+			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			launch, changed := *g.LaunchSpec, real[0].DeepCopy()
+			tt.change(&g, &launch, changed)
+			nodes.put(t, changed)
+			news := l.learn(snapshot.With(&g), time.Now())
+			if got := l.of("a") != nil; got != tt.want || news == tt.want {
+				t.Errorf("still known: %t, news: %t; want it known: %t", got, news, tt.want)
+			}
+		})
+	}
+	l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+	l.learn(snapshot, time.Now())
+	l.learn(&asg.Snapshot{}, time.Now())
+	if len(l.groups) > 0 || l.of("a") != nil {
+		t.Error("a group that is gone is remembered")
+	}
+	if l.learn(snapshot, time.Now()); l.of("a") == nil {
+		t.Error("nothing is learnt of a group that came back")
+	}
+}
+
+func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
+	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.watched()
+	real, snapshot, start := w.members("a", nil)[0], w.cache.Snapshot(), time.Now()
+	for _, tt := range []struct {
+		name    string
+		origin  string        // of the instance, "" for AWS's own
+		unknown bool          // AWS does not name it
+		created time.Duration // after the autoscaler's start
+		want    bool
+	}{
+		{name: "as the next one", created: -time.Hour, want: true},
+		{name: "another version", origin: "lt-1 version 7", created: time.Hour},
+		{name: "unknown", unknown: true, created: -time.Hour},
+		{name: "unknown, but young", unknown: true, created: time.Hour, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := *snapshot.Group("a")
+			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			if tt.origin != "" || tt.unknown {
+				g.Instances[0].Origin = tt.origin
+			}
+			n := real.DeepCopy()
+			n.CreationTimestamp = metav1.NewTime(start.Add(tt.created))
+			nodes.put(t, n)
+			l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+			l.learn(snapshot.With(&g), start)
+			if got := l.of("a") != nil; got != tt.want {
+				t.Errorf("learnt something: %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// heartbeat is the node after its kubelet said that it is still there.
+func heartbeat(n *corev1.Node) *corev1.Node {
+	beat := n.DeepCopy()
+	beat.ResourceVersion += "1"
+	beat.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
+	return beat
+}
+
+func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
+	const count = 1000
+	var groups []fakeaws.AutoScalingGroup
+	for i := range count {
+		groups = append(groups, group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, nil))
+	}
+	w := newWorld(t, nil, groups...)
+	nodes := w.watched()
+	var all []*corev1.Node
+	for _, g := range groups {
+		all = append(all, w.members(g.Name, map[string]string{"team": g.Name})...)
+	}
+	nodes.put(t, all...)
+	w.refresh()
+	before := maps.Clone(w.view.Load().templates)
+	if len(all) != 2*count || before["group-0007"].Labels["team"] != "group-0007" {
+		t.Fatalf("%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
+	}
+	for range 2 {
+		for i := range all {
+			all[i] = heartbeat(all[i])
+		}
+		nodes.put(t, all...)
+		if err := w.cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.refresh()
+	}
+	again := 0
+	for name, template := range w.view.Load().templates {
+		if before[name] != template {
+			again++
+		}
+	}
+	if again > 0 {
+		t.Errorf("%d templates were built again", again)
+	}
+	for i := range 2 {
+		other := heartbeat(all[2*7+i])
+		other.Labels["team"] = "other"
+		nodes.put(t, other)
+	}
+	w.refresh()
+	for name, template := range w.view.Load().templates {
+		if built := before[name] != template; built != (name == "group-0007") {
+			t.Errorf("%s: built again: %t", name, built)
+		}
+	}
+}
+
+// BenchmarkLearn is one loop over nodes=5000, of which none has changed:
+// go test -run - -bench Learn ./cloudprovider/aws
+func BenchmarkLearn(b *testing.B) {
+	b.Run("nodes=5000", func(b *testing.B) {
+		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+		for i := range 5000 {
+			if err := indexer.Add(m5Large(fmt.Sprint("n", i), providerid.Of("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		l, snapshot := newNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &asg.Snapshot{}
+		b.ReportAllocs()
+		for b.Loop() {
+			l.learn(snapshot, time.Time{})
+		}
+	})
+}

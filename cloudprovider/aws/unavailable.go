@@ -1,0 +1,61 @@
+package aws
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+)
+
+// TooOldToAdd reports whether the last reading of the groups is too old to choose a group to grow by.
+func (p *Provider) TooOldToAdd() bool { return p.cache.TooOldToAdd() }
+
+// TooOldToRemove reports whether the last reading of the groups is too old to choose a node to remove by.
+func (p *Provider) TooOldToRemove() bool { return p.cache.TooOldToRemove() }
+
+// CoolDown returns why a node group can launch nothing for now, and until when. It is false if the group can.
+func (p *Provider) CoolDown(g *asg.Group) (cooldown.Period, bool) { return p.cache.CoolDown(g) }
+
+// InShiftedZone reports whether a zonal shift keeps the node's group out of the node's zone.
+func (p *Provider) InShiftedZone(node *corev1.Node) bool {
+	id, ok := instanceID(node.Spec.ProviderID)
+	if !ok {
+		return false
+	}
+	i, g := p.cache.Snapshot().Instance(id)
+	return g != nil && p.cache.Shifted(g, i.Zone)
+}
+
+// RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
+// false where nothing of the kind is known, or for a node group of somebody else.
+func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
+	g := p.View().Group(nodeGroup)
+	if g == nil {
+		return "", false
+	}
+	if rest, known := p.cache.Trouble(g); known {
+		return fmt.Sprintf("%s in pool %s", rest.Class, rest.Pool), true
+	}
+	if p.cache.WasInterrupted(g) {
+		return "spot instances taken back", true
+	}
+	return "", false
+}
+
+// Interrupted reports whether the node group would launch in recently interrupted pools alone.
+func (p *Provider) Interrupted(nodeGroup string) bool {
+	g := p.View().Group(nodeGroup)
+	return g != nil && p.cache.WasInterrupted(g)
+}
+
+// ZoneGroupUnavailable reports whether the node group is a zone group that can launch nothing now.
+func (p *Provider) ZoneGroupUnavailable(nodeGroup string) bool {
+	g := p.View().Group(nodeGroup)
+	if g == nil || g.Zone == "" {
+		return false
+	}
+	_, cooling := p.CoolDown(g)
+	return cooling
+}

@@ -1,0 +1,72 @@
+package aws
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// zoneLaunch is the key of a launch description that is cut down to the types of one zone. The description is compared by identity:
+// asg publishes another pointer for another description.
+type zoneLaunch struct {
+	launch *launchspec.LaunchSpec
+	zone   string
+}
+
+// offeredOnly returns a zone group without the instance types that its zone does not offer, and any other group as it is. The launch
+// description keeps its pointer from the view before while nothing in it changes, because templates and prices are cached by it.
+func (v *View) offeredOnly(g *asg.Group, before *View) *asg.Group {
+	if g.Zone == "" || g.LaunchSpec == nil {
+		return g
+	}
+	types := v.offered.In(g.Zone, g.LaunchSpec.Types)
+	if len(types) == len(g.LaunchSpec.Types) {
+		return g
+	}
+	cut := *g
+	key := zoneLaunch{g.LaunchSpec, g.Zone}
+	if known := before.launches[key]; known != nil && len(known.Types) == len(types) && before.offered == v.offered {
+		cut.LaunchSpec = known
+	} else {
+		launch := *g.LaunchSpec
+		launch.Types = types
+		cut.LaunchSpec = &launch
+	}
+	v.launches[key] = cut.LaunchSpec
+	if len(types) == 0 {
+		cut.Problems = append(slices.Clip(g.Problems), launchspec.Problem{Reason: reasonNotOffered, Blocks: true,
+			Message: "none of its instance types is offered in zone " + g.Zone + ", so nothing is launched there",
+			Remedy:  "allow a type that is, or take the zone's subnet out of the group"})
+	}
+	return &cut
+}
+
+// reasonNotOffered is the reason of a zone group whose zone offers none of its types.
+const reasonNotOffered = "not-offered-in-zone"
+
+// zonalTypes returns the instance types of the zone groups, sorted.
+func (v *View) zonalTypes() []string {
+	types := map[string]bool{}
+	for _, g := range v.groups {
+		if g.Zone == "" || g.LaunchSpec == nil {
+			continue
+		}
+		for _, t := range g.LaunchSpec.Types {
+			types[t.Name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(types))
+}
+
+// unknownTypes returns the instance types in use that the catalogue lacks, sorted.
+func (v *View) unknownTypes() []string {
+	unknown := map[string]bool{}
+	for _, t := range v.templates {
+		for _, name := range t.UnknownTypes {
+			unknown[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(unknown))
+}

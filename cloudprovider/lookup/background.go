@@ -1,0 +1,61 @@
+package lookup
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// background makes one kind of look-up.
+type background struct {
+	clock   clock.Clock
+	wake    chan struct{}
+	every   time.Duration // how often to look up without a request, 0 for never
+	failure string        // log line for a look-up that failed
+	remedy  string
+}
+
+func newBackground(c clock.Clock, failure, remedy string) background {
+	return background{clock: c, wake: make(chan struct{}, 1), failure: failure, remedy: remedy}
+}
+
+// request asks for a look-up. It never blocks.
+func (b *background) request() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
+// requests, and then tries again. It logs a failure when the reason is news.
+func (b *background) run(ctx context.Context, lookUp func(context.Context) error) {
+	reported := ""
+	for failed := 0; ; {
+		waking, pause := b.wake, b.every
+		err := lookUp(ctx)
+		if failed++; err == nil {
+			failed, reported = 0, ""
+		} else {
+			waking, pause = nil, awsclient.RetryAfter(err, failed)
+			if reason := awsclient.Reason(err); reason != reported && ctx.Err() == nil {
+				reported = reason
+				klog.FromContext(ctx).Info(b.failure, "err", awsclient.Brief(err), "remedy", b.remedy)
+			}
+		}
+		var again <-chan time.Time
+		if pause > 0 {
+			again = b.clock.After(pause)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-waking:
+		case <-again:
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package nodegroups
+
+import (
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// Balancing spreads new nodes over the zone groups of an Auto Scaling group that can take the same pods. So its zones stay even
+// without AZRebalance. It deals out the rest of the group's maximum size once. It wraps the core's NodeGroupSetProcessor.
+type Balancing struct {
+	nodegroupset.NodeGroupSetProcessor
+	provider       *aws.Provider
+	zoneGroupsOnly bool
+}
+
+// NewBalancing wraps core. With zoneGroupsOnly no other node groups are balanced.
+func NewBalancing(p *aws.Provider, core nodegroupset.NodeGroupSetProcessor, zoneGroupsOnly bool) *Balancing {
+	return &Balancing{NodeGroupSetProcessor: core, provider: p, zoneGroupsOnly: zoneGroupsOnly}
+}
+
+// FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count
+// as full, because ng already counts the rest of the group. A zone group with recently interrupted pools is not among them, unless ng
+// is one itself. A provisioning request that wants all nodes or none gets no sibling: one zone group can launch all or nothing,
+// several cannot.
+func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng cloudprovider.NodeGroup,
+	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
+	similar := []cloudprovider.NodeGroup{}
+	own := zoneGroup(ng)
+	if !b.zoneGroupsOnly {
+		found, err := b.NodeGroupSetProcessor.FindSimilarNodeGroups(ctx, ng, infos)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range found {
+			if z := zoneGroup(other); z == nil || own == nil || z.AutoScalingGroup() != own.AutoScalingGroup() {
+				similar = append(similar, other)
+			}
+		}
+	}
+	if own == nil || ctx.ProvisioningRequestScaleUpMode {
+		return similar, nil
+	}
+	for _, other := range ctx.CloudProvider.NodeGroups() {
+		z := zoneGroup(other)
+		if z == nil || z.AutoScalingGroup() != own.AutoScalingGroup() || z.Zone() == own.Zone() || infos[z.Id()] == nil {
+			continue
+		}
+		if !b.provider.Interrupted(z.Id()) || b.provider.Interrupted(own.Id()) {
+			size, _ := z.TargetSize()
+			similar = append(similar, &bounded{NodeGroup: z, most: size})
+		}
+	}
+	return similar, nil
+}
+
+// BalanceScaleUpBetweenGroups splits a scale-up between the node groups, as evenly as their maximum sizes and the maximum sizes of
+// the Auto Scaling groups behind them allow.
+func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup,
+	newNodes int) ([]nodegroupset.ScaleUpInfo, caerrors.AutoscalerError) {
+	v := b.provider.View()
+	infos, err := b.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, shared(v, groups), newNodes)
+	for at := range infos {
+		if z := zoneGroup(infos[at].Group); z != nil {
+			infos[at].Group = z
+			if g := v.Group(z.Id()); g != nil {
+				infos[at].MaxSize = g.MostInstances()
+			}
+		}
+	}
+	return infos, err
+}
+
+// shared returns the node groups with maximum sizes that add up to the limits of their Auto Scaling groups.
+func shared(v *aws.View, groups []cloudprovider.NodeGroup) []cloudprovider.NodeGroup {
+	zones := map[string][]string{}
+	for _, ng := range groups {
+		if z := zoneGroup(ng); z != nil {
+			zones[z.AutoScalingGroup()] = append(zones[z.AutoScalingGroup()], z.Zone())
+		}
+	}
+	most := map[string]int{}
+	for name, among := range zones {
+		if g := v.AutoScalingGroup(name); g != nil {
+			for _, z := range g.ByZone(among...) {
+				most[z.ID()] = z.MaxInstances()
+			}
+		}
+	}
+	shared := make([]cloudprovider.NodeGroup, len(groups))
+	for at, ng := range groups {
+		shared[at] = ng
+		if z := zoneGroup(ng); z != nil {
+			shared[at] = &bounded{NodeGroup: z, most: most[z.Id()]}
+		}
+	}
+	return shared
+}

@@ -1,0 +1,430 @@
+package nodegroups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// infos are the NodeInfos of all node groups, by their templates.
+func infos(w *awsworld.World) map[string]*framework.NodeInfo {
+	w.T.Helper()
+	infos := map[string]*framework.NodeInfo{}
+	for _, ng := range w.NodeGroups() {
+		info, err := ng.TemplateNodeInfo()
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		infos[ng.Id()] = named(info, ng.Id())
+	}
+	return infos
+}
+
+// balancing is a Balancing over the core's own processor.
+func balancing(w *awsworld.World, viewsOnly bool) *Balancing {
+	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator([]string{annotations.ZoneAssumed}, config.NewDefaultNodeGroupDifferenceRatios()))
+	return NewBalancing(w.Provider, &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar}, viewsOnly)
+}
+
+// candidates are the node groups as they are weighed for a scale-up, by ID.
+func candidates(w *awsworld.World) map[string]cloudprovider.NodeGroup {
+	w.T.Helper()
+	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos(w), nil)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	byID := map[string]cloudprovider.NodeGroup{}
+	for _, ng := range able {
+		byID[ng.Id()] = ng
+	}
+	return byID
+}
+
+// similar are the node groups that may grow in place of this one, by ID.
+func similarTo(w *awsworld.World, id string, viewsOnly bool) map[string]cloudprovider.NodeGroup {
+	w.T.Helper()
+	found, err := balancing(w, viewsOnly).FindSimilarNodeGroups(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, candidates(w)[id], infos(w))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	byID := map[string]cloudprovider.NodeGroup{}
+	for _, ng := range found {
+		if byID[ng.Id()] != nil {
+			w.T.Errorf("%s is similar to %s twice", ng.Id(), id)
+		}
+		byID[ng.Id()] = ng
+	}
+	return byID
+}
+
+// balanced is how many new nodes each of the node groups gets.
+func balanced(w *awsworld.World, newNodes int, groups ...cloudprovider.NodeGroup) map[string]int {
+	w.T.Helper()
+	infos, err := balancing(w, true).BalanceScaleUpBetweenGroups(nil, groups, newNodes)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	more := map[string]int{}
+	for _, info := range infos {
+		if _, isBare := info.Group.(*aws.NodeGroup); !isBare {
+			w.T.Errorf("%s is to grow as a %T", info.Group.Id(), info.Group)
+		}
+		if info.NewSize > info.MaxSize || info.CurrentSize != w.Target(info.Group.Id()) {
+			w.T.Errorf("%s is to grow from %d to %d of %d", info.Group.Id(), info.CurrentSize, info.NewSize, info.MaxSize)
+		}
+		more[info.Group.Id()] = info.NewSize - info.CurrentSize
+	}
+	return more
+}
+
+func TestCandidateMayTakeTheGroupsWholeRest(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9), awsworld.Divided("full", "m5.large", 0, 3, 3), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
+	got := map[string]int{}
+	for id, ng := range candidates(w) {
+		got[id] = ng.MaxSize()
+		if size, err := ng.TargetSize(); err != nil || size != w.Target(id) {
+			t.Errorf("%s is weighed with a target of %d, %v, want %d", id, size, err, w.Target(id))
+		}
+	}
+	want := map[string]int{"a/" + awsworld.ZoneA: 2 + 5, "a/" + awsworld.ZoneB: 1 + 5, "a/" + awsworld.ZoneC: 1 + 5, "full/" + awsworld.ZoneA: 1, "full/" + awsworld.ZoneB: 1, "full/" + awsworld.ZoneC: 1, "b": 5}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("maximum sizes (-want +got):\n%s", diff)
+	}
+	if _, same := candidates(w)["b"].(*aws.NodeGroup); !same {
+		t.Error("a group that is not divided is weighed as something else")
+	}
+	if err := candidates(w)["a/"+awsworld.ZoneC].IncreaseSize(5); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 6}, w.PerZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+}
+
+func TestCoolingZoneIsNoCandidate(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
+	w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneB})
+	if w.ZoneGroupUnavailable("a/" + awsworld.ZoneB) {
+		t.Error("a view rests before anything failed")
+	}
+	if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(1); err == nil {
+		t.Fatal("launched where there is no capacity")
+	}
+	for id, want := range map[string]bool{"a/" + awsworld.ZoneA: false, "a/" + awsworld.ZoneB: true, "a/" + awsworld.ZoneC: false, "a": false, "unknown": false} {
+		if got := w.ZoneGroupUnavailable(id); got != want {
+			t.Errorf("%s rests: %t, want %t", id, got, want)
+		}
+	}
+	candidates := candidates(w)
+	if len(candidates) != 2 || candidates["a/"+awsworld.ZoneB] != nil {
+		t.Errorf("weighed are %v, want a and c", candidates)
+	}
+	if why, trouble := w.RecentFailure("a/" + awsworld.ZoneB); !trouble {
+		t.Errorf("%q: the view without capacity has no trouble", why)
+	}
+	if why, trouble := w.RecentFailure("a/" + awsworld.ZoneC); trouble {
+		t.Errorf("a view has the trouble of another: %s", why)
+	}
+}
+
+func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9), awsworld.Divided("other", "m5.large", 0, 0, 9), awsworld.Group("b", "m5.large", 0, 0, 5, nil),
+		awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 5, nil), "abc"), awsworld.Divided("gpu", "g4dn.xlarge", 0, 0, 9))
+	for _, tt := range []struct {
+		id        string
+		viewsOnly bool
+		want      []string
+	}{
+		{"a/" + awsworld.ZoneB, true, []string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneC}},
+		{"a/" + awsworld.ZoneB, false, []string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneC, "b", "other/" + awsworld.ZoneA, "other/" + awsworld.ZoneB, "other/" + awsworld.ZoneC, "whole"}},
+		{"gpu/" + awsworld.ZoneA, false, []string{"gpu/" + awsworld.ZoneB, "gpu/" + awsworld.ZoneC}},
+		{"b", true, nil},
+		{"whole", true, nil},
+		{"b", false, []string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC, "other/" + awsworld.ZoneA, "other/" + awsworld.ZoneB, "other/" + awsworld.ZoneC, "whole"}},
+	} {
+		t.Run(fmt.Sprintf("%s viewsOnly=%t", tt.id, tt.viewsOnly), func(t *testing.T) {
+			found := similarTo(w, tt.id, tt.viewsOnly)
+			var ids []string
+			for id := range found {
+				ids = append(ids, id)
+			}
+			slices.Sort(ids)
+			if diff := cmp.Diff(tt.want, ids); diff != "" {
+				t.Errorf("similar node groups (-want +got):\n%s", diff)
+			}
+			if view := zoneGroup(w.NodeGroup(tt.id)); view != nil {
+				for id, ng := range found {
+					if v := zoneGroup(ng); v != nil && v.AutoScalingGroup() == view.AutoScalingGroup() && ng.MaxSize() != w.Target(id) {
+						t.Errorf("%s counts for %d more of what is left, as the view does that is weighed", id, ng.MaxSize()-w.Target(id))
+					}
+				}
+			}
+		})
+	}
+	infos := infos(w)
+	delete(infos, "a/"+awsworld.ZoneC)
+	found, err := balancing(w, true).FindSimilarNodeGroups(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, w.NodeGroup("a/"+awsworld.ZoneA), infos)
+	if err != nil || len(found) != 1 || found[0].Id() != "a/"+awsworld.ZoneB {
+		t.Errorf("similar are %v, %v, want the sibling alone of which a NodeInfo could be made", found, err)
+	}
+}
+
+// The core caps a scale-up by the room of similar node groups, which must be the room of their Auto Scaling groups.
+func TestSimilarNodeGroupsCountTheRestOnce(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9))
+	for id, ng := range candidates(w) {
+		room := ng.MaxSize() - w.Target(id)
+		for other, similar := range similarTo(w, id, false) {
+			room += similar.MaxSize() - w.Target(other)
+		}
+		if room != 5 {
+			t.Errorf("%s and those similar to it have room for %d, want 5", id, room)
+		}
+	}
+}
+
+func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("even", "m5.large", 0, 0, 9), awsworld.Divided("tight", "m5.large", 0, 3, 5), awsworld.Divided("full", "m5.large", 0, 3, 3),
+		awsworld.Divided("uneven", "m5.large", 0, 0, 20), awsworld.Group("plain", "m5.large", 0, 0, 4, nil))
+	if err := w.NodeGroup("uneven/" + awsworld.ZoneB).IncreaseSize(5); err != nil {
+		t.Fatal(err)
+	}
+	views := func(name, letters string) (ids []string) {
+		for _, letter := range letters {
+			ids = append(ids, name+"/cn-northwest-1"+string(letter))
+		}
+		return ids
+	}
+	for _, tt := range []struct {
+		name     string
+		groups   []string
+		newNodes int
+		want     []int // of each of the groups
+		anyOrder bool  // which of equals is first, is the core's own affair
+	}{
+		{"evenly", views("even", "abc"), 6, []int{2, 2, 2}, false},
+		{"as far as the group allows", views("even", "abc"), 100, []int{3, 3, 3}, false},
+		{"all that is left to one", views("even", "b"), 100, []int{9}, false},
+		{"all that is left to two", views("even", "ca"), 100, []int{5, 4}, true}, // by AWS's order of zones, a is dealt to first
+		{"one", views("even", "abc"), 1, []int{1, 0, 0}, true},
+		{"two left for three", views("tight", "abc"), 6, []int{1, 1, 0}, true},
+		{"nothing left", views("full", "abc"), 6, []int{0, 0, 0}, false},
+		{"those with fewer first", views("uneven", "abc"), 7, []int{4, 0, 3}, false},
+		{"two groups", slices.Concat(views("even", "abc"), views("tight", "abc")), 100, []int{3, 3, 3, 1, 1, 0}, true},
+		{"two groups mixed", []string{"tight/" + awsworld.ZoneA, "even/" + awsworld.ZoneA, "tight/" + awsworld.ZoneC, "even/" + awsworld.ZoneC}, 100, []int{1, 5, 1, 4}, true},
+		{"and one that is not divided", append(views("even", "abc"), "plain"), 100, []int{3, 3, 3, 4}, false},
+		{"and one that is not divided, evenly", append(views("even", "abc"), "plain"), 4, []int{1, 1, 1, 1}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var groups []cloudprovider.NodeGroup
+			candidates := candidates(w)
+			for at, id := range tt.groups { // the first as it is weighed, the others as similar ones
+				if at == 0 {
+					groups = append(groups, candidates[id])
+				} else if v := similarTo(w, tt.groups[0], false)[id]; v != nil {
+					groups = append(groups, v)
+				} else {
+					groups = append(groups, w.NodeGroup(id))
+				}
+			}
+			more := balanced(w, tt.newNodes, groups...)
+			var got []int
+			for _, id := range tt.groups {
+				got = append(got, more[id])
+			}
+			if tt.anyOrder {
+				slices.Sort(got)
+				slices.Sort(tt.want)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%v get %v, want %v", tt.groups, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestNoSplitExceedsTheGroupsMaximum(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var groups []fakeaws.AutoScalingGroup
+	for n := range 12 {
+		size := r.IntN(8)
+		g := awsworld.Divided(fmt.Sprintf("g%02d", n), "m5.large", r.IntN(size+1), size, size+r.IntN(10))
+		if n%3 == 2 {
+			g = awsworld.Weighted(g.Name, g.Min, g.Desired)
+			g = awsworld.Zoned(g, "abc")
+			g.Tags[asg.TagZonal], g.SuspendedProcesses = "true", []string{"AZRebalance"}
+		}
+		groups = append(groups, g)
+	}
+	w := awsworld.NewDivided(t, nil, groups...)
+	all := w.NodeGroups()
+	if len(all) != 36 {
+		t.Fatalf("%d node groups, want 36", len(all))
+	}
+	for range 500 {
+		var some []cloudprovider.NodeGroup
+		candidates := candidates(w)
+		for _, at := range r.Perm(len(all))[:1+r.IntN(9)] {
+			some = append(some, candidates[all[at].Id()])
+		}
+		asked := 1 + r.IntN(30)
+		got, room := map[string]int{}, map[string]int{}
+		for _, ng := range some {
+			g := w.View().AutoScalingGroup(zoneGroup(ng).AutoScalingGroup())
+			room[g.Name] = max(0, g.MaxInstances()-g.TargetInstances())
+		}
+		total, possible := 0, 0
+		for id, more := range balanced(w, asked, some...) {
+			got[w.GroupName(id)] += more
+			total += more
+		}
+		for name, left := range room {
+			possible += left
+			if got[name] > left {
+				t.Fatalf("%s gets %d more, and has room for %d", name, got[name], left)
+			}
+		}
+		if total != min(asked, possible) {
+			t.Fatalf("%d of %d new nodes were dealt out, with room for %d", total, asked, possible)
+		}
+	}
+}
+
+func TestASplitScaleUpEndsWithEvenZones(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 1, 8))
+	similar := similarTo(w, "a/"+awsworld.ZoneC, true)
+	infos, coreErr := balancing(w, true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{candidates(w)["a/"+awsworld.ZoneC], similar["a/"+awsworld.ZoneA], similar["a/"+awsworld.ZoneB]}, 50)
+	if coreErr != nil {
+		t.Fatal(coreErr)
+	}
+	var all sync.WaitGroup
+	for _, info := range infos { // all at once, as with --parallel-scale-up
+		all.Go(func() {
+			if err := info.Group.IncreaseSize(info.NewSize - info.CurrentSize); err != nil {
+				t.Errorf("%s: %v", info.Group.Id(), err)
+			}
+		})
+	}
+	all.Wait()
+	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 3, awsworld.ZoneB: 3, awsworld.ZoneC: 2}, w.PerZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+}
+
+func TestZoneGroupOfRemovedZoneCannotGrow(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 12), awsworld.Zoned(awsworld.Group("other", "m5.large", 0, 0, 9, nil), "c"))
+	if err := w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, awsworld.ZoneB}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	able := candidates(w)
+	for id, most := range map[string]int{"a/" + awsworld.ZoneA: 8, "a/" + awsworld.ZoneB: 8, "a/" + awsworld.ZoneC: 2} { // of 12, six are left
+		if size, err := able[id].TargetSize(); size != 2 || err != nil || able[id].MaxSize() != most {
+			t.Errorf("%s has %d nodes of at most %d, error %v, want 2 of %d", id, size, able[id].MaxSize(), err, most)
+		}
+	}
+	if got := similarTo(w, "a/"+awsworld.ZoneA, true)["a/"+awsworld.ZoneC]; got != nil && got.MaxSize() > 2 {
+		t.Errorf("the view of the zone may grow to %d in place of another", got.MaxSize())
+	}
+	if got := balanced(w, 6, able["a/"+awsworld.ZoneA], able["a/"+awsworld.ZoneB], able["a/"+awsworld.ZoneC]); got["a/"+awsworld.ZoneC] != 0 {
+		t.Errorf("of 6 nodes %v are dealt to the zone", got)
+	}
+	gone := w.NodeGroup("a/" + awsworld.ZoneC)
+	if err := gone.IncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("an increase in the zone: %v, want ErrNotZonal", err)
+	}
+	if err := gone.AtomicIncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
+		t.Errorf("all or nothing in the zone: %v, want ErrNotZonal", err)
+	}
+	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 2, awsworld.ZoneC: 2}, w.PerZone("a")); diff != "" {
+		t.Errorf("instances by zone (-want +got):\n%s", diff)
+	}
+}
+
+// Run under the race detector: views that grow, shrink, are read, and are one group in between.
+func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 200))
+	zoneGroups := map[string]cloudprovider.NodeGroup{}
+	for _, ng := range w.NodeGroups() {
+		zoneGroups[ng.Id()] = ng
+	}
+	var all sync.WaitGroup
+	repeat := func(do func(i int)) {
+		all.Go(func() {
+			for i := range 20 {
+				do(i)
+			}
+		})
+	}
+	repeat(func(i int) {
+		if err := w.AWS.Resume("a", "AZRebalance"); i%5 == 1 && err != nil {
+			t.Error(err)
+		}
+		if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
+			t.Error(err)
+		}
+		if err := w.Cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		w.NextLoop()
+	})
+	var mu sync.Mutex
+	launched := map[string]int{}
+	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+		ng := zoneGroups["a/"+zone]
+		repeat(func(int) {
+			switch err := ng.IncreaseSize(1); {
+			case err == nil:
+				mu.Lock()
+				launched[zone]++
+				mu.Unlock()
+			case !errors.Is(err, asg.ErrNotZonal):
+				t.Error(err)
+			}
+		})
+	}
+	repeat(func(int) {
+		candidates := map[string]cloudprovider.NodeGroup{}
+		for _, ng := range w.NodeGroups() {
+			_, _ = ng.TargetSize()
+			instances, _ := ng.Nodes()
+			for _, i := range instances {
+				_, _ = w.NodeGroupForNode(awsworld.Node(i.Id, i.Id))
+			}
+			_, _ = ng.TemplateNodeInfo()
+			candidates[ng.Id()] = ng
+		}
+		for _, ng := range candidates {
+			_, _ = balancing(w, true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{ng}, 3)
+		}
+	})
+	all.Wait()
+	want := map[string]int{}
+	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+		want[zone] = 2 + launched[zone]
+	}
+	if diff := cmp.Diff(want, w.PerZone("a")); diff != "" || len(launched) != 3 {
+		t.Errorf("launched %v, instances by zone (-want +got):\n%s", launched, diff)
+	}
+	if n := w.AWS.Calls()["SetDesiredCapacity"]; n > 0 {
+		t.Errorf("the desired capacity was set %d times", n)
+	}
+}

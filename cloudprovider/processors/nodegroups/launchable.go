@@ -1,0 +1,78 @@
+package nodegroups
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
+// and groups with a placeholder NodeInfo. The core would ask and complain about each at every scale-up, although all of them have
+// been reported. It leaves out all groups while the last reading is too old to choose by.
+type Launchable struct{ provider *aws.Provider }
+
+// NewLaunchable makes a Launchable.
+func NewLaunchable(p *aws.Provider) Launchable { return Launchable{provider: p} }
+
+// Process returns the groups that can grow.
+func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
+	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
+	if l.provider.TooOldToAdd() {
+		return nil, infos, nil
+	}
+	v := l.provider.View()
+	able := make([]cloudprovider.NodeGroup, 0, len(groups))
+	for _, ng := range groups {
+		g := v.Group(ng.Id())
+		if info := infos[ng.Id()]; g == nil || info == nil || annotations.Placeholder.On(info.Node()) || g.Blocked() {
+			continue
+		}
+		if rest, cooling := l.provider.CoolDown(g); cooling {
+			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
+				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
+			continue
+		}
+		able = append(able, candidate(ng, g))
+	}
+	return able, infos, nil
+}
+
+// CleanUp implements the core's NodeGroupListProcessor.
+func (Launchable) CleanUp() {}
+
+// bounded is a zone group with another maximum size than its own share of the group's.
+type bounded struct {
+	*aws.NodeGroup
+	most int
+}
+
+// MaxSize implements cloudprovider.NodeGroup.
+func (b *bounded) MaxSize() int { return b.most }
+
+// candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need
+// its zone gain nothing from another zone's share.
+func candidate(ng cloudprovider.NodeGroup, g *asg.Group) cloudprovider.NodeGroup {
+	own, ok := ng.(*aws.NodeGroup)
+	if !ok || g.Zone == "" {
+		return ng
+	}
+	return &bounded{NodeGroup: own, most: g.MostInstances()}
+}
+
+// zoneGroup returns the node group if it is a zone group, bounded or not, or nil.
+func zoneGroup(ng cloudprovider.NodeGroup) *aws.NodeGroup {
+	own, ok := ng.(*aws.NodeGroup)
+	if b, weighed := ng.(*bounded); weighed {
+		own, ok = b.NodeGroup, true
+	}
+	if !ok || own.Zone() == "" {
+		return nil
+	}
+	return own
+}

@@ -1,0 +1,83 @@
+package nodegroups
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
+	suspended := awsworld.Group("suspended", "m5.large", 0, 0, 5, nil)
+	suspended.SuspendedProcesses = []string{"Launch"}
+	w := awsworld.New(t, nil, suspended, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
+	infos := map[string]*framework.NodeInfo{}
+	for _, ng := range w.NodeGroups() {
+		if info, err := ng.TemplateNodeInfo(); err == nil {
+			infos[ng.Id()] = info
+		}
+	}
+	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
+		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
+	}
+}
+
+func TestOldReadingForbidsGrowth(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })
+	infos := map[string]*framework.NodeInfo{"a": framework.NewNodeInfo(&corev1.Node{}, nil)}
+	for _, step := range []struct {
+		after time.Duration
+		read  bool
+		grow  bool
+	}{{after: 0, grow: true}, {after: 3*time.Minute + time.Second, grow: true}, {after: time.Minute, grow: true}, {after: 6 * time.Minute}, {after: time.Minute, read: true, grow: true}} {
+		now.Step(step.after)
+		if step.read {
+			w.Reread()
+		}
+		groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+		if err != nil || len(groups) == 1 != step.grow {
+			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
+		}
+	}
+}
+
+func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
+	two := awsworld.Divided("two", "m5.large", 0, 0, 9)
+	two.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *two.LaunchTemplate,
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "c5.large"}}}
+	two.LaunchTemplate = nil
+	w := awsworld.NewDivided(t, func(c *fakeaws.Config) {
+		c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA, awsworld.ZoneC}, "c5.large": {awsworld.ZoneA, awsworld.ZoneB}}
+	}, two, awsworld.Divided("one", "m5.large", 0, 0, 9), awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 9, nil), "b"))
+	infos := map[string]*framework.NodeInfo{}
+	for _, ng := range w.NodeGroups() {
+		infos[ng.Id()] = framework.NewNodeInfo(awsworld.Node("n", ""), nil)
+	}
+	w.Eventually(func() string {
+		if !w.View().Group("one/" + awsworld.ZoneB).Blocked() {
+			return "zone b still counts as offering m5.large"
+		}
+		return ""
+	})
+	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ng := range able {
+		if ng.Id() == "one/"+awsworld.ZoneB {
+			t.Error("a zone group may grow where nothing is offered")
+		}
+	}
+	if len(able) != 6 {
+		t.Errorf("%d node groups may grow, want all but one of 7", len(able))
+	}
+}

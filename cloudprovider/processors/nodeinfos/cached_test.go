@@ -1,0 +1,190 @@
+package nodeinfos
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// next returns the next node of the group as the core predicts it while the cluster has those nodes.
+func next(w *awsworld.World, infos *Provider, snapshot clustersnapshot.ClusterSnapshot, id string, live ...*corev1.Node) *corev1.Node {
+	w.T.Helper()
+	if err := snapshot.SetClusterState(live, nil, nil, nil); err != nil {
+		w.T.Fatal(err)
+	}
+	w.NextLoop()
+	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, live, nil, taints.TaintConfig{}, time.Now())
+	if err != nil || all[id] == nil {
+		w.T.Fatalf("no NodeInfo of the group: %v", err)
+	}
+	return all[id].Node()
+}
+
+func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
+	w := awsworld.New(t, func(c *fakeaws.Config) {
+		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
+	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
+	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	nextOfA := func(live ...*corev1.Node) *corev1.Node { return next(w, infos, snapshot, "a", live...) }
+	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
+	nodes.Put(t, real...)
+	nextOfA(real...)
+	nodes.Drop(t, real...)
+	w.Emptied("a")
+	if got := nextOfA().Labels; got["team"] != "dsp" || got["kubernetes.io/seen"] == "" {
+		t.Fatalf("labels at zero are %v, want the core's picture of the last node: this proves nothing", got)
+	}
+
+	changed := awsworld.Group("a", "workers", 0, 0, 5, nil)
+	changed.LaunchTemplate.Version = "2"
+	if err := w.AWS.DeleteGroup("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.AWS.AddGroup(changed); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Eventually(func() string {
+		info, err := w.NodeGroup("a").TemplateNodeInfo()
+		if err != nil {
+			return "no template of the new group yet: " + err.Error()
+		}
+		if cpus := info.Node().Status.Capacity.Cpu(); cpus.Value() != 4 {
+			return "the template still has " + cpus.String() + " CPUs"
+		}
+		return ""
+	})
+	got := nextOfA()
+	if cpus := got.Status.Capacity.Cpu(); cpus.Value() != 4 || got.Labels["team"] != "" {
+		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
+	}
+	if outside := got.Labels["kubernetes.io/seen"]; outside != "" {
+		t.Error("the next node still is the picture of one of the old version")
+	}
+}
+
+func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
+	g := awsworld.Divided("a", "m5.large", 0, 2, 9)
+	g.Zones = []string{awsworld.ZoneA, awsworld.ZoneB}
+	w := awsworld.NewDivided(t, nil, g)
+	infos, snapshot := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	var real []*corev1.Node
+	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneA} { // the core takes the first for its picture
+		real = append(real, w.Members("a/"+zone, map[string]string{corev1.LabelTopologyZone: zone, "seen": "by-the-core"})...)
+	}
+	edit := func(zones ...string) {
+		t.Helper()
+		if err := w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: zones}); err != nil {
+			t.Fatal(err)
+		}
+		w.Reread()
+	}
+	shows := func(when, id, zone, seen string, live ...*corev1.Node) {
+		t.Helper()
+		if got := next(w, infos, snapshot, id, live...).Labels; got[corev1.LabelTopologyZone] != zone || got["seen"] != seen {
+			t.Errorf("%s: the next node of %s is taken to be in %s, and a picture of one %q, want %s and %q",
+				when, id, got[corev1.LabelTopologyZone], got["seen"], zone, seen)
+		}
+	}
+	shows("two zones", "a/"+awsworld.ZoneB, awsworld.ZoneB, "by-the-core", real...)
+	edit(awsworld.ZoneA) // and so it is one group
+	shows("one zone left", "a", awsworld.ZoneA, "", real...)
+	shows("its nodes gone", "a", awsworld.ZoneA, "")
+	shows("a node of its zone alone", "a", awsworld.ZoneA, "by-the-core", real[1])
+	edit(awsworld.ZoneA, awsworld.ZoneC)
+	shows("a zone that only has instances", "a/"+awsworld.ZoneB, awsworld.ZoneB, "by-the-core", real...)
+	edit(awsworld.ZoneB)
+	shows("the zone is back", "a", awsworld.ZoneB, "by-the-core", real...)
+}
+
+func TestZoneLabelDropsNoCachedNodeInfo(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	real := w.Members("a", map[string]string{corev1.LabelTopologyZone: "rack-1", "seen": "by-the-core"})
+	got := next(w, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
+	if got[corev1.LabelTopologyZone] != "rack-1" || got["seen"] == "" {
+		t.Errorf("the next node is taken to have the labels %v, want those of the group's node", got)
+	}
+}
+
+func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
+	seen := map[string]string{corev1.LabelInstanceTypeStable: "m5.large", "kubernetes.io/seen": "by-the-core"}
+	for _, tt := range []struct {
+		name   string
+		memory string // of the nodes, for pods
+		broken string // of the first of them
+		counts bool
+	}{
+		{name: "sound", memory: "7155392Ki", broken: "7155392Ki", counts: true},
+		{name: "far from its type", memory: "7155392Ki", broken: "400000Ki"},
+		{name: "behind the others", memory: "7155392Ki", broken: "6800000Ki"},
+		{name: "less on all", memory: "6800000Ki", broken: "6800000Ki", counts: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+			nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+			real := w.Members("a", seen)
+			for i, n := range real {
+				n.Status.Allocatable["memory"] = resource.MustParse(tt.memory)
+				if i == 0 {
+					n.Status.Allocatable["memory"] = resource.MustParse(tt.broken)
+				}
+			}
+			nodes.Put(t, real...)
+			check := func(when string, live ...*corev1.Node) {
+				t.Helper()
+				next := next(w, infos, snapshot, "a", live...)
+				if counts := next.Labels["kubernetes.io/seen"] != ""; counts != tt.counts {
+					t.Errorf("%s: the node counts for the next: %t, want %t", when, counts, tt.counts)
+				}
+				if memory := next.Status.Allocatable.Memory(); memory.Cmp(resource.MustParse(tt.memory)) != 0 {
+					t.Errorf("%s: the next node is taken to have %s for pods, want %s", when, memory, tt.memory)
+				}
+			}
+			check("with its group", real...) // the core takes the first for its picture
+			nodes.Drop(t, real[1:]...)
+			check("as the last", real[0])
+			nodes.Drop(t, real[0])
+			w.Emptied("a")
+			check("at zero")
+		})
+	}
+}
+
+func TestRareLabelIsNotPromised(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
+	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
+	nodes.Put(t, real...)
+	next(w, infos, snapshot, "a", real...)
+	nodes.Drop(t, real[1])
+	last := real[0].DeepCopy()
+	last.Labels["debug"], last.Labels["new"] = "by-hand", "promised"
+	nodes.Put(t, last)
+	check := func(when string, live ...*corev1.Node) {
+		t.Helper()
+		got := next(w, infos, snapshot, "a", live...).Labels
+		if got["kubernetes.io/seen"] == "" || got["team"] != "dsp" || got["new"] != "promised" {
+			t.Errorf("%s: the next node is taken to have the labels %v, want those of the last", when, got)
+		}
+		if got["debug"] != "" {
+			t.Errorf("%s: the next node is taken to have the label that one node was given by hand", when)
+		}
+	}
+	check("on the last node", last)
+	nodes.Drop(t, last)
+	w.Emptied("a")
+	check("at zero")
+}

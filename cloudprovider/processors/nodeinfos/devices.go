@@ -1,0 +1,204 @@
+package nodeinfos
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	drautils "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/utils"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// nvidiaDriver is NVIDIA's driver for dynamic resource allocation, and the device class it installs for whole GPUs
+// (github.com/NVIDIA/k8s-dra-driver-gpu, read 2026-11).
+const nvidiaDriver = "gpu.nvidia.com"
+
+// sharing describes how a cluster shares its GPUs by dynamic resource allocation.
+type sharing struct {
+	devices *drasnapshot.Snapshot
+	// alsoByCount is set where the driver also serves pods that ask for nvidia.com/gpu.
+	alsoByCount bool
+	nodes       map[string]shown // by Auto Scaling group
+}
+
+// shown collects how the live nodes of a group publish their GPUs.
+type shown struct {
+	byPlugin bool                         // as nvidia.com/gpu
+	slices   []*resourceapi.ResourceSlice // the driver's, from one of the nodes
+}
+
+// sharing looks at the cluster. It returns nil without the device class of NVIDIA's driver.
+func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *sharing {
+	if ctx == nil || !ctx.DynamicResourceAllocationEnabled || ctx.ClusterSnapshot == nil {
+		return nil
+	}
+	devices := ctx.ClusterSnapshot.DraSnapshot()
+	if devices == nil {
+		return nil
+	}
+	class, err := devices.DeviceClasses().Get(nvidiaDriver)
+	if err != nil {
+		return nil // there is no such class
+	}
+	s := &sharing{devices: devices, nodes: map[string]shown{},
+		alsoByCount: ptr.Deref(class.Spec.ExtendedResourceName, "") == instancetypes.ResourceNVIDIA}
+	for _, node := range nodes {
+		if group := n.provider.NodeGroupOf(node); group != nil {
+			name := group.AutoScalingGroup()
+			s.nodes[name] = s.look(node, s.nodes[name])
+		}
+	}
+	return s
+}
+
+// look adds one node to the others of its group.
+func (s *sharing) look(node *corev1.Node, others shown) shown {
+	others.byPlugin = others.byPlugin || showsGPUs(node)
+	if slices, _ := s.devices.NodeResourceSlices(node.Name); others.slices == nil {
+		others.slices = ofDriver(slices)
+	}
+	return others
+}
+
+func showsGPUs(node *corev1.Node) bool {
+	q := node.Status.Allocatable[instancetypes.ResourceNVIDIA]
+	return !q.IsZero()
+}
+
+// ofDriver returns the slices of NVIDIA's driver, nil for none.
+func ofDriver(slices []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
+	var own []*resourceapi.ResourceSlice
+	for _, slice := range slices {
+		if slice.Spec.Driver == nvidiaDriver {
+			own = append(own, slice)
+		}
+	}
+	return own
+}
+
+// complete returns info with the devices that the group's next node will show. A live node is the first source, the driver's rules
+// for the group's instance types are the second. A group whose nodes publish their GPUs by count, through the device plugin, gets
+// none. counted reports whether info is the cached NodeInfo of such a node.
+func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+	seen := s.nodes[t.Group]
+	cached := ofDriver(info.LocalResourceSlices)
+	switch {
+	case cached != nil || seen.slices != nil:
+		info = s.withoutCount(info, seen.byPlugin)
+		if cached == nil {
+			info = withSlices(info, renamed(seen.slices, info.Node().Name))
+		}
+	case !seen.byPlugin && !counted:
+		if devices := nvidiaDevices(t.InstanceTypes, catalogue); len(devices) > 0 {
+			info = withSlices(info, []*resourceapi.ResourceSlice{nvidiaSlice(info.Node().Name, devices)})
+		}
+	}
+	return info
+}
+
+// withoutCount returns info without nvidia.com/gpu, unless nodes publish it or the driver serves pods that ask for it.
+func (s *sharing) withoutCount(info *framework.NodeInfo, published bool) *framework.NodeInfo {
+	if published || s.alsoByCount || !showsGPUs(info.Node()) {
+		return info
+	}
+	node := info.Node().DeepCopy()
+	delete(node.Status.Capacity, instancetypes.ResourceNVIDIA)
+	delete(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
+	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// withSlices returns info with further slices, which it marks as assumed. It changes the slices.
+func withSlices(info *framework.NodeInfo, more []*resourceapi.ResourceSlice) *framework.NodeInfo {
+	all := append([]*resourceapi.ResourceSlice(nil), info.LocalResourceSlices...)
+	for _, slice := range more {
+		annotations.Assumed.Mark(slice)
+		all = append(all, slice)
+	}
+	return rebuilt(info, info.Node(), all)
+}
+
+// renamed returns copies of a node's slices for another.
+func renamed(slices []*resourceapi.ResourceSlice, node string) []*resourceapi.ResourceSlice {
+	copies, _, err := drautils.SanitizedNodeResourceSlices(slices, node, node)
+	if err != nil {
+		return nil // a slice without a node, which the snapshot does not list by node
+	}
+	return copies
+}
+
+// nvidiaSlice returns a slice as the driver publishes it: one pool for each node, with the node's name.
+func nvidiaSlice(node string, devices []resourceapi.Device) *resourceapi.ResourceSlice {
+	return &resourceapi.ResourceSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: node + "-" + nvidiaDriver},
+		Spec: resourceapi.ResourceSliceSpec{
+			Driver:   nvidiaDriver,
+			NodeName: &node,
+			Pool:     resourceapi.ResourcePool{Name: node, Generation: 1, ResourceSliceCount: 1},
+			Devices:  devices,
+		},
+	}
+}
+
+// nvidiaDevices returns the devices that a node of any of the types has: the smallest number, the least memory, and the attributes
+// that all types share. It returns none if a type is unknown or has no NVIDIA GPU.
+func nvidiaDevices(types []string, catalogue *instancetypes.Catalogue) []resourceapi.Device {
+	var devices []resourceapi.Device
+	for i, name := range types {
+		facts, ok := catalogue.Lookup(name)
+		if !ok || facts.GPU.Manufacturer != "NVIDIA" || facts.GPU.Count == 0 {
+			return nil
+		}
+		of := devicesOf(facts.GPU)
+		if i == 0 {
+			devices = of
+			continue
+		}
+		devices = devices[:min(len(devices), len(of))]
+		for d := range devices {
+			devices[d] = common(devices[d], of[d])
+		}
+	}
+	return devices
+}
+
+// devicesOf returns the devices of one type, named and described as the driver does. It leaves out facts that only the node knows:
+// the GPU's own identifier, its place on the bus, the versions of the software.
+func devicesOf(gpu instancetypes.GPU) []resourceapi.Device {
+	devices := make([]resourceapi.Device, gpu.Count)
+	model, memory := gpuModelOf(gpu)
+	for i := range devices {
+		devices[i] = resourceapi.Device{
+			Name:       fmt.Sprintf("gpu-%d", i),
+			Attributes: model.attributes(),
+			Capacity: map[resourceapi.QualifiedName]resourceapi.DeviceCapacity{
+				"memory": {Value: *resource.NewQuantity(memory, resource.BinarySI)},
+			},
+		}
+	}
+	return devices
+}
+
+// common returns the facts that hold for both devices, which have the same name. It changes a.
+func common(a, b resourceapi.Device) resourceapi.Device {
+	for name, value := range a.Attributes {
+		other := b.Attributes[name]
+		if ptr.Deref(value.StringValue, "") != ptr.Deref(other.StringValue, "") ||
+			ptr.Deref(value.VersionValue, "") != ptr.Deref(other.VersionValue, "") {
+			delete(a.Attributes, name)
+		}
+	}
+	const memory = "memory"
+	if mine, theirs := a.Capacity[memory].Value, b.Capacity[memory]; theirs.Value.Cmp(mine) < 0 {
+		a.Capacity[memory] = theirs
+	}
+	return a
+}

@@ -1,0 +1,232 @@
+package nodeinfos
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a T4 by the device class.
+type gpuCluster struct {
+	w        *awsworld.World
+	infos    *Provider
+	snapshot clustersnapshot.ClusterSnapshot
+	registry *nodeinfosprovider.TemplateNodeInfoRegistry
+	class    *resourceapi.DeviceClass // nil for none
+	pod      *corev1.Pod
+}
+
+func newGPUCluster(t *testing.T, desired int) *gpuCluster {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, desired, 5, nil))
+	infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
+	return &gpuCluster{
+		w: w, infos: infos, snapshot: testsnapshot.NewTestSnapshotOrDie(t),
+		registry: nodeinfosprovider.NewTemplateNodeInfoRegistry(infos),
+		class: &resourceapi.DeviceClass{ObjectMeta: metav1.ObjectMeta{Name: nvidiaDriver}, Spec: resourceapi.DeviceClassSpec{
+			Selectors: selector("device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'")}},
+		pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pending", Namespace: "default", UID: "pod"},
+			Spec: corev1.PodSpec{ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: ptr.To("t4")}}}},
+	}
+}
+
+func selector(expression string) []resourceapi.DeviceSelector {
+	return []resourceapi.DeviceSelector{{CEL: &resourceapi.CELDeviceSelector{Expression: expression}}}
+}
+
+// loop begins a loop of the core over the nodes and their slices.
+func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi.ResourceSlice) *cacontext.AutoscalingContext {
+	c.w.T.Helper()
+	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "t4", Namespace: "default", UID: types.UID("claim")},
+		Spec: resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{{Name: "gpu",
+			Exactly: &resourceapi.ExactDeviceRequest{DeviceClassName: nvidiaDriver, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1,
+				Selectors: selector("device.attributes['gpu.nvidia.com'].productName == 'Tesla T4'")}}}}}}
+	classes := map[string]*resourceapi.DeviceClass{}
+	if c.class != nil {
+		classes[c.class.Name] = c.class
+	}
+	devices := drasnapshot.NewSnapshot(map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{drasnapshot.GetClaimId(claim): claim},
+		slices, nil, classes)
+	if err := c.snapshot.SetClusterState(nodes, nil, devices, nil); err != nil {
+		c.w.T.Fatal(err)
+	}
+	ctx := &cacontext.AutoscalingContext{CloudProvider: c.w.Provider, ClusterSnapshot: c.snapshot, TemplateNodeInfoRegistry: c.registry,
+		AutoscalingOptions: config.AutoscalingOptions{DynamicResourceAllocationEnabled: true,
+			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+	if err := c.registry.Recompute(ctx, nodes, nil, taints.TaintConfig{}, time.Now()); err != nil {
+		c.w.T.Fatal(err)
+	}
+	return ctx
+}
+
+// fits reports whether the core's simulator places the pod on the next node of the group.
+func (c *gpuCluster) fits() bool {
+	c.w.T.Helper()
+	info, ok := c.registry.GetNodeInfo("gpu")
+	if !ok {
+		c.w.T.Fatal("no NodeInfo of the group")
+	}
+	c.snapshot.Fork()
+	defer c.snapshot.Revert()
+	if err := c.snapshot.AddNodeInfo(info); err != nil {
+		c.w.T.Fatal(err)
+	}
+	return c.snapshot.CheckPredicates(c.pod, info.Node().Name) == nil
+}
+
+// node is a Ready node of the group with the age and the resources.
+func (c *gpuCluster) node(age time.Duration, shown corev1.ResourceList) *corev1.Node {
+	n := c.w.Nodes("gpu")[0]
+	since := metav1.NewTime(time.Now().Add(-age))
+	n.CreationTimestamp = since
+	n.Labels = map[string]string{corev1.LabelHostname: n.Name}
+	n.Status = corev1.NodeStatus{Capacity: shown, Allocatable: shown.DeepCopy(),
+		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: since}}}
+	return n
+}
+
+// published is the slice of a node whose driver names its one device in its own way.
+func published(node, product string) map[string][]*resourceapi.ResourceSlice {
+	slice := nvidiaSlice(node, []resourceapi.Device{{Name: "gpu-of-another-name", Attributes: map[resourceapi.QualifiedName]resourceapi.DeviceAttribute{
+		"type": {StringValue: ptr.To("gpu")}, "productName": {StringValue: &product}}}})
+	return map[string][]*resourceapi.ResourceSlice{node: {slice}}
+}
+
+var wholeNode = awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
+
+func TestAClaimedGPUWakesAGroupAtZero(t *testing.T) {
+	c := newGPUCluster(t, 0)
+	c.loop(nil, nil)
+	if !c.fits() {
+		t.Error("the pod does not fit the group's template")
+	}
+	c.class = nil
+	c.loop(nil, nil)
+	if info, _ := c.registry.GetNodeInfo("gpu"); len(info.LocalResourceSlices) > 0 {
+		t.Error("devices are assumed in a cluster without the driver's device class")
+	}
+}
+
+func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
+	c := newGPUCluster(t, 1)
+	counted := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1")
+	for _, tt := range []struct {
+		name     string
+		node     *corev1.Node
+		product  string // in the node's slice; "" for no slice
+		wantFits bool
+		wantGPUs int64 // promised as nvidia.com/gpu
+	}{
+		{name: "nothing shown yet", node: c.node(time.Second, wholeNode), wantFits: true, wantGPUs: 1},
+		{name: "the driver's devices on a young node", node: c.node(time.Second, wholeNode), product: "Tesla T4", wantFits: true},
+		{name: "the driver's devices on an old node", node: c.node(time.Hour, wholeNode), product: "Tesla T4", wantFits: true},
+		{name: "others than assumed, young node", node: c.node(time.Second, wholeNode), product: "Tesla T40"},
+		{name: "others than assumed, old node", node: c.node(time.Hour, wholeNode), product: "Tesla T40"},
+		{name: "the device plugin instead, young node", node: c.node(time.Second, counted), wantGPUs: 1},
+		{name: "the device plugin instead, old node", node: c.node(time.Hour, counted), wantGPUs: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c.infos = New(c.w.Provider, NewZoneIDs(c.w.Zones()), time.Hour, false)
+			c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(c.infos)
+			slices := map[string][]*resourceapi.ResourceSlice{}
+			if tt.product != "" {
+				slices = published(tt.node.Name, tt.product)
+			}
+			c.loop([]*corev1.Node{tt.node}, slices)
+			if got := c.fits(); got != tt.wantFits {
+				t.Errorf("pod fits the group's next node: %t, want %t", got, tt.wantFits)
+			}
+			info, _ := c.registry.GetNodeInfo("gpu")
+			if got := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; got != tt.wantGPUs {
+				t.Errorf("%d nvidia.com/gpu promised, want %d", got, tt.wantGPUs)
+			}
+		})
+	}
+}
+
+func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
+	c := newGPUCluster(t, 1)
+	starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+	for _, tt := range []struct {
+		name      string
+		node      *corev1.Node
+		slices    func(node string) map[string][]*resourceapi.ResourceSlice
+		wantReady bool
+	}{
+		{name: "nothing shown yet", node: c.node(time.Minute, wholeNode)},
+		{name: "devices of other names", node: c.node(time.Minute, wholeNode), wantReady: true,
+			slices: func(node string) map[string][]*resourceapi.ResourceSlice { return published(node, "Tesla T4") }},
+		{name: "the device plugin instead", node: c.node(time.Minute, awsworld.Resources("cpu", "4", "nvidia.com/gpu", "1")), wantReady: true},
+		{name: "nothing shown within the start-up time", node: c.node(time.Hour, wholeNode), wantReady: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx := c.loop(nil, nil) // assumed when the group had no node
+			if info, _ := c.registry.GetNodeInfo("gpu"); len(info.LocalResourceSlices) != 1 {
+				t.Fatal("nothing assumed")
+			}
+			var slices map[string][]*resourceapi.ResourceSlice
+			if tt.slices != nil {
+				slices = tt.slices(tt.node.Name)
+			}
+			nodes := []*corev1.Node{tt.node}
+			_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, drasnapshot.NewSnapshot(nil, slices, nil, nil), nil)
+			if got := len(ready) == 1; got != tt.wantReady {
+				t.Errorf("counts as ready: %t, want %t", got, tt.wantReady)
+			}
+		})
+	}
+}
+
+func TestDevicesAreThoseThatEveryTypeHas(t *testing.T) {
+	catalogue := instancetypes.Embedded()
+	type device struct {
+		Name, Product, Architecture string
+		MemoryMiB                   int64
+	}
+	for _, tt := range []struct {
+		name  string
+		types []string
+		want  []device
+	}{
+		{name: "one type", types: []string{"g4dn.xlarge"}, want: []device{{"gpu-0", "Tesla T4", "Turing", 15360}}},
+		{name: "fewest devices", types: []string{"g4dn.12xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", "Tesla T4", "Turing", 15360}}},
+		{name: "several models", types: []string{"g5.xlarge", "g4dn.xlarge"}, want: []device{{"gpu-0", "", "", 15360}}},
+		{name: "same architecture", types: []string{"g6.xlarge", "g6e.xlarge"}, want: []device{{"gpu-0", "", "Ada Lovelace", 22888}}},
+		{name: "a fraction of a card", types: []string{"g6f.large"}, want: []device{{"gpu-0", "", "", 2682}}},
+		{name: "a type without", types: []string{"g5.xlarge", "m5.large"}},
+		{name: "another vendor's", types: []string{"g4ad.xlarge"}},
+		{name: "a type nobody knows", types: []string{"x9z.large"}},
+		{name: "no type"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []device
+			for _, d := range nvidiaDevices(tt.types, catalogue) {
+				memory := d.Capacity["memory"].Value
+				got = append(got, device{d.Name, ptr.Deref(d.Attributes["productName"].StringValue, ""),
+					ptr.Deref(d.Attributes["architecture"].StringValue, ""), memory.Value() >> 20})
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("devices (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package nodeinfos
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// Provider predicts the next node of each group.
+//
+// A live node of the group is the best source for CPU, memory and the pods of every node. The core keeps a copy of it, the cached
+// NodeInfo. Provider corrects that copy:
+//   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
+//     restarting, or may have been so when the core made the copy.
+//   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
+//     NVIDIA's driver would publish for its instance types.
+//   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
+//   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
+//     sound node of its type. Neither does a label that most nodes of the group lack.
+//
+// It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
+type Provider struct {
+	provider *aws.Provider
+	zoneIDs  *ZoneIDs
+	live     nodeinfosprovider.TemplateNodeInfoProvider
+}
+
+// New makes a Provider that keeps zoneIDs up to date. keep is how long a cached NodeInfo serves (--node-info-cache-expire-time),
+// forceDaemonSets is the flag --force-ds.
+func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets bool) *Provider {
+	return &Provider{provider: p, zoneIDs: zoneIDs, live: nodeinfosprovider.NewMixedTemplateNodeInfoProvider(&keep, forceDaemonSets)}
+}
+
+// Process returns a NodeInfo for every group, by node group ID. A group about whose nodes nothing is known has a placeholder
+// NodeInfo, which no pod fits on.
+func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
+	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
+	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
+	if err != nil {
+		return nil, err
+	}
+	v := n.provider.View()
+	n.dropMisleading(v, infos, daemonSets, taintConfig)
+	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
+	n.zoneIDs.learn(nodes, v)
+	for id, info := range infos {
+		if t := v.Template(id); t != nil {
+			counted := !annotations.Template.On(info.Node()) && showsGPUs(info.Node())
+			info = withPromised(info, t.Capacity, t.Allocatable)
+			if shared != nil {
+				info = shared.complete(info, counted, t, v.Catalogue())
+			}
+			if volumes != nil {
+				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
+			}
+			n.zoneIDs.complete(info, t)
+		}
+		annotations.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
+		infos[id] = info
+	}
+	addPlaceholders(infos, v.NodeGroups())
+	return infos, nil
+}
+
+// CleanUp implements the core's TemplateNodeInfoProvider.
+func (n *Provider) CleanUp() { n.live.CleanUp() }
+
+// withPromised returns info with the template's extended resources that its node lacks or shows as zero. It makes a new NodeInfo,
+// because the scheduler computes its own sums only when a node is set.
+func withPromised(info *framework.NodeInfo, capacity, allocatable corev1.ResourceList) *framework.NodeInfo {
+	var node *corev1.Node
+	for name, promised := range capacity {
+		shown := info.Node().Status.Allocatable[name]
+		if !extended(name) || promised.IsZero() || !shown.IsZero() {
+			continue
+		}
+		if node == nil {
+			node = info.Node().DeepCopy()
+			ensureLists(node)
+		}
+		node.Status.Capacity[name] = promised
+		node.Status.Allocatable[name] = allocatable[name]
+	}
+	if node == nil {
+		return info
+	}
+	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// rebuilt returns info with another node and other slices.
+func rebuilt(info *framework.NodeInfo, node *corev1.Node, slices []*resourceapi.ResourceSlice) *framework.NodeInfo {
+	again := framework.NewNodeInfo(node, slices, info.Pods()...)
+	if info.CSINode != nil {
+		again.SetCSINode(info.CSINode)
+	}
+	return again
+}
+
+func ensureLists(node *corev1.Node) {
+	if node.Status.Capacity == nil {
+		node.Status.Capacity = corev1.ResourceList{}
+	}
+	if node.Status.Allocatable == nil {
+		node.Status.Allocatable = corev1.ResourceList{}
+	}
+}
+
+// extended reports whether something that may start later than the node publishes the resource. kubelet itself publishes CPU,
+// memory and their like.
+func extended(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,126 @@
+package nodeinfos
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
+	promised := awsworld.Resources("cpu", "4", "memory", "16Gi", "nvidia.com/gpu", "1", "example.com/nothing", "0")
+	for _, tt := range []struct {
+		name     string
+		live     corev1.ResourceList
+		wantGPUs int64
+		wantCPU  int64 // of the live node, in every case
+	}{
+		{name: "device plugin late", live: awsworld.Resources("cpu", "3", "memory", "15Gi"), wantGPUs: 1, wantCPU: 3},
+		{name: "device plugin gone, zero left behind", live: awsworld.Resources("cpu", "3", "memory", "15Gi", "nvidia.com/gpu", "0"), wantGPUs: 1, wantCPU: 3},
+		{name: "published", live: awsworld.Resources("cpu", "3", "memory", "15Gi", "nvidia.com/gpu", "4"), wantGPUs: 4, wantCPU: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "live"},
+				Status: corev1.NodeStatus{Capacity: tt.live.DeepCopy(), Allocatable: tt.live.DeepCopy()}}
+			pod := framework.NewPodInfo(cloudprovider.BuildKubeProxy("live"), nil)
+			info := framework.NewNodeInfo(node, nil, pod)
+			got := withPromised(info, promised, promised)
+
+			shown := got.Node().Status.Allocatable["nvidia.com/gpu"]
+			if shown.Value() != tt.wantGPUs {
+				t.Errorf("node shows %d GPUs, want %d", shown.Value(), tt.wantGPUs)
+			}
+			// The scheduler's filters read these sums, not the node: they must have been made anew.
+			if sum := got.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; sum != tt.wantGPUs {
+				t.Errorf("scheduler sees %d GPUs, want %d", sum, tt.wantGPUs)
+			}
+			if cpu := got.GetAllocatable().GetMilliCPU(); cpu != tt.wantCPU*1000 {
+				t.Errorf("scheduler sees %dm CPU, want the live node's %d", cpu, tt.wantCPU)
+			}
+			if len(got.Pods()) != 1 {
+				t.Errorf("%d pods on the node, want the one it had", len(got.Pods()))
+			}
+			if _, changed := node.Status.Allocatable["example.com/nothing"]; changed || !tt.live.Name("nvidia.com/gpu", resource.DecimalSI).Equal(*node.Status.Allocatable.Name("nvidia.com/gpu", resource.DecimalSI)) {
+				t.Error("the live node itself was changed")
+			}
+		})
+	}
+}
+
+func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		shown corev1.ResourceList
+	}{
+		{name: "the device plugin never came", shown: awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")},
+		{name: "it left zero behind", shown: awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "0")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+			w.NextLoop()
+			now := time.Now()
+			live := w.Nodes("gpu")[0]
+			live.Status = corev1.NodeStatus{Capacity: tt.shown, Allocatable: tt.shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady,
+				Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-2 * time.Minute))}}}
+			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
+			infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
+			// In the first loop the node is old enough to become its group's cached NodeInfo. In the second it is deleted.
+			for _, nodes := range [][]*corev1.Node{{live}, nil} {
+				if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				got, coreErr := infos.Process(ctx, nodes, nil, taints.TaintConfig{}, now)
+				if coreErr != nil {
+					t.Fatal(coreErr)
+				}
+				info := got["gpu"]
+				if memory := info.Node().Status.Allocatable.Memory().String(); memory != "15Gi" {
+					t.Fatalf("with %d nodes: memory %s, want the 15Gi of the picture", len(nodes), memory)
+				}
+				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 1 {
+					t.Errorf("with %d nodes: the scheduler sees %d GPUs on the next node, want 1", len(nodes), gpus)
+				}
+			}
+		})
+	}
+}
+
+// nothing is a node group that nothing is known about but its ID.
+type nothing struct {
+	cloudprovider.NodeGroup
+	id string
+}
+
+func (n nothing) Id() string { return n.id }
+
+// The core gives up every scale-up while a node is to come of a group for which it has no NodeInfo.
+func TestPlaceholderNodeInfoHelpsNoPod(t *testing.T) {
+	infos := map[string]*framework.NodeInfo{}
+	addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "unknown"}})
+	info := infos["unknown"]
+	if info == nil || !IsPlaceholder(info) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
+		t.Errorf("the NodeInfo is %+v, want one that no pod fits on", info)
+	}
+	known := framework.NewNodeInfo(&corev1.Node{}, nil)
+	infos = map[string]*framework.NodeInfo{"known": known}
+	if addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "known"}}); infos["known"] != known {
+		t.Error("a NodeInfo was replaced")
+	}
+}

@@ -1,0 +1,63 @@
+package nodeinfos
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/core/test"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups/asyncnodegroups"
+	processorstest "k8s.io/autoscaler/cluster-autoscaler/processors/test"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
+	w := awsworld.NewAWS(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil), awsworld.Group("known", "m5.large", 0, 0, 5, nil)).
+		RestartedWith(func(o *asg.Options, p *aws.Options) {
+			p.Limiter = cloudprovider.NewResourceLimiter(nil, nil)
+			o.Discovery = asg.Discovery{Named: []asg.NamedGroup{{Name: "unknown", MinSize: 2, MaxSize: 5}, {Name: "known", MinSize: 2, MaxSize: 5}}}
+		})
+	processors, _ := processorstest.NewTestProcessors(config.AutoscalingOptions{})
+	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
+	if coreErr != nil {
+		t.Fatal(coreErr)
+	}
+	if len(infos) != 2 || !IsPlaceholder(infos["unknown"]) {
+		t.Fatalf("the NodeInfos are %v, want a stand-in and another", infos)
+	}
+	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
+		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
+	if err := state.UpdateNodes(nil, infos, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	processors.ScaleStateNotifier.Register(state)
+	core := scaleup.NewPhases(orchestrator.New(), podlist.NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{}), IsPlaceholder, false)
+	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
+		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
+	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {
+		t.Fatal(err)
+	}
+	if unknown, known := w.Target("unknown"), w.Target("known"); unknown != 0 || known != 2 {
+		t.Errorf("targets of the unknown group %d, of the known one %d, want 0 and the minimum of 2", unknown, known)
+	}
+	if len(infos) != 2 {
+		t.Error("the NodeInfos given were changed")
+	}
+}

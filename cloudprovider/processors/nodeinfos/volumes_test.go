@@ -1,0 +1,158 @@
+package nodeinfos
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// claims are bound EBS volumes with their claims, named volume-0 and so on.
+func claims(count int) []runtime.Object {
+	var objects []runtime.Object
+	for i := range count {
+		name := fmt.Sprintf("volume-%d", i)
+		objects = append(objects,
+			&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
+				PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: ebsDriver, VolumeHandle: name}},
+				ClaimRef:               &corev1.ObjectReference{Namespace: "default", Name: name}}},
+			&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default",
+				Annotations: map[string]string{"pv.kubernetes.io/bind-completed": "yes"}},
+				Spec: corev1.PersistentVolumeClaimSpec{VolumeName: name}, Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}})
+	}
+	return objects
+}
+
+// withVolumes is a pod that mounts the first so many claims.
+func withVolumes(count int) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pending", Namespace: "default"}}
+	for i := range count {
+		name := fmt.Sprintf("volume-%d", i)
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}})
+	}
+	return pod
+}
+
+// volumeSnapshot is the core's simulator over the claims.
+func volumeSnapshot(t *testing.T, count int) clustersnapshot.ClusterSnapshot {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(claims(count)...), 0)
+	handle, err := framework.NewHandle(t.Context(), factory, nil, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	return predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, true)
+}
+
+func TestVolumeLimitsCountFromZero(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
+	snapshot := volumeSnapshot(t, 30)
+	ebs := func(limit *storagev1.VolumeNodeResources) []storagev1.CSINodeDriver {
+		return []storagev1.CSINodeDriver{{Name: ebsDriver, Allocatable: limit}}
+	}
+	for _, tt := range []struct {
+		name    string
+		other   string                    // the type of the one node in the cluster
+		drivers []storagev1.CSINodeDriver // nil if it has no CSINode
+		want    int                       // volumes that fit on the group's next node
+	}{
+		{name: "the driver runs on other nodes", other: "m5.large", drivers: ebs(&storagev1.VolumeNodeResources{Count: ptr.To[int32](25)}), want: 23},
+		{name: "it reports no limit", other: "m5.large", drivers: ebs(nil), want: 23},
+		{name: "a node of the type tells", other: "g4dn.xlarge", drivers: ebs(&storagev1.VolumeNodeResources{Count: ptr.To[int32](11)}), want: 11},
+		{name: "the driver runs nowhere", other: "m5.large", drivers: []storagev1.CSINodeDriver{}, want: 30},
+		{name: "no node tells", other: "m5.large", want: 23},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			other := awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
+			other.Labels = map[string]string{corev1.LabelInstanceTypeStable: tt.other}
+			told := map[string]*storagev1.CSINode{}
+			if tt.drivers != nil {
+				told["other"] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: storagev1.CSINodeSpec{Drivers: tt.drivers}}
+			}
+			volumes := csisnapshot.NewSnapshot(told)
+			starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
+			starting.FilterOutNodesWithUnreadyResources(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, []*corev1.Node{other}, nil, nil, volumes)
+			if err := snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes); err != nil {
+				t.Fatal(err)
+			}
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
+				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
+			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
+			if coreErr != nil {
+				t.Fatal(coreErr)
+			}
+			if err := snapshot.AddNodeInfo(infos["gpu"]); err != nil {
+				t.Fatal(err)
+			}
+			got := 0
+			for got < 30 && snapshot.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
+				got++
+			}
+			if got != tt.want {
+				t.Errorf("%d volumes fit, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestANodeWithoutTheEBSDriverIsNotHeldUnready(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
+	bare := w.Nodes("plain")[0]
+	starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
+	volumes := csisnapshot.NewSnapshot(map[string]*storagev1.CSINode{bare.Name: {ObjectMeta: metav1.ObjectMeta{Name: bare.Name}}})
+	nodes := []*corev1.Node{bare}
+	if _, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, volumes); len(ready) != 1 {
+		t.Error("the node counts as unready for want of a driver that was only assumed")
+	}
+}
+
+// The second number comes from the driver's report for a fresh node: its table of limits less the root volume, and where volumes
+// share the attachments, less a second network interface (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits,
+// read 2026-11).
+func TestPromisedVolumesStayBelowReportedLimit(t *testing.T) {
+	for name, reported := range map[string]int32{
+		"m5.large": 25, "t3.small": 25, "c5d.24xlarge": 21, "m5d.4xlarge": 23, "m5ad.16xlarge": 21, "c5ad.large": 24, "z1d.12xlarge": 23,
+		"g4dn.xlarge": 23, "g4dn.12xlarge": 20, "g4ad.16xlarge": 19, "g5.xlarge": 23, "g5.12xlarge": 20, "g5.48xlarge": 7, "g5g.xlarge": 24,
+		"g6.xlarge": 31, "p3dn.24xlarge": 15, "p4d.24xlarge": 27, "p5.48xlarge": 63, "inf1.24xlarge": 9, "trn1.32xlarge": 26,
+		"d3.8xlarge": 1, "d3en.2xlarge": 21, "i3en.24xlarge": 17, "i3en.2xlarge": 23, "i4i.32xlarge": 17, "i4g.16xlarge": 21,
+		"m7i.large": 31, "m7g.large": 25, "x2idn.32xlarge": 23, "c5.metal": 29, "t2.small": 38, "mac1.metal": 14, "vt1.6xlarge": 21,
+	} {
+		facts, ok := instancetypes.Embedded().Lookup(name)
+		if !ok {
+			t.Errorf("%s is not in the catalogue", name)
+			continue
+		}
+		if got := attachable(facts); got > reported || got < 1 {
+			t.Errorf("%s: %d volumes promised, want 1 to %d", name, got, reported)
+		}
+	}
+	if facts, _ := instancetypes.Embedded().Lookup("m5.large"); attachable(facts) != 25 {
+		t.Errorf("m5.large: %d volumes promised, want the 25 that it has", attachable(facts))
+	}
+}

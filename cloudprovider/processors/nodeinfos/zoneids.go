@@ -1,0 +1,92 @@
+package nodeinfos
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// zoneLookup finds identifiers of zones that no node shows.
+type zoneLookup interface {
+	// Want requests a look-up.
+	Want()
+	// IDs returns the identifiers found so far, by the zone's name.
+	IDs() map[string]string
+}
+
+// ZoneIDs knows the identifiers of zones by their names. A name means another zone in another AWS account.
+//
+// It is empty while no node of the cluster carries the label. Cloud controllers before Kubernetes 1.30 do not set it, and no node
+// may be promised with a label that it will not have. The core's loop alone uses it.
+type ZoneIDs struct {
+	lookup zoneLookup
+	byName map[string]string
+}
+
+// NewZoneIDs makes a ZoneIDs that knows nothing yet.
+func NewZoneIDs(lookup zoneLookup) *ZoneIDs { return &ZoneIDs{lookup: lookup} }
+
+// ID returns the identifier of the named zone, or "".
+func (z *ZoneIDs) ID(name string) string { return z.byName[name] }
+
+// Name returns the name of the zone with the identifier, or "".
+func (z *ZoneIDs) Name(id string) string {
+	for name, known := range z.byName {
+		if known == id {
+			return name
+		}
+	}
+	return ""
+}
+
+// learn reads the identifiers off the cluster's nodes. For other zones of groups it requests a look-up.
+func (z *ZoneIDs) learn(nodes []*corev1.Node, v *aws.View) {
+	shown := map[string]string{}
+	for _, node := range nodes {
+		zone, id := node.Labels[corev1.LabelTopologyZone], node.Labels[podzone.LabelZoneID]
+		if zone != "" && id != "" {
+			shown[zone] = id
+		}
+	}
+	z.byName = map[string]string{}
+	if len(shown) > 0 {
+		maps.Copy(z.byName, z.lookup.IDs())
+		maps.Copy(z.byName, shown)
+		if z.lacks(v) {
+			z.lookup.Want()
+		}
+	}
+}
+
+// lacks reports whether a group may launch in a zone without a known identifier.
+func (z *ZoneIDs) lacks(v *aws.View) bool {
+	for _, ng := range v.NodeGroups() {
+		for _, zone := range v.Group(ng.Id()).Zones {
+			if z.byName[zone] == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
+// the live node stays.
+func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) {
+	node := info.Node()
+	if node.Labels == nil {
+		node.Labels = map[string]string{}
+	}
+	if id := z.byName[node.Labels[corev1.LabelTopologyZone]]; id != "" && node.Labels[podzone.LabelZoneID] == "" {
+		node.Labels[podzone.LabelZoneID] = id
+	}
+	if _, several := t.Assumed[corev1.LabelTopologyZone]; several {
+		node.Labels[annotations.ZoneAssumed] = "true"
+	}
+}

@@ -1,0 +1,138 @@
+package nodeinfos
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// inZone is a node of no group of ours, with a zone's identifier if id is not "".
+func inZone(zone, id string) *corev1.Node {
+	n := awsworld.Node("other-"+zone, "aws:///"+zone+"/i-0fffffffffffffff0")
+	n.Labels = map[string]string{corev1.LabelTopologyZone: zone}
+	if id != "" {
+		n.Labels[podzone.LabelZoneID] = id
+	}
+	return n
+}
+
+// shownZones are zone, its identifier and whether it is only assumed, of each group's NodeInfo, as the core would see them.
+func shownZones(w *awsworld.World, nodes ...*corev1.Node) map[string][]string {
+	w.T.Helper()
+	infos, err := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, nodes, nil, taints.TaintConfig{}, time.Now())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	shown := map[string][]string{}
+	for id, info := range infos {
+		labels := info.Node().Labels
+		shown[id] = []string{labels[corev1.LabelTopologyZone], labels[podzone.LabelZoneID], labels[annotations.ZoneAssumed]}
+	}
+	return shown
+}
+
+func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "a"), awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"),
+		awsworld.Zoned(awsworld.Group("declared", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/" + podzone.LabelZoneID: "mine"}), "a"))
+	for _, tt := range []struct {
+		name  string
+		nodes []*corev1.Node
+		want  string // identifier of zone a
+	}{
+		{name: "no node at all"},
+		{name: "no node carries one", nodes: []*corev1.Node{inZone("cn-northwest-1a", "")}},
+		{name: "a node of the zone carries it", nodes: []*corev1.Node{inZone("cn-northwest-1b", "cnnw1-az1"), inZone("cn-northwest-1a", "cnnw1-az7")}, want: "cnnw1-az7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := map[string][]string{
+				"one":      {"cn-northwest-1a", tt.want, ""},
+				"several":  {"cn-northwest-1a", tt.want, "true"},
+				"declared": {"cn-northwest-1a", "mine", ""},
+			}
+			if diff := cmp.Diff(want, shownZones(w, tt.nodes...)); diff != "" {
+				t.Errorf("zone, identifier and mark (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 0 {
+		t.Errorf("EC2 was asked %d times for what nobody needs or the nodes tell", got)
+	}
+}
+
+func TestZoneIDWithoutNodesIsLookedUpOnce(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "c"))
+	elsewhere := inZone("cn-northwest-1a", "cnnw1-az7")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{"one": {"cn-northwest-1c", "cnnorthwest1-az4", ""}}, shownZones(w, elsewhere))
+	})
+	for range 5 {
+		shownZones(w, elsewhere)
+	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
+		t.Errorf("EC2 was asked %d times, want once", got)
+	}
+}
+
+func TestDeniedZoneLookUpCostsOnlyIDs(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "c"))
+	w.AWS.Deny("DescribeAvailabilityZones")
+	elsewhere := inZone("cn-northwest-1a", "cnnw1-az7")
+	w.Eventually(func() string {
+		want := map[string][]string{"one": {"cn-northwest-1c", "", ""}}
+		if diff := cmp.Diff(want, shownZones(w, elsewhere)); diff != "" {
+			t.Fatal(diff)
+		}
+		if w.AWS.Calls()["DescribeAvailabilityZones"] == 0 {
+			return "EC2 was not asked"
+		}
+		return ""
+	})
+	for range 5 {
+		shownZones(w, elsewhere)
+	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
+		t.Errorf("EC2 was asked %d times, want once", got)
+	}
+}
+
+func TestZoneGroupHasTheIDOfItsZone(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9), awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 9, nil), "abc"))
+	other := inZone("cn-northwest-1z", "cnnw1-az9")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{
+			"a/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""}, "a/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""},
+			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", "true"},
+		}, shownZones(w, other))
+	})
+	shown := inZone(awsworld.ZoneB, "cnnw1-az7")
+	if got := shownZones(w, shown)["a/"+awsworld.ZoneB]; !slices.Equal(got, []string{awsworld.ZoneB, "cnnw1-az7", ""}) {
+		t.Errorf("zone, %s and assumption are %q, want the identifier that a node of the zone shows", podzone.LabelZoneID, got)
+	}
+}
+
+func TestTagsMoveNoZoneGroup(t *testing.T) {
+	tags := map[string]string{awsworld.Template + "label/" + podzone.LabelZoneID: "cnnw1-az7"}
+	for _, key := range podzone.NameLabels {
+		tags[awsworld.Template+"label/"+key] = awsworld.ZoneA
+	}
+	divided, whole := awsworld.Divided("divided", "m5.large", 0, 0, 9), awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 9, tags), "abc")
+	maps.Copy(divided.Tags, tags)
+	w := awsworld.NewDivided(t, nil, divided, whole)
+	other := inZone("cn-northwest-1z", "cnnw1-az9")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{"divided/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""},
+			"divided/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""}, "divided/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""},
+			"whole": {awsworld.ZoneA, "cnnw1-az7", ""}}, shownZones(w, other))
+	})
+}

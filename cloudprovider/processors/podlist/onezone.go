@@ -1,0 +1,83 @@
+package podlist
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// OneZone keeps pods that must run in one zone away from node groups with several zones. Such a pod would wake a group again and
+// again while its nodes came up in other zones. Existing nodes and groups with one zone still take these pods.
+//
+// It implements the core's PodListProcessor in front of the core's own. The core's loop alone uses it.
+type OneZone struct {
+	provider *aws.Provider
+	zoneName func(zoneID string) string
+	volumes  podzone.Volumes
+}
+
+// NewOneZone makes a OneZone. zoneName returns the name of the zone with an identifier, or "". volumes knows the constraints of the
+// pods' volumes.
+func NewOneZone(p *aws.Provider, zoneName func(zoneID string) string, volumes podzone.Volumes) *OneZone {
+	return &OneZone{provider: p, zoneName: zoneName, volumes: volumes}
+}
+
+// Process returns the pods with a copy in place of each pod that needs one zone. The copy asks for a node that promises its zone.
+func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	processed := slices.Clone(pods)
+	for i, pod := range processed {
+		if z.Needs(pod) {
+			processed[i] = withPromisedZone(pod)
+		}
+	}
+	return processed, nil
+}
+
+// CleanUp implements the core's PodListProcessor.
+func (*OneZone) CleanUp() {}
+
+// Need returns the one zone that the pod must run in. It is false for a pod with a choice.
+func (z *OneZone) Need(pod *corev1.Pod) (podzone.Need, bool) {
+	return podzone.Of(pod, z.volumes.Of(pod), z.zoneName)
+}
+
+// Needs reports whether the pod must run in one particular zone.
+func (z *OneZone) Needs(pod *corev1.Pod) bool {
+	_, ok := z.Need(pod)
+	return ok
+}
+
+// Views reports whether a group is scaled zone by zone.
+func (z *OneZone) Views() bool { return z.provider.View().HasZoneGroups() }
+
+// withPromisedZone returns a copy of the pod that no node with annotations.ZoneAssumed takes. Everything else is shared with the pod.
+func withPromisedZone(pod *corev1.Pod) *corev1.Pod {
+	promised := corev1.NodeSelectorRequirement{Key: annotations.ZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}
+	required := &corev1.NodeSelector{}
+	if before := podzone.Required(pod); before != nil {
+		for _, term := range before.NodeSelectorTerms {
+			if len(term.MatchExpressions) > 0 || len(term.MatchFields) > 0 { // an empty term matches nothing, and must stay so
+				term.MatchExpressions = append(slices.Clone(term.MatchExpressions), promised)
+			}
+			required.NodeSelectorTerms = append(required.NodeSelectorTerms, term)
+		}
+	} else {
+		required.NodeSelectorTerms = []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}
+	}
+	copied, affinity, nodes := *pod, corev1.Affinity{}, corev1.NodeAffinity{}
+	if pod.Spec.Affinity != nil {
+		affinity = *pod.Spec.Affinity
+	}
+	if affinity.NodeAffinity != nil {
+		nodes = *affinity.NodeAffinity
+	}
+	nodes.RequiredDuringSchedulingIgnoredDuringExecution = required
+	affinity.NodeAffinity = &nodes
+	copied.Spec.Affinity = &affinity
+	return &copied
+}

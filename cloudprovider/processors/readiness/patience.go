@@ -1,0 +1,92 @@
+package readiness
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+)
+
+// A node counts as starting for three times as long as nodes of its group usually need from Ready until they show their accelerator,
+// but at least for leastPatience and at most for its start-up time (--max-node-startup-time). Where the group's tag states the
+// start-up time, that time alone counts. From the third failure in a row in a group each wait is twice as long as the one before, so
+// that a device plugin that never works does not fill the group.
+const (
+	leastPatience = 3 * time.Minute
+	patience      = 3
+	// mostDoublings bounds how often the wait is doubled. The start-up time bounds it in any case.
+	mostDoublings = 5
+	// brokenAfter is how long the wait lasts for an accelerator that the node has shown. A restarted device plugin is back sooner.
+	brokenAfter = 2 * time.Minute
+	// unusualAfter is when a wait is reported in a group whose usual time is shorter or unknown.
+	unusualAfter = time.Minute
+	// mostSamples is how many of a group's nodes, the latest, make up its usual time.
+	mostSamples = 9
+)
+
+// A wait is how long a node counts as starting.
+type wait struct {
+	until   time.Time
+	unusual time.Time     // when to report it
+	usual   time.Duration // 0 where it is unknown
+}
+
+// wait returns how long the node, which follow has seen, counts as starting.
+func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, all []*corev1.Node, uses func() usesOfNodes) wait {
+	seen, most := s.nodes[node.Spec.ProviderID], s.startupTime(ctx, node)
+	group := s.provider.NodeGroupOf(node)
+	usual := s.usual(group.AutoScalingGroup(), all, uses(), most)
+	w := wait{until: node.CreationTimestamp.Add(most), unusual: seen.ready.Add(max(usual, unusualAfter)), usual: usual}
+	if t := s.provider.View().Template(group.Id()); t != nil && t.Options.MaxNodeStartupTime != nil {
+		return w
+	}
+	until := seen.ready.Add(max(leastPatience, patience*usual) << min(max(0, s.failed[group.AutoScalingGroup()].count-1), mostDoublings))
+	if !seen.lost.IsZero() {
+		until, w.unusual = seen.lost.Add(brokenAfter), seen.lost
+	}
+	if until.Before(w.until) {
+		w.until = until
+	}
+	return w
+}
+
+// learn adds how long a node of the group needed.
+func (s *StartingNodes) learn(group string, took time.Duration) {
+	samples := append(s.took[group], took)
+	s.took[group] = samples[max(0, len(samples)-mostSamples):]
+}
+
+// usual returns how long nodes of the group need from Ready until they show their accelerator, or 0 where nothing is known. It is the
+// median of the nodes that this process watched. Before the first one, the first pod with an accelerator on a node bounds that node's
+// time. The shortest of these times counts, since pods may come late.
+func (s *StartingNodes) usual(group string, nodes []*corev1.Node, uses usesOfNodes, most time.Duration) time.Duration {
+	if samples := slices.Sorted(slices.Values(s.took[group])); len(samples) > 0 {
+		return samples[len(samples)/2]
+	}
+	shortest := time.Duration(0)
+	for _, node := range nodes {
+		bound, ready := uses.bound[node.Name], readySince(node)
+		if bound.IsZero() || ready.IsZero() || bound.Before(ready) || bound.Sub(ready) > most {
+			continue
+		}
+		if g := s.provider.NodeGroupOf(node); g == nil || g.AutoScalingGroup() != group {
+			continue
+		}
+		if took := bound.Sub(ready); shortest == 0 || took < shortest {
+			shortest = took
+		}
+	}
+	return shortest
+}
+
+// startupTime returns how long a node of the group may take to start.
+func (s *StartingNodes) startupTime(ctx *cacontext.AutoscalingContext, node *corev1.Node) time.Duration {
+	defaults := ctx.NodeGroupDefaults
+	if group := s.provider.NodeGroupOf(node); group != nil {
+		if options, err := group.GetOptions(defaults); err == nil {
+			return options.MaxNodeStartupTime
+		}
+	}
+	return defaults.MaxNodeStartupTime
+}

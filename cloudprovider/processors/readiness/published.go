@@ -1,0 +1,30 @@
+package readiness
+
+import (
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+)
+
+// publishedOnly wraps the core's registry and hides assumed slices. The core takes a Ready node for unready while it lacks a slice of
+// its group's NodeInfo. A guess must not have that effect. StartingNodes decides which nodes are starting, and until when.
+type publishedOnly struct {
+	cacontext.TemplateNodeInfoRegistry
+}
+
+// GetNodeInfo implements the core's TemplateNodeInfoRegistry.
+func (p publishedOnly) GetNodeInfo(id string) (*framework.NodeInfo, bool) {
+	info, found := p.TemplateNodeInfoRegistry.GetNodeInfo(id)
+	if !found {
+		return nil, false
+	}
+	published := *info
+	published.LocalResourceSlices = nil
+	for _, slice := range info.LocalResourceSlices {
+		if !annotations.Assumed.On(slice) {
+			published.LocalResourceSlices = append(published.LocalResourceSlices, slice)
+		}
+	}
+	return &published, true
+}

@@ -1,0 +1,59 @@
+package readiness
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+)
+
+// reportWait reports once that a wait takes longer than usual, with its reason and its end.
+func (s *StartingNodes) reportWait(node *corev1.Node, promised corev1.ResourceName, w wait) {
+	seen := s.nodes[node.Spec.ProviderID]
+	if seen.waitShown || s.clock.Now().Before(w.unusual) {
+		return
+	}
+	seen.waitShown = true
+	what := fmt.Sprintf("has been Ready for %s without %s", s.clock.Since(seen.ready).Round(time.Second), promised)
+	if !seen.lost.IsZero() {
+		what = fmt.Sprintf("has lost %s", promised)
+	}
+	usual := ""
+	if w.usual > 0 {
+		usual = fmt.Sprintf(", which nodes of the group usually publish %s after they are Ready", w.usual.Round(time.Second))
+	}
+	s.report(corev1.EventTypeNormal, "AcceleratorAwaited", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it%s: it counts as starting "+
+		"until %s, and pods that wait for it get no other node until then", node.Name, what, usual, w.until.UTC().Format(time.RFC3339)))
+}
+
+// reportLate reports once that the wait for a node is over, and counts the failure of its group.
+func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceName) {
+	seen := s.nodes[node.Spec.ProviderID]
+	if seen.lateShown {
+		return
+	}
+	seen.lateShown = true
+	if group := s.provider.NodeGroupOf(node); group != nil {
+		if name := group.AutoScalingGroup(); !seen.ready.Before(s.failed[name].last) {
+			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now()}
+		}
+	}
+	what := fmt.Sprintf("has not published %s in %s", promised, s.clock.Since(node.CreationTimestamp.Time).Round(time.Second))
+	if !seen.lost.IsZero() {
+		what = fmt.Sprintf("has published no %s for %s", promised, s.clock.Since(seen.lost).Round(time.Second))
+	}
+	s.report(corev1.EventTypeWarning, "AcceleratorMissing", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
+		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what))
+}
+
+func (s *StartingNodes) report(eventType, reason, message string) {
+	if eventType == corev1.EventTypeWarning {
+		klog.Warning(message)
+	} else {
+		klog.Info(message)
+	}
+	if s.event != nil {
+		s.event(eventType, reason, message)
+	}
+}

@@ -1,0 +1,196 @@
+package readiness
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
+// group's template promises. The core then launches no other node in its place for the pods that wait, and does not remove it as
+// unneeded. patience.go says how long that lasts.
+//
+// A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
+// event: it goes when nothing else needs it, and the waiting pods get another node.
+//
+// The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
+// counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
+//
+// It implements the core's CustomResourcesProcessor and wraps the core's own. The core's loop alone uses it.
+type StartingNodes struct {
+	customresources.CustomResourcesProcessor
+	provider *aws.Provider
+	event    func(eventType, reason, message string)
+	clock    clock.PassiveClock
+	nodes    map[string]*startup        // in groups with accelerators, by provider ID
+	took     map[string][]time.Duration // from Ready to shown, the latest nodes last, by Auto Scaling group
+	failed   map[string]failures        // by Auto Scaling group
+}
+
+// failures counts how often in a row nodes of a group showed no accelerator in time. Nodes that were Ready before the last failure
+// belong to it.
+type failures struct {
+	count int
+	last  time.Time
+}
+
+// startup is the history of one node.
+type startup struct {
+	ready     time.Time // since when it is Ready
+	missing   bool      // it has been seen without an accelerator
+	shown     bool      // it has shown an accelerator
+	lost      time.Time // when the accelerator disappeared, or zero
+	waitShown bool      // the wait was reported
+	lateShown bool      // its end was reported
+}
+
+// NewStartingNodes wraps the core's processor. event publishes an event about a node, nil for none.
+func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message string), core customresources.CustomResourcesProcessor,
+	c clock.PassiveClock) *StartingNodes {
+	return &StartingNodes{CustomResourcesProcessor: core, provider: p, event: event, clock: c, nodes: map[string]*startup{},
+		took: map[string][]time.Duration{}, failed: map[string]failures{}}
+}
+
+// FilterOutNodesWithUnreadyResources takes the starting nodes from the ready ones and marks them as not ready among all. It also adds
+// the CSINodes that the core cannot do without, because nothing earlier in a loop sees all nodes with their volumes.
+func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.AutoscalingContext, all, ready []*corev1.Node,
+	devices *drasnapshot.Snapshot, volumes *csisnapshot.Snapshot) ([]*corev1.Node, []*corev1.Node) {
+	addCSINodes(volumes, all)
+	starting := map[string]*corev1.Node{}
+	s.forget(all)
+	stillReady := make([]*corev1.Node, 0, len(ready))
+	uses := sync.OnceValue(func() usesOfNodes { return nodeUses(ctx) })
+	for _, node := range ready {
+		promised := s.follow(node, devices)
+		if promised == "" || uses().used[node.Name] {
+			stillReady = append(stillReady, node)
+			continue
+		}
+		if w := s.wait(ctx, node, all, uses); s.clock.Now().Before(w.until) {
+			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.ResourceUnready)
+			s.reportWait(node, promised, w)
+		} else {
+			stillReady = append(stillReady, node)
+			s.reportLate(node, promised)
+		}
+	}
+	if len(starting) > 0 {
+		marked := make([]*corev1.Node, 0, len(all))
+		for _, node := range all {
+			if copied := starting[node.Name]; copied != nil {
+				node = copied
+			}
+			marked = append(marked, node)
+		}
+		all = marked
+	}
+	published := *ctx
+	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
+	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+}
+
+// forget drops the history of deleted nodes.
+func (s *StartingNodes) forget(nodes []*corev1.Node) {
+	if len(s.nodes) == 0 {
+		return
+	}
+	there := make(map[string]bool, len(nodes))
+	for _, node := range nodes {
+		there[node.Spec.ProviderID] = true
+	}
+	maps.DeleteFunc(s.nodes, func(id string, _ *startup) bool { return !there[id] })
+}
+
+// follow brings the history of a Ready node up to date. It returns an accelerator that the node lacks although its group promises one,
+// or "".
+func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot) corev1.ResourceName {
+	group := s.provider.NodeGroupOf(node)
+	promised := s.promised(group)
+	if promised == "" {
+		return ""
+	}
+	now := s.clock.Now()
+	seen := s.nodes[node.Spec.ProviderID]
+	if seen == nil {
+		seen = &startup{ready: now}
+		s.nodes[node.Spec.ProviderID] = seen
+	}
+	if since := readySince(node); !since.IsZero() && since.Before(seen.ready) {
+		seen.ready = since
+	}
+	if shows(node, devices) {
+		name := group.AutoScalingGroup()
+		delete(s.failed, name)
+		if seen.missing && !seen.shown {
+			s.learn(name, now.Sub(seen.ready))
+		}
+		*seen = startup{ready: seen.ready, shown: true}
+		return ""
+	}
+	if had := seen.shown || wasShown(node); had && seen.lost.IsZero() {
+		seen.lost, seen.shown = now, true
+	}
+	seen.missing = true
+	return promised
+}
+
+// promised returns an accelerator of the group's template, or "".
+func (s *StartingNodes) promised(group *aws.NodeGroup) corev1.ResourceName {
+	if group == nil {
+		return ""
+	}
+	t := s.provider.View().Template(group.Id())
+	if t == nil {
+		return ""
+	}
+	if promised := slices.Sorted(maps.Keys(t.Accelerators())); len(promised) > 0 {
+		return promised[0]
+	}
+	return ""
+}
+
+// shows reports whether the node shows any accelerator. A running device plugin may share it under another name than the promised
+// one. A driver shows devices in resource slices instead.
+func shows(node *corev1.Node, devices *drasnapshot.Snapshot) bool {
+	if devices != nil {
+		if published, shared := devices.NodeResourceSlices(node.Name); shared && len(published) > 0 {
+			return true
+		}
+	}
+	return hasAccelerator(node.Status.Allocatable)
+}
+
+func hasAccelerator(resources corev1.ResourceList) bool {
+	for name, shown := range resources {
+		if nodetemplate.IsAccelerator(name) && !shown.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// wasShown reports whether the node had an accelerator that is not allocatable now. kubelet keeps the capacity for some minutes after
+// the device plugin ended, or after its devices became unhealthy.
+func wasShown(node *corev1.Node) bool { return hasAccelerator(node.Status.Capacity) }
+
+// readySince returns when the node became Ready, or zero.
+func readySince(node *corev1.Node) time.Time {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}

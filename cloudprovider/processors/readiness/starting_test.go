@@ -1,0 +1,409 @@
+package readiness
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
+	w := awsworld.New(t, nil,
+		awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, map[string]string{awsworld.Template + "autoscaling-options/maxnodestartuptime": "10m"}),
+		awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	ready := func(id string, age time.Duration, shown corev1.ResourceList) *corev1.Node {
+		n := w.Nodes(id)[0]
+		n.CreationTimestamp = metav1.NewTime(now.Add(-age))
+		n.Status = corev1.NodeStatus{Allocatable: shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
+		return n
+	}
+	for _, tt := range []struct {
+		name      string
+		node      *corev1.Node
+		pods      []*corev1.Pod
+		wantReady bool
+		wantEvent bool
+	}{
+		{name: "no accelerator promised", node: ready("plain", time.Minute, awsworld.Resources("cpu", "2")), wantReady: true},
+		{name: "published", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/gpu", "1")), wantReady: true},
+		{name: "not published yet", node: ready("gpu", 9*time.Minute, awsworld.Resources("cpu", "4"))},
+		{name: "published in slices", node: ready("gpu", time.Minute, awsworld.Resources("nvidia.com/mig-1g.5gb", "7")), wantReady: true},
+		{name: "not published, but used already", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")), wantReady: true,
+			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "ReplicaSet")}},
+		{name: "not published, with the pods of every node", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
+			pods: []*corev1.Pod{podOn(ready("gpu", 0, nil).Name, "DaemonSet"), podOn("other", "ReplicaSet")}},
+		{name: "not published, with the pods of its kubelet", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
+			pods: []*corev1.Pod{
+				marked(podOn(ready("gpu", 0, nil).Name, "Node"), kubelettypes.ConfigMirrorAnnotationKey),
+				marked(podOn(ready("gpu", 0, nil).Name, "Node"), kubelettypes.ConfigSourceAnnotationKey)}},
+		{name: "not published, and used by a pod that succeeded", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
+			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodSucceeded)}},
+		{name: "not published, and used by a pod that failed", node: ready("gpu", time.Minute, awsworld.Resources("cpu", "4")),
+			pods: []*corev1.Pod{finished(podOn(ready("gpu", 0, nil).Name, "Job"), corev1.PodFailed)}},
+		{name: "zero published", node: ready("gpu", 9*time.Minute, awsworld.Resources("nvidia.com/gpu", "0"))},
+		{name: "never published", node: ready("gpu", 11*time.Minute, awsworld.Resources("cpu", "4")), wantReady: true, wantEvent: true},
+		{name: "not ours", node: awsworld.Node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"), wantReady: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(w.Events.All())
+			s := NewStartingNodes(w.Provider, w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{
+				NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+			ctx.ListerRegistry = podsOf{list: tt.pods}
+			nodes := []*corev1.Node{tt.node}
+			for range 3 { // loops
+				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, nil)
+				if got := len(stillReady) == 1; got != tt.wantReady {
+					t.Errorf("counts as ready: %t, want %t", got, tt.wantReady)
+				}
+				if len(all) != 1 {
+					t.Fatalf("%d nodes of 1", len(all))
+				}
+				if r, _ := kubernetes.GetNodeReadiness(all[0]); !tt.wantReady && (r.Ready || r.Reason != kubernetes.ResourceUnready) {
+					t.Errorf("among all nodes its readiness is %+v, want not ready for its resources", r)
+				}
+			}
+			events := w.Events.All()[before:]
+			if diff := cmp.Diff(tt.wantEvent, len(events) == 1 && strings.Contains(events[0], "nvidia.com/gpu")); diff != "" || !tt.wantEvent && len(events) > 0 {
+				t.Errorf("events = %q, want one about the accelerator: %t", events, tt.wantEvent)
+			}
+		})
+	}
+}
+
+func TestLateNodeIsReportedOnce(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	late := w.Nodes("gpu")[0]
+	late.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour))
+	s := NewStartingNodes(w.Provider, w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
+	all := []*corev1.Node{late}
+	for _, loop := range []struct {
+		ready []*corev1.Node
+		pods  []*corev1.Pod
+	}{{ready: all}, {ready: all, pods: []*corev1.Pod{podOn(late.Name, "ReplicaSet")}}, {ready: nil}, {ready: all}} {
+		ctx.ListerRegistry = podsOf{list: loop.pods}
+		s.FilterOutNodesWithUnreadyResources(ctx, all, loop.ready, nil, nil)
+	}
+	if events := w.Events.All(); len(events) != 1 {
+		t.Errorf("events %q, want one", events)
+	}
+}
+
+// gpuNodes is a group of GPU nodes, and the loops of a process that looks at them every ten seconds.
+type gpuNodes struct {
+	*awsworld.World
+	now   *testclock.FakeClock
+	s     *StartingNodes
+	ctx   *cacontext.AutoscalingContext
+	nodes []*corev1.Node
+}
+
+const loopEvery = 10 * time.Second
+
+func newGPUNodes(t *testing.T, count int, tags map[string]string) *gpuNodes {
+	t.Helper()
+	g := &gpuNodes{World: awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, count, 20, tags)),
+		now: testclock.NewFakeClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
+	g.ctx = &cacontext.AutoscalingContext{CloudProvider: g.Provider, AutoscalingOptions: config.AutoscalingOptions{
+		NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+	g.restart()
+	return g
+}
+
+// restart begins a process that has seen nothing.
+func (g *gpuNodes) restart() {
+	g.s = NewStartingNodes(g.Provider, g.Events.Add, customresources.NewDefaultCustomResourcesProcessor(false, false), g.now)
+}
+
+// boots adds a node that becomes Ready now, a minute after it was made.
+func (g *gpuNodes) boots() *corev1.Node {
+	n := g.World.Nodes("gpu")[len(g.nodes)]
+	n.CreationTimestamp = metav1.NewTime(g.now.Now().Add(-time.Minute))
+	n.Status = corev1.NodeStatus{Allocatable: awsworld.Resources("cpu", "4"), Conditions: []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(g.now.Now())}}}
+	g.nodes = append(g.nodes, n)
+	return n
+}
+
+// starts reports whether the node counts as starting in a loop.
+func (g *gpuNodes) starts(n *corev1.Node) bool {
+	_, ready := g.s.FilterOutNodesWithUnreadyResources(g.ctx, g.nodes, g.nodes, nil, nil)
+	return !slices.Contains(ready, n)
+}
+
+// startsFor is how long the node counts as starting from now on, if nothing changes.
+func (g *gpuNodes) startsFor(n *corev1.Node) time.Duration {
+	began := g.now.Now()
+	for g.starts(n) {
+		g.now.Step(loopEvery)
+	}
+	return g.now.Since(began)
+}
+
+// publishes has a new node show its GPU some time after it is Ready.
+func (g *gpuNodes) publishes(after time.Duration) {
+	n := g.boots()
+	for range after / loopEvery {
+		g.starts(n)
+		g.now.Step(loopEvery)
+	}
+	g.now.Step(after % loopEvery)
+	n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	g.starts(n)
+}
+
+func TestMissingAcceleratorCostsFourMinutesAtMost(t *testing.T) {
+	for name, shown := range map[string]corev1.ResourceList{"zero": awsworld.Resources("nvidia.com/gpu", "0"), "nothing": awsworld.Resources("cpu", "4")} {
+		t.Run(name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, nil)
+			n := g.boots()
+			n.Status.Allocatable = shown
+			if got := g.startsFor(n); got < 3*time.Minute || got > 4*time.Minute {
+				t.Errorf("the node counts as starting for %s, want three to four minutes", got)
+			}
+		})
+	}
+}
+
+// Each node that is given up is one more to pay for.
+func TestBrokenDevicePluginIsAwaitedEverLonger(t *testing.T) {
+	g := newGPUNodes(t, 9, nil)
+	waits := func(n int) (list []time.Duration) {
+		for range n {
+			node := g.boots()
+			node.Status.Allocatable = awsworld.Resources("cpu", "4")
+			list = append(list, g.startsFor(node).Round(time.Minute))
+		}
+		return list
+	}
+	if diff := cmp.Diff([]time.Duration{3 * time.Minute, 3 * time.Minute, 6 * time.Minute, 12 * time.Minute, 14 * time.Minute}, waits(5)); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	works := g.boots()
+	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	g.starts(works)
+	if got := waits(1)[0]; got != 3*time.Minute {
+		t.Errorf("after a node that works, the next is waited for for %s, want 3m", got)
+	}
+}
+
+func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
+	g := newGPUNodes(t, 9, nil)
+	for late := 10 * time.Second; late <= 90*time.Second; late += 10 * time.Second {
+		n := g.boots()
+		for range late / loopEvery {
+			if !g.starts(n) {
+				t.Errorf("a node that shows its GPU after %s does not count as starting before", late)
+			}
+			g.now.Step(loopEvery)
+		}
+		n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+		if g.starts(n) {
+			t.Error("a node that shows its GPU counts as starting")
+		}
+	}
+	for _, e := range g.Events.All() {
+		if strings.Contains(e, "AcceleratorMissing") {
+			t.Errorf("event %q, want none", e)
+		}
+	}
+}
+
+func TestHowLongAnAcceleratorIsWaitedFor(t *testing.T) {
+	tag := func(value string) map[string]string {
+		return map[string]string{awsworld.Template + "autoscaling-options/maxnodestartuptime": value}
+	}
+	for _, tt := range []struct {
+		name string
+		took []time.Duration // by nodes before
+		tags map[string]string
+		want time.Duration
+	}{
+		{name: "nothing is known", want: 3 * time.Minute},
+		{name: "usually soon", took: []time.Duration{20 * time.Second}, want: 3 * time.Minute},
+		{name: "usually late", took: []time.Duration{100 * time.Second, 120 * time.Second, 110 * time.Second}, want: 330 * time.Second},
+		{name: "once much later than usual", took: []time.Duration{100 * time.Second, 5 * time.Minute, 100 * time.Second}, want: 300 * time.Second},
+		{name: "usually so late that it would be above the start-up time", took: []time.Duration{3 * time.Minute, 5 * time.Minute, 7 * time.Minute}, want: 14 * time.Minute},
+		{name: "a tag says less", tags: tag("2m"), want: time.Minute},
+		{name: "a tag says more", tags: tag("11m"), want: 10 * time.Minute},
+		{name: "a tag says less than is usual", took: []time.Duration{2 * time.Minute}, tags: tag("4m"), want: 3 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, len(tt.took)+1, tt.tags)
+			for _, after := range tt.took {
+				g.publishes(after)
+			}
+			if got := g.startsFor(g.boots()); got != tt.want {
+				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUsualTimeIsKnownAfterARestart(t *testing.T) {
+	g := newGPUNodes(t, 5, nil)
+	bound := func(n *corev1.Node, after time.Duration, phase corev1.PodPhase) *corev1.Pod {
+		p := finished(podOn(n.Name, "Job"), phase)
+		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: awsworld.Resources("nvidia.com/gpu", "1")}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince(n).Add(after))}}
+		return p
+	}
+	g.publishes(2 * time.Minute)
+	g.publishes(2 * time.Minute)
+	first, second := g.nodes[0], g.nodes[1]
+	g.now.Step(time.Hour)
+	g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{bound(first, 130*time.Second, corev1.PodSucceeded), bound(first, 20*time.Minute, corev1.PodRunning),
+		bound(second, 50*time.Minute, corev1.PodRunning), podOn(second.Name, "DaemonSet")}}
+	g.restart()
+	if got := g.startsFor(g.boots()); got != 390*time.Second {
+		t.Errorf("the node counts as starting for %s, want 390 s: three times what the first one needed at most", got)
+	}
+	g.publishes(70 * time.Second)
+	if got := g.startsFor(g.boots()); got != 210*time.Second {
+		t.Errorf("the node counts as starting for %s, want 210 s: three times what one needed that was watched", got)
+	}
+}
+
+func TestLostAcceleratorIsBrokenAfterTwoMinutes(t *testing.T) {
+	zero, one := awsworld.Resources("nvidia.com/gpu", "0"), awsworld.Resources("nvidia.com/gpu", "1")
+	for _, tt := range []struct {
+		name string
+		fall func(*gpuNodes, *corev1.Node)
+		tags map[string]string
+		want time.Duration
+	}{
+		{name: "watched", want: 2 * time.Minute, fall: func(g *gpuNodes, n *corev1.Node) {
+			n.Status.Allocatable = one
+			g.starts(n)
+			n.Status.Allocatable = zero
+		}},
+		{name: "before a restart", want: 2 * time.Minute, fall: func(_ *gpuNodes, n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = one, zero }},
+		{name: "by a node that is no longer starting", want: 0, fall: func(g *gpuNodes, n *corev1.Node) {
+			n.Status.Capacity, n.Status.Allocatable = one, zero
+			g.now.Step(time.Hour)
+		}},
+		{name: "the tag says otherwise", tags: map[string]string{awsworld.Template + "autoscaling-options/maxnodestartuptime": "5m"}, want: 4 * time.Minute,
+			fall: func(_ *gpuNodes, n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = one, zero }},
+		{name: "twice", want: 2 * time.Minute, fall: func(g *gpuNodes, n *corev1.Node) {
+			for _, shown := range []corev1.ResourceList{one, zero, zero, zero, one, zero} {
+				n.Status.Allocatable = shown
+				if g.starts(n) {
+					g.now.Step(30 * time.Second)
+				}
+			}
+			g.now.SetTime(g.now.Now().Add(-30 * time.Second)) // to the fall
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGPUNodes(t, 1, tt.tags)
+			n := g.boots()
+			tt.fall(g, n)
+			if got := g.startsFor(n); got != tt.want {
+				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
+			}
+			events := g.Events.All()
+			if last := events[len(events)-1]; !strings.Contains(last, "AcceleratorMissing") {
+				t.Errorf("events %q, want the last to say that the node is waited for no longer", events)
+			}
+		})
+	}
+}
+
+func TestEventNamesAcceleratorAndDeadline(t *testing.T) {
+	g := newGPUNodes(t, 2, nil)
+	g.publishes(80 * time.Second)
+	before := len(g.Events.All())
+	n := g.boots()
+	began := g.now.Now()
+	g.startsFor(n)
+	events := g.Events.All()[before:]
+	if len(events) != 2 {
+		t.Fatalf("events %q, want two", events)
+	}
+	for _, want := range []string{"AcceleratorAwaited", n.Name, "nvidia.com/gpu", "Ready for 1m20s", "usually publish 1m20s", began.Add(4 * time.Minute).Format(time.RFC3339)} {
+		if !strings.Contains(events[0], want) {
+			t.Errorf("event %q lacks %q", events[0], want)
+		}
+	}
+	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m0s"} {
+		if !strings.Contains(events[1], want) {
+			t.Errorf("event %q lacks %q", events[1], want)
+		}
+	}
+}
+
+// podsOf is a registry of listers with the lister of all pods alone.
+type podsOf struct {
+	kubernetes.ListerRegistry
+	list []*corev1.Pod
+}
+
+func (p podsOf) AllPodLister() kubernetes.PodLister { return p }
+
+func (p podsOf) List() ([]*corev1.Pod, error) { return p.list, nil }
+
+func podOn(node, ownerKind string) *corev1.Pod {
+	controller := true
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: ownerKind, Controller: &controller}}},
+		Spec: corev1.PodSpec{NodeName: node}}
+}
+
+// marked is the pod as a kubelet that has it from a file marks it.
+func marked(pod *corev1.Pod, annotation string) *corev1.Pod {
+	pod.Annotations = map[string]string{annotation: "file"}
+	return pod
+}
+
+func finished(pod *corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
+	pod.Status.Phase = phase
+	return pod
+}
+
+// The core filters nodes before it calls Refresh.
+func TestNodeOfNewGroupStartsOneLoopLater(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
+	if err := w.AWS.AddGroup(awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if err := w.Cache.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if g := w.Cache.Snapshot().Group("gpu"); g != nil && len(g.Instances) == 1 && g.LaunchSpec != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the group has no instance after 10 s")
+		}
+	}
+	i := w.Cache.Snapshot().Group("gpu").Instances[0]
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	n := awsworld.Node("n", providerid.Of(i.Zone, i.ID))
+	n.CreationTimestamp = metav1.NewTime(now)
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	s := NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{
+		NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
+	for loop, want := range []int{1, 0} {
+		if _, ready := s.FilterOutNodesWithUnreadyResources(ctx, []*corev1.Node{n}, []*corev1.Node{n}, nil, nil); len(ready) != want {
+			t.Errorf("loop %d: %d nodes count as ready, want %d", loop, len(ready), want)
+		}
+		w.NextLoop()
+	}
+}

@@ -1,0 +1,33 @@
+package scaledown
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal
+// shift are no candidates either: the capacity there is wanted back when the shift ends. It wraps another processor of the core.
+type FreshCandidates struct {
+	nodes.ScaleDownNodeProcessor
+	provider *aws.Provider
+}
+
+// NewFreshCandidates wraps then.
+func NewFreshCandidates(p *aws.Provider, then nodes.ScaleDownNodeProcessor) FreshCandidates {
+	return FreshCandidates{ScaleDownNodeProcessor: then, provider: p}
+}
+
+// GetScaleDownCandidates returns the nodes that may be removed.
+func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	if f.provider.TooOldToRemove() {
+		return nil, nil
+	}
+	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+	return slices.DeleteFunc(slices.Clone(candidates), f.provider.InShiftedZone), err
+}

@@ -1,0 +1,78 @@
+package scaledown
+
+import (
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// SharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
+// and counts removals that began while the group had another form. It wraps another processor of the core.
+type SharedMinimum struct {
+	nodes.ScaleDownSetProcessor
+	provider *aws.Provider
+	nodes    corelisters.NodeLister
+}
+
+// NewSharedMinimum wraps then. Without a lister no removal under way is counted.
+func NewSharedMinimum(p *aws.Provider, nodes corelisters.NodeLister, then nodes.ScaleDownSetProcessor) *SharedMinimum {
+	return &SharedMinimum{ScaleDownSetProcessor: then, provider: p, nodes: nodes}
+}
+
+// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay.
+func (m *SharedMinimum) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
+	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	spare := map[string]int{} // by Auto Scaling group
+	var removable []simulator.NodeToBeRemoved
+	var stay []simulator.UnremovableNode
+	for _, c := range candidates {
+		group := m.provider.NodeGroupOf(c.Node)
+		if group == nil {
+			removable = append(removable, c)
+			continue
+		}
+		name := group.AutoScalingGroup()
+		if _, counted := spare[name]; !counted {
+			spare[name] = m.spare(name, scaleDown)
+		}
+		if spare[name] <= 0 {
+			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
+			continue
+		}
+		spare[name]--
+		removable = append(removable, c)
+	}
+	if len(stay) > 0 {
+		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
+	}
+	removable, unremovable := m.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, removable)
+	return removable, append(stay, unremovable...)
+}
+
+// spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that are being removed.
+func (m *SharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) int {
+	v := m.provider.View()
+	g := v.AutoScalingGroup(name)
+	if g == nil {
+		return 0
+	}
+	spare := g.TargetInstances() - g.MinInstances()
+	if scaleDown == nil || scaleDown.ActuationStatus == nil || m.nodes == nil {
+		return spare
+	}
+	empty, drained := scaleDown.ActuationStatus.DeletionsInProgress()
+	for _, name := range append(empty, drained...) {
+		node, err := m.nodes.Get(name)
+		if err != nil {
+			continue // deleted meanwhile
+		}
+		if i, owner := v.Instance(node); owner == g && i.Lifecycle.Counts() {
+			spare--
+		}
+	}
+	return spare
+}

@@ -1,0 +1,136 @@
+package scaledown
+
+import (
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// deleting are the nodes that the core is deleting.
+type deleting struct {
+	scaledown.ActuationStatus
+	empty, drained []string
+}
+
+func (d deleting) DeletionsInProgress() (empty, drained []string) { return d.empty, d.drained }
+
+// noneOf is a ScaleDownSetProcessor that keeps some nodes.
+type noneOf struct{ names []string }
+
+func (n noneOf) FilterUnremovableNodes(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext,
+	candidates []simulator.NodeToBeRemoved) (removable []simulator.NodeToBeRemoved, stay []simulator.UnremovableNode) {
+	for _, c := range candidates {
+		if slices.Contains(n.names, c.Node.Name) {
+			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.UnexpectedError})
+		} else {
+			removable = append(removable, c)
+		}
+	}
+	return removable, stay
+}
+
+func (noneOf) CleanUp() {}
+
+func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 4, 6, 9), awsworld.Divided("other", "m5.large", 0, 3, 9), awsworld.Group("b", "m5.large", 1, 2, 5, nil))
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	lister := corelisters.NewNodeLister(store)
+	of := map[string][]*corev1.Node{}
+	for _, id := range w.IDs() {
+		of[id] = w.Nodes(id)
+		for _, n := range of[id] {
+			if err := store.Add(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a := slices.Concat(of["a/"+awsworld.ZoneA], of["a/"+awsworld.ZoneB], of["a/"+awsworld.ZoneC]) // two a zone
+	other := slices.Concat(of["other/"+awsworld.ZoneA], of["other/"+awsworld.ZoneB], of["other/"+awsworld.ZoneC])
+	vanished := awsworld.Node("vanished", "aws:///"+awsworld.ZoneA+"/i-0fffffffffffffff0")
+	for _, tt := range []struct {
+		name     string
+		status   scaledown.ActuationStatus
+		keeps    []string
+		removed  []*corev1.Node
+		stay     []*corev1.Node // for the minimum
+		stayElse []*corev1.Node
+	}{
+		{name: "one a zone", removed: []*corev1.Node{a[0], a[2]}, stay: []*corev1.Node{a[4]}},
+		{name: "two of a zone", removed: a[:2], stay: a[2:]},
+		{name: "of several groups", removed: slices.Concat(a[:2], other), stay: a[4:]},
+		{name: "one is being deleted", status: deleting{empty: []string{a[5].Name}}, removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[2]}},
+		{name: "one is being drained", status: deleting{drained: []string{a[5].Name}}, removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[2]}},
+		{name: "two are being deleted", status: deleting{empty: []string{a[5].Name}, drained: []string{a[3].Name}}, stay: []*corev1.Node{a[0], a[2]}},
+		{name: "nodes of others are being deleted", status: deleting{empty: []string{other[0].Name, of["b"][0].Name, "unheard of"}},
+			removed: []*corev1.Node{a[0], a[2]}, stay: []*corev1.Node{a[4]}},
+		{name: "nodes of no group", removed: []*corev1.Node{vanished, a[0], a[2]}, stay: []*corev1.Node{a[4]}},
+		{name: "the next processor keeps one", keeps: []string{a[2].Name}, removed: []*corev1.Node{a[0]}, stay: []*corev1.Node{a[4]}, stayElse: []*corev1.Node{a[2]}},
+		{name: "nothing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var candidates []simulator.NodeToBeRemoved
+			for _, n := range slices.Concat(tt.removed, tt.stayElse, tt.stay) {
+				candidates = append(candidates, simulator.NodeToBeRemoved{Node: n})
+			}
+			removable, unremovable := NewSharedMinimum(w.Provider, lister, noneOf{tt.keeps}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: tt.status}, candidates)
+			var removed, stay, stayElse []*corev1.Node
+			for _, r := range removable {
+				removed = append(removed, r.Node)
+			}
+			for _, u := range unremovable {
+				if u.Reason == simulator.NodeGroupMinSizeReached {
+					stay = append(stay, u.Node)
+				} else {
+					stayElse = append(stayElse, u.Node)
+				}
+			}
+			if !slices.Equal(removed, tt.removed) || !slices.Equal(stay, tt.stay) || !slices.Equal(stayElse, tt.stayElse) {
+				t.Errorf("removed %d, %d stay for the minimum and %d else; want %d, %d, %d", len(removed), len(stay), len(stayElse), len(tt.removed), len(tt.stay), len(tt.stayElse))
+			}
+		})
+	}
+	// A deletion that AWS has accepted has lowered the target already, and does not count twice.
+	if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(a[:1]); err != nil {
+		t.Fatal(err)
+	}
+	removable, _ := NewSharedMinimum(w.Provider, lister, noneOf{}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
+		[]simulator.NodeToBeRemoved{{Node: a[2]}, {Node: a[4]}})
+	if len(removable) != 1 {
+		t.Errorf("with one gone of two that may go, %d more may be removed, want one", len(removable))
+	}
+	if removable, _ := NewSharedMinimum(w.Provider, lister, noneOf{}).FilterUnremovableNodes(nil, nil, []simulator.NodeToBeRemoved{{Node: a[2]}}); len(removable) != 1 {
+		t.Error("without anybody to tell what is being deleted, nothing may be removed")
+	}
+}
+
+func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 4, 6, 9))
+	for _, id := range w.IDs() {
+		if least := w.NodeGroup(id).MinSize(); least != 0 {
+			t.Errorf("%s may shrink to %d, want to none: two of six may go, wherever they are", id, least)
+		}
+	}
+	if err := w.NodeGroup("a/" + awsworld.ZoneB).DeleteNodes(w.Nodes("a/" + awsworld.ZoneB)); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int{"a/" + awsworld.ZoneA: 2, "a/" + awsworld.ZoneB: 0, "a/" + awsworld.ZoneC: 2} {
+		if least := w.NodeGroup(id).MinSize(); least != want {
+			t.Errorf("%s may shrink to %d right after, want %d", id, least, want)
+		}
+	}
+	if err := w.NodeGroup("a/" + awsworld.ZoneC).DeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]); err == nil {
+		t.Error("a node was deleted that the minimum of the group asks for")
+	}
+	if state, _ := w.AWS.Group("a"); state.Desired != 4 {
+		t.Errorf("%d desired, want the minimum of 4", state.Desired)
+	}
+}

@@ -1,0 +1,241 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// zonalWorld is a world with the core's simulator over it.
+type zonalWorld struct {
+	*awsworld.World
+	ctx      *cacontext.AutoscalingContext
+	pods     *podlist.OneZone
+	zoneIDs  *nodeinfos.ZoneIDs
+	recorder *record.FakeRecorder
+}
+
+func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *zonalWorld {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
+	handle, err := framework.NewHandle(t.Context(), factory, nil, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
+		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
+	z := &zonalWorld{World: w, pods: podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes), zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
+	z.ctx = &cacontext.AutoscalingContext{CloudProvider: w.Provider,
+		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),
+		TemplateNodeInfoRegistry: nodeinfosprovider.NewTemplateNodeInfoRegistry(nodeinfos.New(w.Provider, zoneIDs, time.Hour, false)),
+		AutoscalingKubeClients:   cacontext.AutoscalingKubeClients{Recorder: z.recorder}}
+	if err := z.ctx.TemplateNodeInfoRegistry.Recompute(z.ctx, nil, nil, taints.TaintConfig{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
+func (z *zonalWorld) events(c clock.PassiveClock) *ZoneEvents {
+	return NewZoneEvents(z.Provider, ZonePods{Need: z.pods.Need, ZoneID: z.zoneIDs.ID}, c)
+}
+
+// loop treats the pods as a loop of the core does. It tries them on a new node of each group below its maximum, and hands pods that
+// fit none to events.
+func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.Pod) (woken []string) {
+	z.T.Helper()
+	processed, err := z.pods.Process(z.ctx, pods)
+	if err != nil {
+		z.T.Fatal(err)
+	}
+	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
+	for _, pod := range processed {
+		fits := false
+		for _, ng := range z.NodeGroups() {
+			if ng.Id() == atMaximum {
+				continue
+			}
+			info, _ := z.ctx.TemplateNodeInfoRegistry.GetNodeInfo(ng.Id())
+			z.ctx.ClusterSnapshot.Fork()
+			if err := z.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+				z.T.Fatal(err)
+			}
+			if z.ctx.ClusterSnapshot.CheckPredicates(pod, info.Node().Name) == nil {
+				fits, woken = true, append(woken, ng.Id())
+			}
+			z.ctx.ClusterSnapshot.Revert()
+		}
+		if !fits {
+			s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod,
+				SkippedNodeGroups: map[string]scaleup.Reasons{atMaximum: nil}})
+		}
+	}
+	events.Process(z.ctx, s)
+	return woken
+}
+
+// told returns the events since the last call.
+func (z *zonalWorld) told() []string {
+	var told []string
+	for {
+		select {
+		case event := <-z.recorder.Events:
+			told = append(told, event)
+		default:
+			return told
+		}
+	}
+}
+
+// pending is a pod that asks for a node with the labels.
+func pending(name, cpu string, selector map[string]string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)}, Spec: corev1.PodSpec{
+		NodeSelector: selector,
+		Containers: []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}
+}
+
+func TestUnpromisedZoneIsAnEvent(t *testing.T) {
+	w := awsworld.New(t, nil,
+		awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/team": "a"}), "abc"),
+		awsworld.Zoned(awsworld.Group("c-alone", "m5.large", 0, 0, 5, nil), "c"))
+	z := newZonalWorld(t, w,
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data", Annotations: map[string]string{"pv.kubernetes.io/bind-completed": "yes"}},
+			Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv-b"}, Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}},
+		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-b"}, Spec: corev1.PersistentVolumeSpec{
+			ClaimRef: &corev1.ObjectReference{Namespace: "default", Name: "data"},
+			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: podzone.LabelEBSZone, Operator: corev1.NodeSelectorOpIn, Values: []string{"cn-northwest-1b"}}}}}}}}})
+	inZone := func(letter string) map[string]string {
+		return map[string]string{corev1.LabelTopologyZone: "cn-northwest-1" + letter}
+	}
+	withVolume := pending("volume", "1", nil)
+	withVolume.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	ofTeam := inZone("c")
+	ofTeam["team"] = "a"
+	for _, tt := range []struct {
+		name      string
+		pod       *corev1.Pod
+		atMaximum string
+		woken     string // groups the pod would fit
+		want      []string
+	}{
+		{name: "no zone needed", pod: pending("free", "1", nil), woken: "c-alone several"},
+		{name: "the zone that the template stands for", pod: pending("a", "1", inZone("a")),
+			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1a", "nodeSelector topology.kubernetes.io/zone", `"several" (cn-northwest-1a, cn-northwest-1b, cn-northwest-1c)`}},
+		{name: "another zone, by a volume", pod: withVolume,
+			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1b", `volume "pv-b" of claim "data"`, `"several"`}},
+		{name: "a zone with a group of its own", pod: pending("c", "1", inZone("c")), woken: "c-alone"},
+		{name: "that group is at its maximum", pod: pending("c-full", "1", inZone("c")), atMaximum: "c-alone"},
+		{name: "that group is, and would not fit anyhow", pod: pending("c-team", "1", ofTeam), atMaximum: "c-alone", want: []string{"zone cn-northwest-1c", `"several"`}},
+		{name: "too big for the group", pod: pending("big", "64", inZone("a"))},
+		{name: "a zone no group has", pod: pending("d", "1", inZone("d"))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			events := z.events(testclock.NewFakePassiveClock(time.Now()))
+			woken := z.loop(events, tt.atMaximum, tt.pod)
+			if got := strings.Join(woken, " "); got != tt.woken {
+				t.Errorf("the pod wakes %q, want %q", got, tt.woken)
+			}
+			told := z.told()
+			if len(told) > 1 || (len(told) == 1) != (len(tt.want) > 0) {
+				t.Fatalf("told %q, want an event: %t", told, len(tt.want) > 0)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(told[0], part) {
+					t.Errorf("event %q does not say %q", told[0], part)
+				}
+			}
+			if left, _ := z.ctx.ClusterSnapshot.ListNodeInfos(); len(left) != 0 {
+				t.Errorf("%d simulated nodes were left behind", len(left))
+			}
+		})
+	}
+}
+
+func TestZoneEventRepeatsAfterHalfAnHour(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
+	z := newZonalWorld(t, w)
+	now := testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
+	events := z.events(now)
+	var pods []*corev1.Pod
+	for i := range 3 {
+		pods = append(pods, pending(fmt.Sprintf("web-%d", i), "1", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"}))
+	}
+	for range 20 {
+		z.loop(events, "", pods...)
+		now.SetTime(now.Now().Add(10 * time.Second))
+	}
+	if told := z.told(); len(told) != 3 {
+		t.Errorf("%d events of 3 pods in 20 loops: %q", len(told), told)
+	}
+	now.SetTime(now.Now().Add(zoneEventAgain))
+	z.loop(events, "", pods[0])
+	if told := z.told(); len(told) != 1 {
+		t.Errorf("%d events half an hour later, want 1: %q", len(told), told)
+	}
+	if len(events.nextLook) != 1 {
+		t.Errorf("%d pods are remembered, want only the one that is still pending", len(events.nextLook))
+	}
+}
+
+func TestUntriedScaleUpPublishesNoEvent(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
+	z := newZonalWorld(t, w)
+	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"})
+	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpError, scaleup.ScaleUpNotTried, scaleup.ScaleUpInCooldown, scaleup.ScaleUpLimitedByMaxNodesTotal} {
+		z.events(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, &scaleup.ScaleUpStatus{Result: result,
+			ConsideredNodeGroups: z.NodeGroups(), PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{{Pod: pod}}})
+		if told := z.told(); len(told) != 0 {
+			t.Errorf("result %d: told %q", result, told)
+		}
+	}
+}
+
+// A pod is tried on every group that has its zone. 1,000 pods that fit none of 20 groups must not hold up a loop.
+func TestManyPodsTakeSeveralLoops(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
+	z := newZonalWorld(t, w)
+	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
+	for i := range maxZoneChecks + 50 {
+		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{
+			Pod: pending(fmt.Sprintf("web-%d", i), "64", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"})})
+	}
+	events := z.events(testclock.NewFakePassiveClock(time.Now()))
+	for _, want := range []int{maxZoneChecks, maxZoneChecks + 50} {
+		start := time.Now()
+		events.Process(z.ctx, s)
+		t.Logf("%d pods looked at so far, this loop took %v", len(events.nextLook), time.Since(start))
+		if len(events.nextLook) != want {
+			t.Errorf("%d pods were looked at, want %d", len(events.nextLook), want)
+		}
+	}
+}
