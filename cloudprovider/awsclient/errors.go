@@ -11,6 +11,8 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // Code returns the error code AWS answered with, or "" when err is not an answer of AWS.
@@ -22,27 +24,11 @@ func Code(err error) string {
 	return ""
 }
 
-// IsThrottled reports whether AWS refused the call for its rate. The codes are those the SDK itself backs off on.
-func IsThrottled(err error) bool {
-	switch Code(err) {
-	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
-		"RequestLimitExceeded", "TooManyRequestsException", "BandwidthLimitExceeded", "SlowDown",
-		"EC2ThrottledException", "PriorRequestNotComplete", "TransactionInProgressException", "LimitExceededException":
-		return true
-	}
-	return false
-}
+// IsThrottled reports whether AWS refused the call for its rate.
+func IsThrottled(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Throttle }
 
-// IsDenied reports whether AWS refused the caller: a missing permission, or credentials that are not valid (any more).
-func IsDenied(err error) bool {
-	code, _, _ := strings.Cut(strings.TrimPrefix(Code(err), "Client."), ".") // AuthFailure.ServiceLinkedRoleCreationNotPermitted
-	switch code {
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "UnrecognizedClientException",
-		"InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException", "SignatureDoesNotMatch", "OptInRequired":
-		return true
-	}
-	return false
-}
+// IsDenied reports whether AWS refused the caller: a permission is missing, or the credentials are not valid.
+func IsDenied(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Permission }
 
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
 // configuration, image or EKS node group. Auto Scaling has no code of its own for it and says ValidationError.

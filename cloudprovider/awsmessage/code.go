@@ -80,6 +80,15 @@ var kinds = []struct {
 	{regexp.MustCompile(`^(Validation|Invalid|Malformed|Missing|Unknown|Idempotent)|InvalidConfiguration|NotSpecified|NotAvailable|NotSupported|Violation`), Configuration, false},
 }
 
+// OfCode returns the class that an error code states by itself, Unknown where only the text states it. The codes for throttling
+// are those on which the SDK itself backs off.
+func OfCode(code string) Class {
+	if class, sure := codeClass(code); sure {
+		return class
+	}
+	return Unknown
+}
+
 // codeClass is a code's class, and whether the text need not be asked.
 func codeClass(code string) (class Class, sure bool) {
 	if code == "" {
