@@ -27,3 +27,32 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// maxExpansion bounds the bytes that each packed byte may become. The offers in testdata have 14 and 29, and gzip allows 1,000.
+const maxExpansion = 100
+
+// counted counts the bytes that are read through it.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// unpacked ends the reading of packed bytes that become too many.
+type unpacked struct {
+	counted
+	packed *counted
+}
+
+func (u *unpacked) Read(p []byte) (int, error) {
+	n, err := u.counted.Read(p)
+	if u.n > maxExpansion*u.packed.n {
+		return 0, fmt.Errorf("it unpacks to more than %d times its size, which no offer of AWS does", maxExpansion)
+	}
+	return n, err
+}

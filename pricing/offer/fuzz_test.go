@@ -2,6 +2,10 @@ package offer
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -14,12 +18,7 @@ func check(t *testing.T, offer []byte) {
 	o := Options{Regions: []string{"us-east-1"}}
 	var got []Prices
 	var err error
-	read := func() { got, err = Read(bytes.NewReader(offer), o) }
-	if bytes.HasPrefix(offer, []byte("\x1f\x8b")) {
-		read() // unpacked it is as long as it is
-	} else {
-		costlimit.Check(t, read)
-	}
+	costlimit.Check(t, func() { got, err = Read(bytes.NewReader(offer), o) })
 	again, errAgain := Read(bytes.NewReader(offer), o)
 	if (err == nil) != (errAgain == nil) {
 		t.Fatalf("once %v, then %v", err, errAgain)
@@ -36,16 +35,46 @@ func check(t *testing.T, offer []byte) {
 	}
 }
 
+// bomb is about 64 KiB of packed bytes that unpack to 64 MiB of filling.
+func bomb(t testing.TB, head, filling string) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.Copy(w, io.MultiReader(strings.NewReader(head), strings.NewReader(strings.Repeat(filling, 64<<20/len(filling)))))
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+func TestPackedOfferThatGrowsTooMuchIsRefused(t *testing.T) {
+	_, err := Read(bytes.NewReader(bomb(t, "", "\n")), Options{Regions: []string{"us-east-1"}})
+	if err == nil || !strings.Contains(err.Error(), "more than 100 times its size") {
+		t.Error(err)
+	}
+}
+
+func BenchmarkPackedHostileOffer(b *testing.B) {
+	packed := bomb(b, "", "\n")
+	for b.Loop() {
+		if _, err := Read(bytes.NewReader(packed), Options{Regions: []string{"us-east-1"}}); err == nil {
+			b.Fatal("it was read")
+		}
+	}
+}
+
 func FuzzReadJSON(f *testing.F) {
 	offer := written(f, "json", fakeoffer.Virginia.Sells("m5.large", 0.096)[:2], fakeoffer.Boston.Sells("m5.metal", 5)[3:4])
 	f.Add(offer)
 	f.Add(bytes.Replace(offer, []byte("m5.large"), []byte(`m5\u002elarge`), 1))
+	f.Add(bomb(f, "{", " "))
 	f.Add([]byte(`{"offerCode":"AmazonEC2","products":{"a":{"attributes":null}},"terms":{"OnDemand":{"a":[]}}}`))
 	f.Fuzz(check)
 }
 
 func FuzzReadCSV(f *testing.F) {
 	f.Add(written(f, "csv", fakeoffer.Virginia.Sells("m5.large", 0.096)[:2], fakeoffer.Boston.Sells("m5.metal", 5)[3:4]))
+	f.Add(bomb(f, "\"FormatVersion\",\"v1.0\"\n", "\n"))
 	f.Add([]byte("\"FormatVersion\"\n\n\"a\",\"b\",\"c\"\n"))
 	f.Fuzz(check)
 }

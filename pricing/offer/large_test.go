@@ -18,18 +18,6 @@ func stream(form string, types int) io.Reader {
 	return r
 }
 
-// counted counts the bytes read through it.
-type counted struct {
-	io.Reader
-	bytes int64
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.bytes += int64(n)
-	return n, err
-}
-
 func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	const types, ceiling = 400, 8 << 20 // heap bytes, the writer's of the test included
 	for form := range forms {
@@ -46,11 +34,11 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 			if n := got[0].List.Len(); n != types/32 {
 				t.Errorf("%d prices, want %d", n, types/32)
 			}
-			if in.bytes < 50<<20 {
-				t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.bytes)
+			if in.n < 50<<20 {
+				t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.n)
 			}
 			if grown := int64(probe.heap.Load()) - int64(before.HeapAlloc); grown > ceiling {
-				t.Errorf("the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.bytes, ceiling)
+				t.Errorf("the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.n, ceiling)
 			}
 		})
 	}

@@ -94,13 +94,14 @@ func Read(r io.Reader, o Options) ([]Prices, error) {
 
 // plain unpacks gzip, and skips a byte order mark and leading white space.
 func plain(r io.Reader) (*bufio.Reader, error) {
-	in := bufio.NewReaderSize(r, 1<<16)
+	packed := &counted{Reader: r}
+	in := bufio.NewReaderSize(packed, 1<<16)
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		unpacked, err := gzip.NewReader(in)
+		text, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, err
 		}
-		in = bufio.NewReaderSize(unpacked, 1<<16)
+		in = bufio.NewReaderSize(&unpacked{counted{Reader: text}, packed}, 1<<16)
 	}
 	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte{0xef, 0xbb, 0xbf}) {
 		_, _ = in.Discard(len(mark))
@@ -113,7 +114,7 @@ func plain(r io.Reader) (*bufio.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !strings.ContainsRune(" \t\r\n", rune(b)) {
+		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
 			return in, in.UnreadByte()
 		}
 	}
