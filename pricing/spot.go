@@ -5,11 +5,6 @@ import (
 	"time"
 )
 
-// DefaultSpotRatio is the assumed ratio of spot to on-demand list price where neither EC2 nor the user states a price, and EC2
-// quotes no other type. It is the median of the figures of AWS's spot advisor, half of which lie between 0.28 and 0.42
-// (data/SOURCES.md). A price from it is always marked as an estimate.
-const DefaultSpotRatio = 0.35
-
 // meanOverZones is the basis of a spot price for several zones that differ.
 const meanOverZones = "mean over the zones"
 

@@ -40,14 +40,6 @@ const (
 // error shows in the last digits of every node's allocatable ephemeral storage.
 var evictionDiskRatio = float64(float32(0.1))
 
-// Managed node groups without an image of their own cap the pods of a node (EKS user guide, "Choosing an optimal
-// Amazon EC2 node instance type", read 2026-08).
-const (
-	managedMaxPods      = 110
-	managedMaxPodsLarge = 250
-	managedLargeVCPU    = 30 // from here on the larger cap applies
-)
-
 // amounts are resources of one node, in the units of the formulas.
 type amounts struct {
 	cpuMillis, memoryBytes, diskBytes, pods int64
@@ -161,49 +153,6 @@ func imageHugePagesBytes(t instancetypes.Type) int64 {
 	return int64(t.VCPU)*hugePagesPerVCPUBytes + hugePagesFixedBytes
 }
 
-// maxPods returns the number of pods on a node of type t, and its source. User data overrules observed nodes, those overrule
-// the CNI's settings, and these the plain formula. The cap of a managed node group overrules everything that is not observed,
-// unless the group brings its own image.
-func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
-	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
-	if pods == 0 || in.os() == "windows" {
-		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
-	}
-	m, seen := in.measured(t)
-	switch ud := in.UserData; {
-	case ud != nil && ud.MaxPods > 0:
-		pods, source = int64(ud.MaxPods), Source{Kind: SourceUserData, Detail: "max pods"}
-	case ud != nil && ud.PodsExpression.Understood() && t.ENIMaxPods() > 0:
-		pods, _ = ud.PodsExpression.pods(t)
-		source = Source{Kind: SourceUserData, Detail: "maxPodsExpression"}
-	case ud != nil && ud.IgnoreAddresses:
-		pods, source = defaultMaxPods, Source{Kind: SourceUserData, Detail: "kubelet's default, as addresses are not to count"}
-	case seen:
-		return m.capacity.pods, observedSource(t) // the cap is in it
-	case in.followsCNI(d) && t.ENIMaxPods() > 0:
-		pods, source = in.CNI.addressable(t), Source{Kind: SourceCNI, Detail: in.CNI.String()}
-	}
-	limit := int64(managedMaxPods)
-	if t.VCPU >= managedLargeVCPU {
-		limit = managedMaxPodsLarge
-	}
-	if in.managed(d) && pods > limit {
-		if source.Kind == SourceCNI {
-			return limit, Source{Kind: SourceCNI, Detail: source.Detail + ", up to the cap of EKS managed node groups"}
-		}
-		return limit, Source{Kind: SourceFormula, Detail: "cap of EKS managed node groups"}
-	}
-	return pods, source
-}
-
-// managed reports whether EKS decides how the nodes of this group start: a managed node group with an image of EKS.
-func (in *Input) managed(d Declared) bool {
-	if in.Nodegroup != nil {
-		return in.Nodegroup.AMIType != "CUSTOM"
-	}
-	return d.ManagedNodegroup != ""
-}
-
 // reservedPods returns the number of pods for which a node reserves memory. The Amazon Linux images, and Ubuntu after them,
 // count the pods that the interfaces can address, even if kubelet gets another number. Bottlerocket counts kubelet's number.
 // For an unknown image the larger one is safe. nodeadm counts the result of an expression instead of the addresses, whatever
@@ -273,35 +222,4 @@ func DefaultVolumeBytes(family AMIFamily) int64 {
 		return windowsRootVolumeBytes
 	}
 	return defaultRootVolumeBytes
-}
-
-// family returns the family of the group's image from the Input or the EKS node group, or "".
-func (in *Input) family() AMIFamily {
-	if in.AMIFamily != "" || in.Nodegroup == nil {
-		return in.AMIFamily
-	}
-	return in.Nodegroup.AMIFamily()
-}
-
-// AMIFamily returns the family that the node group's AMI type names, or "" for a custom image.
-func (n *Nodegroup) AMIFamily() AMIFamily {
-	for prefix, family := range map[string]AMIFamily{
-		"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows,
-	} {
-		if strings.HasPrefix(n.AMIType, prefix) {
-			return family
-		}
-	}
-	return ""
-}
-
-// os returns the operating system of the group's nodes as Kubernetes names it.
-func (in *Input) os() string {
-	if in.OS == "" && in.family() == Windows {
-		return "windows"
-	}
-	if in.OS == "" {
-		return "linux"
-	}
-	return in.OS
 }

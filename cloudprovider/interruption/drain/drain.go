@@ -27,9 +27,6 @@ import (
 const (
 	// lookEvery is the pause between two looks at the node.
 	lookEvery = time.Second
-	// A refused pod is retried after askFirst, and askMore later each time, up to askMost. Budgets may hold back hundreds of
-	// pods at once, and every answer costs the API server a look at the budget.
-	askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
 	// lookSoon is the pause while pods may go at any moment.
 	lookSoon = 500 * time.Millisecond
 	// deletionsAtOnce bounds the concurrent deletions for one node.

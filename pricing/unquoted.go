@@ -9,6 +9,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
+// DefaultSpotRatio is the assumed ratio of spot to on-demand list price where neither EC2 nor the user states a price, and EC2
+// quotes no other type. It is the median of the figures of AWS's spot advisor, half of which lie between 0.28 and 0.42
+// (data/SOURCES.md). A price from it is always marked as an estimate.
+const DefaultSpotRatio = 0.35
+
 // relatives are ratios from live spot prices, for types that EC2 does not quote.
 type relatives struct {
 	ratios   map[string]float64 // spot by on-demand list price in the median: by family, by class of families, and "" for all

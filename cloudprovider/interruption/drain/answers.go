@@ -1,0 +1,75 @@
+package drain
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+)
+
+// A refused pod is retried after askFirst, and askMore later each time, up to askMost. Budgets may hold back hundreds of pods at
+// once, and every answer costs the API server a look at the budget.
+const askFirst, askMore, askMost = time.Second, 250 * time.Millisecond, 5 * time.Second
+
+// try is the time of a pod's last eviction or deletion, and how often that was refused.
+type try struct {
+	last    time.Time
+	refused int
+}
+
+// pause is how long the pod is left alone.
+func (t try) pause() time.Duration {
+	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
+}
+
+// outcome is the answer to one eviction or deletion.
+type outcome struct {
+	pod    *corev1.Pod
+	forced bool
+	err    error
+}
+
+// record records the answer to one eviction or deletion.
+func (r *round) record(ctx context.Context, o outcome) {
+	pod, err := o.pod, o.err
+	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", r.node))
+	delete(r.asking, pod.UID)
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	r.tried[pod.UID] = try{last: r.Clock.Now(), refused: r.tried[pod.UID].refused + 1}
+	switch {
+	case err == nil:
+		r.moved[pod.UID] = o.forced
+		if c := metav1.GetControllerOf(pod); c != nil {
+			r.owners[c.UID] = true
+		}
+		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
+		if r.Moved != nil {
+			r.Moved(pod, o.forced)
+		}
+	case apierrors.IsNotFound(err):
+		r.absent[pod.UID] = true
+	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
+	case apierrors.IsTooManyRequests(err):
+		log.V(2).Info("A disruption budget holds a pod back", "err", err)
+	default:
+		r.mayNotDelete = r.mayNotDelete || o.forced && apierrors.IsForbidden(err)
+		log.V(1).Info("Could not ask a pod to leave its node, trying again", "err", err)
+		r.reportStuck(pod, err)
+	}
+}
+
+// reportStuck reports a stuck pod once. It skips calls that our own rate limit holds back.
+func (r *round) reportStuck(pod *corev1.Pod, err error) {
+	var status apierrors.APIStatus
+	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
+	if r.Stuck != nil && answered && !r.stuck[pod.UID] {
+		r.stuck[pod.UID] = true
+		r.Stuck(pod, err)
+	}
+}
