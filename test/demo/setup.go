@@ -63,6 +63,7 @@ func start(ctx context.Context, binary string) (_ *setup, err error) {
 	}
 	say("Starting the autoscaler with the flags of manifests/deploy/%s.yaml and short delays:\n    %s",
 		manifest, strings.Join(shortDelays, " "))
+	scenario.AwaitTokenWindow(ctx)
 	if err := s.StartAutoscaler(ctx, manifest, shortDelays...); err != nil {
 		return nil, err
 	}

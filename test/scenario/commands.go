@@ -181,6 +181,7 @@ func (s *script) autoscaler(args []string) error {
 	}
 	switch action := args[0]; {
 	case action == "start" && len(args) > 1:
+		AwaitTokenWindow(s.ctx)
 		return s.StartAutoscaler(s.ctx, args[1], args[2:]...)
 	case s.Autoscaler() == nil:
 		return errors.New("start the autoscaler first: autoscaler start MANIFEST [FLAG...]")

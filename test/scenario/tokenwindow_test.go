@@ -1,0 +1,17 @@
+package scenario
+
+import (
+	"testing"
+	"time"
+)
+
+func TestStartKeepsAwayFromTokenEdges(t *testing.T) {
+	edge := time.Unix(0, 0).Add(1000 * tokenWindow)
+	for offset, want := range map[time.Duration]time.Duration{
+		-16 * time.Second: 0, -14 * time.Second: 24 * time.Second, 0: 10 * time.Second, 9 * time.Second: time.Second, 10 * time.Second: 0,
+	} {
+		if got := untilAwayFromEdge(edge.Add(offset)); got != want {
+			t.Errorf("%v from the edge: wait %v, want %v", offset, got, want)
+		}
+	}
+}
