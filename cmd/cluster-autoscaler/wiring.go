@@ -58,6 +58,7 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
+	launchable := nodegroups.NewLaunchable(provider)
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
@@ -73,12 +74,13 @@ func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = phases
-	core.NodeGroupListProcessor = nodegroups.NewLaunchable(provider)
+	core.NodeGroupListProcessor = launchable
 	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
 		ours.ViewsOnly)
 	opts.Backoff = backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout)
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
+		status.LeftOut{Groups: launchable.LeftOut}, // before buffers.status, which publishes events
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		core.ScaleUpStatusProcessor,

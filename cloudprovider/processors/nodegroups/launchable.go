@@ -14,16 +14,24 @@ import (
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
 // and groups with a placeholder NodeInfo. The core would ask and complain about each at every scale-up, although all of them have
-// been reported. It leaves out all groups while the last reading is too old to choose by.
-type Launchable struct{ provider *aws.Provider }
+// been reported. It leaves out all groups while the last reading is too old to choose by. The core's loop alone uses it.
+type Launchable struct {
+	provider *aws.Provider
+	leftOut  []cloudprovider.NodeGroup
+	reasons  map[string]string // by ID of leftOut
+}
 
 // NewLaunchable makes a Launchable.
-func NewLaunchable(p *aws.Provider) Launchable { return Launchable{provider: p} }
+func NewLaunchable(p *aws.Provider) *Launchable { return &Launchable{provider: p} }
 
 // Process returns the groups that can grow.
-func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
+func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
+	l.leftOut, l.reasons = nil, map[string]string{}
 	if l.provider.TooOldToAdd() {
+		for _, ng := range groups {
+			l.leaveOut(ng, "unread for minutes (see the event ReadingTooOld)")
+		}
 		return nil, infos, nil
 	}
 	v := l.provider.View()
@@ -31,11 +39,13 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	for _, ng := range groups {
 		g := v.Group(ng.Id())
 		if info := infos[ng.Id()]; g == nil || info == nil || annotations.Placeholder.On(info.Node()) || g.Blocked() {
+			l.leaveOut(ng, "unable to launch (see the event NodeGroupProblem)")
 			continue
 		}
 		if rest, cooling := l.provider.CoolDown(g); cooling {
 			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
 				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
+			l.leaveOut(ng, "in cool-down ("+string(rest.Class)+")")
 			continue
 		}
 		able = append(able, candidate(ng, g))
@@ -43,8 +53,17 @@ func (l Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovi
 	return able, infos, nil
 }
 
+func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, why string) {
+	l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), why
+}
+
+// LeftOut returns the groups that the last Process left out, and the reason by ID. Callers must not change them.
+func (l *Launchable) LeftOut() (groups []cloudprovider.NodeGroup, reasons map[string]string) {
+	return l.leftOut, l.reasons
+}
+
 // CleanUp implements the core's NodeGroupListProcessor.
-func (Launchable) CleanUp() {}
+func (*Launchable) CleanUp() {}
 
 // bounded is a zone group with another maximum size than its own share of the group's.
 type bounded struct {

@@ -1,6 +1,7 @@
 package nodegroups
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -43,9 +44,13 @@ func TestOldReadingForbidsGrowth(t *testing.T) {
 		if step.read {
 			w.Reread()
 		}
-		groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+		launchable := NewLaunchable(w.Provider)
+		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos, nil)
 		if err != nil || len(groups) == 1 != step.grow {
 			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
+		}
+		if leftOut, reasons := launchable.LeftOut(); len(leftOut) == 1 == step.grow || strings.Contains(reasons["a"], "ReadingTooOld") == step.grow {
+			t.Errorf("after %s %d groups are left out by the reasons %q, want growth allowed: %t", w.Cache.Age(), len(leftOut), reasons, step.grow)
 		}
 	}
 }

@@ -96,14 +96,14 @@ func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Sc
 func (*ZoneEvents) CleanUp() {}
 
 // message returns the text of the event, or "" for none. There is none if no group would fit by promising the zone, or if a group that
-// promises it fits and is merely held back, for instance by its maximum.
+// promises it fits and is merely held back, for instance by its maximum or a cool-down. A blocked group counts as neither.
 func (z *ZoneEvents) message(f *fitting, need podzone.Need, remaining corestatus.NoScaleUpInfo, s *corestatus.ScaleUpStatus) string {
 	v := z.provider.View()
 	var names []string
 	for _, ng := range s.ConsideredNodeGroups {
 		name := ng.Id()
 		g, t := v.Group(name), v.Template(name)
-		if g == nil || t == nil {
+		if g == nil || t == nil || g.Blocked() {
 			continue
 		}
 		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {

@@ -26,9 +26,11 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // zonalWorld is a world with the core's simulator over it.
@@ -67,22 +69,27 @@ func (z *zonalWorld) events(c clock.PassiveClock) *ZoneEvents {
 	return NewZoneEvents(z.Provider, ZonePods{Need: z.pods.Need, ZoneID: z.zoneIDs.ID}, c)
 }
 
-// loop treats the pods as a loop of the core does. It tries them on a new node of each group below its maximum, and hands pods that
-// fit none to events.
+// loop treats the pods as a loop of the core does. It tries them on a new node of each launchable group below its maximum, and hands
+// pods that fit none to events.
 func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.Pod) (woken []string) {
 	z.T.Helper()
 	processed, err := z.pods.Process(z.ctx, pods)
 	if err != nil {
 		z.T.Fatal(err)
 	}
-	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
+	launchable := nodegroups.NewLaunchable(z.Provider)
+	groups, infos, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), processed)
+	if err != nil {
+		z.T.Fatal(err)
+	}
+	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: groups}
 	for _, pod := range processed {
 		fits := false
-		for _, ng := range z.NodeGroups() {
+		for _, ng := range groups {
 			if ng.Id() == atMaximum {
 				continue
 			}
-			info, _ := z.ctx.TemplateNodeInfoRegistry.GetNodeInfo(ng.Id())
+			info := infos[ng.Id()]
 			z.ctx.ClusterSnapshot.Fork()
 			if err := z.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
 				z.T.Fatal(err)
@@ -97,6 +104,7 @@ func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.
 				SkippedNodeGroups: map[string]scaleup.Reasons{atMaximum: nil}})
 		}
 	}
+	LeftOut{Groups: launchable.LeftOut}.Process(z.ctx, s)
 	events.Process(z.ctx, s)
 	return woken
 }
@@ -178,6 +186,33 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 				t.Errorf("%d simulated nodes were left behind", len(left))
 			}
 		})
+	}
+}
+
+func TestBlockedGroupIsNoRemedyForAZone(t *testing.T) {
+	suspended := awsworld.Zoned(awsworld.Group("suspended", "m5.large", 0, 0, 5, nil), "ab")
+	suspended.SuspendedProcesses = []string{"Launch"}
+	z := newZonalWorld(t, awsworld.New(t, nil, suspended))
+	z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}))
+	if told := z.told(); len(told) > 0 {
+		t.Errorf("told %q, want nothing", told)
+	}
+}
+
+// A group that promises the zone takes the pod after its cool-down. Until then no other group needs a change.
+func TestCoolingGroupStillPromisesItsZone(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
+		awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
+	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := z.NodeGroup("b-alone").IncreaseSize(1); err == nil {
+		t.Fatal("launched where there is no capacity")
+	}
+	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
+	if woken := z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pod); len(woken) > 0 {
+		t.Errorf("the pod wakes %q, want none during the cool-down", woken)
+	}
+	if told := z.told(); len(told) > 0 {
+		t.Errorf("told %q, want nothing", told)
 	}
 }
 
