@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -31,6 +32,9 @@ func (b *background) request() {
 	}
 }
 
+// errNotAsked is the error of a look-up that had nothing to ask AWS.
+var errNotAsked = errors.New("nothing to look up")
+
 // run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
 // requests, and then tries again. It logs a failure when the reason is news.
 func (b *background) run(ctx context.Context, lookUp func(context.Context) error) {
@@ -38,9 +42,12 @@ func (b *background) run(ctx context.Context, lookUp func(context.Context) error
 	for failed := 0; ; {
 		waking, pause := b.wake, b.every
 		err := lookUp(ctx)
-		if failed++; err == nil {
+		switch failed++; {
+		case err == nil:
 			failed, reported = 0, ""
-		} else {
+		case errors.Is(err, errNotAsked): // AWS may still refuse
+			failed = 0
+		default:
 			waking, pause = nil, awsclient.RetryAfter(err, failed)
 			if reason := awsclient.Reason(err); reason != reported && ctx.Err() == nil {
 				reported = reason

@@ -1,13 +1,17 @@
 package lookup
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/smithy-go"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
 )
 
@@ -43,5 +47,31 @@ func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
 		want(time.Hour, 4)
 		b.request()
 		want(0, 5)
+	})
+}
+
+func TestLastingFailureIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
+		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+		answers := []error{denied, errNotAsked, denied, nil, denied}
+		b := newBackground(clock.RealClock{}, "Could not look up", "")
+		go b.run(ctx, func(context.Context) error {
+			answer := answers[0]
+			answers = answers[1:]
+			if len(answers) == 0 {
+				cancel()
+			}
+			return answer
+		})
+		for len(answers) > 0 {
+			b.request()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		}
+		if n := strings.Count(log.String(), "Could not look up"); n != 1 {
+			t.Errorf("%d lines, want one before AWS answered:\n%s", n, log.String())
+		}
 	})
 }

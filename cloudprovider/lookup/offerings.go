@@ -106,6 +106,9 @@ func (o *Offerings) lookUp(ctx context.Context) error {
 	wanted := o.wanted
 	o.wanted = nil
 	o.mu.Unlock()
+	if len(wanted) == 0 {
+		return errNotAsked
+	}
 	found := map[string][]string{}
 	defer func() { o.learn(found) }()
 	for types := range slices.Chunk(wanted, offeringTypesPerCall) {

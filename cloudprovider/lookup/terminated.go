@@ -91,6 +91,9 @@ func (t *Terminated) lookUp(ctx context.Context) error {
 	t.mu.Lock()
 	ids := slices.Sorted(maps.Keys(t.open))
 	t.mu.Unlock()
+	if len(ids) == 0 {
+		return errNotAsked
+	}
 	for some := range slices.Chunk(ids, instancesPerCall) {
 		running, err := t.running(ctx, some)
 		if err != nil {

@@ -76,7 +76,7 @@ func (t *Types) due() []string {
 func (t *Types) lookUp(ctx context.Context) error {
 	names := t.due()
 	if len(names) == 0 {
-		return nil
+		return errNotAsked
 	}
 	found, err := typelookup.Describe(ctx, t.api, names)
 	t.mu.Lock()

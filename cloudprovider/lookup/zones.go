@@ -66,7 +66,7 @@ func (z *Zones) lookUp(ctx context.Context) error {
 	wanted := z.wanted
 	z.mu.Unlock()
 	if !wanted {
-		return nil
+		return errNotAsked
 	}
 	out, err := z.api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
 	if err != nil {
