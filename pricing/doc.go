@@ -8,7 +8,8 @@
 //
 // A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, with the user's
 // discounts. Every figure has its currency, date and source, and an estimate its basis. Package pricefile reads the user's
-// file, and cloudprovider/spotprice asks EC2. pricing itself imports neither the AWS SDK, nor net, nor the Cluster Autoscaler.
+// file, and cloudprovider/spotprice asks EC2. pricing owns the order of these sources. It must import neither the AWS SDK
+// nor net, because prices are known offline, nor the core, because prices of instances need none.
 //
 // A List and Terms are immutable and safe for any number of readers. A Book changes as a whole and is safe for concurrent use.
 //

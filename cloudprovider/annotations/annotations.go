@@ -1,7 +1,3 @@
-// Package annotations owns the annotations and the label that the autoscaler puts on objects of its simulations.
-//
-// One adapter of the core writes them, another reads them. None is ever written to the cluster. The package imports
-// nothing of the project and nothing of the core.
 package annotations
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"

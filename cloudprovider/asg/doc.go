@@ -16,5 +16,6 @@
 // A group of several zones may be divided into zone groups, each with its part of the instances and sizes. A launch then names its zone. Every
 // other write is to the whole group. No write reaches a group that states another cluster. One group's trouble is a Problem of that group only.
 //
-// The package must not import the Cluster Autoscaler or a Kubernetes API type.
+// The package must not import the core, whose interfaces only adapters may follow, nor a Kubernetes API type, because it
+// speaks AWS's vocabulary.
 package asg

@@ -1,6 +1,3 @@
-// Package batch makes one call for everything that several callers want of one thing within a moment.
-//
-// It owns the callers' requests until the call is made, and starts no goroutine. It must not know AWS or Kubernetes.
 package batch
 
 import (

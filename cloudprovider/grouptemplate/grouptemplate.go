@@ -1,8 +1,3 @@
-// Package grouptemplate builds the node template of an Auto Scaling group from asg's view of the group and the catalogue's
-// facts about its instance types.
-//
-// It makes no call and starts no goroutines. It does not import the Cluster Autoscaler, so the autoscaler and asgctl show the
-// same template.
 package grouptemplate
 
 import (

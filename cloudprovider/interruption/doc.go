@@ -13,5 +13,6 @@
 // message. A message is deleted only when its instance is dealt with. A node whose instance stays is uncordoned. Two messages
 // about one instance share one job, and the more urgent one sets its deadline.
 //
-// A Handler owns its goroutines, and Run ends them all. The package must not import the core.
+// The package owns the jobs of interrupted instances. A Handler owns its goroutines, and Run ends them all. The package must
+// not import the core, whose interfaces only adapters may follow.
 package interruption

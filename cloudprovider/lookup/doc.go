@@ -4,5 +4,6 @@
 // instances that left their groups. Each kind of look-up has a Run, which blocks until its context ends. Requests wake it, answers
 // stay in memory, and no caller ever waits for EC2. It logs once why a look-up fails, and leaves EC2 alone for a while.
 //
-// The package imports neither the core nor a Kubernetes API type.
+// It must not import the core or cloudprovider/processors, because it asks EC2 for facts in EC2's words and adapters stand
+// on it. It imports no Kubernetes API type.
 package lookup

@@ -7,12 +7,14 @@
 //
 // The package promises:
 //   - It is pure. It reads no clock, network or file, and the same input gives the same output. A caller may keep a Template
-//     for as long as its Input is equal. The Template shares nothing with the Input. The package imports neither the AWS SDK
-//     nor the Cluster Autoscaler.
+//     for as long as its Input is equal. The Template shares nothing with the Input.
 //   - It errs towards too little. A template that promises more than the node holds launches nodes that the pods do not fit. A
 //     template that promises less only packs less tightly.
 //   - It promises only labels that the group's real nodes carry. A label whose value differs from node to node (the zone of a
 //     group with three) is Assumed, not promised, see Template.Assumed.
 //   - Anybody may have written a tag. Every malformed tag becomes a Problem for the person who wrote it. It affects nothing
 //     else, and the Problem quotes it at a bounded length.
+//
+// The package owns the order of the sources. It must import neither the AWS SDK nor the core, so that templates can be built
+// anywhere and fuzzed.
 package nodetemplate

@@ -1,7 +1,3 @@
-// Package podzone finds the zone in which a pod has to run, and the field of the pod or of its volumes that decides it.
-//
-// It works on the objects it is given: it makes no call, starts no goroutines and changes nothing. It imports neither the AWS
-// SDK nor the Cluster Autoscaler, so the autoscaler and asgctl give the same answer.
 package podzone
 
 import (

@@ -1,7 +1,3 @@
-// Package providerid reads the provider IDs of nodes on EC2.
-//
-// The zone in one is a hint and no part of the instance's identity: kubelets and cloud controllers leave it empty or out. Compare
-// instances, never whole provider IDs. It imports nothing of the project.
 package providerid
 
 import (

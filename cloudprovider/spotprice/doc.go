@@ -2,5 +2,6 @@
 //
 // Nothing waits for it. Until the first reading, and for pools without a price, a pricing.Book falls back on its ratio. A
 // failed reading leaves the last good one in use, with its age. A reading costs one call per 100 instance types and 1,000
-// prices. Run starts no further goroutine. The package does not import the Cluster Autoscaler.
+// prices. Run starts no further goroutine. The package owns the call and the pace of readings. It must not import the core,
+// because prices of instances need none.
 package spotprice

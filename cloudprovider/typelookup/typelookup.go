@@ -1,5 +1,3 @@
-// Package typelookup asks EC2 what instance types offer that the catalogue does not know: one call per hundred types.
-// It keeps nothing and starts no goroutines.
 package typelookup
 
 import (

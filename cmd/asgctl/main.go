@@ -1,5 +1,3 @@
-// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, and the resources
-// and prices of instance types. It changes nothing in AWS. It does not import the Cluster Autoscaler.
 package main
 
 import (

@@ -27,5 +27,8 @@
 // chance. A Filter starts no goroutine and makes no call. It remembers places between two calls, and belongs on the goroutine
 // of the core's loop.
 //
+// The package owns the plans and their places. It must not import cloudprovider/aws, because an expander works with the node
+// groups of any provider, nor the AWS SDK, because every fact about the options is known before.
+//
 // Cost: BenchmarkBestOptions. test/bench/cost measures how much a plan saves.
 package leastcost

@@ -14,7 +14,10 @@
 // Where only CPU and memory count, capacity is allocatable and no two nodes are nearly alike, this is the choice of the Cluster
 // Autoscaler's own least-waste expander. Unlike there, a score is always a number, whatever a node claims to offer.
 //
-// A Filter keeps every option that shares the first place, so the next expander of a chain can choose among them. It holds no
-// state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
+// A Filter keeps every option that shares the first place, so the next expander of a chain can choose among them. It holds
+// no state, starts no goroutine and makes no call. It reads resource claims from the core's snapshot of the cluster, and so
 // belongs on the goroutine of the core's loop. Claimed devices count only if they belong to known accelerator drivers.
+//
+// The package owns the score. It must not import cloudprovider/aws, because an expander works with the node groups of any
+// provider, nor the AWS SDK, because every fact about the options is known before.
 package leastwaste

@@ -1,10 +1,3 @@
-// Command generate writes the price lists that package pricing embeds, one file per region.
-//
-//	go run ./pricing/generate                                  # check and re-format the lists
-//	go run ./pricing/generate -prices prices.csv -source TEXT  # write the lists of the regions in prices.csv anew
-//
-// The file of -prices has a header and the columns region, instance_type, currency, price_per_hour and source_date. Running the
-// first form twice changes nothing. No list is written unless every one parses.
 package main
 
 import (

@@ -10,7 +10,7 @@
 // unit, or ambiguous is left out and reported, never guessed.
 //
 // The AWS Billing User Guide describes the format in "Reading the service price list file for an AWS service". The filter is
-// the same as for the embedded lists (pricing/data/SOURCES.md): no pre-installed software, capacity in use, on demand, shared
-// tenancy for virtual types and dedicated for bare metal, and regions, not Local Zones. The package imports neither the AWS SDK
-// nor net.
+// the same as for the embedded lists (pricing/data/SOURCES.md): no pre-installed software, capacity in use, on demand,
+// shared tenancy for virtual types and dedicated for bare metal, and regions, not Local Zones. The package owns the reading
+// of this format. It must import neither the AWS SDK nor net, because prices are known offline.
 package offer

@@ -1,5 +1,3 @@
-// Package awsclients configures AWS clients of tests that run side by side. The environment, which usually names the endpoint,
-// is one for the whole process. It must not be imported outside tests.
 package awsclients
 
 import (

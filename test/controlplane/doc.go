@@ -11,6 +11,6 @@
 // controlplane/not-ready, which keeps KWOK from reverting it. Pods bound to it run a fifth of a second later, end that quickly
 // when deleted, and complete if they are a Job's (config/stages.yaml). The creator of the Node also deletes it.
 //
-// The package needs a Unix with a POSIX shell, and the go command where the programs are not built yet. It must not import the
-// core.
+// The package needs a Unix with a POSIX shell, and the go command where the programs are not built yet. It must not import
+// the core, because the world the autoscaler runs in does not contain it.
 package controlplane

@@ -1,4 +1,3 @@
-// Package docs holds the documents to the repository: every link, path, command and name in them exists.
 package docs
 
 import (

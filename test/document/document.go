@@ -1,4 +1,3 @@
-// Package document holds generated documents to the code that they are generated from.
 package document
 
 import (

@@ -1,9 +1,11 @@
-// Package imports holds the rules of who may import whom, each with its reason.
 package imports
 
 import (
 	"bytes"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +91,38 @@ func TestWhoMayImportWhomDirectly(t *testing.T) {
 				if rule.applies(room) && strings.HasPrefix(path+"/", rule.forbidden) {
 					t.Errorf("%s imports %s: %s", room, path, rule.reason)
 				}
+			}
+		}
+	}
+}
+
+// A newcomer finds a package's promise in the same file everywhere.
+func TestDocFiles(t *testing.T) {
+	for _, dir := range strings.Fields(golist(t, "-f", "{{.Dir}}", "./...")) {
+		set := token.NewFileSet()
+		doc, err := parser.ParseFile(set, filepath.Join(dir, "doc.go"), nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Errorf("every package has a doc.go: %v", err)
+			continue
+		}
+		start := "Package " + doc.Name.Name + " "
+		if doc.Name.Name == "main" {
+			start = "Command " + filepath.Base(dir) + " "
+		}
+		if text := doc.Doc.Text(); !strings.HasPrefix(text, start) {
+			t.Errorf("%s: the package comment begins %.40q, want %q", set.Position(doc.Package), text, start)
+		}
+		others, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range others {
+			f, err := parser.ParseFile(set, path, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil && filepath.Base(path) != "doc.go" {
+				t.Errorf("%s has a package comment beside doc.go", path)
 			}
 		}
 	}

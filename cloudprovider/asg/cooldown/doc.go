@@ -4,5 +4,6 @@
 // A List keeps the cool-downs of pools, Shifts the shifted zones, a Breaker the unanswered calls. The package also classifies AWS's scaling
 // activities, because most failures show there first. It starts no goroutine.
 //
-// The package must not import asg or launchspec, and it knows no Kubernetes type.
+// The package must not import asg, which stands on it, nor launchspec, because a cool-down is about pools, whatever a group
+// would launch there. It knows no Kubernetes type.
 package cooldown

@@ -4,5 +4,6 @@
 // A Resolver owns the look-ups at EC2, EKS and Auto Scaling and their memo. It calls AWS only for what is unknown, expired or suspected
 // to have changed. It starts no goroutine that outlives a call.
 //
-// The package must not import asg or cooldown, and it knows no Kubernetes type.
+// The package must not import asg, which stands on it, nor cooldown, because a launch specification does not depend on past
+// failures. It knows no Kubernetes type.
 package launchspec

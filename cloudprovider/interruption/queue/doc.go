@@ -5,6 +5,6 @@
 // message is handled at least once, maybe twice, in any order, and never lost. A message whose handler fails or panics stays in
 // the queue and delays no other.
 //
-// A Consumer owns its goroutines, and Run ends them all. The package must not know the contents of messages, nor Kubernetes'
-// API types.
+// A Consumer owns its goroutines, and Run ends them all. The package must not import Kubernetes' API types,
+// because a queue knows nothing of its messages' contents.
 package queue

@@ -2,8 +2,8 @@
 //
 // It knows the forms by which EKS nodes join: shell scripts that call /etc/eks/bootstrap.sh, nodeadm's NodeConfig,
 // Bottlerocket's settings, the PowerShell bootstrap that EKS documents for Windows, and kubelet configuration. It unwraps
-// cloud-init's wrappings: base64, gzip, MIME with several parts, cloud-config, files written by a script. It imports neither
-// the AWS SDK nor the Cluster Autoscaler.
+// cloud-init's wrappings: base64, gzip, MIME with several parts, cloud-config, files written by a script. It owns these
+// forms. It must import neither the AWS SDK nor the core, so that user data can be read anywhere and fuzzed.
 //
 // The package promises:
 //   - It is pure. It executes and fetches nothing. In a shell script it understands words, quotes, here-documents and plain

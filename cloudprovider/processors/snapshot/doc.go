@@ -5,5 +5,6 @@
 // --predicate-parallelism goroutines, and Go ends a process that writes to a map twice at once. In this package, goroutines
 // only find entries that one goroutine has looked up before them.
 //
-// The package owns the safety of these look-ups and no decision about the cluster. It imports none of this module's packages.
+// The package owns the safety of these look-ups and no decision about the cluster. It makes no AWS call and imports none of
+// this module's packages, because it stands on the core alone.
 package snapshot

@@ -1,4 +1,3 @@
-// Package command is asgctl's command line: flags in, results on stdout, everything else on stderr, and an exit code.
 package command
 
 import (

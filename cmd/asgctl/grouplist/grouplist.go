@@ -1,4 +1,3 @@
-// Package grouplist shows the Auto Scaling groups that an autoscaler with the same flags would serve.
 package grouplist
 
 import (

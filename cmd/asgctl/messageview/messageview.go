@@ -1,4 +1,3 @@
-// Package messageview shows how the autoscaler understands a message of AWS.
 package messageview
 
 import (

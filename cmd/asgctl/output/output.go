@@ -1,4 +1,3 @@
-// Package output writes results to a terminal or to a program: as a table, as JSON or as YAML.
 package output
 
 import (

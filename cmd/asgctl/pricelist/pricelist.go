@@ -1,4 +1,3 @@
-// Package pricelist shows what instance types cost: how much, where that is known from, and how good the figure is.
 package pricelist
 
 import (

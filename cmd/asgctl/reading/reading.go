@@ -1,8 +1,3 @@
-// Package reading takes one reading of the Auto Scaling groups, from AWS or from files written by the AWS CLI, with the
-// autoscaler's code.
-//
-// It only reads. Read returns when it knows as much as the account allows, and leaves no goroutine behind. It does not import
-// the Cluster Autoscaler.
 package reading
 
 import (

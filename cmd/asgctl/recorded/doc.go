@@ -12,4 +12,7 @@
 //
 // Every file may hold several such answers, one after the other or as a list, and lists of the objects themselves. An Account
 // is immutable once loaded and safe for concurrent use. It makes no call and writes nothing.
+//
+// The package owns the format of these files. It must not import the core, because the CLI shows the autoscaler's knowledge
+// of AWS and needs no simulated cluster.
 package recorded

@@ -1,7 +1,3 @@
-// Package refresh fetches an offer file of AWS, from the network or a disk, and writes price lists from it.
-//
-// It reads an offer as a stream and keeps no copy. It writes nothing before the end of the offer. Then each file replaces its
-// predecessor as a whole, or not at all. It reports progress meanwhile. No goroutine outlives Run.
 package refresh
 
 import (

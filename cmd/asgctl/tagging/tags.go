@@ -1,7 +1,3 @@
-// Package tagging finds the tags that would make a node template explicit, and writes them as commands and configuration
-// to paste.
-//
-// It is pure. Names, keys and values come from outside and are quoted for whatever they are written into.
 package tagging
 
 import (

@@ -1,4 +1,3 @@
-// Package templateview shows the node that a group would add, field by field, with the source of each.
 package templateview
 
 import (

@@ -1,4 +1,3 @@
-// Package typelist shows the resources of instance types and the sources of these facts.
 package typelist
 
 import (

@@ -1,7 +1,3 @@
-// Package options is the command line: every flag of the stock autoscaler and of its later releases, and ours beside them.
-//
-// The core registers its flags when it is imported and reads them back from the process's own flag sets, so those are
-// where all flags live. Ours carry the prefix --aws-, but for --version.
 package options
 
 import (

@@ -1,6 +1,3 @@
-// Package teardown ends the parts of a process one after the other, within a bound for each.
-//
-// It knows nothing about the parts, and imports neither the core nor any package of this module.
 package teardown
 
 import (

@@ -1,5 +1,3 @@
-// Command cost measures the cost of choosing node groups. It runs mixes of pods through the core's real scale-up with one
-// expander after the other, and compares the nodes' cost per hour with a lower bound. README.md has the details.
 package main
 
 import (

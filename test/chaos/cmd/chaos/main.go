@@ -1,5 +1,3 @@
-// Command chaos runs seeded plans of faults, see package chaos. It prints a table and writes a summary as JSON. It exits with 3
-// when a run failed, and with 1 when it could not go on.
 package main
 
 import (

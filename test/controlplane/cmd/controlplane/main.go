@@ -1,4 +1,3 @@
-// Command controlplane runs a Kubernetes control plane on this machine, for trying things out.
 package main
 
 import (
