@@ -158,7 +158,7 @@ func TestMakeTargetsExist(t *testing.T) {
 
 var (
 	chosenTests = regexp.MustCompile(`-(?:run|bench) '?(\w+)`)
-	testedRoom  = regexp.MustCompile(`\./([\w/]+)`)
+	testedRoom  = regexp.MustCompile(`\./([\w/-]+)`)
 )
 
 func TestCommandsChooseTestsThatExist(t *testing.T) {
@@ -234,6 +234,33 @@ func TestPermissionsAreExplained(t *testing.T) {
 				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
 			}
 		}
+	}
+}
+
+// The table of the loop names our adapters in the order in which the wiring calls them.
+func TestArchitectureFollowsTheWiring(t *testing.T) {
+	docs := documents(t)
+	table := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/architecture.md" })].text
+	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "testdata", "wiring.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plain, _ := strings.Cut(string(wiring), "== all features off\n")
+	plain, _, _ = strings.Cut(plain, "\n== ")
+	found := 0
+	for line := range strings.Lines(plain) {
+		name := strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "  ") || name == "-" || strings.HasSuffix(name, "(core)") {
+			continue
+		}
+		found++
+		var named bool
+		if _, table, named = strings.Cut(table, "`"+name+"`"); !named {
+			t.Fatalf("docs/architecture.md lacks `%s` at its place in the loop", name)
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d adapters: wiring.txt has another form now", found)
 	}
 }
 

@@ -125,7 +125,7 @@ const (
 	// annotationDevices is how many GPUs a pod's claim is for.
 	annotationDevices = "asg-autoscaler/devices"
 	// Attachable is how many EBS volumes a node can attach: 27 less the root volume and a second network interface
-	// (cloudprovider/aws/volumes.go).
+	// (cloudprovider/processors/nodeinfos/volumes.go).
 	Attachable = 25
 	// Names of devices and volumes in Requests and Offers. They are no resources.
 	devices corev1.ResourceName = "bench/devices"
