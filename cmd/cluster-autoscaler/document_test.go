@@ -89,7 +89,7 @@ var recordedEvents = []recordedEvent{
 	{"ZoneNotPromised", "Warning", "pod", "The pod needs one zone. A group of several zones could help, but promises no zone. The message has the zone, the groups and the remedy."},
 }
 
-// collectors keeps what is registered with it.
+// collectors keeps the collectors that are registered with it.
 type collectors struct {
 	prometheus.Registerer
 	all []prometheus.Collector
@@ -265,7 +265,7 @@ func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
 			parts[pkg] = true
 		}
 	})
-	want := []string{"aws", "awsclient", "interruption", "pricefile", "spotprice"} // those of registerOurs
+	want := []string{"aws", "awsclient", "interruption", "pricefile", "spotprice"} // the parts that registerOurs has
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(parts))); diff != "" {
 		t.Errorf("packages whose options take a Registerer (-registerOurs +code):\n%s", diff)
 	}
@@ -313,7 +313,7 @@ func eventType(e ast.Expr) string {
 	return ""
 }
 
-// text returns the value of a string, literal or constant; "" for any other expression.
+// text returns the value of a string, literal or constant, and "" for any other expression.
 func text(e ast.Expr, constants map[string]string) string {
 	switch e := e.(type) {
 	case *ast.Ident:

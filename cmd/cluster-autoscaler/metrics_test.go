@@ -28,8 +28,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// testdata/stock_metrics.txt holds name, type and labels of every metric of the stock binary, built with the tag aws:
-// those of its /metrics with per-group metrics on, and those of its source that appear with their first observation.
+// testdata/stock_metrics.txt holds name, type and labels of every metric of the stock binary, built with the tag aws. Its
+// /metrics shows most of them when per-group metrics are on. The others appear with their first observation, and come from its
+// source.
 func TestEveryStockMetricIsServedWithItsLabels(t *testing.T) {
 	observeOnce(t)
 	served := serveMetrics(t)

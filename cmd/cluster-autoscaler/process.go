@@ -57,7 +57,7 @@ func (p *process) run(ctx context.Context) error {
 	return err
 }
 
-// work autoscales until ctx ends, then ends what it started, within the limits above. It returns an error if it could not
+// work autoscales until ctx ends. Then it ends its own parts, within the limits above. It returns an error if it could not
 // start, did not start in time, or lost a part that it needs. Another replica may then have the lease.
 func (p *process) work(ctx context.Context) error {
 	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)

@@ -77,7 +77,7 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 }
 
 // Loops need no call to AWS. So the core's own health check finds nothing wrong with a leader whose reading is old.
-func TestHealthCheckOfALeaderWithAnOldReadingFails(t *testing.T) {
+func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	t.Parallel()
 	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -38,23 +38,23 @@ type Options struct {
 // AWS are the flags that we add.
 type AWS struct {
 	Region          string // empty: from the environment, the shared configuration or the instance metadata
-	ClusterName     string // of the cluster that is scaled, empty to have it found out
+	ClusterName     string // name of the cluster to scale, empty: the autoscaler finds it out
 	DiscoveryJoin   asg.DiscoveryJoin
-	InstanceTypes   string        // file of a list of instance types that is laid over the built-in one; may be empty
-	PriceFile       string        // file of the user's own prices; may be empty
+	InstanceTypes   string        // file with a list of instance types that overrides the built-in one, may be empty
+	PriceFile       string        // file with the user's own prices, may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
-	TroublePenalty  float64       // by which nodes of a group that lately failed to launch, or lost spot instances, count as dearer, as a ratio
-	PlanLimit       time.Duration // of a plan of the least-cost expander
+	TroublePenalty  float64       // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
+	PlanLimit       time.Duration // how long the least-cost expander may plan
 	RefreshInterval time.Duration // between readings of all groups
 	MotionInterval  time.Duration // between readings of the groups in motion
 	LaunchMode      asg.LaunchMode
 	ZonalGroups     asg.ZonalGroups
-	ViewsOnly       bool          // of similar node groups only the zonal views of one group are balanced
-	ParallelViews   bool          // while there are zonal views, node groups grow side by side
+	ViewsOnly       bool          // only the zonal views of one group are balanced, not other similar node groups
+	ParallelViews   bool          // node groups grow side by side while there are zonal views
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
 
-	InterruptionQueue    string // name or URL; empty: interruptions are not heard of
+	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
 }
@@ -71,8 +71,8 @@ const maxTroublePenalty = 1000
 // minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
 const minInterval = time.Second
 
-// Register adds all flags to fs: the core's out of stock, where importing the core has put them, those of the
-// Kubernetes components, and ours. The caller parses fs. The feature gates get a flag and must be ready for it.
+// Register adds all flags to fs: the core's flags, the flags of the Kubernetes components, and ours. The core has put its flags
+// into stock when it was imported. The caller parses fs. The feature gates get a flag and must be ready for it.
 func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableVersionedFeatureGate) (*Options, error) {
 	klog.InitFlags(stock)
 	if err := logsapi.AddFeatureGates(gates); err != nil {
@@ -98,7 +98,7 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	return o, documentUnset(fs)
 }
 
-// leaderElection is what the stock autoscaler does unless told otherwise.
+// leaderElection has the defaults of the stock autoscaler.
 func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 	return componentbaseconfig.LeaderElectionConfiguration{
 		LeaderElect:   true,
@@ -113,18 +113,18 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
-	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves groups alone that state "+
+	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves alone every group that states "+
 		"another cluster by tags, user data or launch template. If empty: the name that the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
 	fs.StringVar((*string)(&a.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
-		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. At the start the log says if no group matches all of them and one flag alone finds groups.")
+		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. If no group matches all of them, the log names at the start a flag that finds groups alone.")
 	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
 		"`aws ec2 describe-instance-types --output json`, or the form of the built-in table. If empty: the built-in list alone.")
 	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV or JSON. "+
 		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
 	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
-	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "How much dearer the least-cost expander counts the nodes of a group "+
-		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts them one and a half times. 0 counts them as they are.")
+	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
+		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
 	fs.DurationVar(&a.PlanLimit, "aws-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
 		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
 	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
@@ -139,9 +139,9 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"each zone as a node group <group>/<zone>. tagged: groups with the tag "+asg.TagZonal+"=true. all: groups without the tag "+asg.TagZonal+"=false. off: none. "+
 		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
-		"The autoscaler acts on a burst of unschedulable pods once no further pod became unschedulable for this time. With 0s it acts on the first pod.")
+		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. With 0s it acts on the first pod.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
-		"The autoscaler acts on a burst of unschedulable pods at the latest this time after its first pod. At least --aws-pod-settle-time.")
+		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --aws-pod-settle-time.")
 	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+
 		"recommendations, scheduled changes and lifecycle actions. The autoscaler drains nodes before their instances go, and replaces each node once. If empty: it reads no queue.")
 	fs.StringVar((*string)(&a.InterruptionDeadline), "aws-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
@@ -150,7 +150,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
 }
 
-// Validate tells the first flag value that cannot be worked with.
+// Validate returns an error for the first flag value that cannot work. The error names the flag and the remedy.
 func (a *AWS) Validate() error {
 	for _, interval := range []struct {
 		flag  string
@@ -199,8 +199,8 @@ func (a *AWS) Validate() error {
 
 const cloudProviderFlag = "cloud-provider"
 
-// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag
-// that picks which of its own providers are compiled in; none of them is used.
+// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag that
+// selects its own providers, and this program uses none of them.
 func defaultToAWS(stock *flag.FlagSet) error {
 	f := stock.Lookup(cloudProviderFlag)
 	if f == nil {
@@ -214,7 +214,7 @@ func defaultToAWS(stock *flag.FlagSet) error {
 	return nil
 }
 
-// describeExpanders says in the help of --expander which there are, and how ties end.
+// describeExpanders lists the expanders in the help of --expander, and explains how ties end.
 func describeExpanders(stock *flag.FlagSet) error {
 	f := stock.Lookup("expander")
 	if f == nil {

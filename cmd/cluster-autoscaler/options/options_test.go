@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/flags.txt")
 
-// register registers all flags into sets of their own. The sets of the process hold those of the test binary too.
+// register registers all flags into sets of their own. The sets of the process also hold the test binary's own flags.
 func register(t *testing.T) (*pflag.FlagSet, *Options) {
 	t.Helper()
 	stock := flag.NewFlagSet("stock", flag.ContinueOnError)
@@ -42,7 +42,7 @@ func register(t *testing.T) (*pflag.FlagSet, *Options) {
 	return fs, options
 }
 
-// describe lists name, type and default of each flag, sorted by name; without those of a test framework that the core links.
+// describe lists name, type and default of each flag, sorted by name. It leaves out the flags of a test framework that the core links.
 func describe(fs *pflag.FlagSet) []string {
 	var lines []string
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -64,7 +64,7 @@ func readLines(t *testing.T, name string) []string {
 	return strings.Split(strings.TrimSpace(string(content)), "\n")
 }
 
-func TestFlagsAreThoseOfTheGolden(t *testing.T) {
+func TestFlagsMatchTheGolden(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
 	if *update {
@@ -77,8 +77,9 @@ func TestFlagsAreThoseOfTheGolden(t *testing.T) {
 	}
 }
 
-// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package, testdata/newer_flags.txt those
-// that later releases add (1.36, 1.37, and pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b, read 2026-11).
+// testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/newer_flags.txt
+// holds the flags that later releases add (1.36, 1.37, and pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b, read
+// 2026-11).
 func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
@@ -125,7 +126,7 @@ func TestGivenInertFlagsAreListed(t *testing.T) {
 	}
 }
 
-func TestStartupTimeIsAtLeastThatOfFailing(t *testing.T) {
+func TestStartupTimeIsAtLeastTheFailingTime(t *testing.T) {
 	core := config.AutoscalingOptions{MaxFailingTime: 15 * time.Minute, MaxInactivityTime: 10 * time.Minute}
 	for _, tt := range []struct {
 		flags []string
@@ -182,7 +183,7 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 	}
 }
 
-func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
+func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 	fs, options := register(t)
 	if err := fs.Parse([]string{"--kube-client-qps=5"}); err != nil {
 		t.Fatal(err)
@@ -195,11 +196,11 @@ func TestFlagsThatAreNotGivenMayHaveAnotherValueThanTheirDefault(t *testing.T) {
 			core.MaxScaleDownParallelism, core.KubeClientOpts.KubeClientBurst, core.KubeClientOpts.KubeClientQPS)
 	}
 	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 40") {
-		t.Errorf("the help does not tell: %q", usage)
+		t.Errorf("the help lacks our value: %q", usage)
 	}
 }
 
-func TestTaintsOfTheNodeReadinessControllerAreStartupTaints(t *testing.T) {
+func TestNodeReadinessTaintsAreStartupTaints(t *testing.T) {
 	fs, options := register(t)
 	core := config.AutoscalingOptions{StartupTaintPrefixes: []string{"example.com/"}}
 	options.AWS.FillUnset(fs, &core)
@@ -214,7 +215,7 @@ func TestTaintsOfTheNodeReadinessControllerAreStartupTaints(t *testing.T) {
 	}
 }
 
-func TestZonalViewsAreBalancedUnlessThatIsTurnedOff(t *testing.T) {
+func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 	for _, tt := range []struct {
 		flags                                        []string
 		balanced, viewsOnly, parallel, parallelViews bool

@@ -19,7 +19,7 @@ const (
 	kubeClientBurst      = 100
 )
 
-// unset are the stock flags whose default counts only as long as nobody looks: their help tells of the other value.
+// unset are the stock flags that have another value here when they are not given. Their help names that value.
 var unset = []struct {
 	name  string
 	value any
