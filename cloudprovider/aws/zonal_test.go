@@ -22,7 +22,7 @@ const (
 	zoneC = "cn-northwest-1c"
 )
 
-// divided is a group over three zones that asks for zonal views and can have them.
+// divided is a group over three zones that asks for zone groups and can have them.
 func divided(name, launchTemplate string, least, desired, most int) fakeaws.AutoScalingGroup {
 	g := zoned(group(name, launchTemplate, least, desired, most, map[string]string{asg.TagZonal: "true"}), "abc")
 	g.SuspendedProcesses = []string{"AZRebalance"}
@@ -213,8 +213,8 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 	}
 	left := map[string]int{zoneA: 1, zoneB: 2, zoneC: 3}
 	for _, zone := range []string{zoneC, zoneA, zoneB} {
-		doomed := w.nodes("a/" + zone)[0]
-		if err := w.nodeGroup("a/" + zone).DeleteNodes([]*corev1.Node{doomed}); err != nil {
+		deleted := w.nodes("a/" + zone)[0]
+		if err := w.nodeGroup("a/" + zone).DeleteNodes([]*corev1.Node{deleted}); err != nil {
 			t.Fatal(err)
 		}
 		left[zone]--
@@ -224,7 +224,7 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 		if diff := cmp.Diff(left, w.perZone("a")); diff != "" {
 			t.Errorf("instances by zone after one in %s was deleted (-want +got):\n%s", zone, diff)
 		}
-		if there, err := w.HasInstance(doomed); there || err != nil {
+		if there, err := w.HasInstance(deleted); there || err != nil {
 			t.Errorf("the node that was deleted in %s: %t, %v; want it gone", zone, there, err)
 		}
 		if got := w.target("a/" + zone); got != left[zone] {

@@ -125,7 +125,7 @@ func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
 	return in.AMIFamily
 }
 
-// addUserData adds the facts of image and user data. Of several launch templates it adds the facts that all of them share. If
+// addUserData adds the facts of image and user data. If there are several launch templates, it adds the facts that all share. If
 // neither EKS nor the image's name identifies the family, the form of the user data does.
 func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplate.Problem {
 	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {

@@ -276,7 +276,7 @@ func TestAnswersBeforeFailureStay(t *testing.T) {
 	}
 	w.calls(4) // the other 50
 	w.Want(names)
-	w.calls(6) // and what is an hour old
+	w.calls(6) // the oldest answers, too, which are an hour old
 }
 
 func TestUnknownOfferingsCountAsOffered(t *testing.T) {

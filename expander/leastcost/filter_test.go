@@ -591,7 +591,7 @@ func BenchmarkBestOptions(b *testing.B) {
 	})
 }
 
-// Explain tells how BestOptions judges the options: one Explanation for each whose price is known, by name of the group.
+// Explain returns how BestOptions judges the options: one Explanation for each option with a known price, by name of the group.
 func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
 	if d := f.decide(options, nodeInfos); d != nil {
 		return d.explanations

@@ -39,6 +39,6 @@
 // Clocks: AWS's clock jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped
 // for seconds sees its own clock jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.
 //
-// The package does what a real cluster does and KWOK does not: it removes pods on nodes that are gone, at once instead of a
-// minute later. A Lab owns a control plane and its goroutines, and Close ends them. Many plans run in it one after another.
+// The package stands in for a part of a real cluster that KWOK lacks: it removes pods on nodes that are gone, at once instead of
+// a minute later. A Lab owns a control plane and its goroutines, and Close ends them. Many plans run in it one after another.
 package chaos

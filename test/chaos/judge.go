@@ -175,8 +175,8 @@ func (b *bench) reused(e fakeaws.Event) {
 	}
 }
 
-// lowering judges a fall of the desired capacity: it must leave room for the instances of the group, but for those that were
-// beyond it before.
+// lowering judges a fall of the desired capacity. The new value must leave room for the instances of the group, except the
+// instances that were beyond the old value already.
 func (b *bench) lowering(m *members, e fakeaws.Event) {
 	beyond, before := m.weight()-e.To, m.weight()+m.ended-e.From
 	if ours(e.By) && !m.raced && beyond > max(0, before) {

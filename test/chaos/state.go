@@ -17,7 +17,7 @@ const (
 	interruptionTaint = "asg-autoscaler/interruption"
 )
 
-// running returns what is missing until the wanted pods of every workload run on Ready nodes.
+// running returns "" once the wanted pods of every workload run on Ready nodes, and names the missing pods before.
 func (r *run) running(ctx context.Context) (missing string, err error) {
 	nodes, err := r.nodes(ctx)
 	if err != nil {
@@ -41,8 +41,8 @@ func (r *run) running(ctx context.Context) (missing string, err error) {
 	return missing, nil
 }
 
-// atRest returns what is missing until every group is as it was at the start: at its minimum, with nodes that are Ready and
-// neither tainted nor cordoned, and without nodes of terminated instances.
+// atRest returns "" once every group is as it was at the start, and names the difference before. A group is at its minimum
+// then, its nodes are Ready and neither tainted nor cordoned, and no node of a terminated instance is left.
 func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	nodes, err := r.nodes(ctx)
 	if err != nil {

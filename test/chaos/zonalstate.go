@@ -113,7 +113,7 @@ func (r *run) zonal(events []fakeaws.Event) {
 	}
 }
 
-// full returns what is missing until a db group and a web group have as many instances as they may.
+// full returns "" once a db group and a web group have as many instances as they may, and names the difference before.
 func (r *run) full(ctx context.Context) (missing string, err error) {
 	open := map[string]string{dbPool: "", webPods: ""}
 	for _, g := range r.account.AutoScalingGroups {

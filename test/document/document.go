@@ -21,7 +21,7 @@ func Text(text string) string {
 	return strings.Join(parts, "`")
 }
 
-// Code returns a text as code in a cell of a table; "" stays empty.
+// Code returns a text as code in a cell of a table. An empty text stays empty.
 func Code(text string) string {
 	if text == "" {
 		return ""

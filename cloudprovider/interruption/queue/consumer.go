@@ -58,7 +58,7 @@ type Message struct {
 	Receives int
 }
 
-// Result decides what the Consumer does with a handled message.
+// Result decides whether the Consumer deletes a handled message, or when the queue shows it again.
 type Result struct {
 	done  bool
 	after time.Duration

@@ -78,7 +78,7 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 	return settled, delayed
 }
 
-// forget drops the pods that came. Those that are still too young stay.
+// forget drops the pods that came, except the pods that are still too young.
 func (b *burst) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// minPause is the least time between the end of a loop and the start of the next, whatever asks for it. It bounds what
-// the process can spend on loops should something ask without end, and is too short to be noticed.
+// minPause is the least time between the end of a loop and the start of the next, whatever wakes it. It bounds the load of the
+// process if something wakes it without end, and is too short to be noticed.
 const minPause = 100 * time.Millisecond
 
 // WakeReason is why a loop runs. Only the log shows it.

@@ -43,7 +43,7 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 	nodes.Drop(t, real...)
 	w.Emptied("a")
 	if got := nextOfA().Labels; got["team"] != "dsp" || got["kubernetes.io/seen"] == "" {
-		t.Fatalf("labels at zero are %v, want the core's picture of the last node: this proves nothing", got)
+		t.Fatalf("labels at zero are %v, want the core's copy of the last node: this proves nothing", got)
 	}
 
 	changed := awsworld.Group("a", "workers", 0, 0, 5, nil)
@@ -72,7 +72,7 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
 	}
 	if outside := got.Labels["kubernetes.io/seen"]; outside != "" {
-		t.Error("the next node still is the picture of one of the old version")
+		t.Error("the next node still is the copy of one of the old version")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, g)
 	infos, snapshot := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
 	var real []*corev1.Node
-	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneA} { // the core takes the first for its picture
+	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneA} { // the core copies the first
 		real = append(real, w.Members("a/"+zone, map[string]string{corev1.LabelTopologyZone: zone, "seen": "by-the-core"})...)
 	}
 	edit := func(zones ...string) {
@@ -95,7 +95,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	shows := func(when, id, zone, seen string, live ...*corev1.Node) {
 		t.Helper()
 		if got := next(w, infos, snapshot, id, live...).Labels; got[corev1.LabelTopologyZone] != zone || got["seen"] != seen {
-			t.Errorf("%s: the next node of %s is taken to be in %s, and a picture of one %q, want %s and %q",
+			t.Errorf("%s: the next node of %s is taken to be in %s, and a copy of one %q, want %s and %q",
 				when, id, got[corev1.LabelTopologyZone], got["seen"], zone, seen)
 		}
 	}
@@ -153,7 +153,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 					t.Errorf("%s: the next node is taken to have %s for pods, want %s", when, memory, tt.memory)
 				}
 			}
-			check("with its group", real...) // the core takes the first for its picture
+			check("with its group", real...) // the core copies the first
 			nodes.Drop(t, real[1:]...)
 			check("as the last", real[0])
 			nodes.Drop(t, real[0])

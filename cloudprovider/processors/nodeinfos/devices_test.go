@@ -132,7 +132,7 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		node     *corev1.Node
-		product  string // in the node's slice; "" for no slice
+		product  string // in the node's slice, or "" for no slice
 		wantFits bool
 		wantGPUs int64 // promised as nvidia.com/gpu
 	}{

@@ -92,7 +92,7 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 				}
 				info := got["gpu"]
 				if memory := info.Node().Status.Allocatable.Memory().String(); memory != "15Gi" {
-					t.Fatalf("with %d nodes: memory %s, want the 15Gi of the picture", len(nodes), memory)
+					t.Fatalf("with %d nodes: memory %s, want the 15Gi of the cached NodeInfo", len(nodes), memory)
 				}
 				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 1 {
 					t.Errorf("with %d nodes: the scheduler sees %d GPUs on the next node, want 1", len(nodes), gpus)

@@ -40,7 +40,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 		t.Fatal(coreErr)
 	}
 	if len(infos) != 2 || !IsPlaceholder(infos["unknown"]) {
-		t.Fatalf("the NodeInfos are %v, want a stand-in and another", infos)
+		t.Fatalf("the NodeInfos are %v, want a placeholder and another", infos)
 	}
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())

@@ -83,18 +83,18 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 	}{
 		{name: "the driver runs on other nodes", other: "m5.large", drivers: ebs(&storagev1.VolumeNodeResources{Count: ptr.To[int32](25)}), want: 23},
 		{name: "it reports no limit", other: "m5.large", drivers: ebs(nil), want: 23},
-		{name: "a node of the type tells", other: "g4dn.xlarge", drivers: ebs(&storagev1.VolumeNodeResources{Count: ptr.To[int32](11)}), want: 11},
+		{name: "a node of the type shows the limit", other: "g4dn.xlarge", drivers: ebs(&storagev1.VolumeNodeResources{Count: ptr.To[int32](11)}), want: 11},
 		{name: "the driver runs nowhere", other: "m5.large", drivers: []storagev1.CSINodeDriver{}, want: 30},
-		{name: "no node tells", other: "m5.large", want: 23},
+		{name: "no node shows a limit", other: "m5.large", want: 23},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			other := awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
 			other.Labels = map[string]string{corev1.LabelInstanceTypeStable: tt.other}
-			told := map[string]*storagev1.CSINode{}
+			csiNodes := map[string]*storagev1.CSINode{}
 			if tt.drivers != nil {
-				told["other"] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: storagev1.CSINodeSpec{Drivers: tt.drivers}}
+				csiNodes["other"] = &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: storagev1.CSINodeSpec{Drivers: tt.drivers}}
 			}
-			volumes := csisnapshot.NewSnapshot(told)
+			volumes := csisnapshot.NewSnapshot(csiNodes)
 			starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
 			starting.FilterOutNodesWithUnreadyResources(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, []*corev1.Node{other}, nil, nil, volumes)
 			if err := snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes); err != nil {

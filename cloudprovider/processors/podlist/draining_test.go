@@ -12,9 +12,9 @@ import (
 )
 
 // handler has a list of draining nodes, and keeps the nodes decided on.
-type handler struct{ doomed, decided []string }
+type handler struct{ draining, decided []string }
 
-func (d *handler) NodesBeingDrained() []string        { return d.doomed }
+func (d *handler) NodesBeingDrained() []string        { return d.draining }
 func (d *handler) ReplacementsDecided(nodes []string) { d.decided = append(d.decided, nodes...) }
 
 func node(name string, cordoned bool) *corev1.Node {
@@ -35,13 +35,13 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	ofDaemonSet := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agents", Controller: ptr.To(true)}}
 	}
-	err := snapshot.SetClusterState([]*corev1.Node{node("doomed", true), node("not-seen-cordoned", false), node("other", true)},
-		[]*corev1.Pod{pod("a", "doomed"), pod("b", "doomed"), pod("on-its-way", "doomed", leaving), pod("agent", "doomed", ofDaemonSet),
+	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true)},
+		[]*corev1.Pod{pod("a", "draining"), pod("b", "draining"), pod("on-its-way", "draining", leaving), pod("agent", "draining", ofDaemonSet),
 			pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &handler{doomed: []string{"doomed", "gone", "not-seen-cordoned"}}
+	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned"}}
 	pods := NewDraining(d)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
@@ -63,7 +63,7 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	}
 	pods.ScaledUp()
 	pods.ScaledUp()
-	if diff := cmp.Diff([]string{"doomed", "gone"}, d.decided); diff != "" {
+	if diff := cmp.Diff([]string{"draining", "gone"}, d.decided); diff != "" {
 		t.Error(diff)
 	}
 }

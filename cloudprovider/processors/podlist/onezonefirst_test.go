@@ -57,7 +57,7 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 		{name: "not where nodes were launched for the others", pods: []*corev1.Pod{waiting("in-a", "a", 0), waiting("anywhere", "", 0), waiting("other", "", 0)}, owed: true,
 			left: []string{"in-a"}, inA: []string{"anywhere", "other"}},
 		{name: "pods with a zone alone are the core's", pods: []*corev1.Pod{waiting("in-a", "a", 0)}, left: []string{"in-a"}},
-		{name: "without zonal views all are the core's", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0)}, whole: true,
+		{name: "without zone groups all are the core's", pods: []*corev1.Pod{waiting("anywhere", "", 0), waiting("in-a", "a", 0)}, whole: true,
 			left: []string{"anywhere", "in-a"}},
 		{name: "pods without one, too", pods: []*corev1.Pod{waiting("anywhere", "", 0)}, left: []string{"anywhere"}},
 	} {

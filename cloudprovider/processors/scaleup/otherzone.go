@@ -39,7 +39,7 @@ func NewOtherZone(inner corescaleup.Orchestrator, unavailable func(nodeGroupID s
 }
 
 // ScaleUp scales up, and repeats it if all node groups that failed are unavailable and one of them failed for the first time. Before a
-// repetition, nodes that were launched all the same enter the core's picture of the cluster and count for its limits. The
+// repetition, nodes that were launched all the same enter the core's snapshot of the cluster and count for its limits. The
 // repetition is for the pods without room on them. After a partial launch there is no repetition where all or nothing is wanted.
 //
 // The result is the last try's, or success where an earlier try launched nodes. The core remembers when it last scaled

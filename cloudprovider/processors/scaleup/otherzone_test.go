@@ -17,7 +17,7 @@ import (
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 )
 
-func TestScaleUpWithoutCapacityIsRepeatedInAnotherZone(t *testing.T) {
+func TestScaleUpIsRepeatedInAnotherZone(t *testing.T) {
 	balanced := func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true }
 	parallel := func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups, o.ParallelScaleUp = true, true }
 	for _, tt := range []struct {

@@ -1,4 +1,4 @@
-// Package snapshot keeps the core's picture of the cluster from ending the process where pods use resource claims or nodes have
+// Package snapshot keeps the core's snapshot of the cluster from ending the process where pods use resource claims or nodes have
 // CSINodes.
 //
 // The core keeps claims and CSINodes in maps that remember each look-up, so reading them writes to them. It reads them from

@@ -121,7 +121,7 @@ func TestUnknownClaimsDoNotEndTheProcess(t *testing.T) {
 	}
 }
 
-func TestClaimsOfDeletedNodesDoNotEndTheProcess(t *testing.T) {
+func TestClaimsOfDeletedNodesKeepProcessAlive(t *testing.T) {
 	w := newWorld(50, 8, true)
 	handle, options := framework.NewTestFrameworkHandleOrDie(t), ForDeletions(byDefault)
 	for range *loops {

@@ -109,15 +109,15 @@ func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.
 	return woken
 }
 
-// told returns the events since the last call.
-func (z *zonalWorld) told() []string {
-	var told []string
+// published returns the events since the last call.
+func (z *zonalWorld) published() []string {
+	var published []string
 	for {
 		select {
 		case event := <-z.recorder.Events:
-			told = append(told, event)
+			published = append(published, event)
 		default:
-			return told
+			return published
 		}
 	}
 }
@@ -173,13 +173,13 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 			if got := strings.Join(woken, " "); got != tt.woken {
 				t.Errorf("the pod wakes %q, want %q", got, tt.woken)
 			}
-			told := z.told()
-			if len(told) > 1 || (len(told) == 1) != (len(tt.want) > 0) {
-				t.Fatalf("told %q, want an event: %t", told, len(tt.want) > 0)
+			published := z.published()
+			if len(published) > 1 || (len(published) == 1) != (len(tt.want) > 0) {
+				t.Fatalf("published %q, want an event: %t", published, len(tt.want) > 0)
 			}
 			for _, part := range tt.want {
-				if !strings.Contains(told[0], part) {
-					t.Errorf("event %q does not say %q", told[0], part)
+				if !strings.Contains(published[0], part) {
+					t.Errorf("event %q does not say %q", published[0], part)
 				}
 			}
 			if left, _ := z.ctx.ClusterSnapshot.ListNodeInfos(); len(left) != 0 {
@@ -229,13 +229,13 @@ func TestZoneEventRepeatsAfterHalfAnHour(t *testing.T) {
 		z.loop(events, "", pods...)
 		now.SetTime(now.Now().Add(10 * time.Second))
 	}
-	if told := z.told(); len(told) != 3 {
-		t.Errorf("%d events of 3 pods in 20 loops: %q", len(told), told)
+	if published := z.published(); len(published) != 3 {
+		t.Errorf("%d events of 3 pods in 20 loops: %q", len(published), published)
 	}
 	now.SetTime(now.Now().Add(zoneEventAgain))
 	z.loop(events, "", pods[0])
-	if told := z.told(); len(told) != 1 {
-		t.Errorf("%d events half an hour later, want 1: %q", len(told), told)
+	if published := z.published(); len(published) != 1 {
+		t.Errorf("%d events half an hour later, want 1: %q", len(published), published)
 	}
 	if len(events.nextLook) != 1 {
 		t.Errorf("%d pods are remembered, want only the one that is still pending", len(events.nextLook))
@@ -249,8 +249,8 @@ func TestUntriedScaleUpPublishesNoEvent(t *testing.T) {
 	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpError, scaleup.ScaleUpNotTried, scaleup.ScaleUpInCooldown, scaleup.ScaleUpLimitedByMaxNodesTotal} {
 		z.events(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, &scaleup.ScaleUpStatus{Result: result,
 			ConsideredNodeGroups: z.NodeGroups(), PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{{Pod: pod}}})
-		if told := z.told(); len(told) != 0 {
-			t.Errorf("result %d: told %q", result, told)
+		if published := z.published(); len(published) != 0 {
+			t.Errorf("result %d: published %q", result, published)
 		}
 	}
 }

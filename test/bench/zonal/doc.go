@@ -4,7 +4,7 @@
 //
 //	make bench-zonal                           # all three, both autoscalers side by side: half an hour, mostly waiting
 //	make bench-zonal ONLY=c WHO=ours OUTAGE=1m
-//	go run -tags externalgrpc ./test/bench/zonal -only a -o json -dir /tmp/zonal   # with every instance and pod; the logs stay
+//	go run -tags externalgrpc ./test/bench/zonal -only a -o json -dir /tmp/zonal   # with every instance and pod, and the logs stay
 //
 // The account (account.yaml) has one group of three zones, empty at first, at most nine m5.large, with AZRebalance suspended
 // and tagged for zonal views. Every pod takes one of its nodes. Three small tainted nodes, one in each zone, belong to somebody
@@ -19,7 +19,7 @@
 // --aws-zonal-groups=tagged, or the flags of -ours. A run is observed for a fixed time, so that both have the same time to
 // waste. With a shorter -wait a run shows only that the bench works.
 //
-// # What is reported
+// # Report
 //
 // An instance launched in a wrong zone, in a and c: at its launch, nobody waited for it. Pods wait while they do not run yet.
 // Pods bound to a zone get the idle instances there first, pods that run anywhere get the rest, and the instance is wrong if no
