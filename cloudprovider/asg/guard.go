@@ -115,7 +115,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if awsclient.IsDenied(err) {
+		if awsclient.IsForbidden(err) {
 			klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
 				"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
 			return nil

@@ -30,6 +30,15 @@ func IsThrottled(err error) bool { return awsmessage.OfCode(Code(err)) == awsmes
 // IsDenied reports whether AWS refused the caller: a permission is missing, or the credentials are not valid.
 func IsDenied(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Permission }
 
+// IsForbidden reports whether AWS knows the caller, who lacks the permission.
+func IsForbidden(err error) bool {
+	switch Code(err) {
+	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation":
+		return true
+	}
+	return false
+}
+
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
 // configuration, image or EKS node group. Auto Scaling has no code of its own for it and says ValidationError.
 func IsNotFound(err error) bool {

@@ -461,6 +461,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("settings.kubernetes.max-pods = 3", "Bottlerocket")
 	f.Add("#!/bin/sh\nA=$(jq --arg m 1Gi '.kubeReserved.memory=$m | . += {\"maxPods\": 3} | .[\"a b\"].c|=1 | del(.maxPods)' f)\n", "AL2")
 	f.Add("#!/bin/sh\nA=(1 2)\necho ${A[@]} $((1+2)) <(x) <<<y <<-'E'\n\tz\n\tE\n`a\\`b` $'\\n' ${A:-${B}}\\", "AL2")
+	f.Add(zip(f, "<powershell>\n"+strings.Repeat("#\n", 120_000)+"</powershell>"), "Windows")
 	for _, data := range hostile(f) {
 		f.Add(data, "")
 	}

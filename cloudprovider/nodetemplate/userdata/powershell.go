@@ -63,9 +63,9 @@ func (p *powerShell) run(src string) {
 		case quote == 0 && strings.IndexByte(" \t\r\n;|{}", c) >= 0:
 			endWord(i)
 		case quote == 0 && c == '#' && start < 0:
-			if i += strings.IndexByte(src[i:]+"\n", '\n') - 1; i >= len(src) {
-				i = len(src) - 1
-			}
+			line, _, _ := strings.Cut(src[i:], "\n")
+			i += len(line) - 1
+			p.r.spend(len(line))
 			continue
 		case start < 0:
 			start = i

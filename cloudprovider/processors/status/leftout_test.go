@@ -43,7 +43,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 				{Pod: pending("one", "1", nil), SkippedNodeGroups: tt.skipped}, {Pod: pending("two", "1", nil), SkippedNodeGroups: tt.skipped}}}
 			LeftOut{Groups: launchable.LeftOut}.Process(z.ctx, s)
 			(&scaleup.EventingScaleUpStatusProcessor{}).Process(z.ctx, s)
-			events := z.told()
+			events := z.published()
 			if len(events) != 2 {
 				t.Errorf("%d events on 2 pods: %q", len(events), events)
 			}

@@ -194,7 +194,7 @@ func TestBlockedGroupIsNoRemedyForAZone(t *testing.T) {
 	suspended.SuspendedProcesses = []string{"Launch"}
 	z := newZonalWorld(t, awsworld.New(t, nil, suspended))
 	z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}))
-	if told := z.told(); len(told) > 0 {
+	if told := z.published(); len(told) > 0 {
 		t.Errorf("told %q, want nothing", told)
 	}
 }
@@ -211,7 +211,7 @@ func TestCoolingGroupStillPromisesItsZone(t *testing.T) {
 	if woken := z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pod); len(woken) > 0 {
 		t.Errorf("the pod wakes %q, want none during the cool-down", woken)
 	}
-	if told := z.told(); len(told) > 0 {
+	if told := z.published(); len(told) > 0 {
 		t.Errorf("told %q, want nothing", told)
 	}
 }
