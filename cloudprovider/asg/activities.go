@@ -12,23 +12,14 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // activities reads scaling activities: which launches failed, and which instances AWS terminated or moved.
-type activities struct {
-	groups    *groups
-	api       groupsAPI
-	clock     clock.PassiveClock
-	available availability
-	specs     *launchspec.Resolver
-	resolve   chan struct{} // a group's launch source may be new
-}
+type activities struct{ *shared }
 
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (a *activities) readFailures(ctx context.Context) {

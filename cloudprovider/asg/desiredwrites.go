@@ -9,19 +9,15 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // capacity writes desired capacities, and repairs lost updates of its writes.
 type capacity struct {
-	groups     *groups
+	*shared
 	reader     *reader
-	locks      *locks
 	activities *activities
-	api        writesAPI
-	clock      clock.PassiveClock
 }
 
 // setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
@@ -78,24 +74,22 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 		}
 		return g, nil // the next reading will do
 	}
-	if now, readErr := w.reader.readOne(ctx, name); readErr == nil && now.stated >= desired {
+	if now, readErr := w.reader.Reread(ctx, name); readErr == nil && now.stated >= desired {
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return now, nil
 	}
 	return g, err
 }
 
-// withdraw is Withdraw.
-func (w *capacity) withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
-	ctx, unlock, err := w.locks.lock(ctx, name)
+// Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
+// the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at once if an instance
+// arrived in between.
+func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
+	ctx, unlock, g, err := w.reader.lockAndRead(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer unlock()
-	g, err := w.reader.readOne(ctx, name)
-	if err != nil {
-		return 0, nil, err
-	}
 	desired := g.afterWithdrawal(n)
 	if desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
 		return 0, g, nil
@@ -129,7 +123,7 @@ func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
 		refused()
 		return err
 	}
-	if now, readErr := w.reader.readOne(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
+	if now, readErr := w.reader.Reread(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		return nil
 	}

@@ -1,15 +1,22 @@
 package asg
 
-import "context"
+import (
+	"context"
 
-// ReadMoving is what the Cache does at every motion interval while it runs.
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// ReadMoving runs one round of the motion loop.
 var ReadMoving = (*Cache).readMoving
 
-// ReadFailures is what the Cache does at every motion interval about groups that are short of instances.
+// ReadFailures reads the activities of groups that are short of instances, as the failure loop does.
 var ReadFailures = func(c *Cache, ctx context.Context) { c.activities.readFailures(ctx) }
 
-// Resolve is what the Cache does when a launch source may be new.
+// Resolve runs one round of the resolve loop.
 var Resolve = (*Cache).resolveLaunches
+
+// Cluster returns the name of the Cache's cluster and its source, both empty while the name is not known.
+func Cluster(c *Cache) launchspec.Statement { return c.cluster() }
 
 // MakeStale makes the last reading of the group too old to terminate by.
 func MakeStale(c *Cache, name string) {

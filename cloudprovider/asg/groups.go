@@ -32,7 +32,8 @@ func newGroups(cluster, stockCluster string) *groups {
 	return s
 }
 
-func (s *groups) snapshot() *Snapshot { return s.current.Load() }
+// Snapshot returns the newest reading. It is empty before Start.
+func (s *groups) Snapshot() *Snapshot { return s.current.Load() }
 
 // publish makes the entries the next Snapshot. The caller holds mu.
 func (s *groups) publish() {

@@ -250,7 +250,7 @@ func TestOurNameIsSettled(t *testing.T) {
 				nodes = append(nodes, w.members(name)[:n]...)
 			}
 			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes, Network: tt.network})
-			if got := w.cache.Cluster(); got != tt.want {
+			if got := asg.Cluster(w.cache); got != tt.want {
 				t.Errorf("our cluster is %v, want %v", got, tt.want)
 			}
 		})
@@ -263,13 +263,13 @@ func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 	w.started()
 	nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
 	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
-	if got := w.cache.Cluster(); got != (launchspec.Statement{}) {
+	if got := asg.Cluster(w.cache); got != (launchspec.Statement{}) {
 		t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
 	}
 	w.aws.ClearFaults(fault)
 	w = w.with(nil).started()
 	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
-	if got := w.cache.Cluster().Cluster; got != "a" {
+	if got := asg.Cluster(w.cache).Cluster; got != "a" {
 		t.Errorf("our cluster is %q, want a", got)
 	}
 }
@@ -280,7 +280,7 @@ func TestStockFlagWaitsForClusterEvidence(t *testing.T) {
 		t.Errorf("groups of other clusters %q before the cluster was seen, want none", got)
 	}
 	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: w.members("a1")})
-	if got := w.cache.Cluster().Cluster; got != "a" {
+	if got := asg.Cluster(w.cache).Cluster; got != "a" {
 		t.Errorf("our cluster is %q, want a", got)
 	}
 }
@@ -329,7 +329,7 @@ func TestSettledNameOutlivesMajority(t *testing.T) {
 		{nodes: b, want: "b"},
 	} {
 		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: step.nodes})
-		if got := w.cache.Cluster().Cluster; got != step.want {
+		if got := asg.Cluster(w.cache).Cluster; got != step.want {
 			t.Errorf("with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
 		}
 	}

@@ -6,26 +6,23 @@ import (
 	"fmt"
 
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 )
 
 // increases launches instances for a group, as its launch mode asks.
 type increases struct {
-	groups     *groups
+	*shared
 	reader     *reader
-	locks      *locks
 	capacity   *capacity
 	replays    *replays
 	launcher   *launcher
 	zoneGroups *zoneGroups
 	terminator *terminator
-	clock      clock.PassiveClock
-	mode       LaunchMode
-	calls      newerCalls
 }
 
-// increase is Increase.
-func (i *increases) increase(ctx context.Context, name string, n int) (*Group, error) {
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests
+// of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere
+// Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, unlock, g, n, err := i.beginIncrease(ctx, name, "", n)
 	if err != nil {
@@ -61,7 +58,7 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 			_, g = i.groups.entry(name)
 			return g, err
 		}
-		if g, err = i.reader.readOne(ctx, name); err != nil { // the failed launch took its time
+		if g, err = i.reader.Reread(ctx, name); err != nil { // the failed launch took its time
 			return nil, err
 		}
 		if n = min(n, g.room()); n <= 0 {
@@ -71,8 +68,9 @@ func (i *increases) increase(ctx context.Context, name string, n int) (*Group, e
 	return i.capacity.raise(ctx, g, n)
 }
 
-// increaseAtomically is IncreaseAtomically.
-func (i *increases) increaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+// IncreaseAtomically launches n more instances or none. It terminates the instances again if AWS launches fewer. Only groups that can be launched
+// synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
+func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, unlock, g, room, err := i.beginIncrease(ctx, name, zone, n)
 	if err != nil {
@@ -119,7 +117,7 @@ var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
 func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *Group, room int, err error) {
-	if held, unlock, g, err = i.lockAndRead(ctx, name); err != nil {
+	if held, unlock, g, err = i.reader.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	if room, err = i.allowed(held, g, zone, n, g.room()); err != nil {
@@ -145,18 +143,6 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 		klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", room)
 	}
 	return min(n, room), nil
-}
-
-// lockAndRead takes the group lock and reads the group.
-func (i *increases) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
-	if held, unlock, err = i.locks.lock(ctx, name); err != nil {
-		return nil, nil, nil, err
-	}
-	if g, err = i.reader.readOne(held, name); err != nil {
-		unlock()
-		return nil, nil, nil, err
-	}
-	return held, unlock, g, nil
 }
 
 // retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and each

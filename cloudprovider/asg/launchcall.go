@@ -129,6 +129,6 @@ func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error
 	case !awsclient.IsInvalid(refusal):
 		return false
 	}
-	now, err := l.reader.readOne(ctx, o.group)
+	now, err := l.reader.Reread(ctx, o.group)
 	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < o.count
 }

@@ -4,24 +4,14 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/utils/clock"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // launcher launches instances synchronously, by LaunchInstances.
 type launcher struct {
-	groups    *groups
-	reader    *reader
-	replays   *replays
-	api       writesAPI
-	clock     clock.WithTicker
-	mode      LaunchMode
-	types     *instancetypes.Catalogue // may be nil
-	available availability
-	calls     newerCalls
-	refusals  *refusals
+	*shared
+	reader  *reader
+	replays *replays
 }
 
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.

@@ -63,7 +63,7 @@ func (w *capacity) lostUpdates() []string {
 // repairGroup reads the group and raises its desired capacity to its instances, without those that AWS launched to move others. The caller has the
 // group lock.
 func (w *capacity) repairGroup(ctx context.Context, name string) error {
-	g, err := w.reader.readOne(ctx, name)
+	g, err := w.reader.Reread(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 // another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's value, as far as
 // can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
 func (w *capacity) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
-	g, err := w.reader.readOne(ctx, before.Name)
+	g, err := w.reader.Reread(ctx, before.Name)
 	if err != nil {
 		return nil, err
 	}

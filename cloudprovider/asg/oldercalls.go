@@ -43,7 +43,9 @@ type Fallback struct {
 	launchspec.Problem
 }
 
-func (n newerCalls) fallbacks() []Fallback {
+// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all groups if all
+// do. It makes no call and is safe for concurrent use.
+func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {
@@ -52,7 +54,7 @@ func (n newerCalls) fallbacks() []Fallback {
 				Remedy:  "look at the AWS Health Dashboard, or wait: it is tried again after " + o.Retry}})
 		}
 	}
-	add(n.launch.Outages(), ReasonLaunchUnanswered, "instances are asked for by the desired capacity")
-	add(n.batchTermination.Outages(), ReasonBatchTerminationUnanswered, "each is terminated by a call of its own")
+	add(c.calls.launch.Outages(), ReasonLaunchUnanswered, "instances are asked for by the desired capacity")
+	add(c.calls.batchTermination.Outages(), ReasonBatchTerminationUnanswered, "each is terminated by a call of its own")
 	return fallbacks
 }

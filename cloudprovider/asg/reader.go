@@ -10,27 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // reader reads groups from AWS and merges the readings with what the Cache knows.
 type reader struct {
-	groups    *groups
-	api       groupsAPI
-	clock     clock.PassiveClock
+	*shared
 	discovery Discovery
-	types     *instancetypes.Catalogue // may be nil
-	calls     newerCalls
-	refusals  *refusals
-	resolve   chan struct{}   // wakes the look-up of launch specs
 	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 }
 
-// absentNames is Absent.
-func (r *reader) absentNames() []string {
+// Absent returns the names in --nodes flags that no group and no zone of a group has, as of the last complete reading.
+func (r *reader) Absent() []string {
 	r.groups.mu.Lock()
 	defer r.groups.mu.Unlock()
 	var names []string
@@ -42,8 +34,9 @@ func (r *reader) absentNames() []string {
 	return names
 }
 
-// refresh is Refresh.
-func (r *reader) refresh(ctx context.Context) error {
+// Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups and search.
+// On error the last Snapshot stays and keeps its age: stale beats partial.
+func (r *reader) Refresh(ctx context.Context) error {
 	start := r.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
 	for names := range slices.Chunk(r.discovery.names(), maxGroupsPerCall) {
@@ -57,7 +50,7 @@ func (r *reader) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(searched) == 0 && r.groups.snapshot().ReadAt.IsZero() {
+	if len(searched) == 0 && r.groups.Snapshot().ReadAt.IsZero() {
 		r.hintAtAny(ctx)
 	}
 	maps.Copy(found, searched)
@@ -101,8 +94,8 @@ func (r *reader) refreshNamed(ctx context.Context, names []string) error {
 	return nil
 }
 
-// readOne reads the group now.
-func (r *reader) readOne(ctx context.Context, name string) (*Group, error) {
+// Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
+func (r *reader) Reread(ctx context.Context, name string) (*Group, error) {
 	if err := r.refreshNamed(ctx, []string{name}); err != nil {
 		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
@@ -110,6 +103,18 @@ func (r *reader) readOne(ctx context.Context, name string) (*Group, error) {
 		return g, nil
 	}
 	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+}
+
+// lockAndRead takes the group lock and reads the group.
+func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
+	if held, unlock, err = r.locks.lock(ctx, name); err != nil {
+		return nil, nil, nil, err
+	}
+	if g, err = r.Reread(held, name); err != nil {
+		unlock()
+		return nil, nil, nil, err
+	}
+	return held, unlock, g, nil
 }
 
 // describe follows the pages of one request and adds the groups to found, by name.

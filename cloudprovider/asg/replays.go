@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -20,10 +19,9 @@ import (
 
 // replays recognises answers that AWS gave to a previous leader.
 type replays struct {
-	groups     *groups
+	*shared
 	reader     *reader
 	activities *activities
-	clock      clock.WithTicker
 }
 
 // fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this request. It
@@ -149,7 +147,7 @@ func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchReques
 		return nil, ctx.Err()
 	case <-p.clock.After(wait):
 	}
-	after, err := p.reader.readOne(ctx, g.Name)
+	after, err := p.reader.Reread(ctx, g.Name)
 	if err != nil {
 		return nil, err
 	}

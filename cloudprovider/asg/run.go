@@ -20,7 +20,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	log := klog.FromContext(ctx)
 	var last error
 	for wait := time.Second; ; wait = min(2*wait, startRetryMost) {
-		err := c.reader.refresh(ctx)
+		err := c.Refresh(ctx)
 		if err == nil {
 			break
 		}
@@ -39,7 +39,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMost)
 	defer cancel()
 	c.resolveLaunches(resolveCtx)
-	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.snapshot().Groups()))
+	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
 		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.reader.discovery.names(), "filters", c.reader.discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
@@ -68,9 +68,9 @@ func (c *Cache) readLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-			if err := c.reader.refresh(ctx); err != nil && ctx.Err() == nil {
+			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Refreshing the Auto Scaling groups failed, the last reading stays",
-					"reason", awsclient.Reason(err), "age", c.clock.Since(c.groups.snapshot().ReadAt))
+					"reason", awsclient.Reason(err), "age", c.clock.Since(c.groups.Snapshot().ReadAt))
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.reader.resolve:
+		case <-c.resolve:
 		case <-ticker.C():
 			if !c.specs.Failing && c.clock.Since(last) < launchspec.RetryMost {
 				continue
@@ -157,7 +157,7 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 	}
 	for {
 		// No call is worth it while no group enables zonal shift.
-		if slices.ContainsFunc(c.groups.snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
+		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
 			signal(c.groups.changed)
 		}
 		select {

@@ -15,10 +15,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
+
+// TerminationError is the error of instances that stay, with the reasons. The others are done.
+type TerminationError struct {
+	Group string
+	Stays map[string]error // by instance ID
+}
 
 func (e *TerminationError) Error() string {
 	errs := make([]error, 0, len(e.Stays))
@@ -33,15 +38,14 @@ func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(
 
 // terminator terminates instances.
 type terminator struct {
-	groups *groups
+	*shared
 	reader *reader
-	locks  *locks
-	api    writesAPI
-	clock  clock.WithTicker
-	calls  newerCalls
 }
 
-func (t *terminator) terminateAndShrink(ctx context.Context, name string, ids []string) (*Group, error) {
+// Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of other
+// groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
+// per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
+func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
 	return t.terminate(ctx, name, ids, func(g *Group, members []Instance, t *termination) {
 		desired := g.DesiredCapacity
 		members = slices.DeleteFunc(members, func(i Instance) bool {
@@ -56,7 +60,9 @@ func (t *terminator) terminateAndShrink(ctx context.Context, name string, ids []
 	})
 }
 
-func (t *terminator) replace(ctx context.Context, name string, ids []string) (*Group, error) {
+// Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
+// Terminate.
+func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
 	return t.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
 		t.keepDesired = true
 		t.all(ctx, members)
@@ -75,7 +81,7 @@ func (t *terminator) terminate(ctx context.Context, name string, ids []string, a
 		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
 	}
 	if t.clock.Since(g.ReadAt) > freshEnough {
-		if g, err = t.reader.readOne(ctx, name); err != nil {
+		if g, err = t.reader.Reread(ctx, name); err != nil {
 			return nil, err
 		}
 	}
@@ -262,7 +268,7 @@ func (t *termination) settle(ctx context.Context, members []Instance, cause erro
 // reading came after that moment.
 func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
 	for {
-		g, err := t.in.reader.readOne(ctx, t.group)
+		g, err := t.in.reader.Reread(ctx, t.group)
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
 				now := g.instance(i.ID)
@@ -300,10 +306,4 @@ func (t *termination) accepted(ctx context.Context, members []Instance) {
 			e.noteTermination(g, i, now, !t.keepDesired)
 		}
 	})
-}
-
-// TerminationError is the error of instances that stay, with the reasons. The others are done.
-type TerminationError struct {
-	Group string
-	Stays map[string]error // by instance ID
 }

@@ -19,7 +19,7 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 		case <-l.clock.After(wait):
 		}
 	}
-	g, err := l.reader.readOne(ctx, before.Name)
+	g, err := l.reader.Reread(ctx, before.Name)
 	if err != nil {
 		return launched, err
 	}

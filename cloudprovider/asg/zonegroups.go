@@ -44,15 +44,14 @@ var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
 // zoneGroups decides which groups are scaled zone by zone.
 type zoneGroups struct {
-	groups    *groups
-	launcher  *launcher
-	available availability
-	which     ZonalGroups
-	mode      LaunchMode
+	*shared
+	launcher *launcher
+	which    ZonalGroups
 }
 
-// nodeGroups is NodeGroups.
-func (z *zoneGroups) nodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
+// NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
+// asks for them. A group whose launch spec is unknown has a Problem of its own for that. It makes no call and is safe for concurrent use.
+func (z *zoneGroups) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
 	asked, problem := z.which.asks(g)
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
 	if asked && len(g.launchZones()) > 1 && g.LaunchSpec != nil && !unplaced {
@@ -101,7 +100,7 @@ func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
 				" --auto-scaling-group-name " + g.Name}
 	}
 	for _, zone := range g.launchZones() {
-		if z.groups.snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {
+		if z.groups.Snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {
 			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
 	}
@@ -123,7 +122,7 @@ func (z *zoneGroups) servesZone(g *Group, zone string) bool {
 	if zone == "" {
 		return true
 	}
-	views, _ := z.nodeGroups(g)
+	views, _ := z.NodeGroups(g)
 	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *Group) bool { return v.Zone == zone })
 }
 

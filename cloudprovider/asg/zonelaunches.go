@@ -11,20 +11,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// zoneLaunches launches in several zones of a group at once.
-type zoneLaunches struct {
-	groups    *groups
-	increases *increases
-	launcher  *launcher
-	replays   *replays
-	calls     newerCalls
-}
-
-// increaseZones is IncreaseZones.
-func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
-	_, before := z.groups.entry(name)
+// IncreaseZones launches instances in several zones of a group that is scaled zone by zone: in the named zones or not at all. It reads the group once
+// and makes a call per zone and 100 instances, several at a time. Zones get the group's room in alphabetical order. The errors are by zone. A zone
+// without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or turns out not to be, wraps
+// ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a minute, so that the others need not
+// wait for it. If it answers in none of two zones, the group is scaled as one for that time.
+func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
+	_, before := i.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	held, unlock, g, err := z.increases.lockAndRead(ctx, name)
+	held, unlock, g, err := i.reader.lockAndRead(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -33,14 +28,14 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 		return errs
 	}
 	defer unlock()
-	counts, errs := z.allot(held, before, g, zones, wanted)
-	answers := z.calls.launch.Answers(name)
+	counts, errs := i.allot(held, before, g, zones, wanted)
+	answers := i.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *unansweredError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
-			if err := z.launchIn(held, g, zone, n); err != nil {
+			if err := i.launchIn(held, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
@@ -52,7 +47,7 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && z.launcher.settleUnanswered(held, g, true, answers, missed) {
+	if missed != nil && i.launcher.settleUnanswered(held, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}
@@ -61,16 +56,16 @@ func (z *zoneLaunches) increaseZones(ctx context.Context, name string, wanted ma
 }
 
 // allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched.
-func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
+func (i *increases) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.room()
 	for _, zone := range zones {
-		n, err := z.increases.allowed(ctx, g, zone, wanted[zone], left)
+		n, err := i.allowed(ctx, g, zone, wanted[zone], left)
 		if err != nil {
 			errs[zone] = err
 			continue
 		}
-		if n -= z.replays.fromPredecessor(before, g, zone); n > 0 {
+		if n -= i.replays.fromPredecessor(before, g, zone); n > 0 {
 			counts[zone] = n
 			left -= n
 		}
@@ -79,10 +74,10 @@ func (z *zoneLaunches) allot(ctx context.Context, before, g *Group, zones []stri
 }
 
 // launchIn launches n instances in the zone, from the fresh reading g. The caller has the group lock.
-func (z *zoneLaunches) launchIn(ctx context.Context, g *Group, zone string, n int) error {
-	launched, err := z.launcher.launch(ctx, g, zone, n)
+func (i *increases) launchIn(ctx context.Context, g *Group, zone string, n int) error {
+	launched, err := i.launcher.launch(ctx, g, zone, n)
 	if g.shortfall(n, launched) > 0 {
-		signal(z.groups.changed) // another zone may launch at once for the pods that still wait
+		signal(i.groups.changed) // another zone may launch at once for the pods that still wait
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):
