@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
@@ -123,10 +122,8 @@ func (a *activities) failedLaunches(ctx context.Context, name string) (failures 
 	if err != nil {
 		return nil, 0, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 	}
-	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-		ahead = told.Sub(a.clock.Now())
-	}
-	return cooldown.FailedLaunches(out.Activities), ahead, nil
+	now := a.clock.Now()
+	return cooldown.FailedLaunches(out.Activities), serverTime(out.ResultMetadata, now).Sub(now), nil
 }
 
 // terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its newest

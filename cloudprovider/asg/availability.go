@@ -64,20 +64,8 @@ func (a availability) inZone(g *Group, zone string) (cooldown.Period, bool) {
 
 // inAllZones returns the first cool-down to end if no zone of the group is available, or not the one that is named.
 func (a availability) inAllZones(g *Group, named string) (cooldown.Period, bool) {
-	var first cooldown.Period
-	for _, zone := range g.Zones {
-		if named != "" && zone != named {
-			continue
-		}
-		p, unavailable := a.inZone(g, zone)
-		if !unavailable {
-			return cooldown.Period{}, false
-		}
-		if first.Until.IsZero() || p.Until.Before(first.Until) {
-			first = p
-		}
-	}
-	return first, !first.Until.IsZero()
+	zones := slices.DeleteFunc(slices.Clone(g.Zones), func(zone string) bool { return named != "" && zone != named })
+	return cooldown.FirstToEnd(zones, func(zone string) (cooldown.Period, bool) { return a.inZone(g, zone) })
 }
 
 // interruptedIn reports whether EC2 has lately interrupted instances in all pools of the group in the zone.

@@ -81,10 +81,8 @@ func (g *Group) countedCapacity() int {
 
 // instance returns the member with the ID, or nil.
 func (g *Group) instance(id string) *Instance {
-	for i := range g.Instances {
-		if g.Instances[i].ID == id {
-			return &g.Instances[i]
-		}
+	if at := slices.IndexFunc(g.Instances, func(i Instance) bool { return i.ID == id }); at >= 0 {
+		return &g.Instances[at]
 	}
 	return nil
 }
@@ -174,11 +172,5 @@ func (g *Group) Blocked() bool {
 
 // Counted returns the instances that count towards the desired capacity.
 func (g *Group) Counted() []Instance {
-	counted := make([]Instance, 0, len(g.Instances))
-	for _, i := range g.Instances {
-		if i.Lifecycle.Counts() {
-			counted = append(counted, i)
-		}
-	}
-	return counted
+	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return !i.Lifecycle.Counts() })
 }

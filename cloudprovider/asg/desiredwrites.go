@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
@@ -23,18 +22,15 @@ type capacity struct {
 // setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
 // and g is fresh.
 func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
-	accepted = w.clock.Now()
+	now := w.clock.Now()
 	out, err := w.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
 	})
 	if err != nil {
-		return accepted, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
-	}
-	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-		accepted = told
+		return now, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
 	}
 	klog.FromContext(ctx).V(0).Info("Set desired capacity", "group", g.Name, "from", g.DesiredCapacity, "to", desired)
-	return accepted, nil
+	return serverTime(out.ResultMetadata, now), nil
 }
 
 // raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or else the
@@ -42,18 +38,18 @@ func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accep
 // the write repairs that at once.
 func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	name := g.Name
-	before, extra, least := g, n*g.Source.MinWeight(), w.groups.least(name)
+	before, extra := g, n*g.Source.MinWeight()
+	var asked, least int
+	w.look(name, func(e *entry) { asked, least = e.request.asked, e.least() })
 	began, wanted := w.clock.Now(), max(g.DesiredCapacity+extra, min(least, g.MaxSize))
 	desired := max(wanted, g.stated) // a seemingly old reading may show another writer's new value
 	if desired > g.MaxSize {
 		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
-	asked := w.groups.asked(name) + max(0, wanted-least)/g.Source.MinWeight() // with the instances that are still starting
+	asked += max(0, wanted-least) / g.Source.MinWeight() // with the instances that are still starting
 	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
-	refused := w.watch(g, desired)
-	since, err := w.setDesired(ctx, g, desired)
+	since, err := w.setWatched(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
-		refused()
 		return nil, err
 	}
 	g = w.groups.update(name, func(e *entry, g *Group) {
@@ -95,7 +91,8 @@ func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Grou
 		return 0, g, nil
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
-	left, before := w.groups.asked(name)-taken, g
+	before, left := g, -taken
+	w.look(name, func(e *entry) { left += e.request.asked })
 	if err := w.lower(ctx, g, desired); err != nil {
 		g = w.groups.update(name, func(e *entry, g *Group) {
 			e.request.withdrawalFailed = awsclient.IsDenied(err) || awsclient.IsInvalid(err) // else the next try may succeed
@@ -114,13 +111,8 @@ func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Grou
 
 // lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.
 func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
-	refused := w.watch(g, desired)
-	_, err := w.setDesired(ctx, g, desired)
-	switch {
-	case err == nil:
-		return nil
-	case awsclient.IsRefused(err):
-		refused()
+	_, err := w.setWatched(ctx, g, desired)
+	if err == nil || awsclient.IsRefused(err) {
 		return err
 	}
 	if now, readErr := w.reader.Reread(ctx, g.Name); readErr == nil && now.DesiredCapacity <= desired {

@@ -1,13 +1,17 @@
 package asg
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
@@ -95,55 +99,30 @@ func (s *groups) entry(name string) (*entry, *Group) {
 	return nil, nil
 }
 
-// asked is how many instances of our request have not been in service yet.
-func (s *groups) asked(name string) int {
+// look shows the entry of a group to see, if there is one, also a dropped one's.
+func (s *groups) look(name string, see func(*entry)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.find(name); e != nil {
-		return e.request.asked
+		see(e)
 	}
-	return 0
 }
 
-// least is the floor of a raise of the group's desired capacity.
-func (s *groups) least(name string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.find(name); e != nil {
-		return e.least()
+// pause waits, and returns the error of ctx if that ends.
+func pause(ctx context.Context, c clock.WithTicker, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+	case <-c.After(d):
 	}
-	return 0
+	return ctx.Err()
 }
 
-func (s *groups) writtenTo(name string) lostUpdate {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.entries[name]; e != nil {
-		return e.written
+// serverTime returns the time of the answer by AWS's clock, or ours where it has none.
+func serverTime(answer middleware.Metadata, ours time.Time) time.Time {
+	if at, ok := awsmiddleware.GetServerTime(answer); ok {
+		return at
 	}
-	return lostUpdate{}
-}
-
-// keyUses is how many equal launches have ended in this process.
-func (s *groups) keyUses(group string, as idempotencyKey) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.entries[group]; e != nil {
-		return e.keyUses[as]
-	}
-	return 0
-}
-
-// recentArrival returns the instance if it came so lately that a reading without it may be older, or nil.
-func (s *groups) recentArrival(group, id string) *Instance {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.find(group); e != nil {
-		if s, ok := e.recent[id]; ok {
-			return &s.Instance
-		}
-	}
-	return nil
+	return ours
 }
 
 func signal(c chan<- struct{}) {

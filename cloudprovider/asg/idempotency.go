@@ -29,8 +29,10 @@ func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() /
 // token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
 // its predecessor did not live to see, instead of making another. See awaitPredecessor for the edge of a window.
 func (l *launcher) token(g *Group, as idempotencyKey) string {
+	uses := 0
+	l.look(g.Name, func(e *entry) { uses = e.keyUses[as] })
 	hash := sha256.New()
-	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.batch), strconv.FormatInt(as.window, 10), strconv.Itoa(l.groups.keyUses(g.Name, as)), as.members,
+	for _, p := range []string{g.Name, as.zone, strconv.Itoa(as.batch), strconv.FormatInt(as.window, 10), strconv.Itoa(uses), as.members,
 		strconv.FormatInt(as.retryWindow, 10)} {
 		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
 	}

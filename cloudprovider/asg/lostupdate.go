@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -15,15 +16,16 @@ import (
 // or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer watches every
 // group that it wrote to, and raises the desired capacity again.
 
-// watch notes that we are about to set the desired capacity, on the ground of the reading g. A reading may show it before AWS answers, and the answer
-// may be lost. refused takes the note back.
-func (w *capacity) watch(g *Group, desired int) (refused func()) {
-	now := w.clock.Now()
+// setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
+// the answer may be lost. It takes the note back if AWS refuses.
+func (w *capacity) setWatched(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
 	var was lostUpdate
+	now := w.clock.Now()
 	w.groups.update(g.Name, func(e *entry, _ *Group) { was = e.attempt(desired, g.excess(), now) })
-	return func() {
+	if accepted, err = w.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
 		w.groups.update(g.Name, func(e *entry, _ *Group) { e.written = was })
 	}
+	return accepted, err
 }
 
 // lost reports whether more instances arrived than our last write left room for, and no other write followed.
@@ -67,7 +69,8 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	o := w.groups.writtenTo(name)
+	var o lostUpdate
+	w.look(name, func(e *entry) { o = e.written })
 	if !o.lost(g) {
 		return nil
 	}
@@ -87,7 +90,8 @@ func movesInstances(g *Group) bool {
 
 // repairTo raises the desired capacity to its floor, as far as the maximum allows.
 func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group, error) {
-	least := w.groups.least(g.Name)
+	var least int
+	w.look(g.Name, func(e *entry) { least = e.least() })
 	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be old
 		return g, nil
 	}

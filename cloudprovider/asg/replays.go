@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
@@ -117,11 +116,7 @@ func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstanc
 	if e.replaysChecked || !e.mayReplay(o.key.window) {
 		return time.Time{}
 	}
-	asked := now
-	if told, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-		asked = told // AWS's clock and ours may differ
-	}
-	return asked.Add(o.began.Sub(now) - clockSkew)
+	return serverTime(out.ResultMetadata, now).Add(o.began.Sub(now) - clockSkew)
 }
 
 // awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token for another
@@ -142,10 +137,8 @@ func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchReques
 		return nil, nil
 	}
 	klog.FromContext(ctx).Info("Waiting for a launch that a previous leader may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.clock.After(wait):
+	if err := pause(ctx, p.clock, wait); err != nil {
+		return nil, err
 	}
 	after, err := p.reader.Reread(ctx, g.Name)
 	if err != nil {

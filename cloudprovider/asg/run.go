@@ -30,10 +30,8 @@ func (c *Cache) Start(ctx context.Context) error {
 		last = err
 		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
 			"remedy", "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups")
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ctx.Err(), err))
-		case <-c.clock.After(wait):
+		if ended := pause(ctx, c.clock, wait); ended != nil {
+			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ended, err))
 		}
 	}
 	resolveCtx, cancel := context.WithTimeout(ctx, resolveAtStartMost)
@@ -77,12 +75,7 @@ func (c *Cache) readLoop(ctx context.Context) {
 }
 
 func (c *Cache) motionLoop(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.clock.After(c.motion):
-		}
+	for pause(ctx, c.clock, c.motion) == nil {
 		c.readMoving(ctx)
 	}
 }
@@ -160,10 +153,8 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
 			signal(c.groups.changed)
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, c.clock, cooldown.ShiftInterval) != nil {
 			return
-		case <-c.clock.After(cooldown.ShiftInterval):
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.instance(id)
 		if i == nil {
-			i = t.in.groups.recentArrival(g.Name, id)
+			i = t.recentArrival(id)
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
@@ -134,6 +134,16 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 		}
 	}
 	return members
+}
+
+// recentArrival returns the instance if it came so lately that a reading without it may be older, or nil.
+func (t *termination) recentArrival(id string) (i *Instance) {
+	t.in.look(t.group, func(e *entry) {
+		if recent, ok := e.recent[id]; ok {
+			i = &recent.Instance
+		}
+	})
+	return i
 }
 
 // all terminates the instances with one call per 100.
@@ -272,7 +282,7 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
 				now := g.instance(i.ID)
-				if now == nil && t.in.groups.recentArrival(t.group, i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
+				if now == nil && t.recentArrival(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
@@ -286,10 +296,7 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
 			return members, false
 		}
-		select {
-		case <-ctx.Done():
-		case <-t.in.clock.After(unansweredPoll):
-		}
+		_ = pause(ctx, t.in.clock, unansweredPoll) // the next reading reports the end of ctx
 	}
 }
 

@@ -11,6 +11,32 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
+// Pool is where instances come from: one type in one zone, bought in one way. An empty field stands for any.
+type Pool struct {
+	InstanceType string
+	Zone         string
+	CapacityType string // awsmessage.OnDemand or Spot
+}
+
+func (p Pool) String() string {
+	var parts []string
+	for _, s := range []string{p.CapacityType, p.InstanceType, p.Zone} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if len(parts) == 0 {
+		return "any"
+	}
+	return strings.Join(parts, " ")
+}
+
+// has reports whether p includes the pool q.
+func (p Pool) has(q Pool) bool {
+	return (p.InstanceType == "" || p.InstanceType == q.InstanceType) && (p.Zone == "" || p.Zone == q.Zone) &&
+		(p.CapacityType == "" || q.CapacityType == "" || p.CapacityType == q.CapacityType)
+}
+
 // Period is one cool-down: a pool is left alone because nothing could be launched in it.
 type Period struct {
 	Pool
@@ -125,9 +151,14 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 
 // All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.
 func (l *List) All(group string, pools []Pool) (Period, bool) {
+	return FirstToEnd(pools, func(pool Pool) (Period, bool) { return l.Of(group, pool) })
+}
+
+// FirstToEnd returns the first cool-down to end if every place has one.
+func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 	var first Period
-	for _, pool := range pools {
-		p, unavailable := l.Of(group, pool)
+	for _, place := range places {
+		p, unavailable := of(place)
 		if !unavailable {
 			return Period{}, false
 		}
@@ -135,7 +166,7 @@ func (l *List) All(group string, pools []Pool) (Period, bool) {
 			first = p
 		}
 	}
-	return first, true
+	return first, len(places) > 0
 }
 
 // Latest returns the cool-down, ended ones included, that ends last among those of the pools. Nothing has come from its pool since.

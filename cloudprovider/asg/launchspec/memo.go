@@ -5,6 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -132,6 +135,25 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 	if err != nil {
 		e.retryAt = now.Add(m.retry(e))
 	}
+}
+
+// fetch looks up the keys, a few at a time, and enters the results.
+func (m memo[K, V]) fetch(keys []K, c clock.PassiveClock, lookUp func(K) (*V, error)) {
+	found, errs := make([]*V, len(keys)), make([]error, len(keys))
+	each(len(keys), func(i int) { found[i], errs[i] = lookUp(keys[i]) })
+	for i, key := range keys {
+		m.put(key, found[i], errs[i], c.Now())
+	}
+}
+
+// each runs do for 0 to n-1, a few at a time, and waits for all.
+func each(n int, do func(int)) {
+	var g errgroup.Group
+	g.SetLimit(lookupsAtOnce)
+	for i := range n {
+		g.Go(func() error { do(i); return nil })
+	}
+	_ = g.Wait()
 }
 
 // expire makes the key due.

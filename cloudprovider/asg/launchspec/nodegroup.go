@@ -47,12 +47,7 @@ func (r *Resolver) fetchNodegroups(ctx context.Context, keys []nodegroupKey) {
 	if r.apis.EKS == nil {
 		return
 	}
-	found := make([]*Nodegroup, len(keys))
-	errs := make([]error, len(keys))
-	each(len(keys), func(i int) { found[i], errs[i] = r.describeNodegroup(ctx, keys[i]) })
-	for i, key := range keys {
-		r.nodegroups.put(key, found[i], errs[i], r.clock.Now())
-	}
+	r.nodegroups.fetch(keys, r.clock, func(key nodegroupKey) (*Nodegroup, error) { return r.describeNodegroup(ctx, key) })
 }
 
 func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {

@@ -9,14 +9,10 @@ import (
 
 // Problem is one reason why a group does not work as it should, in words that an operator can act on.
 type Problem struct {
-	// Reason is one of a small set of words, fit for a metric label.
-	Reason string
-	// Message says what is wrong and how we know.
-	Message string
-	// Remedy is the next step.
-	Remedy string
-	// Blocks reports that the group can launch nothing until somebody mends it.
-	Blocks bool
+	Reason  string // one of a small set of words, fit for a metric label
+	Message string // the fault, and how we know of it
+	Remedy  string // the next step
+	Blocks  bool   // the group can launch nothing until somebody mends it
 }
 
 // Problem reasons of this package.

@@ -55,17 +55,8 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 
 func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
 
-func (r *Resolver) fetchRequirements(ctx context.Context, keys []requirementsKey) {
-	found := make([][]string, len(keys))
-	errs := make([]error, len(keys))
-	each(len(keys), func(i int) { found[i], errs[i] = r.matchingTypes(ctx, keys[i]) })
-	for i, key := range keys {
-		r.requirements.put(key, &found[i], errs[i], r.clock.Now())
-	}
-}
-
 // matchingTypes asks EC2 for all pages of the instance types, sorted by name.
-func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]string, error) {
+func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]string, error) {
 	var request ec2types.InstanceRequirementsRequest
 	if err := json.Unmarshal([]byte(key.json), &request); err != nil {
 		return nil, fmt.Errorf("instance requirements: %w", err)
@@ -89,7 +80,7 @@ func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) ([]st
 		return nil, fmt.Errorf("no instance type meets the requirements")
 	}
 	slices.Sort(names)
-	return names, nil
+	return &names, nil
 }
 
 // machineImage returns the image's constraint on types. Without an image, or with an unresolved parameter, that is x86-64. Every current image is

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 )
 
@@ -80,17 +79,58 @@ func (r *Resolver) Suspect(group string) {
 	r.suspects[group] = true
 }
 
-// each runs do for 0 to n-1, a few at a time, and waits for all.
-func each(n int, do func(int)) {
-	var g errgroup.Group
-	g.SetLimit(lookupsAtOnce)
-	for i := range n {
-		g.Go(func() error { do(i); return nil })
-	}
-	_ = g.Wait()
-}
-
 type ConfigurationsAPI interface {
 	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+}
+
+// Fetch looks up what the groups need and the memos lack. Errors stay with their key.
+func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
+	r.mu.Lock()
+	suspects := r.suspects
+	r.suspects = map[string]bool{}
+	r.mu.Unlock()
+	for _, g := range groups {
+		if name := g.Source.ConfigurationName; name != "" {
+			r.configurations.want(name)
+		}
+		for _, ref := range g.Source.templates() {
+			r.templates.want(ref)
+		}
+		if key := nodegroupOf(g); key != (nodegroupKey{}) {
+			r.nodegroups.want(key)
+		}
+		if suspects[g.Name] {
+			r.expire(g)
+		}
+	}
+	r.fetchConfigurations(ctx, r.configurations.due(r.clock.Now()))
+	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
+	r.fetchNodegroups(ctx, r.nodegroups.due(r.clock.Now()))
+	r.fetchImages(ctx, groups)
+	for _, g := range groups {
+		for _, key := range r.requirementsOf(g) {
+			r.requirements.want(key)
+		}
+	}
+	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
+	r.Failing = r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
+}
+
+// expire makes all look-ups of g due.
+func (r *Resolver) expire(g *Group) {
+	r.configurations.expire(g.Source.ConfigurationName)
+	for _, ref := range g.Source.templates() {
+		r.templates.expire(ref)
+	}
+	for _, key := range r.requirementsOf(g) {
+		r.requirements.expire(key)
+	}
+	r.nodegroups.expire(nodegroupOf(g))
+	for _, u := range r.imageUsers(g) {
+		if image, _ := r.image(u.imageID); image != nil {
+			r.images.expire(image.ID)
+		}
+		r.aliases.expire(u.imageID)
+	}
 }

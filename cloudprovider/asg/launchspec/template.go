@@ -86,12 +86,7 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 		}
 		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
 	}
-	found := make([]*template, len(refs))
-	errs := make([]error, len(refs))
-	each(len(refs), func(i int) { found[i], errs[i] = r.describeTemplate(ctx, refs[i], false) })
-	for i, ref := range refs {
-		r.templates.put(ref, found[i], errs[i], r.clock.Now())
-	}
+	r.templates.fetch(refs, r.clock, func(ref TemplateRef) (*template, error) { return r.describeTemplate(ctx, ref, false) })
 }
 
 // describeTemplate reads one version. With resolve, AWS replaces a parameter of Systems Manager by the image. That needs a permission of its own, so
