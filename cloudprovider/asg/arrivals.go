@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// arrive enters instances that AWS has launched for us. Those that AWS began to terminate by predecessorsLast were launched for a previous leader. g
+// arrive enters instances that AWS has launched for us. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g
 // is not shared yet.
 func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast time.Time) {
 	g.Instances = slices.Clone(g.Instances)
@@ -59,7 +59,7 @@ func (e *entry) noteRecent(g *Group) {
 	}
 }
 
-// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and those that an earlier
+// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and terminations that an earlier
 // reading showed. No instance comes back from there.
 func (e *entry) markDeparted(g *Group) {
 	shown := map[string]bool{}

@@ -66,7 +66,7 @@ func (w *world) grow(name string, n int) {
 	if target >= n {
 		return
 	}
-	for _, g := range groups { // those that fail are followed by the next, as in one loop of the core
+	for _, g := range groups { // each that fails is followed by the next, as in one loop of the core
 		var err error
 		switch _, rests := w.cache.CoolDown(g); {
 		case rests:

@@ -33,7 +33,6 @@ type AutoScalingAPI interface {
 		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
 }
 
-// Options of a Cache.
 type Options struct {
 	AutoScaling AutoScalingAPI
 	Launches    launchspec.APIs
@@ -85,7 +84,6 @@ type shared struct {
 	resolve   chan struct{} // a launch source may be new
 }
 
-// NewCache makes a Cache without a reading.
 func NewCache(o Options) *Cache {
 	g := newGroups(o.Cluster, o.StockCluster)
 	s := &shared{groups: g, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, mode: o.LaunchMode,
@@ -142,7 +140,6 @@ func (c *Cache) WasInterrupted(g *Group) bool {
 	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
 }
 
-// Age is how long ago the last complete reading of all groups began.
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
 // TooOldToRemove reports whether the last reading is too old to choose nodes to remove by.

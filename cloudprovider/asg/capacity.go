@@ -79,7 +79,6 @@ func (g *Group) countedCapacity() int {
 	return capacity
 }
 
-// instance returns the member with the ID, or nil.
 func (g *Group) instance(id string) *Instance {
 	if at := slices.IndexFunc(g.Instances, func(i Instance) bool { return i.ID == id }); at >= 0 {
 		return &g.Instances[at]
@@ -105,10 +104,8 @@ func (g *Group) sameMotion(o *Group) bool {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// room is how many more instances the maximum size allows.
 func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
 
-// excess is the counted capacity beyond the desired one.
 func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
 
 // endedSince is the capacity of the departing instances that were present, or not yet there, before.
@@ -141,7 +138,6 @@ func (g *Group) shortfall(n int, launched []Instance) int {
 	return max(0, missing+least-1) / least
 }
 
-// union adds the instances that are not in the list yet.
 func union(list, others []Instance) []Instance {
 	for _, o := range others {
 		if !slices.ContainsFunc(list, func(i Instance) bool { return i.ID == o.ID }) {
@@ -165,12 +161,10 @@ func (g *Group) newSince(before *Group, zone string) []Instance {
 	return come
 }
 
-// Blocked reports whether a Problem keeps the group from launching anything.
 func (g *Group) Blocked() bool {
 	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks })
 }
 
-// Counted returns the instances that count towards the desired capacity.
 func (g *Group) Counted() []Instance {
 	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return !i.Lifecycle.Counts() })
 }

@@ -36,7 +36,6 @@ import (
 // only, and no write reaches it. The same holds for a group with an operator, a service that alone may change it. While our name is unknown, or a
 // launch source unread, an instance of a group that may state another cluster is terminated only if it is a node of ours or we launched it.
 
-// Sources of our own name.
 const (
 	sourceFlag      = "--aws-cluster-name"
 	sourceNodes     = "groups of its nodes"
@@ -50,7 +49,7 @@ const ReasonOtherCluster = "other-cluster"
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
-// identity is what a Cache knows of its own cluster. The mu of groups guards it.
+// identity is guarded by the mu of groups.
 type identity struct {
 	flag, stockFlag string
 	own             launchspec.Statement // zero while our name is not known
@@ -116,7 +115,6 @@ func (id *identity) unproven(g *Group) bool {
 	return g.unread || id.own.Cluster == "" && len(g.Stated) > 0
 }
 
-// knows reports whether the instance is certainly ours: a node of ours, or launched by us.
 func (id *identity) knows(instance string) bool {
 	_, launched := id.launched[instance]
 	return launched || id.nodes[instance]
@@ -172,7 +170,7 @@ func (id *identity) disowned(g *Group) *Group {
 	return &other
 }
 
-// Evidence is what a cluster shows about its own name.
+// Evidence comes from a cluster and settles its name.
 type Evidence struct {
 	// Nodes are the instances of all registered nodes.
 	Nodes []string
@@ -215,4 +213,63 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	c.groups.identity.own = own
 	c.groups.publish()
 	signal(c.groups.changed)
+}
+
+// CheckClusterName refuses a text that cannot be the name of a cluster. The empty text is fine.
+func CheckClusterName(name string) error {
+	switch {
+	case strings.HasPrefix(name, "arn:"):
+		return fmt.Errorf("%q is an ARN: give the name alone", name)
+	case strings.ContainsAny(name, " \t\n/"):
+		return fmt.Errorf("%q is not the name of a cluster", name)
+	}
+	return nil
+}
+
+// noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the
+// source is unread.
+func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
+	for _, s := range e.group.launchStated {
+		if unread && !slices.Contains(stated, s) {
+			stated = append(stated, s)
+		}
+	}
+	if slices.Equal(stated, e.group.launchStated) && unread == e.group.unread {
+		return false
+	}
+	g := *e.group
+	g.launchStated, g.unread = stated, unread
+	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
+	e.group = &g
+	return true
+}
+
+// inheritStatements takes over the statements of an earlier reading of the same launch source.
+func (g *Group) inheritStatements(before *Group) {
+	g.unread = true
+	if before != nil {
+		g.launchStated, g.unread = before.launchStated, before.unread || !before.launchGroup().SameSource(g.launchGroup())
+	}
+	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.launchStated)
+}
+
+// states returns the one name that the group states, empty for none or several.
+func (g *Group) states() string {
+	if len(g.Stated) == 0 || g.disagreesWith("") {
+		return ""
+	}
+	return g.Stated[0].Cluster
+}
+
+// disagreesWith reports whether the group states another cluster than ours, or two.
+func (g *Group) disagreesWith(ours string) bool {
+	for _, s := range g.Stated {
+		if ours == "" {
+			ours = s.Cluster
+		}
+		if s.Cluster != ours {
+			return true
+		}
+	}
+	return false
 }

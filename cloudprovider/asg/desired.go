@@ -9,7 +9,6 @@ import (
 // may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file changes the counters of
 // the desired capacity.
 
-// know enters a newer desired capacity.
 func (l *knownDesired) know(desired int, at time.Time) {
 	l.past = slices.DeleteFunc(l.past, func(p formerDesired) bool { return at.After(p.until) })
 	if desired != l.known {
@@ -133,10 +132,8 @@ func (e *entry) attempt(desired, excess int, now time.Time) (was lostUpdate) {
 	return was
 }
 
-// unansweredRaise enters that AWS may or may not have taken a raise.
 func (e *entry) unansweredRaise(desired int, now time.Time) {
 	e.written.unconfirmed, e.written.at, e.written.unanswered = desired, now, true
 }
 
-// watched reports whether our last write may yet turn out too low.
 func (e *entry) watched(now time.Time) bool { return now.Before(e.written.until) }

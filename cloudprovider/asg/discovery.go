@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// Discovery selects our groups: the named ones, and those that match the filters.
+// Discovery selects our groups: the named groups, and all groups that match the filters.
 type Discovery struct {
 	Named   []NamedGroup
 	Filters []TagFilter
@@ -170,7 +170,6 @@ func (d Discovery) names() []string {
 // zoneName matches the names of availability, local and wavelength zones.
 var zoneName = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+-[0-9]+[a-z]?$`)
 
-// zoneGroup reads the name as a zone group's.
 func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
 	at := strings.LastIndexByte(n.Name, '/')
 	if at <= 0 || !zoneName.MatchString(n.Name[at+1:]) {

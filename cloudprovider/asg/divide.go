@@ -13,7 +13,6 @@ func (g *Group) ID() string {
 	return ZoneGroupID(g.Name, g.Zone)
 }
 
-// ZoneGroupID names a zone group.
 func ZoneGroupID(group, zone string) string { return group + "/" + zone }
 
 // launchZones returns the zones that the group may launch in, each once.
@@ -112,7 +111,6 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 	}
 }
 
-// emptyZoneGroups returns the zone groups without instances and sizes.
 func (g *Group) emptyZoneGroups() []*Group {
 	zones, others := g.launchZones(), map[string]bool{}
 	for _, i := range g.Instances {
@@ -195,7 +193,6 @@ func (g *Group) roomIn(zone string) int {
 	return 0
 }
 
-// zoneGroupIn returns the group's zone group in the zone, or nil.
 func (g *Group) zoneGroupIn(zone string) *Group {
 	if zone == "" {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
-// entry is what the Cache knows of one group beyond its last reading.
+// entry has our knowledge of one group beyond its last reading.
 type entry struct {
 	group   *Group
 	lock    chan struct{} // one write at a time: the token's owner has the lock
@@ -25,7 +25,7 @@ type entry struct {
 	arriving  map[string]arrival       // instances that AWS has launched for us and no reading has shown
 	keyUses   map[idempotencyKey]int   // synchronous launches that have ended
 	conflicts map[string]time.Time     // since when a previous leader's launch stands in the way, by zone
-	// endedBefore holds instances seen on their way out, with the time, and those that AWS had terminated before our first launch. It is nil once no
+	// endedBefore holds instances seen on their way out, with the time, and instances that AWS had terminated before our first launch. It is nil once no
 	// previous leader's launch can be replayed.
 	endedBefore    map[string]time.Time
 	replaysChecked bool
@@ -40,7 +40,7 @@ func newEntry() *entry {
 		keyUses: map[idempotencyKey]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
 }
 
-// request is what we asked AWS to launch and it has not launched.
+// request counts instances that we asked for and AWS has not launched.
 type request struct {
 	asked     int       // none of these has been in service yet
 	instances int       // the missing ones among asked
@@ -95,7 +95,6 @@ type lostUpdate struct {
 	until      time.Time
 }
 
-// departed is an instance on its way out.
 type departed struct {
 	at     time.Time
 	weight int // our termination has lowered the desired capacity by this

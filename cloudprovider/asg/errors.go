@@ -74,7 +74,6 @@ func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	return &both
 }
 
-// unansweredIn returns the unansweredError in err, or nil.
 func unansweredIn(err error) *unansweredError {
 	var missed *unansweredError
 	errors.As(err, &missed)

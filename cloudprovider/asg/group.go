@@ -1,8 +1,12 @@
 package asg
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -27,69 +31,50 @@ type Group struct {
 	// Instances in AWS's order, with those on their way out.
 	Instances []Instance
 	// Source is where the group's instances are described: template, configuration or policy.
-	Source launchspec.Source
-	// SuspendedProcesses are the scaling processes that an operator has suspended, sorted.
-	SuspendedProcesses []string
-	// ProtectsNewInstances reports that AWS terminates no new instance by its own choice, whatever is desired.
-	ProtectsNewInstances bool
-	// WarmPool reports that AWS keeps further instances ready. They do not count until they join.
-	WarmPool bool
-	// CapacityRebalance reports that AWS itself replaces spot instances at risk, before they go.
-	CapacityRebalance bool
+	Source               launchspec.Source
+	SuspendedProcesses   []string // by an operator, sorted
+	ProtectsNewInstances bool     // AWS terminates no new instance by its own choice, whatever is desired
+	WarmPool             bool     // AWS keeps further instances ready, which do not count until they join
+	CapacityRebalance    bool     // AWS itself replaces spot instances at risk, before they go
 	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy instances in
 	// a shifted zone, in AWS's spelling.
 	ZonalShift     bool
 	ImpairedHealth string
 	// Operator is the service that alone may change the group, such as "eks.amazonaws.com", or empty.
-	Operator string
-	// Reservations are the capacity reservations that instances launch into.
+	Operator     string
 	Reservations Reservations
-	// Deleting reports that AWS deletes the group.
-	Deleting bool
+	Deleting     bool      // by AWS
+	ReadAt       time.Time // the start of the call behind this reading: the group is at least this young
 
-	// ReadAt is the start of the call behind this reading: the group is at least this young.
-	ReadAt time.Time
-
-	// Stated are the places that name the cluster of the group, its tags first.
-	Stated []launchspec.Statement
-	// Launch is the group's launch spec, nil until it is known.
-	LaunchSpec *launchspec.LaunchSpec
-	// Problems keep this group, and only this one, from working as it should.
-	Problems []launchspec.Problem
-	// Failure is the reported launch failure of our outstanding request, or nil.
-	Failure *cooldown.Failure
-	// Requested is how many of our instances AWS has not launched yet.
-	Requested int
+	Stated     []launchspec.Statement // the places that name the cluster of the group, its tags first
+	LaunchSpec *launchspec.LaunchSpec // nil until it is known
+	Problems   []launchspec.Problem   // they keep this group, and only this one, from working as it should
+	Failure    *cooldown.Failure      // the reported launch failure of our outstanding request, or nil
+	Requested  int                    // our instances that AWS has not launched yet
 	// Overdue is how many missing instances nobody should count on: AWS failed to launch them, or has not done it for some minutes, and they are not
 	// ours to withdraw.
 	Overdue int
 
 	// launchStated are the statements of the launch source. More may come while it is unread.
-	launchStated []launchspec.Statement
-	unread       bool
-	arn          string
-	// withdrawalFailed reports that AWS did not let us take back our request.
-	withdrawalFailed bool
+	launchStated     []launchspec.Statement
+	unread           bool
+	arn              string
+	withdrawalFailed bool // AWS did not let us take back our request
 	// stated is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
-	stated int
-	// unshown is the capacity of recent instances that the reading misses, maybe because it is older.
-	unshown int
-	// others is the least desired capacity that other writers want, as far as is known.
-	others int
-	// zoneLimits are the limits of --nodes flags that name a zone of the group, by zone.
-	zoneLimits map[string]NamedGroup
-	// most is the maximum size of a zone group that gets all the rest of the group's.
-	most int
+	stated     int
+	unshown    int                   // the capacity of recent instances that the reading misses, maybe because it is older
+	others     int                   // the least desired capacity that other writers want, as far as is known
+	zoneLimits map[string]NamedGroup // of --nodes flags that name a zone of the group, by zone
+	most       int                   // the maximum size of a zone group that gets all the rest of the group's
 }
 
-// Instance is one member of a group.
 type Instance struct {
 	ID        string
 	Type      string
 	Zone      string
 	Lifecycle Lifecycle
 	Weight    int  // in capacity units, at least 1
-	Protected bool // from AWS's own choice; a termination by ID still works
+	Protected bool // from AWS's own choice, while a termination by ID still works
 	// Origin names the launch template version or launch configuration that it started from, as in LaunchSpec.Origins. It is "" where AWS names
 	// none, because somebody attached the instance or deleted its configuration.
 	Origin string
@@ -118,7 +103,7 @@ func (g *Group) launchGroup() *launchspec.Group {
 type Lifecycle string
 
 // Counts reports whether AWS counts an instance in this state towards the desired capacity. Departing, detached, standby and warm pool instances do
-// not count. All other states do, also those that AWS adds later: a missed member could lower the desired capacity below the members, and AWS would
+// not count. All other states do, also new ones: a missed member could lower the desired capacity below the members, and AWS would
 // terminate one.
 func (l Lifecycle) Counts() bool {
 	switch l {
@@ -128,13 +113,76 @@ func (l Lifecycle) Counts() bool {
 	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")
 }
 
-// Starting reports whether the instance is not in service yet.
 func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pending") }
 
-// Leaving reports whether the instance is being terminated or is gone.
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
-// departedForGood reports whether the instance will not come back by itself.
 func (l Lifecycle) departedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
 const terminating Lifecycle = "Terminating"
+
+// groupFrom turns AWS's description into a Group. Every field of it may be missing.
+func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
+	g := &Group{
+		Name:            aws.ToString(in.AutoScalingGroupName),
+		MinSize:         int(aws.ToInt32(in.MinSize)),
+		MaxSize:         int(aws.ToInt32(in.MaxSize)),
+		DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
+		Zones:           slices.Clone(in.AvailabilityZones),
+		Tags:            make(map[string]string, len(in.Tags)),
+		Instances:       make([]Instance, 0, len(in.Instances)),
+		Source:          launchspec.SourceFrom(in),
+		WarmPool:        in.WarmPoolConfiguration != nil,
+
+		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
+		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
+		ReadAt:            at,
+
+		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
+	}
+	g.arn = aws.ToString(in.AutoScalingGroupARN)
+	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
+		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
+	}
+	if in.Operator != nil {
+		g.Operator = aws.ToString(in.Operator.Principal)
+	}
+	g.Reservations = reservationsFrom(in.CapacityReservationSpecification)
+	for _, tag := range in.Tags {
+		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	for _, i := range in.Instances {
+		g.Instances = append(g.Instances, Instance{
+			ID:        aws.ToString(i.InstanceId),
+			Type:      aws.ToString(i.InstanceType),
+			Zone:      aws.ToString(i.AvailabilityZone),
+			Lifecycle: Lifecycle(i.LifecycleState),
+			Weight:    launchspec.ParseWeight(i.WeightedCapacity),
+			Protected: aws.ToBool(i.ProtectedFromScaleIn),
+			Origin:    instanceOrigin(i),
+		})
+	}
+	for _, p := range in.SuspendedProcesses {
+		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
+	}
+	slices.Sort(g.SuspendedProcesses)
+	return g
+}
+
+func instanceOrigin(i types.Instance) string {
+	if t := i.LaunchTemplate; t != nil {
+		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
+	}
+	return aws.ToString(i.LaunchConfigurationName)
+}
+
+func reservationsFrom(spec *types.CapacityReservationSpecification) Reservations {
+	if spec == nil {
+		return Reservations{}
+	}
+	r := Reservations{Preference: string(spec.CapacityReservationPreference)}
+	if target := spec.CapacityReservationTarget; target != nil {
+		r.IDs, r.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
+	}
+	return r
+}

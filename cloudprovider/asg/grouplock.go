@@ -36,7 +36,6 @@ func (l *locks) lock(ctx context.Context, name string) (held context.Context, un
 	}
 }
 
-// tryLock is lock without waiting.
 func (l *locks) tryLock(ctx context.Context, name string) (held context.Context, unlock func(), ok bool) {
 	e, err := l.beginWrite(name)
 	if err != nil {
@@ -77,7 +76,6 @@ func (l *locks) beginWrite(name string) (*entry, error) {
 	return e, nil
 }
 
-// endWrites refuses further writes, and waits for those under way.
 func (l *locks) endWrites() {
 	l.groups.mu.Lock()
 	l.groups.ending = true

@@ -21,7 +21,7 @@ type groups struct {
 	current atomic.Pointer[Snapshot]
 	changed chan struct{} // something the core should look at
 
-	mu       sync.Mutex // guards the fields below; never held across a call
+	mu       sync.Mutex // guards the fields below, and is never held across a call
 	entries  map[string]*entry
 	dropped  map[string]*entry // groups that were dropped, in case they come back
 	readAt   time.Time
@@ -53,7 +53,7 @@ func (s *groups) publish() {
 	s.current.Store(newSnapshot(groups, foreign, s.readAt))
 }
 
-// all returns the groups of the last reading, also those of other clusters.
+// all returns the groups of the last reading, with other clusters' groups.
 func (s *groups) all() []*Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()

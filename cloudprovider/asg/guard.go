@@ -29,7 +29,7 @@ type OtherClusterError struct {
 
 func (e *OtherClusterError) Error() string { return e.Why }
 
-// Unsent tells awsclient.IsRefused that nothing was done.
+// Unsent makes awsclient.IsRefused true.
 func (e *OtherClusterError) Unsent() bool { return true }
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
@@ -41,7 +41,7 @@ func (e *unreadTagsError) Error() string {
 
 func (e *unreadTagsError) Unwrap() error { return e.cause }
 
-// Unsent tells awsclient.IsRefused that nothing was done.
+// Unsent makes awsclient.IsRefused true.
 func (e *unreadTagsError) Unsent() bool { return true }
 
 // guarded is Auto Scaling without writes to other clusters' groups and instances. Every write of a Cache passes here, after all other checks.
@@ -94,7 +94,6 @@ func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *au
 	return w.AutoScalingAPI.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 
-// mayChange returns an *OtherClusterError if the group belongs to another cluster.
 func (w guarded) mayChange(name string) error {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()

@@ -428,7 +428,7 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: tt.code})
 			}
 			w.started()
-			w.refresh() // a second reading of the group tells no more of its template
+			w.refresh() // a second reading of the group says no more about its template
 			ids := w.members("g")
 			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids[:1]})
 			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])

@@ -37,11 +37,11 @@ type place struct {
 type schedule struct {
 	*explorer
 	depth int
-	ways  uint64   // for which it stands; 0 until that is known
+	ways  uint64   // for which it stands, 0 until that is known
 	trace []string // what happened
 }
 
-// choose takes what is next in this order; ok is false where all that can follow has been seen.
+// choose takes the next way in this order. ok is false where all that can follow has been seen.
 func (s *schedule) choose(state func() string, options []option) (next option, ok bool) {
 	if s.depth == len(s.path) {
 		key := state()
@@ -58,7 +58,7 @@ func (s *schedule) choose(state func() string, options []option) (next option, o
 	return options[at.taken], true
 }
 
-// next goes back to the last place from which not all ways have been gone; false when there is none.
+// next goes back to the last place from which not all ways have been gone. It returns false when there is none.
 func (e *explorer) next(ways uint64) bool {
 	for len(e.path) > 0 {
 		last := &e.path[len(e.path)-1]
@@ -145,7 +145,7 @@ type process struct {
 	looked  int // the change after which it has looked again
 	scripts []*script
 
-	history strings.Builder // what it has been told; guarded by mu
+	history strings.Builder // the answers that it got, guarded by mu
 }
 
 // A script is what a process does, one thing after the other.
@@ -214,7 +214,7 @@ func (p *process) wait(ctx context.Context, name string, split bool) (string, er
 	}
 }
 
-// told notes what the process has been told.
+// told notes an answer that the process got.
 func (p *process) told(what ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -156,7 +156,7 @@ func (m *modelAWS) views() (all []modelInstance) {
 	return all
 }
 
-// shown is what a reading tells.
+// shown is the content of a reading.
 func shown(g types.AutoScalingGroup) string {
 	text := fmt.Sprint(*g.MinSize, *g.MaxSize, *g.DesiredCapacity)
 	for _, i := range g.Instances {
@@ -289,7 +289,7 @@ func (m *modelAWS) end(by string, i *modelInstance, decrement bool) {
 	m.changed(by)
 }
 
-// forgetWish drops a wish of others that looks like what we set, or like an earlier desired capacity: nobody can tell that they want it.
+// forgetWish drops a wish of others that looks like what we set, or like an earlier desired capacity: nobody can see that they want it.
 func (m *modelAWS) forgetWish() {
 	if m.wish > 0 && (m.desired == m.ours || m.has(m.desired)) {
 		m.wish, m.setLast = 0, ours
@@ -380,7 +380,7 @@ func (modelEC2) DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLau
 
 // modelCalls are the calls of one process.
 type modelCalls struct {
-	asg.AutoScalingAPI // those that no script here leads to
+	asg.AutoScalingAPI // errors that no script here leads to
 	*process
 	began time.Time // the reading that is kept
 	seen  int       // and the change that it showed

@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 )
 
-// What is proved here, by every interleaving of a write of ours with AWS's steps, one or two other writers, a crash, stale readings
+// The tests here prove the following, by every interleaving of a write of ours with AWS's steps, one or two other writers, a crash, stale readings
 // or lost answers, over a model of AWS. A model, because Auto Scaling may do each of its steps at any time, or never, and an
 // emulator does them by its clock: there are orders that no emulator comes to. That the product's calls are what AWS takes for
 // such calls is shown by the other tests of this package, over HTTP against fakeaws.
@@ -24,7 +24,7 @@ import (
 //     is, where instances are protected from scale-in. Where neither holds, a launch between our reading and our write, or one
 //     under way then, can make AWS end one instance, and so can our being killed between the write and the look after it: the
 //     log shows the shortest such order.
-//   - What others want is never knowingly undercut. What they set between our reading and our write is lost, for AWS keeps no
+//   - What others want is never knowingly undercut. Their write between our reading and our write is lost, for AWS keeps no
 //     record of it; it is restored as far as AWS has launched for it.
 //   - A launch in one zone of a group that is scaled zone by zone launches there, and nowhere more than was asked for.
 //   - What we ask for is launched once, even if we are killed or answers are lost. By the desired capacity, a process whose
@@ -41,12 +41,12 @@ import (
 //     rest once more, for it cannot tell whose it is, or in which zone
 //   - readings more than two changes old, and terminations that AWS does in part
 
-// A scenario is what we and others do to one group; in which order, is what is enumerated.
+// A scenario is a set of acts on one group, ours and others'. The tests enumerate their orders.
 type scenario struct {
 	name                  string
 	mode                  asg.LaunchMode
 	lower, desired, upper int
-	stock                 int // instances that EC2 has; 0 stands for enough, less for none
+	stock                 int // instances that EC2 has: 0 stands for enough, less for none
 
 	prompt       bool // AWS scales in between two calls of ours, too
 	slowLaunches bool // an instance that AWS asks EC2 for is listed at a later step, even when it is not desired any more
@@ -57,17 +57,17 @@ type scenario struct {
 	asIs         bool // what we know in the end is right without another reading
 	stale, lost  int  // how many readings show what was before, and how many answers or requests are lost
 	depth        int  // how many changes before at most
-	weight       int  // of an instance; 0 stands for 1
-	zones        int  // of the group; 0 stands for 1
+	weight       int  // of an instance, where 0 stands for 1
+	zones        int  // of the group, where 0 stands for 1
 	zonal        bool // the group is scaled zone by zone
 
 	before  func(*script) // what we do in peace, first
 	script  func(*script) // what we do
 	beside  func(*script) // what we do at the same time
-	restart func(*script) // what we do in our next life; we can be killed at any step if there is one
+	restart func(*script) // our acts in our next life. We can be killed at any step if there is one
 	foreign []writer
 
-	check func(*sim) string // what else must hold in the end; "" if it does
+	check func(*sim) string // checks the end state, and returns "" if it holds
 }
 
 // A writer is somebody else, who does one thing after the other.
@@ -88,7 +88,7 @@ func (sc *scenario) play(t *testing.T, order *schedule) *sim {
 	if sc.stock != 0 {
 		s.aws.stock = max(0, sc.stock)
 	}
-	defer func() { // those that were killed end, too: their calls time out
+	defer func() { // killed processes end, too: their calls time out
 		cancel()
 		time.Sleep(5 * time.Minute)
 	}()
@@ -123,7 +123,7 @@ func (sc *scenario) play(t *testing.T, order *schedule) *sim {
 	return s
 }
 
-// agree checks that what we know in the end is what there is.
+// agree checks that our knowledge in the end is true.
 func (s *sim) agree(order *schedule) {
 	p := s.processes[len(s.processes)-1]
 	p.free = true
@@ -175,7 +175,7 @@ func (p *script) resolve() {
 
 func (p *process) group() *asg.Group { return p.cache.Snapshot().Group("a") }
 
-// What we do.
+// Our own acts.
 
 func look(p *script) {
 	_ = p.cache.Refresh(p.ctx)
@@ -245,7 +245,7 @@ func oneAfterTheOther(scripts ...func(*script)) func(*script) {
 	}
 }
 
-// What others do.
+// Acts of other writers.
 
 func sets(who string, desired int) writer {
 	return writer{who, []act{{fmt.Sprintf("sets %d", desired), func(m *modelAWS) { m.set(who, desired) }}}}
@@ -308,7 +308,7 @@ func TestNoInterleavingTerminatesUnnamedInstance(t *testing.T) {
 	t.Logf("%d interleavings, by %d runs", all.orders, all.runs)
 }
 
-// explore goes through every order in which the scenario and the writer can come, and tells the first by which AWS ends an
+// explore goes through every order in which the scenario and the writer can come, and returns the first by which AWS ends an
 // instance where it may.
 func (f *family) explore(t *testing.T, w writer) (orders uint64, runs int) {
 	sc := f.scenario

@@ -7,7 +7,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
-// launcher launches instances synchronously, by LaunchInstances.
 type launcher struct {
 	*shared
 	reader  *reader
@@ -20,13 +19,10 @@ func (l *launcher) synchronously(g *Group) (bool, error) {
 		return false, nil
 	}
 	e := l.notSynchronous(g)
-	if e == nil {
-		return true, nil
-	}
-	if l.mode == LaunchSynchronous {
+	if e != nil && l.mode == LaunchSynchronous {
 		return false, e
 	}
-	return false, nil
+	return e == nil, nil
 }
 
 // notSynchronous returns why LaunchInstances does not serve the group now, or nil.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 )
 
-// LaunchMode is how the Cache asks for instances.
 type LaunchMode string
 
 // Launch modes. The zero LaunchMode is LaunchAuto.
@@ -32,14 +31,12 @@ func ParseLaunchMode(text string) (LaunchMode, error) {
 // errNotSynchronous is the error of a group that cannot be launched synchronously. Nothing was launched.
 var errNotSynchronous = errors.New("cannot be launched synchronously")
 
-// notSynchronous is errNotSynchronous with the reason.
 type notSynchronous struct{ why, remedy string }
 
 func (e *notSynchronous) Error() string {
 	return fmt.Sprintf("%v: %s: %s", errNotSynchronous, e.why, e.remedy)
 }
 
-// Is makes errors.Is find errNotSynchronous.
 func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
 // AskedFor returns how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why not

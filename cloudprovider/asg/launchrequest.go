@@ -2,12 +2,17 @@ package asg
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
@@ -24,7 +29,6 @@ type launchRequest struct {
 	alone bool      // no other zone serves
 }
 
-// wrap adds the failed launch to the error. nil stays nil.
 func (o launchRequest) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -32,13 +36,11 @@ func (o launchRequest) wrap(err error) error {
 	return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
 }
 
-// meaningOf returns the meaning of one error of an answer.
 func meaningOf(g *Group, o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
 	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 
-// launchResult is the result of one call, or of several.
 type launchResult struct {
 	launched []Instance
 	failures cooldown.Failures
@@ -61,4 +63,85 @@ func (e *LaunchError) Error() string {
 		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.Pools(), k.Message))
 	}
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
+}
+
+func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
+	if err := l.deniedIn(ctx, g, o, out); err != nil {
+		return launchResult{err: err}
+	}
+	var result launchResult
+	var arrived []Instance
+	old := hasAny(g, out) || l.replays.endedBefore(o, out)
+	result.replayed = old
+	for _, some := range out.Instances {
+		for _, id := range some.InstanceIds {
+			if old {
+				continue
+			}
+			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: aws.ToString(some.AvailabilityZone), Lifecycle: "Pending"}
+			if i.Zone == "" {
+				i.Zone = o.zone
+			}
+			var weighed bool
+			i.Weight, weighed = g.Source.WeightOf(i.Type, l.types)
+			result.unweighed = result.unweighed || !weighed
+			arrived = append(arrived, i)
+		}
+		if !old {
+			l.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
+		}
+	}
+	now := l.clock.Now()
+	for _, e := range out.Errors {
+		result.failures = append(result.failures, l.failedNow(g, o, e, now))
+	}
+	for _, k := range result.failures.Kinds() {
+		klog.FromContext(ctx).Info("AWS could not launch requested instances", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
+	}
+	if len(arrived) > 0 {
+		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
+	}
+	l.groups.update(g.Name, func(e *entry, g *Group) {
+		e.wrote(now)
+		e.useKey(o.key)
+		e.arrive(g, arrived, now, e.predecessorsLast(o, out, now))
+	})
+	result.launched = arrived
+	if len(arrived) == 0 && len(result.failures) == 0 && !old {
+		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
+	}
+	if g.shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
+		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
+	}
+	return result
+}
+
+// closed reports whether the failures began a cool-down, so that another try goes elsewhere.
+func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
+	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
+		_, resting := l.available.failed.Of(g.Name, f.Pool)
+		return resting
+	})
+}
+
+// deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
+// Auto Scaling's own, so this counts as a refusal of the call.
+func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
+	denied := func(e types.LaunchInstancesError) bool { return meaningOf(g, o, e).Class == awsmessage.Permission }
+	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
+		return nil
+	}
+	l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
+		"action", meaningOf(g, o, out.Errors[0]).Action)
+	l.refusals.refused(ctx, g.Name, err)
+	return because(errNotSynchronous, err)
+}
+
+func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) cooldown.Failure {
+	m := meaningOf(g, o, e)
+	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
+	l.available.failed.Fail(g.Name, m, failure.Message)
+	return *failure
 }

@@ -62,7 +62,7 @@ func (w *capacity) lostUpdates() []string {
 	return slices.Sorted(maps.Keys(short))
 }
 
-// repairGroup reads the group and raises its desired capacity to its instances, without those that AWS launched to move others. The caller has the
+// repairGroup reads the group and raises its desired capacity to its instances, but not to instances that AWS launched to move others. The caller has the
 // group lock.
 func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	g, err := w.reader.Reread(ctx, name)

@@ -93,7 +93,6 @@ func (r *reader) merge(e *entry, g *Group) {
 	e.group = g
 }
 
-// weigh enters the weights that the reading leaves out.
 func (r *reader) weigh(g *Group) {
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {

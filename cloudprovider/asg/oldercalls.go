@@ -9,13 +9,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Two writes have an older call that does nearly the same: SetDesiredCapacity for LaunchInstances, and a termination with one InstanceId
-// for one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone, so a circuit breaker stands before
-// each. AWS may do a call that it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
-const (
-	launchCall           = "LaunchInstances"
-	batchTerminationCall = "the termination of several instances in one call"
-)
+// newerCalls are the circuit breakers before calls that an older one can replace: SetDesiredCapacity replaces LaunchInstances, and a termination with
+// one InstanceId replaces one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone. AWS may do a call that
+// it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
+type newerCalls struct {
+	launch, batchTermination *cooldown.Breaker
+}
 
 // Problem reasons of groups that use an older call.
 const (
@@ -23,13 +22,9 @@ const (
 	ReasonBatchTerminationUnanswered = "batch-termination-unanswered"
 )
 
-// newerCalls are the breakers before the calls that an older one can replace.
-type newerCalls struct {
-	launch, batchTermination *cooldown.Breaker
-}
-
 func newNewerCalls(c clock.PassiveClock) newerCalls {
-	return newerCalls{cooldown.NewBreaker(c, launchCall), cooldown.NewBreaker(c, batchTerminationCall)}
+	return newerCalls{launch: cooldown.NewBreaker(c, "LaunchInstances"),
+		batchTermination: cooldown.NewBreaker(c, "the termination of several instances in one call")}
 }
 
 func (n newerCalls) forget(group string) {

@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// What a failure of one group's launch means for it, for another group of its type, and for one of another type.
+// A failed launch affects the group, another group of its type, and a group of another type differently.
 func TestFailureCoolsDownPools(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -105,7 +105,6 @@ func (r *reader) Reread(ctx context.Context, name string) (*Group, error) {
 	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 }
 
-// lockAndRead takes the group lock and reads the group.
 func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
 	if held, unlock, err = r.locks.lock(ctx, name); err != nil {
 		return nil, nil, nil, err

@@ -17,7 +17,6 @@ type Snapshot struct {
 	ReadAt time.Time
 }
 
-// member is an instance's place in its group.
 type member struct {
 	group *Group
 	at    int
@@ -43,7 +42,6 @@ func (s *Snapshot) Groups() []*Group { return s.ordered }
 // their instances.
 func (s *Snapshot) Foreign() []*Group { return s.foreign }
 
-// Group returns the group of that name, or nil.
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }
 
 // GroupOf returns the group that has the instance, whatever its lifecycle state, or nil.
@@ -58,7 +56,6 @@ func (s *Snapshot) Instance(id string) (*Instance, *Group) {
 	return &m.group.Instances[m.at], m.group
 }
 
-// With returns the Snapshot with one group replaced.
 func (s *Snapshot) With(g *Group) *Snapshot {
 	groups := maps.Clone(s.groups)
 	groups[g.Name] = g

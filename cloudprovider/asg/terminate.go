@@ -33,10 +33,8 @@ func (e *TerminationError) Error() string {
 	return errors.Join(errs...).Error()
 }
 
-// Unwrap returns the reasons, so that errors.As finds them.
 func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(e.Stays)) }
 
-// terminator terminates instances.
 type terminator struct {
 	*shared
 	reader *reader
@@ -94,7 +92,6 @@ func (t *terminator) terminate(ctx context.Context, name string, ids []string, a
 	return g, nil
 }
 
-// termination is one call of Terminate or Replace under way.
 type termination struct {
 	in          *terminator
 	group       string
@@ -146,7 +143,6 @@ func (t *termination) recentArrival(id string) (i *Instance) {
 	return i
 }
 
-// all terminates the instances with one call per 100.
 func (t *termination) all(ctx context.Context, members []Instance) {
 	for batch := range slices.Chunk(members, terminationsPerCall) {
 		t.batch(ctx, batch)
@@ -192,7 +188,6 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 	t.each(ctx, members)
 }
 
-// tryBatch makes one try of a call for several instances.
 func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := make([]string, len(members))
 	for at, i := range members {
@@ -203,7 +198,6 @@ func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autosc
 	}, awsclient.Impatient)
 }
 
-// answered enters AWS's answer to a call for several instances.
 func (t *termination) answered(ctx context.Context, members []Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {
 	var unreadTags *unreadTagsError
 	switch {
@@ -265,7 +259,6 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 	return named, unnamed
 }
 
-// errNotNamed is why an instance stays that AWS's answer to a batch left out.
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
 // settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
@@ -300,7 +293,6 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 	}
 }
 
-// accepted enters terminations that AWS has accepted.
 func (t *termination) accepted(ctx context.Context, members []Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)

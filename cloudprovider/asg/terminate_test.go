@@ -70,7 +70,7 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 4, 10)).started()
 	ids := w.ids("a")
-	if err := w.aws.Reclaim(ids[1]); err != nil { // nobody told the Cache
+	if err := w.aws.Reclaim(ids[1]); err != nil { // the Cache does not know
 		t.Fatal(err)
 	}
 	w.eventually(func() string {

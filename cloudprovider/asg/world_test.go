@@ -150,7 +150,7 @@ func workers(instanceType string) fakeaws.LaunchTemplate {
 	return fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: instanceType}}}
 }
 
-// newWorld starts AWS with the groups and a Cache over it; the Cache has not read yet.
+// newWorld starts AWS with the groups and a Cache over it. The Cache has not read yet.
 func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	return newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups},

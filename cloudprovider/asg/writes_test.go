@@ -17,7 +17,7 @@ import (
 func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
-	if err := w.aws.SetDesired("a", 4); err != nil { // nobody told the Cache
+	if err := w.aws.SetDesired("a", 4); err != nil { // the Cache does not know
 		t.Fatal(err)
 	}
 	g, err := w.cache.Increase(t.Context(), "a", 2)
@@ -32,7 +32,7 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).started()
-	if err := w.aws.SetLimits("a", 0, 3); err != nil { // nobody told the Cache
+	if err := w.aws.SetLimits("a", 0, 3); err != nil { // the Cache does not know
 		t.Fatal(err)
 	}
 	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
@@ -169,7 +169,7 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventuallyInService("a", 3)
-	// The Cache may not have seen them yet; the write reads for itself.
+	// The Cache may not have seen them yet, but the write reads for itself.
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 5); err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
-			"IncreaseIn": func(w *world) error { _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); return err },
+			"IncreaseZones": func(w *world) error { _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); return err },
 			"IncreaseAtomically": func(w *world) error {
 				_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
 				return err
@@ -231,7 +231,7 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newZonalWorld(t, divided("a", 0, 3, 9))
-			if err := change(w.aws); err != nil { // nobody told the Cache
+			if err := change(w.aws); err != nil { // the Cache does not know
 				t.Fatal(err)
 			}
 			w.isDivided(true, "by the reading before")

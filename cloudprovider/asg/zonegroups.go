@@ -42,7 +42,6 @@ const (
 // ErrNotZonal is the error of a launch in one zone of a group that is not scaled zone by zone any more. Nothing was launched.
 var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
-// zoneGroups decides which groups are scaled zone by zone.
 type zoneGroups struct {
 	*shared
 	launcher *launcher

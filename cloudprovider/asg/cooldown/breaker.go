@@ -35,7 +35,6 @@ type outage struct {
 	until time.Time
 }
 
-// NewBreaker makes a closed Breaker before the call.
 func NewBreaker(c clock.PassiveClock, call string) *Breaker {
 	return &Breaker{clock: c, call: call, groups: map[string]outage{}, answers: map[string]int{}}
 }
@@ -65,7 +64,6 @@ func (b *Breaker) Enough(misses int) bool {
 	return true
 }
 
-// Answered notes that AWS answered a call for the group.
 func (b *Breaker) Answered(group string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +71,6 @@ func (b *Breaker) Answered(group string) {
 	b.answers[group]++
 }
 
-// Answers returns how often AWS has answered calls for the group.
 func (b *Breaker) Answers(group string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +94,6 @@ func (b *Breaker) Missed(ctx context.Context, group string, began time.Time, err
 	}
 }
 
-// Refuse notes that AWS does not take the call here.
 func (b *Breaker) Refuse(ctx context.Context, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,7 +101,6 @@ func (b *Breaker) Refuse(ctx context.Context, err error) {
 	klog.FromContext(ctx).Info("AWS does not take a call here, using an older one in its place", "call", b.call, "until", b.all.until, "err", b.all.why)
 }
 
-// Forget drops everything about a group.
 func (b *Breaker) Forget(group string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

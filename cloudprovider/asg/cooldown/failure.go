@@ -6,10 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// Failure is why AWS did not launch an instance.
 type Failure struct {
 	At      time.Time
 	Code    string // AWS's own code, or one that stands for the message where it has none
@@ -18,7 +20,6 @@ type Failure struct {
 	Pool    Pool // as far as AWS names it
 }
 
-// NewFailure makes the Failure of a launch from the meaning of AWS's message.
 func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class,
 		Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
@@ -50,7 +51,6 @@ func (f *Failure) LacksCapacity() bool {
 	return f.Class == awsmessage.NoCapacity || f.Class == awsmessage.SpotLimit || f.Class == awsmessage.Quota
 }
 
-// Meaning is what the failure says about pools.
 func (f *Failure) Meaning() awsmessage.Meaning {
 	return awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
 }
@@ -98,4 +98,56 @@ func (k Kind) Pools() string {
 		pool.InstanceType += fmt.Sprintf(" and %d more", more)
 	}
 	return pool.String()
+}
+
+// FailedLaunch is a launch that AWS gave up, by AWS's clock.
+type FailedLaunch struct {
+	Failure
+	Ended time.Time
+}
+
+// FailedLaunches returns the failed launches among the activities, in their order.
+func FailedLaunches(activities []types.Activity) []FailedLaunch {
+	var failures []FailedLaunch
+	for _, a := range activities {
+		if !failed(a) {
+			continue
+		}
+		f := FailedLaunch{Failure: *failureFrom(aws.ToString(a.StatusMessage), aws.ToTime(a.StartTime)), Ended: aws.ToTime(a.EndTime)}
+		if f.Ended.Before(f.At) {
+			f.Ended = f.At
+		}
+		failures = append(failures, f)
+	}
+	return failures
+}
+
+// failed reports whether the activity is a launch that failed: EC2 refused it, or the instance died before it was in service. AWS calls
+// the second "Cancelled", as it does a launch that somebody took back.
+func failed(a types.Activity) bool {
+	if !strings.HasPrefix(aws.ToString(a.Description), "Launching") {
+		return false
+	}
+	return a.StatusCode == types.ScalingActivityStatusCodeFailed ||
+		a.StatusCode == types.ScalingActivityStatusCodeCancelled && strings.Contains(aws.ToString(a.StatusMessage), "became unhealthy")
+}
+
+// Lasts reports whether AWS's next attempt has no better chance than the failed one.
+func (f FailedLaunch) Lasts() bool {
+	return f.Class != awsmessage.Transient && f.Class != awsmessage.Throttle
+}
+
+func Newest(failures []FailedLaunch, counts func(FailedLaunch) bool) *Failure {
+	if at := slices.IndexFunc(failures, counts); at >= 0 {
+		return &failures[at].Failure
+	}
+	return nil
+}
+
+// Subject reads what an activity does to which instance, such as "Launching a new EC2 instance: i-1" or "Terminating EC2 instance: i-1".
+// The ID is empty where the description names none.
+func Subject(a types.Activity) (id string, launching, terminating bool) {
+	act, rest, _ := strings.Cut(aws.ToString(a.Description), "EC2 instance: ")
+	id, _, _ = strings.Cut(rest, " ")
+	return id, strings.HasPrefix(act, "Launching"), strings.HasPrefix(act, "Terminating")
 }

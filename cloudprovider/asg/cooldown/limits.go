@@ -26,7 +26,6 @@ const (
 	sharedFallback = 15 * time.Minute
 )
 
-// Zonal shifts.
 const (
 	// ShiftInterval is how often the caller should look up the shifts.
 	ShiftInterval = 30 * time.Second

@@ -31,7 +31,6 @@ func (p Pool) String() string {
 	return strings.Join(parts, " ")
 }
 
-// has reports whether p includes the pool q.
 func (p Pool) has(q Pool) bool {
 	return (p.InstanceType == "" || p.InstanceType == q.InstanceType) && (p.Zone == "" || p.Zone == q.Zone) &&
 		(p.CapacityType == "" || q.CapacityType == "" || p.CapacityType == q.CapacityType)
@@ -40,7 +39,7 @@ func (p Pool) has(q Pool) bool {
 // Period is one cool-down: a pool is left alone because nothing could be launched in it.
 type Period struct {
 	Pool
-	Group   string // the only group it holds for; empty where it holds for all
+	Group   string // the only group it holds for, empty where it holds for all
 	Class   awsmessage.Class
 	Message string // AWS's own
 	Until   time.Time
@@ -48,7 +47,6 @@ type Period struct {
 	length time.Duration
 }
 
-// holdsFor reports whether the cool-down is about the group's use of the pool.
 func (p Period) holdsFor(group string, pool Pool) bool {
 	return (p.Group == "" || p.Group == group) && p.has(pool)
 }
@@ -64,10 +62,9 @@ type List struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	periods []Period // guarded by mu; each stays for its length after its end, so that a probe is known to be one
+	periods []Period // guarded by mu. Each stays for its length after its end, so that a probe is known to be one
 }
 
-// NewList makes a List without cool-downs.
 func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 
 // Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
@@ -79,9 +76,9 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string) (Period,
 	case awsmessage.NoCapacity:
 		switch {
 		case outOfAddresses(m, message):
-			p.Group, p.InstanceType = group, "" // whatever its type; others may have another subnet
+			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
 		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded":
-			p.Group = group // AWS does not name the type; a reservation belongs to the group
+			p.Group = group // AWS does not name the type, or a reservation of the group is full
 		}
 	case awsmessage.SpotLimit:
 		p.Pool = Pool{CapacityType: awsmessage.Spot}
@@ -110,7 +107,6 @@ func (l *List) Unanswered(group, zone, why string) {
 	l.add(Period{Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
 }
 
-// UnansweredZones returns the zones in which launches of the group go unanswered.
 func (l *List) UnansweredZones(group string) []string {
 	now := l.clock.Now()
 	l.mu.Lock()
@@ -124,7 +120,6 @@ func (l *List) UnansweredZones(group string) []string {
 	return zones
 }
 
-// add begins the cool-down now.
 func (l *List) add(p Period, length time.Duration) Period {
 	now := l.clock.Now()
 	p.Until, p.length = now.Add(length), length
@@ -169,7 +164,7 @@ func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 	return first, len(places) > 0
 }
 
-// Latest returns the cool-down, ended ones included, that ends last among those of the pools. Nothing has come from its pool since.
+// Latest returns the cool-down, ended ones included, of any of the pools that ends last. Nothing has come from its pool since.
 func (l *List) Latest(group string, pools []Pool) (Period, bool) {
 	var latest Period
 	l.mu.Lock()

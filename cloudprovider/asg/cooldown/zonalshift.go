@@ -59,10 +59,8 @@ type Shifts struct {
 	away map[string]shiftedZones // by the ARN of the group
 }
 
-// NewShifts makes Shifts that know no shift yet.
 func NewShifts(apis ShiftAPIs, c clock.PassiveClock) *Shifts { return &Shifts{apis: apis, clock: c} }
 
-// Enabled reports whether there is a service to ask.
 func (s *Shifts) Enabled() bool { return s.apis.Shifts != nil }
 
 // InZone returns the cool-down of a zone that the group with the ARN is shifted away from. It makes no call.
@@ -107,14 +105,13 @@ func (s *Shifts) Look(ctx context.Context) (news bool) {
 // shiftedZones holds the end of each zone's shift, by name or ID. The zero time stands for an unknown end.
 type shiftedZones map[string]time.Time
 
-// add adds a shift. Of two shifts of one zone, the later end counts.
+// add adds a shift. The later end of two shifts counts.
 func (z shiftedZones) add(zone string, until time.Time) {
 	if before, there := z[zone]; !there || until.IsZero() || !before.IsZero() && until.After(before) {
 		z[zone] = until
 	}
 }
 
-// zonesByResource returns the zones alone, sorted.
 func zonesByResource(away map[string]shiftedZones) map[string][]string {
 	zones := make(map[string][]string, len(away))
 	for arn, shifted := range away {
@@ -167,7 +164,7 @@ func zonesOf(resource arctypes.ManagedResourceSummary, now time.Time) shiftedZon
 	return zones
 }
 
-// nameOf returns the name of the zone with the ID. It asks EC2 once.
+// nameOf asks EC2 once.
 func (s *Shifts) nameOf(ctx context.Context, id string) (string, error) {
 	if name := s.names[id]; name != "" {
 		return name, nil
@@ -211,7 +208,6 @@ func (s *Shifts) fail(ctx context.Context, now time.Time, err error) {
 	}
 }
 
-// forget drops the shifts.
 func (s *Shifts) forget() {
 	s.said = true
 	s.mu.Lock()

@@ -127,7 +127,6 @@ func (r *Resolver) templateOf(o Override, base *template) *template {
 	return &its
 }
 
-// like reports whether instances that start from the templates are the same.
 func (t *template) like(other *template) bool {
 	return t == other || t.id == other.id && t.version == other.version && t.imageID == other.imageID
 }

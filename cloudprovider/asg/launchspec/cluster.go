@@ -8,7 +8,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Statement is one place that names a cluster.
 type Statement struct {
 	Cluster string
 	Source  string // such as "tag eks:cluster-name" or "user data"
@@ -45,7 +44,6 @@ func StatedByTags(tags map[string]string, prefix string) []Statement {
 	return stated
 }
 
-// stated returns the names in user data and in the tags of instances.
 func (r *Resolver) stated(userData string, instanceTags map[string]string) []Statement {
 	var stated []Statement
 	if r.clusterIn != nil && userData != "" {

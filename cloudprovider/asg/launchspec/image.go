@@ -171,7 +171,6 @@ func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	return t.userData == "" || len(t.blockDevices) == 0 || len(g.Source.Overrides) > 1 || forWindows(t.userData)
 }
 
-// forWindows reports whether user data, in base64, is a script for Windows.
 func forWindows(userData string) bool {
 	text, err := base64.StdEncoding.DecodeString(userData)
 	return err == nil && bytes.Contains(bytes.ToLower(text), []byte("<powershell>"))

@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// errNotRead is the error of a value that has not been looked up yet.
 var errNotRead = errors.New("not read yet")
 
 // memo remembers look-ups at AWS by key, and which keys are due. A good value stays when a later look-up fails, unless the object is gone. A failed
@@ -35,7 +34,6 @@ type memoEntry[V any] struct {
 	wanted  bool
 }
 
-// denial is the next try of a denied call.
 type denial struct {
 	failed  int // times in a row, 0 while the call is allowed
 	retryAt time.Time
@@ -53,7 +51,6 @@ func (m memo[K, V]) get(key K) (*V, error) {
 	return nil, errNotRead
 }
 
-// want notes that the key is in use.
 func (m memo[K, V]) want(key K) {
 	if e := m.entries[key]; e != nil {
 		e.wanted = true
@@ -90,7 +87,6 @@ func (m memo[K, V]) due(now time.Time) []K {
 	return due
 }
 
-// retry is how long a failed entry waits.
 func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
 	switch {
 	case !isGone(e.err):
@@ -111,7 +107,6 @@ func (m memo[K, V]) failing() bool {
 	return false
 }
 
-// put enters the result of a look-up.
 func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 	e := m.entries[key]
 	if e == nil {
@@ -156,7 +151,6 @@ func each(n int, do func(int)) {
 	_ = g.Wait()
 }
 
-// expire makes the key due.
 func (m memo[K, V]) expire(key K) {
 	if e := m.entries[key]; e != nil {
 		e.readAt = time.Time{}

@@ -43,7 +43,7 @@ func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 	}
 }
 
-// A permission for one key tells nothing of another.
+// A permission for one key says nothing about another.
 func TestDeniedLookUpDelaysNoOthers(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException"}
 	m, now, value := newMemo[string, string](func(string) time.Duration { return time.Minute }), time.Unix(1, 0), "facts"

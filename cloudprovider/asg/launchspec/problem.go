@@ -15,7 +15,6 @@ type Problem struct {
 	Blocks  bool   // the group can launch nothing until somebody mends it
 }
 
-// Problem reasons of this package.
 const (
 	ReasonLaunchSourceMissing = "launch-source-missing"
 	ReasonLaunchSourceUnread  = "launch-source-unread"
@@ -25,7 +24,6 @@ const (
 	ReasonLaunchSuspended     = "launch-suspended"
 )
 
-// unread makes the Problem of an object that could not be read.
 func unread(err error, reason, what, action, instead string) Problem {
 	p := Problem{Reason: reason, Message: fmt.Sprintf("%s could not be read: %s", what, awsclient.Brief(err)), Remedy: "wait: it is tried again within a minute"}
 	switch {

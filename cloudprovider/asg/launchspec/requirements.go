@@ -18,7 +18,6 @@ type requirementsKey struct {
 	image machineImage
 }
 
-// machineImage is the image's part of the question.
 type machineImage struct {
 	Architecture   ec2types.ArchitectureType
 	Virtualization ec2types.VirtualizationType

@@ -17,7 +17,6 @@ type APIs struct {
 	EKS EKSAPI
 }
 
-// EC2API has the look-ups' calls to EC2.
 type EC2API interface {
 	DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput,
 		...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error)
@@ -26,7 +25,6 @@ type EC2API interface {
 		...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error)
 }
 
-// EKSAPI has the look-ups' calls to EKS.
 type EKSAPI interface {
 	DescribeNodegroup(context.Context, *eks.DescribeNodegroupInput, ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error)
 }
@@ -36,7 +34,7 @@ type Resolver struct {
 	autoscaling ConfigurationsAPI
 	apis        APIs
 	clock       clock.PassiveClock
-	clusterIn   func(userData string) string // returns "" where user data names no cluster; nil finds none
+	clusterIn   func(userData string) string // returns "" where user data names no cluster. A nil one finds none
 
 	templates      memo[TemplateRef, template]
 	configurations memo[string, LaunchSpec]
@@ -117,7 +115,6 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	r.Failing = r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
 }
 
-// expire makes all look-ups of g due.
 func (r *Resolver) expire(g *Group) {
 	r.configurations.expire(g.Source.ConfigurationName)
 	for _, ref := range g.Source.templates() {

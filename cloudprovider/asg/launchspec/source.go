@@ -41,7 +41,6 @@ type TemplateRef struct {
 	Version string
 }
 
-// Override is one entry of a mixed instances policy.
 type Override struct {
 	InstanceType string
 	Weight       int // in capacity units, at least 1

@@ -19,21 +19,16 @@ type LaunchSpec struct {
 	// Manager names its image or an override replaces the image, because it starts another image tomorrow.
 	Origins      []string
 	BlockDevices []BlockDevice
-	// Image is the machine image. It is nil if it is unread, or adds no fact.
-	Image *Image
-	// Others are the further launch templates, which overrides name.
-	Others []OtherTemplate
+	Image        *Image          // nil if it is unread, or adds no fact
+	Others       []OtherTemplate // the further launch templates, which overrides name
 	// EFAInterfaces is the number of Elastic Fabric Adapters that every instance gets.
 	EFAInterfaces int
-	// Spot reports that the launch template itself asks for spot instances. A mixed instances policy takes precedence.
-	Spot bool
-	// Nodegroup is the EKS node group of the Auto Scaling group, or nil.
-	Nodegroup *Nodegroup
+	Spot          bool       // by the launch template itself: a mixed instances policy takes precedence
+	Nodegroup     *Nodegroup // nil if EKS does not manage the group
 
 	stated []Statement // by a launch configuration
 }
 
-// Type is one instance type a group may launch.
 type Type struct {
 	Name   string
 	Weight int // in capacity units
@@ -49,7 +44,6 @@ type OtherTemplate struct {
 	Image        *Image // as in LaunchSpec
 }
 
-// BlockDevice is a volume that the template asks for.
 type BlockDevice struct {
 	Device  string
 	SizeGiB int

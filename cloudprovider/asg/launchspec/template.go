@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"k8s.io/klog/v2"
@@ -15,7 +16,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// template is one version of a launch template.
 type template struct {
 	id, version      string // the version's number
 	instanceType     string
@@ -74,7 +74,6 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-// TemplateOrigin names a version of the launch template.
 func TemplateOrigin(id, version string) string { return id + " version " + version }
 
 // fetchTemplates reads the versions: many with one call where many are due, the rest one by one.
@@ -153,7 +152,6 @@ func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) 
 	}
 }
 
-// read takes in a version and its statements.
 func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	t := templateFrom(v)
 	t.stated = r.stated(t.userData, t.instanceTags)
@@ -177,4 +175,35 @@ func canonical(v any) string {
 		return ""
 	}
 	return string(text)
+}
+
+func (r *Resolver) fetchConfigurations(ctx context.Context, names []string) {
+	slices.Sort(names)
+	for some := range slices.Chunk(names, maxConfigurationsPerCall) {
+		out, err := r.autoscaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{
+			LaunchConfigurationNames: some, MaxRecords: aws.Int32(maxConfigurationsPerCall)})
+		found := map[string]*LaunchSpec{}
+		if err == nil {
+			for _, c := range out.LaunchConfigurations {
+				launch := &LaunchSpec{ImageID: aws.ToString(c.ImageId), UserData: aws.ToString(c.UserData), Spot: aws.ToString(c.SpotPrice) != ""}
+				if c.InstanceType != nil {
+					launch.Types = []Type{{Name: *c.InstanceType, Weight: 1}}
+				}
+				for _, b := range c.BlockDeviceMappings {
+					if b.Ebs != nil {
+						launch.BlockDevices = addDevice(launch.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
+					}
+				}
+				launch.stated = r.stated(launch.UserData, nil)
+				found[aws.ToString(c.LaunchConfigurationName)] = launch
+			}
+		}
+		for _, name := range some {
+			failure := err
+			if err == nil && found[name] == nil {
+				failure = errGone
+			}
+			r.configurations.put(name, found[name], failure, r.clock.Now())
+		}
+	}
 }

@@ -32,7 +32,6 @@ func (s Source) MaxWeight() int {
 // Weighted reports whether an instance may count for more than one.
 func (s Source) Weighted() bool { return s.MaxWeight() > 1 || s.CountsHardware() }
 
-// Capacity units of hardware.
 const (
 	unitVCPU   = "vcpu"
 	unitMemory = "memory-mib"
