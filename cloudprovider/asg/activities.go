@@ -147,7 +147,7 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 			if began.Before(since) {
 				continue
 			}
-			if id, _, terminating := cooldown.Subject(a); terminating {
+			if id, _, terminating := cooldown.Subject(a); terminating && id != "" {
 				ended[id] = began
 			}
 		}

@@ -110,8 +110,11 @@ func (c *Cache) CoolDown(g *Group) (cooldown.Period, bool) { return c.available.
 
 // Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
 func (c *Cache) Shifted(g *Group, zone string) bool {
-	p, unavailable := c.available.inZone(g, zone)
-	return unavailable && p.Class == cooldown.ZonalShift
+	if !g.ZonalShift {
+		return false
+	}
+	_, shifted := c.available.shifts.InZone(g.Name, g.arn, zone)
+	return shifted
 }
 
 // Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the

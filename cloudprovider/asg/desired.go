@@ -7,7 +7,9 @@ import (
 
 // AWS does not promise that a reading shows our last write: it can be older than the write, and older than the reading before it. So a reading that
 // may be older never lowers the known desired capacity, and one that repeats an earlier value changes nothing. Only this file changes the counters of
-// the desired capacity.
+// the desired capacity, with three exceptions. lostupdate.go restores the whole record of a write, merge.go takes over what another
+// writer wants, and terminated.go corrects a reading before resolve sees it. The correction must not go through shift, which would
+// subtract it again from our own knowledge.
 
 func (l *knownDesired) know(desired int, at time.Time) {
 	l.past = slices.DeleteFunc(l.past, func(p formerDesired) bool { return at.After(p.until) })
