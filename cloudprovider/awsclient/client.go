@@ -59,33 +59,10 @@ type Clients struct {
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
 // Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	apiOptions := []func(*middleware.Stack) error{
-		awsmiddleware.AddUserAgentKeyValue("cluster-autoscaler", o.Version),
-	}
-	if o.Registerer != nil {
-		metric, err := newRequestMetric(o.Registerer, o.Now)
-		if err != nil {
-			return nil, fmt.Errorf("register AWS request metric: %w", err)
-		}
-		apiOptions = append(apiOptions, metric.attach)
-	}
-	client := o.HTTPClient
-	if client == nil {
-		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
+	cfg, err := o.load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+		return nil, err
 	}
-	if cfg.Region == "" {
-		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
-			return nil, err
-		}
-	}
-	cfg.APIOptions = append(cfg.APIOptions, apiOptions...)
 	autoscalingOptions := func(s *autoscaling.Options) {
 		if found := o.CloudConfig.override("autoscaling", cfg.Region); found != nil {
 			s.EndpointResolverV2 = autoscalingEndpoint{fixedEndpoint{"autoscaling", *found}}
@@ -122,6 +99,38 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 			}
 		}),
 	}, nil
+}
+
+// load returns the SDK's configuration with the region, the metric and the user agent set.
+func (o Options) load(ctx context.Context) (aws.Config, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	apiOptions := []func(*middleware.Stack) error{
+		awsmiddleware.AddUserAgentKeyValue("cluster-autoscaler", o.Version),
+	}
+	if o.Registerer != nil {
+		metric, err := newRequestMetric(o.Registerer, o.Now)
+		if err != nil {
+			return aws.Config{}, fmt.Errorf("register AWS request metric: %w", err)
+		}
+		apiOptions = append(apiOptions, metric.attach)
+	}
+	client := o.HTTPClient
+	if client == nil {
+		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+	}
+	if cfg.Region == "" {
+		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
+			return aws.Config{}, err
+		}
+	}
+	cfg.APIOptions = append(cfg.APIOptions, apiOptions...)
+	return cfg, nil
 }
 
 func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {

@@ -67,15 +67,15 @@ func newDemand(candidates []candidate) *demand {
 func (d *demand) classify(candidates []candidate, t *timer) {
 	d.shareAbility()
 	index := make(map[string]int)
-	apart := apartness(d.pods)
+	separation := separations(d.pods)
 	for i, pod := range d.pods {
 		most := perNode(pod, candidates, d.able[i])
-		key := d.requests[i].key() + d.able[i].key() + apart[i].has.key() + apart[i].concernedBy.key() + string(binary.AppendVarint(nil, int64(most)))
+		key := d.requests[i].key() + d.able[i].key() + separation[i].has.key() + separation[i].concernedBy.key() + string(binary.AppendVarint(nil, int64(most)))
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: most, apart: apart[i]})
+			d.classes = append(d.classes, class{request: d.requests[i], perNode: most, separation: separation[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classOf = append(d.classOf, at)

@@ -155,7 +155,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 	f.chosen = f.chosen[:0]
 	copy(f.room, f.problem.shapes[s].offered)
 	total, misses := 0.0, 0
-	var present apart
+	var present separation
 	for _, c := range f.order {
 		class := &f.problem.classes[c]
 		count := min(left[c], class.perNode)
@@ -170,7 +170,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 		if c == fewer {
 			count--
 		}
-		if count <= 0 || class.apart.has != nil && class.apart.from(present) {
+		if count <= 0 || class.separation.has != nil && class.separation.from(present) {
 			if misses++; misses > maxMisses {
 				break
 			}
@@ -181,8 +181,8 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 			f.room[d] -= n * int64(count)
 		}
 		f.chosen = append(f.chosen, share{c, count})
-		if class.apart.has != nil {
-			present = present.with(class.apart)
+		if class.separation.has != nil {
+			present = present.with(class.separation)
 		}
 		total += values[c] * float64(count)
 		if f.room[0] == 0 {

@@ -61,14 +61,14 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 		return options
 	}
 	d.log()
-	f.remember(d.candidates, d.begin)
-	return d.begin.options(d.candidates, d.explanations)
+	f.remember(d.candidates, d.choice)
+	return d.choice.options(d.candidates, d.explanations)
 }
 
 // decision is what comes of a set of options.
 type decision struct {
 	candidates   []candidate
-	begin        begin
+	choice       choice
 	explanations []Explanation // by name of the group
 }
 
@@ -79,8 +79,8 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	if len(candidates) == 0 {
 		return nil
 	}
-	b := f.cheapestBegin(candidates, t)
-	return &decision{candidates: candidates, begin: b, explanations: f.explain(candidates, b, t.cut)}
+	b := f.cheapestChoice(candidates, t)
+	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut)}
 }
 
 // log logs the choice on V(2), and the judgement of each option on V(4). It always logs that time was short, for an operator

@@ -122,8 +122,8 @@ func summary(options []expander.Option) []string {
 func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	small, large := template("4", "8Gi"), template("8", "16Gi")
-	apart := replicas("apart", 3, "1", "1Gi")
-	for _, pod := range apart {
+	separation := replicas("apart", 3, "1", "1Gi")
+	for _, pod := range separation {
 		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{{
 				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "apart"}}, TopologyKey: apiv1.LabelHostname,
@@ -252,7 +252,7 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		},
 		{
 			name:      "pods that keep apart have a node each",
-			options:   []expander.Option{option("large", 3, apart), option("small", 3, apart)},
+			options:   []expander.Option{option("large", 3, separation), option("small", 3, separation)},
 			templates: map[string]*framework.NodeInfo{"large": large, "small": small},
 			prices:    flat{"large": 0.15, "small": 0.1},
 			want:      []string{"small: 3 for 3"},
@@ -394,7 +394,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 		}
 		f := newFilter(prices, nil)
 		candidates := f.candidates(options, templates)
-		b := f.cheapestBegin(candidates, unhurried())
+		b := f.cheapestChoice(candidates, unhurried())
 		total, seen := 0.0, map[types.UID]bool{}
 		for i, a := range b.planned {
 			total += prices[candidates[i].id] * float64(a.nodes)

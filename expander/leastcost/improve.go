@@ -102,7 +102,7 @@ func (pl *planner) settle(to *plan, room []int) {
 }
 
 // simplify does without whole shapes, those with the cheapest nodes first, as far as the pods have a place in what room
-// the others leave or on a few more of them. Each shape is a raise of its own, and the last pods wait for all of them.
+// the others leave or on a few more of them. Each shape needs its own scale-up, and the last pods wait for all of them.
 func (pl *planner) simplify(to *plan, room []int) {
 	for {
 		costs := make([]float64, len(pl.problem.shapes))
@@ -145,7 +145,7 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 			others[u] = room[u]
 		}
 	}
-	most := to.cost*(1+raiseWorth) + costTolerance
+	most := to.cost*(1+scaleUpWorth) + costTolerance
 	if !pl.rest(&part, others, pl.values, most, 0) || part.cost > most || slices.Compare(part.left, to.left) != 0 {
 		return false
 	}
@@ -163,9 +163,9 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 func (pl *planner) top(to *plan, i int, classes []int) {
 	p, node := pl.problem, &to.nodes[i]
 	room := slices.Clone(p.shapes[node.shape].offered)
-	var present apart
+	var present separation
 	for _, sh := range node.shares {
-		present = present.with(p.classes[sh.class].apart)
+		present = present.with(p.classes[sh.class].separation)
 		for d, n := range p.classes[sh.class].request {
 			room[d] -= n * int64(sh.count)
 		}
@@ -181,13 +181,13 @@ func (pl *planner) top(to *plan, i int, classes []int) {
 				count = min(count, int(room[d]/n))
 			}
 		}
-		if count <= 0 || class.apart.from(present) {
+		if count <= 0 || class.separation.from(present) {
 			continue
 		}
 		for d, n := range class.request {
 			room[d] -= n * int64(count)
 		}
-		present = present.with(class.apart)
+		present = present.with(class.separation)
 		node.shares = append(node.shares, share{c, count})
 		to.left[c] -= count
 	}

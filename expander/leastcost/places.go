@@ -37,7 +37,7 @@ func (f *Filter) Places(groupOf func(*apiv1.Node) string) pods.PodListProcessor 
 }
 
 // remember stores the places of the nodes about to be requested.
-func (f *Filter) remember(candidates []candidate, b begin) {
+func (f *Filter) remember(candidates []candidate, b choice) {
 	if b.nodes == 0 {
 		return
 	}

@@ -18,7 +18,7 @@ const (
 	maxSteps      = 1500  // of the linear program
 	maxWork       = 6e6   // classes looked at to fill nodes, when packing anew
 	maxTries      = 4000  // to pack some nodes anew
-	raiseWorth    = 0.001 // of the cost of the plan, which it may cost more to need one raise less
+	scaleUpWorth  = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
 	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 

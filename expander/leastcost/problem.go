@@ -13,12 +13,12 @@ type amounts []int64
 
 // class is pods that are alike to the plan: they ask for the same, and the same shapes can take them.
 type class struct {
-	request amounts
-	count   int          // of pods
-	pods    []*apiv1.Pod // by namespace and name
-	fits    []bool       // by shape
-	perNode int          // how many of them one node may hold, whatever it offers
-	apart   apart        // from pods of which classes
+	request    amounts
+	count      int          // of pods
+	pods       []*apiv1.Pod // by namespace and name
+	fits       []bool       // by shape
+	perNode    int          // how many of them one node may hold, whatever it offers
+	separation separation   // from pods of which classes
 }
 
 // shape is a set of groups whose nodes are equal to the plan: the same resources, cost and fitting pods.

@@ -120,7 +120,7 @@ func (r *reader) callFacts(c call) Facts {
 	}
 	r.applyConfig(&f.UserData, r.kubelet)
 	r.applyConfig(&f.UserData, r.edited)
-	r.applyFlags(&f.UserData, slices.Concat(args, r.loose))
+	r.applyFlags(&f.UserData, slices.Concat(args, r.kubeletArgs))
 	return f
 }
 

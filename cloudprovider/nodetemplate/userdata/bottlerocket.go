@@ -35,11 +35,11 @@ func (r *reader) bottlerocket(text string) {
 	if settings == nil {
 		return
 	}
-	r.rocket = merge(r.rocket, mapAt(settings, "kubernetes"))
+	r.settings = merge(r.settings, mapAt(settings, "kubernetes"))
 	for _, unit := range mapAt(settings, "bootstrap-commands") {
 		m, _ := unit.(map[string]any)
 		if mode := textAt(m, "mode"); (mode == "always" || mode == "once") && bindsKubelet(m["commands"]) {
-			r.rocketDisks = true
+			r.bottlerocketDisks = true
 		}
 	}
 }
@@ -88,12 +88,12 @@ func deep(text string, limit int) bool {
 
 // bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.
 func (r *reader) bottlerocketFacts() Facts {
-	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.rocket, "cluster-name")}
-	f.Form, f.InstanceStore = FormBottlerocket, r.rocketDisks
-	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.rocket, key))) }
+	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.settings, "cluster-name")}
+	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
+	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.settings, key))) }
 	r.labels(&f.UserData, "node-labels", setting("node-labels"))
-	r.rocketTaints(&f.UserData, mapAt(r.rocket, "node-taints"))
-	if value, ok := r.rocket["max-pods"]; ok {
+	r.bottlerocketTaints(&f.UserData, mapAt(r.settings, "node-taints"))
+	if value, ok := r.settings["max-pods"]; ok {
 		r.maxPods(&f.UserData, "max-pods", fmt.Sprint(value))
 	}
 	r.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
@@ -102,8 +102,8 @@ func (r *reader) bottlerocketFacts() Facts {
 	return f
 }
 
-// rocketTaints reads the forms of node-taints: key = "value:effect", and key = ["value:effect", …].
-func (r *reader) rocketTaints(ud *nodetemplate.UserData, taints map[string]any) {
+// bottlerocketTaints reads the forms of node-taints: key = "value:effect", and key = ["value:effect", …].
+func (r *reader) bottlerocketTaints(ud *nodetemplate.UserData, taints map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(taints)) {
 		values, ok := taints[key].([]any)
 		if !ok {

@@ -37,7 +37,7 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 	case "toml":
 		r.bottlerocket(text)
 	default:
-		r.strange = append(r.strange, text)
+		r.others = append(r.others, text)
 		r.unmarked = r.unmarked || kind == "unmarked"
 	}
 }

@@ -50,8 +50,8 @@ const (
 // maxWork bounds the work on one user data, in steps. A step takes about 10 ns and 16 bytes of memory, so the whole takes less
 // than 50 ms and 64 MiB. The samples in testdata take at most a twentieth of it.
 const (
-	maxWork    = 2 << 20 // to read the documents
-	judgedWork = 1 << 18 // and for each form in them, to judge its settings
+	maxWork  = 2 << 20 // to read the documents
+	formWork = 1 << 18 // and to evaluate each form in them
 )
 
 // Steps for pieces of work beside the steps for their bytes. BenchmarkHostile shows whether they are still right.
@@ -61,7 +61,7 @@ const (
 	gzipWork     = 8192 // the tables of a decoder
 	packedWork   = 16   // a byte of gzip, which may unpack to nothing
 	wordWork     = 8    // a word of a command
-	settingWork  = 200  // a label, a taint or an amount that is judged
+	settingWork  = 200  // a label, a taint or an amount
 )
 
 // Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects
@@ -101,21 +101,21 @@ type reader struct {
 	tooMuch  bool
 	problems []nodetemplate.Problem
 
-	conditions int // the number of conditions around the current text
+	conditions int // around the current text
 
-	calls      []call // of the bootstrap script, Linux and Windows
-	kubeletEnv string // arguments in the environment, which a call may overrule
-	loose      []string
-	useMaxPods string // in the environment
-	nodeConfig *nodeConfig
-	branches   []*nodeConfig  // the same, in branches of a script
-	kubelet    map[string]any // a kubelet configuration written by user data
-	edited     map[string]any // settings of the image's own that scripts edit
-	rocket     map[string]any // settings.kubernetes
+	calls       []call // of the bootstrap script, Linux and Windows
+	kubeletEnv  string // arguments in the environment, which a call may overrule
+	kubeletArgs []string
+	useMaxPods  string // in the environment
+	nodeConfig  *nodeConfig
+	branches    []*nodeConfig  // the same, in branches of a script
+	kubelet     map[string]any // a kubelet configuration written by user data
+	edited      map[string]any // settings of the image's own that scripts edit
+	settings    map[string]any // settings.kubernetes
 
-	rocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
+	bottlerocketDisks bool // Bottlerocket lays its local disks under kubelet's folder
 
-	strange  []string // other documents, Bottlerocket takes any of them for its settings
+	others   []string // other documents, Bottlerocket takes any of them for its settings
 	unmarked bool     // one of them looks like a script without its first line
 }
 

@@ -91,7 +91,7 @@ func (r *reader) evaluate(n *nodeConfig) Facts {
 	}
 	r.applyConfig(&f.UserData, r.kubelet)
 	r.applyConfig(&f.UserData, n.config)
-	r.applyFlags(&f.UserData, slices.Concat(n.flags, r.loose))
+	r.applyFlags(&f.UserData, slices.Concat(n.flags, r.kubeletArgs))
 	if f.PodsExpression = nodetemplate.PodsExpression(n.expression); n.expression != "" && !f.PodsExpression.Understood() {
 		r.problem("maxPodsExpression", n.expression, nodetemplate.ReasonUnresolved,
 			"whole numbers, default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib with + - * / % ( ) < <= > >= == != and ?:, or maxPods in spec.kubelet.config and no expression")

@@ -342,7 +342,7 @@ func TestSamplesTakeLittleOfTheBudget(t *testing.T) {
 		}
 		for _, form := range r.forms() {
 			before := r.problems
-			if r.problems = nil; slices.ContainsFunc(r.judge(form).problems, func(p nodetemplate.Problem) bool { return p.Reason == nodetemplate.ReasonUnreadable }) {
+			if r.problems = nil; slices.ContainsFunc(r.inForm(form).problems, func(p nodetemplate.Problem) bool { return p.Reason == nodetemplate.ReasonUnreadable }) {
 				t.Errorf("%s: to judge %s takes too many steps", file, form)
 			}
 			r.problems = before
@@ -358,7 +358,7 @@ func BenchmarkHostile(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				readAnew(all[name])
+				readUncached(all[name])
 			}
 		})
 	}
@@ -468,7 +468,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, family string) {
 		var facts Facts
 		var problems []nodetemplate.Problem
-		costlimit.Check(t, func() { facts, problems = readAnew(data).facts(nodetemplate.AMIFamily(family)) })
+		costlimit.Check(t, func() { facts, problems = readUncached(data).facts(nodetemplate.AMIFamily(family)) })
 		for key, value := range facts.Labels {
 			if restricted(key) || hasUnresolved(key+value) || len(value) > 63 {
 				t.Errorf("label %q=%q", key, value)
@@ -479,7 +479,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("problem repeats %q %q", p.Key, p.Value)
 			}
 		}
-		if again, _ := readAnew(data).facts(nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
+		if again, _ := readUncached(data).facts(nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
 			t.Errorf("not the same twice:\n%s\n%s", describe(facts, nil), describe(again, nil))
 		}
 	})

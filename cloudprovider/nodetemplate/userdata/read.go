@@ -10,26 +10,26 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// document is user data that was read and judged for every image. It is immutable.
+// document holds the results of user data for every image. It is immutable.
 type document struct {
-	forms  []string            // in it, newer images' first
-	judged map[string]judgment // by form, "" for an image that knows none of them
-	// rocket holds the settings that Bottlerocket takes from user data without its own.
-	rocket *judgment
+	forms   []string          // in it, newer images' first
+	results map[string]result // by form, "" for an image that knows none of them
+	// bottlerocket holds the settings that Bottlerocket takes from user data without its own.
+	bottlerocket *result
 }
 
-// judgment holds the facts of user data in one form.
-type judgment struct {
+// result holds the facts of user data in one form.
+type result struct {
 	facts    Facts
 	problems []nodetemplate.Problem
 }
 
-// mostRemembered bounds the user data whose documents are remembered. A thousand groups have about 4 MB.
-const mostRemembered = 32 << 20
+// maxCachedBytes bounds the user data whose documents are remembered. A thousand groups have about 4 MB.
+const maxCachedBytes = 32 << 20
 
-// remembered holds the documents by user data. User data belongs to a version of a launch template and never changes. Many
+// cache holds the documents by user data. User data belongs to a version of a launch template and never changes. Many
 // groups and zones may use it again and again.
-var remembered struct {
+var cache struct {
 	sync.Mutex
 	documents map[string]*document
 	bytes     int // of their user data
@@ -37,75 +37,75 @@ var remembered struct {
 
 // read reads user data, once while it is remembered.
 func read(data string) *document {
-	remembered.Lock()
-	known := remembered.documents[data]
-	remembered.Unlock()
+	cache.Lock()
+	known := cache.documents[data]
+	cache.Unlock()
 	if known != nil {
 		return known
 	}
-	d := readAnew(data)
-	remembered.Lock()
-	defer remembered.Unlock()
-	if known := remembered.documents[data]; known != nil {
+	d := readUncached(data)
+	cache.Lock()
+	defer cache.Unlock()
+	if known := cache.documents[data]; known != nil {
 		return known // another goroutine was quicker
 	}
-	if remembered.bytes+len(data) > mostRemembered || remembered.documents == nil {
-		remembered.documents, remembered.bytes = map[string]*document{}, 0
+	if cache.bytes+len(data) > maxCachedBytes || cache.documents == nil {
+		cache.documents, cache.bytes = map[string]*document{}, 0
 	}
 	if len(data) <= maxRawBytes {
-		remembered.documents[data] = d
-		remembered.bytes += len(data)
+		cache.documents[data] = d
+		cache.bytes += len(data)
 	}
 	return d
 }
 
-// readAnew reads user data that is not remembered.
-func readAnew(data string) *document {
+// readUncached reads user data that is not remembered.
+func readUncached(data string) *document {
 	r := &reader{work: maxWork}
 	if text, ok := r.unwrap(data); ok {
 		r.document(text, "", 0)
 	}
-	d := &document{judged: map[string]judgment{}}
-	if r.rocket == nil && len(r.strange) > 0 {
-		rocket := *r
-		rocket.problems = slices.Clone(r.problems)
-		for _, text := range r.strange {
-			rocket.bottlerocket(text)
+	d := &document{results: map[string]result{}}
+	if r.settings == nil && len(r.others) > 0 {
+		bare := *r
+		bare.problems = slices.Clone(r.problems)
+		for _, text := range r.others {
+			bare.bottlerocket(text)
 		}
-		judged := rocket.judge(formOf(rocket.forms(), nodetemplate.Bottlerocket))
-		d.rocket = &judged
+		found := bare.inForm(formOf(bare.forms(), nodetemplate.Bottlerocket))
+		d.bottlerocket = &found
 	}
 	if r.unmarked {
 		r.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
 	}
 	d.forms = r.forms()
 	for _, form := range append(slices.Clone(d.forms), "") {
-		d.judged[form] = r.judge(form)
+		d.results[form] = r.inForm(form)
 	}
 	return d
 }
 
 // facts returns the facts that an image of the family takes from user data. The caller owns the list of Problems.
 func (d *document) facts(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
-	judged := d.judged[formOf(d.forms, family)]
-	if family == nodetemplate.Bottlerocket && d.rocket != nil {
-		judged = *d.rocket
+	found := d.results[formOf(d.forms, family)]
+	if family == nodetemplate.Bottlerocket && d.bottlerocket != nil {
+		found = *d.bottlerocket
 	}
-	f := judged.facts
+	f := found.facts
 	switch {
 	case f.Form == FormKubelet:
 		f.AMIFamily = family
 	case f.Form == FormBootstrap && family == nodetemplate.Ubuntu:
 		f.AMIFamily = nodetemplate.Ubuntu
 	}
-	return f, slices.Clone(judged.problems)
+	return f, slices.Clone(found.problems)
 }
 
-// judge evaluates the settings in one form. It does not change the reader and has its own budget: hostile documents must not
+// inForm evaluates the settings in one form. It does not change the reader and has its own budget: hostile documents must not
 // hide a good one.
-func (r *reader) judge(form string) judgment {
+func (r *reader) inForm(form string) result {
 	j := *r
-	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), judgedWork, false
+	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), formWork, false
 	var f Facts
 	switch form {
 	case FormBottlerocket:
@@ -117,10 +117,10 @@ func (r *reader) judge(form string) judgment {
 	case FormKubelet:
 		j.applyConfig(&f.UserData, j.kubelet)
 		j.applyConfig(&f.UserData, j.edited)
-		j.applyFlags(&f.UserData, slices.Concat(j.splitArgs(j.kubeletEnv), j.loose))
+		j.applyFlags(&f.UserData, slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs))
 		f.Form = FormKubelet
 	}
-	return judgment{f, j.problems}
+	return result{f, j.problems}
 }
 
 // forms returns the forms of the user data, newer ones first. Templates that serve several images often carry the older ones
@@ -131,7 +131,7 @@ func (r *reader) forms() []string {
 		form  string
 		there bool
 	}{
-		{FormBottlerocket, r.rocket != nil},
+		{FormBottlerocket, r.settings != nil},
 		{FormNodeConfig, r.nodeConfig != nil || r.branches != nil},
 		{FormBootstrap, slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows })},
 		{FormPowerShell, slices.ContainsFunc(r.calls, func(c call) bool { return c.windows })},
@@ -140,7 +140,7 @@ func (r *reader) forms() []string {
 			forms = append(forms, present.form)
 		}
 	}
-	if forms == nil && (r.kubeletEnv != "" || len(r.loose) > 0 || r.kubelet != nil || r.edited != nil) {
+	if forms == nil && (r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil || r.edited != nil) {
 		forms = append(forms, FormKubelet)
 	}
 	return forms

@@ -11,7 +11,7 @@ import (
 
 func TestUserDataIsReadOnce(t *testing.T) {
 	data := "#!/bin/bash\n# " + t.Name() + "\n" + strings.Repeat("echo a b\n", 5000)
-	if anew := costlimit.Allocated(func() { readAnew(data) }); anew < 1<<18 {
+	if anew := costlimit.Allocated(func() { readUncached(data) }); anew < 1<<18 {
 		t.Fatalf("reading allocates %d bytes, too few to tell whether it happens", anew)
 	}
 	Cluster(data) // as when its launch template version is read
@@ -23,13 +23,13 @@ func TestUserDataIsReadOnce(t *testing.T) {
 }
 
 func TestRememberedUserDataIsBounded(t *testing.T) {
-	for i := range mostRemembered/maxRawBytes + 2 {
+	for i := range maxCachedBytes/maxRawBytes + 2 {
 		Parse(fmt.Sprint("#", i, strings.Repeat(" ", maxRawBytes-10)), "")
-		if remembered.bytes > mostRemembered {
-			t.Fatalf("%d bytes of user data are remembered", remembered.bytes)
+		if cache.bytes > maxCachedBytes {
+			t.Fatalf("%d bytes of user data are remembered", cache.bytes)
 		}
 	}
-	if n := len(remembered.documents); n == 0 {
+	if n := len(cache.documents); n == 0 {
 		t.Error("none is remembered")
 	}
 }

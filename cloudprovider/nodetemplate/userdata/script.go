@@ -59,16 +59,7 @@ func (s *shell) command(words []string) {
 		return
 	}
 	if args := bootstrapArgs(words); args != nil {
-		c := s.r.bootstrapCall(args[1:])
-		c.conditional = conditional
-		if value, ok := local["KUBELET_EXTRA_ARGS"]; ok && !c.hasArgs {
-			c.args, c.hasArgs = value, true
-		}
-		if s.r.useMaxPods == "false" && !slices.Contains(args, "--use-max-pods") {
-			c.ignoreAddresses = true
-		}
-		s.r.calls = append(s.r.calls, c)
-		s.r.bootstrapped(c.ignoreAddresses)
+		s.bootstrap(args, local, conditional)
 		return
 	}
 	if filter, values := jqProgram(words); filter != "" {
@@ -85,8 +76,22 @@ func (s *shell) command(words []string) {
 	}
 	s.r.mentions(words, conditional)
 	if path.Base(local["ExecStart"]) == "kubelet" {
-		s.r.addLoose(words, conditional)
+		s.r.addKubeletArgs(words, conditional)
 	}
+}
+
+// bootstrap reads a call of bootstrap.sh with the variables set for it alone.
+func (s *shell) bootstrap(args []string, local map[string]string, conditional bool) {
+	c := s.r.bootstrapCall(args[1:])
+	c.conditional = conditional
+	if value, ok := local["KUBELET_EXTRA_ARGS"]; ok && !c.hasArgs {
+		c.args, c.hasArgs = value, true
+	}
+	if s.r.useMaxPods == "false" && !slices.Contains(args, "--use-max-pods") {
+		c.ignoreAddresses = true
+	}
+	s.r.calls = append(s.r.calls, c)
+	s.r.bootstrapped(c.ignoreAddresses)
 }
 
 // keywords removes the shell's keywords from the front of a command, and counts the conditions they open.
@@ -154,7 +159,7 @@ func (s *shell) assignment(word string, conditional bool) {
 // edits them into one with sed, as is usual in managed node groups, or is kubelet itself.
 func (r *reader) mentions(words []string, conditional bool) {
 	if path.Base(words[0]) == "kubelet" {
-		r.addLoose(words[1:], conditional)
+		r.addKubeletArgs(words[1:], conditional)
 		return
 	}
 	for _, word := range words {
@@ -162,7 +167,7 @@ func (r *reader) mentions(words []string, conditional bool) {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
 				for _, field := range strings.FieldsFunc(word[at:], isSpaceOrQuote) {
 					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
-						r.addLoose([]string{flag}, conditional)
+						r.addKubeletArgs([]string{flag}, conditional)
 					}
 				}
 				break
@@ -171,10 +176,10 @@ func (r *reader) mentions(words []string, conditional bool) {
 	}
 }
 
-// addLoose adds arguments of kubelet, unless they hold only under a condition.
-func (r *reader) addLoose(args []string, conditional bool) {
+// addKubeletArgs adds arguments of kubelet, unless they hold only under a condition.
+func (r *reader) addKubeletArgs(args []string, conditional bool) {
 	if !conditional {
-		r.loose = append(r.loose, args...)
+		r.kubeletArgs = append(r.kubeletArgs, args...)
 		return
 	}
 	for _, arg := range args {

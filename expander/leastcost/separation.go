@@ -23,24 +23,26 @@ type rule struct {
 // that they cannot share. Then the core finds the others pending.
 const maxRules = 128
 
-// apart is which rules a pod has, and which concern it, by number. Pods may share a node unless a rule of one concerns the other.
-type apart struct{ has, concernedBy bits }
+// separation holds the rules that a pod has, and the rules that concern it, by number. Pods may share a node unless a rule of one concerns the other.
+type separation struct{ has, concernedBy bits }
 
-func (a apart) from(b apart) bool { return a.has.meets(b.concernedBy) || b.has.meets(a.concernedBy) }
+func (a separation) from(b separation) bool {
+	return a.has.meets(b.concernedBy) || b.has.meets(a.concernedBy)
+}
 
 // with returns the union of the rules. It may change a, which must not belong to a class.
-func (a apart) with(b apart) apart {
+func (a separation) with(b separation) separation {
 	if a.has == nil {
-		return apart{slices.Clone(b.has), slices.Clone(b.concernedBy)}
+		return separation{slices.Clone(b.has), slices.Clone(b.concernedBy)}
 	}
 	a.has.add(b.has)
 	a.concernedBy.add(b.concernedBy)
 	return a
 }
 
-// apartness returns the rules of the pods by pod. Without any rule all are empty.
-func apartness(pods []*apiv1.Pod) []apart {
-	list := make([]apart, len(pods))
+// separations returns the rules of the pods by pod. Without any rule all are empty.
+func separations(pods []*apiv1.Pod) []separation {
+	list := make([]separation, len(pods))
 	own := make([][]int, len(pods))
 	index := make(map[string]int)
 	var rules []rule
@@ -61,7 +63,7 @@ func apartness(pods []*apiv1.Pod) []apart {
 		return list
 	}
 	for i, pod := range pods {
-		list[i] = apart{newBits(len(rules)), newBits(len(rules))}
+		list[i] = separation{newBits(len(rules)), newBits(len(rules))}
 		for _, number := range own[i] {
 			list[i].has.set(number)
 		}

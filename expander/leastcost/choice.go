@@ -10,8 +10,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 )
 
-// begin is what to do at once, and the plan that it begins, by candidate.
-type begin struct {
+// choice is the next scale-up, and the plan behind it, by candidate.
+type choice struct {
 	chosen []int // options that do equally well
 	nodes  int   // to ask one of them for, 0 for the whole option
 	pods   []*apiv1.Pod
@@ -29,8 +29,8 @@ type assignment struct {
 	nodePods [][]*apiv1.Pod // the pods node by node, nil for a whole option
 }
 
-// cheapestBegin finds what to begin with.
-func (f *Filter) cheapestBegin(candidates []candidate, t *timer) begin {
+// cheapestChoice returns the first scale-up of the cheapest plan.
+func (f *Filter) cheapestChoice(candidates []candidate, t *timer) choice {
 	d := newDemand(candidates)
 	single, covered := f.cheapestSingle(candidates, d)
 	if !separable(candidates, d.pods) {
@@ -60,9 +60,9 @@ func separable(candidates []candidate, pods []*apiv1.Pod) bool {
 
 // cheapestSingle chooses among the options as they are: the cheapest with the most pods, and among equals the one that leaves
 // the least idle. It also returns the number of its pods.
-func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (begin, int) {
+func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int) {
 	most, lowest := 0, math.Inf(1)
-	var b begin
+	var b choice
 	for i := range candidates {
 		o := candidates[i].option
 		cost := f.weighed(&candidates[i], o.NodeCount)
@@ -115,7 +115,7 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 
 // planned makes the plan and begins with the group that gets the most pods. It plans once more if a group's cost for the
 // planned nodes differs from the cost for its option's nodes.
-func (f *Filter) planned(candidates []candidate, d *demand, t *timer) begin {
+func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	first := f.priced(candidates, nil)
 	b := f.plannedAt(first, d, t)
 	counts := make([]int, len(candidates))
@@ -134,10 +134,10 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) begin {
 }
 
 // plannedAt makes the plan with the prices that the candidates have.
-func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) begin {
+func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 	p := d.problem(candidates)
 	result := p.solve(t)
-	b := begin{planned: p.assign(result, candidates)}
+	b := choice{planned: p.assign(result, candidates)}
 	first, most := 0, -1
 	for i, a := range b.planned {
 		if a.nodes > 0 {
@@ -180,7 +180,7 @@ func (p *problem) assign(result plan, candidates []candidate) []assignment {
 }
 
 // all are the pods of the plan.
-func (b begin) all() []*apiv1.Pod {
+func (b choice) all() []*apiv1.Pod {
 	var pods []*apiv1.Pod
 	for _, a := range b.planned {
 		pods = append(pods, a.pods...)
@@ -189,7 +189,7 @@ func (b begin) all() []*apiv1.Pod {
 }
 
 // options returns the options with their explanations added. They are copies, cut where necessary.
-func (b begin) options(candidates []candidate, explanations []Explanation) []expander.Option {
+func (b choice) options(candidates []candidate, explanations []Explanation) []expander.Option {
 	var list []expander.Option
 	for _, i := range b.chosen {
 		o := candidates[i].option
@@ -206,7 +206,7 @@ func (b begin) options(candidates []candidate, explanations []Explanation) []exp
 }
 
 // explain explains the judgement of each candidate.
-func (f *Filter) explain(candidates []candidate, b begin, cut bool) []Explanation {
+func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
 	total, pods := 0.0, len(b.all())
 	for i := range candidates {
