@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
@@ -164,6 +165,7 @@ func TestMain(m *testing.M) {
 
 func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
 	t.Helper()
+	tokenwindow.AwayFromEdge(t.Context())
 	server, err := fakeaws.Start(t.Context(), config)
 	if err != nil {
 		t.Fatalf("start emulated AWS: %v", err)

@@ -29,6 +29,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 const (
@@ -110,6 +111,7 @@ func newAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	if prepare != nil {
 		prepare(&cfg)
 	}
+	tokenwindow.AwayFromEdge(t.Context())
 	server, err := fakeaws.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 // The tag that discovery looks for, the beginning of template tags, and the zones of divided groups.
@@ -136,6 +137,7 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	if prepare != nil {
 		prepare(&cfg)
 	}
+	tokenwindow.AwayFromEdge(t.Context())
 	server, err := fakeaws.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 // Commands returns a script's commands beside testscript's own, for testscript.Params.Cmds. They work on the Env that Setup put
@@ -181,7 +182,7 @@ func (s *script) autoscaler(args []string) error {
 	}
 	switch action := args[0]; {
 	case action == "start" && len(args) > 1:
-		AwaitTokenWindow(s.ctx)
+		tokenwindow.AwayFromEdge(s.ctx)
 		return s.StartAutoscaler(s.ctx, args[1], args[2:]...)
 	case s.Autoscaler() == nil:
 		return errors.New("start the autoscaler first: autoscaler start MANIFEST [FLAG...]")

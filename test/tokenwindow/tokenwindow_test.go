@@ -1,4 +1,4 @@
-package scenario
+package tokenwindow
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestStartKeepsAwayFromTokenEdges(t *testing.T) {
-	edge := time.Unix(0, 0).Add(1000 * tokenWindow)
+	edge := time.Unix(0, 0).Add(1000 * length)
 	for offset, want := range map[time.Duration]time.Duration{
 		-16 * time.Second: 0, -14 * time.Second: 24 * time.Second, 0: 10 * time.Second, 9 * time.Second: time.Second, 10 * time.Second: 0,
 	} {

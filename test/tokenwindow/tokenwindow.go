@@ -1,4 +1,4 @@
-package scenario
+package tokenwindow
 
 import (
 	"context"
@@ -9,25 +9,25 @@ import (
 // because a previous leader's launch may be in progress under the token of the window before. Scripts that measure a first
 // launch start away from the edges. The tests of cloudprovider/asg cover the delay.
 const (
-	tokenWindow = 10 * time.Minute
-	edgeBefore  = 15 * time.Second
-	edgeAfter   = 10 * time.Second
+	length     = 10 * time.Minute
+	edgeBefore = 15 * time.Second
+	edgeAfter  = 10 * time.Second
 )
 
 // untilAwayFromEdge returns how long to wait at the time until no edge is near.
 func untilAwayFromEdge(now time.Time) time.Duration {
-	since := time.Duration(now.UnixNano() % int64(tokenWindow))
+	since := time.Duration(now.UnixNano() % int64(length))
 	switch {
 	case since < edgeAfter:
 		return edgeAfter - since
-	case since > tokenWindow-edgeBefore:
-		return tokenWindow - since + edgeAfter
+	case since > length-edgeBefore:
+		return length - since + edgeAfter
 	}
 	return 0
 }
 
-// AwaitTokenWindow waits until a process that starts now launches without a wait.
-func AwaitTokenWindow(ctx context.Context) {
+// AwayFromEdge waits, 25 s at most, until a process that starts now launches without a wait.
+func AwayFromEdge(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(untilAwayFromEdge(time.Now())):
