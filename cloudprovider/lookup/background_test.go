@@ -65,10 +65,9 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			}
 			return answer
 		})
-		for len(answers) > 0 {
+		for synctest.Wait(); len(answers) > 0; synctest.Wait() {
 			b.request()
 			time.Sleep(time.Hour)
-			synctest.Wait()
 		}
 		if n := strings.Count(log.String(), "Could not look up"); n != 1 {
 			t.Errorf("%d lines, want one before AWS answered:\n%s", n, log.String())
