@@ -56,16 +56,16 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
 		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
 		answers := []error{denied, errNotAsked, denied, nil, denied}
+		var asked atomic.Int32
 		b := newBackground(clock.RealClock{}, "Could not look up", "")
 		go b.run(ctx, func(context.Context) error {
-			answer := answers[0]
-			answers = answers[1:]
-			if len(answers) == 0 {
+			at := int(asked.Add(1))
+			if at == len(answers) {
 				cancel()
 			}
-			return answer
+			return answers[at-1]
 		})
-		for synctest.Wait(); len(answers) > 0; synctest.Wait() {
+		for synctest.Wait(); ctx.Err() == nil; synctest.Wait() {
 			b.request()
 			time.Sleep(time.Hour)
 		}
