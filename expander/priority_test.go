@@ -37,7 +37,10 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 		case query.Get("watch") != "":
 			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
-			<-r.Context().Done()
+			select { // the client may open a watch after the clean-up has closed the connections
+			case <-r.Context().Done():
+			case <-t.Context().Done():
+			}
 		default:
 			json.NewEncoder(w).Encode(apiv1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"},
 				ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []apiv1.ConfigMap{configMap}})
