@@ -40,6 +40,7 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 			select { // the client may open a watch after the clean-up has closed the connections
 			case <-r.Context().Done():
 			case <-t.Context().Done():
+				panic(http.ErrAbortHandler)
 			}
 		default:
 			json.NewEncoder(w).Encode(apiv1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"},
