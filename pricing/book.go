@@ -60,7 +60,7 @@ func (b *Book) SetTerms(terms *Terms) error {
 	origin, currency := terms.list.Origin(), terms.list.Currency()
 	switch {
 	case origin.Region != b.region:
-		return fmt.Errorf("price list, line %d: the prices are for region %.50q, not for %q: give a list of that region, or where there is none,  "+
+		return fmt.Errorf("price list, line %d: the prices are for region %.50q, not for %q: give a list of that region, or where there is none, "+
 			`write "region: %s" with a "basis: …", which marks them as estimates`, terms.lines.region, origin.Region, b.region, b.region)
 	case next.currency != "" && currency != next.currency:
 		return fmt.Errorf("price list, line %d: the prices are in %s, but those of %s are in %s: amounts in two currencies cannot be compared, "+
