@@ -33,7 +33,7 @@ JSON and YAML for a text without a known failure.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			view := messageview.Of(code, args[0])
-			if err := output.Print(c.stdout, c.format, view, view.WriteTable); err != nil {
+			if err := output.Print(c.stdout, c.format, view, view.Table); err != nil {
 				return failure{err}
 			}
 			return nil

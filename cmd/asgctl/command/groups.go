@@ -28,7 +28,7 @@ unknown here. Exits with 3 if no node can be added to one of them, or if one tha
 				return err
 			}
 			list := grouplist.Of(r)
-			if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+			if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
 				return failure{err}
 			}
 			switch blocked := list.Blocked(); {
@@ -87,16 +87,11 @@ known to add a node.`,
 }
 
 func (c *cli) printTemplate(v templateview.View, form string, tagsOnly bool) error {
-	var err error
-	switch {
-	case tagsOnly:
-		err = v.WriteTags(c.stdout, form)
-	case c.format == output.Table:
-		err = v.WriteTable(c.stdout, form)
-	default:
-		err = output.Print(c.stdout, c.format, v, nil)
+	format, table := c.format, v.Table
+	if tagsOnly {
+		format, table = output.Table, v.TagText
 	}
-	switch {
+	switch err := output.Print(c.stdout, format, v, func() string { return table(form) }); {
 	case err != nil:
 		return failure{err}
 	case !v.Usable:

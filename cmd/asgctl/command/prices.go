@@ -101,7 +101,7 @@ func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) 
 
 func (c *cli) printPrices(list pricelist.List, unknown []string) error {
 	if len(list.Prices) > 0 || c.format != output.Table {
-		if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+		if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
 			return failure{err}
 		}
 	}

@@ -28,7 +28,7 @@ vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni on a node. ENI-PODS counts t
 			}
 			list, unknown := typelist.Select(catalogue, names)
 			if len(list.Types) > 0 || len(unknown) == 0 || c.format != output.Table {
-				if err := output.Print(c.stdout, c.format, list, list.WriteTable); err != nil {
+				if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
 					return failure{err}
 				}
 			}

@@ -1,8 +1,8 @@
 package grouplist
 
 import (
+	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,10 +184,7 @@ func capacityType(g *asg.Group) string {
 }
 
 func launchFrom(s launchspec.Source) Launch {
-	name := s.Template.ID
-	if name == "" {
-		name = s.Template.Name
-	}
+	name := cmp.Or(s.Template.ID, s.Template.Name)
 	switch {
 	case s.ConfigurationName != "":
 		return Launch{Kind: "launch-configuration", Name: s.ConfigurationName}
@@ -210,32 +207,25 @@ func (l List) Blocked() []string {
 	return names
 }
 
-// WriteTable writes the list for people: the groups, then the zonal views there are, then the problems.
-func (l List) WriteTable(w io.Writer) error {
+// Table returns the list for people: the groups, then the zonal views there are, then the problems.
+func (l List) Table() string {
 	rows := make([][]string, 0, len(l.Groups))
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			g.zones(), some(g.InstanceTypes), g.capacity(), g.Launch.String(), g.askedFor(), g.ScaledBy, g.cluster(), count(len(g.Problems)),
+			g.zones(), some(g.InstanceTypes), g.capacity(), g.Launch.String(), cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), output.Count(len(g.Problems)),
 		})
 	}
 	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
-	if err := output.Columns(w, header, rows); err != nil {
-		return err
-	}
-	if err := l.writeViews(w); err != nil {
-		return err
-	}
+	text := output.Columns(header, rows) + l.views()
 	for _, g := range l.Groups {
-		if err := WriteProblems(w, g.Name, g.Problems); err != nil {
-			return err
-		}
+		text += ProblemText(g.Name, g.Problems)
 	}
-	return nil
+	return text
 }
 
-// writeViews writes the zonal views of all groups, nothing where there are none.
-func (l List) writeViews(w io.Writer) error {
+// views lists the zonal views of all groups, nothing where there are none.
+func (l List) views() string {
 	var rows [][]string
 	for _, g := range l.Groups {
 		for _, v := range g.Views {
@@ -243,18 +233,15 @@ func (l List) writeViews(w io.Writer) error {
 		}
 	}
 	if len(rows) == 0 {
-		return nil
+		return ""
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	return output.Columns(w, []string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
+	return "\n" + output.Columns([]string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
 }
 
-// WriteProblems writes the problems of one group, nothing where there are none.
-func WriteProblems(w io.Writer, group string, problems []reading.Problem) error {
+// ProblemText lists the problems of one group, nothing where there are none.
+func ProblemText(group string, problems []reading.Problem) string {
 	if len(problems) == 0 {
-		return nil
+		return ""
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nProblems of %s:\n", output.Clean(group))
@@ -264,8 +251,7 @@ func WriteProblems(w io.Writer, group string, problems []reading.Problem) error 
 			fmt.Fprintf(&b, "  %s\n", output.Clean(p.Remedy))
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // cluster is each name that the group states, with the places that state it.
@@ -313,14 +299,6 @@ func (g Group) zones() string {
 	return text
 }
 
-// askedFor is how instances are asked for, by whom where it is not the autoscaler.
-func (g Group) askedFor() string {
-	if g.Operator != "" {
-		return g.Operator
-	}
-	return g.AskedFor
-}
-
 // String is the source in a few words.
 func (l Launch) String() string {
 	words := map[string]string{
@@ -337,11 +315,4 @@ func some(names []string) string {
 		return strings.Join(names, ",")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ","), len(names)-shown)
-}
-
-func count(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
 }

@@ -1,8 +1,7 @@
 package messageview
 
 import (
-	"fmt"
-	"io"
+	"cmp"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
@@ -45,23 +44,15 @@ func Of(code, text string) View {
 	}
 }
 
-// WriteTable writes the view for a person.
-func (v View) WriteTable(w io.Writer) error {
-	class := v.Class
-	if class == "" {
-		class = "unknown"
-	}
-	header := []string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}
-	if err := output.Columns(w, header, [][]string{{class, v.Code, v.InstanceType, v.Zone, v.CapacityType}}); err != nil {
-		return err
-	}
-	text := "\n" + v.Meaning
+// Table returns the view for a person.
+func (v View) Table() string {
+	row := []string{cmp.Or(v.Class, "unknown"), v.Code, v.InstanceType, v.Zone, v.CapacityType}
+	text := output.Columns([]string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}, [][]string{row}) + "\n" + v.Meaning
 	if len(v.Elsewhere) > 0 {
 		text += " AWS names " + strings.Join(v.Elsewhere, ", ") + "."
 	}
 	if v.Action != "" {
 		text += " AWS did not allow " + v.Action + "."
 	}
-	_, err := fmt.Fprintln(w, text)
-	return err
+	return text + "\n"
 }

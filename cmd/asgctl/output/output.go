@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -41,8 +42,8 @@ func (f *Format) Set(value string) error {
 	return nil
 }
 
-// Print writes result, or what table writes of it.
-func Print(w io.Writer, f Format, result any, table func(io.Writer) error) error {
+// Print writes result, or its table.
+func Print(w io.Writer, f Format, result any, table func() string) error {
 	switch f {
 	case JSON:
 		encoder := json.NewEncoder(w)
@@ -57,22 +58,31 @@ func Print(w io.Writer, f Format, result any, table func(io.Writer) error) error
 		_, err = w.Write(text)
 		return err
 	}
-	return table(w)
+	_, err := io.WriteString(w, table())
+	return err
 }
 
-// Columns writes aligned rows under a header. Text from outside cannot break a row.
-func Columns(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+// Columns returns aligned rows under a header. Text from outside cannot break a row.
+func Columns(header []string, rows [][]string) string {
+	var b strings.Builder // no write to it fails
+	tw := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = Clean(cell)
 		}
-		if _, err := fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
-			return err
-		}
+		fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
-	return tw.Flush()
+	_ = tw.Flush()
+	return b.String()
+}
+
+// Count is a number of things, or nothing for none.
+func Count(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // Clean replaces control characters, so that text from outside can move no cursor and end no line. "-" stands for nothing.

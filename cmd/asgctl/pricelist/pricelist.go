@@ -1,8 +1,6 @@
 package pricelist
 
 import (
-	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -96,8 +94,8 @@ func rounded(figure float64) float64 {
 	return out
 }
 
-// WriteTable writes the list for people.
-func (l List) WriteTable(w io.Writer) error {
+// Table returns the list for people.
+func (l List) Table() string {
 	rows := make([][]string, 0, len(l.Prices))
 	for _, p := range l.Prices {
 		rows = append(rows, []string{
@@ -105,11 +103,7 @@ func (l List) WriteTable(w io.Writer) error {
 		})
 	}
 	header := []string{"TYPE", "CAPACITY", "AMOUNT", "CURRENCY", "PER", "DISCOUNT", "STANDING", "BASIS", "DATE", "SOURCE"}
-	if err := output.Columns(w, header, rows); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\nRegion: %s\n", output.Clean(l.Region))
-	return err
+	return output.Columns(header, rows) + "\nRegion: " + output.Clean(l.Region) + "\n"
 }
 
 func figure(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -28,21 +27,17 @@ type Target struct {
 	Tags   map[string]string // that the group has
 }
 
-// Write writes the tags in one of the Forms, ready to paste.
-func Write(w io.Writer, form string, target Target, tags []Tag) error {
-	var text string
+// Text returns the tags in one of the Forms, ready to paste. It is empty for any other form.
+func Text(form string, target Target, tags []Tag) string {
 	switch form {
 	case AWSCLI:
-		text = Command(target.Group, target.Region, tags) + "\n"
+		return Command(target.Group, target.Region, tags) + "\n"
 	case Eksctl:
-		text = eksctl(target, tags)
+		return eksctl(target, tags)
 	case Terraform:
-		text = terraform(target.Group, tags)
-	default:
-		return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(Forms, ", "))
+		return terraform(target.Group, tags)
 	}
-	_, err := io.WriteString(w, text)
-	return err
+	return ""
 }
 
 // Command is the AWS CLI's, for a POSIX shell.

@@ -140,23 +140,16 @@ func TestTheCommandIsOneArgumentToAShell(t *testing.T) {
 const quoted = `"it's $(touch /tmp/x) ` + "`id`" + ` \"q\" ${var} %{if} \\ <&>"`
 
 func TestTerraformTakesNoTextForATemplate(t *testing.T) {
-	var b strings.Builder
-	if err := Write(&b, Terraform, Target{Group: "0 " + hostile}, []Tag{{Key: "k", Value: hostile}}); err != nil {
-		t.Fatal(err)
-	}
+	text := Text(Terraform, Target{Group: "0 " + hostile}, []Tag{{Key: "k", Value: hostile}})
 	for _, want := range []string{`"_0_it_s___touch__tmp_x___id___q____var____if________node_template"`, `$${var} %%{if} \\ <&>"`} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("want %s in:\n%s", want, b.String())
+		if !strings.Contains(text, want) {
+			t.Errorf("want %s in:\n%s", want, text)
 		}
 	}
 }
 
 func TestEksctlSpreadsAManagedNodeGroupsTags(t *testing.T) {
 	tags := []Tag{{LabelPrefix + "node.kubernetes.io/pool", "p"}, {LabelPrefix + "team", "a"}, {ResourcesPrefix + "cpu", "2"}, {TaintPrefix + "bare", ":NoExecute"}}
-	var b strings.Builder
-	if err := Write(&b, Eksctl, Target{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags); err != nil {
-		t.Fatal(err)
-	}
 	want := `# EKS refuses the label node.kubernetes.io/pool of a managed node group
 managedNodeGroups:
 - labels:
@@ -170,10 +163,8 @@ managedNodeGroups:
     key: bare
     value: ""
 `
-	if diff := cmp.Diff(want, b.String()); diff != "" {
+	got := Text(Eksctl, Target{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags)
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
-	}
-	if err := Write(&b, "pulumi", Target{}, tags); err == nil {
-		t.Error("an unknown form is no error")
 	}
 }

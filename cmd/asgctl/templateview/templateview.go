@@ -1,12 +1,9 @@
 package templateview
 
 import (
-	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -146,67 +143,51 @@ func sources(from map[string]nodetemplate.Source) map[string]Source {
 // options are the autoscaling options that the group's tags set, by their tag names.
 func options(o nodetemplate.Options) map[string]string {
 	out := map[string]string{}
-	ratio := func(name string, value *float64) {
-		if value != nil {
-			out[name] = strconv.FormatFloat(*value, 'g', -1, 64)
-		}
-	}
-	ratio("scaledownutilizationthreshold", o.ScaleDownUtilizationThreshold)
-	ratio("scaledowngpuutilizationthreshold", o.ScaleDownGPUUtilizationThreshold)
-	if o.ScaleDownUnneededTime != nil {
-		out["scaledownunneededtime"] = o.ScaleDownUnneededTime.String()
-	}
-	if o.ScaleDownUnreadyTime != nil {
-		out["scaledownunreadytime"] = o.ScaleDownUnreadyTime.String()
-	}
-	if o.MaxNodeProvisionTime != nil {
-		out["maxnodeprovisiontime"] = o.MaxNodeProvisionTime.String()
-	}
-	if o.MaxNodeStartupTime != nil {
-		out["maxnodestartuptime"] = o.MaxNodeStartupTime.String()
-	}
-	if o.IgnoreDaemonSetsUtilization != nil {
-		out["ignoredaemonsetsutilization"] = strconv.FormatBool(*o.IgnoreDaemonSetsUtilization)
-	}
+	state(out, "scaledownutilizationthreshold", o.ScaleDownUtilizationThreshold)
+	state(out, "scaledowngpuutilizationthreshold", o.ScaleDownGPUUtilizationThreshold)
+	state(out, "scaledownunneededtime", o.ScaleDownUnneededTime)
+	state(out, "scaledownunreadytime", o.ScaleDownUnreadyTime)
+	state(out, "maxnodeprovisiontime", o.MaxNodeProvisionTime)
+	state(out, "maxnodestartuptime", o.MaxNodeStartupTime)
+	state(out, "ignoredaemonsetsutilization", o.IgnoreDaemonSetsUtilization)
 	return out
 }
 
-// WriteTags writes the tags that would make the template explicit, in one of tagging.Forms. Comments first name the parts that
-// no tag can state.
-func (v View) WriteTags(w io.Writer, form string) error {
-	for _, note := range v.notes {
-		if _, err := fmt.Fprintf(w, "# %s\n", output.Clean(note)); err != nil {
-			return err
-		}
+// state enters an option that is set.
+func state[T any](options map[string]string, name string, value *T) {
+	if value != nil {
+		options[name] = fmt.Sprint(*value)
 	}
-	if len(v.explicit) == 0 {
-		_, err := fmt.Fprintf(w, "# nothing to state: every field of %s is declared by tags\n", output.Clean(v.Group))
-		return err
-	}
-	return tagging.Write(w, form, v.target, v.explicit)
 }
 
-// WriteTable writes the view for people, with the tags in the given form below it.
-func (v View) WriteTable(w io.Writer, form string) error {
-	_, err := fmt.Fprintf(w, "Group %s%s: a node of type %s\n", output.Clean(v.ID()), prefixed(" in ", v.Region), output.Clean(oneOf(v.InstanceTypes)))
-	if err == nil && len(v.ZonalViews) > 0 {
-		_, err = fmt.Fprintf(w, "It is scaled zone by zone. Each zone has its own template: %s\n", output.Clean(strings.Join(v.ZonalViews, ", ")))
+// TagText returns the tags that would make the template explicit, in one of tagging.Forms. Comments first name the parts that
+// no tag can state.
+func (v View) TagText(form string) string {
+	text := ""
+	for _, note := range v.notes {
+		text += "# " + output.Clean(note) + "\n"
 	}
-	for _, write := range []func(io.Writer) error{v.writeFields, v.writeResources, v.writeRefused, v.writeOptions} {
-		if err == nil {
-			err = write(w)
-		}
+	if len(v.explicit) == 0 {
+		return text + "# nothing to state: every field of " + output.Clean(v.Group) + " is declared by tags\n"
 	}
-	if err == nil {
-		err = grouplist.WriteProblems(w, v.ID(), v.Problems)
+	return text + tagging.Text(form, v.target, v.explicit)
+}
+
+// Table returns the view for people, with the tags in the given form below it.
+func (v View) Table(form string) string {
+	text := "Group " + output.Clean(v.ID())
+	if v.Region != "" {
+		text += " in " + output.Clean(v.Region)
 	}
-	if err != nil || !v.Usable {
-		return err
+	text += ": a node of type " + output.Clean(oneOf(v.InstanceTypes)) + "\n"
+	if len(v.ZonalViews) > 0 {
+		text += "It is scaled zone by zone. Each zone has its own template: " + output.Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
-	if _, err := fmt.Fprintf(w, "\nTags that would state the derived fields (%s, --format has other forms):\n\n", form); err != nil {
-		return err
+	text += v.fields() + v.resources() + v.refused() + v.options() + grouplist.ProblemText(v.ID(), v.Problems)
+	if v.Usable {
+		text += "\nTags that would state the derived fields (" + form + ", --format has other forms):\n\n" + v.TagText(form)
 	}
-	return v.WriteTags(w, form)
+	return text
 }
 
 // oneOf lists the first of possibly hundreds of instance types.
@@ -218,15 +199,8 @@ func oneOf(types []string) string {
 	return fmt.Sprintf("%s or one of %d more", strings.Join(types[:shown], " or "), len(types)-shown)
 }
 
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
-	}
-	return prefix + output.Clean(s)
-}
-
-// writeFields writes labels and taints.
-func (v View) writeFields(w io.Writer) error {
+// fields lists labels and taints.
+func (v View) fields() string {
 	var rows [][]string
 	row := func(kind, name, value string, s Source) {
 		rows = append(rows, []string{kind, name, value, s.Kind, s.Detail})
@@ -240,18 +214,15 @@ func (v View) writeFields(w io.Writer) error {
 	for _, t := range v.Taints {
 		row("taint", t.Key, t.Value+":"+t.Effect, v.Sources.Taints[t.Key+":"+t.Effect])
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
+	text := "\n" + output.Columns([]string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows)
+	if len(v.Assumed) > 0 {
+		text += "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.\n"
 	}
-	if err := output.Columns(w, []string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows); err != nil || len(v.Assumed) == 0 {
-		return err
-	}
-	_, err := fmt.Fprintln(w, "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.")
-	return err
+	return text
 }
 
-// writeResources writes capacity and allocatable side by side.
-func (v View) writeResources(w io.Writer) error {
+// resources lists capacity and allocatable side by side.
+func (v View) resources() string {
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
 		capacity, allocatable := v.Sources.Capacity[name], v.Sources.Allocatable[name]
@@ -261,37 +232,28 @@ func (v View) writeResources(w io.Writer) error {
 		}
 		rows = append(rows, []string{name, v.Capacity[name], v.Allocatable[name], capacity.Kind, detail})
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	return output.Columns(w, []string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
+	return "\n" + output.Columns([]string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
 }
 
-// writeRefused writes what nodes have shown in vain.
-func (v View) writeRefused(w io.Writer) error {
+// refused lists the facts that nodes have shown in vain.
+func (v View) refused() string {
 	if len(v.Refused) == 0 {
-		return nil
+		return ""
 	}
 	var rows [][]string
 	for _, r := range v.Refused {
-		rows = append(rows, []string{r.What, cmp.Or(r.Node, "-"), r.Why})
+		rows = append(rows, []string{r.What, r.Node, r.Why})
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	return output.Columns(w, []string{"REFUSED", "NODE", "WHY"}, rows)
+	return "\n" + output.Columns([]string{"REFUSED", "NODE", "WHY"}, rows)
 }
 
-func (v View) writeOptions(w io.Writer) error {
+func (v View) options() string {
 	if len(v.Options) == 0 {
-		return nil
+		return ""
 	}
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(v.Options)) {
 		rows = append(rows, []string{name, v.Options[name], string(nodetemplate.SourceTag)})
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	return output.Columns(w, []string{"OPTION", "VALUE", "SOURCE"}, rows)
+	return "\n" + output.Columns([]string{"OPTION", "VALUE", "SOURCE"}, rows)
 }

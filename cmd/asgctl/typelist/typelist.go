@@ -2,7 +2,6 @@ package typelist
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -64,14 +63,13 @@ func Select(c *instancetypes.Catalogue, names []string) (list List, unknown []st
 	found := map[string]bool{}
 	all := c.Names()
 	for _, name := range names {
-		before := len(found)
 		matched := false
 		for _, candidate := range all {
 			if ok, err := path.Match(name, candidate); candidate == name || err == nil && ok {
 				found[candidate], matched = true, true
 			}
 		}
-		if len(found) == before && !matched {
+		if !matched {
 			unknown = append(unknown, name)
 		}
 	}
@@ -128,8 +126,8 @@ func neuronModel(name string) string {
 	return ""
 }
 
-// WriteTable writes the list for people.
-func (l List) WriteTable(w io.Writer) error {
+// Table returns the list for people.
+func (l List) Table() string {
 	rows := make([][]string, 0, len(l.Types))
 	sources := map[string]int{}
 	for _, t := range l.Types {
@@ -140,19 +138,15 @@ func (l List) WriteTable(w io.Writer) error {
 		}
 		rows = append(rows, []string{
 			t.Name, strconv.Itoa(t.VCPU), t.Architecture, gib(t.MemoryBytes), gib(t.NodeMemoryBytes), basis,
-			describe(t.Accelerators), resources(t.Resources), count(t.EFAInterfaces), enis(t), count(t.ENIMaxPods), count(t.PodENIs), disks(t.LocalNVMeBytes), yes(t.BareMetal),
+			describe(t.Accelerators), resources(t.Resources), output.Count(t.EFAInterfaces), enis(t), output.Count(t.ENIMaxPods), output.Count(t.PodENIs), disks(t.LocalNVMeBytes), yes(t.BareMetal),
 		})
 	}
 	header := []string{"TYPE", "VCPU", "ARCH", "MEMORY", "ON-NODE", "BASIS", "ACCELERATORS", "PUBLISHES", "EFA", "ENIS", "ENI-PODS", "POD-ENIS", "NVME", "METAL"}
-	if err := output.Columns(w, header, rows); err != nil {
-		return err
-	}
-	footer := "\n"
+	text := output.Columns(header, rows) + "\n"
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		footer += fmt.Sprintf("Source of %d: %s\n", sources[source], output.Clean(source))
+		text += fmt.Sprintf("Source of %d: %s\n", sources[source], output.Clean(source))
 	}
-	_, err := io.WriteString(w, footer)
-	return err
+	return text
 }
 
 func describe(list []Accelerator) string {
@@ -198,13 +192,6 @@ func enis(t Type) string {
 		return ""
 	}
 	return fmt.Sprintf("%dx%d", t.MaxENIs, t.IPv4PerENI)
-}
-
-func count(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
 }
 
 func yes(b bool) string {
