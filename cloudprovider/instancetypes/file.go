@@ -11,9 +11,8 @@ import (
 )
 
 // ReadFile reads a user's list of instance types: a table as Format writes it, or the AWS CLI's output of
-// describe-instance-types. It holds only the types of the file, so lay it over the embedded ones with
-// Embedded().With(c.Types()...). Errors name the file, the line and the fault. The source of a dump is the file's name, and its
-// date the day the file was written.
+// describe-instance-types. It holds only the types of the file. Errors name the file, the line and the fault. The source of a
+// dump is the file's name, and its date the day the file was written.
 func ReadFile(path string) (*Catalogue, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -41,6 +40,18 @@ func ReadFile(path string) (*Catalogue, error) {
 	}
 	c.stamp()
 	return c, nil
+}
+
+// WithFile returns the embedded catalogue with the types of the file at path, unless that is "", laid over it.
+func WithFile(path string) (*Catalogue, error) {
+	if path == "" {
+		return Embedded(), nil
+	}
+	newer, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Embedded().With(newer.Types()...), nil
 }
 
 // parseAny distinguishes a dump from a table by its first character.

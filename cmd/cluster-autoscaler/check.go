@@ -5,6 +5,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
@@ -29,9 +30,9 @@ func (p *process) check() (err error) {
 	if _, err := awsclient.ReadCloudConfig(core.CloudConfig); err != nil {
 		return fmt.Errorf("--cloud-config: %w", err)
 	}
-	catalogue, err := readCatalogue(ours.InstanceTypes)
+	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
 	if err != nil {
-		return err
+		return fmt.Errorf("--aws-instance-types-file: %w", err)
 	}
 	if ours.PriceFile != "" {
 		if _, err := pricefile.Read(ours.PriceFile, catalogue.Names()); err != nil {

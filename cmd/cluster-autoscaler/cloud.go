@@ -39,8 +39,8 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 		return nil, err
 	}
 	c := &cloud{}
-	if c.catalogue, err = readCatalogue(ours.InstanceTypes); err != nil {
-		return nil, err
+	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
+		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
 	}
 	if c.clients, err = awsclient.New(ctx, awsclient.Options{
 		Region: ours.Region, CloudConfig: cloudConfig, Version: version, Registerer: legacyregistry.Registerer(),
@@ -105,16 +105,4 @@ func (c *cloud) newProvider(working context.Context, core config.AutoscalingOpti
 		o.InstanceTypes = c.clients.EC2
 	}
 	return aws.New(working, o)
-}
-
-// readCatalogue returns the built-in list of instance types. Types of the file, if there is one, replace built-in ones of the same name.
-func readCatalogue(file string) (*instancetypes.Catalogue, error) {
-	if file == "" {
-		return instancetypes.Embedded(), nil
-	}
-	newer, err := instancetypes.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
-	}
-	return instancetypes.Embedded().With(newer.Types()...), nil
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/pricelist"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
@@ -54,7 +54,7 @@ func (c *cli) regionFlag(cmd *cobra.Command) {
 
 // book is the prices of the region, and the types that may have one.
 func (c *cli) book(ctx context.Context, file string) (*pricing.Book, []string, error) {
-	catalogue, err := reading.Catalogue(c.read.InstanceTypesFile)
+	catalogue, err := instancetypes.WithFile(c.read.InstanceTypesFile)
 	if err != nil {
 		return nil, nil, err
 	}

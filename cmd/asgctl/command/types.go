@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/typelist"
 )
 
@@ -22,7 +22,7 @@ PUBLISHES are the resources under which its accelerators appear once their devic
 vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni on a node. ENI-PODS counts the pods that get an address.`,
 		Example: "  asgctl types g4dn.xlarge 'p5*'\n  asgctl types -o json | jq '.types[] | select(.efaInterfaces > 0).name'",
 		RunE: func(_ *cobra.Command, names []string) error {
-			catalogue, err := reading.Catalogue(c.read.InstanceTypesFile)
+			catalogue, err := instancetypes.WithFile(c.read.InstanceTypesFile)
 			if err != nil {
 				return failure{err}
 			}

@@ -93,7 +93,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
 		return nil, WrongUse{fmt.Errorf("--aws-zonal-groups: %w", err)}
 	}
-	catalogue, err := Catalogue(o.InstanceTypesFile)
+	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -128,18 +128,6 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		}
 	}
 	return r, nil
-}
-
-// Catalogue returns the embedded list of instance types with the file at path, unless that is "", laid over it.
-func Catalogue(path string) (*instancetypes.Catalogue, error) {
-	if path == "" {
-		return instancetypes.Embedded(), nil
-	}
-	own, err := instancetypes.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return instancetypes.Embedded().With(own.Types()...), nil
 }
 
 func (o Options) discovery() (asg.Discovery, error) {
