@@ -12,42 +12,29 @@ import (
 )
 
 // kubeConfig finds the API server by --kubeconfig, by --kubernetes, or as a pod of the cluster, in this order.
-func kubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
-	kube, err := findKubeConfig(opts)
-	if err != nil {
-		return nil, err
-	}
-	kube.QPS = opts.KubeClientQPS
-	kube.Burst = opts.KubeClientBurst
-	kube.ContentType = opts.APIContentType
-	return kube, nil
-}
-
-func findKubeConfig(opts config.KubeClientOptions) (*rest.Config, error) {
+func kubeConfig(opts config.KubeClientOptions) (kube *rest.Config, err error) {
 	switch {
 	case opts.KubeConfigPath != "":
-		kube, err := clientcmd.BuildConfigFromFlags("", opts.KubeConfigPath)
-		if err != nil {
+		if kube, err = clientcmd.BuildConfigFromFlags("", opts.KubeConfigPath); err != nil {
 			return nil, fmt.Errorf("--kubeconfig=%s: %w", opts.KubeConfigPath, err)
 		}
-		return kube, nil
 	case opts.Master != "":
 		address, err := url.Parse(opts.Master)
 		if err != nil {
 			return nil, fmt.Errorf("--kubernetes: %w", err)
 		}
-		kube, err := config.GetKubeClientConfig(address)
-		if err != nil {
+		if kube, err = config.GetKubeClientConfig(address); err != nil {
 			return nil, fmt.Errorf("--kubernetes=%s: %w", opts.Master, err)
 		}
-		return kube, nil
 	default:
-		kube, err := rest.InClusterConfig()
-		if err != nil {
+		if kube, err = rest.InClusterConfig(); err != nil {
 			return nil, fmt.Errorf("find the API server (outside a cluster, set --kubeconfig): %w", err)
 		}
-		return kube, nil
 	}
+	kube.QPS = opts.KubeClientQPS
+	kube.Burst = opts.KubeClientBurst
+	kube.ContentType = opts.APIContentType
+	return kube, nil
 }
 
 // kubeClient makes a separate client. Its requests have a --kube-client-qps of their own.
