@@ -32,9 +32,10 @@ type Options struct {
 // Watcher keeps a book up to date with a file. It is not safe for concurrent use: the caller of New calls Run, once.
 type Watcher struct {
 	Options
-	metrics metrics
-	taken   version // the content that the book was last tried with
-	pending version // a different content from the last reading, to be confirmed
+	refused    prometheus.Gauge
+	acceptedAt prometheus.Gauge
+	taken      version // the content that the book was last tried with
+	pending    version // a different content from the last reading, to be confirmed
 }
 
 // version identifies a content or a failure to read.
@@ -46,7 +47,10 @@ type version struct {
 // New reads the file for the first time into the book. On error, which names the file and the line, the book is as it was. The
 // caller should not start then, for there is no last good file.
 func New(o Options) (*Watcher, error) {
-	w := &Watcher{Options: o, metrics: newMetrics()}
+	w := &Watcher{Options: o,
+		refused: gauge("aws_price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
+		acceptedAt: gauge("aws_price_file_accepted_timestamp_seconds",
+			"Time at which the price file in use was read, in seconds since 1970.")}
 	text, err := content(o.Path)
 	if err != nil {
 		return nil, err
@@ -55,10 +59,17 @@ func New(o Options) (*Watcher, error) {
 		return nil, err
 	}
 	w.taken = versionOf(text, nil)
-	if err := w.metrics.register(o.Registerer); err != nil {
+	if o.Registerer == nil {
+		return w, nil
+	}
+	if err := errors.Join(o.Registerer.Register(w.refused), o.Registerer.Register(w.acceptedAt)); err != nil {
 		return nil, fmt.Errorf("register price file metrics: %w", err)
 	}
 	return w, nil
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "cluster_autoscaler", Name: name, Help: help})
 }
 
 // Run follows the file until ctx ends. It returns nil.
@@ -109,7 +120,8 @@ func (w *Watcher) take(text string) error {
 	if err := w.Book.SetTerms(terms); err != nil {
 		return fmt.Errorf("price file %q: %w", w.Path, err)
 	}
-	w.metrics.accepted(w.Clock.Now())
+	w.refused.Set(0)
+	w.acceptedAt.Set(float64(w.Clock.Now().UnixMilli()) / 1000)
 	klog.Background().V(0).Info("Read the price file", "file", w.Path, "prices", terms.OnDemand().Len(), "spotPrices", terms.SpotPrices(),
 		"discounts", terms.Discounts(), "spotRatio", terms.SpotRatio(), "currency", terms.OnDemand().Currency(),
 		"source", terms.OnDemand().Origin().Source, "date", terms.OnDemand().Origin().Date.Format(time.DateOnly))
@@ -118,38 +130,9 @@ func (w *Watcher) take(text string) error {
 
 // refuse reports that the file is not used.
 func (w *Watcher) refuse(ctx context.Context, err error) {
-	w.metrics.refused.Set(1)
+	w.refused.Set(1)
 	klog.FromContext(ctx).Error(err, "The price file is refused, the last good one stays in use", "file", w.Path)
 	if w.Event != nil {
 		w.Event("Warning", "PriceFileRefused", err.Error()+", the last good one stays in use")
 	}
-}
-
-// metrics report whether the present file is the one in use.
-type metrics struct {
-	refused, at prometheus.Gauge
-}
-
-func newMetrics() metrics {
-	refused := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_price_file_refused",
-		Help: "1 while the price file has an error and the last good one is in use, 0 otherwise.",
-	})
-	at := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_price_file_accepted_timestamp_seconds",
-		Help: "Time at which the price file in use was read, in seconds since 1970.",
-	})
-	return metrics{refused: refused, at: at}
-}
-
-func (m metrics) register(registerer prometheus.Registerer) error {
-	if registerer == nil {
-		return nil
-	}
-	return errors.Join(registerer.Register(m.refused), registerer.Register(m.at))
-}
-
-func (m metrics) accepted(now time.Time) {
-	m.refused.Set(0)
-	m.at.Set(float64(now.UnixMilli()) / 1000)
 }
