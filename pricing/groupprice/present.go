@@ -1,6 +1,9 @@
 package groupprice
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -14,9 +17,10 @@ const sharedOut = "AWS does not list which of the group's instances are spot: sh
 // policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
 // an estimate. Instances of unknown types are left out.
 func (p *Pricer) Present(g *asg.Group) map[string]Cost {
-	running, units := runningOf(g)
-	alike := true
+	running := slices.DeleteFunc(slices.Clone(g.Instances), func(i asg.Instance) bool { return i.Lifecycle.Leaving() })
+	units, alike := 0, true
 	for _, i := range running {
+		units += i.Weight
 		alike = alike && i.Type == running[0].Type
 	}
 	costs := map[string]Cost{}
@@ -25,7 +29,11 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 		c.plus(pricing.Amount{Currency: p.currency()}, true)
 		for _, i := range running {
 			if price, ok := p.price(i.Type, capacityType, []string{i.Zone}); ok {
-				c.addShare(share, price, alike)
+				price.Amount.PerHour *= share
+				if share > 0 && share < 1 && !alike {
+					price.Basis = joined(sharedOut, price.Basis)
+				}
+				c.plus(price.Amount, price.Exact())
 			}
 		}
 		costs[capacityType] = c
@@ -33,34 +41,10 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 	return costs
 }
 
-// addShare enters a share of one instance.
-func (c *Cost) addShare(share float64, price pricing.Price, alike bool) {
-	price.Amount.PerHour *= share
-	if share > 0 && share < 1 && !alike {
-		price.Basis = joined(sharedOut, price.Basis)
-	}
-	c.plus(price.Amount, price.Exact())
-}
-
-// runningOf are the instances that are paid for, and the units of capacity they count for.
-func runningOf(g *asg.Group) (running []asg.Instance, units int) {
-	for _, i := range g.Instances {
-		if i.Lifecycle.Leaving() {
-			continue
-		}
-		running = append(running, i)
-		units += i.Weight
-	}
-	return running, units
-}
-
 // shares are how much of the capacity the policy keeps of each capacity type that the group can launch, together 1.
 func shares(g *asg.Group, units int) map[string]float64 {
 	if !g.Source.Mixed {
-		if g.LaunchSpec != nil && g.LaunchSpec.Spot {
-			return map[string]float64{awsmessage.Spot: 1}
-		}
-		return map[string]float64{awsmessage.OnDemand: 1}
+		return map[string]float64{cmp.Or(g.CapacityType(), awsmessage.OnDemand): 1}
 	}
 	s, list := g.Source, map[string]float64{}
 	onDemand := 0.0
