@@ -22,8 +22,8 @@ type Book struct {
 type layers struct {
 	generation uint64
 	currency   Currency
-	terms      *Terms // nil: the user states nothing
-	spot       map[string][]zonePrice
+	terms      *Terms                 // nil: the user states nothing
+	spot       map[string][]SpotQuote // by instance type, one for each zone
 	spotIsOld  bool
 	relatives  relatives // spot prices derived from similar types
 }

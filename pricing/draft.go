@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -125,7 +126,7 @@ func badPrice(instanceType, price string) error {
 
 // discount adds a discount on the on-demand prices of a type, a family or everything.
 func (d *draft) discount(of string, percent float64, line int) error {
-	if of != everything && !validType(of) && !validType(of+".any") {
+	if of != everything && !ValidType(of) && !ValidType(of+".any") {
 		return fmt.Errorf("discount on %.50q: neither %q nor a family nor an instance type", of, everything)
 	}
 	if !(percent >= 0 && percent < 100) { // not < 0 ||, which would let NaN pass
@@ -211,17 +212,10 @@ func (d *draft) checkTypes(known []string) error {
 			add(r.instanceType)
 		}
 	}
-	var first struct {
-		name string
-		line int
-	}
-	count := 0
+	var unknown []row
 	check := func(name string, line int, known bool) {
-		if known {
-			return
-		}
-		if count++; count == 1 || line < first.line {
-			first.name, first.line = name, line
+		if !known {
+			unknown = append(unknown, row{instanceType: name, line: line})
 		}
 	}
 	for _, r := range d.list.rows {
@@ -233,9 +227,10 @@ func (d *draft) checkTypes(known []string) error {
 	for _, r := range d.discounts {
 		check(r.of, r.line, types[r.of] || families[r.of])
 	}
-	if count == 0 {
+	if len(unknown) == 0 {
 		return nil
 	}
+	first := slices.MinFunc(unknown, func(a, b row) int { return cmp.Compare(a.line, b.line) })
 	return fmt.Errorf("price list, line %d: instance type or family %.50q is not known (%d such in all): correct the name; "+
-		`if AWS sells it, state "%s: %s" in the head`, first.line, first.name, count, headTypes, typesUnchecked)
+		`if AWS sells it, state "%s: %s" in the head`, first.line, first.instanceType, len(unknown), headTypes, typesUnchecked)
 }

@@ -149,7 +149,7 @@ func (r *jsonReader) finish() error {
 	}
 	for _, p := range r.prices {
 		err := badType(p.InstanceType)
-		if validType(p.InstanceType) {
+		if ValidType(p.InstanceType) {
 			err = r.draft.price(p.InstanceType, p.CapacityType, p.Zone, p.PerHour, p.line)
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,13 +15,6 @@ const oldQuote = "an old quote"
 // liveSource is the source of live spot prices.
 const liveSource = "EC2 spot price history"
 
-// zonePrice is the live spot price in one zone.
-type zonePrice struct {
-	zone    string
-	perHour float64
-	readAt  time.Time
-}
-
 // SpotQuote is EC2's spot price of a type in a zone, in the currency of the region.
 type SpotQuote struct {
 	InstanceType string
@@ -32,18 +26,18 @@ type SpotQuote struct {
 // SetSpot replaces the live spot prices. The last quote for a type and zone counts. Invalid prices are left out. It returns the
 // number of quotes it holds.
 func (b *Book) SetSpot(quotes []SpotQuote) int {
-	spot := make(map[string][]zonePrice, len(quotes))
+	spot := make(map[string][]SpotQuote, len(quotes))
 	held := 0
 	for _, q := range quotes {
-		if !validPrice(q.PerHour) || !validType(q.InstanceType) || q.Zone == "" {
+		if !validPrice(q.PerHour) || !ValidType(q.InstanceType) || q.Zone == "" {
 			continue
 		}
-		zones, price := spot[q.InstanceType], zonePrice{zone: q.Zone, perHour: q.PerHour, readAt: q.ReadAt}
+		zones := spot[q.InstanceType]
 		if i := indexOfZone(zones, q.Zone); i >= 0 {
-			zones[i] = price
+			zones[i] = q
 			continue
 		}
-		spot[q.InstanceType] = append(zones, price)
+		spot[q.InstanceType] = append(zones, q)
 		held++
 	}
 	b.writing.Lock()
@@ -93,18 +87,18 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 	}
 	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
 		live := now.spot[instanceType][i]
-		origin := Origin{Region: b.region, Date: live.readAt, Source: liveSource}
+		origin := Origin{Region: b.region, Date: live.ReadAt, Source: liveSource}
 		if now.spotIsOld {
 			origin.Basis = oldQuote
 		}
-		m.add(live.perHour, origin)
+		m.add(live.PerHour, origin)
 	}
 }
 
 // addEveryZone adds the price of each zone that any part of the book has one for.
 func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 	for _, live := range now.spot[instanceType] {
-		b.addZone(now, m, instanceType, live.zone)
+		b.addZone(now, m, instanceType, live.Zone)
 	}
 	if now.terms == nil {
 		return
@@ -161,11 +155,6 @@ func (o Origin) oldest(other Origin) Origin {
 	return o
 }
 
-func indexOfZone(prices []zonePrice, zone string) int {
-	for i := range prices {
-		if prices[i].zone == zone {
-			return i
-		}
-	}
-	return -1
+func indexOfZone(quotes []SpotQuote, zone string) int {
+	return slices.IndexFunc(quotes, func(q SpotQuote) bool { return q.Zone == zone })
 }

@@ -124,7 +124,7 @@ func (d *draft) parseRow(line string, width, number int) error {
 	instanceType, rest, _ := strings.Cut(line, ",")
 	price, rest, _ := strings.Cut(rest, ",")
 	capacityType, zone, _ := strings.Cut(rest, ",")
-	if !validType(instanceType) {
+	if !ValidType(instanceType) {
 		return badType(instanceType)
 	}
 	perHour, err := strconv.ParseFloat(price, 64)
@@ -137,8 +137,8 @@ func (d *draft) parseRow(line string, width, number int) error {
 // validPrice reports whether a figure can be the price of an instance. NaN is not: it is above nothing.
 func validPrice(perHour float64) bool { return perHour >= minPerHour && perHour <= maxPerHour }
 
-// validType reports whether a name has the form of an instance type, family.size.
-func validType(name string) bool {
+// ValidType reports whether a name has the form of an instance type, family.size.
+func ValidType(name string) bool {
 	family, size, _ := strings.Cut(name, ".")
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 	return family != "" && size != "" && strings.Trim(family, letters) == "" && strings.Trim(size, letters) == ""

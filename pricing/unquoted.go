@@ -17,13 +17,7 @@ const DefaultSpotRatio = 0.35
 // relatives are ratios from live spot prices, for types that EC2 does not quote.
 type relatives struct {
 	ratios   map[string]float64 // spot by on-demand list price in the median: by family, by class of families, and "" for all
-	cheapest map[shape]zonePriceOf
-}
-
-// zonePriceOf is the live spot price of a type in one zone.
-type zonePriceOf struct {
-	instanceType string
-	zonePrice
+	cheapest map[shape]SpotQuote
 }
 
 // shape is what pods get of a type.
@@ -43,7 +37,7 @@ func shapeOf(instanceType string) (shape, bool) {
 
 // related compares the live spot prices with the list prices.
 func (b *Book) related(now *layers) relatives {
-	r := relatives{ratios: map[string]float64{}, cheapest: map[shape]zonePriceOf{}}
+	r := relatives{ratios: map[string]float64{}, cheapest: map[shape]SpotQuote{}}
 	if now.currency == "" {
 		return r
 	}
@@ -51,17 +45,17 @@ func (b *Book) related(now *layers) relatives {
 	for instanceType, zones := range now.spot {
 		sum := 0.0
 		for _, z := range zones {
-			sum += z.perHour
+			sum += z.PerHour
 		}
 		if s, ok := shapeOf(instanceType); ok {
-			least := zonePriceOf{instanceType, slices.MinFunc(zones, func(a, b zonePrice) int { return cmp.Compare(a.perHour, b.perHour) })}
-			if have, ok := r.cheapest[s]; !ok || cmp.Or(cmp.Compare(least.perHour, have.perHour), strings.Compare(instanceType, have.instanceType)) < 0 {
+			least := slices.MinFunc(zones, func(a, b SpotQuote) int { return cmp.Compare(a.PerHour, b.PerHour) })
+			if have, ok := r.cheapest[s]; !ok || cmp.Or(cmp.Compare(least.PerHour, have.PerHour), strings.Compare(instanceType, have.InstanceType)) < 0 {
 				r.cheapest[s] = least
 			}
 		}
 		if listed, ok := b.listed(now, instanceType); ok && listed.Amount.PerHour > 0 {
 			ratio := sum / float64(len(zones)) / listed.Amount.PerHour
-			for _, of := range kin(instanceType) {
+			for _, of := range Kin(instanceType) {
 				ratios[of] = append(ratios[of], ratio)
 			}
 		}
@@ -73,9 +67,9 @@ func (b *Book) related(now *layers) relatives {
 	return r
 }
 
-// kin returns the types with similar prices, the nearest first: its family, the families of its class, such as all of "m", and
-// "" for all.
-func kin(instanceType string) [3]string {
+// Kin names the types with prices similar to a type's, the nearest first: its family, such as "m5d", its class, which is all
+// families of its letter, such as "m*", and "" for all types.
+func Kin(instanceType string) [3]string {
 	name := family(instanceType)
 	end := strings.IndexFunc(name, func(c rune) bool { return c < 'a' || c > 'z' })
 	if end < 0 {
@@ -93,10 +87,10 @@ func (b *Book) unquoted(now *layers, instanceType string) (Price, bool) {
 		price.Amount.PerHour *= ratio
 	}
 	s, known := shapeOf(instanceType)
-	if least, quoted := now.relatives.cheapest[s]; known && quoted && least.perHour > price.Amount.PerHour {
-		price = Price{InstanceType: instanceType, Amount: Amount{PerHour: least.perHour, Currency: now.currency},
-			Origin: Origin{Region: b.region, Date: least.readAt, Source: liveSource,
-				Basis: "cheapest quote of its shape: " + least.instanceType + " in " + least.zone}}
+	if least, quoted := now.relatives.cheapest[s]; known && quoted && least.PerHour > price.Amount.PerHour {
+		price = Price{InstanceType: instanceType, Amount: Amount{PerHour: least.PerHour, Currency: now.currency},
+			Origin: Origin{Region: b.region, Date: least.ReadAt, Source: liveSource,
+				Basis: "cheapest quote of its shape: " + least.InstanceType + " in " + least.Zone}}
 		return price, true
 	}
 	return price, ok
@@ -107,7 +101,7 @@ func (l *layers) ratio(instanceType string) (ratio float64, whose string) {
 	if l.terms != nil && l.terms.spotRatio > 0 {
 		return l.terms.spotRatio, ""
 	}
-	for _, of := range kin(instanceType) {
+	for _, of := range Kin(instanceType) {
 		if ratio, ok := l.relatives.ratios[of]; ok {
 			return ratio, ", as of the quoted " + strings.TrimPrefix(of+" types", " ")
 		}

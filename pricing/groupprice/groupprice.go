@@ -10,22 +10,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
-// prices are the prices of one region, in one currency.
-type prices interface {
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Spot(instanceType string, zones []string) (pricing.Price, bool)
-	Currency() pricing.Currency
-}
-
 // Pricer prices groups by the prices and the catalogue at its creation, as far as they are immutable.
 type Pricer struct {
-	prices    prices
+	prices    rates.Prices
 	catalogue *instancetypes.Catalogue
 	rates     func() *rates.Rates
 }
 
 // New makes a Pricer. Prices of similar types are fitted when the first is needed.
-func New(p prices, catalogue *instancetypes.Catalogue) *Pricer {
+func New(p rates.Prices, catalogue *instancetypes.Catalogue) *Pricer {
 	return &Pricer{prices: p, catalogue: catalogue,
 		rates: sync.OnceValue(func() *rates.Rates { return rates.Fit(p, catalogue) })}
 }

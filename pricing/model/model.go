@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
 // groups knows the Auto Scaling groups and the facts about instance types.
@@ -26,9 +27,7 @@ type groups interface {
 
 // prices are the prices of one region, in one currency, at one moment.
 type prices interface {
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Spot(instanceType string, zones []string) (pricing.Price, bool)
-	Currency() pricing.Currency
+	rates.Prices
 	// Generation is another number whenever an answer of the others may have changed.
 	Generation() uint64
 }

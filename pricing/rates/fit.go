@@ -16,8 +16,8 @@ const fewest = 8
 // Otherwise they set the proportions between CPU, memory and accelerators, and the few prices set the scale.
 const fallbackRegion = "us-east-1"
 
-// prices are the prices of one region, in one currency.
-type prices interface {
+// Prices are the prices of one region, in one currency.
+type Prices interface {
 	OnDemand(instanceType string) (pricing.Price, bool)
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
 	Currency() pricing.Currency
@@ -31,7 +31,7 @@ type sample struct {
 
 // Fit makes the Rates from p's prices of types in the catalogue. It never fails: where p has too few prices, the embedded list
 // of us-east-1 stands in, in its own currency only if p has no price at all. If p has only spot prices, those give the scale.
-func Fit(p prices, catalogue *instancetypes.Catalogue) *Rates {
+func Fit(p Prices, catalogue *instancetypes.Catalogue) *Rates {
 	samples, origin := sampled(p.OnDemand, catalogue)
 	if len(samples) == 0 {
 		samples, origin = sampled(func(name string) (pricing.Price, bool) {
@@ -109,36 +109,32 @@ func scaled(samples []sample, currency pricing.Currency, origin pricing.Origin, 
 
 // fit makes Rates of samples, most of them without accelerators.
 func fit(samples []sample) *Rates {
-	r := &Rates{accelerators: map[string]float64{}, models: map[model]float64{}, memory: map[string]float64{},
-		families: map[string]float64{}, classes: map[string]float64{}}
+	r := &Rates{accelerators: map[string]float64{}, models: map[model]float64{}, memory: map[string]float64{}, kin: map[string]float64{}}
 	r.fitPlain(samples)
 	r.fitAccelerators(samples)
-	families, classes := map[string][]float64{}, map[string][]float64{}
+	ratios := map[string][]float64{}
 	for _, s := range samples {
 		if fitted := r.plain(s.Type) + r.accelerated(s.Type); fitted > 0 {
-			ratio := s.perHour / fitted
-			families[family(s.Name)] = append(families[family(s.Name)], ratio)
-			classes[class(s.Name)] = append(classes[class(s.Name)], ratio)
+			for _, of := range pricing.Kin(s.Name) {
+				ratios[of] = append(ratios[of], s.perHour/fitted)
+			}
 		}
 	}
-	for name, ratios := range families {
-		r.families[name] = median(ratios)
-	}
-	for name, ratios := range classes {
-		r.classes[name] = median(ratios)
+	for of, some := range ratios {
+		r.kin[of] = median(some)
 	}
 	return r
 }
 
 // pure are the classes whose types are mostly CPU and memory: general purpose, compute and memory. Disks and fast clocks of
 // other classes would distort the rates.
-var pure = map[string]bool{"m": true, "c": true, "r": true}
+var pure = map[string]bool{"m*": true, "c*": true, "r*": true}
 
 // fitPlain finds the rates of CPU and memory with the least sum of squared relative errors, over the pure classes if they have
 // enough types. The sums belong to the two normal equations of x·cpu/price + y·memory/price = 1.
 func (r *Rates) fitPlain(samples []sample) {
 	samples = slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { _, count := modelOf(s.Type); return count > 0 })
-	some := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return !pure[class(s.Name)] })
+	some := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return !pure[pricing.Kin(s.Name)[1]] })
 	if len(some) >= fewest {
 		samples = some
 	}
@@ -198,7 +194,7 @@ func (r *Rates) fitAccelerators(samples []sample) {
 }
 
 // spotRatio is the median over the samples, the book's own assumption where not one has a spot price.
-func spotRatio(p prices, samples []sample) float64 {
+func spotRatio(p Prices, samples []sample) float64 {
 	var ratios []float64
 	for _, s := range samples {
 		if spot, ok := p.Spot(s.Name, nil); ok && spot.Amount.PerHour > 0 {
@@ -214,25 +210,7 @@ func spotRatio(p prices, samples []sample) float64 {
 // median returns the median of at least one value and reorders them.
 func median(values []float64) float64 {
 	slices.Sort(values)
-	middle := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[middle]
-	}
-	return (values[middle-1] + values[middle]) / 2
-}
-
-// family returns the family of an instance type: "g4dn" for "g4dn.xlarge".
-func family(name string) string {
-	family, _, _ := strings.Cut(name, ".")
-	return family
-}
-
-// class is the letters that a family's name begins with: "g" of "g4dn.xlarge", for graphics.
-func class(name string) string {
-	if end := strings.IndexFunc(name, func(c rune) bool { return c < 'a' || c > 'z' }); end >= 0 {
-		return name[:end]
-	}
-	return name
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
 // wholeOf is the resource of whole accelerators that the slices published under a resource are cut from.

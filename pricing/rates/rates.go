@@ -19,8 +19,7 @@ type Rates struct {
 	accelerators map[string]float64 // the cheapest whole one, by the resource it is published under
 	models       map[model]float64  // one of the model
 	memory       map[string]float64 // a GiB of accelerator memory, by resource
-	families     map[string]float64 // the family's price relative to the fit
-	classes      map[string]float64 // the same for all families of one letter
+	kin          map[string]float64 // prices relative to the fit, of a family and of a class of families (pricing.Kin)
 	spot         float64            // what spot costs in terms of on-demand
 }
 
@@ -45,12 +44,12 @@ func (r *Rates) SpotRatio() float64 { return r.spot }
 // Type estimates the on-demand price of an instance type.
 func (r *Rates) Type(t instancetypes.Type) pricing.Price {
 	perHour := r.plain(t) + r.accelerated(t)
-	factor, known := r.families[family(t.Name)]
-	if !known {
-		factor, known = r.classes[class(t.Name)]
-	}
-	if known {
-		perHour *= factor
+	kin := pricing.Kin(t.Name)
+	for _, of := range kin[:2] {
+		if factor, known := r.kin[of]; known {
+			perHour *= factor
+			break
+		}
 	}
 	return r.price(t.Name, perHour, "what similar types cost")
 }
