@@ -55,10 +55,6 @@ type collector struct {
 	seen    map[string]int // products with an instance type, by region code, for the regions asked for and others
 }
 
-func newCollector(o Options) *collector {
-	return &collector{options: o, bySKU: map[string]*candidate{}, seen: map[string]int{}}
-}
-
 // add keeps a product if it passes the filter. It copies the texts, which may share memory with the next ones.
 func (c *collector) add(p product) error {
 	if p.InstanceType == "" || p.Region == "" || len(p.Region) > maxName {
@@ -93,7 +89,7 @@ func (o Options) rank(p product) (rank int, ok bool) {
 	is := func(value string, allowed ...string) bool { return slices.Contains(allowed, value) }
 	_, size, _ := strings.Cut(p.InstanceType, ".")
 	metal := strings.HasPrefix(size, "metal") || strings.HasSuffix(p.family, "(bare metal)")
-	if !slices.Contains(o.Regions, p.Region) || !validType(p.InstanceType) ||
+	if !slices.Contains(o.Regions, p.Region) || len(p.InstanceType) > maxName || !pricing.ValidType(p.InstanceType) ||
 		p.OS != systems[o.OS].name || p.Capacity != "Used" ||
 		!is(p.Tenancy, "Shared", "Dedicated") || p.Tenancy == "Dedicated" && !metal ||
 		!is(p.Software, "", "NA") || !is(p.Market, "", "OnDemand") || !is(p.LocationType, "", "AWS Region") ||
@@ -107,13 +103,6 @@ func (o Options) rank(p product) (rank int, ok bool) {
 		rank++
 	}
 	return rank, true
-}
-
-// validType reports whether a name has the form that a price list takes, family.size.
-func validType(name string) bool {
-	family, size, _ := strings.Cut(name, ".")
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
-	return len(name) <= maxName && family != "" && size != "" && strings.Trim(family, letters) == "" && strings.Trim(size, letters) == ""
 }
 
 // currencyOf is the currency in which AWS sells a region.
@@ -175,7 +164,11 @@ func (c *collector) list(region string, found []*candidate) (Prices, error) {
 	}
 	var p Prices
 	perHour := map[string]float64{}
-	for instanceType, several := range byType(ofRegionItself(found)) {
+	types := map[string][]*candidate{}
+	for _, f := range ofRegionItself(found) {
+		types[f.instanceType] = append(types[f.instanceType], f)
+	}
+	for instanceType, several := range types {
 		price, reason := decide(several)
 		if reason != "" {
 			p.LeftOut = append(p.LeftOut, LeftOut{instanceType, reason})
@@ -214,14 +207,6 @@ func ofRegionItself(found []*candidate) []*candidate {
 	}
 	itself := slices.MaxFunc(slices.Sorted(maps.Keys(count)), func(a, b string) int { return cmp.Compare(count[a], count[b]) })
 	return slices.DeleteFunc(found, func(f *candidate) bool { return f.location != itself })
-}
-
-func byType(found []*candidate) map[string][]*candidate {
-	types := map[string][]*candidate{}
-	for _, f := range found {
-		types[f.instanceType] = append(types[f.instanceType], f)
-	}
-	return types
 }
 
 // decide returns the price of a type, or the reason why it has none. Among several products, the best fitting ones with a price

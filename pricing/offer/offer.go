@@ -74,7 +74,7 @@ func Read(r io.Reader, o Options) ([]Prices, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read offer: %w", err)
 	}
-	c := newCollector(o)
+	c := &collector{options: o, bySKU: map[string]*candidate{}, seen: map[string]int{}}
 	first, err := in.Peek(1)
 	switch {
 	case err != nil:
