@@ -24,7 +24,7 @@ const (
 	wholeGPU   = "nvidia.com/gpu"
 )
 
-// publishedBy are the resources that the node has for pods.
+// publishedBy are the resources that the node has for pods: its allocatable, or else its capacity.
 func publishedBy(info *framework.NodeInfo) apiv1.ResourceList {
 	if status := info.Node().Status; len(status.Allocatable) > 0 {
 		return status.Allocatable

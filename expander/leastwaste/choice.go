@@ -1,5 +1,7 @@
 package leastwaste
 
+import "math"
+
 // Verdict is the result for an option, with its reason.
 type Verdict string
 
@@ -15,8 +17,10 @@ const (
 func judge(explanations []Explanation) {
 	contenders := withoutIdleDevices(explanations)
 	contenders = withoutFewerPods(explanations, contenders)
-	lowest := lowestScore(explanations, contenders)
-	most := 0
+	lowest, most := math.Inf(1), 0
+	for _, i := range contenders {
+		lowest = min(lowest, explanations[i].Score)
+	}
 	for _, i := range contenders {
 		if e := &explanations[i]; e.Score-e.Tolerance <= lowest {
 			e.Verdict = Chosen
@@ -75,14 +79,4 @@ func withoutFewerPods(explanations []Explanation, contenders []int) []int {
 		}
 	}
 	return left
-}
-
-func lowestScore(explanations []Explanation, among []int) float64 {
-	lowest := 0.0
-	for n, i := range among {
-		if score := explanations[i].Score; n == 0 || score < lowest {
-			lowest = score
-		}
-	}
-	return lowest
 }

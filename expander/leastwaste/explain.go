@@ -67,14 +67,9 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	return e
 }
 
-// offeredBy returns the node's allocatable less the requests of the pods that run on every node of the group. A node without
-// allocatable offers its capacity.
+// offeredBy returns the node's resources less the requests of the pods that run on every node of the group.
 func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
-	status := info.Node().Status
-	list := status.Allocatable
-	if len(list) == 0 {
-		list = status.Capacity
-	}
+	list := publishedBy(info)
 	var everywhere []*apiv1.Pod
 	for _, pod := range info.Pods() {
 		everywhere = append(everywhere, pod.Pod)

@@ -24,20 +24,15 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	for i, e := range explanations {
 		if e.Verdict == Chosen {
 			option := judged[i]
-			option.Debug = said(option.Debug, e)
+			if option.Debug != "" {
+				option.Debug += " | "
+			}
+			option.Debug += "least-waste: " + e.String()
 			best = append(best, option)
 		}
 	}
 	logChoice(explanations)
 	return best
-}
-
-// said adds an explanation to an option's text.
-func said(debug string, e Explanation) string {
-	if debug != "" {
-		debug += " | "
-	}
-	return debug + "least-waste: " + e.String()
 }
 
 // explainAll returns the options that could be judged, and an explanation for each under the same index.
