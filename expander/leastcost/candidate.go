@@ -104,9 +104,8 @@ func (f *Filter) penaltyOf(id string) Penalty {
 	return p
 }
 
-// divisible reports whether fewer nodes and pods of the option may be asked for than it has: not of a group that knows only
-// none or all of its nodes.
-func (c *candidate) divisible() bool {
+// indivisible reports whether only all nodes and pods of the option may be asked for: its group adds all its nodes or none.
+func (c candidate) indivisible() bool {
 	options, err := c.option.NodeGroup.GetOptions(config.NodeGroupAutoscalingOptions{})
-	return err != nil && err == cloudprovider.ErrNotImplemented || options == nil || !options.ZeroOrMaxNodeScaling
+	return err != cloudprovider.ErrNotImplemented && options != nil && options.ZeroOrMaxNodeScaling
 }

@@ -47,15 +47,11 @@ func (f *Filter) cheapestChoice(candidates []candidate, t *timer) choice {
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
 // want all or nothing, and a group may add all its nodes or none: then only whole options are compared.
 func separable(candidates []candidate, pods []*apiv1.Pod) bool {
-	for i := range candidates {
-		if !candidates[i].divisible() {
-			return false
-		}
+	requested := func(pod *apiv1.Pod) bool {
+		_, has := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
+		return has
 	}
-	return !slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool {
-		_, requested := pod.Annotations[apisv1.ProvisioningRequestPodAnnotationKey]
-		return requested
-	})
+	return !slices.ContainsFunc(candidates, candidate.indivisible) && !slices.ContainsFunc(pods, requested)
 }
 
 // cheapestSingle chooses among the options as they are: the cheapest with the most pods, and among equals the one that leaves
@@ -95,9 +91,7 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 		if used == nil || len(o.Pods) < len(d.pods) {
 			used = make(amounts, len(d.dimensions.names))
 			for _, pod := range o.Pods {
-				for k, n := range d.requests[d.index[pod]] {
-					used[k] += n
-				}
+				used.add(d.requests[d.index[pod]], 1)
 			}
 		}
 		if len(o.Pods) == len(d.pods) {

@@ -70,7 +70,7 @@ func (d *demand) classify(candidates []candidate, t *timer) {
 	separation := separations(d.pods)
 	for i, pod := range d.pods {
 		most := perNode(pod, candidates, d.able[i])
-		key := d.requests[i].key() + d.able[i].key() + separation[i].has.key() + separation[i].concernedBy.key() + string(binary.AppendVarint(nil, int64(most)))
+		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) + string(binary.AppendVarint(nil, int64(most)))
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
@@ -132,12 +132,13 @@ func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{known: d.dimensions.known, classes: slices.Clone(d.classes)}
 	p.addShapes(candidates, d)
-	fits := make([]bool, len(p.classes)*len(p.shapes))
 	for i := range p.classes {
 		class := &p.classes[i]
-		class.fits, fits = fits[:len(p.shapes):len(p.shapes)], fits[len(p.shapes):]
-		for s := range p.shapes {
-			class.fits[s] = d.ables[i].has(p.shapes[s].groups[0]) && class.request.within(p.shapes[s].offered)
+		class.fits = newBits(len(p.shapes))
+		for s, shape := range p.shapes {
+			if d.ables[i].has(shape.groups[0]) && class.request.within(shape.offered) {
+				class.fits.set(s)
+			}
 		}
 	}
 	return p
@@ -226,9 +227,7 @@ func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
 		a[i] = quantity(info.Node().Status.Allocatable, name)
 	}
 	for _, daemon := range info.Pods() {
-		for i, n := range d.of(podutils.PodRequests(daemon.Pod)) {
-			a[i] -= n
-		}
+		a.add(d.of(podutils.PodRequests(daemon.Pod)), -1)
 	}
 	for i := range a {
 		if a[i] = max(0, a[i]); i >= d.known {

@@ -83,7 +83,7 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 		return f.fillRanked(s, values, left)
 	}
 	for _, c := range among {
-		if left[c] > 0 && values[c] > 0 && f.problem.classes[c].fits[s] {
+		if left[c] > 0 && values[c] > 0 && f.problem.classes[c].fits.has(s) {
 			f.order = append(f.order, c)
 		}
 	}
@@ -91,20 +91,20 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	if len(f.order) < 2 {
 		weights = weights[:min(1, len(weights))]
 	}
-	for _, weight := range weights {
-		f.sort(s, values, weight)
-		if worth := f.greedy(s, values, left, -1); worth > best*(1+1e-12) {
+	try := func(fewer int) {
+		if worth := f.greedy(s, values, left, fewer); worth > best*(1+1e-12) {
 			best = worth
 			f.best = append(f.best[:0], f.chosen...)
 		}
 	}
+	for _, weight := range weights {
+		f.sort(s, values, weight)
+		try(-1)
+	}
 	// The first class of the best order may be in the way of better fits: try with one of it less.
 	if len(f.order) > 1 {
 		for _, first := range slices.Clone(f.best) {
-			if worth := f.greedy(s, values, left, first.class); worth > best*(1+1e-12) {
-				best = worth
-				f.best = append(f.best[:0], f.chosen...)
-			}
+			try(first.class)
 		}
 	}
 	return f.best, best
@@ -121,7 +121,7 @@ func (f *filler) fillRanked(s int, values []float64, left []int) ([]share, float
 	if f.ranked[s] == nil {
 		f.order = f.order[:0]
 		for c := range f.problem.classes {
-			if values[c] > 0 && f.problem.classes[c].fits[s] {
+			if values[c] > 0 && f.problem.classes[c].fits.has(s) {
 				f.order = append(f.order, c)
 			}
 		}
@@ -162,11 +162,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 		if count == 0 {
 			continue
 		}
-		for d, n := range class.request {
-			if n > 0 {
-				count = min(count, int(f.room[d]/n))
-			}
-		}
+		count = class.request.fitting(f.room, count)
 		if c == fewer {
 			count--
 		}
@@ -177,9 +173,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 			continue
 		}
 		misses = 0
-		for d, n := range class.request {
-			f.room[d] -= n * int64(count)
-		}
+		f.room.add(class.request, -count)
 		f.chosen = append(f.chosen, share{c, count})
 		if class.separation.has != nil {
 			present = present.with(class.separation)

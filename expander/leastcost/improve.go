@@ -126,10 +126,8 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 		return false
 	}
 	p := pl.problem
-	part := plan{left: make([]int, len(p.classes))}
-	for c, class := range p.classes {
-		part.left[c] = class.count
-	}
+	counts, _ := p.counts()
+	part := plan{left: counts}
 	for _, node := range to.nodes {
 		if node.shape != s {
 			part.add(p, planned{node.shape, slices.Clip(node.shares)}) // top makes a copy to add to
@@ -166,27 +164,18 @@ func (pl *planner) top(to *plan, i int, classes []int) {
 	var present separation
 	for _, sh := range node.shares {
 		present = present.with(p.classes[sh.class].separation)
-		for d, n := range p.classes[sh.class].request {
-			room[d] -= n * int64(sh.count)
-		}
+		room.add(p.classes[sh.class].request, -sh.count)
 	}
 	for _, c := range classes {
 		class := &p.classes[c]
-		if to.left[c] == 0 || !class.fits[node.shape] {
+		if to.left[c] == 0 || !class.fits.has(node.shape) {
 			continue
 		}
-		count := min(to.left[c], class.perNode-node.has(c))
-		for d, n := range class.request {
-			if n > 0 {
-				count = min(count, int(room[d]/n))
-			}
-		}
+		count := class.request.fitting(room, min(to.left[c], class.perNode-node.has(c)))
 		if count <= 0 || class.separation.from(present) {
 			continue
 		}
-		for d, n := range class.request {
-			room[d] -= n * int64(count)
-		}
+		room.add(class.request, -count)
 		present = present.with(class.separation)
 		node.shares = append(node.shares, share{c, count})
 		to.left[c] -= count
@@ -219,15 +208,13 @@ func (pl *planner) byValue() []int {
 func (p *problem) add(sum amounts, shares []share) {
 	clear(sum)
 	for _, sh := range shares {
-		for d, n := range p.classes[sh.class].request {
-			sum[d] += n * int64(sh.count)
-		}
+		sum.add(p.classes[sh.class].request, sh.count)
 	}
 }
 
 // fit reports whether a shape can take pods of all these classes.
 func (p *problem) fit(s int, shares []share) bool {
-	return !slices.ContainsFunc(shares, func(sh share) bool { return !p.classes[sh.class].fits[s] })
+	return !slices.ContainsFunc(shares, func(sh share) bool { return !p.classes[sh.class].fits.has(s) })
 }
 
 // idle is the mean idle ratio of a node with these pods, over all dimensions that are known here but the count of pods.

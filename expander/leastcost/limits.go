@@ -35,7 +35,7 @@ func (d *demand) addLimits(candidates []candidate, t *timer) {
 		for _, pod := range o.Pods {
 			counts[d.classOf[d.index[pod]]]++
 		}
-		key := binary.AppendVarint([]byte(d.offered[c].key()), int64(o.NodeCount))
+		key := binary.AppendVarint([]byte(keyOf(d.offered[c])), int64(o.NodeCount))
 		for _, n := range counts {
 			key = binary.AppendUvarint(key, uint64(n))
 		}
@@ -121,7 +121,7 @@ func (d *demand) lots(counts []int, offered amounts) []lot {
 	var joined []lot
 	index := make(map[string]int)
 	for i, l := range list {
-		key := l.request[d.dimensions.known:].key() + fmt.Sprint(" ", l.perNode, " ", i*maxLots/len(list))
+		key := keyOf(l.request[d.dimensions.known:]) + fmt.Sprint(" ", l.perNode, " ", i*maxLots/len(list))
 		at, known := index[key]
 		if !known {
 			at = len(joined)
@@ -129,9 +129,7 @@ func (d *demand) lots(counts []int, offered amounts) []lot {
 			joined = append(joined, lot{request: make(amounts, len(l.request)), perNode: l.perNode})
 		}
 		joined[at].count += l.count
-		for dim, n := range l.request {
-			joined[at].request[dim] += n * int64(l.count)
-		}
+		joined[at].request.add(l.request, l.count)
 	}
 	for _, l := range joined {
 		for dim := range l.request {
@@ -139,17 +137,6 @@ func (d *demand) lots(counts []int, offered amounts) []lot {
 		}
 	}
 	return joined
-}
-
-// on is how many pods of the lot have a place in the room.
-func (l *lot) on(room amounts) int {
-	most := l.perNode
-	for dim, n := range l.request {
-		if n > 0 {
-			most = min(most, int(room[dim]/n))
-		}
-	}
-	return most
 }
 
 // alike are nodes with the same room.
@@ -161,9 +148,7 @@ type alike struct {
 // with are so many of the nodes with pods of a lot on each.
 func (a alike) with(l lot, pods, nodes int) alike {
 	room := slices.Clone(a.room)
-	for dim, n := range l.request {
-		room[dim] -= n * int64(pods)
-	}
+	room.add(l.request, -pods)
 	return alike{room, nodes}
 }
 
@@ -178,7 +163,7 @@ func nodesFor(lots []lot, offered amounts) int {
 			if i < before {
 				at = filled[i]
 			}
-			each := l.on(at.room)
+			each := l.request.fitting(at.room, l.perNode)
 			if each <= 0 || at.nodes == 0 {
 				continue
 			}

@@ -79,8 +79,7 @@ func (p *places) Process(ctx *cacontext.AutoscalingContext, pending []*apiv1.Pod
 	kept := p.filter.places[:0]
 	for _, at := range p.filter.places {
 		at.pods = slices.DeleteFunc(at.pods, func(uid types.UID) bool { return byUID[uid] == nil || placed[uid] })
-		node := put(ctx.ClusterSnapshot, at, byUID, nodes, placed)
-		if node {
+		if put(ctx.ClusterSnapshot, at, byUID, nodes, placed) {
 			kept = append(kept, at)
 		}
 	}

@@ -50,12 +50,9 @@ type planner struct {
 
 // solve plans. Out of time it may leave pods without a node.
 func (p *problem) solve(t *timer) plan {
-	pl := &planner{problem: p, filler: newFiller(p), timer: t, random: rand.New(rand.NewPCG(1, 2))}
-	result := plan{left: make([]int, len(p.classes))}
-	for c, class := range p.classes {
-		pl.all = append(pl.all, c)
-		result.left[c] = class.count
-	}
+	counts, all := p.counts()
+	pl := &planner{problem: p, filler: newFiller(p), timer: t, all: all, random: rand.New(rand.NewPCG(1, 2))}
+	result := plan{left: counts}
 	if len(p.classes) == 0 || len(p.shapes) == 0 {
 		return result
 	}

@@ -16,7 +16,7 @@ type class struct {
 	request    amounts
 	count      int          // of pods
 	pods       []*apiv1.Pod // by namespace and name
-	fits       []bool       // by shape
+	fits       bits         // the shapes that have room for one
 	perNode    int          // how many of them one node may hold, whatever it offers
 	separation separation   // from pods of which classes
 }
@@ -47,7 +47,7 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 	}
 	known := make(map[string]int)
 	for c := range candidates {
-		key := d.offered[c].key() + fits[c].key() + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
+		key := keyOf(d.offered[c]) + keyOf(fits[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
 		i, ok := known[key]
 		if !ok {
 			i = len(p.shapes)
@@ -69,10 +69,27 @@ func (a amounts) within(b amounts) bool {
 	return true
 }
 
-// key is the same for the same amounts and no others of that length.
-func (a amounts) key() string {
-	b := make([]byte, 0, 8*len(a))
-	for _, n := range a {
+// add adds the other amounts so many times.
+func (a amounts) add(other amounts, times int) {
+	for i, n := range other {
+		a[i] += n * int64(times)
+	}
+}
+
+// fitting is how many times a has a place in the room, and most at the most.
+func (a amounts) fitting(room amounts, most int) int {
+	for i, n := range a {
+		if n > 0 {
+			most = min(most, int(room[i]/n))
+		}
+	}
+	return most
+}
+
+// keyOf is the same for the same numbers and no others of that length.
+func keyOf[T int64 | uint64](list []T) string {
+	b := make([]byte, 0, 8*len(list))
+	for _, n := range list {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	return string(b)
@@ -109,12 +126,4 @@ func (b bits) each(visit func(i int)) {
 			}
 		}
 	}
-}
-
-func (b bits) key() string {
-	k := make([]byte, 0, 8*len(b))
-	for _, w := range b {
-		k = binary.LittleEndian.AppendUint64(k, w)
-	}
-	return string(k)
 }

@@ -170,7 +170,7 @@ func needs(pod *apiv1.Pod, request amounts) (string, bool) {
 		if owner == nil {
 			return "", false
 		}
-		key += string(owner.UID) + " " + request.key()
+		key += string(owner.UID) + " " + keyOf(request)
 	}
 	return key, true
 }

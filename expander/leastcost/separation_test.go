@@ -122,7 +122,7 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 			got := 0
 			for _, class := range p.classes {
 				for _, pod := range class.pods {
-					if slices.Contains(cut, pod) && class.fits[0] {
+					if slices.Contains(cut, pod) && class.fits.has(0) {
 						got++
 					}
 				}

@@ -28,7 +28,7 @@ func (pl *planner) setValues() []covering.Used {
 	for c, class := range p.classes {
 		least := math.Inf(1)
 		for s, shape := range p.shapes {
-			if class.fits[s] {
+			if class.fits.has(s) {
 				if least = min(least, shape.cost*p.largest(s, c)); 0.01*least <= pl.values[c] {
 					break
 				}
@@ -50,7 +50,7 @@ func (p *problem) cap(values []float64) {
 	for c, class := range p.classes {
 		least := math.Inf(1)
 		for s, shape := range p.shapes {
-			if class.fits[s] {
+			if class.fits.has(s) {
 				alone := min(class.count, class.perNode, int(1/max(p.largest(s, c), 1e-9)))
 				least = min(least, shape.cost/float64(max(1, alone)))
 			}
@@ -156,7 +156,7 @@ func (p *problem) coarsened() (coarse *problem, row []int, ratio []float64) {
 	// Pods that fit other shapes are only joined if nothing else helps.
 	shapes := make([]string, len(p.classes))
 	for c, class := range p.classes {
-		shapes[c] = boolKey(class.fits)
+		shapes[c] = keyOf(class.fits)
 	}
 	if !p.rowsOf(row, shapes, 10) {
 		p.rowsOf(row, make([]string, len(p.classes)), math.Inf(1))
@@ -217,15 +217,11 @@ func (p *problem) joined(row []int) *problem {
 	for c, from := range p.classes {
 		into := &coarse.classes[row[c]]
 		if into.count == 0 {
-			*into = class{request: make(amounts, len(from.request)), fits: make([]bool, len(p.shapes)), perNode: from.perNode}
+			*into = class{request: make(amounts, len(from.request)), fits: newBits(len(p.shapes)), perNode: from.perNode}
 		}
 		into.perNode = min(into.perNode, from.perNode)
-		for s, fits := range from.fits {
-			into.fits[s] = into.fits[s] || fits
-		}
-		for d, n := range from.request {
-			into.request[d] += n * int64(from.count)
-		}
+		into.fits.add(from.fits)
+		into.request.add(from.request, from.count)
 		into.count += from.count
 	}
 	for c := range coarse.classes {
@@ -234,14 +230,4 @@ func (p *problem) joined(row []int) *problem {
 		}
 	}
 	return coarse
-}
-
-func boolKey(list []bool) string {
-	b := make([]byte, len(list))
-	for i, set := range list {
-		if set {
-			b[i] = 1
-		}
-	}
-	return string(b)
 }
