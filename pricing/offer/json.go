@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // errEarly reports an input that ends before the offer does.
@@ -57,11 +58,16 @@ func readProduct(s *jsonStream, c *collector, sku string) error {
 		ProductFamily string
 		Attributes    product
 	}
-	if err := s.value(&v); err != nil {
-		return err
-	}
+	err := s.value(&v)
 	p := v.Attributes
 	p.sku, p.family = sku, v.ProductFamily
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) && strings.HasPrefix(mismatch.Field, "Attributes.") {
+		p.fault, err = fmt.Sprintf("an attribute %.50q that is no text", strings.TrimPrefix(mismatch.Field, "Attributes.")), nil
+	}
+	if err != nil {
+		return err
+	}
 	return c.add(p)
 }
 
