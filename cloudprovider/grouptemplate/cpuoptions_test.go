@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 func TestCPUsThatAreTurnedOffAreNotPromised(t *testing.T) {
@@ -21,7 +20,7 @@ func TestCPUsThatAreTurnedOffAreNotPromised(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
 			g.LaunchSpec = &launchspec.LaunchSpec{Types: tt.types}
-			template := Build(g, "us-west-2", instancetypes.Embedded())
+			template := built(g)
 			capacity, allocatable := template.Capacity.Cpu(), template.Allocatable.Cpu()
 			if capacity.Value() != tt.want || allocatable.MilliValue() > tt.want*1000 || allocatable.MilliValue() < tt.want*900 {
 				t.Errorf("%s CPUs, %s allocatable, want %d", capacity, allocatable, tt.want)

@@ -46,11 +46,6 @@ func (k key) equal(o key) bool {
 // Known reports whether enough is known of the group to simulate a node of it.
 func (t *Template) Known() bool { return t.key.launch != nil && t.Usable() }
 
-// Build makes the template of g in the region from AWS's facts alone.
-func Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
-	return Seen{}.Build(g, region, catalogue)
-}
-
 // Seen holds the facts that the cluster, rather than AWS, knows about a group's next node, or the zero value without a cluster.
 // If two are equal, a template built with one is right for the other.
 type Seen struct {

@@ -17,6 +17,9 @@ func spotGroup() *asg.Group {
 		LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
 }
 
+// built is the template of g without any facts of a cluster.
+func built(g *asg.Group) *Template { return Seen{}.Build(g, "us-west-2", instancetypes.Embedded()) }
+
 func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -33,7 +36,7 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
-			template := Build(g, "us-west-2", instancetypes.Embedded())
+			template := built(g)
 			tt.change(g)
 			if got := (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template; got != tt.want {
 				t.Errorf("the template stayed: %t, want %t", got, tt.want)
@@ -44,15 +47,15 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 
 func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	g := spotGroup()
-	if !Build(g, "us-west-2", instancetypes.Embedded()).Known() {
+	if !built(g).Known() {
 		t.Error("the template of a known type is not known")
 	}
 	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
-	if template := Build(g, "us-west-2", instancetypes.Embedded()); template.Known() || len(template.UnknownTypes) != 1 {
+	if template := built(g); template.Known() || len(template.UnknownTypes) != 1 {
 		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
 	}
 	g.LaunchSpec = nil
-	if Build(g, "us-west-2", instancetypes.Embedded()).Known() {
+	if built(g).Known() {
 		t.Error("the template of a group without launch facts is known")
 	}
 }
@@ -61,7 +64,7 @@ func TestTemplateHasUserDataLabels(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))
-	template := Build(g, "us-west-2", instancetypes.Embedded())
+	template := built(g)
 	if template.Labels["node.spotmax/team"] != "dsp" || template.Labels["node.spotmax/type"] != "spot" {
 		t.Errorf("labels = %v, want those of the user data", template.Labels)
 	}
@@ -70,7 +73,7 @@ func TestTemplateHasUserDataLabels(t *testing.T) {
 	}
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
-	template = Build(g, "us-west-2", instancetypes.Embedded())
+	template = built(g)
 	if len(template.Problems) != 1 || template.Problems[0].Group != "a" {
 		t.Errorf("problems = %v, want one of group a about what cannot be known", template.Problems)
 	}
@@ -84,7 +87,7 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.UserData = script("--node-labels=team=dsp,own=1,arch=x86 --max-pods=20 --register-with-taints=a=1:NoSchedule")
 	g.LaunchSpec.Others = []launchspec.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
-	template := Build(g, "us-west-2", instancetypes.Embedded())
+	template := built(g)
 	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
 		if got := template.Labels[key]; got != want {
 			t.Errorf("label %s is %q, want %q", key, got, want)
@@ -100,11 +103,11 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
 	}
 	g.LaunchSpec.Others[0].UserData = g.LaunchSpec.UserData
-	if template = Build(g, "us-west-2", instancetypes.Embedded()); len(template.Problems) > 0 || template.Labels["own"] != "1" {
+	if template = built(g); len(template.Problems) > 0 || template.Labels["own"] != "1" {
 		t.Errorf("labels %v, problems %v of two launch templates that say the same", template.Labels, template.Problems)
 	}
 	g.LaunchSpec.Others[0].UserData = ""
-	if template = Build(g, "us-west-2", instancetypes.Embedded()); template.Labels["team"] != "" {
+	if template = built(g); template.Labels["team"] != "" {
 		t.Errorf("labels %v, want none that nodes of the launch template without user data lack", template.Labels)
 	}
 }
@@ -134,7 +137,7 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 
 func TestTemplateDependsOnMoreThanItsGroup(t *testing.T) {
 	g, catalogue := spotGroup(), instancetypes.Embedded()
-	template := Build(g, "us-west-2", catalogue)
+	template := Seen{}.Build(g, "us-west-2", catalogue)
 	for name, again := range map[string]*Template{
 		"region":         Seen{}.Rebuild(template, g, "us-west-1", catalogue),
 		"catalogue":      Seen{}.Rebuild(template, g, "us-west-2", catalogue.With(instancetypes.Type{Name: "x9z.large"})),

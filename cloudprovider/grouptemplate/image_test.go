@@ -114,7 +114,7 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\ncluster-name = 'c'\nmax-pods = 20\n"))
 	g.LaunchSpec.Image = &launchspec.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
-	template := Build(g, "us-west-2", instancetypes.Embedded())
+	template := built(g)
 	kept := template.Capacity.Memory().Value() - template.Allocatable.Memory().Value()
 	if want := int64(255+11*20+100) << 20; kept != want {
 		t.Errorf("%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
@@ -124,7 +124,7 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
-	template := Build(g, "us-west-2", instancetypes.Embedded())
+	template := built(g)
 	if os := template.Labels[corev1.LabelOSStable]; os != "windows" {
 		t.Errorf("operating system %q, want windows", os)
 	}
@@ -162,7 +162,7 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
 			g.LaunchSpec = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
-			template := Build(g, "us-west-2", instancetypes.Embedded())
+			template := built(g)
 			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
 				t.Errorf("build %q, want %q", got, tt.want)
 			}
@@ -187,7 +187,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 			g := spotGroup()
 			g.LaunchSpec = &launchspec.LaunchSpec{ImageID: "ami-1", Image: tt.image,
 				Types: []launchspec.Type{{Name: "m5.large", Weight: 1}, {Name: "m6g.large", Weight: 1, Image: tt.own}}}
-			template := Build(g, "us-west-2", instancetypes.Embedded())
+			template := built(g)
 			if len(template.InstanceTypes) != tt.types || len(template.Problems) != 1 || !strings.Contains(template.Problems[0].String(), tt.problem) {
 				t.Errorf("types %v with problems %v, want %d with one of %q", template.InstanceTypes, template.Problems, tt.types, tt.problem)
 			}
@@ -198,7 +198,7 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 func TestTemplateHasLaunchTemplateAdapters(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec = &launchspec.LaunchSpec{EFAInterfaces: 4, Types: []launchspec.Type{{Name: "p4d.24xlarge", Weight: 1}}}
-	template := Build(g, "us-west-2", instancetypes.Embedded())
+	template := built(g)
 	if n := template.Allocatable[instancetypes.ResourceEFA]; n.Value() != 4 {
 		t.Errorf("%s adapters, want 4", n.String())
 	}

@@ -74,7 +74,7 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	server, cache := over(t, config)
 	nodes := nodesOf(t, server)
 	for _, g := range cache.Snapshot().Groups() {
-		template := grouptemplate.Build(g, config.Region, instancetypes.Embedded())
+		template := grouptemplate.Seen{}.Build(g, config.Region, instancetypes.Embedded())
 		if !template.Known() || len(template.Problems) > 0 {
 			t.Errorf("%s: problems %v", g.Name, template.Problems)
 		}

@@ -81,7 +81,7 @@ func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 	cache := read(t, groups)
 	templates := map[string]*grouptemplate.Template{}
 	for _, g := range cache.Snapshot().Groups() {
-		templates[g.Name] = grouptemplate.Build(g, region, instancetypes.Embedded())
+		templates[g.Name] = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded())
 		if !templates[g.Name].Known() || len(templates[g.Name].Problems) > 0 {
 			t.Fatalf("%s: problems %v", g.Name, templates[g.Name].Problems)
 		}
@@ -112,7 +112,7 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "long", Version: "$Latest"}}}})
 	g := cache.Snapshot().Group("long")
 	var template *grouptemplate.Template
-	allocated := costlimit.Allocated(func() { template = grouptemplate.Build(g, region, instancetypes.Embedded()) })
+	allocated := costlimit.Allocated(func() { template = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded()) })
 	if template.Labels["team"] != "a" {
 		t.Fatalf("labels %v, want that of the user data", template.Labels)
 	}
@@ -128,7 +128,7 @@ func BenchmarkBuild(b *testing.B) {
 	catalogue := instancetypes.Embedded()
 	b.ReportAllocs()
 	for b.Loop() {
-		if !grouptemplate.Build(g, region, catalogue).Known() {
+		if !(grouptemplate.Seen{}).Build(g, region, catalogue).Known() {
 			b.Fatal("not known")
 		}
 	}
@@ -141,7 +141,7 @@ func BenchmarkUnchanged(b *testing.B) {
 		cache := read(b, 1000)
 		templates := map[string]*grouptemplate.Template{}
 		for _, g := range cache.Snapshot().Groups() {
-			templates[g.Name] = grouptemplate.Build(g, region, instancetypes.Embedded())
+			templates[g.Name] = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded())
 		}
 		if err := cache.Refresh(b.Context()); err != nil {
 			b.Fatal(err)
