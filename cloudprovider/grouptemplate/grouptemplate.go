@@ -71,8 +71,7 @@ func (s Seen) Rebuild(before *Template, g *asg.Group, region string, catalogue *
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {
 			if facts, ok := facts(lt.Name); ok {
-				in.Members = append(in.Members, nodetemplate.Member{Type: facts, Weight: lt.Weight,
-					ImageArchitecture: architectureOf(cmp.Or(lt.Image, l.Image))})
+				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectureOf(cmp.Or(lt.Image, l.Image))})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}

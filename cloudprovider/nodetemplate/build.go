@@ -12,12 +12,8 @@ import (
 func Build(in Input) (Template, []Problem) {
 	declared, problems := ParseTags(in.Group, in.Tags)
 	problems = append(problems, in.dropMembersOfOtherImages()...)
-	t := Template{
-		Group:            in.Group,
-		Sources:          newSources(),
-		Options:          declared.Options,
-		AcceleratorModel: acceleratorModel(in.Members),
-	}
+	t := Template{Group: in.Group, Options: declared.Options, Sources: Sources{Labels: map[string]Source{}, Taints: map[string]Source{},
+		Capacity: map[string]Source{}, Allocatable: map[string]Source{}}}
 	for _, m := range in.Members {
 		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
 	}

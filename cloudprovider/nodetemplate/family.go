@@ -24,13 +24,32 @@ func (n *Nodegroup) AMIFamily() AMIFamily {
 
 // os returns the operating system of the group's nodes as Kubernetes names it.
 func (in *Input) os() string {
-	if in.OS == "" && in.family() == Windows {
+	if in.family() == Windows {
 		return "windows"
 	}
-	if in.OS == "" {
-		return "linux"
+	return "linux"
+}
+
+// windowsBuilds maps the year in the name of Windows Server to the build that kubelet puts on its node (Microsoft, "Windows
+// Server release information", read 2026-11).
+var windowsBuilds = map[string]string{
+	"2019": "10.0.17763",
+	"2022": "10.0.20348",
+	"2025": "10.0.26100",
+}
+
+// windowsBuild returns the build that Windows nodes will show, with its source, or "" on other nodes and where it is unknown.
+func (in *Input) windowsBuild() (string, Source) {
+	if in.family() != Windows {
+		return "", Source{}
 	}
-	return in.OS
+	if in.Nodegroup != nil {
+		words := strings.Split(in.Nodegroup.AMIType, "_") // WINDOWS_CORE_2022_x86_64
+		if build := windowsBuilds[words[min(2, len(words)-1)]]; build != "" && words[0] == "WINDOWS" {
+			return build, Source{Kind: SourceNodegroup, Detail: "AMI type"}
+		}
+	}
+	return windowsBuilds[in.WindowsRelease], Source{Kind: SourceGroup, Detail: "its image of Windows Server " + in.WindowsRelease}
 }
 
 // managed reports whether EKS decides how the nodes of this group start: a managed node group with an image of EKS.

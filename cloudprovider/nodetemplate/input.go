@@ -23,8 +23,7 @@ type Input struct {
 	Members      []Member
 	UnknownTypes []string
 
-	OS           string    // "linux" or "windows", "" follows AMIFamily and ends as linux
-	AMIFamily    AMIFamily // "" when unknown
+	AMIFamily    AMIFamily // "" when unknown, which ends as an image of Linux
 	CapacityType string    // "on-demand" or "spot" if the whole group is, else ""
 	// WindowsRelease is the year in the name of Windows Server, such as "2022", if all images of the group state it, else "".
 	WindowsRelease string
@@ -48,12 +47,10 @@ type Input struct {
 	CNI       CNI        // settings of the cluster's VPC CNI, zero for its defaults
 }
 
-// Member is one instance type a group can launch.
+// Member is one instance type a group can launch. Its weight does not matter, because a template stands for one whole instance:
+// dividing by the weight would leave fractions of GPUs that no pod fits.
 type Member struct {
 	Type instancetypes.Type
-	// Weight is the number of units of desired capacity one instance counts for, 0 means 1. A template always stands for one
-	// whole instance: dividing by the weight would leave fractions of GPUs that no pod fits.
-	Weight int
 	// ImageArchitecture is the architecture of the image for this type, spelt as in Type, or "" when unknown.
 	ImageArchitecture string
 }

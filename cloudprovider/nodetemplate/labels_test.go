@@ -129,7 +129,7 @@ func TestUnpinnedGroupKeepsDeclaredZone(t *testing.T) {
 }
 
 func TestLabelsOfManagedNodeGroups(t *testing.T) {
-	tags := map[string]string{eksNodegroupTag: "ng-1", eksClusterTag: "c"}
+	tags := map[string]string{eksNodegroupTag: "ng-1", "eks:cluster-name": "c"}
 	eks := &Nodegroup{
 		Name: "ng-1", CapacityType: "CAPACITY_BLOCK", AMIType: "AL2023_x86_64_NVIDIA",
 		Labels: map[string]string{"team": "eks", "tier": "one"},
@@ -182,7 +182,7 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 func TestTemplatesCarryNoLabelThatNodesDoNot(t *testing.T) {
 	template, _ := Build(Input{
 		Group: "g", Members: members(t, "g4dn.xlarge"), Zones: []string{"us-east-1a"},
-		Tags:      map[string]string{eksNodegroupTag: "ng", eksClusterTag: "c"},
+		Tags:      map[string]string{eksNodegroupTag: "ng", "eks:cluster-name": "c"},
 		Nodegroup: &Nodegroup{Name: "ng", AMIType: "AL2_x86_64_GPU", CapacityType: "SPOT"},
 	})
 	for _, key := range []string{

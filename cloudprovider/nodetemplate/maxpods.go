@@ -15,7 +15,7 @@ const (
 // unless the group brings its own image.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
-	if pods == 0 || in.os() == "windows" {
+	if pods == 0 || in.family() == Windows {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
 	m, seen := in.measured(t)

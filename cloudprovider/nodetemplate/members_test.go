@@ -117,7 +117,7 @@ func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
 		{name: "on, by tag", in: Input{CNI: on, Tags: tag}, types: []string{"m5.large"}, want: "5"},
 		{name: "the least of several types", in: Input{CNI: on}, types: []string{"m5.xlarge", "m5.large"}, want: "9"},
 		{name: "a type without", in: Input{CNI: on}, types: []string{"m5.large", "t3.large"}},
-		{name: "Windows", in: Input{CNI: on, OS: "windows"}, types: []string{"m5.large"}},
+		{name: "Windows", in: Input{CNI: on, AMIFamily: Windows}, types: []string{"m5.large"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, tt.types...)
@@ -137,8 +137,7 @@ func TestANodeOfWindows(t *testing.T) {
 		name string
 		in   Input
 	}{
-		{name: "by its image", in: Input{OS: "windows"}},
-		{name: "by its family", in: Input{AMIFamily: Windows}},
+		{name: "by its image", in: Input{AMIFamily: Windows}},
 		{name: "by the EKS node group", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

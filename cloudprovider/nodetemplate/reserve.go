@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,7 +88,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 
 // reservedMemory returns the kube-reserved memory that the image sets on a node of type t with that many pods.
 func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
-	if in.os() == "windows" {
+	if in.family() == Windows {
 		return windowsReservedMemory
 	}
 	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
@@ -196,24 +197,14 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 		}
 		return bytes - bytes/instanceStoreDivisor
 	}
-	volume := in.RootVolumeBytes
-	if volume == 0 {
-		volume = in.defaultVolumeBytes()
-	}
-	if in.os() == "windows" {
+	volume := cmp.Or(in.RootVolumeBytes, DefaultVolumeBytes(in.family()))
+	switch in.family() {
+	case Windows:
 		return max(0, volume-windowsDiskMissingBytes)
-	}
-	if in.family() == Bottlerocket {
+	case Bottlerocket:
 		return volume - volume/bottlerocketMissingDivisor
 	}
 	return max(0, volume-rootMissingBytes)
-}
-
-func (in *Input) defaultVolumeBytes() int64 {
-	if in.os() == "windows" {
-		return DefaultVolumeBytes(Windows)
-	}
-	return DefaultVolumeBytes("")
 }
 
 // DefaultVolumeBytes is the assumed size of the volume for pods' data where an image of the family states none.

@@ -121,7 +121,7 @@ func TestMalformedNodeGroupTagIsReported(t *testing.T) {
 }
 
 func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
-	managed := map[string]string{eksNodegroupTag: "ng", eksClusterTag: "c"}
+	managed := map[string]string{eksNodegroupTag: "ng", "eks:cluster-name": "c"}
 	for _, tt := range []struct {
 		name string
 		in   Input

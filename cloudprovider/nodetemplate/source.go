@@ -34,12 +34,3 @@ type Sources struct {
 	Capacity    map[string]Source // by resource name
 	Allocatable map[string]Source // by resource name
 }
-
-func newSources() Sources {
-	return Sources{
-		Labels:      map[string]Source{},
-		Taints:      map[string]Source{},
-		Capacity:    map[string]Source{},
-		Allocatable: map[string]Source{},
-	}
-}

@@ -17,9 +17,8 @@ const (
 	resourcesPrefix = templatePrefix + "resources/"
 	optionsPrefix   = templatePrefix + "autoscaling-options/"
 
-	// EKS puts these on the Auto Scaling groups of its managed node groups. The stock provider turns every "eks:" tag into a
+	// EKS puts this on the Auto Scaling groups of its managed node groups. The stock provider turns every "eks:" tag into a
 	// label without that prefix. No node carries such labels, so ParseTags does not make them.
-	eksClusterTag   = "eks:cluster-name"
 	eksNodegroupTag = "eks:nodegroup-name"
 )
 
@@ -30,9 +29,7 @@ type Declared struct {
 	Resources corev1.ResourceList
 	Options   Options
 
-	// ManagedNodegroup and ManagedCluster name the group's EKS managed node group, "" if there is none.
-	ManagedNodegroup string
-	ManagedCluster   string
+	ManagedNodegroup string // the name of the group's EKS managed node group, "" if there is none
 }
 
 // ParseTags reads the node-template tags of group and ignores all other tags. It reads every form that the stock provider acts
@@ -43,7 +40,6 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 		Labels:           map[string]string{},
 		Resources:        corev1.ResourceList{},
 		ManagedNodegroup: tags[eksNodegroupTag],
-		ManagedCluster:   tags[eksClusterTag],
 	}
 	var problems []Problem
 	report := func(key string, p *Problem) {

@@ -47,7 +47,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 		{key: p + "label/nvidia.com/gpu", value: "true", want: Declared{Labels: map[string]string{"nvidia.com/gpu": "true"}}},
 		{key: p + "label/kubernetes.io/arch", value: "arm64", want: Declared{Labels: map[string]string{"kubernetes.io/arch": "arm64"}}},
 		{key: "eks:nodegroup-name", value: "ng", want: Declared{ManagedNodegroup: "ng"}},
-		{key: "eks:cluster-name", value: "c", want: Declared{ManagedCluster: "c"}},
+		{key: "eks:cluster-name", value: "c", want: Declared{}},
 
 		{key: p + "taint/dedicated", value: "gpu:NoSchedule", want: taint("dedicated", "gpu", "NoSchedule")},
 		{key: p + "taint/dedicated", value: "gpu:NoExecute", want: taint("dedicated", "gpu", "NoExecute")},

@@ -32,10 +32,6 @@ type Template struct {
 
 	// InstanceTypes are the names of the types the template stands for, in the policy's order.
 	InstanceTypes []string
-
-	// AcceleratorModel is the customary label value of the GPU model if all types have the same, such as "nvidia-tesla-t4",
-	// otherwise "". It describes the hardware, not the nodes' labels.
-	AcceleratorModel string
 }
 
 // Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.
@@ -105,17 +101,4 @@ func readyConditions() []corev1.NodeCondition {
 		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
 		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse},
 	}
-}
-
-// acceleratorModel returns the label value of the one GPU model of all members, or "" if there are none or several.
-func acceleratorModel(members []Member) string {
-	model := ""
-	for i, m := range members {
-		v := m.Type.GPU.LabelValue()
-		if i > 0 && v != model {
-			return ""
-		}
-		model = v
-	}
-	return model
 }

@@ -15,7 +15,7 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 	}{
 		{name: "2019 by its image", in: Input{AMIFamily: Windows, WindowsRelease: "2019"}, want: "10.0.17763", from: SourceGroup},
 		{name: "2022 by its image", in: Input{AMIFamily: Windows, WindowsRelease: "2022"}, want: "10.0.20348", from: SourceGroup},
-		{name: "2025 by its image", in: Input{OS: "windows", WindowsRelease: "2025"}, want: "10.0.26100", from: SourceGroup},
+		{name: "2025 by its image", in: Input{AMIFamily: Windows, WindowsRelease: "2025"}, want: "10.0.26100", from: SourceGroup},
 		{name: "a release nobody knows yet", in: Input{AMIFamily: Windows, WindowsRelease: "2031"}},
 		{name: "an image that does not tell", in: Input{AMIFamily: Windows}},
 		{name: "core by EKS", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2019_x86_64"}}, want: "10.0.17763", from: SourceNodegroup},
