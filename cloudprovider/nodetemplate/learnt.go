@@ -371,7 +371,7 @@ func lasting(key, value string, own []string) bool {
 		return false
 	}
 	lower := strings.ToLower(value)
-	return validName(key) && validValue(value) && !machineMade.MatchString(lower) &&
+	return ValidName(key) && ValidValue(value) && !machineMade.MatchString(lower) &&
 		!slices.ContainsFunc(own, func(word string) bool { return strings.Contains(lower, word) })
 }
 

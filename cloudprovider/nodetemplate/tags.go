@@ -48,7 +48,7 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 			problems = append(problems, *p)
 		}
 	}
-	if !validValue(d.ManagedNodegroup) {
+	if !ValidValue(d.ManagedNodegroup) {
 		d.ManagedNodegroup = ""
 		report(eksNodegroupTag, &Problem{Reason: ReasonLabelValue, Expected: "the name of an EKS managed node group"})
 	}

@@ -334,7 +334,7 @@ func checkTags(t *testing.T, tags map[string]string) {
 	t.Helper()
 	d, problems := ParseTags("g", tags)
 	for k, v := range d.Labels {
-		if !validName(k) || !validValue(v) {
+		if !ValidName(k) || !ValidValue(v) {
 			t.Errorf("label %q=%q", k, v)
 		}
 	}

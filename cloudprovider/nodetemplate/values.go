@@ -17,18 +17,26 @@ const (
 	taintForm     = "<value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute"
 )
 
-var taintEffects = []corev1.TaintEffect{
+// TaintEffects are the effects that Kubernetes knows.
+var TaintEffects = []corev1.TaintEffect{
 	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
 }
 
-func validName(s string) bool  { return len(validation.IsQualifiedName(s)) == 0 }
-func validValue(s string) bool { return len(validation.IsValidLabelValue(s)) == 0 }
+// ValidName reports whether Kubernetes allows s as the key of a label or taint. A longer one is not worth the regular expressions.
+func ValidName(s string) bool {
+	return len(s) <= validation.DNS1123SubdomainMaxLength+1+validation.LabelValueMaxLength && len(validation.IsQualifiedName(s)) == 0
+}
+
+// ValidValue reports whether Kubernetes allows s as the value of a label or taint.
+func ValidValue(s string) bool {
+	return len(s) <= validation.LabelValueMaxLength && len(validation.IsValidLabelValue(s)) == 0
+}
 
 func (d *Declared) readLabel(name, value string) *Problem {
-	if !validName(name) {
+	if !ValidName(name) {
 		return &Problem{Reason: ReasonLabelKey, Expected: "after label/ " + qualifiedName, Example: labelPrefix + "team=a"}
 	}
-	if !validValue(value) {
+	if !ValidValue(value) {
 		return &Problem{Reason: ReasonLabelValue, Expected: labelValue, Example: labelPrefix + name + "=a"}
 	}
 	d.Labels[name] = value
@@ -37,7 +45,7 @@ func (d *Declared) readLabel(name, value string) *Problem {
 
 // readTaint splits value at its first colon, as the stock provider does, so a second colon spoils the effect.
 func (d *Declared) readTaint(name, value string) *Problem {
-	if !validName(name) {
+	if !ValidName(name) {
 		return &Problem{
 			Reason: ReasonTaintKey, Expected: "after taint/ " + qualifiedName, Example: taintPrefix + "dedicated=a:NoSchedule",
 		}
@@ -47,9 +55,9 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	switch {
 	case !colon:
 		return &Problem{Reason: ReasonTaintForm, Expected: taintForm, Example: repairedTaint(name, value, "")}
-	case !slices.Contains(taintEffects, taint.Effect):
+	case !slices.Contains(TaintEffects, taint.Effect):
 		return &Problem{Reason: ReasonTaintEffect, Expected: taintForm, Example: repairedTaint(name, taintValue, effect)}
-	case !validValue(taintValue):
+	case !ValidValue(taintValue):
 		return &Problem{
 			Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: repairedTaint(name, taintValue, effect),
 		}
@@ -63,7 +71,7 @@ func (d *Declared) readTaint(name, value string) *Problem {
 func repairedTaint(name, value, effect string) string {
 	meant := corev1.TaintEffectNoSchedule
 	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(effect), "_", ""))
-	for _, e := range taintEffects {
+	for _, e := range TaintEffects {
 		if plain == strings.ToLower(string(e)) {
 			meant = e
 		}
@@ -71,10 +79,10 @@ func repairedTaint(name, value, effect string) string {
 			value, meant = "", e
 		}
 	}
-	if key, v, ok := strings.Cut(value, "="); ok && validName(key) && validValue(v) {
+	if key, v, ok := strings.Cut(value, "="); ok && ValidName(key) && ValidValue(v) {
 		name, value = key, v
 	}
-	if !validValue(value) {
+	if !ValidValue(value) {
 		value = "true"
 	}
 	return taintPrefix + name + "=" + value + ":" + string(meant)
@@ -86,7 +94,7 @@ func compareTaints(a, b corev1.Taint) int {
 
 func (d *Declared) readResource(name, value string) *Problem {
 	key := corev1.ResourceName(name)
-	if !validName(name) || !nodeResource(key) {
+	if !ValidName(name) || !nodeResource(key) {
 		return &Problem{
 			Reason:   ReasonResourceName,
 			Expected: "after resources/ cpu, memory, pods, ephemeral-storage, hugepages-<size> or <domain>/<name>",

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	kubeletapis "k8s.io/kubelet/pkg/apis"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -152,12 +151,12 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 		case r.unresolvedIn(what, p.key, p.value):
 		case !p.complete:
 			r.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
-		case !validKey(p.key):
+		case !nodetemplate.ValidName(p.key):
 			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows, for kubelet does not start with this one")
 		case restricted(p.key):
 			r.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
 				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…, for kubelet does not start with this one")
-		case !validValue(p.value):
+		case !nodetemplate.ValidValue(p.value):
 			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows, for kubelet does not start with this one")
 		case len(ud.Labels) >= maxLabels && ud.Labels[p.key] == "":
 			r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most, the rest was left out", maxLabels))
@@ -169,15 +168,6 @@ func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
 			ud.Labels[p.key] = p.value
 		}
 	}
-}
-
-// A longer key or value cannot be valid and is not worth the regular expressions.
-func validKey(s string) bool {
-	return len(s) <= validation.DNS1123SubdomainMaxLength+1+validation.LabelValueMaxLength && len(validation.IsQualifiedName(s)) == 0
-}
-
-func validValue(s string) bool {
-	return len(s) <= validation.LabelValueMaxLength && len(validation.IsValidLabelValue(s)) == 0
 }
 
 // restricted reports whether kubelet refuses to set a label on its own node.
@@ -213,11 +203,11 @@ func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Tain
 	case len(ud.Taints) >= maxTaints:
 		r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most, the rest was left out", maxTaints))
 	case r.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
-	case !validKey(taint.Key):
+	case !nodetemplate.ValidName(taint.Key):
 		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
-	case !slices.Contains(taintEffects, taint.Effect):
+	case !slices.Contains(nodetemplate.TaintEffects, taint.Effect):
 		r.problem(name, value, nodetemplate.ReasonTaintEffect, "NoSchedule, PreferNoSchedule or NoExecute after the colon")
-	case !validValue(taint.Value):
+	case !nodetemplate.ValidValue(taint.Value):
 		r.problem(name, value, nodetemplate.ReasonTaintValue, "a value that Kubernetes allows")
 	default:
 		ud.Taints = slices.DeleteFunc(ud.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
@@ -226,10 +216,6 @@ func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Tain
 			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
 		})
 	}
-}
-
-var taintEffects = []corev1.TaintEffect{
-	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
 }
 
 // mostPods is far above the pods of any node.
