@@ -94,9 +94,7 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 		calls = append(calls, c)
 	}
 	const maxCalls = 16
-	if len(calls) > maxCalls {
-		calls = calls[len(calls)-maxCalls:]
-	}
+	calls = calls[max(0, len(calls)-maxCalls):]
 	f := r.callFacts(calls[0])
 	for _, c := range calls[1:] {
 		r.intersect(&f, r.callFacts(c), inAllBranches)
@@ -114,13 +112,11 @@ func (r *reader) callFacts(c call) Facts {
 	if hasUnresolved(f.ClusterName) {
 		f.ClusterName = ""
 	}
-	args := r.splitArgs(c.args)
+	args := c.args
 	if !c.hasArgs {
-		args = r.splitArgs(r.kubeletEnv)
+		args = r.kubeletEnv
 	}
-	r.applyConfig(&f.UserData, r.kubelet)
-	r.applyConfig(&f.UserData, r.edited)
-	r.applyFlags(&f.UserData, slices.Concat(args, r.kubeletArgs))
+	r.settingsOf(&f).apply(slices.Concat(r.splitArgs(args), r.kubeletArgs), r.kubelet, r.edited)
 	return f
 }
 
@@ -131,13 +127,9 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	}
 	r.Whole = false
 	for name, q := range other.Resources {
-		if have, ok := r.Resources[name]; ok && have.Cmp(q) >= 0 {
-			continue
+		if have, ok := r.Resources[name]; !ok || have.Cmp(q) < 0 {
+			put(&r.Resources, name, q)
 		}
-		if r.Resources == nil {
-			r.Resources = corev1.ResourceList{}
-		}
-		r.Resources[name] = q
 	}
 	return true
 }

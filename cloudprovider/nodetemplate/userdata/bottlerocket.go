@@ -91,27 +91,28 @@ func (r *reader) bottlerocketFacts() Facts {
 	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.settings, "cluster-name")}
 	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
 	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.settings, key))) }
-	r.labels(&f.UserData, "node-labels", setting("node-labels"))
-	r.bottlerocketTaints(&f.UserData, mapAt(r.settings, "node-taints"))
+	s := r.settingsOf(&f)
+	s.labels("node-labels", setting("node-labels"))
+	s.bottlerocketTaints(mapAt(r.settings, "node-taints"))
 	if value, ok := r.settings["max-pods"]; ok {
-		r.maxPods(&f.UserData, "max-pods", fmt.Sprint(value))
+		s.maxPods("max-pods", fmt.Sprint(value))
 	}
-	r.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
-	r.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
-	r.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
+	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
+	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
+	s.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
 	return f
 }
 
 // bottlerocketTaints reads the forms of node-taints: key = "value:effect", and key = ["value:effect", …].
-func (r *reader) bottlerocketTaints(ud *nodetemplate.UserData, taints map[string]any) {
+func (s settings) bottlerocketTaints(taints map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(taints)) {
 		values, ok := taints[key].([]any)
 		if !ok {
 			values = []any{taints[key]}
 		}
 		for _, value := range values {
-			s, _ := value.(string)
-			r.taintSpec(ud, "node-taints", key+"="+s)
+			spec, _ := value.(string)
+			s.taintSpec("node-taints", key+"="+spec)
 		}
 	}
 }

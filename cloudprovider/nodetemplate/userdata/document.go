@@ -10,15 +10,21 @@ import (
 // document reads one document: the whole of user data, a part of it, or a file that it writes. contentType is the declared type
 // of a MIME part, or "". If it does not help, the text decides, as with cloud-init.
 func (r *reader) document(text, contentType string, nesting int) {
+	if !r.enter(nesting, 0) {
+		return
+	}
+	if text, ok := r.inflate(text); ok && r.spend(len(text)) {
+		r.dispatch(clean(text), contentType, nesting)
+	}
+}
+
+// enter spends the work of a text of n bytes within other texts, and reports whether it may be read.
+func (r *reader) enter(nesting, n int) bool {
 	if nesting > maxNesting {
 		r.unreadable("", "fewer documents within documents")
-		return
+		return false
 	}
-	text, ok := r.inflate(text)
-	if !ok || !r.spend(documentWork+len(text)) {
-		return
-	}
-	r.dispatch(clean(text), contentType, nesting)
+	return r.spend(documentWork + n)
 }
 
 // dispatch reads clean text by its kind.
@@ -45,11 +51,7 @@ func (r *reader) dispatch(text, contentType string, nesting int) {
 // file reads a file that user data writes on the node. It needs no first line, for a script may source it, or it is the
 // environment of a systemd unit.
 func (r *reader) file(text string, nesting int) {
-	if nesting > maxNesting {
-		r.unreadable("", "fewer documents within documents")
-		return
-	}
-	if !r.spend(documentWork + len(text)) {
+	if !r.enter(nesting, len(text)) {
 		return
 	}
 	switch kind := kind(text, ""); {

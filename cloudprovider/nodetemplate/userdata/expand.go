@@ -12,13 +12,7 @@ const (
 func (s *shell) expansion(c byte) string {
 	if c == '`' {
 		start := s.pos
-		for s.pos < len(s.src) && s.src[s.pos] != '`' {
-			if s.src[s.pos] == '\\' {
-				s.pos++
-			}
-			s.pos++
-		}
-		s.pos = min(len(s.src), s.pos+1)
+		s.skipPast('`')
 		s.substitution(strings.TrimSuffix(s.src[start:s.pos], "`"))
 		return unresolved("")
 	}
@@ -51,14 +45,12 @@ func (s *shell) expansion(c byte) string {
 		}
 		return "" // arguments, a script run at boot has none
 	}
-	start := s.pos
-	for s.pos < len(s.src) && isNameByte(s.src[s.pos], s.pos > start) {
-		s.pos++
-	}
-	if start == s.pos {
+	name := leadingName(s.src[s.pos:])
+	if name == "" {
 		return "$"
 	}
-	return s.value(s.src[start:s.pos], false)
+	s.pos += len(name)
+	return s.value(name, false)
 }
 
 // substitution looks through the commands of $(…) or `…` for edits of kubelet's configuration by jq.
@@ -85,11 +77,8 @@ func (s *shell) braced() string {
 	}
 	s.pos = min(s.pos, len(s.src))
 	text := strings.TrimSuffix(s.src[start:s.pos], "}")
-	end := 0
-	for end < len(text) && isNameByte(text[end], end > 0) {
-		end++
-	}
-	name, operator := text[:end], text[end:]
+	name := leadingName(text)
+	operator := text[len(name):]
 	switch {
 	case name == "":
 		return unresolved("")
@@ -135,15 +124,20 @@ func (s *shell) skipParens() {
 		case '\'':
 			s.until('\'')
 		case '"':
-			for s.pos < len(s.src) && s.src[s.pos] != '"' {
-				if s.src[s.pos] == '\\' {
-					s.pos++
-				}
-				s.pos++
-			}
-			s.pos = min(len(s.src), s.pos+1)
+			s.skipPast('"')
 		}
 	}
+}
+
+// skipPast reads past the next quote that no backslash precedes.
+func (s *shell) skipPast(quote byte) {
+	for s.pos < len(s.src) && s.src[s.pos] != quote {
+		if s.src[s.pos] == '\\' {
+			s.pos++
+		}
+		s.pos++
+	}
+	s.pos = min(len(s.src), s.pos+1)
 }
 
 // assign sets a variable. If the assignment may not happen, the value is known only if it does not change.
@@ -160,11 +154,14 @@ func isNameByte(c byte, digits bool) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || digits && c >= '0' && c <= '9'
 }
 
-func isName(s string) bool {
+// leadingName returns the name of a variable with which s begins, or "".
+func leadingName(s string) string {
 	for i := range len(s) {
 		if !isNameByte(s[i], i > 0) {
-			return false
+			return s[:i]
 		}
 	}
-	return s != ""
+	return s
 }
+
+func isName(s string) bool { return s != "" && leadingName(s) == s }

@@ -97,9 +97,7 @@ func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 
 // reader gathers the settings of the documents of one user data.
 type reader struct {
-	work     int // steps that may still be spent
-	tooMuch  bool
-	problems []nodetemplate.Problem
+	budget
 
 	conditions int // around the current text
 
@@ -119,40 +117,47 @@ type reader struct {
 	unmarked bool     // one of them looks like a script without its first line
 }
 
+// budget bounds the work on one user data. It collects the Problems, which cost work as well.
+type budget struct {
+	work     int // steps that may still be spent
+	tooMuch  bool
+	problems []nodetemplate.Problem
+}
+
 // spend takes n steps from the budget, and reports whether there were as many left.
-func (r *reader) spend(n int) bool {
-	if r.tooMuch {
+func (b *budget) spend(n int) bool {
+	if b.tooMuch {
 		return false
 	}
-	if r.work -= n; r.work < 0 {
-		r.tooMuch = true
-		r.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read, the rest of it was left out")
+	if b.work -= n; b.work < 0 {
+		b.tooMuch = true
+		b.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read, the rest of it was left out")
 	}
-	return !r.tooMuch
+	return !b.tooMuch
 }
 
 // problem reports setting key with its value. Both may be empty.
-func (r *reader) problem(key, value string, reason nodetemplate.Reason, expected string) {
-	r.report(nodetemplate.Problem{Key: key, Value: value, Reason: reason, Expected: expected})
+func (b *budget) problem(key, value string, reason nodetemplate.Reason, expected string) {
+	b.report(nodetemplate.Problem{Key: key, Value: value, Reason: reason, Expected: expected})
 }
 
-func (r *reader) report(p nodetemplate.Problem) {
-	if len(r.problems) >= maxProblems {
+func (b *budget) report(p nodetemplate.Problem) {
+	if len(b.problems) >= maxProblems {
 		return
 	}
-	r.work -= settingWork // the next spend notices
+	b.work -= settingWork // the next spend notices
 	p.Subject, p.Key, p.Value = "user data", show(p.Key), show(p.Value)
 	if p.Value == "" && p.Key == "" {
 		p.Expected = "in user data " + p.Expected
 	}
-	if !slices.Contains(r.problems, p) {
-		r.problems = append(r.problems, p)
+	if !slices.Contains(b.problems, p) {
+		b.problems = append(b.problems, p)
 	}
 }
 
 // unreadable reports a document that cannot be parsed, without its text.
-func (r *reader) unreadable(what, expected string) {
-	r.problem(what, "", nodetemplate.ReasonUnreadable, expected)
+func (b *budget) unreadable(what, expected string) {
+	b.problem(what, "", nodetemplate.ReasonUnreadable, expected)
 }
 
 // show returns the bounded part of a setting that a Problem repeats.

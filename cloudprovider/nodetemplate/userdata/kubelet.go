@@ -14,10 +14,26 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
+// settings applies kubelet's settings to a node's facts.
+type settings struct {
+	*budget
+	*nodetemplate.UserData
+}
+
+func (r *reader) settingsOf(f *Facts) settings { return settings{&r.budget, &f.UserData} }
+
+// apply lays kubelet's configurations over the facts in their order, and then its arguments.
+func (s settings) apply(args []string, configs ...map[string]any) {
+	for _, config := range configs {
+		s.applyConfig(config)
+	}
+	s.applyFlags(args)
+}
+
 // splitArgs splits a line of arguments at white space outside quotes and removes the quotes, as systemd does with the variable
 // for kubelet's arguments.
-func (r *reader) splitArgs(line string) []string {
-	if !r.spend(2 * len(line)) {
+func (b *budget) splitArgs(line string) []string {
+	if !b.spend(2 * len(line)) {
 		return nil
 	}
 	var args []string
@@ -48,11 +64,11 @@ func (r *reader) splitArgs(line string) []string {
 
 // applyFlags applies arguments of kubelet. As with kubelet, a flag that holds a map replaces it, and adds to it when repeated.
 // The last one of any other flag counts.
-func (r *reader) applyFlags(ud *nodetemplate.UserData, args []string) {
+func (s settings) applyFlags(args []string) {
 	seen := map[string]bool{}
-	for i := 0; i < len(args) && r.spend(wordWork); i++ {
+	for i := 0; i < len(args) && s.spend(wordWork); i++ {
 		if name, ok := strings.CutPrefix(args[i], markStart); ok {
-			r.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
+			s.problem("kubelet arguments", markStart+name, nodetemplate.ReasonUnresolved, literal)
 			continue
 		}
 		flag, value, assigned := strings.Cut(args[i], "=")
@@ -65,7 +81,7 @@ func (r *reader) applyFlags(ud *nodetemplate.UserData, args []string) {
 			}
 			value = args[i]
 		}
-		r.applyFlag(ud, flag, value, !seen[flag])
+		s.applyFlag(flag, value, !seen[flag])
 		seen[flag] = true
 	}
 }
@@ -76,33 +92,33 @@ var kubeletFlags = []string{
 
 const literal = "a literal value, for only the node can evaluate this"
 
-func (r *reader) applyFlag(ud *nodetemplate.UserData, flag, value string, first bool) {
+func (s settings) applyFlag(flag, value string, first bool) {
 	switch flag {
 	case "--node-labels":
-		r.labels(ud, flag, pairs(value, "="))
+		s.labels(flag, pairs(value, "="))
 	case "--register-with-taints":
-		ud.Taints = nil
+		s.Taints = nil
 		for item := range strings.SplitSeq(value, ",") {
 			if item != "" {
-				r.taintSpec(ud, flag, item)
+				s.taintSpec(flag, item)
 			}
 		}
 	case "--max-pods":
-		r.maxPods(ud, flag, value)
+		s.maxPods(flag, value)
 	case "--kube-reserved", "--system-reserved":
-		reservation := &ud.KubeReserved
+		reservation := &s.KubeReserved
 		if flag == "--system-reserved" {
-			reservation = &ud.SystemReserved
+			reservation = &s.SystemReserved
 		}
 		if first {
 			*reservation = nodetemplate.Reservation{Whole: true}
 		}
-		r.reserve(reservation, flag, pairs(value, "="))
+		s.reserve(reservation, flag, pairs(value, "="))
 	case "--eviction-hard":
 		if first {
-			ud.EvictionHard = nodetemplate.Thresholds{Whole: true}
+			s.EvictionHard = nodetemplate.Thresholds{Whole: true}
 		}
-		r.evict(&ud.EvictionHard, flag, pairs(value, "<"))
+		s.evict(&s.EvictionHard, flag, pairs(value, "<"))
 	}
 }
 
@@ -133,39 +149,36 @@ func sortedPairs(m map[string]any) []pair {
 }
 
 // unresolvedIn reports a setting that only the node can evaluate.
-func (r *reader) unresolvedIn(what, key, value string) bool {
+func (b *budget) unresolvedIn(what, key, value string) bool {
 	if !hasUnresolved(key) && !hasUnresolved(value) {
 		return false
 	}
-	r.problem(strings.TrimSpace(what+" "+key), value, nodetemplate.ReasonUnresolved, literal)
+	b.problem(strings.TrimSpace(what+" "+key), value, nodetemplate.ReasonUnresolved, literal)
 	return true
 }
 
-func (r *reader) labels(ud *nodetemplate.UserData, what string, list []pair) {
+func (s settings) labels(what string, list []pair) {
 	for _, p := range list {
-		if !r.spend(settingWork) {
+		if !s.spend(settingWork) {
 			return
 		}
 		name := what + " " + show(p.key)
 		switch {
-		case r.unresolvedIn(what, p.key, p.value):
+		case s.unresolvedIn(what, p.key, p.value):
 		case !p.complete:
-			r.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
+			s.problem(what, p.key, nodetemplate.ReasonLabelKey, "<label>=<value>, which kubelet needs to start")
 		case !nodetemplate.ValidName(p.key):
-			r.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows, for kubelet does not start with this one")
+			s.problem(name, p.value, nodetemplate.ReasonLabelKey, "a label key that Kubernetes allows, for kubelet does not start with this one")
 		case restricted(p.key):
-			r.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
+			s.problem(name, p.value, nodetemplate.ReasonRestrictedLabel,
 				"no label of kubernetes.io or k8s.io but those kubelet may set, such as node.kubernetes.io/…, for kubelet does not start with this one")
 		case !nodetemplate.ValidValue(p.value):
-			r.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows, for kubelet does not start with this one")
-		case len(ud.Labels) >= maxLabels && ud.Labels[p.key] == "":
-			r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most, the rest was left out", maxLabels))
+			s.problem(name, p.value, nodetemplate.ReasonLabelValue, "a label value that Kubernetes allows, for kubelet does not start with this one")
+		case len(s.Labels) >= maxLabels && s.Labels[p.key] == "":
+			s.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d labels at most, the rest was left out", maxLabels))
 			return
 		default:
-			if ud.Labels == nil {
-				ud.Labels = map[string]string{}
-			}
-			ud.Labels[p.key] = p.value
+			put(&s.Labels, p.key, p.value)
 		}
 	}
 }
@@ -181,38 +194,38 @@ func restricted(key string) bool {
 }
 
 // taintSpec reads key=value:effect or key:effect.
-func (r *reader) taintSpec(ud *nodetemplate.UserData, what, item string) {
-	if r.unresolvedIn(what, "", item) {
+func (s settings) taintSpec(what, item string) {
+	if s.unresolvedIn(what, "", item) {
 		return
 	}
 	spec, effect, ok := strings.Cut(item, ":")
 	key, value, _ := strings.Cut(spec, "=")
 	if !ok {
-		r.problem(what, item, nodetemplate.ReasonTaintForm, "<key>=<value>:<effect>")
+		s.problem(what, item, nodetemplate.ReasonTaintForm, "<key>=<value>:<effect>")
 		return
 	}
-	r.taint(ud, what, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+	s.taint(what, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
 }
 
-func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Taint) {
-	if !r.spend(2 * settingWork) {
+func (s settings) taint(what string, taint corev1.Taint) {
+	if !s.spend(2 * settingWork) {
 		return
 	}
 	name, value := what+" "+show(taint.Key), show(taint.Value+":"+string(taint.Effect))
 	switch {
-	case len(ud.Taints) >= maxTaints:
-		r.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most, the rest was left out", maxTaints))
-	case r.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
+	case len(s.Taints) >= maxTaints:
+		s.problem(what, "", nodetemplate.ReasonKubeletSetting, fmt.Sprintf("%d taints at most, the rest was left out", maxTaints))
+	case s.unresolvedIn(what, taint.Key, taint.Value+":"+string(taint.Effect)):
 	case !nodetemplate.ValidName(taint.Key):
-		r.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
+		s.problem(name, value, nodetemplate.ReasonTaintKey, "a key that Kubernetes allows")
 	case !slices.Contains(nodetemplate.TaintEffects, taint.Effect):
-		r.problem(name, value, nodetemplate.ReasonTaintEffect, "NoSchedule, PreferNoSchedule or NoExecute after the colon")
+		s.problem(name, value, nodetemplate.ReasonTaintEffect, "NoSchedule, PreferNoSchedule or NoExecute after the colon")
 	case !nodetemplate.ValidValue(taint.Value):
-		r.problem(name, value, nodetemplate.ReasonTaintValue, "a value that Kubernetes allows")
+		s.problem(name, value, nodetemplate.ReasonTaintValue, "a value that Kubernetes allows")
 	default:
-		ud.Taints = slices.DeleteFunc(ud.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
-		ud.Taints = append(ud.Taints, taint)
-		slices.SortFunc(ud.Taints, func(a, b corev1.Taint) int {
+		s.Taints = slices.DeleteFunc(s.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) })
+		s.Taints = append(s.Taints, taint)
+		slices.SortFunc(s.Taints, func(a, b corev1.Taint) int {
 			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
 		})
 	}
@@ -221,43 +234,38 @@ func (r *reader) taint(ud *nodetemplate.UserData, what string, taint corev1.Tain
 // mostPods is far above the pods of any node.
 const mostPods = 10_000
 
-func (r *reader) maxPods(ud *nodetemplate.UserData, what, value string) {
-	if r.unresolvedIn(what, "", value) {
-		ud.MaxPods, ud.IgnoreAddresses = 0, false // some number is set: the image's is safer than kubelet's default
+func (s settings) maxPods(what, value string) {
+	if s.unresolvedIn(what, "", value) {
+		s.MaxPods, s.IgnoreAddresses = 0, false // some number is set: the image's is safer than kubelet's default
 		return
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	if err != nil || n < 1 || n > mostPods {
-		r.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 1 to 10000")
+		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 1 to 10000")
 		return
 	}
-	ud.MaxPods = n
+	s.MaxPods = n
 }
 
 // reserve reads the resources kept from pods. Kubelet also knows "pid", which is no resource of a node.
-func (r *reader) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
+func (s settings) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
 	for _, p := range list {
-		if !r.spend(settingWork) {
+		if !s.spend(settingWork) {
 			return
 		}
 		name := corev1.ResourceName(p.key)
+		q, expected, ok := nodetemplate.ParseQuantity(p.value)
 		switch {
-		case r.unresolvedIn(what, p.key, p.value):
+		case s.unresolvedIn(what, p.key, p.value):
 			reservation.Whole = false // the amount is unknown: the image's is safer than none
 		case p.key == "pid":
 		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
-			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
+			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
+		case !ok:
+			reservation.Whole = false
+			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
 		default:
-			q, expected, ok := nodetemplate.ParseQuantity(p.value)
-			if !ok {
-				reservation.Whole = false
-				r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
-				continue
-			}
-			if reservation.Resources == nil {
-				reservation.Resources = corev1.ResourceList{}
-			}
-			reservation.Resources[name] = q
+			put(&reservation.Resources, name, q)
 		}
 	}
 }
@@ -268,30 +276,32 @@ var evictionSignals = []string{
 	"containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available",
 }
 
-func (r *reader) evict(thresholds *nodetemplate.Thresholds, what string, list []pair) {
+func (s settings) evict(thresholds *nodetemplate.Thresholds, what string, list []pair) {
 	for _, p := range list {
-		if !r.spend(settingWork) {
+		if !s.spend(settingWork) {
 			return
 		}
-		if r.unresolvedIn(what, p.key, p.value) {
-			thresholds.Whole = false
-			continue
-		}
-		if !slices.Contains(evictionSignals, p.key) {
-			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "an eviction signal such as memory.available, and '<'")
-			continue
-		}
 		threshold, expected := parseThreshold(p.value)
-		if expected != "" {
+		switch {
+		case s.unresolvedIn(what, p.key, p.value):
 			thresholds.Whole = false
-			r.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
-			continue
+		case !slices.Contains(evictionSignals, p.key):
+			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "an eviction signal such as memory.available, and '<'")
+		case expected != "":
+			thresholds.Whole = false
+			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
+		default:
+			put(&thresholds.Signals, p.key, threshold)
 		}
-		if thresholds.Signals == nil {
-			thresholds.Signals = map[string]nodetemplate.Threshold{}
-		}
-		thresholds.Signals[p.key] = threshold
 	}
+}
+
+// put sets an entry of a map, which may be nil.
+func put[M ~map[K]V, K comparable, V any](m *M, key K, value V) {
+	if *m == nil {
+		*m = M{}
+	}
+	(*m)[key] = value
 }
 
 // parseThreshold reads a quantity or percentage. Kubelet takes 0% and 100% for no threshold at all.
@@ -323,15 +333,15 @@ func (r *reader) kubeletConfig(text string) {
 
 // applyConfig applies a kubelet configuration, in kubelet's own words. nodeadm has it under spec.kubelet.config. It is laid
 // over the image's, so settings it does not name stay.
-func (r *reader) applyConfig(ud *nodetemplate.UserData, config map[string]any) {
+func (s settings) applyConfig(config map[string]any) {
 	if value, ok := config["maxPods"].(string); ok {
-		r.maxPods(ud, "kubelet maxPods", value)
+		s.maxPods("kubelet maxPods", value)
 	}
-	r.reserve(&ud.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
-	r.reserve(&ud.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
-	r.evict(&ud.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))
+	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(mapAt(config, "kubeReserved")))
+	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(mapAt(config, "systemReserved")))
+	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(mapAt(config, "evictionHard")))
 	for _, item := range listAt(config, "registerWithTaints") {
-		r.taint(ud, "kubelet registerWithTaints", corev1.Taint{
+		s.taint("kubelet registerWithTaints", corev1.Taint{
 			Key: textAt(item, "key"), Value: textAt(item, "value"), Effect: corev1.TaintEffect(textAt(item, "effect")),
 		})
 	}

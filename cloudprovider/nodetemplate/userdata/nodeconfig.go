@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -30,9 +31,7 @@ func (r *reader) nodeConfigs(text string) {
 			n.add(at(doc, "spec"))
 			r.branches = append(r.branches, n)
 		case r.conditions == 0:
-			if r.nodeConfig == nil {
-				r.nodeConfig = &nodeConfig{}
-			}
+			r.nodeConfig = cmp.Or(r.nodeConfig, &nodeConfig{})
 			r.nodeConfig.add(at(doc, "spec"))
 			r.branches = nil
 		}
@@ -41,11 +40,8 @@ func (r *reader) nodeConfigs(text string) {
 
 // clone returns a copy, an empty one for nil.
 func (n *nodeConfig) clone() *nodeConfig {
-	if n == nil {
-		return &nodeConfig{}
-	}
-	c := *n
-	c.flags, c.config = slices.Clone(n.flags), merge(nil, n.config)
+	c := *cmp.Or(n, &nodeConfig{})
+	c.flags, c.config = slices.Clone(c.flags), merge(nil, c.config)
 	return &c
 }
 
@@ -89,9 +85,7 @@ func (r *reader) evaluate(n *nodeConfig) Facts {
 	if !hasUnresolved(n.cluster) {
 		f.ClusterName = n.cluster
 	}
-	r.applyConfig(&f.UserData, r.kubelet)
-	r.applyConfig(&f.UserData, n.config)
-	r.applyFlags(&f.UserData, slices.Concat(n.flags, r.kubeletArgs))
+	r.settingsOf(&f).apply(slices.Concat(n.flags, r.kubeletArgs), r.kubelet, n.config)
 	if f.PodsExpression = nodetemplate.PodsExpression(n.expression); n.expression != "" && !f.PodsExpression.Understood() {
 		r.problem("maxPodsExpression", n.expression, nodetemplate.ReasonUnresolved,
 			"whole numbers, default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib with + - * / % ( ) < <= > >= == != and ?:, or maxPods in spec.kubelet.config and no expression")

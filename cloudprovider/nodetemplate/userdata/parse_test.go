@@ -334,7 +334,7 @@ func TestHostileUserDataEndsInAProblem(t *testing.T) {
 // The budget for hostile user data must not be felt by any other.
 func TestSamplesTakeLittleOfTheBudget(t *testing.T) {
 	for _, file := range samples(t) {
-		r := &reader{work: maxWork}
+		r := &reader{budget: budget{work: maxWork}}
 		text, _ := r.unwrap(zip(t, sample(t, file)))
 		r.document(text, "", 0)
 		if used := maxWork - r.work; used > maxWork/20 {

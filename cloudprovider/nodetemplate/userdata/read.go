@@ -61,7 +61,7 @@ func read(data string) *document {
 
 // readUncached reads user data that is not remembered.
 func readUncached(data string) *document {
-	r := &reader{work: maxWork}
+	r := &reader{budget: budget{work: maxWork}}
 	if text, ok := r.unwrap(data); ok {
 		r.document(text, "", 0)
 	}
@@ -115,9 +115,7 @@ func (r *reader) inForm(form string) result {
 	case FormBootstrap, FormPowerShell:
 		f = j.bootstrapFacts(form == FormPowerShell)
 	case FormKubelet:
-		j.applyConfig(&f.UserData, j.kubelet)
-		j.applyConfig(&f.UserData, j.edited)
-		j.applyFlags(&f.UserData, slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs))
+		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet, j.edited)
 		f.Form = FormKubelet
 	}
 	return result{f, j.problems}

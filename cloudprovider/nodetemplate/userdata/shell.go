@@ -35,11 +35,7 @@ func newShell(r *reader, src string, nesting int) *shell {
 
 // script reads a shell script.
 func (r *reader) script(text string, nesting int) {
-	if nesting > maxNesting {
-		r.unreadable("", "fewer documents within documents")
-		return
-	}
-	if r.spend(documentWork) {
+	if r.enter(nesting, 0) {
 		newShell(r, text, nesting).run()
 	}
 }
