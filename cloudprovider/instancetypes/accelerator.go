@@ -43,13 +43,11 @@ var labelValues = map[string]string{
 // Accelerator returns the extended resource that a node of this type publishes once its device plugin runs, and its number. It
 // returns "" and 0 for a type without accelerators, or of a vendor whose resource is unknown.
 func (t Type) Accelerator() (resource string, count int) {
-	if t.GPU.Count > 0 {
-		if name, ok := gpuResources[t.GPU.Manufacturer]; ok {
-			return name, t.GPU.Count
-		}
-		return "", 0
-	}
-	if t.NeuronDevices > 0 {
+	name, known := gpuResources[t.GPU.Manufacturer]
+	switch {
+	case t.GPU.Count > 0 && known:
+		return name, t.GPU.Count
+	case t.GPU.Count == 0 && t.NeuronDevices > 0:
 		return ResourceNeuron, t.NeuronDevices
 	}
 	return "", 0

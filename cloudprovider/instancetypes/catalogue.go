@@ -3,6 +3,7 @@ package instancetypes
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -55,9 +56,6 @@ func (c *Catalogue) Names() []string {
 // Types returns all types, sorted by name. The caller owns the slice.
 func (c *Catalogue) Types() []Type { return slices.Clone(c.types) }
 
-// Len returns how many types the catalogue has.
-func (c *Catalogue) Len() int { return len(c.types) }
-
 // Source says in words where the table was taken from, and Date when. Types added by With name their own Source.
 func (c *Catalogue) Source() string { return c.source }
 
@@ -71,27 +69,20 @@ func (c *Catalogue) With(newer ...Type) *Catalogue {
 	if len(newer) == 0 {
 		return c
 	}
-	byName := make(map[string]Type, len(newer))
-	for _, t := range newer {
-		if old, ok := c.Lookup(t.Name); ok {
-			t = t.completedBy(old)
-		}
+	byName := make(map[string]Type, len(c.types)+len(newer))
+	for _, t := range c.types {
 		byName[t.Name] = t
 	}
-	types := make([]Type, 0, len(c.types)+len(byName))
-	for _, t := range c.types {
-		if _, replaced := byName[t.Name]; !replaced {
-			types = append(types, t)
-		}
+	for _, t := range newer {
+		old, _ := c.Lookup(t.Name)
+		byName[t.Name] = t.completedBy(old)
 	}
-	for _, t := range byName {
-		types = append(types, t)
-	}
+	types := slices.Collect(maps.Values(byName))
 	sortTypes(types)
 	return &Catalogue{types: types, source: c.source, date: c.date}
 }
 
-// completedBy returns t with the facts it lacks and EC2 does not publish, from older facts of the same type.
+// completedBy returns t with the facts it lacks and EC2 does not publish, from older facts of the same type, if there are any.
 func (t Type) completedBy(old Type) Type {
 	if t.MeasuredMemoryBytes == 0 && t.MemoryBytes == old.MemoryBytes {
 		t.MeasuredMemoryBytes = old.MeasuredMemoryBytes

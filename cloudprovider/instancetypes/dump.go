@@ -46,13 +46,15 @@ func (d *dumpReader) read() error {
 	decoder := json.NewDecoder(bytes.NewReader(d.text))
 	for {
 		value, start, err := next(decoder)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err == nil {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			err = d.at(decoder.InputOffset(), errors.New("the file ends in the middle"))
+		case err != nil:
+			err = d.at(decoder.InputOffset(), err)
+		default:
 			err = d.value(value, start, 0)
-		} else {
-			err = d.at(decoder.InputOffset(), syntax(err))
 		}
 		if err != nil {
 			return err
@@ -67,13 +69,6 @@ func next(decoder *json.Decoder) (json.RawMessage, int64, error) {
 		return nil, 0, err
 	}
 	return value, decoder.InputOffset() - int64(len(value)), nil
-}
-
-func syntax(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the file ends in the middle")
-	}
-	return err
 }
 
 func (d *dumpReader) at(offset int64, err error) error {

@@ -62,7 +62,7 @@ func TestADumpMayHaveSeveralPages(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := ParseDump([]byte(tt.dump))
-			if err != nil || c.Len() != tt.want {
+			if err != nil || len(c.Types()) != tt.want {
 				t.Errorf("ParseDump() = %v types, %v, want %d", c, err, tt.want)
 			}
 		})
@@ -115,8 +115,8 @@ func TestAUsersFileMayBeATableOrADump(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Len() != tt.types || c.Types()[0].Source != tt.source {
-			t.Errorf("%s: %d types of %q, want %d of %q", tt.path, c.Len(), c.Types()[0].Source, tt.types, tt.source)
+		if len(c.Types()) != tt.types || c.Types()[0].Source != tt.source {
+			t.Errorf("%s: %d types of %q, want %d of %q", tt.path, len(c.Types()), c.Types()[0].Source, tt.types, tt.source)
 		}
 	}
 	for _, tt := range []struct{ path, want string }{

@@ -230,34 +230,21 @@ func Format(types []Type, source string, date time.Time) string {
 	fmt.Fprintf(&b, "# source: %s\n# date: %s\n%s\n", source, date.Format(dateLayout), strings.Join(columns, ","))
 	for _, t := range types {
 		b.WriteString(strings.Join([]string{
-			t.Name, field(int64(t.VCPU)), field(t.MemoryBytes / mib), t.Architecture,
-			field(int64(t.GPU.Count)), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib), share(t.GPU.Fraction),
-			field(int64(t.NeuronDevices)), field(int64(t.NeuronCores)), field(int64(t.EFAInterfaces)),
-			field(int64(t.MaxENIs)), field(int64(t.IPv4PerENI)), field(int64(t.PodENIs)),
-			flag(t.BareMetal), field(t.LocalNVMeBytes / 1e9), field(t.MeasuredMemoryBytes / kib),
+			t.Name, field(t.VCPU), field(t.MemoryBytes / mib), t.Architecture,
+			field(t.GPU.Count), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib), field(t.GPU.Fraction),
+			field(t.NeuronDevices), field(t.NeuronCores), field(t.EFAInterfaces),
+			field(t.MaxENIs), field(t.IPv4PerENI), field(t.PodENIs),
+			field(t.BareMetal), field(t.LocalNVMeBytes / 1e9), field(t.MeasuredMemoryBytes / kib),
 		}, ","))
 		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-func field(n int64) string {
-	if n == 0 {
+// field writes a fact, and nothing for zero.
+func field[T comparable](fact T) string {
+	if fact == *new(T) {
 		return ""
 	}
-	return strconv.FormatInt(n, 10)
-}
-
-func share(f float64) string {
-	if f == 0 {
-		return ""
-	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
-}
-
-func flag(b bool) string {
-	if b {
-		return "true"
-	}
-	return ""
+	return fmt.Sprint(fact)
 }
