@@ -2,13 +2,13 @@ package nodeinfos
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	drautils "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/utils"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/ptr"
@@ -24,7 +24,6 @@ const nvidiaDriver = "gpu.nvidia.com"
 
 // sharing describes how a cluster shares its GPUs by dynamic resource allocation.
 type sharing struct {
-	devices *drasnapshot.Snapshot
 	// alsoByCount is set where the driver also serves pods that ask for nvidia.com/gpu.
 	alsoByCount bool
 	nodes       map[string]shown // by Auto Scaling group
@@ -49,24 +48,19 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	if err != nil {
 		return nil // there is no such class
 	}
-	s := &sharing{devices: devices, nodes: map[string]shown{},
+	s := &sharing{nodes: map[string]shown{},
 		alsoByCount: ptr.Deref(class.Spec.ExtendedResourceName, "") == instancetypes.ResourceNVIDIA}
 	for _, node := range nodes {
 		if group := n.provider.NodeGroupOf(node); group != nil {
-			name := group.AutoScalingGroup()
-			s.nodes[name] = s.look(node, s.nodes[name])
+			seen := s.nodes[group.AutoScalingGroup()]
+			seen.byPlugin = seen.byPlugin || showsGPUs(node)
+			if published, _ := devices.NodeResourceSlices(node.Name); len(seen.slices) == 0 {
+				seen.slices = ofDriver(published)
+			}
+			s.nodes[group.AutoScalingGroup()] = seen
 		}
 	}
 	return s
-}
-
-// look adds one node to the others of its group.
-func (s *sharing) look(node *corev1.Node, others shown) shown {
-	others.byPlugin = others.byPlugin || showsGPUs(node)
-	if slices, _ := s.devices.NodeResourceSlices(node.Name); others.slices == nil {
-		others.slices = ofDriver(slices)
-	}
-	return others
 }
 
 func showsGPUs(node *corev1.Node) bool {
@@ -74,15 +68,9 @@ func showsGPUs(node *corev1.Node) bool {
 	return !q.IsZero()
 }
 
-// ofDriver returns the slices of NVIDIA's driver, nil for none.
-func ofDriver(slices []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
-	var own []*resourceapi.ResourceSlice
-	for _, slice := range slices {
-		if slice.Spec.Driver == nvidiaDriver {
-			own = append(own, slice)
-		}
-	}
-	return own
+// ofDriver returns the slices of NVIDIA's driver.
+func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
+	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver != nvidiaDriver })
 }
 
 // complete returns info with the devices that the group's next node will show. A live node is the first source, the driver's rules
@@ -92,9 +80,9 @@ func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *grouptempl
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
 	switch {
-	case cached != nil || seen.slices != nil:
+	case len(cached) > 0 || len(seen.slices) > 0:
 		info = s.withoutCount(info, seen.byPlugin)
-		if cached == nil {
+		if len(cached) == 0 {
 			info = withSlices(info, renamed(seen.slices, info.Node().Name))
 		}
 	case !seen.byPlugin && !counted:
@@ -118,17 +106,15 @@ func (s *sharing) withoutCount(info *framework.NodeInfo, published bool) *framew
 
 // withSlices returns info with further slices, which it marks as assumed. It changes the slices.
 func withSlices(info *framework.NodeInfo, more []*resourceapi.ResourceSlice) *framework.NodeInfo {
-	all := append([]*resourceapi.ResourceSlice(nil), info.LocalResourceSlices...)
 	for _, slice := range more {
 		annotations.Assumed.Mark(slice)
-		all = append(all, slice)
 	}
-	return rebuilt(info, info.Node(), all)
+	return rebuilt(info, info.Node(), slices.Concat(info.LocalResourceSlices, more))
 }
 
 // renamed returns copies of a node's slices for another.
-func renamed(slices []*resourceapi.ResourceSlice, node string) []*resourceapi.ResourceSlice {
-	copies, _, err := drautils.SanitizedNodeResourceSlices(slices, node, node)
+func renamed(others []*resourceapi.ResourceSlice, node string) []*resourceapi.ResourceSlice {
+	copies, _, err := drautils.SanitizedNodeResourceSlices(others, node, node)
 	if err != nil {
 		return nil // a slice without a node, which the snapshot does not list by node
 	}

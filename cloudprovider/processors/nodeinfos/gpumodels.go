@@ -37,10 +37,10 @@ var gpuModels = map[string]map[int64]gpuModel{
 // takes a sixteenth off EC2's figure. A fraction of a card has no known model.
 func gpuModelOf(gpu instancetypes.GPU) (gpuModel, int64) {
 	const mib = 1 << 20
-	if gpu.Fraction > 0 {
-		return gpuModel{}, gpu.MemoryBytes / 16 * 15
+	var model gpuModel
+	if gpu.Fraction == 0 {
+		model = gpuModels[gpu.Name][gpu.MemoryBytes/mib]
 	}
-	model := gpuModels[gpu.Name][gpu.MemoryBytes/mib]
 	if model.memoryMiB > 0 {
 		return model, model.memoryMiB * mib
 	}
