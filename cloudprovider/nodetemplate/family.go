@@ -45,8 +45,8 @@ func (in *Input) windowsBuild() (string, Source) {
 	}
 	if in.Nodegroup != nil {
 		words := strings.Split(in.Nodegroup.AMIType, "_") // WINDOWS_CORE_2022_x86_64
-		if build := windowsBuilds[words[min(2, len(words)-1)]]; build != "" && words[0] == "WINDOWS" {
-			return build, Source{Kind: SourceNodegroup, Detail: "AMI type"}
+		if len(words) > 2 && words[0] == "WINDOWS" && windowsBuilds[words[2]] != "" {
+			return windowsBuilds[words[2]], Source{Kind: SourceNodegroup, Detail: "AMI type"}
 		}
 	}
 	return windowsBuilds[in.WindowsRelease], Source{Kind: SourceGroup, Detail: "its image of Windows Server " + in.WindowsRelease}

@@ -143,7 +143,11 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 			l.refuse(o, why)
 		}
 	}
-	for name, nodes := range byType(all) {
+	byType := map[string][]*Observed{}
+	for _, o := range all {
+		byType[o.instanceType] = append(byType[o.instanceType], o)
+	}
+	for name, nodes := range byType {
 		t, known := facts(name)
 		for _, o := range nodes {
 			if why, wrong := o.implausible(t, known); wrong {
@@ -215,14 +219,6 @@ func (l *Learnt) refuse(o *Observed, why string) {
 }
 
 func text(q resource.Quantity) string { return q.String() }
-
-func byType(nodes []*Observed) map[string][]*Observed {
-	types := map[string][]*Observed{}
-	for _, o := range nodes {
-		types[o.instanceType] = append(types[o.instanceType], o)
-	}
-	return types
-}
 
 // compared are the figures that nodes of one type share.
 var compared = []func(measured) int64{

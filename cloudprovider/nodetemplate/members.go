@@ -48,15 +48,11 @@ func (in *Input) spreadProblems(d Declared) []Problem {
 		return nil
 	}
 	var problems []Problem
-	report := func(value, expected string) {
-		problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Value: value, Reason: ReasonWideSpread,
-			Used: true, Expected: expected})
-	}
-	if value, expected := in.sizeSpread(d); value != "" {
-		report(value, expected)
-	}
-	if value, expected := in.acceleratorSpread(d); value != "" {
-		report(value, expected)
+	for _, spread := range []func(Declared) (value, expected string){in.sizeSpread, in.acceleratorSpread} {
+		if value, expected := spread(d); value != "" {
+			problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Value: value, Reason: ReasonWideSpread,
+				Used: true, Expected: expected})
+		}
 	}
 	return problems
 }

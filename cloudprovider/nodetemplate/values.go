@@ -46,9 +46,7 @@ func (d *Declared) readLabel(name, value string) *Problem {
 // readTaint splits value at its first colon, as the stock provider does, so a second colon spoils the effect.
 func (d *Declared) readTaint(name, value string) *Problem {
 	if !ValidName(name) {
-		return &Problem{
-			Reason: ReasonTaintKey, Expected: "after taint/ " + qualifiedName, Example: taintPrefix + "dedicated=a:NoSchedule",
-		}
+		return &Problem{Reason: ReasonTaintKey, Expected: "after taint/ " + qualifiedName, Example: taintPrefix + "dedicated=a:NoSchedule"}
 	}
 	taintValue, effect, colon := strings.Cut(value, ":")
 	taint := corev1.Taint{Key: name, Value: taintValue, Effect: corev1.TaintEffect(effect)}
@@ -58,9 +56,7 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	case !slices.Contains(TaintEffects, taint.Effect):
 		return &Problem{Reason: ReasonTaintEffect, Expected: taintForm, Example: repairedTaint(name, taintValue, effect)}
 	case !ValidValue(taintValue):
-		return &Problem{
-			Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: repairedTaint(name, taintValue, effect),
-		}
+		return &Problem{Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: repairedTaint(name, taintValue, effect)}
 	}
 	d.Taints = append(d.Taints, taint)
 	return nil
