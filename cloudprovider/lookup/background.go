@@ -15,13 +15,15 @@ import (
 type background struct {
 	clock   clock.Clock
 	wake    chan struct{}
+	lookUp  func(context.Context) error
+	asks    bool          // false where there is nobody to ask
 	every   time.Duration // how often to look up without a request, 0 for never
 	failure string        // log line for a look-up that failed
 	remedy  string
 }
 
-func newBackground(c clock.Clock, failure, remedy string) background {
-	return background{clock: c, wake: make(chan struct{}, 1), failure: failure, remedy: remedy}
+func newBackground(c clock.Clock, lookUp func(context.Context) error, asks bool, failure, remedy string) background {
+	return background{clock: c, wake: make(chan struct{}, 1), lookUp: lookUp, asks: asks, failure: failure, remedy: remedy}
 }
 
 // request asks for a look-up. It never blocks.
@@ -35,13 +37,13 @@ func (b *background) request() {
 // errNotAsked is the error of a look-up that had nothing to ask AWS.
 var errNotAsked = errors.New("nothing to look up")
 
-// run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
-// requests, and then tries again. It logs a failure when the reason is news.
-func (b *background) run(ctx context.Context, lookUp func(context.Context) error) {
+// Run looks up at once and then at every request, until ctx ends. After a failure it leaves AWS alone for a while, whatever the
+// requests, and then tries again. It logs a failure when the reason is news. It returns at once where there is nobody to ask.
+func (b *background) Run(ctx context.Context) {
 	reported := ""
-	for failed := 0; ; {
+	for failed := 0; b.asks; {
 		waking, pause := b.wake, b.every
-		err := lookUp(ctx)
+		err := b.lookUp(ctx)
 		switch failed++; {
 		case err == nil:
 			failed, reported = 0, ""

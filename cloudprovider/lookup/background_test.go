@@ -19,16 +19,17 @@ func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		b := newBackground(clock.RealClock{}, "", "")
 		var calls atomic.Int32
 		var allowed atomic.Bool
-		go b.run(ctx, func(context.Context) error {
+		lookUp := func(context.Context) error {
 			calls.Add(1)
 			if allowed.Load() {
 				return nil
 			}
 			return &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
-		})
+		}
+		b := newBackground(clock.RealClock{}, lookUp, true, "", "")
+		go b.Run(ctx)
 		want := func(after time.Duration, n int32) {
 			t.Helper()
 			time.Sleep(after)
@@ -57,14 +58,15 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
 		answers := []error{denied, errNotAsked, denied, nil, denied}
 		var asked atomic.Int32
-		b := newBackground(clock.RealClock{}, "Could not look up", "")
-		go b.run(ctx, func(context.Context) error {
+		lookUp := func(context.Context) error {
 			at := int(asked.Add(1))
 			if at == len(answers) {
 				cancel()
 			}
 			return answers[at-1]
-		})
+		}
+		b := newBackground(clock.RealClock{}, lookUp, true, "Could not look up", "")
+		go b.Run(ctx)
 		for synctest.Wait(); ctx.Err() == nil; synctest.Wait() {
 			b.request()
 			time.Sleep(time.Hour)

@@ -62,8 +62,10 @@ type Offerings struct {
 
 // NewOfferings makes an Offerings that knows nothing yet. With a nil api it never will.
 func NewOfferings(api OfferingsAPI, c clock.Clock) *Offerings {
-	return &Offerings{background: newBackground(c, "Could not look up where instance types are offered, they count as offered in every zone",
-		"allow ec2:DescribeInstanceTypeOfferings"), api: api, known: &Offered{}, asked: map[string]time.Time{}}
+	o := &Offerings{api: api, known: &Offered{}, asked: map[string]time.Time{}}
+	o.background = newBackground(c, o.lookUp, api != nil, "Could not look up where instance types are offered, they count as offered in every zone",
+		"allow ec2:DescribeInstanceTypeOfferings")
+	return o
 }
 
 // Known returns EC2's answers so far: the same pointer until there is news, never nil.
@@ -93,14 +95,7 @@ func (o *Offerings) Want(types []string) {
 	}
 }
 
-// Run looks up wanted types until ctx ends.
-func (o *Offerings) Run(ctx context.Context) {
-	if o.api != nil {
-		o.run(ctx, o.lookUp)
-	}
-}
-
-// lookUp publishes the answers it got, even if others are missing. Types without an answer stay wanted.
+// lookUp publishes each answer at once. Types without an answer stay wanted.
 func (o *Offerings) lookUp(ctx context.Context) error {
 	o.mu.Lock()
 	wanted := o.wanted
@@ -109,8 +104,6 @@ func (o *Offerings) lookUp(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return errNotAsked
 	}
-	found := map[string][]string{}
-	defer func() { o.learn(found) }()
 	for types := range slices.Chunk(wanted, offeringTypesPerCall) {
 		zones, err := o.describe(ctx, types)
 		if err != nil {
@@ -119,29 +112,19 @@ func (o *Offerings) lookUp(ctx context.Context) error {
 			o.mu.Unlock()
 			return fmt.Errorf("describe instance type offerings: %w", err)
 		}
-		maps.Copy(found, zones)
 		wanted = wanted[len(types):]
-		o.answered(types)
+		o.learn(types, zones)
 	}
 	return nil
 }
 
-// answered dates the request for the types by its answer: the first try may be long ago.
-func (o *Offerings) answered(types []string) {
+// learn adds the zones of the types to the known ones, and dates the request by its answer: the first try may be long ago.
+func (o *Offerings) learn(types []string, found map[string][]string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, name := range types {
 		o.asked[name] = o.clock.Now()
 	}
-}
-
-// learn adds the zones that were found, by type, to the known ones.
-func (o *Offerings) learn(found map[string][]string) {
-	if len(found) == 0 {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	zones := make(map[string][]string, len(o.known.zones)+len(found))
 	maps.Copy(zones, o.known.zones)
 	maps.Copy(zones, found)

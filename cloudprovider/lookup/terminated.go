@@ -40,9 +40,10 @@ type Terminated struct {
 
 // NewTerminated makes a Terminated. With a nil api it knows only of instances that left their group while they were terminating.
 func NewTerminated(api InstancesAPI, c clock.Clock) *Terminated {
-	return &Terminated{background: newBackground(c, "Could not see whether instances that left their groups were terminated",
-		"allow ec2:DescribeInstances; until then their nodes are left to Kubernetes"), api: api,
-		open: map[string]time.Time{}, terminated: map[string]time.Time{}}
+	t := &Terminated{api: api, open: map[string]time.Time{}, terminated: map[string]time.Time{}}
+	t.background = newBackground(c, t.lookUp, api != nil, "Could not see whether instances that left their groups were terminated",
+		"allow ec2:DescribeInstances; until then their nodes are left to Kubernetes")
+	return t
 }
 
 // Compare takes in which instances left their groups between two Snapshots.
@@ -78,13 +79,6 @@ func (t *Terminated) Has(id string) bool {
 	defer t.mu.Unlock()
 	_, terminated := t.terminated[id]
 	return terminated
-}
-
-// Run looks up instances that left their groups until ctx ends.
-func (t *Terminated) Run(ctx context.Context) {
-	if t.api != nil {
-		t.run(ctx, t.lookUp)
-	}
 }
 
 func (t *Terminated) lookUp(ctx context.Context) error {

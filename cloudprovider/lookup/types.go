@@ -28,10 +28,11 @@ type Types struct {
 
 // NewTypes makes a Types over a catalogue. A nil api never adds to it.
 func NewTypes(api typelookup.API, known *instancetypes.Catalogue, c clock.Clock) *Types {
-	b := newBackground(c, "Could not look up instance types, the groups that launch only unknown ones stay out",
+	t := &Types{api: api, known: known, asked: map[string]time.Time{}}
+	t.background = newBackground(c, t.lookUp, api != nil, "Could not look up instance types, the groups that launch only unknown ones stay out",
 		"allow ec2:DescribeInstanceTypes, or bring a list with --aws-instance-types-file")
-	b.every = typesRetry
-	return &Types{background: b, api: api, known: known, asked: map[string]time.Time{}}
+	t.every = typesRetry
+	return t
 }
 
 // Catalogue returns all known types. The pointer stays the same until a type is added.
@@ -48,13 +49,6 @@ func (t *Types) Want(names []string) {
 	t.mu.Unlock()
 	if len(names) > 0 {
 		t.request()
-	}
-}
-
-// Run looks up wanted types until ctx ends.
-func (t *Types) Run(ctx context.Context) {
-	if t.api != nil {
-		t.run(ctx, t.lookUp)
 	}
 }
 

@@ -33,8 +33,10 @@ type Zones struct {
 
 // NewZones makes a Zones that knows nothing yet. With a nil api it never will.
 func NewZones(api ZonesAPI, c clock.Clock) *Zones {
-	return &Zones{background: newBackground(c, "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
-		"allow ec2:DescribeAvailabilityZones if pods ask for it"), api: api}
+	z := &Zones{api: api}
+	z.background = newBackground(c, z.lookUp, api != nil, "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
+		"allow ec2:DescribeAvailabilityZones if pods ask for it")
+	return z
 }
 
 // IDs returns the identifiers by the zone's name, nil before EC2 has answered. Callers must not change the map.
@@ -51,13 +53,6 @@ func (z *Zones) Want() {
 	if now := z.clock.Now(); z.asked.IsZero() || now.Sub(z.asked) >= zonesAge {
 		z.asked, z.wanted = now, true
 		z.request()
-	}
-}
-
-// Run looks up zones when they are wanted, until ctx ends.
-func (z *Zones) Run(ctx context.Context) {
-	if z.api != nil {
-		z.run(ctx, z.lookUp)
 	}
 }
 
