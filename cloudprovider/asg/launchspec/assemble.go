@@ -134,7 +134,7 @@ func (t *template) like(other *template) bool {
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
 // and a parameter of Systems Manager names the image. Elsewhere an unread image does no harm.
 func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
-	asksForTypes := base.requirements != nil ||
+	asksForTypes := base.requirementsJSON != "" ||
 		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
 	found, err := r.image(base.imageID)
 	if !asksForTypes || !isAlias(base.imageID) || found != nil {
@@ -170,7 +170,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		case o.InstanceType != "":
 			add(o.InstanceType, o.Weight)
 		case o.Requirements != nil:
-			if err := r.addMatching(requirementsJSON(o), used.imageID, o.Weight, add); err != nil {
+			if err := r.addMatching(requirementsJSON(o.Requirements), used.imageID, o.Weight, add); err != nil {
 				return err
 			}
 		default:
@@ -178,7 +178,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		}
 	}
 	if len(source.Overrides) == 0 {
-		if base.requirements != nil {
+		if base.requirementsJSON != "" {
 			if err := r.addMatching(base.requirementsJSON, base.imageID, 1, add); err != nil {
 				return err
 			}

@@ -162,7 +162,7 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 // single type the architecture. Only the image's name or EKS's image type states the release of Windows.
 func (r *Resolver) imageMatters(g *Group, t *template) bool {
 	asksForTypes := func(o Override) bool { return o.Requirements != nil }
-	if t.requirements != nil || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
+	if t.requirementsJSON != "" || slices.ContainsFunc(g.Source.Overrides, asksForTypes) {
 		return true
 	}
 	if n, _ := r.nodegroups.get(nodegroupOf(g)); n != nil && n.AMIType != "" && n.AMIType != "CUSTOM" {

@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -87,16 +88,6 @@ func (m memo[K, V]) due(now time.Time) []K {
 	return due
 }
 
-func (m memo[K, V]) retry(e *memoEntry[V]) time.Duration {
-	switch {
-	case !isGone(e.err):
-		return awsclient.RetryAfter(e.err, e.failed)
-	case m.goneFor > 0:
-		return m.goneFor
-	}
-	return RetryMost
-}
-
 // failing reports whether a look-up failed for a reason that may pass.
 func (m memo[K, V]) failing() bool {
 	for _, e := range m.entries {
@@ -128,7 +119,11 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 		m.denial.retryAt = now.Add(awsclient.RetryAfter(err, m.denial.failed))
 	}
 	if err != nil {
-		e.retryAt = now.Add(m.retry(e))
+		retry := awsclient.RetryAfter(err, e.failed)
+		if isGone(err) {
+			retry = cmp.Or(m.goneFor, RetryMost)
+		}
+		e.retryAt = now.Add(retry)
 	}
 }
 

@@ -25,9 +25,6 @@ type machineImage struct {
 
 // requirementsOf returns the questions whose answers make up the types of g. The templates must have been fetched.
 func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
-	if g.Source.Template.IsZero() {
-		return nil
-	}
 	base, _ := r.templates.get(g.Source.Template)
 	if base == nil {
 		return nil
@@ -43,16 +40,26 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 			continue
 		}
 		if used := r.templateOf(o, base); used != nil {
-			ask(requirementsJSON(o), used.imageID)
+			ask(requirementsJSON(o.Requirements), used.imageID)
 		}
 	}
-	if len(g.Source.Overrides) == 0 && base.requirements != nil {
+	if len(g.Source.Overrides) == 0 && base.requirementsJSON != "" {
 		ask(base.requirementsJSON, base.imageID)
 	}
 	return keys
 }
 
-func requirementsJSON(o Override) string { return canonical(requirementsRequest(o.Requirements)) }
+// requirementsJSON returns the requirements of a policy (Auto Scaling's type) or a template (EC2's) as canonical JSON of the request's. All three have
+// the same fields under the same names, and plain structs of the SDK always have a JSON form.
+func requirementsJSON(requirements any) string {
+	var request ec2types.InstanceRequirementsRequest
+	text, _ := json.Marshal(requirements)
+	if err := json.Unmarshal(text, &request); err != nil {
+		request = ec2types.InstanceRequirementsRequest{}
+	}
+	text, _ = json.Marshal(request)
+	return string(text)
+}
 
 // matchingTypes asks EC2 for all pages of the instance types, sorted by name.
 func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]string, error) {

@@ -1,7 +1,7 @@
 package launchspec
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"reflect"
 	"slices"
@@ -50,16 +50,7 @@ type Override struct {
 	Requirements *types.InstanceRequirements
 }
 
-func (r TemplateRef) String() string {
-	return fmt.Sprintf("%s version %s", r.name(), r.Version)
-}
-
-func (r TemplateRef) name() string {
-	if r.ID != "" {
-		return r.ID
-	}
-	return r.Name
-}
+func (r TemplateRef) String() string { return TemplateOrigin(cmp.Or(r.ID, r.Name), r.Version) }
 
 func (r TemplateRef) IsZero() bool { return r.ID == "" && r.Name == "" }
 

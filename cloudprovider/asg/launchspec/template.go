@@ -2,7 +2,6 @@ package launchspec
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,8 +24,7 @@ type template struct {
 	spot             bool
 	vcpus            int
 	efaInterfaces    int
-	requirements     *ec2types.InstanceRequirements
-	requirementsJSON string
+	requirementsJSON string // empty where the template names a type
 	instanceTags     map[string]string
 	stated           []Statement
 }
@@ -68,8 +66,7 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 		}
 	}
 	if d.InstanceRequirements != nil {
-		t.requirements = d.InstanceRequirements
-		t.requirementsJSON = canonical(requirementsRequest(d.InstanceRequirements))
+		t.requirementsJSON = requirementsJSON(d.InstanceRequirements)
 	}
 	return t
 }
@@ -156,25 +153,6 @@ func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	t := templateFrom(v)
 	t.stated = r.stated(t.userData, t.instanceTags)
 	return t
-}
-
-// requirementsRequest turns the requirements of a policy (Auto Scaling's type) or a template (EC2's) into the request's. All three have the same
-// fields under the same names.
-func requirementsRequest(requirements any) *ec2types.InstanceRequirementsRequest {
-	var request ec2types.InstanceRequirementsRequest
-	if err := json.Unmarshal([]byte(canonical(requirements)), &request); err != nil {
-		return &ec2types.InstanceRequirementsRequest{}
-	}
-	return &request
-}
-
-// canonical returns the value as JSON. Plain structs of the SDK always have one.
-func canonical(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }
 
 func (r *Resolver) fetchConfigurations(ctx context.Context, names []string) {
