@@ -49,10 +49,13 @@ func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
 	if found == nil {
 		return nil, problems
 	}
-	launch := *found
+	launch := found.launch()
 	launch.Origins = []string{name}
 	launch.Image, _ = r.image(launch.ImageID)
-	return &launch, problems
+	if found.instanceType != "" {
+		launch.Types = []Type{{Name: found.instanceType, Weight: 1}}
+	}
+	return launch, problems
 }
 
 func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {

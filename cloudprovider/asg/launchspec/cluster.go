@@ -57,27 +57,22 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 // Statements returns the names that the launch source of g states, each once. unread reports that a part of it has not been read and may state
 // another cluster: it no longer exists, or may be read soon. A source that we may not read states nothing.
 func (r *Resolver) Statements(g *Group) (stated []Statement, unread bool) {
-	add := func(some []Statement, err error) {
-		for _, s := range some {
+	add := func(found *template, err error) {
+		if found == nil {
+			unread = unread || !awsclient.IsDenied(err)
+			return
+		}
+		for _, s := range found.stated {
 			if !slices.Contains(stated, s) {
 				stated = append(stated, s)
 			}
 		}
-		unread = unread || err != nil && some == nil && !awsclient.IsDenied(err)
 	}
 	if name := g.Source.ConfigurationName; name != "" {
-		if found, err := r.configurations.get(name); found != nil {
-			add(found.stated, nil)
-		} else {
-			add(nil, err)
-		}
+		add(r.configurations.get(name))
 	}
 	for _, ref := range g.Source.launched() {
-		if found, err := r.templates.get(ref); found != nil {
-			add(found.stated, nil)
-		} else {
-			add(nil, err)
-		}
+		add(r.templates.get(ref))
 	}
 	return stated, unread
 }

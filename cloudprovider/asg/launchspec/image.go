@@ -60,22 +60,13 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 	}
 	due := r.images.due(r.clock.Now())
 	slices.Sort(due)
-	batches := slices.Collect(slices.Chunk(due, maxImagesPerCall))
-	found := make([]map[string]*Image, len(batches))
-	errs := make([]error, len(batches))
-	each(len(batches), func(i int) { found[i], errs[i] = r.describeImages(ctx, batches[i]) })
-	for i, batch := range batches {
-		if errs[i] != nil {
-			klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(errs[i]), "err", errs[i])
+	r.images.fetchBatches(due, maxImagesPerCall, r.clock, func(ids []string) (map[string]*Image, error) {
+		found, err := r.describeImages(ctx, ids)
+		if err != nil {
+			klog.FromContext(ctx).V(2).Info("Could not read machine images, assuming their facts", "reason", awsclient.Reason(err), "err", err)
 		}
-		for _, id := range batch {
-			failure := errs[i]
-			if failure == nil && found[i][id] == nil {
-				failure = fmt.Errorf("image %q: %w", id, errGone)
-			}
-			r.images.put(id, found[i][id], failure, r.clock.Now())
-		}
-	}
+		return found, err
+	})
 }
 
 // resolveAliases resolves the parameters to images, each through one launch template that names it.
@@ -141,7 +132,7 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 	var users []imageUser
 	if name := g.Source.ConfigurationName; name != "" {
 		if c, _ := r.configurations.get(name); c != nil {
-			users = append(users, imageUser{template: &template{imageID: c.ImageID, userData: c.UserData, blockDevices: c.BlockDevices}})
+			users = append(users, imageUser{template: c})
 		}
 	}
 	for _, ref := range g.Source.templates() {

@@ -127,23 +127,33 @@ func (m memo[K, V]) put(key K, value *V, err error, now time.Time) {
 	}
 }
 
-// fetch looks up the keys, a few at a time, and enters the results.
+// fetch looks up the keys by one call each, a few at a time, and enters the results.
 func (m memo[K, V]) fetch(keys []K, c clock.PassiveClock, lookUp func(K) (*V, error)) {
-	found, errs := make([]*V, len(keys)), make([]error, len(keys))
-	each(len(keys), func(i int) { found[i], errs[i] = lookUp(keys[i]) })
-	for i, key := range keys {
-		m.put(key, found[i], errs[i], c.Now())
-	}
+	m.fetchBatches(keys, 1, c, func(batch []K) (map[K]*V, error) {
+		found, err := lookUp(batch[0])
+		return map[K]*V{batch[0]: found}, err
+	})
 }
 
-// each runs do for 0 to n-1, a few at a time, and waits for all.
-func each(n int, do func(int)) {
-	var g errgroup.Group
-	g.SetLimit(lookupsAtOnce)
-	for i := range n {
-		g.Go(func() error { do(i); return nil })
+// fetchBatches is fetch with calls for so many keys at most. lookUp leaves missing objects out of its answer.
+func (m memo[K, V]) fetchBatches(keys []K, size int, c clock.PassiveClock, lookUp func([]K) (map[K]*V, error)) {
+	batches := slices.Collect(slices.Chunk(keys, size))
+	found, errs := make([]map[K]*V, len(batches)), make([]error, len(batches))
+	var calls errgroup.Group
+	calls.SetLimit(lookupsAtOnce)
+	for at, batch := range batches {
+		calls.Go(func() error { found[at], errs[at] = lookUp(batch); return nil })
 	}
-	_ = g.Wait()
+	_ = calls.Wait()
+	for at, batch := range batches {
+		for _, key := range batch {
+			err := errs[at]
+			if err == nil && found[at][key] == nil {
+				err = errGone
+			}
+			m.put(key, found[at][key], err, c.Now())
+		}
+	}
 }
 
 func (m memo[K, V]) expire(key K) {

@@ -43,13 +43,6 @@ func nodegroupOf(g *Group) nodegroupKey {
 	return key
 }
 
-func (r *Resolver) fetchNodegroups(ctx context.Context, keys []nodegroupKey) {
-	if r.apis.EKS == nil {
-		return
-	}
-	r.nodegroups.fetch(keys, r.clock, func(key nodegroupKey) (*Nodegroup, error) { return r.describeNodegroup(ctx, key) })
-}
-
 func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {
 	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
 	if err != nil {

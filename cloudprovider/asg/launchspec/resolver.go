@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ type Resolver struct {
 	clusterIn   func(userData string) string // returns "" where user data names no cluster. A nil one finds none
 
 	templates      memo[TemplateRef, template]
-	configurations memo[string, LaunchSpec]
+	configurations memo[string, template]
 	requirements   memo[requirementsKey, []string]
 	nodegroups     memo[nodegroupKey, Nodegroup]
 	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
@@ -60,7 +61,7 @@ func New(as ConfigurationsAPI, apis APIs, c clock.PassiveClock, clusterIn func(u
 			}
 			return 0
 		}),
-		configurations: newMemo[string, LaunchSpec](func(string) time.Duration { return 0 }),
+		configurations: newMemo[string, template](func(string) time.Duration { return 0 }),
 		requirements:   newMemo[requirementsKey, []string](func(requirementsKey) time.Duration { return requirementsTTL }),
 		nodegroups:     newMemo[nodegroupKey, Nodegroup](func(nodegroupKey) time.Duration { return nodegroupTTL }),
 		aliases:        newMemo[string, string](func(string) time.Duration { return floatingTemplateTTL }),
@@ -102,9 +103,15 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 			r.expire(g)
 		}
 	}
-	r.fetchConfigurations(ctx, r.configurations.due(r.clock.Now()))
+	configurations := r.configurations.due(r.clock.Now())
+	slices.Sort(configurations)
+	r.configurations.fetchBatches(configurations, maxConfigurationsPerCall, r.clock, func(names []string) (map[string]*template, error) {
+		return r.describeConfigurations(ctx, names)
+	})
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
-	r.fetchNodegroups(ctx, r.nodegroups.due(r.clock.Now()))
+	if r.apis.EKS != nil {
+		r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*Nodegroup, error) { return r.describeNodegroup(ctx, key) })
+	}
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {
 		for _, key := range r.requirementsOf(g) {

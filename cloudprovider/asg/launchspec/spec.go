@@ -25,8 +25,6 @@ type LaunchSpec struct {
 	EFAInterfaces int
 	Spot          bool       // by the launch template itself: a mixed instances policy takes precedence
 	Nodegroup     *Nodegroup // nil if EKS does not manage the group
-
-	stated []Statement // by a launch configuration
 }
 
 type Type struct {

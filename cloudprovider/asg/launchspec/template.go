@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
+// template is one version of a launch template, or a launch configuration. A launch configuration has no version and no requirements.
 type template struct {
 	id, version      string // the version's number
 	instanceType     string
@@ -155,33 +156,24 @@ func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 	return t
 }
 
-func (r *Resolver) fetchConfigurations(ctx context.Context, names []string) {
-	slices.Sort(names)
-	for some := range slices.Chunk(names, maxConfigurationsPerCall) {
-		out, err := r.autoscaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{
-			LaunchConfigurationNames: some, MaxRecords: aws.Int32(maxConfigurationsPerCall)})
-		found := map[string]*LaunchSpec{}
-		if err == nil {
-			for _, c := range out.LaunchConfigurations {
-				launch := &LaunchSpec{ImageID: aws.ToString(c.ImageId), UserData: aws.ToString(c.UserData), Spot: aws.ToString(c.SpotPrice) != ""}
-				if c.InstanceType != nil {
-					launch.Types = []Type{{Name: *c.InstanceType, Weight: 1}}
-				}
-				for _, b := range c.BlockDeviceMappings {
-					if b.Ebs != nil {
-						launch.BlockDevices = addDevice(launch.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
-					}
-				}
-				launch.stated = r.stated(launch.UserData, nil)
-				found[aws.ToString(c.LaunchConfigurationName)] = launch
-			}
-		}
-		for _, name := range some {
-			failure := err
-			if err == nil && found[name] == nil {
-				failure = errGone
-			}
-			r.configurations.put(name, found[name], failure, r.clock.Now())
-		}
+// describeConfigurations reads launch configurations, keyed by name. Missing ones are not in the result.
+func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (map[string]*template, error) {
+	out, err := r.autoscaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{
+		LaunchConfigurationNames: names, MaxRecords: aws.Int32(maxConfigurationsPerCall)})
+	if err != nil {
+		return nil, err
 	}
+	found := make(map[string]*template, len(names))
+	for _, c := range out.LaunchConfigurations {
+		t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData),
+			spot: aws.ToString(c.SpotPrice) != ""}
+		for _, b := range c.BlockDeviceMappings {
+			if b.Ebs != nil {
+				t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+			}
+		}
+		t.stated = r.stated(t.userData, nil)
+		found[aws.ToString(c.LaunchConfigurationName)] = t
+	}
+	return found, nil
 }
