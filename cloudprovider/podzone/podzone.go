@@ -125,11 +125,5 @@ func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []s
 }
 
 func intersection(a, b []string) []string {
-	var both []string
-	for _, zone := range a {
-		if slices.Contains(b, zone) && !slices.Contains(both, zone) {
-			both = append(both, zone)
-		}
-	}
-	return both
+	return slices.DeleteFunc(slices.Clone(a), func(zone string) bool { return !slices.Contains(b, zone) })
 }
