@@ -132,16 +132,8 @@ func (l *List) add(p Period, length time.Duration) Period {
 
 // Of returns the longest cool-down that holds for a pool of the group now.
 func (l *List) Of(group string, pool Pool) (Period, bool) {
-	var found Period
 	now := l.clock.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range l.periods {
-		if p.holdsFor(group, pool) && now.Before(p.Until) && p.Until.After(found.Until) {
-			found = p
-		}
-	}
-	return found, !found.Until.IsZero()
+	return l.lastToEnd(func(p Period) bool { return p.holdsFor(group, pool) && now.Before(p.Until) })
 }
 
 // All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.
@@ -166,15 +158,20 @@ func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 
 // Latest returns the cool-down, ended ones included, of any of the pools that ends last. Nothing has come from its pool since.
 func (l *List) Latest(group string, pools []Pool) (Period, bool) {
-	var latest Period
+	return l.lastToEnd(func(p Period) bool {
+		return slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
+	})
+}
+
+func (l *List) lastToEnd(counts func(Period) bool) (last Period, found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.periods {
-		if p.Until.After(latest.Until) && slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) }) {
-			latest = p
+		if p.Until.After(last.Until) && counts(p) {
+			last, found = p, true
 		}
 	}
-	return latest, !latest.Until.IsZero()
+	return last, found
 }
 
 // Probing reports whether a cool-down of the group's pool has ended and nothing has been launched there since.

@@ -59,7 +59,9 @@ type Shifts struct {
 	away map[string]shiftedZones // by the ARN of the group
 }
 
-func NewShifts(apis ShiftAPIs, c clock.PassiveClock) *Shifts { return &Shifts{apis: apis, clock: c} }
+func NewShifts(apis ShiftAPIs, c clock.PassiveClock) *Shifts {
+	return &Shifts{apis: apis, clock: c, names: map[string]string{}}
+}
 
 func (s *Shifts) Enabled() bool { return s.apis.Shifts != nil }
 
@@ -172,9 +174,6 @@ func (s *Shifts) nameOf(ctx context.Context, id string) (string, error) {
 	out, err := s.apis.EC2.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
 	if err != nil {
 		return "", fmt.Errorf("describe availability zones: %w", err)
-	}
-	if s.names == nil {
-		s.names = map[string]string{}
 	}
 	for _, zone := range out.AvailabilityZones {
 		s.names[aws.ToString(zone.ZoneId)] = aws.ToString(zone.ZoneName)
