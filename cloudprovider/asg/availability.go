@@ -3,9 +3,8 @@ package asg
 import (
 	"slices"
 
-	"k8s.io/utils/clock"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -13,16 +12,18 @@ import (
 // known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
-// pools are where the group may launch in a zone. Unknown types make one pool without a type.
-func (g *Group) pools(zone string) []cooldown.Pool {
-	pool := cooldown.Pool{Zone: zone, CapacityType: g.CapacityType()}
-	if g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0 {
-		return []cooldown.Pool{pool}
+// pools are where the group may launch in the zones. Unknown types make one pool without a type for each zone.
+func (g *Group) pools(zones ...string) []cooldown.Pool {
+	types := []launchspec.Type{{}}
+	if g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 {
+		types = g.LaunchSpec.Types
 	}
-	pools := make([]cooldown.Pool, 0, len(g.LaunchSpec.Types))
-	for _, t := range g.LaunchSpec.Types {
-		pool.InstanceType = t.Name
-		pools = append(pools, pool)
+	capacityType := g.CapacityType()
+	pools := make([]cooldown.Pool, 0, len(zones)*len(types))
+	for _, zone := range zones {
+		for _, t := range types {
+			pools = append(pools, cooldown.Pool{InstanceType: t.Name, Zone: zone, CapacityType: capacityType})
+		}
 	}
 	return pools
 }
@@ -48,18 +49,19 @@ type availability struct {
 	shifts      *cooldown.Shifts
 }
 
-func newAvailability(c clock.PassiveClock, apis cooldown.ShiftAPIs) availability {
-	return availability{failed: cooldown.NewList(c), interrupted: cooldown.NewList(c), shifts: cooldown.NewShifts(apis, c)}
-}
-
 // inZone returns why nothing can be launched in a zone of the group now: a zonal shift, or the cool-down of its pools.
 func (a availability) inZone(g *Group, zone string) (cooldown.Period, bool) {
-	if g.ZonalShift {
-		if p, shifted := a.shifts.InZone(g.Name, g.arn, zone); shifted {
-			return p, true
-		}
+	if p, shifted := a.shifted(g, zone); shifted {
+		return p, true
 	}
 	return a.failed.All(g.Name, g.pools(zone))
+}
+
+func (a availability) shifted(g *Group, zone string) (cooldown.Period, bool) {
+	if !g.ZonalShift {
+		return cooldown.Period{}, false
+	}
+	return a.shifts.InZone(g.Name, g.arn, zone)
 }
 
 // inAllZones returns the first cool-down to end if no zone of the group is available, or not the one that is named.
@@ -68,12 +70,12 @@ func (a availability) inAllZones(g *Group, named string) (cooldown.Period, bool)
 	return cooldown.FirstToEnd(zones, func(zone string) (cooldown.Period, bool) { return a.inZone(g, zone) })
 }
 
-// interruptedIn reports whether EC2 has lately interrupted instances in all pools of the group in the zone.
-func (a availability) interruptedIn(g *Group, zone string) bool {
+// interruptedIn reports whether EC2 has lately interrupted instances in all pools of the group in the zones.
+func (a availability) interruptedIn(g *Group, zones ...string) bool {
 	if g.CapacityType() == awsmessage.OnDemand {
 		return false
 	}
-	_, all := a.interrupted.All(g.Name, g.pools(zone))
+	_, all := a.interrupted.All(g.Name, g.pools(zones...))
 	return all
 }
 

@@ -3,7 +3,6 @@ package asg
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -88,8 +87,9 @@ func NewCache(o Options) *Cache {
 	g := newGroups(o.Cluster, o.StockCluster)
 	s := &shared{groups: g, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, mode: o.LaunchMode,
 		types: o.Types, specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
-		available: newAvailability(o.Clock, o.ZonalShifts), calls: newNewerCalls(o.Clock),
-		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1)}
+		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
+		calls:     newNewerCalls(o.Clock),
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1)}
 	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}}
 	a := &activities{s}
 	p := &replays{shared: s, reader: r, activities: a}
@@ -110,21 +110,14 @@ func (c *Cache) CoolDown(g *Group) (cooldown.Period, bool) { return c.available.
 
 // Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
 func (c *Cache) Shifted(g *Group, zone string) bool {
-	if !g.ZonalShift {
-		return false
-	}
-	_, shifted := c.available.shifts.InZone(g.Name, g.arn, zone)
+	_, shifted := c.available.shifted(g, zone)
 	return shifted
 }
 
 // Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the
 // pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
 func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
-	var pools []cooldown.Pool
-	for _, zone := range g.Zones {
-		pools = append(pools, g.pools(zone)...)
-	}
-	return c.available.failed.Latest(g.Name, pools)
+	return c.available.failed.Latest(g.Name, g.pools(g.Zones...))
 }
 
 // Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile. A group
@@ -139,9 +132,7 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 
 // WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call and is
 // safe for concurrent use.
-func (c *Cache) WasInterrupted(g *Group) bool {
-	return len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(zone string) bool { return !c.available.interruptedIn(g, zone) })
-}
+func (c *Cache) WasInterrupted(g *Group) bool { return c.available.interruptedIn(g, g.Zones...) }
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
