@@ -18,8 +18,8 @@ type Snapshot struct {
 }
 
 type member struct {
-	group *Group
-	at    int
+	instance *Instance
+	group    *Group
 }
 
 func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snapshot {
@@ -29,7 +29,7 @@ func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snap
 		g := groups[name]
 		s.ordered = append(s.ordered, g)
 		for at := range g.Instances {
-			s.byInstance[g.Instances[at].ID] = member{g, at}
+			s.byInstance[g.Instances[at].ID] = member{&g.Instances[at], g}
 		}
 	}
 	return s
@@ -49,11 +49,8 @@ func (s *Snapshot) GroupOf(instanceID string) *Group { return s.byInstance[insta
 
 // Instance returns the instance and its group, or nil twice.
 func (s *Snapshot) Instance(id string) (*Instance, *Group) {
-	m, ok := s.byInstance[id]
-	if !ok {
-		return nil, nil
-	}
-	return &m.group.Instances[m.at], m.group
+	m := s.byInstance[id]
+	return m.instance, m.group
 }
 
 func (s *Snapshot) With(g *Group) *Snapshot {
