@@ -50,8 +50,13 @@ func (c *Cache) Start(ctx context.Context) error {
 func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { c.readLoop(ctx) })
-	loops.Go(func() { c.motionLoop(ctx) })
-	loops.Go(func() { c.failureLoop(ctx) })
+	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
+	loops.Go(func() {
+		c.everyMotion(ctx, c.failures, func(ctx context.Context) {
+			c.activities.readFailures(ctx)
+			c.replays.check(ctx)
+		})
+	})
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.shiftLoop(ctx) })
 	loops.Wait()
@@ -75,9 +80,16 @@ func (c *Cache) readLoop(ctx context.Context) {
 	}
 }
 
-func (c *Cache) motionLoop(ctx context.Context) {
-	for pause(ctx, c.clock, c.motion) == nil {
-		c.readMoving(ctx)
+// everyMotion runs do after each interval of motion, and when it is woken, until ctx ends.
+func (c *Cache) everyMotion(ctx context.Context, wake <-chan struct{}, do func(context.Context)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.clock.After(c.motion):
+		case <-wake:
+		}
+		do(ctx)
 	}
 }
 
@@ -91,19 +103,6 @@ func (c *Cache) readMoving(ctx context.Context) {
 		klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
 	}
 	c.capacity.repairLost(ctx)
-}
-
-func (c *Cache) failureLoop(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.clock.After(c.motion):
-		case <-c.failures:
-		}
-		c.activities.readFailures(ctx)
-		c.replays.check(ctx)
-	}
 }
 
 // motionDue returns the groups in motion whose next reading is due, and plans the one after.
