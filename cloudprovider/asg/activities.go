@@ -68,9 +68,7 @@ func (a *activities) failuresDue() []string {
 func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	news := false
 	a.groups.update(name, func(e *entry, _ *Group) {
-		if retry := a.clock.Now().Add(awsclient.RetryAfter(err, e.look.count)); retry.After(e.look.due) {
-			e.look.due = retry
-		}
+		e.look.due = later(e.look.due, a.clock.Now().Add(awsclient.RetryAfter(err, e.look.count)))
 		news, e.look.denied = !e.look.denied, true
 	})
 	if news {
@@ -141,13 +139,11 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 		}
 		for _, a := range page.Activities {
 			began := aws.ToTime(a.StartTime)
-			if began.Before(since) && a.EndTime != nil {
+			id, _, terminating := cooldown.Subject(a)
+			switch {
+			case began.Before(since) && a.EndTime != nil:
 				return ended, nil // the newest come first, after those in progress
-			}
-			if began.Before(since) {
-				continue
-			}
-			if id, _, terminating := cooldown.Subject(a); terminating && id != "" {
+			case !began.Before(since) && terminating && id != "":
 				ended[id] = began
 			}
 		}

@@ -65,12 +65,7 @@ func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	}
 	both := *e
 	both.zones = append(slices.Clone(other.zones), e.zones...)
-	if other.began.After(e.began) {
-		both.began = other.began
-	}
-	if other.settled.After(e.settled) {
-		both.settled = other.settled
-	}
+	both.began, both.settled = later(e.began, other.began), later(e.settled, other.settled)
 	return &both
 }
 

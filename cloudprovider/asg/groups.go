@@ -125,6 +125,8 @@ func serverTime(answer middleware.Metadata, ours time.Time) time.Time {
 	return ours
 }
 
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
+
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -11,10 +11,7 @@ func (l *look) soon(now time.Time) {
 	if l.count == 0 && l.due.After(now.Add(-slowestLook)) && l.due.Before(due) {
 		due = l.due // it waits for the look already: instances come and die
 	}
-	l.due, l.count = due, 0
-	if apart := l.at.Add(firstLook); l.due.Before(apart) {
-		l.due = apart
-	}
+	l.due, l.count = later(due, l.at.Add(firstLook)), 0
 }
 
 // noteShortage follows the missing instances through the readings.
@@ -35,9 +32,7 @@ func (e *entry) noteShortage(g *Group) {
 	if e.group == nil {
 		return // the first look is due at once, because AWS has had time
 	}
-	if s.since = g.ReadAt.Add(-failureAge); s.since.Before(e.group.ReadAt) {
-		s.since = e.group.ReadAt
-	}
+	s.since = later(g.ReadAt.Add(-failureAge), e.group.ReadAt)
 	e.look.soon(g.ReadAt)
 }
 
