@@ -45,7 +45,7 @@ func (e *entry) noteRecent(g *Group) {
 			_, arriving := e.arriving[i.ID]
 			_, seen := e.recent[i.ID]
 			if i.Lifecycle.Counts() && !seen && (arriving || !before[i.ID]) {
-				e.recent[i.ID] = recentArrival{Instance: i, at: g.ReadAt}
+				e.recent[i.ID] = arrival{Instance: i, at: g.ReadAt}
 			}
 		}
 	}

@@ -20,11 +20,11 @@ type entry struct {
 	look      look
 	written   lostUpdate
 	desired   knownDesired
-	departed  map[string]departed      // instances on their way out
-	recent    map[string]recentArrival // instances that came lately
-	arriving  map[string]arrival       // instances that AWS has launched for us and no reading has shown
-	keyUses   map[idempotencyKey]int   // synchronous launches that have ended
-	conflicts map[string]time.Time     // since when a previous leader's launch stands in the way, by zone
+	departed  map[string]departed    // instances on their way out
+	recent    map[string]arrival     // instances that came lately, from when a reading first showed them: one without them may be older
+	arriving  map[string]arrival     // instances that AWS has launched for us and no reading has shown
+	keyUses   map[idempotencyKey]int // synchronous launches that have ended
+	conflicts map[string]time.Time   // since when a previous leader's launch stands in the way, by zone
 	// endedBefore holds instances seen on their way out, with the time, and instances that AWS had terminated before our first launch. It is nil once no
 	// previous leader's launch can be replayed.
 	endedBefore    map[string]time.Time
@@ -36,7 +36,7 @@ type entry struct {
 }
 
 func newEntry() *entry {
-	return &entry{lock: make(chan struct{}, 1), departed: map[string]departed{}, recent: map[string]recentArrival{}, arriving: map[string]arrival{},
+	return &entry{lock: make(chan struct{}, 1), departed: map[string]departed{}, recent: map[string]arrival{}, arriving: map[string]arrival{},
 		keyUses: map[idempotencyKey]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
 }
 
@@ -100,19 +100,13 @@ type departed struct {
 	weight int // our termination has lowered the desired capacity by this
 }
 
-// arrival is an instance that AWS has launched for us and no reading has shown.
+// arrival is an instance that has come lately.
 type arrival struct {
 	Instance
 	at time.Time
 	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
 	// It is zero if that cannot be.
 	predecessorsLast time.Time
-}
-
-// recentArrival is an instance that came lately. A reading without it may be older.
-type recentArrival struct {
-	Instance
-	at time.Time // first seen
 }
 
 // idempotencyKey identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
