@@ -146,14 +146,6 @@ func (f TagFilter) filters() []types.Filter {
 	return out
 }
 
-func (d Discovery) named(name string) (NamedGroup, bool) {
-	i := slices.IndexFunc(d.Named, func(n NamedGroup) bool { return n.Name == name })
-	if i < 0 {
-		return NamedGroup{}, false
-	}
-	return d.Named[i], true
-}
-
 // names returns the groups that the --nodes flags may mean, each once. A name that looks like a zone group's may be a whole group's.
 func (d Discovery) names() []string {
 	names := make([]string, 0, len(d.Named))
@@ -178,14 +170,11 @@ func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
 	return n.Name[:at], n.Name[at+1:], true
 }
 
-// zoneLimits returns the limits of the group's zone groups, by zone, nil for none.
+// zoneLimits returns the limits of the group's zone groups, by zone.
 func (d Discovery) zoneLimits(name string) map[string]NamedGroup {
-	var limits map[string]NamedGroup
+	limits := map[string]NamedGroup{}
 	for _, n := range d.Named {
 		if group, zone, ok := n.zoneGroup(); ok && group == name {
-			if limits == nil {
-				limits = map[string]NamedGroup{}
-			}
 			limits[zone] = n
 		}
 	}

@@ -63,9 +63,11 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 
 // merge makes the reading g the entry's group, with our knowledge beside it.
 func (r *reader) merge(e *entry, g *Group) {
-	if limits, ok := r.discovery.named(g.Name); ok {
-		g.MaxSize = min(g.MaxSize, limits.MaxSize)
-		g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
+	for _, limits := range r.discovery.Named {
+		if limits.Name == g.Name {
+			g.MaxSize = min(g.MaxSize, limits.MaxSize)
+			g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
+		}
 	}
 	g.zoneLimits = r.discovery.zoneLimits(g.Name)
 	r.weigh(g)
