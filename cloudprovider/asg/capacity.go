@@ -14,12 +14,7 @@ func (g *Group) Missing() int {
 
 // notInService is how many instances are missing or still starting, at the smallest weight.
 func (g *Group) notInService() int {
-	missing := g.DesiredCapacity - g.countedCapacity()
-	for _, i := range g.Instances {
-		if i.Lifecycle.Starting() {
-			missing += i.Weight
-		}
-	}
+	missing := g.DesiredCapacity - g.countedCapacity() + g.capacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() })
 	return ceilDiv(max(0, missing), g.Source.MinWeight())
 }
 
@@ -70,9 +65,13 @@ func (g *Group) MinInstances() int {
 }
 
 func (g *Group) countedCapacity() int {
+	return g.capacityOf(func(i *Instance) bool { return i.Lifecycle.Counts() })
+}
+
+func (g *Group) capacityOf(counts func(*Instance) bool) int {
 	capacity := 0
-	for _, i := range g.Instances {
-		if i.Lifecycle.Counts() {
+	for at := range g.Instances {
+		if i := &g.Instances[at]; counts(i) {
 			capacity += i.Weight
 		}
 	}
@@ -110,13 +109,10 @@ func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapaci
 
 // endedSince is the capacity of the departing instances that were present, or not yet there, before.
 func endedSince(g, before *Group) int {
-	capacity := 0
-	for _, i := range g.Instances {
-		if was := before.instance(i.ID); i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving()) {
-			capacity += i.Weight
-		}
-	}
-	return capacity
+	return g.capacityOf(func(i *Instance) bool {
+		was := before.instance(i.ID)
+		return i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving())
+	})
 }
 
 // lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.
