@@ -71,29 +71,26 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	}
 	var result launchResult
 	var arrived []Instance
-	old := hasAny(g, out) || l.replays.endedBefore(o, out)
-	result.replayed = old
-	for _, some := range out.Instances {
+	instances := out.Instances
+	if result.replayed = hasAny(g, out) || l.replays.endedBefore(o, out); result.replayed {
+		instances = nil
+	}
+	for _, some := range instances {
 		for _, id := range some.InstanceIds {
-			if old {
-				continue
-			}
-			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: aws.ToString(some.AvailabilityZone), Lifecycle: "Pending"}
-			if i.Zone == "" {
-				i.Zone = o.zone
-			}
+			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			var weighed bool
 			i.Weight, weighed = g.Source.WeightOf(i.Type, l.types)
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
-		if !old {
-			l.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
-		}
+		l.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()})
 	}
 	now := l.clock.Now()
 	for _, e := range out.Errors {
-		result.failures = append(result.failures, l.failedNow(g, o, e, now))
+		m := meaningOf(g, o, e)
+		failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
+		l.available.failed.Fail(g.Name, m, failure.Message)
+		result.failures = append(result.failures, *failure)
 	}
 	for _, k := range result.failures.Kinds() {
 		klog.FromContext(ctx).Info("AWS could not launch requested instances", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
@@ -107,7 +104,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 		e.arrive(g, arrived, now, e.predecessorsLast(o, out, now))
 	})
 	result.launched = arrived
-	if len(arrived) == 0 && len(result.failures) == 0 && !old {
+	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
 	if g.shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
@@ -137,11 +134,4 @@ func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out 
 		"action", meaningOf(g, o, out.Errors[0]).Action)
 	l.refusals.refused(ctx, g.Name, err)
 	return because(errNotSynchronous, err)
-}
-
-func (l *launcher) failedNow(g *Group, o launchRequest, e types.LaunchInstancesError, now time.Time) cooldown.Failure {
-	m := meaningOf(g, o, e)
-	failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
-	l.available.failed.Fail(g.Name, m, failure.Message)
-	return *failure
 }
