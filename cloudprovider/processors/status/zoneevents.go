@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -43,7 +44,8 @@ type ZonePods struct {
 }
 
 // ZoneEvents publishes an event on a pod that must run in one zone and that no node group helps, if the nodes of a group with
-// several zones would fit, that zone among them. A pod gets one in half an hour.
+// several zones would fit, that zone among them. A pod gets one in half an hour. A pod of a ProvisioningRequest gets none, because
+// the core makes it up and no such object exists.
 //
 // It implements the core's ScaleUpStatusProcessor. The core's loop alone uses it.
 type ZoneEvents struct {
@@ -72,7 +74,8 @@ func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Sc
 	f := &fitting{ctx: ctx, zoneID: z.pods.ZoneID, left: maxZoneChecks}
 	for _, remaining := range s.PodsRemainUnschedulable {
 		pod := remaining.Pod
-		if _, later := z.nextLook[pod.UID]; later {
+		_, later := z.nextLook[pod.UID]
+		if _, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]; later || requested {
 			continue
 		}
 		need, ok := z.pods.Need(pod)

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -147,6 +148,8 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 	withVolume := pending("volume", "1", nil)
 	withVolume.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	requested := pending("requested", "1", inZone("a"))
+	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "training"}
 	ofTeam := inZone("c")
 	ofTeam["team"] = "a"
 	for _, tt := range []struct {
@@ -166,6 +169,7 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 		{name: "that group is, and would not fit anyhow", pod: pending("c-team", "1", ofTeam), atMaximum: "c-alone", want: []string{"zone cn-northwest-1c", `"several"`}},
 		{name: "too big for the group", pod: pending("big", "64", inZone("a"))},
 		{name: "a zone no group has", pod: pending("d", "1", inZone("d"))},
+		{name: "pod of a ProvisioningRequest", pod: requested},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			events := z.events(testclock.NewFakePassiveClock(time.Now()))
