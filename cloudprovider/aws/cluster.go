@@ -23,7 +23,7 @@ type evidence struct {
 
 // seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.
 func (p *Provider) seeCluster() {
-	now := evidence{nodes: p.registered.Load(), network: clusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
+	now := evidence{nodes: p.registered.known.Load(), network: clusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
 	if now.nodes == nil || now == p.seen {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -155,7 +154,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 		case placeholder:
 			placeholders++
 		default:
-			if err := n.provider.stillUnregistered(id, node); err != nil {
+			if err := n.provider.registered.stillUnregistered(id, node); err != nil {
 				return nil, 0, err
 			}
 			ids = append(ids, id)
@@ -164,29 +163,12 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 	return ids, placeholders, nil
 }
 
-// stillUnregistered refuses a node that the core deletes as unregistered if it has registered meanwhile.
-func (p *Provider) stillUnregistered(instance string, node *corev1.Node) error {
-	if p.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
-		return nil
-	}
-	registered, err := p.nodes.List(labels.Everything())
-	if err != nil {
-		return fmt.Errorf("delete unregistered instance %q: list nodes: %w", node.Name, err)
-	}
-	for _, r := range registered {
-		if id, ok := instanceID(r.Spec.ProviderID); ok && id == instance {
-			return fmt.Errorf("delete unregistered instance %q: it has registered as node %q meanwhile", node.Name, r.Name)
-		}
-	}
-	return nil
-}
-
 // Nodes returns the group's instances and a placeholder instance for each desired one that is missing. An instance with a registered node
 // has the node's own provider ID, in whatever form. The core compares the two literally, and terminates instances that it takes for
 // unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
-	registered := n.provider.registeredIDs()
+	registered := n.provider.registered.ids(n.provider.ctx)
 	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {
 		id := registered[i.ID]

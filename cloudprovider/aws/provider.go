@@ -17,7 +17,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -69,7 +68,6 @@ type Provider struct {
 	cache      *asg.Cache
 	region     string
 	limiter    *cloudprovider.ResourceLimiter
-	nodes      corelisters.NodeLister
 	network    appslisters.DaemonSetLister
 	clock      clock.WithTicker
 	types      *lookup.Types
@@ -84,12 +82,10 @@ type Provider struct {
 	terminated *lookup.Terminated
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
-	// registered are the provider IDs of the registered nodes by instance, as of the current loop. It is nil until they were read once.
-	registered   atomic.Pointer[map[string]string] // written under changing
-	nodesChanged atomic.Bool                       // since registered was read
-	seen         evidence                          // for Refresh alone
-	changing     sync.Mutex                        // held while a view is made from the one before
-	facts        *nodeFacts                        // under changing
+	registered registeredNodes
+	seen       evidence   // for Refresh alone
+	changing   sync.Mutex // held while a view is made from the one before
+	facts      *nodeFacts // under changing
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -104,10 +100,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		gpuTypes: gpuTypes(o.Catalogue),
 	}
-	if err := p.follow(o.Nodes); err != nil {
+	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
 	}
-	p.facts = newNodeFacts(p.nodes, p.types.Catalogue)
+	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.deletions = newDeletions(o.Clock, o.GatherDeletions, p.terminate)
 	p.increases = newIncreases(o.Clock, p.launchZones)
 	p.ageing.event = o.Event
@@ -145,7 +141,7 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 //
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
-	p.seeNodes()
+	p.registered.read(p.ctx)
 	p.seeCluster()
 	p.refresh()
 	return nil

@@ -1,28 +1,41 @@
 package aws
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreinformers "k8s.io/client-go/informers/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
-// follow sets nodesChanged when a node is created or deleted or gets another provider ID. No other change of a node changes registered.
-func (p *Provider) follow(nodes coreinformers.NodeInformer) error {
+// registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
+type registeredNodes struct {
+	nodes   corelisters.NodeLister            // nil where nodes are unknown
+	changed atomic.Bool                       // since known was read
+	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
+	reading sync.Mutex                        // held while known is brought up to date
+}
+
+// follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
+func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 	if nodes == nil {
 		return nil
 	}
-	p.nodes = nodes.Lister()
-	p.nodesChanged.Store(true)
+	r.nodes = nodes.Lister()
+	r.changed.Store(true)
 	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { p.nodesChanged.Store(true) },
-		DeleteFunc: func(any) { p.nodesChanged.Store(true) },
+		AddFunc:    func(any) { r.changed.Store(true) },
+		DeleteFunc: func(any) { r.changed.Store(true) },
 		UpdateFunc: func(before, now any) {
 			if before.(*corev1.Node).Spec.ProviderID != now.(*corev1.Node).Spec.ProviderID {
-				p.nodesChanged.Store(true)
+				r.changed.Store(true)
 			}
 		},
 	})
@@ -32,28 +45,28 @@ func (p *Provider) follow(nodes coreinformers.NodeInformer) error {
 	return nil
 }
 
-// registeredIDs returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
-func (p *Provider) registeredIDs() map[string]string {
-	if p.registered.Load() == nil {
-		p.seeNodes()
+// ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
+func (r *registeredNodes) ids(ctx context.Context) map[string]string {
+	if r.known.Load() == nil {
+		r.read(ctx)
 	}
-	if ids := p.registered.Load(); ids != nil {
+	if ids := r.known.Load(); ids != nil {
 		return *ids
 	}
 	return nil
 }
 
-// seeNodes brings registered up to date. Where several nodes have one instance, the first provider ID in the alphabet counts in every loop.
-func (p *Provider) seeNodes() {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	if !p.nodesChanged.Swap(false) {
+// read brings known up to date. Where several nodes have one instance, the first provider ID in the alphabet counts in every loop.
+func (r *registeredNodes) read(ctx context.Context) {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if !r.changed.Swap(false) {
 		return
 	}
-	nodes, err := p.nodes.List(labels.Everything())
+	nodes, err := r.nodes.List(labels.Everything())
 	if err != nil {
-		p.nodesChanged.Store(true)
-		klog.FromContext(p.ctx).Error(err, "Could not list the nodes, those that were registered before count")
+		r.changed.Store(true)
+		klog.FromContext(ctx).Error(err, "Could not list the nodes, those that were registered before count")
 		return
 	}
 	ids := make(map[string]string, len(nodes))
@@ -62,5 +75,22 @@ func (p *Provider) seeNodes() {
 			ids[id] = node.Spec.ProviderID
 		}
 	}
-	p.registered.Store(&ids)
+	r.known.Store(&ids)
+}
+
+// stillUnregistered refuses a node that the core deletes as unregistered if it has registered meanwhile.
+func (r *registeredNodes) stillUnregistered(instance string, node *corev1.Node) error {
+	if r.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
+		return nil
+	}
+	registered, err := r.nodes.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("delete unregistered instance %q: list nodes: %w", node.Name, err)
+	}
+	for _, other := range registered {
+		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance {
+			return fmt.Errorf("delete unregistered instance %q: it has registered as node %q meanwhile", node.Name, other.Name)
+		}
+	}
+	return nil
 }
