@@ -1,0 +1,119 @@
+{{/* Names and labels are the stock chart's, so that a release of it can be upgraded: a Deployment's selector cannot change. */}}
+{{- define "asg.name" -}}
+{{- .Values.nameOverride | default (printf "aws-%s" .Chart.Name) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "asg.fullname" -}}
+{{- $name := include "asg.name" . -}}
+{{- $full := eq $name .Release.Name | ternary $name (printf "%s-%s" .Release.Name $name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "asg.serviceAccountName" -}}
+{{- $account := .Values.rbac.serviceAccount -}}
+{{- $account.name | default (ternary (include "asg.fullname" .) "default" $account.create) -}}
+{{- end -}}
+
+{{- define "asg.secretName" -}}
+{{- .Values.secretKeyRefNameOverride | default (include "asg.fullname" .) -}}
+{{- end -}}
+
+{{- define "asg.selectorLabels" -}}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/name: {{ include "asg.name" . | quote }}
+{{- end -}}
+
+{{- define "asg.labels" -}}
+{{ include "asg.selectorLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | quote }}
+{{- with .Values.additionalLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* metadata is the name, namespace and labels of an object. */}}
+{{- define "asg.metadata" -}}
+name: {{ include "asg.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "asg.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* annotations renders the map of a dict with "map" and "root" as templates, keys included. */}}
+{{- define "asg.annotations" -}}
+{{- with .map }}
+annotations:
+  {{- range $key, $value := . }}
+  {{ tpl $key $.root | quote }}: {{ tpl (toString $value) $.root | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* text is a scalar as the command line writes it. A number stays 1000000 and does not become 1e+06. */}}
+{{- define "asg.text" -}}
+{{- kindIs "string" . | ternary . (toJson .) -}}
+{{- end -}}
+
+{{/* args are the flags, as a YAML list. A later flag wins over an earlier one. */}}
+{{- define "asg.args" -}}
+- --cloud-provider=aws
+- --namespace={{ .Release.Namespace }}
+{{- range .Values.autoscalingGroups }}
+- {{ printf "--nodes=%s:%s:%s" (include "asg.text" .minSize) (include "asg.text" .maxSize) .name | quote }}
+{{- end }}
+{{- if .Values.autoDiscovery.clusterName }}
+- {{ tpl (join "," .Values.autoDiscovery.tags) . | printf "--node-group-auto-discovery=asg:tag=%s" | quote }}
+{{- end }}
+{{- with .Values.cloudConfigPath }}
+- {{ printf "--cloud-config=%s" . | quote }}
+{{- end }}
+{{- with .Values.asg }}
+{{- $flags := dict "aws-cluster-name" .clusterName "aws-node-group-discovery" .nodeGroupDiscovery
+  "aws-interruption-queue" .interruptionQueue "aws-zonal-groups" .zonalGroups }}
+{{- if or .prices.content .prices.existingConfigMap }}
+{{- $_ := set $flags "aws-price-file" (printf "/etc/asg-autoscaler/prices/%s" .prices.key) }}
+{{- end }}
+{{- range $flag, $value := $flags }}
+{{- if $value }}
+- {{ printf "--%s=%s" $flag $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $key, $value := .Values.extraArgs }}
+{{- $flag := printf "--%s" (splitList "_" $key | first) }}
+- {{ kindIs "invalid" $value | ternary $flag (printf "%s=%s" $flag (include "asg.text" $value)) | quote }}
+{{- end }}
+{{- range .Values.customArgs }}
+- {{ include "asg.text" . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* has prints "true" if a flag with a name of "names", a regular expression, is given and not false. */}}
+{{- define "asg.has" -}}
+{{- range include "asg.args" .root | fromYamlArray -}}
+{{- if and (regexMatch (printf "^--(%s)(=|$)" $.names) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "asg.priorities" -}}
+{{- if and .Values.expanderPriorities (has "priority" (splitList "," (.Values.extraArgs.expander | default ""))) -}}true{{- end -}}
+{{- end -}}
+
+{{/* check refuses values with which no autoscaler would run. */}}
+{{- define "asg.check" -}}
+{{- if ne .Values.cloudProvider "aws" }}
+{{- fail (printf "cloudProvider is %q: this autoscaler scales EC2 Auto Scaling groups only. Use the stock chart for other clouds." .Values.cloudProvider) }}
+{{- end }}
+{{- if regexMatch "^v1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag) }}
+{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Leave image.repository and image.tag out of your values, or name an image of this project. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .Values.image.tag) }}
+{{- end }}
+{{- if not (include "asg.has" (dict "root" . "names" "nodes|node-group-auto-discovery")) }}
+{{- fail "No group would be scaled. Set autoDiscovery.clusterName to scale the groups with the tags of autoDiscovery.tags, or list groups in autoscalingGroups." }}
+{{- end }}
+{{- with .Values.asg }}
+{{- if and .prices.content .prices.existingConfigMap }}
+{{- fail "Set only one of asg.prices.content and asg.prices.existingConfigMap." }}
+{{- end }}
+{{- end }}
+{{- end -}}

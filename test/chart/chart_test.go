@@ -1,0 +1,320 @@
+package chart
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	_ "k8s.io/autoscaler/cluster-autoscaler/config/flags" // the core's flags
+	"k8s.io/component-base/featuregate"
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/manifests"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// renderings are the value files that have a golden each, by the golden's name.
+var renderings = map[string]string{
+	"stock-defaults": "testdata/stock-defaults.values.yaml",
+	"groups":         "testdata/groups.values.yaml",
+	"s0":             chartDir + "/examples/s0-gpu-spot-china.yaml",
+	"s3":             chartDir + "/examples/s3-eks-irsa.yaml",
+	"everything":     "testdata/everything.values.yaml",
+}
+
+func TestLintFindsNothing(t *testing.T) {
+	for _, version := range helmVersions {
+		mustHelm(t, version, "lint", "--strict", chartDir) // without values, as repositories of charts do it
+		for _, values := range renderings {
+			mustHelm(t, version, "lint", "--strict", chartDir, "--values", values)
+		}
+	}
+}
+
+// The manifests are the same whichever helm renders them.
+func TestRenderingsMatchTheGoldens(t *testing.T) {
+	for name, values := range renderings {
+		for _, version := range helmVersions {
+			t.Run(name+"/"+version, func(t *testing.T) {
+				got := mustHelm(t, version, "template", "test", chartDir, "--namespace", namespace, "--values", values)
+				objects(t, got) // no key twice
+				golden := filepath.Join("testdata", name+".golden.yaml")
+				if *update {
+					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func renderFile(t *testing.T, path string) []object {
+	t.Helper()
+	values, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mustRender(t, string(values))
+}
+
+func container(t *testing.T, rendered []object) corev1.Container {
+	t.Helper()
+	var d appsv1.Deployment
+	find(t, rendered, "Deployment", &d)
+	return d.Spec.Template.Spec.Containers[0]
+}
+
+func TestTheProgramKnowsEveryRenderedFlag(t *testing.T) {
+	stock := flag.NewFlagSet("stock", flag.ContinueOnError)
+	flag.CommandLine.VisitAll(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") && f.Name != "update" {
+			stock.Var(f.Value, f.Name, f.Usage)
+		}
+	})
+	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
+	fs.AddFlagSet(pflag.CommandLine)
+	if _, err := options.Register(fs, stock, featuregate.NewFeatureGate()); err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range renderings {
+		command := container(t, renderFile(t, values)).Command
+		if err := fs.Parse(command[1:]); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if fs.NArg() > 0 {
+			t.Errorf("%s: arguments that are no flags: %q", name, fs.Args())
+		}
+	}
+}
+
+// The scenarios run the shipped Deployments, so the examples must give the program the same flags and variables.
+func TestExamplesMatchTheShippedDeployments(t *testing.T) {
+	for shipped, example := range map[string]string{"s0-gpu-spot-china": renderings["s0"], "s3-eks-addons": renderings["s3"]} {
+		raw, err := manifests.FS.ReadFile("deploy/" + shipped + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := container(t, objects(t, string(raw))), container(t, renderFile(t, example))
+		flags := slices.DeleteFunc(got.Command, func(flag string) bool {
+			return flag == "--namespace="+namespace || flag == "--logtostderr=true" // their defaults
+		})
+		slices.Sort(flags)
+		slices.Sort(want.Command)
+		if diff := cmp.Diff(want.Command, flags); diff != "" {
+			t.Errorf("%s: flags (-deployment +chart):\n%s", shipped, diff)
+		}
+		for _, variable := range want.Env {
+			if !slices.Contains(got.Env, variable) {
+				t.Errorf("%s: the chart sets no variable %s=%s", shipped, variable.Name, variable.Value)
+			}
+		}
+		if diff := cmp.Diff(want.Resources.Requests, got.Resources.Requests); diff != "" {
+			t.Errorf("%s: requests (-deployment +chart):\n%s", shipped, diff)
+		}
+	}
+}
+
+func TestRulesMatchTheShippedRoles(t *testing.T) {
+	const all = "autoDiscovery: {clusterName: c}\nextraArgs: {enable-provisioning-requests: true, capacity-buffer-controller-enabled: true, capacity-quotas-enabled: true}"
+	for _, tt := range []struct {
+		name, values, kind string
+		files              []string
+	}{
+		{"cluster", "autoDiscovery: {clusterName: c}", "ClusterRole", []string{"rbac.yaml"}},
+		{"cluster with all features", all, "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml"}},
+		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
+		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var want []string
+			for _, file := range tt.files {
+				raw, err := manifests.FS.ReadFile("deploy/" + file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, rules(t, objects(t, string(raw)), tt.kind)...)
+			}
+			slices.Sort(want)
+			if diff := cmp.Diff(want, rules(t, mustRender(t, tt.values), tt.kind)); diff != "" {
+				t.Errorf("rules (-files +chart):\n%s", diff)
+			}
+		})
+	}
+}
+
+// rules lists what the role of the kind grants: one line for each resource and verb, sorted.
+func rules(t *testing.T, rendered []object, kind string) []string {
+	t.Helper()
+	var role rbacv1.ClusterRole // a Role has the same fields
+	find(t, rendered, kind, &role)
+	var lines []string
+	for _, rule := range role.Rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					lines = append(lines, strings.Join([]string{verb, group + "/" + resource, strings.Join(rule.ResourceNames, ",")}, " "))
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+func TestOurKeysAreFlags(t *testing.T) {
+	rendered := renderFile(t, "testdata/everything.values.yaml")
+	c := container(t, rendered)
+	for _, want := range []string{
+		"--aws-cluster-name=main", "--aws-node-group-discovery=any", "--aws-zonal-groups=all",
+		"--aws-interruption-queue=main-interruptions", "--aws-price-file=/etc/asg-autoscaler/prices/prices",
+	} {
+		if !slices.Contains(c.Command, want) {
+			t.Errorf("%q lacks %s", c.Command, want)
+		}
+	}
+	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}")).Command {
+		if strings.HasPrefix(flag, "--aws-") {
+			t.Errorf("without values of ours there is %s", flag)
+		}
+	}
+}
+
+// A mount of the whole directory, without subPath, is what the kubelet keeps up to date.
+func TestPricesAreMountedFromTheirConfigMap(t *testing.T) {
+	for name, tt := range map[string]struct{ values, configMap, file string }{
+		"content":  {"{content: '# region: us-west-2'}", "test-aws-cluster-autoscaler-prices", "prices"},
+		"existing": {"{existingConfigMap: mine, key: a.csv}", "mine", "a.csv"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d appsv1.Deployment
+			find(t, mustRender(t, "autoDiscovery: {clusterName: c}\nasg: {prices: "+tt.values+"}"), "Deployment", &d)
+			pod := d.Spec.Template.Spec
+			if got := pod.Volumes[0].ConfigMap.Name; got != tt.configMap {
+				t.Errorf("the volume is of ConfigMap %q, want %q", got, tt.configMap)
+			}
+			mount := pod.Containers[0].VolumeMounts[0]
+			if mount.Name != pod.Volumes[0].Name || mount.SubPath != "" {
+				t.Errorf("mount = %+v", mount)
+			}
+			if want := "--aws-price-file=" + mount.MountPath + "/" + tt.file; !slices.Contains(pod.Containers[0].Command, want) {
+				t.Errorf("%q lacks %s", pod.Containers[0].Command, want)
+			}
+		})
+	}
+}
+
+func TestPricesReachThePriceFileWhole(t *testing.T) {
+	rendered := renderFile(t, "testdata/everything.values.yaml")
+	for _, o := range ofKind(rendered, "ConfigMap") {
+		var m corev1.ConfigMap
+		find(t, []object{o}, "ConfigMap", &m)
+		if file, ok := m.Data["prices"]; ok {
+			if _, err := pricing.ParseTerms(file, nil); err != nil {
+				t.Errorf("%v in\n%s", err, file)
+			}
+			return
+		}
+	}
+	t.Error("no ConfigMap has prices")
+}
+
+func TestValuesAreRefusedWithASentence(t *testing.T) {
+	for _, tt := range []struct{ name, values, want string }{
+		{"misspelt key", "autodiscovery: {clusterName: c}", "autodiscovery"},
+		{"misspelt key of ours", "autoDiscovery: {clusterName: c}\nasg: {zonal: all}", "zonal"},
+		{"wrong type", "autoDiscovery: {clusterName: c}\nreplicaCount: two", "replicaCount"},
+		{"wrong choice", "autoDiscovery: {clusterName: c}\nasg: {zonalGroups: some}", "zonalGroups"},
+		{"nothing to scale", "", "Set autoDiscovery.clusterName"},
+		{"another cloud", "autoDiscovery: {clusterName: c}\ncloudProvider: gce", `cloudProvider is "gce"`},
+		{"stock image", "autoDiscovery: {clusterName: c}\nimage: {tag: v1.35.0}", "--reset-then-reuse-values"},
+		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
+		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
+		{"volume without path", "autoDiscovery: {clusterName: c}\nextraVolumeSecrets: {a: {}}", "mountPath"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, version := range helmVersions {
+				_, err := helm(t, version, "template", "test", chartDir, "--values", writeValues(t, tt.values))
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("helm %s: error %v, want one with %q", version, err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestGroupsMayComeFromFlags(t *testing.T) {
+	for _, values := range []string{
+		"extraArgs: {nodes_1: '0:3:a', nodes_2: '0:3:b'}",
+		"customArgs: ['--node-group-auto-discovery=asg:tag=mine']",
+	} {
+		mustRender(t, values)
+	}
+}
+
+func TestLargeNumbersStayWhole(t *testing.T) {
+	c := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nextraArgs: {max-nodes-total: 1000000}\nextraEnv: {COUNT: 1000000}"))
+	if want := "--max-nodes-total=1000000"; !slices.Contains(c.Command, want) {
+		t.Errorf("%q lacks %s", c.Command, want)
+	}
+	if want := (corev1.EnvVar{Name: "COUNT", Value: "1000000"}); !slices.Contains(c.Env, want) {
+		t.Errorf("%v lacks %v", c.Env, want)
+	}
+}
+
+// A constraint without a selector would spread no pod.
+func TestSpreadSelectsThePods(t *testing.T) {
+	var d appsv1.Deployment
+	find(t, mustRender(t, "autoDiscovery: {clusterName: c}"), "Deployment", &d)
+	for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
+		for key, value := range constraint.LabelSelector.MatchLabels {
+			if got := d.Spec.Template.Labels[key]; got != value {
+				t.Errorf("the constraint selects %s=%s, and the pods have %q", key, value, got)
+			}
+		}
+		if len(constraint.LabelSelector.MatchLabels) == 0 || constraint.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			t.Errorf("constraint = %+v", constraint)
+		}
+	}
+	if len(d.Spec.Template.Spec.TopologySpreadConstraints) == 0 {
+		t.Error("the pods may share a node")
+	}
+}
+
+// The image of Chart.yaml's annotation is the one that the values name.
+func TestTheChartNamesItsImage(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(chartDir, "Chart.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chart struct {
+		AppVersion  string
+		Annotations map[string]string
+	}
+	if err := yaml.Unmarshal(raw, &chart); err != nil {
+		t.Fatal(err)
+	}
+	image := container(t, mustRender(t, "autoDiscovery: {clusterName: c}")).Image
+	if listed := chart.Annotations["artifacthub.io/images"]; !strings.Contains(listed, "image: "+image+"\n") {
+		t.Errorf("the Deployment runs %s, and Chart.yaml lists\n%s", image, listed)
+	}
+	if !strings.HasSuffix(image, ":"+chart.AppVersion) {
+		t.Errorf("image %s, want the tag %s", image, chart.AppVersion)
+	}
+}

@@ -1,0 +1,160 @@
+package chart
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files and the table in the chart's README")
+
+const (
+	root = "../.."
+	// chartDir is our chart, seen from this package.
+	chartDir = root + "/manifests/chart"
+	// namespace is where the tests install.
+	namespace = "kube-system"
+)
+
+// helmVersions are the major versions of helm. helm/go.mod pins the rest.
+var helmVersions = []string{"v3", "v4"}
+
+// helms are the paths of the built programs, by major version.
+var helms = sync.OnceValues(func() (map[string]string, error) {
+	paths := map[string]string{}
+	for _, version := range helmVersions {
+		cmd := exec.Command("go", "tool", "-n", "helm.sh/helm/"+version+"/cmd/helm")
+		cmd.Dir = "helm"
+		// The flags of the test's own build would compile everything again.
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off")
+		var complaints bytes.Buffer
+		cmd.Stderr = &complaints
+		path, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("build helm %s: %w\n%s", version, err, complaints.String())
+		}
+		paths[version] = strings.TrimSpace(string(path))
+	}
+	return paths, nil
+})
+
+// helm runs helm and returns its standard output. Its error is the standard error.
+func helm(t *testing.T, version string, args ...string) (string, error) {
+	t.Helper()
+	paths, err := helms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(paths[version], args...)
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("helm %s: %w\n%s%s", args[0], err, out.String(), complaints.String())
+	}
+	return out.String(), nil
+}
+
+// mustHelm runs helm and returns its standard output.
+func mustHelm(t *testing.T, version string, args ...string) string {
+	t.Helper()
+	out, err := helm(t, version, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// render renders a chart with the newest helm and the values, as release "test". The values are YAML.
+func render(t *testing.T, chart string, values string) ([]object, error) {
+	t.Helper()
+	out, err := helm(t, "v4", "template", "test", chart, "--namespace", namespace, "--values", writeValues(t, values))
+	if err != nil {
+		return nil, err
+	}
+	return objects(t, out), nil
+}
+
+// mustRender renders our chart.
+func mustRender(t *testing.T, values string) []object {
+	t.Helper()
+	rendered, err := render(t, chartDir, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered
+}
+
+func writeValues(t *testing.T, values string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(path, []byte(values), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// stockChart returns the directory of the stock chart of the core's own release, which the module cache holds.
+var stockChart = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f={{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the core's module: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "charts", "cluster-autoscaler"), nil
+})
+
+func mustStockChart(t *testing.T) string {
+	t.Helper()
+	dir, err := stockChart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// object is a Kubernetes object, or a part of one, as YAML is decoded.
+type object map[string]any
+
+// objects decodes the documents of a stream.
+func objects(t *testing.T, stream string) []object {
+	t.Helper()
+	var found []object
+	for document := range strings.SplitSeq("\n"+stream, "\n---") {
+		var o object
+		if err := yaml.UnmarshalStrict([]byte(document), &o); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if len(o) > 0 {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// find decodes the first object of the kind.
+func find(t *testing.T, rendered []object, kind string, into any) {
+	t.Helper()
+	for _, o := range rendered {
+		if o["kind"] != kind {
+			continue
+		}
+		raw, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.UnmarshalStrict(raw, into); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		return
+	}
+	t.Fatalf("no %s is rendered", kind)
+}
