@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"strings"
@@ -8,30 +8,15 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
 func TestOldReadingForbidsActions(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.aws.Region()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Nothing is read but once: neither Run nor Refresh of the Cache is called before the last step.
 	now := clocktesting.NewFakeClock(time.Now())
-	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
-		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: enabledTag}}}},
-		RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: now})
-	if err := cache.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	events := &eventLog{}
-	p, err := New(t.Context(), Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Event: events.add, Clock: now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(c *asg.Options, o *aws.Options) {
+		c.MotionInterval, c.Clock, o.Clock = time.Second, now, now
+	})
 	for _, step := range []struct {
 		after       time.Duration
 		read        bool
@@ -48,22 +33,22 @@ func TestOldReadingForbidsActions(t *testing.T) {
 	} {
 		now.Step(step.after)
 		if step.read {
-			if err := cache.Refresh(t.Context()); err != nil {
+			if err := w.Cache.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := p.Refresh(); err != nil {
+		if err := w.Refresh(); err != nil {
 			t.Fatalf("Refresh: %v, want none whatever the age", err)
 		}
-		if got := !p.TooOldToRemove(); got != step.remove {
-			t.Errorf("after %s removal is allowed: %t, want %t", cache.Age(), got, step.remove)
+		if got := !w.TooOldToRemove(); got != step.remove {
+			t.Errorf("after %s removal is allowed: %t, want %t", w.Cache.Age(), got, step.remove)
 		}
-		if got := !p.TooOldToAdd(); got != step.add {
-			t.Errorf("after %s growth is allowed: %t, want %t", cache.Age(), got, step.add)
+		if got := !w.TooOldToAdd(); got != step.add {
+			t.Errorf("after %s growth is allowed: %t, want %t", w.Cache.Age(), got, step.add)
 		}
-		all := events.all()
+		all := w.Events.All()
 		if len(all) != step.events || step.says != "" && !strings.Contains(all[len(all)-1], step.says) {
-			t.Errorf("after %s the events are %q, want %d, the last with %q", cache.Age(), all, step.events, step.says)
+			t.Errorf("after %s the events are %q, want %d, the last with %q", w.Cache.Age(), all, step.events, step.says)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"strings"
@@ -11,27 +11,29 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
 const ownerTag = "kubernetes.io/cluster/"
 
 // The first view comes before the listers are filled: half of the nodes must settle nothing.
 func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
-	w := newWorld(t, nil, group("ours", "m5.large", 0, 1, 3, map[string]string{ownerTag + "a": "owned"}),
-		group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), group("silent", "m5.large", 0, 1, 3, nil))
+	w := newWorld(t, nil, awsworld.Group("ours", "m5.large", 0, 1, 3, map[string]string{ownerTag + "a": "owned"}),
+		awsworld.Group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), awsworld.Group("silent", "m5.large", 0, 1, 3, nil))
 	instance := func(name string) string {
-		state, _ := w.aws.Group(name)
+		state, _ := w.AWS.Group(name)
 		return providerid.Of("cn-northwest-1a", state.Instances[0].ID)
 	}
-	nodes := informed(t, fake.NewClientset(node("n", instance("ours"))))
-	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
+	nodes := informed(t, fake.NewClientset(awsworld.Node("n", instance("ours"))))
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	if got := len(w.NodeGroups()); got != 3 {
 		t.Errorf("%d node groups before the first loop, want all 3", got)
 	}
-	before := w.nodeGroup("theirs")
+	before := w.NodeGroup("theirs")
 	for range 3 {
-		w.refresh()
+		w.NextLoop()
 	}
 	var ids []string
 	for _, ng := range w.NodeGroups() {
@@ -40,7 +42,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	if got := strings.Join(ids, " "); got != "ours silent" {
 		t.Errorf("node groups %q, want those that no other cluster has", got)
 	}
-	stranger := node("stranger", instance("theirs"))
+	stranger := awsworld.Node("stranger", instance("theirs"))
 	if ng, err := w.NodeGroupForNode(stranger); ng != nil || err != nil {
 		t.Errorf("the other cluster's node is of %v (error %v), want of none", ng, err)
 	}
@@ -48,13 +50,13 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 		t.Error("the other cluster's group grew")
 	}
 	_ = before.DeleteNodes([]*corev1.Node{stranger}) // that it was in vain shows below
-	if state, _ := w.aws.Group("theirs"); state.Desired != 1 || len(state.Instances) != 1 || state.Instances[0].State != "InService" {
+	if state, _ := w.AWS.Group("theirs"); state.Desired != 1 || len(state.Instances) != 1 || state.Instances[0].State != "InService" {
 		t.Errorf("the other cluster's group became %+v, want it untouched", state)
 	}
-	if events := w.events.all(); len(events) != 1 || !strings.Contains(events[0], `"theirs"`) || !strings.Contains(events[0], "--aws-cluster-name") {
+	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], `"theirs"`) || !strings.Contains(events[0], "--aws-cluster-name") {
 		t.Errorf("events = %q, want one about the group that names the flag", events)
 	}
-	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(`
+	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(`
 # HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE cluster_autoscaler_aws_node_group_problems gauge
 cluster_autoscaler_aws_node_group_problems{node_group="theirs",reason="other-cluster"} 1
@@ -64,14 +66,14 @@ cluster_autoscaler_aws_node_group_problems{node_group="theirs",reason="other-clu
 }
 
 func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
-	w := newWorld(t, nil, group("ours", "m5.large", 0, 1, 3, nil), group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}))
-	state, _ := w.aws.Group("ours")
-	nodes := informed(t, fake.NewClientset(node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
-	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
-	w.refresh()
+	w := newWorld(t, nil, awsworld.Group("ours", "m5.large", 0, 1, 3, nil), awsworld.Group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}))
+	state, _ := w.AWS.Group("ours")
+	nodes := informed(t, fake.NewClientset(awsworld.Node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
+	w.NextLoop()
 	w.setTag("ours", ownerTag+"a", "owned")
-	w.reread()
-	if ids := w.ids(); len(ids) != 1 || ids[0] != "ours" {
+	w.Reread()
+	if ids := w.IDs(); len(ids) != 1 || ids[0] != "ours" {
 		t.Errorf("node groups %q, want ours alone", ids)
 	}
 }
@@ -92,12 +94,12 @@ func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {
 			if err := indexer.Add(awsNode(tt.env...)); err != nil {
 				t.Fatal(err)
 			}
-			if got := clusterOfCNI(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
+			if got := aws.ClusterOfCNI(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
 				t.Errorf("name is %q, want %q", got, tt.want)
 			}
 		})
 	}
-	if got := clusterOfCNI(nil); got != "" {
+	if got := aws.ClusterOfCNI(nil); got != "" {
 		t.Errorf("name is %q without a lister, want none", got)
 	}
 }

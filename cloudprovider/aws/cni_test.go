@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"testing"
@@ -9,7 +9,10 @@ import (
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -19,13 +22,20 @@ func awsNode(env ...string) *appsv1.DaemonSet {
 	for i := 0; i < len(env); i += 2 {
 		agent.Env = append(agent.Env, corev1.EnvVar{Name: env[i], Value: env[i+1]})
 	}
-	other := corev1.Container{Name: "aws-eks-nodeagent", Env: []corev1.EnvVar{{Name: cniPrefixDelegation, Value: "true"}}}
+	other := corev1.Container{Name: "aws-eks-nodeagent", Env: []corev1.EnvVar{{Name: prefixDelegation, Value: "true"}}}
 	return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
 		Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{other, agent}}}}}
 }
 
+// The settings of the VPC CNI (aws/amazon-vpc-cni-k8s, README, read 2026-11).
+const (
+	prefixDelegation = "ENABLE_PREFIX_DELEGATION"
+	customNetworking = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+	podInterfaces    = "ENABLE_POD_ENI"
+)
+
 func TestSettingsOfTheCNI(t *testing.T) {
-	elsewhere := awsNode(cniPrefixDelegation, "true")
+	elsewhere := awsNode(prefixDelegation, "true")
 	elsewhere.Namespace = "default"
 	for _, tt := range []struct {
 		name string
@@ -35,12 +45,12 @@ func TestSettingsOfTheCNI(t *testing.T) {
 		{name: "no CNI of AWS"},
 		{name: "one of that name elsewhere", set: elsewhere},
 		{name: "nothing set", set: awsNode()},
-		{name: "as EKS installs it", set: awsNode(cniPrefixDelegation, "false", cniCustomNetworking, "false")},
-		{name: "prefix delegation", set: awsNode(cniPrefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},
-		{name: "custom networking", set: awsNode(cniCustomNetworking, "True"), want: nodetemplate.CNI{CustomNetworking: true}},
-		{name: "security groups for pods", set: awsNode(cniPodInterfaces, "true"), want: nodetemplate.CNI{PodInterfaces: true}},
-		{name: "no Boolean", set: awsNode(cniPrefixDelegation, "yes")},
-		{name: "set twice", set: awsNode(cniPrefixDelegation, "true", cniPrefixDelegation, "false")},
+		{name: "as EKS installs it", set: awsNode(prefixDelegation, "false", customNetworking, "false")},
+		{name: "prefix delegation", set: awsNode(prefixDelegation, "true"), want: nodetemplate.CNI{PrefixDelegation: true}},
+		{name: "custom networking", set: awsNode(customNetworking, "True"), want: nodetemplate.CNI{CustomNetworking: true}},
+		{name: "security groups for pods", set: awsNode(podInterfaces, "true"), want: nodetemplate.CNI{PodInterfaces: true}},
+		{name: "no Boolean", set: awsNode(prefixDelegation, "yes")},
+		{name: "set twice", set: awsNode(prefixDelegation, "true", prefixDelegation, "false")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
@@ -49,12 +59,12 @@ func TestSettingsOfTheCNI(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := cniOf(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
+			if got := aws.CNIOf(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
 				t.Errorf("settings are %+v, want %+v", got, tt.want)
 			}
 		})
 	}
-	if got := cniOf(nil); got != (nodetemplate.CNI{}) {
+	if got := aws.CNIOf(nil); got != (nodetemplate.CNI{}) {
 		t.Errorf("without a lister the settings are %+v", got)
 	}
 }
@@ -63,21 +73,21 @@ func TestManagedNodeGroupFollowsChangedCNI(t *testing.T) {
 	managed := map[string]string{"eks:cluster-name": "c", "eks:nodegroup-name": "managed"}
 	w := newWorld(t, func(c *fakeaws.Config) {
 		c.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "c", Name: "managed", AutoScalingGroup: "managed", AMIType: "AL2023_x86_64_STANDARD"}}
-	}, group("managed", "m5.large", 0, 0, 5, managed), group("own", "m5.large", 0, 0, 5, nil))
+	}, awsworld.Group("managed", "m5.large", 0, 0, 5, managed), awsworld.Group("own", "m5.large", 0, 0, 5, nil))
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	w.Provider.network = appslisters.NewDaemonSetLister(indexer)
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.DaemonSets = appslisters.NewDaemonSetLister(indexer) })
 	for _, tt := range []struct {
 		set  *appsv1.DaemonSet
 		want int64
 	}{
 		{awsNode(), 29},
-		{awsNode(cniPrefixDelegation, "true"), 110},
-		{awsNode(cniCustomNetworking, "true"), 20},
+		{awsNode(prefixDelegation, "true"), 110},
+		{awsNode(customNetworking, "true"), 20},
 	} {
 		if err := indexer.Update(tt.set); err != nil {
 			t.Fatal(err)
 		}
-		w.refresh()
+		w.NextLoop()
 		if pods := w.promised("managed").Status.Allocatable.Pods().Value(); pods != tt.want {
 			t.Errorf("%d pods on a node of the managed group, want %d", pods, tt.want)
 		}

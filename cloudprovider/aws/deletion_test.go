@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"strings"
@@ -7,17 +7,18 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 const terminateCall = "TerminateInstanceInAutoScalingGroup"
 
 // deleteAtOnce deletes each node from a goroutine of its own, as the core does, and returns how many failed.
-func (w *world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
+func (w world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
 	errs := make([]error, len(nodes))
 	var all sync.WaitGroup
 	for at, n := range nodes {
-		all.Go(func() { errs[at] = w.nodeGroup(id).DeleteNodes([]*corev1.Node{n}) })
+		all.Go(func() { errs[at] = w.NodeGroup(id).DeleteNodes([]*corev1.Node{n}) })
 	}
 	all.Wait()
 	for _, err := range errs {
@@ -30,38 +31,38 @@ func (w *world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
 
 func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 	for _, tt := range []struct{ nodes, calls int }{{30, 1}, {300, 3}} {
-		w := newWorld(t, nil, group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), group("b", "m5.large", 0, 1, 1, nil))
-		if failed := w.deleteAtOnce("a", w.nodes("a")); failed > 0 {
+		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), awsworld.Group("b", "m5.large", 0, 1, 1, nil))
+		if failed := w.deleteAtOnce("a", w.Nodes("a")); failed > 0 {
 			t.Errorf("%d of %d deletions failed", failed, tt.nodes)
 		}
-		state, _ := w.aws.Group("a")
-		if got := w.aws.Calls()[terminateCall]; got != tt.calls || state.Desired != 0 || w.target("a") != 0 {
+		state, _ := w.AWS.Group("a")
+		if got := w.AWS.Calls()[terminateCall]; got != tt.calls || state.Desired != 0 || w.Target("a") != 0 {
 			t.Errorf("%d nodes took %d calls and left a desired capacity of %d, want %d and 0", tt.nodes, got, state.Desired, tt.calls)
 		}
-		if w.target("b") != 1 {
+		if w.Target("b") != 1 {
 			t.Error("another group shrank, too")
 		}
 	}
 }
 
 func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 3, 5, 5, nil))
-	if failed := w.deleteAtOnce("a", w.nodes("a")); failed != 3 {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 3, 5, 5, nil))
+	if failed := w.deleteAtOnce("a", w.Nodes("a")); failed != 3 {
 		t.Errorf("%d deletions failed, want the 3 that the minimum asks for", failed)
 	}
-	if state, _ := w.aws.Group("a"); state.Desired != 3 {
+	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
 		t.Errorf("desired capacity is %d, want the minimum of 3", state.Desired)
 	}
 }
 
 func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 2, 3, 5, nil))
-	before := w.nodes("a")
-	if err := w.nodeGroup("a").ForceDeleteNodes(before); err != nil {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 2, 3, 5, nil))
+	before := w.Nodes("a")
+	if err := w.NodeGroup("a").ForceDeleteNodes(before); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(func() string {
-		state, _ := w.aws.Group("a")
+	w.Eventually(func() string {
+		state, _ := w.AWS.Group("a")
 		for _, i := range state.Instances {
 			for _, n := range before {
 				if strings.HasSuffix(n.Spec.ProviderID, i.ID) {
@@ -69,7 +70,7 @@ func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 				}
 			}
 		}
-		if state.Desired != 2 || len(state.Instances) != 2 || w.target("a") != 2 {
+		if state.Desired != 2 || len(state.Instances) != 2 || w.Target("a") != 2 {
 			return "the minimum of 2 is not there yet"
 		}
 		return ""
@@ -77,27 +78,27 @@ func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 }
 
 func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 1, 2, 5, nil))
-	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})
-	if err := w.nodeGroup("a").ForceDeleteNodes(w.nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 2, 5, nil))
+	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})
+	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("error = %v, want the refusal", err)
 	}
 }
 
 func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied", Times: 1})
-	if err := w.nodeGroup("a").ForceDeleteNodes(w.nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied", Times: 1})
+	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("error = %v, want the refusal", err)
 	}
-	if got := w.aws.Calls()[terminateCall]; got != 1 {
+	if got := w.AWS.Calls()[terminateCall]; got != 1 {
 		t.Errorf("%d calls to terminate, want the one that was refused", got)
 	}
 }
 
 func TestForcedDeletionShowsInSameLoop(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 1, 1, 5, nil))
-	if err := w.nodeGroup("a").ForceDeleteNodes(w.nodes("a")); err != nil {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 1, 5, nil))
+	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.states("a"); got[0] != "deleting" {

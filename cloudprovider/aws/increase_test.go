@@ -1,26 +1,25 @@
-package aws
+package aws_test
 
 import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // increaseAtOnce increases each node group by its count from a goroutine of its own, as the core does, and returns the errors.
-func (w *world) increaseAtOnce(counts map[string]int) map[string]error {
+func (w world) increaseAtOnce(counts map[string]int) map[string]error {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	errs := map[string]error{}
 	for id, n := range counts {
 		all.Go(func() {
-			err := w.nodeGroup(id).IncreaseSize(n)
+			err := w.NodeGroup(id).IncreaseSize(n)
 			mu.Lock()
 			defer mu.Unlock()
 			errs[id] = err
@@ -31,9 +30,9 @@ func (w *world) increaseAtOnce(counts map[string]int) map[string]error {
 }
 
 func TestZoneGroupsGrowInParallel(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 20))
-	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: fakeaws.Duration(time.Second)})
-	w.aws.ResetCalls()
+	w := newDividedWorld(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 20))
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: fakeaws.Duration(time.Second)})
+	w.AWS.ResetCalls()
 	began := time.Now()
 	for id, err := range w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1}) {
 		if err != nil {
@@ -43,11 +42,11 @@ func TestZoneGroupsGrowInParallel(t *testing.T) {
 	if took := time.Since(began); took > 2500*time.Millisecond {
 		t.Errorf("three launches of a second each took %s", took)
 	}
-	if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got > 2 { // one may be of the group in motion
+	if got := w.AWS.Calls()["DescribeAutoScalingGroups"]; got > 2 { // one may be of the group in motion
 		t.Errorf("the group was read %d times for one scale-up", got)
 	}
 	for id, want := range map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1} {
-		if got := w.target(id); got != want {
+		if got := w.Target(id); got != want {
 			t.Errorf("%s has a target of %d, want %d", id, got, want)
 		}
 	}
@@ -55,31 +54,27 @@ func TestZoneGroupsGrowInParallel(t *testing.T) {
 
 // The core increases a node group once a loop. Unreported failures would count as launched.
 func TestSecondIncreaseOfAViewWithinAMomentFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		launched := 0
-		views := newIncreases(clock.RealClock{}, func(_ string, wanted map[string]int) map[string]error {
-			launched += wanted[zoneA]
-			return nil
-		})
-		promised := make(chan int, 2)
-		for n := range 2 {
-			go func() {
-				if views.in("web", zoneA, n+1) == nil {
-					promised <- n + 1
-				} else {
-					promised <- 0
-				}
-			}()
-		}
-		if sum := <-promised + <-promised; sum != launched || launched == 0 {
-			t.Errorf("%d instances are launched, %d promised", launched, sum)
-		}
-	})
+	w := newDividedWorld(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 20))
+	ng := w.NodeGroup("web/" + awsworld.ZoneA)
+	promised := make(chan int, 2)
+	for n := 1; n <= 2; n++ {
+		go func() {
+			if ng.IncreaseSize(n) == nil {
+				promised <- n
+			} else {
+				promised <- 0
+			}
+		}()
+	}
+	sum, launched := <-promised+<-promised, w.PerZone("web")[awsworld.ZoneA]
+	if sum != launched || launched == 0 {
+		t.Errorf("%d instances are launched, %d promised", launched, sum)
+	}
 }
 
 func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 20))
-	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Params: map[string]string{"AvailabilityZones.member.1": "cn-northwest-1a"}, Status: 500, Code: "InternalFailure"})
+	w := newDividedWorld(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 20))
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Params: map[string]string{"AvailabilityZones.member.1": "cn-northwest-1a"}, Status: 500, Code: "InternalFailure"})
 	began := time.Now()
 	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3})
 	if took := time.Since(began); took > 15*time.Second {
@@ -88,22 +83,22 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 	if err := errs["web/cn-northwest-1a"]; err == nil || !strings.Contains(err.Error(), "not known") {
 		t.Errorf("error %v, want that nothing is known of the launch", err)
 	}
-	if err := errs["web/cn-northwest-1b"]; err != nil || w.target("web/cn-northwest-1b") != 3 {
-		t.Errorf("error %v, %d instances in the other zone, want 3", err, w.target("web/cn-northwest-1b"))
+	if err := errs["web/cn-northwest-1b"]; err != nil || w.Target("web/cn-northwest-1b") != 3 {
+		t.Errorf("error %v, %d instances in the other zone, want 3", err, w.Target("web/cn-northwest-1b"))
 	}
-	w.refresh()
+	w.NextLoop()
 	if !w.ZoneGroupUnavailable("web/cn-northwest-1a") || w.ZoneGroupUnavailable("web/cn-northwest-1b") {
 		t.Error("the zone without an answer is not left alone, or another is")
 	}
-	if events := w.events.all(); len(events) > 0 {
+	if events := w.Events.All(); len(events) > 0 {
 		t.Errorf("events %q of what will pass, want none", events)
 	}
 }
 
 func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 	const metric = "cluster_autoscaler_aws_node_group_problems"
-	w := newAWS(t, atOnce, group("a", "m5.large", 0, 0, 9, nil), group("b", "m5.large", 0, 0, 9, nil), group("c", "m5.large", 0, 0, 9, nil)).restartedWith(zonally)
-	w.aws.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
+	w := newAWS(t, atOnce, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil), awsworld.Group("c", "m5.large", 0, 0, 9, nil)).restartedWith(zonally)
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
 	for _, step := range []struct {
 		group  string
 		events []string // in all
@@ -113,13 +108,13 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 		{"b", []string{`"a"`, `"b"`}, map[string]float64{"a": 1, "b": 1}},
 		{"c", []string{`"a"`, `"b"`, "All Auto Scaling groups"}, map[string]float64{"": 1}},
 	} {
-		if err := w.nodeGroup(step.group).IncreaseSize(1); err != nil {
+		if err := w.NodeGroup(step.group).IncreaseSize(1); err != nil {
 			t.Errorf("%s: %v", step.group, err)
 		}
 		for range 3 {
-			w.refresh()
+			w.NextLoop()
 		}
-		events := w.events.all()
+		events := w.Events.All()
 		if len(events) != len(step.events) {
 			t.Fatalf("events %q, want %d", events, len(step.events))
 		}
@@ -140,7 +135,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 }
 
 func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("web", "m5.large", 0, 0, 4))
+	w := newDividedWorld(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 4))
 	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 3, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 3})
 	failed := 0
 	for _, err := range errs {
@@ -148,7 +143,7 @@ func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
 			failed++
 		}
 	}
-	state, _ := w.aws.Group("web")
+	state, _ := w.AWS.Group("web")
 	if failed != 1 || state.Desired != 4 {
 		t.Errorf("%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
 	}

@@ -1,8 +1,7 @@
-package aws
+package aws_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -16,95 +15,26 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// cluster holds the nodes that a provider sees.
-type cluster struct{ indexer cache.Indexer }
-
-// watched has the provider learn from the nodes of a new cluster.
-func (w *world) watched() cluster {
-	c := cluster{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})}
-	w.Provider.facts = newNodeFacts(corelisters.NewNodeLister(c.indexer), w.Provider.types.Catalogue)
-	return c
-}
-
-func (c cluster) put(t *testing.T, nodes ...*corev1.Node) {
-	t.Helper()
-	for _, n := range nodes {
-		if err := c.indexer.Add(n); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func (c cluster) drop(t *testing.T, nodes ...*corev1.Node) {
-	t.Helper()
-	for _, n := range nodes {
-		if err := c.indexer.Delete(n); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// m5Large is a real m5.large with the instance, which has been Ready for a while.
-func m5Large(name, providerID string, labels map[string]string) *corev1.Node {
-	n := node(name, providerID)
-	n.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
-	n.Labels = maps.Clone(labels)
-	n.Status.Capacity = resources("cpu", "2", "memory", "7845568Ki", "ephemeral-storage", "52416492Ki", "pods", "110")
-	n.Status.Allocatable = resources("cpu", "1930m", "memory", "7155392Ki", "ephemeral-storage", "47233297124", "pods", "110")
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
-		LastTransitionTime: metav1.NewTime(time.Now().Add(-9 * time.Minute))}}
-	return n
-}
-
-// members are real nodes of the group's instances, with the labels.
-func (w *world) members(id string, labels map[string]string) []*corev1.Node {
-	var nodes []*corev1.Node
-	for i, n := range w.nodes(id) {
-		nodes = append(nodes, m5Large(fmt.Sprintf("%s-%d", id, i), n.Spec.ProviderID, labels))
-	}
-	return nodes
-}
-
-// promised is the node that the group's template promises.
-func (w *world) promised(id string) *corev1.Node {
-	w.t.Helper()
-	info, err := w.nodeGroup(id).TemplateNodeInfo()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return info.Node()
-}
-
-// empty has AWS end all instances of the group.
-func (w *world) emptied(id string) {
-	w.t.Helper()
-	if err := w.aws.SetDesired(id, 0); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.cache.Refresh(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
-	w.eventually(func() string { return cmp.Diff([]string(nil), w.states(id)) })
-}
-
 func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.watched()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Cluster
 	before := w.promised("a")
 	if before.Labels["image.example.com/team"] != "" {
 		t.Fatal("the label stands somewhere already")
 	}
-	real := w.members("a", map[string]string{"image.example.com/team": "dsp"})
-	nodes.put(t, real...)
-	w.refresh()
-	nodes.drop(t, real...)
-	w.emptied("a")
+	real := w.Members("a", map[string]string{"image.example.com/team": "dsp"})
+	nodes.Put(t, real...)
+	w.NextLoop()
+	nodes.Drop(t, real...)
+	w.Emptied("a")
 
 	got := w.promised("a")
 	if team := got.Labels["image.example.com/team"]; team != "dsp" {
@@ -119,67 +49,67 @@ func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
 	if earlier := before.Status.Capacity.Memory(); earlier.Cmp(*real[0].Status.Capacity.Memory()) >= 0 {
 		t.Errorf("the first template had %s of memory: this proves nothing", earlier)
 	}
-	source := w.view.Load().templates["a"].Sources.Labels["image.example.com/team"]
+	source := w.View().Template("a").Sources.Labels["image.example.com/team"]
 	if source.Kind != nodetemplate.SourceLearnt {
 		t.Errorf("the label is said to come from %q", source.Kind)
 	}
 }
 
 func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
-	nodes := w.watched()
-	real := w.members("a", map[string]string{"team": "dsp", "maintenance": "tonight"})
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+	nodes := w.Cluster
+	real := w.Members("a", map[string]string{"team": "dsp", "maintenance": "tonight"})
 	delete(real[2].Labels, "maintenance")
-	nodes.put(t, real...)
-	w.refresh()
+	nodes.Put(t, real...)
+	w.NextLoop()
 	if got := w.promised("a").Labels["maintenance"]; got != "tonight" {
 		t.Fatalf("label is %q while most nodes that were seen have it: this proves nothing", got)
 	}
 	changed := real[1].DeepCopy()
 	delete(changed.Labels, "maintenance")
-	nodes.put(t, changed)
-	w.refresh()
-	nodes.drop(t, real...)
-	w.refresh()
+	nodes.Put(t, changed)
+	w.NextLoop()
+	nodes.Drop(t, real...)
+	w.NextLoop()
 	if got := w.promised("a").Labels; got["team"] != "dsp" || got["maintenance"] != "" {
 		t.Errorf("labels are %v, want those that most nodes carried", got)
 	}
 }
 
 func TestHandmadeLabelOnLastNodeIsNotPromised(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.watched()
-	real := w.members("a", map[string]string{"team": "dsp"})
-	nodes.put(t, real...)
-	w.refresh()
-	nodes.drop(t, real[0])
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Cluster
+	real := w.Members("a", map[string]string{"team": "dsp"})
+	nodes.Put(t, real...)
+	w.NextLoop()
+	nodes.Drop(t, real[0])
 	last := real[1].DeepCopy()
 	last.Labels["debug"] = "by-hand"
-	nodes.put(t, last)
-	w.refresh()
-	nodes.drop(t, last)
-	w.emptied("a")
+	nodes.Put(t, last)
+	w.NextLoop()
+	nodes.Drop(t, last)
+	w.Emptied("a")
 	if got := w.promised("a").Labels; got["team"] != "dsp" || got["debug"] != "" {
 		t.Errorf("labels are %v, want what both nodes carried alone", got)
 	}
 }
 
 func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	nodes := w.watched()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.Cluster
 	before := w.promised("a").Status.Allocatable
-	broken := w.members("a", nil)[0]
+	broken := w.Members("a", nil)[0]
 	broken.Status.Capacity["memory"], broken.Status.Allocatable["memory"] = resource.MustParse("524288Ki"), resource.MustParse("400000Ki")
-	nodes.put(t, broken)
-	w.refresh()
-	problems := w.view.Load().templates["a"].Problems
+	nodes.Put(t, broken)
+	w.NextLoop()
+	problems := w.View().Template("a").Problems
 	if !slices.ContainsFunc(problems, func(p nodetemplate.Problem) bool {
 		return p.Reason == nodetemplate.ReasonImplausibleNode && p.Key == broken.Name
 	}) {
 		t.Errorf("problems %v, want one with the node", problems)
 	}
-	nodes.drop(t, broken)
-	w.emptied("a")
+	nodes.Drop(t, broken)
+	w.Emptied("a")
 	if diff := cmp.Diff(before, w.promised("a").Status.Allocatable); diff != "" {
 		t.Errorf("allocatable after a broken node (-before +after):\n%s", diff)
 	}
@@ -187,58 +117,59 @@ func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
 
 // TestWhatWasLearntAges looks at nodeFacts alone, to choose the time.
 func TestWhatWasLearntAges(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.watched()
-	real, snapshot, start := w.members("a", nil), w.cache.Snapshot(), time.Now()
-	l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Cluster
+	real, snapshot, start := w.Members("a", nil), w.Cache.Snapshot(), time.Now()
+	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
 	less := real[0].DeepCopy()
 	less.Status.Capacity["memory"], less.Status.Allocatable["memory"] = resource.MustParse("7800000Ki"), resource.MustParse("7100000Ki")
-	nodes.put(t, less)
-	l.learn(snapshot, start)
-	first := l.of("a")
-	nodes.drop(t, less)
-	if l.learn(snapshot, start.Add(time.Minute)); first == nil || !first.Equal(l.of("a")) {
+	nodes.Put(t, less)
+	l.Learn(snapshot, start)
+	first := l.Of("a")
+	nodes.Drop(t, less)
+	if l.Learn(snapshot, start.Add(time.Minute)); first == nil || !first.Equal(l.Of("a")) {
 		t.Error("what a node showed is not known when it is gone")
 	}
-	nodes.put(t, real[1])
-	if news := l.learn(snapshot, start.Add(2*time.Minute)); !news || l.of("a").Equal(first) {
+	nodes.Put(t, real[1])
+	if news := l.Learn(snapshot, start.Add(2*time.Minute)); !news || l.Of("a").Equal(first) {
 		t.Error("the new node does not count before the one that is gone")
 	}
-	nodes.drop(t, real[1])
-	l.learn(snapshot, start.Add(3*time.Minute))
-	if news := l.learn(snapshot, start.Add(deletedFor)); news || l.of("a") == nil {
+	nodes.Drop(t, real[1])
+	l.Learn(snapshot, start.Add(3*time.Minute))
+	if news := l.Learn(snapshot, start.Add(aws.DeletedFor)); news || l.Of("a") == nil {
 		t.Error("forgotten early")
 	}
-	if news := l.learn(snapshot, start.Add(deletedFor+2*time.Hour)); !news || l.of("a") != nil {
+	if news := l.Learn(snapshot, start.Add(aws.DeletedFor+2*time.Hour)); !news || l.Of("a") != nil {
 		t.Error("still known of nodes that have been gone for long")
 	}
-	nodes.put(t, real[1])
-	if news := l.learn(snapshot, start.Add(deletedFor+3*time.Hour)); !news || l.of("a") == nil {
+	nodes.Put(t, real[1])
+	if news := l.Learn(snapshot, start.Add(aws.DeletedFor+3*time.Hour)); !news || l.Of("a") == nil {
 		t.Error("not learnt again")
 	}
 }
 
 func TestNewestDeletedNodesCount(t *testing.T) {
-	k, now := &groupNodeFacts{}, time.Now()
-	for i := range maxDeleted + 3 {
-		k.remember(nodetemplate.Observe(m5Large(fmt.Sprint("n", i), "", nil), "m5.large"), now)
+	k, now := &aws.GroupNodeFacts{}, time.Now()
+	for i := range aws.MaxDeleted + 3 {
+		k.Remember(nodetemplate.Observe(awsworld.M5Large(fmt.Sprint("n", i), "", nil), "m5.large"), now)
 	}
-	k.remember(nodetemplate.Observe(m5Large("n5", "", nil), "m5.large"), now)
-	if first, last := k.deleted[0].observed.Node, k.deleted[len(k.deleted)-1].observed.Node; len(k.deleted) != maxDeleted || first != "n3" || last != "n5" {
-		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(k.deleted), first, last, maxDeleted)
+	k.Remember(nodetemplate.Observe(awsworld.M5Large("n5", "", nil), "m5.large"), now)
+	names := k.Deleted()
+	if first, last := names[0], names[len(names)-1]; len(names) != aws.MaxDeleted || first != "n3" || last != "n5" {
+		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(names), first, last, aws.MaxDeleted)
 	}
 }
 
 func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.watched()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Cluster
 	for _, label := range []string{"dsp", "web", ""} {
-		real := w.members("a", map[string]string{"team": label})
+		real := w.Members("a", map[string]string{"team": label})
 		if label == "" {
 			real[0].Labels, real[1].Labels = nil, nil
 		}
-		nodes.put(t, real...)
-		w.refresh()
+		nodes.Put(t, real...)
+		w.NextLoop()
 		if got := w.promised("a").Labels["team"]; got != label {
 			t.Errorf("label is %q, want the nodes' %q", got, label)
 		}
@@ -246,19 +177,19 @@ func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
 }
 
 func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	nodes := w.watched()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.Cluster
 	learnt := func() bool {
-		return w.view.Load().templates["a"].Sources.Allocatable["memory"].Kind == nodetemplate.SourceLearnt
+		return w.View().Template("a").Sources.Allocatable["memory"].Kind == nodetemplate.SourceLearnt
 	}
-	young := w.members("a", nil)[0]
+	young := w.Members("a", nil)[0]
 	young.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-59 * time.Second))
-	nodes.put(t, young)
-	w.refresh()
+	nodes.Put(t, young)
+	w.NextLoop()
 	if learnt() {
 		t.Error("a node that became Ready just now has taught something")
 	}
-	w.eventually(func() string { // the node object does not change any more
+	w.Eventually(func() string { // the node object does not change any more
 		if w.promised("a"); !learnt() {
 			return "nothing learnt"
 		}
@@ -268,10 +199,10 @@ func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
 
 // TestWhatHoldsForAnotherLaunchIsForgotten looks at nodeFacts alone, to step from one Snapshot to another.
 func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	nodes := w.watched()
-	real := w.members("a", map[string]string{"team": "dsp"})
-	snapshot := w.cache.Snapshot()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.Cluster
+	real := w.Members("a", map[string]string{"team": "dsp"})
+	snapshot := w.Cache.Snapshot()
 	for _, tt := range []struct {
 		name   string
 		change func(*asg.Group, *launchspec.LaunchSpec, *corev1.Node)
@@ -291,37 +222,37 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 		}, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			nodes.put(t, real...)
-			l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
-			if !l.learn(snapshot, time.Now()) || l.of("a") == nil {
+			nodes.Put(t, real...)
+			l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+			if !l.Learn(snapshot, time.Now()) || l.Of("a") == nil {
 				t.Fatal("nothing learnt")
 			}
 			g := *snapshot.Group("a")
 			g.Instances = append([]asg.Instance(nil), g.Instances...)
 			launch, changed := *g.LaunchSpec, real[0].DeepCopy()
 			tt.change(&g, &launch, changed)
-			nodes.put(t, changed)
-			news := l.learn(snapshot.With(&g), time.Now())
-			if got := l.of("a") != nil; got != tt.want || news == tt.want {
+			nodes.Put(t, changed)
+			news := l.Learn(snapshot.With(&g), time.Now())
+			if got := l.Of("a") != nil; got != tt.want || news == tt.want {
 				t.Errorf("still known: %t, news: %t; want it known: %t", got, news, tt.want)
 			}
 		})
 	}
-	l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
-	l.learn(snapshot, time.Now())
-	l.learn(&asg.Snapshot{}, time.Now())
-	if len(l.groups) > 0 || l.of("a") != nil {
+	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+	l.Learn(snapshot, time.Now())
+	l.Learn(&asg.Snapshot{}, time.Now())
+	if l.Groups() > 0 || l.Of("a") != nil {
 		t.Error("a group that is gone is remembered")
 	}
-	if l.learn(snapshot, time.Now()); l.of("a") == nil {
+	if l.Learn(snapshot, time.Now()); l.Of("a") == nil {
 		t.Error("nothing is learnt of a group that came back")
 	}
 }
 
 func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	nodes := w.watched()
-	real, snapshot, start := w.members("a", nil)[0], w.cache.Snapshot(), time.Now()
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	nodes := w.Cluster
+	real, snapshot, start := w.Members("a", nil)[0], w.Cache.Snapshot(), time.Now()
 	for _, tt := range []struct {
 		name    string
 		origin  string        // of the instance, "" for AWS's own
@@ -342,10 +273,10 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 			}
 			n := real.DeepCopy()
 			n.CreationTimestamp = metav1.NewTime(start.Add(tt.created))
-			nodes.put(t, n)
-			l := newNodeFacts(corelisters.NewNodeLister(nodes.indexer), instancetypes.Embedded)
-			l.learn(snapshot.With(&g), start)
-			if got := l.of("a") != nil; got != tt.want {
+			nodes.Put(t, n)
+			l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+			l.Learn(snapshot.With(&g), start)
+			if got := l.Of("a") != nil; got != tt.want {
 				t.Errorf("learnt something: %t, want %t", got, tt.want)
 			}
 		})
@@ -364,17 +295,17 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 	const count = 1000
 	var groups []fakeaws.AutoScalingGroup
 	for i := range count {
-		groups = append(groups, group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, nil))
+		groups = append(groups, awsworld.Group(fmt.Sprintf("group-%04d", i), "m5.large", 0, 2, 5, nil))
 	}
 	w := newWorld(t, nil, groups...)
-	nodes := w.watched()
+	nodes := w.Cluster
 	var all []*corev1.Node
 	for _, g := range groups {
-		all = append(all, w.members(g.Name, map[string]string{"team": g.Name})...)
+		all = append(all, w.Members(g.Name, map[string]string{"team": g.Name})...)
 	}
-	nodes.put(t, all...)
-	w.refresh()
-	before := maps.Clone(w.view.Load().templates)
+	nodes.Put(t, all...)
+	w.NextLoop()
+	before := w.templates()
 	if len(all) != 2*count || before["group-0007"].Labels["team"] != "group-0007" {
 		t.Fatalf("%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
 	}
@@ -382,14 +313,14 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 		for i := range all {
 			all[i] = heartbeat(all[i])
 		}
-		nodes.put(t, all...)
-		if err := w.cache.Refresh(t.Context()); err != nil {
+		nodes.Put(t, all...)
+		if err := w.Cache.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		w.refresh()
+		w.NextLoop()
 	}
 	again := 0
-	for name, template := range w.view.Load().templates {
+	for name, template := range w.templates() {
 		if before[name] != template {
 			again++
 		}
@@ -400,10 +331,10 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 	for i := range 2 {
 		other := heartbeat(all[2*7+i])
 		other.Labels["team"] = "other"
-		nodes.put(t, other)
+		nodes.Put(t, other)
 	}
-	w.refresh()
-	for name, template := range w.view.Load().templates {
+	w.NextLoop()
+	for name, template := range w.templates() {
 		if built := before[name] != template; built != (name == "group-0007") {
 			t.Errorf("%s: built again: %t", name, built)
 		}
@@ -416,14 +347,14 @@ func BenchmarkLearn(b *testing.B) {
 	b.Run("nodes=5000", func(b *testing.B) {
 		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 		for i := range 5000 {
-			if err := indexer.Add(m5Large(fmt.Sprint("n", i), providerid.Of("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
+			if err := indexer.Add(awsworld.M5Large(fmt.Sprint("n", i), providerid.Of("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
 				b.Fatal(err)
 			}
 		}
-		l, snapshot := newNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &asg.Snapshot{}
+		l, snapshot := aws.NewNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &asg.Snapshot{}
 		b.ReportAllocs()
 		for b.Loop() {
-			l.learn(snapshot, time.Time{})
+			l.Learn(snapshot, time.Time{})
 		}
 	})
 }

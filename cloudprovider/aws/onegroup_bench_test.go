@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"fmt"
@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -43,17 +45,17 @@ func BenchmarkOneGroup(b *testing.B) {
 		{name: "64 KiB of parts", userData: "Content-Type: multipart/mixed; boundary=\"x\"\n\n" + strings.Repeat("--x\nContent-Type: text/x-shellscript\n y\n\n", 64<<10/41)},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			g := group("g", "worst", 0, 0, 10, nil)
+			g := awsworld.Group("g", "worst", 0, 0, 10, nil)
 			if tt.group != nil {
 				tt.group(&g)
 			}
 			w := newAWS(b, func(c *fakeaws.Config) {
 				c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "worst", Versions: []fakeaws.LaunchTemplateVersion{{
 					ImageID: "ami-0abc", InstanceType: "m5.large", UserData: tt.userData}}})
-			}, g).restartedWith(func(o *asg.Options, _ *Options) { idle(o) })
+			}, g).restartedWith(func(o *asg.Options, _ *aws.Options) { idle(o) })
 			for b.Loop() {
-				w.view.Store(emptyView())
-				w.refresh()
+				w.ForgetView()
+				w.NextLoop()
 				for _, ng := range w.NodeGroups() {
 					_, _ = ng.TargetSize()
 					_, _ = ng.Nodes()

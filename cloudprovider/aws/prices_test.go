@@ -1,8 +1,7 @@
-package aws
+package aws_test
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -10,20 +9,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestNodeHasThePriceOfItsGroup(t *testing.T) {
-	w := newWorld(t, nil, group("gpu", "g4dn.xlarge", 0, 1, 5, nil), group("web", "m5.large", 0, 0, 5, nil))
-	w.eventually(func() string {
-		if len(w.view.Load().snapshot.Group("gpu").Instances) == 0 {
+	w := newWorld(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	w.Eventually(func() string {
+		if len(w.View().AutoScalingGroup("gpu").Instances) == 0 {
 			return "no instance in gpu"
 		}
 		return ""
@@ -32,9 +31,9 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	member := w.view.Load().snapshot.Group("gpu").Instances[0]
+	member := w.View().AutoScalingGroup("gpu").Instances[0]
 	templateOf := func(id string) *corev1.Node {
-		info, err := w.nodeGroup(id).TemplateNodeInfo()
+		info, err := w.NodeGroup(id).TemplateNodeInfo()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,28 +67,24 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 }
 
 func TestWithoutPricesThereIsNoPricingModel(t *testing.T) {
-	w := newWorld(t, nil)
-	p, err := New(t.Context(), Options{Cache: w.cache, Catalogue: instancetypes.Embedded(), Clock: clock.RealClock{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Pricing(); err != cloudprovider.ErrNotImplemented {
+	w := newAWS(t, nil).restartedWith(func(_ *asg.Options, o *aws.Options) { o.Prices = nil })
+	if _, err := w.Pricing(); err != cloudprovider.ErrNotImplemented {
 		t.Errorf("Pricing() = %v, want %v", err, cloudprovider.ErrNotImplemented)
 	}
 }
 
 func TestSpendIsShownUntilTheGroupIsDeleted(t *testing.T) {
 	mixed := fakeaws.AutoScalingGroup{Name: "mixed", Min: 0, Max: 5, Desired: 3, Zones: []string{"cn-northwest-1a"},
-		Tags: map[string]string{enabledTag: "true"},
+		Tags: map[string]string{awsworld.EnabledTag: "true"},
 		MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
 			Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}},
 			Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}}
-	w := newWorld(t, nil, mixed, group("idle", "g4dn.xlarge", 0, 0, 5, nil))
+	w := newWorld(t, nil, mixed, awsworld.Group("idle", "g4dn.xlarge", 0, 0, 5, nil))
 	const each = 1.013 // of m5.large in cn-north-1, which stands in for the region
 	if price, _ := pricing.Embedded("cn-north-1").Lookup("m5.large"); price.Amount.PerHour != each {
 		t.Fatalf("m5.large costs %v", price.Amount)
 	}
-	w.eventually(func() string {
+	w.Eventually(func() string {
 		return w.differs(`
 # HELP cluster_autoscaler_aws_spend_per_hour What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.
 # TYPE cluster_autoscaler_aws_spend_per_hour gauge
@@ -110,48 +105,40 @@ cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="spot",currency="C
 }
 
 func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
-	w := newWorld(t, nil, group("web", "m5.large", 0, 0, 5, nil))
+	w := newWorld(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
 	names := []string{"cluster_autoscaler_aws_spend_per_hour", "cluster_autoscaler_aws_spend_estimated_per_hour"}
 	for _, name := range names {
-		if count, err := testutil.GatherAndCount(w.metric, name); err != nil || count != 1 {
+		if count, err := testutil.GatherAndCount(w.Metrics, name); err != nil || count != 1 {
 			t.Errorf("%d series of %s, %v, want 1", count, name, err)
 		}
 	}
-	w.spend.show(emptyView())
+	if err := w.AWS.DeleteGroup("web"); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
 	if wrong := w.differs("", names...); wrong != "" {
 		t.Error(wrong)
 	}
 }
 
 func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
-	w := newWorld(t, nil, group("web", "m5.large", 0, 0, 5, nil))
 	book, err := pricing.NewBook("cn-northwest-1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSpend(model.New(groupFacts{w.Provider}, book), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := w.view.Load()
-	s.show(v)
-	shown := s.amount.WithLabelValues("web", "on-demand", "CNY")
+	w := newAWS(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)).restartedWith(func(o *asg.Options, p *aws.Options) {
+		idle(o)
+		p.Prices = book
+	})
+	shown := w.Spend().WithLabelValues("web", "on-demand", "CNY")
 	shown.Set(99)
-	s.show(v)
+	w.NextLoop()
 	if got := testutil.ToFloat64(shown); got != 99 {
 		t.Errorf("spend = %v, computed again though nothing changed", got)
 	}
 	book.SetSpot(nil) // new prices
-	s.show(v)
+	w.NextLoop()
 	if got := testutil.ToFloat64(shown); got != 0 {
 		t.Errorf("spend = %v after prices changed, want 0 again", got)
 	}
-}
-
-// differs returns the difference of metrics from the wanted ones, or "".
-func (w *world) differs(want string, names ...string) string {
-	if err := testutil.GatherAndCompare(w.metric, strings.NewReader(want), names...); err != nil {
-		return err.Error()
-	}
-	return ""
 }

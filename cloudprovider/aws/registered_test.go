@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
 // informed is a filled informer of the cluster's nodes, until the test ends.
@@ -43,15 +45,23 @@ func (c *counting) List(selector labels.Selector) ([]*corev1.Node, error) {
 	return c.NodeLister.List(selector)
 }
 
+// counted is an informer whose lister counts.
+type counted struct {
+	coreinformers.NodeInformer
+	lister *counting
+}
+
+func (c counted) Lister() corelisters.NodeLister { return c.lister }
+
 func TestNodesAreListedOncePerChangedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster := fake.NewClientset(node("a", "aws:////i-1"))
-		p := &Provider{ctx: t.Context()}
-		if err := p.follow(informed(t, cluster)); err != nil {
+		cluster := fake.NewClientset(awsworld.Node("a", "aws:////i-1"))
+		informer := informed(t, cluster)
+		lister := &counting{NodeLister: informer.Lister()}
+		var registered aws.RegisteredNodes
+		if err := registered.Follow(counted{informer, lister}); err != nil {
 			t.Fatal(err)
 		}
-		lister := &counting{NodeLister: p.nodes}
-		p.nodes = lister
 		nodes := cluster.CoreV1().Nodes()
 		for _, step := range []struct {
 			name   string
@@ -61,15 +71,15 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 		}{
 			{"at first", func() error { return nil }, 1, map[string]string{"i-1": "aws:////i-1"}},
 			{"a node comes", func() error {
-				_, err := nodes.Create(t.Context(), node("b", ""), metav1.CreateOptions{})
+				_, err := nodes.Create(t.Context(), awsworld.Node("b", ""), metav1.CreateOptions{})
 				return err
 			}, 1, map[string]string{"i-1": "aws:////i-1"}},
 			{"it gets its ID", func() error {
-				_, err := nodes.Update(t.Context(), node("b", "aws:///z/i-2"), metav1.UpdateOptions{})
+				_, err := nodes.Update(t.Context(), awsworld.Node("b", "aws:///z/i-2"), metav1.UpdateOptions{})
 				return err
 			}, 1, map[string]string{"i-1": "aws:////i-1", "i-2": "aws:///z/i-2"}},
 			{"it becomes ready", func() error {
-				b := node("b", "aws:///z/i-2")
+				b := awsworld.Node("b", "aws:///z/i-2")
 				b.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 				_, err := nodes.UpdateStatus(t.Context(), b, metav1.UpdateOptions{})
 				return err
@@ -82,9 +92,9 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 			}
 			synctest.Wait() // until the informer has reported it
 			for range 3 {
-				p.seeNodes()
+				registered.Read(t.Context())
 			}
-			if diff := cmp.Diff(step.want, p.registeredIDs()); diff != "" || lister.lists != step.lists {
+			if diff := cmp.Diff(step.want, registered.IDs(t.Context())); diff != "" || lister.lists != step.lists {
 				t.Errorf("%s: listed %d times, want %d; registered (-want +got):\n%s", step.name, lister.lists, step.lists, diff)
 			}
 		}
@@ -92,51 +102,51 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 }
 
 func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
-	w, cluster := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil)), fake.NewClientset()
-	full := w.nodes("a")[0].Spec.ProviderID
+	w, cluster := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil)), fake.NewClientset()
+	full := w.Nodes("a")[0].Spec.ProviderID
 	nodes := informed(t, cluster)
-	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
-	w.refresh()
-	if got := w.nodes("a")[0].Spec.ProviderID; got != full {
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
+	w.NextLoop()
+	if got := w.Nodes("a")[0].Spec.ProviderID; got != full {
 		t.Errorf("without a node its ID is %q, want %q", got, full)
 	}
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
-	if _, err := cluster.CoreV1().Nodes().Create(t.Context(), node("n", own), metav1.CreateOptions{}); err != nil {
+	if _, err := cluster.CoreV1().Nodes().Create(t.Context(), awsworld.Node("n", own), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(func() string { return cmp.Diff(own, w.nodes("a")[0].Spec.ProviderID) })
+	w.Eventually(func() string { return cmp.Diff(own, w.Nodes("a")[0].Spec.ProviderID) })
 }
 
 // The core asks for the instances in the background, too.
 func TestNodesAreKnownBeforeTheFirstLoop(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	full := w.nodes("a")[0].Spec.ProviderID
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	full := w.Nodes("a")[0].Spec.ProviderID
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
-	nodes := informed(t, fake.NewClientset(node("n", own)))
-	w = w.restartedWith(func(_ *asg.Options, o *Options) { o.Nodes = nodes })
-	if got := w.nodes("a")[0].Spec.ProviderID; got != own {
+	nodes := informed(t, fake.NewClientset(awsworld.Node("n", own)))
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
+	if got := w.Nodes("a")[0].Spec.ProviderID; got != own {
 		t.Errorf("its ID is %q, want %q", got, own)
 	}
 }
 
 func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	full := w.nodes("a")[0].Spec.ProviderID
-	registered := node("n", "aws:////"+full[strings.LastIndex(full, "/")+1:])
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	full := w.Nodes("a")[0].Spec.ProviderID
+	registered := awsworld.Node("n", "aws:////"+full[strings.LastIndex(full, "/")+1:])
 	w.register(registered)
-	lister := w.Provider.nodes
-	w.Provider.nodes = failingNodes{}
-	w.nodesChanged.Store(true)
+	lister := w.NodeLister()
+	w.SetNodeLister(failingNodes{})
+	w.NodesChanged()
 	for range 2 {
-		w.refresh()
+		w.NextLoop()
 		if left := w.unregistered("a", registered); len(left) > 0 {
 			t.Errorf("the core takes %q for unregistered", left)
 		}
 	}
-	w.Provider.nodes = lister
+	w.SetNodeLister(lister)
 	registered.Spec.ProviderID = full
-	w.refresh()
-	if got := w.nodes("a")[0].Spec.ProviderID; got != full {
+	w.NextLoop()
+	if got := w.Nodes("a")[0].Spec.ProviderID; got != full {
 		t.Errorf("its ID is %q after a list that succeeded, want %q", got, full)
 	}
 }

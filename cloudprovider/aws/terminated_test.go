@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"slices"
@@ -7,30 +7,32 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestDetachedInstanceIsNotTerminated(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
-	nodes := w.nodes("a")
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+	nodes := w.Nodes("a")
 	reclaimed, detached, standby := nodes[0], nodes[1], nodes[2]
-	id := func(n *corev1.Node) string { id, _ := instanceID(n.Spec.ProviderID); return id }
+	id := func(n *corev1.Node) string { id, _ := providerid.Instance(n.Spec.ProviderID); return id }
 	for _, deed := range []fakeaws.Deed{
 		{Kind: fakeaws.Detach, Group: "a", Instances: []string{id(detached)}},
 		{Kind: fakeaws.Standby, Group: "a", Instances: []string{id(standby)}},
 	} {
-		if err := w.aws.Do(deed); err != nil {
+		if err := w.AWS.Do(deed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.aws.Reclaim(id(reclaimed)); err != nil {
+	if err := w.AWS.Reclaim(id(reclaimed)); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(func() string {
-		if err := w.cache.Refresh(t.Context()); err != nil {
+	w.Eventually(func() string {
+		if err := w.Cache.Refresh(t.Context()); err != nil {
 			return err.Error()
 		}
-		w.refresh()
+		w.NextLoop()
 		if has, err := w.HasInstance(reclaimed); has || err != nil {
 			return "the reclaimed instance is not known to be gone"
 		}
@@ -45,19 +47,19 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 }
 
 func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 1, 5, nil))
-	w.aws.Deny("DescribeInstances")
-	n := w.nodes("a")[0]
-	id, _ := instanceID(n.Spec.ProviderID)
-	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}); err != nil {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	w.AWS.Deny("DescribeInstances")
+	n := w.Nodes("a")[0]
+	id, _ := providerid.Instance(n.Spec.ProviderID)
+	if err := w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(func() string {
-		if err := w.cache.Refresh(t.Context()); err != nil {
+	w.Eventually(func() string {
+		if err := w.Cache.Refresh(t.Context()); err != nil {
 			return err.Error()
 		}
-		w.refresh()
-		if w.aws.Calls()["DescribeInstances"] == 0 {
+		w.NextLoop()
+		if w.AWS.Calls()["DescribeInstances"] == 0 {
 			return "EC2 has not been asked"
 		}
 		return ""
@@ -68,14 +70,14 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 }
 
 func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
-	w := newWorld(t, nil, group("a", "m5.large", 0, 3, 5, nil))
-	reclaimed := w.nodes("a")[0]
-	id, _ := instanceID(reclaimed.Spec.ProviderID)
-	if err := w.aws.Reclaim(id); err != nil {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+	reclaimed := w.Nodes("a")[0]
+	id, _ := providerid.Instance(reclaimed.Spec.ProviderID)
+	if err := w.AWS.Reclaim(id); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(func() string {
-		state, _ := w.aws.Group("a")
+	w.Eventually(func() string {
+		state, _ := w.AWS.Group("a")
 		if slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
 			return "AWS still lists the reclaimed instance"
 		}
@@ -84,8 +86,8 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 	if err := w.NodeGroups()[0].IncreaseSize(1); err != nil { // reads the group, and the loop goes on by that reading
 		t.Fatal(err)
 	}
-	w.refresh()
-	w.eventually(func() string {
+	w.NextLoop()
+	w.Eventually(func() string {
 		if has, err := w.HasInstance(reclaimed); has || err != nil {
 			return "the reclaimed instance is not known to be gone"
 		}

@@ -1,22 +1,22 @@
-package aws
+package aws_test
 
 import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestInterruptedGroupHasRecentFailure(t *testing.T) {
 	w := newWorld(t, func(cfg *fakeaws.Config) {
-		spot := launchTemplate("m5.large")
-		spot.Name, spot.Versions[0].Spot = "spot", true
-		cfg.LaunchTemplates = append(cfg.LaunchTemplates, spot)
-	}, group("spot", "spot", 0, 0, 5, nil), group("on-demand", "m5.large", 0, 0, 5, nil))
+		cfg.LaunchTemplates = append(cfg.LaunchTemplates, fakeaws.LaunchTemplate{Name: "spot",
+			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}})
+	}, awsworld.Group("spot", "spot", 0, 0, 5, nil), awsworld.Group("on-demand", "m5.large", 0, 0, 5, nil))
 	if reason, known := w.RecentFailure("spot"); known {
 		t.Errorf("before any interruption: %s", reason)
 	}
-	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "cn-northwest-1a"}, "warned")
+	w.Cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "cn-northwest-1a"}, "warned")
 	for name, want := range map[string]string{"spot": "spot instances taken back", "on-demand": "", "unknown": ""} {
 		if got, _ := w.RecentFailure(name); got != want {
 			t.Errorf("trouble of %s: %q, want %q", name, got, want)

@@ -1,10 +1,12 @@
-package aws
+package aws_test
 
 import (
 	"fmt"
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -15,22 +17,18 @@ func BenchmarkRefresh(b *testing.B) {
 		b.Run(fmt.Sprintf("groups=1000/zones=3/zonal=%s", form), func(b *testing.B) {
 			var groups []fakeaws.AutoScalingGroup
 			for n := range 1000 {
-				groups = append(groups, divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
+				groups = append(groups, awsworld.Divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
 			}
-			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *Options) {
+			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *aws.Options) {
 				idle(o)
 				o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, form
 			})
 			if want := map[asg.ZonalGroups]int{asg.ZonalOff: 1000, asg.ZonalTagged: 3000}[form]; len(w.NodeGroups()) != want {
 				b.Fatalf("%d node groups, want %d", len(w.NodeGroups()), want)
 			}
-			snapshot := w.cache.Snapshot()
 			b.ReportAllocs()
 			for b.Loop() {
-				v := w.nextView(w.view.Load(), snapshot, w.types.Catalogue(), cniOf(nil), w.offers.Known())
-				w.problems.report(b.Context(), append(v.findings(), w.refusedLaunches(v)...))
-				w.spend.show(v)
-				w.view.Store(v)
+				w.MoveOn()
 			}
 		})
 	}
@@ -43,15 +41,15 @@ func BenchmarkAdopt(b *testing.B) {
 		b.Run(fmt.Sprintf("groups=1000/zones=3/zonal=%s", form), func(b *testing.B) {
 			var groups []fakeaws.AutoScalingGroup
 			for n := range 1000 {
-				groups = append(groups, divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
+				groups = append(groups, awsworld.Divided(fmt.Sprintf("g-%03d", n), "m5.large", 0, 3, 90))
 			}
-			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *Options) {
+			w := newAWS(b, atOnce, groups...).restartedWith(func(o *asg.Options, _ *aws.Options) {
 				idle(o)
 				o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, form
 			})
 			b.ReportAllocs()
 			for b.Loop() {
-				w.adopt("g-500")
+				w.Adopt("g-500")
 			}
 		})
 	}

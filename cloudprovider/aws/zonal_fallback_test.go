@@ -1,4 +1,4 @@
-package aws
+package aws_test
 
 import (
 	"context"
@@ -14,27 +14,29 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // everyNode are the nodes of all instances that the group has in AWS.
-func (w *world) everyNode(name string) (nodes []*corev1.Node) {
-	state, _ := w.aws.Group(name)
+func (w world) everyNode(name string) (nodes []*corev1.Node) {
+	state, _ := w.AWS.Group(name)
 	for _, i := range state.Instances {
-		nodes = append(nodes, node(i.ID, providerid.Of(i.Zone, i.ID)))
+		nodes = append(nodes, awsworld.Node(i.ID, providerid.Of(i.Zone, i.ID)))
 	}
 	return nodes
 }
 
 // asViews and asOne are the node groups of a group that is divided, and of one that is not.
-var asViews, asOne = []string{"a/" + zoneA, "a/" + zoneB, "a/" + zoneC}, []string{"a"}
+var asViews, asOne = []string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC}, []string{"a"}
 
 func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 	half, no, yes := 50, "false", "true"
 	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 5, 9))
-	if err := w.nodeGroup("a/" + zoneC).IncreaseSize(2); err != nil {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 5, 9))
+	if err := w.NodeGroup("a/" + awsworld.ZoneC).IncreaseSize(2); err != nil {
 		t.Fatal(err)
 	}
 	members := w.everyNode("a")
@@ -67,45 +69,45 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 		change func() error
 		want   []string
 	}{
-		{"AZRebalance resumed", func() error { return w.aws.Resume("a", "AZRebalance") }, asOne},
-		{"suspended again", func() error { return w.aws.Suspend("a", "AZRebalance") }, asViews},
+		{"AZRebalance resumed", func() error { return w.AWS.Resume("a", "AZRebalance") }, asOne},
+		{"suspended again", func() error { return w.AWS.Suspend("a", "AZRebalance") }, asViews},
 		{"a policy that mixes", func() error {
-			return w.aws.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template,
+			return w.AWS.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template,
 				Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}})
 		}, asOne},
 		{"one that does not", func() error {
-			return w.aws.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template}})
+			return w.AWS.EditGroup("a", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: template}})
 		}, asViews},
-		{"kept out by its tag", func() error { return w.aws.SetTags("a", map[string]*string{asg.TagZonal: &no}) }, asOne},
-		{"asked for by its tag", func() error { return w.aws.SetTags("a", map[string]*string{asg.TagZonal: &yes}) }, asViews},
-		{"a launch template again", func() error { return w.aws.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &template}) }, asViews},
-		{"another group of a view's name", func() error { return w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)) }, []string{"a", "a/" + zoneB}},
-		{"which is gone", func() error { return w.aws.DeleteGroup("a/" + zoneB) }, asViews},
+		{"kept out by its tag", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: &no}) }, asOne},
+		{"asked for by its tag", func() error { return w.AWS.SetTags("a", map[string]*string{asg.TagZonal: &yes}) }, asViews},
+		{"a launch template again", func() error { return w.AWS.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &template}) }, asViews},
+		{"another group of a view's name", func() error { return w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)) }, []string{"a", "a/" + awsworld.ZoneB}},
+		{"which is gone", func() error { return w.AWS.DeleteGroup("a/" + awsworld.ZoneB) }, asViews},
 		{"two zones left", func() error {
-			return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, zoneB}})
+			return w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, awsworld.ZoneB}})
 		}, asViews},
-		{"one zone left", func() error { return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA}}) }, asOne},
+		{"one zone left", func() error { return w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA}}) }, asOne},
 		{"and another", func() error {
-			return w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{zoneA, "cn-northwest-1d"}})
-		}, []string{"a/" + zoneA, "a/cn-northwest-1d", "a/" + zoneB, "a/" + zoneC}},
+			return w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, "cn-northwest-1d"}})
+		}, []string{"a/" + awsworld.ZoneA, "a/cn-northwest-1d", "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC}},
 	} {
 		if err := step.change(); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually(func() string {
-			if err := w.cache.Refresh(t.Context()); err != nil {
+		w.Eventually(func() string {
+			if err := w.Cache.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			w.refresh()
-			return cmp.Diff(step.want, w.ids())
+			w.NextLoop()
+			return cmp.Diff(step.want, w.IDs())
 		})
 		targets, shown := 0, map[string]string{}
 		for _, ng := range w.NodeGroups() {
 			if w.GroupName(ng.Id()) != "a" {
 				continue
 			}
-			targets += w.target(ng.Id())
-			for _, n := range w.nodes(ng.Id()) {
+			targets += w.Target(ng.Id())
+			for _, n := range w.Nodes(ng.Id()) {
 				shown[n.Spec.ProviderID] = ng.Id()
 			}
 		}
@@ -113,13 +115,13 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 			t.Errorf("%s: targets of %d and %d nodes, want 7", step.name, targets, len(shown))
 		}
 		for _, n := range members {
-			if got := w.owner(n); got == "" || got != shown[n.Spec.ProviderID] || !slices.Contains(w.ids(), got) {
+			if got := w.owner(n); got == "" || got != shown[n.Spec.ProviderID] || !slices.Contains(w.IDs(), got) {
 				t.Errorf("%s: the node %s is in %q, and shown in %q", step.name, n.Name, got, shown[n.Spec.ProviderID])
 			}
 		}
 		// A node group that the core kept from the loop before answers as deleted.
 		for _, old := range before {
-			if slices.Contains(w.ids(), old.Id()) {
+			if slices.Contains(w.IDs(), old.Id()) {
 				continue
 			}
 			size, err := old.TargetSize()
@@ -132,47 +134,47 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 			}
 		}
 		before = w.NodeGroups()
-		if got, _ := w.aws.Group("a"); len(got.Instances) != 7 || got.Desired != 7 {
+		if got, _ := w.AWS.Group("a"); len(got.Instances) != 7 || got.Desired != 7 {
 			t.Fatalf("step %d, %s: AWS has %d instances of %d desired", at, step.name, len(got.Instances), got.Desired)
 		}
 	}
 }
 
 func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	for round := range 2 {
-		if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
+		if err := w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually(func() string {
-			if err := w.cache.Refresh(t.Context()); err != nil {
+		w.Eventually(func() string {
+			if err := w.Cache.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			w.refresh()
-			return cmp.Diff([]string{"a", "a/" + zoneB}, w.ids())
+			w.NextLoop()
+			return cmp.Diff([]string{"a", "a/" + awsworld.ZoneB}, w.IDs())
 		})
-		for _, name := range []string{"a", "a/" + zoneB} {
+		for _, name := range []string{"a", "a/" + awsworld.ZoneB} {
 			for _, n := range w.everyNode(name) {
 				if got := w.owner(n); got != name {
 					t.Errorf("round %d: a node of %s is in %q", round, name, got)
 				}
 			}
 		}
-		if err := w.nodeGroup("a/" + zoneB).IncreaseSize(1); err != nil {
+		if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(1); err != nil {
 			t.Errorf("round %d: %v", round, err)
 		}
-		if state, _ := w.aws.Group("a/" + zoneB); state.Desired != 2 {
+		if state, _ := w.AWS.Group("a/" + awsworld.ZoneB); state.Desired != 2 {
 			t.Errorf("round %d: %d desired in the group of the name, want 2", round, state.Desired)
 		}
-		if err := w.aws.DeleteGroup("a/" + zoneB); err != nil {
+		if err := w.AWS.DeleteGroup("a/" + awsworld.ZoneB); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually(func() string {
-			if err := w.cache.Refresh(t.Context()); err != nil {
+		w.Eventually(func() string {
+			if err := w.Cache.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			w.refresh()
-			return cmp.Diff(asViews, w.ids())
+			w.NextLoop()
+			return cmp.Diff(asViews, w.IDs())
 		})
 		for _, n := range w.everyNode("a") {
 			if w.owner(n) == "" {
@@ -183,76 +185,76 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 }
 
 func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
-	if err := w.aws.AddGroup(group("a/"+zoneB, "m5.large", 0, 1, 5, nil)); err != nil {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
+	if err := w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)); err != nil {
 		t.Fatal(err)
 	}
-	name := "a/" + zoneB
-	for end := time.Now().Add(10 * time.Second); w.cache.Snapshot().Group(name) == nil || len(w.cache.Snapshot().Group(name).Instances) == 0; {
-		if err := w.cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
+	name := "a/" + awsworld.ZoneB
+	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group(name) == nil || len(w.Cache.Snapshot().Group(name).Instances) == 0; {
+		if err := w.Cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
 			t.Fatalf("the new group has no instance, error %v", err)
 		}
 	}
-	young := w.cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
-	if got := w.owner(node("n", providerid.Of(young.Zone, young.ID))); got != "" {
+	young := w.Cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
+	if got := w.owner(awsworld.Node("n", providerid.Of(young.Zone, young.ID))); got != "" {
 		t.Errorf("its node is in %q, want in none", got)
 	}
 }
 
 func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 6, 9), group("b", "m5.large", 0, 1, 5, nil))
-	view, ofView := w.nodeGroup("a/"+zoneB), w.nodes("a/"+zoneB)
-	if err := w.aws.Resume("a", "AZRebalance"); err != nil {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
+	view, ofView := w.NodeGroup("a/"+awsworld.ZoneB), w.Nodes("a/"+awsworld.ZoneB)
+	if err := w.AWS.Resume("a", "AZRebalance"); err != nil {
 		t.Fatal(err)
 	}
-	w.reread()
-	whole, all := w.nodeGroup("a"), w.nodes("a")
+	w.Reread()
+	whole, all := w.NodeGroup("a"), w.Nodes("a")
 	if err := view.DeleteNodes(ofView[:1]); err != nil {
 		t.Errorf("a view of a group that is one now: %v", err)
 	}
-	if err := view.DeleteNodes(w.nodes("b")); err == nil {
+	if err := view.DeleteNodes(w.Nodes("b")); err == nil {
 		t.Error("a view deleted the node of another group")
 	}
-	if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
+	if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
 		t.Fatal(err)
 	}
-	w.reread()
+	w.Reread()
 	var ofA *corev1.Node
 	for _, n := range all {
-		if w.owner(n) == "a/"+zoneA {
+		if w.owner(n) == "a/"+awsworld.ZoneA {
 			ofA = n
 		}
 	}
 	if err := whole.DeleteNodes([]*corev1.Node{ofA}); err != nil {
 		t.Errorf("a group that is views now: %v", err)
 	}
-	if err := w.nodeGroup("a/" + zoneC).ForceDeleteNodes(w.nodes("a/" + zoneC)[:1]); err != nil {
+	if err := w.NodeGroup("a/" + awsworld.ZoneC).ForceDeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]); err != nil {
 		t.Errorf("by force: %v", err)
 	}
-	if diff := cmp.Diff(map[string]int{zoneA: 1, zoneB: 1, zoneC: 1}, w.perZone("a")); diff != "" {
+	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("a")); diff != "" {
 		t.Errorf("instances by zone (-want +got):\n%s", diff)
 	}
-	state, _ := w.aws.Group("a")
+	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {
-		if gone := i.ID == ofView[0].Spec.ProviderID[len("aws:///"+zoneB+"/"):] || strings.HasSuffix(ofA.Spec.ProviderID, i.ID); gone && !strings.HasPrefix(i.State, "Terminat") {
+		if gone := i.ID == ofView[0].Spec.ProviderID[len("aws:///"+awsworld.ZoneB+"/"):] || strings.HasSuffix(ofA.Spec.ProviderID, i.ID); gone && !strings.HasPrefix(i.State, "Terminat") {
 			t.Errorf("%s was deleted, and is %s", i.ID, i.State)
 		}
 	}
-	if got := w.target("a/"+zoneA) + w.target("a/"+zoneB) + w.target("a/"+zoneC); got != 3 || state.Desired != 3 {
+	if got := w.Target("a/"+awsworld.ZoneA) + w.Target("a/"+awsworld.ZoneB) + w.Target("a/"+awsworld.ZoneC); got != 3 || state.Desired != 3 {
 		t.Errorf("targets of %d, %d desired, want 3", got, state.Desired)
 	}
 }
 
 func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 3, 9))
-	w.aws.Deny("LaunchInstances")
-	if err := w.nodeGroup("a/" + zoneB).IncreaseSize(2); !errors.Is(err, asg.ErrNotZonal) {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
+	w.AWS.Deny("LaunchInstances")
+	if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(2); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("error = %v, want ErrNotZonal", err)
 	}
-	if diff := cmp.Diff(asViews, w.ids()); diff != "" {
+	if diff := cmp.Diff(asViews, w.IDs()); diff != "" {
 		t.Errorf("node groups within the same loop (-want +got):\n%s", diff)
 	}
-	if state, _ := w.aws.Group("a"); state.Desired != 3 {
+	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
 		t.Errorf("%d desired, want 3 as before", state.Desired)
 	}
 	select {
@@ -260,17 +262,17 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	default:
 		t.Error("the next loop does not begin at once")
 	}
-	w.refresh()
-	if diff := cmp.Diff(asOne, w.ids()); diff != "" {
+	w.NextLoop()
+	if diff := cmp.Diff(asOne, w.IDs()); diff != "" {
 		t.Fatalf("node groups in the next loop (-want +got):\n%s", diff)
 	}
-	if err := w.nodeGroup("a").IncreaseSize(2); err != nil {
+	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
 		t.Errorf("as one group: %v", err)
 	}
-	if state, _ := w.aws.Group("a"); state.Desired != 5 || w.target("a") != 5 {
-		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.target("a"))
+	if state, _ := w.AWS.Group("a"); state.Desired != 5 || w.Target("a") != 5 {
+		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.Target("a"))
 	}
-	if events := w.events.all(); len(events) != 1 || !strings.Contains(events[0], "AccessDenied") && !strings.Contains(events[0], "not authorized") ||
+	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], "AccessDenied") && !strings.Contains(events[0], "not authorized") ||
 		!strings.Contains(events[0], "autoscaling:LaunchInstances") {
 		t.Errorf("events %q, want one that says what to allow", events)
 	}
@@ -280,19 +282,19 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 }
 
 func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
-	w := newDividedWorld(t, nil, divided("a", "m5.large", 0, 4, 9))
-	if err := w.nodeGroup("a/" + zoneC).IncreaseSize(2); err != nil {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9))
+	if err := w.NodeGroup("a/" + awsworld.ZoneC).IncreaseSize(2); err != nil {
 		t.Fatal(err)
 	}
 	forms := map[asg.ZonalGroups][]string{asg.ZonalOff: asOne, asg.ZonalTagged: asViews, asg.ZonalAll: asViews}
 	for _, mode := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged, asg.ZonalOff, asg.ZonalAll} {
-		next := w.restartedWith(func(o *asg.Options, _ *Options) { o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode })
-		if diff := cmp.Diff(forms[mode], next.ids()); diff != "" {
+		next := w.restartedWith(func(o *asg.Options, _ *aws.Options) { o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode })
+		if diff := cmp.Diff(forms[mode], next.IDs()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", mode, diff)
 		}
 		targets, shown := 0, 0
-		for _, id := range next.ids() {
-			targets, shown = targets+next.target(id), shown+len(next.nodes(id))
+		for _, id := range next.IDs() {
+			targets, shown = targets+next.Target(id), shown+len(next.Nodes(id))
 		}
 		if targets != 6 || shown != 6 {
 			t.Errorf("%s: targets of %d and %d nodes, want 6", mode, targets, shown)

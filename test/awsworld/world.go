@@ -298,7 +298,7 @@ func (w *World) Members(id string, labels map[string]string) []*corev1.Node {
 	w.T.Helper()
 	var nodes []*corev1.Node
 	for i, n := range w.Nodes(id) {
-		nodes = append(nodes, m5Large(fmt.Sprintf("%s-%d", id, i), n.Spec.ProviderID, labels))
+		nodes = append(nodes, M5Large(fmt.Sprintf("%s-%d", id, i), n.Spec.ProviderID, labels))
 	}
 	return nodes
 }
@@ -352,8 +352,8 @@ func Node(name, providerID string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: providerID}}
 }
 
-// m5Large is a real m5.large with the instance, which has been Ready for a while.
-func m5Large(name, providerID string, labels map[string]string) *corev1.Node {
+// M5Large is a real m5.large with the instance, which has been Ready for a while.
+func M5Large(name, providerID string, labels map[string]string) *corev1.Node {
 	n := Node(name, providerID)
 	n.CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
 	n.Labels = maps.Clone(labels)

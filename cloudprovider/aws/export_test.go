@@ -1,0 +1,93 @@
+package aws
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// The parts that tests look at alone.
+var (
+	ClusterOfCNI = clusterOfCNI
+	CNIOf        = cniOf
+	NewNodeFacts = newNodeFacts
+)
+
+// Limits of observed node facts.
+const (
+	DeletedFor = deletedFor
+	MaxDeleted = maxDeleted
+)
+
+// Types that tests look at alone.
+type (
+	GroupNodeFacts  = groupNodeFacts
+	RegisteredNodes = registeredNodes
+)
+
+// Learn looks at the nodes that changed.
+func (f *nodeFacts) Learn(s *asg.Snapshot, now time.Time) bool { return f.learn(s, now) }
+
+// Of returns the facts about the group's next node, or nil.
+func (f *nodeFacts) Of(group string) *nodetemplate.Learnt { return f.of(group) }
+
+// Groups counts the known groups.
+func (f *nodeFacts) Groups() int { return len(f.groups) }
+
+// Remember adds a deleted node.
+func (k *groupNodeFacts) Remember(o *nodetemplate.Observed, now time.Time) { k.remember(o, now) }
+
+// Deleted returns the names of the deleted nodes, the newest last.
+func (k *groupNodeFacts) Deleted() (names []string) {
+	for _, d := range k.deleted {
+		names = append(names, d.observed.Node)
+	}
+	return names
+}
+
+// Follow watches the nodes.
+func (r *registeredNodes) Follow(nodes coreinformers.NodeInformer) error { return r.follow(nodes) }
+
+// Read lists the nodes if they changed.
+func (r *registeredNodes) Read(ctx context.Context) { r.read(ctx) }
+
+// IDs returns the provider IDs by instance.
+func (r *registeredNodes) IDs(ctx context.Context) map[string]string { return r.ids(ctx) }
+
+// NodeLister returns the lister of registered nodes.
+func (p *Provider) NodeLister() corelisters.NodeLister { return p.registered.nodes }
+
+// SetNodeLister replaces the lister of registered nodes.
+func (p *Provider) SetNodeLister(nodes corelisters.NodeLister) { p.registered.nodes = nodes }
+
+// NodesChanged has the next loop list the nodes.
+func (p *Provider) NodesChanged() { p.registered.changed.Store(true) }
+
+// Adopt takes a group as a write has left it into the current view.
+func (p *Provider) Adopt(name string) { p.adopt(name) }
+
+// Spend returns the metric of the spend.
+func (p *Provider) Spend() *prometheus.GaugeVec { return p.spend.amount }
+
+// TakeOfferings replaces the look-up of offerings by another Provider's, for the same types.
+func (p *Provider) TakeOfferings(other *Provider, types ...string) {
+	p.offers = other.offers
+	p.offers.Want(types)
+}
+
+// ForgetView begins with an empty view.
+func (p *Provider) ForgetView() { p.view.Store(emptyView()) }
+
+// MoveOn makes the next view of a reading in which nothing changed.
+func (p *Provider) MoveOn() {
+	v := p.nextView(p.view.Load(), p.cache.Snapshot(), p.types.Catalogue(), cniOf(nil), p.offers.Known())
+	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
+	p.spend.show(v)
+	p.view.Store(v)
+}

@@ -1,0 +1,185 @@
+package aws_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// world is the common world of emulated AWS, with the questions of these tests.
+type world struct{ *awsworld.World }
+
+// template begins the tags about a group's next node.
+const template = awsworld.Template
+
+func newWorld(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) world {
+	t.Helper()
+	return world{awsworld.New(t, prepare, groups...)}
+}
+
+func newDividedWorld(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) world {
+	t.Helper()
+	return world{awsworld.NewDivided(t, prepare, groups...)}
+}
+
+// newAWS starts AWS with the groups, over which no Provider runs yet.
+func newAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoScalingGroup) world {
+	t.Helper()
+	return world{awsworld.NewAWS(t, prepare, groups...)}
+}
+
+// restartedWith is the same AWS with a Provider that knows nothing yet.
+func (w world) restartedWith(change func(*asg.Options, *aws.Options)) world {
+	w.T.Helper()
+	return world{w.RestartedWith(change)}
+}
+
+func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
+
+// states are the group's instances as the core sees them: state, and error code where there is one.
+func (w world) states(id string) []string {
+	w.T.Helper()
+	instances, err := w.NodeGroup(id).Nodes()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	names := map[cloudprovider.InstanceState]string{cloudprovider.InstanceRunning: "running",
+		cloudprovider.InstanceCreating: "creating", cloudprovider.InstanceDeleting: "deleting"}
+	var states []string
+	for _, i := range instances {
+		state := names[i.Status.State]
+		if i.Status.ErrorInfo != nil {
+			state += " " + i.Status.ErrorInfo.ErrorCode
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+// register has the provider see these nodes alone as registered.
+func (w world) register(nodes ...*corev1.Node) {
+	w.T.Helper()
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	for _, n := range nodes {
+		if err := store.Add(n); err != nil {
+			w.T.Fatal(err)
+		}
+	}
+	w.SetNodeLister(corelisters.NewNodeLister(store))
+	w.NodesChanged()
+	w.NextLoop()
+}
+
+// unregistered are the IDs of a node group's instances that the core takes for unregistered beside the node. The core ends such an
+// instance after --max-node-provision-time.
+func (w world) unregistered(id string, registered *corev1.Node) []string {
+	w.T.Helper()
+	var left []string
+	for _, n := range w.Nodes(id) {
+		if n.Spec.ProviderID != registered.Spec.ProviderID { // as in the core's clusterstate
+			left = append(left, n.Spec.ProviderID)
+		}
+	}
+	return left
+}
+
+// promised is the node that the group's template promises.
+func (w world) promised(id string) *corev1.Node {
+	w.T.Helper()
+	info, err := w.NodeGroup(id).TemplateNodeInfo()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return info.Node()
+}
+
+// templates are the templates at the moment, by group.
+func (w world) templates() map[string]*grouptemplate.Template {
+	templates := map[string]*grouptemplate.Template{}
+	for _, id := range w.IDs() {
+		templates[id] = w.View().Template(id)
+	}
+	return templates
+}
+
+// rebuiltSince are the groups whose template is another one than before, sorted.
+func (w world) rebuiltSince(before map[string]*grouptemplate.Template) []string {
+	now := w.templates()
+	maps.DeleteFunc(now, func(name string, t *grouptemplate.Template) bool { return before[name] == t })
+	return slices.Sorted(maps.Keys(now))
+}
+
+func (w world) setTag(group, key, value string) {
+	w.T.Helper()
+	if err := w.AWS.SetTags(group, map[string]*string{key: &value}); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// differs returns the difference of metrics from the wanted ones, or "".
+func (w world) differs(want string, names ...string) string {
+	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), names...); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// gauges are the values of a metric by its labels.
+func (w world) gauges(name string) map[string]float64 {
+	w.T.Helper()
+	families, err := w.Metrics.Gather()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if name == "" || f.GetName() == name {
+				values[f.GetName()+labelsOf(m)] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return values
+}
+
+func labelsOf(m *dto.Metric) string {
+	var pairs []string
+	for _, l := range m.GetLabel() {
+		pairs = append(pairs, l.GetName()+"="+l.GetValue())
+	}
+	return "{" + strings.Join(pairs, ",") + "}"
+}
+
+// zonally launches synchronously where that is possible, as it must be for views.
+func zonally(o *asg.Options, _ *aws.Options) { o.LaunchMode = asg.LaunchAuto }
+
+// atOnce has synchronous launches take no time to speak of.
+func atOnce(c *fakeaws.Config) { c.Delays.Synchronous = ms(20) }
+
+// owner returns the ID of the node's node group, or "".
+func (w world) owner(n *corev1.Node) string {
+	w.T.Helper()
+	ng, err := w.NodeGroupForNode(n)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	if ng == nil {
+		return ""
+	}
+	return ng.Id()
+}
