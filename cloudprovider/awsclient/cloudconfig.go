@@ -3,9 +3,10 @@ package awsclient
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 
 	"gopkg.in/gcfg.v1"
@@ -79,14 +80,7 @@ func (c CloudConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c CloudConfig) sectionNames() []string {
-	names := make([]string, 0, len(c.ServiceOverride))
-	for name := range c.ServiceOverride {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
+func (c CloudConfig) sectionNames() []string { return slices.Sorted(maps.Keys(c.ServiceOverride)) }
 
 // override returns the override of the service in the region, or nil.
 func (c CloudConfig) override(service, region string) *ServiceOverride {

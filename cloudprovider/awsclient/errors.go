@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -32,11 +33,7 @@ func IsDenied(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessag
 
 // IsForbidden reports whether AWS knows the caller, who lacks the permission.
 func IsForbidden(err error) bool {
-	switch Code(err) {
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"}, Code(err))
 }
 
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
@@ -97,14 +94,8 @@ func IsRefused(err error) bool {
 // out is no answer.
 func IsAnswer(err error) bool {
 	var answer *awshttp.ResponseError
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.HTTPStatusCode() {
-	case 0, http.StatusBadGateway, http.StatusGatewayTimeout: // 0 where nothing came
-		return false
-	}
-	return true
+	return errors.As(err, &answer) && // 0 where nothing came
+		!slices.Contains([]int{0, http.StatusBadGateway, http.StatusGatewayTimeout}, answer.HTTPStatusCode())
 }
 
 // NamesParameter reports whether AWS refused a call and names the parameter in its text, whatever the case of its letters.
