@@ -1,6 +1,7 @@
 package awsmessage
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -82,10 +83,7 @@ func classOf(code, text string) Class {
 	if sure {
 		return class
 	}
-	if found := phraseClass(text); found != Unknown {
-		return found
-	}
-	return class
+	return cmp.Or(phraseClass(text), class)
 }
 
 func bounded(text string) string {
