@@ -1,6 +1,9 @@
 package readiness
 
 import (
+	"slices"
+
+	resourceapi "k8s.io/api/resource/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
@@ -20,11 +23,8 @@ func (p publishedOnly) GetNodeInfo(id string) (*framework.NodeInfo, bool) {
 		return nil, false
 	}
 	published := *info
-	published.LocalResourceSlices = nil
-	for _, slice := range info.LocalResourceSlices {
-		if !annotations.Assumed.On(slice) {
-			published.LocalResourceSlices = append(published.LocalResourceSlices, slice)
-		}
-	}
+	published.LocalResourceSlices = slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), func(s *resourceapi.ResourceSlice) bool {
+		return annotations.Assumed.On(s)
+	})
 	return &published, true
 }

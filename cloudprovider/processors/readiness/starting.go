@@ -1,6 +1,7 @@
 package readiness
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -87,14 +88,10 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		}
 	}
 	if len(starting) > 0 {
-		marked := make([]*corev1.Node, 0, len(all))
-		for _, node := range all {
-			if copied := starting[node.Name]; copied != nil {
-				node = copied
-			}
-			marked = append(marked, node)
+		all = slices.Clone(all)
+		for at, node := range all {
+			all[at] = cmp.Or(starting[node.Name], node)
 		}
-		all = marked
 	}
 	published := *ctx
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
