@@ -31,3 +31,11 @@ func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContex
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), f.provider.InShiftedZone), err
 }
+
+// Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.
+type Disabled struct{ nodes.ScaleDownNodeProcessor }
+
+// GetScaleDownCandidates returns no node.
+func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	return nil, nil
+}
