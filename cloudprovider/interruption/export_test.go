@@ -18,11 +18,11 @@ func (h *Handler) TerminateFails(instance, group string) (forget func()) {
 	close(j.done)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.jobs[instance] = j
+	h.underWay[instance] = j
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.jobs, instance)
+		delete(h.underWay, instance)
 	}
 }
 

@@ -84,17 +84,11 @@ type Options struct {
 // Handler handles interruptions. Run is called once. The other methods are safe for concurrent use.
 type Handler struct {
 	Options
+	*jobs
 	drainer      *drain.Drainer
 	terminations *terminations
 	metrics      *metrics
-	starts       chan *job // to Run, which owns their goroutines
-
-	ownersTime time.Duration // ownersTime, but in tests
-
-	mu       sync.Mutex
-	jobs     map[string]*job            // by instance, guarded by mu
-	finished map[string]time.Time       // when each instance was dealt with, guarded by mu
-	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
+	ownersTime   time.Duration // ownersTime, but in tests
 }
 
 // byInstance indexes the nodes by instance.
@@ -125,8 +119,7 @@ func New(o Options) (*Handler, error) {
 	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
 		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
 	}
-	h := &Handler{Options: o, starts: make(chan *job), jobs: map[string]*job{}, finished: map[string]time.Time{}, gaveUp: map[plannedDrain]time.Time{},
-		ownersTime: ownersTime}
+	h := &Handler{Options: o, jobs: newJobs(o.Clock), ownersTime: ownersTime}
 	if h.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
@@ -62,59 +63,89 @@ func (j *job) draining() string {
 	return j.node
 }
 
+// jobs keeps the jobs under way, and the instances that need none. It is safe for concurrent use.
+type jobs struct {
+	clock  clock.PassiveClock
+	starts chan *job // to Run, which owns their goroutines
+
+	mu       sync.Mutex
+	underWay map[string]*job            // by instance, guarded by mu
+	finished map[string]time.Time       // when each instance was dealt with, guarded by mu
+	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
+}
+
+func newJobs(c clock.PassiveClock) *jobs {
+	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]time.Time{},
+		gaveUp: map[plannedDrain]time.Time{}}
+}
+
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
 // wait: planned drains of a group go one at a time.
-func (h *Handler) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
+func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (*job, bool) {
 	j := newJob(instance, group, r)
-	h.mu.Lock()
-	if under := h.jobs[j.instance]; under != nil {
-		h.mu.Unlock()
+	s.mu.Lock()
+	if under := s.underWay[j.instance]; under != nil {
+		s.mu.Unlock()
 		under.escalate(j.reason)
 		return under, true
 	}
-	if now := h.Clock.Now(); j.reason.waitsForOthers(now) {
-		for _, other := range h.jobs {
+	if now := s.clock.Now(); j.reason.waitsForOthers(now) {
+		for _, other := range s.underWay {
 			if other.group == j.group && other.current().holdsUpOthers(now) {
-				h.mu.Unlock()
+				s.mu.Unlock()
 				return nil, false
 			}
 		}
 	}
-	h.jobs[j.instance] = j
-	h.mu.Unlock()
+	s.underWay[j.instance] = j
+	s.mu.Unlock()
 	select {
-	case h.starts <- j:
+	case s.starts <- j:
 		return j, true
 	case <-ctx.Done():
-		h.end(j, unfinished)
+		s.end(j, unfinished)
 		return nil, false
 	}
 }
 
+// has reports whether the instance has a job.
+func (s *jobs) has(instance string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.underWay[instance] != nil
+}
+
 // end publishes a job's outcome.
-func (h *Handler) end(j *job, out outcome) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.jobs, j.instance)
+func (s *jobs) end(j *job, out outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.underWay, j.instance)
 	if out != unfinished && out != gaveUp && out != terminateFailed {
-		h.finished[j.instance] = h.Clock.Now()
+		s.finished[j.instance] = s.clock.Now()
 	}
 	j.outcome = out
 	close(j.done)
 }
 
 // remember records that the instance was dealt with.
-func (h *Handler) remember(instance string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.finished[instance] = h.Clock.Now()
+func (s *jobs) remember(instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished[instance] = s.clock.Now()
 }
 
-func (h *Handler) dealtWith(instance string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, ok := h.finished[instance]
+func (s *jobs) dealtWith(instance string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.finished[instance]
 	return ok
+}
+
+// forget drops the instances that were dealt with long ago.
+func (s *jobs) forget(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.finished, func(_ string, at time.Time) bool { return now.Sub(at) > rememberFor })
 }
 
 // plannedDrain is a planned drain of an instance for an event.
@@ -126,35 +157,35 @@ const givenUpFor = 24 * time.Hour
 
 // noteGivenUp remembers which planned drains of the event were given up. Otherwise two nodes of one event, both held by
 // budgets, would take turns for as long as its message comes again.
-func (h *Handler) noteGivenUp(e event.Event, jobs []*job) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := h.Clock.Now()
-	maps.DeleteFunc(h.gaveUp, func(_ plannedDrain, at time.Time) bool { return now.Sub(at) > givenUpFor })
+func (s *jobs) noteGivenUp(e event.Event, jobs []*job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	maps.DeleteFunc(s.gaveUp, func(_ plannedDrain, at time.Time) bool { return now.Sub(at) > givenUpFor })
 	for _, j := range jobs {
 		select {
 		case <-j.done:
 			if j.outcome == gaveUp {
-				h.gaveUp[plannedDrain{e.ID, j.instance}] = now
+				s.gaveUp[plannedDrain{e.ID, j.instance}] = now
 			}
 		default:
 		}
 	}
 }
 
-func (h *Handler) givenUp(e event.Event, instance string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, was := h.gaveUp[plannedDrain{e.ID, instance}]
+func (s *jobs) givenUp(e event.Event, instance string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, was := s.gaveUp[plannedDrain{e.ID, instance}]
 	return was && e.ID != ""
 }
 
 // NodesBeingDrained are the names of the nodes being drained whose pods count as pending, sorted.
-func (h *Handler) NodesBeingDrained() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (s *jobs) NodesBeingDrained() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var nodes []string
-	for _, j := range h.jobs {
+	for _, j := range s.underWay {
 		if node := j.draining(); node != "" {
 			nodes = append(nodes, node)
 		}
@@ -164,10 +195,10 @@ func (h *Handler) NodesBeingDrained() []string {
 }
 
 // ReplacementsDecided reports that the core has decided on the replacement for the pods of these nodes.
-func (h *Handler) ReplacementsDecided(nodes []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, j := range h.jobs {
+func (s *jobs) ReplacementsDecided(nodes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.underWay {
 		if node := j.draining(); node != "" && slices.Contains(nodes, node) {
 			j.decide()
 		}

@@ -87,8 +87,9 @@ func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
 		{"a warning", warning, retiring(24 * time.Hour), 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := &Handler{Options: Options{Clock: clocktesting.NewFakeClock(now.Add(tt.after))}, starts: make(chan *job, 2),
-				jobs: map[string]*job{"i-1": newJob("i-1", "group", tt.other)}}
+			h := newJobs(clocktesting.NewFakeClock(now.Add(tt.after)))
+			h.starts = make(chan *job, 2)
+			h.underWay["i-1"] = newJob("i-1", "group", tt.other)
 			if _, begins := h.begin(t.Context(), "i-2", "group", tt.reason); begins != tt.begins {
 				t.Errorf("begins: %v, want %v", begins, tt.begins)
 			}

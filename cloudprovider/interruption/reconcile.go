@@ -15,13 +15,7 @@ const sparedAfter = 5 * time.Minute
 // into use. It also forgets instances that were dealt with long ago.
 func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
-	h.mu.Lock()
-	for instance, at := range h.finished {
-		if now.Sub(at) > rememberFor {
-			delete(h.finished, instance)
-		}
-	}
-	h.mu.Unlock()
+	h.forget(now)
 	for _, object := range h.Nodes.GetStore().List() {
 		node, ok := object.(*corev1.Node)
 		if !ok {
@@ -35,12 +29,9 @@ func (h *Handler) reconcile(ctx context.Context) {
 
 func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annotation, now time.Time) {
 	id := instanceOf(node)
-	h.mu.Lock()
-	under := h.jobs[id] != nil
-	h.mu.Unlock()
 	instance, group := h.Groups.Snapshot().Instance(id)
 	switch {
-	case under:
+	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case now.Sub(m.deadline) > sparedAfter:
 		if instance != nil || ready(node) {
