@@ -1,6 +1,7 @@
 package interruption
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -45,15 +46,15 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 	r := reason{kind: e.Kind, began: now}
 	switch e.Kind {
 	case event.SpotInterruption, event.ReservationEnd:
-		r.deadline = within(announced.Add(notice), now.Add(minDrainTime), now.Add(notice))
-		r.text = fmt.Sprintf("EC2 takes the instance back (%s)", orUnknown(e.State))
+		r.deadline = now.Add(min(max(announced.Add(notice).Sub(now), minDrainTime), notice))
+		r.text = fmt.Sprintf("EC2 takes the instance back (%s)", cmp.Or(e.State, "unknown"))
 	case event.StateChange:
 		r.deadline, r.text = now.Add(shutdownTime), "the instance is "+e.State
 		if e.State == "stopped" || e.State == "terminated" {
 			r.deadline = now.Add(minDrainTime)
 		}
 	case event.ScheduledChange:
-		r.deadline, r.text = now.Add(plannedTime), "AWS plans a change of the instance ("+orUnknown(e.Code)+")"
+		r.deadline, r.text = now.Add(plannedTime), "AWS plans a change of the instance ("+cmp.Or(e.Code, "unknown")+")"
 		r.ends = endsInstance(e.Code) && e.Starts.After(now)
 		if r.ends || e.Starts.After(r.deadline) {
 			r.deadline = e.Starts
@@ -73,23 +74,6 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 // user guide, scheduled events for instances, read 2026-11).
 func endsInstance(code string) bool {
 	return strings.Contains(code, "RETIREMENT") || strings.Contains(code, "INSTANCE_STOP") || strings.Contains(code, "INSTANCE_TERMINATION")
-}
-
-func within(at, least, most time.Time) time.Time {
-	switch {
-	case at.Before(least):
-		return least
-	case at.After(most):
-		return most
-	}
-	return at
-}
-
-func orUnknown(word string) string {
-	if word == "" {
-		return "unknown"
-	}
-	return word
 }
 
 // final reports whether the instance is terminated whatever we do.

@@ -34,10 +34,8 @@ const (
 func (h *Handler) terminate(ctx context.Context, j *job, node *corev1.Node) bool {
 	log := klog.FromContext(ctx)
 	if since := j.resumed.terminating; !since.IsZero() {
-		until := since.Add(terminateSettle)
-		if latest := j.current().drainBy().Add(-terminateReserve); latest.Before(until) {
-			until = latest
-		}
+		latest := j.current().drainBy().Add(-terminateReserve).Sub(since)
+		until := since.Add(min(latest, terminateSettle))
 		for h.Clock.Now().Before(until) && h.inGroup(j.instance) && ctx.Err() == nil {
 			sleep(ctx, h.Clock, time.Second)
 		}

@@ -182,17 +182,12 @@ func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
 	if !h.awaitDecision(ctx, j) {
 		klog.FromContext(ctx).V(1).Info("The core did not decide on the replacement in time, evicting all the same", "waited", decisionTime)
 	}
-	until := h.Clock.Now().Add(replacementTime)
-	for c := j.current(); c.planned() && ctx.Err() == nil && h.Clock.Now().Before(earlier(until, c.drainBy().Add(-notice))) && !h.replaced(); c = j.current() {
-		sleep(ctx, h.Clock, time.Second)
+	for until := h.Clock.Now().Add(replacementTime); ctx.Err() == nil; sleep(ctx, h.Clock, time.Second) {
+		c, now := j.current(), h.Clock.Now()
+		if !c.planned() || !now.Before(until) || c.drainBy().Sub(now) <= notice || h.replaced() {
+			return
+		}
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // awaitDecision wakes the core's loop until it has counted the node's pods, because the first loop may not have seen the cordon

@@ -101,7 +101,8 @@ func (r *round) settle(ctx context.Context) {
 // look finds the pods that are still to move. Where the cache shows none it asks the API server, because the cache may be
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
-	pods, err := r.without(r.cached(r.node)), error(nil)
+	var err error
+	pods := slices.DeleteFunc(r.cached(r.node), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
@@ -119,11 +120,6 @@ func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, er
 		r.present = append(r.present, pod.UID)
 	}
 	return pods, nil
-}
-
-// without leaves out the pods that the API server no longer has.
-func (r *round) without(pods []*corev1.Pod) []*corev1.Pod {
-	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
 }
 
 // due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -46,11 +47,7 @@ type Event struct {
 
 // Ending reports whether a StateChange takes the instance out of service.
 func (e Event) Ending() bool {
-	switch e.State {
-	case "stopping", "stopped", "shutting-down", "terminated":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"stopping", "stopped", "shutting-down", "terminated"}, e.State)
 }
 
 // Reason classifies an unusable message. It is a metric label.
