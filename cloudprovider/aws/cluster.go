@@ -3,16 +3,25 @@ package aws
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// cniClusterName is the variable by which EKS gives the VPC CNI the name of the cluster (aws/amazon-vpc-cni-k8s, README, read
-// 2026-11).
-const cniClusterName = "CLUSTER_NAME"
+// The Amazon VPC CNI of every EKS cluster, the settings that nodetemplate knows, and the variable by which EKS gives the CNI the name
+// of the cluster (aws/amazon-vpc-cni-k8s, README, read 2026-11).
+const (
+	cniNamespace        = "kube-system"
+	cniDaemonSet        = "aws-node" // and its container
+	cniPrefixDelegation = "ENABLE_PREFIX_DELEGATION"
+	cniCustomNetworking = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+	cniPodInterfaces    = "ENABLE_POD_ENI"
+	cniClusterName      = "CLUSTER_NAME"
+)
 
 // evidence is the Cache's evidence of the cluster's name. While it stays the same, so does the name.
 type evidence struct {
@@ -33,16 +42,34 @@ func (p *Provider) seeCluster() {
 
 // clusterOfCNI returns the cluster's name from its VPC CNI, or "".
 func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
-	name := ""
-	for _, e := range cniEnvironment(daemonSets) {
-		if e.Name == cniClusterName {
-			name = e.Value
-		}
-	}
+	name := cniVariable(cniEnvironment(daemonSets), cniClusterName)
 	if asg.CheckClusterName(name) != nil {
 		return ""
 	}
 	return name
+}
+
+// cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or without a lister, has the defaults. Anything but a
+// Boolean is off.
+func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
+	env := cniEnvironment(daemonSets)
+	isOn := func(name string) bool {
+		on, _ := strconv.ParseBool(cniVariable(env, name))
+		return on
+	}
+	return nodetemplate.CNI{PrefixDelegation: isOn(cniPrefixDelegation), CustomNetworking: isOn(cniCustomNetworking),
+		PodInterfaces: isOn(cniPodInterfaces)}
+}
+
+// cniVariable returns the value of a variable, or "". The last one of the name counts, as in the container.
+func cniVariable(env []corev1.EnvVar, name string) string {
+	value := ""
+	for _, e := range env {
+		if e.Name == name {
+			value = e.Value
+		}
+	}
+	return value
 }
 
 // cniEnvironment returns the variables of the VPC CNI's container. There are none without a CNI or without a lister.
