@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"k8s.io/utils/clock"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 )
@@ -14,23 +12,15 @@ import (
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call. Each caller gets its own
-// result. Safe for concurrent use.
-type deletions struct {
-	*batch.Batcher[string, []string, error]
-	terminate func(group string, ids []string) error
-}
+// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call.
+type deletions = batch.Batcher[string, []string, error]
 
-func newDeletions(c clock.Clock, wait time.Duration, terminate func(group string, ids []string) error) *deletions {
-	return &deletions{batch.New[string, []string, error](c, max(wait, gatherFor)), terminate}
-}
-
-// delete terminates the instances of the group, together with the instances of other callers, and returns why any of its own stays.
-func (d *deletions) delete(group string, ids []string) error {
-	err, _ := d.Join(group, func(wanted *[]string) error {
+// terminateTogether terminates the instances, together with the instances of other callers, and returns why any of its own stays.
+func (n *NodeGroup) terminateTogether(group string, ids []string) error {
+	err, _ := n.provider.deletions.Join(group, func(wanted *[]string) error {
 		*wanted = append(*wanted, ids...)
 		return nil
-	}, func(ids []string) error { return d.terminate(group, ids) })
+	}, func(ids []string) error { return n.provider.terminate(group, ids) })
 	return errorOf(err, ids)
 }
 

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"k8s.io/utils/clock"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 )
 
@@ -14,40 +12,29 @@ import (
 const gatherIncreasesFor = 20 * time.Millisecond
 
 // increases gathers the increases of a group's zone groups within a moment, so that they share one reading of the group and run in
-// parallel. Each caller gets its own result. Safe for concurrent use.
-type increases struct {
-	*batch.Batcher[string, map[string]int, map[string]error]
-	launch func(group string, wanted map[string]int) map[string]error
-}
-
-func newIncreases(c clock.Clock, launch func(group string, wanted map[string]int) map[string]error) *increases {
-	return &increases{batch.New[string, map[string]int, map[string]error](c, gatherIncreasesFor), launch}
-}
+// parallel. A batch has the number of instances by zone, its result the error by zone.
+type increases = batch.Batcher[string, map[string]int, map[string]error]
 
 // errIncreasedTwice refuses a second increase of a zone group while its increases are gathered.
 var errIncreasedTwice = errors.New("an increase of the same node group has not ended")
 
-// in launches n instances in a zone of the group, in one request with other callers for other zones.
-func (i *increases) in(group, zone string, n int) error {
-	errs, err := i.Join(group, func(wanted *map[string]int) error {
-		if _, twice := (*wanted)[zone]; twice {
+// launchInZone launches count instances in the zone group, in one request with other callers for its siblings.
+func (n *NodeGroup) launchInZone(count int) error {
+	errs, err := n.provider.increases.Join(n.name, func(wanted *map[string]int) error {
+		if _, twice := (*wanted)[n.zone]; twice {
 			return errIncreasedTwice
 		}
 		if *wanted == nil {
 			*wanted = map[string]int{}
 		}
-		(*wanted)[zone] = n
+		(*wanted)[n.zone] = count
 		return nil
-	}, func(wanted map[string]int) map[string]error { return i.launch(group, wanted) })
+	}, func(wanted map[string]int) map[string]error {
+		defer n.provider.adopt(n.name)
+		return n.provider.cache.IncreaseZones(n.provider.ctx, n.name, wanted)
+	})
 	if err != nil {
 		return err
 	}
-	return errs[zone]
-}
-
-// launchZones launches instances in zones of the group and takes the result into the view of the current loop.
-func (p *Provider) launchZones(group string, wanted map[string]int) map[string]error {
-	errs := p.cache.IncreaseZones(p.ctx, group, wanted)
-	p.adopt(group)
-	return errs
+	return errs[n.zone]
 }

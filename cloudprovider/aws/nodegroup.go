@@ -10,7 +10,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
@@ -83,7 +85,7 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 // IncreaseSize asks AWS for delta more instances. Increases of several zone groups of a group at the same moment share one request.
 func (n *NodeGroup) IncreaseSize(delta int) error {
 	if n.zone != "" {
-		return n.provider.increases.in(n.name, n.zone, delta)
+		return n.launchInZone(delta)
 	}
 	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
 	n.provider.adopt(n.name)
@@ -116,7 +118,7 @@ func (n *NodeGroup) withdraw(count int) error {
 // DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Deletions at the same moment share one call. It
 // withdraws placeholder instances, and skips nodes without an instance.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
-	return n.remove(nodes, n.provider.deletions.delete)
+	return n.remove(nodes, n.terminateTogether)
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.
@@ -219,6 +221,17 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 // TemplateNodeInfo returns the node that the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
 	return nodeInfo(n.provider.view.Load().templates[n.id])
+}
+
+// nodeInfo returns a new NodeInfo of the template, or cloudprovider.ErrNotImplemented where the group cannot be simulated.
+func nodeInfo(t *grouptemplate.Template) (*framework.NodeInfo, error) {
+	if t == nil || !t.Known() {
+		// The core passes over a group with this error in silence. The group's problem has been reported.
+		return nil, cloudprovider.ErrNotImplemented
+	}
+	node := t.Node(fmt.Sprintf("template-of-%s", t.Group))
+	annotations.Template.Mark(node)
+	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 
 // GetOptions returns the defaults, overridden by the group's tags.

@@ -85,18 +85,11 @@ type reporter struct {
 	event   func(eventType, reason, message string)
 }
 
-func newReporter(registerer prometheus.Registerer, event func(eventType, reason, message string)) (*reporter, error) {
-	r := &reporter{current: map[finding]bool{}, event: event, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+func newReporter(event func(eventType, reason, message string)) *reporter {
+	return &reporter{current: map[finding]bool{}, event: event, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_node_group_problems",
 		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
 	}, []string{"node_group", "reason"})}
-	if registerer == nil {
-		return r, nil
-	}
-	if err := registerer.Register(r.gauge); err != nil {
-		return nil, fmt.Errorf("register node group problems metric: %w", err)
-	}
-	return r, nil
 }
 
 // report compares the findings with the last ones. It logs and publishes new ones and sets the metric.

@@ -14,12 +14,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
@@ -90,13 +92,9 @@ type Provider struct {
 
 // New makes a Provider over a started Cache. The context bounds every write.
 func New(ctx context.Context, o Options) (*Provider, error) {
-	problems, err := newReporter(o.Registerer, o.Event)
-	if err != nil {
-		return nil, err
-	}
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: problems,
+		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		gpuTypes: gpuTypes(o.Catalogue),
 	}
@@ -104,19 +102,21 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.deletions = newDeletions(o.Clock, o.GatherDeletions, p.terminate)
-	p.increases = newIncreases(o.Clock, p.launchZones)
+	p.deletions = batch.New[string, []string, error](o.Clock, max(o.GatherDeletions, gatherFor))
+	p.increases = batch.New[string, map[string]int, map[string]error](o.Clock, gatherIncreasesFor)
 	p.ageing.event = o.Event
-	if o.Registerer != nil {
-		if err := o.Registerer.Register(snapshotAge(o.Cache, o.Clock)); err != nil {
-			return nil, fmt.Errorf("register snapshot age metric: %w", err)
-		}
-	}
 	p.view.Store(emptyView())
+	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
 	if o.Prices != nil {
 		p.costs = model.New(groupFacts{p}, o.Prices)
-		if p.spend, err = newSpend(p.costs, o.Registerer); err != nil {
-			return nil, err
+		p.spend = newSpend(p.costs)
+		shown = append(shown, p.spend.amount, p.spend.estimate)
+	}
+	if o.Registerer != nil {
+		for _, c := range shown {
+			if err := o.Registerer.Register(c); err != nil {
+				return nil, fmt.Errorf("register node group metrics: %w", err)
+			}
 		}
 	}
 	p.refresh()
@@ -166,6 +166,18 @@ func (p *Provider) refresh() {
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks()))
 	zeroSizes(before, v)
 	p.view.Store(v)
+}
+
+// zeroSizes zeroes the core's size metrics of a group that begins or ends to be scaled zone by zone. The core never forgets a node group
+// that it has shown, so the group would count twice.
+func zeroSizes(before, now *View) {
+	for id, ng := range before.byID {
+		if now.byID[id] == nil && now.snapshot.Group(ng.name) != nil {
+			metrics.UpdateNodeGroupMin(id, 0)
+			metrics.UpdateNodeGroupMax(id, 0)
+			metrics.UpdateNodeGroupTargetSize(map[string]int{id: 0})
+		}
+	}
 }
 
 // adopt takes a group as a write has left it into the current view.
