@@ -1,9 +1,6 @@
 package covering
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // Entry says that a column covers a row so many times.
 type Entry struct {
@@ -26,12 +23,14 @@ type Program struct {
 	Columns []Column  // to start with, may be empty
 
 	// Generate returns columns whose reduced cost is below 0 at these prices: Cost − Σ rows[Entry.Row]·Times − pools[Pool]. It
-	// returns none if it finds none.
+	// returns none if it finds none. It may be nil.
 	Generate func(rows, pools []float64) []Column
 
-	// Stop reports whether to return the best solution so far. It is called before each of at most MaxSteps simplex steps.
-	Stop     func() bool
+	// MaxSteps bounds the simplex steps. 0 takes a bound that is ample for a program of this size.
 	MaxSteps int
+
+	// Stop reports whether to return the best solution so far. It is called before each step, and may be nil.
+	Stop func() bool
 }
 
 // Used is a column with its amount, above 0.
@@ -88,11 +87,17 @@ type solver struct {
 // Solve minimises. It does not change the program.
 func Solve(p Program) Solution {
 	s := newSolver(p)
-	for count := 1; count <= p.MaxSteps && !s.Stop(); count++ {
+	steps := p.MaxSteps
+	if steps == 0 {
+		steps = 2000 + 20*s.size
+	}
+	done := false
+	for count := 1; count <= steps && (s.Stop == nil || !s.Stop()); count++ {
 		entering, reduced := s.bestKnown()
 		if reduced > -tolerance {
 			if !s.generate() {
-				return s.solution(true)
+				done = true
+				break
 			}
 			continue
 		}
@@ -104,12 +109,12 @@ func Solve(p Program) Solution {
 		}
 		s.setPrices()
 	}
-	return s.solution(false)
+	return s.solution(done)
 }
 
 func newSolver(p Program) *solver {
 	s := &solver{Program: p, size: len(p.Demands)}
-	s.Columns = slices.Clone(p.Columns)
+	s.Columns = append([]Column(nil), p.Columns...)
 	for _, limit := range p.Limits {
 		if math.IsInf(limit, 1) {
 			s.limited = append(s.limited, -1)
@@ -145,6 +150,9 @@ func newSolver(p Program) *solver {
 
 // generate asks for more columns, and reports whether there were any.
 func (s *solver) generate() bool {
+	if s.Generate == nil {
+		return false
+	}
 	better := false
 	rows, pools := s.rowPrices(), s.poolPrices()
 	for _, c := range s.Generate(rows, pools) {

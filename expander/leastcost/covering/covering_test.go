@@ -6,10 +6,6 @@ import (
 	"testing"
 )
 
-func nothing(rows, pools []float64) []Column { return nil }
-
-func never() bool { return false }
-
 // patterns gives the ways to cut a roll of a width into pieces, one piece a row, that are worth more than the roll.
 func patterns(width int, pieces []int) func(rows, pools []float64) []Column {
 	return func(rows, pools []float64) []Column {
@@ -49,7 +45,7 @@ func patterns(width int, pieces []int) func(rows, pools []float64) []Column {
 func TestSolveCutsRollsAsTheTextbookDoes(t *testing.T) {
 	s := Solve(Program{
 		Demands: []float64{97, 610, 395, 211}, Limits: []float64{math.Inf(1)}, Penalty: 10,
-		Generate: patterns(100, []int{45, 36, 31, 14}), Stop: never, MaxSteps: 2000,
+		Generate: patterns(100, []int{45, 36, 31, 14}),
 	})
 	if !s.Done || math.Abs(s.Value-452.25) > 1e-3 {
 		t.Errorf("value %v, done %t, want 452.25 rolls", s.Value, s.Done)
@@ -59,7 +55,7 @@ func TestSolveCutsRollsAsTheTextbookDoes(t *testing.T) {
 func TestWhatALimitLeavesIsUncoveredAtThePenalty(t *testing.T) {
 	s := Solve(Program{
 		Demands: []float64{10}, Limits: []float64{3, math.Inf(1)}, Penalty: 100,
-		Columns: []Column{{Pool: 0, Cost: 1, Entries: []Entry{{0, 2}}}}, Generate: nothing, Stop: never, MaxSteps: 2000,
+		Columns: []Column{{Pool: 0, Cost: 1, Entries: []Entry{{0, 2}}}},
 	})
 	if math.Abs(s.Uncovered[0]-4) > 1e-3 || math.Abs(s.Value-(3+4*100)) > 0.1 {
 		t.Errorf("uncovered %v at a value of %v, want 4 and 403", s.Uncovered, s.Value)
@@ -74,7 +70,7 @@ func TestWhatALimitLeavesIsUncoveredAtThePenalty(t *testing.T) {
 func TestSolutionsOfRandomProgramsAreOptimal(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for round := range 300 {
-		p := Program{Penalty: 50, Generate: nothing, Stop: never, MaxSteps: 2000}
+		p := Program{Penalty: 50}
 		for range 1 + random.IntN(12) {
 			p.Demands = append(p.Demands, float64(random.IntN(40)))
 		}
