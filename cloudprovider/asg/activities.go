@@ -101,7 +101,7 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 		return
 	}
 	_, g := a.groups.entry(name)
-	if _, known := a.available.failed.Fail(name, meaning(g, news), news.Message); !known && others != nil {
+	if _, known := a.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
 		a.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
 	klog.FromContext(ctx).Info("AWS could not launch missing instances", "group", name, "code", news.Code, "message", news.Message)

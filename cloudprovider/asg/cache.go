@@ -127,7 +127,7 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 		return // the pool is not known
 	}
 	c.available.interrupted.Fail("", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: pool.InstanceType, Zone: pool.Zone,
-		CapacityType: awsmessage.Spot}, message)
+		CapacityType: awsmessage.Spot}, message, time.Time{})
 }
 
 // WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call and is

@@ -26,6 +26,15 @@ func keyOf(g *Group, o launchRequest) idempotencyKey {
 // windowOf returns the number of the window of that length that contains the moment, counted since 1970.
 func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
 
+// oldUntil returns when a failure past another one can no longer be a replay: the token of the next try is another then. It is zero where the answer is
+// no replay.
+func (k idempotencyKey) oldUntil() time.Time {
+	if k.retryWindow == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, (k.retryWindow+1)*int64(failureAge))
+}
+
 // token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
 // its predecessor did not live to see, instead of making another. See awaitPredecessor for the edge of a window.
 func (l *launcher) token(g *Group, as idempotencyKey) string {

@@ -128,6 +128,7 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	now := clockAt(time.Minute)
 	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+	now.Step(20 * time.Minute) // no failure can be an old one
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	_, err := w.cache.Increase(t.Context(), "a", 5)
 	var failed *asg.LaunchError

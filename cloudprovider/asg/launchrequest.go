@@ -89,7 +89,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	for _, e := range out.Errors {
 		m := meaningOf(g, o, e)
 		failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
-		l.available.failed.Fail(g.Name, m, failure.Message)
+		l.available.failed.Fail(g.Name, m, failure.Message, o.key.oldUntil())
 		result.failures = append(result.failures, *failure)
 	}
 	for _, k := range result.failures.Kinds() {

@@ -101,7 +101,7 @@ const (
 	// maxReplays bounds how many replayed answers (same token, earlier leader) one launch skips. A previous leader would have launched as often
 	// within tokenAge, each time from the same instances.
 	maxReplays = 20
-	// failureAge is how old a replayed failure may be. A cool-down of the process that saw it first lasts longer.
+	// failureAge is how old a replayed failure may be, and how long it is believed at most. A cool-down of the process that saw it first lasts longer.
 	failureAge = 2 * time.Minute
 	// clockSkew is how far AWS's clock may be off. Ended instances are listed for longer.
 	clockSkew = 2 * time.Second

@@ -43,6 +43,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10), other}},
 				asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
 				with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
 			_, err := w.cache.Increase(t.Context(), "a", 2)
 			if err == nil || !strings.Contains(err.Error(), tt.code) {

@@ -197,3 +197,28 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 		})
 	}
 }
+
+func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 0, 9))
+	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	if _, err := w.with(at(clockAt(11 * time.Second))).started().cache.Increase(t.Context(), "a", 1); err == nil {
+		t.Fatal("a group without capacity has launched")
+	}
+	w.aws.ClearShortages(shortage)
+	now := clockAt(90 * time.Second)
+	next := w.with(at(now)).started()
+	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 0 {
+		t.Fatalf("%d are desired, error %v, want AWS to repeat both failures", w.desired("a"), err)
+	}
+	if _, resting := next.cache.CoolDown(next.group("a")); !resting {
+		t.Error("the group does not rest")
+	}
+	now.SetTime(edge.Add(2 * time.Minute))
+	if rests, resting := next.cache.CoolDown(next.group("a")); resting {
+		t.Errorf("the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge))
+	}
+	if _, err := next.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 1 {
+		t.Errorf("%d are desired, error %v, want 1", w.desired("a"), err)
+	}
+}

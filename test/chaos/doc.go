@@ -34,7 +34,7 @@
 // the group's. A group must be filled and emptied again to its limits, and nobody may have had to keep the autoscaler from
 // passing them. The autoscaler remembers a refused permission for a quarter of an hour, so plans with a refusal end with a new
 // start of the replicas. It remembers a zone without capacity for minutes, so every second plan with one ends with a new start,
-// too. The others wait, with an Allowance of four minutes.
+// too, with an Allowance of two minutes and a half. The others wait, with an Allowance of four minutes.
 //
 // Clocks: AWS's clock jumps, in the Date of its answers and in the times of scaling activities, and a process that is stopped
 // for seconds sees its own clock jump ahead. The clock of the machine itself stays as it is, and so do the API server's times.

@@ -242,13 +242,16 @@ func (d *draft) pods() []Step {
 }
 
 // Allowance is how long each half of the recovery may take, on a busy machine. It takes some seconds where the groups are read
-// each second, as long as a reading is kept where they are not, and as long as a zone counts as empty where no new start
-// forgets that. Zonal plans fill whole groups. After a crash, each program of the control plane waits for up to a minute before
-// it watches again: client-go's reflector pauses for half a minute and up to as much again.
+// each second, as long as a reading is kept where they are not, and as long as a zone counts as empty. A new start forgets that.
+// But AWS may repeat an old failure to it once, which it believes for up to two minutes. Zonal plans fill whole groups. After a
+// crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
+// half a minute and up to as much again.
 func (p Plan) Allowance() time.Duration {
 	switch {
 	case p.zoneOut() && !p.startsAnew():
 		return 4 * time.Minute
+	case p.zoneOut():
+		return 150 * time.Second
 	case p.Traits.UsualRefresh:
 		return 2 * time.Minute
 	case p.Faults()[Crash] > 0:

@@ -153,7 +153,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "a reading each second", plan: Plan{}, want: 30 * time.Second},
 		{name: "a crash", plan: Plan{Steps: []Step{{Kind: Crash}}}, want: 90 * time.Second},
 		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
-		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: time.Minute},
+		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
