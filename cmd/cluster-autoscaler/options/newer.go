@@ -11,21 +11,30 @@ import (
 // inertFlag is a flag that does nothing here.
 type inertFlag struct {
 	name         string
-	defaultValue any // bool, int or time.Duration, as in stock
+	defaultValue any // bool, int, time.Duration or severity, as in stock
 	why          string
 }
 
 // inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
 // Deployment of such a release starts with only its image changed.
 var inert = []inertFlag{
+	{"alsologtostderrthreshold", severity("0"), "with --alsologtostderr every line goes to standard error, as in stock by default"},
 	{"enable-graceful-degradation", false, "a loop looks at all pending pods, however long that takes"},
 	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
+	{"legacy-stderr-threshold-behavior", true, "with --logtostderr every line goes to standard error, as in stock by default"},
 	{"pending-pods-batching-timeout", 4 * time.Minute, "--enable-graceful-degradation does nothing either"},
 	{"salvo-scale-up", false, "a loop after a scale-up starts at once"},
 	{"salvo-scale-up-budget", time.Minute, "--salvo-scale-up does nothing either"},
 	{"scaleup-simulation-for-skipped-node-groups-enabled", false, "it refines only the reasons that events give for pods without a node"},
 	{"scheduler-verbosity", 0, "the simulated scheduler logs by --v"},
 }
+
+// severity is the value of a flag of klog that takes a severity, by name or number.
+type severity string
+
+func (s *severity) Set(value string) error { *s = severity(value); return nil }
+func (s *severity) String() string         { return string(*s) }
+func (s *severity) Type() string           { return "severity" }
 
 // addNewer adds the flags of later stock releases.
 func (o *Options) addNewer(fs *pflag.FlagSet) error {
@@ -41,6 +50,8 @@ func (o *Options) addNewer(fs *pflag.FlagSet) error {
 			fs.Int(f.name, value, usage)
 		case time.Duration:
 			fs.Duration(f.name, value, usage)
+		case severity:
+			fs.Var(&value, f.name, usage)
 		default:
 			return fmt.Errorf("--%s: no flags of type %T", f.name, value)
 		}

@@ -78,8 +78,8 @@ func TestFlagsMatchTheGolden(t *testing.T) {
 }
 
 // testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/newer_flags.txt
-// holds the flags that later releases add (1.36, 1.37, and pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b, read
-// 2026-11).
+// holds the flags that later releases add (1.36, 1.37, with the flags of their klog v2.140.0, and pkg/config/flags of
+// sigs.k8s.io/cluster-autoscaler at 33c3f97b, read 2026-11).
 func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
@@ -108,7 +108,7 @@ func TestFlagsWeAddAreDocumented(t *testing.T) {
 
 func TestGivenInertFlagsAreListed(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse([]string{"--salvo-scale-up=true", "--scheduler-verbosity=2", "--scale-down-enabled=false"}); err != nil {
+	if err := fs.Parse([]string{"--salvo-scale-up=true", "--alsologtostderrthreshold=ERROR", "--scheduler-verbosity=2", "--scale-down-enabled=false"}); err != nil {
 		t.Fatal(err)
 	}
 	if options.ScaleDown {
@@ -121,7 +121,7 @@ func TestGivenInertFlagsAreListed(t *testing.T) {
 			t.Errorf("the help of --%s lacks %q", f.Name, f.Why)
 		}
 	}
-	if want := []string{"salvo-scale-up", "scheduler-verbosity"}; !slices.Equal(names, want) {
+	if want := []string{"alsologtostderrthreshold", "salvo-scale-up", "scheduler-verbosity"}; !slices.Equal(names, want) {
 		t.Errorf("inert flags given: %q, want %q", names, want)
 	}
 }
