@@ -120,7 +120,7 @@ func TestHeadingsOfADocumentDiffer(t *testing.T) {
 	}
 }
 
-var repositoryPath = regexp.MustCompile(`^(?:\./)?((?:cloudprovider|cmd|docs|expander|manifests|pricing|test)(?:/[^\s,;:)]*)+)`)
+var repositoryPath = regexp.MustCompile(`^(?:\./)?((?:build|cloudprovider|cmd|docs|expander|manifests|pricing|test)(?:/[^\s,;:)]*)+)`)
 
 func TestPathsExist(t *testing.T) {
 	for _, d := range documents(t) {
