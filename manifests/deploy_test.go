@@ -64,6 +64,23 @@ func TestS0CarriesThePublishedFigures(t *testing.T) {
 	}
 }
 
+func TestS3UsesTheImagesCertificates(t *testing.T) {
+	pod := deployment(t, "deploy/s3-eks-addons.yaml").Spec.Template.Spec
+	if len(pod.Volumes) > 0 || len(pod.Containers[0].VolumeMounts) > 0 {
+		t.Errorf("volumes %+v, mounts %+v, want none", pod.Volumes, pod.Containers[0].VolumeMounts)
+	}
+}
+
+// Every command is relative to the image's working directory, and every pod waits for the operator's image.
+func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
+	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
+		container := deployment(t, name).Spec.Template.Spec.Containers[0]
+		if container.Image != "IMAGE" || container.Command[0] != "./cluster-autoscaler" || container.WorkingDir != "" {
+			t.Errorf("%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
+		}
+	}
+}
+
 func TestS3IsNotEvictedByItself(t *testing.T) {
 	annotations := deployment(t, "deploy/s3-eks-addons.yaml").Spec.Template.Annotations
 	if got := annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"]; got != "false" {
