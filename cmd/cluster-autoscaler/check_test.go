@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,13 +49,55 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"bad price file", "--aws-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			binary := exec.CommandContext(t.Context(), os.Args[0], "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)
-			binary.Env = append(os.Environ(), asBinary+"=1")
-			output, err := binary.CombinedOutput()
+			output, err := asProgram(t, "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != tt.code || !strings.Contains(string(output), tt.want) {
+			if !errors.As(err, &exit) || exit.ExitCode() != tt.code || !strings.Contains(output, tt.want) {
 				t.Errorf("%s: %v, want exit code %d with %q:\n%s", tt.flag, err, tt.code, tt.want, output)
 			}
 		})
 	}
+}
+
+// The lists of flags are those of the package options, whose test names their sources.
+func TestProgramAcceptsEveryStockFlag(t *testing.T) {
+	args := []string{"--version"}
+	var names []string
+	for _, list := range []string{"stock_flags.txt", "newer_flags.txt"} {
+		content, err := os.ReadFile(filepath.Join("options", "testdata", list))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			var name, kind, value string
+			if _, err := fmt.Sscanf(line, "--%s %s %q", &name, &kind, &value); err != nil {
+				t.Fatalf("%s: %q: %v", list, line, err)
+			}
+			if kind == "traceLocation" {
+				value = "main.go:1" // klog does not take its own default
+			}
+			names = append(names, name)
+			args = append(args, "--"+name+"="+value, "--"+strings.ReplaceAll(name, "-", "_")+"="+value)
+		}
+	}
+	if out, err := asProgram(t, args...); err != nil || !strings.HasPrefix(out, "cluster-autoscaler ") {
+		t.Errorf("all flags with --version: %v\n%s", err, out)
+	}
+	help, err := asProgram(t, "--help")
+	if err != nil {
+		t.Errorf("--help: %v\n%s", err, help)
+	}
+	for _, name := range names {
+		if !strings.Contains(help, " --"+name+" ") {
+			t.Errorf("--help lacks --%s", name)
+		}
+	}
+}
+
+// asProgram runs the autoscaler and returns everything that it prints.
+func asProgram(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	binary := exec.CommandContext(t.Context(), os.Args[0], args...)
+	binary.Env = append(os.Environ(), asBinary+"=1")
+	out, err := binary.CombinedOutput()
+	return string(out), err
 }

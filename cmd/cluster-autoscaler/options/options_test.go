@@ -78,8 +78,9 @@ func TestFlagsMatchTheGolden(t *testing.T) {
 }
 
 // testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/newer_flags.txt
-// holds the flags that later releases add (1.36, 1.37, with the flags of their klog v2.140.0, and pkg/config/flags of
-// sigs.k8s.io/cluster-autoscaler at 33c3f97b, read 2026-11).
+// holds the flags that later releases add. Both were compared with main.go and config/flags of kubernetes/autoscaler's branches
+// cluster-autoscaler-release-1.35 (370bdbee), 1.36 (ea47d9bb) and 1.37 (a16f0ae8), with klog v2.140.0 and component-base v0.36.2, which the
+// later two link, and with pkg/config/flags of sigs.k8s.io/cluster-autoscaler at 33c3f97b (read 2026-11).
 func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
