@@ -45,6 +45,7 @@ type account struct {
 	started    time.Time
 	tokens     *clientTokens // of LaunchInstances
 	lacks      Lacks
+	authority  authority
 	offerings  map[string][]string // zones by instance type
 	past       past
 	strict     bool
@@ -92,7 +93,9 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		random:     newRandom(cfg.Seed),
 		created:    map[string]int{},
 		returning:  map[string]*AutoScalingGroup{},
+		authority:  authority{used: map[string]bool{}},
 	}
+	a.authority.policies, _ = parsePolicies(cfg.Policies) // New has validated them
 	for _, t := range cfg.LaunchTemplates {
 		a.addTemplate(t)
 	}

@@ -19,6 +19,8 @@ import (
 //	GET    /_fakeaws/faults                     POST a Fault, DELETE all, or ?id=ID
 //	GET    /_fakeaws/shortages                  POST a Shortage, DELETE all, or ?id=ID
 //	POST   /_fakeaws/lacks                      a Lacks of the Config
+//	POST   /_fakeaws/policies                   a list of IAM policy documents, as texts
+//	GET    /_fakeaws/denials                    actions and resources that they denied
 //	POST   /_fakeaws/deeds                      a Deed of the Config
 //	POST   /_fakeaws/stale-reads                a StaleReads: a duration, or {"most": "3s", "worst": true}
 //	POST   /_fakeaws/strict                     true or false
@@ -46,6 +48,7 @@ func (s *Server) routes() http.Handler {
 	get("state", func(*http.Request) any { return s.Groups() })
 	get("faults", func(*http.Request) any { return s.Faults() })
 	get("queues", func(*http.Request) any { return s.Queues() })
+	get("denials", func(*http.Request) any { return s.Denials() })
 	get("throttles", func(*http.Request) any { return s.Throttles() })
 	get("shortages", func(*http.Request) any { return s.Shortages() })
 	get("calls", func(r *http.Request) any {
@@ -80,6 +83,7 @@ func (s *Server) editRoutes(do func(pattern string, act func(*http.Request) (any
 	do("POST /_fakeaws/strict", body(func(_ *http.Request, strict bool) (any, error) { s.SetStrict(strict); return nil, nil }))
 	do("POST /_fakeaws/throttles", body(func(_ *http.Request, t []Throttle) (any, error) { return nil, s.SetThrottles(t...) }))
 	do("POST /_fakeaws/lacks", body(func(_ *http.Request, l Lacks) (any, error) { s.SetLacks(l); return nil, nil }))
+	do("POST /_fakeaws/policies", body(func(_ *http.Request, p []string) (any, error) { return nil, s.SetPolicies(p...) }))
 	do("POST /_fakeaws/groups", body(func(_ *http.Request, g AutoScalingGroup) (any, error) { return nil, s.AddGroup(g) }))
 	do("POST /_fakeaws/groups/{name}", body(func(r *http.Request, e GroupEdit) (any, error) {
 		return nil, s.EditGroup(r.PathValue("name"), e)

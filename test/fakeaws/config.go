@@ -9,6 +9,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// The account where a Config names none.
+const (
+	DefaultRegion  = "us-west-2"
+	DefaultAccount = "123456789012"
+)
+
 // A Config is the account at the start of the Server. Omitted fields have the documented default.
 type Config struct {
 	Region  string `json:"region,omitempty"`  // default us-west-2, its prefix decides the partition of every ARN
@@ -20,6 +26,9 @@ type Config struct {
 	Delays  Delays   `json:"delays,omitempty"`
 
 	Lacks Lacks `json:"lacks,omitempty"`
+
+	// Policies are IAM policy documents, as JSON. They are the policies of every caller's role. Without any, every call is allowed.
+	Policies []string `json:"policies,omitempty"`
 
 	// Strict makes AWS do the worst that its documents allow, by the seed. SetStrict lists it.
 	Strict bool `json:"strict,omitempty"`

@@ -41,7 +41,8 @@
 //   - Overrides of a mixed instances policy are taken as ordered by price.
 //   - Spot instances spread over several pools only if the Config says so.
 //   - Instances are refreshed only as Deeds, and zones rebalanced as Deeds or in a strict account.
-//   - Requests are not authenticated. The signature only names the caller.
+//   - Requests are not authenticated. The signature only names the caller. Policies of the Config hold for every caller.
+//   - A write to a group that does not exist is not found, whatever the policies say.
 //   - Instances that EC2 takes away wait for no lifecycle hook.
 //   - Spot instances are terminated, not stopped or hibernated.
 //

@@ -62,6 +62,13 @@ func (a *account) describeLaunchTemplateVersions(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.form.boolean("ResolveAlias") {
+		for _, v := range found {
+			if err := a.permitImage(r, a.templates[v.LaunchTemplateID].Versions[v.VersionNumber-1].ImageID); err != nil {
+				return nil, err
+			}
+		}
+	}
 	found = slices.DeleteFunc(found, func(v ec2TemplateVersion) bool { return !allHold(filters, v.field) })
 	found, next, ok := page(found, ec2TemplateVersion.key, r.form.get("NextToken"), limit)
 	if !ok {

@@ -67,7 +67,7 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 	}
 	x := eksNodegroup{
 		NodegroupName: name, ClusterName: cluster,
-		NodegroupARN: "arn:" + a.partition + ":eks:" + a.region + ":" + a.id + ":nodegroup/" + cluster + "/" + name + "/" + uuidOf("nodegroup", cluster, name),
+		NodegroupARN: a.nodegroupARN(cluster, name),
 		Version:      first(ng.Version, "1.35"), ReleaseVersion: first(ng.Version, "1.35") + ".2-20260801",
 		CreatedAt: float64(a.started.Unix()), ModifiedAt: float64(a.started.Unix()), Status: first(ng.Status, "ACTIVE"),
 		CapacityType: first(ng.CapacityType, "ON_DEMAND"), Scaling: eksScaling{ng.Min, ng.Max, ng.Desired},

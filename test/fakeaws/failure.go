@@ -1,9 +1,6 @@
 package fakeaws
 
-import (
-	"fmt"
-	"net/http"
-)
+import "net/http"
 
 // Codes that a Fault may name and every service spells in its own way.
 const (
@@ -21,6 +18,7 @@ var dialect = map[string]struct {
 	serviceEKS:         {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
 	serviceSQS:         {"AccessDenied", "RequestThrottled", http.StatusForbidden, http.StatusForbidden},
 	serviceSTS:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
+	serviceZonalShift:  {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
 }
 
 // AWS's statuses and messages for a code, where a Fault leaves them out.
@@ -82,18 +80,16 @@ func faultError(req *request, a *account, f Fault) *apiError {
 func defaultMessage(req *request, a *account, code string) string {
 	switch code {
 	case "AccessDenied", "AccessDeniedException":
-		resource := ""
+		resource := anyResource
 		if groups := req.groups(); len(groups) == 1 {
-			resource = " on resource: " + a.groupARN("*", groups[0])
+			resource = a.groupARN("*", groups[0])
 		}
 		if req.service == serviceSQS {
-			return a.queueDenied(req)
+			resource = a.queueARN(req.form)
 		}
-		return fmt.Sprintf("User: %s is not authorized to perform: %s:%s%s because no identity-based policy allows the %s:%s action",
-			a.callerARN(), req.service, req.action, resource, req.service, req.action)
+		return a.notAuthorized(req.service+":"+req.action, resource, false)
 	case "UnauthorizedOperation":
-		return fmt.Sprintf("You are not authorized to perform this operation. User: %s is not authorized to perform: "+
-			"%s:%s because no identity-based policy allows the %s:%s action", a.callerARN(), req.service, req.action, req.service, req.action)
+		return ec2NotAuthorized + a.notAuthorized(req.service+":"+req.action, anyResource, false)
 	}
 	return first(messages[code], code)
 }

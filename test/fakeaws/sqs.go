@@ -145,20 +145,3 @@ func (f form) within(key string, fallback, most time.Duration) (time.Duration, e
 	}
 	return time.Duration(n) * time.Second, nil
 }
-
-// queueDenied is SQS's refusal, which writes its actions in lower case.
-func (a *account) queueDenied(req *request) string {
-	action, resource := "sqs:"+strings.ToLower(req.action), ""
-	if q, err := a.lockedFindQueue(req.form); err == nil {
-		resource = " on resource: " + q.arn
-	}
-	return fmt.Sprintf("User: %s is not authorized to perform: %s%s because no identity-based policy allows the %s action",
-		a.callerARN(), action, resource, action)
-}
-
-// lockedFindQueue is findQueue for callers that do not hold mu.
-func (a *account) lockedFindQueue(f form) (*queue, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.findQueue(f)
-}

@@ -70,7 +70,7 @@ func (a *account) launchInstances(r *request) (any, error) {
 	if again || err != nil {
 		return token.answer, err
 	}
-	if err := a.launchable(call); err != nil {
+	if err := a.launchable(call, r); err != nil {
 		a.tokens.release(call.token)
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (a *account) launchZone(g *group, f form) (string, error) {
 }
 
 // launchable is the reason why the group cannot be launched into synchronously at all, or nil.
-func (a *account) launchable(call synchronousLaunch) error {
+func (a *account) launchable(call synchronousLaunch, r *request) error {
 	g := call.group
 	switch {
 	case g.deleting:
@@ -169,7 +169,7 @@ func (a *account) launchable(call synchronousLaunch) error {
 	if n := countFor(call.capacity, candidates); n > maxLaunchedPerCall {
 		return invalid("The requested capacity of %d needs %d instances. At most %d can be launched in one call.", call.capacity, n, maxLaunchedPerCall)
 	}
-	return nil
+	return a.permitLaunch(r, candidates)
 }
 
 // countFor is how many instances of the preferred kind fill a capacity.

@@ -12,8 +12,8 @@ const maxGroupSize = 10_000
 
 // withDefaults fills in the documented defaults of the Config.
 func (c Config) withDefaults() Config {
-	c.Region = first(c.Region, "us-west-2")
-	c.Account = first(c.Account, "123456789012")
+	c.Region = first(c.Region, DefaultRegion)
+	c.Account = first(c.Account, DefaultAccount)
 	c.Latency = first(c.Latency, Duration(5*time.Millisecond))
 	c.ClientTokens = first(c.ClientTokens, Duration(10*time.Minute))
 	if c.Strict && c.Throttles == nil {
@@ -62,6 +62,8 @@ func (c Config) validate() error {
 		errs = append(errs, t.validate())
 	}
 	errs = append(errs, c.validateQueues())
+	_, err := parsePolicies(c.Policies)
+	errs = append(errs, err)
 	for _, img := range c.Images {
 		if !strings.HasPrefix(img.ID, "ami-") {
 			errs = append(errs, fmt.Errorf("image %q: IDs begin with ami-", img.ID))

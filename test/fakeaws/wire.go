@@ -247,6 +247,9 @@ func (a *account) perform(req *request) (any, error) {
 	if slices.Contains(a.lacks.Actions, req.action) {
 		return nil, unknownAction(req)
 	}
+	if err := a.authorize(req); err != nil {
+		return nil, err
+	}
 	req.form = a.lacks.known(req)
 	a.noteWrite(req.action)
 	return op(a, req)

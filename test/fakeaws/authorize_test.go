@@ -1,0 +1,184 @@
+package fakeaws
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/google/go-cmp/cmp"
+)
+
+const caller = "User: arn:aws:sts::123456789012:assumed-role/cluster-autoscaler/fakeaws is not authorized to perform: "
+
+// allowing is a policy with one statement, whose condition may be empty.
+func allowing(action, resource, condition string) string {
+	return fmt.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": %q, "Resource": %q, "Condition": {%s}}]}`, action, resource, condition)
+}
+
+func under(cfg Config, policies ...string) Config {
+	cfg.Policies = policies
+	return cfg
+}
+
+var groupARN = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:" + uuidOf("group", "g") + ":autoScalingGroupName/g"
+
+// The texts follow messages that Auto Scaling, EC2 and SQS sent to people who published them.
+func TestDenialReadsAsTheServiceWritesIt(t *testing.T) {
+	cfg := oneGroup()
+	cfg.Queues = []Queue{{Name: "q"}}
+	s, c := overHTTP(t, under(cfg, allowing("sns:Publish", "*", "")))
+	wantAPIError(t, describeAll(t, c), "AccessDenied", caller+
+		"autoscaling:DescribeAutoScalingGroups because no identity-based policy allows the autoscaling:DescribeAutoScalingGroups action")
+	_, err := c.ec2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{})
+	wantAPIError(t, err, "UnauthorizedOperation", "You are not authorized to perform this operation. "+caller+
+		"ec2:DescribeImages because no identity-based policy allows the ec2:DescribeImages action")
+	_, err = c.eks.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("c"), NodegroupName: aws.String("n")})
+	wantAPIError(t, err, "AccessDeniedException", caller+"eks:DescribeNodegroup on resource: arn:aws:eks:us-west-2:123456789012:nodegroup/c/n/"+
+		uuidOf("nodegroup", "c", "n")+" because no identity-based policy allows the eks:DescribeNodegroup action")
+	_, err = c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
+	wantAPIError(t, err, "AccessDenied", caller+"sqs:getqueueurl on resource: arn:aws:sqs:us-west-2:123456789012:q "+
+		"because no identity-based policy allows the sqs:getqueueurl action")
+	if _, err := c.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
+		t.Errorf("GetCallerIdentity needs no permission: %v", err)
+	}
+	want := []Denial{{"autoscaling:DescribeAutoScalingGroups", "*"}, {"ec2:DescribeImages", "*"},
+		{"eks:DescribeNodegroup", "arn:aws:eks:us-west-2:123456789012:nodegroup/c/n/" + uuidOf("nodegroup", "c", "n")},
+		{"sqs:GetQueueUrl", "arn:aws:sqs:us-west-2:123456789012:q"}}
+	if diff := cmp.Diff(want, s.Denials()); diff != "" || len(s.Permitted()) != 0 {
+		t.Errorf("permitted %q, denials (-want +got):\n%s", s.Permitted(), diff)
+	}
+}
+
+func TestTagsOfTheGroupDecideWrites(t *testing.T) {
+	const name = "autoscaling:SetDesiredCapacity"
+	for _, key := range []string{"aws", "autoscaling"} {
+		s, c := overHTTP(t, under(oneGroup(), allowing("autoscaling:*", "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*",
+			`"StringEquals": {"`+key+`:ResourceTag/owner": "me"}`)))
+		set := func() error {
+			_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
+				AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(0)})
+			return err
+		}
+		wantAPIError(t, set(), "AccessDenied", caller+name+" on resource: "+groupARN+" because no identity-based policy allows the "+name+" action")
+		if err := s.SetTags("g", map[string]*string{"owner": aws.String("me")}); err != nil {
+			t.Fatal(err)
+		}
+		if err := set(); err != nil {
+			t.Errorf("under %s:ResourceTag, with the tag: %v", key, err)
+		}
+		if diff := cmp.Diff([]string{name}, s.Permitted()); diff != "" {
+			t.Errorf("permitted (-want +got):\n%s", diff)
+		}
+		_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
+			AutoScalingGroupName: aws.String("gone"), DesiredCapacity: aws.Int32(0)})
+		wantAPIError(t, err, "ValidationError", "")
+	}
+}
+
+func TestGroupOfAnInstanceIsChecked(t *testing.T) {
+	s, c := overHTTP(t, under(oneGroup(withDesired(1)), allowing("autoscaling:Describe*", "*", "")))
+	g, _ := s.Group("g")
+	_, err := terminate(t, c, true, &g.Instances[0].ID)
+	wantAPIError(t, err, "AccessDenied", "")
+	if diff := cmp.Diff([]Denial{{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN}}, s.Denials()); diff != "" {
+		t.Errorf("denials (-want +got):\n%s", diff)
+	}
+}
+
+func TestExplicitDenyIsNamed(t *testing.T) {
+	_, c := overHTTP(t, under(oneGroup(), `{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}`))
+	wantAPIError(t, describeAll(t, c), "AccessDenied", caller+"autoscaling:DescribeAutoScalingGroups with an explicit deny in an identity-based policy")
+}
+
+func TestBatchNeedsThePermissionForOne(t *testing.T) {
+	cfg := oneGroup()
+	cfg.Queues = []Queue{{Name: "q"}}
+	s, c := overHTTP(t, under(cfg, allowing("sqs:GetQueueUrl", "*", ""), allowing("sqs:SendMessage", "*", "")))
+	url, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String("x")}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl})
+	wantAPIError(t, err, "AccessDenied", "")
+	if diff := cmp.Diff([]string{"sqs:GetQueueUrl", "sqs:SendMessage"}, s.Permitted()); diff != "" {
+		t.Errorf("permitted (-want +got):\n%s", diff)
+	}
+}
+
+// AWS checks the calls that it makes for a caller against the caller's own policies, and says that it is in between.
+func TestLaunchNeedsTheFleetToo(t *testing.T) {
+	launching := allowing("autoscaling:LaunchInstances", "*", "")
+	for _, tt := range []struct {
+		name, fleet string
+		allowed     bool
+	}{
+		{"without", allowing("ec2:DescribeImages", "*", ""), false},
+		{"by AWS alone", allowing("ec2:CreateFleet", "*", `"Bool": {"aws:ViaAWSService": "true"}`), true},
+		{"not by AWS", allowing("ec2:CreateFleet", "*", `"Bool": {"aws:ViaAWSService": "false"}`), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, c := overHTTP(t, under(oneGroup(), launching, tt.fleet))
+			_, err := c.autoscaling.LaunchInstances(t.Context(), &autoscaling.LaunchInstancesInput{AutoScalingGroupName: aws.String("g"),
+				ClientToken: aws.String("token"), RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{"us-west-2a"}})
+			g, _ := s.Group("g")
+			if tt.allowed {
+				if err != nil || len(g.Instances) != 1 {
+					t.Errorf("%d instances, error %v; want one", len(g.Instances), err)
+				}
+				return
+			}
+			wantAPIError(t, err, "AccessDenied", caller+"ec2:CreateFleet on resource: arn:aws:ec2:us-west-2:123456789012:fleet/* "+
+				"because no identity-based policy allows the ec2:CreateFleet action")
+			if len(g.Instances) != 0 {
+				t.Errorf("a denied launch made %d instances", len(g.Instances))
+			}
+		})
+	}
+}
+
+func TestCallerMustReadTheParameterOfAnImage(t *testing.T) {
+	cfg := oneGroup()
+	cfg.SSMParameters = map[string]string{"/aws/service/ami": "ami-1", "/own": "ami-2"}
+	cfg.LaunchTemplates = []LaunchTemplate{{ID: "lt-1", Name: "t", Versions: []LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "resolve:ssm:/aws/service/ami"},
+		{InstanceType: "m5.large", ImageID: "resolve:ssm:/own"}}}}
+	s, c := overHTTP(t, under(cfg, allowing("*", "*", "")))
+	resolve := func(version string, resolve bool) error {
+		_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{
+			LaunchTemplateId: aws.String("lt-1"), Versions: []string{version}, ResolveAlias: aws.Bool(resolve)})
+		return err
+	}
+	others := []string{allowing("ec2:*", "*", ""), allowing("autoscaling:*", "*", "")}
+	if err := s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...); err != nil {
+		t.Fatal(err)
+	}
+	if err := resolve("1", true); err != nil {
+		t.Errorf("public parameter: %v", err)
+	}
+	if err := resolve("2", false); err != nil {
+		t.Errorf("parameter that nobody asks for: %v", err)
+	}
+	wantAPIError(t, resolve("2", true), "UnauthorizedOperation", ec2NotAuthorized+caller+"ssm:GetParameters on resource: "+
+		"arn:aws:ssm:us-west-2:123456789012:parameter/own because no identity-based policy allows the ssm:GetParameters action")
+	_, err := c.autoscaling.LaunchInstances(t.Context(), &autoscaling.LaunchInstancesInput{AutoScalingGroupName: aws.String("g"),
+		ClientToken: aws.String("token"), RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{"us-west-2a"}})
+	wantAPIError(t, err, "SsmAccessDenied", "Access denied to SSM")
+}
+
+func TestPolicyThatIsNotEvaluatedIsAnError(t *testing.T) {
+	bad := allowing("*", "*", `"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}`)
+	if _, err := New(under(oneGroup(), bad)); err == nil {
+		t.Error("a Server starts with a condition that it does not evaluate")
+	}
+	s, c := overHTTP(t, oneGroup())
+	if err := s.SetPolicies(bad); err == nil || describeAll(t, c) != nil {
+		t.Errorf("SetPolicies: %v, and the call after it: %v", err, describeAll(t, c))
+	}
+}
