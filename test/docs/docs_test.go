@@ -215,7 +215,7 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 	}
 }
 
-var permission = regexp.MustCompile(`"((?:arc-zonal-shift|autoscaling|ec2|eks|sqs):\w+)"`)
+var permission = regexp.MustCompile(`"((?:arc-zonal-shift|autoscaling|ec2|eks|sqs|ssm):\w+)"`)
 
 func TestPermissionsAreExplained(t *testing.T) {
 	docs := documents(t)
