@@ -58,7 +58,7 @@ func (r *refusals) remedy(err error) string {
 	allow := ""
 	if awsclient.IsDenied(err) {
 		allow = "allow autoscaling:LaunchInstances, ec2:CreateFleet and ec2:DescribeLaunchTemplateVersions to launch at once, " +
-			"and ec2:RunInstances and iam:PassRole if the group's launch template asks for them; "
+			"ssm:GetParameters if a parameter names the image, and ec2:RunInstances and iam:PassRole if the group's launch template asks for them; "
 	}
 	switch {
 	case r.mode == LaunchSynchronous:

@@ -7,6 +7,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
+// HeartbeatEvery is the pause between two heartbeats of a lifecycle action.
+const HeartbeatEvery = heartbeatEvery
+
 // LeaveToOthers sets how long other readers get for messages about unknown instances.
 func (h *Handler) LeaveToOthers(d time.Duration) { h.ownersTime = d }
 

@@ -347,6 +347,15 @@ func (n Nodes) Drop(t testing.TB, nodes ...*corev1.Node) {
 	}
 }
 
+// All returns the nodes in no order.
+func (n Nodes) All() []*corev1.Node {
+	var nodes []*corev1.Node
+	for _, object := range n.indexer.List() {
+		nodes = append(nodes, object.(*corev1.Node))
+	}
+	return nodes
+}
+
 // Node is a node with a provider ID and nothing else.
 func Node(name, providerID string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: providerID}}
