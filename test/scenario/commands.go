@@ -24,7 +24,8 @@ import (
 // Commands returns a script's commands beside testscript's own, for testscript.Params.Cmds. They work on the Env that Setup put
 // into the script's values.
 //
-//	aws FILE                                 serve the account described in FILE, see fakeaws.Config
+//	aws FILE                                 serve the account described in FILE, see fakeaws.Config, under the shipped IAM policies
+//	policy without ACTION...                 take these actions out of the policies, so that AWS denies them
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
 //	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
@@ -83,6 +84,7 @@ import (
 //     stopped nor killed ("allow exit" takes this back)
 //   - the lease has a holder after that
 //   - a log shows a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
+//   - the shipped policies denied an action that the script had not taken out of them
 //   - an instance was terminated undrained, unless "allow undrained" says that this is meant
 //   - the race detector found our own code at fault
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -128,6 +130,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"kubectl":    (*script).kubectl,
 		"logged":     (*script).logged,
 		"metrics":    (*script).metrics,
+		"policy":     (*script).policy,
 		"never":      (*script).never,
 		"publish":    (*script).publish,
 		"resume":     (*script).resume,
@@ -173,6 +176,10 @@ func (s *script) aws(args []string) error {
 	if err != nil {
 		return err
 	}
+	if s.policies, err = shippedPolicies(config); err != nil {
+		return err
+	}
+	config.Policies = s.policies
 	return s.StartAWS(s.ctx, config)
 }
 

@@ -83,7 +83,7 @@ func (s *script) end() error {
 	if !s.allowed[allowUndrained] {
 		errs = append(errs, s.neverUndrained())
 	}
-	return errors.Join(append(errs, s.neverCrashed(), s.neverRaced())...)
+	return errors.Join(append(errs, s.neverDenied(), s.neverCrashed(), s.neverRaced())...)
 }
 
 // endedCleanly stops the running processes. It fails for a process that ended though nobody stopped or killed it.

@@ -55,6 +55,7 @@ type Env struct {
 	started    []*Autoscaler // all of its processes
 	seen       atomic.Int64  // how many of the account's events the Timeline has
 	observer   *clusterObserver
+	policies   []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other      *Env                 // the second cluster of the account, nil where there is only one
 	client     kubernetes.Interface // the cluster's, as its admin
 
