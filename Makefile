@@ -55,12 +55,17 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 	IMAGE_ARCHS='$(ARCHS)' $(GO) test -C build/image -count=1 -timeout 60m -v ./...
 
 .PHONY: test
-test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench
+test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target
 	@# lint has run go vet already
 	@# the scenarios come first: they take longest, and mostly wait
 	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -parallel 3 -timeout 30m ./test/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@cat $(TIMES)
+	$(GO) run ./test/fuzz -fuzztime 10s
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)
+	$(GO) run ./test/fuzz $(if $(FUZZTIME),-fuzztime $(FUZZTIME))
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
