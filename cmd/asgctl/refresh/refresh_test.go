@@ -111,6 +111,20 @@ func TestWriteReplacesLinkTargetAndKeepsPermissions(t *testing.T) {
 	}
 }
 
+// The umask belongs to the process, so this test must not run beside others.
+func TestNewFileObeysUmask(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "prices.csv")
+	old := syscall.Umask(0o077)
+	err := Write(map[string]string{file: "new"})
+	syscall.Umask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("file = %v, %v, want mode 0600 under umask 077", info, err)
+	}
+}
+
 func TestFailedWriteReplacesNoFile(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "prices.csv")

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -52,19 +53,19 @@ func target(path string) (string, error) {
 	return final, err
 }
 
-// stage writes the text to a file of another name beside the final one, with its permissions, and returns that name.
+// stage writes the text to a file of another name beside the final one, and returns that name. The file has the permissions of the
+// final one, or, where that is new, 0644 without the bits of the user's umask.
 func stage(final, text string) (temporary string, err error) {
-	permissions := os.FileMode(0o644)
-	if info, err := os.Stat(final); err == nil {
-		permissions = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(final), "."+filepath.Base(final)+".*")
+	temporary = filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+"."+rand.Text())
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(text)
+	if info, missing := os.Stat(final); missing == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
 	if err == nil {
-		err = f.Chmod(permissions)
+		_, err = f.WriteString(text)
 	}
 	if err == nil {
 		err = f.Sync()
