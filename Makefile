@@ -55,12 +55,14 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 	IMAGE_ARCHS='$(ARCHS)' $(GO) test -C build/image -count=1 -timeout 60m -v ./...
 
 .PHONY: test
-test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target
+test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
 	@# lint has run go vet already
 	@# the scenarios come first: they take longest, and mostly wait
 	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -parallel 3 -timeout 30m ./test/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@cat $(TIMES)
+	@# with the race detector, with which the core has been compiled above
+	$(GO) run -race ./test/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
 	$(GO) run ./test/fuzz -fuzztime 10s
 
 .PHONY: fuzz
@@ -91,6 +93,19 @@ lint: ## go vet, gofmt
 generate: ## the embedded tables of instance types and prices, checked and in their one format
 	$(GO) run ./cloudprovider/instancetypes/generate
 	$(GO) run ./pricing/generate
+
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities of the binaries, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
+	$(GO) run ./test/vulncheck $(if $(VULNDB),-db $(VULNDB))
+
+.PHONY: licences
+licences: ## docs/licences.md, from the licence files of the linked modules
+	$(GO) test ./test/licences -run 'Document$$' -update
+
+.PHONY: notices
+notices: ## bin/THIRD_PARTY_NOTICES: the licences and notices of all linked modules, for an image
+	@mkdir -p bin
+	$(GO) -C test/tools run ./licences -root ../.. -notices >bin/THIRD_PARTY_NOTICES
 
 .PHONY: docs
 docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
