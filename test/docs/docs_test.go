@@ -23,7 +23,7 @@ type doc struct {
 	text string
 }
 
-// documents returns README.md, CONTRIBUTING.md, docs/*.md and the README of the Helm chart.
+// documents returns README.md, CONTRIBUTING.md, SECURITY.md, docs/*.md and the README of the Helm chart.
 func documents(t *testing.T) []doc {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
@@ -31,7 +31,8 @@ func documents(t *testing.T) []doc {
 		t.Fatalf("no documents: %v", err)
 	}
 	var docs []doc
-	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "manifests", "chart", "README.md")) {
+	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md"),
+		filepath.Join(root, "manifests", "chart", "README.md")) {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

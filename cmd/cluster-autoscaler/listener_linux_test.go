@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The process gets credentials and logs as much as it can. It listens on --address alone, serves no debugging endpoint that is not
+// asked for, and keeps the credentials out of its log.
+func TestOnlyListenerIsAddress(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewTLSServer(http.NotFoundHandler()) // client-go sends no token without TLS
+	t.Cleanup(cluster.Close)
+	secrets := []string{"wJalrXUtnFEMIsecretkey", "FwoGZXIvYXdzsessiontoken", "eyJhbGciOiJrubernetestoken"}
+	binary := leading(t.Context(), t, cluster.URL, emulated(t).URL(), "--address=127.0.0.1:0", "--v=10", "--max-failing-time=1m")
+	kubeconfig := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: %s}}], "+
+		"contexts: [{name: c, context: {cluster: c, user: u}}], current-context: c}", cluster.URL, secrets[2])
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary.Args = append(binary.Args, "--kubeconfig="+path)
+	binary.Env = append(binary.Env, "AWS_SECRET_ACCESS_KEY="+secrets[0], "AWS_SESSION_TOKEN="+secrets[1])
+	logPath := filepath.Join(t.TempDir(), "log")
+	log, err := os.Create(logPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	binary.Stdout, binary.Stderr = log, log
+	if err := binary.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = binary.Process.Kill()
+		_ = binary.Wait()
+	})
+	logged := func() []byte {
+		text, err := os.ReadFile(logPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	// Both services have answered once the log names an API that is missing and a reading of the groups.
+	for deadline := time.Now().Add(time.Minute); !bytes.Contains(logged(), []byte("Refreshed Auto Scaling groups")) ||
+		!bytes.Contains(logged(), []byte("resource.k8s.io")); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the process got nowhere:\n%s", logged())
+		}
+	}
+	addresses := listeners(t, binary.Process.Pid)
+	if len(addresses) != 1 || !strings.HasPrefix(addresses[0], "0100007F:") { // 127.0.0.1 as the kernel writes it on a little-endian machine
+		t.Fatalf("listeners = %v, want the one of --address", addresses)
+	}
+	var port int
+	if _, err := fmt.Sscanf(addresses[0], "0100007F:%x", &port); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/metrics": http.StatusOK, "/snapshotz": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound} {
+		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s answers %s, want %d", path, response.Status, want)
+		}
+	}
+	if !bytes.Contains(logged(), []byte("Bearer <masked>")) {
+		t.Errorf("the log shows no request with the token: does this test look in the right place?\n%s", logged())
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(logged(), []byte(secret)) {
+			t.Errorf("the log contains the credential %s", secret)
+		}
+	}
+}
+
+// listeners returns the local addresses of the listening TCP sockets of a process, as the kernel writes them.
+func listeners(t *testing.T, pid int) []string {
+	t.Helper()
+	const listening = "0A"
+	byInode := map[string]string{}
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // a system without IPv6 has no tcp6
+		}
+		for line := range strings.Lines(string(content)) {
+			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listening {
+				byInode[fields[9]] = fields[1]
+			}
+		}
+	}
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		inode, isSocket := strings.CutPrefix(target, "socket:[")
+		if address := byInode[strings.TrimSuffix(inode, "]")]; err == nil && isSocket && address != "" {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
