@@ -102,11 +102,6 @@ vulncheck: ## known vulnerabilities of the binaries, by the public database, whi
 licences: ## docs/licences.md, from the licence files of the linked modules
 	$(GO) test ./test/licences -run 'Document$$' -update
 
-.PHONY: notices
-notices: ## bin/THIRD_PARTY_NOTICES: the licences and notices of all linked modules, for an image
-	@mkdir -p bin
-	$(GO) -C test/tools run ./licences -root ../.. -notices >bin/THIRD_PARTY_NOTICES
-
 .PHONY: docs
 docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
 	$(GO) test ./cmd/cluster-autoscaler ./cmd/cluster-autoscaler/options -run 'Document$$' -update

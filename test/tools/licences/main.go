@@ -28,15 +28,14 @@ const (
 
 func main() {
 	root := flag.String("root", ".", "`DIR` of the product's module")
-	notices := flag.Bool("notices", false, "print the notices instead of the table")
 	flag.Parse()
-	if err := run(*root, *notices); err != nil {
+	if err := run(*root); err != nil {
 		fmt.Fprintln(os.Stderr, "licences:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root string, notices bool) error {
+func run(root string) error {
 	modules, err := linked(root)
 	if err != nil {
 		return err
@@ -51,10 +50,6 @@ func run(root string, notices bool) error {
 	}
 	if err := errors.Join(problems...); err != nil {
 		return err
-	}
-	if notices {
-		printNotices(modules)
-		return nil
 	}
 	for _, m := range modules {
 		fmt.Printf("| `%s` | %s | %s |\n", m.path, m.version, strings.Join(m.licences, ", "))
@@ -183,23 +178,4 @@ func (m *module) classify(texts *classifier.Classifier) error {
 	}
 	slices.Sort(m.licences)
 	return nil
-}
-
-// printNotices prints each text once, below the modules that it is for.
-func printNotices(modules []*module) {
-	var texts []string
-	users := map[string][]string{} // by text
-	for _, m := range modules {
-		for _, f := range m.files {
-			text := strings.TrimSpace(strings.ReplaceAll(string(f.text), "\r\n", "\n"))
-			if users[text] == nil {
-				texts = append(texts, text)
-			}
-			users[text] = append(users[text], m.path+" "+m.version+", "+f.name)
-		}
-	}
-	fmt.Println("The binaries contain these modules. Each text below is the licence or notice of the modules named above it.")
-	for _, text := range texts {
-		fmt.Printf("\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(users[text], "\n"), text)
-	}
 }
