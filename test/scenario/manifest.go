@@ -54,7 +54,7 @@ func readAccess() (string, error) {
 		return "", err
 	}
 	for _, document := range deployment {
-		if strings.Contains(document, "kind: ServiceAccount\n") && !strings.Contains(document, "kind: Deployment\n") {
+		if strings.Contains(document, "\nkind: ServiceAccount\n") {
 			access = append(access, document)
 		}
 	}

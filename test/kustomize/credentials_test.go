@@ -1,0 +1,102 @@
+package kustomize
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
+)
+
+func TestPodIdentityTakesNoRoleOfTheNode(t *testing.T) {
+	host := credentialSources(t)
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_DISABLED"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", host)
+	if got, err := accessKey(t); got != "node" {
+		t.Fatalf("without the component the access key is %q, %v, want the node's", got, err)
+	}
+	var component struct{ Patches []struct{ Patch string } }
+	decode(t, filepath.Join(kustomize, "components", "pod-identity", "kustomization.yaml"), &component)
+	var patch appsv1.Deployment
+	if err := yaml.UnmarshalStrict([]byte(component.Patches[0].Patch), &patch); err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range patch.Spec.Template.Spec.Containers[0].Env {
+		t.Setenv(variable.Name, variable.Value)
+	}
+	if got, err := accessKey(t); err == nil {
+		t.Errorf("without an association the access key is %q, want an error", got)
+	}
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", host+"/association") // as EKS does it
+	if got, err := accessKey(t); got != "association" {
+		t.Errorf("with an association the access key is %q, %v", got, err)
+	}
+}
+
+// credentialSources serves the node's role as the instance metadata service does, and under /association what EKS's agent serves.
+func credentialSources(t *testing.T) (host string) {
+	t.Helper()
+	credentials := func(key string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"Code": "Success", "AccessKeyId": %q, "SecretAccessKey": "secret", "Token": "token", "Expiration": "2999-01-01T00:00:00Z"}`, key)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /latest/api/token", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+		fmt.Fprint(w, "token")
+	})
+	mux.HandleFunc("GET /latest/meta-data/iam/security-credentials/{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "role") })
+	mux.HandleFunc("GET /latest/meta-data/iam/security-credentials/role", credentials("node"))
+	mux.HandleFunc("GET /association", credentials("association"))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// accessKey returns the ID of the access key that the AWS SDK finds in the environment.
+func accessKey(t *testing.T) (string, error) {
+	t.Helper()
+	cfg, err := config.LoadDefaultConfig(t.Context())
+	if err != nil {
+		return "", err
+	}
+	found, err := cfg.Credentials.Retrieve(t.Context())
+	return found.AccessKeyID, err
+}
+
+func decode(t *testing.T, path string, into any) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(raw, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// The component china leaves the endpoint of STS to the SDK.
+func TestChinaHasRegionalSTS(t *testing.T) {
+	for _, region := range []string{"cn-north-1", "cn-northwest-1"} {
+		endpoint, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), sts.EndpointParameters{Region: aws.String(region)}.WithDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "sts." + region + ".amazonaws.com.cn"; endpoint.URI.Host != want {
+			t.Errorf("STS of %s is %s, want %s", region, endpoint.URI.Host, want)
+		}
+	}
+}
