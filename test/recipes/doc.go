@@ -1,0 +1,6 @@
+// Package recipes holds the recipes in docs/recipes to the programs: their Terraform and eksctl snippets make the groups that
+// they promise, and asgctl prints what they show.
+//
+// It owns these checks, which are tests alone. The emulated AWS has the groups of the snippets. Terraform's language is read by
+// the nested module hcl.
+package recipes
