@@ -23,12 +23,16 @@ type doc struct {
 	text string
 }
 
-// documents returns README.md, CONTRIBUTING.md, SECURITY.md, docs/*.md and the README of the Helm chart.
+// documents returns README.md, CONTRIBUTING.md, SECURITY.md, docs/*.md, docs/recipes/*.md and the README of the Helm chart.
 func documents(t *testing.T) []doc {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no documents: %v", err)
+	var paths []string
+	for _, dir := range []string{"docs", "docs/recipes"} {
+		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents in %s: %v", dir, err)
+		}
+		paths = append(paths, found...)
 	}
 	var docs []doc
 	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md"),
