@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
 func main() {
@@ -24,6 +25,12 @@ func main() {
 	defer stop()
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// Names of the contestants.
+const (
+	stock = "stock"
+	ours  = "ours"
+)
 
 type options struct {
 	only   []string
@@ -164,7 +171,7 @@ func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]resu
 func contestants(ctx context.Context, o options, dir string, progress io.Writer) ([]contestant, error) {
 	var who []contestant
 	if slices.Contains(o.who, stock) {
-		binary, err := buildStock(ctx, progress)
+		binary, err := stockbuild.Build(ctx, progress, false)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
 // manifest is the shipped Deployment whose flags both autoscalers run with. All of them are stock's own.
@@ -96,7 +97,7 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 	}
 	flags := append(slices.Clone(delays), r.contestant.flags...)
 	if r.contestant.name == stock {
-		config, err := writeEndpoints(dir, r.env.AWS.URL())
+		config, err := stockbuild.CloudConfig(dir, region, r.env.AWS.URL())
 		if err != nil {
 			return err
 		}

@@ -81,19 +81,3 @@ func TestInstancesCountSinceTheStart(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-// go.mod and go.sum hold enough for both autoscalers.
-func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
-	modules, err := stockModules(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{stockPackage + " v", "github.com/aws/aws-sdk-go-v2/service/autoscaling v", "k8s.io/client-go v"} {
-		if !slices.ContainsFunc(modules, func(module string) bool { return strings.HasPrefix(module, want) }) {
-			t.Errorf("no module %q among %d", want, len(modules))
-		}
-	}
-	if key(modules) == key(modules[1:]) {
-		t.Error("another set of modules has the same key")
-	}
-}

@@ -1,0 +1,23 @@
+package stock
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// go.mod and go.sum hold enough for both autoscalers.
+func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
+	modules, err := modules(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{mainPackage + " v", "github.com/aws/aws-sdk-go-v2/service/autoscaling v", "k8s.io/client-go v"} {
+		if !slices.ContainsFunc(modules, func(module string) bool { return strings.HasPrefix(module, want) }) {
+			t.Errorf("no module %q among %d", want, len(modules))
+		}
+	}
+	if key(modules) == key(modules[1:]) {
+		t.Error("another set of modules has the same key")
+	}
+}

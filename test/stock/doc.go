@@ -1,0 +1,5 @@
+// Package stock builds the stock autoscaler for AWS, to compare ours with it and to replace one by the other.
+//
+// It is the main package of the core's own module, in the version that this module's go.mod requires. Build keeps the program
+// in the user's cache. The package knows how the program finds an emulated account, and nothing else about it.
+package stock
