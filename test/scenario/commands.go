@@ -41,6 +41,7 @@ import (
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
 //	age SELECTOR DURATION                    these nodes have been Ready for so long. The core trusts none younger than 1m
 //	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
+//	stock COMMAND ARG...                     do a command of this list on the stock autoscaler, which has the same cluster, account, ServiceAccount and lease
 //	other aws CLUSTER                        start a second cluster, which shares the account and has the nodes of the groups that name it
 //	other COMMAND ARG...                     do a command of this list, but for repeat, on the second cluster
 //	repeat COUNT FILE                        do the lines of FILE, which are commands of this list without quotes
@@ -59,6 +60,8 @@ import (
 //	instances GROUP[/ZONE] N                 the group lists N instances (in the zone), whatever their state
 //	running SELECTOR N                       N pods with these labels are Running, in all namespaces
 //	nodes SELECTOR N                         N nodes with these labels are Ready
+//	tainted KEY N                            N nodes have a taint with this key
+//	status REGEXP                            the status config map has the core's form, and a line about a group or about all matches
 //	calls ACTION N                           N calls of this action were made to AWS
 //	queue NAME N                             N messages are left in the queue, received ones that are not deleted included
 //	launched GROUP[/ZONE] N                  N instances of the group were launched (there) since the scenario began
@@ -82,7 +85,7 @@ import (
 //
 //   - the autoscaler does not end with exit code 0 within 5 s of SIGTERM, or a process of it ended that the script neither
 //     stopped nor killed ("allow exit" takes this back)
-//   - the lease has a holder after that
+//   - the lease has a holder after that, unless stock has run, which does not release it
 //   - a log shows a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
 //   - the shipped policies denied an action that the script had not taken out of them
 //   - an instance was terminated undrained, unless "allow undrained" says that this is meant
@@ -91,6 +94,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := simpleCommands()
 	commands["repeat"] = (*script).repeat
 	commands["other"] = (*script).otherCluster
+	commands["stock"] = (*script).stockAutoscaler
 	adapted := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range commands {
 		adapted[name] = func(ts *testscript.TestScript, negated bool, args []string) {

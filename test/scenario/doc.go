@@ -7,6 +7,8 @@
 // autoscaler's log. Beside it runs a controller that makes the volumes of claims, which a cluster on EKS has and this control
 // plane lacks.
 //
+// The stock autoscaler can run in the same Env, so that one of the two replaces the other.
+//
 // Commands turns an Env into a language for testscript files. test/e2e holds the scripts. An Env owns its processes and
 // goroutines, and Close ends them all.
 //

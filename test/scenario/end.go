@@ -73,8 +73,8 @@ func (s *script) end() error {
 	defer s.steps.begin([]string{"the end of the script"})()
 	var errs []error
 	if !s.allowed[allowExit] {
-		errs = append(errs, endedCleanly(s.started))
-		if s.Autoscaler().stopped.Load() {
+		errs = append(errs, endedCleanly(s.started), s.stockEndedByItself())
+		if s.Autoscaler().stopped.Load() && s.stock == nil {
 			errs = append(errs, leaseReleased(s.ctx, s.client))
 		}
 	} else if s.Autoscaler().Running() {

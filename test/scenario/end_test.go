@@ -127,6 +127,27 @@ func TestLeaseThatNobodyTookIsReleased(t *testing.T) {
 	}
 }
 
+func TestStockThatEndsByItselfFails(t *testing.T) {
+	s, stock := endScript(t), endScript(t)
+	s.stock = stock.Env
+	for _, script := range []*script{s, stock} {
+		if err := script.lines("autoscaler start s0-gpu-spot-china"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.client = fake.NewClientset(leaseOf("stock"))
+	if err := s.end(); err != nil {
+		t.Errorf("while stock leads: %v", err)
+	}
+	if _, err := stock.Autoscaler().get(t.Context(), "/end"); err != nil {
+		t.Logf("the stand-in ended before it answered: %v", err)
+	}
+	<-stock.Autoscaler().Done()
+	if err := s.end(); err == nil || !strings.Contains(err.Error(), "stock: autoscaler ended by itself") {
+		t.Errorf("stock has ended: error %v, want one that says so", err)
+	}
+}
+
 func TestAllowRefusesUnknownLiberties(t *testing.T) {
 	s := endScript(t)
 	for _, line := range []string{"allow", "allow murder", "allow exit undrained"} {

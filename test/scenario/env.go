@@ -27,6 +27,9 @@ const (
 	serviceAccountName      = "cluster-autoscaler"
 )
 
+// podName is the name by which the lease knows our autoscaler, and keeps it apart from a stock one, which takes the host's.
+const podName = "autoscaler"
+
 // startTimeout bounds the start of one process: a control plane, or an autoscaler with the race detector on a busy machine.
 const startTimeout = time.Minute
 
@@ -47,7 +50,8 @@ type Env struct {
 
 	dir        string
 	binary     string
-	kubeconfig string // of the ServiceAccount
+	flags      []string // of every process, beside the manifest's
+	kubeconfig string   // of the ServiceAccount
 	autoscaler *Autoscaler
 	manifest   string // of the last start
 	extra      []string
@@ -57,6 +61,7 @@ type Env struct {
 	observer   *clusterObserver
 	policies   []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other      *Env                 // the second cluster of the account, nil where there is only one
+	stock      *Env                 // the stock autoscaler's side of this Env, nil where it never runs
 	client     kubernetes.Interface // the cluster's, as its admin
 
 	observing context.Context // ends with the Env, not with a request
@@ -181,6 +186,7 @@ func (e *Env) environment(s shipped) []string {
 		"AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_EC2_METADATA_DISABLED=true",
 		"GORACE=exitcode=0", // races are judged by their reports, see OwnRaces
+		"POD_NAME="+podName,
 	)
 }
 
@@ -214,7 +220,7 @@ func (e *Env) Close() error {
 	if e.autoscaler != nil && e.autoscaler.Running() {
 		errs = append(errs, e.autoscaler.Stop())
 	}
-	errs = append(errs, e.closeOther())
+	errs = append(errs, e.closeStock(), e.closeOther())
 	if e.AWS != nil {
 		errs = append(errs, e.AWS.Close())
 	}

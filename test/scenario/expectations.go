@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,10 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.runningPods(ctx, args[0]) })
 	case what == "nodes" && len(args) == 2:
 		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.readyNodes(ctx, args[0]) })
+	case what == "tainted" && len(args) == 2:
+		return s.countIs(args[1], func(ctx context.Context) (int, error) { return s.taintedNodes(ctx, args[0]) })
+	case what == "status" && len(args) == 1:
+		return s.statusMatches(args[0])
 	case what == "launched" && len(args) == 2:
 		return s.countIs(args[1], func(context.Context) (int, error) { return s.launched(args[0]) })
 	case what == "calls" && len(args) == 2:
@@ -111,6 +116,20 @@ func (s *script) readyNodes(ctx context.Context, selector string) (int, error) {
 		}
 	}
 	return ready, nil
+}
+
+func (s *script) taintedNodes(ctx context.Context, key string) (int, error) {
+	nodes, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, err
+	}
+	tainted := 0
+	for _, node := range nodes.Items {
+		if slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == key }) {
+			tainted++
+		}
+	}
+	return tainted, nil
 }
 
 func (s *script) eventMatches(reason, message string) (condition, error) {

@@ -34,7 +34,10 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "web"}}, Status: corev1.NodeStatus{
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionTrue}, {Type: corev1.NodeReady, Status: ready}}}}
 	}
+	marked := node("marked", corev1.ConditionFalse)
+	marked.Spec.Taints = []corev1.Taint{{Key: "a/marked"}}
 	s.client = fake.NewClientset(
+		marked, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: statusConfigMap, Namespace: serviceAccountNamespace}, Data: map[string]string{"status": stockStatus}},
 		pod("runs", corev1.PodRunning, false), pod("leaves", corev1.PodRunning, true), pod("waits", corev1.PodPending, false),
 		node("ready", corev1.ConditionTrue), node("starting", corev1.ConditionFalse),
 		&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "one", Namespace: "default"}, Reason: "Interruption", Message: "Cordoned a node", Count: 2},
@@ -43,6 +46,8 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		"desired g 2": true, "desired g 1": false, "desired g 3": false,
 		"running app=web 1": true, "running app=web 0": false, "running app=web 2": false, "running app=web 3": false,
 		"nodes team=web 1": true, "nodes team=web 2": false,
+		"tainted a/marked 1": true, "tainted a/marked 2": false, "tainted a/other 0": true,
+		"status ^g:.*target.3": true, "status ^Running,.Healthy,.1.of.1": true, "status ^g:.*target.2": false,
 		"calls LaunchInstances 0": true, "calls LaunchInstances 1": false,
 		"event Interruption Cord.n": true, "event Interruption Drained": false,
 		"events Interruption 2": true, "events Interruption 1": false,
@@ -61,6 +66,32 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		if err := s.logged(strings.Fields(words)); (err == nil) != holds {
 			t.Errorf("logged %s: error %v, want it to hold: %t", words, err, holds)
 		}
+	}
+}
+
+// stockStatus is the status that a stock autoscaler wrote.
+const stockStatus = `autoscalerStatus: Running
+clusterWide:
+  health:
+    lastProbeTime: "2026-11-21T16:19:53Z"
+    nodeCounts:
+      longUnregistered: 0
+      registered: {notStarted: 0, ready: 1, suspended: 0, total: 1, unready: {resourceUnready: 0, total: 0}}
+      unregistered: 0
+    status: Healthy
+nodeGroups:
+- health: {cloudProviderTarget: 3, maxSize: 6, minSize: 1, nodeCounts: {longUnregistered: 0, registered: {ready: 1, total: 1}, unregistered: 2}, status: Healthy}
+  name: g
+  scaleUp: {status: InProgress}
+time: 2026-11-21 16:19:53.5 +0000 UTC
+`
+
+func TestStatusInAnotherFormFails(t *testing.T) {
+	if text, err := statusLines(stockStatus); err != nil || !strings.Contains(text, "g: Healthy, 1 to 6, target 3, 1 of 1 ready, 2 unregistered, scale-up InProgress\n") {
+		t.Errorf("%v in:\n%s", err, text)
+	}
+	if _, err := statusLines(stockStatus + "mood: good\n"); err == nil || !strings.Contains(err.Error(), "mood") {
+		t.Errorf("a field that the core lacks: error %v, want one that names it", err)
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *script) otherCluster(args []string) error {
 	return run(s.inCluster(s.other), args[1:])
 }
 
-// inCluster is the script for the other cluster of the account.
+// inCluster is the script for the other cluster of the account, or for the stock autoscaler of this one.
 func (s *script) inCluster(other *Env) *script {
 	on := *s
 	on.Env = other

@@ -27,7 +27,7 @@ func (e *Env) run(ctx context.Context, log *os.File, manifest string, environmen
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, extra)
+	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, e.flags, extra)
 	return runAutoscaler(ctx, e.binary, flags, append(e.environment(s), environment...), log)
 }
 
