@@ -81,7 +81,8 @@ func (c *cli) root() *cobra.Command {
 		Use:   "asgctl",
 		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
-It only reads, from AWS or from files that the AWS CLI has written (--from). Only prices refresh writes a file.
+It reads from AWS, or from files that the AWS CLI has written (--from). Only prices refresh writes a file, and only
+account --launch changes anything in AWS.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.version, SilenceErrors: true, SilenceUsage: true,
@@ -91,7 +92,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
-	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain())
+	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account())
 	return root
 }
 

@@ -164,19 +164,28 @@ func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue)
 			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
 		}, nil
 	}
-	config, err := awsclient.ReadCloudConfig(o.CloudConfig)
+	clients, err := o.Clients(ctx)
 	if err != nil {
 		return source{}, err
-	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
-	if err != nil {
-		return source{}, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}
 	return source{
 		autoscaling: clients.AutoScaling, launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		types: clients.EC2, catalogue: catalogue,
 		region: func(string) string { return clients.Region },
 	}, nil
+}
+
+// Clients returns clients of AWS for the region and the endpoints of the options.
+func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
+	config, err := awsclient.ReadCloudConfig(o.CloudConfig)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
+	if err != nil {
+		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
+	}
+	return clients, nil
 }
 
 // read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.

@@ -1,0 +1,221 @@
+package accountcheck
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+// Check is what asgctl account prints.
+type Check struct {
+	Version     string  `json:"version"`
+	Region      string  `json:"region"`
+	Permissions []Call  `json:"permissions"`
+	Launch      *Launch `json:"launch,omitempty"`
+	// Report are the lines for the project. They have no account ID, ARN or name.
+	Report []string `json:"report"`
+
+	program string
+	clients *awsclient.Clients
+}
+
+// New makes the read-only calls, one after the other. Program is the version of this binary.
+func New(ctx context.Context, clients *awsclient.Clients, program string) *Check {
+	c := &Check{Version: output.Version, Region: clients.Region, Permissions: try(ctx, clients), program: program, clients: clients}
+	c.report()
+	return c
+}
+
+// LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
+// minute. It returns the IDs of the launched instances: one, if all is well.
+func (c *Check) LaunchInto(ctx context.Context, g *asg.Group) []string {
+	c.Launch = launch(ctx, c.clients, g)
+	c.report()
+	return c.Launch.launched
+}
+
+// TakeAway terminates the launched instances and lowers the desired capacity with them, unless one may be a node by now.
+func (c *Check) TakeAway(ctx context.Context) {
+	c.Launch.takeAway(ctx, c.clients)
+	c.report()
+}
+
+// Keep notes that the operator keeps the instance.
+func (c *Check) Keep() {
+	c.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
+	c.report()
+}
+
+// Findings are the facts that somebody must put right.
+func (c *Check) Findings() []string {
+	var found []string
+	for i, p := range c.Permissions {
+		needed := i < 2 // the first two are needed to start
+		if p.err != nil && p.Action != "ec2:CreateFleet" && (needed || p.Outcome == denied) {
+			found = append(found, p.Action+" is "+p.Outcome)
+		}
+	}
+	l := c.Launch
+	if l == nil {
+		return found
+	}
+	if l.Outcome != allowed || len(l.Instances) == 0 {
+		found = append(found, "the launch gave no instance")
+	}
+	if l.Repeated != nil && !l.SameInstances {
+		found = append(found, "the repeated call was answered in another way")
+	}
+	if l.Reading != nil && !l.Reading.Complete {
+		found = append(found, "the group does not show the launch")
+	}
+	if l.TakenAway != nil && l.TakenAway.err != nil {
+		found = append(found, "the instance was not terminated")
+	}
+	return found
+}
+
+// report words the lines for the project.
+func (c *Check) report() {
+	lines := []string{fmt.Sprintf("asgctl %s, region %s", c.program, c.Region)}
+	for _, p := range c.Permissions {
+		lines = append(lines, p.line())
+	}
+	if c.Launch != nil {
+		lines = append(lines, c.Launch.lines()...)
+	}
+	c.Report = nil
+	for _, line := range lines {
+		c.Report = append(c.Report, mask(line, c.Launch))
+	}
+}
+
+func (c Call) line() string {
+	if c.Outcome == notTried {
+		return c.Action + ": not tried"
+	}
+	text := fmt.Sprintf("%s: %s", c.Action, c.Outcome)
+	if c.Code != "" {
+		text += " (" + c.Code + ")"
+	}
+	return text + fmt.Sprintf(" after %d ms", c.Milliseconds)
+}
+
+func (l *Launch) lines() []string {
+	lines := []string{fmt.Sprintf("launch: %s, %d instances, %d errors", strings.TrimPrefix(l.line(), "autoscaling:"), len(l.Instances), len(l.Errors))}
+	if l.err != nil {
+		lines = append(lines, "launch: "+l.err.Error())
+	}
+	for _, i := range l.Instances {
+		lines = append(lines, fmt.Sprintf("launch: instance of %s, %s, in %s", i.Type, i.Market, i.Zone))
+	}
+	for _, e := range l.Errors {
+		lines = append(lines, fmt.Sprintf("launch: error %s of %s in %s: %s", e.Code, e.Type, e.Zone, e.Message))
+	}
+	if l.Repeated != nil {
+		lines = append(lines, fmt.Sprintf("repeated with the same client token: %s, same answer: %s, instances launched in all: %d",
+			strings.TrimPrefix(l.Repeated.line(), "autoscaling:"), yes(l.SameInstances), len(l.launched)))
+	}
+	if r := l.Reading; r != nil {
+		text := fmt.Sprintf("reading: instance and desired capacity in the first one: %s", yes(r.AtOnce))
+		switch {
+		case r.Complete:
+			text += fmt.Sprintf(", shown %.1f s after the answer", r.Seconds)
+		default:
+			text += fmt.Sprintf(", not shown within %s: %d of %d instances, desired capacity raised by %d", pollFor, r.Listed, len(l.launched), r.Desired-l.Desired)
+		}
+		lines = append(lines, text)
+	}
+	switch {
+	case l.TakenAway != nil:
+		lines = append(lines, "taken away: "+strings.TrimPrefix(l.TakenAway.line(), "autoscaling:"))
+	case l.Kept != "":
+		lines = append(lines, "kept: "+l.Kept)
+	}
+	return lines
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// masks hide what belongs to the account. Long words are encoded authorization messages, which hold names.
+var masks = []struct {
+	pattern *regexp.Regexp
+	by      string
+}{
+	{regexp.MustCompile(`\barn:[^\s"',]+`), "ARN"},
+	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
+	{regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni)-[0-9a-f]{8,}\b`), "$1-…"},
+	{regexp.MustCompile(`\S{60,}`), "…"},
+}
+
+// mask hides the account in a line, and the names of the launch.
+func mask(line string, l *Launch) string {
+	if l != nil {
+		line = strings.NewReplacer(l.Group, "GROUP", l.ClientToken, "TOKEN").Replace(line)
+	}
+	for _, m := range masks {
+		line = m.pattern.ReplaceAllString(line, m.by)
+	}
+	return line
+}
+
+// Table returns the check for people.
+func (c *Check) Table() string {
+	var rows [][]string
+	for _, p := range c.Permissions {
+		rows = append(rows, p.row(output.Count(p.Items)))
+	}
+	header := []string{"ACTION", "OUTCOME", "CODE", "MS", "ITEMS", "REQUEST-ID", "MEANING"}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, output.Columns(header, rows))
+	if l := c.Launch; l != nil {
+		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", output.Clean(l.Group), l.Zone, l.ClientToken, output.Columns(header, l.rows()))
+		for _, i := range l.Instances {
+			fmt.Fprintf(&b, "- instance %s: %s, %s, %s\n", i.ID, i.Type, i.Market, i.Zone)
+		}
+		for _, e := range l.Errors {
+			fmt.Fprintf(&b, "- error %s: %s %s: %s\n", e.Code, e.Type, e.Zone, output.Clean(e.Message))
+		}
+		if l.Kept != "" {
+			fmt.Fprintf(&b, "- kept: %s\n", output.Clean(l.Kept))
+		}
+	}
+	b.WriteString("\nWhat to report, in an issue of the project:\n\n")
+	for _, line := range c.Report {
+		fmt.Fprintf(&b, "    %s\n", output.Clean(line))
+	}
+	return b.String()
+}
+
+func (c Call) row(items string) []string {
+	milliseconds := ""
+	if c.Outcome != notTried {
+		milliseconds = strconv.FormatInt(c.Milliseconds, 10)
+	}
+	return []string{c.Action, c.Outcome, c.Code, milliseconds, items, c.RequestID, c.Meaning}
+}
+
+func (l *Launch) rows() [][]string {
+	rows := [][]string{l.row(strconv.Itoa(len(l.Instances)))}
+	if l.Repeated != nil {
+		row := l.Repeated.row(strconv.Itoa(l.Repeated.Items))
+		row[len(row)-1] = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes(l.SameInstances))
+		rows = append(rows, row)
+	}
+	if l.TakenAway != nil {
+		rows = append(rows, l.TakenAway.row("1"))
+	}
+	return slices.Clip(rows)
+}

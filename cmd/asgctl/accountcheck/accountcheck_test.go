@@ -1,0 +1,285 @@
+package accountcheck_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	zone  = "us-west-2a"
+	owned = "k8s.io/cluster-autoscaler/prod"
+)
+
+// newAWS starts an account with a group that may be launched into, and groups that may not. An instance stays Pending for a while.
+func newAWS(t *testing.T, change func(*fakeaws.Config)) *fakeaws.Server {
+	t.Helper()
+	group := func(name string, max int, tags map[string]string) fakeaws.AutoScalingGroup {
+		return fakeaws.AutoScalingGroup{Name: name, Max: max, Desired: 1, Zones: []string{zone}, Tags: tags,
+			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t", Version: "$Latest"}}
+	}
+	cfg := fakeaws.Config{
+		Images:          []fakeaws.Image{{ID: "ami-0a"}},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "m5.large"}}}},
+		Delays:          fakeaws.Delays{InService: fakeaws.Duration(10 * time.Minute), Synchronous: fakeaws.Duration(time.Millisecond)},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{
+			group("web", 3, map[string]string{owned: "owned"}),
+			group("full", 1, map[string]string{owned: "owned"}),
+			group("other", 3, map[string]string{owned: "owned", "eks:cluster-name": "test"}),
+			group("untagged", 3, nil),
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	server, err := fakeaws.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+	// As EC2 answers a dry run of a caller whom the shipped policy allows it through Auto Scaling only.
+	server.Inject(fakeaws.Fault{Action: "CreateFleet", Code: "UnauthorizedOperation"})
+	return server
+}
+
+// run runs asgctl account and returns its exit code, its output as JSON, and its complaints.
+func run(t *testing.T, args ...string) (int, accountcheck.Check, string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	code := command.Run(t.Context(), slices.Concat([]string{"account", "-o", "json"}, args), &out, &complaints, "v1")
+	var check accountcheck.Check
+	if err := json.Unmarshal(out.Bytes(), &check); err != nil && code != command.ExitWrongUse {
+		t.Fatalf("%v in %s\n%s", err, out.String(), complaints.String())
+	}
+	return code, check, complaints.String()
+}
+
+func outcome(c accountcheck.Check, action string) string {
+	for _, p := range c.Permissions {
+		if p.Action == action {
+			return p.Outcome
+		}
+	}
+	return ""
+}
+
+func desired(t *testing.T, s *fakeaws.Server, group string) int {
+	t.Helper()
+	g, ok := s.Group(group)
+	if !ok {
+		t.Fatalf("no group %q", group)
+	}
+	return g.Desired
+}
+
+func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
+	newAWS(t, nil)
+	code, check, complaints := run(t)
+	if code != command.ExitFine {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+	for _, policy := range []string{"policy-aws.json", "policy-aws-cn.json"} {
+		raw, err := os.ReadFile("../../../manifests/iam/" + policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range regexp.MustCompile(`"([a-z0-9-]+:[A-Z]\w+)"`).FindAllStringSubmatch(string(raw), -1) {
+			if outcome(check, action[1]) == "" && !strings.HasPrefix(action[1], "aws:") {
+				t.Errorf("%s of %s has no row", action[1], policy)
+			}
+		}
+	}
+	for _, p := range check.Permissions {
+		switch {
+		case p.Action == "ec2:CreateFleet":
+			if p.Outcome != "denied" || !strings.Contains(p.Meaning, "as the policy means it") {
+				t.Errorf("%s is %s: %s", p.Action, p.Outcome, p.Meaning)
+			}
+		case p.Outcome == "not-tried":
+			if p.Meaning == "" {
+				t.Errorf("%s was not tried for no reason", p.Action)
+			}
+		case p.Outcome != "allowed" || p.RequestID == "":
+			t.Errorf("%s is %s, request ID %q: %s", p.Action, p.Outcome, p.RequestID, p.Meaning)
+		}
+	}
+}
+
+// Nothing in the account may change without --launch.
+func TestTheCheckOnlyReads(t *testing.T) {
+	server := newAWS(t, nil)
+	run(t)
+	for action := range server.Calls() {
+		if !strings.HasPrefix(action, "Describe") && !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List") && action != "CreateFleet" {
+			t.Errorf("it called %s", action)
+		}
+	}
+	for _, c := range server.CallLog() {
+		if c.Action == "CreateFleet" && c.Params.Get("DryRun") != "true" {
+			t.Errorf("CreateFleet was no dry run: %v", c.Params)
+		}
+	}
+}
+
+func TestFleetAllowedToTheCaller(t *testing.T) {
+	server := newAWS(t, nil)
+	server.ClearFaults()
+	server.Inject(fakeaws.Fault{Action: "CreateFleet", Code: "DryRunOperation", Status: 412})
+	_, check, _ := run(t)
+	i := slices.IndexFunc(check.Permissions, func(c accountcheck.Call) bool { return c.Action == "ec2:CreateFleet" })
+	if p := check.Permissions[i]; p.Outcome != "allowed" || !strings.Contains(p.Meaning, "proves nothing") {
+		t.Errorf("%s: %s", p.Outcome, p.Meaning)
+	}
+}
+
+func TestDeniedPermission(t *testing.T) {
+	server := newAWS(t, nil)
+	server.Deny("DescribeImages")
+	code, check, complaints := run(t)
+	if code != command.ExitFindings || !strings.Contains(complaints, "ec2:DescribeImages is denied") {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+	i := slices.IndexFunc(check.Permissions, func(c accountcheck.Call) bool { return c.Action == "ec2:DescribeImages" })
+	if p := check.Permissions[i]; p.Code != "UnauthorizedOperation" || !strings.Contains(p.Meaning, "Effect: the operating system") {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestOneLaunchThatIsTakenAway(t *testing.T) {
+	server := newAWS(t, nil)
+	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	if code != command.ExitFine {
+		t.Fatalf("exit code %d: %s", code, complaints)
+	}
+	l := check.Launch
+	if len(l.Instances) != 1 || l.Repeated == nil || !l.SameInstances || !l.Reading.Complete || l.Reading.Desired != 2 || l.TakenAway == nil {
+		t.Errorf("%+v, reading %+v", l, l.Reading)
+	}
+	if got := server.Calls()["LaunchInstances"]; got != 2 {
+		t.Errorf("%d calls of LaunchInstances, want the launch and its repetition", got)
+	}
+	if got := desired(t, server, "web"); got != 1 {
+		t.Errorf("desired capacity %d, want 1 as before", got)
+	}
+	terminated := 0
+	for _, e := range server.Events() {
+		if e.Kind == fakeaws.TerminateRequested {
+			if terminated++; e.Instance != l.Instances[0].ID {
+				t.Errorf("%s was terminated, which was not launched here", e.Instance)
+			}
+		}
+	}
+	if terminated != 1 {
+		t.Errorf("%d instances were terminated, want 1", terminated)
+	}
+}
+
+func TestReportHidesTheAccount(t *testing.T) {
+	server := newAWS(t, nil)
+	server.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "AccessDenied",
+		Message: "User: arn:aws:sts::123456789012:assumed-role/secret/x may not autoscaling:LaunchInstances web of 123456789012 with lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
+	code, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	report := strings.Join(check.Report, "\n")
+	for _, secret := range []string{"123456789012", "secret", "web", "lt-0123", "Zm9vZm9v"} {
+		if strings.Contains(report, secret) {
+			t.Errorf("the report has %q:\n%s", secret, report)
+		}
+	}
+	if code != command.ExitFindings || !strings.Contains(report, "may not autoscaling:LaunchInstances GROUP") {
+		t.Errorf("exit code %d, report:\n%s", code, report)
+	}
+}
+
+func TestLaunchIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, group, want string
+		change            func(*fakeaws.Server)
+		args              []string
+	}{
+		{name: "group at its maximum", group: "full", want: "no room"},
+		{name: "other cluster's group", group: "other", want: `states cluster "test"`},
+		{name: "no owned tag", group: "untagged", want: "lacks the tag " + owned},
+		{name: "no such group", group: "none", want: "no Auto Scaling group"},
+		{name: "zone of a group", group: "web/" + zone, want: "no Auto Scaling group"},
+		{name: "suspended", group: "web", want: "suspended", change: func(s *fakeaws.Server) { _ = s.Suspend("web", "Launch") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := newAWS(t, nil)
+			if tt.change != nil {
+				tt.change(server)
+			}
+			code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", tt.group, "--yes")
+			if code != command.ExitFindings || !strings.Contains(complaints, tt.want) {
+				t.Errorf("exit code %d: %s, want %q", code, complaints, tt.want)
+			}
+			if calls := server.Calls()["LaunchInstances"]; calls > 0 || check.Launch != nil {
+				t.Errorf("%d launches", calls)
+			}
+		})
+	}
+}
+
+func TestLaunchNeedsTheClusterName(t *testing.T) {
+	newAWS(t, nil)
+	if code, _, complaints := run(t, "--launch", "web", "--yes"); code != command.ExitWrongUse || !strings.Contains(complaints, "--aws-cluster-name") {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+}
+
+func TestEndpointWithoutLaunchInstances(t *testing.T) {
+	newAWS(t, func(c *fakeaws.Config) { c.Lacks.Actions = []string{"LaunchInstances"} })
+	code, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	if code != command.ExitFindings || check.Launch.Outcome != "unsupported" || !strings.Contains(check.Launch.Meaning, "raises the desired capacity") {
+		t.Errorf("exit code %d, %+v", code, check.Launch)
+	}
+	if check.Launch.Repeated != nil {
+		t.Error("a refused call was repeated")
+	}
+}
+
+func TestForgottenTokenLaunchesTwice(t *testing.T) {
+	server := newAWS(t, func(c *fakeaws.Config) { c.ClientTokens = fakeaws.Duration(time.Nanosecond) })
+	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	if code != command.ExitFindings || check.Launch.SameInstances || !strings.Contains(complaints, "answered in another way") {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+	if got := desired(t, server, "web"); got != 1 {
+		t.Errorf("desired capacity %d, want 1: both instances are taken away", got)
+	}
+}
+
+func TestNoCapacity(t *testing.T) {
+	server := newAWS(t, nil)
+	server.AddShortage(fakeaws.Shortage{Group: "web"})
+	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	if code != command.ExitFindings || len(check.Launch.Errors) != 1 || check.Launch.TakenAway != nil {
+		t.Errorf("exit code %d: %s, %+v", code, complaints, check.Launch)
+	}
+}
+
+// An instance that runs may be a node with pods, so it is not terminated.
+func TestRunningInstanceStays(t *testing.T) {
+	server := newAWS(t, func(c *fakeaws.Config) { c.Delays.InService = fakeaws.Duration(time.Millisecond) })
+	_, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	if check.Launch.TakenAway != nil || !strings.Contains(check.Launch.Kept, "may be a node") {
+		t.Errorf("%+v", check.Launch)
+	}
+	if got := desired(t, server, "web"); got != 2 {
+		t.Errorf("desired capacity %d, want 2", got)
+	}
+}

@@ -1,0 +1,230 @@
+package accountcheck
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+const (
+	// pollEvery and pollFor bound the readings after the launch.
+	pollEvery = 500 * time.Millisecond
+	pollFor   = time.Minute
+	// noNodeWithin is a time in which no instance boots and joins a cluster. AWS's state alone could be an old reading.
+	noNodeWithin = 30 * time.Second
+)
+
+// Launch is one launch, and what became of it.
+type Launch struct {
+	Call
+	Group       string     `json:"group"`
+	Zone        string     `json:"zone"`
+	ClientToken string     `json:"clientToken"`
+	Instances   []Instance `json:"instances"`
+	Errors      []Failure  `json:"errors"`
+	// Repeated is the answer to the same call with the same client token. SameInstances means that AWS launched once.
+	Repeated      *Call `json:"repeated,omitempty"`
+	SameInstances bool  `json:"sameInstances"`
+	// Desired is the desired capacity before the launch. Reading is about the readings after it.
+	Desired int      `json:"desiredBefore"`
+	Reading *Reading `json:"reading,omitempty"`
+	// TakenAway is the answer to the termination, and Kept the reason if there was none.
+	TakenAway *Call  `json:"takenAway,omitempty"`
+	Kept      string `json:"kept,omitempty"`
+
+	answered time.Time
+	input    *autoscaling.LaunchInstancesInput
+	launched []string // IDs of all answers
+}
+
+// Instance is a launched instance.
+type Instance struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	Zone   string `json:"zone"`
+	Market string `json:"market"`
+}
+
+// Failure is a part of an answer: the reason why a pool gave no instance.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Type    string `json:"type,omitempty"`
+	Zone    string `json:"zone,omitempty"`
+}
+
+// Reading is about the answers of DescribeAutoScalingGroups after the launch.
+type Reading struct {
+	// AtOnce means that the first reading has the instance and the raised desired capacity.
+	AtOnce bool `json:"atOnce"`
+	// Complete means that a reading within a minute has both, Seconds after AWS's answer.
+	Complete bool    `json:"complete"`
+	Seconds  float64 `json:"seconds,omitempty"`
+	Desired  int     `json:"desired"`
+	Listed   int     `json:"listed"` // how many of the launched instances the reading has
+	Code     string  `json:"code,omitempty"`
+}
+
+// Refusal returns the reason why no instance may be launched into the group, or "". The group is a reading's, judged for the cluster.
+func Refusal(g *asg.Group, cluster string) string {
+	for _, p := range g.Problems {
+		if p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator {
+			return p.Message
+		}
+	}
+	tag := "k8s.io/cluster-autoscaler/" + cluster
+	mode, why := g.AskedFor(asg.LaunchAuto)
+	switch {
+	case g.Tags[tag] != "owned":
+		return fmt.Sprintf("it lacks the tag %s = owned, without which the shipped policy allows no launch", tag)
+	case g.Deleting:
+		return "AWS is deleting it"
+	case mode != asg.LaunchSynchronous:
+		return "LaunchInstances does not serve it: " + why
+	case g.Source.Weighted():
+		return "it does not count its capacity in instances, and the check launches exactly one"
+	case slices.Contains(g.SuspendedProcesses, "Launch"):
+		return "its Launch process is suspended"
+	case g.DesiredCapacity >= g.MaxSize:
+		return fmt.Sprintf("it has no room: its desired capacity is %d, and its maximum size %d", g.DesiredCapacity, g.MaxSize)
+	}
+	return ""
+}
+
+// launch launches one instance into the group, repeats the call with the same client token, and reads the group until it shows the result.
+func launch(ctx context.Context, c *awsclient.Clients, g *asg.Group) *Launch {
+	l := &Launch{Group: g.Name, Zone: slices.Min(g.Zones), ClientToken: "asgctl-" + rand.Text(), Desired: g.DesiredCapacity, Instances: []Instance{}, Errors: []Failure{}}
+	l.input = &autoscaling.LaunchInstancesInput{
+		AutoScalingGroupName: &l.Group, RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{l.Zone},
+		ClientToken: &l.ClientToken, RetryStrategy: types.RetryStrategyNone,
+	}
+	if desired, _, err := read(ctx, c, g.Name); err == nil { // the operator may have thought for long
+		l.Desired = desired
+	}
+	l.Call, l.Instances, l.Errors = l.ask(ctx, c)
+	l.answered = time.Now()
+	switch {
+	case awsclient.IsUnsupported(l.err):
+		l.Meaning += ". Effect: launches do not answer at once here, and the autoscaler raises the desired capacity"
+	case awsclient.IsDenied(l.err):
+		l.Meaning += ". Effect: the autoscaler raises the desired capacity, until autoscaling:LaunchInstances and ec2:CreateFleet are allowed"
+	}
+	if l.err == nil || !awsclient.IsRefused(l.err) {
+		l.repeat(ctx, c)
+	}
+	if len(l.launched) > 0 {
+		l.await(ctx, c)
+	}
+	return l
+}
+
+// ask makes the call once, or again.
+func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instance, []Failure) {
+	instances, failures := []Instance{}, []Failure{}
+	answer := call(ctx, "autoscaling:LaunchInstances", ask(c.AutoScaling.LaunchInstances, l.input,
+		func(o *autoscaling.LaunchInstancesOutput) (int, middleware.Metadata) {
+			for _, pool := range o.Instances {
+				for _, id := range pool.InstanceIds {
+					instances = append(instances, Instance{id, aws.ToString(pool.InstanceType), aws.ToString(pool.AvailabilityZone), aws.ToString(pool.MarketType)})
+				}
+			}
+			for _, e := range o.Errors {
+				failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
+			}
+			return len(instances), o.ResultMetadata
+		}))
+	for _, i := range instances {
+		if !slices.Contains(l.launched, i.ID) {
+			l.launched = append(l.launched, i.ID)
+		}
+	}
+	return answer, instances, failures
+}
+
+// repeat makes the same call again. AWS must answer with the same instances.
+func (l *Launch) repeat(ctx context.Context, c *awsclient.Clients) {
+	again, instances, failures := l.ask(ctx, c)
+	l.Repeated = &again
+	l.SameInstances = again.err == nil && slices.Equal(instances, l.Instances) && slices.Equal(failures, l.Errors)
+}
+
+// await reads the group until it shows the launched instances and the raised desired capacity.
+func (l *Launch) await(ctx context.Context, c *awsclient.Clients) {
+	ctx, cancel := context.WithTimeout(ctx, pollFor)
+	defer cancel()
+	l.Reading = &Reading{}
+	for first := true; ; first = false {
+		desired, states, err := read(ctx, c, l.Group)
+		l.Reading.Code = awsclient.Code(err)
+		if err == nil {
+			l.Reading.Desired, l.Reading.Listed = desired, 0
+			for _, id := range l.launched {
+				if states[id] != "" {
+					l.Reading.Listed++
+				}
+			}
+			if l.Reading.Listed == len(l.launched) && desired >= l.Desired+len(l.launched) {
+				l.Reading.AtOnce, l.Reading.Complete, l.Reading.Seconds = first, true, time.Since(l.answered).Seconds()
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// takeAway terminates the launched instances, if AWS still calls them Pending.
+func (l *Launch) takeAway(ctx context.Context, c *awsclient.Clients) {
+	_, states, err := read(ctx, c, l.Group)
+	if err != nil {
+		l.Kept = "the group could not be read: " + awsclient.Brief(err)
+		return
+	}
+	for _, id := range l.launched {
+		if states[id] != types.LifecycleStatePending || time.Since(l.answered) > noNodeWithin {
+			l.Kept = "it may be a node by now. The autoscaler drains and removes it once it is unneeded"
+			return
+		}
+	}
+	for _, id := range l.launched {
+		answer := call(ctx, "autoscaling:TerminateInstanceInAutoScalingGroup", ask(c.AutoScaling.TerminateInstanceInAutoScalingGroup,
+			&autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: &id, ShouldDecrementDesiredCapacity: aws.Bool(true)},
+			func(o *autoscaling.TerminateInstanceInAutoScalingGroupOutput) (int, middleware.Metadata) {
+				return 1, o.ResultMetadata
+			}))
+		l.TakenAway = &answer
+		if answer.err != nil {
+			l.Kept = "AWS did not terminate it: " + awsclient.Brief(answer.err)
+			return
+		}
+	}
+}
+
+// read returns the group's desired capacity and the lifecycle states of its instances by ID.
+func read(ctx context.Context, c *awsclient.Clients, group string) (int, map[string]types.LifecycleState, error) {
+	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{group}})
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(out.AutoScalingGroups) != 1 {
+		return 0, nil, fmt.Errorf("no Auto Scaling group %q", group)
+	}
+	states := map[string]types.LifecycleState{}
+	for _, i := range out.AutoScalingGroups[0].Instances {
+		states[aws.ToString(i.InstanceId)] = i.LifecycleState
+	}
+	return int(aws.ToInt32(out.AutoScalingGroups[0].DesiredCapacity)), states, nil
+}

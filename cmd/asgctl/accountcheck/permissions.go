@@ -1,0 +1,264 @@
+package accountcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// Outcomes of a call, beside the reasons of awsclient.Reason.
+const (
+	allowed  = "allowed"
+	notTried = "not-tried"
+	denied   = "denied" // awsclient.Reason's word
+)
+
+// fewest is the smallest page that all calls of EC2 allow.
+const fewest = 5
+
+// Call is AWS's answer to one call.
+type Call struct {
+	Action string `json:"action"` // as in a policy
+	// Outcome is allowed, not-tried, or the kind of the error: denied, unsupported, throttled, not-found, invalid, timeout, unreachable or error.
+	Outcome string `json:"outcome"`
+	Code    string `json:"code,omitempty"` // AWS's error code
+	// RequestID is AWS's. Its support asks for it.
+	RequestID    string `json:"requestID,omitempty"`
+	Milliseconds int64  `json:"milliseconds"`    // until the answer, the SDK's own repetitions included
+	Items        int    `json:"items,omitempty"` // on the first page
+	// Meaning is the effect on the autoscaler, or the reason why the call was not tried. It is empty where all is well.
+	Meaning string `json:"meaning,omitempty"`
+
+	err error
+}
+
+// A question is one call. It returns the number of things in the answer, and where the answer's request ID is.
+type question func(context.Context) (items int, answer middleware.Metadata, err error)
+
+// ask makes a question of a method of an SDK client.
+func ask[In, Out, Options any](do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In, read func(*Out) (int, middleware.Metadata)) question {
+	return func(ctx context.Context) (int, middleware.Metadata, error) {
+		out, err := do(ctx, in)
+		if err != nil {
+			return 0, middleware.Metadata{}, err
+		}
+		n, answer := read(out)
+		return n, answer, nil
+	}
+}
+
+// call makes a call and describes its answer.
+func call(ctx context.Context, action string, q question) Call {
+	began := time.Now()
+	items, answer, err := q(ctx)
+	c := Call{Action: action, Outcome: allowed, Items: items, Milliseconds: time.Since(began).Milliseconds(), err: err}
+	c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(answer)
+	if err == nil {
+		return c
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		c.RequestID = response.ServiceRequestID()
+	}
+	c.Outcome, c.Code = awsclient.Reason(err), awsclient.Code(err)
+	c.Meaning = awsclient.Brief(err)
+	return c
+}
+
+// A permission is an action of the policy, its effect on the autoscaler where AWS refuses it, and the call that tries it. Without a
+// call, untried is the reason.
+type permission struct {
+	action, without string
+	ask             question
+	untried         string
+}
+
+// noDryRun is the reason why a write is not tried.
+const noDryRun = "it changes the account, and Auto Scaling has no dry run"
+
+// permissions are the actions of manifests/iam/policy-*.json. The groups are the first page of the account's groups.
+func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup) []permission {
+	fewRecords, few := aws.Int32(1), aws.Int32(fewest)
+	return []permission{
+		{action: "ec2:DescribeLaunchTemplateVersions", without: "groups with a launch template do not scale",
+			ask: ask(c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few},
+				func(o *ec2.DescribeLaunchTemplateVersionsOutput) (int, middleware.Metadata) {
+					return len(o.LaunchTemplateVersions), o.ResultMetadata
+				})},
+		{action: "autoscaling:SetDesiredCapacity", untried: noDryRun},
+		{action: "autoscaling:TerminateInstanceInAutoScalingGroup", untried: noDryRun + ". --launch tries it"},
+		{action: "autoscaling:LaunchInstances", untried: noDryRun + ". --launch tries it"},
+		{action: "autoscaling:DescribeLaunchConfigurations", without: "groups with a launch configuration do not scale",
+			ask: ask(c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords},
+				func(o *autoscaling.DescribeLaunchConfigurationsOutput) (int, middleware.Metadata) {
+					return len(o.LaunchConfigurations), o.ResultMetadata
+				})},
+		{action: "autoscaling:DescribeScalingActivities", without: "the reasons of failed launches are unknown",
+			ask: ask(c.AutoScaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{MaxRecords: fewRecords},
+				func(o *autoscaling.DescribeScalingActivitiesOutput) (int, middleware.Metadata) {
+					return len(o.Activities), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeInstances", without: "nodes of instances that left their group stay until Kubernetes removes them",
+			ask: ask(c.EC2.DescribeInstances, &ec2.DescribeInstancesInput{MaxResults: few},
+				func(o *ec2.DescribeInstancesOutput) (int, middleware.Metadata) {
+					return len(o.Reservations), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeImages", without: "the operating system, architecture and disk of a group's nodes come from other facts",
+			ask: ask(c.EC2.DescribeImages, &ec2.DescribeImagesInput{Owners: []string{"self"}, MaxResults: few},
+				func(o *ec2.DescribeImagesOutput) (int, middleware.Metadata) { return len(o.Images), o.ResultMetadata })},
+		{action: "ssm:GetParameters", untried: "EC2 makes this call, for launch templates that name their image by a parameter"},
+		nodegroup(c, groups),
+		{action: "ec2:GetInstanceTypesFromInstanceRequirements", without: "groups that select types by requirements do not scale from zero",
+			ask: ask(c.EC2.GetInstanceTypesFromInstanceRequirements, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
+				ArchitectureTypes: []ec2types.ArchitectureType{ec2types.ArchitectureTypeX8664}, VirtualizationTypes: []ec2types.VirtualizationType{ec2types.VirtualizationTypeHvm},
+				InstanceRequirements: &ec2types.InstanceRequirementsRequest{
+					VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(2)}, MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(1024)},
+				}, MaxResults: few},
+				func(o *ec2.GetInstanceTypesFromInstanceRequirementsOutput) (int, middleware.Metadata) {
+					return len(o.InstanceTypes), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeInstanceTypes", without: "instance types that the built-in list lacks are unknown",
+			ask: ask(c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few},
+				func(o *ec2.DescribeInstanceTypesOutput) (int, middleware.Metadata) {
+					return len(o.InstanceTypes), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeInstanceTypeOfferings", without: "every instance type counts as offered in every zone",
+			ask: ask(c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few},
+				func(o *ec2.DescribeInstanceTypeOfferingsOutput) (int, middleware.Metadata) {
+					return len(o.InstanceTypeOfferings), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeAvailabilityZones", without: "pods that ask for a zone by its ID wait, and a zonal shift is not seen",
+			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{},
+				func(o *ec2.DescribeAvailabilityZonesOutput) (int, middleware.Metadata) {
+					return len(o.AvailabilityZones), o.ResultMetadata
+				})},
+		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
+			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{},
+				func(o *arczonalshift.ListManagedResourcesOutput) (int, middleware.Metadata) {
+					return len(o.Items), o.ResultMetadata
+				})},
+		{action: "ec2:DescribeSpotPriceHistory", without: "no --aws-spot-prices=live",
+			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few},
+				func(o *ec2.DescribeSpotPriceHistoryOutput) (int, middleware.Metadata) {
+					return len(o.SpotPriceHistory), o.ResultMetadata
+				})},
+		{action: "autoscaling:DescribeAutoScalingInstances", without: "none: only the stock autoscaler calls it",
+			ask: ask(c.AutoScaling.DescribeAutoScalingInstances, &autoscaling.DescribeAutoScalingInstancesInput{MaxRecords: fewRecords},
+				func(o *autoscaling.DescribeAutoScalingInstancesOutput) (int, middleware.Metadata) {
+					return len(o.AutoScalingInstances), o.ResultMetadata
+				})},
+		{action: "autoscaling:DescribeTags", without: "none: only the stock autoscaler calls it",
+			ask: ask(c.AutoScaling.DescribeTags, &autoscaling.DescribeTagsInput{MaxRecords: fewRecords},
+				func(o *autoscaling.DescribeTagsOutput) (int, middleware.Metadata) {
+					return len(o.Tags), o.ResultMetadata
+				})},
+	}
+}
+
+// nodegroup describes the node group of EKS that the first group belongs to.
+func nodegroup(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup) permission {
+	p := permission{action: "eks:DescribeNodegroup", without: "labels and taints of EKS node groups come from tags only",
+		untried: "no group on the first page belongs to a managed node group of EKS"}
+	for _, g := range groups {
+		in := &eks.DescribeNodegroupInput{}
+		for _, t := range g.Tags {
+			switch aws.ToString(t.Key) {
+			case "eks:cluster-name":
+				in.ClusterName = t.Value
+			case "eks:nodegroup-name":
+				in.NodegroupName = t.Value
+			}
+		}
+		if in.ClusterName != nil && in.NodegroupName != nil {
+			p.ask = ask(c.EKS.DescribeNodegroup, in, func(o *eks.DescribeNodegroupOutput) (int, middleware.Metadata) { return 1, o.ResultMetadata })
+			break
+		}
+	}
+	return p
+}
+
+// try makes the calls, one after the other.
+func try(ctx context.Context, c *awsclient.Clients) []Call {
+	var groups []autoscalingtypes.AutoScalingGroup
+	first := call(ctx, "autoscaling:DescribeAutoScalingGroups", ask(c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{},
+		func(o *autoscaling.DescribeAutoScalingGroupsOutput) (int, middleware.Metadata) {
+			groups = o.AutoScalingGroups
+			return len(groups), o.ResultMetadata
+		}))
+	calls := []Call{first.without("the autoscaler does not start")}
+	for _, p := range permissions(c, groups) {
+		if p.ask == nil {
+			calls = append(calls, Call{Action: p.action, Outcome: notTried, Meaning: p.untried})
+			continue
+		}
+		calls = append(calls, call(ctx, p.action, p.ask).without(p.without))
+	}
+	return append(calls, fleet(ctx, c, groups))
+}
+
+// without adds the effect of a call that failed.
+func (c Call) without(effect string) Call {
+	if c.err != nil {
+		c.Meaning += ". Effect: " + effect
+	}
+	return c
+}
+
+// fleet asks EC2 whether the caller may call CreateFleet itself, as a dry run. By the shipped policy only Auto Scaling may, in the caller's
+// name. If the caller may, too, then a launch does not show that the policy's condition holds.
+func fleet(ctx context.Context, c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup) Call {
+	const action = "ec2:CreateFleet"
+	template := firstTemplate(groups)
+	if template == nil {
+		return Call{Action: action, Outcome: notTried, Meaning: "no group on the first page has a launch template"}
+	}
+	answer := call(ctx, action, ask(c.EC2.CreateFleet, &ec2.CreateFleetInput{
+		DryRun: aws.Bool(true), Type: ec2types.FleetTypeInstant,
+		LaunchTemplateConfigs: []ec2types.FleetLaunchTemplateConfigRequest{{LaunchTemplateSpecification: template}},
+		TargetCapacitySpecification: &ec2types.TargetCapacitySpecificationRequest{
+			TotalTargetCapacity: aws.Int32(1), DefaultTargetCapacityType: ec2types.DefaultTargetCapacityTypeOnDemand,
+		},
+	}, func(o *ec2.CreateFleetOutput) (int, middleware.Metadata) { return len(o.Instances), o.ResultMetadata }))
+	switch {
+	case answer.Code == "DryRunOperation":
+		answer.Outcome = allowed
+		answer.Meaning = "the caller may call it without Auto Scaling, so that a launch proves nothing about the policy's condition"
+	case answer.Outcome == denied:
+		answer.Meaning = "as the policy means it: only Auto Scaling may call it for the caller, which --launch tries"
+	case answer.err == nil:
+		answer.Meaning = fmt.Sprintf("a dry run was carried out: look for a fleet with %d instances", answer.Items)
+	}
+	return answer
+}
+
+// firstTemplate is the launch template of the first group that has one, or nil.
+func firstTemplate(groups []autoscalingtypes.AutoScalingGroup) *ec2types.FleetLaunchTemplateSpecificationRequest {
+	for _, g := range groups {
+		found := g.LaunchTemplate
+		if policy := g.MixedInstancesPolicy; policy != nil && policy.LaunchTemplate != nil {
+			found = policy.LaunchTemplate.LaunchTemplateSpecification
+		}
+		if found != nil {
+			version := aws.ToString(found.Version)
+			if version == "" {
+				version = "$Default"
+			}
+			return &ec2types.FleetLaunchTemplateSpecificationRequest{LaunchTemplateId: found.LaunchTemplateId, Version: &version}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+func (c *cli) account() *cobra.Command {
+	group, sure := "", false
+	cmd := &cobra.Command{
+		Use:   "account",
+		Short: "Check a real account: its permissions, and with --launch one launch",
+		Long: `Makes one read-only call for each permission of the shipped policy that can be tried so, and prints AWS's answers, their meaning and
+what to report to the project. It needs the autoscaler's own credentials.
+
+With --launch GROUP it also launches exactly one instance into GROUP, repeats the call with its client token, which must not
+launch a second one, and waits until the group shows the instance. It then offers to terminate that instance while AWS calls it Pending,
+so before it can be a node. It launches only if the group has room, has the tag k8s.io/cluster-autoscaler/<--aws-cluster-name> = owned and
+states no other cluster, and if you type its name. The instance costs what AWS takes for it. Exits with 3 if a permission lacks, or
+if the launch is refused or did not go as documented.`,
+		Example: "  asgctl account\n  asgctl account --aws-cluster-name prod --launch web",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if group != "" && c.read.ClusterName == "" {
+				return fmt.Errorf("--launch needs --aws-cluster-name: without it a group of another cluster is not recognised")
+			}
+			return c.checkAccount(cmd, group, sure)
+		},
+	}
+	c.regionFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
+	flags.StringVar(&c.read.ClusterName, "aws-cluster-name", "", "As the autoscaler's: the name of the cluster. --launch needs it.")
+	flags.StringVar(&group, "launch", "", "Auto Scaling group to launch one instance into. If empty: nothing is changed.")
+	flags.BoolVar(&sure, "yes", false, "Launch and terminate without asking.")
+	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which the reading of the group is waited for no longer.")
+	return cmd
+}
+
+func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
+	ctx := cmd.Context()
+	c.read.Version = c.version
+	clients, err := c.read.Clients(ctx)
+	if err != nil {
+		return failure{err}
+	}
+	lines := bufio.NewScanner(cmd.InOrStdin())
+	typed := func(question, want string) bool {
+		if sure {
+			return true
+		}
+		fmt.Fprintf(c.stderr, "%s Type %s: ", question, want)
+		return lines.Scan() && strings.TrimSpace(lines.Text()) == want
+	}
+	check := accountcheck.New(ctx, clients, c.version)
+	refusal := ""
+	if group != "" {
+		refusal = c.launch(ctx, check, group, typed)
+	}
+	if err := output.Print(c.stdout, c.format, check, check.Table); err != nil {
+		return failure{err}
+	}
+	found := check.Findings()
+	if refusal != "" {
+		found = append(found, fmt.Sprintf("nothing was launched into %q: %s", group, refusal))
+	}
+	if len(found) > 0 {
+		return finding{strings.Join(found, "; ")}
+	}
+	return nil
+}
+
+// launch makes the one launch, where the group and the operator allow it. Otherwise it returns the reason.
+func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string, typed func(question, want string) bool) string {
+	g, err := c.launchable(ctx, name)
+	if err != nil {
+		return err.Error()
+	}
+	if refusal := accountcheck.Refusal(g, c.read.ClusterName); refusal != "" {
+		return refusal
+	}
+	if !typed(fmt.Sprintf("This launches one instance into Auto Scaling group %q of %s.", name, check.Region), name) {
+		return "you did not type its name"
+	}
+	switch launched := check.LaunchInto(ctx, g); {
+	case len(launched) == 0:
+	case typed("This terminates "+strings.Join(launched, " and ")+" again.", launched[0]):
+		check.TakeAway(ctx)
+	default:
+		check.Keep()
+	}
+	return ""
+}
+
+// launchable reads the group and everything that it states.
+func (c *cli) launchable(ctx context.Context, name string) (*asg.Group, error) {
+	c.read.Only = name
+	r, err := c.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if at := slices.IndexFunc(r.Groups, func(g *asg.Group) bool { return g.Name == name }); at >= 0 {
+		return r.Groups[at], nil
+	}
+	return nil, fmt.Errorf("no Auto Scaling group %q: asgctl groups lists those there are", name)
+}
