@@ -81,8 +81,20 @@ func waitFor(ctx context.Context, env *scenario.Env, start time.Time, within tim
 	}
 }
 
-// judge returns the missing states of a finished round, or nil.
+// judge returns the missing states of a finished round, or that the autoscaler asked too late, or nil.
 func (r round) judge() error {
+	if err := r.reached(); err != nil {
+		return err
+	}
+	asked, _ := scenario.First(r.moments, scenario.DesiredRaised)
+	if took := asked.At.Sub(r.start); took > firstAskWithin {
+		return fmt.Errorf("the desired capacity was raised after %s, promised within %s", took.Round(time.Millisecond), firstAskWithin)
+	}
+	return nil
+}
+
+// reached returns the missing states of a finished round, or nil.
+func (r round) reached() error {
 	for _, want := range []struct {
 		kind  scenario.Kind
 		count int
@@ -104,12 +116,8 @@ func (r round) judge() error {
 	if _, logged := scenario.First(r.moments, scenario.GroupChosen); !logged {
 		return errors.New("the autoscaler's log does not say which group it chose, and why")
 	}
-	asked, raised := scenario.First(r.moments, scenario.DesiredRaised)
-	if !raised {
+	if _, raised := scenario.First(r.moments, scenario.DesiredRaised); !raised {
 		return fmt.Errorf("the desired capacity of %s was never raised", group)
-	}
-	if took := asked.At.Sub(r.start); took > firstAskWithin {
-		return fmt.Errorf("the desired capacity was raised after %s, promised within %s", took.Round(time.Millisecond), firstAskWithin)
 	}
 	return nil
 }
