@@ -115,6 +115,9 @@ func TestCommandBlocksRun(t *testing.T) {
 	if r.scaler == nil {
 		t.Fatal("no block installs the autoscaler")
 	}
+	if group, _ := r.aws.Group("web"); len(group.Instances) < 2 {
+		t.Errorf("group web has %d instances: README.md does not scale a group", len(group.Instances))
+	}
 }
 
 func newReader(t *testing.T) *reader {
