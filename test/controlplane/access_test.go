@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +105,14 @@ func TestServiceAccountWithARoleIsNotReported(t *testing.T) {
 	if got := refusals(t, c, "viewer"); len(got) > 0 {
 		t.Errorf("Forbidden() = %q, want none", got)
 	}
+	want := Request{User: "system:serviceaccount:default:viewer", Verb: "list", Resource: "pods", Namespace: "default"}
+	eventually(t, func(context.Context) error {
+		granted, err := c.Granted()
+		if err == nil && !slices.Contains(granted, want) {
+			err = fmt.Errorf("Granted() = %v, want %v among them", granted, want)
+		}
+		return err
+	})
 }
 
 func TestKubeconfigOfMissingServiceAccount(t *testing.T) {
@@ -156,12 +166,17 @@ func TestForbiddenReadsRefusalsOnly(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := forbiddenIn(strings.NewReader(tt.log))
+			var got []string
+			err := readAudit(strings.NewReader(tt.log), func(event auditEvent) {
+				if event.Status.Code == http.StatusForbidden {
+					got = append(got, event.String())
+				}
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("forbiddenIn() differs (-want +got):\n%s", diff)
+				t.Errorf("refusals differ (-want +got):\n%s", diff)
 			}
 		})
 	}
