@@ -20,36 +20,38 @@ const askLimit = 10 * time.Second
 // features are the features without which the core still works.
 var features = []struct {
 	flag        string
-	groupPath   string
-	resources   []string
+	paths       []string // of the kinds that it reads
 	on          func(*config.AutoscalingOptions) bool
 	off         func(*config.AutoscalingOptions)
 	consequence string
 }{
 	{
-		flag: "--enable-dynamic-resource-allocation", groupPath: "/apis/resource.k8s.io/v1", // since Kubernetes 1.34
-		resources:   []string{"deviceclasses", "resourceclaims", "resourceslices"},
+		flag: "--enable-dynamic-resource-allocation", // since Kubernetes 1.34
+		paths: []string{"/apis/resource.k8s.io/v1/deviceclasses", "/apis/resource.k8s.io/v1/resourceclaims",
+			"/apis/resource.k8s.io/v1/resourceslices"},
 		on:          func(o *config.AutoscalingOptions) bool { return o.DynamicResourceAllocationEnabled },
 		off:         func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false },
 		consequence: "no node is launched for pods with resource claims, and none that has such pods is removed",
 	},
 	{
-		flag: "--capacity-quotas-enabled", groupPath: "/apis/autoscaling.x-k8s.io/v1alpha1",
-		resources:   []string{"capacityquotas"},
+		flag:        "--capacity-quotas-enabled",
+		paths:       []string{"/apis/autoscaling.x-k8s.io/v1alpha1/capacityquotas"},
 		on:          func(o *config.AutoscalingOptions) bool { return o.CapacityQuotasEnabled },
 		off:         func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false },
 		consequence: "no CapacityQuota limits the nodes",
 	},
 	{
-		flag: "--enable-provisioning-requests", groupPath: "/apis/autoscaling.x-k8s.io/v1",
-		resources:   []string{"provisioningrequests"},
+		flag:        "--enable-provisioning-requests",
+		paths:       []string{"/apis/autoscaling.x-k8s.io/v1/provisioningrequests", "/api/v1/podtemplates"},
 		on:          func(o *config.AutoscalingOptions) bool { return o.ProvisioningRequestEnabled },
 		off:         func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false },
 		consequence: "no ProvisioningRequest is worked on",
 	},
 	{
-		flag: "--capacity-buffer-controller-enabled, --capacity-buffer-pod-injection-enabled", groupPath: "/apis/autoscaling.x-k8s.io/v1beta1",
-		resources: []string{"capacitybuffers"},
+		flag: "--capacity-buffer-controller-enabled, --capacity-buffer-pod-injection-enabled",
+		// The core waits for all of them for ever.
+		paths: []string{"/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers", "/api/v1/podtemplates", "/api/v1/resourcequotas",
+			"/apis/apps/v1/deployments"},
 		on: func(o *config.AutoscalingOptions) bool {
 			return o.CapacitybufferControllerEnabled || o.CapacitybufferPodInjectionEnabled
 		},
@@ -67,11 +69,11 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 		if !f.on(options) {
 			continue
 		}
-		for _, resource := range f.resources {
-			if missing := ask(ctx, client, f.groupPath+"/"+resource); missing != "" {
+		for _, path := range f.paths {
+			if missing := ask(ctx, client, path); missing != "" {
 				f.off(options)
 				klog.FromContext(ctx).Info("Switched a feature off until the next start: the API server does not let us read what it needs",
-					"flag", f.flag, "api", strings.TrimPrefix(f.groupPath, "/apis/")+"/"+resource, "reason", missing, "consequence", f.consequence)
+					"flag", f.flag, "api", strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/"), "reason", missing, "consequence", f.consequence)
 				break
 			}
 		}
@@ -87,7 +89,7 @@ func ask(ctx context.Context, client rest.Interface, path string) string {
 	case apierrors.IsNotFound(err):
 		return "not served"
 	case apierrors.IsForbidden(err):
-		return "not permitted: grant get, list and watch"
+		return "not permitted: grant list and watch"
 	default:
 		return ""
 	}
@@ -119,7 +121,7 @@ func Await(ctx context.Context, informers Informers, interval time.Duration, mis
 			return fmt.Errorf("fill the caches of %s: %w", kinds, context.Cause(ctx))
 		}
 		klog.FromContext(ctx).Info("Waiting for caches that do not fill", "kinds", kinds,
-			"remedy", "grant get, list and watch for them (manifests/deploy/rbac.yaml), and see the errors of client-go in the log")
+			"remedy", "grant list and watch for them (manifests/deploy/rbac.yaml), and see the errors of client-go in the log")
 		missing(kinds)
 	}
 }

@@ -56,6 +56,18 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 			func(o *config.AutoscalingOptions) {
 				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
 			}},
+		{"quotas of namespaces, which buffers respect", map[string]int{"/api/v1/resourcequotas": http.StatusForbidden},
+			func(o *config.AutoscalingOptions) {
+				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+			}},
+		{"workloads of buffers", map[string]int{"/apis/apps/v1/deployments": http.StatusForbidden},
+			func(o *config.AutoscalingOptions) {
+				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+			}},
+		{"pod templates", map[string]int{"/api/v1/podtemplates": http.StatusForbidden},
+			func(o *config.AutoscalingOptions) {
+				o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled, o.ProvisioningRequestEnabled = false, false, false
+			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, want := all, all
