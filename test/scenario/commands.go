@@ -49,7 +49,7 @@ import (
 //	never WHAT...                            it has not been so at any time
 //	logged COUNT REGEXP                      exactly so many lines of the autoscaler's logs match. For 0, a message of the program
 //	                                         must hold the pattern's words
-//	allow undrained | exit                   take back one of the rules for every script, see below
+//	allow undrained | exit | forbidden       take back one of the rules for every script, see below
 //	metrics                                  print names, types and labels of the autoscaler's metrics
 //
 // A script's file "kubernetes-version", with a line such as 1.32, has its cluster emulate that release.
@@ -89,6 +89,7 @@ import (
 //   - a log shows a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
 //   - the shipped policies denied an action that the script had not taken out of them
 //   - an instance was terminated undrained, unless "allow undrained" says that this is meant
+//   - the API server refused a request of the ServiceAccount, unless "allow forbidden" says that this is meant
 //   - the race detector found our own code at fault
 func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := simpleCommands()

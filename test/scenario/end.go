@@ -24,12 +24,13 @@ var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |F\d{4} |.*Observed a
 const (
 	allowUndrained = "undrained"
 	allowExit      = "exit"
+	allowForbidden = "forbidden"
 )
 
 // allow takes back a rule that holds for every script.
 func (s *script) allow(args []string) error {
-	if len(args) != 1 || args[0] != allowUndrained && args[0] != allowExit {
-		return errors.New("usage: allow undrained|exit")
+	if len(args) != 1 || args[0] != allowUndrained && args[0] != allowExit && args[0] != allowForbidden {
+		return errors.New("usage: allow undrained|exit|forbidden")
 	}
 	s.allowed[args[0]] = true
 	return nil
@@ -82,6 +83,9 @@ func (s *script) end() error {
 	}
 	if !s.allowed[allowUndrained] {
 		errs = append(errs, s.neverUndrained())
+	}
+	if !s.allowed[allowForbidden] {
+		errs = append(errs, s.neverForbidden())
 	}
 	return errors.Join(append(errs, s.neverDenied(), s.neverCrashed(), s.neverRaced())...)
 }

@@ -24,6 +24,7 @@ func endScript(t *testing.T) *script {
 		t.Fatal(err)
 	}
 	s.binary, s.dir, s.Timeline, s.allowed = program, t.TempDir(), &Timeline{}, map[string]bool{}
+	s.forbidden = func() ([]string, error) { return nil, nil }
 	s.observing, s.Env.stop = context.WithCancel(t.Context())
 	s.seen.Store(1000)
 	t.Cleanup(func() {
@@ -52,7 +53,8 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 		say     string // printed by the autoscaler
 		holder  string // of the lease
 		moments []Moment
-		want    string // in the error, empty for none
+		refused []string // by the API server
+		want    string   // in the error, empty for none
 	}{
 		{name: "no autoscaler", moments: []Moment{killed}},
 		{name: "clean", lines: start},
@@ -78,10 +80,13 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 		{name: "race of our own", lines: start, say: ownRace, want: "race detector"},
 		{name: "undrained", lines: start, moments: []Moment{killed}, want: "instance i-1 was terminated undrained: node a still held [web]"},
 		{name: "undrained as allowed", lines: "allow undrained\n" + start, moments: []Moment{killed}},
+		{name: "forbidden", lines: start, refused: []string{"u may not list nodes"}, want: "the API server refused: u may not list nodes"},
+		{name: "forbidden as allowed", lines: "allow forbidden\n" + start, refused: []string{"u may not list nodes"}},
 		{name: "undrained though it may exit", lines: "allow exit\n" + start, moments: []Moment{killed}, want: "terminated undrained"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := endScript(t)
+			s.forbidden = func() ([]string, error) { return tt.refused, nil }
 			for _, m := range tt.moments {
 				s.Timeline.Add(m)
 			}

@@ -39,7 +39,8 @@ type Options struct {
 	Binary   string    // the autoscaler, see BuildAutoscaler
 	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 
-	KubernetesVersion string // that the control plane emulates, such as "1.32", empty for its own
+	KubernetesVersion string          // that the control plane emulates, such as "1.32", empty for its own
+	FeatureGates      map[string]bool // of the control plane
 }
 
 // Env is one set-up under observation. Its methods are for one goroutine, but Timeline is safe for all.
@@ -64,6 +65,8 @@ type Env struct {
 	stock      *Env                 // the stock autoscaler's side of this Env, nil where it never runs
 	client     kubernetes.Interface // the cluster's, as its admin
 
+	forbidden func() ([]string, error) // requests that the API server refused
+
 	observing context.Context // ends with the Env, not with a request
 	stop      context.CancelFunc
 	observers sync.WaitGroup
@@ -82,11 +85,12 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		Progress: opts.Progress,
 
 		EmulatedVersion: opts.KubernetesVersion,
+		FeatureGates:    opts.FeatureGates,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.client = e.Cluster.Client()
+	e.client, e.forbidden = e.Cluster.Client(), e.Cluster.Forbidden
 	if err := e.grantAccess(ctx); err != nil {
 		return nil, err
 	}

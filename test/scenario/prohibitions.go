@@ -86,7 +86,7 @@ func closerThan(apart time.Duration, group string, events []fakeaws.Event) error
 }
 
 func (s *script) neverForbidden() error {
-	refused, err := s.Cluster.Forbidden()
+	refused, err := s.forbidden()
 	if err != nil {
 		return err
 	}
