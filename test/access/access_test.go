@@ -1,0 +1,25 @@
+package access
+
+import "testing"
+
+// everything is the replica that has all permissions and all features.
+const everything = "everything"
+
+// The parts share a cluster and an account, and none has to do with another's nodes.
+func TestAccess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a control plane")
+	}
+	names := []string{everything, stockManifest, stockChart}
+	for _, row := range removals {
+		names = append(names, row.name)
+	}
+	l := startLab(t, names...)
+	t.Run("every permission is used", func(t *testing.T) { t.Parallel(); everythingIsUsed(t, l) })
+	for _, name := range []string{stockManifest, stockChart} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); worksWithStock(t, l, name) })
+	}
+	for _, row := range removals {
+		t.Run("without/"+row.name, func(t *testing.T) { t.Parallel(); doesWithout(t, l, row) })
+	}
+}
