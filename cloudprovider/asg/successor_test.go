@@ -202,7 +202,7 @@ func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if _, err := w.with(at(clockAt(11 * time.Second))).started().cache.Increase(t.Context(), "a", 1); err == nil {
+	if _, err := w.with(at(clockAt(11*time.Second))).started().cache.Increase(t.Context(), "a", 1); err == nil {
 		t.Fatal("a group without capacity has launched")
 	}
 	w.aws.ClearShortages(shortage)
