@@ -156,16 +156,6 @@ func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGrou
 				func(o *ec2.DescribeSpotPriceHistoryOutput) (int, middleware.Metadata) {
 					return len(o.SpotPriceHistory), o.ResultMetadata
 				})},
-		{action: "autoscaling:DescribeAutoScalingInstances", without: "none: only the stock autoscaler calls it",
-			ask: ask(c.AutoScaling.DescribeAutoScalingInstances, &autoscaling.DescribeAutoScalingInstancesInput{MaxRecords: fewRecords},
-				func(o *autoscaling.DescribeAutoScalingInstancesOutput) (int, middleware.Metadata) {
-					return len(o.AutoScalingInstances), o.ResultMetadata
-				})},
-		{action: "autoscaling:DescribeTags", without: "none: only the stock autoscaler calls it",
-			ask: ask(c.AutoScaling.DescribeTags, &autoscaling.DescribeTagsInput{MaxRecords: fewRecords},
-				func(o *autoscaling.DescribeTagsOutput) (int, middleware.Metadata) {
-					return len(o.Tags), o.ResultMetadata
-				})},
 	}
 }
 
