@@ -17,9 +17,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Linked statically, so that the binaries run in any image, and with the flags of the image's programs, so that both share what is compiled.
+STATIC_LDFLAGS = $(LDFLAGS) -buildid=
+STATIC = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -ldflags '$(STATIC_LDFLAGS)'
+
 .PHONY: build
 build: ## bin/cluster-autoscaler and bin/asgctl
-	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	$(STATIC) -o bin/ ./cmd/...
 
 # go test shows nothing of a package that passed, so the scenarios leave the table of their slowest steps in this file. It lies
 # outside the module, for go test would not cache a test that writes into it.
@@ -30,7 +34,6 @@ REVISION ?= $(shell git rev-parse HEAD)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 ARCHS ?= amd64 arm64
 BIN ?= bin
-STATIC_LDFLAGS = $(LDFLAGS) -buildid=
 PACK = $(GO) run -C build/image . -programs '$(abspath $(BIN))' -archs '$(ARCHS)' -version '$(VERSION)' -revision '$(REVISION)' \
 	-epoch '$(SOURCE_DATE_EPOCH)' -ldflags '$(STATIC_LDFLAGS)'
 
@@ -43,11 +46,9 @@ image: programs ## the OCI image with SBOM and provenance, in bin (ARCHS=amd64 f
 image-root: programs
 	$(PACK) -root '$(abspath $(BIN))/root'
 
-# These flags share hardly any compiled package with the other builds, so `make build` does without them.
 .PHONY: programs
 programs:
-	for arch in $(ARCHS); do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOAMD64=v1 GOARM64=v8.0 \
-		$(GO) build -trimpath -ldflags '$(STATIC_LDFLAGS)' -o '$(BIN)'/linux_$$arch/ ./cmd/... || exit 1; done
+	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -o '$(BIN)'/linux_$$arch/ ./cmd/... || exit 1; done
 
 # The core is compiled for this test alone, for minutes, so `make test` packs small programs instead.
 .PHONY: test-image
