@@ -20,6 +20,7 @@ help: ## list these targets
 # Linked statically, so that the binaries run in any image, and with the flags of the image's programs, so that both share what is compiled.
 STATIC_LDFLAGS = $(LDFLAGS) -buildid=
 STATIC = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -ldflags '$(STATIC_LDFLAGS)'
+RUN = CGO_ENABLED=0 $(GO) run -trimpath
 
 .PHONY: build
 build: ## bin/cluster-autoscaler and bin/asgctl
@@ -82,13 +83,13 @@ chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
-	$(GO) run ./test/controlplane/cmd/controlplane build
+	$(RUN) ./test/controlplane/cmd/controlplane build
 
 # vet takes the tests' own build, with the race detector, so that nothing is compiled for it alone.
 .PHONY: lint
 lint: ## go vet, gofmt
 	@unformatted=$$(gofmt -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -race ./...
+	$(GO) vet -race -vettool=$(CURDIR)/test/tools/vet.sh ./...
 
 .PHONY: generate
 generate: ## the embedded tables of instance types and prices, checked and in their one format
@@ -129,15 +130,15 @@ bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zon
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)
-	$(GO) run ./test/demo $(if $(KEEP),-keep)
+	$(RUN) ./test/demo $(if $(KEEP),-keep)
 
 .PHONY: up
 up: build controlplane ## the demo's set-up without its rounds, left running
-	$(GO) run ./test/demo up
+	$(RUN) ./test/demo up
 
 .PHONY: down
 down: ## stop what `make up` or `make demo KEEP=1` left running
-	$(GO) run ./test/demo down
+	$(RUN) ./test/demo down
 
 .PHONY: clean
 clean: ## remove bin/

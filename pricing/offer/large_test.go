@@ -19,7 +19,7 @@ func stream(form string, types int) io.Reader {
 }
 
 func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
-	const types, ceiling = 400, 8 << 20 // heap bytes, the writer's of the test included
+	const types, ceiling = 192, 8 << 20 // heap bytes, the writer's of the test included
 	for form := range forms {
 		t.Run(form, func(t *testing.T) {
 			var before runtime.MemStats
@@ -34,7 +34,7 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 			if n := got[0].List.Len(); n != types/32 {
 				t.Errorf("%d prices, want %d", n, types/32)
 			}
-			if in.n < 50<<20 {
+			if in.n < 24<<20 {
 				t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.n)
 			}
 			if grown := int64(probe.heap.Load()) - int64(before.HeapAlloc); grown > ceiling {

@@ -25,7 +25,7 @@ func stockRoles(t *testing.T, name string) grants {
 	}
 	helm := exec.CommandContext(t.Context(), "go", "tool", "helm.sh/helm/v4/cmd/helm", "template", "cluster-autoscaler",
 		filepath.Join(core, "charts/cluster-autoscaler"), "--set=autoDiscovery.clusterName=eksworkshop")
-	helm.Dir, helm.Env = "../chart/helm", append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off") // as in test/chart, which builds it, too
+	helm.Dir, helm.Env = "../chart/helm", append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off") // as in test/chart, which builds it, too
 	out, err := helm.Output()
 	must(t, err)
 	return parseGrants(t, string(out))

@@ -33,8 +33,8 @@ var helms = sync.OnceValues(func() (map[string]string, error) {
 	for _, version := range helmVersions {
 		cmd := exec.Command("go", "tool", "-n", "helm.sh/helm/"+version+"/cmd/helm")
 		cmd.Dir = "helm"
-		// The flags of the test's own build would compile everything again.
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off")
+		// With the flags of the control plane's programs, because the flags of the test would compile everything again.
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off")
 		var complaints bytes.Buffer
 		cmd.Stderr = &complaints
 		path, err := cmd.Output()

@@ -36,11 +36,11 @@ func findModule(ctx context.Context) (module, error) {
 }
 
 // goCommand returns a go command that works on the module. It leaves out the user's flags and workspaces, which would make
-// different programs, and would compile packages again that the product's build has left in the cache.
+// different programs, and would compile packages again that `make build` has left in the cache: it has the same flags.
 func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = m.dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
 	return cmd
 }
 

@@ -197,7 +197,7 @@ func helm(t *testing.T) string {
 	t.Helper()
 	tool := exec.Command("go", "tool", "-n", "helm.sh/helm/v4/cmd/helm")
 	tool.Dir = filepath.Join(root, "test", "chart", "helm")
-	tool.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off")
+	tool.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off")
 	var complaints bytes.Buffer
 	tool.Stderr = &complaints
 	path, err := tool.Output()
