@@ -1,13 +1,14 @@
 package access
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/chart"
 )
 
 // The replicas with roles of the stock autoscaler.
@@ -23,10 +24,10 @@ func stockRoles(t *testing.T, name string) grants {
 	if name == stockManifest {
 		return parseGrants(t, readFile(t, filepath.Join(core, "cloudprovider/aws/examples/cluster-autoscaler-autodiscover.yaml")))
 	}
-	helm := exec.CommandContext(t.Context(), "go", "tool", "helm.sh/helm/v4/cmd/helm", "template", "cluster-autoscaler",
-		filepath.Join(core, "charts/cluster-autoscaler"), "--set=autoDiscovery.clusterName=eksworkshop")
-	helm.Dir, helm.Env = "../chart/helm", append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off") // as in test/chart, which builds it, too
-	out, err := helm.Output()
+	helm, err := chart.Helm(t.Context(), "../..", "v4")
+	must(t, err)
+	out, err := exec.CommandContext(t.Context(), helm, "template", "cluster-autoscaler", filepath.Join(core, "charts/cluster-autoscaler"),
+		"--set=autoDiscovery.clusterName=eksworkshop").Output()
 	must(t, err)
 	return parseGrants(t, string(out))
 }

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -31,17 +32,11 @@ var helmVersions = []string{"v3", "v4"}
 var helms = sync.OnceValues(func() (map[string]string, error) {
 	paths := map[string]string{}
 	for _, version := range helmVersions {
-		cmd := exec.Command("go", "tool", "-n", "helm.sh/helm/"+version+"/cmd/helm")
-		cmd.Dir = "helm"
-		// With the flags of the control plane's programs, because the flags of the test would compile everything again.
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off")
-		var complaints bytes.Buffer
-		cmd.Stderr = &complaints
-		path, err := cmd.Output()
+		path, err := Helm(context.Background(), root, version)
 		if err != nil {
-			return nil, fmt.Errorf("build helm %s: %w\n%s", version, err, complaints.String())
+			return nil, err
 		}
-		paths[version] = strings.TrimSpace(string(path))
+		paths[version] = path
 	}
 	return paths, nil
 })

@@ -35,11 +35,16 @@ func findModule(ctx context.Context) (module, error) {
 	return module{dir: filepath.Join(strings.TrimSpace(string(out)), "binaries")}, nil
 }
 
-// goCommand returns a go command that works on the module. It leaves out the user's flags and workspaces, which would make
-// different programs, and would compile packages again that `make build` has left in the cache: it has the same flags.
+// goCommand returns a go command that works on the module.
 func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	return GoCommand(ctx, m.dir, args...)
+}
+
+// GoCommand returns a go command that works on a nested module in dir. It leaves out the user's flags and workspaces, which would make
+// different programs, and would compile packages again that `make build` has left in the cache: it has the same flags.
+func GoCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = m.dir
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
 	return cmd
 }

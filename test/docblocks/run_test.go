@@ -1,7 +1,6 @@
 package docblocks
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -22,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/chart"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
@@ -145,7 +145,11 @@ func newReader(t *testing.T) *reader {
 	if err := r.aws.Attach(r.cluster.Client()); err != nil {
 		t.Fatal(err)
 	}
-	for name, path := range map[string]string{"kubectl": r.cluster.Kubectl(), "helm": helm(t)} {
+	helm, err := chart.Helm(t.Context(), root, "v4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"kubectl": r.cluster.Kubectl(), "helm": helm} {
 		if err := os.Symlink(path, filepath.Join(r.bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -190,21 +194,6 @@ func (r *reader) copyRepository(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// helm builds the helm that test/chart pins and returns its path. The go command keeps it in its cache.
-func helm(t *testing.T) string {
-	t.Helper()
-	tool := exec.Command("go", "tool", "-n", "helm.sh/helm/v4/cmd/helm")
-	tool.Dir = filepath.Join(root, "test", "chart", "helm")
-	tool.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off")
-	var complaints bytes.Buffer
-	tool.Stderr = &complaints
-	path, err := tool.Output()
-	if err != nil {
-		t.Fatalf("build helm: %v\n%s", err, complaints.String())
-	}
-	return strings.TrimSpace(string(path))
 }
 
 // bash runs a script as a reader does.
