@@ -1,0 +1,224 @@
+package decision
+
+import "time"
+
+// Version names the form of a Report in JSON. It changes when a reader of the last form would misread the new one.
+const Version = "v1"
+
+// Report is what the autoscaler knows and decided, as of one moment. It is immutable.
+type Report struct {
+	Version  string    `json:"version"`
+	At       time.Time `json:"at"`
+	Process  Process   `json:"process"`
+	Loop     Loop      `json:"loop"`
+	Groups   []Group   `json:"groups"`   // by name
+	Pods     []Pod     `json:"pods"`     // pending ones, by namespace and name
+	Searches []Search  `json:"searches"` // the answers of the groups, shared by equivalent pods
+	Nodes    []Node    `json:"nodes"`    // nodes and instances of the groups, by name
+	Launches []Launch  `json:"launches"` // the last ones, newest first
+	Timeline []Entry   `json:"timeline"` // the last decisions, newest first
+	Calls    []Call    `json:"calls"`    // calls of AWS APIs since the start of the process, by service and action
+	Spend    Spend     `json:"spend"`
+}
+
+// Process is the autoscaler that made the report.
+type Process struct {
+	Version  string    `json:"version"`
+	Cluster  string    `json:"cluster,omitempty"` // "" where nothing states it
+	Region   string    `json:"region"`
+	Started  time.Time `json:"started"`
+	Expander string    `json:"expander"`        // value of --expander
+	Flags    []string  `json:"flags,omitempty"` // those that were given, as --name=value, sorted, without secrets
+}
+
+// Loop is the last loop.
+type Loop struct {
+	Number   int64         `json:"number"` // 1 for the first
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"durationNanoseconds"`
+	Trigger  string        `json:"trigger"`
+	Result   Reason        `json:"result"` // of the scale-up
+}
+
+// Reason says why in one sentence.
+type Reason struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`          // names the cause with its objects and figures, no full stop
+	Remedy  string `json:"remedy,omitempty"` // the next step: a command that can be pasted, or a change to make
+}
+
+// Group is a node group: an Auto Scaling group, or its part in one zone.
+type Group struct {
+	Name         string     `json:"name"` // the ID of the node group
+	AutoScaling  string     `json:"autoScalingGroup"`
+	Zones        []string   `json:"zones"`
+	Types        []string   `json:"instanceTypes"`
+	CapacityType string     `json:"capacityType"` // "on-demand", "spot" or "mixed"
+	Min          int        `json:"min"`
+	Max          int        `json:"max"`
+	Desired      int        `json:"desired"`
+	Ready        int        `json:"ready"`    // registered and ready nodes
+	Starting     int        `json:"starting"` // asked for or registered, not ready
+	State        GroupState `json:"state"`
+	Reason       Reason     `json:"reason"` // why it is not in state GroupReady
+	CoolDowns    []CoolDown `json:"coolDowns,omitempty"`
+	Problems     []Reason   `json:"problems,omitempty"`
+	NodePrice    string     `json:"nodePricePerHour,omitempty"` // of the next node, with its currency
+	Spend        float64    `json:"spendPerHour"`               // of its instances, in the currency of Spend
+}
+
+// GroupState says whether a group can grow.
+type GroupState string
+
+// States of groups.
+const (
+	GroupReady    GroupState = "ready"     // it can grow
+	GroupFull     GroupState = "full"      // it has its maximum size
+	GroupCoolDown GroupState = "cool-down" // it is left alone after a failure
+	GroupDegraded GroupState = "degraded"  // a fact is missing or wrong, the group cannot grow or grows by older facts
+)
+
+// CoolDown is a pool of capacity that is left alone after a failure.
+type CoolDown struct {
+	Zone  string    `json:"zone,omitempty"`         // "" for all zones of the group
+	Type  string    `json:"instanceType,omitempty"` // "" for all types
+	Cause Reason    `json:"cause"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
+// Pod is a pod that waits for a node.
+type Pod struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       string    `json:"uid"`
+	Owner     string    `json:"owner,omitempty"` // such as "Deployment/web"
+	Since     time.Time `json:"since"`           // when it became pending
+	State     PodState  `json:"state"`
+	Cause     Reason    `json:"cause"`           // why it waits, the first line of every explanation
+	Group     string    `json:"group,omitempty"` // in which a node was asked for, for this pod
+	Search    int       `json:"search"`          // index in Report.Searches, -1 before the first search
+}
+
+// PodState says what a pending pod waits for.
+type PodState string
+
+// States of pods.
+const (
+	PodHelpless  PodState = "helpless"  // no group helps it
+	PodLaunching PodState = "launching" // a node for it was asked for
+	PodFits      PodState = "fits"      // it fits on a node that is there or on its way
+	PodDelayed   PodState = "delayed"   // the autoscaler has not looked for it yet, and the cause says why
+)
+
+// Search holds the answers of all groups to equivalent pods.
+type Search struct {
+	At      time.Time `json:"at"`
+	Answers []Answer  `json:"answers"` // in the expander's order, then skipped and rejected ones by name
+}
+
+// Answer says whether and why a group helps.
+type Answer struct {
+	Group    string  `json:"group"`
+	Verdict  Verdict `json:"verdict"`
+	Reason   Reason  `json:"reason"`
+	Nodes    int     `json:"nodes,omitempty"`    // that the expander's option adds
+	Pods     int     `json:"pods,omitempty"`     // that find a place on them
+	Expander string  `json:"expander,omitempty"` // the expander's words about the option: score, idle shares, price
+}
+
+// Verdict is a group's answer in one word.
+type Verdict string
+
+// Verdicts.
+const (
+	Chosen   Verdict = "chosen"   // the expander took it
+	Fits     Verdict = "fits"     // it would help, the expander took another
+	Rejected Verdict = "rejected" // the pod would not run on its nodes
+	Skipped  Verdict = "skipped"  // it cannot grow now
+)
+
+// Node is a node of a group, or an instance that has not become a node.
+type Node struct {
+	Name         string    `json:"name"` // of the instance where there is no node
+	InstanceID   string    `json:"instanceID"`
+	Group        string    `json:"group"`
+	Zone         string    `json:"zone"`
+	InstanceType string    `json:"instanceType"`
+	CapacityType string    `json:"capacityType,omitempty"`
+	State        NodeState `json:"state"`
+	Since        time.Time `json:"since"`              // of this state
+	Reason       Reason    `json:"reason"`             // why it stays or goes
+	Pod          string    `json:"pod,omitempty"`      // namespace/name of the pod that keeps it
+	Utilization  float64   `json:"utilization"`        // 0 to 1, -1 where it was not computed
+	RemovalAt    time.Time `json:"removalAt,omitzero"` // when its delay is over, zero for none
+}
+
+// NodeState says where a node is on its way.
+type NodeState string
+
+// States of nodes.
+const (
+	NodeStarting NodeState = "starting" // not registered or not ready yet
+	NodeNeeded   NodeState = "needed"
+	NodeBlocked  NodeState = "blocked"  // not needed, but something keeps it
+	NodeUnneeded NodeState = "unneeded" // goes after its delay
+	NodeDraining NodeState = "draining" // for a scale-down or an interruption
+	NodeLeaving  NodeState = "leaving"  // its instance is being terminated
+)
+
+// Launch is one request for instances.
+type Launch struct {
+	Group    string        `json:"group"`
+	Zone     string        `json:"zone,omitempty"`
+	Mode     string        `json:"mode"` // the AWS call
+	Asked    int           `json:"asked"`
+	Launched int           `json:"launched"`
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"durationNanoseconds"`
+	Outcome  Reason        `json:"outcome"`
+}
+
+// Entry is one decision of the timeline.
+type Entry struct {
+	At     time.Time `json:"at"`
+	Kind   EntryKind `json:"kind"`
+	Group  string    `json:"group,omitempty"`
+	Node   string    `json:"node,omitempty"`
+	Reason Reason    `json:"reason"`
+}
+
+// EntryKind says what was decided.
+type EntryKind string
+
+// Kinds of entries.
+const (
+	ScaleUp      EntryKind = "scale-up"   // the expander chose a group
+	ScaleDown    EntryKind = "scale-down" // a node goes because it is not needed
+	LaunchFailed EntryKind = "launch-failed"
+	CoolDownOver EntryKind = "cool-down-over"
+	Interrupted  EntryKind = "interruption" // AWS takes a node
+	Problem      EntryKind = "problem"      // something is wrong with a group
+	Mended       EntryKind = "mended"       // a problem is over
+)
+
+// Call counts calls of one action of an AWS API.
+type Call struct {
+	Action    string `json:"action"`
+	Count     int64  `json:"count"`
+	Throttled int64  `json:"throttled"`
+	Failed    int64  `json:"failed"` // without throttled ones
+}
+
+// Spend is what the instances of all groups cost.
+type Spend struct {
+	Currency string       `json:"currency"`
+	PerHour  float64      `json:"perHour"`
+	History  []SpendPoint `json:"history"` // one a minute, oldest first, of the last hours
+}
+
+// SpendPoint is the spend at one moment.
+type SpendPoint struct {
+	At      time.Time `json:"at"`
+	PerHour float64   `json:"perHour"`
+}
