@@ -2,6 +2,7 @@ package awsclient_test
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -393,5 +395,35 @@ func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Messages of scaling activities carry the same codes as errors of the SDK.
+func TestErrorsAgreeWithMessages(t *testing.T) {
+	file, err := os.Open("../awsmessage/testdata/messages.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	records, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	agree := map[string]awsmessage.Class{"throttled": awsmessage.Throttle, "denied": awsmessage.Permission, "invalid": awsmessage.Configuration, "not-found": awsmessage.Configuration}
+	judged := 0
+	for _, r := range records[1:] {
+		code := r[1]
+		reason := awsclient.Reason(&smithy.GenericAPIError{Code: code, Message: "m"})
+		want, ok := agree[reason]
+		if !ok {
+			continue
+		}
+		judged++
+		if got := awsmessage.Of(code, "m").Class; got != want {
+			t.Errorf("%q is %q in a message and %q as an error", code, got, reason)
+		}
+	}
+	if judged == 0 {
+		t.Error("no code was compared")
 	}
 }

@@ -8,10 +8,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 )
@@ -271,19 +269,6 @@ func TestFieldsOfALaunchErrorWinOverItsText(t *testing.T) {
 		got := awsmessage.OfLaunch("InsufficientInstanceCapacity", text, tt.instanceType, tt.zone, tt.market)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", tt, diff)
-		}
-	}
-}
-
-// awsclient classifies errors for retries, by the same codes.
-func TestClientErrorsAgreeWithMessages(t *testing.T) {
-	agree := map[string]awsmessage.Class{"throttled": awsmessage.Throttle, "denied": awsmessage.Permission, "invalid": awsmessage.Configuration, "not-found": awsmessage.Configuration}
-	for _, r := range rows(t) {
-		reason := awsclient.Reason(&smithy.GenericAPIError{Code: r.code, Message: "m"})
-		if want, judged := agree[reason]; judged {
-			if got := awsmessage.Of(r.code, "m").Class; got != want {
-				t.Errorf("%q is %q here and %q to awsclient", r.code, got, reason)
-			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,25 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestOneProcessBuildsAtATime(t *testing.T) {
-	b := &builder{target: filepath.Join(t.TempDir(), "key"), progress: io.Discard}
-	unlock, err := b.lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := b.lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("lock() while another holds it = %v, want a deadline error", err)
-	}
-	unlock()
-	unlock, err = b.lock(t.Context())
-	if err != nil {
-		t.Fatalf("lock() after it was given back = %v", err)
-	}
-	unlock()
-}
 
 func TestWaitForAnotherBuildIsReported(t *testing.T) {
 	var progress strings.Builder

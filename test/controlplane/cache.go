@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/filelock"
 )
 
-const (
-	// lockInterval is how often Build looks whether another process has finished building.
-	lockInterval = 200 * time.Millisecond
-	// keepUnused is how long the cache keeps unused programs, such as an older version. They take 430 MB.
-	keepUnused = 14 * 24 * time.Hour
-)
+// keepUnused is how long the cache keeps unused programs, such as an older version. They take 430 MB.
+const keepUnused = 14 * 24 * time.Hour
 
 // cacheKey identifies the inputs of the programs: every file of the nested module, and the Go release.
 func cacheKey(ctx context.Context, m module) (string, error) {
@@ -37,33 +34,15 @@ func cacheKey(ctx context.Context, m module) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
-// lock waits for the right to build and returns its release. The system releases it, too, when the process ends.
+// lock waits for the right to build and returns its release. While it waits it reports progress.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
-	file, err := os.OpenFile(b.target+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
 	started, reported := time.Now(), time.Time{}
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		if err != syscall.EWOULDBLOCK && err != syscall.EINTR {
-			file.Close()
-			return nil, fmt.Errorf("lock %q: %w", file.Name(), err)
-		}
+	return filelock.Lock(ctx, b.target+".lock", func() {
 		if time.Since(reported) >= progressInterval {
 			reported = time.Now()
 			b.report("waiting for another process to build it", started)
 		}
-		select {
-		case <-ctx.Done():
-			file.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(lockInterval):
-		}
-	}
+	})
 }
 
 // markUsed records that the programs are in use, for removeUnused. If that fails they are built again some day, which is no

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/filelock"
 )
 
 // autoscalerPackage is the program under test. go build finds it from any directory of this module.
@@ -14,10 +17,18 @@ const autoscalerPackage = "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-
 
 // BuildAutoscaler compiles the autoscaler into dir and returns its path. It builds with the race detector when the caller has
 // it, so that a test run compiles the core once and races of the whole program come to light. GOFLAGS carries the build tag, as
-// everywhere.
+// everywhere. All tests of a tree share what the first of them has linked, below bin.
 func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "cluster-autoscaler")
-	args := []string{"build", "-o", path}
+	linked, err := linkedPath(ctx)
+	if err != nil {
+		return "", err
+	}
+	unlock, err := filelock.Lock(ctx, linked+".lock", nil)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	args := []string{"build", "-ldflags=-w", "-o", linked}
 	if raceDetector {
 		args = append(args, "-race")
 	}
@@ -26,7 +37,29 @@ func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("build %s: %w", autoscalerPackage, err)
 	}
-	return path, nil
+	// The go command replaces the file and never writes into it, so the name in dir keeps this build.
+	path := filepath.Join(dir, "cluster-autoscaler")
+	if os.Link(linked, path) == nil {
+		return path, nil
+	}
+	content, err := os.ReadFile(linked) // another file system
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, content, 0o755)
+}
+
+// linkedPath names the shared binary, which `make clean` removes.
+func linkedPath(ctx context.Context) (string, error) {
+	module, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask the go command for its module: %w", err)
+	}
+	dir := filepath.Join(filepath.Dir(strings.TrimSpace(string(module))), "bin", "tests")
+	if raceDetector {
+		dir += "-race"
+	}
+	return filepath.Join(dir, "cluster-autoscaler"), os.MkdirAll(dir, 0o755)
 }
 
 // LookAtSources stats every file the autoscaler is built from, below the module's root. go test remembers which files a test

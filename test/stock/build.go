@@ -11,15 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/filelock"
 )
 
 // mainPackage is the stock autoscaler, in the version of the core that this module requires.
 const mainPackage = "k8s.io/autoscaler/cluster-autoscaler"
-
-// lockInterval is the pause between two looks whether another process has finished building.
-const lockInterval = time.Second
 
 // Build returns the path of the stock autoscaler for AWS. It compiles it first if the user's cache lacks this version. Processes
 // that build at the same time wait for the first. A test that runs with the race detector has its packages compiled for it
@@ -42,7 +39,7 @@ func Build(ctx context.Context, progress io.Writer, race bool) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "cluster-autoscaler-"+key(slices.Concat(modules, flags)))
-	unlock, err := lock(ctx, path+".lock")
+	unlock, err := filelock.Lock(ctx, path+".lock", nil)
 	if err != nil {
 		return "", err
 	}
@@ -93,35 +90,4 @@ func complaint(err error) string {
 func key(inputs []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(inputs, "\n")))
 	return hex.EncodeToString(sum[:8])
-}
-
-// lock waits for the right to build and returns its release. The system releases it, too, when the process ends.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
-			err = wait(ctx)
-		}
-		if err != nil {
-			file.Close()
-			return nil, fmt.Errorf("lock %q: %w", path, err)
-		}
-	}
-}
-
-// wait returns after the pause between two looks, or with the reason why ctx ended before.
-func wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(lockInterval):
-		return nil
-	}
 }
