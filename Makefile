@@ -63,8 +63,8 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 .PHONY: test
 test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
 	@# lint has run go vet already
-	@# the scenarios come first: they take longest, and mostly wait
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -parallel 3 -timeout 30m ./test/e2e ./...
+	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@cat $(TIMES)
 	@# with the race detector, with which the core has been compiled above
