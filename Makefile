@@ -110,7 +110,7 @@ licences: ## docs/licences.md, from the licence files of the linked modules
 
 .PHONY: docs
 docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
-	$(GO) test ./cmd/cluster-autoscaler ./cmd/cluster-autoscaler/options -run 'Document$$' -update
+	$(GO) test ./cmd/cluster-autoscaler/process ./cmd/cluster-autoscaler/options -run 'Document$$' -update
 
 TABLES := cloudprovider/instancetypes/data pricing/data
 

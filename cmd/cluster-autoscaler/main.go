@@ -15,10 +15,10 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
-	kubefeatures "k8s.io/kubernetes/pkg/features"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
 // Exit codes.
@@ -44,13 +44,11 @@ func run() int {
 		fmt.Println(versionText())
 		return exitFine
 	}
-	p := process{core: flags.AutoscalingOptions(), options: *opts}
-	p.options.AWS.FillUnset(pflag.CommandLine, &p.core)
-	p.options.FillStartupTime(pflag.CommandLine, p.core)
-	if err := p.check(); err != nil {
-		return refuse(err)
-	}
-	if err := alignFeatureGates(p.core.DynamicResourceAllocationEnabled); err != nil {
+	core := flags.AutoscalingOptions()
+	opts.AWS.FillUnset(pflag.CommandLine, &core)
+	opts.FillStartupTime(pflag.CommandLine, core)
+	p, err := process.New(core, *opts, version)
+	if err != nil {
 		return refuse(err)
 	}
 	if err := startLogging(opts.Logging); err != nil {
@@ -67,13 +65,13 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal ends the process at once
-		time.AfterFunc(exitLimit, func() {
-			klog.InfoS("Gave up ending cleanly", "limit", exitLimit)
+		time.AfterFunc(process.ExitLimit, func() {
+			klog.InfoS("Gave up ending cleanly", "limit", process.ExitLimit)
 			logs.FlushLogs()
 			os.Exit(exitFine)
 		})
 	})
-	if err := p.run(ctx); err != nil {
+	if err := p.Run(ctx); err != nil {
 		klog.ErrorS(err, "Could not go on")
 		return exitCannotRun
 	}
@@ -85,20 +83,6 @@ func run() int {
 func refuse(err error) int {
 	fmt.Fprintln(os.Stderr, "cluster-autoscaler:", err)
 	return exitWrongUse
-}
-
-// alignFeatureGates makes the scheduler's gate for dynamic resource allocation follow the core's flag. The gate loads the
-// scheduler's plugin, and the flag makes the core prepare the plugin's input. One without the other is useless or panics.
-func alignFeatureGates(dynamicResourceAllocation bool) error {
-	gates := utilfeature.DefaultMutableFeatureGate
-	if gates.Enabled(kubefeatures.DynamicResourceAllocation) == dynamicResourceAllocation {
-		return nil
-	}
-	wanted := map[string]bool{string(kubefeatures.DynamicResourceAllocation): dynamicResourceAllocation}
-	if err := gates.SetFromMap(wanted); err != nil {
-		return fmt.Errorf("set feature gate %q to %v: %w", kubefeatures.DynamicResourceAllocation, dynamicResourceAllocation, err)
-	}
-	return nil
 }
 
 // startLogging sets up klog as the logging flags say, and controller-runtime's log with it.

@@ -246,7 +246,7 @@ func TestPermissionsAreExplained(t *testing.T) {
 func TestArchitectureFollowsTheWiring(t *testing.T) {
 	docs := documents(t)
 	table := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/architecture.md" })].text
-	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "testdata", "wiring.txt"))
+	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "process", "testdata", "wiring.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

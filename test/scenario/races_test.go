@@ -6,7 +6,7 @@ import "testing"
 func race(first, second string) string {
 	return raceRule + raceTitle +
 		"Read at 0x00c000e262b0 by goroutine 11:\n" + first +
-		"  main.(*process).loop()\n      /src/cmd/cluster-autoscaler/process.go:128 +0x144\n\n" +
+		"  github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process.(*Process).loop()\n      /src/cmd/cluster-autoscaler/process/process.go:128 +0x144\n\n" +
 		"Previous write at 0x00c000e262b0 by goroutine 45:\n" + second + "\n" +
 		"Goroutine 11 (running) created at:\n  main.main()\n      /src/cmd/cluster-autoscaler/main.go:50 +0x144\n" +
 		raceRule

@@ -1,7 +1,7 @@
 // Package podlist decides which pods count as pending in a loop, and which of them take free room first.
 //
 // Each type is a pods.PodListProcessor of the core. The core runs them one after the other, on the goroutine of its loop, before
-// it scales up. Their order is in cmd/cluster-autoscaler/wiring.go.
+// it scales up. Their order is in cmd/cluster-autoscaler/process/wiring.go.
 //
 // The package owns the list of pending pods and no decision about node groups. It makes no AWS call and imports neither the SDK
 // nor awsclient.

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func identity() (string, error) {
 }
 
 // underLease does the work while holding the lease of the stock autoscaler, so that the two never work side by side.
-func (p *process) underLease(ctx context.Context, work func(context.Context) error) error {
+func (p *Process) underLease(ctx context.Context, work func(context.Context) error) error {
 	election := p.options.LeaderElection
 	identity, err := identity()
 	if err != nil {

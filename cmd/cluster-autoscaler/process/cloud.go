@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -33,7 +33,7 @@ type cloud struct {
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer, but not beyond ctx. Writes are
 // bounded by working instead, so that a write under way when ctx ends may be finished.
-func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, in aws.Options) (*cloud, error) {
+func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, version string, in aws.Options) (*cloud, error) {
 	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -18,10 +18,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
 
-// process is the autoscaler as configured.
-type process struct {
+// Process is the autoscaler as configured. New makes it, and it runs once.
+type Process struct {
 	core      config.AutoscalingOptions
 	options   options.Options
+	version   string   // of the binary
 	expanders []string // of --expander, in the order in which they decide
 
 	kube        *rest.Config
@@ -30,9 +31,9 @@ type process struct {
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 }
 
-// run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
+// Run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
 // ended and everything else has, too.
-func (p *process) run(ctx context.Context) error {
+func (p *Process) Run(ctx context.Context) error {
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
 		return err
@@ -59,7 +60,7 @@ func (p *process) run(ctx context.Context) error {
 
 // work autoscales until ctx ends. Then it ends its own parts, within the limits above. It returns an error if it could not
 // start, did not start in time, or lost a part that it needs. Another replica may then have the lease.
-func (p *process) work(ctx context.Context) error {
+func (p *Process) work(ctx context.Context) error {
 	metrics.RegisterAll(p.core.EmitPerNodeGroupMetrics)
 	// Everything under the loop outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -118,7 +119,7 @@ func (p *process) work(ctx context.Context) error {
 }
 
 // loop runs the core's loop whenever the trigger says so, until ctx ends.
-func (p *process) loop(ctx context.Context, a *assembly) {
+func (p *Process) loop(ctx context.Context, a *assembly) {
 	logger := klog.FromContext(ctx)
 	if !a.manager.GetCache().WaitForCacheSync(ctx) {
 		return

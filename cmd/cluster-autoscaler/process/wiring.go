@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"cmp"
@@ -46,7 +46,7 @@ type parts struct {
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
 // that wraps another stands on the line before it. testdata/wiring.txt shows the result.
-func (p *process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
+func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
@@ -121,7 +121,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
 // --scale-down-delay-type-local the delays after other changes count per node group.
-func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
+func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
@@ -144,7 +144,7 @@ func (p *process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 }
 
 // similarity says which node groups are alike enough to be balanced.
-func (p *process) similarity(provider *aws.Provider) nodegroupset.NodeInfoComparator {
+func (p *Process) similarity(provider *aws.Provider) nodegroupset.NodeInfoComparator {
 	if len(p.core.BalancingLabels) > 0 {
 		return nodegroupset.CreateLabelNodeInfoComparator(p.core.BalancingLabels)
 	}
@@ -153,7 +153,7 @@ func (p *process) similarity(provider *aws.Provider) nodegroupset.NodeInfoCompar
 }
 
 // ignoredLabels are the labels in which balanced node groups may differ.
-func (p *process) ignoredLabels() []string {
+func (p *Process) ignoredLabels() []string {
 	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), annotations.ZoneAssumed)
 }
 

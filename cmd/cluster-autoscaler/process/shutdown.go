@@ -1,4 +1,4 @@
-package main
+package process
 
 import "time"
 
@@ -12,13 +12,13 @@ const (
 	workGrace    = 3600 * time.Millisecond // the three steps above
 	releaseGrace = time.Second             // the lease is given back
 
-	exitLimit = 4800 * time.Millisecond // everything, whatever hangs
+	ExitLimit = 4800 * time.Millisecond // everything, whatever hangs
 )
 
 // These constants do not compile if the limits no longer add up.
 const (
 	_ = uint64(workGrace - loopEndLimit - cleanUpLimit - backgroundEndLimit)
 	_ = uint64(backgroundEndLimit - managerEndLimit)
-	_ = uint64(exitLimit - workGrace - releaseGrace)
-	_ = uint64(5*time.Second - exitLimit)
+	_ = uint64(ExitLimit - workGrace - releaseGrace)
+	_ = uint64(5*time.Second - ExitLimit)
 )

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ const (
 
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
 // Without a queue the handler only finishes drains that an earlier process has begun.
-func (p *process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
+func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
 	kube := rest.CopyConfig(p.kube)
 	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
 	cordons, err := kubeClient(kube)

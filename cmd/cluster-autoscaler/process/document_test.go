@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -252,7 +252,7 @@ func metricsDocument(t *testing.T) string {
 
 // make docs writes the document.
 func TestMetricsDocument(t *testing.T) {
-	document.Check(t, "../..", "metrics.md", metricsDocument(t), *update)
+	document.Check(t, "../../..", "metrics.md", metricsDocument(t), *update)
 }
 
 // The document would miss the metrics of a part of the product that registerOurs leaves out.
@@ -330,7 +330,7 @@ func text(e ast.Expr, constants map[string]string) string {
 func inspect(t *testing.T, visit func(pkg string, constants map[string]string, node ast.Node)) {
 	t.Helper()
 	for _, dir := range []string{"cloudprovider", "cmd", "expander", "pricing"} {
-		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join("..", "..", "..", dir), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -32,8 +32,8 @@ import (
 )
 
 // wired is the wiring of a process with features as flags would switch them on.
-func wired(change func(*process)) coreoptions.AutoscalerOptions {
-	p := &process{}
+func wired(change func(*Process)) coreoptions.AutoscalerOptions {
+	p := &Process{}
 	p.core.ScaleUpFromZero, p.options.ScaleDown = true, true
 	change(p)
 	opts := p.coreOptions(nil)
@@ -71,28 +71,28 @@ var leftToTheCore = []string{"BinpackingLimiter", "ScaleDownStatusProcessor", "A
 	"NodeGroupConfigProcessor", "ScaleDownCandidatesNotifier", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
 
 func TestWiring(t *testing.T) {
-	requests := func(p *process) {
+	requests := func(p *Process) {
 		p.core.ProvisioningRequestEnabled, p.core.ProvisioningRequestMaxBackoffCacheSize = true, 1
 	}
-	buffers := func(p *process) { p.core.CapacitybufferPodInjectionEnabled = true }
-	injection := func(p *process) { p.core.ProactiveScaleupEnabled = true }
-	local := func(p *process) { p.core.ScaleDownDelayTypeLocal = true }
-	off := func(p *process) { p.options.ScaleDown = false }
+	buffers := func(p *Process) { p.core.CapacitybufferPodInjectionEnabled = true }
+	injection := func(p *Process) { p.core.ProactiveScaleupEnabled = true }
+	local := func(p *Process) { p.core.ScaleDownDelayTypeLocal = true }
+	off := func(p *Process) { p.options.ScaleDown = false }
 	var b strings.Builder
-	defaults := printed(wired(func(*process) {}))
-	b.WriteString("# Adapters in call order. An indented line is called by the line above it.\n# go test ./cmd/cluster-autoscaler -run TestWiring -update\n")
+	defaults := printed(wired(func(*Process) {}))
+	b.WriteString("# Adapters in call order. An indented line is called by the line above it.\n# go test ./cmd/cluster-autoscaler/process -run TestWiring -update\n")
 	for _, variant := range []struct {
 		name   string
-		change func(*process)
+		change func(*Process)
 	}{
-		{"all features off", func(*process) {}},
+		{"all features off", func(*Process) {}},
 		{"--enable-provisioning-requests", requests},
 		{"--capacity-buffer-pod-injection-enabled", buffers},
 		{"--enable-proactive-scaleup", injection},
 		{"--scale-down-delay-type-local", local},
 		{"--scale-down-enabled=false", off},
-		{"all of these", func(p *process) {
-			for _, change := range []func(*process){requests, buffers, injection, local, off} {
+		{"all of these", func(p *Process) {
+			for _, change := range []func(*Process){requests, buffers, injection, local, off} {
 				change(p)
 			}
 		}},
@@ -251,7 +251,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 
 // The core reads claims from several goroutines by default, in its own snapshots, too, and dies of it.
 func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
-	p := &process{}
+	p := &Process{}
 	p.core.PredicateParallelism, p.core.DynamicResourceAllocationEnabled = 4, true
 	opts := p.coreOptions(nil)
 	if _, ours := opts.ClusterSnapshot.(*snapshot.Snapshot); !ours {
@@ -263,7 +263,7 @@ func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
 }
 
 func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
-	p := &process{}
+	p := &Process{}
 	p.core.BalancingExtraIgnoredLabels = []string{"example.com/ignored"}
 	similar := nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), config.NewDefaultNodeGroupDifferenceRatios())
 	labelled := func(key string) *framework.NodeInfo {

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -48,7 +48,7 @@ type assembly struct {
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
 // starts live until working ends. Waiting ends with ctx.
-func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
+func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	client, err := kubeClient(p.kube)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
 	a := &assembly{informers: factory}
-	if a.cloud, err = newCloud(ctx, working, p.core, p.options.AWS, in); err != nil {
+	if a.cloud, err = newCloud(ctx, working, p.core, p.options.AWS, p.version, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	opts.CloudProvider = a.cloud.provider
@@ -95,7 +95,7 @@ func (p *process) assemble(ctx, working context.Context) (*assembly, error) {
 }
 
 // newExpander builds the chain of --expander.
-func (p *process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*expander.Chain, error) {
+func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*expander.Chain, error) {
 	return expander.New(p.expanders, expander.Config{
 		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
 		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
@@ -105,7 +105,7 @@ func (p *process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) 
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
-func (p *process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
+func (p *Process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
 	productive []loop.ProductiveLoop) (*assembly, error) {
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
@@ -134,12 +134,12 @@ func (p *process) start(ctx, working context.Context, opts coreoptions.Autoscale
 const cachesInterval = 20 * time.Second
 
 // awaitCaches waits for the caches of the informers. Until then the log and /readyz name the empty ones.
-func (p *process) awaitCaches(ctx context.Context, factory served.Informers) error {
+func (p *Process) awaitCaches(ctx context.Context, factory served.Informers) error {
 	return served.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
 }
 
 // coreOptions are the parts of the core that depend neither on AWS nor on the API server.
-func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
+func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOptions {
 	deleteOptions := simulator.NewNodeDeleteOptions(p.core)
 	opts := coreoptions.AutoscalerOptions{
 		AutoscalingOptions:   snapshot.ForDeletions(p.core),
@@ -154,7 +154,7 @@ func (p *process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 }
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
-func (p *process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
+func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,

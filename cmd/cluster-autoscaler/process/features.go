@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -42,7 +42,7 @@ type features struct {
 
 // newFeatures makes the features that are on. It waits until ProvisioningRequests have been read once, but not beyond ctx.
 // The controller of buffers and the informer of requests end with working.
-func (p *process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
+func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
 	f := features{injection: newInjection(p.core), buffers: p.startBuffers(working, client)}
 	if p.core.ProvisioningRequestEnabled {
 		requests, err := p.readRequests(ctx, working, factory)
@@ -81,7 +81,7 @@ type buffers struct {
 
 // startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
 // logs an error and works on without buffers, as stock does.
-func (p *process) startBuffers(working context.Context, kube kubernetes.Interface) buffers {
+func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) buffers {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
 		return buffers{}
 	}
@@ -129,7 +129,7 @@ type requests struct {
 const provisioningResync = time.Hour
 
 // readRequests fills the cache of ProvisioningRequests and returns the client that reads it.
-func (p *process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
+func (p *Process) readRequests(ctx, working context.Context, kube informers.SharedInformerFactory) (*provreqclient.ProvisioningRequestClient, error) {
 	clientset, err := provreqclientset.NewForConfig(forCustomResources(p.kube))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)

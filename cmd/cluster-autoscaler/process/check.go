@@ -1,0 +1,70 @@
+package process
+
+import (
+	"fmt"
+
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	kubefeatures "k8s.io/kubernetes/pkg/features"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
+)
+
+// New makes the process of these flags. It refuses wrong flags, and wrong files that they name, before the process stands for
+// election. A leader that finds them has taken the lease from a replica that works. The version is the binary's.
+func New(core config.AutoscalingOptions, options options.Options, version string) (*Process, error) {
+	p := &Process{core: core, options: options, version: version}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, alignFeatureGates(core.DynamicResourceAllocationEnabled)
+}
+
+// check refuses wrong flags and files. It keeps the parsed --expander.
+func (p *Process) check() (err error) {
+	core, ours := p.core, p.options.AWS
+	if err := options.CheckCloudProvider(core.CloudProviderName); err != nil {
+		return err
+	}
+	if err := ours.Validate(); err != nil {
+		return err
+	}
+	if _, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
+		return err
+	}
+	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {
+		return fmt.Errorf("--expander=%s: %w", core.ExpanderNames, err)
+	}
+	if _, err := awsclient.ReadCloudConfig(core.CloudConfig); err != nil {
+		return fmt.Errorf("--cloud-config: %w", err)
+	}
+	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
+	if err != nil {
+		return fmt.Errorf("--aws-instance-types-file: %w", err)
+	}
+	if ours.PriceFile != "" {
+		if _, err := pricefile.Read(ours.PriceFile, catalogue.Names()); err != nil {
+			return fmt.Errorf("--aws-price-file: %w", err)
+		}
+	}
+	return nil
+}
+
+// alignFeatureGates makes the scheduler's gate for dynamic resource allocation follow the core's flag. The gate loads the
+// scheduler's plugin, and the flag makes the core prepare the plugin's input. One without the other is useless or panics.
+func alignFeatureGates(dynamicResourceAllocation bool) error {
+	gates := utilfeature.DefaultMutableFeatureGate
+	if gates.Enabled(kubefeatures.DynamicResourceAllocation) == dynamicResourceAllocation {
+		return nil
+	}
+	wanted := map[string]bool{string(kubefeatures.DynamicResourceAllocation): dynamicResourceAllocation}
+	if err := gates.SetFromMap(wanted); err != nil {
+		return fmt.Errorf("set feature gate %q to %v: %w", kubefeatures.DynamicResourceAllocation, dynamicResourceAllocation, err)
+	}
+	return nil
+}
