@@ -14,6 +14,22 @@ import (
 type Chain struct {
 	steps []step
 	event func(eventType, reason, message string) // nil for none
+	chose func(Choice)                            // nil for none
+}
+
+// Choice is the result of one call of BestOption.
+type Choice struct {
+	Options []coreexpander.Option // as the core offered them
+	Chosen  *coreexpander.Option  // nil for none
+	// Words returns the judgements of the expanders about the option of a node group, "" for none. It may be called later, by one
+	// goroutine.
+	Words func(nodeGroup string) string
+}
+
+// explainer is an expander that judges each option.
+type explainer interface {
+	// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
+	Words() func() map[string]string
 }
 
 // step narrows the options. Expanders of --expander say why in the option that they choose.
@@ -25,7 +41,10 @@ type step struct {
 
 // BestOption returns the option that the steps agree on, nil for none. The log and an event say why it was chosen.
 func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
-	best := c.best(options, nodeInfos)
+	best, words := c.best(options, nodeInfos)
+	if c.chose != nil {
+		c.chose(Choice{Options: options, Chosen: best, Words: words})
+	}
 	if best == nil {
 		return nil
 	}
@@ -40,14 +59,37 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 
 // best takes the steps until one option is left. An expander of --expander judges even a single option, because nothing
 // else says why it was chosen.
-func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
+func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
 	judged := false
+	var judgements []func() map[string]string
 	for _, s := range c.steps {
 		options = s.filter.BestOptions(options, nodeInfos)
+		if e, ok := s.filter.(explainer); ok && c.chose != nil {
+			judgements = append(judgements, e.Words())
+		}
 		judged = judged || s.flag
 		if judged && len(options) == 1 {
-			return &options[0]
+			return &options[0], joined(judgements)
 		}
 	}
-	return nil // the last step leaves one option of any
+	return nil, joined(judgements) // the last step leaves one option of any
+}
+
+// joined puts the judgements of several expanders about an option behind each other. It asks each expander once.
+func joined(judgements []func() map[string]string) func(nodeGroup string) string {
+	var made []map[string]string
+	return func(nodeGroup string) string {
+		if made == nil {
+			for _, judgement := range judgements {
+				made = append(made, judgement())
+			}
+		}
+		var words []string
+		for _, by := range made {
+			if text := by[nodeGroup]; text != "" {
+				words = append(words, text)
+			}
+		}
+		return strings.Join(words, " | ")
+	}
 }

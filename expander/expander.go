@@ -64,6 +64,8 @@ type Config struct {
 	Interrupted func(nodeGroup string) bool
 	// Event publishes an event that says why an option was chosen. It is nil for none.
 	Event func(eventType, reason, message string)
+	// Chose receives each choice. It must return at once. It is nil for nobody.
+	Chose func(Choice)
 }
 
 // New builds the chain of the names that Parse returned. It fails where an expander needs prices and there are none.
@@ -76,7 +78,7 @@ func New(names []string, config Config) (*Chain, error) {
 			return nil, fmt.Errorf("expander %q needs prices: %w", coreexpander.PriceBasedExpanderName, err)
 		}
 	}
-	c, filters := &Chain{event: config.Event}, config.filters()
+	c, filters := &Chain{event: config.Event, chose: config.Chose}, config.filters()
 	for _, name := range names {
 		c.steps = append(c.steps, step{name: name, filter: filters[name](), flag: true})
 	}

@@ -104,6 +104,7 @@ func (a *activities) noteFailures(ctx context.Context, name string, failures []c
 	if _, known := a.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
 		a.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
+	a.report(Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}, nil)
 	klog.FromContext(ctx).Info("AWS could not launch missing instances", "group", name, "code", news.Code, "message", news.Message)
 	a.specs.Suspect(name)
 	signal(a.groups.changed)

@@ -48,6 +48,9 @@ type Options struct {
 	ClusterInUserData func(userData string) string
 	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
 	Clock             clock.WithTicker
+	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
+	// once, and may be called by several goroutines. Nil is not called.
+	Launched func(Launch)
 	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
@@ -81,6 +84,7 @@ type shared struct {
 	calls     newerCalls
 	refusals  *refusals
 	resolve   chan struct{} // a launch source may be new
+	observe   func(Launch)
 }
 
 func NewCache(o Options) *Cache {
@@ -89,7 +93,10 @@ func NewCache(o Options) *Cache {
 		types: o.Types, specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock),
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1)}
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), observe: o.Launched}
+	if s.observe == nil {
+		s.observe = func(Launch) {}
+	}
 	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}}
 	a := &activities{s}
 	p := &replays{shared: s, reader: r, activities: a}
@@ -107,6 +114,17 @@ func (c *Cache) Changed() <-chan struct{} { return c.changed }
 
 // CoolDown returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
 func (c *Cache) CoolDown(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
+
+// CoolDowns returns the cool-downs of the group's pools, and of its zones under a zonal shift. It makes no call and is safe for concurrent use.
+func (c *Cache) CoolDowns(g *Group) []cooldown.Period {
+	var shifts []cooldown.Period
+	for _, zone := range g.Zones {
+		if p, shifted := c.available.shifted(g, zone); shifted {
+			shifts = append(shifts, p)
+		}
+	}
+	return append(shifts, c.available.failed.Holding(g.Name, func() []cooldown.Pool { return g.pools(g.Zones...) })...)
+}
 
 // Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
 func (c *Cache) Shifted(g *Group, zone string) bool {

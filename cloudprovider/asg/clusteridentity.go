@@ -215,6 +215,9 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	signal(c.groups.changed)
 }
 
+// ClusterName returns our name and the place that settled it, zero while it is not known.
+func (c *Cache) ClusterName() launchspec.Statement { return c.cluster() }
+
 // CheckClusterName refuses a text that cannot be the name of a cluster. The empty text is fine.
 func CheckClusterName(name string) error {
 	switch {

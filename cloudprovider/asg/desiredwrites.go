@@ -36,7 +36,7 @@ func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accep
 // raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or else the
 // next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
 // the write repairs that at once.
-func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
+func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, err error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()
 	var asked, least int
@@ -46,6 +46,9 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (*Group, error) {
 	if desired > g.MaxSize {
 		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
+	defer func() {
+		w.report(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}, err)
+	}()
 	asked += max(0, wanted-least) / g.Source.MinWeight() // with the instances that are still starting
 	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
 	since, err := w.setWatched(ctx, g, desired)

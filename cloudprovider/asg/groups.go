@@ -134,6 +134,9 @@ func signal(c chan<- struct{}) {
 	}
 }
 
+// Cluster returns the name of our cluster, "" before it is known.
+func (s *groups) Cluster() string { return s.cluster().Cluster }
+
 func (s *groups) cluster() launchspec.Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()

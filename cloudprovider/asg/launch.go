@@ -88,7 +88,7 @@ func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n in
 // launchRound makes the calls of a plan, several at a time, and joins their results.
 func (l *launcher) launchRound(ctx context.Context, g *Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
-	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.launchOrder(ctx, g, plan[at]) })
+	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.observed(ctx, g, plan[at]) })
 	var all launchResult
 	for _, o := range outcomes {
 		all.launched = union(all.launched, o.launched)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone.
@@ -96,7 +97,7 @@ func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
 		return &launchspec.Problem{Reason: ReasonAZRebalance,
 			Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it stays one node group",
 			Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
-				" --auto-scaling-group-name " + g.Name}
+				" --auto-scaling-group-name " + shellword.Quote(g.Name)}
 	}
 	for _, zone := range g.launchZones() {
 		if z.groups.Snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {

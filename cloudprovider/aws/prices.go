@@ -1,6 +1,8 @@
 package aws
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -54,6 +56,24 @@ func (f groupFacts) GroupOf(node *corev1.Node) *asg.Group {
 // Catalogue returns the known instance types.
 func (f groupFacts) Catalogue() *instancetypes.Catalogue { return f.provider.types.Catalogue() }
 
+// Spending is what the instances of the groups cost per hour.
+type Spending struct {
+	Currency pricing.Currency
+	PerHour  float64            // of all groups
+	ByGroup  map[string]float64 // by node group ID
+}
+
+// Spending returns what the instances cost, and false without prices. The caller must not change the map.
+func (p *Provider) Spending() (Spending, bool) {
+	if p.spend == nil {
+		return Spending{}, false
+	}
+	if s := p.spend.total.Load(); s != nil {
+		return *s, true
+	}
+	return Spending{}, false
+}
+
 // spend shows the cost of each group's instances. It computes when the groups or the prices have changed, neither per loop nor per
 // scrape. One goroutine at a time uses it.
 type spend struct {
@@ -64,6 +84,7 @@ type spend struct {
 	view   *View
 	pricer *groupprice.Pricer
 	shown  map[spendSeries]bool
+	total  atomic.Pointer[Spending] // read by anybody
 }
 
 // spendSeries is one series of each metric.
@@ -95,10 +116,14 @@ func (s *spend) show(v *View) {
 	}
 	s.view, s.pricer = v, pricer
 	now := map[spendSeries]bool{}
+	total := Spending{ByGroup: make(map[string]float64, len(v.groups))}
 	for id, g := range v.groups {
 		for capacityType, cost := range pricer.Present(g) {
 			series := spendSeries{id, capacityType, string(cost.Amount.Currency)}
 			now[series] = true
+			total.Currency = cost.Amount.Currency
+			total.PerHour += cost.Amount.PerHour
+			total.ByGroup[id] += cost.Amount.PerHour
 			s.amount.With(series.labels()).Set(cost.Amount.PerHour)
 			s.estimate.With(series.labels()).Set(cost.Estimated.PerHour)
 		}
@@ -110,4 +135,5 @@ func (s *spend) show(v *View) {
 		}
 	}
 	s.shown = now
+	s.total.Store(&total)
 }

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -18,8 +19,32 @@ import (
 type finding struct {
 	group   string
 	reason  string // out of a small set
-	message string // one sentence with problem, cause and remedy
+	message string // one sentence with problem and cause
+	remedy  string // the next step, may be empty
 }
+
+// String is one sentence with problem, cause and remedy.
+func (f finding) String() string {
+	if f.remedy == "" {
+		return f.message
+	}
+	return f.message + "; to mend it, " + f.remedy
+}
+
+func (f finding) problem() Problem {
+	return Problem{Group: f.group, Reason: f.reason, Message: f.message, Remedy: f.remedy}
+}
+
+// Problem is something wrong with a group.
+type Problem struct {
+	Group   string // name of the Auto Scaling group, "" for all groups
+	Reason  string // out of a small set
+	Message string // problem and cause
+	Remedy  string // the next step, may be empty
+}
+
+// Problems returns the problems of all groups. The caller must not change them.
+func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 
 // findings returns the problems of all groups.
 func (v *View) findings() []finding {
@@ -27,7 +52,7 @@ func (v *View) findings() []finding {
 	say := func(g *asg.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
 			found = append(found, finding{group: g.Name, reason: p.Reason,
-				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message + "; to mend it, " + p.Remedy})
+				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, remedy: p.Remedy})
 		}
 	}
 	for _, g := range v.snapshot.Foreign() {
@@ -73,43 +98,53 @@ func (p *Provider) fallbacks() []finding {
 		if d.Group != "" {
 			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)
 		}
-		found = append(found, finding{group: d.Group, reason: d.Reason, message: subject + ": " + d.Message + "; to mend it, " + d.Remedy})
+		found = append(found, finding{group: d.Group, reason: d.Reason, message: subject + ": " + d.Message, remedy: d.Remedy})
 	}
 	return found
 }
 
-// reporter publishes findings as they appear and disappear. One goroutine uses it.
+// reporter publishes findings as they appear and disappear. One goroutine uses it, but any may read shown.
 type reporter struct {
 	current map[finding]bool
+	shown   atomic.Pointer[[]Problem]
+	changed func(p Problem, mended bool)
 	gauge   *prometheus.GaugeVec
 	event   func(eventType, reason, message string)
 }
 
-func newReporter(event func(eventType, reason, message string)) *reporter {
-	return &reporter{current: map[finding]bool{}, event: event, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+func newReporter(event func(eventType, reason, message string), changed func(Problem, bool)) *reporter {
+	if changed == nil {
+		changed = func(Problem, bool) {}
+	}
+	r := &reporter{current: map[finding]bool{}, event: event, changed: changed, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_node_group_problems",
 		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
 	}, []string{"node_group", "reason"})}
+	r.shown.Store(&[]Problem{})
+	return r
 }
 
 // report compares the findings with the last ones. It logs and publishes new ones and sets the metric.
 func (r *reporter) report(ctx context.Context, found []finding) {
 	now := make(map[finding]bool, len(found))
 	counts := map[[2]string]int{}
+	shown := make([]Problem, 0, len(found))
 	for _, f := range found {
 		if now[f] {
 			continue
 		}
 		now[f] = true
+		shown = append(shown, f.problem())
 		counts[[2]string{f.group, f.reason}]++
 		if r.current[f] {
 			continue
 		}
 		// klog has warnings in this form only.
-		klog.Warningf("Node group problem %s: %s", f.reason, f.message)
+		klog.Warningf("Node group problem %s: %s", f.reason, f)
 		if r.event != nil {
-			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.message)
+			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.String())
 		}
+		r.changed(f.problem(), false)
 	}
 	for labels, count := range counts {
 		r.gauge.WithLabelValues(labels[0], labels[1]).Set(float64(count))
@@ -120,7 +155,9 @@ func (r *reporter) report(ctx context.Context, found []finding) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
+			r.changed(f.problem(), true)
 		}
 	}
 	r.current = now
+	r.shown.Store(&shown)
 }

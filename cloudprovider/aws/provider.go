@@ -58,6 +58,8 @@ type Options struct {
 	Prices prices
 	// Event publishes an event about a node group, nil for none.
 	Event func(eventType, reason, message string)
+	// Problem is called when a problem of a group appears, and when it is mended. It must return at once. Nil is not called.
+	Problem func(p Problem, mended bool)
 	// Registerer receives the provider's metrics, nil for none.
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
@@ -94,7 +96,7 @@ type Provider struct {
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event),
+		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		gpuTypes: gpuTypes(o.Catalogue),
 	}
@@ -131,6 +133,18 @@ func (p *Provider) Run(ctx context.Context) error {
 		g.Go(func() error { lookUp(ctx); return nil })
 	}
 	return g.Wait()
+}
+
+// LookUp makes the look-ups that the view wants, once, and takes the answers into the view. It does not go with Run. A caller that
+// has a single loop would not see answers that come later.
+func (p *Provider) LookUp(ctx context.Context) {
+	_ = p.Refresh()
+	p.zones.Want()
+	for _, lookUp := range []func(context.Context){p.types.Once, p.zones.Once, p.offers.Once} {
+		lookUp(ctx)
+	}
+	_ = p.Refresh()
+	p.offers.Once(ctx) // of types that were unknown before
 }
 
 // Changed receives when the core's next loop would see something new in a group.

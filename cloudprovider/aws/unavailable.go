@@ -18,6 +18,9 @@ func (p *Provider) TooOldToRemove() bool { return p.cache.TooOldToRemove() }
 // CoolDown returns why a node group can launch nothing for now, and until when. It is false if the group can.
 func (p *Provider) CoolDown(g *asg.Group) (cooldown.Period, bool) { return p.cache.CoolDown(g) }
 
+// CoolDowns returns the cool-downs of a node group's pools. Others of its pools may be free.
+func (p *Provider) CoolDowns(g *asg.Group) []cooldown.Period { return p.cache.CoolDowns(g) }
+
 // InShiftedZone reports whether a zonal shift keeps the node's group out of the node's zone.
 func (p *Provider) InShiftedZone(node *corev1.Node) bool {
 	id, ok := instanceID(node.Spec.ProviderID)

@@ -46,6 +46,9 @@ func (v *View) Group(id string) *asg.Group { return v.groups[id] }
 // AutoScalingGroup returns the facts of a whole Auto Scaling group, or nil.
 func (v *View) AutoScalingGroup(name string) *asg.Group { return v.snapshot.Group(name) }
 
+// Foreign returns the discovered groups of other clusters and operators, by name.
+func (v *View) Foreign() []*asg.Group { return v.snapshot.Foreign() }
+
 // Template returns the template of a node group, or nil.
 func (v *View) Template(id string) *grouptemplate.Template { return v.templates[id] }
 

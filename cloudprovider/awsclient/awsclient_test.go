@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -219,6 +220,13 @@ func TestRequestsAreCountedUnderTheStockNames(t *testing.T) {
 	want := map[string]uint64{"DescribeAutoScalingGroupsPages success": 1, "DescribeImages UnauthorizedOperation": 1, "DescribeNodegroup ResourceNotFoundException": 1}
 	if diff := cmp.Diff(want, got); diff != "" || families[0].GetName() != "cluster_autoscaler_aws_request_duration_seconds" {
 		t.Errorf("%s (-want +got):\n%s", families[0].GetName(), diff)
+	}
+
+	calls := clients.Calls()
+	slices.SortFunc(calls, func(a, b awsclient.Calls) int { return strings.Compare(a.Action, b.Action) })
+	counted := []awsclient.Calls{{Action: "DescribeAutoScalingGroups", All: 1}, {Action: "DescribeImages", All: 1, Failed: 1}, {Action: "DescribeNodegroup", All: 1, Failed: 1}}
+	if diff := cmp.Diff(counted, calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 

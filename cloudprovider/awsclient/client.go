@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -42,6 +43,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// HTTPClient makes the requests. With nil it is the SDK's own, with a bound on each try.
 	HTTPClient aws.HTTPClient
+	// Middleware is put into the stack of every client.
+	Middleware []func(*middleware.Stack) error
 	// Now is the clock of the request histogram, by default time.Now.
 	Now func() time.Time
 }
@@ -54,12 +57,22 @@ type Clients struct {
 	EKS         *eks.Client
 	SQS         *sqs.Client
 	ZonalShifts *arczonalshift.Client
+
+	metric *requestMetric // nil for none
+}
+
+// Calls counts the calls since New by action, in no order. Without a Registerer nothing is counted.
+func (c *Clients) Calls() []Calls {
+	if c.metric == nil {
+		return nil
+	}
+	return c.metric.calls()
 }
 
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
 // Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
-	cfg, err := o.load(ctx)
+	cfg, metric, err := o.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +92,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		cfg.RetryMode = aws.RetryModeAdaptive
 	}
 	return &Clients{
+		metric: metric,
 		Region: cfg.Region,
 		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions),
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
@@ -102,7 +116,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 }
 
 // load returns the SDK's configuration with the region, the metric and the user agent set.
-func (o Options) load(ctx context.Context) (aws.Config, error) {
+func (o Options) load(ctx context.Context) (cfg aws.Config, metric *requestMetric, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -110,9 +124,8 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 		awsmiddleware.AddUserAgentKeyValue("cluster-autoscaler", o.Version),
 	}
 	if o.Registerer != nil {
-		metric, err := newRequestMetric(o.Registerer, o.Now)
-		if err != nil {
-			return aws.Config{}, fmt.Errorf("register AWS request metric: %w", err)
+		if metric, err = newRequestMetric(o.Registerer, o.Now); err != nil {
+			return aws.Config{}, nil, fmt.Errorf("register AWS request metric: %w", err)
 		}
 		apiOptions = append(apiOptions, metric.attach)
 	}
@@ -120,17 +133,17 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	if client == nil {
 		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
+	cfg, err = config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
 	if err != nil {
-		return aws.Config{}, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+		return aws.Config{}, nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
 	}
 	if cfg.Region == "" {
 		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
-			return aws.Config{}, err
+			return aws.Config{}, nil, err
 		}
 	}
-	cfg.APIOptions = append(cfg.APIOptions, apiOptions...)
-	return cfg, nil
+	cfg.APIOptions = slices.Concat(cfg.APIOptions, apiOptions, o.Middleware)
+	return cfg, metric, nil
 }
 
 func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {

@@ -6,6 +6,9 @@ import (
 
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // requestMetric observes each call, its retries included, under the name and labels of the stock provider.
@@ -37,10 +40,64 @@ func (m *requestMetric) attach(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
+// Calls counts the calls of one action.
+type Calls struct {
+	Action                 string
+	All, Throttled, Failed int64 // Failed leaves the throttled ones out
+}
+
+// calls counts the calls by action, in no order.
+func (m *requestMetric) calls() []Calls {
+	series := make(chan prometheus.Metric)
+	go func() {
+		m.duration.Collect(series)
+		close(series)
+	}()
+	byAction := map[string]*Calls{}
+	for s := range series {
+		var values dto.Metric
+		if s.Write(&values) != nil {
+			continue
+		}
+		action, code := "", ""
+		for _, label := range values.GetLabel() {
+			switch label.GetName() {
+			case "endpoint":
+				if action = label.GetValue(); action == endpointLabel(groupsOperation) {
+					action = groupsOperation
+				}
+			case "status":
+				code = label.GetValue()
+			}
+		}
+		c := byAction[action]
+		if c == nil {
+			c = &Calls{Action: action}
+			byAction[action] = c
+		}
+		count := int64(values.GetHistogram().GetSampleCount())
+		c.All += count
+		switch {
+		case code == "success":
+		case awsmessage.OfCode(code) == awsmessage.Throttle:
+			c.Throttled += count
+		default:
+			c.Failed += count
+		}
+	}
+	list := make([]Calls, 0, len(byAction))
+	for _, c := range byAction {
+		list = append(list, *c)
+	}
+	return list
+}
+
+const groupsOperation = "DescribeAutoScalingGroups"
+
 // endpointLabel is the operation's name, except for the one operation that the stock provider counts under its paginator's
 // name.
 func endpointLabel(operation string) string {
-	if operation == "DescribeAutoScalingGroups" {
+	if operation == groupsOperation {
 		return "DescribeAutoScalingGroupsPages"
 	}
 	return operation

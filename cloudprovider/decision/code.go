@@ -37,6 +37,15 @@ const (
 	CodeFits           Code = "fits"              // there is a place, on a node or one on its way
 )
 
+// Codes of the outcome of a launch, beside CodeNone for success, CodeLaunching where AWS launches on its own, and CodeDenied.
+const (
+	CodeNoCapacity    Code = "no-capacity"   // EC2 has none in the pool
+	CodeAccountLimit  Code = "account-limit" // the account may have no more instances
+	CodeConfiguration Code = "configuration" // AWS refuses what the group would launch
+	CodeThrottled     Code = "throttled"
+	CodeUnanswered    Code = "unanswered" // the outcome is not known
+)
+
 // Codes of reasons why a node stays or goes.
 const (
 	CodeNeeded        Code = "needed"         // its utilization is above the threshold

@@ -1,7 +1,219 @@
 package decision
 
-// Record holds the decisions of the running process. It is safe for use by several goroutines.
-type Record struct{}
+import (
+	"sync"
+	"sync/atomic"
+	"time"
 
-// Report returns what is known now. The caller must not change it.
-func (r *Record) Report() *Report { return nil }
+	"k8s.io/utils/clock"
+)
+
+// Record holds the decisions of the running process. It is safe for use by several goroutines.
+//
+// Writers hand over facts and go on. They never wait for a reader, because a reader puts the facts into words: the functions that the
+// Set methods take run when somebody reads the next Report, at most once each, and one at a time.
+type Record struct {
+	clock clock.PassiveClock
+
+	mu        sync.Mutex
+	facts     facts
+	waiting   chan struct{} // closed by the next change, nil while nobody waits
+	observers []Observer
+
+	changes atomic.Uint64
+	making  sync.Mutex // held by the reader that makes the next Report
+	last    atomic.Pointer[published]
+}
+
+// facts are everything a Report is made of. A copy may be read without a lock: lists only grow behind its end, or are replaced.
+type facts struct {
+	at       time.Time
+	process  Process
+	loop     Loop
+	groups   *part[[]Group]
+	pods     *part[Pending]
+	nodes    *part[[]Node]
+	calls    func() []Call
+	launches []Launch // oldest first
+	timeline []Entry  // oldest first
+	spend    Spend
+}
+
+// published is a Report and the number of changes in it.
+type published struct {
+	report  *Report
+	changes uint64
+}
+
+// Pending are pending pods. Equivalent pods share a Search.
+type Pending struct {
+	Pods     []Pod
+	Searches []Search
+	Left     int // pods that are missing in Pods
+}
+
+// ByName are the groups of a Report by name. The caller must not change them.
+type ByName map[string]*Group
+
+// New makes a Record without decisions.
+func New(process Process, c clock.PassiveClock) *Record {
+	return &Record{clock: c, facts: facts{at: c.Now(), process: process}}
+}
+
+// SetProcess replaces the facts about the process.
+func (r *Record) SetProcess(p Process) { r.change(func(f *facts) { f.process = p }) }
+
+// Looped replaces everything that a loop finds out in one change: the loop, the groups, the pending pods and the nodes. The slices may be
+// in any order, and the Record takes them over. It calls the functions, if at all, in this order and one at a time.
+func (r *Record) Looped(l Loop, groups func() []Group, pods func(ByName) Pending, nodes func(ByName) []Node) {
+	l.Result = l.Result.clipped()
+	r.change(func(f *facts) {
+		f.loop, f.groups, f.pods, f.nodes = l, groupsPart(groups), podsPart(pods), nodesPart(nodes)
+	})
+}
+
+// SetLoop replaces the last loop.
+func (r *Record) SetLoop(l Loop) {
+	l.Result = l.Result.clipped()
+	r.change(func(f *facts) { f.loop = l })
+}
+
+// SetGroups replaces the groups, as Looped does.
+func (r *Record) SetGroups(groups func() []Group) {
+	r.change(func(f *facts) { f.groups = groupsPart(groups) })
+}
+
+// SetPods replaces the pending pods and their searches, as Looped does.
+func (r *Record) SetPods(pods func(ByName) Pending) {
+	r.change(func(f *facts) { f.pods = podsPart(pods) })
+}
+
+// SetNodes replaces the nodes, as Looped does.
+func (r *Record) SetNodes(nodes func(ByName) []Node) {
+	r.change(func(f *facts) { f.nodes = nodesPart(nodes) })
+}
+
+// CallsFrom has every new Report ask for the calls.
+func (r *Record) CallsFrom(calls func() []Call) { r.change(func(f *facts) { f.calls = calls }) }
+
+// SetCluster sets the name of the cluster, which may turn out late.
+func (r *Record) SetCluster(name string) {
+	r.mu.Lock()
+	known := r.facts.process.Cluster == name
+	r.mu.Unlock()
+	if !known {
+		r.change(func(f *facts) { f.process.Cluster = name })
+	}
+}
+
+// Observe has the observer called from now on.
+func (r *Record) Observe(o Observer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observers = append(r.observers, o)
+}
+
+// Launched adds a launch.
+func (r *Record) Launched(l Launch) {
+	l.Outcome = l.Outcome.clipped()
+	for _, o := range r.change(func(f *facts) { f.launches = added(f.launches, l, maxLaunches) }) {
+		o.Launched(l)
+	}
+}
+
+// Decided adds an entry to the timeline, now if the entry has no time.
+func (r *Record) Decided(e Entry) {
+	e.Reason = e.Reason.clipped()
+	for _, o := range r.change(func(f *facts) {
+		if e.At.IsZero() {
+			e.At = f.at
+		}
+		f.timeline = added(f.timeline, e, maxEntries)
+	}) {
+		o.Decided(e)
+	}
+}
+
+// Spent sets the spend. The history takes one point a minute, and starts anew with another currency.
+func (r *Record) Spent(currency string, perHour float64) {
+	r.change(func(f *facts) {
+		s := &f.spend
+		if s.Currency != currency {
+			s.History = nil
+		}
+		s.Currency, s.PerHour = currency, perHour
+		if n := len(s.History); n == 0 || f.at.Sub(s.History[n-1].At) >= spendInterval {
+			s.History = added(s.History, SpendPoint{At: f.at, PerHour: perHour}, maxSpendPoints)
+		}
+	})
+}
+
+// change changes the facts and wakes those who wait. It returns the observers.
+func (r *Record) change(change func(*facts)) []Observer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts.at = r.clock.Now()
+	change(&r.facts)
+	r.changes.Add(1)
+	if r.waiting != nil {
+		close(r.waiting)
+		r.waiting = nil
+	}
+	return r.observers
+}
+
+// Changed returns a channel that the next change closes. A reader that must miss nothing gets the channel before the Report.
+func (r *Record) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting == nil {
+		r.waiting = make(chan struct{})
+	}
+	return r.waiting
+}
+
+// Report returns what is known now. The caller must not change it. Without a change since the last call it returns the same Report.
+func (r *Record) Report() *Report {
+	if p := r.last.Load(); p != nil && p.changes == r.changes.Load() {
+		return p.report
+	}
+	r.making.Lock()
+	defer r.making.Unlock()
+	r.mu.Lock()
+	f, changes := r.facts, r.changes.Load()
+	r.mu.Unlock()
+	if p := r.last.Load(); p != nil && p.changes == changes {
+		return p.report
+	}
+	p := &published{report: f.report(), changes: changes}
+	r.last.Store(p)
+	return p.report
+}
+
+// part is a part of the Report that is made when somebody first reads it, under Record.making.
+type part[T any] struct {
+	make func(ByName) T
+	made T
+}
+
+func groupsPart(groups func() []Group) *part[[]Group] {
+	return &part[[]Group]{make: func(ByName) []Group { return boundedGroups(groups()) }}
+}
+
+func podsPart(pods func(ByName) Pending) *part[Pending] {
+	return &part[Pending]{make: func(groups ByName) Pending { return pods(groups).bounded() }}
+}
+
+func nodesPart(nodes func(ByName) []Node) *part[[]Node] {
+	return &part[[]Node]{make: func(groups ByName) []Node { return boundedNodes(nodes(groups)) }}
+}
+
+func (p *part[T]) get(groups ByName) (made T) {
+	if p == nil {
+		return made
+	}
+	if p.make != nil {
+		p.made, p.make = p.make(groups), nil
+	}
+	return p.made
+}

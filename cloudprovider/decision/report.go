@@ -11,13 +11,14 @@ type Report struct {
 	At       time.Time `json:"at"`
 	Process  Process   `json:"process"`
 	Loop     Loop      `json:"loop"`
-	Groups   []Group   `json:"groups"`   // by name
-	Pods     []Pod     `json:"pods"`     // pending ones, by namespace and name
-	Searches []Search  `json:"searches"` // the answers of the groups, shared by equivalent pods
-	Nodes    []Node    `json:"nodes"`    // nodes and instances of the groups, by name
-	Launches []Launch  `json:"launches"` // the last ones, newest first
-	Timeline []Entry   `json:"timeline"` // the last decisions, newest first
-	Calls    []Call    `json:"calls"`    // calls of AWS APIs since the start of the process, by service and action
+	Groups   []Group   `json:"groups"`                // by name
+	Pods     []Pod     `json:"pods"`                  // pending ones, by namespace and name
+	PodsLeft int       `json:"podsLeftOut,omitempty"` // pending ones for which the record had no room
+	Searches []Search  `json:"searches"`              // the answers of the groups, shared by equivalent pods
+	Nodes    []Node    `json:"nodes"`                 // nodes and instances of the groups, by name
+	Launches []Launch  `json:"launches"`              // the last ones, newest first
+	Timeline []Entry   `json:"timeline"`              // the last decisions, newest first
+	Calls    []Call    `json:"calls"`                 // calls of AWS APIs since the start of the process, by service and action
 	Spend    Spend     `json:"spend"`
 }
 
@@ -27,6 +28,7 @@ type Process struct {
 	Cluster  string    `json:"cluster,omitempty"` // "" where nothing states it
 	Region   string    `json:"region"`
 	Started  time.Time `json:"started"`
+	Leader   bool      `json:"leader"`          // it holds the lease or needs none. Without it, the report has nothing else
 	Expander string    `json:"expander"`        // value of --expander
 	Flags    []string  `json:"flags,omitempty"` // those that were given, as --name=value, sorted, without secrets
 }
@@ -97,7 +99,7 @@ type Pod struct {
 	State     PodState  `json:"state"`
 	Cause     Reason    `json:"cause"`           // why it waits, the first line of every explanation
 	Group     string    `json:"group,omitempty"` // in which a node was asked for, for this pod
-	Search    int       `json:"search"`          // index in Report.Searches, -1 before the first search
+	Search    int       `json:"search"`          // index in Report.Searches, -1 before the first search or where the record had no room for the answers
 }
 
 // PodState says what a pending pod waits for.

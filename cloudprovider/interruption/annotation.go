@@ -67,6 +67,13 @@ func annotationOf(node *corev1.Node) (annotation, bool) {
 	return m, true
 }
 
+// Draining returns why a node is drained for AWS and since when, and false for any other node. The texts come from annotations, which somebody
+// may have changed.
+func Draining(node *corev1.Node) (reason string, since time.Time, draining bool) {
+	a, draining := annotationOf(node)
+	return a.text, a.began, draining
+}
+
 // resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long
 // as after a warning. If somebody has spoilt the time of beginning, the drain begins now.
 func (m annotation) resumed(now time.Time) reason {

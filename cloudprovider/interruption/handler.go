@@ -75,6 +75,9 @@ type Options struct {
 	// AtDeadline and Rebalance are the flags of these names. They default to Force and Count.
 	AtDeadline Deadline
 	Rebalance  OnRebalance
+	// Draining is called when the drain of a node begins, with the name of its Auto Scaling group and why AWS takes it. It must return
+	// at once, and may be called by several goroutines. Nil is not called.
+	Draining func(node, group, reason string)
 	// Wake starts a loop of the core now.
 	Wake       func()
 	Registerer prometheus.Registerer
@@ -104,6 +107,9 @@ func New(o Options) (*Handler, error) {
 	}
 	if o.Wake == nil {
 		o.Wake = func() {}
+	}
+	if o.Draining == nil {
+		o.Draining = func(string, string, string) {}
 	}
 	err := o.Nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
 		if node, ok := object.(*corev1.Node); ok {

@@ -59,6 +59,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
 	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
 		c.drainBy().UTC().Format(time.RFC3339), c.text)
+	h.Draining(node.Name, j.group, c.text)
 	return h.drain(ctx, j, node)
 }
 

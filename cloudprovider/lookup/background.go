@@ -34,6 +34,16 @@ func (b *background) request() {
 	}
 }
 
+// Once makes the look-up that is wanted, and logs a failure. It does not go with Run.
+func (b *background) Once(ctx context.Context) {
+	if !b.asks {
+		return
+	}
+	if err := b.lookUp(ctx); err != nil && !errors.Is(err, errNotAsked) {
+		klog.FromContext(ctx).Info(b.failure, "err", awsclient.Brief(err), "remedy", b.remedy)
+	}
+}
+
 // errNotAsked is the error of a look-up that had nothing to ask AWS.
 var errNotAsked = errors.New("nothing to look up")
 

@@ -69,6 +69,9 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
+// Read reads once, like Run at its start. It does not go with Run.
+func (r *Reader) Read(ctx context.Context) { r.readIfDue(ctx) }
+
 // readIfDue reads when the prices are old, or when a pool in use was not part of the last reading.
 func (r *Reader) readIfDue(ctx context.Context) {
 	pools, now := r.InUse(), r.Clock.Now()

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,66 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 		if bytes.Contains(logged(), []byte(secret)) {
 			t.Errorf("the log contains the credential %s", secret)
 		}
+	}
+}
+
+// The status page and its JSON are on --address, on an address of their own, or nowhere.
+func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(cluster.Close)
+	aws := emulated(t)
+	for _, tt := range []struct {
+		name  string
+		flags []string
+		want  []string // for each listener: does it serve the metrics, and does it serve the page
+	}{
+		{"by default", nil, []string{"metrics and page"}},
+		{"off", []string{"--aws-status-page=off", "--aws-status-address=127.0.0.1:0"}, []string{"metrics"}},
+		{"own address", []string{"--aws-status-address=127.0.0.1:0"}, []string{"metrics", "page"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			binary := leading(t.Context(), t, cluster.URL, aws.URL(), append(tt.flags, "--address=127.0.0.1:0", "--max-failing-time=1m")...)
+			if err := binary.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				_ = binary.Process.Kill()
+				_ = binary.Wait()
+			})
+			var addresses []string
+			for deadline := time.Now().Add(time.Minute); len(addresses) < len(tt.want); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("listeners = %v, want %d", addresses, len(tt.want))
+				}
+				addresses = listeners(t, binary.Process.Pid)
+			}
+			var got []string
+			for _, address := range addresses {
+				var port int
+				if _, err := fmt.Sscanf(address, "0100007F:%x", &port); err != nil {
+					t.Fatal(err)
+				}
+				var served []string
+				for _, path := range []string{"/metrics", "/status", "/status.json", "/status/events", "/status/app.js"} {
+					response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = response.Body.Close()
+					if response.StatusCode == http.StatusOK {
+						served = append(served, path)
+					}
+				}
+				got = append(got, strings.NewReplacer("/metrics", "metrics", " /status /status.json /status/events /status/app.js", " and page",
+					"/status /status.json /status/events /status/app.js", "page").Replace(strings.Join(served, " ")))
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("the listeners serve %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

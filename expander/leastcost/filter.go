@@ -40,7 +40,20 @@ type Filter struct {
 	penalties penalties
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
-	places    []place // of scale-ups whose pods may still be pending
+	places    []place       // of scale-ups whose pods may still be pending
+	last      []Explanation // of the last BestOptions
+}
+
+// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
+func (f *Filter) Words() func() map[string]string {
+	last := f.last
+	return func() map[string]string {
+		words := make(map[string]string, len(last))
+		for _, e := range last {
+			words[e.NodeGroup] = Name + ": " + e.String()
+		}
+		return words
+	}
 }
 
 // New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. A plan
@@ -54,6 +67,7 @@ func New(prices prices, penalties penalties, limit time.Duration, clock clock.Pa
 // options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	d := f.decide(options, nodeInfos)
+	f.last = nil
 	if d == nil {
 		if len(options) > 0 {
 			klog.Background().V(2).Info("Left the scale-up options as they are: no price is known", "options", len(options))
@@ -61,6 +75,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 		return options
 	}
 	d.log()
+	f.last = d.explanations
 	f.remember(d.candidates, d.choice)
 	return d.choice.options(d.candidates, d.explanations)
 }

@@ -10,6 +10,19 @@ import (
 // Filter keeps the options that leave the least idle.
 type Filter struct {
 	devices func() *drasnapshot.Snapshot
+	last    []Explanation // of the last BestOptions
+}
+
+// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
+func (f *Filter) Words() func() map[string]string {
+	last := f.last
+	return func() map[string]string {
+		words := make(map[string]string, len(last))
+		for _, e := range last {
+			words[e.NodeGroup] = "least-waste: " + e.String()
+		}
+		return words
+	}
 }
 
 // New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices returns the claims and devices of
@@ -20,6 +33,7 @@ func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices:
 // out an option whose group has no node template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	explanations, judged := f.explainAll(options, nodeInfos)
+	f.last = explanations
 	var best []expander.Option
 	for i, e := range explanations {
 		if e.Verdict == Chosen {

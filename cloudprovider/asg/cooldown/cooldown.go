@@ -47,6 +47,14 @@ type Period struct {
 	length time.Duration
 }
 
+// Since returns when the cool-down began. It is zero for a zonal shift, whose beginning is not known.
+func (p Period) Since() time.Time {
+	if p.length == 0 {
+		return time.Time{}
+	}
+	return p.Until.Add(-p.length)
+}
+
 func (p Period) holdsFor(group string, pool Pool) bool {
 	return (p.Group == "" || p.Group == group) && p.has(pool)
 }
@@ -137,6 +145,20 @@ func (l *List) add(p Period, length time.Duration) Period {
 func (l *List) Of(group string, pool Pool) (Period, bool) {
 	now := l.clock.Now()
 	return l.lastToEnd(func(p Period) bool { return p.holdsFor(group, pool) && now.Before(p.Until) })
+}
+
+// Holding returns the cool-downs that hold for any of the group's pools now, the oldest first. It asks for the pools only where there
+// are cool-downs.
+func (l *List) Holding(group string, pools func() []Pool) []Period {
+	now := l.clock.Now()
+	l.mu.Lock()
+	holding := slices.DeleteFunc(slices.Clone(l.periods), func(p Period) bool { return !now.Before(p.Until) || p.Group != "" && p.Group != group })
+	l.mu.Unlock()
+	if len(holding) == 0 {
+		return nil
+	}
+	own := pools()
+	return slices.DeleteFunc(holding, func(p Period) bool { return !slices.ContainsFunc(own, p.has) })
 }
 
 // All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.

@@ -2,6 +2,7 @@ package nodeinfos
 
 import (
 	"maps"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -23,21 +24,25 @@ type zoneLookup interface {
 // ZoneIDs knows the identifiers of zones by their names. A name means another zone in another AWS account.
 //
 // It is empty while no node of the cluster carries the label. Cloud controllers before Kubernetes 1.30 do not set it, and no node
-// may be promised with a label that it will not have. The core's loop alone uses it.
+// may be promised with a label that it will not have. The core's loop alone teaches it. ID and Name are safe for concurrent use.
 type ZoneIDs struct {
 	lookup zoneLookup
-	byName map[string]string
+	byName atomic.Pointer[map[string]string] // replaced and never changed
 }
 
 // NewZoneIDs makes a ZoneIDs that knows nothing yet.
-func NewZoneIDs(lookup zoneLookup) *ZoneIDs { return &ZoneIDs{lookup: lookup} }
+func NewZoneIDs(lookup zoneLookup) *ZoneIDs {
+	z := &ZoneIDs{lookup: lookup}
+	z.byName.Store(&map[string]string{})
+	return z
+}
 
 // ID returns the identifier of the named zone, or "".
-func (z *ZoneIDs) ID(name string) string { return z.byName[name] }
+func (z *ZoneIDs) ID(name string) string { return (*z.byName.Load())[name] }
 
 // Name returns the name of the zone with the identifier, or "".
 func (z *ZoneIDs) Name(id string) string {
-	for name, known := range z.byName {
+	for name, known := range *z.byName.Load() {
 		if known == id {
 			return name
 		}
@@ -54,13 +59,14 @@ func (z *ZoneIDs) learn(nodes []*corev1.Node, v *aws.View) {
 			shown[zone] = id
 		}
 	}
-	z.byName = map[string]string{}
+	byName := map[string]string{}
 	if len(shown) > 0 {
-		maps.Copy(z.byName, z.lookup.IDs())
-		maps.Copy(z.byName, shown)
-		if z.lacks(v) {
-			z.lookup.Want()
-		}
+		maps.Copy(byName, z.lookup.IDs())
+		maps.Copy(byName, shown)
+	}
+	z.byName.Store(&byName)
+	if len(shown) > 0 && z.lacks(v) {
+		z.lookup.Want()
 	}
 }
 
@@ -68,7 +74,7 @@ func (z *ZoneIDs) learn(nodes []*corev1.Node, v *aws.View) {
 func (z *ZoneIDs) lacks(v *aws.View) bool {
 	for _, ng := range v.NodeGroups() {
 		for _, zone := range v.Group(ng.Id()).Zones {
-			if z.byName[zone] == "" {
+			if z.ID(zone) == "" {
 				return true
 			}
 		}
@@ -83,7 +89,7 @@ func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) 
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	if id := z.byName[node.Labels[corev1.LabelTopologyZone]]; id != "" && node.Labels[podzone.LabelZoneID] == "" {
+	if id := z.ID(node.Labels[corev1.LabelTopologyZone]); id != "" && node.Labels[podzone.LabelZoneID] == "" {
 		node.Labels[podzone.LabelZoneID] = id
 	}
 	if _, several := t.Assumed[corev1.LabelTopologyZone]; several {

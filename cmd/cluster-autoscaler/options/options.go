@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,12 +59,21 @@ type AWS struct {
 	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
+
+	StatusPage    string // StatusPageOn or StatusPageOff
+	StatusAddress string // of the status page and its JSON, empty: --address
 }
 
 // Values of --aws-spot-prices.
 const (
 	SpotPricesOff  = "off"
 	SpotPricesLive = "live"
+)
+
+// Values of --aws-status-page.
+const (
+	StatusPageOn  = "on"
+	StatusPageOff = "off"
 )
 
 // maxTroublePenalty makes a group the last choice among any that are not in trouble.
@@ -148,6 +159,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
 	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
+	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
+	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
 }
 
 // Validate returns an error for the first flag value that cannot work. The error names the flag and the remedy.
@@ -186,6 +199,12 @@ func (a *AWS) Validate() error {
 	}
 	if r := a.Rebalance; r != interruption.Count && r != interruption.Drain {
 		return fmt.Errorf("--aws-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
+	}
+	if a.StatusPage != StatusPageOn && a.StatusPage != StatusPageOff {
+		return fmt.Errorf("--aws-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
+	}
+	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
+		return fmt.Errorf("--aws-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
 	}
 	if a.PodSettleTime < 0 {
 		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
@@ -233,4 +252,12 @@ func CheckCloudProvider(name string) error {
 			cloudProviderFlag, name, cloudProviderFlag, cloudprovider.AwsProviderName)
 	}
 	return nil
+}
+
+// Given lists the flags that were given as --name=value, sorted by name. fs is parsed. No flag has a secret, but names files with one.
+func Given(fs *pflag.FlagSet) []string {
+	var given []string
+	fs.Visit(func(f *pflag.Flag) { given = append(given, "--"+f.Name+"="+f.Value.String()) })
+	slices.Sort(given)
+	return given
 }

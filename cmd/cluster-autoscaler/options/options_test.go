@@ -156,7 +156,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	want := AWS{
 		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, StatusPage: StatusPageOn,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -255,7 +255,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, StatusPage: StatusPageOn,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -275,6 +275,9 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--aws-zonal-groups: zonal groups "some": want off, tagged or all`},
 		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},
 		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--aws-rebalance="" is unknown: use "count" or "drain"`},
+		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--aws-status-page="true" is unknown: use "on" or "off"`},
+		{"status address without port", func(a *AWS) { a.StatusAddress = "127.0.0.1" },
+			`--aws-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
 			"--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},
@@ -306,5 +309,15 @@ func TestTheHelpOfExpanderNamesThemAll(t *testing.T) {
 	fs, _ := register(t)
 	if usage := fs.Lookup("expander").Usage; !strings.Contains(usage, "["+strings.Join(expander.Names, ",")+"]") {
 		t.Errorf("help of --expander = %q, want all of %q named", usage, expander.Names)
+	}
+}
+
+func TestGivenFlagsAreListed(t *testing.T) {
+	fs, _ := register(t)
+	if err := fs.Parse([]string{"--scan-interval=5s", "--nodes=0:1:b", "--aws-region=eu-west-1", "--nodes=0:1:a"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := Given(fs), []string{"--aws-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}; !slices.Equal(got, want) {
+		t.Errorf("given %q, want %q", got, want)
 	}
 }

@@ -53,6 +53,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.decisions = p.newDecisions()
 	served.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTransform(cache.TransformStripManagedFields()))
@@ -65,13 +66,17 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
+	reaction, err := p.newMeasures(factory)
+	if err != nil {
+		return nil, err
+	}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		Event: opts.AutoscalingKubeClients.LogRecorder.Event}
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
 	a := &assembly{informers: factory}
-	if a.cloud, err = newCloud(ctx, working, p.core, p.options.AWS, p.version, in); err != nil {
+	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	opts.CloudProvider = a.cloud.provider
@@ -85,12 +90,13 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
+	p.follow(a, in)
 	features, err := p.newFeatures(ctx, working, client, factory)
 	if err != nil {
 		return nil, err
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, leastCost: a.cloud.leastCost, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), features: features})
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -100,7 +106,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) 
 		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
 		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
-		Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
+		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
 }
 

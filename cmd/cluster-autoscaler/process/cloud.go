@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -29,32 +29,35 @@ type cloud struct {
 	cache     *asg.Cache
 	provider  *aws.Provider
 	leastCost *leastcost.Filter
+
+	registerer prometheus.Registerer
 }
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer, but not beyond ctx. Writes are
 // bounded by working instead, so that a write under way when ctx ends may be finished.
-func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours options.AWS, version string, in aws.Options) (*cloud, error) {
+func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud, error) {
+	core, ours := p.core, p.options.AWS
 	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{}
+	c := &cloud{registerer: p.registerer}
 	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
 		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
 	}
 	if c.clients, err = awsclient.New(ctx, awsclient.Options{
-		Region: ours.Region, CloudConfig: cloudConfig, Version: version, Registerer: legacyregistry.Registerer(),
+		Region: ours.Region, CloudConfig: cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
 	}); err != nil {
 		return nil, err
 	}
-	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event); err != nil {
+	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
-	if c.cache, err = c.newCache(core, ours); err != nil {
+	if c.cache, err = c.newCache(core, ours, p.decisions.Launched); err != nil {
 		return nil, err
 	}
 	if ours.SpotPrices == options.SpotPricesLive {
-		if err := c.prices.followSpot(c.clients.EC2, c.cache); err != nil {
+		if err := c.prices.followSpot(c.clients.EC2, c.cache, p.registerer); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +75,15 @@ func newCloud(ctx, working context.Context, core config.AutoscalingOptions, ours
 // run keeps all of it fresh until ctx ends.
 func (c *cloud) run(ctx context.Context) error { return c.prices.run(ctx, c.provider.Run) }
 
-func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg.Cache, error) {
+// lookUp looks up once what run would look up beside the loops.
+func (c *cloud) lookUp(ctx context.Context) {
+	if c.prices.spot != nil {
+		c.prices.spot.Read(ctx)
+	}
+	c.provider.LookUp(ctx)
+}
+
+func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, launched func(asg.Launch)) (*asg.Cache, error) {
 	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err
@@ -90,6 +101,7 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS) (*asg
 		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,
+		Launched:        launched,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}), nil
@@ -100,7 +112,7 @@ func (c *cloud) newProvider(working context.Context, core config.AutoscalingOpti
 	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
 	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.GatherDeletions, o.Limiter = core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
-	o.Registerer, o.Clock = legacyregistry.Registerer(), clock.RealClock{}
+	o.Registerer, o.Clock = c.registerer, clock.RealClock{}
 	if !core.AWSUseStaticInstanceList {
 		o.InstanceTypes = c.clients.EC2
 	}

@@ -28,6 +28,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
@@ -46,14 +48,18 @@ This file is generated from the metrics that the program registers and from the 
 then run ` + "`make docs`" + `.
 
 The program serves metrics on ` + "`--address`" + ` (` + "`:8085`" + `) under ` + "`/metrics`" + `. Beside the metrics below it serves the usual ones of the Go runtime, the
-process and the Kubernetes client, as the stock autoscaler does. A metric with labels appears with its first value.
+process and the Kubernetes client, as the stock autoscaler does. A metric with labels appears with its first value. [Monitoring](recipes/monitoring.md) has a
+dashboard and [Alerts](alerts.md) has alerts that use them.
 
 ## Metrics of ours
 
 The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--aws-price-file`" + `, the age of the spot prices needs
-` + "`--aws-spot-prices=live`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`--aws-spot-prices=live`" + `, and the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
 ` + "`aws_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
-` + "`reason`" + `, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + `.
+` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
+
+*Series* bounds the number of series. A histogram counts as one. As text it has one for each bucket, and two more. The histograms of decisions also come in the native
+form, with at most 160 buckets each, to a Prometheus that asks for protobuf (` + "`--enable-feature=native-histograms`" + `).
 
 `
 
@@ -64,6 +70,14 @@ Names, types, labels and texts come from the stock autoscaler. Metrics with the 
 
 `
 
+const reasonsHead = `
+## Reasons of decisions
+
+Labels of the metrics of decisions have these values. A label takes 64 reasons or 8 AWS calls, and counts further ones as ` + "`other`" + `. ` + "`none`" + ` means that nothing is in the way, and the outcome
+` + "`success`" + ` that AWS gave what was asked for.
+
+`
+
 const eventsHead = `
 ## Events
 
@@ -71,6 +85,23 @@ The autoscaler records these events beside the events of the stock autoscaler. *
 (` + "`--status-config-map-name`, `--namespace`" + `). It has no events under ` + "`--write-status-configmap=false`" + `.
 
 `
+
+// series bounds the number of series of each metric of ours. A metric without labels has one.
+var series = map[string]string{
+	"aws_cool_downs":                           "65",
+	"aws_decisions_total":                      "7 kinds × 65 reasons",
+	"aws_interruption_messages_handled_total":  "12 types × 23 outcomes",
+	"aws_interruption_messages_received_total": "12 types",
+	"aws_interruption_queue_errors_total":      "one for each call of SQS",
+	"aws_launch_duration_seconds":              "9 calls",
+	"aws_launches_total":                       "9 calls × 65 outcomes",
+	"aws_node_group_nodes":                     "2 × node groups",
+	"aws_node_group_problems":                  "node groups × reasons of their problems",
+	"aws_node_groups":                          "4",
+	"aws_pending_pods":                         "65",
+	"aws_spend_estimated_per_hour":             "2 × node groups",
+	"aws_spend_per_hour":                       "2 × node groups",
+}
 
 // recordedEvent is an event that the product's code records.
 type recordedEvent struct{ reason, kind, object, meaning string }
@@ -83,6 +114,7 @@ var recordedEvents = []recordedEvent{
 	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
 	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
 	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
+	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
 	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
@@ -131,6 +163,8 @@ func registerOurs(t *testing.T) *collectors {
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	readOnce(t, spot)
+	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}}
+	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }}))(t)
 	return ours
 }
 
@@ -222,14 +256,51 @@ func stockRow(family *dto.MetricFamily) []string {
 	return row(parts[0], parts[1], slices.DeleteFunc(labels, func(l string) bool { return l == "" }), strings.TrimPrefix(family.GetHelp(), "[ALPHA] "))
 }
 
+// bound returns the entry of a metric in the table series.
+func bound(t *testing.T, name, labels string) string {
+	t.Helper()
+	text, listed := series[strings.TrimPrefix(name, "cluster_autoscaler_")]
+	if listed != (labels != "") {
+		t.Errorf("%s has the labels %q, and %q as its number of series: mend the table series", name, labels, text)
+	}
+	if !listed {
+		return "1"
+	}
+	return text
+}
+
+// reasonRows returns a row for each code of decisions, with its comment.
+func reasonRows(t *testing.T) [][]string {
+	t.Helper()
+	file := must(parser.ParseFile(token.NewFileSet(), "../../../cloudprovider/decision/code.go", nil, parser.ParseComments))(t)
+	var rows [][]string
+	ast.Inspect(file, func(node ast.Node) bool {
+		if spec, ok := node.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+			if code := text(spec.Values[0], nil); code != "" {
+				meaning := strings.TrimSpace(spec.Comment.Text())
+				if meaning == "" {
+					meaning = strings.ReplaceAll(code, "-", " ")
+				}
+				rows = append(rows, []string{document.Code(code), document.Text(meaning)})
+			}
+		}
+		return true
+	})
+	if len(rows) < 30 {
+		t.Fatalf("found %d codes: they are declared in another way now", len(rows))
+	}
+	slices.SortFunc(rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	return rows
+}
+
 func metricsDocument(t *testing.T) string {
 	t.Helper()
 	var ours, stock, events [][]string
 	golden := string(must(os.ReadFile("testdata/stock_metrics.txt"))(t))
 	for _, collector := range registerOurs(t).all {
 		for _, r := range rows(t, collector) {
-			if !strings.Contains(golden, strings.Trim(r[0], "`")+" ") {
-				ours = append(ours, r)
+			if name := strings.Trim(r[0], "`"); !strings.Contains(golden, name+" ") {
+				ours = append(ours, slices.Insert(r, 3, bound(t, name, r[2])))
 			}
 		}
 	}
@@ -246,7 +317,8 @@ func metricsDocument(t *testing.T) string {
 		slices.SortFunc(table, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	}
 	head := []string{"metric", "type", "labels", "meaning"}
-	return metricsHead + document.Table(head, ours) + stockMetricsHead + document.Table(head, stock) +
+	return metricsHead + document.Table(slices.Insert(slices.Clone(head), 3, "series"), ours) + stockMetricsHead + document.Table(head, stock) +
+		reasonsHead + document.Table([]string{"reason", "meaning"}, reasonRows(t)) +
 		eventsHead + document.Table([]string{"reason", "type", "object", "meaning"}, events)
 }
 
@@ -265,7 +337,7 @@ func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
 			parts[pkg] = true
 		}
 	})
-	want := []string{"aws", "awsclient", "interruption", "pricefile", "spotprice"} // the parts that registerOurs has
+	want := []string{"aws", "awsclient", "decisionmetrics", "interruption", "pricefile", "spotprice"} // the parts that registerOurs has
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(parts))); diff != "" {
 		t.Errorf("packages whose options take a Registerer (-registerOurs +code):\n%s", diff)
 	}

@@ -5,7 +5,6 @@ import (
 
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/rest"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -37,14 +36,14 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
 		Cordons: cordons, Client: client, Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(),
 		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: opts.AutoscalingKubeClients.Recorder,
-		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance,
+		AtDeadline: flags.InterruptionDeadline, Rebalance: flags.Rebalance, Draining: p.decisions.Draining,
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:
 			default: // a loop is wanted already
 			}
 		},
-		Registerer: legacyregistry.Registerer(), Clock: clock.RealClock{},
+		Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("interruptions: %w", err)

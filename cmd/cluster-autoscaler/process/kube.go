@@ -31,10 +31,19 @@ func kubeConfig(opts config.KubeClientOptions) (kube *rest.Config, err error) {
 			return nil, fmt.Errorf("find the API server (outside a cluster, set --kubeconfig): %w", err)
 		}
 	}
-	kube.QPS = opts.KubeClientQPS
-	kube.Burst = opts.KubeClientBurst
-	kube.ContentType = opts.APIContentType
-	return kube, nil
+	return asFlagged(kube, opts), nil
+}
+
+// asFlagged has the rate and the content type of the flags, where kube has none of its own.
+func asFlagged(kube *rest.Config, opts config.KubeClientOptions) *rest.Config {
+	kube = rest.CopyConfig(kube)
+	if kube.QPS == 0 {
+		kube.QPS, kube.Burst = opts.KubeClientQPS, opts.KubeClientBurst
+	}
+	if kube.ContentType == "" {
+		kube.ContentType = opts.APIContentType
+	}
+	return kube
 }
 
 // kubeClient makes a separate client. Its requests have a --kube-client-qps of their own.

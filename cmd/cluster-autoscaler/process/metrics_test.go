@@ -72,7 +72,7 @@ func serveMetrics(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	health := metrics.NewHealthCheck(time.Minute, time.Minute)
 	snapshotter := debuggingsnapshot.NewDebuggingSnapshotter(false)
-	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, &readiness{}, snapshotter))
+	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, &readiness{}, snapshotter, nil))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/metrics")
 	if err != nil {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -19,19 +19,20 @@ import (
 // prices are the price book of the region and the readers that keep it true.
 type prices struct {
 	book *pricing.Book
+	spot *spotprice.Reader             // nil without --aws-spot-prices=live
 	keep []func(context.Context) error // each until its context ends
 }
 
 // newPrices makes the price book of a region with the prices of --aws-price-file. It makes no call.
 func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
-	event func(eventType, reason, message string)) (*prices, error) {
+	event func(eventType, reason, message string), registerer prometheus.Registerer) (*prices, error) {
 	book, err := pricing.NewBook(region, nil)
 	if err != nil || ours.PriceFile == "" {
 		return &prices{book: book}, err
 	}
 	watcher, err := pricefile.New(pricefile.Options{
 		Path: ours.PriceFile, Book: book, Known: catalogue.Names, Event: event,
-		Clock: clock.RealClock{}, Registerer: legacyregistry.Registerer(),
+		Clock: clock.RealClock{}, Registerer: registerer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--aws-price-file: %w", err)
@@ -40,15 +41,15 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 }
 
 // followSpot also reads the spot prices of the instance types that the groups may launch.
-func (p *prices) followSpot(api spotprice.API, groups *asg.Cache) error {
+func (p *prices) followSpot(api spotprice.API, groups *asg.Cache, registerer prometheus.Registerer) error {
 	reader, err := spotprice.New(spotprice.Options{
 		API: api, Book: p.book, InUse: func() spotprice.Pools { return spotprice.InUse(groups.Snapshot().Groups()) },
-		Clock: clock.RealClock{}, Registerer: legacyregistry.Registerer(),
+		Clock: clock.RealClock{}, Registerer: registerer,
 	})
 	if err != nil {
 		return err
 	}
-	p.keep = append(p.keep, reader.Run)
+	p.spot, p.keep = reader, append(p.keep, reader.Run)
 	return nil
 }
 

@@ -6,14 +6,21 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/smithy-go/middleware"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/loop"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
@@ -24,11 +31,18 @@ type Process struct {
 	options   options.Options
 	version   string   // of the binary
 	expanders []string // of --expander, in the order in which they decide
+	flags     []string // that were given, as --name=value, sorted
 
 	kube        *rest.Config
 	health      *health
 	ready       readiness
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
+	record      *decision.Record
+	decisions   *decisions.Collector            // fills the record
+	registerer  prometheus.Registerer           // of our metrics
+	guard       *dryrun.Guard                   // nil but in a dry run
+	middleware  []func(*middleware.Stack) error // of the AWS clients
+	unhelped    *status.Unhelped                // publishes the causes of the last loop
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
@@ -42,7 +56,9 @@ func (p *Process) Run(ctx context.Context) error {
 	defer fail(nil)
 	p.health = &health{HealthCheck: metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime), limit: p.core.MaxFailingTime}
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
-	stopServing, err := serve(running, p.core.Address, endpoints(p.core, p.health, &p.ready, p.snapshotter), fail)
+	p.record = p.newRecord()
+	p.registerer = legacyregistry.Registerer()
+	stopServing, err := p.listen(running, fail)
 	if err != nil {
 		return err
 	}
@@ -136,7 +152,10 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
+		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
+		p.decisions.End()
+		p.unhelped.Publish()
 	}
 }
 

@@ -14,11 +14,18 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statuspage"
 )
 
-// endpoints are the paths of the stock autoscaler and /readyz. Flags switch /snapshotz and /debug/pprof on.
+// endpoints are the paths of the stock autoscaler and /readyz. Flags switch /snapshotz and /debug/pprof on. status is nil where the
+// status page is off or has an address of its own.
 func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
-	snapshotter debuggingsnapshot.DebuggingSnapshotter) http.Handler {
+	snapshotter debuggingsnapshot.DebuggingSnapshotter, status http.Handler) http.Handler {
 	paths := mux.NewPathRecorderMux("cluster-autoscaler")
 	paths.Handle("/metrics", legacyregistry.Handler())
 	paths.Handle("/health-check", health)
@@ -29,15 +36,54 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	if core.EnableProfiling {
 		routes.Profiling{}.Install(paths)
 	}
+	if status != nil {
+		paths.Handle(statuspage.Path, status)
+		paths.HandlePrefix(statuspage.Path+"/", status)
+		paths.Handle(statuspage.Path+".json", status)
+	}
 	return paths
 }
 
-// serve answers on the address until the returned function is called. The address is taken when serve returns. If
+// statusEndpoints are the status page and the report behind it.
+func statusEndpoints(record *decision.Record) http.Handler {
+	paths := http.NewServeMux()
+	page := statuspage.New(record.Report, record.Changed, clock.RealClock{})
+	paths.Handle(statuspage.Path, page)
+	paths.Handle(statuspage.Path+"/", page)
+	paths.Handle(statuspage.Path+".json", statusjson.New(record))
+	return paths
+}
+
+// listen serves all endpoints as the flags say, until the returned function is called. If answering ends before, listen calls failed.
+func (p *Process) listen(ctx context.Context, failed func(error)) (stop func(), err error) {
+	var status http.Handler
+	stopStatus := func() {}
+	if p.options.AWS.StatusPage == options.StatusPageOn {
+		status = statusEndpoints(p.record)
+		if address := p.options.AWS.StatusAddress; address != "" {
+			if stopStatus, err = serve(ctx, "aws-status-address", address, status, failed); err != nil {
+				return nil, err
+			}
+			status = nil
+		}
+	}
+	stopMain, err := serve(ctx, "address", p.core.Address, endpoints(p.core, p.health, &p.ready, p.snapshotter, status), failed)
+	if err != nil {
+		stopStatus()
+		return nil, err
+	}
+	return func() {
+		stopMain()
+		stopStatus()
+	}, nil
+}
+
+// serve answers on the address of a flag until the returned function is called. The address is taken when serve returns. If
 // answering ends later for another reason, serve calls failed.
-func serve(ctx context.Context, address string, handler http.Handler, failed func(error)) (stop func(), err error) {
+func serve(ctx context.Context, flag, address string, handler http.Handler, failed func(error)) (stop func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen on --address=%s: %w", address, err)
+		return nil, fmt.Errorf("listen on --%s=%s: %w", flag, address, err)
 	}
 	// No limit on writing: /snapshotz waits for a loop, a CPU profile for half a minute.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
@@ -45,10 +91,10 @@ func serve(ctx context.Context, address string, handler http.Handler, failed fun
 	go func() {
 		defer close(ended)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			failed(fmt.Errorf("serve on --address=%s: %w", address, err))
+			failed(fmt.Errorf("serve on --%s=%s: %w", flag, address, err))
 		}
 	}()
-	klog.FromContext(ctx).V(2).Info("Listening", "address", listener.Addr().String())
+	klog.FromContext(ctx).V(2).Info("Listening", "flag", "--"+flag, "address", listener.Addr().String())
 	return func() {
 		_ = server.Close()
 		<-ended

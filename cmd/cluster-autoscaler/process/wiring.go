@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -41,6 +42,8 @@ type parts struct {
 	leastCost *leastcost.Filter
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
+	reaction  *status.Reaction
+	decisions *decisions.Collector
 	features
 }
 
@@ -59,6 +62,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
+	with.decisions.Need = oneZone.Need
+	p.unhelped = status.NewUnhelped(core.ScaleUpStatusProcessor, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
@@ -78,16 +83,21 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
 		ours.ViewsOnly)
-	opts.Backoff = backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout)
+	opts.Backoff = with.decisions.NewBackoff(
+		backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		status.LeftOut{Groups: launchable.LeftOut}, // before buffers.status, which publishes events
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
-		core.ScaleUpStatusProcessor,
+		p.unhelped,
 		status.NewZoneEvents(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
+		with.reaction,
+		decisions.ScaleUp{Collector: with.decisions},
 	))
 	p.wireScaleDown(opts, core, with)
+	core.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: with.decisions}
+	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	opts.CapacityBufferPodsRegistry = buffers.registry
 	opts.Processors = core
 }
@@ -104,6 +114,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 		requestsGuard = nil
 	}
 	return present[pods.PodListProcessor](
+		decisions.Pending{Collector: with.decisions},
 		with.draining,
 		injection.pods,
 		buffers.pods,
@@ -116,6 +127,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 		requestsGuard,
 		requests.processor,
 		injection.limit,
+		decisions.ToHelp{Collector: with.decisions},
 	)
 }
 
@@ -124,6 +136,7 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
+	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions, opts.DrainabilityRules),
@@ -141,6 +154,9 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	}
 	core.ScaleDownSetProcessor = scaledown.NewSharedMinimum(with.provider, with.nodes,
 		core.ScaleDownSetProcessor)
+	if p.guard != nil {
+		core.ScaleDownSetProcessor = keepsNodes{core.ScaleDownSetProcessor}
+	}
 }
 
 // similarity says which node groups are alike enough to be balanced.

@@ -25,8 +25,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -37,7 +39,8 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	p.core.ScaleUpFromZero, p.options.ScaleDown = true, true
 	change(p)
 	opts := p.coreOptions(nil)
-	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil)}
+	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
+		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)
@@ -64,10 +67,12 @@ var steps = []struct{ name, field string }{
 	{"report of a scale-up", "ScaleUpStatusProcessor"},
 	{"candidates for removal", "ScaleDownNodeProcessor"},
 	{"nodes that are removed", "ScaleDownSetProcessor"},
+	{"report of a scale-down", "ScaleDownStatusProcessor"},
+	{"end of the loop", "AutoscalingStatusProcessor"},
 }
 
 // leftToTheCore are the other extension points.
-var leftToTheCore = []string{"BinpackingLimiter", "ScaleDownStatusProcessor", "AutoscalingStatusProcessor", "NodeGroupManager",
+var leftToTheCore = []string{"BinpackingLimiter", "NodeGroupManager",
 	"NodeGroupConfigProcessor", "ScaleDownCandidatesNotifier", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
 
 func TestWiring(t *testing.T) {
@@ -222,7 +227,8 @@ func (adding) CleanUp() {}
 
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
-	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil)}
+	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
+		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
 	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil)
 	var pending []*corev1.Pod

@@ -1,0 +1,149 @@
+package decision
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of a Report.
+const (
+	maxPods        = 10_000
+	maxAnswers     = 60_000 // of all searches
+	maxNodes       = 10_000
+	maxLaunches    = 200
+	maxEntries     = 500
+	maxText        = 1_000 // bytes of a message or a remedy, because AWS and tags can say anything
+	maxProblems    = 5     // of a group
+	maxCoolDowns   = 50    // of a group
+	maxTypes       = 30    // of a group
+	spendInterval  = time.Minute
+	maxSpendPoints = 6 * 60
+)
+
+// report puts the facts together.
+func (f facts) report() *Report {
+	r := &Report{Version: Version, At: f.at, Process: f.process, Loop: f.loop, Spend: f.spend,
+		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: []Call{}}
+	r.Groups = orEmpty(f.groups.get(nil))
+	byName := make(ByName, len(r.Groups))
+	for at := range r.Groups {
+		byName[r.Groups[at].Name] = &r.Groups[at]
+	}
+	pending := f.pods.get(byName)
+	r.Pods, r.Searches, r.PodsLeft = orEmpty(pending.Pods), orEmpty(pending.Searches), pending.Left
+	r.Nodes = orEmpty(f.nodes.get(byName))
+	if f.calls != nil {
+		r.Calls = orEmpty(f.calls())
+		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
+	}
+	r.Spend.History = latest(orEmpty(f.spend.History), maxSpendPoints)
+	return r
+}
+
+// boundedGroups returns the groups by name, within the bounds.
+func boundedGroups(groups []Group) []Group {
+	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
+	for at := range groups {
+		g := &groups[at]
+		g.Reason = g.Reason.clipped()
+		g.Types, g.CoolDowns, g.Problems = first(g.Types, maxTypes), first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
+		for at := range g.CoolDowns {
+			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped()
+		}
+		for at := range g.Problems {
+			g.Problems[at] = g.Problems[at].clipped()
+		}
+	}
+	return groups
+}
+
+// boundedNodes returns the nodes by name, within the bounds.
+func boundedNodes(nodes []Node) []Node {
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	nodes = first(nodes, maxNodes)
+	for at := range nodes {
+		nodes[at].Reason = nodes[at].Reason.clipped()
+	}
+	return nodes
+}
+
+// bounded returns the pods by namespace and name, within the bounds, with the searches that have room.
+func (p Pending) bounded() Pending {
+	slices.SortFunc(p.Pods, func(a, b Pod) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	kept := Pending{Pods: first(p.Pods, maxPods), Left: p.Left + max(0, len(p.Pods)-maxPods)}
+	places, room := make(map[int]int, len(p.Searches)), maxAnswers
+	for at := range kept.Pods {
+		pod := &kept.Pods[at]
+		old := pod.Search
+		pod.Cause, pod.Search = pod.Cause.clipped(), -1
+		if old < 0 || old >= len(p.Searches) {
+			continue
+		}
+		place, seen := places[old]
+		if !seen {
+			place = -1
+			if answers := p.Searches[old].Answers; len(answers) <= room {
+				for at := range answers {
+					answers[at].Reason, answers[at].Expander = answers[at].Reason.clipped(), clip(answers[at].Expander)
+				}
+				place, room = len(kept.Searches), room-len(answers)
+				kept.Searches = append(kept.Searches, p.Searches[old])
+			}
+			places[old] = place
+		}
+		pod.Search = place
+	}
+	return kept
+}
+
+// added appends an element to a list of which the last ones matter, and drops others now and then. It never changes an element
+// within the length of the list.
+func added[T any](list []T, element T, size int) []T {
+	if len(list) >= 2*size {
+		list = slices.Clone(latest(list, size))
+	}
+	return append(list, element)
+}
+
+// newest returns the last elements of a list, newest first.
+func newest[T any](list []T, size int) []T {
+	list = slices.Clone(latest(orEmpty(list), size))
+	slices.Reverse(list)
+	return list
+}
+
+// latest returns the last elements of a list.
+func latest[T any](list []T, size int) []T { return list[max(0, len(list)-size):] }
+
+// first returns the first elements of a list. It keeps none of the others alive.
+func first[T any](list []T, size int) []T {
+	if len(list) <= size {
+		return list
+	}
+	return slices.Clone(list[:size])
+}
+
+// orEmpty returns the list, empty instead of nil, because a client of the JSON expects a list.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// clipped returns the reason with texts of a bounded length.
+func (r Reason) clipped() Reason {
+	r.Message, r.Remedy = clip(r.Message), clip(r.Remedy)
+	return r
+}
+
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}

@@ -1,0 +1,107 @@
+package decisionmetrics
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Options configure a Metrics.
+type Options struct {
+	Registerer   prometheus.Registerer
+	Report       func() *decision.Report // the newest one, or nil before the first
+	PerNodeGroup bool                    // whether there are series for each node group
+}
+
+// Metrics counts decisions. It is safe for use by several goroutines.
+type Metrics struct {
+	decisions, launches      *prometheus.CounterVec
+	duration                 *prometheus.HistogramVec
+	asked, ready             prometheus.Histogram
+	reasons, outcomes, modes values
+}
+
+// New registers the metrics.
+func New(o Options) (*Metrics, error) {
+	m := &Metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts(opts("decisions_total",
+			"Decisions, by kind and reason: nodes asked for and removed, failures, interruptions, problems of groups.")), []string{"kind", "reason"}),
+		launches: prometheus.NewCounterVec(prometheus.CounterOpts(opts("launches_total",
+			"Requests for instances that have ended, by AWS call and outcome: success, launching if AWS launches on its own, or the reason of the failure.")), []string{"mode", "outcome"}),
+		duration: prometheus.NewHistogramVec(histogram("launch_duration_seconds",
+			"Time from the start of a request for instances until its outcome was known, by AWS call, in seconds.",
+			0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300), []string{"mode"}),
+		asked: prometheus.NewHistogram(histogram("pending_to_call_duration_seconds",
+			"Time from a pod becoming pending until AWS has accepted the call that asks for a node for it, in seconds.",
+			0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)),
+		ready: prometheus.NewHistogram(histogram("pending_to_ready_duration_seconds",
+			"Time from a pod becoming pending to its being ready, for pods for which a node was asked, in seconds.",
+			5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)),
+	}
+	all := []prometheus.Collector{m.decisions, m.launches, m.duration, m.asked, m.ready,
+		&counts{report: o.Report, desc: describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"), count: pendingPods},
+		&counts{report: o.Report, desc: describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"), count: coolDowns},
+		&counts{report: o.Report, desc: describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"), count: groupStates},
+	}
+	if o.PerNodeGroup {
+		all = append(all, groupNodes{report: o.Report, desc: describe("node_group_nodes",
+			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state")})
+	}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, o.Registerer.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register metrics of decisions: %w", err)
+	}
+	return m, nil
+}
+
+const namespace, subsystem = "cluster_autoscaler", "aws"
+
+func opts(name, help string) prometheus.Opts {
+	return prometheus.Opts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+}
+
+// histogram has classic buckets for every Prometheus. One that asks for native histograms gets buckets of 10 %, at most 160.
+func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}
+}
+
+// Decided counts an entry of the timeline.
+func (m *Metrics) Decided(e decision.Entry) {
+	m.decisions.WithLabelValues(string(e.Kind), m.reasons.bounded(reason(e.Reason.Code), maxReasons)).Inc()
+}
+
+// Launched counts a launch and its duration.
+func (m *Metrics) Launched(l decision.Launch) {
+	mode, outcome := m.modes.bounded(l.Mode, maxCalls), m.outcomes.bounded(string(l.Outcome.Code), maxReasons)
+	if outcome == "" {
+		outcome = "success"
+	}
+	m.launches.WithLabelValues(mode, outcome).Inc()
+	m.duration.WithLabelValues(mode).Observe(l.Duration.Seconds())
+}
+
+// PodAsked counts a pod for which AWS has accepted a call after the time.
+func (m *Metrics) PodAsked(waited time.Duration) { m.asked.Observe(waited.Seconds()) }
+
+// PodReady counts a pod that is ready after the time.
+func (m *Metrics) PodReady(waited time.Duration) { m.ready.Observe(waited.Seconds()) }
+
+// reason returns the code as the value of a label. An empty value would be no label to Prometheus.
+func reason(code decision.Code) string {
+	if code == decision.CodeNone {
+		return "none"
+	}
+	return string(code)
+}

@@ -1,0 +1,217 @@
+package decisionmetrics
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+var _ decision.Observer = (*Metrics)(nil)
+
+// newMetrics returns metrics of a report that the test sets, and their registry.
+func newMetrics(t *testing.T, perNodeGroup bool) (*Metrics, **decision.Report, *prometheus.Registry) {
+	t.Helper()
+	registry, report := prometheus.NewPedanticRegistry(), new(*decision.Report)
+	m, err := New(Options{Registerer: registry, Report: func() *decision.Report { return *report }, PerNodeGroup: perNodeGroup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, report, registry
+}
+
+// samples returns the samples of the registry, one a line, without the common beginning of the names and without histograms.
+func samples(t *testing.T, registry *prometheus.Registry) string {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page, kept strings.Builder
+	for _, family := range families {
+		if family.GetType() != dto.MetricType_HISTOGRAM {
+			if _, err := expfmt.MetricFamilyToText(&page, family); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for line := range strings.Lines(page.String()) {
+		if sample, ok := strings.CutPrefix(line, "cluster_autoscaler_aws_"); ok {
+			kept.WriteString(sample)
+		}
+	}
+	return kept.String()
+}
+
+func because(code decision.Code) decision.Reason { return decision.Reason{Code: code} }
+
+func TestReportsBecomeGauges(t *testing.T) {
+	_, report, registry := newMetrics(t, true)
+	if got := samples(t, registry); got != "" {
+		t.Errorf("before the first report:\n%s", got)
+	}
+	*report = &decision.Report{
+		Pods: []decision.Pod{{Cause: because(decision.CodeMaxSize)}, {Cause: because(decision.CodeMaxSize)}, {}},
+		Groups: []decision.Group{
+			{Name: "a", State: decision.GroupReady, Ready: 3, Starting: 1},
+			{Name: "b/eu-central-1a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{
+				{Cause: because(decision.CodeResources)}, {Cause: because(decision.CodeDenied)}, {Cause: because(decision.CodeDenied)}}},
+		},
+	}
+	want := `cool_downs{reason="denied"} 2
+cool_downs{reason="resources"} 1
+node_group_nodes{node_group="a",state="ready"} 3
+node_group_nodes{node_group="a",state="starting"} 1
+node_group_nodes{node_group="b/eu-central-1a",state="ready"} 0
+node_group_nodes{node_group="b/eu-central-1a",state="starting"} 0
+node_groups{state="cool-down"} 1
+node_groups{state="degraded"} 0
+node_groups{state="full"} 0
+node_groups{state="ready"} 1
+pending_pods{reason="max-size"} 2
+pending_pods{reason="none"} 1
+`
+	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	*report = &decision.Report{}
+	want = `cool_downs{reason="denied"} 0
+cool_downs{reason="resources"} 0
+node_groups{state="cool-down"} 0
+node_groups{state="degraded"} 0
+node_groups{state="full"} 0
+node_groups{state="ready"} 0
+pending_pods{reason="max-size"} 0
+pending_pods{reason="none"} 0
+`
+	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
+		t.Errorf("after all groups and pods are gone (-want +got):\n%s", diff)
+	}
+}
+
+func TestNodeGroupsHaveSeriesOnlyOnDemand(t *testing.T) {
+	_, report, registry := newMetrics(t, false)
+	*report = &decision.Report{Groups: []decision.Group{{Name: "a"}}}
+	if got := samples(t, registry); strings.Contains(got, `"a"`) {
+		t.Errorf("a series names a group:\n%s", got)
+	}
+}
+
+func TestDecisionsAreCounted(t *testing.T) {
+	m, _, registry := newMetrics(t, false)
+	m.Decided(decision.Entry{Kind: decision.ScaleUp})
+	m.Decided(decision.Entry{Kind: decision.LaunchFailed, Reason: because(decision.CodeQuota)})
+	m.Decided(decision.Entry{Kind: decision.LaunchFailed, Reason: because(decision.CodeQuota)})
+	m.Launched(decision.Launch{Mode: "SetDesiredCapacity", Duration: time.Second})
+	m.Launched(decision.Launch{Mode: "SetDesiredCapacity", Outcome: because(decision.CodeQuota)})
+	want := `decisions_total{kind="launch-failed",reason="quota"} 2
+decisions_total{kind="scale-up",reason="none"} 1
+launches_total{mode="SetDesiredCapacity",outcome="quota"} 1
+launches_total{mode="SetDesiredCapacity",outcome="success"} 1
+`
+	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLabelsAreBounded(t *testing.T) {
+	m, report, registry := newMetrics(t, false)
+	*report = &decision.Report{}
+	for i := range 10 * maxReasons {
+		text := fmt.Sprintf("text-%d", i)
+		m.Decided(decision.Entry{Kind: decision.Problem, Reason: because(decision.Code(text))})
+		m.Launched(decision.Launch{Mode: text, Outcome: because(decision.Code(text))})
+		(*report).Pods = append((*report).Pods, decision.Pod{Cause: because(decision.Code(text))})
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		limit := maxReasons + 1
+		if family.GetName() == "cluster_autoscaler_aws_launches_total" {
+			limit *= maxCalls + 1
+		}
+		if got := len(family.GetMetric()); got > limit {
+			t.Errorf("%s has %d series, want at most %d", family.GetName(), got, limit)
+		}
+	}
+	if got := samples(t, registry); !strings.Contains(got, fmt.Sprintf(`pending_pods{reason="other"} %d`, 9*maxReasons)) {
+		t.Errorf("pods are lost:\n%s", got)
+	}
+}
+
+// Prometheus gets native histograms in protobuf, and buckets in text.
+func TestHistogramsAreNativeAndClassic(t *testing.T) {
+	m, _, registry := newMetrics(t, false)
+	m.Launched(decision.Launch{Mode: "CreateFleet", Duration: 3 * time.Second})
+	m.PodAsked(time.Second)
+	m.PodReady(time.Minute)
+	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	defer server.Close()
+
+	response := get(t, server.URL, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	defer response.Body.Close()
+	decoder, histograms := expfmt.NewDecoder(response.Body, expfmt.ResponseFormat(response.Header)), 0
+	for {
+		var family dto.MetricFamily
+		if err := decoder.Decode(&family); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if family.GetType() != dto.MetricType_HISTOGRAM {
+			continue
+		}
+		histograms++
+		h := family.GetMetric()[0].GetHistogram()
+		if h.GetSampleCount() != 1 || len(h.GetPositiveSpan()) == 0 || len(h.GetBucket()) < 10 {
+			t.Errorf("%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
+		}
+	}
+	if histograms != 3 {
+		t.Errorf("%d histograms, want 3", histograms)
+	}
+
+	response = get(t, server.URL, "text/plain")
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`launch_duration_seconds_bucket{mode="CreateFleet",le="5"} 1`,
+		`pending_to_call_duration_seconds_bucket{le="1"} 1`,
+		`pending_to_ready_duration_seconds_bucket{le="45"} 0`,
+	} {
+		if !strings.Contains(string(page), "cluster_autoscaler_aws_"+want) {
+			t.Errorf("the text lacks %s", want)
+		}
+	}
+}
+
+func get(t *testing.T, url, accept string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", accept)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}

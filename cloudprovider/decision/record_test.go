@@ -1,0 +1,348 @@
+package decision_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+var start = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
+
+func newRecord() (*decision.Record, *testclock.FakeClock) {
+	c := testclock.NewFakeClock(start)
+	return decision.New(decision.Process{Region: "eu-west-1"}, c), c
+}
+
+func TestReportStaysUntilChange(t *testing.T) {
+	r, _ := newRecord()
+	made := 0
+	r.SetGroups(func() []decision.Group {
+		made++
+		return []decision.Group{{Name: "b"}, {Name: "a"}}
+	})
+	first := r.Report()
+	if first != r.Report() || made != 1 {
+		t.Errorf("two reports without a change, groups made %d times, want the same report", made)
+	}
+	r.SetLoop(decision.Loop{Number: 7})
+	second := r.Report()
+	if second.Loop.Number != 7 || first.Loop.Number != 0 || made != 1 {
+		t.Errorf("loops %d and then %d, groups made %d times, want 0, 7 and once", first.Loop.Number, second.Loop.Number, made)
+	}
+	if second.Groups[0].Name != "a" || second.Groups[1].Name != "b" {
+		t.Errorf("groups %v, want them by name", second.Groups)
+	}
+}
+
+func TestOnlyLastFactsAreMade(t *testing.T) {
+	r, _ := newRecord()
+	for number := range 3 {
+		r.SetNodes(func(decision.ByName) []decision.Node {
+			if number < 2 {
+				t.Errorf("made the nodes of loop %d, which nobody read", number)
+			}
+			return []decision.Node{{Name: fmt.Sprint(number)}}
+		})
+	}
+	if got := r.Report().Nodes; len(got) != 1 || got[0].Name != "2" {
+		t.Errorf("nodes %v, want those of the last loop", got)
+	}
+}
+
+// A writer goes on while a reader makes a report, and the reader's next report has what was written.
+func TestReaderDoesNotBlockWriter(t *testing.T) {
+	r, _ := newRecord()
+	making, goOn := make(chan struct{}), make(chan struct{})
+	r.SetPods(func(decision.ByName) decision.Pending {
+		close(making)
+		<-goOn
+		return decision.Pending{Pods: []decision.Pod{{Name: "old"}}}
+	})
+	reports := make(chan *decision.Report)
+	go func() { reports <- r.Report() }()
+	<-making
+	r.SetPods(func(decision.ByName) decision.Pending { return decision.Pending{Pods: []decision.Pod{{Name: "new"}}} })
+	close(goOn)
+	if got := (<-reports).Pods[0].Name; got != "old" {
+		t.Errorf("pod %q in the report that was under way, want the old one", got)
+	}
+	if got := r.Report().Pods[0].Name; got != "new" {
+		t.Errorf("pod %q in the next report, want the new one", got)
+	}
+}
+
+func TestChangeWakesWhoeverWaits(t *testing.T) {
+	r, _ := newRecord()
+	one, other := r.Changed(), r.Changed()
+	select {
+	case <-one:
+		t.Fatal("woken without a change")
+	default:
+	}
+	r.Decided(decision.Entry{Kind: decision.ScaleUp})
+	<-one
+	<-other
+	select {
+	case <-r.Changed():
+		t.Error("woken by the change before")
+	default:
+	}
+}
+
+func TestListsAreBounded(t *testing.T) {
+	r, c := newRecord()
+	for at := range 3_000 {
+		r.Launched(decision.Launch{Asked: at})
+		r.Decided(decision.Entry{Group: fmt.Sprint(at)})
+		r.Spent("USD", float64(at))
+		c.Step(20 * time.Second)
+	}
+	report := r.Report()
+	if n := len(report.Launches); n != 200 || report.Launches[0].Asked != 2_999 || report.Launches[199].Asked != 2_800 {
+		t.Errorf("%d launches from %d to %d, want the last 200, newest first", n, report.Launches[0].Asked, report.Launches[n-1].Asked)
+	}
+	if n := len(report.Timeline); n != 500 || report.Timeline[0].Group != "2999" || !report.Timeline[0].At.Equal(c.Now().Add(-20*time.Second)) {
+		t.Errorf("%d entries, first %+v, want the last 500 with their time", n, report.Timeline[0])
+	}
+	history := report.Spend.History
+	if n := len(history); n != 360 || history[359].At.Sub(history[0].At) != 359*time.Minute || history[359].PerHour != 2_997 || report.Spend.PerHour != 2_999 {
+		t.Errorf("%d points of spend, last %v, want one for each minute of six hours", n, history[n-1])
+	}
+	r.Spent("CNY", 5)
+	if got := r.Report().Spend; got.Currency != "CNY" || len(got.History) != 1 {
+		t.Errorf("spend in another currency has %d points, want one", len(got.History))
+	}
+}
+
+func TestPodsWithoutRoomAreCounted(t *testing.T) {
+	r, _ := newRecord()
+	r.SetPods(func(decision.ByName) decision.Pending {
+		p := decision.Pending{Left: 3}
+		for at := range 10_500 {
+			p.Pods = append(p.Pods, decision.Pod{Namespace: "n", Name: fmt.Sprintf("p%05d", 10_499-at), Search: at % 100})
+		}
+		for at := range 100 {
+			p.Searches = append(p.Searches, decision.Search{Answers: make([]decision.Answer, 1_000), At: start.Add(time.Duration(at))})
+		}
+		return p
+	})
+	report := r.Report()
+	if len(report.Pods) != 10_000 || report.PodsLeft != 503 || report.Pods[0].Name != "p00000" || report.Pods[9_999].Name != "p09999" {
+		t.Errorf("%d pods to %q and %d left out, want the first 10000 by name and 503", len(report.Pods), report.Pods[len(report.Pods)-1].Name, report.PodsLeft)
+	}
+	if len(report.Searches) != 60 {
+		t.Errorf("%d searches with 1000 answers each, want 60", len(report.Searches))
+	}
+	for at, pod := range report.Pods {
+		was := (10_499 - at) % 100 // its search before
+		switch {
+		case pod.Search >= 0 && report.Searches[pod.Search].At != start.Add(time.Duration(was)):
+			t.Fatalf("pod %q has the search of another", pod.Name)
+		case pod.Search < 0 != (at%100 >= 60):
+			t.Fatalf("pod %q has search %d", pod.Name, pod.Search)
+		}
+	}
+}
+
+func TestLongTextsAreCut(t *testing.T) {
+	r, _ := newRecord()
+	long := decision.Reason{Message: strings.Repeat("é", 2_000), Remedy: "x" + strings.Repeat("é", 2_000)}
+	r.SetLoop(decision.Loop{Result: long})
+	r.Launched(decision.Launch{Outcome: long})
+	r.Decided(decision.Entry{Reason: long})
+	r.SetGroups(func() []decision.Group {
+		return []decision.Group{{Name: "g", Reason: long, Problems: slicesOf(long, 9), CoolDowns: slicesOf(decision.CoolDown{Cause: long}, 90)}}
+	})
+	r.SetPods(func(groups decision.ByName) decision.Pending {
+		if groups["g"] == nil {
+			t.Error("the maker of pods does not see the group")
+		}
+		return decision.Pending{Pods: []decision.Pod{{Cause: long}},
+			Searches: []decision.Search{{Answers: []decision.Answer{{Reason: long, Expander: long.Message}}}}}
+	})
+	r.SetNodes(func(decision.ByName) []decision.Node { return []decision.Node{{Reason: long}} })
+	report := r.Report()
+	texts := 0
+	var walk func(reflect.Value)
+	walk = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.String:
+			if text := v.String(); len(text) > 0 {
+				texts++
+				if len(text) > 1_000+len("…") || !utf8.ValidString(text) {
+					t.Errorf("a text has %d bytes", len(text))
+				}
+			}
+		case reflect.Slice:
+			for at := range v.Len() {
+				walk(v.Index(at))
+			}
+		case reflect.Struct:
+			for at := range v.NumField() {
+				if v.Type().Field(at).IsExported() {
+					walk(v.Field(at))
+				}
+			}
+		}
+	}
+	walk(reflect.ValueOf(*report))
+	if g := report.Groups[0]; len(g.Problems) != 5 || len(g.CoolDowns) != 50 {
+		t.Errorf("%d problems and %d cool-downs of a group, want 5 and 50", len(g.Problems), len(g.CoolDowns))
+	}
+	if texts < 100 {
+		t.Errorf("looked at %d texts only", texts)
+	}
+}
+
+func slicesOf[T any](element T, n int) []T {
+	list := make([]T, n)
+	for at := range list {
+		list[at] = element
+	}
+	return list
+}
+
+func TestEmptyReportHasLists(t *testing.T) {
+	r, _ := newRecord()
+	r.CallsFrom(func() []decision.Call { return nil })
+	text, err := json.Marshal(r.Report())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "null") || !strings.Contains(string(text), `"leader":false`) {
+		t.Errorf("the report of a process that does not lead is %s", text)
+	}
+}
+
+func TestRecordServesManyAtOnce(t *testing.T) {
+	r, _ := newRecord()
+	r.CallsFrom(func() []decision.Call { return []decision.Call{{Action: "b"}, {Action: "a"}} })
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for at := range 150 {
+				r.SetGroups(func() []decision.Group { return []decision.Group{{Name: "z"}, {Name: "a"}} })
+				r.Launched(decision.Launch{Asked: at})
+				r.Decided(decision.Entry{Kind: decision.ScaleUp})
+				r.Spent("USD", 1)
+			}
+		})
+		wait.Go(func() {
+			for range 100 {
+				changed := r.Changed()
+				report := r.Report()
+				if _, err := json.Marshal(report); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-changed:
+				default:
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if report := r.Report(); len(report.Launches) != 200 || len(report.Timeline) != 500 {
+		t.Errorf("%d launches and %d entries, want 200 and 500", len(report.Launches), len(report.Timeline))
+	}
+}
+
+// The bound is 20 MiB with 1,000 groups and 10,000 pods. The other lists are full, too.
+func TestRecordHoldsLittleMemory(t *testing.T) {
+	const groups, pods, nodes = 1_000, 10_000, 5_000
+	before := heap()
+	r, c := newRecord()
+	for at := range 2 { // the second round leaves nothing of the first
+		r.SetGroups(func() []decision.Group {
+			list := make([]decision.Group, groups)
+			for at := range list {
+				list[at] = decision.Group{Name: name("group", at), AutoScaling: name("group", at), Zones: []string{"eu-west-1a"}, Types: []string{"m5.large", "m6i.large"},
+					State: decision.GroupCoolDown, Reason: reason("group", at), Problems: []decision.Reason{reason("problem", at)},
+					CoolDowns: []decision.CoolDown{{Zone: "eu-west-1a", Cause: reason("cause", at)}}, NodePrice: "0.096 USD"}
+			}
+			return list
+		})
+		r.SetPods(func(known decision.ByName) decision.Pending {
+			p := decision.Pending{Pods: make([]decision.Pod, pods), Searches: make([]decision.Search, 100)}
+			for at := range p.Pods {
+				p.Pods[at] = decision.Pod{Namespace: name("namespace", at), Name: name("a-deployment-with-a-usual-name", at), UID: name("12345678-1234-1234-1234", at),
+					Owner: name("Deployment/a-deployment", at), Cause: reason("pod", at), State: decision.PodHelpless, Search: at % 100}
+			}
+			for at := range p.Searches {
+				for answer := range groups {
+					p.Searches[at].Answers = append(p.Searches[at].Answers, decision.Answer{Group: known[name("group", answer)].Name, Verdict: decision.Rejected,
+						Reason: decision.Reason{Code: decision.CodeResources, Message: known[name("group", answer)].Reason.Message}})
+				}
+			}
+			return p
+		})
+		r.SetNodes(func(decision.ByName) []decision.Node {
+			list := make([]decision.Node, nodes)
+			for at := range list {
+				list[at] = decision.Node{Name: name("ip-10-0-0-0.eu-west-1.compute.internal", at), InstanceID: name("i-0123456789abcdef", at), Reason: reason("node", at)}
+			}
+			return list
+		})
+		for range 1_000 {
+			r.Launched(decision.Launch{Group: name("group", at), Outcome: reason("launch", at)})
+			r.Decided(decision.Entry{Group: name("group", at), Reason: reason("entry", at)})
+			r.Spent("USD", 1)
+			c.Step(time.Minute)
+		}
+		r.Report()
+	}
+	held := heap() - before
+	t.Logf("held %.1f MiB", float64(held)/(1<<20))
+	if held > 20<<20 {
+		t.Errorf("the record holds %d bytes, want at most 20 MiB", held)
+	}
+	if got := len(r.Report().Pods); got != pods {
+		t.Errorf("%d pods", got)
+	}
+}
+
+func name(kind string, at int) string { return fmt.Sprintf("%s-%05d", kind, at) }
+
+// reason has texts of a usual length, which no other reason shares.
+func reason(kind string, at int) decision.Reason {
+	return decision.Reason{Code: decision.CodeResources, Message: fmt.Sprintf("%s-%05d asks for 64 CPU, and a node of the group offers 15.89", kind, at),
+		Remedy: fmt.Sprintf("add a group with larger nodes than the ones of %s-%05d", kind, at)}
+}
+
+// heap returns the bytes of all live objects.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// go test ./cloudprovider/decision -bench Report. The texts of the facts are left out, because the collectors make them.
+func BenchmarkReport(b *testing.B) {
+	r, _ := newRecord()
+	r.SetGroups(func() []decision.Group { return make([]decision.Group, 1_000) })
+	b.Run("unchanged", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Report()
+		}
+	})
+	b.Run("changed/groups=1000", func(b *testing.B) {
+		b.ReportAllocs()
+		for at := range b.N {
+			r.SetLoop(decision.Loop{Number: int64(at)})
+			r.Report()
+		}
+	})
+}

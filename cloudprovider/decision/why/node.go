@@ -1,0 +1,135 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// NodeFacts are what the core knows about one node.
+type NodeFacts struct {
+	Name                   string  // of the node, for remedies
+	Reason                 string  // the core's UnremovableReason in words, such as "NotUnderutilized", or "" for a node that goes
+	Utilization, Threshold float64 // 0 to 1
+	Resource               string  // whose utilization it is, such as "cpu", "" where it is not known
+	BlockingPod            string  // namespace/name
+	BlockingReason         string  // the core's BlockingPodReason in words, such as "NotReplicated"
+	Budget                 string  // the disruption budget of the blocking pod, "" where it is not known
+	UnneededSince          time.Time
+	Delay                  time.Duration // --scale-down-unneeded-time, or the group's own
+	Group                  *decision.Group
+	Now                    time.Time
+}
+
+// Node says why a node stays or goes.
+func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
+	group := &decision.Group{}
+	if f.Group != nil {
+		group = f.Group
+	}
+	is := func(state decision.NodeState, code decision.Code, remedy, format string, args ...any) (decision.NodeState, decision.Reason) {
+		return state, decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+	}
+	switch f.Reason {
+	case "", "NoReason":
+		return f.unneeded()
+	case "NotUnneededLongEnough", "NotUnreadyLongEnough":
+		return f.unneeded()
+	case "NotUnderutilized":
+		return is(decision.NodeNeeded, decision.CodeNeeded, "", "its pods request %s, which is above the threshold of %s", f.share(), percent(f.Threshold))
+	case "BlockedByPod":
+		return f.blockedByPod()
+	case "BlockedByOnCompletionPod":
+		return is(decision.NodeBlocked, decision.CodePod, "", "a pod on it is safe to evict only when it has completed (cluster-autoscaler.kubernetes.io/safe-to-evict: on-completion)")
+	case "NoPlaceToMovePods":
+		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
+	case "NodeGroupMinSizeReached":
+		return is(decision.NodeBlocked, decision.CodeMinSize, minCommand(group), "group %s has its minimum size of %d", quote(group.Name), group.Min)
+	case "MinimalResourceLimitExceeded":
+		return is(decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
+			"without it the cluster would have less than its minimum of cores, memory or GPUs")
+	case "ScaleDownDisabledAnnotation":
+		return is(decision.NodeBlocked, decision.CodeAnnotation, "kubectl annotate node "+shell(f.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
+			"its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it")
+	case "ScaleDownUnreadyDisabled":
+		return is(decision.NodeBlocked, decision.CodeScaleDownOff, "", "it is not ready, and --scale-down-unready-enabled=false keeps such nodes")
+	case "NotAutoscaled":
+		return is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
+	case "CurrentlyBeingDeleted":
+		return is(decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
+	case "NodeGroupMaxDeletionCountReached":
+		return is(decision.NodeUnneeded, decision.CodeUnneeded, "", "it goes after other nodes of its group")
+	case "AtomicScaleDownFailed":
+		return is(decision.NodeBlocked, decision.CodeOther, "", "group %s is scaled to zero at once, and other nodes of it are needed", quote(group.Name))
+	case "RecentlyUnremovable":
+		return is(decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
+	case "NotUnneededOtherReason":
+		return is(decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
+	}
+	return is(decision.NodeNeeded, decision.CodeOther, "", "the core keeps it: %s", clean(f.Reason, maxName))
+}
+
+// unneeded says when the node goes.
+func (f NodeFacts) unneeded() (decision.NodeState, decision.Reason) {
+	r := decision.Reason{Code: decision.CodeUnneeded, Message: "it is not needed and goes now"}
+	left := f.UnneededSince.Add(f.Delay).Sub(f.Now)
+	if !f.UnneededSince.IsZero() && left > 0 {
+		r = decision.Reason{Code: decision.CodeUnneededDelay, Message: fmt.Sprintf("it is not needed since %s and goes at %s, after %s",
+			clock(f.UnneededSince), clock(f.UnneededSince.Add(f.Delay)), span(f.Delay))}
+	}
+	return decision.NodeUnneeded, r
+}
+
+// share is what the pods request of the node.
+func (f NodeFacts) share() string {
+	if f.Resource == "" {
+		return percent(f.Utilization) + " of it"
+	}
+	return percent(f.Utilization) + " of its " + clean(f.Resource, maxName)
+}
+
+func percent(ratio float64) string { return fmt.Sprintf("%.0f %%", ratio*100) }
+
+// minCommand lowers the minimum of a group.
+func minCommand(g *decision.Group) string {
+	name := autoScaling(g)
+	if name == "" || name != g.Name || g.Min == 0 {
+		return ""
+	}
+	return fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --min-size %d", shell(name), g.Min-1)
+}
+
+// blockedByPod says which pod keeps the node, and how.
+func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
+	namespace, name, _ := strings.Cut(f.BlockingPod, "/")
+	pod := "pod " + quote(f.BlockingPod)
+	annotate := fmt.Sprintf("kubectl -n %s annotate pod %s cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite", shell(namespace), shell(name))
+	r := decision.Reason{Code: decision.CodePod, Remedy: annotate}
+	switch f.BlockingReason {
+	case "NotReplicated":
+		r.Message = pod + " has no controller that would start it elsewhere"
+	case "ControllerNotFound":
+		r.Message = "the controller of " + pod + " does not exist"
+	case "MinReplicasReached":
+		r.Message = "the controller of " + pod + " has no more replicas than it must have (--min-replica-count)"
+	case "LocalStorageRequested":
+		r.Message = pod + " has local storage, an emptyDir or hostPath volume, that it would lose"
+	case "NotSafeToEvictAnnotation":
+		r.Message = pod + " has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
+	case "UnmovableKubeSystemPod":
+		r.Message = pod + " is a system pod without a disruption budget"
+		r.Remedy = fmt.Sprintf("give it a PodDisruptionBudget, or %s", annotate)
+	case "NotEnoughPdb":
+		r.Message = "the disruption budget of " + pod + " allows no eviction"
+		r.Remedy = fmt.Sprintf("kubectl -n %s get poddisruptionbudgets", shell(namespace))
+		if f.Budget != "" {
+			r.Message = fmt.Sprintf("the disruption budget %s of %s allows no eviction", quote(f.Budget), pod)
+			r.Remedy = fmt.Sprintf("kubectl -n %s describe poddisruptionbudget %s", shell(namespace), shell(f.Budget))
+		}
+	default:
+		r.Message = fmt.Sprintf("%s keeps it (%s)", pod, clean(f.BlockingReason, maxName))
+	}
+	return decision.NodeBlocked, r
+}

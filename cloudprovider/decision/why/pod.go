@@ -1,0 +1,303 @@
+package why
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// GroupNode is the next node of a group, as the scheduler would see it.
+type GroupNode struct {
+	Group       string // name of the decision.Group
+	Labels      map[string]string
+	Taints      []corev1.Taint
+	Allocatable corev1.ResourceList
+	DaemonSets  corev1.ResourceList // requests of the pods that come with every node, their number as "pods"
+}
+
+// Pod names the one true cause why a pod waits, from the answers of all groups by name. nodes are the next nodes of groups, as far as
+// they are known. They let it name everything that a pod lacks, where the scheduler stops at the first.
+//
+// A group that would take the pod and cannot grow is the cause. If there is none, the cause is whatever keeps the closest group from
+// taking it, and of several the one that the most groups have in common.
+//
+// The cause depends on the pod's namespace and spec alone, so equivalent pods share it.
+func Pod(pod *corev1.Pod, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
+	need, _ := podzone.Of(pod, nil, func(string) string { return "" })
+	return PodInZone(pod, need, answers, groups, nodes...)
+}
+
+// PodInZone is Pod for a caller who knows more about the one zone that the pod needs, such as the zone of its volume. The zero need
+// means that the pod has a choice.
+func PodInZone(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
+	if len(answers) == 0 {
+		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
+			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
+	}
+	for _, verdict := range []decision.Verdict{decision.Chosen, decision.Fits} {
+		for _, a := range answers {
+			if a.Verdict == verdict {
+				return helped(a)
+			}
+		}
+	}
+	s := search{pod: pod, asked: requests(pod), need: need, groups: groups, all: make([]candidate, 0, len(answers))}
+	for _, n := range nodes {
+		if s.nodes == nil {
+			s.nodes = make(map[string]*GroupNode, len(nodes))
+		}
+		s.nodes[n.Group] = n
+	}
+	for _, a := range answers {
+		s.add(a)
+	}
+	s.spread()
+	if held := s.held(); len(held) > 0 {
+		return heldBack(held)
+	}
+	return s.closest()
+}
+
+// helped is the reason of a pod that a group helps.
+func helped(a decision.Answer) decision.Reason {
+	if a.Verdict == decision.Chosen {
+		return decision.Reason{Code: decision.CodeLaunching, Message: "group " + quote(a.Group) + " launches a node for the pod"}
+	}
+	return decision.Reason{Code: decision.CodeNotChosen, Message: "group " + quote(a.Group) + " would take the pod, and the expander chose another group for other pods first"}
+}
+
+// candidate is a group that does not help.
+type candidate struct {
+	decision.Answer
+	group   *decision.Group
+	known   bool          // its next node is known
+	failing []requirement // heaviest first
+	weight  int
+}
+
+// weightUnknown is how far a group is that cannot grow and of whose nodes nothing is known. It is further away than one whose node is
+// too small, and closer than one that the pod does not select.
+const weightUnknown = 4
+
+// search finds the cause for one pod.
+type search struct {
+	pod    *corev1.Pod
+	asked  corev1.ResourceList // the pod's requests
+	need   podzone.Need
+	groups map[string]*decision.Group
+	nodes  map[string]*GroupNode
+	all    []candidate
+}
+
+// add takes in the answer of a group.
+func (s *search) add(a decision.Answer) {
+	c := candidate{Answer: a, group: s.groups[a.Group]}
+	if n := s.nodes[a.Group]; n != nil {
+		zone := ""
+		if s.needOfVolume() {
+			zone = s.need.Zone
+		}
+		c.known, c.failing = true, n.failing(s.pod, s.asked, zone, c.group)
+	}
+	if c.group != nil {
+		for i, r := range c.failing {
+			c.failing[i] = mended(r, c.group)
+		}
+	}
+	if a.Verdict == decision.Rejected && !slices.ContainsFunc(c.failing, func(r requirement) bool { return s.covers(r, a.Reason.Code) }) {
+		c.failing = append(c.failing, scheduler(a.Reason))
+	}
+	c.weight = weigh(c.failing)
+	if a.Verdict == decision.Skipped && !c.known && len(s.nodes) > 0 {
+		c.weight = weightUnknown
+	}
+	s.all = append(s.all, c)
+}
+
+// spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
+func (s *search) spread() {
+	at := slices.IndexFunc(s.all, func(c candidate) bool { return c.Verdict == decision.Rejected && ofPod(c.Reason) })
+	if at < 0 {
+		return
+	}
+	said := s.all[at].Reason
+	for i := range s.all {
+		if c := &s.all[i]; c.Verdict == decision.Skipped {
+			c.failing = append(c.failing, scheduler(said))
+			c.weight += weightSize
+		}
+	}
+}
+
+// scheduler is the requirement behind a reason of the scheduler's.
+func scheduler(said decision.Reason) requirement {
+	r := requirement{code: said.Code, id: string(said.Code) + " " + said.Message, weight: weightSize, said: said}
+	if said.Code == decision.CodeNodeSelector || said.Code == decision.CodeZone {
+		r.weight = weightSelector
+	}
+	return r
+}
+
+// needOfVolume reports whether a volume needs the zone, rather than the pod's own fields.
+func (s *search) needOfVolume() bool {
+	return s.need.Zone != "" && strings.Contains(s.need.Said, "claim ")
+}
+
+// covers reports whether the requirement says as much as a code of the scheduler's.
+func (s *search) covers(r requirement, code decision.Code) bool {
+	switch code {
+	case decision.CodeVolume:
+		return r.code == decision.CodeZone && s.needOfVolume()
+	case decision.CodeResources, decision.CodeAccelerator:
+		return r.resource != "" || r.code == decision.CodeDegraded
+	case decision.CodeNodeSelector, decision.CodeZone:
+		return r.phrase != "" || r.code == decision.CodeZone || r.code == decision.CodeDegraded
+	case decision.CodeTaint:
+		return r.code == decision.CodeTaint
+	}
+	return false
+}
+
+// mended replaces a requirement by the problem of the group that is its cause: a malformed tag that names the label or resource.
+func mended(r requirement, g *decision.Group) requirement {
+	if r.taint.Key != "" || r.key == "" {
+		return r
+	}
+	for _, p := range g.Problems {
+		if !strings.Contains(p.Message, "/"+r.key+`"`) {
+			continue
+		}
+		remedy := p.Remedy
+		switch {
+		case remedy != "":
+		case r.resource != "":
+			remedy = tagCommand(autoScaling(g), resourceTag+r.key, figure(r.resource, r.asks)) + " # or as many as a node has"
+		case r.value != "":
+			remedy = tagCommand(autoScaling(g), labelTag+r.key, r.value)
+		}
+		return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise,
+			said: decision.Reason{Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: remedy}}
+	}
+	return r
+}
+
+// held are the groups that would take the pod, but cannot grow now.
+func (s *search) held() []candidate {
+	var held []candidate
+	for _, c := range s.all {
+		if c.Verdict == decision.Skipped && c.weight == 0 {
+			held = append(held, c)
+		}
+	}
+	return held
+}
+
+// order is the order in which reasons of groups that cannot grow are named: limits that the operator set come first, then faults, then
+// what passes.
+var order = []decision.Code{decision.CodeMaxSize, decision.CodeQuota, decision.CodeMaxNodesTotal, decision.CodeDenied, decision.CodeDegraded,
+	decision.CodeStale, decision.CodeCoolDown, decision.CodeBackoff, decision.CodeNotReady}
+
+// heldBack is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most.
+func heldBack(held []candidate) decision.Reason {
+	place := func(c candidate) int {
+		if at := slices.Index(order, c.Reason.Code); at >= 0 {
+			return at
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(held, func(a, b candidate) int { return place(a) - place(b) })
+	var clauses []string
+	rest := held
+	for len(rest) > 0 && len(clauses) < 2 {
+		n := 1
+		for n < len(rest) && rest[n].Reason.Code == rest[0].Reason.Code {
+			n++
+		}
+		clauses = append(clauses, alike(rest[:n]))
+		rest = rest[n:]
+	}
+	if len(rest) > 0 {
+		clauses = append(clauses, count(len(rest), "more group")+" cannot grow either")
+	}
+	r := held[0].Reason
+	r.Message = clean(strings.Join(clauses, ", and "), maxMessage)
+	return r
+}
+
+// alike says why groups cannot grow that have the same kind of reason.
+func alike(list []candidate) string {
+	if len(list) == 1 || list[0].Reason.Code == decision.CodeStale {
+		return list[0].Reason.Message
+	}
+	if list[0].Reason.Code == decision.CodeMaxSize {
+		return named("group", names(list)) + " have their maximum size"
+	}
+	return list[0].Reason.Message + ", likewise " + named("group", names(list[1:]))
+}
+
+// names are the names of the groups.
+func names(list []candidate) []string {
+	all := make([]string, len(list))
+	for i, c := range list {
+		all[i] = c.Group
+	}
+	return all
+}
+
+// closest is the reason of the groups that come closest to taking the pod.
+func (s *search) closest() decision.Reason {
+	least := slices.MinFunc(s.all, func(a, b candidate) int { return a.weight - b.weight }).weight
+	sets, ids := map[string][]candidate{}, []string(nil)
+	for _, c := range s.all {
+		if c.weight != least {
+			continue
+		}
+		id := c.id()
+		if len(sets[id]) == 0 {
+			ids = append(ids, id)
+		}
+		sets[id] = append(sets[id], c)
+	}
+	best := slices.MinFunc(ids, func(a, b string) int { return len(sets[b]) - len(sets[a]) })
+	list := sets[best]
+	if list[0].Verdict == decision.Skipped && len(list[0].failing) == 0 {
+		return heldBack(list)
+	}
+	var clauses []string
+	shown := list[0].failing[:min(len(list[0].failing), 2)]
+	for i := range shown {
+		clause := s.say(list, i)
+		if i > 0 && strings.HasPrefix(clauses[0], "the pod ") {
+			clause = strings.TrimPrefix(clause, "the pod ")
+		}
+		clauses = append(clauses, clause)
+	}
+	if more := len(list[0].failing) - len(shown); more > 0 {
+		clauses = append(clauses, verb(count(more, "more requirement"), "fails", "fail"))
+	}
+	return decision.Reason{Code: list[0].failing[0].code, Message: clean(strings.Join(clauses, ", and "), maxMessage), Remedy: s.remedy(list, 0)}
+}
+
+// id is equal for groups that fail the same.
+func (c *candidate) id() string {
+	var b strings.Builder
+	if len(c.failing) == 0 {
+		return "unknown " + string(c.Reason.Code)
+	}
+	for _, r := range c.failing {
+		b.WriteString(r.id + "\n")
+	}
+	return b.String()
+}
+
+// failsEverywhere reports whether all groups fail the requirement.
+func (s *search) failsEverywhere(id string) bool {
+	return !slices.ContainsFunc(s.all, func(c candidate) bool {
+		return !slices.ContainsFunc(c.failing, func(r requirement) bool { return r.id == id })
+	})
+}

@@ -1,0 +1,240 @@
+package why
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// How far a group is from taking the pod is the sum over the requirements that its nodes fail. By its selectors and accelerators a pod
+// chooses its groups, so a group that fails one of these is further away than one that fails several of the others.
+const (
+	weightPromise  = 1 // the group has the zone and does not promise it
+	weightSize     = 2 // also what only the scheduler knows
+	weightTaint    = 3
+	weightZone     = 9
+	weightSelector = 10
+	weightKind     = 10 // no such device at all
+)
+
+// requirement is one thing that a pod asks of a node and that the nodes of a group do not have.
+type requirement struct {
+	code   decision.Code
+	id     string // equal for pods and groups that the same change would bring together
+	weight int
+	key    string // the label, taint or resource that it is about
+	value  string // of the label that a tag would add, "" for none
+
+	resource    corev1.ResourceName
+	asks        resource.Quantity
+	has, daemon resource.Quantity // of a node, and of it the part of DaemonSets
+	taint       corev1.Taint
+	phrase      string          // of a selector: the label that is asked for
+	refused     bool            // the selector refuses a label that the nodes have
+	said        decision.Reason // by the scheduler
+}
+
+// failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests, and zone is the one that a volume of the pod needs, or "".
+func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, zone string, g *decision.Group) []requirement {
+	var all []requirement
+	all = append(all, n.selectors(pod, zone, g)...)
+	all = append(all, n.resources(asked)...)
+	all = append(all, n.taints(pod)...)
+	slices.SortStableFunc(all, func(a, b requirement) int { return b.weight - a.weight })
+	return all
+}
+
+// resources are the requests that the node cannot meet.
+func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
+	var failing []requirement
+	for name, asks := range asked {
+		has, daemon := n.Allocatable[name], n.DaemonSets[name]
+		free := has
+		if !daemon.IsZero() {
+			free = has.DeepCopy()
+			free.Sub(daemon)
+		}
+		if asks.Cmp(free) <= 0 || asks.IsZero() {
+			continue
+		}
+		r := requirement{code: decision.CodeResources, id: "resource " + string(name), key: string(name), weight: weightSize,
+			resource: name, asks: asks, has: has, daemon: daemon}
+		if accelerator(name) {
+			r.code = decision.CodeAccelerator
+		}
+		if has.IsZero() && strings.Contains(string(name), "/") {
+			r.weight = weightKind
+		}
+		failing = append(failing, r)
+	}
+	slices.SortFunc(failing, func(a, b requirement) int { return strings.Compare(a.key, b.key) })
+	return failing
+}
+
+// taints are the taints that the pod does not tolerate.
+func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
+	var failing []requirement
+	for _, taint := range n.Taints {
+		if taint.Effect == corev1.TaintEffectPreferNoSchedule || tolerates(pod, taint) {
+			continue
+		}
+		failing = append(failing, requirement{code: decision.CodeTaint, id: "taint " + taint.ToString(), key: taint.Key, weight: weightTaint, taint: taint})
+	}
+	return failing
+}
+
+func tolerates(pod *corev1.Pod, taint corev1.Taint) bool {
+	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return t.ToleratesTaint(klog.Background(), &taint, true) })
+}
+
+// selectors are the conditions on labels that the node fails. Of the alternative terms of the node affinity the one counts that the
+// node fails least.
+func (n *GroupNode) selectors(pod *corev1.Pod, zone string, g *decision.Group) []requirement {
+	var failing []requirement
+	if zone != "" {
+		failing = n.expression(corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone}}, g)
+	}
+	for _, key := range slices.Sorted(maps.Keys(pod.Spec.NodeSelector)) {
+		failing = append(failing, n.expression(corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn,
+			Values: []string{pod.Spec.NodeSelector[key]}}, g)...)
+	}
+	if required := podzone.Required(pod); required != nil {
+		failing = append(failing, n.affinity(required, g)...)
+	}
+	return n.oneZone(failing)
+}
+
+// affinity returns what the node fails of the best term.
+func (n *GroupNode) affinity(required *corev1.NodeSelector, g *decision.Group) []requirement {
+	var best []requirement
+	for i, term := range required.NodeSelectorTerms {
+		var failing []requirement
+		for _, e := range term.MatchExpressions {
+			failing = append(failing, n.expression(e, g)...)
+		}
+		for _, f := range term.MatchFields {
+			failing = append(failing, requirement{code: decision.CodeNodeSelector, id: "field " + f.Key, key: f.Key, weight: weightSelector,
+				phrase: "the name " + enumerate(f.Values)})
+		}
+		if i == 0 || weigh(failing) < weigh(best) {
+			best = failing
+		}
+	}
+	return best
+}
+
+// oneZone leaves one requirement about the zone, the heaviest.
+func (n *GroupNode) oneZone(failing []requirement) []requirement {
+	heaviest := -1
+	for i, r := range failing {
+		if r.code == decision.CodeZone && (heaviest < 0 || r.weight > failing[heaviest].weight || r.weight == failing[heaviest].weight && r.value > failing[heaviest].value) {
+			heaviest = i
+		}
+	}
+	kept := failing[:0:0]
+	for i, r := range failing {
+		if r.code != decision.CodeZone || i == heaviest {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// expression returns the requirement if the node fails it.
+func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, g *decision.Group) []requirement {
+	_, assumed := n.Labels[annotations.ZoneAssumed]
+	zone := slices.Contains(podzone.NameLabels, e.Key)
+	has, ok := n.Labels[e.Key]
+	r := requirement{code: decision.CodeNodeSelector, key: e.Key, weight: weightSelector}
+	switch {
+	case e.Key == annotations.ZoneAssumed:
+		r.code, r.weight = decision.CodeZone, weightPromise
+	case zone && assumed && g != nil && len(g.Zones) > 0:
+		if e.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }) {
+			if holds(e, has, ok) {
+				return nil
+			}
+			r.weight = weightPromise
+		} else {
+			r.weight = weightZone
+		}
+		r.code, ok = decision.CodeZone, false
+	case zone || e.Key == podzone.LabelZoneID:
+		r.code, r.weight = decision.CodeZone, weightZone
+	}
+	if holds(e, has, ok) {
+		return nil
+	}
+	if len(e.Values) > 0 && (e.Operator == corev1.NodeSelectorOpIn || e.Operator == "") {
+		r.value = e.Values[0]
+	}
+	r.phrase = phrase(e)
+	r.refused = e.Operator == corev1.NodeSelectorOpNotIn || e.Operator == corev1.NodeSelectorOpDoesNotExist
+	r.id = "label " + e.Key + " " + string(e.Operator) + " " + strings.Join(e.Values, ",")
+	switch {
+	case r.weight == weightPromise:
+		r.id = "zone promise"
+	case r.code == decision.CodeZone:
+		r.id = "zone " + strings.Join(e.Values, ",")
+	}
+	return []requirement{r}
+}
+
+// holds reports whether a label, or the lack of one, meets the expression.
+func holds(e corev1.NodeSelectorRequirement, has string, ok bool) bool {
+	switch e.Operator {
+	case corev1.NodeSelectorOpNotIn:
+		return !ok || !slices.Contains(e.Values, has)
+	case corev1.NodeSelectorOpExists:
+		return ok
+	case corev1.NodeSelectorOpDoesNotExist:
+		return !ok
+	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		got, err := strconv.ParseInt(has, 10, 64)
+		if err != nil || len(e.Values) != 1 {
+			return false
+		}
+		bound, err := strconv.ParseInt(e.Values[0], 10, 64)
+		return err == nil && (e.Operator == corev1.NodeSelectorOpGt && got > bound || e.Operator == corev1.NodeSelectorOpLt && got < bound)
+	}
+	return ok && slices.Contains(e.Values, has)
+}
+
+// phrase is the label that an expression asks for, or refuses.
+func phrase(e corev1.NodeSelectorRequirement) string {
+	key := clean(e.Key, maxName)
+	values := make([]string, len(e.Values))
+	for i, v := range e.Values {
+		values[i] = clean(v, maxName)
+	}
+	switch {
+	case e.Operator == corev1.NodeSelectorOpGt:
+		return fmt.Sprintf("a label %s above %s", key, strings.Join(values, ""))
+	case e.Operator == corev1.NodeSelectorOpLt:
+		return fmt.Sprintf("a label %s below %s", key, strings.Join(values, ""))
+	case len(values) == 0:
+		return "the label " + key
+	case len(values) == 1:
+		return "the label " + key + "=" + values[0]
+	}
+	return fmt.Sprintf("one of the labels %s=%s", key, strings.Join(values[:min(len(values), 2*maxNamed)], "|"))
+}
+
+// weigh is the sum of the weights.
+func weigh(list []requirement) int {
+	sum := 0
+	for _, r := range list {
+		sum += r.weight
+	}
+	return sum
+}

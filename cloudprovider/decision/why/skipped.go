@@ -1,0 +1,222 @@
+package why
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Skipped translates the core's words, or ours, about a group that cannot grow now. A nil group is one about which nothing is known.
+func Skipped(text string, group *decision.Group) decision.Reason {
+	g := &decision.Group{}
+	if group != nil {
+		g = group
+	}
+	name := "group " + quote(g.Name)
+	switch {
+	case strings.HasPrefix(text, "in cool-down"):
+		return coolDown(strings.Trim(strings.TrimPrefix(text, "in cool-down"), " ()"), g)
+	case strings.Contains(text, "max node group size reached"):
+		return maxSize(g)
+	case strings.Contains(text, "exceeded quota"):
+		return quota(text, g)
+	case strings.Contains(text, "backoff"):
+		return backoff(g)
+	case strings.HasPrefix(text, "unable to launch"):
+		return blocked(g)
+	case strings.HasPrefix(text, "unread for minutes"):
+		return decision.Reason{Code: decision.CodeStale, Message: "AWS has not answered for minutes, so that no group may grow",
+			Remedy: "check the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups: asgctl account"}
+	case strings.Contains(text, "not ready for scale-up"):
+		return decision.Reason{Code: decision.CodeNotReady, Message: fmt.Sprintf("%s has too many nodes that are not ready: %d of %d are", name, g.Ready, g.Desired),
+			Remedy: "kubectl get nodes"}
+	case strings.Contains(text, "atomic scale-up"):
+		return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: name + " grows to its maximum at once, and that is more than --max-nodes-total allows",
+			Remedy: "raise --max-nodes-total"}
+	case strings.Contains(text, "all-or-nothing"):
+		return decision.Reason{Code: decision.CodeAllOrNothing, Message: name + " has no room for all pods of the request at once"}
+	case strings.Contains(text, "expansion options"):
+		return decision.Reason{Code: decision.CodeNotChosen, Message: "the expander took no group", Remedy: "look at --expander and its settings"}
+	}
+	if g.Name == "" {
+		return decision.Reason{Code: decision.CodeOther, Message: clean(text, maxText)}
+	}
+	return decision.Reason{Code: decision.CodeOther, Message: name + ": " + clean(text, maxText)}
+}
+
+// MaxNodesTotal is the reason of all pods while the cluster has the nodes that --max-nodes-total allows.
+func MaxNodesTotal(limit int) decision.Reason {
+	return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", count(limit, "node"), limit),
+		Remedy: fmt.Sprintf("raise --max-nodes-total=%d", limit)}
+}
+
+// maxSize is the reason of a group at its maximum. A zone group's maximum is not the one of its Auto Scaling group.
+func maxSize(g *decision.Group) decision.Reason {
+	r := decision.Reason{Code: decision.CodeMaxSize, Message: fmt.Sprintf("group %s has its maximum size of %d", quote(g.Name), g.Max)}
+	if name := autoScaling(g); name != "" {
+		most := fmt.Sprint(g.Max + 1)
+		if name != g.Name {
+			most = "MAXIMUM"
+		}
+		r.Remedy = fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --max-size %s", shell(name), most)
+	}
+	return r
+}
+
+// backoff is the reason of a group that the core leaves alone. The group's own reason knows the failure, if anything does.
+func backoff(g *decision.Group) decision.Reason {
+	if g.State == decision.GroupCoolDown && g.Reason.Message != "" {
+		return g.Reason
+	}
+	return decision.Reason{Code: decision.CodeBackoff, Message: "group " + quote(g.Name) + " is left alone after a failed scale-up",
+		Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
+}
+
+// coresCode is the core's code of a call that failed, whatever AWS's is (errors.CloudProviderError). apiError stands before AWS's own words
+// in an error of the SDK. In front of it are the call's number and other things that change each time.
+const (
+	coresCode = "cloudProviderError"
+	apiError  = "api error "
+)
+
+// Backoff is the reason of a group that the core leaves alone until a moment, zero for an unknown one, because of a failure with AWS's
+// code and message. What the failure means comes from package awsmessage.
+func Backoff(group string, until time.Time, code, message string) decision.Reason {
+	if code == coresCode {
+		code = ""
+	}
+	if _, said, ok := strings.Cut(message, apiError); ok {
+		message = said
+	}
+	m := awsmessage.Of(code, message)
+	cause := CoolDown(string(m.Class), message)
+	if cause.Code != decision.CodeDenied {
+		cause.Code = decision.CodeBackoff
+	}
+	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(group), untilText(until), cause.Message)
+	return cause
+}
+
+// blocked is the reason of a group that can launch nothing until somebody mends it.
+func blocked(g *decision.Group) decision.Reason {
+	cause := g.Reason
+	if cause.Message == "" && len(g.Problems) > 0 {
+		cause = g.Problems[0]
+	}
+	r := decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("group %s can launch nothing", quote(g.Name)), Remedy: cause.Remedy}
+	cause.Message = plain(cause.Message, g)
+	if cause.Message != "" {
+		r.Message += ": " + clean(cause.Message, maxText)
+	}
+	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
+		r.Code = cause.Code
+	}
+	if rest, foreign := strings.CutPrefix(cause.Message, "it is left alone"); foreign {
+		r.Message = fmt.Sprintf("group %s is left alone%s", quote(g.Name), clean(rest, maxText))
+	}
+	if r.Remedy == "" {
+		r.Remedy = "asgctl template " + shell(autoScaling(g))
+	}
+	return r
+}
+
+// plain is the message of a problem without the name of its group, which stands in front of the problem.
+func plain(message string, g *decision.Group) string {
+	return strings.TrimPrefix(message, fmt.Sprintf("Auto Scaling group %q: ", autoScaling(g)))
+}
+
+// refusals say what the class of a failed launch means, and what helps. The classes are awsmessage's.
+var refusals = map[string]struct {
+	code         decision.Code
+	says, remedy string
+}{
+	"no-capacity":  {decision.CodeCoolDown, "AWS has no capacity", "wait, or add instance types or zones to the group"},
+	"quota":        {decision.CodeCoolDown, "the AWS account has no more of its quota", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
+	"spot-limit":   {decision.CodeCoolDown, "the AWS account has all spot instances that it may have", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
+	"config-error": {decision.CodeCoolDown, "AWS refuses what the group would launch", "correct the group's launch template"},
+	"permission":   {decision.CodeDenied, "AWS denied a launch", "asgctl account"},
+	"throttle":     {decision.CodeCoolDown, "AWS throttles the calls", "wait"},
+	"transient":    {decision.CodeCoolDown, "AWS failed or did not answer", "wait"},
+	"cancelled":    {decision.CodeCoolDown, "somebody cancelled the launch", "wait"},
+	"zonal-shift":  {decision.CodeCoolDown, "a zonal shift keeps it out of its zones", "wait, or end the shift: aws arc-zonal-shift list-zonal-shifts"},
+}
+
+// CoolDown is the reason of a cool-down, by the class of the failure and AWS's own text.
+func CoolDown(class, message string) decision.Reason {
+	known, ok := refusals[class]
+	if !ok {
+		known.code, known.says, known.remedy = decision.CodeCoolDown, "a launch failed", "wait"
+		if class != "" {
+			known.says += " (" + clean(class, maxName) + ")"
+		}
+	}
+	r := decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy}
+	switch m := awsmessage.Of("", message); {
+	case m.Action != "" && known.code == decision.CodeDenied:
+		action := clean(m.Action, maxName)
+		r.Message, r.Remedy = "AWS denied "+action, "allow "+action+" in the autoscaler's IAM policy, and look: asgctl account"
+	case m.InstanceType != "" && m.Zone != "" && class == string(awsmessage.NoCapacity):
+		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
+	case message != "":
+		r.Message += ": " + clean(message, maxText)
+	}
+	return r
+}
+
+// coolDown is the reason of a group all of whose pools cool down.
+func coolDown(class string, g *decision.Group) decision.Reason {
+	cause := CoolDown(class, "")
+	end := ""
+	if len(g.CoolDowns) > 0 {
+		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int { return a.Until.Compare(b.Until) })
+		if first.Cause.Message != "" {
+			cause.Message = first.Cause.Message
+		}
+		if first.Cause.Remedy != "" {
+			cause.Remedy = first.Cause.Remedy
+		}
+		end = untilText(first.Until)
+	}
+	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(g.Name), end, clean(cause.Message, maxText))
+	return cause
+}
+
+// exceeded is the core's text about one quota (core/scaleup/orchestrator/skippedreasons.go).
+var exceeded = regexp.MustCompile(`exceeded quota: ("(?:[^"\\]|\\.)*"), resources: (.*?)(?:, exceeded quota|$)`)
+
+// clusterWide is the name of the quota of the flags, and limits are the flags by resource.
+const clusterWide = "cluster-wide"
+
+var limits = map[string]string{"cpu": "--cores-total", "memory": "--memory-total", "nodes": "--max-nodes-total"}
+
+// quota is the reason of a group whose next node exceeds a limit of the cluster.
+func quota(text string, g *decision.Group) decision.Reason {
+	r := decision.Reason{Code: decision.CodeQuota, Message: fmt.Sprintf("another node of group %s would exceed a limit of the cluster", quote(g.Name))}
+	found := exceeded.FindStringSubmatch(text)
+	if found == nil {
+		return r
+	}
+	id, resources := strings.Trim(found[1], `"`), clean(found[2], maxName)
+	if id != clusterWide {
+		name := strings.TrimPrefix(id, "CapacityQuota/")
+		r.Message = fmt.Sprintf("another node of group %s would exceed the CapacityQuota %s (%s)", quote(g.Name), quote(name), resources)
+		r.Remedy = "raise its limit: kubectl edit capacityquota " + shell(name)
+		return r
+	}
+	var flags []string
+	for _, name := range strings.Split(resources, ", ") {
+		flag, ok := limits[name]
+		if !ok {
+			flag = "--gpu-total"
+		}
+		flags = append(flags, flag)
+	}
+	r.Message = fmt.Sprintf("another node of group %s would exceed the cluster's limit of %s (%s)", quote(g.Name), resources, enumerate(slices.Compact(flags)))
+	r.Remedy = "raise " + enumerate(slices.Compact(flags))
+	return r
+}

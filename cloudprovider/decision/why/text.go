@@ -1,0 +1,212 @@
+package why
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Bounds of text from outside, and of the lists in a message.
+const (
+	maxName    = 128 // bytes of a name, a label or a taint in a sentence
+	maxGroup   = 255 // bytes of a name in a command, as long as an Auto Scaling group's may be
+	maxText    = 200 // bytes of a sentence of AWS or the core
+	maxMessage = 900 // bytes of a cause, because an event holds 1,024
+	maxNamed   = 3   // objects that a list names
+)
+
+// clean is text from outside in one line, without control characters and other characters that cannot be seen.
+func clean(s string, limit int) string {
+	if len(s) <= limit && plainText(s) {
+		return s
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return ' '
+	}, s)
+	s = strings.TrimSpace(spaces.ReplaceAllString(s, " "))
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
+}
+
+// spaces are what clean leaves of several characters that cannot be seen.
+var spaces = regexp.MustCompile(`  +`)
+
+// plainText reports whether all characters are of ASCII and can be seen, spaces left out.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// quote quotes a name from outside.
+func quote(name string) string { return strconv.Quote(clean(name, maxName)) }
+
+// shell quotes text for a POSIX shell if it is not one plain word.
+func shell(s string) string {
+	s = clean(s, maxGroup)
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,") == "" {
+		return s
+	}
+	return quoted(s)
+}
+
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// named is a list of quoted names behind their kind, such as `groups "a" and "b"`, or their number where there are many.
+func named(kind string, names []string) string {
+	switch {
+	case len(names) == 1:
+		return kind + " " + quote(names[0])
+	case len(names) > maxNamed:
+		return fmt.Sprintf("%d %ss", len(names), kind)
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return kind + "s " + enumerate(quoted)
+}
+
+// enumerate joins the parts of a list in English.
+func enumerate(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	last := len(parts) - 1
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// accelerators are parts of names of resources that are called GPUs here.
+var accelerators = []string{"gpu", "nvidia.com/mig-", "neuron", "gaudi"}
+
+// accelerator reports whether a resource is a GPU or the like.
+func accelerator(name corev1.ResourceName) bool {
+	return strings.Contains(string(name), "/") && slices.ContainsFunc(accelerators, func(part string) bool { return strings.Contains(string(name), part) })
+}
+
+// kindOf is the resource in a sentence, such as "GPUs (nvidia.com/gpu)".
+func kindOf(name corev1.ResourceName) string {
+	switch {
+	case name == corev1.ResourceCPU:
+		return "CPUs"
+	case name == corev1.ResourceMemory:
+		return "memory"
+	case name == corev1.ResourceEphemeralStorage:
+		return "ephemeral storage"
+	case strings.HasSuffix(string(name), "/gpu"):
+		return "GPUs (" + clean(string(name), maxName) + ")"
+	}
+	return clean(string(name), maxName)
+}
+
+// amount is a quantity of a resource in a sentence, such as "8 GPUs (nvidia.com/gpu)" or "6.8 GiB of memory".
+func amount(name corev1.ResourceName, q resource.Quantity) string {
+	number, kind := figure(name, q), kindOf(name)
+	switch {
+	case inBytes(name):
+		return number + " of " + kind
+	case number == "1" && (name == corev1.ResourceCPU || strings.HasSuffix(string(name), "/gpu")):
+		return number + " " + strings.Replace(kind, "s", "", 1)
+	}
+	return number + " " + kind
+}
+
+func inBytes(name corev1.ResourceName) bool {
+	return name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+// figure is the number of a quantity, in bytes with a unit.
+func figure(name corev1.ResourceName, q resource.Quantity) string {
+	if !inBytes(name) {
+		return strconv.FormatFloat(float64(q.MilliValue())/1000, 'f', -1, 64)
+	}
+	v := float64(q.Value())
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if math.Abs(v) >= unit.size {
+			return strconv.FormatFloat(math.Round(v/unit.size*100)/100, 'f', -1, 64) + " " + unit.name
+		}
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64) + " bytes"
+}
+
+// clock is a moment in a sentence.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+// span is a duration in a sentence, such as "10m".
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// untilText is " until ..." of a moment, or "" for none.
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + clock(t)
+}
+
+// labelTag, taintTag and resourceTag begin the keys of tags that say how the next node of a group looks.
+const (
+	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"
+	taintTag    = "k8s.io/cluster-autoscaler/node-template/taint/"
+	resourceTag = "k8s.io/cluster-autoscaler/node-template/resources/"
+)
+
+// tagCommand adds a tag to an Auto Scaling group. The form is asgctl's.
+func tagCommand(group, key, value string) string {
+	text, err := json.Marshal([]any{struct {
+		ResourceID   string `json:"ResourceId"`
+		ResourceType string
+		Key, Value   string
+		Propagate    bool `json:"PropagateAtLaunch"`
+	}{clean(group, maxGroup), "auto-scaling-group", clean(key, maxText), clean(value, maxText), false}})
+	if err != nil {
+		return ""
+	}
+	return "aws autoscaling create-or-update-tags --tags " + quoted(string(text))
+}
+
+// autoScaling is the name of the group's Auto Scaling group.
+func autoScaling(g *decision.Group) string {
+	if g.AutoScaling != "" {
+		return g.AutoScaling
+	}
+	return g.Name
+}

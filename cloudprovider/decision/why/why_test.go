@@ -1,0 +1,408 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// noon is the time of every test.
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// list is a list of resources, given as names and quantities in turn.
+func list(pairs ...string) corev1.ResourceList {
+	l := corev1.ResourceList{}
+	for i := 0; i < len(pairs); i += 2 {
+		l[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+	}
+	return l
+}
+
+// podOf is a pod with the requests.
+func podOf(pairs ...string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list(pairs...)}}}}}
+}
+
+// nodeOf is the next node of a group.
+func nodeOf(group string, pairs ...string) *GroupNode {
+	return &GroupNode{Group: group, Labels: map[string]string{}, Allocatable: list(append(pairs, "pods", "110")...)}
+}
+
+func (n *GroupNode) tainted(key, value string) *GroupNode {
+	n.Taints = append(n.Taints, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffectNoSchedule})
+	return n
+}
+
+func (n *GroupNode) labelled(key, value string) *GroupNode { n.Labels[key] = value; return n }
+
+func rejected(group string, r decision.Reason) decision.Answer {
+	return decision.Answer{Group: group, Verdict: decision.Rejected, Reason: r}
+}
+
+func skipped(group, text string, g *decision.Group) decision.Answer {
+	return decision.Answer{Group: group, Verdict: decision.Skipped, Reason: Skipped(text, g)}
+}
+
+func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
+	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
+	zonal := &decision.Group{Name: "web/eu-central-1a", AutoScaling: "web", Max: 2}
+	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
+	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
+		{Cause: CoolDown("quota", "limit of 32"), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here"), Until: noon}}}
+	for _, tt := range []struct {
+		text    string
+		group   *decision.Group
+		code    decision.Code
+		message string
+		remedy  string // a part
+	}{
+		{"max node group size reached", g, decision.CodeMaxSize, `group "web" has its maximum size of 5`, "--max-size 6"},
+		{"max node group size reached", zonal, decision.CodeMaxSize, `group "web/eu-central-1a" has its maximum size of 2`, "--auto-scaling-group-name web --max-size MAXIMUM"},
+		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" is left alone after a failed scale-up`, "cluster-autoscaler-status"},
+		{"not ready for scale-up", g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
+		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" is left alone: AWS has no capacity`, "wait"},
+		{"in cool-down (no-capacity)", cooling, decision.CodeCoolDown, `group "web" is left alone until 12:00:00 UTC: AWS has no capacity: none here`, "wait"},
+		{"in cool-down (permission)", g, decision.CodeDenied, `group "web" is left alone: AWS denied a launch`, "asgctl account"},
+		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" is left alone: a launch failed (something new)`, "wait"},
+		{"unable to launch (see the event NodeGroupProblem)", broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
+		{"unable to launch (see the event NodeGroupProblem)", g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
+		{"unread for minutes (see the event ReadingTooOld)", g, decision.CodeStale, "AWS has not answered for minutes, so that no group may grow", "asgctl account"},
+		{`exceeded quota: "cluster-wide", resources: cpu, memory`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of cpu, memory (--cores-total and --memory-total)`, "raise --cores-total and --memory-total"},
+		{`exceeded quota: "cluster-wide", resources: nvidia-tesla-t4`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of nvidia-tesla-t4 (--gpu-total)`, "raise --gpu-total"},
+		{`exceeded quota: "CapacityQuota/team", resources: nodes`, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "team" (nodes)`, "kubectl edit capacityquota team"},
+		{`exceeded quota: "a", resources: cpu, exceeded quota: "b", resources: nodes`, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "a" (cpu)`, "capacityquota a"},
+		{"atomic scale-up exceeds cluster node count limit", g, decision.CodeMaxNodesTotal, `group "web" grows to its maximum at once, and that is more than --max-nodes-total allows`, "raise"},
+		{"not all pods would fit and scale-up is using all-or-nothing strategy", g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
+		{"something new", nil, decision.CodeOther, "something new", ""},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			got := Skipped(tt.text, tt.group)
+			if got.Code != tt.code || got.Message != tt.message || !strings.Contains(got.Remedy, tt.remedy) {
+				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
+			}
+		})
+	}
+}
+
+func TestBackoffSaysWhatFailed(t *testing.T) {
+	for _, tt := range []struct {
+		code, message string
+		want          decision.Code
+		says, remedy  string
+	}{
+		{"AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y", decision.CodeDenied,
+			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow autoscaling:SetDesiredCapacity in the autoscaler's IAM policy"},
+		{"InternalFailure", "try again", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: AWS failed or did not answer: try again`, "wait"},
+		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, https response error StatusCode: 403, RequestID: 4711, " +
+			"api error AccessDenied: User: x is not authorized to perform: autoscaling:SetDesiredCapacity", decision.CodeDenied,
+			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow"},
+		{"Odd", "a new thing", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: a launch failed: a new thing`, "wait"},
+	} {
+		t.Run(tt.code, func(t *testing.T) {
+			got := Backoff("web", noon, tt.code, tt.message)
+			if got.Code != tt.want || got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
+				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.want, tt.says, tt.remedy)
+			}
+		})
+	}
+}
+
+func TestSchedulersReasonsHaveCodes(t *testing.T) {
+	for _, tt := range []struct {
+		plugin, reason string
+		want           decision.Code
+	}{
+		{"NodeResourcesFit", "Insufficient cpu", decision.CodeResources},
+		{"TaintToleration", "node(s) had untolerated taint(s)", decision.CodeTaint},
+		{"NodeAffinity", "node(s) didn't match Pod's node affinity/selector", decision.CodeNodeSelector},
+		{"NodePorts", "node(s) didn't have free ports for the requested pod ports", decision.CodePorts},
+		{"InterPodAffinity", "node(s) didn't match pod anti-affinity rules", decision.CodePodAffinity},
+		{"PodTopologySpread", "node(s) didn't match pod topology spread constraints", decision.CodeTopologySpread},
+		{"VolumeBinding", "pod has unbound immediate PersistentVolumeClaims", decision.CodeVolume},
+		{"VolumeRestrictions", `persistentvolumeclaim "data" not found`, decision.CodeVolume},
+		{"NodeVolumeLimits", "node(s) exceed max volume count", decision.CodeVolume},
+		{"DynamicResources", "cannot allocate all claims", decision.CodeResourceClaim},
+		{"NodeDeclaredFeatures", "node declared features check failed", decision.CodeScheduling},
+	} {
+		t.Run(tt.plugin+" "+tt.reason, func(t *testing.T) {
+			if got := Scheduling(tt.plugin, []string{tt.reason}, ""); got.Code != tt.want || got.Message == "" {
+				t.Errorf("got %+v, want the code %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestClosestGroupIsTheCause(t *testing.T) {
+	gpu := func(pod *corev1.Pod) *corev1.Pod {
+		pod.Spec.NodeSelector = map[string]string{"gpu": "a100"}
+		return pod
+	}
+	small, large := nodeOf("small", "cpu", "2"), nodeOf("large", "cpu", "64")
+	for _, tt := range []struct {
+		name    string
+		pod     *corev1.Pod
+		nodes   []*GroupNode
+		problem string // of the first group
+		want    string
+	}{
+		{"largest of several", podOf("cpu", "100"), []*GroupNode{small, large}, "", `the pod asks for 100 CPUs, the largest node of groups "small" and "large" has 64`},
+		{"open group before a tainted one", podOf("cpu", "4"), []*GroupNode{small, nodeOf("other", "cpu", "64").tainted("team", "ml")}, "",
+			`the pod asks for 4 CPUs, the largest node of group "small" has 2`},
+		{"two tainted groups before a small one", podOf("cpu", "4"), []*GroupNode{nodeOf("a", "cpu", "2").labelled("x", "y").tainted("t", "1").tainted("u", "1"),
+			nodeOf("b", "cpu", "64").tainted("team", "ml"), nodeOf("c", "cpu", "64").tainted("team", "ml")}, "",
+			`the pod does not tolerate the taint team=ml:NoSchedule of groups "b" and "c"`},
+		{"selected group though it fails thrice", gpu(podOf("cpu", "4", "memory", "8Gi")), []*GroupNode{nodeOf("a100", "cpu", "2", "memory", "4Gi").labelled("gpu", "a100").tainted("gpu", "true"),
+			nodeOf("large", "cpu", "64", "memory", "64Gi")}, "",
+			`the pod does not tolerate the taint gpu=true:NoSchedule of group "a100", and asks for 4 CPUs, the largest node of group "a100" has 2, and 1 more requirement fails`},
+		{"selected label that one group has", gpu(podOf("cpu", "4")), []*GroupNode{nodeOf("a100", "cpu", "2").labelled("gpu", "a100"), large}, "",
+			`the pod asks for 4 CPUs, the largest node of group "a100" has 2`},
+		{"label that no group has", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, "", "no group has nodes with the label gpu=a100"},
+		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
+			"no group has nodes with the label gpu=a100, they have t4 and v100"},
+		{"malformed tag of that label", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, `tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`,
+			`group "small": tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`},
+		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",
+			"the pod asks for 100 CPUs, the largest node of 4 groups has 4"},
+		{"one unit of a device", podOf("example.com/dongle", "1"), []*GroupNode{small}, "", "the pod asks for 1 example.com/dongle, and no group has nodes with any"},
+		{"memory", podOf("memory", "10Gi"), []*GroupNode{nodeOf("a", "memory", "6988Mi")}, "", `the pod asks for 10 GiB of memory, the largest node of group "a" has 6.82 GiB`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var answers []decision.Answer
+			groups := map[string]*decision.Group{}
+			for i, n := range tt.nodes {
+				answers = append(answers, rejected(n.Group, decision.Reason{Code: firstCode(n, tt.pod)}))
+				groups[n.Group] = &decision.Group{Name: n.Group, AutoScaling: n.Group}
+				if i == 0 && tt.problem != "" {
+					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem}}
+				}
+			}
+			if got := Pod(tt.pod, answers, groups, tt.nodes...); got.Message != tt.want {
+				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
+			}
+		})
+	}
+}
+
+// firstCode is the code of the plugin at which the scheduler would stop: taints come before selectors, and those before sizes.
+func firstCode(n *GroupNode, pod *corev1.Pod) decision.Code {
+	for _, code := range []decision.Code{decision.CodeTaint, decision.CodeNodeSelector, decision.CodeResources, decision.CodeAccelerator} {
+		for _, r := range n.failing(pod, requests(pod), "", nil) {
+			if r.code == code {
+				return code
+			}
+		}
+	}
+	return decision.CodeNone
+}
+
+func TestFittingGroupComesFirst(t *testing.T) {
+	full := &decision.Group{Name: "full", AutoScaling: "full", Max: 3}
+	groups := map[string]*decision.Group{"full": full}
+	taint := rejected("other", Scheduling("TaintToleration", []string{"node(s) had untolerated taint(s)"}, ""))
+	for _, tt := range []struct {
+		name  string
+		nodes []*GroupNode
+		want  string
+	}{
+		{"it fits", []*GroupNode{nodeOf("full", "cpu", "4"), nodeOf("other", "cpu", "4").tainted("a", "b")}, `group "full" has its maximum size of 3`},
+		{"it does not", []*GroupNode{nodeOf("full", "cpu", "1"), nodeOf("other", "cpu", "4").tainted("a", "b")}, `the pod asks for 2 CPUs, the largest node of group "full" has 1`},
+		{"nothing is known of the nodes", nil, `group "full" has its maximum size of 3`},
+		{"nothing is known of its nodes", []*GroupNode{nodeOf("other", "cpu", "4").tainted("a", "b")}, `the pod does not tolerate the taint a=b:NoSchedule of group "other"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Pod(podOf("cpu", "2"), []decision.Answer{skipped("full", "max node group size reached", full), taint}, groups, tt.nodes...)
+			if got.Message != tt.want {
+				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
+			}
+		})
+	}
+}
+
+// The scheduler looks at no group that cannot grow. A claim that is not bound keeps the pod off every node all the same.
+func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
+	full := &decision.Group{Name: "full", AutoScaling: "full", Max: 3}
+	unbound := rejected("small", Scheduling("VolumeBinding", []string{"pod has unbound immediate PersistentVolumeClaims"}, ""))
+	pod := podOf("cpu", "2")
+	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	got := Pod(pod, []decision.Answer{skipped("full", "max node group size reached", full), unbound}, map[string]*decision.Group{"full": full},
+		nodeOf("full", "cpu", "4"), nodeOf("small", "cpu", "1"))
+	if want := `a volume claim of the pod is not bound: claim "data"`; got.Message != want || got.Remedy != "kubectl -n default describe pvc data" {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+}
+
+func TestHeldBackGroupsAreSummedUp(t *testing.T) {
+	var answers []decision.Answer
+	for _, name := range []string{"a", "b", "c", "d"} {
+		answers = append(answers, skipped(name, "max node group size reached", &decision.Group{Name: name, Max: 1}))
+	}
+	answers = append(answers, skipped("e", "in cool-down (no-capacity)", &decision.Group{Name: "e"}),
+		skipped("f", "in cool-down (no-capacity)", &decision.Group{Name: "f"}), skipped("g", "not ready for scale-up", &decision.Group{Name: "g"}))
+	got := Pod(podOf("cpu", "1"), answers, nil)
+	want := `4 groups have their maximum size, and group "e" is left alone: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
+	if got.Message != want || got.Code != decision.CodeMaxSize {
+		t.Errorf("got  %s %s\nwant %s", got.Code, got.Message, want)
+	}
+}
+
+func TestPodThatAGroupHelpsIsLaunching(t *testing.T) {
+	answers := []decision.Answer{{Group: "a", Verdict: decision.Fits}, {Group: "b", Verdict: decision.Chosen}}
+	if got := Pod(podOf(), answers, nil); got.Code != decision.CodeLaunching || !strings.Contains(got.Message, `"b"`) {
+		t.Errorf("got %+v, want the chosen group", got)
+	}
+	if got := Pod(podOf(), answers[:1], nil); got.Code != decision.CodeNotChosen || !strings.Contains(got.Message, `"a"`) {
+		t.Errorf("got %+v, want the group that fits", got)
+	}
+	if got := Pod(podOf(), nil, nil); got.Code != decision.CodeNoGroups {
+		t.Errorf("got %+v without groups", got)
+	}
+}
+
+func TestZoneOfAVolumeIsNamed(t *testing.T) {
+	need := podzone.Need{Zone: "eu-central-1b", Said: `volume "pv" of claim "data"`}
+	node := nodeOf("a", "cpu", "4").labelled(corev1.LabelTopologyZone, "eu-central-1a")
+	answers := []decision.Answer{rejected("a", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, ""))}
+	got := PodInZone(podOf("cpu", "1"), need, answers, nil, node)
+	if want := `the pod needs zone eu-central-1b (volume "pv" of claim "data"), and no group has it`; got.Message != want || got.Code != decision.CodeZone {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+}
+
+func TestRequestsCountLikeTheScheduler(t *testing.T) {
+	pod := podOf("cpu", "1", "memory", "1Gi")
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Resources: corev1.ResourceRequirements{Requests: list("cpu", "1")}})
+	always := ptr.To(corev1.ContainerRestartPolicyAlways)
+	pod.Spec.InitContainers = []corev1.Container{
+		{Resources: corev1.ResourceRequirements{Requests: list("cpu", "2")}},
+		{RestartPolicy: always, Resources: corev1.ResourceRequirements{Requests: list("cpu", "500m")}},
+		{Resources: corev1.ResourceRequirements{Requests: list("cpu", "3")}},
+	}
+	pod.Spec.Overhead = list("cpu", "250m")
+	got := requests(pod)
+	if cpu := got[corev1.ResourceCPU]; cpu.MilliValue() != 3750 { // the last step beside the sidecar, and the overhead
+		t.Errorf("%v CPUs, want 3.75", cpu.AsApproximateFloat64())
+	}
+	pod.Spec.Resources = &corev1.ResourceRequirements{Requests: list("cpu", "8", "nvidia.com/gpu", "1")}
+	got = requests(pod)
+	if cpu, gpus := got[corev1.ResourceCPU], got["nvidia.com/gpu"]; cpu.MilliValue() != 8250 || !gpus.IsZero() {
+		t.Errorf("%v CPUs and %v GPUs of a pod as a whole, want 8.25 and none", cpu.AsApproximateFloat64(), gpus.Value())
+	}
+}
+
+func TestSelectorsHoldLikeTheScheduler(t *testing.T) {
+	expression := func(op corev1.NodeSelectorOperator, values ...string) corev1.NodeSelectorRequirement {
+		return corev1.NodeSelectorRequirement{Key: "n", Operator: op, Values: values}
+	}
+	for _, tt := range []struct {
+		e            corev1.NodeSelectorRequirement
+		five, absent bool
+	}{
+		{expression(corev1.NodeSelectorOpIn, "4", "5"), true, false},
+		{expression(corev1.NodeSelectorOpIn, "4"), false, false},
+		{expression(corev1.NodeSelectorOpNotIn, "4"), true, true},
+		{expression(corev1.NodeSelectorOpNotIn, "5"), false, true},
+		{expression(corev1.NodeSelectorOpExists), true, false},
+		{expression(corev1.NodeSelectorOpDoesNotExist), false, true},
+		{expression(corev1.NodeSelectorOpGt, "4"), true, false},
+		{expression(corev1.NodeSelectorOpLt, "4"), false, false},
+		{expression(corev1.NodeSelectorOpLt, "x"), false, false},
+	} {
+		if five, absent := holds(tt.e, "5", true), holds(tt.e, "", false); five != tt.five || absent != tt.absent {
+			t.Errorf("%v holds for 5: %t, without the label: %t, want %t and %t", tt.e, five, absent, tt.five, tt.absent)
+		}
+	}
+}
+
+func TestNodeReasonsNameState(t *testing.T) {
+	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2}
+	for _, tt := range []struct {
+		facts NodeFacts
+		state decision.NodeState
+		code  decision.Code
+		want  string
+	}{
+		{NodeFacts{UnneededSince: noon, Delay: 10 * time.Minute, Now: noon.Add(time.Minute)}, decision.NodeUnneeded, decision.CodeUnneededDelay, "it is not needed since 12:00:00 UTC and goes at 12:10:00 UTC, after 10m"},
+		{NodeFacts{UnneededSince: noon, Delay: time.Minute, Now: noon.Add(time.Hour)}, decision.NodeUnneeded, decision.CodeUnneeded, "it is not needed and goes now"},
+		{NodeFacts{Reason: "NotUnderutilized", Utilization: 0.8, Threshold: 0.5}, decision.NodeNeeded, decision.CodeNeeded, "its pods request 80 % of it, which is above the threshold of 50 %"},
+		{NodeFacts{Reason: "NodeGroupMinSizeReached", Group: g}, decision.NodeBlocked, decision.CodeMinSize, `group "web" has its minimum size of 2`},
+		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "NotEnoughPdb", Budget: "c"}, decision.NodeBlocked, decision.CodePod, `the disruption budget "c" of pod "a/b" allows no eviction`},
+		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd"}, decision.NodeBlocked, decision.CodePod, `pod "a/b" keeps it (Odd)`},
+		{NodeFacts{Reason: "CurrentlyBeingDeleted"}, decision.NodeDraining, decision.CodeUnneeded, "it is drained because it is not needed"},
+		{NodeFacts{Reason: "Odd"}, decision.NodeNeeded, decision.CodeOther, "the core keeps it: Odd"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			state, got := Node(tt.facts)
+			if state != tt.state || got.Code != tt.code || got.Message != tt.want {
+				t.Errorf("got %s %+v, want %s %s %q", state, got, tt.state, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+func TestForeignTextIsBoundedAndPlain(t *testing.T) {
+	evil := "x\x1b[31m\n\u202e'; rm -rf / #\"" + strings.Repeat("y", 5000)
+	g := &decision.Group{Name: evil, AutoScaling: evil, Max: 1, Zones: []string{evil, evil}, Reason: decision.Reason{Message: evil},
+		Problems:  []decision.Reason{{Message: evil + "/" + evil}},
+		CoolDowns: []decision.CoolDown{{Cause: CoolDown("no-capacity", evil), Until: noon}}}
+	pod := podOf(evil, "1")
+	pod.Namespace, pod.Name = evil, evil
+	pod.Spec.NodeSelector = map[string]string{evil: evil, corev1.LabelTopologyZone: evil}
+	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: evil}}}}
+	node := nodeOf(evil, "cpu", "1").tainted(evil, evil).labelled("a", evil)
+	groups := map[string]*decision.Group{evil: g}
+	all := []decision.Reason{Backoff(evil, noon, evil, evil), CoolDown(evil, evil), Scheduling(evil, []string{evil}, evil), Scheduling("DynamicResources", []string{evil}, evil),
+		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
+		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
+		Pod(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}
+	for _, text := range []string{evil, "max node group size reached", "in cool-down (" + evil + ")", "unable to launch", `exceeded quota: "` + evil + `", resources: ` + evil,
+		"in backoff after failed scale-up", "not ready for scale-up"} {
+		r := Skipped(text, g)
+		all = append(all, r, Pod(podOf(), []decision.Answer{{Group: evil, Verdict: decision.Skipped, Reason: r}}, groups))
+	}
+	for _, reason := range []string{"NodeGroupMinSizeReached", "BlockedByPod", "ScaleDownDisabledAnnotation", evil} {
+		_, r := Node(NodeFacts{Name: evil, Reason: reason, BlockingPod: evil, BlockingReason: evil, Resource: evil, Group: g})
+		all = append(all, r)
+	}
+	for i, r := range all {
+		for _, text := range []string{r.Message, r.Remedy} {
+			if len(text) > map[bool]int{true: 1024, false: 2048}[text == r.Message] || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsGraphic(c) }) {
+				t.Errorf("%d: %d bytes: %.300q", i, len(text), text)
+			}
+			if strings.Contains(text, "'; rm") && strings.Contains(text, "aws ") && !strings.Contains(text, `'\''; rm`) {
+				t.Errorf("%d: a command that a name breaks out of: %.300s", i, text)
+			}
+		}
+	}
+}
+
+// A pod that none of 1,000 groups helps. Equivalent pods share the cause, so that a loop with a thousand kinds of pods takes a thousand times
+// as long.
+//
+//	go test -tags externalgrpc ./cloudprovider/decision/why -run xxx -bench Pod
+func BenchmarkPod(b *testing.B) {
+	var answers []decision.Answer
+	var nodes []*GroupNode
+	groups := map[string]*decision.Group{}
+	for i := range 1000 {
+		name := fmt.Sprintf("group-%04d", i)
+		answers = append(answers, rejected(name, Scheduling("NodeResourcesFit", []string{"Insufficient cpu"}, "")))
+		nodes = append(nodes, nodeOf(name, "cpu", "2", "memory", "8Gi").labelled("team", fmt.Sprint(i%7)))
+		groups[name] = &decision.Group{Name: name, AutoScaling: name}
+	}
+	pod := podOf("cpu", "64", "memory", "100Gi")
+	pod.Spec.NodeSelector = map[string]string{"team": "3"}
+	for b.Loop() {
+		Pod(pod, answers, groups, nodes...)
+	}
+}

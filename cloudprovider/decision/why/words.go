@@ -1,0 +1,278 @@
+package why
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// say is a clause about the requirement at an index, which all groups of the list fail.
+func (s *search) say(list []candidate, at int) string {
+	r, groups := list[0].failing[at], named("group", names(list))
+	everywhere := s.failsEverywhere(r.id)
+	switch {
+	case r.said.Message != "":
+		return s.said(r, groups, everywhere)
+	case r.taint.Key != "":
+		return fmt.Sprintf("the pod does not tolerate the taint %s of %s", clean(r.taint.ToString(), maxName), groups)
+	case r.resource != "":
+		return tooMuch(list, at, everywhere)
+	case r.code == decision.CodeZone:
+		return s.zone(list[0], r, groups, everywhere)
+	case r.refused:
+		return fmt.Sprintf("the pod refuses nodes with %s, and the nodes of %s have it", r.phrase, groups)
+	case everywhere:
+		return "no group has nodes with " + r.phrase + s.instead(r)
+	}
+	return fmt.Sprintf("the nodes of %s lack %s", groups, r.phrase)
+}
+
+// instead names the values that the nodes of all groups have in the place of the one that is asked for.
+func (s *search) instead(r requirement) string {
+	if r.value == "" {
+		return ""
+	}
+	var values []string
+	for _, c := range s.all {
+		n := s.nodes[c.Group]
+		if n == nil || n.Labels[r.key] == "" {
+			return ""
+		}
+		if value := clean(n.Labels[r.key], maxName); !slices.Contains(values, value) {
+			values = append(values, value)
+		}
+	}
+	if slices.Sort(values); len(values) > maxNamed {
+		return ""
+	}
+	return ", they have " + enumerate(values)
+}
+
+// said is the scheduler's reason, with the objects of the pod that it is about.
+func (s *search) said(r requirement, groups string, everywhere bool) string {
+	text := r.said.Message
+	if r.code == decision.CodeDegraded {
+		return text
+	}
+	if objects := s.objects(r.said); len(objects) > 0 && !strings.Contains(text, "(") {
+		text += ": " + enumerate(objects)
+	}
+	if !everywhere {
+		text += " (" + groups + ")"
+	}
+	return text
+}
+
+// objects are the objects of the pod that a reason of the scheduler is about.
+func (s *search) objects(said decision.Reason) []string {
+	var objects []string
+	switch said.Code {
+	case decision.CodeVolume:
+		for _, name := range s.claims() {
+			objects = append(objects, "claim "+quote(name))
+		}
+	case decision.CodeResourceClaim:
+		for _, c := range s.pod.Spec.ResourceClaims {
+			objects = append(objects, quote(c.Name))
+		}
+	case decision.CodePodAffinity:
+		objects = s.near(strings.HasPrefix(said.Message, ownAffinity), strings.HasPrefix(said.Message, ownAntiAffinity))
+	case decision.CodeTopologySpread:
+		for _, c := range s.pod.Spec.TopologySpreadConstraints {
+			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
+				objects = append(objects, fmt.Sprintf("%s with a skew of %d", clean(c.TopologyKey, maxName), c.MaxSkew))
+			}
+		}
+	case decision.CodePorts:
+		for i := range s.pod.Spec.Containers {
+			for _, p := range s.pod.Spec.Containers[i].Ports {
+				if p.HostPort > 0 {
+					objects = append(objects, fmt.Sprint(p.HostPort))
+				}
+			}
+		}
+	}
+	return objects[:min(len(objects), maxNamed)]
+}
+
+// near are the pods and places that the required pod affinity, or anti-affinity, names.
+func (s *search) near(affinity, antiAffinity bool) []string {
+	a := s.pod.Spec.Affinity
+	if a == nil {
+		return nil
+	}
+	var terms []corev1.PodAffinityTerm
+	if affinity && a.PodAffinity != nil {
+		terms = append(terms, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
+	}
+	if antiAffinity && a.PodAntiAffinity != nil {
+		terms = append(terms, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
+	}
+	var objects []string
+	for _, term := range terms {
+		objects = append(objects, fmt.Sprintf("pods with %s in the same %s", clean(metav1.FormatLabelSelector(term.LabelSelector), maxName), clean(term.TopologyKey, maxName)))
+	}
+	return objects
+}
+
+// claims are the names of the pod's volume claims.
+func (s *search) claims() []string {
+	var names []string
+	for _, v := range s.pod.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return names
+}
+
+// tooMuch says that the pod asks for more of a resource than a node has.
+func tooMuch(list []candidate, at int, everywhere bool) string {
+	largest := largestOf(list, at)
+	r, groups := list[0].failing[at], named("group", names(list))
+	switch {
+	case r.resource == corev1.ResourcePods:
+		return fmt.Sprintf("the DaemonSets of %s leave no room for another pod on a node", groups)
+	case largest.has.IsZero() && everywhere:
+		return fmt.Sprintf("the pod asks for %s, and no group has nodes with any", amount(r.resource, r.asks))
+	case largest.has.IsZero():
+		return fmt.Sprintf("the pod asks for %s, and the nodes of %s have none", amount(r.resource, r.asks), groups)
+	}
+	text := fmt.Sprintf("the pod asks for %s, the largest node of %s has ", amount(r.resource, r.asks), groups)
+	if r.asks.Cmp(largest.has) <= 0 {
+		return text + fmt.Sprintf("%s, of which DaemonSets take %s", figure(r.resource, largest.has), figure(r.resource, largest.daemon))
+	}
+	return text + figure(r.resource, largest.left())
+}
+
+// left is what a node has left for the pod.
+func (r *requirement) left() resource.Quantity {
+	left := r.has.DeepCopy()
+	left.Sub(r.daemon)
+	return left
+}
+
+// largestOf is the requirement for the group whose node has the most left for the pod.
+func largestOf(list []candidate, at int) requirement {
+	return slices.MaxFunc(list, func(a, b candidate) int {
+		left := a.failing[at].left()
+		return left.Cmp(b.failing[at].left())
+	}).failing[at]
+}
+
+// zone says that the pod needs a zone that the groups do not have, or do not promise.
+func (s *search) zone(c candidate, r requirement, groups string, everywhere bool) string {
+	needed, said := clean(r.value, maxName), ""
+	if s.need.Zone != "" {
+		needed, said = clean(s.need.Zone, maxName), " ("+clean(s.need.Said, maxName)+")"
+	}
+	switch {
+	case r.weight != weightPromise && needed == "":
+		return fmt.Sprintf("the nodes of %s do not match the zones of the pod", groups)
+	case r.weight != weightPromise && everywhere:
+		return fmt.Sprintf("the pod needs zone %s%s, and no group has it", needed, said)
+	case r.weight != weightPromise:
+		return fmt.Sprintf("the pod needs zone %s%s, and %s not in it", needed, said, verb(groups, "is", "are"))
+	}
+	zone := "one zone"
+	if needed != "" {
+		zone = "zone " + needed + said
+	}
+	among := "several zones"
+	if c.group != nil && len(c.group.Zones) > 0 {
+		among = "the zones " + clean(enumerate(c.group.Zones), maxText)
+	}
+	return fmt.Sprintf("the pod needs %s, and %s the choice among %s to AWS", zone, verb(groups, "leaves", "leave"), among)
+}
+
+// verb puts the verb behind the subject.
+func verb(subject, one, many string) string {
+	if strings.HasPrefix(subject, "group ") || strings.HasPrefix(subject, "1 ") {
+		return subject + " " + one
+	}
+	return subject + " " + many
+}
+
+// remedy is the next step about the requirement at an index, which all groups of the list fail.
+func (s *search) remedy(list []candidate, at int) string {
+	r, group := list[0].failing[at], list[0].Group
+	if list[0].group != nil {
+		group = autoScaling(list[0].group)
+	}
+	switch {
+	case r.said.Remedy != "":
+		return r.said.Remedy
+	case r.said.Message != "":
+		return s.look(r.code)
+	case r.taint.Key != "":
+		return fmt.Sprintf("add to the pod's tolerations: {key: %q, operator: Equal, value: %q, effect: %s}",
+			clean(r.taint.Key, maxName), clean(r.taint.Value, maxName), r.taint.Effect)
+	case r.resource != "" && r.weight == weightKind && r.code != decision.CodeAccelerator:
+		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + " # if its nodes have it"
+	case r.resource != "" && r.weight == weightKind:
+		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
+	case r.resource != "":
+		largest := largestOf(list, at)
+		return fmt.Sprintf("make an Auto Scaling group of larger instances, or let the pod ask for at most %s", amount(r.resource, largest.left()))
+	case r.weight == weightPromise:
+		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
+			tagCommand(group, zonalTag, "true"), shell(group))
+	case r.code == decision.CodeZone:
+		return "make an Auto Scaling group in that zone, or add a subnet of that zone to one"
+	case r.refused || r.value == "":
+		return "change the pod's node affinity"
+	case ofInstance(r.key):
+		return "make an Auto Scaling group of such instances, or change the pod's node selector"
+	}
+	return tagCommand(s.unlabelled(list, r.key), labelTag+r.key, r.value) + " # if its nodes have the label"
+}
+
+// ofInstance reports whether the label comes from the instance, so that no tag of a group can change it.
+func ofInstance(key string) bool {
+	domain, _, _ := strings.Cut(key, "/")
+	return slices.Contains([]string{corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelHostname, "beta.kubernetes.io/arch", "beta.kubernetes.io/os"}, key) ||
+		strings.HasSuffix(domain, "node.kubernetes.io") || strings.HasSuffix(domain, "topology.kubernetes.io") || domain == "topology.k8s.aws" ||
+		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
+}
+
+// unlabelled is the Auto Scaling group of the first group whose nodes have no label of the key, or of the first at all.
+func (s *search) unlabelled(list []candidate, key string) string {
+	best := list[0]
+	for _, c := range list {
+		if _, labelled := s.nodes[c.Group].Labels[key]; !labelled {
+			best = c
+			break
+		}
+	}
+	if best.group == nil {
+		return best.Group
+	}
+	return autoScaling(best.group)
+}
+
+// zonalTag has a group scaled zone by zone.
+const zonalTag = "k8s.io/cluster-autoscaler/zonal"
+
+// look is the command that shows the objects that a reason of the scheduler is about.
+func (s *search) look(code decision.Code) string {
+	namespace := shell(s.pod.Namespace)
+	switch code {
+	case decision.CodeVolume:
+		if claims := s.claims(); len(claims) > 0 {
+			return fmt.Sprintf("kubectl -n %s describe pvc %s", namespace, shell(claims[0]))
+		}
+	case decision.CodeResourceClaim:
+		return fmt.Sprintf("kubectl -n %s describe resourceclaims", namespace)
+	case decision.CodePodAffinity:
+		return "loosen the pod's affinity, or prefer it instead of requiring it"
+	case decision.CodeTopologySpread:
+		return "raise maxSkew, or set whenUnsatisfiable: ScheduleAnyway"
+	}
+	return ""
+}

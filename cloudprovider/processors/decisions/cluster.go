@@ -1,0 +1,192 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+)
+
+var one = *resource.NewQuantity(1, resource.DecimalSI)
+
+// cluster is what the functions for one loop share. The Record calls them one at a time.
+type cluster struct {
+	*Collector
+	facts   *facts
+	members func() []member
+	toHelp  func() map[types.UID]bool
+}
+
+// member is a node of the cluster, or an instance without one.
+type member struct {
+	node     *corev1.Node  // nil for an instance without one
+	instance *asg.Instance // nil for a node outside our groups
+	group    string        // ID of the node group
+}
+
+func newCluster(c *Collector, f *facts) *cluster {
+	k := &cluster{Collector: c, facts: f}
+	k.members = sync.OnceValue(k.findMembers)
+	k.toHelp = sync.OnceValue(func() map[types.UID]bool {
+		uids := make(map[types.UID]bool, len(f.toHelp))
+		for _, pod := range f.toHelp {
+			uids[pod.UID] = true
+		}
+		return uids
+	})
+	return k
+}
+
+// findMembers returns all nodes, and the instances of our groups that have none.
+func (k *cluster) findMembers() []member {
+	nodes, err := k.Nodes.List(labels.Everything())
+	if err != nil {
+		nodes = nil // the lister reads a cache
+	}
+	list := make([]member, 0, len(nodes))
+	registered := make(map[string]bool, len(nodes))
+	for _, node := range nodes {
+		m := member{node: node}
+		if i, _ := k.facts.view.Instance(node); i != nil {
+			m.instance = i
+			registered[i.ID] = true
+		}
+		m.group = k.Provider.NodeGroupName(node)
+		list = append(list, m)
+	}
+	for _, ng := range k.facts.view.NodeGroups() {
+		g := k.facts.view.Group(ng.Id())
+		for at := range g.Instances {
+			if i := &g.Instances[at]; !registered[i.ID] {
+				list = append(list, member{instance: i, group: ng.Id()})
+			}
+		}
+	}
+	return list
+}
+
+// groups puts the state of the groups into words.
+func (k *cluster) groups() []decision.Group {
+	ready, broken := map[string]int{}, map[string]int{}
+	for _, m := range k.members() {
+		switch {
+		case m.node == nil || m.group == "":
+		case isReady(m.node):
+			ready[m.group]++
+		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > startupTime:
+			broken[m.group]++
+		}
+	}
+	problems := map[string][]decision.Reason{}
+	for _, p := range k.Provider.Problems() {
+		problems[p.Group] = append(problems[p.Group], reasonOf(p))
+	}
+	spending, _ := k.Provider.Spending()
+	var list []decision.Group
+	for _, ng := range k.facts.view.NodeGroups() {
+		id := ng.Id()
+		g := k.facts.view.Group(id)
+		o := describe(g, id)
+		o.Ready, o.Starting = ready[id], max(0, o.Desired-ready[id]-broken[id])
+		o.Problems, o.Spend, o.NodePrice = problems[g.Name], spending.ByGroup[id], k.price(id)
+		k.judge(&o, g)
+		list = append(list, o)
+	}
+	for _, g := range k.facts.view.Foreign() {
+		o := describe(g, g.Name)
+		o.Problems, o.State = problems[g.Name], decision.GroupDegraded
+		if len(o.Problems) > 0 {
+			o.Reason = o.Problems[0]
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// startupTime is how long a node may take to be ready, by default (core, --max-node-startup-time).
+const startupTime = 15 * time.Minute
+
+// describe returns the facts of AWS about a group.
+func describe(g *asg.Group, id string) decision.Group {
+	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances(),
+		Desired: g.TargetInstances()}
+	if o.CapacityType == "" {
+		o.CapacityType = "mixed"
+	}
+	if g.LaunchSpec != nil {
+		for _, t := range g.LaunchSpec.Types[:min(len(g.LaunchSpec.Types), maxTypes)] {
+			o.Types = append(o.Types, t.Name)
+		}
+	}
+	return o
+}
+
+// maxTypes is how many instance types of a group are named.
+const maxTypes = 30
+
+// price is the price of the group's next node, "" where there is none.
+func (k *cluster) price(id string) string {
+	costs := k.Provider.Costs()
+	if costs == nil {
+		return ""
+	}
+	amount, known := costs.NodeCost(id, nil, 1)
+	if !known {
+		return ""
+	}
+	return strings.TrimSuffix(amount.String(), "/h")
+}
+
+// judge says whether the group can grow.
+func (k *cluster) judge(o *decision.Group, g *asg.Group) {
+	now := k.facts.at
+	for _, p := range k.Provider.CoolDowns(g) {
+		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Zone: p.Zone, Type: p.InstanceType, Cause: why.CoolDown(string(p.Class), p.Message),
+			Since: p.Since(), Until: p.Until})
+	}
+	template := k.facts.view.Template(o.Name)
+	var rest cooldown.Period
+	cooling := false
+	if len(o.CoolDowns) > 0 { // or the pools of the group are listed for nothing
+		rest, cooling = k.Provider.CoolDown(g)
+	}
+	backedOff, paused := k.facts.pauses[o.Name]
+	switch {
+	case g.Blocked() || template == nil || !template.Known():
+		o.State = decision.GroupDegraded
+		if len(o.Problems) > 0 {
+			o.Reason = o.Problems[0]
+		} else {
+			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
+				Remedy: "asgctl groups " + o.AutoScaling}
+		}
+	case k.facts.stale:
+		o.State, o.Reason = decision.GroupDegraded, why.Skipped("unread for minutes", o)
+	case o.Desired >= o.Max:
+		o.State, o.Reason = decision.GroupFull, why.Skipped("max node group size reached", o)
+	case cooling:
+		o.State, o.Reason = decision.GroupCoolDown, why.Skipped("in cool-down ("+string(rest.Class)+")", o)
+	case paused && now.Before(backedOff.until):
+		o.State = decision.GroupCoolDown
+		o.Reason = why.Backoff(o.Name, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
+	default:
+		o.State = decision.GroupReady
+	}
+}
+
+func isReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}

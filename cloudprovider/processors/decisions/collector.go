@@ -1,0 +1,218 @@
+package decisions
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// Config holds the parts that a Collector uses.
+type Config struct {
+	Record *decision.Record
+	Core   config.AutoscalingOptions
+	Clock  clock.PassiveClock
+	// ScaleDown is --scale-down-enabled.
+	ScaleDown bool
+
+	// Provider and Nodes are set before the first loop.
+	Provider *aws.Provider
+	Nodes    corelisters.NodeLister
+	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
+	Need func(*corev1.Pod) (podzone.Need, bool)
+	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
+	Cluster func() string
+}
+
+// Collector collects the facts of each loop. Begin, End and everything at the core's extension points belong to the core's loop. The
+// observers of launches, problems and interruptions are safe for concurrent use.
+type Collector struct {
+	Config
+	number  int64
+	trigger string
+	now     *facts // of the loop under way
+
+	// Facts of earlier loops. The maps are replaced and never changed, because functions of the Record read them.
+	asked    map[types.UID]string   // node group in which a node was asked for, by pod
+	unneeded map[string]time.Time   // since when, by node
+	blocked  map[string]unremovable // the last reason that the core looked into, by node
+	states   map[string]stateSince  // by node, for functions of the Record, which run one at a time
+
+	mu      sync.Mutex                 // guards what follows
+	failed  map[string]decision.Reason // the last launch of a node group, if that failed
+	pauses  map[string]pause           // backoffs, by node group
+	cooling map[string]bool            // node groups with a failed launch, true once one of their pools has been seen to cool down
+}
+
+type stateSince struct {
+	state decision.NodeState
+	since time.Time
+}
+
+// facts are what a loop finds out.
+type facts struct {
+	at        time.Time
+	view      *aws.View
+	unhealthy bool // too many nodes are not ready
+	stale     bool // the last reading of the groups is too old to choose a group by
+
+	listed          bool // the loop got as far as the pending pods
+	pending, toHelp []*corev1.Pod
+	status          *corestatus.ScaleUpStatus // nil before the scale-up
+	unhelped        *unhelped                 // in the place of status.PodsRemainUnschedulable, nil where there are few
+	choice          *choice                   // nil for none
+	context         *cacontext.AutoscalingContext
+	templates       map[string]*framework.NodeInfo // the next node of each group of which it is known, nil where nobody asks
+
+	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
+	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
+	asked      map[types.UID]string
+	unneeded   map[string]time.Time
+	blocked    map[string]unremovable
+	failed     map[string]decision.Reason
+	pauses     map[string]pause
+}
+
+// New makes a Collector.
+func New(c Config) *Collector {
+	return &Collector{Config: c, now: &facts{}}
+}
+
+// Begin begins a loop.
+func (c *Collector) Begin(trigger string, at time.Time) {
+	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
+}
+
+// End hands the facts of the loop to the Record.
+func (c *Collector) End() {
+	f, now := c.now, c.Clock.Now()
+	c.now = &facts{}
+	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
+	f.asked, f.unneeded, f.blocked = c.asked, c.unneeded, c.blocked
+	f.templates = f.knownTemplates()
+	c.mu.Lock()
+	f.failed, f.pauses = maps.Clone(c.failed), maps.Clone(c.pauses)
+	c.mu.Unlock()
+	c.reportCooled(f.view)
+	if c.Cluster != nil {
+		c.Record.SetCluster(c.Cluster())
+	}
+	if s, priced := c.Provider.Spending(); priced {
+		c.Record.Spent(string(s.Currency), s.PerHour)
+	}
+	k := newCluster(c, f)
+	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: f.result()},
+		k.groups, k.pods, k.nodes)
+}
+
+// knownTemplates returns the next nodes of the groups if pods remain. The loop looks at their annotations, because the next loop
+// changes them. Nothing changes labels, taints and resources, which the reader of the Record looks at.
+func (f *facts) knownTemplates() map[string]*framework.NodeInfo {
+	if f.status == nil || f.unhelped == nil && len(f.status.PodsRemainUnschedulable) == 0 || f.context == nil || f.context.TemplateNodeInfoRegistry == nil {
+		return nil
+	}
+	infos := f.context.TemplateNodeInfoRegistry.GetNodeInfos()
+	maps.DeleteFunc(infos, func(_ string, info *framework.NodeInfo) bool {
+		return info.Node() == nil || annotations.Placeholder.On(info.Node())
+	})
+	return infos
+}
+
+// reportCooled records the end of cool-downs after failed launches.
+func (c *Collector) reportCooled(v *aws.View) {
+	c.mu.Lock()
+	watched := slices.Sorted(maps.Keys(c.cooling))
+	c.mu.Unlock()
+	for _, id := range watched {
+		g := v.Group(id)
+		cooling := g != nil && len(c.Provider.CoolDowns(g)) > 0
+		c.mu.Lock()
+		before := c.cooling[id]
+		if cooling {
+			c.cooling[id] = true
+		} else {
+			delete(c.cooling, id)
+		}
+		c.mu.Unlock()
+		if before && !cooling && g != nil {
+			c.Record.Decided(decision.Entry{Kind: decision.CoolDownOver, Group: id, Reason: decision.Reason{Message: "its pools are tried again"}})
+		}
+	}
+}
+
+// result says how the scale-up of the loop ended.
+func (f *facts) result() decision.Reason {
+	switch {
+	case f.unhealthy:
+		return decision.Reason{Code: decision.CodeUnhealthy, Message: "too many nodes of the cluster are not ready (--max-total-unready-percentage, --ok-total-unready-count)",
+			Remedy: "kubectl get nodes"}
+	case f.stale:
+		return why.Skipped("unread for minutes", nil)
+	case f.status == nil || f.status.Result == corestatus.ScaleUpNotTried:
+		return decision.Reason{Code: decision.CodeOther, Message: "the loop ended before it looked for pending pods", Remedy: "look for errors in the autoscaler's log"}
+	}
+	waiting := len(f.status.PodsRemainUnschedulable)
+	if f.unhelped != nil {
+		waiting = len(f.unhelped.pods)
+	}
+	switch f.status.Result {
+	case corestatus.ScaleUpSuccessful:
+		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + f.grown()}
+	case corestatus.ScaleUpError:
+		text := "a launch failed"
+		if f.status.ScaleUpError != nil {
+			text += ": " + (*f.status.ScaleUpError).Error()
+		}
+		return decision.Reason{Code: decision.CodeOther, Message: text}
+	case corestatus.ScaleUpNoOptionsAvailable:
+		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", counted(waiting, "pending pod"))}
+	case corestatus.ScaleUpInCooldown:
+		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}
+	case corestatus.ScaleUpLimitedByMaxNodesTotal:
+		return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: "the cluster has the nodes that --max-nodes-total allows"}
+	}
+	return decision.Reason{Code: decision.CodeFits, Message: "no pod waits for a node that is not on its way"}
+}
+
+// grown names the groups that grew.
+func (f *facts) grown() string {
+	text := ""
+	for i, info := range f.status.ScaleUpInfos {
+		if i > 0 {
+			text += ", "
+		}
+		if i == maxNamed {
+			return text + "and more"
+		}
+		text += fmt.Sprintf("%s in group %q", counted(info.NewSize-info.CurrentSize, "node"), info.Group.Id())
+	}
+	return text
+}
+
+// maxNamed is how many groups a message names.
+const maxNamed = 5
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,360 @@
+package decisions_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestPodThatNoGroupHelps(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("full", "m5.large", 0, 0, 0, nil)), options(), true)
+	w.put(waiting("big-1", "big", "64"), waiting("big-2", "big", "64"))
+	r := w.loop()
+	if r.Loop.Number != 1 || r.Loop.Trigger != "test" || r.Loop.Result.Message != "no group helps 2 pending pods" {
+		t.Errorf("loop %+v", r.Loop)
+	}
+	p := w.pod(r, "big-1")
+	if p.State != decision.PodHelpless || p.Owner != "Deployment/big" || p.Cause.Code != decision.CodeResources || p.UID != "uid-big-1" {
+		t.Errorf("pod %+v, want it helpless for want of CPU", p)
+	}
+	if age := time.Since(p.Since); age < time.Minute || age > 90*time.Second {
+		t.Errorf("pending for %v, want since it became unschedulable", age)
+	}
+	if other := w.pod(r, "big-2"); other.Search != p.Search || len(r.Searches) != 1 {
+		t.Errorf("searches %d and %d of %d, want equivalent pods to share one", p.Search, other.Search, len(r.Searches))
+	}
+	if a := w.answer(r, "big-1", "small"); a.Verdict != decision.Rejected || a.Reason.Code != decision.CodeResources {
+		t.Errorf("answer %+v, want rejected", a)
+	}
+	if a := w.answer(r, "big-1", "full"); a.Verdict != decision.Skipped || a.Reason.Code != decision.CodeMaxSize {
+		t.Errorf("answer %+v, want skipped at its maximum", a)
+	}
+	if g := w.group(r, "full"); g.State != decision.GroupFull || g.Reason.Code != decision.CodeMaxSize {
+		t.Errorf("group %+v, want full", g)
+	}
+	g := w.group(r, "small")
+	if g.State != decision.GroupReady || g.CapacityType != "on-demand" || g.Max != 5 || !strings.HasSuffix(g.NodePrice, " CNY") || fmt.Sprint(g.Types) != "[m5.large]" {
+		t.Errorf("group %+v, want it ready, with the price of a node", g)
+	}
+}
+
+func TestScaleUp(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w.put(waiting("one", "web", "1"), waiting("two", "web", "1"), waiting("big", "big", "64"))
+	r := w.loop()
+	p := w.pod(r, "one")
+	if p.State != decision.PodLaunching || p.Group != "small" || p.Cause.Code != decision.CodeLaunching {
+		t.Errorf("pod %+v, want a node for it in group small", p)
+	}
+	if a := w.answer(r, "one", "small"); a.Verdict != decision.Chosen || a.Pods != 2 || a.Nodes == 0 || !strings.Contains(a.Expander, "least-waste: small:") {
+		t.Errorf("answer %+v, want it chosen, with the expander's words", a)
+	}
+	if a := w.answer(r, "two", "gpu"); a.Verdict != decision.Fits || a.Reason.Code != decision.CodeNotChosen || !strings.Contains(a.Expander, "accelerators that no pod asks for") {
+		t.Errorf("answer %+v, want it to fit, with the expander's words", a)
+	}
+	if big := w.pod(r, "big"); big.State != decision.PodHelpless {
+		t.Errorf("pod %+v, want helpless", big)
+	}
+	if list := entries(r, decision.ScaleUp); len(list) != 1 || list[0].Group != "small" || !strings.Contains(list[0].Reason.Message, "for 2 pods") {
+		t.Errorf("scale-ups %+v, want one for two pods", list)
+	}
+	if len(r.Launches) != 1 || r.Launches[0].Mode != "LaunchInstances" || r.Launches[0].Launched != r.Launches[0].Asked || r.Launches[0].Outcome.Code != decision.CodeNone {
+		t.Errorf("launches %+v, want one that succeeded", r.Launches)
+	}
+	if r.Loop.Result.Code != decision.CodeLaunching {
+		t.Errorf("result %+v, want a launch", r.Loop.Result)
+	}
+
+	r = w.loop() // the pods fit on the nodes that are on their way
+	if p := w.pod(r, "one"); p.State != decision.PodLaunching || p.Group != "small" {
+		t.Errorf("pod %+v in the next loop, want it to wait for its node", p)
+	}
+	g := w.group(r, "small")
+	if g.Desired == 0 || g.Starting != g.Desired || g.Ready != 0 || g.Spend <= 0 || r.Spend.Currency != "CNY" {
+		t.Errorf("group %+v, spend %+v, want nodes that start and cost money", g, r.Spend)
+	}
+	if len(r.Nodes) != g.Desired || r.Nodes[0].State != decision.NodeStarting || r.Nodes[0].Group != "small" || r.Nodes[0].InstanceType != "m5.large" {
+		t.Errorf("nodes %+v, want the instances that start", r.Nodes)
+	}
+}
+
+func TestFailedLaunch(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.put(waiting("one", "web", "1"))
+	r := w.loop()
+	if len(r.Launches) == 0 || r.Launches[0].Outcome.Code != decision.CodeNoCapacity || r.Launches[0].Launched != 0 {
+		t.Fatalf("launches %+v, want one without capacity", r.Launches)
+	}
+	if list := entries(r, decision.LaunchFailed); len(list) == 0 || list[0].Group != "dry" || list[0].Reason != r.Launches[0].Outcome {
+		t.Errorf("failed launches %+v, want the launch", list)
+	}
+	p := w.pod(r, "one")
+	if p.State != decision.PodHelpless || p.Cause.Code != decision.CodeNoCapacity || !strings.Contains(p.Cause.Message, `group "dry"`) {
+		t.Errorf("pod %+v, want the failed launch as its cause", p)
+	}
+	r = w.loop()
+	if p := w.pod(r, "one"); p.Cause.Code != decision.CodeCoolDown {
+		t.Errorf("pod %+v in the next loop, want the cool-down as its cause", p)
+	}
+	g := w.group(r, "dry")
+	if g.State != decision.GroupCoolDown || g.Reason.Code != decision.CodeCoolDown || len(g.CoolDowns) != 1 || !g.CoolDowns[0].Until.After(g.CoolDowns[0].Since) {
+		t.Errorf("group %+v, want it to cool down", g)
+	}
+}
+
+// AWS accepts a higher desired capacity, and reports the failure of the launch afterwards.
+func TestLaunchThatFailsLater(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true, func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity })
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.put(waiting("one", "web", "1"))
+	r := w.loop()
+	if len(r.Launches) != 1 || r.Launches[0].Mode != "SetDesiredCapacity" || r.Launches[0].Asked != 1 || r.Launches[0].Outcome.Code != decision.CodeLaunching {
+		t.Fatalf("launches %+v, want one that AWS carries out on its own", r.Launches)
+	}
+	w.Eventually(func() string {
+		if list := entries(w.record.Report(), decision.LaunchFailed); len(list) != 1 || list[0].Group != "dry" || list[0].Reason.Code != decision.CodeNoCapacity {
+			return fmt.Sprintf("failed launches %+v, want one without capacity", list)
+		}
+		return ""
+	})
+}
+
+// The race detector sees whether a reader and the loop use anything at the same time.
+func TestReaderBesideTheLoop(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 9, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w.put(objects(w.ready("small"))...)
+	w.put(running("here", "here", "100m", "small-0"))
+	done := make(chan struct{})
+	read := make(chan int)
+	go func() {
+		reports := 0
+		for changed := w.record.Changed(); ; changed = w.record.Changed() {
+			if _, err := json.Marshal(w.record.Report()); err != nil {
+				t.Error(err)
+			}
+			reports++
+			select {
+			case <-changed:
+			case <-done:
+				read <- reports
+				return
+			}
+		}
+	}()
+	for n := range 10 {
+		w.put(waiting(fmt.Sprint("one-", n), "web", "1"), waiting(fmt.Sprint("big-", n), "big", "64"))
+		w.once()
+	}
+	close(done)
+	if n := <-read; n < 2 {
+		t.Errorf("read %d reports", n)
+	}
+}
+
+func TestPodsThatAreNotLookedFor(t *testing.T) {
+	o := options()
+	o.NewPodScaleUpDelay = 10 * time.Minute
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), o, true)
+	cheap, patient := waiting("cheap", "batch", "1"), waiting("patient", "web", "1")
+	cheap.Spec.Priority = ptr.To[int32](-11)
+	patient.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": "20m"}
+	w.put(cheap, patient, waiting("young", "web", "1"))
+	r := w.loop()
+	for name, want := range map[string]struct {
+		code decision.Code
+		text string
+	}{
+		"cheap": {decision.CodePriority, "--expendable-pods-priority-cutoff=-10"}, "young": {decision.CodeDelay, "10m0s"}, "patient": {decision.CodeDelay, "20m0s"},
+	} {
+		if p := w.pod(r, name); p.State != decision.PodDelayed || p.Cause.Code != want.code || !strings.Contains(p.Cause.Message, want.text) || p.Search != -1 {
+			t.Errorf("pod %+v, want it delayed for %s with %q", p, want.code, want.text)
+		}
+	}
+}
+
+func TestClusterWithAllItsNodes(t *testing.T) {
+	o := options()
+	o.MaxNodesTotal = 1
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
+	w.put(objects(w.ready("small"))...)
+	w.put(waiting("one", "web", "1900m"), running("here", "here", "1", "small-0"))
+	if p := w.pod(w.loop(), "one"); p.State != decision.PodHelpless || p.Cause.Code != decision.CodeMaxNodesTotal {
+		t.Errorf("pod %+v, want --max-nodes-total as its cause", p)
+	}
+}
+
+func TestUnhealthyClusterHelpsNobody(t *testing.T) {
+	o := options()
+	o.OkTotalUnreadyCount = 0
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
+	nodes := w.ready("small")
+	nodes[0].Status.Conditions[0].Status = corev1.ConditionFalse
+	nodes[0].CreationTimestamp.Time = nodes[0].CreationTimestamp.Add(-time.Hour)
+	w.put(objects(nodes)...)
+	w.put(waiting("one", "web", "1"))
+	r := w.loop()
+	if p := w.pod(r, "one"); p.State != decision.PodDelayed || p.Cause.Code != decision.CodeUnhealthy || r.Loop.Result.Code != decision.CodeUnhealthy {
+		t.Errorf("pod %+v after a loop with the result %+v, want the unhealthy cluster as the cause", p, r.Loop.Result)
+	}
+}
+
+func TestNodesThatStayAndGo(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options(), true)
+	nodes := w.ready("small")
+	starting := nodes[3]
+	starting.CreationTimestamp.Time = time.Now()
+	starting.Status.Conditions[0].Status = corev1.ConditionFalse
+	lone := running("lone", "lone", "100m", "small-1")
+	lone.OwnerReferences = nil
+	w.put(objects(nodes)...)
+	for _, n := range nodes { // the core taints them in the API server
+		if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: lone.Labels}}})
+	w.put(running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
+	w.loop()
+	w.at = w.at.Add(time.Minute)
+	r := w.loop()
+	for name, want := range map[string]struct {
+		state decision.NodeState
+		code  decision.Code
+	}{
+		"small-0": {decision.NodeNeeded, decision.CodeNeeded}, "small-1": {decision.NodeBlocked, decision.CodePod},
+		"small-2": {decision.NodeUnneeded, decision.CodeUnneededDelay}, "small-3": {decision.NodeStarting, decision.CodeStarting},
+		"small-4": {decision.NodeBlocked, decision.CodePod}, "alien": {decision.NodeNeeded, decision.CodeNotAutoscaled},
+	} {
+		if n := w.node(r, name); n.State != want.state || n.Reason.Code != want.code {
+			t.Errorf("node %+v, want %s for %s", n, want.state, want.code)
+		}
+	}
+	if n := w.node(r, "small-1"); n.Pod != "default/lone" {
+		t.Errorf("pod %q keeps the node, want default/lone", n.Pod)
+	}
+	if n := w.node(r, "small-4"); n.Pod != "default/kept" || !strings.Contains(n.Reason.Message, "none-may-go") {
+		t.Errorf("node %+v, want the pod and its budget", n)
+	}
+	if n := w.node(r, "small-0"); n.Utilization < 0.7 || n.Utilization > 0.8 {
+		t.Errorf("utilization %v, want 1.5 of 1.93 CPU", n.Utilization)
+	}
+	n := w.node(r, "small-2")
+	if got := n.RemovalAt.Sub(n.Since); got != 10*time.Minute || n.Since.After(w.at.Add(-time.Minute)) {
+		t.Errorf("unneeded since %v, goes %v later, want since the first loop and 10 minutes", n.Since, got)
+	}
+	if g := w.group(r, "small"); g.Ready != 4 || g.Starting != 1 {
+		t.Errorf("group %+v, want 4 nodes ready and one starting", g)
+	}
+
+	w.at = w.at.Add(10 * time.Minute)
+	r = w.loop()
+	if list := entries(r, decision.ScaleDown); len(list) != 1 || list[0].Node != "small-2" || list[0].Group != "small" {
+		t.Errorf("scale-downs %+v, want the node that is not needed", list)
+	}
+}
+
+// The core looks into a blocked node every five minutes. In between it says only that it has done so.
+func TestBlockedNodeKeepsItsReason(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	lone := running("lone", "lone", "100m", "small-0")
+	lone.OwnerReferences = nil
+	w.put(objects(w.ready("small"))...)
+	w.put(lone)
+	for range 3 {
+		if n := w.node(w.loop(), "small-0"); n.Reason.Code != decision.CodePod || n.Pod != "default/lone" {
+			t.Fatalf("node %+v in loop %d, want the pod that blocks it", n, w.record.Report().Loop.Number)
+		}
+	}
+}
+
+func TestProblemComesAndGoes(t *testing.T) {
+	bad := awsworld.Group("bad", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "taint/gpu": "without effect"})
+	foreign := awsworld.Group("theirs", "m5.large", 0, 0, 5, nil)
+	foreign.Operator = "eks.amazonaws.com"
+	w := newWorld(t, onAWS(t, bad, foreign), options(), true)
+	w.put(waiting("one", "web", "64"))
+	r := w.loop()
+	if g := w.group(r, "bad"); len(g.Problems) != 1 || g.Problems[0].Code != decision.CodeDegraded {
+		t.Errorf("problems %+v, want the tag", g.Problems)
+	}
+	if g := w.group(r, "theirs"); g.State != decision.GroupDegraded || g.Reason.Code != decision.CodeOtherCluster {
+		t.Errorf("group %+v, want it left to its operator", g)
+	}
+	if a := w.answer(r, "one", "theirs"); a.Verdict != decision.Skipped || a.Reason.Code != decision.CodeOtherCluster {
+		t.Errorf("answer %+v, want it skipped as another cluster's", a)
+	}
+	if list := entries(r, decision.Problem); len(list) != 2 {
+		t.Errorf("problems in the timeline %+v, want both", list)
+	}
+	if err := w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": nil}); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" {
+		t.Errorf("mended %+v, want the tag", list)
+	}
+}
+
+func TestInterruptedNode(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	node := w.ready("small")[0]
+	began := time.Now().Truncate(time.Second)
+	node.Annotations = map[string]string{"asg-autoscaler/interruption": "spot", "asg-autoscaler/interruption-reason": "EC2 takes the instance back (terminate)",
+		"asg-autoscaler/interruption-began": began.UTC().Format(time.RFC3339)}
+	w.put(node)
+	w.seen.Draining("small-0", "small", "EC2 takes the instance back (terminate)")
+	r := w.loop()
+	if n := w.node(r, "small-0"); n.State != decision.NodeDraining || n.Reason.Code != decision.CodeInterruption || !n.Since.Equal(began) ||
+		!strings.Contains(n.Reason.Message, "EC2 takes the instance back") {
+		t.Errorf("node %+v, want it drained for the interruption", n)
+	}
+	if list := entries(r, decision.Interrupted); len(list) != 1 || list[0].Node != "small-0" || list[0].Group != "small" {
+		t.Errorf("interruptions %+v", list)
+	}
+}
+
+func objects(nodes []*corev1.Node) []runtime.Object {
+	var all []runtime.Object
+	for _, n := range nodes {
+		all = append(all, n)
+	}
+	return all
+}
+
+// ready waits for the group's instances, and returns their nodes.
+func (w *world) ready(group string) []*corev1.Node {
+	w.T.Helper()
+	w.Eventually(func() string {
+		g := w.View().Group(group)
+		for _, i := range g.Instances {
+			if i.Lifecycle != "InService" {
+				return fmt.Sprintf("instance %s is %s", i.ID, i.Lifecycle)
+			}
+		}
+		if len(g.Instances) < g.DesiredCapacity {
+			return fmt.Sprintf("%d instances of %d", len(g.Instances), g.DesiredCapacity)
+		}
+		return ""
+	})
+	nodes := w.Members(group, nil)
+	for _, n := range nodes {
+		n.UID = types.UID(n.Name)
+	}
+	return nodes
+}

@@ -1,0 +1,193 @@
+package decisions
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+)
+
+// reasonNames are the core's reasons in its own words, without a String method there.
+var reasonNames = map[simulator.UnremovableReason]string{
+	simulator.NoReason:                         "NoReason",
+	simulator.ScaleDownDisabledAnnotation:      "ScaleDownDisabledAnnotation",
+	simulator.ScaleDownUnreadyDisabled:         "ScaleDownUnreadyDisabled",
+	simulator.NotAutoscaled:                    "NotAutoscaled",
+	simulator.NotUnneededLongEnough:            "NotUnneededLongEnough",
+	simulator.NotUnreadyLongEnough:             "NotUnreadyLongEnough",
+	simulator.NodeGroupMinSizeReached:          "NodeGroupMinSizeReached",
+	simulator.NodeGroupMaxDeletionCountReached: "NodeGroupMaxDeletionCountReached",
+	simulator.AtomicScaleDownFailed:            "AtomicScaleDownFailed",
+	simulator.MinimalResourceLimitExceeded:     "MinimalResourceLimitExceeded",
+	simulator.CurrentlyBeingDeleted:            "CurrentlyBeingDeleted",
+	simulator.NotUnderutilized:                 "NotUnderutilized",
+	simulator.NotUnneededOtherReason:           "NotUnneededOtherReason",
+	simulator.RecentlyUnremovable:              "RecentlyUnremovable",
+	simulator.NoPlaceToMovePods:                "NoPlaceToMovePods",
+	simulator.BlockedByPod:                     "BlockedByPod",
+	simulator.UnexpectedError:                  "UnexpectedError",
+	simulator.NoNodeInfo:                       "NoNodeInfo",
+	simulator.BlockedByOnCompletionPod:         "BlockedByOnCompletionPod",
+}
+
+// nodes says why nodes stay or go.
+func (k *cluster) nodes(groups decision.ByName) []decision.Node {
+	unremovable := map[string]*scaledownstatus.UnremovableNode{}
+	if k.facts.scaleDown != nil {
+		for _, n := range k.facts.scaleDown.UnremovableNodes {
+			unremovable[n.Node.Name] = n
+		}
+	}
+	members := k.members()
+	list := make([]decision.Node, 0, len(members))
+	states := make(map[string]stateSince, len(members))
+	for _, m := range members {
+		o := decision.Node{Group: m.group, Utilization: -1}
+		if m.instance != nil {
+			o.Name, o.InstanceID, o.Zone, o.InstanceType = m.instance.ID, m.instance.ID, m.instance.Zone, m.instance.Type
+		}
+		if g := groups[m.group]; g != nil && g.CapacityType != "mixed" {
+			o.CapacityType = g.CapacityType
+		}
+		if m.node == nil {
+			o.State, o.Reason = decision.NodeStarting, decision.Reason{Code: decision.CodeStarting, Message: "its instance has not registered as a node yet"}
+			if m.instance.Lifecycle.Leaving() {
+				o.State, o.Reason = decision.NodeLeaving, decision.Reason{Code: decision.CodeUnneeded, Message: "its instance is being terminated"}
+			}
+		} else {
+			o.Name = m.node.Name
+			k.judgeNode(&o, m, groups[m.group], unremovable[o.Name])
+		}
+		if was := k.states[o.Name]; o.Since.IsZero() {
+			if o.Since = k.facts.at; was.state == o.State {
+				o.Since = was.since
+			}
+		}
+		states[o.Name] = stateSince{o.State, o.Since}
+		list = append(list, o)
+	}
+	k.states = states
+	return list
+}
+
+// judgeNode says why a registered node stays or goes.
+func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
+	is := func(state decision.NodeState, code decision.Code, remedy, message string) {
+		o.State, o.Reason = state, decision.Reason{Code: code, Message: message, Remedy: remedy}
+	}
+	f := k.facts
+	since, unneeded := f.unneeded[o.Name]
+	interrupted, began, draining := interruption.Draining(m.node)
+	switch {
+	case draining:
+		is(decision.NodeDraining, decision.CodeInterruption, "", "it is drained: "+interrupted)
+		o.Since = began
+	case taints.HasToBeDeletedTaint(m.node):
+		is(decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
+		if at, err := taints.GetToBeDeletedTime(m.node); err == nil && at != nil {
+			o.Since = *at
+		}
+	case m.instance != nil && m.instance.Lifecycle.Leaving():
+		is(decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+	case m.group == "":
+		is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
+	case kept != nil || unneeded:
+		k.weigh(o, m, group, kept, since)
+	case !isReady(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+		is(decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
+		o.Since = m.node.CreationTimestamp.Time
+	case !k.ScaleDown:
+		is(decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")
+	case k.Provider.TooOldToRemove():
+		is(decision.NodeBlocked, decision.CodeStale, "asgctl account", "AWS has not answered for minutes, so that no node goes")
+	case k.Provider.InShiftedZone(m.node):
+		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
+	case group != nil && group.Desired <= group.Min:
+		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.NodeGroupMinSizeReached], Group: group, Now: f.at})
+	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:
+		is(decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
+	default:
+		is(decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough, or its devices are not published yet")
+		o.Since = m.node.CreationTimestamp.Time
+	}
+}
+
+// weigh says why a node that the core weighed stays or goes. kept is nil for a node that the core would remove.
+func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode, since time.Time) {
+	facts := why.NodeFacts{Name: o.Name, UnneededSince: since, Delay: k.facts.thresholds[o.Name], Group: group, Now: k.facts.at}
+	if kept != nil {
+		last := unremovableOf(kept)
+		if before, known := k.facts.blocked[o.Name]; known && kept.Reason == simulator.RecentlyUnremovable {
+			last = before
+		}
+		facts.Reason, facts.BlockingReason = reasonNames[last.reason], last.how
+		if u := last.utilization; u != nil {
+			o.Utilization, facts.Utilization, facts.Resource = u.Utilization, u.Utilization, string(u.ResourceName)
+		}
+		if last.pod != nil {
+			facts.BlockingPod = last.pod.Namespace + "/" + last.pod.Name
+			if last.how == "NotEnoughPdb" {
+				facts.Budget = k.budget(last.pod)
+			}
+		}
+		facts.Threshold = k.threshold(m)
+	}
+	o.Pod = facts.BlockingPod
+	o.State, o.Reason = why.Node(facts)
+	if o.State != decision.NodeUnneeded {
+		return
+	}
+	o.Since = since
+	if facts.Delay > 0 && !since.IsZero() {
+		o.RemovalAt = since.Add(facts.Delay)
+	}
+	if s := k.facts.scaleDown; s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
+		o.Reason = decision.Reason{Code: decision.CodeScaleDownOff,
+			Message: fmt.Sprintf("it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%v)", k.Core.ScaleDownDelayAfterAdd)}
+	}
+}
+
+// threshold is the utilization from which on the node counts as needed.
+func (k *cluster) threshold(m member) float64 {
+	ng := k.facts.view.NodeGroup(m.group)
+	if ng == nil {
+		return 0
+	}
+	options, err := ng.GetOptions(k.Core.NodeGroupDefaults)
+	if err != nil {
+		return 0
+	}
+	if k.Provider.GetNodeGpuConfig(m.node) != nil {
+		return options.ScaleDownGpuUtilizationThreshold
+	}
+	return options.ScaleDownUtilizationThreshold
+}
+
+// budget names the disruption budget of the pod that allows no eviction, or "".
+func (k *cluster) budget(pod *corev1.Pod) string {
+	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
+		return ""
+	}
+	list, err := k.facts.context.PodDisruptionBudgetLister().List()
+	if err != nil {
+		return ""
+	}
+	for _, b := range list {
+		if b.Namespace != pod.Namespace || b.Status.DisruptionsAllowed > 0 {
+			continue
+		}
+		if selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
+			return b.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,240 @@
+package decisions
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	corebackoff "k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+)
+
+// Launched records a launch, and a failed one in the timeline, too.
+func (c *Collector) Launched(l asg.Launch) {
+	outcome, failed := outcomeOf(l)
+	group := c.nodeGroup(l.Group, l.Zone)
+	c.Record.Launched(decision.Launch{Group: group, Zone: l.Zone, Mode: l.Call, Asked: l.Asked, Launched: l.Launched, Started: l.Started,
+		Duration: l.Duration, Outcome: outcome})
+	c.mu.Lock()
+	if failed {
+		if c.failed == nil {
+			c.failed, c.cooling = map[string]decision.Reason{}, map[string]bool{}
+		}
+		c.failed[group], c.cooling[group] = outcome, c.cooling[group]
+	} else {
+		delete(c.failed, group)
+	}
+	c.mu.Unlock()
+	if failed {
+		c.Record.Decided(decision.Entry{Kind: decision.LaunchFailed, Group: group, Reason: outcome})
+	}
+}
+
+// nodeGroup is the ID of the node group of an Auto Scaling group in a zone.
+func (c *Collector) nodeGroup(name, zone string) string {
+	if zone != "" && c.Provider != nil {
+		if id := asg.ZoneGroupID(name, zone); c.Provider.View().Group(id) != nil {
+			return id
+		}
+	}
+	return name
+}
+
+// outcomes are the codes of failed launches by class.
+var outcomes = map[awsmessage.Class]decision.Code{
+	awsmessage.NoCapacity: decision.CodeNoCapacity, awsmessage.Quota: decision.CodeAccountLimit, awsmessage.SpotLimit: decision.CodeAccountLimit,
+	awsmessage.Configuration: decision.CodeConfiguration, awsmessage.Permission: decision.CodeDenied, awsmessage.Throttle: decision.CodeThrottled,
+}
+
+// outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
+func outcomeOf(l asg.Launch) (decision.Reason, bool) {
+	var r decision.Reason
+	switch {
+	case len(l.Failures) > 0:
+		kinds := l.Failures.Kinds()
+		r = why.CoolDown(string(kinds[0].Class), kinds[0].Message)
+		r.Code = codeOf(kinds[0].Class)
+		r.Message = kinds[0].Pools() + ": " + r.Message
+		if more := len(kinds) - 1; more > 0 {
+			r.Message += ", and " + counted(more, "more failure")
+		}
+	case l.Refused != "":
+		r = why.CoolDown(string(l.Class), l.Refused)
+		r.Code = codeOf(l.Class)
+	case l.Call == "SetDesiredCapacity":
+		return decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + counted(l.Asked, "instance") + " and launches on its own"}, false
+	case l.Launched < l.Asked:
+		r = decision.Reason{Code: decision.CodeNoCapacity, Message: "AWS launched fewer instances than it was asked for"}
+	}
+	launched := fmt.Sprintf("launched %d of %s", l.Launched, counted(l.Asked, "instance"))
+	if r.Message == "" {
+		return decision.Reason{Code: decision.CodeNone, Message: launched}, false
+	}
+	if l.Launched > 0 {
+		r.Message = launched + ": " + r.Message
+	}
+	return r, true
+}
+
+func codeOf(class awsmessage.Class) decision.Code {
+	if code, known := outcomes[class]; known {
+		return code
+	}
+	return decision.CodeUnanswered
+}
+
+// Problem records a problem of a group that has appeared or is mended.
+func (c *Collector) Problem(p aws.Problem, mended bool) {
+	kind := decision.Problem
+	if mended {
+		kind = decision.Mended
+	}
+	c.Record.Decided(decision.Entry{Kind: kind, Group: p.Group, Reason: reasonOf(p)})
+}
+
+// reasonOf is the problem in the words of the record.
+func reasonOf(p aws.Problem) decision.Reason {
+	code := decision.CodeDegraded
+	switch p.Reason {
+	case asg.ReasonOtherCluster, asg.ReasonOperator:
+		code = decision.CodeOtherCluster
+	case "launch-" + string(awsmessage.Permission):
+		code = decision.CodeDenied
+	}
+	return decision.Reason{Code: code, Message: p.Message, Remedy: p.Remedy}
+}
+
+// Draining records that a node is drained because AWS takes it.
+func (c *Collector) Draining(node, group, reason string) {
+	c.Record.Decided(decision.Entry{Kind: decision.Interrupted, Group: group, Node: node,
+		Reason: decision.Reason{Code: decision.CodeInterruption, Message: reason}})
+}
+
+// pause is a backoff of the core.
+type pause struct {
+	until time.Time
+	cause cloudprovider.InstanceErrorInfo
+}
+
+// Backoff sees which groups the core leaves alone after a failure. It wraps the core's Backoff.
+type Backoff struct {
+	inner
+	*Collector
+}
+
+type inner = corebackoff.Backoff
+
+// NewBackoff wraps the core's Backoff.
+func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b, c} }
+
+// Backoff keeps the pause.
+func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
+	until := b.inner.Backoff(group, info, cause, now)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pauses == nil {
+		b.pauses = map[string]pause{}
+	}
+	b.pauses[group.Id()] = pause{until, cause}
+	return until
+}
+
+// RemoveBackoff forgets the pause.
+func (b Backoff) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
+	b.inner.RemoveBackoff(group, info)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pauses, group.Id())
+}
+
+// choice is the expander's, kept within bounds.
+type choice struct {
+	options []option // the chosen one first
+	chosen  bool
+	said    string // about the chosen one
+	words   func(nodeGroup string) string
+}
+
+type option struct {
+	group        string
+	nodes, count int           // of nodes and pods
+	pods         []*corev1.Pod // nil where there are too many in all
+}
+
+// maxMembers is how many pods of options are kept. One scale-up has up to as many as groups and pods together.
+const maxMembers = 100_000
+
+// Chose keeps the expander's choice. A loop may have several, and the last one counts.
+func (c *Collector) Chose(e expander.Choice) {
+	ch := &choice{words: e.Words, options: make([]option, 0, len(e.Options))}
+	room := maxMembers
+	add := func(id string, nodes int, pods []*corev1.Pod) {
+		o := option{group: id, nodes: nodes, count: len(pods)}
+		if len(pods) <= room {
+			o.pods, room = pods, room-len(pods)
+		}
+		ch.options = append(ch.options, o)
+	}
+	chosen := ""
+	if e.Chosen != nil {
+		chosen, ch.chosen, ch.said = e.Chosen.NodeGroup.Id(), true, strings.TrimPrefix(e.Chosen.Debug, " | ")
+		add(chosen, e.Chosen.NodeCount, e.Chosen.Pods)
+	}
+	for _, o := range e.Options {
+		if id := o.NodeGroup.Id(); id != chosen {
+			add(id, o.NodeCount, o.Pods)
+		}
+	}
+	c.now.choice = ch
+}
+
+// grew records a scale-up, and for which pods it is.
+func (c *Collector) grew(s *corestatus.ScaleUpStatus) {
+	for _, info := range s.ScaleUpInfos {
+		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"),
+			counted(len(s.PodsTriggeredScaleUp), "pod"), info.CurrentSize, info.NewSize)}
+		if len(s.PodsTriggeredScaleUp) == 0 {
+			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"), info.CurrentSize, info.NewSize)
+		} else if ch := c.now.choice; ch != nil && ch.chosen && ch.options[0].group == info.Group.Id() && ch.said != "" {
+			r.Message += " (" + ch.said + ")"
+		}
+		c.Record.Decided(decision.Entry{Kind: decision.ScaleUp, Group: info.Group.Id(), Reason: r})
+	}
+	if len(s.ScaleUpInfos) == 0 || len(s.PodsTriggeredScaleUp) == 0 {
+		return
+	}
+	asked := make(map[types.UID]string, len(s.PodsTriggeredScaleUp))
+	for _, pod := range c.now.pending {
+		if group, known := c.asked[pod.UID]; known {
+			asked[pod.UID] = group
+		}
+	}
+	for _, pod := range s.PodsTriggeredScaleUp {
+		asked[pod.UID] = s.ScaleUpInfos[0].Group.Id()
+	}
+	c.asked = asked
+}
+
+// removal says why a node goes.
+func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
+	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
+	if !since.IsZero() {
+		text += fmt.Sprintf(" for %v", now.Sub(since).Round(time.Second))
+	}
+	if moved := len(n.EvictedPods); moved > 0 {
+		text += ", " + counted(moved, "pod") + " run elsewhere"
+	}
+	return text
+}

@@ -1,0 +1,358 @@
+package decisions
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+)
+
+// outcome is what a loop did about a pod.
+type outcome struct {
+	state  decision.PodState
+	cause  decision.Reason
+	group  string
+	search int
+}
+
+// pods puts into words what the loop did about the pending pods.
+func (k *cluster) pods(groups decision.ByName) decision.Pending {
+	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}}
+	pending := k.facts.pending
+	if !k.facts.listed {
+		pending = k.pendingInCache()
+	}
+	if k.facts.status != nil {
+		s.unhelped()
+		s.helped()
+	}
+	list := make([]decision.Pod, 0, len(pending))
+	for _, pod := range pending {
+		o, known := s.outcomes[pod.UID]
+		if !known {
+			o = s.other(pod)
+		}
+		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod), Since: pendingSince(pod),
+			State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
+	}
+	return decision.Pending{Pods: list, Searches: s.searches}
+}
+
+// pendingInCache are the unschedulable pods, for a loop that ended before it looked at them.
+func (k *cluster) pendingInCache() []*corev1.Pod {
+	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
+		return nil
+	}
+	all, err := k.facts.context.AllPodLister().List()
+	if err != nil {
+		return nil
+	}
+	return kubeutil.ArrangePodsBySchedulability(all, nil).Unschedulable
+}
+
+// speaker puts answers into words.
+type speaker struct {
+	*cluster
+	groups   decision.ByName
+	reasons  map[answer]decision.Reason // those of the scheduler without a group
+	next     []*why.GroupNode
+	foreign  []decision.Answer
+	searches []decision.Search
+	outcomes map[types.UID]outcome
+}
+
+// unhelped enters the pods that no group helps.
+func (s *speaker) unhelped() {
+	u, status := s.facts.unhelped, s.facts.status
+	if u == nil {
+		if u = compacted(status.PodsRemainUnschedulable, -1); u == nil {
+			return
+		}
+	}
+	if len(u.pods) == 0 {
+		return
+	}
+	if status.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
+		cause := why.MaxNodesTotal(s.Core.MaxNodesTotal)
+		for _, pod := range u.pods {
+			s.outcomes[pod.UID] = outcome{state: decision.PodHelpless, cause: cause, search: -1}
+		}
+		return
+	}
+	s.next = s.nextNodes()
+	s.foreign = s.foreignAnswers()
+	told := make([]*outcome, len(u.sets))
+	for i, pod := range u.pods {
+		at := u.set[i]
+		if told[at] == nil {
+			o := s.tell(pod, u.sets[at])
+			told[at] = &o
+		}
+		s.outcomes[pod.UID] = *told[at]
+	}
+}
+
+// tell puts the answers to a pod, and the cause why it waits, into words.
+func (s *speaker) tell(pod *corev1.Pod, set answers) outcome {
+	list := make([]decision.Answer, 0, len(set.skipped)+len(set.rejected)+len(s.foreign))
+	for _, a := range set.skipped {
+		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a, true)})
+	}
+	for _, a := range set.rejected {
+		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: s.reason(a, false)})
+	}
+	list = append(list, s.foreign...)
+	o := outcome{state: decision.PodHelpless, search: -1}
+	if set.whole {
+		o.cause = s.cause(pod, list)
+		o.search = len(s.searches)
+		s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: list})
+	} else {
+		o.cause = why.Pod(pod, list, s.groups) // without the nodes, because there are many such pods
+	}
+	return o
+}
+
+// cause names the cause why the pod waits, from the answers of all groups.
+func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer) decision.Reason {
+	if s.Need == nil {
+		return why.Pod(pod, list, s.groups, s.next...)
+	}
+	need, _ := s.Need(pod)
+	return why.PodInZone(pod, need, list, s.groups, s.next...)
+}
+
+// reason puts an answer into words. All groups share a reason of the scheduler.
+func (s *speaker) reason(a answer, skipped bool) decision.Reason {
+	key := answer{why: a.why}
+	if skipped || a.why.plugin == "" {
+		key.group = a.group
+	}
+	r, known := s.reasons[key]
+	if !known {
+		if key.group != "" {
+			r = why.Skipped(strings.ReplaceAll(a.why.reasons, "\n", ", "), s.groups[a.group])
+		} else {
+			r = why.Scheduling(a.why.plugin, lines(a.why.reasons), a.why.detail)
+		}
+		s.reasons[key] = r
+	}
+	return r
+}
+
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// foreignAnswers are the answers of the discovered groups of other clusters.
+func (s *speaker) foreignAnswers() []decision.Answer {
+	var list []decision.Answer
+	for _, g := range s.facts.view.Foreign() {
+		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped("unable to launch", s.groups[g.Name])})
+	}
+	return list
+}
+
+// nextNodes are the next nodes of all groups.
+func (s *speaker) nextNodes() []*why.GroupNode {
+	list := make([]*why.GroupNode, 0, len(s.groups))
+	for name := range s.groups {
+		info, known := s.facts.templates[name]
+		if !known {
+			continue
+		}
+		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,
+			DaemonSets: corev1.ResourceList{}}
+		for _, pod := range info.Pods() {
+			requests := podutil.PodRequests(pod.Pod)
+			requests[corev1.ResourcePods] = one
+			for resource, quantity := range requests {
+				sum := n.DaemonSets[resource]
+				sum.Add(quantity)
+				n.DaemonSets[resource] = sum
+			}
+		}
+		list = append(list, n)
+	}
+	slices.SortFunc(list, func(a, b *why.GroupNode) int { return strings.Compare(a.Group, b.Group) })
+	return list
+}
+
+// helped enters the pods that a group was chosen for, or would help.
+func (s *speaker) helped() {
+	status, ch := s.facts.status, s.facts.choice
+	if len(status.PodsTriggeredScaleUp)+len(status.PodsAwaitEvaluation) == 0 {
+		return
+	}
+	search := func(*corev1.Pod) int { return -1 }
+	if ch != nil {
+		search = s.optionSearches(ch)
+	}
+	enter := func(pods []*corev1.Pod, o outcome) {
+		for _, pod := range pods {
+			if _, unhelped := s.outcomes[pod.UID]; !unhelped {
+				o.search = search(pod)
+				s.outcomes[pod.UID] = o
+			}
+		}
+	}
+	launching := outcome{state: decision.PodLaunching}
+	switch {
+	case status.Result == corestatus.ScaleUpError:
+		launching = outcome{state: decision.PodHelpless, cause: s.failedLaunch()}
+	case len(status.ScaleUpInfos) > 0:
+		launching.group = status.ScaleUpInfos[0].Group.Id()
+		launching.cause = decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + s.facts.grown()}
+	default:
+		launching.cause = decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for a node"}
+	}
+	enter(status.PodsTriggeredScaleUp, launching)
+	enter(status.PodsAwaitEvaluation, outcome{state: decision.PodDelayed, cause: decision.Reason{Code: decision.CodeNotChosen,
+		Message: "nodes for other pods come first, and the next loop looks for this pod again"}})
+}
+
+// failedLaunch is the cause of pods for which a launch was tried in vain.
+func (s *speaker) failedLaunch() decision.Reason {
+	groups := s.facts.status.FailedResizeNodeGroups
+	for _, g := range groups {
+		if r, known := s.facts.failed[g.Id()]; known {
+			r.Message = fmt.Sprintf("a launch in group %q failed: %s", g.Id(), r.Message)
+			return r
+		}
+	}
+	r := s.facts.result()
+	if len(groups) > 0 {
+		r.Message = fmt.Sprintf("a launch in group %q failed: %s", groups[0].Id(), strings.TrimPrefix(r.Message, "a launch failed: "))
+	}
+	return r
+}
+
+// optionSearches returns the searches of pods by the options that they are in.
+func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
+	member := map[*corev1.Pod][]byte{} // the indexes of its options
+	for i, o := range ch.options {
+		for _, pod := range o.pods {
+			member[pod] = binary.AppendUvarint(member[pod], uint64(i))
+		}
+	}
+	known := map[string]int{}
+	return func(pod *corev1.Pod) int {
+		in, found := member[pod]
+		if !found {
+			return -1
+		}
+		at, made := known[string(in)]
+		if !made {
+			at = len(s.searches)
+			known[string(in)] = at
+			s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: s.optionAnswers(ch, in)})
+		}
+		return at
+	}
+}
+
+// optionAnswers are the answers of the groups whose options have the indexes.
+func (s *speaker) optionAnswers(ch *choice, in []byte) []decision.Answer {
+	var list []decision.Answer
+	for len(in) > 0 {
+		i, size := binary.Uvarint(in)
+		in = in[size:]
+		o := ch.options[i]
+		a := decision.Answer{Group: o.group, Verdict: decision.Fits, Nodes: o.nodes, Pods: o.count, Expander: ch.words(o.group)}
+		switch {
+		case i == 0 && ch.chosen:
+			a.Verdict, a.Reason = decision.Chosen, decision.Reason{Code: decision.CodeLaunching, Message: "the expander chose it"}
+			if a.Expander == "" {
+				a.Expander = ch.said
+			}
+		case ch.chosen:
+			a.Reason = decision.Reason{Code: decision.CodeNotChosen, Message: fmt.Sprintf("the expander chose group %q", ch.options[0].group)}
+		default:
+			a.Reason = decision.Reason{Code: decision.CodeNotChosen, Message: "the expander took no group"}
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// other is the outcome of a pod that the core's scale-up has not seen or has said nothing about.
+func (s *speaker) other(pod *corev1.Pod) outcome {
+	delayed := func(code decision.Code, remedy, format string, args ...any) outcome {
+		return outcome{state: decision.PodDelayed, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
+	}
+	cutoff := s.Core.ExpendablePodsPriorityCutoff
+	switch {
+	case !s.facts.listed:
+		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
+	case coreutils.IsExpendablePod(pod, cutoff):
+		return delayed(decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
+			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
+	case s.toHelp()[pod.UID]:
+		if age, delay := s.facts.at.Sub(pod.CreationTimestamp.Time), s.delay(pod); age <= delay {
+			return delayed(decision.CodeDelay, "", "it is younger than the %v that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)", delay)
+		}
+		if s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError {
+			return delayed(decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
+		}
+		return delayed(decision.CodeDelay, "", "the next loop looks for this pod")
+	case podutil.IsDaemonSetPod(pod):
+		return delayed(decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
+	}
+	if group, known := s.facts.asked[pod.UID]; known {
+		return outcome{state: decision.PodLaunching, group: group, search: -1,
+			cause: decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("a node of group %q that was asked for is on its way", group)}}
+	}
+	return outcome{state: decision.PodFits, search: -1,
+		cause: decision.Reason{Code: decision.CodeFits, Message: "it fits on a node that is there or on its way, and the scheduler has not placed it yet"}}
+}
+
+// podDelayAnnotation lengthens --new-pod-scale-up-delay for one pod.
+const podDelayAnnotation = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
+
+// delay is how old the pod must be before the core looks for it.
+func (s *speaker) delay(pod *corev1.Pod) time.Duration {
+	own, err := time.ParseDuration(pod.Annotations[podDelayAnnotation])
+	if err != nil {
+		own = 0
+	}
+	return max(own, s.Core.NewPodScaleUpDelay)
+}
+
+// pendingSince is when the pod became unschedulable, or was created.
+func pendingSince(pod *corev1.Pod) time.Time {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && !c.LastTransitionTime.IsZero() {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return pod.CreationTimestamp.Time
+}
+
+// owner names the pod's controller, the Deployment in the place of its ReplicaSet.
+func owner(pod *corev1.Pod) string {
+	c := metav1.GetControllerOfNoCopy(pod)
+	if c == nil {
+		return ""
+	}
+	if hash := pod.Labels["pod-template-hash"]; hash != "" && c.Kind == "ReplicaSet" {
+		if name, found := strings.CutSuffix(c.Name, "-"+hash); found {
+			return "Deployment/" + name
+		}
+	}
+	return c.Kind + "/" + c.Name
+}

@@ -1,0 +1,156 @@
+package decisions
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Pending sees all pending pods. It is the first PodListProcessor of the core.
+type Pending struct{ *Collector }
+
+// Process keeps the list.
+func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	p.now.listed, p.now.context, p.now.pending = true, ctx, slices.Clone(pods) // others may change the list
+	return pods, nil
+}
+
+// CleanUp implements the core's PodListProcessor.
+func (Pending) CleanUp() {}
+
+// ToHelp sees the pods for which the core scales up. It is the last PodListProcessor of the core.
+type ToHelp struct{ *Collector }
+
+// Process keeps the list.
+func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	h.now.toHelp = slices.Clone(pods)
+	return pods, nil
+}
+
+// CleanUp implements the core's PodListProcessor.
+func (ToHelp) CleanUp() {}
+
+// ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
+type ScaleUp struct{ *Collector }
+
+// Process keeps the status, and records the groups that grew.
+func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	u.now.context = ctx
+	if s.Result == corestatus.ScaleUpSuccessful {
+		u.grew(s)
+	}
+	if before := u.now.status; before != nil && before.Result != corestatus.ScaleUpNotTried {
+		return // a second one of the loop raises groups to their minimum sizes, and has no pods
+	}
+	u.now.status = s
+	if u.now.unhelped = compacted(s.PodsRemainUnschedulable, maxRaw); u.now.unhelped != nil {
+		kept := *s
+		kept.PodsRemainUnschedulable = nil
+		u.now.status = &kept
+	}
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (ScaleUp) CleanUp() {}
+
+// ScaleDown sees the end of each scale-down. It is the core's ScaleDownStatusProcessor.
+type ScaleDown struct{ *Collector }
+
+// Process keeps the status, and records the nodes that go.
+func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
+	d.now.context, d.now.scaleDown = ctx, s
+	d.keepBlocked(s.UnremovableNodes)
+	for _, n := range s.ScaledDownNodes {
+		entry := decision.Entry{Kind: decision.ScaleDown, Node: n.Node.Name, Reason: decision.Reason{Code: decision.CodeUnneeded,
+			Message: removal(n, d.unneeded[n.Node.Name], d.now.at)}}
+		if n.NodeGroup != nil {
+			entry.Group = n.NodeGroup.Id()
+		}
+		d.Record.Decided(entry)
+	}
+}
+
+// CleanUp implements the core's ScaleDownStatusProcessor.
+func (ScaleDown) CleanUp() {}
+
+// unremovable is why the core keeps a node.
+type unremovable struct {
+	reason      simulator.UnremovableReason
+	pod         *corev1.Pod // that blocks it, nil for none
+	how         string      // the pod does
+	utilization *utilization.Info
+}
+
+// keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes.
+func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
+	var blocked map[string]unremovable
+	keep := func(name string, u unremovable) {
+		if blocked == nil {
+			blocked = map[string]unremovable{}
+		}
+		blocked[name] = u
+	}
+	for _, n := range nodes {
+		switch n.Reason {
+		case simulator.BlockedByPod, simulator.NoPlaceToMovePods:
+			keep(n.Node.Name, unremovableOf(n))
+		case simulator.RecentlyUnremovable:
+			if u, known := c.blocked[n.Node.Name]; known {
+				keep(n.Node.Name, u)
+			}
+		}
+	}
+	c.blocked = blocked
+}
+
+func unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
+	u := unremovable{reason: n.Reason, utilization: n.UtilInfo}
+	if b := n.BlockingPod; b != nil {
+		u.pod, u.how = b.Pod, b.Reason.String()
+	}
+	return u
+}
+
+// Candidates sees which nodes are not needed. It is an observer of the core's candidates for scale-down.
+type Candidates struct{ *Collector }
+
+// UpdateScaleDownCandidates keeps since when the nodes are not needed.
+func (u Candidates) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
+	if len(nodes) == 0 {
+		u.unneeded = nil
+		return
+	}
+	since := make(map[string]time.Time, len(nodes))
+	u.now.thresholds = make(map[string]time.Duration, len(nodes))
+	for _, n := range nodes {
+		u.now.thresholds[n.Node.Name] = n.RemovalThreshold
+		if began, known := u.unneeded[n.Node.Name]; known {
+			since[n.Node.Name] = began
+		} else {
+			since[n.Node.Name] = at
+		}
+	}
+	u.unneeded = since
+}
+
+// Health sees whether enough nodes of the cluster are ready. It wraps the core's AutoscalingStatusProcessor.
+type Health struct {
+	corestatus.AutoscalingStatusProcessor
+	*Collector
+}
+
+// Process keeps the answer.
+func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
+	h.now.unhealthy = !state.IsClusterHealthy()
+	return h.AutoscalingStatusProcessor.Process(ctx, state, at)
+}

@@ -1,0 +1,269 @@
+package decisions_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// world is the core's own loop over an emulated AWS and a cluster of objects in caches.
+type world struct {
+	*awsworld.World
+	client  *fake.Clientset
+	factory informers.SharedInformerFactory
+	core    core.Autoscaler
+	record  *decision.Record
+	seen    *decisions.Collector // nil without a record
+	at      time.Time            // of the next loop
+}
+
+// options are the core's defaults, as far as they matter.
+func options() config.AutoscalingOptions {
+	return config.AutoscalingOptions{
+		NodeGroupDefaults: config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5, ScaleDownGpuUtilizationThreshold: 0.5,
+			ScaleDownUnneededTime: 10 * time.Minute, ScaleDownUnreadyTime: 20 * time.Minute, MaxNodeProvisionTime: 15 * time.Minute,
+			MaxNodeStartupTime: 15 * time.Minute},
+		EstimatorName: estimator.BinpackingEstimatorName, MaxNodesPerScaleUp: 1000, MaxNodeGroupBinpackingDuration: time.Minute,
+		MaxBinpackingTime: 5 * time.Minute, MaxTotalUnreadyPercentage: 45, OkTotalUnreadyCount: 3, ScaleUpFromZero: true,
+		MaxCoresTotal: 320_000, MaxMemoryTotal: 6_400_000 << 30, ExpendablePodsPriorityCutoff: -10, PredicateParallelism: 1,
+		ScaleDownSimulationTimeout: 30 * time.Second, UnremovableNodeRecheckTimeout: 5 * time.Minute, MaxScaleDownParallelism: 10, MaxDrainParallelism: 1,
+		ScaleDownNonEmptyCandidatesCount: 30, ScaleDownCandidatesPoolRatio: 0.1, ScaleDownCandidatesPoolMinCount: 50,
+		InitialNodeGroupBackoffDuration: 5 * time.Minute, MaxNodeGroupBackoffDuration: 30 * time.Minute, NodeGroupBackoffResetTimeout: 3 * time.Hour,
+	}
+}
+
+// newWorld makes the world over an AWS that runs. The record is left out without recorded. It launches synchronously unless a change says otherwise.
+func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, changes ...func(*asg.Options)) *world {
+	t.Helper()
+	client := fake.NewClientset()
+	w := &world{client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
+	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
+		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
+	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(t.Context(), core, client, w.factory)
+	nodes := w.factory.Core().V1().Nodes()
+	nodes.Informer()
+	if recorded {
+		w.record = decision.New(decision.Process{Leader: true}, clock.RealClock{})
+		w.seen = decisions.New(decisions.Config{Record: w.record, Core: core, Clock: clock.RealClock{}, ScaleDown: true, Nodes: nodes.Lister()})
+	}
+	w.World = on.RestartedWith(func(a *asg.Options, o *aws.Options) {
+		a.LaunchMode = asg.LaunchAuto
+		o.Nodes, o.Limiter = nodes, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
+		if recorded {
+			a.Launched, o.Problem = w.seen.Launched, w.seen.Problem
+		}
+		for _, change := range changes {
+			change(a)
+		}
+	})
+	if recorded {
+		w.seen.Provider = w.Provider
+	}
+	opts.CloudProvider = w.Provider
+	w.wire(t, &opts)
+	w.factory.Start(t.Context().Done())
+	w.factory.WaitForCacheSync(t.Context().Done())
+	return w
+}
+
+// wire puts the adapters in their places, as cmd/cluster-autoscaler does.
+func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
+	t.Helper()
+	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), nodegroups.NewLaunchable(w.Provider)
+	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
+	after := []corestatus.ScaleUpStatusProcessor{status.LeftOut{Groups: launchable.LeftOut}}
+	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
+	opts.Backoff = backoff.New(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
+	if c := w.seen; c != nil {
+		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
+		after = append(after, decisions.ScaleUp{Collector: c})
+		p.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: c}
+		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
+		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
+		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
+	}
+	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
+	p.NodeGroupListProcessor = launchable
+	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)
+	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)
+	opts.Processors = p
+	chain, err := expander.New([]string{"least-waste"}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.ExpanderStrategy = chain
+	autoscaler, failed := core.NewAutoscaler(t.Context(), *opts, w.factory)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	w.core = autoscaler
+}
+
+// loop runs one loop of the core and returns the report after it.
+func (w *world) loop() *decision.Report {
+	w.T.Helper()
+	w.once()
+	return w.record.Report()
+}
+
+// once runs one loop. A failed launch is an error of the core.
+func (w *world) once() {
+	w.T.Helper()
+	w.at = w.at.Add(time.Second)
+	if w.seen == nil {
+		_ = w.core.RunOnce(w.at)
+		return
+	}
+	w.seen.Begin("test", w.at)
+	_ = w.core.RunOnce(w.at)
+	w.seen.End()
+}
+
+// put puts pods, nodes and disruption budgets into the caches.
+func (w *world) put(objects ...runtime.Object) {
+	w.T.Helper()
+	for _, o := range objects {
+		var informer cache.SharedIndexInformer
+		switch o.(type) {
+		case *corev1.Pod:
+			informer = w.factory.Core().V1().Pods().Informer()
+		case *corev1.Node:
+			informer = w.factory.Core().V1().Nodes().Informer()
+		case *policyv1.PodDisruptionBudget:
+			informer = w.factory.Policy().V1().PodDisruptionBudgets().Informer()
+		}
+		if err := informer.GetIndexer().Add(o); err != nil {
+			w.T.Fatal(err)
+		}
+	}
+}
+
+// onAWS starts an AWS that launches synchronously within some milliseconds.
+func onAWS(t testing.TB, groups ...fakeaws.AutoScalingGroup) *awsworld.World {
+	t.Helper()
+	return awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond) }, groups...)
+}
+
+// pod returns the pending pod of the name in the namespace default.
+func (w *world) pod(r *decision.Report, name string) decision.Pod {
+	w.T.Helper()
+	for _, p := range r.Pods {
+		if p.Name == name {
+			return p
+		}
+	}
+	w.T.Fatalf("no pod %q among %d", name, len(r.Pods))
+	return decision.Pod{}
+}
+
+func (w *world) group(r *decision.Report, name string) decision.Group {
+	w.T.Helper()
+	for _, g := range r.Groups {
+		if g.Name == name {
+			return g
+		}
+	}
+	w.T.Fatalf("no group %q among %d", name, len(r.Groups))
+	return decision.Group{}
+}
+
+func (w *world) node(r *decision.Report, name string) decision.Node {
+	w.T.Helper()
+	for _, n := range r.Nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	w.T.Fatalf("no node %q among %d", name, len(r.Nodes))
+	return decision.Node{}
+}
+
+// answer returns the answer of a group to a pod.
+func (w *world) answer(r *decision.Report, pod, group string) decision.Answer {
+	w.T.Helper()
+	p := w.pod(r, pod)
+	if p.Search < 0 {
+		w.T.Fatalf("pod %q has no search: %+v", pod, p)
+	}
+	for _, a := range r.Searches[p.Search].Answers {
+		if a.Group == group {
+			return a
+		}
+	}
+	w.T.Fatalf("group %q does not answer to pod %q: %+v", group, pod, r.Searches[p.Search])
+	return decision.Answer{}
+}
+
+// entries are the entries of a kind, newest first.
+func entries(r *decision.Report, kind decision.EntryKind) []decision.Entry {
+	var list []decision.Entry
+	for _, e := range r.Timeline {
+		if e.Kind == kind {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// waiting is an unschedulable pod of a ReplicaSet.
+func waiting(name, set, cpu string) *corev1.Pod {
+	since := metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(since.Add(-time.Minute)),
+			Labels: map[string]string{"pod-template-hash": "abc"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: set + "-abc", UID: types.UID("uid-" + set),
+				Controller: ptr.To(true)}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{Requests: awsworld.Resources("cpu", cpu)}}}},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+			Reason: corev1.PodReasonUnschedulable, LastTransitionTime: since}}},
+	}
+}
+
+// running is a pod of a ReplicaSet on a node.
+func running(name, set, cpu, node string) *corev1.Pod {
+	pod := waiting(name, set, cpu)
+	pod.Spec.NodeName, pod.Status = node, corev1.PodStatus{Phase: corev1.PodRunning}
+	return pod
+}
+
+// named is the name of a group out of many.
+func named(n int) string { return fmt.Sprintf("group-%04d", n) }

@@ -1,0 +1,108 @@
+package status
+
+import (
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+// maxTimed bounds how many pods are timed at once. Pods beyond it are not measured.
+const maxTimed = 10_000
+
+// Waits receives how long pods wait. Calls may come from several goroutines at once.
+type Waits interface {
+	PodAsked(time.Duration) // from a pod becoming pending until AWS has accepted the call that asks for a node for it
+	PodReady(time.Duration) // from there until the pod is ready, the time before included
+}
+
+// Reaction measures how soon pods get a node that was asked for. A pod counts once. A pod of a ProvisioningRequest does not count,
+// because no such pod exists.
+//
+// It implements the core's ScaleUpStatusProcessor, and belongs behind the ones that take out made-up pods. PodHandler watches the pods.
+type Reaction struct {
+	waits Waits
+	clock clock.PassiveClock
+
+	mu    sync.Mutex
+	since map[types.UID]time.Time // when pods became pending for which a node was asked
+}
+
+// NewReaction makes a Reaction.
+func NewReaction(waits Waits, c clock.PassiveClock) *Reaction {
+	return &Reaction{waits: waits, clock: c, since: map[types.UID]time.Time{}}
+}
+
+// Process counts the pods for which AWS has accepted a call.
+func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, pod := range s.PodsTriggeredScaleUp {
+		_, timed := r.since[pod.UID]
+		_, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
+		if timed || requested || len(r.since) >= maxTimed {
+			continue
+		}
+		since := pendingSince(pod)
+		r.since[pod.UID] = since
+		r.waits.PodAsked(r.clock.Since(since))
+	}
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (*Reaction) CleanUp() {}
+
+// PodHandler watches for pods that are ready or gone.
+func (r *Reaction) PodHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, now any) {
+			if pod, ok := now.(*corev1.Pod); ok && pod.Spec.NodeName != "" && isReady(pod) {
+				if since, timed := r.forget(pod.UID); timed {
+					r.waits.PodReady(r.clock.Since(since))
+				}
+			}
+		},
+		DeleteFunc: func(last any) {
+			if unknown, ok := last.(cache.DeletedFinalStateUnknown); ok {
+				last = unknown.Obj
+			}
+			if pod, ok := last.(*corev1.Pod); ok {
+				r.forget(pod.UID)
+			}
+		},
+	}
+}
+
+// forget ends the timing of a pod and returns when the pod became pending.
+func (r *Reaction) forget(uid types.UID) (since time.Time, timed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, timed = r.since[uid]
+	delete(r.since, uid)
+	return since, timed
+}
+
+// pendingSince returns when the scheduler found no node for the pod, or when the pod was created.
+func pendingSince(pod *corev1.Pod) time.Time {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && !c.LastTransitionTime.IsZero() {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return pod.CreationTimestamp.Time
+}
+
+func isReady(pod *corev1.Pod) bool {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+package status
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+const (
+	// reasonNotTriggered is the core's reason of the event on a pod that no node group helps.
+	reasonNotTriggered = "NotTriggerScaleUp"
+	// causeAgain is how long after its event a pod gets another one with the same text.
+	causeAgain = 10 * time.Minute
+	// causeCheckSoon is the least time between two looks for another cause of a pod. The time is half the pod's age otherwise, up to
+	// causeAgain. A change mostly comes soon after the pod. With --record-duplicated-events each loop looks and publishes.
+	causeCheckSoon = 10 * time.Second
+)
+
+// Unhelped publishes an event on each pod that no node group helps. Its text is the cause that the last Report gives, so that event,
+// page and asgctl say the same. A pod gets the same text once in ten minutes, and another text when the cause changes.
+//
+// It implements the core's ScaleUpStatusProcessor in the place of the core's own, which publishes the other events. The goroutine of
+// the core's loop alone uses it.
+type Unhelped struct {
+	core   corestatus.ScaleUpStatusProcessor
+	report func() *decision.Report
+	clock  clock.PassiveClock
+	again  time.Duration // causeAgain, or 0 for an event in each loop
+
+	recorder record.EventRecorder
+	result   corestatus.ScaleUpResult
+	waiting  []corestatus.NoScaleUpInfo // of the loop under way
+	groups   map[string]cloudprovider.NodeGroup
+	said     map[types.UID]lastSaid
+}
+
+// lastSaid is the last event on a pod.
+type lastSaid struct {
+	text string
+	at   time.Time
+	next time.Time // when to look for another cause
+}
+
+// NewUnhelped makes an Unhelped. report returns the decisions of the loops, the last one included when Publish is called. eachLoop
+// is --record-duplicated-events.
+func NewUnhelped(core corestatus.ScaleUpStatusProcessor, report func() *decision.Report, eachLoop bool, c clock.PassiveClock) *Unhelped {
+	u := &Unhelped{core: core, report: report, clock: c, again: causeAgain, said: map[types.UID]lastSaid{}}
+	if eachLoop {
+		u.again = 0
+	}
+	return u
+}
+
+// Process notes the pods that no group was found for, until Publish. The core publishes all other events.
+func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	others := *s
+	others.PodsRemainUnschedulable = nil
+	u.core.Process(ctx, &others)
+	if s.Result == corestatus.ScaleUpSuccessful || s.Result == corestatus.ScaleUpError {
+		return // as in the core, pods that remain are looked at again at once
+	}
+	u.recorder, u.result, u.groups = ctx.Recorder, s.Result, nil
+	now := u.clock.Now()
+	for _, remaining := range s.PodsRemainUnschedulable {
+		if now.Before(u.said[remaining.Pod.UID].next) {
+			continue
+		}
+		u.waiting = append(u.waiting, remaining)
+	}
+	if len(u.waiting) > 0 {
+		u.groups = cloudprovider.NodeGroupListToMapById(s.ConsideredNodeGroups)
+	}
+}
+
+// Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
+func (u *Unhelped) Publish() {
+	now := u.clock.Now()
+	for uid, last := range u.said {
+		if now.Sub(last.at) >= u.again && !now.Before(last.next) {
+			delete(u.said, uid)
+		}
+	}
+	if len(u.waiting) == 0 {
+		return
+	}
+	causes := causesOf(u.report())
+	for _, remaining := range u.waiting {
+		u.publish(remaining, causes, now)
+	}
+	u.waiting, u.groups = nil, nil
+}
+
+// publish publishes the event on a pod, unless the pod has had it.
+func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, causes map[types.UID]string, now time.Time) {
+	pod := remaining.Pod
+	cause, known := causes[pod.UID]
+	if !known {
+		cause = corestatus.ReasonsMessage(u.result, remaining, u.groups)
+	}
+	last, before := u.said[pod.UID]
+	last.next = now.Add(min(max(causeCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), u.again))
+	if !before || last.text != cause || now.Sub(last.at) >= u.again {
+		last.text, last.at = cause, now
+		u.recorder.Event(pod, corev1.EventTypeNormal, reasonNotTriggered, "pod didn't trigger scale-up: "+cause)
+	}
+	u.said[pod.UID] = last
+}
+
+// causesOf returns the causes of all pods in the report, which may be nil.
+func causesOf(r *decision.Report) map[types.UID]string {
+	causes := map[types.UID]string{}
+	if r == nil {
+		return causes
+	}
+	for i := range r.Pods {
+		if message := r.Pods[i].Cause.Message; message != "" {
+			causes[types.UID(r.Pods[i].UID)] = message
+		}
+	}
+	return causes
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (u *Unhelped) CleanUp() { u.core.CleanUp() }

@@ -1,0 +1,148 @@
+package status
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// unhelpedWorld is a world with a report of decisions and a clock.
+type unhelpedWorld struct {
+	*zonalWorld
+	unhelped *Unhelped
+	now      *testclock.FakePassiveClock
+	report   *decision.Report
+	read     int // reports
+}
+
+func newUnhelpedWorld(t *testing.T) *unhelpedWorld {
+	t.Helper()
+	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))),
+		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
+	w.unhelped = NewUnhelped(&scaleup.EventingScaleUpStatusProcessor{}, func() *decision.Report { w.read++; return w.report }, false, w.now)
+	return w
+}
+
+// loop is a loop that ends with the result and helps none of the pods.
+func (w *unhelpedWorld) loop(result scaleup.ScaleUpResult, pods ...*corev1.Pod) []string {
+	s := &scaleup.ScaleUpStatus{Result: result, ConsideredNodeGroups: w.NodeGroups()}
+	for _, pod := range pods {
+		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod,
+			SkippedNodeGroups: map[string]scaleup.Reasons{"web": orchestrator.MaxLimitReachedReason}})
+	}
+	w.unhelped.Process(w.ctx, s)
+	w.unhelped.Publish()
+	return w.published()
+}
+
+// says puts a cause of a pod into the report.
+func (w *unhelpedWorld) says(pod *corev1.Pod, cause string) {
+	w.report = &decision.Report{Pods: []decision.Pod{{UID: string(pod.UID), Cause: decision.Reason{Message: cause}}}}
+}
+
+func born(pod *corev1.Pod, at time.Time) *corev1.Pod {
+	pod.CreationTimestamp = metav1.NewTime(at)
+	return pod
+}
+
+func TestEventOnPodHasTheReportsCause(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	pod := born(pending("one", "1", nil), w.now.Now())
+	w.says(pod, `group "web" has its maximum size of 5`)
+	got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
+	want := []string{`Normal NotTriggerScaleUp pod didn't trigger scale-up: group "web" has its maximum size of 5`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
+	for name, report := range map[string]*decision.Report{"no report": nil, "another pod": {Pods: []decision.Pod{{UID: "other", Cause: decision.Reason{Message: "x"}}}}} {
+		t.Run(name, func(t *testing.T) {
+			w := newUnhelpedWorld(t)
+			w.report = report
+			got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pending("one", "1", nil))
+			if diff := cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: 1 max node group size reached"}, got); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSameCauseIsRepeatedAfterTenMinutes(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	pod := born(pending("one", "1", nil), w.now.Now())
+	w.says(pod, "a")
+	var at []time.Duration
+	start := w.now.Now()
+	for range 125 {
+		if len(w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)) > 0 {
+			at = append(at, w.now.Since(start))
+		}
+		w.now.SetTime(w.now.Now().Add(10 * time.Second))
+	}
+	if len(at) != 2 || at[0] != 0 || at[1] < causeAgain {
+		t.Errorf("events at %v, want one at once and one after %v", at, causeAgain)
+	}
+	if w.read > 15 {
+		t.Errorf("the report was read %d times in 125 loops, want few", w.read)
+	}
+}
+
+func TestChangedCauseIsAnEvent(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	pod := born(pending("one", "1", nil), w.now.Now())
+	for _, cause := range []string{"a", "b", "a"} {
+		w.says(pod, cause)
+		got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
+		if diff := cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: " + cause}, got); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		w.now.SetTime(w.now.Now().Add(time.Minute))
+	}
+}
+
+func TestOtherResultsPublishNoCause(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	pod := pending("one", "1", nil)
+	w.says(pod, "a")
+	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpSuccessful, scaleup.ScaleUpError} {
+		if got := w.loop(result, pod); len(got) > 0 {
+			t.Errorf("result %d: events %q, want none", result, got)
+		}
+	}
+	if got := w.loop(scaleup.ScaleUpLimitedByMaxNodesTotal, pod); len(got) != 1 {
+		t.Errorf("events %q of a full cluster, want one", got)
+	}
+}
+
+func TestCoreStillPublishesLaunches(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	w.unhelped.Process(w.ctx, &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful, PodsTriggeredScaleUp: []*corev1.Pod{pending("one", "1", nil)},
+		ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: w.NodeGroup("web"), NewSize: 1, MaxSize: 5}}})
+	w.unhelped.Publish()
+	if got := w.published(); len(got) != 1 || w.read != 0 {
+		t.Errorf("events %q after %d reports, want one after none", got, w.read)
+	}
+}
+
+func TestPodsThatLeftAreForgotten(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	pod := born(pending("one", "1", nil), w.now.Now())
+	w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
+	w.now.SetTime(w.now.Now().Add(causeAgain))
+	w.loop(scaleup.ScaleUpNotNeeded)
+	if len(w.unhelped.said) != 0 {
+		t.Errorf("%d pods are remembered, want none", len(w.unhelped.said))
+	}
+}

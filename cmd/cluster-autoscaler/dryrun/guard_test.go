@@ -1,0 +1,187 @@
+package dryrun
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go/middleware"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// ignored is the end of a dry run that a test does not look at.
+func ignored(error) {}
+
+func guarded(t *testing.T, config fakeaws.Config, g *Guard) (*awsclient.Clients, *fakeaws.Server) {
+	t.Helper()
+	awsclients.SetEnvironment()
+	server, err := fakeaws.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	options := awsclients.Options(server)
+	options.Middleware = []func(*middleware.Stack) error{g.AWS}
+	clients, err := awsclient.New(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clients, server
+}
+
+func TestNoWriteReachesAWS(t *testing.T) {
+	g := New(ignored)
+	clients, server := guarded(t, fakeaws.Config{Region: "us-east-1"}, g)
+	ctx, group := t.Context(), awssdk.String("web")
+	launched, err := clients.AutoScaling.LaunchInstances(ctx, &autoscaling.LaunchInstancesInput{AutoScalingGroupName: group,
+		RequestedCapacity: awssdk.Int32(2), AvailabilityZones: []string{"us-east-1a"}, ClientToken: awssdk.String("token")})
+	if err != nil || len(launched.Instances) != 1 || len(launched.Instances[0].InstanceIds) != 2 || awssdk.ToString(launched.Instances[0].AvailabilityZone) != "us-east-1a" {
+		t.Errorf("a launch of two instances: %+v, %v", launched, err)
+	}
+	if _, err := clients.AutoScaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: group, DesiredCapacity: awssdk.Int32(3)}); err != nil {
+		t.Errorf("a new desired capacity: %v", err)
+	}
+	for name, write := range map[string]func() error{
+		"terminate": func() error {
+			_, err := clients.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+				InstanceId: awssdk.String("i-1"), ShouldDecrementDesiredCapacity: awssdk.Bool(true)})
+			return err
+		},
+		"delete a message": func() error {
+			_, err := clients.SQS.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: awssdk.String("q"), ReceiptHandle: awssdk.String("r")})
+			return err
+		},
+		"receive messages": func() error {
+			_, err := clients.SQS.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: awssdk.String("q")})
+			return err
+		},
+		"run instances": func() error {
+			_, err := clients.EC2.RunInstances(ctx, &ec2.RunInstancesInput{MinCount: awssdk.Int32(1), MaxCount: awssdk.Int32(1)})
+			return err
+		},
+	} {
+		if err := write(); awsclient.Code(err) != "DryRunOperation" {
+			t.Errorf("%s: %v, want a refusal", name, err)
+		}
+	}
+	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1}, server.Calls()); diff != "" {
+		t.Errorf("calls of AWS (-want +got):\n%s", diff)
+	}
+	if n := len(g.Answered()); n != 6 {
+		t.Errorf("%d writes were answered, want 6", n)
+	}
+}
+
+func TestGroupsThatCannotBeReadEndDryRun(t *testing.T) {
+	ctx, fail := context.WithCancelCause(t.Context())
+	clients, server := guarded(t, fakeaws.Config{Region: "us-east-1"}, New(fail))
+	server.Inject(fakeaws.Fault{Code: "AccessDenied"})
+	_, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+	if cause := context.Cause(ctx); err == nil || awsclient.Code(cause) != "AccessDenied" {
+		t.Errorf("the reading fails with %v, and the dry run ends with %v", err, cause)
+	}
+}
+
+// apiServer answers like one, and keeps the requests.
+type apiServer struct {
+	mu       sync.Mutex
+	requests []string
+	status   int
+}
+
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if s.status != 0 {
+		w.WriteHeader(s.status)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Node", "apiVersion": "v1", "metadata": map[string]any{"name": "n", "labels": map[string]any{"as": "it is"}}})
+}
+
+func client(t *testing.T, s *apiServer, g *Guard) *kubernetes.Clientset {
+	t.Helper()
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: server.URL}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestNoWriteReachesAPIServer(t *testing.T) {
+	ctx, s, g := t.Context(), &apiServer{}, New(ignored)
+	core := client(t, s, g).CoreV1()
+	node, err := core.Nodes().Get(ctx, "n", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Spec.Unschedulable = true
+	if updated, err := core.Nodes().Update(ctx, node, metav1.UpdateOptions{}); err != nil || !updated.Spec.Unschedulable {
+		t.Errorf("an update: %+v, %v", updated, err)
+	}
+	if patched, err := core.Nodes().Patch(ctx, "n", types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{}); err != nil || patched.Labels["as"] != "it is" {
+		t.Errorf("a patch: %+v, %v", patched, err)
+	}
+	event := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "default"}, Reason: "TriggeredScaleUp"}
+	if created, err := core.Events("default").Create(ctx, event, metav1.CreateOptions{}); err != nil || created.Reason != event.Reason {
+		t.Errorf("an event: %+v, %v", created, err)
+	}
+	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default"}}
+	if err := core.Pods("default").EvictV1(ctx, eviction); err != nil {
+		t.Errorf("an eviction: %v", err)
+	}
+	if err := core.Pods("default").Delete(ctx, "p", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("a deletion: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") }); i >= 0 || len(s.requests) != 2 {
+		t.Errorf("the API server got %q, want two reads", s.requests)
+	}
+	want := []string{"PUT /api/v1/nodes/n", "PATCH /api/v1/nodes/n", "POST /api/v1/namespaces/default/events",
+		"POST /api/v1/namespaces/default/pods/p/eviction", "DELETE /api/v1/namespaces/default/pods/p"}
+	if diff := cmp.Diff(want, g.Answered()); diff != "" {
+		t.Errorf("writes that were answered (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusedReadEndsDryRun(t *testing.T) {
+	for name, tt := range map[string]struct {
+		options metav1.ListOptions
+		ends    bool
+	}{
+		"a list":                     {metav1.ListOptions{}, true},
+		"whether a kind can be read": {metav1.ListOptions{Limit: 1}, false},
+	} {
+		ctx, fail := context.WithCancelCause(t.Context())
+		_, _ = client(t, &apiServer{status: http.StatusForbidden}, New(fail)).CoreV1().Nodes().List(ctx, tt.options)
+		if cause := context.Cause(ctx); (cause != nil) != tt.ends {
+			t.Errorf("%s: the dry run ends with %v, want an end: %t", name, cause, tt.ends)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package dryrun
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+
+	"k8s.io/client-go/rest"
+)
+
+// Kube returns the configuration of an API server with the Guard around its transport.
+func (g *Guard) Kube(config *rest.Config) *rest.Config {
+	guarded := rest.CopyConfig(config)
+	guarded.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{g, next} })
+	return guarded
+}
+
+type transport struct {
+	guard *Guard
+	next  http.RoundTripper
+}
+
+// RoundTrip lets reads pass and answers writes.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		return t.read(r)
+	}
+	t.guard.answer(r.Method + " " + r.URL.Path)
+	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		return echo(r)
+	}
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	if r.Method == http.MethodPatch {
+		return t.unpatched(r)
+	}
+	return response(r, "application/json", []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}`)), nil
+}
+
+// read ends the dry run where the reader may not read. The questions of package served, whose answer may be no, ask for one object.
+func (t transport) read(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	switch {
+	case err != nil && r.Context().Err() == nil:
+		t.guard.failed(fmt.Errorf("read from the API server: %w", err))
+	case err == nil && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) && r.URL.Query().Get("limit") != "1":
+		t.guard.failed(fmt.Errorf("the API server refuses to show %s: %s", r.URL.Path, answer.Status))
+	}
+	return answer, err
+}
+
+// echo answers with the object that was written.
+func echo(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		defer func() { _ = r.Body.Close() }()
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	return response(r, r.Header.Get("Content-Type"), body), nil
+}
+
+// unpatched answers a patch with the object as it is.
+func (t transport) unpatched(r *http.Request) (*http.Response, error) {
+	read := r.Clone(r.Context())
+	read.Method, read.Body, read.ContentLength, read.URL.RawQuery = http.MethodGet, nil, 0, ""
+	read.Header.Del("Content-Type")
+	return t.next.RoundTrip(read)
+}
+
+func response(r *http.Request, contentType string, body []byte) *http.Response {
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+	}
+}

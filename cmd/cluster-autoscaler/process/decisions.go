@@ -1,0 +1,45 @@
+package process
+
+import (
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+)
+
+// newRecord makes the record of a process that does not lead yet.
+func (p *Process) newRecord() *decision.Record {
+	return decision.New(p.facts("", false), clock.RealClock{})
+}
+
+// facts are what is known about the process.
+func (p *Process) facts(region string, leads bool) decision.Process {
+	return decision.Process{Version: p.version, Cluster: p.options.AWS.ClusterName, Region: region, Started: started, Leader: leads,
+		Expander: p.core.ExpanderNames, Flags: p.flags}
+}
+
+// started is when the process began.
+var started = clock.RealClock{}.Now()
+
+// newDecisions makes the collector for a process that leads.
+func (p *Process) newDecisions() *decisions.Collector {
+	if p.record == nil {
+		p.record = p.newRecord()
+	}
+	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown})
+}
+
+// follow shows the groups and the nodes to the collector, and the process as the leader in the record.
+func (p *Process) follow(a *assembly, in aws.Options) {
+	p.decisions.Provider, p.decisions.Nodes = a.cloud.provider, in.Nodes.Lister()
+	p.decisions.Cluster = a.cloud.cache.Cluster
+	p.record.SetProcess(p.facts(a.cloud.clients.Region, true))
+	p.record.CallsFrom(func() []decision.Call {
+		var calls []decision.Call
+		for _, c := range a.cloud.clients.Calls() {
+			calls = append(calls, decision.Call{Action: c.Action, Count: c.All, Throttled: c.Throttled, Failed: c.Failed})
+		}
+		return calls
+	})
+}

@@ -1,0 +1,88 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/smithy-go/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
+)
+
+// maxDryLoops bounds the loops of a dry run.
+const maxDryLoops = 100
+
+// DryRun runs loops over what the API server and AWS answer to reads, and returns their decisions. No write leaves the process: a
+// Guard answers all of them. The middleware of the AWS clients may answer their reads, too. The loops are those of a new autoscaler,
+// which knows of no cool-down and of no delay that has begun. They end when one launches nothing, or when enough says so.
+//
+// It ends early with ctx, and where the groups or a kind of object cannot be read. A Process does one DryRun, and does not Run then.
+func (p *Process) DryRun(ctx context.Context, kube *rest.Config, enough func(*decision.Report) bool,
+	answers ...func(*middleware.Stack) error) (*decision.Report, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	p.guard = dryrun.New(fail)
+	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
+	p.middleware = append([]func(*middleware.Stack) error{p.guard.AWS}, answers...)
+	p.registerer = prometheus.NewRegistry()
+	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
+	p.core.WriteStatusConfigMap, p.core.MaxBulkSoftTaintCount, p.core.CapacitybufferControllerEnabled = false, 0, false
+
+	a, err := p.assemble(ctx, ctx)
+	if err != nil {
+		return nil, because(ctx, err)
+	}
+	background, alive := errgroup.WithContext(ctx)
+	background.Go(func() error { return a.manager.Start(alive) })
+	defer func() {
+		fail(nil)
+		_ = background.Wait()
+		a.informers.Shutdown()
+	}()
+	if !a.manager.GetCache().WaitForCacheSync(alive) {
+		return nil, because(ctx, fmt.Errorf("read the quotas: %w", context.Cause(alive)))
+	}
+	a.cloud.lookUp(ctx)
+	var report *decision.Report
+	for range maxDryLoops {
+		now, launches := time.Now(), p.guard.Launches()
+		p.decisions.Begin("dry run", now)
+		if err := a.autoscaler.RunOnce(now); err != nil {
+			return nil, because(ctx, fmt.Errorf("the loop: %w", err))
+		}
+		p.decisions.End()
+		if report = dryrun.Join(report, p.record.Report()); enough(report) || p.guard.Launches() == launches {
+			break
+		}
+	}
+	klog.FromContext(ctx).V(1).Info("Kept the writes of the loops to itself", "writes", p.guard.Answered())
+	return report, nil
+}
+
+// because is the cause for which ctx has ended, or else the error.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// keepsNodes lets no node of a dry run be drained. A Guard would answer the writes, but they would go on after the loop.
+type keepsNodes struct{ nodes.ScaleDownSetProcessor }
+
+// FilterUnremovableNodes returns the nodes that stay for a reason, and no other.
+func (k keepsNodes) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
+	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	_, stay := k.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
+	return nil, stay
+}

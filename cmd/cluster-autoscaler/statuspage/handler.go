@@ -1,0 +1,153 @@
+package statuspage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Path is where the page is. Everything that belongs to it is below.
+const Path = "/status"
+
+// renderInterval is the least time between two renderings.
+const renderInterval = time.Second
+
+// mostBytes bounds the sections of a page. A page of usual names has less than half of it.
+const mostBytes = 900_000
+
+// policy lets the browser load style, script, icon and stream from the page's own origin, and nothing from elsewhere.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+//go:embed page.html style.css app.js icon.svg
+var files embed.FS
+
+var templates = template.Must(template.New("").Funcs(functions).ParseFS(files, "page.html"))
+
+// sections are the templates of the page's parts, in their order. Each makes one element whose id is the template's name.
+var sections = []string{"headline", "summary", "pods", "groups", "nodes", "timeline", "launches", "calls", "process"}
+
+// Handler serves the page below Path. It is safe for use by several goroutines.
+type Handler struct {
+	report  func() *decision.Report
+	changed func() <-chan struct{}
+	clock   clock.Clock
+	paths   http.ServeMux
+	streams chan struct{} // holds one element for each open stream
+
+	mutex   sync.Mutex // also held while the page is rendered, so that many readers cost one rendering
+	current *rendering
+}
+
+// rendering is the page's sections as of one moment. It is immutable.
+type rendering struct {
+	at       time.Time
+	title    string
+	sections []template.HTML // as in the variable sections
+	outdated <-chan struct{} // closed when the report has changed
+}
+
+// New makes the handler. Function report returns the report of now, or nil while there is none. Function changed returns a channel, never nil,
+// that is closed at the report's next change.
+func New(report func() *decision.Report, changed func() <-chan struct{}, clock clock.Clock) *Handler {
+	h := &Handler{report: report, changed: changed, clock: clock, streams: make(chan struct{}, maxStreams)}
+	h.paths.HandleFunc("GET "+Path, h.servePage)
+	h.paths.HandleFunc("GET "+Path+"/events", h.serveEvents)
+	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
+		h.paths.HandleFunc("GET "+Path+"/"+name, serveFile(name, kind))
+	}
+	return h
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", policy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.paths.ServeHTTP(w, r)
+}
+
+// serveFile serves an embedded file. A browser asks each time whether its copy still is the right one.
+func serveFile(name, kind string) http.HandlerFunc {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // the compiler has embedded it
+	}
+	sum := sha256.Sum256(content)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind+"; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", tag)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	}
+}
+
+func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
+	shown, err := h.render()
+	var page bytes.Buffer
+	if err == nil {
+		err = templates.ExecuteTemplate(&page, "page", map[string]any{"Title": shown.title, "Now": shown.at, "Sections": shown.sections})
+	}
+	if err != nil {
+		klog.FromContext(r.Context()).Error(err, "Could not render the status page")
+		http.Error(w, "the page could not be rendered, see the log", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(page.Bytes())
+}
+
+// render returns the sections as of now, or as of at most renderInterval ago.
+func (h *Handler) render() (*rendering, error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	now := h.clock.Now()
+	if h.current != nil && now.Sub(h.current.at) < renderInterval {
+		return h.current, nil
+	}
+	next := &rendering{at: now, outdated: h.changed()} // before the report is read, so that no change is missed
+	report := h.report()
+	for divisor := shorter(1); ; divisor *= 4 { // a second time only for names and texts of unusual length
+		if err := next.draw(newView(report, divisor)); err != nil {
+			return nil, err
+		}
+		if next.size() <= mostBytes || divisor >= mostGroups {
+			h.current = next
+			return next, nil
+		}
+	}
+}
+
+// draw fills the sections.
+func (r *rendering) draw(v *view) error {
+	r.title, r.sections = v.Title(), nil
+	for _, name := range sections {
+		var b bytes.Buffer
+		if err := templates.ExecuteTemplate(&b, name, v); err != nil {
+			return err
+		}
+		r.sections = append(r.sections, template.HTML(b.String()))
+	}
+	return nil
+}
+
+func (r *rendering) size() (bytes int) {
+	for _, html := range r.sections {
+		bytes += len(html)
+	}
+	return bytes
+}

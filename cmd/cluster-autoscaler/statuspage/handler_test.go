@@ -1,0 +1,183 @@
+package statuspage
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// get returns the answer of a new handler.
+func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	s := &source{report: report, next: make(chan struct{})}
+	answer := httptest.NewRecorder()
+	New(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return answer
+}
+
+func TestFilesAreServed(t *testing.T) {
+	for path, kind := range map[string]string{"/status": "text/html", "/status/style.css": "text/css", "/status/app.js": "text/javascript", "/status/icon.svg": "image/svg+xml"} {
+		answer := get(t, busy(), path)
+		if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || got != kind+"; charset=utf-8" {
+			t.Errorf("%s: %d %s, want %s", path, answer.Code, got, kind)
+		}
+		if got := answer.Header().Get("Content-Security-Policy"); got != policy {
+			t.Errorf("%s: policy %q", path, got)
+		}
+	}
+	for _, path := range []string{"/status/", "/status/page.html", "/status/../status", "/"} {
+		if answer := get(t, busy(), path); answer.Code == http.StatusOK {
+			t.Errorf("%s is served", path)
+		}
+	}
+}
+
+func TestOnlyReadsAreAnswered(t *testing.T) {
+	s := &source{next: make(chan struct{})}
+	handler := New(s.Report, s.Changed, testclock.NewFakeClock(now))
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, Path, nil))
+		if answer.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d", method, answer.Code)
+		}
+	}
+}
+
+// A browser that has the file gets no copy, and a new version of the program sends its own.
+func TestFilesHaveTags(t *testing.T) {
+	first := get(t, nil, "/status/app.js")
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/status/app.js", nil)
+	request.Header.Set("If-None-Match", first.Header().Get("ETag"))
+	s := &source{next: make(chan struct{})}
+	answer := httptest.NewRecorder()
+	New(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, request)
+	if answer.Code != http.StatusNotModified || answer.Body.Len() > 0 {
+		t.Errorf("%d with %d bytes, want %d", answer.Code, answer.Body.Len(), http.StatusNotModified)
+	}
+}
+
+// The page is served below a prefix by the API server's proxy, and its policy allows neither inline code nor other origins.
+func TestAddressesAreRelative(t *testing.T) {
+	page := get(t, busy(), Path).Body.String()
+	addresses := regexp.MustCompile(`(?:href|src|action|data)="([^"]*)"`).FindAllStringSubmatch(page, -1)
+	if len(addresses) < 5 {
+		t.Fatalf("%d addresses found", len(addresses))
+	}
+	for _, a := range addresses {
+		if strings.HasPrefix(a[1], "/") || strings.Contains(a[1], ":") {
+			t.Errorf("address %q is not relative", a[1])
+		}
+	}
+	if inline := regexp.MustCompile(`(?i)\sstyle=|<style|\son\w+=|<script>|<script [^>]*>[^<]`).FindString(page); inline != "" {
+		t.Errorf("the page has inline code or style: %q", inline)
+	}
+}
+
+// hostile is text as somebody would write it who may name a pod, a group or a tag.
+var hostile = `<script>hacked=1</script><img src=x onerror=hacked=1>"' onfocus=hacked=1 autofocus x="` + "\u202e\u2066\u200f\x00\x1b[31m\u2028" + `{{.}}javascript:hacked=1` + strings.Repeat("é", 2000)
+
+// fill writes the text into each string below a value, and gives empty lists three elements.
+func fill(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		fill(v.Elem(), text)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type() != reflect.TypeFor[time.Time]() {
+				fill(v.Field(i), text)
+			}
+		}
+	case reflect.Slice:
+		if v.IsNil() {
+			v.Set(reflect.MakeSlice(v.Type(), 3, 3))
+		}
+		for i := range v.Len() {
+			fill(v.Index(i), text)
+		}
+	case reflect.String:
+		v.SetString(text)
+	}
+}
+
+// hostileReport has the hostile text everywhere, even as states and kinds.
+func hostileReport(groups, pods, nodes int) *decision.Report {
+	r := large(groups, pods, nodes)
+	states := map[int]decision.NodeState{}
+	for i, n := range r.Nodes {
+		states[i] = n.State
+	}
+	fill(reflect.ValueOf(r), hostile)
+	for i := range r.Nodes {
+		r.Nodes[i].State = states[i] // other states are not shown
+	}
+	for i := range r.Pods {
+		r.Pods[i].Cause.Message = fmt.Sprint(i%100, r.Pods[i].Cause.Message)
+		r.Pods[i].Search = 0
+	}
+	return r
+}
+
+func TestHostileTextIsEscaped(t *testing.T) {
+	page := get(t, hostileReport(20, 100, 50), Path).Body.String()
+	if n := strings.Count(page, "&lt;script&gt;hacked=1"); n < 100 {
+		t.Fatalf("the text is in %d places: the test proves nothing", n)
+	}
+	for _, bad := range []string{"<script>hacked", "<img", ` x="`, "\u202e", "\u2066", "\u200f", "\x00", "\x1b", "\u2028", strings.Repeat("é", longestMessage)} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page contains %.20q", bad)
+		}
+	}
+}
+
+func TestLargePageIsSmall(t *testing.T) {
+	const most = 1_000_000
+	for name, report := range map[string]*decision.Report{"large": large(1000, 10_000, 5000), "hostile": hostileReport(1000, 10_000, 5000)} {
+		if size := get(t, report, Path).Body.Len(); size >= most || size < 50_000 {
+			t.Errorf("%s: %d bytes, want less than %d", name, size, most)
+		} else {
+			t.Logf("%s: %d bytes", name, size)
+		}
+	}
+}
+
+// Whoever asks how often costs one rendering a second.
+func TestOneRenderingServesAll(t *testing.T) {
+	clock := testclock.NewFakeClock(now)
+	renderings := 0
+	never := make(chan struct{})
+	handler := New(func() *decision.Report { renderings++; return busy() }, func() <-chan struct{} { return never }, clock)
+	ask := func() {
+		for range 10 {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, Path, nil))
+		}
+	}
+	ask()
+	clock.Step(renderInterval)
+	ask()
+	if renderings != 2 {
+		t.Errorf("%d renderings, want 2", renderings)
+	}
+}
+
+// go test ./cmd/cluster-autoscaler/statuspage -run - -bench Page
+func BenchmarkPage(b *testing.B) {
+	report := large(1000, 10_000, 5000)
+	b.Run("groups=1000/pods=10000/nodes=5000", func(b *testing.B) {
+		b.ReportAllocs()
+		size := 0
+		for b.Loop() {
+			size = get(b, report, Path).Body.Len()
+		}
+		b.ReportMetric(float64(size), "page-bytes")
+	})
+}

@@ -1,0 +1,34 @@
+package statuspage
+
+import (
+	"sync"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// source is a report that a test changes.
+type source struct {
+	mutex  sync.Mutex
+	report *decision.Report
+	next   chan struct{}
+}
+
+func (s *source) Report() *decision.Report {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.report
+}
+
+func (s *source) Changed() <-chan struct{} {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.next
+}
+
+func (s *source) set(report *decision.Report) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.report = report
+	close(s.next)
+	s.next = make(chan struct{})
+}

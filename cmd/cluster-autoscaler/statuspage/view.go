@@ -1,0 +1,451 @@
+package statuspage
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// The most rows of each list. The page says how many more there are, and the JSON has them all.
+const (
+	mostGroups    = 100
+	mostCauses    = 20
+	mostPods      = 20 // of a cause
+	mostAnswers   = 12 // of a cause
+	mostNodes     = 60
+	mostEntries   = 12
+	mostEarlier   = 60 // folded away
+	mostLaunches  = 30
+	mostCalls     = 40
+	mostCoolDowns = 4 // of a group
+	mostProblems  = 3 // of a group
+	mostFlags     = 60
+)
+
+// view is a report in the order and the words of the page.
+type view struct {
+	*decision.Report
+	Headline headline
+	Total    totals
+	Graph    *graph
+	Causes   list[cause]
+	Rows     list[group]
+	Moving   list[*decision.Node]
+	Kept     list[*decision.Node] // not needed, but something keeps them
+	Entries  list[decision.Entry]
+	Earlier  list[decision.Entry]
+	Starts   list[decision.Launch]
+	APICalls list[decision.Call]
+	Given    list[string] // flags
+}
+
+// list is the beginning of a longer list.
+type list[T any] struct {
+	Shown []T
+	More  int
+}
+
+// shorter is a part of a bound, at least 1.
+type shorter int
+
+func (divisor shorter) of(most int) int { return max(1, most/int(divisor)) }
+
+func first[T any](all []T, most int) list[T] {
+	n := min(len(all), most)
+	return list[T]{all[:n], len(all) - n}
+}
+
+// level says how much an operator should care. It is a CSS class, and each level has a word or a sign, too.
+type level string
+
+const (
+	calm    level = "calm"
+	moving  level = "moving"
+	warning level = "warning"
+	bad     level = "bad"
+)
+
+// headline is the state in one sentence.
+type headline struct {
+	Level  level
+	Text   string
+	Detail string
+	Remedy string
+}
+
+// totals are sums over the groups and nodes.
+type totals struct {
+	Waiting, Ready, Starting, Leaving, Desired, Attention int
+	Calls                                                 int64
+}
+
+// cause is why some pods wait.
+type cause struct {
+	decision.Reason
+	Key     string // stays while only figures of the message change
+	State   decision.PodState
+	Level   level
+	Count   int
+	Since   time.Time // when the first of them became pending
+	Pods    list[*decision.Pod]
+	Answers list[decision.Answer] // to the first of them
+}
+
+// group is a row of the groups.
+type group struct {
+	*decision.Group
+	Bar      bar
+	Level    level
+	Word     string
+	CoolDown list[decision.CoolDown]
+	Problem  list[decision.Reason]
+}
+
+// newView puts a report, nil for none, into the page's order: what needs attention comes first. Lists are shorter by the divisor.
+func newView(report *decision.Report, divisor shorter) *view {
+	if report == nil {
+		report = &decision.Report{}
+	}
+	v := &view{Report: report, Graph: newGraph(report.Spend.History)}
+	causes := newCauses(report, divisor)
+	v.Causes = first(causes, divisor.of(mostCauses))
+	v.Rows = newGroups(report.Groups, divisor)
+	v.Moving, v.Kept = newNodes(report.Nodes, divisor)
+	v.Entries = first(report.Timeline, divisor.of(mostEntries))
+	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], divisor.of(mostEarlier))
+	v.Starts = first(report.Launches, divisor.of(mostLaunches))
+	v.APICalls = newCalls(report.Calls, divisor)
+	v.Given = first(report.Process.Flags, divisor.of(mostFlags))
+	v.Total = newTotals(report)
+	v.Headline = newHeadline(report, causes)
+	return v
+}
+
+// Title names the page in the browser's list of tabs: the state first, because tabs are narrow.
+func (v *view) Title() string {
+	where := v.Process.Cluster
+	if where == "" {
+		where = v.Process.Region
+	}
+	title := "asg-autoscaler"
+	if where != "" {
+		title = where + " · " + title
+	}
+	switch waiting := v.Total.Waiting; {
+	case waiting > 0:
+		title = noun(waiting, "pod") + " waiting · " + title
+	case v.Total.Attention > 0:
+		title = noun(v.Total.Attention, "group") + " to look at · " + title
+	}
+	return bounded(title, longestName)
+}
+
+func newTotals(report *decision.Report) (t totals) {
+	t.Waiting = waitingPods(report)
+	for i := range report.Groups {
+		g := &report.Groups[i]
+		t.Ready += g.Ready
+		t.Starting += g.Starting
+		t.Desired += g.Desired
+		if groupLevel(g) != calm {
+			t.Attention++
+		}
+	}
+	for i := range report.Nodes {
+		if s := report.Nodes[i].State; s == decision.NodeDraining || s == decision.NodeLeaving {
+			t.Leaving++
+		}
+	}
+	for _, c := range report.Calls {
+		t.Calls += c.Count
+	}
+	return t
+}
+
+// waitingPods counts the pending pods, and those among them that the report left out.
+func waitingPods(report *decision.Report) int { return len(report.Pods) + report.PodsLeft }
+
+// newHeadline picks the sentence for the worst that is going on.
+func newHeadline(report *decision.Report, causes []cause) headline {
+	waiting := waitingPods(report)
+	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
+	switch result := report.Loop.Result; {
+	case !report.Process.Leader:
+		return headline{Level: moving, Text: "This replica stands by", Detail: "Another replica holds the lease and autoscales. Its own page shows what it does."}
+	case report.Loop.Number == 0:
+		return headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}
+	case result.Code == decision.CodeUnhealthy, result.Code == decision.CodeStale, result.Code == decision.CodeDenied, result.Code == decision.CodeNoGroups:
+		return headline{bad, "The autoscaler cannot act", result.Message, result.Remedy}
+	case len(causes) > 0 && (causes[0].State == decision.PodHelpless || causes[0].State == decision.PodDelayed):
+		worst := causes[0]
+		h := headline{Level: worst.Level, Text: wait(worst.Count) + ": " + worst.Message, Remedy: worst.Remedy}
+		if others := waiting - worst.Count; others > 0 {
+			h.Detail = more(others) + " for other reasons."
+		}
+		return h
+	case len(groups) > 0 && groupLevel(groups[0]) == bad:
+		worst := groups[0]
+		h := headline{Level: bad, Text: fmt.Sprintf("Group %s is degraded: %s", worst.Name, worst.Reason.Message), Remedy: worst.Reason.Remedy}
+		if waiting > 0 {
+			h.Detail = wait(waiting) + ", and each has a place or will get one."
+		}
+		return h
+	case report.Loop.Result.Code == decision.CodeOther:
+		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
+	case len(causes) > 0:
+		return headline{Level: moving, Text: wait(waiting) + ", and each has a place or will get one", Detail: causes[0].Message}
+	case len(groups) > 0 && groupLevel(groups[0]) == warning:
+		return headline{Level: warning, Text: fmt.Sprintf("No pod waits, but group %s cannot grow everywhere", groups[0].Name), Detail: groups[0].Reason.Message}
+	default:
+		return headline{Level: calm, Text: "All is well, no pod waits"}
+	}
+}
+
+// wait is "3 pods wait".
+func wait(n int) string {
+	if n == 1 {
+		return "1 pod waits"
+	}
+	return count(n) + " pods wait"
+}
+
+// more is "3 more wait".
+func more(n int) string {
+	if n == 1 {
+		return "1 more waits"
+	}
+	return count(n) + " more wait"
+}
+
+func pointers[T any](all []T) []*T {
+	p := make([]*T, len(all))
+	for i := range all {
+		p[i] = &all[i]
+	}
+	return p
+}
+
+// podRank orders the states of pods: first the ones that an operator can do something about.
+func podRank(s decision.PodState) int {
+	return slices.Index([]decision.PodState{decision.PodHelpless, decision.PodDelayed, decision.PodLaunching, decision.PodFits}, s)
+}
+
+// newCauses groups the pending pods by state and cause, the most urgent and then the largest first.
+func newCauses(report *decision.Report, divisor shorter) []cause {
+	type key struct {
+		state   decision.PodState
+		code    decision.Code
+		message string
+	}
+	index := map[key]int{}
+	var causes []cause
+	var members [][]*decision.Pod
+	for _, pod := range pointers(report.Pods) {
+		k := key{pod.State, pod.Cause.Code, pod.Cause.Message}
+		i, known := index[k]
+		if !known {
+			i = len(causes)
+			index[k] = i
+			causes = append(causes, cause{Reason: pod.Cause, State: pod.State, Level: podLevel(pod.State), Since: pod.Since})
+			members = append(members, nil)
+			if s := pod.Search; s >= 0 && s < len(report.Searches) {
+				causes[i].Answers = first(report.Searches[s].Answers, divisor.of(mostAnswers))
+			}
+		}
+		c := &causes[i]
+		c.Count++
+		if pod.Since.Before(c.Since) {
+			c.Since = pod.Since
+		}
+		if len(members[i]) < divisor.of(mostPods) {
+			members[i] = append(members[i], pod)
+		}
+	}
+	for i := range causes {
+		causes[i].Pods = list[*decision.Pod]{members[i], causes[i].Count - len(members[i])}
+	}
+	slices.SortStableFunc(causes, func(a, b cause) int {
+		return cmp.Or(cmp.Compare(podRank(a.State), podRank(b.State)), cmp.Compare(b.Count, a.Count), strings.Compare(a.Message, b.Message))
+	})
+	seen := map[string]int{}
+	for i := range causes[:min(len(causes), mostCauses)] {
+		k := stableKey(string(causes[i].State), causes[i].Message)
+		seen[k]++
+		causes[i].Key = fmt.Sprintf("%s-%d", k, seen[k])
+	}
+	return causes
+}
+
+// stableKey is the same for two messages that differ in figures alone. The script finds by it the element that it keeps open.
+func stableKey(kind, message string) string {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(kind + " " + strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, message)))
+	return fmt.Sprintf("%x", sum.Sum64())
+}
+
+func podLevel(s decision.PodState) level {
+	if s == decision.PodHelpless {
+		return bad
+	}
+	return moving
+}
+
+// Word is the state of the pods in words.
+func (c cause) Word() string {
+	switch c.State {
+	case decision.PodHelpless:
+		return "no group helps"
+	case decision.PodDelayed:
+		return "delayed"
+	case decision.PodLaunching:
+		return "node on its way"
+	case decision.PodFits:
+		return "has a place"
+	default:
+		return string(c.State)
+	}
+}
+
+func groupLevel(g *decision.Group) level {
+	switch {
+	case g.State == decision.GroupDegraded:
+		return bad
+	case g.State == decision.GroupCoolDown, len(g.CoolDowns) > 0, len(g.Problems) > 0:
+		return warning
+	default:
+		return calm
+	}
+}
+
+// groupRank orders groups: those that need attention, then full ones, those in motion, those with nodes, the rest.
+func groupRank(g *decision.Group) int {
+	switch l := groupLevel(g); {
+	case l == bad:
+		return 0
+	case l == warning:
+		return 1
+	case g.Starting > 0 || g.Desired != g.Ready:
+		return 2
+	case g.State == decision.GroupFull:
+		return 3
+	case g.Desired > 0:
+		return 4
+	default:
+		return 5
+	}
+}
+
+func byAttention(a, b *decision.Group) int {
+	return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
+}
+
+func newGroups(all []decision.Group, divisor shorter) list[group] {
+	sorted := slices.SortedFunc(slices.Values(pointers(all)), byAttention)
+	shown := first(sorted, divisor.of(mostGroups))
+	rows := list[group]{More: shown.More}
+	for _, g := range shown.Shown {
+		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State),
+			CoolDown: first(g.CoolDowns, divisor.of(mostCoolDowns)), Problem: first(g.Problems, divisor.of(mostProblems))}
+		switch {
+		case g.State == decision.GroupReady && g.Starting > 0:
+			row.Word = "growing"
+			if row.Level == calm {
+				row.Level = moving
+			}
+		case g.State == decision.GroupReady && g.Desired == 0:
+			row.Word = "at zero"
+		}
+		rows.Shown = append(rows.Shown, row)
+	}
+	return rows
+}
+
+// nodeRank orders the states of nodes that are on their way in or out, -1 for the others.
+func nodeRank(s decision.NodeState) int {
+	return slices.Index([]decision.NodeState{decision.NodeStarting, decision.NodeDraining, decision.NodeLeaving, decision.NodeUnneeded}, s)
+}
+
+func newNodes(all []decision.Node, divisor shorter) (onTheirWay, kept list[*decision.Node]) {
+	var moving, blocked []*decision.Node
+	for _, n := range pointers(all) {
+		switch {
+		case n.State == decision.NodeBlocked:
+			blocked = append(blocked, n)
+		case nodeRank(n.State) >= 0:
+			moving = append(moving, n)
+		}
+	}
+	slices.SortStableFunc(moving, func(a, b *decision.Node) int { return cmp.Compare(nodeRank(a.State), nodeRank(b.State)) })
+	return first(moving, divisor.of(mostNodes)), first(blocked, divisor.of(mostNodes))
+}
+
+// newCalls puts the actions first that were throttled or failed.
+func newCalls(all []decision.Call, divisor shorter) list[decision.Call] {
+	sorted := slices.SortedStableFunc(slices.Values(all), func(a, b decision.Call) int {
+		return cmp.Or(cmp.Compare(b.Throttled+b.Failed, a.Throttled+a.Failed), cmp.Compare(b.Count, a.Count))
+	})
+	return first(sorted, divisor.of(mostCalls))
+}
+
+// MovingCount counts the nodes on their way in or out.
+func (v *view) MovingCount() int { return len(v.Moving.Shown) + v.Moving.More }
+
+// KeptCount counts the nodes that are not needed and that something keeps.
+func (v *view) KeptCount() int { return len(v.Kept.Shown) + v.Kept.More }
+
+func nodeLevel(s decision.NodeState) level {
+	switch s {
+	case decision.NodeStarting:
+		return moving
+	case decision.NodeDraining, decision.NodeLeaving:
+		return warning
+	default:
+		return calm
+	}
+}
+
+func entryLevel(k decision.EntryKind) level {
+	switch k {
+	case decision.LaunchFailed, decision.Problem:
+		return bad
+	case decision.Interrupted:
+		return warning
+	case decision.ScaleUp:
+		return moving
+	default:
+		return calm
+	}
+}
+
+// entryWord is the kind of a decision in words.
+func entryWord(k decision.EntryKind) string {
+	switch k {
+	case decision.ScaleUp:
+		return "Scale-up"
+	case decision.ScaleDown:
+		return "Scale-down"
+	case decision.LaunchFailed:
+		return "Launch failed"
+	case decision.CoolDownOver:
+		return "Cool-down over"
+	case decision.Interrupted:
+		return "Interruption"
+	case decision.Problem:
+		return "Problem"
+	case decision.Mended:
+		return "Mended"
+	default:
+		return string(k)
+	}
+}

@@ -1,0 +1,239 @@
+package statuspage
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+func TestHeadline(t *testing.T) {
+	looped := func(change func(*decision.Report)) *decision.Report {
+		r := &decision.Report{Process: decision.Process{Leader: true}, Loop: decision.Loop{Number: 1}}
+		change(r)
+		return r
+	}
+	pod := func(state decision.PodState, message string) decision.Pod {
+		return decision.Pod{State: state, Cause: decision.Reason{Message: message, Remedy: "mend " + message}}
+	}
+	for _, tt := range []struct {
+		name   string
+		report *decision.Report
+		want   headline
+	}{
+		{"no report", nil, headline{Level: moving, Text: "This replica stands by", Detail: "Another replica holds the lease and autoscales. Its own page shows what it does."}},
+		{"no loop", looped(func(r *decision.Report) { r.Loop.Number = 0 }), headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}},
+		{"nothing waits", looped(func(*decision.Report) {}), headline{Level: calm, Text: "All is well, no pod waits"}},
+		{"the core does not act", looped(func(r *decision.Report) {
+			r.Loop.Result = decision.Reason{Code: decision.CodeUnhealthy, Message: "4 of 6 nodes are not ready", Remedy: "kubectl get nodes"}
+			r.Pods = []decision.Pod{pod(decision.PodHelpless, "a")}
+		}), headline{bad, "The autoscaler cannot act", "4 of 6 nodes are not ready", "kubectl get nodes"}},
+		{"pods without a group, two causes", looped(func(r *decision.Report) {
+			r.Pods = []decision.Pod{pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodHelpless, "a"), pod(decision.PodHelpless, "b"), pod(decision.PodHelpless, "b")}
+		}), headline{bad, "2 pods wait: b", "4 more wait for other reasons.", "mend b"}},
+		{"one pod without a group", looped(func(r *decision.Report) { r.Pods = []decision.Pod{pod(decision.PodHelpless, "a")} }), headline{bad, "1 pod waits: a", "", "mend a"}},
+		{"young pods", looped(func(r *decision.Report) {
+			r.Pods = []decision.Pod{pod(decision.PodDelayed, "younger than 30s"), pod(decision.PodLaunching, "asked")}
+		}), headline{moving, "1 pod waits: younger than 30s", "1 more waits for other reasons.", "mend younger than 30s"}},
+		{"degraded group", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "a"}, {Name: "b", State: decision.GroupDegraded, Reason: decision.Reason{Message: "no template", Remedy: "make one"}}}
+		}), headline{bad, "Group b is degraded: no template", "", "make one"}},
+		{"failed scale-up", looped(func(r *decision.Report) {
+			r.Loop.Result = decision.Reason{Code: decision.CodeOther, Message: "a launch failed"}
+		}), headline{Level: warning, Text: "The last scale-up did not end well", Detail: "a launch failed"}},
+		{"pods with nodes on their way", looped(func(r *decision.Report) {
+			r.Pods = []decision.Pod{pod(decision.PodLaunching, "asked"), pod(decision.PodFits, "room")}
+		}), headline{Level: moving, Text: "2 pods wait, and each has a place or will get one", Detail: "asked"}},
+		{"pods that were left out", looped(func(r *decision.Report) {
+			r.Pods, r.PodsLeft = []decision.Pod{pod(decision.PodLaunching, "asked")}, 5000
+		}), headline{Level: moving, Text: "5,001 pods wait, and each has a place or will get one", Detail: "asked"}},
+		{"cool-down", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "a", CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
+		}), headline{Level: warning, Text: "No pod waits, but group a cannot grow everywhere", Detail: "no capacity"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, newView(tt.report, 1).Headline); diff != "" {
+				t.Errorf("headline (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An operator with 1,000 groups finds the ones to look at on top.
+func TestGroupsThatNeedAttentionComeFirst(t *testing.T) {
+	var names []string
+	for _, row := range newView(busy(), 1).Rows.Shown {
+		names = append(names, fmt.Sprintf("%s %s %s", row.Name, row.Level, row.Word))
+	}
+	want := []string{"dsp-8c64g-kmax-small bad degraded", "g4dn-spot warning growing", "resnet warning cool-down", "ng-1 moving growing",
+		"dsp-8c64g-kmax-large calm full", "basic calm ready", "web calm ready", "dsp-8c64g-kmax-medium calm at zero"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestPodsAreGroupedByCause(t *testing.T) {
+	var got []string
+	for _, c := range newView(busy(), 1).Causes.Shown {
+		got = append(got, fmt.Sprintf("%d %s %s %d answers, first %v ago", c.Count, c.State, c.Code, len(c.Answers.Shown), now.Sub(c.Since)))
+	}
+	want := []string{"4 helpless max-size 4 answers, first 7m3s ago", "1 helpless accelerator 0 answers, first 1h35m0s ago",
+		"3 launching launching 2 answers, first 46s ago", "2 fits fits 0 answers, first 4s ago"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("causes (-want +got):\n%s", diff)
+	}
+}
+
+// The script keeps an element open by its key, while the figures of its message change.
+func TestKeysOfCausesOutliveFigures(t *testing.T) {
+	keys := func(messages ...string) (keys []string) {
+		r := &decision.Report{}
+		for _, m := range messages {
+			r.Pods = append(r.Pods, decision.Pod{Cause: decision.Reason{Message: m}})
+		}
+		for _, c := range newView(r, 1).Causes.Shown {
+			keys = append(keys, c.Key)
+		}
+		return keys
+	}
+	if before, after := keys("asked for 3 nodes 9 s ago"), keys("asked for 4 nodes 10 s ago"); !slices.Equal(before, after) {
+		t.Errorf("keys %q became %q", before, after)
+	}
+	if same := keys("asked for 3 nodes", "asked for 4 nodes"); same[0] == same[1] {
+		t.Errorf("two causes share the key %q", same[0])
+	}
+}
+
+func TestNodesOnTheirWay(t *testing.T) {
+	v := newView(busy(), 1)
+	states := func(nodes []*decision.Node) (states []decision.NodeState) {
+		for _, n := range nodes {
+			states = append(states, n.State)
+		}
+		return states
+	}
+	if diff := cmp.Diff([]decision.NodeState{decision.NodeStarting, decision.NodeStarting, decision.NodeDraining, decision.NodeUnneeded}, states(v.Moving.Shown)); diff != "" {
+		t.Errorf("on their way (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]decision.NodeState{decision.NodeBlocked}, states(v.Kept.Shown)); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+func TestListsAreBounded(t *testing.T) {
+	v := newView(large(1000, 10_000, 5000), 1)
+	for _, list := range []struct {
+		name               string
+		shown, more        int
+		wantShown, wantAll int
+	}{
+		{"groups", len(v.Rows.Shown), v.Rows.More, mostGroups, 1000},
+		{"causes", len(v.Causes.Shown), v.Causes.More, mostCauses, 2000},
+		{"nodes", len(v.Moving.Shown), v.Moving.More, mostNodes, 3334},
+		{"kept nodes", len(v.Kept.Shown), v.Kept.More, mostNodes, 833},
+		{"decisions", len(v.Entries.Shown), v.Entries.More, mostEntries, 504},
+		{"earlier decisions", len(v.Earlier.Shown), v.Earlier.More, mostEarlier, 504 - mostEntries},
+	} {
+		if list.shown != list.wantShown || list.shown+list.more != list.wantAll {
+			t.Errorf("%s: %d shown of %d, want %d of %d", list.name, list.shown, list.shown+list.more, list.wantShown, list.wantAll)
+		}
+	}
+}
+
+func TestGraph(t *testing.T) {
+	point := func(minute int, perHour float64) decision.SpendPoint {
+		return decision.SpendPoint{At: now.Add(time.Duration(minute) * time.Minute), PerHour: perHour}
+	}
+	for _, tt := range []struct {
+		name   string
+		points []decision.SpendPoint
+		line   string // "" for no graph
+		top    float64
+	}{
+		{"none", nil, "", 0},
+		{"one", []decision.SpendPoint{point(0, 1)}, "", 0},
+		{"level", []decision.SpendPoint{point(0, 1), point(1, 1), point(2, 1)}, "M0 0.0H1000.0", 1},
+		{"nothing to pay", []decision.SpendPoint{point(0, 0), point(1, 0)}, "M0 100.0H1000.0", 1},
+		{"up and down", []decision.SpendPoint{point(0, 1), point(1, 4), point(2, 4), point(3, 2), point(4, 2)}, "M0 80.0H250.0V20.0H750.0V60.0H1000.0", 5},
+		{"one moment", []decision.SpendPoint{point(0, 1), point(0, 2)}, "M0 50.0H0.0V0.0H1000.0", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGraph(tt.points)
+			if g == nil {
+				g = &graph{}
+			}
+			if g.Line != tt.line || g.Top != tt.top {
+				t.Errorf("line %q up to %v, want %q up to %v", g.Line, g.Top, tt.line, tt.top)
+			}
+		})
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		group decision.Group
+		want  bar
+	}{
+		{"empty", decision.Group{}, bar{}},
+		{"growing", decision.Group{Min: 1, Max: 10, Desired: 5, Ready: 2}, bar{Ready: 20, Desired: 50, Min: 10}},
+		{"above its maximum", decision.Group{Max: 4, Desired: 8, Ready: 8}, bar{Ready: 100, Desired: 100}},
+		{"more nodes than wanted", decision.Group{Max: 4, Desired: 2, Ready: 4}, bar{Ready: 50, Desired: 50}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newBar(&tt.group); got != tt.want {
+				t.Errorf("bar = %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRemedyIsSplitIntoTextAndCommands(t *testing.T) {
+	for _, tt := range []struct {
+		remedy string
+		want   []step
+	}{
+		{"", nil},
+		{"raise --max-nodes-total", []step{{"raise --max-nodes-total", false}}},
+		{"kubectl get nodes", []step{{"kubectl get nodes", true}}},
+		{"check the permissions: asgctl account", []step{{"check the permissions:", false}, {"asgctl account", true}}},
+		{"give it a budget, or kubectl annotate pod -n a b c=d", []step{{"give it a budget, or", false}, {"kubectl annotate pod -n a b c=d", true}}},
+		{"first\nhelm list\n", []step{{"first", false}, {"helm list", true}}},
+	} {
+		if diff := cmp.Diff(tt.want, remedy(tt.remedy)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.remedy, diff)
+		}
+	}
+}
+
+func TestBoundedText(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"web", "web"},
+		{"größer", "größer"},
+		{"abcdefghijk", "abcdefgh…"},
+		{"a\nb\tc", "a b c"},
+		{"a\u202eb\u2066c\u200fd\x00", "a\ufffdb\ufffdc\ufffdd\ufffd"},
+		{"\xff\xfe", "\ufffd\ufffd"},
+	} {
+		if got := bounded(tt.text, 8); got != tt.want {
+			t.Errorf("%q = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for got, want := range map[string]string{
+		count(0): "0", count(999): "999", count(1000): "1,000", count(-1234567): "-1,234,567", count(-100): "-100",
+		amount(0): "0.00", amount(1234.5): "1,234.50", noun(1, "pod"): "1 pod", noun(1200, "pod"): "1,200 pods",
+		took(182 * time.Millisecond): "182 ms", took(2210 * time.Millisecond): "2.2 s", took(95 * time.Second): "1m35s",
+		string(age(now)): `<time class="age" datetime="2026-11-21T14:32:08Z">21 Nov 14:32:08</time>`,
+	} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

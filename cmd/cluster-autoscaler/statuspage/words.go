@@ -1,0 +1,143 @@
+package statuspage
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The longest texts shown, in characters. AWS and Kubernetes allow names of up to 255.
+const (
+	longestName    = 255
+	longestMessage = 500
+)
+
+var functions = template.FuncMap{
+	"name":       func(s any) string { return bounded(fmt.Sprint(s), longestName) }, // of any type of string
+	"message":    func(s string) string { return bounded(s, longestMessage) },
+	"remedy":     remedy,
+	"stamp":      stamp,
+	"age":        age,
+	"count":      count[int],
+	"count64":    count[int64],
+	"took":       took,
+	"amount":     amount,
+	"list":       func(names []string) string { return bounded(strings.Join(names, ", "), longestName) },
+	"noun":       noun,
+	"nodeLevel":  nodeLevel,
+	"entryLevel": entryLevel,
+	"entryWord":  entryWord,
+	"percent":    func(ratio float64) string { return strconv.Itoa(int(ratio*100+0.5)) + " %" },
+}
+
+// bounded returns the text with at most limit characters. It shows control characters and characters that change the direction of writing by a
+// replacement, so that a name cannot disguise the text around it.
+func bounded(s string, limit int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > limit {
+			b.WriteRune('…')
+			break
+		}
+		switch {
+		case r == '\n', r == '\t':
+			r = ' '
+		case unicode.Is(unicode.C, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+			r = utf8.RuneError
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// step is a part of a remedy.
+type step struct {
+	Text    string
+	Command bool // it can be pasted into a shell
+}
+
+// commands are the programs whose command lines appear in remedies.
+var commands = []string{"aws ", "kubectl ", "asgctl ", "helm ", "eksctl "}
+
+// remedy splits a remedy into text and commands: a line that begins with a program, or the rest of a line behind a colon or "or".
+func remedy(s string) []step {
+	var steps []step
+	for line := range strings.Lines(s) {
+		line = strings.TrimSpace(line)
+		at := len(line)
+		for _, program := range commands {
+			for _, before := range []string{": ", " or "} {
+				if i := strings.Index(line, before+program); i >= 0 {
+					at = min(at, i+len(before))
+				}
+			}
+			if strings.HasPrefix(line, program) {
+				at = 0
+			}
+		}
+		for _, part := range []step{{line[:at], false}, {line[at:], true}} {
+			if part.Text = bounded(strings.TrimSpace(part.Text), longestMessage); part.Text != "" {
+				steps = append(steps, part)
+			}
+		}
+	}
+	return steps
+}
+
+// stamp is a moment for machines, empty for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// age is the element of a moment. The script turns the time in UTC into the time that has passed, so that a section changes with
+// its facts alone.
+func age(t time.Time) template.HTML {
+	return template.HTML(`<time class="age" datetime="` + stamp(t) + `">` + t.UTC().Format("2 Jan 15:04:05") + `</time>`)
+}
+
+// took is a duration for people.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// count is a number with its thousands apart.
+func count[N int | int64](n N) string {
+	digits := strconv.FormatInt(int64(n), 10)
+	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
+
+// amount is a sum of money.
+func amount(value float64) string {
+	whole, fraction, _ := strings.Cut(strconv.FormatFloat(value, 'f', 2, 64), ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return "?" // no number, or one that no bill has
+	}
+	return count(n) + "." + fraction
+}
+
+// noun is a number with its noun, whose plural has an s.
+func noun(n int, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return count(n) + " " + word
+}
