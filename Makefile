@@ -1,4 +1,5 @@
-# Everything here runs from a fresh clone with Go and make alone; CI runs these targets and nothing else.
+# Everything here but make test runs from a fresh clone with Go and make alone. .ci/run installs what make test needs beside them. CI
+# runs these targets and nothing else.
 
 # The core links every cloud unless one build tag picks a provider of its own; this is the smallest. It is set here and
 # nowhere else, and reaches every go command, the tests' own builds included, through GOFLAGS.
@@ -53,7 +54,7 @@ image-root: programs
 
 .PHONY: programs
 programs:
-	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -o '$(BIN)'/linux_$$arch/ ./cmd/... || exit 1; done
+	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -o '$(BIN)'/linux_$$arch/ ./cmd/cluster-autoscaler || exit 1; done
 
 # The core is compiled for this test alone, for minutes, so `make test` packs small programs instead.
 .PHONY: test-image
@@ -111,6 +112,10 @@ licences: ## docs/licences.md, from the licence files of the linked modules
 .PHONY: docs
 docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
 	$(GO) test ./cmd/cluster-autoscaler/process ./cmd/cluster-autoscaler/options -run 'Document$$' -update
+
+.PHONY: monitoring
+monitoring: ## the files of manifests/monitoring that are made from rules.yaml
+	$(GO) test ./test/monitoring -run 'GeneratedFiles$$' -update
 
 TABLES := cloudprovider/instancetypes/data pricing/data
 

@@ -342,14 +342,22 @@ func checkFiles(t *testing.T, arch string, image v1.Image) map[string][]*debug.M
 			t.Fatal(err)
 		}
 		want := int64(0o644)
-		if h.Typeflag == tar.TypeDir || slices.Contains(programs, h.Name) {
+		if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeSymlink || slices.Contains(programs, h.Name) {
 			want = 0o755
+		}
+		if h.Typeflag == tar.TypeSymlink && (names[h.Name] == "" || names[h.Name] != h.Linkname) {
+			t.Errorf("%s: %s is a link to %q", arch, h.Name, h.Linkname)
 		}
 		if h.Uid != 0 || h.Gid != 0 || h.Mode != want || h.ModTime.Unix() != epoch {
 			t.Errorf("%s: %s has owner %d:%d, mode %o, time %v", arch, h.Name, h.Uid, h.Gid, h.Mode, h.ModTime)
 		}
 		if content[h.Name], err = io.ReadAll(r); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for name := range names {
+		if _, ok := content[name]; !ok {
+			t.Errorf("%s: the image has no %s", arch, name)
 		}
 	}
 	modules := map[string][]*debug.Module{}

@@ -19,7 +19,10 @@ import (
 const source = "https://github.com/asg-autoscaler/asg-autoscaler"
 
 // programs are the names of the programs in the image's root directory. The first is the entry point.
-var programs = []string{"cluster-autoscaler", "asgctl"}
+var programs = []string{"cluster-autoscaler"}
+
+// names are further names of programs. The autoscaler is asgctl under that name, so that the image holds the core once.
+var names = map[string]string{"asgctl": "cluster-autoscaler"}
 
 type options struct {
 	product  string   // root directory of the product's module

@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"debug/buildinfo"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -31,7 +33,8 @@ const certificatesModule = "golang.org/x/crypto/x509roots/fallback"
 type file struct {
 	path    string // relative to the root directory
 	content []byte
-	program bool // everybody may run it
+	program bool   // everybody may run it
+	link    string // the file beside it that it names, "" for a file of its own
 }
 
 func (f file) mode() os.FileMode {
@@ -61,6 +64,9 @@ func (o options) files(arch string) ([]file, map[string]*buildinfo.BuildInfo, er
 		for _, module := range info.Deps {
 			modules[module.Path] = true
 		}
+	}
+	for name, program := range names {
+		files = append(files, file{path: name, link: program, program: true})
 	}
 	licences, err := o.licences(slices.Sorted(maps.Keys(modules)))
 	if err != nil {
@@ -193,6 +199,9 @@ func tarOf(files []file, created time.Time) ([]byte, error) {
 			}
 		}
 		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.path, Mode: int64(f.mode()), ModTime: created, Size: int64(len(f.content))}
+		if f.link != "" {
+			header.Typeflag, header.Linkname = tar.TypeSymlink, f.link
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
@@ -213,9 +222,21 @@ func writeFiles(dir string, files []file) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, f.content, f.mode()); err != nil {
+		write := func() error { return os.WriteFile(path, f.content, f.mode()) }
+		if f.link != "" {
+			write = func() error { return os.Symlink(f.link, path) }
+		}
+		if err := errors.Join(remove(path), write()); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// remove removes what an older image left, such as a link that must not be followed.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (o options) sbom(arch string, image v1.Hash, files []file, infos map[string
 	certificates := debug.Module{Path: certificatesModule, Version: certificatesVersion()}
 	relate(doc, root, common.TypeRelationshipContains, addModule(doc, &certificates))
 	for _, f := range files {
-		if !f.program {
+		if !f.program || f.link != "" {
 			continue
 		}
 		sum := sha256.Sum256(f.content)

@@ -1,6 +1,7 @@
-// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, and the
-// resources and prices of instance types. It also checks a real account.
+// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, the resources and prices
+// of instance types, and why pods wait and nodes stay. It also checks a real account, and watches a running autoscaler. Under the name
+// kubectl-asg it is a kubectl plugin.
 //
-// It owns nothing but its exit code: package command reads the flags. Only account --launch changes anything in AWS. It must not
-// import the core, because the CLI shows the autoscaler's knowledge of AWS and needs no simulated cluster.
+// It owns nothing but its exit code: package command reads the flags. Only account --launch changes anything in AWS, and nothing
+// changes anything in a cluster.
 package main

@@ -14,7 +14,7 @@ var version = "unknown"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command.Run(ctx, os.Args[1:], os.Stdout, os.Stderr, version)
+	code := command.RunAs(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
 	stop()
 	os.Exit(code)
 }

@@ -24,7 +24,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden outputs in the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"asgctl": main})
+	testscript.Main(m, map[string]func(){"asgctl": main, "kubectl-asg": main})
 }
 
 // TestScripts runs asgctl as an operator does: offline, and against an emulated AWS over HTTP. It adds these commands:
@@ -44,7 +44,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("AWS_MAX_ATTEMPTS", "1")
-			return nil
+			status, err := filepath.Abs(filepath.Join("top", "testdata", "status.json"))
+			env.Setenv("STATUS", status) // a report of a running autoscaler
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fakeaws": startAWS, "record": record, "code": code,
 			"offer": writeOffer, "cut": cut, "offers": serveOffers, "asked": asked},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
@@ -29,9 +31,19 @@ const (
 )
 
 func main() {
+	if name := filepath.Base(os.Args[0]); name == "asgctl" || name == "kubectl-asg" {
+		os.Exit(asgctl())
+	}
 	code := run()
 	logs.FlushLogs()
 	os.Exit(code)
+}
+
+// asgctl runs this binary as the operator's command. The image has it under both names, because both link the core.
+func asgctl() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return command.RunAs(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
 }
 
 func run() int {
@@ -44,10 +56,7 @@ func run() int {
 		fmt.Println(versionText())
 		return exitFine
 	}
-	core := flags.AutoscalingOptions()
-	opts.AWS.FillUnset(pflag.CommandLine, &core)
-	opts.FillStartupTime(pflag.CommandLine, core)
-	p, err := process.New(core, *opts, version)
+	p, err := process.FromFlags(pflag.CommandLine, opts, version)
 	if err != nil {
 		return refuse(err)
 	}

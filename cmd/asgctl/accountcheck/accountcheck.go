@@ -29,7 +29,7 @@ type Check struct {
 
 // New makes the read-only calls, one after the other. Program is the version of this binary.
 func New(ctx context.Context, clients *awsclient.Clients, program string) *Check {
-	c := &Check{Version: output.Version, Region: clients.Region, Permissions: try(ctx, clients), program: program, clients: clients}
+	c := &Check{Version: output.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
 	c.report()
 	return c
 }
@@ -57,9 +57,8 @@ func (c *Check) Keep() {
 // Findings are the facts that somebody must put right.
 func (c *Check) Findings() []string {
 	var found []string
-	for i, p := range c.Permissions {
-		needed := i < 2 // the first two are needed to start
-		if p.err != nil && p.Action != "ec2:CreateFleet" && (needed || p.Outcome == denied) {
+	for _, p := range c.Permissions {
+		if p.Fault() {
 			found = append(found, p.Action+" is "+p.Outcome)
 		}
 	}

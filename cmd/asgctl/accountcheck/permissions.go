@@ -27,6 +27,9 @@ const (
 	denied   = "denied" // awsclient.Reason's word
 )
 
+// actionFleet is the one action that Auto Scaling calls for the caller.
+const actionFleet = "ec2:CreateFleet"
+
 // fewest is the smallest page that all calls of EC2 allow.
 const fewest = 5
 
@@ -43,7 +46,14 @@ type Call struct {
 	// Meaning is the effect on the autoscaler, or the reason why the call was not tried. It is empty where all is well.
 	Meaning string `json:"meaning,omitempty"`
 
-	err error
+	err    error
+	needed bool // to start
+}
+
+// Fault reports whether somebody must put the permission right: AWS denies the call, or does not answer one that the autoscaler needs to start.
+// The shipped policy does not allow ec2:CreateFleet to the caller itself.
+func (c Call) Fault() bool {
+	return c.err != nil && c.Action != actionFleet && (c.needed || c.Outcome == denied)
 }
 
 // A question is one call. It returns the number of things in the answer, and where the answer's request ID is.
@@ -83,6 +93,7 @@ func call(ctx context.Context, action string, q question) Call {
 // call, untried is the reason.
 type permission struct {
 	action, without string
+	needed          bool // to start
 	ask             question
 	untried         string
 }
@@ -94,7 +105,7 @@ const noDryRun = "it changes the account, and Auto Scaling has no dry run"
 func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup) []permission {
 	fewRecords, few := aws.Int32(1), aws.Int32(fewest)
 	return []permission{
-		{action: "ec2:DescribeLaunchTemplateVersions", without: "groups with a launch template do not scale",
+		{action: "ec2:DescribeLaunchTemplateVersions", needed: true, without: "groups with a launch template do not scale",
 			ask: ask(c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few},
 				func(o *ec2.DescribeLaunchTemplateVersionsOutput) (int, middleware.Metadata) {
 					return len(o.LaunchTemplateVersions), o.ResultMetadata
@@ -181,21 +192,25 @@ func nodegroup(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup)
 	return p
 }
 
-// try makes the calls, one after the other.
-func try(ctx context.Context, c *awsclient.Clients) []Call {
+// Permissions makes one read-only call for each action of the shipped policy that can be tried so, one after the other. Actions that cannot are
+// among the answers, too.
+func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 	var groups []autoscalingtypes.AutoScalingGroup
 	first := call(ctx, "autoscaling:DescribeAutoScalingGroups", ask(c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{},
 		func(o *autoscaling.DescribeAutoScalingGroupsOutput) (int, middleware.Metadata) {
 			groups = o.AutoScalingGroups
 			return len(groups), o.ResultMetadata
 		}))
+	first.needed = true
 	calls := []Call{first.without("the autoscaler does not start")}
 	for _, p := range permissions(c, groups) {
 		if p.ask == nil {
 			calls = append(calls, Call{Action: p.action, Outcome: notTried, Meaning: p.untried})
 			continue
 		}
-		calls = append(calls, call(ctx, p.action, p.ask).without(p.without))
+		answer := call(ctx, p.action, p.ask)
+		answer.needed = p.needed
+		calls = append(calls, answer.without(p.without))
 	}
 	return append(calls, fleet(ctx, c, groups))
 }
@@ -211,12 +226,11 @@ func (c Call) without(effect string) Call {
 // fleet asks EC2 whether the caller may call CreateFleet itself, as a dry run. By the shipped policy only Auto Scaling may, in the caller's
 // name. If the caller may, too, then a launch does not show that the policy's condition holds.
 func fleet(ctx context.Context, c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup) Call {
-	const action = "ec2:CreateFleet"
 	template := firstTemplate(groups)
 	if template == nil {
-		return Call{Action: action, Outcome: notTried, Meaning: "no group on the first page has a launch template"}
+		return Call{Action: actionFleet, Outcome: notTried, Meaning: "no group on the first page has a launch template"}
 	}
-	answer := call(ctx, action, ask(c.EC2.CreateFleet, &ec2.CreateFleetInput{
+	answer := call(ctx, actionFleet, ask(c.EC2.CreateFleet, &ec2.CreateFleetInput{
 		DryRun: aws.Bool(true), Type: ec2types.FleetTypeInstant,
 		LaunchTemplateConfigs: []ec2types.FleetLaunchTemplateConfigRequest{{LaunchTemplateSpecification: template}},
 		TargetCapacitySpecification: &ec2types.TargetCapacitySpecificationRequest{

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
@@ -15,6 +18,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 )
+
+// asgctl is the program's name, unless it is a plugin.
+const asgctl = "asgctl"
 
 // Exit codes.
 const (
@@ -38,6 +44,7 @@ func (f failure) Unwrap() error { return f.error }
 type cli struct {
 	stdout, stderr io.Writer
 	version        string
+	program        string // the name by which the user calls it
 
 	format    output.Format
 	verbosity int
@@ -47,16 +54,41 @@ type cli struct {
 
 // Run runs asgctl with the arguments that follow its name, and returns the exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, version string) int {
-	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table}
+	return RunAs(ctx, asgctl, args, stdout, stderr, version)
+}
+
+// RunAs is Run for a program whose file has another name. kubectl-asg is the one of a kubectl plugin, and its help says kubectl asg.
+func RunAs(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
+	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table, program: asgctl}
 	root := c.root()
+	if strings.TrimSuffix(filepath.Base(path), ".exe") == "kubectl-asg" {
+		c.program = "kubectl asg"
+		rename(root, c.program)
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(stderr, "asgctl:", err)
+		fmt.Fprintln(stderr, c.program+":", err)
 	}
 	return exitCode(err)
+}
+
+// rename makes the help of a command and of those below it say another name than asgctl.
+func rename(cmd *cobra.Command, name string) {
+	for _, text := range []*string{&cmd.Short, &cmd.Long, &cmd.Example} {
+		*text = strings.ReplaceAll(*text, asgctl, name)
+	}
+	if !cmd.HasParent() {
+		cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: name}
+	}
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, asgctl, name) })
+	}
+	for _, below := range cmd.Commands() {
+		rename(below, name)
+	}
 }
 
 func exitCode(err error) int {
@@ -78,11 +110,11 @@ func exitCode(err error) int {
 
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "asgctl",
+		Use:   asgctl,
 		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
-It reads from AWS, or from files that the AWS CLI has written (--from). Only prices refresh writes a file, and only
-account --launch changes anything in AWS.
+It reads from AWS, or from files that the AWS CLI has written (--from). top reads from the running autoscaler. Only prices refresh
+writes a file, and only account --launch changes anything in AWS.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.version, SilenceErrors: true, SilenceUsage: true,
@@ -92,12 +124,19 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
-	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account())
+	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account(), c.doctor(), c.top())
 	return root
 }
 
-// readFlags adds the flags of the commands that read groups.
+// readFlags adds the flags of the commands that read groups, from AWS or from files.
 func (c *cli) readFlags(cmd *cobra.Command) {
+	c.liveFlags(cmd)
+	cmd.Flags().StringVar(&c.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
+		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
+}
+
+// liveFlags adds the flags of the commands that read groups from AWS.
+func (c *cli) liveFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
@@ -108,18 +147,20 @@ func (c *cli) readFlags(cmd *cobra.Command) {
 	flags.StringVar((*string)(&c.read.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
 	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
-	flags.StringVar(&c.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
-		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")
+}
+
+// log is the log that was asked for.
+func (c *cli) log() klog.Logger {
+	if c.verbosity == 0 {
+		return klog.New(nil)
+	}
+	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(c.stderr), textlogger.Verbosity(c.verbosity)))
 }
 
 // reading reads the groups, with logs as asked for.
 func (c *cli) reading(ctx context.Context) (*reading.Reading, error) {
-	log := klog.New(nil)
-	if c.verbosity > 0 {
-		log = textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(c.stderr), textlogger.Verbosity(c.verbosity)))
-	}
-	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, log), c.timeout)
+	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, c.log()), c.timeout)
 	defer cancel()
 	c.read.Version = c.version
 	r, err := reading.Read(ctx, c.read)

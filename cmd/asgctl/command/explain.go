@@ -1,21 +1,179 @@
 package command
 
 import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/messageview"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
+const explainLong = `Explains why pods wait for a node, or why a node stays or goes. The first line is the cause, then come the groups in the expander's order,
+and the next command.
+
+It asks the autoscaler of the cluster, through the API server. If none answers, it says so and computes the answer itself, by loops of
+the autoscaler's own code over the cluster and AWS, which only read. They take the flags from the autoscaler's Deployment. Flags after --
+replace them, and then the running autoscaler is not asked: so you can ask what other flags would do. Such loops are a new autoscaler's
+first. They know of no cool-down and of no delay that has begun.
+
+With --from, --pods and --nodes it computes the answer offline, from files that the AWS CLI and kubectl have written. --pods takes manifests,
+too: of pods, Deployments, StatefulSets, ReplicaSets, Jobs and CronJobs, with the claims, volumes and priority classes they need. Without
+flags after -- every group counts.
+
+Exits with 3 if a pod would get no node, or does not exist.`
+
 func (c *cli) explain() *cobra.Command {
+	e := &explainer{cli: c}
 	cmd := &cobra.Command{
-		Use:   "explain",
-		Short: "Explain how the autoscaler understands an input",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
+		Use:   "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]",
+		Short: "Explain why pods wait, why a node stays, or what a message of AWS means",
+		Long:  explainLong,
+		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
+			"  asgctl explain pods --from ./recorded --nodes nodes.json --pods manifests.yaml -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, flags := afterDash(cmd, args)
+			if len(names) == 0 {
+				return cmd.Usage()
+			}
+			kind, name, isOwner := strings.Cut(names[0], "/")
+			if len(names) > 1 || !isOwner || name == "" {
+				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, message TEXT, or KIND/NAME of a controller of pods", strings.Join(names, " "))
+			}
+			switch kind {
+			case "pod":
+				return e.pod(cmd, []string{name}, flags)
+			case "node":
+				return e.node(cmd, []string{name}, flags)
+			}
+			return e.owned(cmd, kind, name, flags)
+		},
 	}
-	cmd.AddCommand(c.explainMessage())
+	e.flags(cmd)
+	cmd.AddCommand(c.explainMessage(), e.command("pod NAME", "Explain why a pod waits", e.pod), e.command("pods", "Explain all pods that wait", e.all),
+		e.command("node NAME", "Explain why a node stays or goes", e.node))
 	return cmd
+}
+
+// command is a command whose arguments are those in its use, and behind -- the autoscaler's flags.
+func (e *explainer) command(use, short string, run func(cmd *cobra.Command, names, flags []string) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use + " [-- FLAGS OF THE AUTOSCALER]", Short: short, Long: explainLong, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, flags := afterDash(cmd, args)
+			if want := strings.Count(use, " "); len(names) != want {
+				return fmt.Errorf("want asgctl explain %s, and the autoscaler's flags behind --", use)
+			}
+			return run(cmd, names, flags)
+		},
+	}
+	e.flags(cmd)
+	return cmd
+}
+
+// afterDash divides the arguments at --.
+func afterDash(cmd *cobra.Command, args []string) (names, flags []string) {
+	if at := cmd.ArgsLenAtDash(); at >= 0 {
+		return args[:at], args[at:]
+	}
+	return args, nil
+}
+
+func (e *explainer) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	e.running.KubeFlags(flags)
+	e.running.Flags(flags)
+	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
+	flags.StringArrayVar(&e.pods, "pods", nil, "File with pods as kubectl get -o json or -o yaml prints them, or with manifests, - for stdin. May be repeated.")
+	flags.StringArrayVar(&e.nodes, "nodes", nil, "File with the nodes, as kubectl get nodes -o json prints them. May be repeated.")
+	flags.StringVar(&e.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
+		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
+	e.regionFlag(cmd)
+	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
+}
+
+func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
+	namespace := e.inNamespace()
+	r, err := e.report(cmd, flags, question{url.Values{"pod": {namespace + "/" + names[0]}}, noneDelayed(func(pod decision.Pod) bool {
+		return pod.Namespace == namespace && pod.Name == names[0]
+	})})
+	if err != nil {
+		return err
+	}
+	answer, found := explanation.Pod(r, e.source, namespace, names[0])
+	if !found {
+		pods, err := e.listPods(cmd.Context(), namespace)
+		if err != nil {
+			return failure{err}
+		}
+		for i := range pods {
+			if pods[i].Name == names[0] {
+				answer, found = explanation.Unlisted(r, e.source, &pods[i]), true
+			}
+		}
+	}
+	if !found {
+		return finding{fmt.Sprintf("there is no pod %s/%s that waits for a node", namespace, names[0])}
+	}
+	return e.print(answer)
+}
+
+func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
+	r, err := e.report(cmd, flags, question{answered: noneDelayed(func(decision.Pod) bool { return true })})
+	if err != nil {
+		return err
+	}
+	return e.print(explanation.All(r, e.source))
+}
+
+func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
+	namespace, owner := e.inNamespace(), explanation.Owner(kind, name)
+	r, err := e.report(cmd, flags, question{answered: noneDelayed(func(pod decision.Pod) bool { return explanation.Owns(owner, namespace, &pod) })})
+	if err != nil {
+		return err
+	}
+	answer := explanation.Owned(r, e.source, namespace, owner)
+	if len(answer.Pods) == 0 {
+		pods, err := e.listPods(cmd.Context(), namespace)
+		if err != nil {
+			return failure{err}
+		}
+		if !explanation.HasPods(owner, pods) {
+			return finding{fmt.Sprintf("%s has no pod in namespace %s", owner, namespace)}
+		}
+	}
+	return e.print(answer)
+}
+
+func (e *explainer) print(answer *explanation.Pods) error {
+	if err := output.Print(e.stdout, e.format, answer, answer.Text); err != nil {
+		return failure{err}
+	}
+	if n := answer.Unserved(); n > 0 {
+		return finding{fmt.Sprintf("%d of %d pods get no node", n, len(answer.Pods))}
+	}
+	return nil
+}
+
+func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
+	r, err := e.report(cmd, flags, question{url.Values{"node": {names[0]}}, oneLoop})
+	if err != nil {
+		return err
+	}
+	answer, found := explanation.OfNode(r, e.source, names[0])
+	if !found {
+		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", names[0])}
+	}
+	if err := output.Print(e.stdout, e.format, answer, answer.Text); err != nil {
+		return failure{err}
+	}
+	return nil
 }
 
 func (c *cli) explainMessage() *cobra.Command {

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,22 +45,41 @@ func (f *Format) Set(value string) error {
 
 // Print writes result, or its table.
 func Print(w io.Writer, f Format, result any, table func() string) error {
-	switch f {
-	case JSON:
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(result)
-	case YAML:
-		text, err := yaml.Marshal(result)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(text)
+	if f != JSON && f != YAML {
+		_, err := io.WriteString(w, table())
 		return err
 	}
-	_, err := io.WriteString(w, table())
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(result); err != nil {
+		return err
+	}
+	text := withoutControls(b.String())
+	if f == YAML {
+		var err error
+		if text, err = yaml.JSONToYAML(text); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(text)
 	return err
+}
+
+// withoutControls escapes the control characters that JSON permits in strings, for a terminal may obey them, and
+// YAML refuses them.
+func withoutControls(document string) []byte {
+	var b bytes.Buffer
+	b.Grow(len(document))
+	for _, r := range document {
+		if r >= 0x7f && r < 0xa0 {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.Bytes()
 }
 
 // Columns returns aligned rows under a header. Text from outside cannot break a row.

@@ -3,7 +3,11 @@ package output
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
 )
 
 func TestTextFromOutsideStaysInItsCell(t *testing.T) {
@@ -27,6 +31,23 @@ func TestEveryFormatPrintsTheSame(t *testing.T) {
 		var b bytes.Buffer
 		if err := Print(&b, format, result{Version, "a > b"}, table); err != nil || b.String() != want {
 			t.Errorf("%s: %q, %v, want %q", format, b.String(), err, want)
+		}
+	}
+}
+
+func TestNoFormatPrintsControlCharacters(t *testing.T) {
+	const text = "a\x1b[31mb\u009b31mc\x7f\u0085d"
+	for _, format := range []Format{JSON, YAML} {
+		var b bytes.Buffer
+		if err := Print(&b, format, map[string]string{"text": text}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if at := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }); at >= 0 {
+			t.Errorf("%s prints %q", format, b.String()[at:])
+		}
+		var got map[string]string
+		if err := yaml.Unmarshal(b.Bytes(), &got); err != nil || got["text"] != text {
+			t.Errorf("%s is read as %q, %v", format, got["text"], err)
 		}
 	}
 }

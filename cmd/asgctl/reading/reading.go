@@ -31,6 +31,8 @@ type Options struct {
 	ClusterName string
 	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery. The empty one is its default.
 	DiscoveryJoin asg.DiscoveryJoin
+	// Evidence is the cluster's evidence of its name where ClusterName is empty. With nil there is none.
+	Evidence *asg.Evidence
 	// Only is the one group to read, or zonal view of a group, used where neither of the above is given.
 	Only string
 	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups, its default when empty.
@@ -50,6 +52,8 @@ type Options struct {
 type Reading struct {
 	Groups    []*asg.Group // by name
 	Catalogue *instancetypes.Catalogue
+	// Cluster is the name of this cluster and its source, zero if it is not known.
+	Cluster launchspec.Statement
 	// Absent are the groups, or zonal views, that were asked for by name and do not exist.
 	Absent []string
 	// Unlooked is the reason why instance types missing in the catalogue could not be looked up, or nil.
@@ -109,9 +113,12 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Evidence != nil {
+		cache.SeeCluster(ctx, *o.Evidence)
+	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
-	r := &Reading{Groups: groups, Catalogue: src.catalogue, Absent: cache.Absent(), from: o.From,
+	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{},
 		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
 	if src.types != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Forms in which tags are written.
@@ -45,7 +47,7 @@ func Command(group, region string, tags []Tag) string {
 	var b strings.Builder
 	b.WriteString("aws autoscaling create-or-update-tags ")
 	if region != "" {
-		b.WriteString("--region " + shell(region) + " ")
+		b.WriteString("--region " + shellword.Quote(region) + " ")
 	}
 	list := make([]string, len(tags))
 	for i, t := range tags {
@@ -61,16 +63,7 @@ func Command(group, region string, tags []Tag) string {
 	if len(list) > 1 {
 		text = "[\n  " + strings.Join(list, separator) + "\n]"
 	}
-	return b.String() + "--tags " + shell(text)
-}
-
-// shell quotes text for a POSIX shell if it is not one plain word.
-func shell(s string) string {
-	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=") == ""
-	if plain && s != "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return b.String() + "--tags " + shellword.Quote(text)
 }
 
 // encode writes v as JSON that leaves <, > and & as they are.

@@ -1,0 +1,80 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+func (c *cli) doctor() *cobra.Command {
+	o := doctor.Options{Now: time.Now}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for faults of an installation, in AWS and in the cluster",
+		Long: `Looks for faults of an installation, and changes nothing. A finding says what is wrong, how we know, and the next command to type.
+A check that cannot look says which permission it needs, and that is no finding.
+
+It reads the cluster as kubectl does. Flags of the groups that are not given here are taken from the autoscaler's pod. Permissions of AWS are
+the caller's: run it in the autoscaler's pod to check the autoscaler's own. asgctl account looks at the permissions alone, and tries one launch.
+
+Exits with 3 if it finds something, and with 1 if neither AWS nor the cluster can be read.
+
+Checks: ` + strings.Join(doctor.Names(), ", "),
+		Example: "  asgctl doctor\n  asgctl doctor -o json\n  kubectl -n kube-system exec deploy/cluster-autoscaler -- /asgctl doctor --aws-cluster-name prod\n" +
+			"  asgctl doctor --skip sizes,limits",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range o.Skip {
+				if !slices.Contains(doctor.Names(), name) {
+					return fmt.Errorf("--skip: there is no check %q: use %s", name, strings.Join(doctor.Names(), ", "))
+				}
+			}
+			// The pod's flags hold where these have their defaults.
+			for name, value := range map[string]*string{"aws-node-group-discovery": (*string)(&c.read.DiscoveryJoin), "aws-zonal-groups": (*string)(&c.read.ZonalGroups)} {
+				if !cmd.Flags().Changed(name) {
+					*value = ""
+				}
+			}
+			c.read.Version = c.version
+			o.Read, o.Timeout = c.read, c.timeout
+			report, err := doctor.Run(klog.NewContext(cmd.Context(), c.log()), o)
+			if err != nil {
+				return err
+			}
+			return c.printFindings(report)
+		},
+	}
+	c.liveFlags(cmd)
+	flags := cmd.Flags()
+	flags.Lookup("node-group-auto-discovery").Usage = "As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, those of the " +
+		"autoscaler's pod count, and without a pod the tag k8s.io/cluster-autoscaler/enabled."
+	flags.Lookup("aws-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
+	flags.StringVar(&o.Queue, "aws-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig. If empty: as kubectl finds it, and within a pod its own cluster.")
+	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
+	flags.StringVar(&o.Namespace, "namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: those of the only autoscaler in the cluster, or else kube-system.")
+	flags.StringVar(&o.Account, "service-account", "", "ServiceAccount of the autoscaler. If empty: as for --namespace, or else cluster-autoscaler.")
+	flags.StringSliceVar(&o.Skip, "skip", nil, "Checks to leave out, with commas.")
+	return cmd
+}
+
+func (c *cli) printFindings(report *doctor.Report) error {
+	if unread := report.Unread(); len(unread) > 0 && report.Findings == 0 {
+		return failure{errors.New("neither AWS nor a cluster can be read: " + strings.Join(unread, ", "))}
+	}
+	if err := output.Print(c.stdout, c.format, report, report.Table); err != nil {
+		return failure{err}
+	}
+	if report.Findings > 0 {
+		return finding{report.Summary()}
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package command
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/smithy-go/middleware"
+	"github.com/spf13/pflag"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
+)
+
+// loops runs loops of an autoscaler with the flags, until enough is known. They change nothing. It may be called once, because the core
+// keeps its flags in variables of the program.
+func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, enough func(*decision.Report) bool, answers ...func(*middleware.Stack) error) (*decision.Report, error) {
+	log := c.log()
+	klog.SetLogger(log)
+	ctrl.SetLogger(klog.NewKlogr())
+	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
+	opts, err := options.Register(fs, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
+	if err != nil {
+		return nil, failure{err}
+	}
+	if err := fs.Parse(append([]string{"--v=" + strconv.Itoa(c.verbosity)}, flags...)); err != nil {
+		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("flags of the autoscaler: %q is none", fs.Arg(0))
+	}
+	p, err := process.FromFlags(fs, opts, c.version)
+	if err != nil {
+		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
+	}
+	r, err := p.DryRun(klog.NewContext(ctx, log), kube, enough, answers...)
+	if err != nil {
+		return nil, failure{err}
+	}
+	return r, nil
+}

@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// startTime is how long after Ready a node may still lack its accelerator or its first pod.
+const startTime = 5 * time.Minute
+
+// pluginNames are parts of names and images of DaemonSets that publish accelerators.
+var pluginNames = []string{"device-plugin", "gpu-operator", "neuron", "habana", "dra-driver", "gpu-feature"}
+
+func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	if in.nodes.missing(c) {
+		return false
+	}
+	plugin := in.daemonSets.missing(c) || in.hasPlugin() // unknown is no fault
+	in.eachGroup(func(g *asg.Group) {
+		promised := in.groups.value.Template(g).Accelerators()
+		names := slices.Sorted(maps.Keys(promised))
+		label := in.groups.value.Template(g).Labels[instancetypes.AcceleratorLabel]
+		published := false
+		for _, node := range in.nodesOf(g) {
+			for _, name := range names {
+				if quantity := node.Status.Allocatable[name]; !quantity.IsZero() {
+					published = true
+				} else if since := readySince(node); !since.IsZero() && in.Now().Sub(since) > startTime {
+					c.find("node "+node.Name, fmt.Sprintf("it does not publish %s, which its group %q promises", name, g.Name),
+						fmt.Sprintf("it is Ready since %s, and its allocatable resources lack %s", since.UTC().Format(time.RFC3339), name), "kubectl describe node "+shellword.Quote(node.Name))
+				}
+			}
+		}
+		switch {
+		case len(names) > 0 && !published && !plugin && !brings(g):
+			c.find(group(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
+				"kubectl get daemonsets --all-namespaces, then install the device plugin of the vendor")
+		case len(names) == 0 && label != "" && in.typesKnown(g):
+			c.find(group(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
+				instancetypes.AcceleratorLabel, label), "the template of the group", "asgctl template "+shellword.Quote(g.Name))
+		}
+	})
+	return true
+}
+
+// brings reports whether the group's image has a device plugin of its own.
+func brings(g *asg.Group) bool {
+	return g.LaunchSpec != nil && g.LaunchSpec.Image != nil && strings.Contains(strings.ToLower(g.LaunchSpec.Image.Name), "bottlerocket")
+}
+
+func (in *installation) typesKnown(g *asg.Group) bool { return in.groups.value.Template(g).Known() }
+
+func (in *installation) hasPlugin() bool {
+	for _, d := range in.daemonSets.value {
+		words := []string{d.Name}
+		for _, container := range d.Spec.Template.Spec.Containers {
+			words = append(words, container.Image)
+		}
+		for _, part := range pluginNames {
+			if strings.Contains(strings.Join(words, " "), part) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readySince is when the node became Ready, zero if it is not.
+func readySince(node *corev1.Node) time.Time {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+			return condition.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,98 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+)
+
+// Options name the installation.
+type Options struct {
+	// Read selects the groups as the autoscaler's flags of the same names do. Flags that are not given are taken from the autoscaler's pod.
+	Read reading.Options
+	// Queue is the value of --aws-interruption-queue, or "" for the pod's.
+	Queue string
+	// Namespace and Account are the autoscaler's namespace and ServiceAccount. If both are empty, the only autoscaler in the cluster counts, or
+	// else the names of the shipped manifests.
+	Namespace, Account string
+	// Kubeconfig and Context select the cluster, as for kubectl. Empty means kubectl's defaults, and within a pod its own cluster.
+	Kubeconfig, Context string
+	// Skip names checks to leave out.
+	Skip []string
+	// Timeout bounds all calls together.
+	Timeout time.Duration
+	// Now is the clock of this machine.
+	Now func() time.Time
+}
+
+// A check judges one kind of facts. run adds to the Check, and reports whether it could look at anything.
+type check struct {
+	name, subject string
+	run           func(context.Context, *installation, *Check) (looked bool)
+}
+
+// checks are all checks, in the order of the report and of docs/asgctl.md.
+func checks() []check {
+	return []check{
+		{"clock", "this machine's clock beside AWS's and the API server's", checkClock},
+		{"iam", "each action of the shipped policy, by a harmless call", checkIAM},
+		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", checkOwnership},
+		{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", checkRBAC},
+		{"tags", "tags that are malformed, missing, duplicate or not propagated", checkTags},
+		{"identity", "groups of other clusters, and the name of this one", checkIdentity},
+		{"groups", "launch templates, images and user data of the groups", checkGroups},
+		{"processes", "suspended processes, AZRebalance and scale-in protection", checkProcesses},
+		{"sizes", "groups whose instance types differ in size", checkSizes},
+		{"limits", "minimum and maximum sizes beside the pods that run and wait", checkLimits},
+		{"types", "instance types without known facts", checkTypes},
+		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", checkAccelerators},
+		{"addresses", "free addresses in the groups' subnets", checkAddresses},
+		{"queue", "the queue of interruptions and its rules", checkQueue},
+		{"rivals", "other autoscalers, their leases, and Karpenter", checkRivals},
+		{"versions", "versions of the API server and of the replicas", checkVersions},
+		{"data", "age of the built-in prices and instance types", checkData},
+	}
+}
+
+// Names returns the names of all checks.
+func Names() []string {
+	var names []string
+	for _, c := range checks() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options alone, a reading.WrongUse.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	in, err := read(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Version: output.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
+	if in.account.err != nil && in.kubeErr != nil {
+		r.unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
+	}
+	for _, c := range checks() {
+		if slices.Contains(o.Skip, c.name) {
+			continue
+		}
+		result := Check{Name: c.name, Subject: c.subject, Outcome: NotChecked}
+		looked := c.run(ctx, in, &result)
+		switch {
+		case len(result.Findings) > 0:
+			result.Outcome = Faulty
+		case looked:
+			result.Outcome = Sound
+		}
+		r.Findings += len(result.Findings) + result.Omitted
+		r.Checks = append(r.Checks, result)
+	}
+	return r, nil
+}

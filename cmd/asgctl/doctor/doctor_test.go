@@ -1,0 +1,445 @@
+package doctor_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Every check looks at a sound installation, and finds nothing.
+func TestSoundInstallation(t *testing.T) {
+	newSite(t, nil)
+	code, report, complaints := run(t)
+	if code != command.ExitFine {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+	var names []string
+	for _, c := range report.Checks {
+		names = append(names, c.Name)
+		if c.Outcome != doctor.Sound {
+			t.Errorf("%s is %s: %+v, not checked: %+v", c.Name, c.Outcome, c.Findings, c.NotChecked)
+		}
+		if want := map[string]string{"iam": "iam simulate-principal-policy", "queue": "events list-rule-names-by-target"}[c.Name]; want == "" {
+			if len(c.NotChecked) > 0 {
+				t.Errorf("%s did not check %+v", c.Name, c.NotChecked)
+			}
+		} else if len(c.NotChecked) != 1 || !strings.Contains(c.NotChecked[0].Needs, want) {
+			t.Errorf("%s did not check %+v, want one part with the command %q", c.Name, c.NotChecked, want)
+		}
+	}
+	if !slices.Equal(names, doctor.Names()) {
+		t.Errorf("checks %q, want %q", names, doctor.Names())
+	}
+	if report.Version != "v1" || report.Region != "us-west-2" || report.Cluster != `"prod" (--aws-cluster-name)` {
+		t.Errorf("version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
+	}
+}
+
+// group returns a group of the Config.
+func group(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
+	return &c.AutoScalingGroups[slices.IndexFunc(c.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == name })]
+}
+
+// other adds a group like web under another name, without instances.
+func other(c *fakeaws.Config, change func(*fakeaws.AutoScalingGroup)) {
+	g := *group(c, "web")
+	g.Name, g.Desired = "other", 0
+	tags := map[string]string{}
+	for key, value := range g.Tags {
+		tags[key] = value
+	}
+	g.Tags = tags
+	change(&g)
+	c.AutoScalingGroups = append(c.AutoScalingGroups, g)
+}
+
+func TestFaultsInAWS(t *testing.T) {
+	for _, tt := range []struct {
+		name, check string
+		account     func(*fakeaws.Config)
+		then        func(*testing.T, *site)
+		args        []string
+		want        string // in object and problem
+		next        string // in the next command
+	}{
+		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
+			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "put-role-policy"},
+		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
+			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: "manifests/iam/policy-aws.json"},
+		{name: "clock of AWS ahead", check: "clock", then: func(_ *testing.T, s *site) { s.aws.SetClockSkew(2 * time.Minute) },
+			want: "behind AWS's", next: "timedatectl"},
+		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(group(c, "gpu").Tags, owned) },
+			want: `group "gpu": it lacks the tag ` + owned + " = owned", next: "create-or-update-tags"},
+		{name: "owned tag with another value", check: "ownership", account: func(c *fakeaws.Config) { group(c, "gpu").Tags[owned] = "true" },
+			want: `it has the value "true" at the tag ` + owned, next: `"Value":"owned"`},
+		{name: "malformed tag", check: "tags", account: func(c *fakeaws.Config) {
+			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] = "web"
+		}, want: `group "web": `, next: "aws autoscaling create-or-update-tags"},
+		{name: "key in another case", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").Tags["K8s.io/Cluster-Autoscaler/enabled"] = "true" },
+			want: `the tags "K8s.io/Cluster-Autoscaler/enabled" and "` + enabled + `", which count as two`, next: `"Key":"K8s.io/Cluster-Autoscaler/enabled"`},
+		{name: "key with another prefix", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").Tags["kubernetes.io/cluster-autoscaler/enabled"] = "true" },
+			want: "which count as two", next: `"Key":"kubernetes.io/cluster-autoscaler/enabled"`},
+		{name: "tag not propagated", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").NotPropagated = []string{"kubernetes.io/cluster/prod"} },
+			want: `"kubernetes.io/cluster/prod" is not propagated`, next: `"PropagateAtLaunch":true`},
+		{name: "missing discovery tag", check: "tags", account: func(c *fakeaws.Config) { delete(group(c, "web").Tags, enabled) },
+			want: `group "web": it lacks the discovery tag "` + enabled + `"`, next: enabled},
+		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
+			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
+		}, want: `group "other": it is left alone`, next: "do nothing if it is that cluster's"},
+		{name: "name not known", check: "identity", account: func(c *fakeaws.Config) {
+			for _, name := range []string{"a", "b"} {
+				other(c, func(g *fakeaws.AutoScalingGroup) {
+					g.Name, g.Tags = name, map[string]string{"only": "these", "kubernetes.io/cluster/" + name: "owned"}
+				})
+			}
+		}, args: []string{"--node-group-auto-discovery", "asg:tag=only", "--service-account", "none"}, want: "groups state 2 clusters", next: "--aws-cluster-name=NAME"},
+		{name: "no group is discovered", check: "groups", args: []string{"--node-group-auto-discovery", "asg:tag=none"},
+			want: "no Auto Scaling group matches the discovery flags", next: "Name=key,Values=none"},
+		{name: "named group does not exist", check: "groups", args: []string{"--nodes", "0:3:gone"}, want: `group "gone": --nodes names it`, next: "describe-auto-scaling-groups"},
+		{name: "launch template is gone", check: "groups", then: func(t *testing.T, s *site) { check(t, s.aws.DeleteLaunchTemplate("web")) },
+			want: `group "web": `, next: "create it again"},
+		{name: "AZRebalance", check: "processes", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
+			want: "its process AZRebalance runs over 2 zones", next: "aws autoscaling suspend-processes --region us-west-2 --auto-scaling-group-name web --scaling-processes AZRebalance"},
+		{name: "AZRebalance and one unprotected instance", check: "processes", account: func(c *fakeaws.Config) {
+			group(c, "web").SuspendedProcesses, group(c, "web").ProtectNewInstances = nil, true
+		}, then: func(t *testing.T, s *site) {
+			g, _ := s.aws.Group("web")
+			check(t, s.aws.ProtectInstance(g.Instances[0].ID, false))
+		}, want: "AZRebalance runs", next: "suspend-processes"},
+		{name: "AZRebalance keeps a protected group from being scaled by zone", check: "processes", account: func(c *fakeaws.Config) {
+			web := group(c, "web")
+			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["k8s.io/cluster-autoscaler/zonal"] = nil, true, "true"
+		}, want: "so it stays one node group", next: "AZRebalance"},
+		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Terminate")) },
+			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
+		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Launch")) },
+			want: `group "web": `, next: "resume-processes"},
+		{name: "types of different sizes", check: "sizes", account: mixed("m5.large", "m5.xlarge"),
+			want: "m5.large with 2 vCPU and 8 GiB and m5.xlarge with 4 vCPU and 16 GiB", next: "asgctl template web"},
+		{name: "types of different memory", check: "sizes", account: mixed("m5.large", "r5.large"), want: "its types differ in size", next: "asgctl template web"},
+		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
+			want: "minimum and maximum are both 0", next: "--max-size 1"},
+		{name: "unknown type", check: "types", account: func(c *fakeaws.Config) {
+			c.InstanceTypes = []fakeaws.InstanceType{{Name: "z9.large", VCPU: 2, MemoryMiB: 8192}}
+			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "new", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "z9.large"}}})
+			other(c, func(g *fakeaws.AutoScalingGroup) {
+				g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "new", Version: "$Latest"}
+			})
+		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "asgctl template other"},
+		{name: "label of an accelerator without one", check: "accelerators", account: func(c *fakeaws.Config) {
+			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
+		}, want: "its types have no accelerator", next: "asgctl template web"},
+		{name: "subnet without addresses", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, 3) },
+			want: "it has 3 free addresses left in zone us-west-2b", next: "--filters Name=subnet-id,Values=subnet-"},
+		{name: "subnet is gone", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, -1) },
+			want: "it does not exist, so that launches there fail", next: "aws ec2 describe-subnets"},
+		{name: "too few addresses for a group", check: "addresses", account: func(c *fakeaws.Config) { group(c, "gpu").Max = 1000 },
+			want: `group "gpu": it may grow by 999`, next: "aws ec2 describe-subnets"},
+		{name: "missing queue", check: "queue", args: []string{"--aws-interruption-queue", "gone"}, want: "it does not exist in us-west-2", next: "aws sqs list-queues"},
+		{name: "missing queue by URL", check: "queue", args: []string{"--aws-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
+			want: "it does not exist", next: "aws sqs list-queues"},
+		{name: "queue that refuses EventBridge", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Events = nil },
+			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml"},
+		{name: "queue that nobody reads", check: "queue", then: func(t *testing.T, s *site) {
+			for range 1001 {
+				check(t, s.aws.SendMessage("interruptions", "{}"))
+			}
+		}, want: "1001 messages wait", next: "logs deployment/cluster-autoscaler"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, tt.account)
+			if tt.then != nil {
+				tt.then(t, s)
+			}
+			expect(t, tt.check, tt.want, tt.next, tt.args...)
+		})
+	}
+}
+
+// expect runs doctor and wants the finding.
+func expect(t *testing.T, name, want, next string, args ...string) {
+	t.Helper()
+	code, report, complaints := run(t, args...)
+	c := checkOf(t, report, name)
+	f := said(c, want)
+	switch {
+	case f == nil:
+		t.Fatalf("no finding %q: %+v, not checked: %+v, complaints %s", want, c.Findings, c.NotChecked, complaints)
+	case !strings.Contains(f.Next, next):
+		t.Errorf("next is %q, want %q", f.Next, next)
+	case f.Evidence == "" || c.Outcome != doctor.Faulty || code != command.ExitFindings:
+		t.Errorf("evidence %q, outcome %s, exit code %d", f.Evidence, c.Outcome, code)
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mixed gives the group web two types.
+func mixed(types ...string) func(*fakeaws.Config) {
+	return func(c *fakeaws.Config) {
+		policy := &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "web", Version: "$Latest"}}
+		for _, name := range types {
+			policy.Overrides = append(policy.Overrides, fakeaws.Override{InstanceType: name})
+		}
+		group(c, "web").LaunchTemplate, group(c, "web").MixedInstancesPolicy = nil, policy
+	}
+}
+
+// Types of one size are one size under several names.
+func TestMixedTypesOfOneSize(t *testing.T) {
+	newSite(t, mixed("m5.large", "m5a.large"))
+	if _, report, _ := run(t); checkOf(t, report, "sizes").Outcome != doctor.Sound {
+		t.Errorf("%+v", checkOf(t, report, "sizes"))
+	}
+}
+
+// Instances with scale-in protection are safe from AZRebalance.
+func TestRebalanceOfProtectedInstances(t *testing.T) {
+	newSite(t, func(c *fakeaws.Config) {
+		group(c, "web").SuspendedProcesses, group(c, "web").ProtectNewInstances = nil, true
+	})
+	if _, report, _ := run(t); checkOf(t, report, "processes").Outcome != doctor.Sound {
+		t.Errorf("%+v", checkOf(t, report, "processes"))
+	}
+}
+
+func TestFaultsInTheCluster(t *testing.T) {
+	for _, tt := range []struct {
+		name, check string
+		account     func(*fakeaws.Config)
+		then        func(*testing.T, *site)
+		args        []string
+		later       time.Duration // how long after the start doctor runs, by its clock
+		want, next  string
+	}{
+		{name: "role without a rule", check: "rbac", then: func(t *testing.T, s *site) { s.changeRole(t) },
+			want: "system:serviceaccount:kube-system:cluster-autoscaler: it may not create pods/eviction", next: "kubectl apply -f manifests/deploy/rbac.yaml"},
+		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
+			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
+		{name: "clock of the API server", check: "clock", later: -time.Hour, want: "behind the API server's", next: "timedatectl"},
+		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Max = 2 },
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2, while 1 pod waits without a node`, next: "--max-size 4"},
+		{name: "minimum above the need", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Min = 2 }, later: time.Hour,
+			want: `group "web": its minimum of 2 keeps 2 nodes without a pod`, next: "--min-size 0"},
+		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
+			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
+		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { group(c, "gpu").Desired = 0 },
+			then: func(t *testing.T, s *site) { s.removePlugin(t) }, want: "no DaemonSet of a device plugin publishes it", next: "kubectl get daemonsets"},
+		{name: "second autoscaler", check: "rivals", then: func(t *testing.T, s *site) {
+			s.deployment(t, "stock", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0")
+		},
+			want: "it runs another cluster-autoscaler", next: "kubectl --namespace default scale deployment/stock --replicas=0"},
+		{name: "Karpenter's pod", check: "rivals", then: func(t *testing.T, s *site) { s.pod(t, "k", "public.ecr.aws/karpenter/controller:1.8.0@sha256:0") },
+			want: "it runs another karpenter", next: "kubectl --namespace default describe pod k"},
+		{name: "Karpenter's node pool", check: "rivals", then: func(t *testing.T, s *site) { s.nodePool(t) },
+			want: `NodePool "default": Karpenter launches nodes`, next: "kubectl get nodepools.karpenter.sh"},
+		{name: "two leases", check: "rivals", then: func(t *testing.T, s *site) { s.lease(t, "kube-system"); s.lease(t, "default") },
+			want: "both are held: two autoscalers lead at once", next: "kubectl get leases.coordination.k8s.io"},
+		{name: "replicas of two versions", check: "versions", then: func(t *testing.T, s *site) {
+			s.create(t, autoscalerPod("cluster-autoscaler-2", "asg-autoscaler/cluster-autoscaler:v2"))
+		}, want: "they run 2 images", next: "rollout status deployment/cluster-autoscaler"},
+		{name: "old tables", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of prices: it is", next: "asgctl prices refresh --region us-west-2"},
+		{name: "old types", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of instance types: it is", next: "--aws-instance-types-file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, tt.account)
+			if tt.then != nil {
+				tt.then(t, s)
+			}
+			if tt.later == 0 {
+				expect(t, tt.check, tt.want, tt.next, tt.args...)
+				return
+			}
+			report := runAt(t, time.Now().Add(tt.later))
+			c := checkOf(t, *report, tt.check)
+			if f := said(c, tt.want); f == nil || !strings.Contains(f.Next, tt.next) || f.Evidence == "" {
+				t.Fatalf("want finding %q with %q: %+v", tt.want, tt.next, c)
+			}
+		})
+	}
+}
+
+// A lease that nobody renews is nobody's.
+func TestLeaseThatRanOut(t *testing.T) {
+	s := newSite(t, nil)
+	s.lease(t, "kube-system")
+	s.lease(t, "default")
+	if c := checkOf(t, *runAt(t, time.Now().Add(time.Hour)), "rivals"); c.Outcome != doctor.Sound {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A node has some minutes for its device plugin, and a minimum size for its first pods.
+func TestYoungNodesAreSound(t *testing.T) {
+	newSite(t, func(c *fakeaws.Config) { c.Delays.GPU, group(c, "web").Min = fakeaws.Never, 2 })
+	_, report, _ := run(t)
+	for _, name := range []string{"accelerators", "limits"} {
+		if c := checkOf(t, report, name); c.Outcome != doctor.Sound {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// changeRole takes evictions from the role, and gives them back in the end.
+func (s *site) changeRole(t *testing.T) {
+	t.Helper()
+	roles := s.client.RbacV1().ClusterRoles()
+	role, err := roles.Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
+	check(t, err)
+	before := role.DeepCopy()
+	for i := range role.Rules {
+		if slices.Contains(role.Rules[i].Resources, "pods/eviction") {
+			role.Rules[i].Verbs = []string{"get"}
+		}
+	}
+	changed, err := roles.Update(t.Context(), role, metav1.UpdateOptions{})
+	check(t, err)
+	t.Cleanup(func() {
+		before.ResourceVersion = changed.ResourceVersion
+		_, err := roles.Update(context.Background(), before, metav1.UpdateOptions{})
+		check(t, err)
+	})
+	s.until(t, "the API server has the changed role", func(ctx context.Context) (bool, error) {
+		kubectl := exec.CommandContext(ctx, s.cluster.Kubectl(), "--kubeconfig", s.cluster.Kubeconfig(), "auth", "can-i", "create", "pods/eviction",
+			"--as", "system:serviceaccount:kube-system:cluster-autoscaler")
+		out, _ := kubectl.Output()
+		return strings.TrimSpace(string(out)) == "no", nil
+	})
+}
+
+func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	created, err := s.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{})
+	check(t, err)
+	t.Cleanup(func() { s.remove(t, created) })
+	return created
+}
+
+// remove deletes a pod at once and waits until it is gone.
+func (s *site) remove(t *testing.T, pod *corev1.Pod) {
+	pods := s.client.CoreV1().Pods(pod.Namespace)
+	check(t, pods.Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
+	err := wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		_, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	check(t, err)
+}
+
+// pod creates a pod of the namespace default that runs on no group's node.
+func (s *site) pod(t *testing.T, name, image string) {
+	t.Helper()
+	s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: corev1.PodSpec{
+		NodeName: "control", Containers: []corev1.Container{{Name: "main", Image: image}}}})
+}
+
+// deployment creates a Deployment of one pod in the namespace default, and waits for the pod.
+func (s *site) deployment(t *testing.T, name, image string) {
+	t.Helper()
+	labels := map[string]string{"app": name}
+	sets := s.client.AppsV1().Deployments("default")
+	_, err := sets.Create(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image}}}}}}, metav1.CreateOptions{})
+	check(t, err)
+	pods := func(ctx context.Context, want int) (bool, error) {
+		list, err := s.client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
+		return err == nil && len(list.Items) == want, err
+	}
+	t.Cleanup(func() {
+		foreground := metav1.DeletePropagationForeground
+		check(t, sets.Delete(context.Background(), name, metav1.DeleteOptions{PropagationPolicy: &foreground}))
+		check(t, wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return pods(ctx, 0) }))
+	})
+	s.until(t, "the Deployment has its pod", func(ctx context.Context) (bool, error) { return pods(ctx, 1) })
+}
+
+// waitingPod creates a pod that fits nowhere, and waits until the scheduler says so.
+func (s *site) waitingPod(t *testing.T) {
+	t.Helper()
+	pod := s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "large", Namespace: "default"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "main", Image: "x", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100")}}}}}})
+	s.until(t, "the pod is unschedulable", func(ctx context.Context) (bool, error) {
+		now, err := s.client.CoreV1().Pods("default").Get(ctx, pod.Name, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(now.Status.Conditions, func(c corev1.PodCondition) bool { return c.Reason == corev1.PodReasonUnschedulable }), err
+	})
+}
+
+// removePlugin deletes the DaemonSet of the device plugin until the end of the test.
+func (s *site) removePlugin(t *testing.T) {
+	t.Helper()
+	sets := s.client.AppsV1().DaemonSets(namespace)
+	before, err := sets.Get(t.Context(), "nvidia-device-plugin", metav1.GetOptions{})
+	check(t, err)
+	check(t, sets.Delete(t.Context(), before.Name, metav1.DeleteOptions{}))
+	t.Cleanup(func() {
+		_, err := sets.Create(context.Background(), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: before.Name}, Spec: before.Spec}, metav1.CreateOptions{})
+		check(t, err)
+	})
+}
+
+// lease creates a lease that is held now.
+func (s *site) lease(t *testing.T, namespace string) {
+	t.Helper()
+	holder, seconds, now := "pod-in-"+namespace, int32(15), metav1.NowMicro()
+	leases := s.client.CoordinationV1().Leases(namespace)
+	_, err := leases.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "cluster-autoscaler"},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &now}}, metav1.CreateOptions{})
+	check(t, err)
+	t.Cleanup(func() { check(t, leases.Delete(context.Background(), "cluster-autoscaler", metav1.DeleteOptions{})) })
+}
+
+// nodePool defines Karpenter's NodePool, and makes one. Both go in the end.
+func (s *site) nodePool(t *testing.T) {
+	t.Helper()
+	kubectl := func(ctx context.Context, stdin string, args ...string) error {
+		cmd := exec.CommandContext(ctx, s.cluster.Kubectl(), append([]string{"--kubeconfig", s.cluster.Kubeconfig()}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("kubectl %q: %w: %s", args, err, out)
+		}
+		return nil
+	}
+	const definition = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: nodepools.karpenter.sh}, spec: {group: karpenter.sh,
+  names: {kind: NodePool, plural: nodepools, singular: nodepool}, scope: Cluster, versions: [{name: v1, served: true, storage: true,
+  schema: {openAPIV3Schema: {type: object}}}]}}`
+	check(t, kubectl(t.Context(), definition, "apply", "-f", "-"))
+	t.Cleanup(func() {
+		check(t, kubectl(context.Background(), "", "delete", "crd", "nodepools.karpenter.sh"))
+		s.untilGone(t)
+	})
+	s.until(t, "the API server serves node pools", func(ctx context.Context) (bool, error) {
+		return kubectl(ctx, `{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: default}}`, "apply", "-f", "-") == nil, nil
+	})
+}
+
+// untilGone waits until the API server no longer serves Karpenter's group.
+func (s *site) untilGone(t *testing.T) {
+	err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		groups, err := s.client.Discovery().ServerGroups()
+		return err == nil && !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == "karpenter.sh" }), nil
+	})
+	check(t, err)
+}

@@ -1,0 +1,161 @@
+package doctor
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+)
+
+// flags are the flags of a container, by name. A flag may be repeated.
+type flags map[string][]string
+
+// last returns the value that counts, or "".
+func (f flags) last(name string) string {
+	if values := f[name]; len(values) > 0 {
+		return values[len(values)-1]
+	}
+	return ""
+}
+
+// flagsOf reads the flags of a container: --name=value, --name value and --name.
+func flagsOf(c corev1.Container) flags {
+	found := flags{}
+	words := slices.Concat(c.Command, c.Args)
+	for at, word := range words {
+		name, isFlag := strings.CutPrefix(word, "-")
+		if !isFlag {
+			continue
+		}
+		name, value, given := strings.Cut(strings.TrimPrefix(name, "-"), "=")
+		if !given && at+1 < len(words) && !strings.HasPrefix(words[at+1], "-") {
+			value = words[at+1]
+		}
+		found[name] = append(found[name], expand(value, c.Env))
+	}
+	return found
+}
+
+// variable is a reference to a variable in a command, as Kubernetes expands it.
+var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
+func expand(text string, env []corev1.EnvVar) string {
+	return variable.ReplaceAllStringFunc(text, func(reference string) string {
+		for _, e := range slices.Backward(env) {
+			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
+				return e.Value
+			}
+		}
+		return reference
+	})
+}
+
+// takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. If no pod has the namespace and ServiceAccount, and
+// none were given, the only autoscaler of the cluster is ours.
+func (in *installation) takeFlags() {
+	identities := map[[2]string][]corev1.Pod{}
+	for _, pod := range in.pods.value.autoscalers {
+		if kind, _ := autoscalerIn(&pod); kind == clusterAutoscaler {
+			of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
+			identities[of] = append(identities[of], pod)
+		}
+	}
+	if given := in.Options.Namespace + in.Options.Account; given == "" && len(identities) == 1 {
+		for of := range identities {
+			in.namespace, in.serviceAccount = of[0], of[1]
+		}
+	}
+	in.ours = identities[[2]string{in.namespace, in.serviceAccount}]
+	slices.SortStableFunc(in.ours, func(a, b corev1.Pod) int { return rank(a) - rank(b) })
+	if len(in.ours) > 0 {
+		_, container := autoscalerIn(&in.ours[0])
+		in.flags = flagsOf(container)
+	}
+	in.Queue = cmp.Or(in.Queue, in.flags.last("aws-interruption-queue"))
+	for name, value := range map[string]*string{
+		"aws-cluster-name": &in.Read.ClusterName, "aws-region": &in.Read.Region,
+		"aws-node-group-discovery": (*string)(&in.Read.DiscoveryJoin), "aws-zonal-groups": (*string)(&in.Read.ZonalGroups),
+	} {
+		if given := in.flags.last(name); *value == "" && !unknown(given) {
+			*value = given
+		}
+	}
+}
+
+// takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. Without any, the usual tag selects the groups: a
+// check of all groups of the account would judge groups that have nothing to do with Kubernetes.
+func (in *installation) takeDiscovery() {
+	r := &in.Read
+	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
+		return
+	}
+	r.Nodes = slices.DeleteFunc(slices.Clone(in.flags["nodes"]), unknown)
+	r.AutoDiscovery = slices.DeleteFunc(slices.Clone(in.flags["node-group-auto-discovery"]), unknown)
+	if len(r.Nodes)+len(r.AutoDiscovery) == 0 {
+		r.AutoDiscovery = []string{"asg:tag=" + enabledTag}
+	}
+}
+
+// enabledTag is the tag of all documents for discovery.
+const enabledTag = "k8s.io/cluster-autoscaler/enabled"
+
+// unknown reports whether the value of a flag comes from a variable that the pod's manifest does not show.
+func unknown(value string) bool { return strings.Contains(value, "$(") }
+
+// rank orders pods: running ones come first.
+func rank(pod corev1.Pod) int {
+	if pod.Status.Phase == corev1.PodRunning {
+		return 0
+	}
+	return 1
+}
+
+// deployment names the Deployment of the pod's ReplicaSet, or "" if it has none.
+func deployment(pod *corev1.Pod) string {
+	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "ReplicaSet" {
+		if at := strings.LastIndexByte(owner.Name, '-'); at > 0 {
+			return "deployment/" + owner.Name[:at]
+		}
+	}
+	return ""
+}
+
+// ourDeployment names the autoscaler's own, or the usual one.
+func (in *installation) ourDeployment() string {
+	name := ""
+	if len(in.ours) > 0 {
+		name = deployment(&in.ours[0])
+	}
+	return cmp.Or(name, "deployment/"+clusterAutoscaler)
+}
+
+// wanted returns the tags of the discovery flags, with their values where these matter.
+func (in *installation) wanted() []asg.Tag {
+	d, err := asg.ParseDiscovery(nil, in.Read.AutoDiscovery)
+	if err != nil {
+		return nil
+	}
+	var tags []asg.Tag
+	for _, filter := range d.Filters {
+		tags = append(tags, filter...)
+	}
+	return tags
+}
+
+// plural is a count with its noun.
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "s"):
+		noun += "e"
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}

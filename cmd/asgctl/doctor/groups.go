@@ -1,0 +1,114 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// areas say which check reports a problem of a group, by its reason. All others belong to checkGroups.
+var areas = map[string]string{
+	asg.ReasonOtherCluster: "identity", asg.ReasonOperator: "identity",
+	launchspec.ReasonLaunchSuspended: "processes", asg.ReasonAZRebalance: "processes",
+	launchspec.ReasonNoInstanceType:          "types",
+	string(nodetemplate.ReasonUnknownType):   "types",
+	string(nodetemplate.ReasonNoType):        "types",
+	string(nodetemplate.ReasonImageMismatch): "types",
+	string(nodetemplate.ReasonMixedTypes):    "types",
+	string(nodetemplate.ReasonWideSpread):    "sizes", // which compares the types itself
+
+	asg.ReasonZonalTag:                          "tags",
+	string(nodetemplate.ReasonUnknownKind):      "tags",
+	string(nodetemplate.ReasonMisplacedPrefix):  "tags",
+	string(nodetemplate.ReasonLabelKey):         "tags",
+	string(nodetemplate.ReasonLabelValue):       "tags",
+	string(nodetemplate.ReasonTaintKey):         "tags",
+	string(nodetemplate.ReasonTaintForm):        "tags",
+	string(nodetemplate.ReasonTaintEffect):      "tags",
+	string(nodetemplate.ReasonTaintValue):       "tags",
+	string(nodetemplate.ReasonResourceName):     "tags",
+	string(nodetemplate.ReasonResourceQuantity): "tags",
+	string(nodetemplate.ReasonUnknownOption):    "tags",
+	string(nodetemplate.ReasonOptionValue):      "tags",
+	string(nodetemplate.ReasonOptionRange):      "tags",
+	string(nodetemplate.ReasonConflict):         "tags",
+	string(nodetemplate.ReasonPinnedZone):       "tags",
+}
+
+// problems reports the problems of all groups that belong to the check, in the words of asgctl groups.
+func (in *installation) problems(c *Check) {
+	for _, g := range in.groups.value.Groups {
+		if in.foreign(g) && c.Name != "identity" {
+			continue
+		}
+		for _, p := range in.groups.value.Problems(g) {
+			area := areas[p.Reason]
+			if area == "" {
+				area = "groups"
+			}
+			if area != c.Name || p.Reason == asg.ReasonAZRebalance && rebalanced(g) != "" {
+				continue
+			}
+			next := p.Remedy
+			if next == "" {
+				next = "asgctl template " + shellword.Quote(g.Name)
+			}
+			c.find(group(g), p.Message, "asgctl groups: the problem "+p.Reason, next)
+		}
+	}
+}
+
+func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	for _, name := range in.groups.value.Absent {
+		c.find(fmt.Sprintf("Auto Scaling group %q", name), "--nodes names it, and there is no such group", "DescribeAutoScalingGroups in "+in.region,
+			"aws autoscaling describe-auto-scaling-groups --region "+shellword.Quote(in.region)+" --query 'AutoScalingGroups[].AutoScalingGroupName'")
+	}
+	if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
+		c.find("discovery", "no Auto Scaling group matches the discovery flags, so that nothing is scaled", "DescribeAutoScalingGroups in "+in.region,
+			"aws autoscaling describe-tags --region "+shellword.Quote(in.region)+" --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
+	}
+	if in.groups.value.Unlooked != nil {
+		c.skip("instance types that the built-in list lacks", brief(in.groups.value.Unlooked), "ec2:DescribeInstanceTypes")
+	}
+	in.problems(c)
+	return true
+}
+
+func checkTypes(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	in.problems(c)
+	return true
+}
+
+func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	in.problems(c)
+	if in.cluster().Cluster != "" {
+		return true
+	}
+	var names []string
+	in.eachGroup(func(g *asg.Group) {
+		for _, s := range g.Stated {
+			if !slices.Contains(names, s.Cluster) {
+				names = append(names, s.Cluster)
+			}
+		}
+	})
+	if len(names) > 1 {
+		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", plural(len(names), "cluster")),
+			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --aws-cluster-name=NAME")
+	}
+	return true
+}

@@ -1,0 +1,76 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
+)
+
+// ownedPrefix begins the tag that the shipped policy's condition asks for. The cluster's name follows.
+const ownedPrefix = "k8s.io/cluster-autoscaler/"
+
+func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
+	if in.clientsErr != nil {
+		return !in.account.missing(c)
+	}
+	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
+		return !in.account.missing(c) // each further call would wait in vain
+	}
+	policy := "manifests/iam/policy-aws.json"
+	if strings.HasPrefix(in.region, "cn-") {
+		policy = "manifests/iam/policy-aws-cn.json"
+	}
+	for _, call := range accountcheck.Permissions(ctx, in.clients) {
+		if call.Fault() {
+			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID,
+				"aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler --policy-document file://"+policy)
+		}
+	}
+	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
+		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
+			"autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances --resource-arns GROUP_ARN")
+	return true
+}
+
+// checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.
+func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool) {
+	const subject = "whether the policy lets the autoscaler change each group"
+	if in.groups.missing(c) {
+		return false
+	}
+	own := in.cluster().Cluster
+	if own == "" {
+		c.skip(subject, "the name of the cluster is not known", "--aws-cluster-name")
+		return false
+	}
+	key := ownedPrefix + own
+	tagged := false
+	in.eachGroup(func(g *asg.Group) { tagged = tagged || g.Tags[key] == "owned" })
+	in.eachGroup(func(g *asg.Group) {
+		value, has := g.Tags[key]
+		if value == "owned" || !has && !tagged {
+			return
+		}
+		is := "lacks the tag"
+		if has {
+			is = fmt.Sprintf("has the value %q at the tag", value)
+		}
+		c.find(group(g), fmt.Sprintf("it %s %s = owned: the shipped policy lets the autoscaler neither grow nor shrink it", is, key),
+			"DescribeAutoScalingGroups, and the condition of manifests/iam/policy-aws.json", tagging.Command(g.Name, in.region, []tagging.Tag{{Key: key, Value: "owned"}}))
+	})
+	if !tagged && len(c.Findings) == 0 && slices.ContainsFunc(in.groups.value.Groups, func(g *asg.Group) bool { return !in.foreign(g) }) {
+		c.skip(subject, "no group has the tag "+key+" = owned, so the role has another policy than the shipped one, or may change no group",
+			"asgctl account --launch GROUP")
+		return false
+	}
+	return true
+}
+
+// group names a group in a finding.
+func group(g *asg.Group) string { return fmt.Sprintf("Auto Scaling group %q", g.Name) }

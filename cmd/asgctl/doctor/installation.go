@@ -1,0 +1,220 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+)
+
+// maxGroups bounds the groups of the account that are read, at a hundred a call.
+const maxGroups = 10000
+
+// usualNamespace is where the shipped manifests put the autoscaler. Its ServiceAccount has the name clusterAutoscaler there.
+const usualNamespace = "kube-system"
+
+// A fact was read, or could not be read because of err.
+type fact[T any] struct {
+	value       T
+	what, needs string // its name, and the permission or flag that gives it
+	err         error
+	partial     string // why a part of it is missing, "" if all is there
+}
+
+// missing notes a fact that is missing, or a part of it. It reports whether all of it is.
+func (f fact[T]) missing(c *Check) bool {
+	switch {
+	case f.err != nil:
+		c.skip(f.what, brief(f.err), f.needs)
+	case f.partial != "":
+		c.skip(f.what, f.partial, f.needs)
+	}
+	return f.err != nil
+}
+
+// brief describes an error of AWS or of the API server in few words.
+func brief(err error) string {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return status.Status().Message
+	}
+	return awsclient.Brief(err)
+}
+
+// installation is everything that the checks judge, read once.
+type installation struct {
+	Options
+	region                    string
+	namespace, serviceAccount string // the autoscaler's
+
+	clients    *awsclient.Clients
+	clientsErr error                                     // why AWS cannot be asked
+	account    fact[[]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
+	groups     fact[*reading.Reading]                    // the discovered ones
+	awsAhead   fact[time.Duration]                       // of AWS's clock before ours
+	byName     map[string]autoscalingtypes.AutoScalingGroup
+
+	kube        kubernetes.Interface
+	kubeErr     error // why the cluster cannot be asked
+	server      fact[version.Info]
+	serverAhead fact[time.Duration]
+	nodes       fact[map[string]*corev1.Node] // by instance ID
+	pods        fact[pods]
+	daemonSets  fact[[]appsv1.DaemonSet]
+	leases      fact[[]coordinationv1.Lease]
+	ours        []corev1.Pod // the autoscaler's own, running ones first
+	flags       flags        // of the first of them
+}
+
+// read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
+func read(ctx context.Context, o Options) (*installation, error) {
+	in := &installation{Options: o}
+	in.namespace, in.serviceAccount = cmp.Or(o.Namespace, usualNamespace), cmp.Or(o.Account, clusterAutoscaler)
+	half, cancel := context.WithTimeout(ctx, o.Timeout/2) // a slow API server leaves time for AWS
+	defer cancel()
+	in.readCluster(half)
+	in.takeDiscovery()
+	in.clients, in.clientsErr = in.Read.Clients(ctx)
+	if in.clientsErr == nil {
+		in.region = in.clients.Region
+	}
+	in.readAccount(ctx)
+	return in, in.readGroups(ctx)
+}
+
+// readAccount reads every group of the account, undiscovered ones too.
+func (in *installation) readAccount(ctx context.Context) {
+	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
+	in.account = fact[[]autoscalingtypes.AutoScalingGroup]{what: "the groups of the account", needs: needs, err: in.clientsErr}
+	in.awsAhead = fact[time.Duration]{what: "AWS's clock", needs: needs, err: in.clientsErr}
+	if in.clientsErr != nil {
+		return
+	}
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(in.clients.AutoScaling,
+		&autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: aws.Int32(100)})
+	in.byName = map[string]autoscalingtypes.AutoScalingGroup{}
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		in.seeAWSClock(page, err)
+		if err != nil {
+			in.account.err = err
+			return
+		}
+		in.account.value = append(in.account.value, page.AutoScalingGroups...)
+		if len(in.account.value) >= maxGroups {
+			in.account.partial = "the account has more groups than are read at once"
+			break
+		}
+	}
+	for _, g := range in.account.value {
+		in.byName[aws.ToString(g.AutoScalingGroupName)] = g
+	}
+}
+
+// seeAWSClock takes the time of an answer of AWS, which may be a refusal for the wrong time.
+func (in *installation) seeAWSClock(page *autoscaling.DescribeAutoScalingGroupsOutput, err error) {
+	now, at := in.Now(), time.Time{}
+	var refusal *awshttp.ResponseError
+	switch {
+	case err == nil:
+		at, _ = awsmiddleware.GetServerTime(page.ResultMetadata)
+	case errors.As(err, &refusal) && refusal.Response != nil:
+		at, _ = http.ParseTime(refusal.Response.Header.Get("Date"))
+	}
+	if at.IsZero() {
+		in.awsAhead.err = errors.Join(err, errNoDate)
+		return
+	}
+	in.awsAhead.value, in.awsAhead.err = at.Sub(now), nil
+}
+
+var errNoDate = errors.New("the answer has no date")
+
+// readGroups reads the discovered groups as the autoscaler does. The error is about the Options.
+func (in *installation) readGroups(ctx context.Context) error {
+	in.groups = fact[*reading.Reading]{what: "the discovered groups", needs: in.account.needs, err: in.account.err}
+	if in.groups.err != nil {
+		return nil
+	}
+	options := in.Read
+	if in.nodes.err == nil {
+		options.Evidence = &asg.Evidence{Network: networkName(in.daemonSets.value)}
+		for id := range in.nodes.value {
+			options.Evidence.Nodes = append(options.Evidence.Nodes, id)
+		}
+		slices.Sort(options.Evidence.Nodes)
+	}
+	in.groups.value, in.groups.err = reading.Read(ctx, options)
+	var wrong reading.WrongUse
+	if errors.As(in.groups.err, &wrong) {
+		return in.groups.err
+	}
+	return nil
+}
+
+// cluster returns the cluster's name as the autoscaler settles it, zero where nothing does.
+func (in *installation) cluster() launchspec.Statement {
+	if in.groups.value == nil {
+		return launchspec.Statement{}
+	}
+	return in.groups.value.Cluster
+}
+
+func (in *installation) clusterName() string {
+	if own := in.cluster(); own.Cluster != "" {
+		return own.String()
+	}
+	return ""
+}
+
+// eachGroup calls do with every discovered group that this cluster may scale.
+func (in *installation) eachGroup(do func(*asg.Group)) {
+	for _, g := range in.groups.value.Groups {
+		if !in.foreign(g) {
+			do(g)
+		}
+	}
+}
+
+// foreign reports whether the autoscaler leaves the group alone, because it belongs to another cluster or service.
+func (in *installation) foreign(g *asg.Group) bool {
+	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool {
+		return p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator
+	})
+}
+
+// nodesOf returns the registered nodes of a group, in the order of its instances.
+func (in *installation) nodesOf(g *asg.Group) []*corev1.Node {
+	var found []*corev1.Node
+	for _, i := range g.Instances {
+		if node := in.nodes.value[i.ID]; node != nil {
+			found = append(found, node)
+		}
+	}
+	return found
+}
+
+// instanceOf returns the instance ID of a node, or "".
+func instanceOf(node *corev1.Node) string {
+	id, _ := providerid.Instance(node.Spec.ProviderID)
+	return id
+}

@@ -1,0 +1,55 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// checkLimits judges the limits of groups by the pods that wait, and by the nodes that nobody uses.
+func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	if in.pods.missing(c) || in.nodes.missing(c) {
+		return false
+	}
+	in.eachGroup(func(g *asg.Group) {
+		update := "aws autoscaling update-auto-scaling-group" + in.regionFlag() + " --auto-scaling-group-name " + shellword.Quote(g.Name)
+		waiting := in.pods.value.waiting
+		switch {
+		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
+			c.find(group(g), fmt.Sprintf("it has its maximum size of %d, while %s without a node", g.MaxSize, wait(waiting)),
+				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), update+fmt.Sprintf(" --max-size %d", 2*g.MaxSize))
+		case g.MaxSize == g.MinSize:
+			c.find(group(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
+				update+fmt.Sprintf(" --max-size %d", max(2*g.MaxSize, 1)))
+		}
+		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
+			c.find(group(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
+				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), update+fmt.Sprintf(" --min-size %d", max(g.MinSize-len(idle), 0)))
+		}
+	})
+	return true
+}
+
+// wait says in words how many pods wait.
+func wait(n int) string {
+	if n == 1 {
+		return "1 pod waits"
+	}
+	return fmt.Sprintf("%d pods wait", n)
+}
+
+// idle returns the names of the group's Ready nodes that no pod uses, but pods of DaemonSets.
+func (in *installation) idle(g *asg.Group) []string {
+	var names []string
+	for _, node := range in.nodesOf(g) {
+		if !readySince(node).IsZero() && in.Now().Sub(readySince(node)) > startTime && in.pods.value.busy[node.Name] == 0 {
+			names = append(names, node.Name)
+		}
+	}
+	return names
+}

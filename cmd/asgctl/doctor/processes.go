@@ -1,0 +1,51 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// Processes of a group (Amazon EC2 Auto Scaling User Guide, "Types of processes", read 2026-11).
+const (
+	processTerminate = "Terminate"
+	processRebalance = "AZRebalance"
+)
+
+func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	in.problems(c)
+	in.eachGroup(func(g *asg.Group) {
+		command := func(verb, process string) string {
+			return fmt.Sprintf("aws autoscaling %s-processes%s --auto-scaling-group-name %s --scaling-processes %s", verb, in.regionFlag(), shellword.Quote(g.Name), process)
+		}
+		if slices.Contains(g.SuspendedProcesses, processTerminate) {
+			c.find(group(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",
+				command("resume", processTerminate))
+		}
+		if evidence := rebalanced(g); evidence != "" {
+			c.find(group(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", plural(len(g.Zones), "zone")),
+				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, command("suspend", processRebalance))
+		}
+	})
+	return true
+}
+
+// rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".
+func rebalanced(g *asg.Group) string {
+	if len(g.Zones) < 2 || slices.Contains(g.SuspendedProcesses, processRebalance) {
+		return ""
+	}
+	if !g.ProtectsNewInstances {
+		return "NewInstancesProtectedFromScaleIn is false"
+	}
+	if at := slices.IndexFunc(g.Instances, func(i asg.Instance) bool { return !i.Protected }); at >= 0 {
+		return "instance " + g.Instances[at].ID + " has no scale-in protection"
+	}
+	return ""
+}

@@ -1,0 +1,75 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// maxBacklog is more messages than a reader ever leaves waiting: it takes them as they come.
+const maxBacklog = 1000
+
+// eventBridge is the service that the queue's policy must let send.
+const eventBridge = "events.amazonaws.com"
+
+func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
+	switch {
+	case in.Queue == "" && len(in.ours) > 0:
+		return true // the autoscaler reads no queue
+	case in.Queue == "" || unknown(in.Queue):
+		c.skip("the queue of interruptions", "its name is not known", "--aws-interruption-queue, if the autoscaler has that flag")
+		return false
+	case in.clientsErr != nil:
+		c.skip("the queue of interruptions", brief(in.clientsErr), in.account.needs)
+		return false
+	}
+	object := fmt.Sprintf("queue %q", in.Queue)
+	attributes, err := in.queueAttributes(ctx)
+	switch {
+	case awsclient.Code(err) != "" && strings.Contains(awsclient.Code(err), "NonExistentQueue"), awsclient.IsNotFound(err), awsclient.Code(err) == "QueueDoesNotExist":
+		c.find(object, "it does not exist in "+in.region+": no interruption is heard of", "sqs:GetQueueUrl, sqs:GetQueueAttributes", "aws sqs list-queues"+in.regionFlag())
+		return true
+	case err != nil:
+		c.skip("the queue of interruptions", brief(err), "sqs:GetQueueUrl and sqs:GetQueueAttributes, which the shipped policy leaves out because only this check uses it")
+		return false
+	}
+	arn := attributes[string(sqstypes.QueueAttributeNameQueueArn)]
+	if n, _ := strconv.Atoi(attributes[string(sqstypes.QueueAttributeNameApproximateNumberOfMessages)]); n > maxBacklog {
+		c.find(object, fmt.Sprintf("%d messages wait: nobody reads it, or too slowly", n), "ApproximateNumberOfMessages of GetQueueAttributes",
+			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment())+" --tail=100")
+	}
+	if !strings.Contains(attributes[string(sqstypes.QueueAttributeNamePolicy)], eventBridge) {
+		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes does not name "+eventBridge,
+			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml")
+	}
+	c.skip("the EventBridge rules that fill the queue", "asgctl has no client of EventBridge",
+		"events:ListRuleNamesByTarget: aws events list-rule-names-by-target"+in.regionFlag()+" --target-arn "+shellword.Quote(arn))
+	return true
+}
+
+// queueAttributes finds the queue by its name or URL.
+func (in *installation) queueAttributes(ctx context.Context) (map[string]string, error) {
+	url := in.Queue
+	if !strings.Contains(url, "://") {
+		found, err := in.clients.SQS.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &in.Queue})
+		if err != nil {
+			return nil, err
+		}
+		url = aws.ToString(found.QueueUrl)
+	}
+	out, err := in.clients.SQS.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{
+		sqstypes.QueueAttributeNamePolicy, sqstypes.QueueAttributeNameQueueArn, sqstypes.QueueAttributeNameApproximateNumberOfMessages,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return out.Attributes, nil
+}

@@ -1,0 +1,140 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+// maxFindings bounds the findings of one check. A thousand groups with one fault are one cause.
+const maxFindings = 50
+
+// Bounds of one text of the report, in bytes. A command must not be cut: AWS bounds the names and values in it.
+const (
+	maxText    = 800
+	maxCommand = 8000
+)
+
+// Outcomes of a check.
+const (
+	Faulty     = "findings"
+	Sound      = "sound"
+	NotChecked = "not-checked" // nothing of it could be checked
+)
+
+// Report is what asgctl doctor prints. It has no control characters but line ends.
+type Report struct {
+	Version  string    `json:"version"`
+	At       time.Time `json:"at"`
+	Region   string    `json:"region,omitempty"`
+	Cluster  string    `json:"cluster,omitempty"` // the name of the cluster and its source, "" where nothing states it
+	Findings int       `json:"findings"`
+	Checks   []Check   `json:"checks"` // always all of them, in the same order
+
+	unread []string // why neither AWS nor the cluster could be read
+}
+
+// Check is the answer of one check.
+type Check struct {
+	Name     string    `json:"name"`
+	Subject  string    `json:"subject"` // the facts that it judges
+	Outcome  string    `json:"outcome"` // findings, sound or not-checked
+	Findings []Finding `json:"findings,omitempty"`
+	// Omitted counts further findings.
+	Omitted    int         `json:"omittedFindings,omitempty"`
+	NotChecked []Unchecked `json:"notChecked,omitempty"`
+}
+
+// Finding is one thing to put right.
+type Finding struct {
+	Object   string `json:"object"`   // such as Auto Scaling group "web"
+	Problem  string `json:"problem"`  // the fault and its effect
+	Evidence string `json:"evidence"` // how we know
+	Next     string `json:"next"`     // the next command to type, or the change to make
+}
+
+// Unchecked is a part of a check that could not be done.
+type Unchecked struct {
+	Subject string `json:"subject"`
+	Reason  string `json:"reason"`
+	Needs   string `json:"needs"` // a permission, a flag, or a command that does it
+}
+
+// Unread returns the reasons why neither AWS nor the cluster could be read, none if one of them could.
+func (r *Report) Unread() []string { return r.unread }
+
+// Summary says in words how much was found.
+func (r *Report) Summary() string { return plural(r.Findings, "finding") }
+
+// find adds a finding.
+func (c *Check) find(object, problem, evidence, next string) {
+	if len(c.Findings) == maxFindings {
+		c.Omitted++
+		return
+	}
+	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: bounded(next, maxCommand)})
+}
+
+// skip notes a part that could not be checked.
+func (c *Check) skip(subject, reason, needs string) {
+	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: bounded(needs, maxCommand)}
+	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
+		c.NotChecked = append(c.NotChecked, u)
+	}
+}
+
+// text makes a sentence of the report fit for a terminal.
+func text(s string) string { return bounded(s, maxText) }
+
+// bounded cuts a text from outside, and takes its control characters away.
+func bounded(s string, most int) string {
+	if s == "" {
+		return ""
+	}
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return output.Clean(s)
+}
+
+// Table returns the report for people.
+func (r *Report) Table() string {
+	var rows [][]string
+	for _, c := range r.Checks {
+		rows = append(rows, []string{c.Name, c.Outcome, output.Count(len(c.Findings) + c.Omitted), output.Count(len(c.NotChecked)), c.Subject})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", output.Clean(r.Region), output.Clean(r.Cluster),
+		output.Columns([]string{"CHECK", "OUTCOME", "FINDINGS", "NOT-CHECKED", "SUBJECT"}, rows))
+	r.tableOfFindings(&b)
+	r.tableOfUnchecked(&b)
+	return b.String()
+}
+
+func (r *Report) tableOfFindings(b *strings.Builder) {
+	number := 0
+	for _, c := range r.Checks {
+		for _, f := range c.Findings {
+			number++
+			indent := strings.Repeat(" ", len(strconv.Itoa(number))+2)
+			fmt.Fprintf(b, "\n%d. %s: %s: %s\n%sknown from: %s\n%snext: %s\n", number, c.Name, f.Object, f.Problem, indent, f.Evidence, indent, f.Next)
+		}
+		if c.Omitted > 0 {
+			fmt.Fprintf(b, "\n   %s: and %d more\n", c.Name, c.Omitted)
+		}
+	}
+}
+
+func (r *Report) tableOfUnchecked(b *strings.Builder) {
+	header := "\nNot checked:\n\n"
+	for _, c := range r.Checks {
+		for _, u := range c.NotChecked {
+			fmt.Fprintf(b, "%s- %s: %s: %s. It needs: %s\n", header, c.Name, u.Subject, u.Reason, u.Needs)
+			header = ""
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+const (
+	zoneA     = "us-west-2a"
+	zoneB     = "us-west-2b"
+	enabled   = "k8s.io/cluster-autoscaler/enabled"
+	owned     = "k8s.io/cluster-autoscaler/prod"
+	namespace = "kube-system"
+	account   = "cluster-autoscaler"
+	patience  = time.Minute
+)
+
+// TestMain stops the cluster that the tests share.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if shared.cluster != nil {
+		if err := shared.cluster.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop shared cluster:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+var shared struct {
+	once    sync.Once
+	cluster *controlplane.Cluster
+	err     error
+}
+
+// A site is an installation. As it starts, it has no fault: the shipped roles, two replicas of the autoscaler, a device plugin, a queue, and the
+// groups web, of two nodes in two zones, and gpu, of one node.
+type site struct {
+	cluster *controlplane.Cluster
+	client  kubernetes.Interface
+	aws     *fakeaws.Server
+}
+
+// sharedCluster starts the cluster at its first call.
+func sharedCluster(t *testing.T) *controlplane.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a control plane")
+	}
+	shared.once.Do(func() {
+		if shared.cluster, shared.err = controlplane.Start(context.Background(), controlplane.Options{Progress: os.Stderr}); shared.err == nil {
+			shared.err = install(shared.cluster)
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.cluster
+}
+
+// install applies the shipped roles, and makes what does not depend on AWS.
+func install(c *controlplane.Cluster) error {
+	ctx, client := context.Background(), c.Client()
+	for _, path := range []string{"deploy/rbac.yaml"} {
+		apply := exec.Command(c.Kubectl(), "--kubeconfig", c.Kubeconfig(), "apply", "-f", filepath.Join("../../../manifests", path))
+		if out, err := apply.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	if _, err := client.CoreV1().ServiceAccounts(namespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "control", Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}}}
+	if _, err := client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	for _, name := range []string{"cluster-autoscaler-0", "cluster-autoscaler-1"} {
+		if _, err := client.CoreV1().Pods(namespace).Create(ctx, autoscalerPod(name, "asg-autoscaler/cluster-autoscaler:v1"), metav1.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	labels := map[string]string{"app": "plugin"}
+	plugin := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "nvidia-device-plugin"}, Spec: appsv1.DaemonSetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{NodeSelector: map[string]string{"no": "node"}, Containers: []corev1.Container{{Name: "plugin", Image: "k8s-device-plugin"}}}}}}
+	_, err := client.AppsV1().DaemonSets(namespace).Create(ctx, plugin, metav1.CreateOptions{})
+	return err
+}
+
+// autoscalerPod runs on a node that belongs to no group.
+func autoscalerPod(name, image string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Spec: corev1.PodSpec{
+		NodeName: "control", ServiceAccountName: account, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		Containers: []corev1.Container{{Name: "cluster-autoscaler", Image: image,
+			Command: []string{"./cluster-autoscaler", "--cloud-provider=aws", "--node-group-auto-discovery=asg:tag=" + enabled},
+			Args:    []string{"--aws-cluster-name", "prod", "--aws-interruption-queue=$(QUEUE)"},
+			Env:     []corev1.EnvVar{{Name: "QUEUE", Value: "interruptions"}}}}}}
+}
+
+func sound() fakeaws.Config {
+	tags := func() map[string]string {
+		return map[string]string{enabled: "true", owned: "owned", "kubernetes.io/cluster/prod": "owned"}
+	}
+	return fakeaws.Config{
+		Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Millisecond), GPU: fakeaws.Duration(time.Millisecond)},
+		Images: []fakeaws.Image{{ID: "ami-0a"}},
+		Queues: []fakeaws.Queue{{Name: "interruptions", Events: []string{"*"}}},
+		LaunchTemplates: []fakeaws.LaunchTemplate{
+			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "m5.large"}}},
+			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "g4dn.xlarge"}}},
+		},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{
+			{Name: "web", Max: 5, Desired: 2, Zones: []string{zoneA, zoneB}, Tags: tags(), SuspendedProcesses: []string{"AZRebalance"},
+				LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web", Version: "$Latest"}},
+			{Name: "gpu", Max: 3, Desired: 1, Zones: []string{zoneA}, Tags: tags(),
+				LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "gpu", Version: "$Latest"}},
+		},
+	}
+}
+
+// newSite starts a site after a change of its account, and waits for its nodes.
+func newSite(t *testing.T, change func(*fakeaws.Config)) *site {
+	t.Helper()
+	s := &site{cluster: sharedCluster(t)}
+	s.client = s.cluster.Client()
+	cfg := sound()
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if s.aws, err = fakeaws.Start(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.close(t) })
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": s.aws.URL(), "AWS_REGION": s.aws.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "KUBECONFIG": s.cluster.Kubeconfig(),
+	} {
+		t.Setenv(name, value)
+	}
+	// As EC2 answers a dry run of a caller whom the shipped policy allows it through Auto Scaling only.
+	s.aws.Inject(fakeaws.Fault{Action: "CreateFleet", Code: "UnauthorizedOperation"})
+	if err := s.aws.Attach(s.client); err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for _, g := range cfg.AutoScalingGroups {
+		want += g.Desired
+	}
+	s.until(t, "every instance has a Ready node, with a GPU where it has one", func(ctx context.Context) (bool, error) {
+		nodes, err := s.nodes(ctx)
+		return err == nil && len(nodes) == want && !slices.ContainsFunc(nodes, func(n corev1.Node) bool { return !ready(n, cfg) }), err
+	})
+	return s
+}
+
+func ready(n corev1.Node, cfg fakeaws.Config) bool {
+	isReady := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+	gpus := n.Status.Allocatable["nvidia.com/gpu"]
+	return isReady && (n.Labels[corev1.LabelInstanceTypeStable] != "g4dn.xlarge" || cfg.Delays.GPU == fakeaws.Never || !gpus.IsZero())
+}
+
+// nodes returns the nodes of instances.
+func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
+	all, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { _, ok := providerid.Instance(n.Spec.ProviderID); return !ok }), nil
+}
+
+func (s *site) until(t *testing.T, what string, done func(context.Context) (bool, error)) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, done); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// close stops the account and removes its nodes.
+func (s *site) close(t *testing.T) {
+	if err := s.aws.Close(); err != nil {
+		t.Error(err)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	nodes, err := s.nodes(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, n := range nodes {
+		if err := s.client.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// run runs asgctl doctor and returns its exit code, its report and its complaints.
+func run(t *testing.T, args ...string) (int, doctor.Report, string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	code := command.Run(t.Context(), slices.Concat([]string{"doctor", "-o", "json"}, args), &out, &complaints, "v1")
+	var report doctor.Report
+	if out.Len() > 0 {
+		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+			t.Fatalf("%v in %s", err, out.String())
+		}
+	}
+	return code, report, complaints.String()
+}
+
+// runAt runs the checks at another time, by the clock of this machine.
+func runAt(t *testing.T, at time.Time) *doctor.Report {
+	t.Helper()
+	report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{Namespace: namespace, Account: account, Timeout: patience,
+		Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// checkOf returns one check of a report.
+func checkOf(t *testing.T, r doctor.Report, name string) doctor.Check {
+	t.Helper()
+	at := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Name == name })
+	if at < 0 {
+		t.Fatalf("no check %q", name)
+	}
+	return r.Checks[at]
+}
+
+// said returns the first finding with the words, or nil.
+func said(c doctor.Check, words string) *doctor.Finding {
+	for i, f := range c.Findings {
+		if strings.Contains(f.Object+": "+f.Problem, words) {
+			return &c.Findings[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
+)
+
+// ownerPrefix begins the tag by which the cloud controller manager knows an instance of its cluster.
+const ownerPrefix = "kubernetes.io/cluster/"
+
+func checkTags(_ context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	in.problems(c)
+	in.eachGroup(func(g *asg.Group) {
+		raw := in.byName[g.Name]
+		in.duplicateTags(c, g, raw)
+		in.unpropagatedTags(c, g, raw)
+	})
+	if in.nodes.missing(c) || in.account.missing(c) {
+		return true
+	}
+	discovered := map[string]bool{}
+	for _, g := range in.groups.value.Groups {
+		discovered[g.Name] = true
+	}
+	for _, raw := range in.account.value {
+		if !discovered[aws.ToString(raw.AutoScalingGroupName)] {
+			in.undiscovered(c, raw)
+		}
+	}
+	return true
+}
+
+// duplicateTags finds keys that people take for one: AWS and the autoscaler distinguish them.
+func (in *installation) duplicateTags(c *Check, g *asg.Group, raw autoscalingtypes.AutoScalingGroup) {
+	first := map[string]string{}
+	for _, tag := range raw.Tags {
+		key := aws.ToString(tag.Key)
+		same := strings.ToLower(key)
+		if at := strings.Index(same, "cluster-autoscaler/"); at >= 0 {
+			same = same[at:]
+		}
+		before, twice := first[same]
+		if !twice {
+			first[same] = key
+			continue
+		}
+		wrong := key
+		if strings.HasPrefix(key, ownedPrefix) && !strings.HasPrefix(before, ownedPrefix) {
+			wrong = before
+		}
+		c.find(group(g), fmt.Sprintf("it has the tags %q and %q, which count as two: only the exact key is obeyed", before, key), "the tags of DescribeAutoScalingGroups",
+			"aws autoscaling delete-tags"+in.regionFlag()+" --tags "+shellword.Quote(list(map[string]string{"ResourceId": g.Name, "ResourceType": "auto-scaling-group", "Key": wrong})))
+	}
+}
+
+// list is one value as a list in JSON. The short form of the AWS CLI splits at commas.
+func list(value map[string]string) string {
+	text, _ := json.Marshal([]map[string]string{value}) // no map of strings fails
+	return string(text)
+}
+
+// unpropagatedTags finds the tag of the cloud controller manager where instances do not get it. The launch template may give it to them.
+func (in *installation) unpropagatedTags(c *Check, g *asg.Group, raw autoscalingtypes.AutoScalingGroup) {
+	for _, tag := range raw.Tags {
+		key, value := aws.ToString(tag.Key), aws.ToString(tag.Value)
+		name, owner := strings.CutPrefix(key, ownerPrefix)
+		if !owner || value != "owned" || aws.ToBool(tag.PropagateAtLaunch) {
+			continue
+		}
+		if slices.ContainsFunc(g.Stated, func(s launchspec.Statement) bool {
+			return s.Cluster == name && strings.HasPrefix(s.Source, "launch template")
+		}) {
+			continue
+		}
+		command := tagging.Command(g.Name, in.region, []tagging.Tag{{Key: key, Value: value}})
+		c.find(group(g), fmt.Sprintf("its tag %q is not propagated at launch: the cloud controller manager does not know the group's instances as nodes of the cluster", key),
+			"PropagateAtLaunch of DescribeAutoScalingGroups", strings.Replace(command, `"PropagateAtLaunch":false`, `"PropagateAtLaunch":true`, 1))
+	}
+}
+
+// undiscovered judges a group that the discovery flags do not select. Somebody meant it to be scaled if it has a tag of the autoscaler and its
+// instances are nodes of this cluster.
+func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingGroup) {
+	name := aws.ToString(raw.AutoScalingGroupName)
+	has := map[string]string{}
+	for _, tag := range raw.Tags {
+		has[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	at := slices.IndexFunc(raw.Instances, func(i autoscalingtypes.Instance) bool { return in.nodes.value[aws.ToString(i.InstanceId)] != nil })
+	if at < 0 || !anyOurTag(has) {
+		return
+	}
+	var lacks []tagging.Tag
+	for _, tag := range in.wanted() {
+		if value, there := has[tag.Key]; !there || tag.Value != "" && value != tag.Value {
+			value := tag.Value
+			if value == "" {
+				value = "true"
+			}
+			lacks = append(lacks, tagging.Tag{Key: tag.Key, Value: value})
+		}
+	}
+	if len(lacks) == 0 {
+		return
+	}
+	c.find(fmt.Sprintf("Auto Scaling group %q", name), fmt.Sprintf("it lacks the discovery tag %q, so that it is not scaled", lacks[0].Key),
+		fmt.Sprintf("it has a tag of the autoscaler, and its instance %s is the node %s", aws.ToString(raw.Instances[at].InstanceId),
+			in.nodes.value[aws.ToString(raw.Instances[at].InstanceId)].Name),
+		strings.ReplaceAll(tagging.Command(name, in.region, lacks), "\n", ""))
+}
+
+// anyOurTag reports whether a tag of the autoscaler is there, in any spelling.
+func anyOurTag(tags map[string]string) bool {
+	for key := range tags {
+		if strings.Contains(strings.ToLower(key), "cluster-autoscaler") {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *installation) wantedKeys() string {
+	var keys []string
+	for _, tag := range in.wanted() {
+		keys = append(keys, tag.Key)
+	}
+	return strings.Join(keys, ",")
+}
+
+// regionFlag is the flag of the AWS CLI, with a space before it.
+func (in *installation) regionFlag() string {
+	if in.region == "" {
+		return ""
+	}
+	return " --region " + shellword.Quote(in.region)
+}

@@ -1,0 +1,212 @@
+package explanation
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func reason(message, remedy string) decision.Reason {
+	return decision.Reason{Message: message, Remedy: remedy}
+}
+
+// report has two causes among four pods, and a search that no pod of the shop has.
+func report() *decision.Report {
+	full := reason("no group has room: web has its maximum of 3", "raise the maximum of web:\naws autoscaling update-auto-scaling-group --max-size 4")
+	pod := func(name string, state decision.PodState, cause decision.Reason, search int) decision.Pod {
+		return decision.Pod{Namespace: "shop", Name: name, Owner: "Deployment/web", Since: now.Add(-5 * time.Minute), State: state, Cause: cause, Search: search}
+	}
+	chosen := pod("c", decision.PodLaunching, reason("a node of group spot was asked for", ""), 2)
+	chosen.Group = "spot"
+	return &decision.Report{At: now,
+		Pods: []decision.Pod{{Namespace: "other", Name: "a", State: decision.PodFits, Cause: reason("it fits", ""), Search: 0},
+			pod("a", decision.PodHelpless, full, 1), pod("b", decision.PodHelpless, full, 1), chosen},
+		Searches: []decision.Search{{Answers: []decision.Answer{{Group: "unseen"}}},
+			{Answers: []decision.Answer{{Group: "web", Verdict: decision.Skipped, Reason: reason("maximum of 3 reached", "")},
+				{Group: "arm-1", Verdict: decision.Rejected, Reason: reason("node selector", "")}, {Group: "arm-2", Verdict: decision.Rejected, Reason: reason("node selector", "")},
+				{Group: "arm-3", Verdict: decision.Rejected, Reason: reason("node selector", "")}, {Group: "arm-4", Verdict: decision.Rejected, Reason: reason("taint", "")}}},
+			{Answers: []decision.Answer{{Group: "spot", Verdict: decision.Chosen, Nodes: 1, Pods: 3, Expander: "0.03 USD/h"},
+				{Group: "web", Verdict: decision.Fits, Nodes: 2, Pods: 3, Expander: "0.19 USD/h"}}}},
+		Nodes: []decision.Node{{Name: "ip-1", InstanceID: "i-1", Group: "web", Zone: "us-east-1a", InstanceType: "m5.large", State: decision.NodeBlocked,
+			Since: now.Add(-3 * time.Hour), Reason: reason("pod shop/db-0 keeps it: it has local storage", "kubectl annotate pod -n shop db-0 x=y"),
+			Pod: "shop/db-0", Utilization: 0.354, RemovalAt: now.Add(4 * time.Minute)},
+			{Name: "ip-2", InstanceID: "i-2", Group: "web", Zone: "us-east-1a", State: decision.NodeStarting, Reason: reason("it starts", ""), Utilization: -1}}}
+}
+
+func TestAnswerAboutPod(t *testing.T) {
+	for name, want := range map[string]string{
+		"a": `no group has room: web has its maximum of 3
+
+Pod shop/a of Deployment/web, state helpless for 5m.
+
+GROUP                     VERDICT    WHY                    NODES   PODS   EXPANDER
+web                       skipped    maximum of 3 reached   -       -      -
+arm-1, arm-2 and 1 more   rejected   node selector          -       -      -
+arm-4                     rejected   taint                  -       -      -
+
+Next:
+  raise the maximum of web:
+  aws autoscaling update-auto-scaling-group --max-size 4
+`,
+		"c": `a node of group spot was asked for
+
+Pod shop/c of Deployment/web, state launching in spot for 5m.
+
+GROUP   VERDICT   WHY   NODES   PODS   EXPANDER
+spot    chosen    -     1       3      0.03 USD/h
+web     fits      -     2       3      0.19 USD/h
+`,
+	} {
+		answer, found := Pod(report(), Running, "shop", name)
+		if !found {
+			t.Fatalf("pod %s is not found", name)
+		}
+		if diff := cmp.Diff(want, answer.Text()); diff != "" {
+			t.Errorf("pod %s (-want +got):\n%s", name, diff)
+		}
+	}
+	if _, found := Pod(report(), Running, "other", "b"); found {
+		t.Error("a pod of another namespace is found")
+	}
+}
+
+func TestAnswerAboutOwner(t *testing.T) {
+	answer := Owned(report(), Running, "shop", Owner("deploy", "web"))
+	want := `no group has room: web has its maximum of 3
+
+Of 3 waiting pods of Deployment/web, 1 get a node and 2 get none.
+
+PODS   STATE       FIRST    CAUSE
+2      helpless    shop/a   no group has room: web has its maximum of 3
+1      launching   shop/c   a node of group spot was asked for
+
+Next:
+  raise the maximum of web:
+  aws autoscaling update-auto-scaling-group --max-size 4
+  asgctl explain pod -n shop a
+`
+	if diff := cmp.Diff(want, answer.Text()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := answer.Unserved(); n != 2 {
+		t.Errorf("%d pods get no node, want 2", n)
+	}
+	if text := Owned(report(), Running, "shop", "Deployment/none").Text(); text != "no pod of Deployment/none waits for a node\n" {
+		t.Errorf("an owner without waiting pods: %q", text)
+	}
+}
+
+func TestSearchesAreThoseOfThePods(t *testing.T) {
+	text, err := json.Marshal(Owned(report(), DryRun, "shop", "Deployment/web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Pods
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != "v1" || got.Source != DryRun || len(got.Searches) != 2 || strings.Contains(string(text), "unseen") {
+		t.Errorf("version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
+	}
+	for _, pod := range got.Pods {
+		want := map[string]string{"a": "web", "b": "web", "c": "spot"}[pod.Name]
+		if group := got.Searches[pod.Search].Answers[0].Group; group != want {
+			t.Errorf("pod %s has the answers of %s first, want %s", pod.Name, group, want)
+		}
+	}
+	if all := All(report(), Running); len(all.Pods) != 4 || len(all.Searches) != 3 {
+		t.Errorf("all: %d pods and %d searches, want 4 and 3", len(all.Pods), len(all.Searches))
+	}
+}
+
+func TestAnswerAboutNode(t *testing.T) {
+	for name, want := range map[string]string{
+		"ip-1": `pod shop/db-0 keeps it: it has local storage (blocked for 3h)
+
+NODE          ip-1
+group         web
+instance      i-1 m5.large in us-east-1a
+utilization   35 %
+kept by pod   shop/db-0
+removal       in 4m, at 12:04:00 UTC
+
+Next:
+  kubectl annotate pod -n shop db-0 x=y
+`,
+		"i-2": `it starts (starting)
+
+NODE       ip-2
+group      web
+instance   i-2 in us-east-1a
+`,
+	} {
+		answer, found := OfNode(report(), Running, name)
+		if !found {
+			t.Fatalf("node %s is not found", name)
+		}
+		if diff := cmp.Diff(want, answer.Text()); diff != "" {
+			t.Errorf("node %s (-want +got):\n%s", name, diff)
+		}
+	}
+	if _, found := OfNode(report(), Running, "ip-9"); found {
+		t.Error("an unknown node is found")
+	}
+}
+
+func TestUnlistedPod(t *testing.T) {
+	for _, tt := range []struct {
+		spec     corev1.PodSpec
+		message  string
+		unserved int
+	}{
+		{corev1.PodSpec{NodeName: "ip-1"}, "it has a node: ip-1", 0},
+		{corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}, "scheduling gate quota holds it back", 1},
+		{corev1.PodSpec{}, "the autoscaler does not count the pod among those that wait for a node", 1},
+	} {
+		answer := Unlisted(report(), Running, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Spec: tt.spec})
+		if text := answer.Text(); !strings.HasPrefix(text, tt.message) || answer.Unserved() != tt.unserved {
+			t.Errorf("%d unserved, want %d and %q:\n%s", answer.Unserved(), tt.unserved, tt.message, text)
+		}
+	}
+}
+
+func TestPodsBelongToOwners(t *testing.T) {
+	owned := func(kind, name, hash string) corev1.Pod {
+		controls := true
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"pod-template-hash": hash},
+			OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: name, Controller: &controls}}}}
+	}
+	pods := []corev1.Pod{{}, owned("ReplicaSet", "web-5d8", "5d8"), owned("StatefulSet", "db", "")}
+	for owner, want := range map[string]bool{
+		Owner("deploy", "web"): true, Owner("deployment", "web"): true, Owner("rs", "web-5d8"): true, Owner("sts", "db"): true,
+		Owner("deploy", "db"): false, Owner("deploy", "web-5d8"): false,
+	} {
+		if got := HasPods(owner, pods); got != want {
+			t.Errorf("%s has pods: %t, want %t", owner, got, want)
+		}
+	}
+}
+
+func TestHostileTextCannotMoveCursor(t *testing.T) {
+	r := report()
+	const evil = "\x1b[2J\nNext:\n  rm -rf /"
+	r.Pods[1].Owner, r.Pods[1].Cause.Message = "Deployment/"+evil, evil
+	r.Searches[1].Answers[0].Group, r.Searches[1].Answers[0].Reason.Message = evil, evil
+	r.Nodes[0].Pod, r.Nodes[0].Reason.Message, r.Nodes[0].Group = evil, evil, evil
+	pod, _ := Pod(r, Running, "shop", "a")
+	node, _ := OfNode(r, Running, "ip-1")
+	for _, text := range []string{pod.Text(), node.Text(), All(r, Running).Text()} {
+		if strings.Contains(text, "\x1b") || strings.Count(text, "\nNext:\n") > 1 || strings.Contains(text, "\n  rm -rf") {
+			t.Errorf("text of others breaks the answer:\n%q", text)
+		}
+	}
+}

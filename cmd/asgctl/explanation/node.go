@@ -1,0 +1,51 @@
+package explanation
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+// Node explains why a node stays or goes.
+type Node struct {
+	Version string        `json:"version"`
+	Source  Source        `json:"source"`
+	At      time.Time     `json:"at"`
+	Node    decision.Node `json:"node"`
+}
+
+// OfNode explains a node by its name or its instance. There is no answer if the report does not have it.
+func OfNode(r *decision.Report, source Source, name string) (*Node, bool) {
+	for _, node := range r.Nodes {
+		if node.Name == name || node.InstanceID == name {
+			if source == DryRun {
+				node.Since = time.Time{} // its loops have only begun
+			}
+			return &Node{Version: output.Version, Source: source, At: r.At, Node: node}, true
+		}
+	}
+	return nil, false
+}
+
+// Text is the answer for a person. Its first line is the reason, with the state and for how long it has been so.
+func (n *Node) Text() string {
+	node := &n.Node
+	rows := [][]string{{"group", node.Group},
+		{"instance", strings.Join(strings.Fields(node.InstanceID+" "+node.InstanceType+" "+node.CapacityType), " ") + " in " + node.Zone}}
+	if node.Utilization >= 0 {
+		rows = append(rows, []string{"utilization", fmt.Sprintf("%.0f %%", 100*node.Utilization)})
+	}
+	if node.Pod != "" {
+		rows = append(rows, []string{"kept by pod", node.Pod})
+	}
+	if !node.RemovalAt.IsZero() {
+		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
+			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
+	}
+	return output.Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + output.Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
+}

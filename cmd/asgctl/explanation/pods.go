@@ -1,0 +1,292 @@
+package explanation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+)
+
+// Source says who decided.
+type Source string
+
+// Sources.
+const (
+	Running Source = "running" // the autoscaler of the cluster
+	DryRun  Source = "dry-run" // loops of this program, which change nothing
+)
+
+// Pods explain why pods wait.
+type Pods struct {
+	Version  string            `json:"version"`
+	Source   Source            `json:"source"`
+	At       time.Time         `json:"at"`
+	Pods     []decision.Pod    `json:"pods"`
+	Searches []decision.Search `json:"searches"` // those of the pods
+
+	subject string // such as "Deployment/web", "" for one pod
+}
+
+// Pod explains one pod. There is no answer if the report does not have it.
+func Pod(r *decision.Report, source Source, namespace, name string) (*Pods, bool) {
+	p := of(r, source, "", func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name })
+	return p, len(p.Pods) == 1
+}
+
+// Owned explains the pods of an owner such as "Deployment/web".
+func Owned(r *decision.Report, source Source, namespace, owner string) *Pods {
+	return of(r, source, owner, func(pod *decision.Pod) bool { return Owns(owner, namespace, pod) })
+}
+
+// Owns reports whether the pod is one of the owner in a namespace.
+func Owns(owner, namespace string, pod *decision.Pod) bool {
+	return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner)
+}
+
+// All explains all pods.
+func All(r *decision.Report, source Source) *Pods {
+	return of(r, source, "the cluster", func(*decision.Pod) bool { return true })
+}
+
+func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
+	p := &Pods{Version: output.Version, Source: source, At: r.At, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
+	places := map[int]int{}
+	for _, pod := range r.Pods {
+		if !match(&pod) {
+			continue
+		}
+		if pod.Search >= 0 && pod.Search < len(r.Searches) {
+			place, taken := places[pod.Search]
+			if !taken {
+				place = len(p.Searches)
+				p.Searches = append(p.Searches, r.Searches[pod.Search])
+				places[pod.Search] = place
+			}
+			pod.Search = place
+		} else {
+			pod.Search = -1
+		}
+		p.Pods = append(p.Pods, pod)
+	}
+	return p
+}
+
+// Unlisted explains a pod that the report does not have.
+func Unlisted(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
+	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Since: pod.CreationTimestamp.Time, Search: -1,
+		State: decision.PodDelayed, Cause: decision.Reason{Code: decision.CodeDelay, Message: "the autoscaler does not count the pod among those that wait for a node"}}
+	switch {
+	case pod.Spec.NodeName != "":
+		d.State, d.Cause = decision.PodFits, decision.Reason{Code: decision.CodeFits, Message: "it has a node: " + pod.Spec.NodeName}
+	case len(pod.Spec.SchedulingGates) > 0:
+		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
+	}
+	return &Pods{Version: output.Version, Source: source, At: r.At, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
+}
+
+// owners are the kinds by the names that kubectl takes, in lower case.
+var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
+	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
+
+// Owner is a report's name for an owner.
+func Owner(kind, name string) string {
+	if long := owners[strings.ToLower(kind)]; long != "" {
+		kind = long
+	}
+	return kind + "/" + name
+}
+
+// HasPods reports whether one of the pods is the owner's.
+func HasPods(owner string, pods []corev1.Pod) bool {
+	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
+		controller := metav1.GetControllerOf(&pod)
+		if controller == nil {
+			return false
+		}
+		of := controller.Kind + "/" + controller.Name
+		if hash := pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; hash != "" && controller.Kind == "ReplicaSet" {
+			if name, made := strings.CutSuffix(controller.Name, "-"+hash); made && strings.EqualFold("Deployment/"+name, owner) {
+				return true
+			}
+		}
+		return strings.EqualFold(of, owner)
+	})
+}
+
+// Unserved counts the pods that get no node: none was asked for, and they fit on none that is there or on its way.
+func (p *Pods) Unserved() int {
+	n := 0
+	for _, pod := range p.Pods {
+		if unserved(pod.State) {
+			n++
+		}
+	}
+	return n
+}
+
+func unserved(state decision.PodState) bool {
+	return state != decision.PodLaunching && state != decision.PodFits
+}
+
+// Text is the answer for a person. Its first line is the cause.
+func (p *Pods) Text() string {
+	switch {
+	case p.subject == "":
+		return p.one(&p.Pods[0])
+	case len(p.Pods) == 0:
+		return "no pod of " + output.Clean(p.subject) + " waits for a node\n"
+	}
+	return p.grouped()
+}
+
+// one is the answer about one pod, with the groups.
+func (p *Pods) one(pod *decision.Pod) string {
+	text := output.Clean(pod.Cause.Message) + "\n\n" +
+		"Pod " + output.Clean(pod.Namespace+"/"+pod.Name) + owner(pod) + ", state " + string(pod.State) + group(pod) + since(pod.Since, p.At) + ".\n"
+	if pod.Search >= 0 {
+		text += "\n" + answers(p.Searches[pod.Search].Answers)
+	}
+	return text + next(pod.Cause)
+}
+
+func owner(pod *decision.Pod) string {
+	if pod.Owner == "" {
+		return ""
+	}
+	return " of " + output.Clean(pod.Owner)
+}
+
+func group(pod *decision.Pod) string {
+	if pod.Group == "" {
+		return ""
+	}
+	return " in " + output.Clean(pod.Group)
+}
+
+// since says for how long something is so. A zero time is not known.
+func since(start, now time.Time) string {
+	if start.IsZero() {
+		return ""
+	}
+	return " for " + duration.HumanDuration(max(0, now.Sub(start)))
+}
+
+// manyGroups is the number of groups with the same answer from which on they share a row.
+const manyGroups = 2
+
+// answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them.
+func answers(list []decision.Answer) string {
+	type row struct {
+		decision.Answer
+		groups []string
+	}
+	type key struct {
+		verdict decision.Verdict
+		reason  decision.Reason
+	}
+	var rows []*row
+	shared := map[key]*row{}
+	for _, a := range list {
+		k := key{a.Verdict, a.Reason}
+		if r := shared[k]; r != nil {
+			r.groups = append(r.groups, a.Group)
+			continue
+		}
+		r := &row{a, []string{a.Group}}
+		rows = append(rows, r)
+		if a.Verdict == decision.Rejected || a.Verdict == decision.Skipped {
+			shared[k] = r
+		}
+	}
+	table := make([][]string, len(rows))
+	for at, r := range rows {
+		table[at] = []string{some(r.groups), string(r.Verdict), r.Reason.Message, output.Count(r.Nodes), output.Count(r.Pods), r.Expander}
+	}
+	return output.Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, table)
+}
+
+// some names the first of several, and counts the others.
+func some(names []string) string {
+	if len(names) <= manyGroups {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:manyGroups], ", "), len(names)-manyGroups)
+}
+
+// cause are the pods that wait in the same state for the same reason.
+type cause struct {
+	state  decision.PodState
+	reason decision.Reason
+	pods   []decision.Pod
+}
+
+// grouped is the answer about several pods, grouped by cause. Pods that get no node come first, then the more numerous ones.
+func (p *Pods) grouped() string {
+	type key struct {
+		state  decision.PodState
+		reason decision.Reason
+	}
+	var causes []*cause
+	known := map[key]*cause{}
+	for _, pod := range p.Pods {
+		k := key{pod.State, pod.Cause}
+		if known[k] == nil {
+			known[k] = &cause{state: pod.State, reason: pod.Cause}
+			causes = append(causes, known[k])
+		}
+		known[k].pods = append(known[k].pods, pod)
+	}
+	slices.SortStableFunc(causes, func(a, b *cause) int {
+		if unserved(a.state) != unserved(b.state) {
+			if unserved(a.state) {
+				return -1
+			}
+			return 1
+		}
+		return len(b.pods) - len(a.pods)
+	})
+	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Of %d waiting pods of %s, %d get a node and %d get none.\n\n",
+		len(p.Pods), output.Clean(p.subject), len(p.Pods)-p.Unserved(), p.Unserved())
+	var rows [][]string
+	for _, c := range causes {
+		first := c.pods[0]
+		rows = append(rows, []string{output.Count(len(c.pods)), string(c.state), first.Namespace + "/" + first.Name, c.reason.Message})
+	}
+	text += output.Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
+	var reasons []decision.Reason
+	for _, c := range causes {
+		reasons = append(reasons, c.reason)
+	}
+	if first := causes[0]; unserved(first.state) {
+		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s", first.pods[0].Namespace, first.pods[0].Name)})
+	}
+	return text + next(reasons...)
+}
+
+// next is what to do next, once for each remedy.
+func next(reasons ...decision.Reason) string {
+	var remedies []string
+	for _, r := range reasons {
+		if r.Remedy != "" && !slices.Contains(remedies, r.Remedy) {
+			remedies = append(remedies, r.Remedy)
+		}
+	}
+	if len(remedies) == 0 {
+		return ""
+	}
+	text := "\nNext:\n"
+	for _, remedy := range remedies {
+		for line := range strings.Lines(remedy) {
+			text += "  " + output.Clean(strings.TrimSuffix(line, "\n")) + "\n"
+		}
+	}
+	return text
+}

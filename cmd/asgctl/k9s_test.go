@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// plugin has the fields that the shipped file uses of a plugin of k9s (derailed/k9s, internal/config/plugin.go and its JSON schema
+// plugins.json at 24cf462). Short cut, description, scopes and command are required.
+type plugin struct {
+	ShortCut    string   `yaml:"shortCut"`
+	Description string   `yaml:"description"`
+	Scopes      []string `yaml:"scopes"`
+	Command     string   `yaml:"command"`
+	Args        []string `yaml:"args"`
+	Background  bool     `yaml:"background"`
+}
+
+// substitutes is what k9s replaces in an argument (derailed/k9s, internal/view/env.go at 24cf462). It leaves unknown names alone.
+var substitutes = regexp.MustCompile(`(\$(!?)([\w\-]+))|(\$\{(!?)([\w\-%/: ]+)})`)
+
+// hostile is a context's name, which may hold anything.
+const hostile = `a "b" $(touch evil) ; c`
+
+func plugins(t *testing.T) map[string]plugin {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "manifests", "k9s", "plugins.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Plugins map[string]plugin `yaml:"plugins"`
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Plugins
+}
+
+func TestK9sPlugins(t *testing.T) {
+	shortCut := regexp.MustCompile(`^(Shift|Ctrl)-[A-Z]$`)
+	taken := map[string]string{}
+	usages := map[string]string{}
+	for name, p := range plugins(t) {
+		if p.Description == "" || p.Command != "sh" || len(p.Scopes) == 0 || !shortCut.MatchString(p.ShortCut) {
+			t.Errorf("%s lacks what k9s requires: %+v", name, p)
+		}
+		for _, scope := range p.Scopes {
+			if other := taken[scope+p.ShortCut]; other != "" {
+				t.Errorf("%s and %s have the same key in %s", name, other, scope)
+			}
+			taken[scope+p.ShortCut] = name
+		}
+		usages[name] = usage(t, p)
+	}
+	want := map[string]string{
+		"asgctl-explain-pod": "asgctl explain pod", "asgctl-explain-deployment": "asgctl explain KIND/NAME",
+		"asgctl-explain-node": "asgctl explain node", "asgctl-top": "asgctl top",
+	}
+	for name, command := range want {
+		if !strings.HasPrefix(usages[name], command+" ") {
+			t.Errorf("%s runs %q, want %s", name, usages[name], command)
+		}
+	}
+	if len(usages) != len(want) {
+		t.Errorf("plugins are %v", usages)
+	}
+}
+
+// usage runs a plugin as k9s does, with --help behind its arguments, which are parsed nevertheless. It returns the usage of the
+// command that the arguments reach.
+func usage(t *testing.T, p plugin) string {
+	t.Helper()
+	env := map[string]string{"KUBECONFIG": "kube config", "CONTEXT": hostile, "NAMESPACE": "web", "NAME": "api"}
+	args := slices.Clone(p.Args)
+	for i := range args {
+		args[i] = substitutes.ReplaceAllStringFunc(args[i], func(word string) string {
+			if value, known := env[strings.Trim(word, "${}")]; known {
+				return value
+			}
+			return word
+		})
+	}
+	cmd := exec.Command(p.Command, append(args, "--help")...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "PAGER=cat")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*")); len(left) > 0 {
+		t.Errorf("%v leaves %q", cmd.Args, left)
+	}
+	_, usage, _ := strings.Cut(string(out), "Usage:\n  ")
+	usage, _, _ = strings.Cut(usage, "\n")
+	return usage
+}

@@ -1,0 +1,102 @@
+package running
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	filename "path"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Deployed are the flags of the autoscaler's Deployment.
+type Deployed struct {
+	Name  string   // of the Deployment
+	Flags []string // as --name=value or --name
+	// Left are the flags that name something which only the pod has.
+	Left []string
+}
+
+// ofPod are the flags whose values are files of the pod, or its connection to the API server.
+var ofPod = []string{"--aws-instance-types-file", "--aws-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
+
+// Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
+// is ErrNone if there is no Deployment of one.
+func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
+	if a.client == nil {
+		return nil, ErrNone
+	}
+	wanted := selectors
+	if a.options.Selector != "" {
+		wanted = []string{a.options.Selector}
+	}
+	var found []appsv1.Deployment
+	for _, selector := range wanted {
+		list, err := a.client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			return nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)
+		}
+		for _, d := range list.Items {
+			if !slices.ContainsFunc(found, func(other appsv1.Deployment) bool { return other.UID == d.UID }) {
+				found = append(found, d)
+			}
+		}
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
+	}
+	return flagsOf(&found[0])
+}
+
+func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
+	if len(d.Spec.Template.Spec.Containers) == 0 {
+		return nil, errors.New("a Deployment without a container")
+	}
+	container := d.Spec.Template.Spec.Containers[0]
+	words := container.Args
+	if len(container.Command) > 0 {
+		words = append(slices.Clone(container.Command[1:]), words...)
+		if base := filename.Base(container.Command[0]); base == "sh" || base == "bash" {
+			return nil, fmt.Errorf("Deployment %s starts a shell, whose flags asgctl does not read", d.Name)
+		}
+	}
+	deployed := &Deployed{Name: d.Name}
+	for _, word := range words {
+		name, _, _ := strings.Cut(word, "=")
+		if slices.Contains(ofPod, name) {
+			deployed.Left = append(deployed.Left, name)
+			continue
+		}
+		deployed.Flags = append(deployed.Flags, word)
+	}
+	if region := environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
+		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--aws-region=") }) {
+		deployed.Flags = append(deployed.Flags, "--aws-region="+region)
+	}
+	return deployed, nil
+}
+
+// environment returns the first of the variables that has a value, or "".
+func environment(variables []corev1.EnvVar, names ...string) string {
+	for _, name := range names {
+		for _, v := range variables {
+			if v.Name == name && v.Value != "" {
+				return v.Value
+			}
+		}
+	}
+	return ""
+}
+
+// ContextNamespace is the namespace of the kubeconfig's context.
+func (o Options) ContextNamespace() string {
+	namespace, _, err := o.config().Namespace()
+	if err != nil {
+		return metav1.NamespaceDefault
+	}
+	return namespace
+}

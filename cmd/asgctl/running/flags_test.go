@@ -1,0 +1,39 @@
+package running
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestFlagsOfDeployment(t *testing.T) {
+	const region = "AWS_REGION"
+	for _, tt := range []struct {
+		name      string
+		container corev1.Container
+		want      *Deployed // nil for an error
+	}{
+		{"command and arguments", corev1.Container{Command: []string{"./cluster-autoscaler", "--v=4"}, Args: []string{"--nodes=1:2:web"}},
+			&Deployed{Flags: []string{"--v=4", "--nodes=1:2:web"}}},
+		{"arguments alone", corev1.Container{Args: []string{"--nodes=1:2:web"}}, &Deployed{Flags: []string{"--nodes=1:2:web"}}},
+		{"region of the environment", corev1.Container{Env: []corev1.EnvVar{{Name: region, Value: "us-east-1"}}}, &Deployed{Flags: []string{"--aws-region=us-east-1"}}},
+		{"own region", corev1.Container{Args: []string{"--aws-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--aws-region=a"}}},
+		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--aws-price-file=/etc/y"}},
+			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--aws-price-file"}}},
+		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &appsv1.Deployment{}
+			d.Spec.Template.Spec.Containers = []corev1.Container{tt.container}
+			got, err := flagsOf(d)
+			if (err == nil) != (tt.want != nil) {
+				t.Fatalf("error %v", err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

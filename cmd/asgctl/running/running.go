@@ -1,0 +1,229 @@
+package running
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+const (
+	defaultNamespace = "kube-system"
+	leaseName        = "cluster-autoscaler"
+	defaultPort      = 8085
+	path             = "/status.json"
+
+	// maxReport bounds the memory that a report takes. One of 1,000 groups and 10,000 pods is below 20 MiB.
+	maxReport = 256 << 20
+)
+
+// selectors are the labels of the shipped manifests, and of this project's chart and the stock one.
+var selectors = []string{
+	"app=cluster-autoscaler",
+	"app.kubernetes.io/name in (cluster-autoscaler, aws-cluster-autoscaler)",
+}
+
+// ErrNone says that the cluster runs no autoscaler.
+var ErrNone = errors.New("no running autoscaler")
+
+// Autoscaler is one that runs, or its saved report. It is safe for use by several goroutines.
+type Autoscaler struct {
+	options Options
+	client  *kubernetes.Clientset // nil where no cluster is asked
+}
+
+// Open prepares the reading. It makes no call.
+func Open(options Options) (*Autoscaler, error) {
+	a := &Autoscaler{options: options}
+	if options.URL != "" && options.File != "" {
+		return nil, errors.New("--url and --report exclude each other")
+	}
+	if options.URL != "" || options.File != "" {
+		return a, nil
+	}
+	if options.Namespace == "" {
+		a.options.Namespace = defaultNamespace
+	}
+	config, err := options.Kube()
+	if err != nil {
+		return nil, err
+	}
+	if a.client, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("client of the API server: %w", err)
+	}
+	return a, nil
+}
+
+// Report reads the latest report. A query may narrow it. A saved report is returned as it is. The error is ErrNone if
+// the cluster runs no autoscaler. It finds the leader each time, because a pod that lost the lease still answers.
+func (a *Autoscaler) Report(ctx context.Context, query url.Values) (*decision.Report, error) {
+	switch {
+	case a.options.File != "":
+		file, err := os.Open(a.options.File)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		return decode(file, a.options.File)
+	case a.options.URL != "":
+		return a.direct(ctx, query)
+	}
+	pod, err := a.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.proxied(ctx, pod, query)
+}
+
+func (a *Autoscaler) direct(ctx context.Context, query url.Values) (*decision.Report, error) {
+	address := strings.TrimSuffix(strings.TrimSuffix(a.options.URL, path), "/") + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s", address, response.Status)
+	}
+	return decode(response.Body, address)
+}
+
+func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod, query url.Values) (*decision.Report, error) {
+	name := pod.Namespace + "/" + pod.Name
+	request := a.client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+		Name(pod.Name + ":" + strconv.Itoa(port(pod))).SubResource("proxy").Suffix(path)
+	for key, values := range query {
+		for _, value := range values {
+			request.Param(key, value)
+		}
+	}
+	body, err := request.Stream(ctx)
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, fmt.Errorf("read %s of pod %s through the API server: %w: grant that, or forward port %d and give --url", path, name, err, port(pod))
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("pod %s answers no %s: it runs another autoscaler, an older version, or one whose flags switch it off", name, path)
+	case err != nil:
+		return nil, fmt.Errorf("read %s of pod %s through the API server: %w", path, name, err)
+	}
+	defer body.Close()
+	return decode(body, "pod "+name)
+}
+
+// port is the one the autoscaler's pod names, for --address can be any.
+func port(pod *corev1.Pod) int {
+	for _, c := range pod.Spec.Containers {
+		for _, p := range c.Ports {
+			return int(p.ContainerPort)
+		}
+	}
+	return defaultPort
+}
+
+// decode reads a report. Its form must be the one this program knows.
+func decode(body io.Reader, source string) (*decision.Report, error) {
+	report := &decision.Report{}
+	if err := json.NewDecoder(io.LimitReader(body, maxReport)).Decode(report); err != nil {
+		return nil, fmt.Errorf("read the report of %s: %w", source, err)
+	}
+	if report.Version != decision.Version {
+		return nil, fmt.Errorf("the report of %s has version %q, and this asgctl reads %q: take asgctl of the autoscaler's release", source,
+			report.Version, decision.Version)
+	}
+	return report, nil
+}
+
+// find returns the pod that holds the lease, or else the only running pod with the labels.
+func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
+	holder, unknown := a.holder(ctx)
+	if holder != "" && a.options.Selector == "" {
+		switch pod, err := a.client.CoreV1().Pods(a.options.Namespace).Get(ctx, holder, metav1.GetOptions{}); {
+		case err == nil && runs(pod):
+			return pod, nil
+		case err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err):
+			return nil, fmt.Errorf("find the autoscaler: %w", err)
+		}
+	}
+	pods, err := a.labelled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, pod := range pods {
+		// A pod on its host's network may call itself by the host's name.
+		if pod.Name == holder || pod.Spec.HostNetwork && pod.Spec.NodeName == holder {
+			return &pods[i], nil
+		}
+	}
+	switch len(pods) {
+	case 0:
+		return nil, fmt.Errorf("%w in namespace %s: see --autoscaler-namespace and --autoscaler-selector", ErrNone, a.options.Namespace)
+	case 1:
+		return &pods[0], nil
+	}
+	names := make([]string, len(pods))
+	for i, pod := range pods {
+		names[i] = pod.Name
+	}
+	err = fmt.Errorf("pods %s run in namespace %s, and lease %s names none of them as the leader: forward port %d of the leader and give --url",
+		strings.Join(names, ", "), a.options.Namespace, leaseName, defaultPort)
+	return nil, errors.Join(err, unknown)
+}
+
+// holder is the leader's name for itself, a pod's as a rule, or "".
+func (a *Autoscaler) holder(ctx context.Context) (string, error) {
+	lease, err := a.client.CoordinationV1().Leases(a.options.Namespace).Get(ctx, leaseName, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read lease %s: %w", leaseName, err)
+	}
+	if lease.Spec.HolderIdentity == nil {
+		return "", nil
+	}
+	return *lease.Spec.HolderIdentity, nil
+}
+
+// labelled are the running pods with the autoscaler's labels.
+func (a *Autoscaler) labelled(ctx context.Context) ([]corev1.Pod, error) {
+	wanted := selectors
+	if a.options.Selector != "" {
+		wanted = []string{a.options.Selector}
+	}
+	var found []corev1.Pod
+	seen := map[string]bool{}
+	for _, selector := range wanted {
+		list, err := a.client.CoreV1().Pods(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			return nil, fmt.Errorf("find the autoscaler: %w", err)
+		}
+		for i := range list.Items {
+			if pod := list.Items[i]; runs(&pod) && !seen[pod.Name] {
+				seen[pod.Name] = true
+				found = append(found, pod)
+			}
+		}
+	}
+	return found, nil
+}
+
+func runs(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
+}

@@ -1,0 +1,73 @@
+package running
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestReportOfFile(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string // want is the end of the error
+	}{
+		{"this version", `{"version": "v1", "process": {"cluster": "prod"}}`, ""},
+		{"another version", `{"version": "v2"}`, `has version "v2", and this asgctl reads "v1": take asgctl of the autoscaler's release`},
+		{"another document", `[]`, "cannot unmarshal array into Go value of type decision.Report"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "status.json")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a, err := Open(Options{File: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := a.Report(t.Context(), nil)
+			switch {
+			case tt.want == "" && (err != nil || report.Process.Cluster != "prod"):
+				t.Errorf("report %+v, error %v", report, err)
+			case tt.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tt.want)):
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestReportOfURL(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/status.json" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(`{"version": "v1", "process": {"cluster": "` + r.URL.Query().Get("pod") + `"}}`))
+	}))
+	defer server.Close()
+	for _, suffix := range []string{"", "/", "/status.json"} {
+		a, err := Open(Options{URL: server.URL + suffix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := a.Report(t.Context(), url.Values{"pod": {"a/b"}})
+		if err != nil || report.Process.Cluster != "a/b" {
+			t.Errorf("%q: report %+v, error %v", suffix, report, err)
+		}
+	}
+	a, err := Open(Options{URL: server.URL + "/elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Report(t.Context(), nil); err == nil || !strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSourcesExcludeEachOther(t *testing.T) {
+	if _, err := Open(Options{URL: "http://127.0.0.1:8085", File: "status.json"}); err == nil {
+		t.Error("Open takes a URL and a file")
+	}
+}

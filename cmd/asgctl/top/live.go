@@ -1,0 +1,206 @@
+package top
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+const (
+	// readTimeout bounds one reading of the report.
+	readTimeout = 30 * time.Second
+	// idleFactor bounds the share of the time in which reports are read: after a slow reading the next one waits longer.
+	idleFactor = 5
+)
+
+// Source returns the latest report of the autoscaler.
+type Source interface {
+	Report(context.Context, url.Values) (*decision.Report, error)
+}
+
+// Options say how to show reports.
+type Options struct {
+	Interval time.Duration // between two readings, at least
+	Program  string        // by whose name the user calls asgctl
+	Colour   bool
+}
+
+// live is the running program.
+type live struct {
+	source  Source
+	in, out *os.File // a terminal
+	options Options
+
+	view   View
+	report *decision.Report
+	read   time.Time // when the report came
+	shown  time.Time // the clock of the report, which stands while the view is paused
+	drawn  []string  // the lines on the screen
+}
+
+// reading is the answer of a source.
+type reading struct {
+	report *decision.Report
+	err    error
+}
+
+// Run shows reports in a terminal until the user ends it, or the context ends, or the terminal is gone. It then leaves the terminal
+// as it was. The error is from the first reading or from the terminal. Later readings that fail are shown.
+func Run(ctx context.Context, source Source, in, out *os.File, options Options) error {
+	first := ask(ctx, source)
+	if first.err != nil {
+		return first.err
+	}
+	l := &live{source: source, in: in, out: out, options: options, view: View{Program: options.Program}}
+	l.take(first)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	before, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = term.Restore(int(in.Fd()), before) }()
+	// The alternate screen, without cursor and automatic line breaks.
+	if _, err := out.WriteString("\x1b[?1049h\x1b[?25l\x1b[?7l"); err != nil {
+		return err
+	}
+	defer func() { _, _ = out.WriteString("\x1b[?7h\x1b[?25h\x1b[?1049l") }()
+	return l.run(ctx)
+}
+
+func (l *live) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	readings, ended := make(chan reading), make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.poll(ctx, readings)
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	pressed := make(chan []byte)
+	go func() {
+		defer close(pressed)
+		for {
+			buffer := make([]byte, 256)
+			n, err := l.in.Read(buffer)
+			if err != nil {
+				return
+			}
+			select {
+			case pressed <- buffer[:n]:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	resized := make(chan os.Signal, 1)
+	notifyResize(resized)
+	defer signal.Stop(resized)
+	clock := time.NewTicker(time.Second)
+	defer clock.Stop()
+	for {
+		if err := l.draw(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-readings:
+			l.take(r)
+		case in, open := <-pressed:
+			if !open {
+				return nil
+			}
+			for _, key := range keys(in) {
+				var quit bool
+				if l.view, quit = l.view.Press(key); quit {
+					return nil
+				}
+			}
+		case <-resized:
+			l.drawn = nil
+		case <-clock.C:
+		}
+	}
+}
+
+// poll reads reports until the context ends.
+func (l *live) poll(ctx context.Context, to chan<- reading) {
+	wait := l.options.Interval
+	for {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		start := time.Now()
+		r := ask(ctx, l.source)
+		wait = max(l.options.Interval, idleFactor*time.Since(start))
+		select {
+		case to <- r:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func ask(ctx context.Context, source Source) reading {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	report, err := source.Report(ctx, nil)
+	return reading{report, err}
+}
+
+// take takes over a reading. One that failed leaves the last report.
+func (l *live) take(r reading) {
+	switch {
+	case l.view.Paused:
+	case r.err != nil:
+		l.view.Failure = r.err.Error()
+	default:
+		l.report, l.read, l.view.Failure = r.report, time.Now(), ""
+	}
+}
+
+// draw writes the lines that have changed.
+func (l *live) draw() error {
+	width, height, err := term.GetSize(int(l.out.Fd()))
+	if err != nil {
+		return err
+	}
+	if width == 0 || height == 0 { // nobody has set it
+		width, height = 80, 24
+	}
+	if width != l.view.Width || height != l.view.Height {
+		l.view.Width, l.view.Height, l.drawn = width, height, nil
+	}
+	if !l.view.Paused || l.shown.IsZero() {
+		l.shown = l.report.At.Add(time.Since(l.read))
+	}
+	var lines []Line
+	lines, l.view = l.view.Render(l.report, l.shown)
+	var frame strings.Builder
+	if l.drawn == nil {
+		l.drawn = make([]string, height)
+		frame.WriteString("\x1b[2J")
+	}
+	for i, line := range lines {
+		if text := line.paint(l.options.Colour); text != l.drawn[i] {
+			l.drawn[i] = text
+			frame.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H" + text)
+		}
+	}
+	_, err = l.out.WriteString(frame.String())
+	return err
+}

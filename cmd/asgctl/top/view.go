@@ -1,0 +1,174 @@
+package top
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Panels of the screen.
+const (
+	groupsPanel = iota
+	nodesPanel
+	podsPanel
+	decisionsPanel
+	panels
+)
+
+// mostFilter bounds the filter, in bytes.
+const mostFilter = 64
+
+// View is the user's choice of panel, order, filter and page. The zero value, with a size, is the view at the start.
+type View struct {
+	Width, Height int
+	Program       string // by whose name the user calls asgctl
+	Paused        bool
+	Failure       string // of the last reading, "" if it succeeded
+
+	focus  int
+	lists  [panels]list
+	filter string
+	typing bool // the filter
+	page   page
+}
+
+// list is the user's view of one panel.
+type list struct {
+	sort     string // title of the column, "" for the panel's own
+	reversed bool
+	cursor   int // row, from 0
+}
+
+// page is what lies over the panels.
+type page uint8
+
+const (
+	noPage page = iota
+	helpPage
+	detailPage
+)
+
+// Key is a character, or one of the keys below.
+type Key rune
+
+// Keys without a character.
+const (
+	KeyUp Key = -1 - iota
+	KeyDown
+	KeyPageUp
+	KeyPageDown
+	KeyHome
+	KeyEnd
+	KeyBackTab
+	KeyOther
+)
+
+// Keys with a control character.
+const (
+	keyInterrupt Key = 0x03 // Ctrl-C
+	keyTab       Key = '\t'
+	keyEnter     Key = '\r'
+	keyClear     Key = 0x15 // Ctrl-U
+	keyEscape    Key = 0x1b
+	keyBackspace Key = 0x7f
+)
+
+// far is further than any list is long.
+const far = 1 << 30
+
+// Press returns the view after a key, and whether the key ends the program.
+func (v View) Press(k Key) (_ View, quit bool) {
+	if k == keyInterrupt {
+		return v, true
+	}
+	if v.typing {
+		return v.typed(k), false
+	}
+	l := &v.lists[v.focus]
+	switch k {
+	case 'q':
+		return v, true
+	case '?', 'h':
+		v.page = toggled(v.page, helpPage)
+	case keyEnter:
+		v.page = toggled(v.page, detailPage)
+	case keyEscape:
+		if v.page == noPage {
+			v.filter = ""
+		}
+		v.page = noPage
+	case ' ', 'p':
+		v.Paused = !v.Paused
+	case '/':
+		v.typing, v.page = true, noPage
+	case keyTab:
+		v.focus = (v.focus + 1) % panels
+	case KeyBackTab:
+		v.focus = (v.focus + panels - 1) % panels
+	case '1', '2', '3', '4':
+		v.focus = int(k - '1')
+	case 's':
+		titles := titles(v.focus, v.Width)
+		*l = list{sort: titles[(slices.Index(titles, v.sorted(v.focus))+1)%len(titles)]}
+	case 'r':
+		l.reversed, l.cursor = !l.reversed, 0
+	case KeyUp, 'k':
+		l.cursor--
+	case KeyDown, 'j':
+		l.cursor++
+	case KeyPageUp:
+		l.cursor -= max(1, v.Height/2)
+	case KeyPageDown:
+		l.cursor += max(1, v.Height/2)
+	case KeyHome, 'g':
+		l.cursor = 0
+	case KeyEnd, 'G':
+		l.cursor = far
+	}
+	return v, false
+}
+
+// typed is Press while the user types a filter. The filter holds at once.
+func (v View) typed(k Key) View {
+	switch {
+	case k == keyEnter:
+		v.typing = false
+	case k == keyEscape:
+		v.typing, v.filter = false, ""
+	case k == keyClear:
+		v.filter = ""
+	case k == keyBackspace || k == 0x08:
+		_, last := utf8.DecodeLastRuneInString(v.filter)
+		v.filter = v.filter[:len(v.filter)-last]
+	case k >= ' ' && len(v.filter)+utf8.RuneLen(rune(k)) <= mostFilter:
+		v.filter += clean(string(rune(k)))
+	}
+	for i := range v.lists {
+		v.lists[i].cursor = 0
+	}
+	return v
+}
+
+func toggled(was, to page) page {
+	if was == to {
+		return noPage
+	}
+	return to
+}
+
+// sorted is the title of the column that a panel is sorted by.
+func (v View) sorted(p int) string {
+	if s := v.lists[p].sort; s != "" {
+		return s
+	}
+	return firstSort[p]
+}
+
+// admits reports whether the filter is in one of the texts of a row, in upper or lower case.
+func (v View) admits(texts ...string) bool {
+	if v.filter == "" {
+		return true
+	}
+	wanted := strings.ToLower(v.filter)
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(clean(text)), wanted) })
+}
