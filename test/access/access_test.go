@@ -10,12 +10,14 @@ func TestAccess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}
-	names := []string{everything, stockManifest, stockChart}
+	names := []string{everything, explanation, stockManifest, stockChart}
 	for _, row := range removals {
 		names = append(names, row.name)
 	}
 	l := startLab(t, names...)
 	t.Run("every permission is used", func(t *testing.T) { t.Parallel(); everythingIsUsed(t, l) })
+	t.Run("an explanation writes nothing", func(t *testing.T) { t.Parallel(); explainsWithoutWrites(t, l) })
+	t.Run("the running autoscaler is asked", func(t *testing.T) { t.Parallel(); asksRunningAutoscaler(t, l) })
 	for _, name := range []string{stockManifest, stockChart} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); worksWithStock(t, l, name) })
 	}

@@ -30,11 +30,12 @@ import (
 // blockTimeout bounds one block.
 const blockTimeout = 4 * time.Minute
 
-// TestMain puts asgctl into the PATH: this binary under another name.
+// TestMain puts asgctl into the PATH: this binary under other names, which include the one of a kubectl plugin.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"asgctl": func() {
-		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr, "test"))
-	}})
+	asgctl := func() {
+		os.Exit(command.RunAs(context.Background(), os.Args[0], os.Args[1:], os.Stdout, os.Stderr, "test"))
+	}
+	testscript.Main(m, map[string]func(){"asgctl": asgctl, "kubectl-asg": asgctl})
 }
 
 func TestFlagsInMarkedBlocksExist(t *testing.T) {
@@ -161,7 +162,7 @@ func newReader(t *testing.T) *reader {
 		t.Fatal(err)
 	}
 	r.env = append(os.Environ(), "PATH="+r.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+r.cluster.Kubeconfig(),
-		"KUBECACHEDIR="+r.bin, "HELM_CACHE_HOME="+r.bin, "HELM_CONFIG_HOME="+r.bin, "HELM_DATA_HOME="+r.bin,
+		"XDG_DATA_HOME="+r.bin, "KUBECACHEDIR="+r.bin, "HELM_CACHE_HOME="+r.bin, "HELM_CONFIG_HOME="+r.bin, "HELM_DATA_HOME="+r.bin,
 		"AWS_ENDPOINT_URL="+r.aws.URL(), "AWS_REGION="+r.aws.Region(), "AWS_ACCESS_KEY_ID=reader", "AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_EC2_METADATA_DISABLED=true", "GORACE=exitcode=0")
 	return r

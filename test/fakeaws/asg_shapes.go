@@ -298,7 +298,7 @@ func (i *instance) shape() xmlInstance {
 func (g *group) tagShapes() []xmlTag {
 	var out []xmlTag
 	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
-		out = append(out, xmlTag{g.Name, "auto-scaling-group", key, g.Tags[key], true})
+		out = append(out, xmlTag{g.Name, "auto-scaling-group", key, g.Tags[key], !slices.Contains(g.NotPropagated, key)})
 	}
 	return out
 }

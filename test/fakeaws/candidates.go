@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -138,7 +139,11 @@ func tagsOf(g *group, c candidate) map[string]string {
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	maps.Copy(tags, g.Tags)
+	for key, value := range g.Tags {
+		if !slices.Contains(g.NotPropagated, key) {
+			tags[key] = value
+		}
+	}
 	tags["aws:autoscaling:groupName"] = g.Name
 	if c.template != nil {
 		tags["aws:ec2launchtemplate:id"], tags["aws:ec2launchtemplate:version"] = c.template.ID, c.template.Version

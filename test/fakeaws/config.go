@@ -53,6 +53,7 @@ type Config struct {
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type, other types are offered in all
+	FreeAddresses        map[string]int        `json:"freeAddresses,omitempty"` // of subnets, by zone, by default 251 less one for each instance, and -1 for none
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
 	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
 	Queues               []Queue               `json:"queues,omitempty"`        // of SQS, with the EventBridge rules that fill them
@@ -124,6 +125,8 @@ type AutoScalingGroup struct {
 	Desired int               `json:"desired"`
 	Zones   []string          `json:"zones"` // full names, such as cn-northwest-1a
 	Tags    map[string]string `json:"tags,omitempty"`
+
+	NotPropagated []string `json:"notPropagated,omitempty"` // keys of tags that its instances do not get
 
 	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -241,4 +242,32 @@ func TestStaleReadingsHaveAnyAgeUpToMost(t *testing.T) {
 			t.Errorf("desired %d once readings are fresh again, want 4", got)
 		}
 	})
+}
+
+func TestTagsThatAreNotPropagated(t *testing.T) {
+	_, c := overHTTP(t, oneGroup(func(g *AutoScalingGroup) {
+		g.Desired, g.Tags, g.NotPropagated = 1, map[string]string{"team": "blue", "cost": "low"}, []string{"team"}
+	}))
+	groups, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	propagated := map[string]bool{}
+	for _, tag := range groups.AutoScalingGroups[0].Tags {
+		propagated[aws.ToString(tag.Key)] = aws.ToBool(tag.PropagateAtLaunch)
+	}
+	if diff := cmp.Diff(map[string]bool{"team": false, "cost": true}, propagated); diff != "" {
+		t.Errorf("propagated tags differ (-want +got):\n%s", diff)
+	}
+	instances, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string]bool{}
+	for _, tag := range instances.Reservations[0].Instances[0].Tags {
+		has[aws.ToString(tag.Key)] = true
+	}
+	if has["team"] || !has["cost"] {
+		t.Errorf("tags of the instance: %v, want cost without team", has)
+	}
 }

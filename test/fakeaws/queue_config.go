@@ -27,6 +27,9 @@ type Queue struct {
 	Events []string `json:"events,omitempty"`
 	Lag    Duration `json:"lag,omitempty"` // from an event to its message
 
+	// Policy is the access policy that GetQueueAttributes shows. By default it lets EventBridge send, if there are Events. It is not obeyed.
+	Policy string `json:"policy,omitempty"`
+
 	// By the Config's seed, Duplicates percent of the events become two messages, and as many messages can be received again at
 	// once. Shuffles percent of the receivers get the oldest messages no sooner than others.
 	Duplicates int `json:"duplicates,omitempty"`

@@ -101,7 +101,7 @@ func (a *account) getQueueAttributes(r *request) (any, error) {
 	names, out := r.form.list("AttributeNames"), map[string]string{}
 	all := q.attributes()
 	for _, name := range names {
-		if _, known := all[name]; !known && name != "All" && name != "RedrivePolicy" {
+		if _, known := all[name]; !known && name != "All" && name != "RedrivePolicy" && name != "Policy" {
 			return nil, &apiError{Code: "InvalidAttributeName", Message: "Unknown Attribute " + name + "."}
 		}
 	}
@@ -130,11 +130,22 @@ func (q *queue) attributes() map[string]string {
 		"QueueArn":                              q.arn,
 		"SqsManagedSseEnabled":                  "true",
 	}
+	if policy := q.policy(); policy != "" {
+		out["Policy"] = policy
+	}
 	if q.DeadLetter != nil {
 		source := q.arn[:strings.LastIndex(q.arn, ":")+1]
 		out["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, source+q.DeadLetter.Queue, q.DeadLetter.MaxReceiveCount)
 	}
 	return out
+}
+
+// policy is the access policy, or "".
+func (q *queue) policy() string {
+	if q.Policy != "" || len(q.Events) == 0 {
+		return q.Policy
+	}
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},"Action":"sqs:SendMessage","Resource":%q}]}`, q.arn)
 }
 
 // within parses a number of seconds between 0 and the maximum.

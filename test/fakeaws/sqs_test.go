@@ -314,7 +314,7 @@ func TestSQSFaultsLookAsInSQS(t *testing.T) {
 }
 
 func TestQueueAttributes(t *testing.T) {
-	cfg := queues(Queue{Name: "q", Retention: Duration(5 * time.Minute), DeadLetter: &DeadLetter{"dead", 3}}, Queue{Name: "dead"})
+	cfg := queues(Queue{Name: "q", Events: []string{"*"}, Retention: Duration(5 * time.Minute), DeadLetter: &DeadLetter{"dead", 3}}, Queue{Name: "dead"})
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		send(t, s, "one", "two", "three")
 		receive(t, c, func(in *sqs.ReceiveMessageInput) { in.MaxNumberOfMessages = 1 })
@@ -327,6 +327,8 @@ func TestQueueAttributes(t *testing.T) {
 		for name, want := range map[string]string{
 			"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1", "MessageRetentionPeriod": "300",
 			"VisibilityTimeout": "30", "SqsManagedSseEnabled": "true", "QueueArn": "arn:aws:sqs:us-west-2:123456789012:q",
+			"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},` +
+				`"Action":"sqs:SendMessage","Resource":"arn:aws:sqs:us-west-2:123456789012:q"}]}`,
 			"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-west-2:123456789012:dead","maxReceiveCount":3}`,
 		} {
 			if got := out.Attributes[name]; got != want {

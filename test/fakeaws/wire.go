@@ -97,6 +97,7 @@ var operations = map[string]map[string]operation{
 		"DescribeInstanceTypeOfferings":            (*account).describeInstanceTypeOfferings,
 		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
 		"DescribeSpotPriceHistory":                 (*account).describeSpotPriceHistory,
+		"DescribeSubnets":                          (*account).describeSubnets,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
 	},
 	serviceEKS: {

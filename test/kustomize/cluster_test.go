@@ -37,7 +37,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		t.Helper()
 		admin(t, append([]string{"apply", "--dry-run=server", "--warnings-as-errors"}, args...)...)
 	}
-	for _, kind := range []string{"servicemonitors", "prometheusrules"} {
+	for _, kind := range []string{"servicemonitors", "podmonitors", "prometheusrules"} {
 		definition := filepath.Join(operator(t), "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
 		admin(t, "create", "-f", definition)
 		admin(t, "wait", "--for=condition=Established", "crd/"+kind+".monitoring.coreos.com")
@@ -46,6 +46,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		t.Run("overlay/"+name, func(t *testing.T) { accepted(t, "-k", filepath.Join(kustomize, "overlays", name)) })
 	}
 	accepted(t, "-f", root+"/manifests/deploy/rbac-optional.yaml")
+	accepted(t, "-f", root+"/manifests/monitoring/podmonitor.yaml")
 
 	// From here on the API server warns of pods that the strictest of the Pod Security Standards would refuse.
 	admin(t, "label", "namespace", "kube-system", "pod-security.kubernetes.io/warn=restricted")

@@ -26,14 +26,26 @@ type Autoscaler struct {
 	killed, stopped atomic.Bool // somebody asked for the end
 }
 
-// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own, and appends its
-// output to the log. It returns once the process answers its health check.
+// addressFlag is the flag of the address of the autoscaler's own server.
+const addressFlag = "--address="
+
+// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own unless they have one, and
+// appends its output to the log. It returns once the process answers its health check.
 func runAutoscaler(ctx context.Context, binary string, flags, environment []string, log *os.File) (*Autoscaler, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
+	var address string
+	for _, flag := range flags {
+		if given, ok := strings.CutPrefix(flag, addressFlag); ok {
+			address = given
+		}
 	}
-	a := &Autoscaler{Address: address, done: make(chan struct{}), cmd: exec.Command(binary, append(flags, "--address="+address)...)}
+	if address == "" {
+		free, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		address, flags = free, append(flags, addressFlag+free)
+	}
+	a := &Autoscaler{Address: address, done: make(chan struct{}), cmd: exec.Command(binary, flags...)}
 	a.cmd.Env = environment
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is the parent's to handle

@@ -68,6 +68,7 @@ import (
 //	event REASON REGEXP                      an event with the reason and a matching message exists
 //	events REASON N                          N events with the reason were sent, repetitions counted
 //	ready | unready                          the autoscaler says so at /readyz
+//	report REGEXP                            a line about the report at /status.json matches: see decisionLines
 //	log REGEXP                               a line of the autoscaler's logs matches
 //	metric NAME{LABELS} OP N                 the sum of the samples with these labels. OP is ==, >= or <=
 //

@@ -44,6 +44,8 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.saysReady(what == "ready"), nil
 	case what == "log" && len(args) == 1:
 		return s.logMatches(args[0])
+	case what == "report" && len(args) == 1:
+		return s.reportMatches(args[0])
 	case what == "metric" && len(args) == 3:
 		return s.metricIs(args[0], args[1], args[2])
 	default:

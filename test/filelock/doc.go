@@ -1,0 +1,2 @@
+// Package filelock lets processes that would build the same file take turns.
+package filelock
