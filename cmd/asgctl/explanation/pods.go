@@ -58,22 +58,12 @@ func All(r *decision.Report, source Source) *Pods {
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: output.Version, Source: source, At: r.At, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
-	places := map[int]int{}
+	searches := decision.NewCarrier(r.Searches, &p.Searches)
 	for _, pod := range r.Pods {
 		if !match(&pod) {
 			continue
 		}
-		if pod.Search >= 0 && pod.Search < len(r.Searches) {
-			place, taken := places[pod.Search]
-			if !taken {
-				place = len(p.Searches)
-				p.Searches = append(p.Searches, r.Searches[pod.Search])
-				places[pod.Search] = place
-			}
-			pod.Search = place
-		} else {
-			pod.Search = -1
-		}
+		pod.Search = searches.Carry(pod.Search)
 		p.Pods = append(p.Pods, pod)
 	}
 	return p

@@ -20,21 +20,13 @@ func Join(before, loop *decision.Report) *decision.Report {
 	for _, pod := range loop.Pods {
 		later[pod.UID] = pod
 	}
-	places := map[int]int{} // of the loop's searches
+	searches := decision.NewCarrier(loop.Searches, &joined.Searches)
 	for at, pod := range joined.Pods {
 		now, there := later[pod.UID]
 		if pod.State != decision.PodDelayed || !there {
 			continue
 		}
-		if now.Search >= 0 {
-			place, taken := places[now.Search]
-			if !taken {
-				place = len(joined.Searches)
-				joined.Searches = append(joined.Searches, loop.Searches[now.Search])
-				places[now.Search] = place
-			}
-			now.Search = place
-		}
+		now.Search = searches.Carry(now.Search)
 		joined.Pods[at] = now
 	}
 	return &joined
