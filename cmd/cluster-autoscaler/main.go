@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -31,19 +30,13 @@ const (
 )
 
 func main() {
-	if name := filepath.Base(os.Args[0]); name == "asgctl" || name == "kubectl-asg" {
-		os.Exit(asgctl())
+	// The image has this binary under both names, because both programs link the core.
+	if command.IsName(os.Args[0]) {
+		os.Exit(command.Main(version))
 	}
 	code := run()
 	logs.FlushLogs()
 	os.Exit(code)
-}
-
-// asgctl runs this binary as the operator's command. The image has it under both names, because both link the core.
-func asgctl() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return command.RunAs(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
 }
 
 func run() int {

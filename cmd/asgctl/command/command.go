@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,11 +60,25 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, version s
 	return RunAs(ctx, asgctl, args, stdout, stderr, version)
 }
 
+// Main runs asgctl with the arguments of this process until it ends or a signal comes, and returns the exit code.
+func Main(version string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return RunAs(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
+}
+
+// IsName reports whether a program's file is called asgctl, or by the name of the kubectl plugin.
+func IsName(path string) bool { return filepath.Base(path) == asgctl || isPlugin(path) }
+
+func isPlugin(path string) bool {
+	return strings.TrimSuffix(filepath.Base(path), ".exe") == "kubectl-asg"
+}
+
 // RunAs is Run for a program whose file has another name. kubectl-asg is the one of a kubectl plugin, and its help says kubectl asg.
 func RunAs(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
 	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table, program: asgctl}
 	root := c.root()
-	if strings.TrimSuffix(filepath.Base(path), ".exe") == "kubectl-asg" {
+	if isPlugin(path) {
 		c.program = "kubectl asg"
 		rename(root, c.program)
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 var (
@@ -36,18 +36,7 @@ type lab struct {
 
 func startLab(t *testing.T) lab {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a control plane")
-	}
-	cluster, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr, WithoutKWOK: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
