@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 // stockValues are an operator's values for the stock chart. Our chart gets them unchanged.
@@ -33,18 +34,7 @@ rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::
 `
 
 func TestAgainstARealAPIServer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a control plane")
-	}
-	cluster, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr, WithoutKWOK: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
 	for _, version := range helmVersions {
 		t.Run("stock is upgraded in place/"+version, func(t *testing.T) { upgradeAndUninstall(t, cluster, version) })
 	}

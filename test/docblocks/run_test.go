@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 // blockTimeout bounds one block.
@@ -125,15 +126,7 @@ func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{bin: t.TempDir()}
 	r.log = filepath.Join(r.bin, "autoscaler.log")
-	var err error
-	if r.cluster, err = controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	r.cluster = testcluster.Start(t, controlplane.Options{})
 	config, err := fakeaws.LoadConfig(filepath.Join("testdata", "account.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -14,21 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 func TestAgainstARealAPIServer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a control plane")
-	}
-	cluster, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr, WithoutKWOK: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
 	admin := func(t *testing.T, args ...string) {
 		t.Helper()
 		kubectl(t, append([]string{"--kubeconfig", cluster.Kubeconfig()}, args...)...)
