@@ -11,8 +11,6 @@ const (
 	// maxGroupsPerCall is the largest page DescribeAutoScalingGroups serves, and the most names it takes (EC2 Auto Scaling API reference,
 	// MaxRecords).
 	maxGroupsPerCall = 100
-	// garbledRetries is how often an unreadable page is requested again.
-	garbledRetries = 2
 	// readTimeout bounds one reading of a handful of groups with its retries.
 	readTimeout = 30 * time.Second
 	// readingLag is how old a reading can be when we get it. AWS states no bound. Readings a few seconds old occur, so a minute leaves room.

@@ -10,8 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // reader reads groups from AWS and merges the readings with what the Cache knows.
@@ -122,9 +120,6 @@ func (r *reader) describe(ctx context.Context, in *autoscaling.DescribeAutoScali
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(r.api, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		for again := 0; awsclient.IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
-			page, err = pages.NextPage(ctx)
-		}
 		if err != nil {
 			return fmt.Errorf("describe auto scaling groups: %w", err)
 		}

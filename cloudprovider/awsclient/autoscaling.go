@@ -18,6 +18,19 @@ type AutoScaling struct {
 	writes              *autoscaling.Client
 }
 
+// garbledRetries is how often an answer that could not be read is asked for again.
+const garbledRetries = 2
+
+// DescribeAutoScalingGroups is the call of the SDK, repeated where a page cannot be read: every loop and every command needs it.
+func (a *AutoScaling) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	page, err := a.Client.DescribeAutoScalingGroups(ctx, in, o...)
+	for again := 0; IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
+		page, err = a.Client.DescribeAutoScalingGroups(ctx, in, o...)
+	}
+	return page, err
+}
+
 // DescribeScalingActivities is the call of the SDK.
 func (a *AutoScaling) DescribeScalingActivities(ctx context.Context, in *autoscaling.DescribeScalingActivitiesInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {

@@ -200,6 +200,18 @@ func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
+	server := start(t, "m5.large")
+	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
+	r, err := Read(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"m5.large"}, names(r)); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
 func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
 	server := start(t, "m5.large", "c5.large")
 	server.Deny("DescribeLaunchTemplateVersions")
