@@ -6,12 +6,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -29,7 +32,7 @@ func main() {
 	}
 }
 
-// run fuzzes each target for the duration and prints how long it took with its build. The go command fuzzes one target at a time.
+// run fuzzes each target for the duration, as many at once as there are processors, and prints how long each took with its build.
 func run(ctx context.Context, dir, pattern string, duration time.Duration) error {
 	targets, err := findTargets(ctx, dir, pattern)
 	if err != nil {
@@ -38,37 +41,64 @@ func run(ctx context.Context, dir, pattern string, duration time.Duration) error
 	if len(targets) == 0 {
 		return fmt.Errorf("%s has no fuzz target", pattern)
 	}
-	failed := 0
+	var failed atomic.Int32
+	var running errgroup.Group
+	running.SetLimit(runtime.NumCPU())
 	for _, t := range targets {
-		started := time.Now()
-		err := t.fuzz(ctx, dir, duration)
-		for more := duration; errors.Is(err, errUntried) && more < 16*duration; err = t.fuzz(ctx, dir, more) {
-			more *= 2
-		}
-		result := "ok"
-		if err != nil {
-			result = err.Error()
-			failed++
-		}
-		fmt.Printf("%s %s.%s %s\n", result, t.Package, t.Name, time.Since(started).Round(time.Second))
-		if ctx.Err() != nil {
+		running.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			started := time.Now()
+			err := t.fuzz(ctx, dir, duration)
+			for more := duration; errors.Is(err, errUntried) && more < 16*duration; err = t.fuzz(ctx, dir, more) {
+				more *= 2
+			}
+			result := "ok"
+			if err != nil {
+				result = err.Error()
+				failed.Add(1)
+			}
+			fmt.Printf("%s %s.%s %s\n", result, t.Package, t.Name, time.Since(started).Round(time.Second))
 			return ctx.Err()
-		}
+		})
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d targets failed", failed, len(targets))
+	if err := running.Wait(); err != nil {
+		return err
+	}
+	if failed.Load() > 0 {
+		return fmt.Errorf("%d of %d targets failed", failed.Load(), len(targets))
 	}
 	return nil
 }
 
-// fuzz runs the target once, for the duration. Without its limit the go command may spend a minute on making one new input smaller, and
-// tries no other meanwhile.
+// fuzz runs the target once, for the duration, by one worker. Without its limit the go command may spend a minute on making one new input
+// smaller, and tries no other meanwhile.
 func (t target) fuzz(ctx context.Context, dir string, duration time.Duration) error {
-	test := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run=^$", "-fuzz=^"+t.Name+"$", "-fuzztime="+duration.String(), "-fuzzminimizetime=1s", t.Package)
-	var output bytes.Buffer
-	test.Dir, test.Stdout = dir, io.MultiWriter(os.Stdout, &output)
-	test.Stderr = test.Stdout
-	return judge(test.Run(), output.String())
+	test := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run=^$", "-fuzz=^"+t.Name+"$", "-fuzztime="+duration.String(), "-fuzzminimizetime=1s",
+		"-parallel=1", t.Package)
+	output := output{target: t.Name}
+	test.Dir, test.Stdout, test.Stderr = dir, &output, &output
+	return judge(test.Run(), output.all.String())
+}
+
+// output keeps what a run of go test writes, and prints each line behind the target's name.
+type output struct {
+	target  string
+	all     bytes.Buffer
+	printed int // bytes of all
+}
+
+func (o *output) Write(some []byte) (int, error) {
+	o.all.Write(some)
+	for {
+		line, _, whole := bytes.Cut(o.all.Bytes()[o.printed:], []byte("\n"))
+		if !whole {
+			return len(some), nil
+		}
+		o.printed += len(line) + 1
+		fmt.Printf("%s: %s\n", o.target, line)
+	}
 }
 
 // errUntried is the error of a run whose whole time went to the inputs that were known before. A busy machine takes seconds for them.
