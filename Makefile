@@ -65,7 +65,8 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 test: lint verify controlplane ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
 	@# lint has run go vet already
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/e2e ./...
+	@# linked without debug information, which takes a third less time
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@cat $(TIMES)
 	@# with the race detector, with which the core has been compiled above
@@ -102,7 +103,7 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 	$(GO) run ./pricing/generate
 
 .PHONY: vulncheck
-vulncheck: ## known vulnerabilities of the binaries, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
+vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
 	$(GO) run ./test/vulncheck $(if $(VULNDB),-db $(VULNDB))
 
 .PHONY: licences

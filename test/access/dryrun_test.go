@@ -37,11 +37,9 @@ func explainsWithoutWrites(t *testing.T, l *lab) {
 		return ""
 	})
 	r.interrupt(t, nodes[1])
-	asgctl, err := l.asgctl()
-	must(t, err)
 	const key = "explains"
 	explain := func(arguments ...string) string {
-		cmd := exec.CommandContext(t.Context(), asgctl, append([]string{"explain", "--kubeconfig=" + r.kubeconfig, "--autoscaler-namespace=" + r.name}, arguments...)...)
+		cmd := exec.CommandContext(t.Context(), l.asgctl, append([]string{"explain", "--kubeconfig=" + r.kubeconfig, "--autoscaler-namespace=" + r.name}, arguments...)...)
 		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+l.env.AWS.URL(), "AWS_ACCESS_KEY_ID="+key, "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true")
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ type lab struct {
 	env    *scenario.Env
 	dir    string
 	client kubernetes.Interface
-	asgctl func() (path string, err error) // builds it once
+	asgctl string // its path
 }
 
 // startLab starts one with a group of two nodes, and a queue, for each name. The nodes of a group have the label team=<name>.
@@ -75,14 +74,9 @@ func startLab(t *testing.T, names ...string) *lab {
 	}
 	_, err = env.Kubectl(t.Context(), "", "apply", "-f", moduleDir(t, "k8s.io/autoscaler/cluster-autoscaler/apis")+"/config/crd")
 	must(t, err)
-	return &lab{env: env, dir: dir, client: env.Cluster.Client(), asgctl: sync.OnceValues(func() (string, error) {
-		path := filepath.Join(dir, "asgctl")
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/asgctl").CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, out)
-		}
-		return path, err
-	})}
+	asgctl := filepath.Join(dir, "asgctl")
+	must(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name
+	return &lab{env: env, dir: dir, client: env.Cluster.Client(), asgctl: asgctl}
 }
 
 // A replica is an autoscaler with a namespace, group and queue of its name.

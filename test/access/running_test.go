@@ -53,10 +53,8 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 	_, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 	must(t, err)
 
-	asgctl, err := l.asgctl()
-	must(t, err)
 	var stdout, stderr strings.Builder
-	cmd := exec.CommandContext(t.Context(), asgctl, "explain", "pod", "web-0", "--namespace=shop", "--autoscaler-namespace="+asking, "--kubeconfig="+kubeconfig)
+	cmd := exec.CommandContext(t.Context(), l.asgctl, "explain", "pod", "web-0", "--namespace=shop", "--autoscaler-namespace="+asking, "--kubeconfig="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run()
 	if code := cmd.ProcessState.ExitCode(); code != 3 || stderr.String() != "asgctl: 1 of 1 pods get no node\n" {

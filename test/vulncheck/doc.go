@@ -1,4 +1,4 @@
-// Command vulncheck looks for known vulnerabilities in the product's binaries.
+// Command vulncheck looks for known vulnerabilities in the product's binary.
 //
 //	vulncheck                  asks the public vulnerability database, and fails if it cannot be reached
 //	vulncheck -if-reachable    checks nothing, and says so, if it cannot be reached

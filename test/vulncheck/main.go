@@ -7,12 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 //go:embed exceptions.json
@@ -32,10 +31,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "vulncheck:", err)
 		os.Exit(1)
 	}
-	fmt.Println("vulncheck: each known vulnerability of the binaries is explained")
+	fmt.Println("vulncheck: each known vulnerability of the binary is explained")
 }
 
-// check builds the product's binaries and judges them. root is the directory of the product's module.
+// check builds the product's binary and judges it. root is the directory of the product's module.
 func check(ctx context.Context, root, db string) error {
 	var exceptions []exception
 	if err := json.Unmarshal(explained, &exceptions); err != nil {
@@ -51,27 +50,14 @@ func check(ctx context.Context, root, db string) error {
 			return err
 		}
 	}
-	if err := build(ctx, root, dir); err != nil {
+	// It is asgctl, too, and has symbols, without which a finding names modules alone.
+	binary, err := scenario.BuildAutoscaler(ctx, dir)
+	if err != nil {
 		return err
 	}
-	findings, err := scan(ctx, filepath.Join(root, "test/tools"), db, filepath.Join(dir, "cluster-autoscaler"), filepath.Join(dir, "asgctl"))
+	findings, err := scan(ctx, filepath.Join(root, "test/tools"), db, binary)
 	if err != nil {
 		return err
 	}
 	return judge(findings, exceptions)
-}
-
-// build compiles the binaries with their symbols, without which a finding names modules alone. It takes the race detector where
-// this process has it, so that a test run compiles the core once.
-func build(ctx context.Context, root, dir string) error {
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		args = append(args, "-race")
-	}
-	compile := exec.CommandContext(ctx, "go", append(args, "./cmd/...")...)
-	compile.Dir, compile.Stderr = root, os.Stderr
-	if err := compile.Run(); err != nil {
-		return fmt.Errorf("go build: %w", err)
-	}
-	return nil
 }
