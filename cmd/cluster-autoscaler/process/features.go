@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
@@ -100,12 +101,11 @@ func (p *Process) startBuffers(working context.Context, kube kubernetes.Interfac
 	if !p.core.CapacitybufferPodInjectionEnabled {
 		return buffers{}
 	}
-	// Events about buffers need their kind in the scheme of client-go.
-	if err := cbv1beta1.AddToScheme(clientgoscheme.Scheme); err != nil {
-		klog.FromContext(working).Error(err, "Events about capacity buffers are out of use")
-	}
 	return newBuffers(client)
 }
+
+// Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
+func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
 func newBuffers(client *cbclient.CapacityBufferClient) buffers {
 	registry := fakepods.NewRegistry(nil)
