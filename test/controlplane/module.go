@@ -45,7 +45,7 @@ func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 func GoCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath -gcflags=all=-dwarf=false", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
 	return cmd
 }
 

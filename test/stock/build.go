@@ -75,7 +75,7 @@ func modules(ctx context.Context) ([]string, error) {
 // goCommand leaves out the flags of our own build, whose tag picks another provider.
 func goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -gcflags=all=-dwarf=false", "GOOS=", "GOARCH=")
 	return cmd
 }
 
