@@ -31,6 +31,7 @@ func (g *Group) Withdrawable() int {
 	if g.withdrawalFailed {
 		return 0
 	}
+	g = g.accepted()
 	return (g.DesiredCapacity - g.afterWithdrawal(g.Requested)) / g.Source.MinWeight()
 }
 
@@ -53,6 +54,12 @@ func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
+	spare := max(0, g.DesiredCapacity-g.MinSize) / g.heaviest()
+	return max(0, len(g.Counted())+g.Missing()-spare)
+}
+
+// heaviest is the weight of the heaviest instance, as far as the weights show.
+func (g *Group) heaviest() int {
 	heaviest := 1
 	if g.Missing() > 0 {
 		heaviest = g.Source.MinWeight()
@@ -60,8 +67,7 @@ func (g *Group) MinInstances() int {
 	for _, i := range g.Counted() {
 		heaviest = max(heaviest, i.Weight)
 	}
-	spare := max(0, g.DesiredCapacity-g.MinSize) / heaviest
-	return max(0, len(g.Counted())+g.Missing()-spare)
+	return heaviest
 }
 
 func (g *Group) countedCapacity() int {
@@ -100,6 +106,29 @@ func (g *Group) sameMotion(o *Group) bool {
 	return g.DesiredCapacity == o.DesiredCapacity && slices.Equal(g.Instances, o.Instances) &&
 		(g.Failure == nil) == (o.Failure == nil)
 }
+
+// accepted returns the group without the increases that AWS has not accepted.
+func (g *Group) accepted() *Group {
+	if g.Booked == 0 && len(g.Failed) == 0 {
+		return g
+	}
+	a := *g
+	a.DesiredCapacity -= g.bookedCapacity()
+	a.Booked, a.Failed, a.booked = 0, nil, nil
+	return &a
+}
+
+// FailedInstances counts the instances of the failed increases.
+func (g *Group) FailedInstances() int {
+	failed := 0
+	for _, f := range g.Failed {
+		failed += f.Instances
+	}
+	return failed
+}
+
+// bookedCapacity is the capacity that AWS has not accepted.
+func (g *Group) bookedCapacity() int { return (g.Booked + g.FailedInstances()) * g.Source.MinWeight() }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 

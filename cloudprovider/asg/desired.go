@@ -72,6 +72,7 @@ func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 		e.desired.since, e.desired.shown = at, false
 		return
 	}
+	e.underWay.from += by
 	for p := range e.desired.past { // a reading of that time shows the terminated instance, which corrects it
 		e.desired.past[p].desired += by
 	}

@@ -60,6 +60,9 @@ type NamedGroup struct {
 	MinSize, MaxSize int
 }
 
+// String returns the value of the flag.
+func (n NamedGroup) String() string { return fmt.Sprintf("%d:%d:%s", n.MinSize, n.MaxSize, n.Name) }
+
 // TagFilter is one --node-group-auto-discovery flag. A group matches when it has all the tags. A tag without a value matches every value.
 type TagFilter []Tag
 

@@ -47,8 +47,11 @@ func (g *Group) divide(among, awake []string) []*Group {
 		v.DesiredCapacity = v.countedCapacity()
 	}
 	open := views[:len(g.launchZones())]
-	g.dealMissing(open)
-	g.takeExcess(views)
+	g.accepted().dealMissing(open)
+	g.accepted().takeExcess(views)
+	for _, v := range views {
+		v.DesiredCapacity += v.bookedCapacity()
+	}
 	spare, left := max(0, g.DesiredCapacity-g.MinSize), max(0, g.MaxSize-sizes(views))
 	for at, v := range views {
 		v.MinSize, v.MaxSize, v.most = max(0, v.DesiredCapacity-spare), v.DesiredCapacity, v.DesiredCapacity
@@ -124,9 +127,27 @@ func (g *Group) emptyZoneGroups() []*Group {
 		v := *g
 		v.Zone, v.Zones, v.Instances = zone, []string{zone}, nil
 		v.Requested, v.Overdue, v.others, v.unshown = 0, 0, 0, 0
+		v.Booked, v.Failed, v.booked = 0, nil, nil
 		views[at] = &v
 	}
+	if len(views) > 0 {
+		g.dealBooked(views)
+	}
 	return views
+}
+
+// dealBooked counts the increases under way and the failed ones in their zone groups, and those in any zone in the first.
+func (g *Group) dealBooked(views []*Group) {
+	in := func(zone string) *Group {
+		return views[max(0, slices.IndexFunc(views, func(v *Group) bool { return v.Zone == zone }))]
+	}
+	for zone, n := range g.booked {
+		in(zone).Booked += n
+	}
+	for _, f := range g.Failed {
+		v := in(f.Zone)
+		v.Failed = append(v.Failed, f)
+	}
 }
 
 // dealMissing counts the instances that AWS still has to launch in the zone groups. Our withdrawable ones come last but for the overdue, as in a

@@ -20,6 +20,7 @@ type entry struct {
 	look      look
 	written   lostUpdate
 	desired   knownDesired
+	underWay  underWay
 	departed  map[string]departed    // instances on their way out
 	recent    map[string]arrival     // instances that came lately, from when a reading first showed them: one without them may be older
 	arriving  map[string]arrival     // instances that AWS has launched for us and no reading has shown

@@ -51,6 +51,10 @@ type Group struct {
 	Problems   []launchspec.Problem   // they keep this group, and only this one, from working as it should
 	Failure    *cooldown.Failure      // the reported launch failure of our outstanding request, or nil
 	Requested  int                    // our instances that AWS has not launched yet
+	// Booked is how many of the missing instances AWS is about to be asked for, or has not answered for yet. DesiredCapacity counts them, and those of
+	// the failed increases.
+	Booked int
+	Failed []FailedIncrease // the latest last
 	// Overdue is how many missing instances nobody should count on: AWS failed to launch them, or has not done it for some minutes, and they are not
 	// ours to withdraw.
 	Overdue int
@@ -64,8 +68,12 @@ type Group struct {
 	stated     int
 	unshown    int                   // the capacity of recent instances that the reading misses, maybe because it is older
 	others     int                   // the least desired capacity that other writers want, as far as is known
+	flag       NamedGroup            // the --nodes flag that names the group, or zero
 	zoneLimits map[string]NamedGroup // of --nodes flags that name a zone of the group, by zone
+	booked     map[string]int        // Booked by zone, "" for any
 	most       int                   // the maximum size of a zone group that gets all the rest of the group's
+
+	awsMin, awsMax int // AWS's own sizes
 }
 
 type Instance struct {
@@ -141,6 +149,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
 	}
 	g.arn = aws.ToString(in.AutoScalingGroupARN)
+	g.awsMin, g.awsMax = g.MinSize, g.MaxSize
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
 	}

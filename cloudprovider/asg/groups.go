@@ -26,6 +26,7 @@ type groups struct {
 	dropped  map[string]*entry // groups that were dropped, in case they come back
 	readAt   time.Time
 	ending   bool // refuse further writes
+	failures bool // a failed increase may be left to dismiss
 	identity identity
 }
 
@@ -47,7 +48,7 @@ func (s *groups) publish() {
 		if s.identity.foreign(e.group) {
 			foreign = append(foreign, s.identity.disowned(e.group))
 		} else {
-			groups[name] = e.group
+			groups[name] = e.shown()
 		}
 	}
 	s.current.Store(newSnapshot(groups, foreign, s.readAt))

@@ -29,6 +29,7 @@ import (
 //   - A launch in one zone of a group that is scaled zone by zone launches there, and nowhere more than was asked for.
 //   - What we ask for is launched once, even if we are killed or answers are lost. By the desired capacity, a process whose
 //     first reading is stale can ask for its part once more.
+//   - All of this holds for an increase that nobody waits for, with a second one or a termination beside it.
 //   - What we know in the end is what there is, once no reading can be older than what we know.
 //
 // A stale reading shows the group as it was one change before, in some scenarios up to two. Two of them can follow one another, and can follow a newer
@@ -127,6 +128,9 @@ func (sc *scenario) play(t *testing.T, order *schedule) *sim {
 func (s *sim) agree(order *schedule) {
 	p := s.processes[len(s.processes)-1]
 	p.free = true
+	for range 2 { // failed increases count in one loop
+		p.cache.BeginLoop()
+	}
 	if !s.asIs {
 		time.Sleep(2 * time.Minute) // until no reading can be older than what we know
 		p.look()
@@ -178,6 +182,7 @@ func (p *process) group() *asg.Group { return p.cache.Snapshot().Group("a") }
 // Our own acts.
 
 func look(p *script) {
+	p.cache.BeginLoop()
 	_ = p.cache.Refresh(p.ctx)
 	p.resolve()
 }
@@ -218,6 +223,30 @@ func grow(n int) func(*script) {
 		if g := p.group(); g != nil && g.TargetInstances() < n {
 			increase(n - g.TargetInstances())(p)
 		}
+	}
+}
+
+// startIncrease launches n more beside the script, and awaits the answer in the end.
+func startIncrease(n int) func(*script) {
+	return func(p *script) {
+		p.set = 0
+		_ = p.cache.StartIncrease(p.ctx, "a", "", n)
+		_ = p.cache.AwaitIncreases(p.ctx)
+	}
+}
+
+// startGrowing is grow for each of the sizes. The later ones come at any moment after the one before, its answer or not.
+func startGrowing(sizes ...int) func(*script) {
+	return func(p *script) {
+		for at, n := range sizes {
+			if at > 0 {
+				_, _ = p.wait(p.ctx, fmt.Sprintf("grow to %d", n), true)
+			}
+			if missing := n - p.group().TargetInstances(); missing > 0 {
+				_ = p.cache.StartIncrease(p.ctx, "a", "", missing)
+			}
+		}
+		_ = p.cache.AwaitIncreases(p.ctx)
 	}
 }
 
@@ -360,6 +389,7 @@ func families() []family {
 		{"withdraw and increase", scenario{before: increase(3), script: oneAfterTheOther(withdraw(3), increase(1)), stock: 2}, some[3:]},
 		{"terminate", scenario{script: terminate("i-1")}, everyone},
 		{"increase and terminate", scenario{script: increase(1), beside: terminate("i-1"), stock: 2}, some},
+		{"increase under way and terminate", scenario{script: startIncrease(1), beside: terminate("i-1"), stock: 2}, some[:2]},
 		{"increase, a stale reading", scenario{stale: 1, script: increase(2), stock: 2}, some},
 		{"increase, a lost answer", scenario{lost: 1, script: increase(2), stock: 4}, some[:1]},
 		{"increase, two lost answers", scenario{lost: 2, script: increase(2), stock: 3}, some},
@@ -474,6 +504,9 @@ func families() []family {
 			add(string(mode)+" once/"+name, sc, false, nobody)
 		}
 		once("killed", scenario{script: grow(5), restart: again}, 0)
+		once("two under way", scenario{script: startGrowing(4, 5)}, 0)
+		once("two under way, a lost answer", scenario{lost: 1, script: oneAfterTheOther(startGrowing(4, 5), again)}, 0)
+		once("killed with two under way", scenario{script: startGrowing(4, 5), restart: again}, 0)
 		once("killed in the second", scenario{script: oneAfterTheOther(grow(4), grow(5)), restart: again}, 0)
 		once("killed, a lost answer", scenario{lost: 1, script: oneAfterTheOther(grow(4), again), restart: again}, 0)
 		once("killed, a stale reading", scenario{stale: 1, script: grow(5), restart: again}, spare)

@@ -58,6 +58,9 @@ const (
 const (
 	// writeTimeout bounds a write with its reading, its wait for the group lock and its retries.
 	writeTimeout = 45 * time.Second
+	// gatherZonesFor is how long an increase of a zone waits for others of its group, so that they share one reading and run in parallel. The core makes
+	// the increases of one scale-up at the same moment, or one after the other.
+	gatherZonesFor = 20 * time.Millisecond
 	// unansweredPoll is the time between two tries of an unanswered call, and between two readings of its outcome.
 	unansweredPoll = time.Second
 	// settleTime is how long after an unanswered call a reading shows its outcome. An earlier one can be older than the call.

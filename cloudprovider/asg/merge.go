@@ -65,6 +65,7 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 func (r *reader) merge(e *entry, g *Group) {
 	for _, limits := range r.discovery.Named {
 		if limits.Name == g.Name {
+			g.flag = limits
 			g.MaxSize = min(g.MaxSize, limits.MaxSize)
 			g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
 		}

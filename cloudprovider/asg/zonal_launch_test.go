@@ -321,7 +321,38 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
 		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
 	}
+	want := []asg.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
+	if diff := cmp.Diff(want, w.view("b").AtMax(w.group("a"))); diff != "" {
+		t.Errorf("what keeps the view from growing (-want +got):\n%s", diff)
+	}
 	w.untouched()
+}
+
+func TestReachedLimitsNameTheirSettings(t *testing.T) {
+	t.Parallel()
+	managed := group("managed", 1, 1, 1)
+	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "shop", "workers"
+	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("free", 0, 1, 5), group("flag", 0, 2, 5), group("both", 1, 2, 2), managed}}
+	discovery, err := asg.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOf(t, config, discovery).started()
+	for name, want := range map[string][2][]asg.Limit{
+		"free":    {},
+		"flag":    {{{Flag: "2:2:flag", Size: 2, Needs: 1}}, {{Flag: "2:2:flag", Size: 2, Needs: 3}}},
+		"both":    {{{Flag: "2:2:both", Size: 2, Needs: 1}}, {{Size: 2, Needs: 3}, {Flag: "2:2:both", Size: 2, Needs: 3}}},
+		"managed": {{{Size: 1, Needs: 0}}, {{Size: 1, Needs: 2}}},
+	} {
+		g := w.group(name)
+		if diff := cmp.Diff(want, [2][]asg.Limit{g.AtMin(g), g.AtMax(g)}); diff != "" {
+			t.Errorf("%s, at its minimum and its maximum (-want +got):\n%s", name, diff)
+		}
+		if cluster, nodegroup := g.ManagedNodegroup(); (cluster == "shop" && nodegroup == "workers") != (name == "managed") {
+			t.Errorf("%s is of the managed node group %q of cluster %q", name, nodegroup, cluster)
+		}
+	}
 }
 
 func TestZoneLimitsSelectGroup(t *testing.T) {

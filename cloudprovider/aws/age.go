@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // ageing reports when the reading of the groups becomes too old to act on, and when it is fresh again. The core's loop uses it.
@@ -33,7 +35,7 @@ func (a *ageing) watch(ctx context.Context, age time.Duration, remove, add bool)
 		return
 	}
 	message := fmt.Sprintf("The Auto Scaling groups have not been read for %s: %s until AWS answers; "+
-		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", age.Round(time.Second), now)
+		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", decision.Span(age.Round(time.Second)), now)
 	klog.Warning(message)
 	if a.event != nil {
 		a.event(corev1.EventTypeWarning, "ReadingTooOld", message)

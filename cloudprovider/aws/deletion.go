@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -15,12 +16,13 @@ const gatherFor = 200 * time.Millisecond
 // deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call.
 type deletions = batch.Batcher[string, []string, error]
 
-// terminateTogether terminates the instances, together with the instances of other callers, and returns why any of its own stays.
-func (n *NodeGroup) terminateTogether(group string, ids []string) error {
+// terminateTogether terminates the instances, together with the instances of other callers, and returns why any of its own stays. It waits longer
+// than ctx for other writes to the group, because the node would get new pods.
+func (n *NodeGroup) terminateTogether(_ context.Context, group string, ids []string) error {
 	err, _ := n.provider.deletions.Join(group, func(wanted *[]string) error {
 		*wanted = append(*wanted, ids...)
 		return nil
-	}, func(ids []string) error { return n.provider.terminate(group, ids) })
+	}, func(ids []string) error { return n.provider.terminate(n.provider.ctx, group, ids) })
 	return errorOf(err, ids)
 }
 
@@ -42,16 +44,17 @@ func errorOf(err error, ids []string) error {
 	return own
 }
 
-// terminate terminates the instances of the group and takes the result into the view of the current loop.
-func (p *Provider) terminate(group string, ids []string) error {
-	_, err := p.cache.Terminate(p.ctx, group, ids)
+// terminate terminates the instances of the group and takes the result into the view of the current loop. It waits for other writes to the
+// group until ctx ends.
+func (p *Provider) terminate(ctx context.Context, group string, ids []string) error {
+	_, err := p.cache.Terminate(ctx, group, ids)
 	p.adopt(group)
 	return err
 }
 
 // forceTerminate terminates the instances of the group. AWS replaces instances that the minimum size asks for.
-func (p *Provider) forceTerminate(group string, ids []string) error {
-	err := p.terminate(group, ids)
+func (p *Provider) forceTerminate(ctx context.Context, group string, ids []string) error {
+	err := p.terminate(ctx, group, ids)
 	var partial *asg.TerminationError
 	if !errors.As(err, &partial) {
 		return err
@@ -64,7 +67,7 @@ func (p *Provider) forceTerminate(group string, ids []string) error {
 			delete(partial.Stays, id)
 		}
 	}
-	_, replaceErr := p.cache.Replace(p.ctx, group, needed)
+	_, replaceErr := p.cache.Replace(ctx, group, needed)
 	p.adopt(group)
 	if len(partial.Stays) == 0 {
 		return replaceErr

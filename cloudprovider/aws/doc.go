@@ -8,7 +8,7 @@
 // The vocabulary changes here: an Auto Scaling group becomes a node group, its desired capacity a target size. A group with
 // several zones may become several node groups, its zone groups, which share its limits.
 //
-// The package owns the View, the observed node facts, and the batches of deletions and increases. It imports none of the core's
+// The package owns the View, the observed node facts, and the batches of deletions. It imports none of the core's
 // adapters in cloudprovider/processors, which stand on it. The core's interfaces carry no context, so New keeps one, and every
 // write derives its deadline from it.
 package aws

@@ -1,13 +1,19 @@
 package aws_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -19,7 +25,7 @@ func (w world) increaseAtOnce(counts map[string]int) map[string]error {
 	errs := map[string]error{}
 	for id, n := range counts {
 		all.Go(func() {
-			err := w.NodeGroup(id).IncreaseSize(n)
+			err := w.Grow(id, n)
 			mu.Lock()
 			defer mu.Unlock()
 			errs[id] = err
@@ -52,23 +58,26 @@ func TestZoneGroupsGrowInParallel(t *testing.T) {
 	}
 }
 
-// The core increases a node group once a loop. Unreported failures would count as launched.
-func TestSecondIncreaseOfAViewWithinAMomentFails(t *testing.T) {
+func TestSecondIncreaseOfViewComesOnTop(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("web", "m5.large", 0, 0, 20))
 	ng := w.NodeGroup("web/" + awsworld.ZoneA)
-	promised := make(chan int, 2)
+	var both sync.WaitGroup
 	for n := 1; n <= 2; n++ {
-		go func() {
-			if ng.IncreaseSize(n) == nil {
-				promised <- n
-			} else {
-				promised <- 0
+		both.Go(func() {
+			if err := ng.IncreaseSize(n); err != nil {
+				t.Error(err)
 			}
-		}()
+		})
 	}
-	sum, launched := <-promised+<-promised, w.PerZone("web")[awsworld.ZoneA]
-	if sum != launched || launched == 0 {
-		t.Errorf("%d instances are launched, %d promised", launched, sum)
+	both.Wait()
+	if got := w.Target("web/" + awsworld.ZoneA); got != 3 {
+		t.Errorf("target of %d at once, want 3", got)
+	}
+	if err := w.Outcome(ng); err != nil {
+		t.Error(err)
+	}
+	if got := w.PerZone("web")[awsworld.ZoneA]; got != 3 {
+		t.Errorf("%d instances were launched, want 3", got)
 	}
 }
 
@@ -108,7 +117,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 		{"b", []string{`"a"`, `"b"`}, map[string]float64{"a": 1, "b": 1}},
 		{"c", []string{`"a"`, `"b"`, "All Auto Scaling groups"}, map[string]float64{"": 1}},
 	} {
-		if err := w.NodeGroup(step.group).IncreaseSize(1); err != nil {
+		if err := w.Grow(step.group, 1); err != nil {
 			t.Errorf("%s: %v", step.group, err)
 		}
 		for range 3 {
@@ -146,5 +155,142 @@ func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
 	state, _ := w.AWS.Group("web")
 	if failed != 1 || state.Desired != 4 {
 		t.Errorf("%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
+	}
+}
+
+// fiveGroups are groups that launch synchronously, a to e.
+func fiveGroups(t *testing.T) (world, []string) {
+	var groups []fakeaws.AutoScalingGroup
+	var names []string
+	for _, letter := range "abcde" {
+		names = append(names, string(letter))
+		groups = append(groups, awsworld.Group(string(letter), "m5.large", 0, 0, 9, nil))
+	}
+	return newAWS(t, atOnce, groups...).restartedWith(zonally), names
+}
+
+func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
+	w, names := fiveGroups(t)
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: ms(500)})
+	w.AWS.ResetCalls()
+	for _, name := range names {
+		if err := w.NodeGroup(name).IncreaseSize(2); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Target(name); got != 2 {
+			t.Errorf("%s has a target of %d at once, want 2", name, got)
+		}
+	}
+	if got := w.AWS.Calls()["LaunchInstances"]; got > 0 {
+		t.Errorf("IncreaseSize waited for %d answers, want none", got)
+	}
+	if err := w.AwaitIncreases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var lastAsked, firstAnswered time.Time
+	for _, call := range w.AWS.CallLog() {
+		if call.Action != "LaunchInstances" {
+			continue
+		}
+		if call.Time.After(lastAsked) {
+			lastAsked = call.Time
+		}
+		if answered := call.Time.Add(call.Duration); firstAnswered.IsZero() || answered.Before(firstAnswered) {
+			firstAnswered = answered
+		}
+	}
+	if !lastAsked.Before(firstAnswered) {
+		t.Errorf("AWS was asked for the last group %s after the first answer", lastAsked.Sub(firstAnswered))
+	}
+	w.NextLoop()
+	for _, name := range names {
+		if got := w.PerZone(name)[awsworld.ZoneA]; got != 2 || w.Target(name) != 2 {
+			t.Errorf("%s has %d instances and a target of %d, want 2", name, got, w.Target(name))
+		}
+	}
+}
+
+// The steps are the core's: its clusterstate takes failed instances for a failed scale-up while the target size counts them, and deletes them then.
+func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
+	w, _ := fiveGroups(t)
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
+	for len(w.Changed()) > 0 {
+		<-w.Changed()
+	}
+	if err := w.Grow("a", 2); err == nil || !strings.Contains(err.Error(), "InsufficientInstanceCapacity") {
+		t.Fatalf("error = %v, want AWS's", err)
+	}
+	select {
+	case <-w.Changed():
+	default:
+		t.Error("the failure did not wake the loop")
+	}
+	w.NextLoop()
+	if diff := cmp.Diff([]string{failedIncrease, failedIncrease}, w.states("a")); diff != "" || w.Target("a") != 2 {
+		t.Errorf("target of %d, instances (-want +got):\n%s", w.Target("a"), diff)
+	}
+	nodes := w.Nodes("a")
+	for _, n := range nodes {
+		if got := w.owner(n); got != "a" {
+			t.Errorf("the failed instance %s is in %q", n.Name, got)
+		}
+		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeCreateError}
+	}
+	w.AWS.ResetCalls()
+	if err := w.NodeGroup("a").DeleteNodes(nodes); err != nil {
+		t.Error(err)
+	}
+	if got := w.Target("a"); got != 0 || len(w.states("a")) != 0 {
+		t.Errorf("target of %d and instances %v in the same loop, want none", got, w.states("a"))
+	}
+	if got := w.AWS.Calls()["SetDesiredCapacity"]; got != 0 {
+		t.Errorf("the desired capacity was set %d times for instances that AWS never accepted", got)
+	}
+}
+
+// gate is AWS, where launches are announced and wait to be let through.
+type gate struct {
+	asg.AutoScalingAPI
+	asked, open chan struct{}
+}
+
+func (g gate) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput, o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
+	g.asked <- struct{}{}
+	<-g.open
+	return g.AutoScalingAPI.LaunchInstances(ctx, in, o...)
+}
+
+func TestLoopWaitsForNoLaunch(t *testing.T) {
+	g := gate{asked: make(chan struct{}, 1), open: make(chan struct{})}
+	w := newAWS(t, atOnce, awsworld.Group("a", "m5.large", 0, 2, 9, nil)).restartedWith(func(o *asg.Options, p *aws.Options) {
+		zonally(o, p)
+		g.AutoScalingAPI, o.AutoScaling = o.AutoScaling, &g
+	})
+	if err := w.NodeGroup("a").IncreaseSize(1); err != nil {
+		t.Fatal(err)
+	}
+	<-g.asked
+	w.NextLoop()
+	if diff := cmp.Diff([]string{"running", "running", "creating"}, w.states("a")); diff != "" {
+		t.Errorf("instances beside the launch (-want +got):\n%s", diff)
+	}
+	old := w.Nodes("a")[0]
+	old.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
+	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}); err == nil {
+		t.Error("an unregistered instance was deleted beside the launch")
+	}
+	if err := w.NodeGroup("a").DecreaseTargetSize(-1); err != nil {
+		t.Error(err)
+	}
+	close(g.open) // neither has waited for it
+	if err := w.Outcome(w.NodeGroup("a")); err != nil {
+		t.Fatal(err)
+	}
+	w.NextLoop()
+	if state, _ := w.AWS.Group("a"); state.Desired != 3 || w.Target("a") != 3 {
+		t.Errorf("%d desired, target of %d, want 3", state.Desired, w.Target("a"))
+	}
+	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}); err != nil {
+		t.Errorf("once AWS has answered: %v", err)
 	}
 }

@@ -1,13 +1,17 @@
 package aws
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
@@ -15,6 +19,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
+
+// loopPatience is how long the core's loop waits for another write to a group to end, such as a launch that AWS does not answer. The core tries again
+// in its next loop.
+const loopPatience = 100 * time.Millisecond
 
 // NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps only its name
 // and answers from the provider's current view. Safe for concurrent use.
@@ -82,12 +90,15 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 	return err
 }
 
-// IncreaseSize asks AWS for delta more instances. Increases of several zone groups of a group at the same moment share one request.
+// IncreaseSize has AWS asked for delta more instances, and does not wait for the answer. The target size counts them from now on. The error says why
+// AWS cannot be asked.
+//
+// AWS's refusal wakes the next loop, in which Nodes shows the instances as failed. Early in that loop, the core treats that like an error
+// of IncreaseSize: it publishes an event, counts the failure and pauses the group. It also deletes the failed instances, which lowers the
+// target size. Then it chooses another group for their pods. Only one thing differs: the core delays scale-downs after a scale-up that
+// failed as after any other.
 func (n *NodeGroup) IncreaseSize(delta int) error {
-	if n.zone != "" {
-		return n.launchInZone(delta)
-	}
-	_, err := n.provider.cache.Increase(n.provider.ctx, n.name, delta)
+	err := n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	return err
 }
@@ -106,7 +117,9 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 
 // withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
-	taken, _, err := n.provider.cache.Withdraw(n.provider.ctx, n.name, count)
+	ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
+	defer cancel()
+	taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
 	n.provider.adopt(n.name)
 	if err == nil && taken == 0 {
 		return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
@@ -118,6 +131,9 @@ func (n *NodeGroup) withdraw(count int) error {
 // DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Deletions at the same moment share one call. It
 // withdraws placeholder instances, and skips nodes without an instance.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
+	if unregistered(nodes) {
+		return n.remove(nodes, n.provider.terminate)
+	}
 	return n.remove(nodes, n.terminateTogether)
 }
 
@@ -126,43 +142,66 @@ func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.forceTerminate)
 }
 
+// unregistered reports whether the core made up all nodes for instances without one. Its loop deletes such nodes and waits for that.
+func unregistered(nodes []*corev1.Node) bool {
+	return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" })
+}
+
 // remove withdraws placeholder instances and terminates the others.
-func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(group string, ids []string) error) error {
-	ids, placeholders, err := n.instances(nodes)
+func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Context, group string, ids []string) error) error {
+	gone, err := n.instances(nodes)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	if placeholders > 0 {
-		errs = append(errs, n.withdraw(placeholders))
+	if len(gone.failed) > 0 {
+		n.provider.cache.DismissFailed(n.name, gone.failed...)
+		n.provider.adopt(n.name)
 	}
-	if len(ids) > 0 {
-		errs = append(errs, terminate(n.name, ids))
+	if gone.placeholders > 0 {
+		errs = append(errs, n.withdraw(gone.placeholders))
+	}
+	if len(gone.ids) > 0 {
+		ctx, cancel := n.provider.ctx, context.CancelFunc(func() {})
+		if unregistered(nodes) {
+			ctx, cancel = context.WithTimeout(ctx, loopPatience)
+		}
+		defer cancel()
+		errs = append(errs, terminate(ctx, n.name, gone.ids))
 	}
 	return errors.Join(errs...)
 }
 
-// instances returns the IDs of the nodes' instances in the group, and the number of placeholder instances. A node of another group is an
-// error. It leaves out nodes whose instance is in no group.
-func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders int, err error) {
+// removal is the instances behind nodes to delete.
+type removal struct {
+	ids          []string
+	placeholders int
+	failed       []int // failed increases
+}
+
+// instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance is in no group.
+func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 	for _, node := range nodes {
 		owner := n.provider.NodeGroupOf(node)
 		id, onEC2 := instanceID(node.Spec.ProviderID)
 		_, placeholder := placeholderGroup(id)
+		increase, failed := failedIncrease(id)
 		switch {
 		case !onEC2 || owner != nil && owner.name != n.name:
-			return nil, 0, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
+			return removal{}, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
 		case owner == nil:
+		case failed:
+			gone.failed = append(gone.failed, increase)
 		case placeholder:
-			placeholders++
+			gone.placeholders++
 		default:
 			if err := n.provider.registered.stillUnregistered(id, node); err != nil {
-				return nil, 0, err
+				return removal{}, err
 			}
-			ids = append(ids, id)
+			gone.ids = append(gone.ids, id)
 		}
 	}
-	return ids, placeholders, nil
+	return gone, nil
 }
 
 // Nodes returns the group's instances and a placeholder instance for each desired one that is missing. An instance with a registered node
@@ -194,26 +233,38 @@ func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
 }
 
 // placeholders returns the placeholder instances. One that AWS could not launch carries the reason if and only if it can be withdrawn.
-// The core takes a group's size for wrong while an error persists, and in the end stops scaling.
+// The core takes a group's size for wrong while an error persists, and in the end stops scaling. The instances of a failed increase are there
+// for one loop.
 func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	zone := ""
 	if len(g.Zones) > 0 {
 		zone = g.Zones[0]
 	}
-	counted, target := len(g.Counted()), g.TargetInstances()
-	firstFailed := target
+	placed := g.TargetInstances() - g.FailedInstances()
+	accepted := placed - g.Booked
+	firstFailed := accepted
 	if g.Failure != nil {
-		firstFailed = target - g.Withdrawable()
+		firstFailed = accepted - g.Withdrawable()
 	}
 	var missing []cloudprovider.Instance
-	for at := counted; at < target; at++ {
-		i := cloudprovider.Instance{Id: providerid.Of(zone, placeholderID(n.id, at)),
-			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}}
-		if at >= firstFailed {
-			i.Status.ErrorInfo = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,
+	add := func(id string, why *cloudprovider.InstanceErrorInfo) {
+		missing = append(missing, cloudprovider.Instance{Id: providerid.Of(zone, id),
+			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating, ErrorInfo: why}})
+	}
+	for at := len(g.Counted()); at < placed; at++ {
+		var why *cloudprovider.InstanceErrorInfo
+		if at >= firstFailed && at < accepted {
+			why = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,
 				ErrorCode: g.Failure.Code, ErrorMessage: g.Failure.Message}
 		}
-		missing = append(missing, i)
+		add(placeholderID(n.id, at), why)
+	}
+	for _, f := range g.Failed {
+		for at := range f.Instances {
+			// The core pauses the group as after a call that failed. The cool-downs of its pools say more about it.
+			add(failedID(n.id, f.ID, at), &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass,
+				ErrorCode: string(caerrors.CloudProviderError), ErrorMessage: f.Err.Error()})
+		}
 	}
 	return missing
 }

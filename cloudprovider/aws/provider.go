@@ -82,7 +82,6 @@ type Provider struct {
 	spend      *spend       // nil without prices
 	gpuTypes   map[string]struct{}
 	deletions  *deletions
-	increases  *increases
 	terminated *lookup.Terminated
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
@@ -105,7 +104,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.deletions = batch.New[string, []string, error](o.Clock, max(o.GatherDeletions, gatherFor))
-	p.increases = batch.New[string, map[string]int, map[string]error](o.Clock, gatherIncreasesFor)
 	p.ageing.event = o.Event
 	p.view.Store(emptyView())
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
@@ -147,6 +145,10 @@ func (p *Provider) LookUp(ctx context.Context) {
 	p.offers.Once(ctx) // of types that were unknown before
 }
 
+// AwaitIncreases waits until AWS has answered every increase, and returns the error of ctx if that ends first. A caller that has a single
+// loop would not see answers that come later.
+func (p *Provider) AwaitIncreases(ctx context.Context) error { return p.cache.AwaitIncreases(ctx) }
+
 // Changed receives when the core's next loop would see something new in a group.
 func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
@@ -157,6 +159,7 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 func (p *Provider) Refresh() error {
 	p.registered.read(p.ctx)
 	p.seeCluster()
+	p.cache.BeginLoop()
 	p.refresh()
 	return nil
 }

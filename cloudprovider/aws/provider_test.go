@@ -22,7 +22,7 @@ import (
 
 func TestANewInstanceIsCountedFromTheRequestOn(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+	if err := w.Grow("a", 2); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.Target("a"); got != 3 {
@@ -205,7 +205,7 @@ func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
 func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+	if err := w.Grow("a", 2); err != nil {
 		t.Fatal(err)
 	}
 	for _, delta := range []int{0, 1} {
@@ -259,7 +259,7 @@ func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+	if err := w.Grow("a", 2); err != nil {
 		t.Fatal(err)
 	}
 	const failed = "creating InsufficientInstanceCapacity"
@@ -278,7 +278,7 @@ func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
 	if err := w.AWS.SetLimits("a", 2, 5); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.NodeGroup("a").IncreaseSize(1); err != nil {
+	if err := w.Grow("a", 1); err != nil {
 		t.Fatal(err)
 	}
 	w.Eventually(func() string {
@@ -370,7 +370,7 @@ func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
 func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+	if err := w.Grow("a", 2); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{awsworld.Node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}); err != nil {
@@ -437,7 +437,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="g4dn-spot",reason="invali
 	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "cluster_autoscaler_aws_node_group_problems"); err != nil {
 		t.Error(err)
 	}
-	if err := w.NodeGroup("g4dn-spot").IncreaseSize(1); err != nil {
+	if err := w.Grow("g4dn-spot", 1); err != nil {
 		t.Errorf("the group does not scale: %v", err)
 	}
 	right := "nvidia:NoSchedule"
@@ -520,7 +520,7 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 	}
 	repeat(func(int) { w.NextLoop() })
 	repeat(func(int) {
-		if err := w.NodeGroup("b").IncreaseSize(1); err != nil {
+		if err := w.Grow("b", 1); err != nil {
 			t.Error(err)
 		}
 	})

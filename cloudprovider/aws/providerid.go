@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
@@ -32,4 +33,23 @@ func placeholderGroup(id string) (group string, ok bool) {
 		return "", false
 	}
 	return rest[:cut], true
+}
+
+// failedMark begins the number of a placeholder instance of a failed increase.
+const failedMark = "failed"
+
+// failedID names the n-th instance of a failed increase. No later failure has the same names: the core acts upon new names only.
+func failedID(group string, increase, n int) string {
+	return fmt.Sprintf("%s%s-%s%d.%d", placeholderPrefix, group, failedMark, increase, n)
+}
+
+// failedIncrease returns the failed increase of a placeholder instance.
+func failedIncrease(id string) (increase int, ok bool) {
+	if _, placeholder := placeholderGroup(id); !placeholder {
+		return 0, false
+	}
+	mark, marked := strings.CutPrefix(id[strings.LastIndexByte(id, '-')+1:], failedMark)
+	number, _, _ := strings.Cut(mark, ".")
+	increase, err := strconv.Atoi(number)
+	return increase, marked && err == nil
 }

@@ -83,7 +83,7 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 		}
 		return ""
 	})
-	if err := w.NodeGroups()[0].IncreaseSize(1); err != nil { // reads the group, and the loop goes on by that reading
+	if err := w.Grow("a", 1); err != nil { // reads the group, and the loop goes on by that reading
 		t.Fatal(err)
 	}
 	w.NextLoop()

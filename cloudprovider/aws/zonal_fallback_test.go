@@ -36,9 +36,10 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 	half, no, yes := 50, "false", "true"
 	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 5, 9))
-	if err := w.NodeGroup("a/" + awsworld.ZoneC).IncreaseSize(2); err != nil {
+	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
 		t.Fatal(err)
 	}
+	w.NextLoop()
 	members := w.everyNode("a")
 
 	// Others ask all the time.
@@ -160,7 +161,7 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 				}
 			}
 		}
-		if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(1); err != nil {
+		if err := w.Grow("a/"+awsworld.ZoneB, 1); err != nil {
 			t.Errorf("round %d: %v", round, err)
 		}
 		if state, _ := w.AWS.Group("a/" + awsworld.ZoneB); state.Desired != 2 {
@@ -248,7 +249,7 @@ func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	w.AWS.Deny("LaunchInstances")
-	if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(2); !errors.Is(err, asg.ErrNotZonal) {
+	if err := w.Grow("a/"+awsworld.ZoneB, 2); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("error = %v, want ErrNotZonal", err)
 	}
 	if diff := cmp.Diff(asViews, w.IDs()); diff != "" {
@@ -266,9 +267,13 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	if diff := cmp.Diff(asOne, w.IDs()); diff != "" {
 		t.Fatalf("node groups in the next loop (-want +got):\n%s", diff)
 	}
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+	if diff := cmp.Diff([]string{"running", "running", "running", failedIncrease, failedIncrease}, w.states("a")); diff != "" {
+		t.Errorf("instances in that loop (-want +got):\n%s", diff)
+	}
+	if err := w.Grow("a", 2); err != nil {
 		t.Errorf("as one group: %v", err)
 	}
+	w.NextLoop()
 	if state, _ := w.AWS.Group("a"); state.Desired != 5 || w.Target("a") != 5 {
 		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.Target("a"))
 	}
@@ -283,7 +288,7 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 
 func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9))
-	if err := w.NodeGroup("a/" + awsworld.ZoneC).IncreaseSize(2); err != nil {
+	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
 		t.Fatal(err)
 	}
 	forms := map[asg.ZonalGroups][]string{asg.ZonalOff: asOne, asg.ZonalTagged: asViews, asg.ZonalAll: asViews}

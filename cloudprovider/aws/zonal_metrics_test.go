@@ -127,7 +127,7 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 			o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode
 		})
 		for range 2 {
-			if err := w.NodeGroup("three").IncreaseSize(2); err != nil {
+			if err := w.Grow("three", 2); err != nil {
 				t.Fatal(err)
 			}
 			stays := slices.DeleteFunc(w.Nodes("three"), func(n *corev1.Node) bool { // and are in a: the order of launches is left to chance

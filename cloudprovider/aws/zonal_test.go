@@ -132,7 +132,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 
 func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 12))
-	if err := w.NodeGroup("a/" + awsworld.ZoneC).IncreaseSize(2); err != nil {
+	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.NodeGroup("a/" + awsworld.ZoneB).AtomicIncreaseSize(1); err != nil {
@@ -182,7 +182,7 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	g.SuspendedProcesses = nil
 	w := newAWS(t, atOnce, g).restartedWith(nil) // by desired capacity
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
-	if err := w.NodeGroup("a").IncreaseSize(4); err != nil {
+	if err := w.Grow("a", 4); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
@@ -279,7 +279,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="one",reason="not-offered-
 	if got := w.rebuiltSince(before); len(got) > 0 {
 		t.Errorf("templates were built again although nothing changed: %v", got)
 	}
-	if err := w.NodeGroup("two/" + awsworld.ZoneB).IncreaseSize(1); err != nil {
+	if err := w.Grow("two/"+awsworld.ZoneB, 1); err != nil {
 		t.Fatal(err)
 	}
 	if got := types("two/" + awsworld.ZoneB); !slices.Equal(got, []string{"c5.large"}) {

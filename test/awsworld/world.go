@@ -2,6 +2,7 @@ package awsworld
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -246,6 +247,40 @@ func (w *World) NodeGroup(id string) cloudprovider.NodeGroup {
 	}
 	w.T.Fatalf("no node group %q", id)
 	return nil
+}
+
+// Grow increases the size of the node group by n and waits for AWS's answer. The error is the refusal, or the failure that the next loop will show.
+func (w *World) Grow(id string, n int) error {
+	w.T.Helper()
+	ng := w.NodeGroup(id)
+	if err := ng.IncreaseSize(n); err != nil {
+		return err
+	}
+	return w.Outcome(ng)
+}
+
+// Outcome waits until AWS has answered all increases, and returns the failures of the node group's.
+func (w *World) Outcome(ng cloudprovider.NodeGroup) error {
+	w.T.Helper()
+	if err := w.AwaitIncreases(w.T.Context()); err != nil {
+		w.T.Fatal(err)
+	}
+	own, ok := ng.(interface {
+		AutoScalingGroup() string
+		Zone() string
+	})
+	if !ok {
+		w.T.Fatalf("%s is no node group of ours", ng.Id())
+	}
+	var errs []error
+	if g := w.Cache.Snapshot().Group(own.AutoScalingGroup()); g != nil {
+		for _, f := range g.Failed {
+			if f.Zone == own.Zone() {
+				errs = append(errs, f.Err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // IDs returns the IDs of all node groups.

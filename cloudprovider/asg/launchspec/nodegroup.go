@@ -34,13 +34,19 @@ type Taint struct{ Key, Value, Effect string }
 
 type nodegroupKey struct{ cluster, name string }
 
+// ManagedNodegroup names the EKS managed node group behind g, "" and "" for none.
+func (g *Group) ManagedNodegroup() (cluster, name string) {
+	cluster, name = g.Tags[tagEKSCluster], g.Tags[tagEKSNodegroup]
+	if cluster == "" || name == "" {
+		return "", ""
+	}
+	return cluster, name
+}
+
 // nodegroupOf returns the key of the EKS node group behind g, or the zero key.
 func nodegroupOf(g *Group) nodegroupKey {
-	key := nodegroupKey{cluster: g.Tags[tagEKSCluster], name: g.Tags[tagEKSNodegroup]}
-	if key.cluster == "" || key.name == "" {
-		return nodegroupKey{}
-	}
-	return key
+	cluster, name := g.ManagedNodegroup()
+	return nodegroupKey{cluster: cluster, name: name}
 }
 
 func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {

@@ -111,7 +111,8 @@ func TestCandidateMayTakeTheGroupsWholeRest(t *testing.T) {
 	if _, same := candidates(w)["b"].(*aws.NodeGroup); !same {
 		t.Error("a group that is not divided is weighed as something else")
 	}
-	if err := candidates(w)["a/"+awsworld.ZoneC].IncreaseSize(5); err != nil {
+	zoneC := candidates(w)["a/"+awsworld.ZoneC]
+	if err := errors.Join(zoneC.IncreaseSize(5), w.Outcome(zoneC)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 6}, w.PerZone("a")); diff != "" {
@@ -125,7 +126,7 @@ func TestCoolingZoneIsNoCandidate(t *testing.T) {
 	if w.ZoneGroupUnavailable("a/" + awsworld.ZoneB) {
 		t.Error("a view rests before anything failed")
 	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneB).IncreaseSize(1); err == nil {
+	if err := w.Grow("a/"+awsworld.ZoneB, 1); err == nil {
 		t.Fatal("launched where there is no capacity")
 	}
 	for id, want := range map[string]bool{"a/" + awsworld.ZoneA: false, "a/" + awsworld.ZoneB: true, "a/" + awsworld.ZoneC: false, "a": false, "unknown": false} {
@@ -204,7 +205,7 @@ func TestSimilarNodeGroupsCountTheRestOnce(t *testing.T) {
 func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("even", "m5.large", 0, 0, 9), awsworld.Divided("tight", "m5.large", 0, 3, 5), awsworld.Divided("full", "m5.large", 0, 3, 3),
 		awsworld.Divided("uneven", "m5.large", 0, 0, 20), awsworld.Group("plain", "m5.large", 0, 0, 4, nil))
-	if err := w.NodeGroup("uneven/" + awsworld.ZoneB).IncreaseSize(5); err != nil {
+	if err := w.Grow("uneven/"+awsworld.ZoneB, 5); err != nil {
 		t.Fatal(err)
 	}
 	views := func(name, letters string) (ids []string) {
@@ -318,7 +319,7 @@ func TestASplitScaleUpEndsWithEvenZones(t *testing.T) {
 	var all sync.WaitGroup
 	for _, info := range infos { // all at once, as with --parallel-scale-up
 		all.Go(func() {
-			if err := info.Group.IncreaseSize(info.NewSize - info.CurrentSize); err != nil {
+			if err := errors.Join(info.Group.IncreaseSize(info.NewSize-info.CurrentSize), w.Outcome(info.Group)); err != nil {
 				t.Errorf("%s: %v", info.Group.Id(), err)
 			}
 		})
@@ -374,6 +375,13 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 			}
 		})
 	}
+	failed := map[int]asg.FailedIncrease{} // by ID: each shows in a loop
+	look := func() {
+		w.NextLoop()
+		for _, f := range w.Cache.Snapshot().Group("a").Failed {
+			failed[f.ID] = f
+		}
+	}
 	repeat(func(i int) {
 		if err := w.AWS.Resume("a", "AZRebalance"); i%5 == 1 && err != nil {
 			t.Error(err)
@@ -384,7 +392,7 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 		if err := w.Cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
-		w.NextLoop()
+		look()
 	})
 	var mu sync.Mutex
 	launched := map[string]int{}
@@ -417,6 +425,15 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 		}
 	})
 	all.Wait()
+	if err := w.AwaitIncreases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	for _, f := range failed {
+		if launched[f.Zone] -= f.Instances; !errors.Is(f.Err, asg.ErrNotZonal) {
+			t.Error(f.Err)
+		}
+	}
 	want := map[string]int{}
 	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
 		want[zone] = 2 + launched[zone]

@@ -1,0 +1,216 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/klog/v2"
+)
+
+// An increase under way is one that nobody waits for. Only readers of the Snapshot see it: their Group counts it as though AWS had accepted it.
+// Writes do not count it, so an increase that AWS may still refuse neither lowers nor raises a desired capacity.
+
+// FailedIncrease is an increase that was under way and has failed. Its instances still count until it is dismissed.
+type FailedIncrease struct {
+	ID        int    // distinguishes the failures of a group
+	Zone      string // "" where AWS chooses the zones
+	Instances int    // that did not come
+	Err       error  // as Increase and IncreaseZones return it
+
+	shown bool // for a whole loop
+}
+
+// underWay has the increases of a group that are under way. One goroutine makes them, one after the other. The mu of groups guards it. Slices are
+// replaced and never changed, because Groups share them.
+type underWay struct {
+	done   chan struct{}  // closed by the goroutine as it ends, nil while there is none
+	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
+	asked  map[string]int // instances that AWS is being asked for
+	before *Group         // the group before AWS was asked
+	from   int            // its desired capacity, less our terminations since
+	failed []FailedIncrease
+	count  int // of all failures so far
+}
+
+// StartIncrease books n more instances, or as many as the maximum leaves room for, and returns. A named zone gets all of them, as in IncreaseZones.
+// AWS is asked by a goroutine, which Run awaits. Until AWS has answered, the instances count as missing in the Snapshot. A failure shows as
+// a FailedIncrease, and Changed reports every end. Increases of a group that come while AWS is being asked for others wait for that answer, and
+// are made together. It makes no call and waits for no lock of a group. The error is ErrGroupNotFound, a *LimitError, or wraps ErrNotZonal.
+func (i *increases) StartIncrease(ctx context.Context, name, zone string, n int) error {
+	e, err := i.locks.beginWrite(name)
+	if err != nil {
+		return fmt.Errorf("auto scaling group %q: %w", name, err)
+	}
+	i.groups.mu.Lock()
+	defer i.groups.mu.Unlock()
+	g := e.shown()
+	if n, err = i.allowed(ctx, g, zone, n, g.room()); err != nil {
+		i.locks.writes.Done()
+		return err
+	}
+	u := &e.underWay
+	if u.wanted == nil {
+		u.wanted = map[string]int{}
+	}
+	u.wanted[zone] += n
+	i.groups.publish()
+	if u.done != nil {
+		i.locks.writes.Done()
+		return nil // the goroutine sees to it
+	}
+	u.done = make(chan struct{})
+	go i.makeIncreases(ctx, name, e)
+	return nil
+}
+
+// makeIncreases makes the increases of the group until none is left.
+func (i *increases) makeIncreases(ctx context.Context, name string, e *entry) {
+	defer i.locks.writes.Done()
+	for {
+		wanted := i.nextIncrease(ctx, e)
+		if wanted == nil {
+			return
+		}
+		errs := map[string]error{}
+		if n, anyZone := wanted[""]; anyZone {
+			_, errs[""] = i.Increase(ctx, name, n)
+		} else {
+			errs = i.IncreaseZones(ctx, name, wanted)
+		}
+		i.endIncrease(ctx, name, e, errs)
+	}
+}
+
+// nextIncrease takes the next increase: the wishes for any zone, or else those for all named zones. It returns nil if there is none. Zones are
+// gathered for a moment, because the core increases zone groups one by one.
+func (i *increases) nextIncrease(ctx context.Context, e *entry) map[string]int {
+	i.groups.mu.Lock()
+	defer i.groups.mu.Unlock()
+	u := &e.underWay
+	if len(u.wanted) > 0 && u.wanted[""] == 0 {
+		i.groups.mu.Unlock()
+		_ = pause(ctx, i.clock, gatherZonesFor) // the increase reports the end of ctx
+		i.groups.mu.Lock()
+	}
+	switch n, anyZone := u.wanted[""]; {
+	case len(u.wanted) == 0:
+		close(u.done)
+		u.done = nil
+		return nil
+	case anyZone:
+		u.asked = map[string]int{"": n}
+		delete(u.wanted, "")
+	default:
+		u.asked, u.wanted = u.wanted, nil
+	}
+	u.before, u.from = e.group, e.group.DesiredCapacity
+	return maps.Clone(u.asked)
+}
+
+// endIncrease ends the booking once AWS has answered, enters the failures, and wakes the core.
+func (i *increases) endIncrease(ctx context.Context, name string, e *entry, errs map[string]error) {
+	i.groups.mu.Lock()
+	u := &e.underWay
+	failed := slices.Clone(u.failed)
+	for _, zone := range slices.Sorted(maps.Keys(errs)) {
+		err, short := errs[zone], u.awaited(e.group, zone)
+		if err == nil {
+			continue
+		}
+		klog.FromContext(ctx).Info("Could not increase the group", "group", name, "zone", zone, "instances", short, "of", u.asked[zone], "err", err)
+		if short > 0 {
+			u.count++
+			failed = append(failed, FailedIncrease{ID: u.count, Zone: zone, Instances: short, Err: err})
+			i.groups.failures = true
+		}
+	}
+	u.failed, u.asked, u.before = failed, nil, nil
+	i.groups.publish()
+	i.groups.mu.Unlock()
+	signal(i.groups.changed)
+}
+
+// awaited returns how many of the instances that AWS is being asked for have not come: all growth since counts for them.
+func (u *underWay) awaited(g *Group, zone string) int {
+	come := g.DesiredCapacity - u.from
+	if zone != "" {
+		come = g.capacityOf(func(i *Instance) bool {
+			return i.Lifecycle.Counts() && i.Zone == zone && u.before.instance(i.ID) == nil
+		})
+	}
+	return max(0, u.asked[zone]-max(0, come)/g.Source.MinWeight())
+}
+
+// shown returns the group with the increases that are under way or have failed. The caller holds mu.
+func (e *entry) shown() *Group {
+	u := &e.underWay
+	if len(u.wanted)+len(u.asked)+len(u.failed) == 0 {
+		return e.group
+	}
+	g := *e.group
+	g.booked, g.Failed = maps.Clone(u.wanted), u.failed
+	if g.booked == nil {
+		g.booked = map[string]int{}
+	}
+	for zone := range u.asked {
+		g.booked[zone] += u.awaited(e.group, zone)
+	}
+	for _, n := range g.booked {
+		g.Booked += n
+	}
+	g.DesiredCapacity += g.bookedCapacity()
+	return &g
+}
+
+// DismissFailed ends the counting of the failed increases with the IDs. It makes no call and is safe for concurrent use.
+func (i *increases) DismissFailed(name string, ids ...int) {
+	i.groups.update(name, func(e *entry, _ *Group) {
+		e.underWay.failed = slices.DeleteFunc(slices.Clone(e.underWay.failed), func(f FailedIncrease) bool { return slices.Contains(ids, f.ID) })
+	})
+}
+
+// BeginLoop dismisses the failed increases that the loop before could see from its beginning. So each shows in one whole loop, whatever the core does
+// about it. It makes no call and is safe for concurrent use.
+func (i *increases) BeginLoop() {
+	i.groups.mu.Lock()
+	defer i.groups.mu.Unlock()
+	if !i.groups.failures {
+		return
+	}
+	i.groups.failures = false
+	for _, e := range i.groups.entries {
+		var left []FailedIncrease
+		for _, f := range e.underWay.failed {
+			if !f.shown {
+				f.shown, i.groups.failures = true, true
+				left = append(left, f)
+			}
+		}
+		e.underWay.failed = left
+	}
+	i.groups.publish()
+}
+
+// AwaitIncreases waits until no increase is under way, and returns the error of ctx if that ends first.
+func (i *increases) AwaitIncreases(ctx context.Context) error {
+	for {
+		var running chan struct{}
+		i.groups.mu.Lock()
+		for _, e := range i.groups.entries {
+			if e.underWay.done != nil {
+				running = e.underWay.done
+			}
+		}
+		i.groups.mu.Unlock()
+		if running == nil {
+			return nil
+		}
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,261 @@
+package asg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// held is a world that launches synchronously. Launches in the named groups do not reach AWS before release is called.
+func held(t *testing.T, names []string, groups ...fakeaws.AutoScalingGroup) (w *world, asked <-chan string, release func()) {
+	t.Helper()
+	w = newWorld(t, groups...).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto })
+	gate, arrived := make(chan struct{}), make(chan string, 100)
+	w.calls.launching = func(in *autoscaling.LaunchInstancesInput) {
+		arrived <- aws.ToString(in.AutoScalingGroupName)
+		if slices.Contains(names, aws.ToString(in.AutoScalingGroupName)) {
+			<-gate
+		}
+	}
+	return w, arrived, func() { close(gate) }
+}
+
+// start begins an increase of the group.
+func (w *world) start(name, zone string, n int) {
+	w.t.Helper()
+	if err := w.cache.StartIncrease(w.t.Context(), name, zone, n); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// answered waits until no increase is under way.
+func (w *world) answered() {
+	w.t.Helper()
+	if err := w.cache.AwaitIncreases(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// wantCounted checks the group in the Snapshot: its desired capacity, and how much of it is booked and failed.
+func (w *world) wantCounted(name string, desired, booked, failed int) {
+	w.t.Helper()
+	g := w.group(name)
+	if got, want := fmt.Sprint(g.DesiredCapacity, g.Booked, g.FailedInstances()), fmt.Sprint(desired, booked, failed); got != want {
+		w.t.Errorf("desired, booked and failed are %s, want %s", got, want)
+	}
+}
+
+func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"a"}, group("a", 0, 1, 10))
+	w.running()
+	w.start("a", "", 2)
+	w.wantCounted("a", 3, 2, 0)
+	<-asked
+	w.refresh()
+	w.wantCounted("a", 3, 2, 0)
+	if g := w.group("a"); g.Missing() != 2 || g.TargetInstances() != 3 || g.Withdrawable() != 0 {
+		t.Errorf("missing %d of %d, withdrawable %d, want 2 of 3 and none", g.Missing(), g.TargetInstances(), g.Withdrawable())
+	}
+	release()
+	w.answered()
+	w.wantCounted("a", 3, 0, 0)
+	if got := w.desired("a"); got != 3 || len(w.group("a").Counted()) != 3 {
+		t.Errorf("AWS has a desired capacity of %d, we know %d instances, want 3", got, len(w.group("a").Counted()))
+	}
+}
+
+func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"a"}, group("a", 0, 0, 10))
+	w.running()
+	w.start("a", "", 2)
+	<-asked
+	w.start("a", "", 1)
+	w.start("a", "", 3)
+	w.wantCounted("a", 6, 6, 0)
+	release()
+	w.answered()
+	w.wantCounted("a", 6, 0, 0)
+	if got, calls := w.desired("a"), w.aws.Calls()["LaunchInstances"]; got != 6 || calls != 2 {
+		t.Errorf("AWS has a desired capacity of %d after %d launches, want 6 after 2", got, calls)
+	}
+}
+
+func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"bad"}, group("bad", 0, 0, 10), group("good", 0, 0, 10), group("fine", 0, 0, 10))
+	defer func() { release(); w.answered() }()
+	w.started()
+	w.start("bad", "", 1)
+	if first := <-asked; first != "bad" {
+		t.Fatalf("the first launch is in %s", first)
+	}
+	w.start("good", "", 2)
+	w.start("fine", "", 3)
+	w.eventually(func() string {
+		if good, fine := w.group("good"), w.group("fine"); len(good.Counted()) != 2 || len(fine.Counted()) != 3 || good.Booked+fine.Booked != 0 {
+			return "the others have not launched"
+		}
+		return ""
+	})
+	w.wantCounted("bad", 1, 1, 0)
+	select {
+	case <-w.cache.Changed():
+	default:
+		t.Error("the answers did not wake the core")
+	}
+}
+
+func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
+	t.Parallel()
+	w, _, release := held(t, []string{"a"}, group("a", 0, 1, 5))
+	w.started()
+	w.start("a", "", 3)
+	w.start("a", "", 3)
+	w.wantCounted("a", 5, 4, 0)
+	var full *asg.LimitError
+	if err := w.cache.StartIncrease(t.Context(), "a", "", 1); !errors.As(err, &full) {
+		t.Errorf("error = %v, want that the group is full", err)
+	}
+	release()
+	w.answered()
+	w.wantDesired(5)
+}
+
+func TestFailedIncreaseShowsInOneLoop(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"a"}, group("a", 0, 1, 10))
+	w.started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
+	w.start("a", "", 1)
+	<-asked
+	w.start("a", "", 2)
+	release()
+	w.answered()
+	select {
+	case <-w.cache.Changed():
+	default:
+		t.Error("the failure did not wake the core")
+	}
+	for loop, failed := range []int{2, 2, 0} { // the first one is under way when the failure comes
+		if loop > 0 {
+			w.cache.BeginLoop()
+		}
+		w.wantCounted("a", 2+failed, 0, failed)
+	}
+	w.wantDesired(2)
+}
+
+func TestDismissedFailureCountsNoLonger(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w.aws.Deny("SetDesiredCapacity")
+	w.start("a", "", 3)
+	w.answered()
+	w.wantCounted("a", 4, 0, 3)
+	failed := w.group("a").Failed
+	if len(failed) != 1 || !strings.Contains(failed[0].Err.Error(), "SetDesiredCapacity") {
+		t.Fatalf("failures are %+v, want AWS's refusal", failed)
+	}
+	w.cache.DismissFailed("a", failed[0].ID)
+	w.wantCounted("a", 1, 0, 0)
+	w.start("a", "", 1)
+	w.answered()
+	if again := w.group("a").Failed; len(again) != 1 || again[0].ID == failed[0].ID {
+		t.Errorf("failures are %+v, want another one than before", again)
+	}
+}
+
+func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"a"}, group("a", 0, 2, 10))
+	w.running()
+	victim := w.group("a").Instances[0].ID
+	w.start("a", "", 2)
+	<-asked
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if taken, _, err := w.cache.Withdraw(soon, "a", 2); taken != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("withdrew %d, error %v, want none of what AWS has not accepted", taken, err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.cache.Terminate(t.Context(), "a", []string{victim})
+		ended <- err
+	}()
+	release()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	w.answered()
+	w.wantCounted("a", 3, 0, 0)
+	if kills := w.kills(); w.desired("a") != 3 || len(kills) > 0 {
+		t.Errorf("AWS has a desired capacity of %d and ended %v, want 3 and none", w.desired("a"), kills)
+	}
+}
+
+func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
+	t.Parallel()
+	w, asked, release := held(t, []string{"a"}, group("a", 0, 0, 10))
+	_, stop := w.runningUntil()
+	w.start("a", "", 1)
+	<-asked
+	w.start("a", "", 3)
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	w.eventually(func() string {
+		if err := w.cache.StartIncrease(t.Context(), "a", "", 1); err == nil {
+			return "the Cache takes more increases"
+		}
+		return ""
+	})
+	release()
+	<-stopped
+	w.wantDesired(1)
+}
+
+func TestZonesUnderWayShareOneReading(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 12))
+	w.aws.ResetCalls()
+	w.start("a", "us-west-2a", 2)
+	w.start("a", "us-west-2b", 1)
+	booked := map[string]int{"a": 3, "b": 2, "c": 1}
+	if diff := cmp.Diff(booked, w.sizes()); diff != "" || w.view("a").Booked != 2 {
+		t.Errorf("%d booked in a, sizes (-want +got):\n%s", w.view("a").Booked, diff)
+	}
+	w.answered()
+	if diff := cmp.Diff(booked, w.sizes()); diff != "" {
+		t.Errorf("sizes after the answer (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	w.wantCounted("a", 6, 0, 0)
+}
+
+func TestFailureUnderWayShowsInItsZone(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 12))
+	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+	w.start("a", "us-west-2a", 1)
+	w.start("a", "us-west-2b", 2)
+	w.answered()
+	if failed := w.view("b").Failed; len(failed) != 1 || failed[0].Instances != 2 || len(w.view("a").Failed)+len(w.view("c").Failed) > 0 {
+		t.Errorf("failures in b: %+v, want one of 2 instances, and none elsewhere", failed)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 2, "b": 3, "c": 1}, w.sizes()); diff != "" {
+		t.Errorf("sizes (-want +got):\n%s", diff)
+	}
+	w.wantDesired(4)
+}
