@@ -13,12 +13,14 @@ import (
 // choice is the next scale-up, and the plan behind it, by candidate.
 type choice struct {
 	chosen []int // options that do equally well
+	first  int   // the one of them to which the plan gives the nodes
 	nodes  int   // to ask one of them for, 0 for the whole option
 	pods   []*apiv1.Pod
 	// nodePods are those pods node by node.
 	nodePods [][]*apiv1.Pod
 
 	planned []assignment // by candidate
+	alike   [][]int      // by candidate: those whose nodes are equal to the plan, itself among them, nil for a whole option
 	total   float64      // the plan's total cost
 }
 
@@ -30,8 +32,7 @@ type assignment struct {
 }
 
 // cheapestChoice returns the first scale-up of the cheapest plan.
-func (f *Filter) cheapestChoice(candidates []candidate, t *timer) choice {
-	d := newDemand(candidates)
+func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) choice {
 	single, covered := f.cheapestSingle(candidates, d)
 	if !separable(candidates, d.pods) {
 		return single
@@ -121,17 +122,33 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	if slices.EqualFunc(first, again, same) || t.past(planShare) {
 		return b
 	}
-	if other := f.plannedAt(again, d, t); len(other.all()) >= len(b.all()) && other.total < b.total {
+	if other := f.plannedAt(again, d, t); other.better(b) {
 		return other
 	}
 	return b
+}
+
+// better reports whether the plan is cheaper than the other and places no fewer pods.
+func (b choice) better(than choice) bool {
+	return len(b.all()) >= len(than.all()) && b.total < than.total
 }
 
 // plannedAt makes the plan with the prices that the candidates have.
 func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 	p := d.problem(candidates)
 	result := p.solve(t)
-	b := choice{planned: p.assign(result, candidates)}
+	b := choice{planned: p.assign(result, candidates), alike: make([][]int, len(candidates))}
+	for _, s := range p.shapes {
+		for _, i := range s.groups {
+			b.alike[i] = s.groups
+		}
+	}
+	b.begin(f, candidates)
+	return b
+}
+
+// begin sets the plan's cost, and chooses the group with the most pods to begin with.
+func (b *choice) begin(f *Filter, candidates []candidate) {
 	first, most := 0, -1
 	for i, a := range b.planned {
 		if a.nodes > 0 {
@@ -141,17 +158,12 @@ func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 			first, most = i, len(a.pods)
 		}
 	}
-	b.nodes, b.pods, b.nodePods = b.planned[first].nodes, b.planned[first].pods, b.planned[first].nodePods
-	for _, s := range p.shapes {
-		if slices.Contains(s.groups, first) {
-			for _, i := range s.groups {
-				if i == first || candidates[i].option.NodeCount >= b.nodes {
-					b.chosen = append(b.chosen, i)
-				}
-			}
+	b.first, b.nodes, b.pods, b.nodePods = first, b.planned[first].nodes, b.planned[first].pods, b.planned[first].nodePods
+	for _, i := range b.alike[first] {
+		if i == first || candidates[i].option.NodeCount >= b.nodes {
+			b.chosen = append(b.chosen, i)
 		}
 	}
-	return b
 }
 
 // assign gives the planned nodes and their pods to the groups. Groups of one shape come in the order of their names.
@@ -162,15 +174,20 @@ func (p *problem) assign(result plan, candidates []candidate) []assignment {
 		groups := p.shapes[node.shape].groups
 		i := slices.IndexFunc(groups, func(c int) bool { return assigned[c].nodes < candidates[c].option.NodeCount })
 		to := &assigned[groups[max(0, i)]]
-		to.nodes++
 		var pods []*apiv1.Pod
 		for _, sh := range node.shares {
 			pods = append(pods, p.classes[sh.class].pods[next[sh.class]:next[sh.class]+sh.count]...)
 			next[sh.class] += sh.count
 		}
-		to.pods, to.nodePods = append(to.pods, pods...), append(to.nodePods, pods)
+		to.add(pods)
 	}
 	return assigned
+}
+
+// add adds a node with these pods.
+func (a *assignment) add(pods []*apiv1.Pod) {
+	a.nodes++
+	a.pods, a.nodePods = append(a.pods, pods...), append(a.nodePods, pods)
 }
 
 // all are the pods of the plan.

@@ -9,6 +9,7 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
@@ -30,19 +31,27 @@ type demand struct {
 	scratch []lot
 }
 
-// newDemand collects the pods of the candidates.
-func newDemand(candidates []candidate) *demand {
+// newDemand collects the pods of the candidates. devices may be nil.
+func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 	d := &demand{index: make(map[*apiv1.Pod]int)}
 	var able []bits
+	next := []int{0} // by pod, from 1: the pod after it in the last list that had it, because most lists have long parts in common
 	for c := range candidates {
+		last := 0
 		for _, pod := range candidates[c].option.Pods {
-			i, known := d.index[pod]
-			if !known {
-				i = len(d.pods)
-				d.index[pod] = i
-				d.pods, able = append(d.pods, pod), append(able, newBits(len(candidates)))
+			i := next[last]
+			if i == 0 || d.pods[i-1] != pod {
+				at, known := d.index[pod]
+				if !known {
+					at = len(d.pods)
+					d.index[pod] = at
+					d.pods, able, next = append(d.pods, pod), append(able, newBits(len(candidates))), append(next, 0)
+				}
+				i = at + 1
+				next[last] = i
 			}
-			able[i].set(c)
+			able[i-1].set(c)
+			last = i
 		}
 	}
 	slices.SortFunc(d.pods, func(a, b *apiv1.Pod) int {
@@ -52,7 +61,7 @@ func newDemand(candidates []candidate) *demand {
 	for i, pod := range d.pods {
 		d.able = append(d.able, able[d.index[pod]])
 		d.index[pod] = i
-		lists[i] = requestsOf(pod)
+		lists[i] = requestsOf(pod, devices)
 	}
 	d.dimensions = newDimensions(lists)
 	for _, list := range lists {
@@ -65,17 +74,18 @@ func newDemand(candidates []candidate) *demand {
 // the list counts as fit if the list has one with the same needs. It does not count where pods on other nodes matter, for then
 // the list may be complete.
 func (d *demand) classify(candidates []candidate, t *timer) {
-	d.shareAbility()
+	perNode := d.perNode(candidates)
+	d.shareAbility(candidates)
 	index := make(map[string]int)
 	separation := separations(d.pods)
 	for i, pod := range d.pods {
-		most := perNode(pod, candidates, d.able[i])
-		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) + string(binary.AppendVarint(nil, int64(most)))
+		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
+			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: most, separation: separation[i]})
+			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classOf = append(d.classOf, at)
@@ -89,14 +99,16 @@ func (d *demand) classify(candidates []candidate, t *timer) {
 }
 
 // shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources.
-func (d *demand) shareAbility() {
+func (d *demand) shareAbility(candidates []candidate) {
 	shared := make(map[string]bits)
 	keys := make([]string, len(d.pods))
+	running := daemonsOf(candidates)
 	for i, pod := range d.pods {
 		key, alike := needs(pod, d.requests[i])
 		if !alike {
 			continue
 		}
+		key += running.avoidedBy(pod)
 		keys[i] = key
 		if all, known := shared[key]; known {
 			all.add(d.able[i])
@@ -111,22 +123,50 @@ func (d *demand) shareAbility() {
 	}
 }
 
-// perNode returns how many pods such as this one may share a node. Where other nodes matter, it is the least mean in the core's
-// own packing.
-func perNode(pod *apiv1.Pod, candidates []candidate, able bits) int {
-	most := math.MaxInt32
-	if hasHostPort(pod) || avoidsItself(pod) {
-		return 1
-	}
-	if !beyondItsNode(pod) {
-		return most
-	}
-	able.each(func(c int) {
-		o := candidates[c].option
-		most = min(most, (len(o.Pods)+o.NodeCount-1)/o.NodeCount)
-	})
-	return max(1, most)
+// nodeLimit is how many pods of a workload one node may hold.
+type nodeLimit struct {
+	most     int
+	workload string // "" where the limit is that of the pod's class
 }
+
+// perNode returns the limit of each pod. Pods that must be spread over nodes share one no more often than their skew allows, or
+// than they did in each packing of the core, where fewer nodes were enough. Where a pod may run depends on other nodes in other
+// ways, too. Then the least mean in the core's packings counts, whosoever the pods are.
+func (d *demand) perNode(candidates []candidate) []nodeLimit {
+	list := make([]nodeLimit, len(d.pods))
+	listed := make(map[string][]int) // pods of each workload that is spread over nodes, by candidate
+	for i, pod := range d.pods {
+		list[i] = nodeLimit{most: math.MaxInt32}
+		skew := skewOverNodes(pod)
+		switch {
+		case hasHostPort(pod) || avoidsItself(pod):
+			list[i].most = 1
+		case skew > 0:
+			list[i] = nodeLimit{skew, workloadOf(pod)}
+			if listed[list[i].workload] == nil {
+				listed[list[i].workload] = make([]int, len(candidates))
+			}
+			d.able[i].each(func(c int) { listed[list[i].workload][c]++ })
+		case dependsOnOthers(pod):
+			d.able[i].each(func(c int) { list[i].most = min(list[i].most, mean(len(candidates[c].option.Pods), candidates[c])) })
+		}
+	}
+	for i := range list {
+		if counts := listed[list[i].workload]; counts != nil {
+			least := math.MaxInt32
+			for c, count := range counts {
+				if count > 0 {
+					least = min(least, mean(count, candidates[c]))
+				}
+			}
+			list[i].most = max(list[i].most, least)
+		}
+	}
+	return list
+}
+
+// mean is how many of so many pods a node of the candidate's option holds, rounded up.
+func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / c.option.NodeCount }
 
 // problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
@@ -144,25 +184,22 @@ func (d *demand) problem(candidates []candidate) *problem {
 	return p
 }
 
-// Dimensions whose limits only the core knows. No resource has such a name.
+// Dimensions whose limits only the core knows for sure. No resource has such a name.
 const (
-	claims  apiv1.ResourceName = "claims"  // of dynamic resource allocation
+	claims  apiv1.ResourceName = "claims"  // devices of dynamic resource allocation
 	volumes apiv1.ResourceName = "volumes" // that may have to be attached
 )
 
-// requestsOf returns a pod's requests, in those dimensions, too.
-func requestsOf(pod *apiv1.Pod) apiv1.ResourceList {
+// requestsOf returns a pod's requests, in those dimensions, too. devices may be nil.
+func requestsOf(pod *apiv1.Pod, devices *drasnapshot.Snapshot) apiv1.ResourceList {
 	list := podutils.PodRequests(pod)
-	attached := 0
-	for i := range pod.Spec.Volumes {
-		if attaches(&pod.Spec.Volumes[i]) {
-			attached++
-		}
+	if len(pod.Spec.Volumes) == 0 && len(pod.Spec.ResourceClaims) == 0 {
+		return list
 	}
-	for name, count := range map[apiv1.ResourceName]int{claims: len(pod.Spec.ResourceClaims), volumes: attached} {
+	list = maps.Clone(list)
+	for name, count := range map[apiv1.ResourceName]int64{claims: claimed(pod, devices), volumes: attached(pod)} {
 		if count > 0 {
-			list = maps.Clone(list)
-			list[name] = *resource.NewQuantity(int64(count), resource.DecimalSI)
+			list[name] = *resource.NewQuantity(count, resource.DecimalSI)
 		}
 	}
 	return list
@@ -220,7 +257,7 @@ func quantity(list apiv1.ResourceList, name apiv1.ResourceName) int64 {
 }
 
 // offeredBy returns the resources left for pods on a node such as in info: its allocatable less the pods that run on every node
-// of the group. It is without bound where only the core knows.
+// of the group. Where only the core knows for sure, it is what the node promises, or without bound.
 func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
 	a := make(amounts, len(d.names))
 	for i, name := range d.names {
@@ -231,7 +268,7 @@ func (d *dimensions) offeredBy(info *framework.NodeInfo) amounts {
 	}
 	for i := range a {
 		if a[i] = max(0, a[i]); i >= d.known {
-			a[i] = boundless
+			a[i] = promised(info, d.names[i])
 		}
 	}
 	return a

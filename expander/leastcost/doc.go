@@ -12,11 +12,17 @@
 // of its best place. Then whole nodes are filled by these prices, and the costliest of them packed anew as long as that helps.
 // Package covering solves the program. A plan never costs more than the cheapest single option that takes every pod.
 //
-// A plan puts no pods on one node that required anti-affinity or a host port keeps apart. It does not know how pods must
-// spread, which pods they must be near, which devices their claims can have, or how many volumes a node can attach. The core
-// knows, and filled the nodes of its options accordingly. If the core put fewer such pods on a node than would have room, the
+// A plan puts no pods on one node that required anti-affinity or a host port keeps apart. It takes the pods of DaemonSets off
+// each node, and keeps pods off the DaemonSets that they must not share a node with. Devices of claims and volumes count as far
+// as the node's template promises them. Pods that are spread over nodes share one no more often than their skew allows. The plan
+// does not know which pods others must be near, or how pods spread over zones. The core knows, and filled the nodes of its
+// options accordingly. If the core put fewer pods with claims, volumes, or such dependencies on a node than would have room, the
 // planned nodes hold no more. Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
 // core finds pods pending, and scales up again.
+//
+// A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
+// are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan. The pods of an option
+// come node by node, and first fit in their order gives the nodes of the plan.
 //
 // The core packs pending pods without knowing the plan. Filter.Places has it put the pods on the nodes planned for them. The
 // scheduler does not know the plan either. Once it binds the pods in its own way, a plan of several kinds of nodes may need

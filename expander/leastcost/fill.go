@@ -1,7 +1,7 @@
 package leastcost
 
 import (
-	"cmp"
+	"math"
 	"slices"
 )
 
@@ -15,9 +15,16 @@ type filler struct {
 	problem *problem
 	dims    int
 	weights [][]float64 // ways to count several dimensions as one
+	hasty   bool        // fill tries two orders, by all dimensions and by one in turn
+	turn    int
 
-	order  []int     // classes that fit, the most worth for their size first
-	worth  []float64 // by class
+	requests []int64     // by class and dimension
+	fits     []bits      // by shape: the classes that fit, nil where nobody asked
+	inverses [][]float64 // by shape, then weight and class: 1 by the weighed size, nil where nobody asked, or for too many
+
+	order  []int // classes that fit, the most worth for their size first
+	last   []int // the order tried before
+	keys   []uint64
 	room   amounts
 	chosen []share
 	best   []share
@@ -31,11 +38,14 @@ type filler struct {
 const maxWeights = 7
 
 func newFiller(p *problem) *filler {
-	f := &filler{problem: p, worth: make([]float64, len(p.classes))}
+	f := &filler{problem: p, fits: make([]bits, len(p.shapes)), inverses: make([][]float64, len(p.shapes))}
 	if len(p.classes) == 0 {
 		return f
 	}
 	f.dims = len(p.classes[0].request)
+	for _, class := range p.classes {
+		f.requests = append(f.requests, class.request...)
+	}
 	f.room = make(amounts, f.dims)
 	all := make([]float64, f.dims)
 	for d := range f.dims {
@@ -82,14 +92,15 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	if len(among) > manyClasses {
 		return f.fillRanked(s, values, left)
 	}
+	fits := f.fitting(s)
 	for _, c := range among {
-		if left[c] > 0 && values[c] > 0 && f.problem.classes[c].fits.has(s) {
+		if left[c] > 0 && values[c] > 0 && fits.has(c) {
 			f.order = append(f.order, c)
 		}
 	}
-	weights := f.weights
+	weights := len(f.weights)
 	if len(f.order) < 2 {
-		weights = weights[:min(1, len(weights))]
+		weights = min(1, weights)
 	}
 	try := func(fewer int) {
 		if worth := f.greedy(s, values, left, fewer); worth > best*(1+1e-12) {
@@ -97,17 +108,38 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 			f.best = append(f.best[:0], f.chosen...)
 		}
 	}
-	for _, weight := range weights {
-		f.sort(s, values, weight)
-		try(-1)
+	f.last = f.last[:0]
+	f.turn++
+	for w := range weights {
+		if f.hasty && weights > 2 && w != weights-1 && w != f.turn%(weights-1) {
+			continue
+		}
+		f.sort(s, values, w)
+		if !slices.Equal(f.order, f.last) {
+			try(-1)
+			f.last = append(f.last[:0], f.order...)
+		}
 	}
 	// The first class of the best order may be in the way of better fits: try with one of it less.
-	if len(f.order) > 1 {
+	if len(f.order) > 1 && !f.hasty {
 		for _, first := range slices.Clone(f.best) {
 			try(first.class)
 		}
 	}
 	return f.best, best
+}
+
+// fitting is the classes that fit a shape.
+func (f *filler) fitting(s int) bits {
+	if f.fits[s] == nil {
+		f.fits[s] = newBits(len(f.problem.classes))
+		for c := range f.problem.classes {
+			if f.problem.classes[c].fits.has(s) {
+				f.fits[s].set(c)
+			}
+		}
+	}
+	return f.fits[s]
 }
 
 // maxMisses bounds how many classes in a row may fail to fit before a node counts as full.
@@ -120,12 +152,12 @@ func (f *filler) fillRanked(s int, values []float64, left []int) ([]share, float
 	}
 	if f.ranked[s] == nil {
 		f.order = f.order[:0]
-		for c := range f.problem.classes {
-			if values[c] > 0 && f.problem.classes[c].fits.has(s) {
+		f.fitting(s).each(func(c int) {
+			if values[c] > 0 {
 				f.order = append(f.order, c)
 			}
-		}
-		f.sort(s, values, f.weights[len(f.weights)-1])
+		})
+		f.sort(s, values, len(f.weights)-1)
 		f.ranked[s] = slices.Clone(f.order)
 	}
 	f.work += len(f.ranked[s])
@@ -136,18 +168,56 @@ func (f *filler) fillRanked(s int, values []float64, left []int) ([]share, float
 	return f.chosen, worth
 }
 
+// classBits is how many bits number a class in a key of sort. More pods than they can number are never pending.
+const classBits = 20
+
 // sort puts the classes that are worth the most for their weighed size first.
-func (f *filler) sort(s int, values, weight []float64) {
+func (f *filler) sort(s int, values []float64, weight int) {
+	inverse := f.inverse(s, weight)
+	f.keys = f.keys[:0]
 	for _, c := range f.order {
-		size := 1e-9
-		for d, w := range weight {
-			size += w * f.problem.share(s, c, d)
+		var worth float64
+		if inverse != nil {
+			worth = values[c] * inverse[c]
+		} else {
+			worth = values[c] / f.size(s, c, weight)
 		}
-		f.worth[c] = values[c] / size
+		// The bits of numbers above 0 are in the order of the numbers.
+		f.keys = append(f.keys, ^math.Float64bits(worth)>>classBits<<classBits|uint64(c))
 	}
-	slices.SortFunc(f.order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(f.worth[b], f.worth[a]), cmp.Compare(a, b))
-	})
+	slices.Sort(f.keys)
+	for i, key := range f.keys {
+		f.order[i] = int(key & (1<<classBits - 1))
+	}
+}
+
+// size is the share of a shape's node that a pod takes, over all dimensions by their weight.
+func (f *filler) size(s, c, weight int) float64 {
+	size := 1e-9
+	for d, w := range f.weights[weight] {
+		size += w * f.problem.share(s, c, d)
+	}
+	return size
+}
+
+// maxSizes bounds the memory for sizes that are kept, of 8 bytes each. Beyond it each is computed when it is used.
+const maxSizes = 1 << 20
+
+// inverse is 1 by the sizes of all classes, or nil where there are too many to keep.
+func (f *filler) inverse(s, weight int) []float64 {
+	classes := len(f.problem.classes)
+	if classes*len(f.weights)*len(f.problem.shapes) > maxSizes {
+		return nil
+	}
+	if f.inverses[s] == nil {
+		f.inverses[s] = make([]float64, len(f.weights)*classes)
+		for w := range f.weights {
+			for c := range classes {
+				f.inverses[s][w*classes+c] = 1 / f.size(s, c, w)
+			}
+		}
+	}
+	return f.inverses[s][weight*classes : (weight+1)*classes]
 }
 
 // greedy takes as many of each class as still fit, in order, but one less of the class called fewer.
@@ -157,12 +227,12 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 	total, misses := 0.0, 0
 	var present separation
 	for _, c := range f.order {
-		class := &f.problem.classes[c]
-		count := min(left[c], class.perNode)
-		if count == 0 {
+		if left[c] == 0 {
 			continue
 		}
-		count = class.request.fitting(f.room, count)
+		class := &f.problem.classes[c]
+		request := amounts(f.requests[c*f.dims : (c+1)*f.dims])
+		count := request.fitting(f.room, min(left[c], class.perNode))
 		if c == fewer {
 			count--
 		}
@@ -173,7 +243,7 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 			continue
 		}
 		misses = 0
-		f.room.add(class.request, -count)
+		f.room.add(request, -count)
 		f.chosen = append(f.chosen, share{c, count})
 		if class.separation.has != nil {
 			present = present.with(class.separation)

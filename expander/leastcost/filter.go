@@ -5,6 +5,7 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -40,7 +41,9 @@ type Filter struct {
 	penalties penalties
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
+	devices   func() *drasnapshot.Snapshot
 	places    []place       // of scale-ups whose pods may still be pending
+	rest      *remainder    // of the last plan, nil for none
 	last      []Explanation // of the last BestOptions
 }
 
@@ -62,13 +65,19 @@ func New(prices prices, penalties penalties, limit time.Duration, clock clock.Pa
 	return &Filter{prices: prices, penalties: penalties, limit: limit, clock: clock}
 }
 
+// CountDevices has f count the devices of claims, which the core's snapshot of the cluster knows. devices may return nil. Without
+// it a claim counts as one device.
+func (f *Filter) CountDevices(devices func() *drasnapshot.Snapshot) { f.devices = devices }
+
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
-// as well. It does not change the given options. Groups with known prices come before all others. If no price is known, the
+// as well. The pods come node by node: first fit in their order gives the plan's nodes. If the other pods of the plan are what is
+// pending at the next call, and prices are what they were, the plan goes on. So the raises add up to the plan. It does not change the given options. Groups with known prices come before all others. If no price is known, the
 // options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	d := f.decide(options, nodeInfos)
 	f.last = nil
 	if d == nil {
+		f.rest = nil
 		if len(options) > 0 {
 			klog.Background().V(2).Info("Left the scale-up options as they are: no price is known", "options", len(options))
 		}
@@ -77,6 +86,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	d.log()
 	f.last = d.explanations
 	f.remember(d.candidates, d.choice)
+	f.rest = d.remainder(f)
 	return d.choice.options(d.candidates, d.explanations)
 }
 
@@ -85,6 +95,7 @@ type decision struct {
 	candidates   []candidate
 	choice       choice
 	explanations []Explanation // by name of the group
+	before       *remainder    // of the plan that goes on, nil for a new one
 }
 
 // decide plans, and compares the plan with the cost of each option alone. It returns nil where no price is known.
@@ -94,8 +105,22 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	if len(candidates) == 0 {
 		return nil
 	}
-	b := f.cheapestChoice(candidates, t)
-	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut)}
+	var devices *drasnapshot.Snapshot
+	if f.devices != nil {
+		devices = f.devices()
+	}
+	d := newDemand(candidates, devices)
+	before := f.rest
+	b, missing := before.next(f, candidates, d)
+	if missing != 0 {
+		if other := f.cheapestChoice(candidates, d, t); missing < 0 || other.better(b) {
+			b, before = other, nil
+		}
+	}
+	if before != nil {
+		t.cut = before.cut
+	}
+	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut), before: before}
 }
 
 // log logs the choice on V(2), and the judgement of each option on V(4). It always logs that time was short, for an operator

@@ -13,6 +13,8 @@ func (pl *planner) improve(to *plan, room []int) {
 	values := slices.Clone(pl.values)
 	limit := pl.filler.work + maxWork
 	var left []int
+	pl.filler.hasty = true
+	defer func() { pl.filler.hasty = false }()
 	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(planShare); try++ {
 		picked := pl.pick(to)
 		left = append(left[:0], to.left...)
@@ -74,6 +76,67 @@ func (pl *planner) loss(node planned) float64 {
 		loss -= pl.values[sh.class] * float64(sh.count)
 	}
 	return loss
+}
+
+// partial is a node with the room that its pods leave.
+type partial struct {
+	node    int // of the plan
+	room    amounts
+	present separation
+}
+
+func (n *partial) take(class *class, count int) {
+	n.room.add(class.request, -count)
+	n.present = n.present.with(class.separation)
+}
+
+// forward moves pods to the first node of the same shape that has room for them, and drops the nodes that this leaves empty. Nodes
+// that are worth the most to their pods come first. First fit over the pods, node by node, then gives the same nodes again. So
+// whoever books the pods on the nodes in this order follows the plan without knowing it.
+func (pl *planner) forward(of *plan, room []int) {
+	p := pl.problem
+	least := slices.Clone(p.classes[0].request) // by dimension, of any class
+	for _, class := range p.classes {
+		for d, n := range class.request {
+			least[d] = min(least[d], n)
+		}
+	}
+	slices.SortStableFunc(of.nodes, func(a, b planned) int { return cmp.Compare(pl.loss(a), pl.loss(b)) })
+	byShape := make([][]partial, len(p.shapes))
+	for i := range of.nodes {
+		node := &of.nodes[i]
+		own := partial{node: i, room: slices.Clone(p.shapes[node.shape].offered)}
+		var kept []share
+		for _, sh := range node.shares {
+			class := &p.classes[sh.class]
+			for k := range byShape[node.shape] {
+				to := &byShape[node.shape][k]
+				count := class.request.fitting(to.room, min(sh.count, class.perNode-of.nodes[to.node].has(sh.class)))
+				if count <= 0 || class.separation.from(to.present) {
+					continue
+				}
+				of.nodes[to.node].shares = append(of.nodes[to.node].shares, share{sh.class, count})
+				to.take(class, count)
+				if sh.count -= count; sh.count == 0 {
+					break
+				}
+			}
+			if sh.count > 0 {
+				kept = append(kept, sh)
+				own.take(class, sh.count)
+			}
+		}
+		node.shares = kept
+		byShape[node.shape] = slices.DeleteFunc(append(byShape[node.shape], own), func(n partial) bool { return !least.within(n.room) })
+	}
+	of.nodes = slices.DeleteFunc(of.nodes, func(node planned) bool {
+		if len(node.shares) > 0 {
+			return false
+		}
+		room[node.shape]++
+		of.cost -= p.shapes[node.shape].cost
+		return true
+	})
 }
 
 // settle moves each node's pods to the cheapest shape that can take them, and among equally cheap ones to the one that leaves

@@ -9,6 +9,10 @@ import (
 	"sort"
 
 	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/ptr"
 )
 
 // boundless is the amount of a dimension without a visible limit.
@@ -19,10 +23,66 @@ func attaches(v *apiv1.Volume) bool {
 	return v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.AWSElasticBlockStore != nil
 }
 
-// addLimits infers limits per node that only the core knows, such as the available devices for claims, or the volumes that can
-// be attached. The core filled the nodes of an option by them. If first-fit by the known limits needs fewer nodes for the
-// option's pods than the core did, addLimits sets a limit for each dimension: the least with which first-fit needs no more
-// nodes than the core.
+// attached counts the pod's volumes that may have to be attached.
+func attached(pod *apiv1.Pod) int64 {
+	count := int64(0)
+	for i := range pod.Spec.Volumes {
+		if attaches(&pod.Spec.Volumes[i]) {
+			count++
+		}
+	}
+	return count
+}
+
+// claimed counts the devices that the pod's claims are for. A claim counts as one device where nothing else is known of it, and
+// where it is for all devices of a node. Of several alternatives the first counts. Pods that share a claim count it each.
+func claimed(pod *apiv1.Pod, devices *drasnapshot.Snapshot) int64 {
+	known, err := []*resourceapi.ResourceClaim(nil), error(nil)
+	if len(pod.Spec.ResourceClaims) > 0 && devices != nil {
+		known, err = devices.PodClaims(pod)
+	}
+	if err != nil || len(known) == 0 {
+		return int64(len(pod.Spec.ResourceClaims))
+	}
+	count := int64(0)
+	for _, claim := range known {
+		for _, r := range claim.Spec.Devices.Requests {
+			switch {
+			case r.Exactly == nil && len(r.FirstAvailable) > 0:
+				count += max(1, r.FirstAvailable[0].Count)
+			case r.Exactly != nil && !ptr.Deref(r.Exactly.AdminAccess, false): // administrators take none away
+				count += max(1, r.Exactly.Count)
+			}
+		}
+	}
+	return count
+}
+
+// promised is how many claimed devices or attached volumes the node states that it takes, boundless where it states nothing. It
+// may be too many, where devices or volumes are of several kinds, and too few, where not all volumes count.
+func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
+	count := int64(0)
+	if name == claims {
+		for _, slice := range info.LocalResourceSlices {
+			count += int64(len(slice.Spec.Devices))
+		}
+	} else if info.CSINode != nil {
+		for _, driver := range info.CSINode.Spec.Drivers {
+			if driver.Allocatable != nil {
+				count = max(count, int64(ptr.Deref(driver.Allocatable.Count, 0)))
+			}
+		}
+	}
+	if count == 0 {
+		return boundless
+	}
+	return count
+}
+
+// addLimits infers limits per node that only the core knows for sure: the available devices for claims, and the volumes that can
+// be attached. The core filled the nodes of an option by them. If first-fit by the known limits and the nodes' promises needs fewer
+// nodes for the option's pods than the core did, addLimits sets a limit for each dimension: the least with which first-fit needs
+// no more nodes than the core. It ignores a promise that the core's nodes exceed.
 func (d *demand) addLimits(candidates []candidate, t *timer) {
 	if d.dimensions.known == len(d.dimensions.names) {
 		return
@@ -59,6 +119,12 @@ func (d *demand) limited(counts []int, offered amounts, nodes int, t *timer) amo
 	if slices.Max(total) == 0 {
 		return offered
 	}
+	for dim, sum := range total {
+		if largest[dim] > offered[dim] || sum > offered[dim]*int64(nodes) { // the core's nodes take more than they promise
+			offered = slices.Clone(offered)
+			offered[dim] = boundless
+		}
+	}
 	var lots []lot
 	late := t.past(limitShare)
 	if !late {
@@ -80,7 +146,7 @@ func (d *demand) limited(counts []int, offered amounts, nodes int, t *timer) amo
 		}
 		result[dim] = least
 		if !late && !enough(0) {
-			result[dim] += int64(sort.Search(int(sum-least), enough))
+			result[dim] = min(offered[dim], least+int64(sort.Search(int(sum-least), enough)))
 		}
 	}
 	return result

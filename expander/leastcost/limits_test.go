@@ -127,7 +127,7 @@ func TestLimitsHoldWithoutTime(t *testing.T) {
 		timer *timer
 		want  int64
 	}{{unhurried(), 8}, {&timer{clock: &ticking{}}, 5}} {
-		d := newDemand(candidates)
+		d := newDemand(candidates, nil)
 		d.classify(candidates, tt.timer)
 		if at := slices.Index(d.dimensions.names, claims); at < 0 || d.offered[0][at] != tt.want {
 			t.Errorf("a node offers %v of %v, want %d claims", d.offered[0], d.dimensions.names, tt.want)

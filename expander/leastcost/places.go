@@ -41,6 +41,14 @@ func (f *Filter) remember(candidates []candidate, b choice) {
 	if b.nodes == 0 {
 		return
 	}
+	groups := b.groups(candidates)
+	for _, pods := range b.nodePods {
+		f.places = append(f.places, place{groups: groups, pods: uids(pods)})
+	}
+}
+
+// groups are the IDs of the groups that may get the chosen nodes: the equally good options, then the groups balanced with them.
+func (b choice) groups(candidates []candidate) []string {
 	var groups []string
 	for _, i := range b.chosen {
 		groups = append(groups, candidates[i].id)
@@ -52,13 +60,15 @@ func (f *Filter) remember(candidates []candidate, b choice) {
 			}
 		}
 	}
-	for _, node := range b.nodePods {
-		uids := make([]types.UID, len(node))
-		for i, pod := range node {
-			uids[i] = pod.UID
-		}
-		f.places = append(f.places, place{groups: groups, pods: uids})
+	return groups
+}
+
+func uids(pods []*apiv1.Pod) []types.UID {
+	list := make([]types.UID, len(pods))
+	for i, pod := range pods {
+		list[i] = pod.UID
 	}
+	return list
 }
 
 // Process puts planned pods in their places, and returns the others.

@@ -12,14 +12,16 @@ import (
 // Bounds of the work, so that a plan of the usual size takes a good part of a second at the most. They count steps, not time: the
 // same input gives the same plan on any machine that gets to the end of it in time.
 const (
-	manyClasses   = 200   // from here on nodes are filled in one order only
-	manyShapes    = 100   // from here on only the most promising are looked at in each step
-	maxRows       = 96    // classes that the linear program knows, more are joined to similar ones
-	maxSteps      = 1500  // of the linear program
-	maxWork       = 6e6   // classes looked at to fill nodes, when packing anew
-	maxTries      = 4000  // to pack some nodes anew
-	scaleUpWorth  = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
-	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
+	manyClasses      = 200   // from here on nodes are filled in one order only
+	manyShapes       = 100   // from here on only the most promising are looked at in each step
+	maxRows          = 96    // classes that the linear program knows
+	joinedRows       = 48    // classes that it knows where there are more, for which similar ones are joined
+	maxSteps         = 1500  // of the linear program
+	maxWork          = 1e6   // classes looked at to fill nodes, when packing anew
+	maxTries         = 4000  // to pack some nodes anew
+	scaleUpWorth     = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
+	programTolerance = 1e-3  // relative, a pattern that saves less is not worth another step of the linear program
+	costTolerance    = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 
 // planned is one node of a plan.
@@ -68,8 +70,10 @@ func (p *problem) solve(t *timer) plan {
 	pl.rest(&result, room, pl.values, math.Inf(1), 0)
 	pl.keepShapes(&result, promise)
 	pl.improve(&result, room)
+	pl.forward(&result, room)
 	pl.settle(&result, room)
 	pl.simplify(&result, room)
+	pl.forward(&result, room)
 	return result
 }
 
@@ -177,8 +181,12 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 	if pl.promise != nil {
 		pl.mostPromising(room, look)
 	} else {
+		worth := 0.0 // of all pods left: no node is worth more
+		for _, c := range active {
+			worth += values[c] * float64(left[c])
+		}
 		for _, s := range pl.shapes {
-			if room[s] > 0 {
+			if pl.open(s, room) && worth*(1+noise/2) > bestRatio*pl.problem.shapes[s].cost {
 				look(s)
 			}
 		}
@@ -193,6 +201,12 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 	return best, whole
 }
 
+// open reports whether nodes of a shape may be added: there is room for one, and not for a node of a better shape.
+func (pl *planner) open(s int, room []int) bool {
+	better := pl.problem.shapes[s].better
+	return room[s] > 0 && (better < 0 || room[better] <= 0)
+}
+
 // mostPromising looks at shapes in the order of their promise, until none of the others promises more than the best found. A shape
 // keeps no more promise than was found: with fewer pods left, nodes are not worth more.
 func (pl *planner) mostPromising(room []int, look func(s int) float64) {
@@ -200,7 +214,7 @@ func (pl *planner) mostPromising(room []int, look func(s int) float64) {
 	for !pl.timer.past(planShare) {
 		top := -1
 		for s, promise := range pl.promise {
-			if room[s] > 0 && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !looked[s]) {
+			if pl.open(s, room) && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !looked[s]) {
 				top = s
 			}
 		}

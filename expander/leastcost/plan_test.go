@@ -10,10 +10,10 @@ import (
 // crowd is a planner for more shapes than are looked at in each step, with its values set, and room for all their nodes.
 func crowd(t *testing.T) (pl *planner, all plan, room []int) {
 	t.Helper()
-	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 8, 60)
+	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 30, 20)
 	f := newFilter(prices, nil)
 	candidates := f.priced(f.candidates(options, templates), nil)
-	d := newDemand(candidates)
+	d := newDemand(candidates, nil)
 	d.classify(candidates, unhurried())
 	p := d.problem(candidates)
 	pl = &planner{problem: p, filler: newFiller(p), timer: unhurried(), random: rand.New(rand.NewPCG(1, 2))}
@@ -21,8 +21,8 @@ func crowd(t *testing.T) (pl *planner, all plan, room []int) {
 	for s := range p.shapes {
 		pl.shapes, room = append(pl.shapes, s), append(room, p.shapes[s].limit)
 	}
-	if pl.setValues(); len(p.shapes) <= manyShapes {
-		t.Fatalf("%d shapes are too few for this test", len(p.shapes))
+	if pl.setValues(); len(p.best) <= manyShapes {
+		t.Fatalf("%d shapes are too few for this test", len(p.best))
 	}
 	return pl, all, room
 }

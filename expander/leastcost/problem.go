@@ -1,7 +1,9 @@
 package leastcost
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -26,6 +28,7 @@ type shape struct {
 	offered amounts
 	cost    float64 // of one node per hour, penalty included, above 0
 	limit   int     // nodes that all its groups can add
+	better  int     // a shape that costs no more, and has room for all that this one has room for, -1 for none
 	groups  []int   // candidates, by index, in the order of their names
 }
 
@@ -33,7 +36,8 @@ type shape struct {
 type problem struct {
 	classes []class
 	shapes  []shape
-	known   int // dimensions that are not the core's alone
+	best    []int // the shapes without a better one
+	known   int   // dimensions that are not the core's alone
 }
 
 // addShapes joins the candidates that are alike, in the order of their names.
@@ -57,6 +61,31 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 		p.shapes[i].groups = append(p.shapes[i].groups, c)
 		p.shapes[i].limit += candidates[c].option.NodeCount
 	}
+	p.setBetter(fits)
+}
+
+// setBetter finds the shapes that need not be looked at while there is a better one. fits are the classes by candidate.
+func (p *problem) setBetter(fits []bits) {
+	order := make([]int, len(p.shapes))
+	for s := range order {
+		order[s] = s
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(p.shapes[a].cost, p.shapes[b].cost), slices.Compare(p.shapes[b].offered, p.shapes[a].offered), cmp.Compare(a, b))
+	})
+	for _, s := range order {
+		shape := &p.shapes[s]
+		at := slices.IndexFunc(p.best, func(t int) bool {
+			other := &p.shapes[t]
+			return shape.offered.within(other.offered) && fits[shape.groups[0]].in(fits[other.groups[0]])
+		})
+		if shape.better = -1; at < 0 {
+			p.best = append(p.best, s)
+		} else {
+			shape.better = p.best[at]
+		}
+	}
+	slices.Sort(p.best)
 }
 
 // within reports whether a fits in b.
@@ -78,6 +107,12 @@ func (a amounts) add(other amounts, times int) {
 
 // fitting is how many times a has a place in the room, and most at the most.
 func (a amounts) fitting(room amounts, most int) int {
+	if !a.within(room) {
+		return 0
+	}
+	if most < 2 {
+		return most
+	}
 	for i, n := range a {
 		if n > 0 {
 			most = min(most, int(room[i]/n))
@@ -107,6 +142,16 @@ func (b bits) add(other bits) {
 	for i, w := range other {
 		b[i] |= w
 	}
+}
+
+// in reports whether the other set has all numbers of this one.
+func (b bits) in(other bits) bool {
+	for i, w := range b {
+		if w&^other[i] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (b bits) meets(other bits) bool {

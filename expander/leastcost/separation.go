@@ -109,11 +109,83 @@ func (r rule) concerns(pod *apiv1.Pod) bool {
 // beyondItsNode reports whether where a pod may run depends on pods on other nodes, so that a new node need not do for it.
 // Mere preferences do not count.
 func beyondItsNode(pod *apiv1.Pod) bool {
-	hard := func(c apiv1.TopologySpreadConstraint) bool { return c.WhenUnsatisfiable != apiv1.ScheduleAnyway }
+	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod)
+}
+
+// dependsOnOthers reports whether a pod must be near pods, or away from pods beyond its node. Spread is not meant.
+func dependsOnOthers(pod *apiv1.Pod) bool {
 	wide := func(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
 	a := pod.Spec.Affinity
-	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, hard) || slices.ContainsFunc(avoided(pod), wide) ||
+	return slices.ContainsFunc(avoided(pod), wide) ||
 		a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
+}
+
+func hard(c apiv1.TopologySpreadConstraint) bool { return c.WhenUnsatisfiable != apiv1.ScheduleAnyway }
+
+// skewOverNodes is how many more pods of a workload one node may hold than another, 0 where that does not matter.
+func skewOverNodes(pod *apiv1.Pod) int {
+	skew := 0
+	for _, c := range pod.Spec.TopologySpreadConstraints {
+		if hard(c) && c.TopologyKey == apiv1.LabelHostname && (skew == 0 || int(c.MaxSkew) < skew) {
+			skew = int(c.MaxSkew)
+		}
+	}
+	return skew
+}
+
+// workloadOf names the set of pods that a pod belongs to, by its owner, or by its labels if nobody owns it.
+func workloadOf(pod *apiv1.Pod) string {
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		return string(owner.UID)
+	}
+	return pod.Namespace + " " + labels.Set(pod.Labels).String()
+}
+
+// daemons are the pods that run on every node of a group, such as those of DaemonSets, each kind once.
+type daemons struct {
+	pods  []*apiv1.Pod
+	rules [][]rule // of their anti-affinity, by pod
+}
+
+func daemonsOf(candidates []candidate) daemons {
+	var d daemons
+	known := make(map[string]bool)
+	for _, c := range candidates {
+		for _, info := range c.info.Pods() {
+			if key := info.Pod.Namespace + " " + labels.Set(info.Pod.Labels).String(); !known[key] {
+				known[key] = true
+				d.pods, d.rules = append(d.pods, info.Pod), append(d.rules, terms(info.Pod))
+			}
+		}
+	}
+	return d
+}
+
+// avoidedBy is equal for pods that must stay off the same daemons, "" for none. The core leaves the groups of these out of its
+// options.
+func (d daemons) avoidedBy(pod *apiv1.Pod) string {
+	var b strings.Builder
+	own := terms(pod)
+	concerns := func(rules []rule, pod *apiv1.Pod) bool {
+		return slices.ContainsFunc(rules, func(r rule) bool { return r.concerns(pod) })
+	}
+	for i, daemon := range d.pods {
+		if concerns(own, daemon) || concerns(d.rules[i], pod) {
+			fmt.Fprintf(&b, " %d", i)
+		}
+	}
+	return b.String()
+}
+
+// terms are the rules of a pod's anti-affinity.
+func terms(pod *apiv1.Pod) []rule {
+	var list []rule
+	visitRules(pod, func(_ string, make func() rule) {
+		if r := make(); r.port == "" {
+			list = append(list, r)
+		}
+	})
+	return list
 }
 
 // avoided are the terms of a pod's required anti-affinity.

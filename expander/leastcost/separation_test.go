@@ -116,7 +116,7 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 			templates := map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")}
 			f := newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil)
 			candidates := f.priced(f.candidates(options, templates), nil)
-			d := newDemand(candidates)
+			d := newDemand(candidates, nil)
 			d.classify(candidates, unhurried())
 			p := d.problem(candidates)
 			got := 0

@@ -17,7 +17,7 @@ func (pl *planner) setValues() []covering.Used {
 	if !solution.Done && pl.timer.cut {
 		coarse.cap(solution.Rows)
 	}
-	if len(p.shapes) > manyShapes {
+	if len(p.best) > manyShapes {
 		pl.promise = coarse.promises(solution.Rows)
 	}
 	pl.values = make([]float64, len(p.classes))
@@ -104,10 +104,13 @@ func (pl *planner) solveDivisible(p *problem) covering.Solution {
 		var columns []covering.Column
 		for i := range p.shapes {
 			s := (from + i) % len(p.shapes)
-			if shares, worth := f.fill(s, rows, counts, all); p.shapes[s].cost-pools[s]-worth < -costTolerance*p.shapes[s].cost {
+			if better := p.shapes[s].better; better >= 0 && math.IsInf(program.Limits[better], 1) {
+				continue
+			}
+			if shares, worth := f.fill(s, rows, counts, all); p.shapes[s].cost-pools[s]-worth < -programTolerance*p.shapes[s].cost {
 				columns = append(columns, column(s, p.shapes[s].cost, shares))
 			}
-			if len(p.shapes) > manyShapes && (len(columns) == maxColumns || late()) {
+			if len(p.best) > manyShapes && (len(columns) == maxColumns || late()) {
 				from = s + 1
 				break
 			}
@@ -197,7 +200,7 @@ func (p *problem) rowsOf(row []int, keys []string, widest float64) bool {
 			}
 			at, known := index[string(key)]
 			if !known {
-				if at = len(index); at == maxRows {
+				if at = len(index); at == joinedRows {
 					break
 				}
 				index[string(key)] = at
@@ -213,7 +216,7 @@ func (p *problem) rowsOf(row []int, keys []string, widest float64) bool {
 
 // joined is the problem with the classes of one number joined.
 func (p *problem) joined(row []int) *problem {
-	coarse := &problem{shapes: p.shapes, known: p.known, classes: make([]class, 1+slices.Max(row))}
+	coarse := &problem{shapes: p.shapes, best: p.best, known: p.known, classes: make([]class, 1+slices.Max(row))}
 	for c, from := range p.classes {
 		into := &coarse.classes[row[c]]
 		if into.count == 0 {

@@ -1,0 +1,125 @@
+package leastcost
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+
+	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// overNodes spreads the pods of each owner over nodes.
+func overNodes(pods []*apiv1.Pod) []*apiv1.Pod {
+	return each(spread(apiv1.DoNotSchedule, pods), func(_ int, pod *apiv1.Pod) {
+		pod.Spec.TopologySpreadConstraints[0].TopologyKey = apiv1.LabelHostname
+	})
+}
+
+// claimingDevices gives each pod a claim for so many devices, and adds it to the claims.
+func claimingDevices(claims map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim, count int, pods []*apiv1.Pod) []*apiv1.Pod {
+	return each(claiming(pods), func(_ int, pod *apiv1.Pod) {
+		pod.Annotations = map[string]string{"devices": fmt.Sprint(count)}
+		claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: types.UID("claim-" + pod.Name),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: new(true)}}}}
+		claim.Spec.Devices.Requests = []resourceapi.DeviceRequest{{Name: "gpu", Exactly: &resourceapi.ExactDeviceRequest{
+			AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: int64(count)}}}
+		claims[drasnapshot.GetClaimId(claim)] = claim
+		pod.Status.ResourceClaimStatuses = []apiv1.PodResourceClaimStatus{{Name: "gpu", ResourceClaimName: &claim.Name}}
+	})
+}
+
+// The core fills its nodes no further than each of these limits allows. Nor does the plan.
+func TestPlansKeepLimitsPerNode(t *testing.T) {
+	daemon := replicas("agent", 1, "1", "1Gi")[0]
+	known := map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{}
+	single, quadruple := claimingDevices(known, 1, replicas("single", 8, "100m", "100Mi")), claimingDevices(known, 4, replicas("quadruple", 2, "100m", "100Mi"))
+	web, busy := replicas("web", 60, "1", "1Gi"), replicas("busy", 20, "3900m", "1Gi")
+	spreading, disks := overNodes(replicas("spreading", 10, "10m", "10Mi")), attaching(1, replicas("disk", 60, "5m", "1Mi"))
+	port := func(_ int, pod *apiv1.Pod) {
+		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
+	}
+	withDaemon := framework.NewNodeInfo(template("4", "16Gi").Node(), nil, framework.NewPodInfo(daemon, nil))
+	promising := template("16", "64Gi").SetCSINode(&storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+		{Name: "efs.csi.aws.com"}, {Name: "ebs.csi.aws.com", Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(25))}}}}})
+	one := func(name string) func(*apiv1.Pod) int {
+		return func(pod *apiv1.Pod) int {
+			if pod.Labels["app"] == name {
+				return 1
+			}
+			return 0
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		nodes   int // of the core's option
+		pods    [][]*apiv1.Pod
+		info    *framework.NodeInfo
+		weigh   func(*apiv1.Pod) int
+		most    int // on one node
+		planned int // nodes
+	}{
+		{"DaemonSets take their part", 20, [][]*apiv1.Pod{web}, withDaemon, one("web"), 3, 20},
+		{"claims of several devices", 4, [][]*apiv1.Pod{single, quadruple}, template("96", "1Ti"), func(pod *apiv1.Pod) int {
+			count, _ := strconv.Atoi(pod.Annotations["devices"])
+			return count
+		}, 4, 4},
+		{"volumes beside pods that fill the nodes", 5, [][]*apiv1.Pod{busy, disks}, promising, one("disk"), 25, 5},
+		{"spread beside pods that fill the nodes", 21, [][]*apiv1.Pod{web[:45], spreading}, template("4", "16Gi"), one("spreading"), 1, 14},
+		{"ports of the node", 10, [][]*apiv1.Pod{each(replicas("proxy", 10, "1", "1Gi"), port)}, template("4", "16Gi"), one("proxy"), 1, 10},
+		{"pods that keep off each other", 10, [][]*apiv1.Pod{avoiding(apiv1.LabelHostname, "app", replicas("quorum", 10, "1", "1Gi"))}, template("4", "16Gi"), one("quorum"), 1, 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFilter(flat{"a": 1}, nil)
+			f.CountDevices(func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) })
+			best := f.BestOptions([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
+			if len(best) != 1 || best[0].NodeCount != tt.planned || len(f.places) != tt.planned {
+				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(f.places), tt.planned)
+			}
+			for _, at := range f.places {
+				count := 0
+				for _, pod := range best[0].Pods {
+					if slices.Contains(at.pods, pod.UID) {
+						count += tt.weigh(pod)
+					}
+				}
+				if count > tt.most {
+					t.Errorf("a node of %d pods has %d, want %d at the most", len(at.pods), count, tt.most)
+				}
+			}
+		})
+	}
+}
+
+// The core lists no pod for a group whose DaemonSets keep off it, nor one that keeps off them. An equal pod that the group takes does
+// not stand for it.
+func TestPodsKeepOffDaemons(t *testing.T) {
+	agent := replicas("agent", 1, "100m", "100Mi")
+	for _, tt := range []struct {
+		name   string
+		daemon *apiv1.Pod
+		cut    []*apiv1.Pod
+	}{
+		{"the daemon keeps off the pods", avoiding(apiv1.LabelHostname, "quiet", agent)[0], each(replicas("cut", 2, "1", "1Gi"), func(_ int, pod *apiv1.Pod) { pod.Labels["quiet"] = "true" })},
+		{"the pods keep off the daemon", each(agent, func(_ int, pod *apiv1.Pod) { pod.Labels["noisy"] = "true" })[0], avoiding(apiv1.LabelHostname, "noisy", replicas("cut", 2, "1", "1Gi"))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			listed := replicas("listed", 2, "1", "1Gi")
+			options := []expander.Option{option("cheap", 2, listed), option("dear", 4, listed, tt.cut)}
+			templates := map[string]*framework.NodeInfo{"dear": template("2", "4Gi"),
+				"cheap": framework.NewNodeInfo(template("3", "4Gi").Node(), nil, framework.NewPodInfo(tt.daemon, nil))}
+			for _, e := range newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil).Explain(options, templates) {
+				if e.NodeGroup == "cheap" && e.PlannedPods != len(listed) {
+					t.Errorf("%d pods are planned for the group with the daemon, want the %d that it lists", e.PlannedPods, len(listed))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,212 @@
+package leastcost
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// node is an empty node that is filled pod by pod.
+type node struct {
+	room amounts
+	pods []types.UID
+	all  []*apiv1.Pod
+}
+
+// booked puts each pod on the first of the nodes that has room for it and no pod that keeps off it.
+func booked(t *testing.T, o expander.Option, info *framework.NodeInfo) [][]types.UID {
+	t.Helper()
+	d := newDemand([]candidate{{option: o, info: info}}, nil)
+	nodes := make([]node, o.NodeCount)
+	for i := range nodes {
+		nodes[i].room = d.dimensions.offeredBy(info)
+	}
+next:
+	for _, pod := range o.Pods {
+		request := d.requests[d.index[pod]]
+		for i := range nodes {
+			n := &nodes[i]
+			apart := func(other *apiv1.Pod) bool {
+				s := separations([]*apiv1.Pod{pod, other})
+				return s[0].from(s[1])
+			}
+			if request.within(n.room) && !slices.ContainsFunc(n.all, apart) {
+				n.room.add(request, -1)
+				n.pods, n.all = append(n.pods, pod.UID), append(n.all, pod)
+				continue next
+			}
+		}
+		t.Fatalf("pod %s has no room on %d nodes", pod.Name, o.NodeCount)
+	}
+	var list [][]types.UID
+	for _, n := range nodes {
+		list = append(list, n.pods)
+	}
+	return list
+}
+
+// planNodes are the nodes of the last plan's first group, with their pods.
+func planNodes(f *Filter) [][]types.UID {
+	var list [][]types.UID
+	for _, at := range f.places {
+		list = append(list, at.pods)
+	}
+	return list
+}
+
+func TestFirstFitInOrderGivesThePlan(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 11))
+	cut := 0
+	for round := range 60 {
+		options, templates, prices := world(random, 1+random.IntN(8), 1+random.IntN(12), 20)
+		if round%3 == 0 {
+			options, templates, prices = many(random, 1+random.IntN(8), 80, 80)
+		}
+		if round%3 == 1 { // pods of some workloads keep apart
+			apart := map[*apiv1.Pod]*apiv1.Pod{}
+			for i, o := range options {
+				options[i].NodeCount = len(o.Pods)
+				for k, pod := range o.Pods {
+					if apart[pod] == nil {
+						apart[pod] = pod
+						if len(pod.OwnerReferences[0].Name)%2 == 0 && random.IntN(3) > 0 {
+							apart[pod] = avoiding(apiv1.LabelHostname, "app", []*apiv1.Pod{pod})[0]
+						}
+					}
+					options[i].Pods[k] = apart[pod]
+				}
+			}
+		}
+		if len(options) == 0 {
+			continue
+		}
+		f := newFilter(prices, nil)
+		best := f.BestOptions(options, templates)
+		if len(f.places) == 0 {
+			continue // a whole option, in the core's order
+		}
+		cut++
+		if diff := cmp.Diff(planNodes(f), booked(t, best[0], templates[best[0].NodeGroup.Id()])); diff != "" {
+			t.Errorf("round %d: %d nodes of %s (-planned +booked):\n%s", round, best[0].NodeCount, best[0].NodeGroup.Id(), diff)
+		}
+	}
+	if cut < 20 {
+		t.Errorf("only %d plans were divided: they say nothing", cut)
+	}
+}
+
+// raised has the filter choose until nothing is pending, as the core does with the pods that are left, and returns the nodes by
+// group.
+func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[string]*framework.NodeInfo) map[string]int {
+	t.Helper()
+	nodes := map[string]int{}
+	for range 100 {
+		var left []expander.Option
+		for _, o := range pending {
+			o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool {
+				return slices.ContainsFunc(f.places, func(at place) bool { return slices.Contains(at.pods, pod.UID) })
+			})
+			o.NodeCount = firstFit(o.Pods, templates[o.NodeGroup.Id()].Node().Status.Allocatable)
+			if o.NodeCount > 0 {
+				left = append(left, o)
+			}
+		}
+		if len(left) == 0 {
+			return nodes
+		}
+		before := len(f.places)
+		best := f.BestOptions(left, templates)
+		nodes[best[0].NodeGroup.Id()] += best[0].NodeCount
+		if len(f.places) == before { // a whole option
+			f.places = append(f.places, place{pods: uids(best[0].Pods)})
+		}
+	}
+	t.Fatal("pods are left after a hundred raises")
+	return nil
+}
+
+func TestRaisesAddUpToThePlan(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 13))
+	several := 0
+	for round := range 25 {
+		options, templates, prices := world(random, 4+random.IntN(10), 3+random.IntN(8), 30)
+		want := map[string]int{}
+		for _, e := range newFilter(prices, nil).Explain(options, templates) {
+			if e.PlannedNodes > 0 {
+				want[e.NodeGroup] = e.PlannedNodes
+			}
+		}
+		if diff := cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates)); diff != "" {
+			t.Errorf("round %d (-planned +raised):\n%s", round, diff)
+		}
+		if len(want) > 2 {
+			several++
+		}
+	}
+	if several < 10 {
+		t.Errorf("only %d plans have more than two groups: they say nothing", several)
+	}
+}
+
+// A plan is given up when the world is no longer the one it was made for.
+func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
+	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
+	late := replicas("late", 1, "1", "1Gi")
+	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi"), "other": template("4", "8Gi")}
+	for _, tt := range []struct {
+		name    string
+		prices  flat                                      // at the second call, over those of the first
+		pending func(left []*apiv1.Pod) []expander.Option // at the second call
+		want    []string                                  // begins with, at the second call
+	}{
+		{name: "nothing changed", want: []string{"small: 1 for 4"}},
+		{name: "another group is cheaper", prices: flat{"other": 0.01}, want: []string{"other: 1 for 4"}},
+		{name: "the group is gone", pending: func(left []*apiv1.Pod) []expander.Option {
+			return []expander.Option{option("large", 1, left), option("other", 1, left)}
+		}, want: []string{"other: 1 for 4"}},
+		{name: "a group is new", pending: func(left []*apiv1.Pod) []expander.Option {
+			return []expander.Option{option("small", 1, left), option("new", 1, left)}
+		}, want: []string{"new: 1 for 4"}},
+		{name: "a pod came", pending: func(left []*apiv1.Pod) []expander.Option {
+			return []expander.Option{option("small", 2, left, late)}
+		}, want: []string{"small: 2 for 5"}},
+		{name: "a pod found room", pending: func(left []*apiv1.Pod) []expander.Option {
+			return []expander.Option{option("small", 1, left[1:])}
+		}, want: []string{"small: 1 for 3"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			prices := flat{"large": 0.3, "small": 0.05, "other": 0.2, "new": 0.01}
+			f := newFilter(prices, nil)
+			first := f.BestOptions([]expander.Option{option("large", 3, web, big), option("small", 2, web), option("other", 2, web)}, templates)
+			if diff := cmp.Diff([]string{"large: 2 for 6"}, summary(first)); diff != "" {
+				t.Fatalf("begins with (-want +got):\n%s", diff)
+			}
+			var left []*apiv1.Pod
+			for _, pod := range web {
+				if !slices.Contains(first[0].Pods, pod) {
+					left = append(left, pod)
+				}
+			}
+			for id, price := range tt.prices {
+				prices[id] = price
+			}
+			pending := []expander.Option{option("large", 1, left), option("small", 1, left), option("other", 1, left)}
+			if tt.pending != nil {
+				pending = tt.pending(left)
+			}
+			nodes := map[string]*framework.NodeInfo{"new": template("4", "8Gi")}
+			for id, info := range templates {
+				nodes[id] = info
+			}
+			if diff := cmp.Diff(tt.want, summary(f.BestOptions(pending, nodes))); diff != "" {
+				t.Errorf("goes on with (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package leastcost
+
+import (
+	"math"
+	"slices"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// remainder is the part of a plan that was not asked for yet.
+type remainder struct {
+	costs map[string]float64 // of one more node, penalty included, by group, NaN for the groups that were asked for
+	nodes []place            // in the order of the plan
+	cut   bool               // time was short for the plan
+}
+
+// remainder returns what is left of the plan after its choice, or nil.
+func (d *decision) remainder(f *Filter) *remainder {
+	b := d.choice
+	if b.nodes == 0 {
+		return nil
+	}
+	r := &remainder{costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
+	growing := b.groups(d.candidates)
+	for i := range d.candidates {
+		c := &d.candidates[i]
+		r.costs[c.id] = f.weighed(c, 1)
+		if d.before != nil && math.IsNaN(d.before.costs[c.id]) || slices.Contains(growing, c.id) {
+			r.costs[c.id] = math.NaN() // the next node of a group that grew may have another price
+		}
+		if i == b.first {
+			continue
+		}
+		for _, pods := range b.planned[i].nodePods {
+			node := place{pods: uids(pods)}
+			for _, k := range b.alike[i] {
+				node.groups = append(node.groups, d.candidates[k].id)
+			}
+			r.nodes = append(r.nodes, node)
+		}
+	}
+	return r
+}
+
+// next returns the next scale-up of the plan, and how many of its pods are no longer pending. It returns -1 where the plan no longer
+// holds: other pods are pending, too, a group is new or costs more or less than it did, or the groups no longer take what is
+// planned for them.
+func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice, missing int) {
+	if r == nil {
+		return b, -1
+	}
+	at := make(map[string]int, len(candidates))
+	for i := range candidates {
+		c := &candidates[i]
+		at[c.id] = i
+		before, known := r.costs[c.id]
+		if cost := f.weighed(c, 1); !known || math.Abs(cost-before) > costTolerance*cost {
+			return b, -1
+		}
+	}
+	d.shareAbility(candidates)
+	pending := make(map[types.UID]int, len(d.pods))
+	for i, pod := range d.pods {
+		pending[pod.UID] = i
+	}
+	b = choice{planned: make([]assignment, len(candidates)), alike: make([][]int, len(candidates))}
+	placed := 0
+	for _, node := range r.nodes {
+		var pods []int
+		for _, uid := range node.pods {
+			if i, known := pending[uid]; known {
+				pods = append(pods, i)
+			}
+		}
+		placed, missing = placed+len(pods), missing+len(node.pods)-len(pods)
+		if len(pods) > 0 && !b.assign(candidates, d, node.alike(at, d, pods), pods) {
+			return b, -1
+		}
+	}
+	if placed == 0 || placed < len(d.pods) {
+		return b, -1
+	}
+	b.begin(f, candidates)
+	return b, missing
+}
+
+// alike are the candidates that the node may be of and that take its pods.
+func (n place) alike(at map[string]int, d *demand, pods []int) []int {
+	var list []int
+	for _, id := range n.groups {
+		if c, known := at[id]; known && !slices.ContainsFunc(pods, func(i int) bool { return !d.able[i].has(c) }) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// assign gives a node with these pods to the first of the groups that can add it, and reports whether there is one.
+func (b *choice) assign(candidates []candidate, d *demand, groups, pods []int) bool {
+	k := slices.IndexFunc(groups, func(c int) bool { return b.planned[c].nodes < candidates[c].option.NodeCount })
+	if k < 0 {
+		return false
+	}
+	c := groups[k]
+	if to := &b.planned[c]; to.nodes == 0 {
+		b.alike[c] = slices.Clone(groups)
+	} else {
+		b.alike[c] = slices.DeleteFunc(b.alike[c], func(other int) bool { return !slices.Contains(groups, other) })
+	}
+	var node []*apiv1.Pod
+	for _, i := range pods {
+		node = append(node, d.pods[i])
+	}
+	b.planned[c].add(node)
+	return true
+}
