@@ -60,8 +60,16 @@ func New(process Process, c clock.PassiveClock) *Record {
 	return &Record{clock: c, facts: facts{at: c.Now(), process: process}}
 }
 
-// SetProcess replaces the facts about the process.
-func (r *Record) SetProcess(p Process) { r.change(func(f *facts) { f.process = p }) }
+// SetProcess replaces the facts about the process, but not the holder of the lease.
+func (r *Record) SetProcess(p Process) {
+	r.change(func(f *facts) {
+		p.Holder = f.process.Holder
+		f.process = p
+	})
+}
+
+// SetHolder sets the name of the replica that holds the lease.
+func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Holder = name }) }
 
 // Looped replaces everything that a loop finds out in one change: the loop, the groups, the pending pods and the nodes. The slices may be
 // in any order, and the Record takes them over. It calls the functions, if at all, in this order and one at a time.

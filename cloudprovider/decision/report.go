@@ -28,9 +28,10 @@ type Process struct {
 	Cluster  string    `json:"cluster,omitempty"` // "" where nothing states it
 	Region   string    `json:"region"`
 	Started  time.Time `json:"started"`
-	Leader   bool      `json:"leader"`          // it holds the lease or needs none. Without it, the report has nothing else
-	Expander string    `json:"expander"`        // value of --expander
-	Flags    []string  `json:"flags,omitempty"` // those that were given, as --name=value, sorted, without secrets
+	Leader   bool      `json:"leader"`           // it holds the lease or needs none. Without it, the report has nothing else
+	Holder   string    `json:"holder,omitempty"` // name of the replica that holds the lease, a pod's as a rule, "" where nobody is known to
+	Expander string    `json:"expander"`         // value of --expander
+	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, sorted, without secrets
 }
 
 // Loop is the last loop.
@@ -59,6 +60,9 @@ type Group struct {
 	Min          int        `json:"min"`
 	Max          int        `json:"max"`
 	Desired      int        `json:"desired"`
+	AtMin        []Limit    `json:"atMin,omitempty"` // settings that keep it from having a node fewer
+	AtMax        []Limit    `json:"atMax,omitempty"` // settings that keep it from having another node
+	EKS          *Nodegroup `json:"eksNodegroup,omitempty"`
 	Ready        int        `json:"ready"`    // registered and ready nodes
 	Starting     int        `json:"starting"` // asked for or registered, not ready
 	State        GroupState `json:"state"`
@@ -67,6 +71,19 @@ type Group struct {
 	Problems     []Reason   `json:"problems,omitempty"`
 	NodePrice    string     `json:"nodePricePerHour,omitempty"` // of the next node, with its currency
 	Spend        float64    `json:"spendPerHour"`               // of its instances, in the currency of Spend
+}
+
+// Limit is a setting that a group has reached. The sizes are in the capacity units of its Auto Scaling group.
+type Limit struct {
+	Flag  string `json:"flag,omitempty"` // value of the --nodes flag that has the limit, "" for AWS's own size of the group
+	Size  int    `json:"size"`
+	Needs int    `json:"needs"` // the size that one node fewer, or another node, needs
+}
+
+// Nodegroup is an EKS managed node group, which has the sizes of its Auto Scaling group.
+type Nodegroup struct {
+	Cluster string `json:"cluster"`
+	Name    string `json:"name"`
 }
 
 // GroupState says whether a group can grow.
@@ -111,6 +128,7 @@ const (
 	PodLaunching PodState = "launching" // a node for it was asked for
 	PodFits      PodState = "fits"      // it fits on a node that is there or on its way
 	PodDelayed   PodState = "delayed"   // the autoscaler has not looked for it yet, and the cause says why
+	PodIgnored   PodState = "ignored"   // the autoscaler looks for no node for such pods, and the cause says why
 )
 
 // Search holds the answers of all groups to equivalent pods.

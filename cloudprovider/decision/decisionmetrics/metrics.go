@@ -36,7 +36,7 @@ func New(o Options) (*Metrics, error) {
 			"Time from the start of a request for instances until its outcome was known, by AWS call, in seconds.",
 			0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300), []string{"mode"}),
 		asked: prometheus.NewHistogram(histogram("pending_to_call_duration_seconds",
-			"Time from a pod becoming pending until AWS has accepted the call that asks for a node for it, in seconds.",
+			"Time from a pod becoming pending until the autoscaler asks AWS for a node for it, in seconds.",
 			0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)),
 		ready: prometheus.NewHistogram(histogram("pending_to_ready_duration_seconds",
 			"Time from a pod becoming pending to its being ready, for pods for which a node was asked, in seconds.",
@@ -92,7 +92,7 @@ func (m *Metrics) Launched(l decision.Launch) {
 	m.duration.WithLabelValues(mode).Observe(l.Duration.Seconds())
 }
 
-// PodAsked counts a pod for which AWS has accepted a call after the time.
+// PodAsked counts a pod for which AWS is asked for a node after the time.
 func (m *Metrics) PodAsked(waited time.Duration) { m.asked.Observe(waited.Seconds()) }
 
 // PodReady counts a pod that is ready after the time.

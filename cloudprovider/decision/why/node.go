@@ -46,7 +46,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "NoPlaceToMovePods":
 		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
 	case "NodeGroupMinSizeReached":
-		return is(decision.NodeBlocked, decision.CodeMinSize, minCommand(group), "group %s has its minimum size of %d", quote(group.Name), group.Min)
+		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin, ""), "%s", atLimit(group, "minimum", group.Min, group.AtMin))
 	case "MinimalResourceLimitExceeded":
 		return is(decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
 			"without it the cluster would have less than its minimum of cores, memory or GPUs")
@@ -77,7 +77,7 @@ func (f NodeFacts) unneeded() (decision.NodeState, decision.Reason) {
 	left := f.UnneededSince.Add(f.Delay).Sub(f.Now)
 	if !f.UnneededSince.IsZero() && left > 0 {
 		r = decision.Reason{Code: decision.CodeUnneededDelay, Message: fmt.Sprintf("it is not needed since %s and goes at %s, after %s",
-			clock(f.UnneededSince), clock(f.UnneededSince.Add(f.Delay)), span(f.Delay))}
+			clock(f.UnneededSince), clock(f.UnneededSince.Add(f.Delay)), decision.Span(f.Delay))}
 	}
 	return decision.NodeUnneeded, r
 }
@@ -91,15 +91,6 @@ func (f NodeFacts) share() string {
 }
 
 func percent(ratio float64) string { return fmt.Sprintf("%.0f %%", ratio*100) }
-
-// minCommand lowers the minimum of a group.
-func minCommand(g *decision.Group) string {
-	name := autoScaling(g)
-	if name == "" || name != g.Name || g.Min == 0 {
-		return ""
-	}
-	return fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --min-size %d", shell(name), g.Min-1)
-}
 
 // blockedByPod says which pod keeps the node, and how.
 func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {

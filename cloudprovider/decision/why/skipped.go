@@ -55,19 +55,6 @@ func MaxNodesTotal(limit int) decision.Reason {
 		Remedy: fmt.Sprintf("raise --max-nodes-total=%d", limit)}
 }
 
-// maxSize is the reason of a group at its maximum. A zone group's maximum is not the one of its Auto Scaling group.
-func maxSize(g *decision.Group) decision.Reason {
-	r := decision.Reason{Code: decision.CodeMaxSize, Message: fmt.Sprintf("group %s has its maximum size of %d", quote(g.Name), g.Max)}
-	if name := autoScaling(g); name != "" {
-		most := fmt.Sprint(g.Max + 1)
-		if name != g.Name {
-			most = "MAXIMUM"
-		}
-		r.Remedy = fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --max-size %s", shell(name), most)
-	}
-	return r
-}
-
 // backoff is the reason of a group that the core leaves alone. The group's own reason knows the failure, if anything does.
 func backoff(g *decision.Group) decision.Reason {
 	if g.State == decision.GroupCoolDown && g.Reason.Message != "" {

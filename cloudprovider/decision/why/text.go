@@ -162,18 +162,6 @@ func figure(name corev1.ResourceName, q resource.Quantity) string {
 // clock is a moment in a sentence.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// span is a duration in a sentence, such as "10m".
-func span(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
 // untilText is " until ..." of a moment, or "" for none.
 func untilText(t time.Time) string {
 	if t.IsZero() {

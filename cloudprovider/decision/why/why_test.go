@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,7 +57,6 @@ func skipped(group, text string, g *decision.Group) decision.Answer {
 
 func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
-	zonal := &decision.Group{Name: "web/eu-central-1a", AutoScaling: "web", Max: 2}
 	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
 		{Cause: CoolDown("quota", "limit of 32"), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here"), Until: noon}}}
@@ -67,8 +67,6 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		message string
 		remedy  string // a part
 	}{
-		{"max node group size reached", g, decision.CodeMaxSize, `group "web" has its maximum size of 5`, "--max-size 6"},
-		{"max node group size reached", zonal, decision.CodeMaxSize, `group "web/eu-central-1a" has its maximum size of 2`, "--auto-scaling-group-name web --max-size MAXIMUM"},
 		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" is left alone after a failed scale-up`, "cluster-autoscaler-status"},
 		{"not ready for scale-up", g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
 		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" is left alone: AWS has no capacity`, "wait"},
@@ -90,6 +88,45 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 			got := Skipped(tt.text, tt.group)
 			if got.Code != tt.code || got.Message != tt.message || !strings.Contains(got.Remedy, tt.remedy) {
 				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
+			}
+		})
+	}
+}
+
+func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
+	group := func(name string, reached ...decision.Limit) *decision.Group {
+		return &decision.Group{Name: name, AutoScaling: "web", Max: 5, AtMax: reached}
+	}
+	managed := group("web", decision.Limit{Size: 5, Needs: 6})
+	managed.EKS = &decision.Nodegroup{Cluster: "shop", Name: "work ers"}
+	for _, tt := range []struct {
+		name            string
+		group           *decision.Group
+		message, remedy string // remedy is the whole text
+	}{
+		{"Auto Scaling group", group("web", decision.Limit{Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
+			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
+		{"capacity units", group("web", decision.Limit{Size: 20, Needs: 24}), `group "web" has its maximum size of 5`,
+			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 24"},
+		{"managed node group", managed, `group "web" has its maximum size of 5`,
+			"aws eks update-nodegroup-config --cluster-name shop --nodegroup-name 'work ers' --scaling-config maxSize=6"},
+		{"flag", group("web", decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5 (--nodes=0:5:web)`,
+			"raise the maximum in --nodes=0:5:web"},
+		{"Auto Scaling group and flag", group("web", decision.Limit{Size: 5, Needs: 6}, decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
+			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6 # and raise the maximum in --nodes=0:5:web"},
+		{"zone of a full group", group("web/eu-central-1a", decision.Limit{Size: 9, Needs: 10}),
+			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9`,
+			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 10"},
+		{"zone of a group with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:9:web", Size: 9, Needs: 10}),
+			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9 (--nodes=0:9:web)`, "raise the maximum in --nodes=0:9:web"},
+		{"zone with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:5:web/eu-central-1a", Size: 5, Needs: 6}),
+			`group "web/eu-central-1a" has its maximum size of 5 (--nodes=0:5:web/eu-central-1a)`, "raise the maximum in --nodes=0:5:web/eu-central-1a"},
+		{"zone without a subnet", group("web/eu-central-1a"), `group "web/eu-central-1a" has its maximum size of 5`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := decision.Reason{Code: decision.CodeMaxSize, Message: tt.message, Remedy: tt.remedy}
+			if diff := cmp.Diff(want, Skipped("max node group size reached", tt.group)); diff != "" {
+				t.Errorf("at the maximum (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -325,7 +362,7 @@ func TestSelectorsHoldLikeTheScheduler(t *testing.T) {
 }
 
 func TestNodeReasonsNameState(t *testing.T) {
-	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2}
+	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2, AtMin: []decision.Limit{{Size: 2, Needs: 1}, {Flag: "2:5:web", Size: 2, Needs: 1}}}
 	for _, tt := range []struct {
 		facts NodeFacts
 		state decision.NodeState
@@ -346,13 +383,17 @@ func TestNodeReasonsNameState(t *testing.T) {
 			if state != tt.state || got.Code != tt.code || got.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", state, got, tt.state, tt.code, tt.want)
 			}
+			lower := "aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1 # and lower the minimum in --nodes=2:5:web"
+			if tt.code == decision.CodeMinSize && got.Remedy != lower {
+				t.Errorf("remedy %q, want %q", got.Remedy, lower)
+			}
 		})
 	}
 }
 
 func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	evil := "x\x1b[31m\n\u202e'; rm -rf / #\"" + strings.Repeat("y", 5000)
-	g := &decision.Group{Name: evil, AutoScaling: evil, Max: 1, Zones: []string{evil, evil}, Reason: decision.Reason{Message: evil},
+	g := &decision.Group{Name: evil, AutoScaling: evil, Max: 1, AtMax: []decision.Limit{{}, {Flag: evil}}, EKS: &decision.Nodegroup{Cluster: evil, Name: evil}, Zones: []string{evil, evil}, Reason: decision.Reason{Message: evil},
 		Problems:  []decision.Reason{{Message: evil + "/" + evil}},
 		CoolDowns: []decision.CoolDown{{Cause: CoolDown("no-capacity", evil), Until: noon}}}
 	pod := podOf(evil, "1")

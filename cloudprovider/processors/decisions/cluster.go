@@ -100,6 +100,9 @@ func (k *cluster) groups() []decision.Group {
 		o := describe(g, id)
 		o.Ready, o.Starting = ready[id], max(0, o.Desired-ready[id]-broken[id])
 		o.Problems, o.Spend, o.NodePrice = problems[g.Name], spending.ByGroup[id], k.price(id)
+		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
+			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
+		}
 		k.judge(&o, g)
 		list = append(list, o)
 	}
@@ -124,12 +127,23 @@ func describe(g *asg.Group, id string) decision.Group {
 	if o.CapacityType == "" {
 		o.CapacityType = "mixed"
 	}
+	if cluster, name := g.ManagedNodegroup(); name != "" {
+		o.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
+	}
 	if g.LaunchSpec != nil {
 		for _, t := range g.LaunchSpec.Types[:min(len(g.LaunchSpec.Types), maxTypes)] {
 			o.Types = append(o.Types, t.Name)
 		}
 	}
 	return o
+}
+
+func limits(reached []asg.Limit) []decision.Limit {
+	var list []decision.Limit
+	for _, l := range reached {
+		list = append(list, decision.Limit(l))
+	}
+	return list
 }
 
 // maxTypes is how many instance types of a group are named.
@@ -173,7 +187,7 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		}
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped("unread for minutes", o)
-	case o.Desired >= o.Max:
+	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
 		o.State, o.Reason = decision.GroupFull, why.Skipped("max node group size reached", o)
 	case cooling:
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped("in cool-down ("+string(rest.Class)+")", o)

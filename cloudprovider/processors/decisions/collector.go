@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -37,6 +38,8 @@ type Config struct {
 	Nodes    corelisters.NodeLister
 	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
 	Need func(*corev1.Pod) (podzone.Need, bool)
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. Nil means one scale-up a loop.
+	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
 	Cluster func() string
 }
@@ -77,7 +80,9 @@ type facts struct {
 	pending, toHelp []*corev1.Pod
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
 	unhelped        *unhelped                 // in the place of status.PodsRemainUnschedulable, nil where there are few
-	choice          *choice                   // nil for none
+	raises          []raise                   // successful scale-ups of status
+	choices         []*choice                 // of the expander, in order
+	members         int                       // pods in the options of the choices
 	context         *cacontext.AutoscalingContext
 	templates       map[string]*framework.NodeInfo // the next node of each group of which it is known, nil where nobody asks
 
@@ -174,7 +179,7 @@ func (f *facts) result() decision.Reason {
 	}
 	switch f.status.Result {
 	case corestatus.ScaleUpSuccessful:
-		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + f.grown()}
+		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + grown(f.status.ScaleUpInfos)}
 	case corestatus.ScaleUpError:
 		text := "a launch failed"
 		if f.status.ScaleUpError != nil {
@@ -192,9 +197,9 @@ func (f *facts) result() decision.Reason {
 }
 
 // grown names the groups that grew.
-func (f *facts) grown() string {
+func grown(infos []nodegroupset.ScaleUpInfo) string {
 	text := ""
-	for i, info := range f.status.ScaleUpInfos {
+	for i, info := range infos {
 		if i > 0 {
 			text += ", "
 		}

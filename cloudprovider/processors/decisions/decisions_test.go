@@ -3,6 +3,7 @@ package decisions_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,31 @@ func TestScaleUp(t *testing.T) {
 	}
 }
 
+func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("large", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w.put(waiting("one", "web", "1"), waiting("two", "web", "1500m"), waiting("big", "big", "3"))
+	r := w.loop()
+	for pod, group := range map[string]string{"one": "small", "two": "small", "big": "large"} {
+		if p := w.pod(r, pod); p.State != decision.PodLaunching || p.Group != group || !strings.Contains(p.Cause.Message, fmt.Sprintf("in group %q", group)) {
+			t.Errorf("pod %+v, want a node for it in group %s", p, group)
+		}
+		if a := w.answer(r, pod, group); a.Verdict != decision.Chosen || !strings.Contains(a.Expander, "least-waste: "+group+":") {
+			t.Errorf("answer %+v to pod %s, want it chosen, with the expander's words", a, pod)
+		}
+	}
+	list := entries(r, decision.ScaleUp)
+	slices.SortFunc(list, func(a, b decision.Entry) int { return strings.Compare(a.Group, b.Group) })
+	if len(list) != 2 || list[0].Group != "large" || !strings.Contains(list[0].Reason.Message, "1 node for 1 pod,") ||
+		!strings.Contains(list[1].Reason.Message, "2 nodes for 2 pods,") || !strings.Contains(list[1].Reason.Message, "least-waste: small:") {
+		t.Errorf("scale-ups %+v, want one in each group for its own pods", list)
+	}
+	for _, text := range []string{`2 nodes in group "small"`, `1 node in group "large"`} {
+		if !strings.Contains(r.Loop.Result.Message, text) {
+			t.Errorf("result %q, want %s in it", r.Loop.Result.Message, text)
+		}
+	}
+}
+
 func TestFailedLaunch(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
@@ -102,10 +128,6 @@ func TestFailedLaunch(t *testing.T) {
 	}
 	if list := entries(r, decision.LaunchFailed); len(list) == 0 || list[0].Group != "dry" || list[0].Reason != r.Launches[0].Outcome {
 		t.Errorf("failed launches %+v, want the launch", list)
-	}
-	p := w.pod(r, "one")
-	if p.State != decision.PodHelpless || p.Cause.Code != decision.CodeNoCapacity || !strings.Contains(p.Cause.Message, `group "dry"`) {
-		t.Errorf("pod %+v, want the failed launch as its cause", p)
 	}
 	r = w.loop()
 	if p := w.pod(r, "one"); p.Cause.Code != decision.CodeCoolDown {
@@ -176,13 +198,15 @@ func TestPodsThatAreNotLookedFor(t *testing.T) {
 	w.put(cheap, patient, waiting("young", "web", "1"))
 	r := w.loop()
 	for name, want := range map[string]struct {
-		code decision.Code
-		text string
+		state decision.PodState
+		code  decision.Code
+		text  string
 	}{
-		"cheap": {decision.CodePriority, "--expendable-pods-priority-cutoff=-10"}, "young": {decision.CodeDelay, "10m0s"}, "patient": {decision.CodeDelay, "20m0s"},
+		"cheap": {decision.PodIgnored, decision.CodePriority, "--expendable-pods-priority-cutoff=-10"}, "young": {decision.PodDelayed, decision.CodeDelay, "than the 10m that"},
+		"patient": {decision.PodDelayed, decision.CodeDelay, "than the 20m that"},
 	} {
-		if p := w.pod(r, name); p.State != decision.PodDelayed || p.Cause.Code != want.code || !strings.Contains(p.Cause.Message, want.text) || p.Search != -1 {
-			t.Errorf("pod %+v, want it delayed for %s with %q", p, want.code, want.text)
+		if p := w.pod(r, name); p.State != want.state || p.Cause.Code != want.code || !strings.Contains(p.Cause.Message, want.text) || p.Search != -1 {
+			t.Errorf("pod %+v, want it %s for %s with %q", p, want.state, want.code, want.text)
 		}
 	}
 }
@@ -195,6 +219,20 @@ func TestClusterWithAllItsNodes(t *testing.T) {
 	w.put(waiting("one", "web", "1900m"), running("here", "here", "1", "small-0"))
 	if p := w.pod(w.loop(), "one"); p.State != decision.PodHelpless || p.Cause.Code != decision.CodeMaxNodesTotal {
 		t.Errorf("pod %+v, want --max-nodes-total as its cause", p)
+	}
+}
+
+// The maximum of the group is dealt out to its zones. A zone without a share may take another zone's.
+func TestZoneWithoutShareCanGrow(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Divided("web", "m5.large", 0, 3, 4), awsworld.Divided("full", "m5.large", 0, 3, 3)), options(), true)
+	r := w.loop()
+	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
+		if g := w.group(r, "web/"+zone); g.State != decision.GroupReady || len(g.AtMax) > 0 {
+			t.Errorf("group %+v, want it ready", g)
+		}
+		if g := w.group(r, "full/"+zone); g.State != decision.GroupFull || !strings.Contains(g.Reason.Remedy, "--auto-scaling-group-name full --max-size 4") {
+			t.Errorf("group %+v, want it full, and the whole group's maximum raised", g)
+		}
 	}
 }
 

@@ -152,7 +152,8 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	}
 	if s := k.facts.scaleDown; s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
 		o.Reason = decision.Reason{Code: decision.CodeScaleDownOff,
-			Message: fmt.Sprintf("it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%v)", k.Core.ScaleDownDelayAfterAdd)}
+			Message: fmt.Sprintf("it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
+				decision.Span(k.Core.ScaleDownDelayAfterAdd))}
 	}
 }
 

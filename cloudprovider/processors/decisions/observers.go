@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	corebackoff "k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
@@ -173,17 +175,17 @@ type option struct {
 	pods         []*corev1.Pod // nil where there are too many in all
 }
 
-// maxMembers is how many pods of options are kept. One scale-up has up to as many as groups and pods together.
+// maxMembers is how many pods of options are kept for one loop. One scale-up has up to as many as groups and pods together.
 const maxMembers = 100_000
 
-// Chose keeps the expander's choice. A loop may have several, and the last one counts.
+// Chose keeps the expander's choice. A loop has one for each scale-up.
 func (c *Collector) Chose(e expander.Choice) {
 	ch := &choice{words: e.Words, options: make([]option, 0, len(e.Options))}
-	room := maxMembers
 	add := func(id string, nodes int, pods []*corev1.Pod) {
 		o := option{group: id, nodes: nodes, count: len(pods)}
-		if len(pods) <= room {
-			o.pods, room = pods, room-len(pods)
+		if c.now.members+len(pods) <= maxMembers {
+			o.pods = pods
+			c.now.members += len(pods)
 		}
 		ch.options = append(ch.options, o)
 	}
@@ -197,41 +199,84 @@ func (c *Collector) Chose(e expander.Choice) {
 			add(id, o.NodeCount, o.Pods)
 		}
 	}
-	c.now.choice = ch
+	c.now.choices = append(c.now.choices, ch)
 }
 
-// grew records a scale-up, and for which pods it is.
-func (c *Collector) grew(s *corestatus.ScaleUpStatus) {
-	for _, info := range s.ScaleUpInfos {
+// raise is a successful scale-up, and the choice behind it.
+type raise struct {
+	infos  []nodegroupset.ScaleUpInfo
+	pods   []*corev1.Pod
+	choice *choice // nil for none
+}
+
+// raisesOf takes the status of a loop apart. The choices are in the order of the scale-ups, among the choices of groups that failed.
+func (c *Collector) raisesOf(s *corestatus.ScaleUpStatus) []raise {
+	parts := []*corestatus.ScaleUpStatus{s}
+	if c.Raises != nil {
+		parts = c.Raises(s)
+	}
+	var list []raise
+	from := 0
+	for _, part := range parts {
+		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
+		for at := from; at < len(c.now.choices); at++ {
+			if c.now.choices[at].forOne(r.infos) {
+				r.choice, from = c.now.choices[at], at+1
+				break
+			}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// forOne reports whether the choice is one of the groups.
+func (ch *choice) forOne(infos []nodegroupset.ScaleUpInfo) bool {
+	return ch.chosen && slices.ContainsFunc(infos, func(info nodegroupset.ScaleUpInfo) bool { return info.Group.Id() == ch.options[0].group })
+}
+
+// grew records the scale-ups of a loop, and for which pods they are.
+func (c *Collector) grew(raises []raise) {
+	asked := make(map[types.UID]string)
+	for _, r := range raises {
+		c.grewOnce(r)
+		for _, pod := range r.pods {
+			if len(r.infos) > 0 {
+				asked[pod.UID] = r.infos[0].Group.Id()
+			}
+		}
+	}
+	if len(asked) == 0 {
+		return
+	}
+	for _, pod := range c.now.pending {
+		group, known := c.asked[pod.UID]
+		if _, anew := asked[pod.UID]; known && !anew {
+			asked[pod.UID] = group
+		}
+	}
+	c.asked = asked
+}
+
+// grewOnce records one scale-up.
+func (c *Collector) grewOnce(scaleUp raise) {
+	for _, info := range scaleUp.infos {
 		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"),
-			counted(len(s.PodsTriggeredScaleUp), "pod"), info.CurrentSize, info.NewSize)}
-		if len(s.PodsTriggeredScaleUp) == 0 {
+			counted(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
+		if len(scaleUp.pods) == 0 {
 			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"), info.CurrentSize, info.NewSize)
-		} else if ch := c.now.choice; ch != nil && ch.chosen && ch.options[0].group == info.Group.Id() && ch.said != "" {
+		} else if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
 			r.Message += " (" + ch.said + ")"
 		}
 		c.Record.Decided(decision.Entry{Kind: decision.ScaleUp, Group: info.Group.Id(), Reason: r})
 	}
-	if len(s.ScaleUpInfos) == 0 || len(s.PodsTriggeredScaleUp) == 0 {
-		return
-	}
-	asked := make(map[types.UID]string, len(s.PodsTriggeredScaleUp))
-	for _, pod := range c.now.pending {
-		if group, known := c.asked[pod.UID]; known {
-			asked[pod.UID] = group
-		}
-	}
-	for _, pod := range s.PodsTriggeredScaleUp {
-		asked[pod.UID] = s.ScaleUpInfos[0].Group.Id()
-	}
-	c.asked = asked
 }
 
 // removal says why a node goes.
 func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
 	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
 	if !since.IsZero() {
-		text += fmt.Sprintf(" for %v", now.Sub(since).Round(time.Second))
+		text += " for " + decision.Span(now.Sub(since).Round(time.Second))
 	}
 	if moved := len(n.EvictedPods); moved > 0 {
 		text += ", " + counted(moved, "pod") + " run elsewhere"

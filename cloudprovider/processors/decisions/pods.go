@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -195,15 +196,21 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 
 // helped enters the pods that a group was chosen for, or would help.
 func (s *speaker) helped() {
-	status, ch := s.facts.status, s.facts.choice
+	status := s.facts.status
 	if len(status.PodsTriggeredScaleUp)+len(status.PodsAwaitEvaluation) == 0 {
 		return
 	}
-	search := func(*corev1.Pod) int { return -1 }
-	if ch != nil {
-		search = s.optionSearches(ch)
+	var last *choice
+	if count := len(s.facts.choices); count > 0 {
+		last = s.facts.choices[count-1]
 	}
-	enter := func(pods []*corev1.Pod, o outcome) {
+	searches := map[*choice]func(*corev1.Pod) int{}
+	enter := func(pods []*corev1.Pod, o outcome, ch *choice) {
+		ch = cmp.Or(ch, last)
+		if searches[ch] == nil {
+			searches[ch] = s.optionSearches(ch)
+		}
+		search := searches[ch]
 		for _, pod := range pods {
 			if _, unhelped := s.outcomes[pod.UID]; !unhelped {
 				o.search = search(pod)
@@ -211,19 +218,18 @@ func (s *speaker) helped() {
 			}
 		}
 	}
-	launching := outcome{state: decision.PodLaunching}
-	switch {
-	case status.Result == corestatus.ScaleUpError:
-		launching = outcome{state: decision.PodHelpless, cause: s.failedLaunch()}
-	case len(status.ScaleUpInfos) > 0:
-		launching.group = status.ScaleUpInfos[0].Group.Id()
-		launching.cause = decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + s.facts.grown()}
-	default:
-		launching.cause = decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for a node"}
+	for _, r := range s.facts.raises {
+		o := outcome{state: decision.PodLaunching, cause: decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for a node"}}
+		if len(r.infos) > 0 {
+			o.group, o.cause.Message = r.infos[0].Group.Id(), "AWS was asked for "+grown(r.infos)
+		}
+		enter(r.pods, o, r.choice)
 	}
-	enter(status.PodsTriggeredScaleUp, launching)
+	if status.Result == corestatus.ScaleUpError {
+		enter(status.PodsTriggeredScaleUp, outcome{state: decision.PodHelpless, cause: s.failedLaunch()}, nil)
+	}
 	enter(status.PodsAwaitEvaluation, outcome{state: decision.PodDelayed, cause: decision.Reason{Code: decision.CodeNotChosen,
-		Message: "nodes for other pods come first, and the next loop looks for this pod again"}})
+		Message: "nodes for other pods come first, and the next loop looks for this pod again"}}, nil)
 }
 
 // failedLaunch is the cause of pods for which a launch was tried in vain.
@@ -242,8 +248,11 @@ func (s *speaker) failedLaunch() decision.Reason {
 	return r
 }
 
-// optionSearches returns the searches of pods by the options that they are in.
+// optionSearches returns the searches of pods by the options that they are in. There is none without a choice.
 func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
+	if ch == nil {
+		return func(*corev1.Pod) int { return -1 }
+	}
 	member := map[*corev1.Pod][]byte{} // the indexes of its options
 	for i, o := range ch.options {
 		for _, pod := range o.pods {
@@ -292,26 +301,30 @@ func (s *speaker) optionAnswers(ch *choice, in []byte) []decision.Answer {
 
 // other is the outcome of a pod that the core's scale-up has not seen or has said nothing about.
 func (s *speaker) other(pod *corev1.Pod) outcome {
-	delayed := func(code decision.Code, remedy, format string, args ...any) outcome {
-		return outcome{state: decision.PodDelayed, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
+	delayed := func(format string, args ...any) outcome {
+		return outcome{state: decision.PodDelayed, search: -1, cause: decision.Reason{Code: decision.CodeDelay, Message: fmt.Sprintf(format, args...)}}
+	}
+	ignored := func(code decision.Code, remedy, format string, args ...any) outcome {
+		return outcome{state: decision.PodIgnored, search: -1, cause: decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}}
 	}
 	cutoff := s.Core.ExpendablePodsPriorityCutoff
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
 	case coreutils.IsExpendablePod(pod, cutoff):
-		return delayed(decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
+		return ignored(decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
 	case s.toHelp()[pod.UID]:
 		if age, delay := s.facts.at.Sub(pod.CreationTimestamp.Time), s.delay(pod); age <= delay {
-			return delayed(decision.CodeDelay, "", "it is younger than the %v that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)", delay)
+			return delayed("it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
+				decision.Span(delay))
 		}
 		if s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError {
-			return delayed(decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
+			return delayed("a launch for other pods failed, and the next loop looks for this pod again")
 		}
-		return delayed(decision.CodeDelay, "", "the next loop looks for this pod")
+		return delayed("the next loop looks for this pod")
 	case podutil.IsDaemonSetPod(pod):
-		return delayed(decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
+		return ignored(decision.CodeScheduling, "", "it is a pod of a DaemonSet, which waits for room on its own node")
 	}
 	if group, known := s.facts.asked[pod.UID]; known {
 		return outcome{state: decision.PodLaunching, group: group, search: -1,

@@ -46,13 +46,15 @@ type ScaleUp struct{ *Collector }
 // Process keeps the status, and records the groups that grew.
 func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	u.now.context = ctx
+	var raises []raise
 	if s.Result == corestatus.ScaleUpSuccessful {
-		u.grew(s)
+		raises = u.raisesOf(s)
+		u.grew(raises)
 	}
 	if before := u.now.status; before != nil && before.Result != corestatus.ScaleUpNotTried {
 		return // a second one of the loop raises groups to their minimum sizes, and has no pods
 	}
-	u.now.status = s
+	u.now.status, u.now.raises = s, raises
 	if u.now.unhelped = compacted(s.PodsRemainUnschedulable, maxRaw); u.now.unhelped != nil {
 		kept := *s
 		kept.PodsRemainUnschedulable = nil

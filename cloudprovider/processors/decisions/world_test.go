@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -35,6 +36,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -120,6 +122,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
+		salvo := scaleup.NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
+		opts.ScaleUpOrchestrator, c.Raises = salvo, salvo.Raises
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable
@@ -145,7 +149,7 @@ func (w *world) loop() *decision.Report {
 	return w.record.Report()
 }
 
-// once runs one loop. A failed launch is an error of the core.
+// once runs one loop, and waits for what AWS answers.
 func (w *world) once() {
 	w.T.Helper()
 	w.at = w.at.Add(time.Second)
@@ -155,6 +159,9 @@ func (w *world) once() {
 	}
 	w.seen.Begin("test", w.at)
 	_ = w.core.RunOnce(w.at)
+	if err := w.Provider.AwaitIncreases(w.T.Context()); err != nil {
+		w.T.Fatal(err)
+	}
 	w.seen.End()
 }
 

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // reportWait reports once that a wait takes longer than usual, with its reason and its end.
@@ -15,13 +17,13 @@ func (s *StartingNodes) reportWait(node *corev1.Node, promised corev1.ResourceNa
 		return
 	}
 	seen.waitShown = true
-	what := fmt.Sprintf("has been Ready for %s without %s", s.clock.Since(seen.ready).Round(time.Second), promised)
+	what := fmt.Sprintf("has been Ready for %s without %s", decision.Span(s.clock.Since(seen.ready).Round(time.Second)), promised)
 	if !seen.lost.IsZero() {
 		what = fmt.Sprintf("has lost %s", promised)
 	}
 	usual := ""
 	if w.usual > 0 {
-		usual = fmt.Sprintf(", which nodes of the group usually publish %s after they are Ready", w.usual.Round(time.Second))
+		usual = fmt.Sprintf(", which nodes of the group usually publish %s after they are Ready", decision.Span(w.usual.Round(time.Second)))
 	}
 	s.report(corev1.EventTypeNormal, "AcceleratorAwaited", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it%s: it counts as starting "+
 		"until %s, and pods that wait for it get no other node until then", node.Name, what, usual, w.until.UTC().Format(time.RFC3339)))
@@ -39,9 +41,10 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now()}
 		}
 	}
-	what := fmt.Sprintf("has not published %s in %s", promised, s.clock.Since(node.CreationTimestamp.Time).Round(time.Second))
+	what := fmt.Sprintf("has not published %s in %s", promised,
+		decision.Span(s.clock.Since(node.CreationTimestamp.Time).Round(time.Second)))
 	if !seen.lost.IsZero() {
-		what = fmt.Sprintf("has published no %s for %s", promised, s.clock.Since(seen.lost).Round(time.Second))
+		what = fmt.Sprintf("has published no %s for %s", promised, decision.Span(s.clock.Since(seen.lost).Round(time.Second)))
 	}
 	s.report(corev1.EventTypeWarning, "AcceleratorMissing", fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
 		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what))

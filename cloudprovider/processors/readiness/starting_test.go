@@ -341,7 +341,7 @@ func TestEventNamesAcceleratorAndDeadline(t *testing.T) {
 			t.Errorf("event %q lacks %q", events[0], want)
 		}
 	}
-	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m0s"} {
+	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m, although"} {
 		if !strings.Contains(events[1], want) {
 			t.Errorf("event %q lacks %q", events[1], want)
 		}

@@ -27,6 +27,9 @@ const maxRepetitions = 10
 // The core tries one choice of node groups per loop. When a zone fails, the pods would wait for the next loop, although another
 // zone is needed anyway. So the scale-up is repeated for the remaining pods, and the expander chooses again among the
 // remaining groups.
+//
+// Only a request for all nodes or none waits for AWS, and can fail within its loop. The refusal of any other wakes the next loop, which leaves the
+// zone out.
 type OtherZone struct {
 	wrapper
 	unavailable func(nodeGroupID string) bool
@@ -39,8 +42,8 @@ func NewOtherZone(inner corescaleup.Orchestrator, unavailable func(nodeGroupID s
 }
 
 // ScaleUp scales up, and repeats it if all node groups that failed are unavailable and one of them failed for the first time. Before a
-// repetition, nodes that were launched all the same enter the core's snapshot of the cluster and count for its limits. The
-// repetition is for the pods without room on them. After a partial launch there is no repetition where all or nothing is wanted.
+// repetition, nodes that were launched all the same enter a fork of the core's snapshot of the cluster and count for its limits. The
+// repetition is for the pods without room on them. The snapshot is as before in the end. After a partial launch there is no repetition where all or nothing is wanted.
 //
 // The result is the last try's, or success where an earlier try launched nodes. The core remembers when it last scaled
 // up, and leaves new nodes alone for a while. Events, metrics and backoffs of earlier tries are the core's own.
@@ -56,6 +59,8 @@ func (o *OtherZone) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets [
 	forRequests := o.context.ProvisioningRequestScaleUpMode
 	failed := make(map[string]bool)
 	grew := false
+	o.context.ClusterSnapshot.Fork()
+	defer o.context.ClusterSnapshot.Revert()
 	for repetitions := 0; ; repetitions++ {
 		before := o.targetSizes()
 		result, err := o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
@@ -151,30 +156,4 @@ func ids(result *status.ScaleUpStatus) []string {
 		list = append(list, group.Id())
 	}
 	return list
-}
-
-// targetSizes are the known target sizes by node group ID.
-func (o *OtherZone) targetSizes() map[string]int {
-	sizes := make(map[string]int)
-	for _, group := range o.context.CloudProvider.NodeGroups() {
-		if size, err := group.TargetSize(); err == nil {
-			sizes[group.Id()] = size
-		}
-	}
-	return sizes
-}
-
-// grown returns by how much each node group has grown, or false if one size is unknown. Nodes may be removed meanwhile.
-func (o *OtherZone) grown(before map[string]int) (map[string]int, bool) {
-	grown := make(map[string]int)
-	for _, group := range o.context.CloudProvider.NodeGroups() {
-		size, err := group.TargetSize()
-		if err != nil {
-			return nil, false
-		}
-		if more := size - before[group.Id()]; more > 0 {
-			grown[group.Id()] = more
-		}
-	}
-	return grown, true
 }

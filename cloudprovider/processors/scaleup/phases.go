@@ -26,7 +26,7 @@ type zones interface {
 // pod that needs a volume's zone among many that do not, all nodes would come up in that zone. Apart from such pods, the
 // others are spread over the zone groups. Their phase comes first, because kube-scheduler gives nodes to pods as they come. A
 // node launched earlier for a pod with a volume would go to one of the others. The phase of the pods that need a zone is in
-// the next loop, which follows a scale-up at once.
+// the next scale-up, which a Salvo makes in the same loop.
 //
 // While there are zone groups, no zone waits for another: the core launches in several groups at once.
 type Phases struct {

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -33,12 +34,15 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// zone is a node group of the test's cloud. Its nodes have one CPU.
+// zone is a node group of the test's cloud. Its nodes have one CPU and 1 GiB.
 type zone struct {
 	min, max int
-	dry      bool // a launch fails for want of capacity
-	partly   int  // nodes that a launch which fails has launched all the same
-	open     bool // a failed launch leaves the group available
+	cpus     int64  // of each node, 0 for one
+	pool     string // label of the nodes, may be empty
+	gpu      bool   // its nodes have a GPU
+	dry      bool   // a launch fails for want of capacity
+	partly   int    // nodes that a launch which fails has launched all the same
+	open     bool   // a failed launch leaves the group available
 }
 
 // world is a cluster without nodes, the core's own scale-up for it, and a cloud that remembers all requests.
@@ -62,8 +66,15 @@ func newWorld(t *testing.T, zones map[string]zone, change ...func(*config.Autosc
 	}
 	w := &world{t: t, unavailable: make(map[string]bool)}
 	templates := make(map[string]*framework.NodeInfo)
-	for id := range zones {
-		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000, 1<<30)
+	for id, z := range zones {
+		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000*max(1, z.cpus), 1<<30)
+		if z.pool != "" {
+			node.Labels["pool"] = z.pool
+		}
+		if z.gpu {
+			node.Status.Capacity["nvidia.com/gpu"], node.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("1"), resource.MustParse("1")
+			node.Labels[(*testprovider.TestCloudProvider)(nil).GPULabel()] = "a10g"
+		}
 		utiltest.SetNodeReadyState(node, true, time.Now().Add(-time.Hour))
 		templates[id] = framework.NewTestNodeInfo(node)
 	}

@@ -23,3 +23,29 @@ func (w *wrapper) Initialize(ctx *cacontext.AutoscalingContext, processors *capr
 	w.context = ctx
 	w.Orchestrator.Initialize(ctx, processors, clusterState, estimators, taintConfig, quotas)
 }
+
+// targetSizes are the known target sizes by node group ID.
+func (w *wrapper) targetSizes() map[string]int {
+	sizes := make(map[string]int)
+	for _, group := range w.context.CloudProvider.NodeGroups() {
+		if size, err := group.TargetSize(); err == nil {
+			sizes[group.Id()] = size
+		}
+	}
+	return sizes
+}
+
+// grown returns by how much each node group has grown, or false if one size is unknown. Nodes may be removed meanwhile.
+func (w *wrapper) grown(before map[string]int) (map[string]int, bool) {
+	grown := make(map[string]int)
+	for _, group := range w.context.CloudProvider.NodeGroups() {
+		size, err := group.TargetSize()
+		if err != nil {
+			return nil, false
+		}
+		if more := size - before[group.Id()]; more > 0 {
+			grown[group.Id()] = more
+		}
+	}
+	return grown, true
+}

@@ -21,7 +21,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 	suspended.SuspendedProcesses, operated.Operator = []string{"Launch"}, "example.amazonaws.com"
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, suspended, operated, group("empty", "m5.large"), group("sound", "g4dn.xlarge")))
 	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := z.NodeGroup("empty").IncreaseSize(1); err == nil {
+	if err := z.Grow("empty", 1); err == nil {
 		t.Fatal("launched where there is no capacity")
 	}
 	launchable := nodegroups.NewLaunchable(z.Provider)

@@ -18,7 +18,7 @@ const maxTimed = 10_000
 
 // Waits receives how long pods wait. Calls may come from several goroutines at once.
 type Waits interface {
-	PodAsked(time.Duration) // from a pod becoming pending until AWS has accepted the call that asks for a node for it
+	PodAsked(time.Duration) // from a pod becoming pending until the autoscaler asks AWS for a node for it
 	PodReady(time.Duration) // from there until the pod is ready, the time before included
 }
 
@@ -39,7 +39,7 @@ func NewReaction(waits Waits, c clock.PassiveClock) *Reaction {
 	return &Reaction{waits: waits, clock: c, since: map[types.UID]time.Time{}}
 }
 
-// Process counts the pods for which AWS has accepted a call.
+// Process counts the pods for which AWS is asked for nodes.
 func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

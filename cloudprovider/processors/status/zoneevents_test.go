@@ -208,7 +208,7 @@ func TestCoolingGroupStillPromisesItsZone(t *testing.T) {
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
 		awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
 	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := z.NodeGroup("b-alone").IncreaseSize(1); err == nil {
+	if err := z.Grow("b-alone", 1); err == nil {
 		t.Fatal("launched where there is no capacity")
 	}
 	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})

@@ -19,9 +19,10 @@ var ErrLost = errors.New("the leader lease was lost")
 // Config says which lease is held, and for how long things may take.
 type Config struct {
 	Lock          resourcelock.Interface
-	LeaseDuration time.Duration // others wait this long after the last renewal
-	RenewDeadline time.Duration // the lease is given up if it could not be renewed for this long
-	RetryPeriod   time.Duration // between attempts to take or renew it
+	Holder        func(name string) // receives the name of each new holder, "" for nobody, in a goroutine of its own
+	LeaseDuration time.Duration     // others wait this long after the last renewal
+	RenewDeadline time.Duration     // the lease is given up if it could not be renewed for this long
+	RetryPeriod   time.Duration     // between attempts to take or renew it
 
 	WorkGrace    time.Duration // how long the work may take to end once ctx has
 	ReleaseGrace time.Duration // how long releasing the lease may take
@@ -43,6 +44,7 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
 			OnStoppedLeading: func() {},
+			OnNewLeader:      config.Holder,
 		},
 	})
 	if err != nil {

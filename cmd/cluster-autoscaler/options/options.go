@@ -53,12 +53,15 @@ type AWS struct {
 	ZonalGroups     asg.ZonalGroups
 	ViewsOnly       bool          // only the zonal views of one group are balanced, not other similar node groups
 	ParallelViews   bool          // node groups grow side by side while there are zonal views
+	ScaleUpsPerLoop int           // how often one loop scales up, for the pods that are left
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
 
 	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
+
+	Nominate string // NominateOn or NominateOff
 
 	StatusPage    string // StatusPageOn or StatusPageOff
 	StatusAddress string // of the status page and its JSON, empty: --address
@@ -68,6 +71,12 @@ type AWS struct {
 const (
 	SpotPricesOff  = "off"
 	SpotPricesLive = "live"
+)
+
+// Values of --aws-nominate.
+const (
+	NominateOn  = "on"
+	NominateOff = "off"
 )
 
 // Values of --aws-status-page.
@@ -149,6 +158,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Groups of several zones that are scaled zone by zone, "+
 		"each zone as a node group <group>/<zone>. tagged: groups with the tag "+asg.TagZonal+"=true. all: groups without the tag "+asg.TagZonal+"=false. off: none. "+
 		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended.")
+	fs.IntVar(&a.ScaleUpsPerLoop, "aws-scale-ups-per-loop", 20, "How often one loop scales up. Each time the expander chooses again, for the pods that are left. "+
+		"No scale-up begins later than --max-nodegroup-binpacking-duration after the first. With 1 the other pods wait for the next loop, as in the stock autoscaler. At least 1.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
 		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. With 0s it acts on the first pod.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
@@ -159,6 +170,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
 	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
+	fs.StringVar(&a.Nominate, "aws-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
+		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
 }
@@ -200,11 +213,17 @@ func (a *AWS) Validate() error {
 	if r := a.Rebalance; r != interruption.Count && r != interruption.Drain {
 		return fmt.Errorf("--aws-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
 	}
+	if a.Nominate != NominateOn && a.Nominate != NominateOff {
+		return fmt.Errorf("--aws-nominate=%q is unknown: use %q or %q", a.Nominate, NominateOn, NominateOff)
+	}
 	if a.StatusPage != StatusPageOn && a.StatusPage != StatusPageOff {
 		return fmt.Errorf("--aws-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
 	}
 	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
 		return fmt.Errorf("--aws-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
+	}
+	if a.ScaleUpsPerLoop < 1 {
+		return fmt.Errorf("--aws-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
 	}
 	if a.PodSettleTime < 0 {
 		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)

@@ -155,8 +155,8 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	want := AWS{
 		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, StatusPage: StatusPageOn,
+		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -254,8 +254,8 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, StatusPage: StatusPageOn,
+		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -278,6 +278,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--aws-status-page="true" is unknown: use "on" or "off"`},
 		{"status address without port", func(a *AWS) { a.StatusAddress = "127.0.0.1" },
 			`--aws-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
+		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--aws-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
 			"--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},

@@ -27,6 +27,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -43,7 +44,8 @@ type assembly struct {
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  informers.SharedInformerFactory
 	handler    *interruption.Handler
-	wake       <-chan struct{} // a loop is wanted now, for an interruption
+	wake       <-chan struct{}       // a loop is wanted now, for an interruption
+	nominator  *nomination.Nominator // nil if it is off
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
@@ -90,13 +92,17 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider); err != nil {
+		return nil, err
+	}
 	p.follow(a, in)
 	features, err := p.newFeatures(ctx, working, client, factory)
 	if err != nil {
 		return nil, err
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, leastCost: a.cloud.leastCost, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, features: features})
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, nominator: a.nominator,
+		features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 

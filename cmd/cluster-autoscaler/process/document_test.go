@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
@@ -98,6 +99,7 @@ var series = map[string]string{
 	"aws_node_group_nodes":                     "2 × node groups",
 	"aws_node_group_problems":                  "node groups × reasons of their problems",
 	"aws_node_groups":                          "4",
+	"aws_nominations_total":                    "8 results",
 	"aws_pending_pods":                         "65",
 	"aws_spend_estimated_per_hour":             "2 × node groups",
 	"aws_spend_per_hour":                       "2 × node groups",
@@ -114,6 +116,7 @@ var recordedEvents = []recordedEvent{
 	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
 	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
 	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
+	{"NodeNominated", "Normal", "pod", "The node that was launched for the pod has joined the cluster, and kube-scheduler tries it first for the pod."},
 	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
@@ -162,6 +165,7 @@ func registerOurs(t *testing.T) *collectors {
 	watched := informers.NewSharedInformerFactory(kube, 0).Core().V1()
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	must(nomination.New(nomination.Options{Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
 	readOnce(t, spot)
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}}
 	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }}))(t)
@@ -337,7 +341,7 @@ func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
 			parts[pkg] = true
 		}
 	})
-	want := []string{"aws", "awsclient", "decisionmetrics", "interruption", "pricefile", "spotprice"} // the parts that registerOurs has
+	want := []string{"aws", "awsclient", "decisionmetrics", "interruption", "nomination", "pricefile", "spotprice"} // the parts that registerOurs has
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(parts))); diff != "" {
 		t.Errorf("packages whose options take a Registerer (-registerOurs +code):\n%s", diff)
 	}

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
@@ -22,12 +23,20 @@ import (
 // maxDryLoops bounds the loops of a dry run.
 const maxDryLoops = 100
 
+// Question is what a dry run has to find out.
+type Question struct {
+	// Nodes asks why nodes stay or go. Without it the loops look for no node to remove, which takes long in a large cluster.
+	Nodes bool
+	// Enough reports whether the decisions of the loops so far are an answer.
+	Enough func(*decision.Report) bool
+}
+
 // DryRun runs loops over what the API server and AWS answer to reads, and returns their decisions. No write leaves the process: a
 // Guard answers all of them. The middleware of the AWS clients may answer their reads, too. The loops are those of a new autoscaler,
-// which knows of no cool-down and of no delay that has begun. They end when one launches nothing, or when enough says so.
+// which knows of no cool-down and of no delay that has begun. They end when one launches nothing, or when they are enough.
 //
 // It ends early with ctx, and where the groups or a kind of object cannot be read. A Process does one DryRun, and does not Run then.
-func (p *Process) DryRun(ctx context.Context, kube *rest.Config, enough func(*decision.Report) bool,
+func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question,
 	answers ...func(*middleware.Stack) error) (*decision.Report, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -36,6 +45,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, enough func(*de
 	p.middleware = append([]func(*middleware.Stack) error{p.guard.AWS}, answers...)
 	p.registerer = prometheus.NewRegistry()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
+	p.options.ScaleDown = p.options.ScaleDown && asked.Nodes
 	p.core.WriteStatusConfigMap, p.core.MaxBulkSoftTaintCount, p.core.CapacitybufferControllerEnabled = false, 0, false
 
 	a, err := p.assemble(ctx, ctx)
@@ -60,8 +70,11 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, enough func(*de
 		if err := a.autoscaler.RunOnce(now); err != nil {
 			return nil, because(ctx, fmt.Errorf("the loop: %w", err))
 		}
+		if err := a.cloud.provider.AwaitIncreases(ctx); err != nil {
+			return nil, because(ctx, fmt.Errorf("the launches of the loop: %w", err))
+		}
 		p.decisions.End()
-		if report = dryrun.Join(report, p.record.Report()); enough(report) || p.guard.Launches() == launches {
+		if report = dryrun.Join(report, p.record.Report()); asked.Enough(report) || p.guard.Launches() == launches {
 			break
 		}
 	}
@@ -80,9 +93,10 @@ func because(ctx context.Context, err error) error {
 // keepsNodes lets no node of a dry run be drained. A Guard would answer the writes, but they would go on after the loop.
 type keepsNodes struct{ nodes.ScaleDownSetProcessor }
 
-// FilterUnremovableNodes returns the nodes that stay for a reason, and no other.
+// FilterUnremovableNodes returns the nodes that stay for a reason. It lets only nodes pass whose pods have to complete first, because the
+// core itself keeps them.
 func (k keepsNodes) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-	_, stay := k.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
-	return nil, stay
+	removable, stay := k.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
+	return slices.DeleteFunc(removable, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), stay
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // health answers /health-check. The core's answer depends on its loops, and a loop needs no call to AWS to succeed. So the answer is
@@ -24,7 +26,7 @@ func (h *health) watch(age func() time.Duration) { h.age.Store(&age) }
 func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if age := h.age.Load(); age != nil {
 		if old := (*age)(); old > h.limit {
-			http.Error(w, fmt.Sprintf("Error: last reading of the Auto Scaling groups %v ago", old.Round(time.Second)), http.StatusInternalServerError)
+			http.Error(w, fmt.Sprintf("Error: last reading of the Auto Scaling groups %s ago", decision.Span(old.Round(time.Second))), http.StatusInternalServerError)
 			return
 		}
 	}

@@ -26,7 +26,7 @@ func TestHealthNeedsAReading(t *testing.T) {
 		t.Errorf("with a reading of %v ago: %d %s, want 200", age, code, body)
 	}
 	age = 16 * time.Minute
-	if code, body := get(); code != http.StatusInternalServerError || !strings.Contains(body, "16m0s ago") {
+	if code, body := get(); code != http.StatusInternalServerError || !strings.Contains(body, "16m ago") {
 		t.Errorf("with a reading of %v ago: %d %s, want 500 that names its age", age, code, body)
 	}
 }

@@ -53,6 +53,7 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 	}
 	return leader.Run(ctx, leader.Config{
 		Lock:          lock,
+		Holder:        p.record.SetHolder,
 		LeaseDuration: election.LeaseDuration.Duration,
 		RenewDeadline: election.RenewDeadline.Duration,
 		RetryPeriod:   election.RetryPeriod.Duration,

@@ -105,6 +105,9 @@ func (p *Process) work(ctx context.Context) error {
 	background.Go(func() error { return a.cloud.run(alive) })
 	background.Go(func() error { return a.manager.Start(alive) })
 	background.Go(func() error { return a.handler.Run(alive) })
+	if a.nominator != nil {
+		background.Go(func() error { return a.nominator.Run(alive) })
+	}
 	looping, stopLooping := context.WithCancel(ctx)
 	defer stopLooping()
 	defer context.AfterFunc(alive, stopLooping)()

@@ -21,6 +21,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
@@ -44,6 +45,7 @@ type parts struct {
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
+	nominator *nomination.Nominator // nil if it is off
 	features
 }
 
@@ -59,11 +61,16 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 			cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 			provider.ZoneGroupUnavailable),
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
+	var asked scaleup.Plan
+	if with.nominator != nil {
+		asked = with.nominator
+	}
+	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, asked, clock.RealClock{})
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
-	with.decisions.Need = oneZone.Need
-	p.unhelped = status.NewUnhelped(core.ScaleUpStatusProcessor, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
+	with.decisions.Need, with.decisions.Raises = oneZone.Need, salvo.Raises
+	p.unhelped = status.NewUnhelped(status.ByRaise{ScaleUpStatusProcessor: core.ScaleUpStatusProcessor, Raises: salvo.Raises}, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
@@ -78,7 +85,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
 	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst))
 	core.ScaleUpEnforcer = noPodAgeDelay
-	opts.ScaleUpOrchestrator = phases
+	opts.ScaleUpOrchestrator = salvo
 	core.NodeGroupListProcessor = launchable
 	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
@@ -113,8 +120,13 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 	if requests.injector == nil {
 		requestsGuard = nil
 	}
+	var nominated pods.PodListProcessor
+	if with.nominator != nil {
+		nominated = podlist.NewNominated(with.nominator.Awaits)
+	}
 	return present[pods.PodListProcessor](
 		decisions.Pending{Collector: with.decisions},
+		nominated,
 		with.draining,
 		injection.pods,
 		buffers.pods,

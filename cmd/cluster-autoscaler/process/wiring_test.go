@@ -24,6 +24,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -40,7 +41,7 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	change(p)
 	opts := p.coreOptions(nil)
 	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
-		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
+		reaction: status.NewReaction(nil, clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)

@@ -174,10 +174,16 @@ func waitingPods(report *decision.Report) int { return len(report.Pods) + report
 // newHeadline picks the sentence for the worst that is going on.
 func newHeadline(report *decision.Report, causes []cause) headline {
 	waiting := waitingPods(report)
+	served := waiting // by a node, when the causes before have no pod
+	for _, c := range causes {
+		if c.State == decision.PodIgnored {
+			served -= c.Count
+		}
+	}
 	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
 	switch result := report.Loop.Result; {
 	case !report.Process.Leader:
-		return headline{Level: moving, Text: "This replica stands by", Detail: "Another replica holds the lease and autoscales. Its own page shows what it does."}
+		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
 	case report.Loop.Number == 0:
 		return headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}
 	case result.Code == decision.CodeUnhealthy, result.Code == decision.CodeStale, result.Code == decision.CodeDenied, result.Code == decision.CodeNoGroups:
@@ -192,16 +198,18 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 	case len(groups) > 0 && groupLevel(groups[0]) == bad:
 		worst := groups[0]
 		h := headline{Level: bad, Text: fmt.Sprintf("Group %s is degraded: %s", worst.Name, worst.Reason.Message), Remedy: worst.Reason.Remedy}
-		if waiting > 0 {
-			h.Detail = wait(waiting) + ", and each has a place or will get one."
+		if served > 0 {
+			h.Detail = wait(served) + ", and each has a place or will get one."
 		}
 		return h
 	case report.Loop.Result.Code == decision.CodeOther:
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
-	case len(causes) > 0:
-		return headline{Level: moving, Text: wait(waiting) + ", and each has a place or will get one", Detail: causes[0].Message}
+	case served > 0:
+		return headline{Level: moving, Text: wait(served) + ", and each has a place or will get one", Detail: causes[0].Message}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
-		return headline{Level: warning, Text: fmt.Sprintf("No pod waits, but group %s cannot grow everywhere", groups[0].Name), Detail: groups[0].Reason.Message}
+		return headline{Level: warning, Text: fmt.Sprintf("No pod waits for a node, but group %s cannot grow everywhere", groups[0].Name), Detail: groups[0].Reason.Message}
+	case len(causes) > 0:
+		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
 	default:
 		return headline{Level: calm, Text: "All is well, no pod waits"}
 	}
@@ -233,7 +241,7 @@ func pointers[T any](all []T) []*T {
 
 // podRank orders the states of pods: first the ones that an operator can do something about.
 func podRank(s decision.PodState) int {
-	return slices.Index([]decision.PodState{decision.PodHelpless, decision.PodDelayed, decision.PodLaunching, decision.PodFits}, s)
+	return slices.Index([]decision.PodState{decision.PodHelpless, decision.PodDelayed, decision.PodLaunching, decision.PodFits, decision.PodIgnored}, s)
 }
 
 // newCauses groups the pending pods by state and cause, the most urgent and then the largest first.
@@ -295,10 +303,14 @@ func stableKey(kind, message string) string {
 }
 
 func podLevel(s decision.PodState) level {
-	if s == decision.PodHelpless {
+	switch s {
+	case decision.PodHelpless:
 		return bad
+	case decision.PodIgnored:
+		return calm
+	default:
+		return moving
 	}
-	return moving
 }
 
 // Word is the state of the pods in words.
@@ -312,6 +324,8 @@ func (c cause) Word() string {
 		return "node on its way"
 	case decision.PodFits:
 		return "has a place"
+	case decision.PodIgnored:
+		return "gets no node"
 	default:
 		return string(c.State)
 	}

@@ -26,6 +26,8 @@ func TestHeadline(t *testing.T) {
 		want   headline
 	}{
 		{"no report", nil, headline{Level: moving, Text: "This replica stands by", Detail: "Another replica holds the lease and autoscales. Its own page shows what it does."}},
+		{"another replica leads", &decision.Report{Process: decision.Process{Holder: "autoscaler-1"}},
+			headline{Level: moving, Text: "This replica stands by", Detail: "autoscaler-1 holds the lease and autoscales. Its own page shows what it does."}},
 		{"no loop", looped(func(r *decision.Report) { r.Loop.Number = 0 }), headline{Level: moving, Text: "No loop has run yet", Detail: "The autoscaler reads the groups and the cluster first."}},
 		{"nothing waits", looped(func(*decision.Report) {}), headline{Level: calm, Text: "All is well, no pod waits"}},
 		{"the core does not act", looped(func(r *decision.Report) {
@@ -48,12 +50,18 @@ func TestHeadline(t *testing.T) {
 		{"pods with nodes on their way", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodLaunching, "asked"), pod(decision.PodFits, "room")}
 		}), headline{Level: moving, Text: "2 pods wait, and each has a place or will get one", Detail: "asked"}},
+		{"pods that get no node beside others", looped(func(r *decision.Report) {
+			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodLaunching, "asked")}
+		}), headline{Level: moving, Text: "1 pod waits, and each has a place or will get one", Detail: "asked"}},
+		{"pods that get no node", looped(func(r *decision.Report) {
+			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodIgnored, "cheap")}
+		}), headline{Level: calm, Text: "All is well, and no node is launched for 2 pods", Detail: "cheap"}},
 		{"pods that were left out", looped(func(r *decision.Report) {
 			r.Pods, r.PodsLeft = []decision.Pod{pod(decision.PodLaunching, "asked")}, 5000
 		}), headline{Level: moving, Text: "5,001 pods wait, and each has a place or will get one", Detail: "asked"}},
 		{"cool-down", looped(func(r *decision.Report) {
 			r.Groups = []decision.Group{{Name: "a", CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
-		}), headline{Level: warning, Text: "No pod waits, but group a cannot grow everywhere", Detail: "no capacity"}},
+		}), headline{Level: warning, Text: "No pod waits for a node, but group a cannot grow everywhere", Detail: "no capacity"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, newView(tt.report, 1).Headline); diff != "" {

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // The longest texts shown, in characters. AWS and Kubernetes allow names of up to 255.
@@ -111,7 +113,7 @@ func took(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	default:
-		return d.Round(time.Second).String()
+		return decision.Span(d.Round(time.Second))
 	}
 }
 

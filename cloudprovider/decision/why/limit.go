@@ -1,0 +1,59 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// maxSize is the reason of a group at its maximum.
+func maxSize(g *decision.Group) decision.Reason {
+	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax, "")}
+}
+
+// atLimit says which limit a group has reached. A zone group reaches one of its own, or its Auto Scaling group's.
+func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit) string {
+	text := fmt.Sprintf("group %s has its %s size of %d", quote(g.Name), limit, size)
+	if len(reached) == 0 {
+		return text
+	}
+	first := reached[0]
+	if name := autoScaling(g); name != g.Name && !strings.HasSuffix(first.Flag, ":"+g.Name) {
+		text = fmt.Sprintf("group %s is a zone of Auto Scaling group %s, which has its %s size of %d", quote(g.Name), quote(name), limit, first.Size)
+	}
+	if first.Flag != "" {
+		text += " (--nodes=" + clean(first.Flag, maxName) + ")"
+	}
+	return text
+}
+
+// Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min". region is ""
+// or a flag of the AWS CLI with a space in front.
+func Resize(g *decision.Group, size string, reached []decision.Limit, region string) string {
+	change, command := "raise", ""
+	if size == "min" {
+		change = "lower"
+	}
+	var flags []string
+	for _, l := range reached {
+		switch {
+		case l.Flag != "":
+			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
+		case g.EKS != nil:
+			command = fmt.Sprintf("aws eks update-nodegroup-config%s --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d", region,
+				shell(g.EKS.Cluster), shell(g.EKS.Name), size, l.Needs)
+		default:
+			command = fmt.Sprintf("aws autoscaling update-auto-scaling-group%s --auto-scaling-group-name %s --%s-size %d", region,
+				shell(autoScaling(g)), size, l.Needs)
+		}
+	}
+	if len(flags) == 0 {
+		return command
+	}
+	change += fmt.Sprintf(" the %simum in %s", size, enumerate(flags))
+	if command == "" {
+		return change
+	}
+	return command + " # and " + change
+}

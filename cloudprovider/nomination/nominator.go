@@ -1,0 +1,267 @@
+package nomination
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+)
+
+const (
+	// workers is how many writes are under way at once. The client's rate limit bounds them, too.
+	workers = 16
+	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
+	groupPause = time.Second
+)
+
+// Options of a Nominator.
+type Options struct {
+	Plan   *plan.Plan
+	Client kubernetes.Interface
+	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them.
+	Nodes, Pods cache.SharedIndexInformer
+	// Group returns the node group of a node, "" for none. Several goroutines call it.
+	Group  func(*corev1.Node) string
+	Events record.EventRecorder
+	// ReadyTime is how long after its registration a node is expected to become ready.
+	ReadyTime  time.Duration
+	Registerer prometheus.Registerer
+	Clock      clock.WithTicker
+}
+
+// Nominator nominates planned pods for the nodes that register for them. Run is called once. The other methods are safe for concurrent
+// use, before Run, too.
+type Nominator struct {
+	Options
+	metric *prometheus.CounterVec
+	queue  workqueue.TypedDelayingInterface[key]
+
+	mu      sync.Mutex
+	fresh   map[string]bool // registered nodes for which no plan was found yet, by name
+	targets map[types.UID]*target
+	on      map[string]map[types.UID]bool // targets of each node
+	denied  time.Time                     // when the permission was found missing, or zero
+	said    sync.Once                     // the missing permission is logged
+}
+
+// key is what a worker looks at: a node that has registered, or a target.
+type key struct {
+	node string
+	pod  types.UID
+}
+
+// New makes a Nominator.
+func New(o Options) (*Nominator, error) {
+	n := &Nominator{Options: o, fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
+		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
+	var err error
+	if n.metric, err = newMetric(o.Registerer); err != nil {
+		return nil, err
+	}
+	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
+		return nil, fmt.Errorf("watch nodes: %w", err)
+	}
+	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
+		return nil, fmt.Errorf("watch pods: %w", err)
+	}
+	return n, nil
+}
+
+// Asked adds nodes that were asked for in a group, each with its pods, to the plan. It withdraws nominations that the pods have for other nodes.
+func (n *Nominator) Asked(group string, perNode [][]*corev1.Pod) {
+	n.Plan.Asked(group, perNode)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, pods := range perNode {
+		for _, pod := range pods {
+			if t := n.targets[pod.UID]; t != nil {
+				t.replanned = true
+				n.queue.Add(key{pod: pod.UID})
+			}
+		}
+	}
+	for name := range n.fresh {
+		n.queue.Add(key{node: name})
+	}
+}
+
+// Awaits reports whether the pod is nominated for a node by us, and the node cannot take it yet.
+func (n *Nominator) Awaits(pod *corev1.Pod) bool {
+	name := pod.Status.NominatedNodeName
+	if name == "" {
+		return false
+	}
+	n.mu.Lock()
+	t := n.targets[pod.UID]
+	ours := t != nil && t.nominated == name
+	n.mu.Unlock()
+	node := n.node(name)
+	return ours && node != nil && !usable(node, pod)
+}
+
+// Run nominates until ctx ends. It returns when all goroutines have stopped. Nominations stay, and the next leader takes them up.
+func (n *Nominator) Run(ctx context.Context) error {
+	n.ask(ctx)
+	n.adopt()
+	var work sync.WaitGroup
+	for range workers {
+		work.Go(func() {
+			for {
+				k, ended := n.queue.Get()
+				if ended {
+					return
+				}
+				if ctx.Err() == nil {
+					n.look(ctx, k)
+				}
+				n.queue.Done(k)
+			}
+		})
+	}
+	<-ctx.Done()
+	n.queue.ShutDown()
+	work.Wait()
+	return nil
+}
+
+func (n *Nominator) look(ctx context.Context, k key) {
+	if k.node != "" {
+		n.lookAtNode(ctx, k)
+	} else {
+		n.lookAtPod(ctx, k)
+	}
+}
+
+// adopt takes up nominations of an earlier leader: kube-scheduler nominates for no node that was never ready.
+func (n *Nominator) adopt() {
+	for _, object := range n.Pods.GetStore().List() {
+		pod, ok := object.(*corev1.Pod)
+		if !ok || pod.Spec.NodeName != "" || pod.Status.NominatedNodeName == "" {
+			continue
+		}
+		node := n.node(pod.Status.NominatedNodeName)
+		if node != nil && !ready(node) && n.Clock.Since(node.CreationTimestamp.Time) < n.ReadyTime && n.Group(node) != "" {
+			n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name, nominated: node.Name, tries: mostTries})
+		}
+	}
+}
+
+// follow makes the pod a target. It keeps the memory of an earlier nomination.
+func (n *Nominator) follow(uid types.UID, t target) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if before := n.targets[uid]; before != nil {
+		t.nominated = before.nominated
+		n.forget(uid)
+	}
+	n.targets[uid] = &t
+	if n.on[t.node] == nil {
+		n.on[t.node] = map[types.UID]bool{}
+	}
+	n.on[t.node][uid] = true
+	n.queue.Add(key{pod: uid})
+}
+
+// forget needs the lock.
+func (n *Nominator) forget(uid types.UID) {
+	t := n.targets[uid]
+	if t == nil {
+		return
+	}
+	delete(n.targets, uid)
+	delete(n.on[t.node], uid)
+	if len(n.on[t.node]) == 0 {
+		delete(n.on, t.node)
+	}
+}
+
+// lookAtNode looks for the plan of a node that has registered. A node that is Ready before there is a plan was asked for by
+// somebody else.
+func (n *Nominator) lookAtNode(ctx context.Context, k key) {
+	n.mu.Lock()
+	fresh := n.fresh[k.node]
+	n.mu.Unlock()
+	if !fresh {
+		return
+	}
+	node := n.node(k.node)
+	if node == nil || n.Clock.Since(node.CreationTimestamp.Time) > n.ReadyTime {
+		n.known(k.node)
+		return
+	}
+	group := n.Group(node)
+	if group == "" {
+		n.queue.AddAfter(k, groupPause)
+		return
+	}
+	planned, found := n.Plan.Take(group)
+	if !found {
+		if ready(node) {
+			n.known(k.node)
+		}
+		return
+	}
+	n.known(k.node)
+	if !n.permitted(ctx) {
+		n.metric.WithLabelValues(string(forbidden)).Add(float64(len(planned.Pods)))
+		return
+	}
+	klog.FromContext(ctx).V(2).Info("A node registered for which pods are planned", "node", klog.KObj(node), "group", group, "pods", len(planned.Pods),
+		"asked", planned.Asked.UTC().Format(time.RFC3339))
+	for _, pod := range planned.Pods {
+		n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name})
+	}
+}
+
+// known ends the search for a node's plan.
+func (n *Nominator) known(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.fresh, node)
+}
+
+// lookAtPod does the next step for a target. The queue lets one worker at a time look at it, so only Asked and follow change it beside.
+func (n *Nominator) lookAtPod(ctx context.Context, k key) {
+	n.mu.Lock()
+	followed := n.targets[k.pod]
+	if followed == nil {
+		n.mu.Unlock()
+		return
+	}
+	t := *followed
+	n.mu.Unlock()
+	pod := n.pod(t.namespace, t.name, k.pod)
+	next := t.decide(pod, n.node(t.node), n.Clock.Now(), n.ReadyTime)
+	if next.nominate || next.clear {
+		next = n.write(ctx, &t, pod, next)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := n.targets[k.pod]; now != followed { // it got another node meanwhile
+		if now != nil {
+			now.nominated = t.nominated
+		}
+		return
+	}
+	t.replanned = followed.replanned
+	*followed = t
+	switch {
+	case next.end != "":
+		n.metric.WithLabelValues(string(next.end)).Inc()
+		n.forget(k.pod)
+	case next.after > 0:
+		n.queue.AddAfter(k, next.after)
+	}
+}

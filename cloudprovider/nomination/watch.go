@@ -1,0 +1,102 @@
+package nomination
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// nodeAdded counts a node that registers while this process leads.
+func (n *Nominator) nodeAdded(object any, isInInitialList bool) {
+	node, ok := object.(*corev1.Node)
+	if !ok || isInInitialList {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fresh[node.Name] = true
+	n.queue.Add(key{node: node.Name})
+}
+
+// nodeUpdated looks again where the change may let pods onto the node.
+func (n *Nominator) nodeUpdated(before, after any) {
+	old, okOld := before.(*corev1.Node)
+	node, ok := after.(*corev1.Node)
+	if !ok || !okOld || ready(old) == ready(node) && old.Spec.Unschedulable == node.Spec.Unschedulable && (old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
+		equality.Semantic.DeepEqual(old.Spec.Taints, node.Spec.Taints) && equality.Semantic.DeepEqual(old.Status.Allocatable, node.Status.Allocatable) {
+		return
+	}
+	n.nodeChanged(node.Name)
+}
+
+func (n *Nominator) nodeDeleted(object any) {
+	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	if node, ok := object.(*corev1.Node); ok {
+		n.nodeChanged(node.Name)
+	}
+}
+
+func (n *Nominator) nodeChanged(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fresh[name] {
+		n.queue.Add(key{node: name})
+	}
+	for uid := range n.on[name] {
+		n.queue.Add(key{pod: uid})
+	}
+}
+
+func (n *Nominator) podUpdated(before, after any) {
+	old, okOld := before.(*corev1.Pod)
+	pod, ok := after.(*corev1.Pod)
+	if ok {
+		n.podChanged(pod.UID, okOld && old.Spec.NodeName == "" && pod.Spec.NodeName != "")
+	}
+}
+
+func (n *Nominator) podDeleted(object any) {
+	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	if pod, ok := object.(*corev1.Pod); ok {
+		n.podChanged(pod.UID, true)
+	}
+}
+
+// podChanged looks again at a target. A pod that no longer waits leaves the plan.
+func (n *Nominator) podChanged(uid types.UID, settled bool) {
+	if settled {
+		n.Plan.Drop(uid)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.targets[uid] != nil {
+		n.queue.Add(key{pod: uid})
+	}
+}
+
+// node returns a node of the informer, or nil.
+func (n *Nominator) node(name string) *corev1.Node {
+	object, found, err := n.Nodes.GetStore().GetByKey(name)
+	if err != nil || !found {
+		return nil
+	}
+	node, _ := object.(*corev1.Node)
+	return node
+}
+
+// pod returns the pod with this UID, or nil.
+func (n *Nominator) pod(namespace, name string, uid types.UID) *corev1.Pod {
+	object, found, err := n.Pods.GetStore().GetByKey(namespace + "/" + name)
+	if err != nil || !found {
+		return nil
+	}
+	if pod, ok := object.(*corev1.Pod); ok && pod.UID == uid {
+		return pod
+	}
+	return nil
+}

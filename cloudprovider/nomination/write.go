@@ -1,0 +1,113 @@
+package nomination
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// writeTime bounds one write. failurePause is the pause after a failed one, and doubles with each further one, of which there are
+	// mostFailures.
+	writeTime, failurePause = 10 * time.Second, 50 * time.Millisecond
+	mostFailures            = 8
+	// permissionPause is the time between two questions for a permission that was missing.
+	permissionPause = 10 * time.Minute
+)
+
+// write does a step that writes, and returns what to do afterwards. It writes only to the version of the pod for which the step was
+// decided, so that it overwrites nobody's nomination.
+func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s step) step {
+	var name any // null removes the field
+	if s.nominate {
+		name = t.node
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID, "resourceVersion": pod.ResourceVersion},
+		"status":   map[string]any{"nominatedNodeName": name},
+	})
+	if err != nil {
+		return step{end: failed}
+	}
+	bounded, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	_, err = n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	switch {
+	case err == nil && s.nominate:
+		n.nominated(ctx, t, pod)
+		return s
+	case err == nil:
+		klog.FromContext(ctx).V(4).Info("Removed the nomination of a pod", "pod", klog.KObj(pod), "node", t.node, "result", s.end)
+		return s
+	case apierrors.IsNotFound(err):
+		return step{end: gone}
+	case apierrors.IsForbidden(err):
+		n.deny(err.Error())
+		return step{end: forbidden}
+	case t.failures >= mostFailures:
+		klog.FromContext(ctx).Error(err, "Could not write the nomination of a pod", "pod", klog.KObj(pod), "node", t.node)
+		return step{end: failed}
+	}
+	t.failures++
+	return step{after: failurePause << t.failures}
+}
+
+// nominated notes and reports a nomination.
+func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
+	if t.tries == 0 {
+		n.Events.Eventf(pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and has joined the cluster. kube-scheduler "+
+			"tries it first for this pod", t.node)
+	}
+	node := n.node(t.node)
+	t.nominated, t.last, t.failures = t.node, n.Clock.Now(), 0
+	t.offered = node != nil && usable(node, pod)
+	t.tries++
+	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node, "try", t.tries)
+}
+
+// permitted reports whether nothing says that the permission is missing. It asks again from time to time.
+func (n *Nominator) permitted(ctx context.Context) bool {
+	n.mu.Lock()
+	denied := n.denied
+	n.mu.Unlock()
+	if denied.IsZero() {
+		return true
+	}
+	return n.Clock.Since(denied) >= permissionPause && n.ask(ctx)
+}
+
+// ask asks the API server for the permission. If there is no answer, the first write shows whether it is missing.
+func (n *Nominator) ask(ctx context.Context) (permitted bool) {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	review, err := n.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: "patch", Resource: "pods", Subresource: "status"}}}, metav1.CreateOptions{})
+	if err == nil && !review.Status.Allowed {
+		n.deny(review.Status.Reason)
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.denied = time.Time{}
+	return true
+}
+
+// deny notes that the permission is missing, and says so once.
+func (n *Nominator) deny(reason string) {
+	n.said.Do(func() {
+		klog.Background().Info("No node is nominated for the pods for which it was launched: the permission is missing", "reason", reason,
+			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), or set --aws-nominate=off",
+			"consequence", "kube-scheduler may put the pods on other nodes than planned, so that some need one more node")
+	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.denied = n.Clock.Now()
+}

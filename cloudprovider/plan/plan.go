@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// keep is how long a node is awaited. It is longer than any usual --max-node-provision-time, after which the core gives up a node.
+	keep = time.Hour
+	// mostPods bounds the memory. The oldest nodes make room. 100,000 pods take about 20 MB.
+	mostPods = 100_000
+)
+
+// Node is a node that was asked for, and its pods.
+type Node struct {
+	Group string // the core's node group ID
+	Pods  []Pod
+	Asked time.Time
+}
+
+// Pod names a pod. A pod that was deleted and made again has another UID.
+type Pod struct {
+	Namespace, Name string
+	UID             types.UID
+}
+
+// Plan is safe for concurrent use.
+type Plan struct {
+	clock clock.PassiveClock
+	mu    sync.Mutex
+	nodes []*Node             // the oldest first
+	of    map[types.UID]*Node // of each pod
+}
+
+// New makes an empty Plan.
+func New(c clock.PassiveClock) *Plan { return &Plan{clock: c, of: map[types.UID]*Node{}} }
+
+// Asked adds nodes of one group that were asked for now, each with its pods.
+func (p *Plan) Asked(group string, perNode [][]*corev1.Pod) {
+	nodes := make([]Node, len(perNode))
+	for at, pods := range perNode {
+		nodes[at] = Node{Group: group, Asked: p.clock.Now()}
+		for _, pod := range pods {
+			nodes[at].Pods = append(nodes[at].Pods, Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+		}
+	}
+	p.Add(nodes...)
+}
+
+// Add adds nodes, the oldest first. Their pods leave the nodes for which they were planned before.
+func (p *Plan) Add(nodes ...Node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, node := range nodes {
+		pods := node.Pods
+		node.Pods = nil
+		for _, pod := range pods {
+			p.drop(pod.UID)
+			node.Pods = append(node.Pods, pod)
+			p.of[pod.UID] = &node
+		}
+		p.nodes = append(p.nodes, &node)
+	}
+	excess := len(p.of) - mostPods
+	p.remove(func(n *Node) bool {
+		if len(n.Pods) > 0 && excess <= 0 && p.clock.Since(n.Asked) < keep {
+			return false
+		}
+		excess -= len(n.Pods)
+		return true
+	})
+}
+
+// Take removes the oldest node of the group that still has pods, and returns it.
+func (p *Plan) Take(group string) (Node, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var taken *Node
+	p.remove(func(n *Node) bool {
+		if taken != nil || n.Group != group || len(n.Pods) == 0 || p.clock.Since(n.Asked) >= keep {
+			return false
+		}
+		taken = n
+		return true
+	})
+	if taken == nil {
+		return Node{}, false
+	}
+	return *taken, true
+}
+
+// Drop forgets pods that no longer wait.
+func (p *Plan) Drop(uids ...types.UID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, uid := range uids {
+		p.drop(uid)
+	}
+}
+
+// Clear forgets all nodes of the group.
+func (p *Plan) Clear(group string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remove(func(n *Node) bool { return n.Group == group })
+}
+
+func (p *Plan) drop(uid types.UID) {
+	if n := p.of[uid]; n != nil {
+		n.Pods = slices.DeleteFunc(n.Pods, func(pod Pod) bool { return pod.UID == uid })
+		delete(p.of, uid)
+	}
+}
+
+// remove removes nodes with their pods.
+func (p *Plan) remove(which func(*Node) bool) {
+	p.nodes = slices.DeleteFunc(p.nodes, func(n *Node) bool {
+		if !which(n) {
+			return false
+		}
+		for _, pod := range n.Pods {
+			delete(p.of, pod.UID)
+		}
+		return true
+	})
+}

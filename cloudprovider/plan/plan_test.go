@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+	testingclock "k8s.io/utils/clock/testing"
+)
+
+func node(group string, asked time.Time, uids ...types.UID) Node {
+	n := Node{Group: group, Asked: asked}
+	for _, uid := range uids {
+		n.Pods = append(n.Pods, Pod{Namespace: "default", Name: string(uid), UID: uid})
+	}
+	return n
+}
+
+func TestTake(t *testing.T) {
+	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name   string
+		change func(*Plan, *testingclock.FakePassiveClock)
+		want   []Node // of group a, in the order in which they are taken
+	}{
+		{name: "the oldest node of the group first",
+			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
+				p.Add(node("a", start, "1", "2"), node("b", start, "3"), node("a", start, "4"))
+			},
+			want: []Node{node("a", start, "1", "2"), node("a", start, "4")}},
+		{name: "a pod that is planned again leaves its node",
+			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
+				p.Add(node("a", start, "1", "2"), node("a", start, "3"))
+				p.Add(node("b", start, "1", "3"))
+			},
+			want: []Node{node("a", start, "2")}},
+		{name: "a pod that no longer waits leaves its node",
+			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
+				p.Add(node("a", start, "1", "2"))
+				p.Drop("1", "unknown")
+			},
+			want: []Node{node("a", start, "2")}},
+		{name: "a cleared group has none",
+			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
+				p.Add(node("a", start, "1"), node("b", start, "2"))
+				p.Clear("a")
+			}},
+		{name: "a node that does not come is forgotten",
+			change: func(p *Plan, c *testingclock.FakePassiveClock) {
+				p.Add(node("a", start, "1"))
+				c.SetTime(start.Add(keep))
+				p.Add(node("a", c.Now(), "2"))
+			},
+			want: []Node{node("a", start.Add(keep), "2")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := testingclock.NewFakePassiveClock(start)
+			p := New(clock)
+			tt.change(p, clock)
+			var got []Node
+			for taken, ok := p.Take("a"); ok; taken, ok = p.Take("a") {
+				got = append(got, taken)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("nodes taken (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	for n, group := range []string{"oldest", "older", "latest"} {
+		uids := make([]types.UID, mostPods/2)
+		for at := range uids {
+			uids[at] = types.UID(fmt.Sprint(n, "/", at))
+		}
+		p.Add(node(group, time.Unix(0, 0), uids...))
+	}
+	if len(p.of) != mostPods || len(p.nodes) != 2 {
+		t.Errorf("%d pods on %d nodes are remembered, want %d on 2", len(p.of), len(p.nodes), mostPods)
+	}
+	if _, ok := p.Take("oldest"); ok {
+		t.Error("the oldest node is remembered, and not those that were asked for after it")
+	}
+}

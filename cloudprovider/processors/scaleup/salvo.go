@@ -1,0 +1,160 @@
+package scaleup
+
+import (
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// A Plan keeps for which pods nodes were asked for.
+type Plan interface {
+	// Asked receives the nodes that one loop asked for in a node group, as the pods that fit on each. A node may have none.
+	Asked(nodeGroupID string, nodes [][]*apiv1.Pod)
+}
+
+// Salvo has the core scale up several times in one loop, until no group helps the pods that are left.
+//
+// The core scales up for one option a loop, and the other pods wait for the next loops. A Salvo repeats the scale-up as the next
+// loop would. The nodes just asked for are in the core's snapshot of the cluster, as copies of their templates. The pods that they
+// were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
+// target sizes for the limits of the groups. OtherZone says why a further call of the core's scale-up in one loop is safe.
+//
+// A pod that the option counts in and that does not fit on the nodes is asked for again, as in the next loop.
+//
+// Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
+type Salvo struct {
+	wrapper
+	most   int // scale-ups in one loop
+	plan   Plan
+	clock  clock.PassiveClock
+	raises []*status.ScaleUpStatus // successful ones of the last salvo
+	asked  []*apiv1.Node           // by the last salvo, until the loop has raised groups to their minimum sizes
+}
+
+// NewSalvo wraps inner. most is how often a loop scales up. plan may be nil.
+func NewSalvo(inner corescaleup.Orchestrator, most int, plan Plan, clock clock.PassiveClock) *Salvo {
+	return &Salvo{wrapper: wrapper{Orchestrator: inner}, most: most, plan: plan, clock: clock}
+}
+
+// ScaleUp scales up until no pod is left, none was helped, or most is reached. After a failure it goes on if a group failed for the
+// first time, because the core leaves that group alone. No scale-up begins later than --max-nodegroup-binpacking-duration after the
+// first. The snapshot is as before in the end.
+//
+// The result is a success if one scale-up was, and otherwise the first failure. Raises takes it apart again.
+func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
+	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	s.raises, s.asked = nil, nil
+	if s.context == nil || allOrNothing || s.most <= 1 && s.plan == nil {
+		return s.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
+	}
+	r := newRoom(s.context.ClusterSnapshot, nodeInfos)
+	defer r.close()
+	end := s.clock.Now().Add(s.context.MaxNodeGroupBinpackingDuration)
+	over := func() bool { return !s.clock.Now().Before(end) }
+	m := merged{failed: make(map[string]bool)}
+	helpless := podSet{}
+	requestsNext := false // for the core's orchestrator of provisioning requests, which changes to the other kind at every call
+	for {
+		before := s.targetSizes()
+		result, err := s.Orchestrator.ScaleUp(helpless.others(pods), slices.Concat(nodes, r.list()), daemonSets, nodeInfos, false)
+		failedAnew := m.add(result, err)
+		if len(m.tries) == 1 {
+			requestsNext = s.context.ProvisioningRequestScaleUpMode
+		}
+		grown, known := s.grown(before)
+		if result == nil || !known || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
+			break
+		}
+		from := len(r.nodes)
+		if err := r.add(grown); err != nil {
+			klog.Background().Error(err, "Could not simulate the nodes just asked for: the other pods wait for the next loop")
+			break
+		}
+		last := len(m.tries) >= s.most || over()
+		if last && s.plan == nil {
+			break // nobody asks which pod fits where
+		}
+		pods = slices.DeleteFunc(slices.Clone(pods), ofRequest) // their class looks for room itself
+		placed, fitErr := r.fit(result.PodsTriggeredScaleUp, pods, from, over)
+		if fitErr != nil {
+			klog.Background().Error(fitErr, "Could not place pods on the nodes just asked for: the other pods wait for the next loop")
+			break
+		}
+		m.place(pods, placed)
+		pods = placed.others(pods)
+		for _, info := range result.PodsRemainUnschedulable {
+			helpless[info.Pod] = true // groups only get fewer in this loop
+		}
+		if last || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
+			break
+		}
+		s.context.ProvisioningRequestScaleUpMode = false
+	}
+	s.context.ProvisioningRequestScaleUpMode = requestsNext
+	return s.finish(&m, r, pods)
+}
+
+// finish returns the result of a salvo that leaves the pods. It hands the nodes to the plan.
+func (s *Salvo) finish(m *merged, r *room, left []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	s.raises, s.asked = m.successful(), r.list()
+	if s.plan != nil {
+		groups := r.byGroup()
+		for _, id := range slices.Sorted(maps.Keys(groups)) {
+			s.plan.Asked(id, groups[id])
+		}
+	}
+	if len(s.raises) > 1 {
+		klog.Background().V(2).Info("Scaled up several times in one loop", "scaleUps", len(s.raises), "nodes", len(s.asked))
+	}
+	return m.result(left)
+}
+
+// ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
+// limits of the cluster.
+func (s *Salvo) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
+	*status.ScaleUpStatus, errors.AutoscalerError) {
+	nodes = slices.Concat(nodes, s.asked)
+	s.raises, s.asked = nil, nil
+	return s.Orchestrator.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
+}
+
+// Raises takes the result of the last ScaleUp apart: one result for each scale-up, with the groups that grew and with the pods of
+// result that they grew for. It returns result alone if there was one scale-up, or none.
+func (s *Salvo) Raises(result *status.ScaleUpStatus) []*status.ScaleUpStatus {
+	if len(s.raises) < 2 || len(result.PodsTriggeredScaleUp) == 0 {
+		return []*status.ScaleUpStatus{result}
+	}
+	by := make(map[*apiv1.Pod]int, len(result.PodsTriggeredScaleUp)) // the last scale-up for a pod is the one that helps it
+	for at, raise := range s.raises {
+		for _, pod := range raise.PodsTriggeredScaleUp {
+			by[pod] = at
+		}
+	}
+	list := make([]*status.ScaleUpStatus, len(s.raises))
+	for at, raise := range s.raises {
+		part := *result
+		part.ScaleUpInfos, part.PodsTriggeredScaleUp, part.PodsRemainUnschedulable, part.PodsAwaitEvaluation = raise.ScaleUpInfos, nil, nil, nil
+		list[at] = &part
+	}
+	for _, pod := range result.PodsTriggeredScaleUp {
+		if at, known := by[pod]; known {
+			list[at].PodsTriggeredScaleUp = append(list[at].PodsTriggeredScaleUp, pod)
+		}
+	}
+	return list
+}
+
+// ofRequest reports whether the pod belongs to a provisioning request.
+func ofRequest(pod *apiv1.Pod) bool {
+	_, has := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
+	return has
+}

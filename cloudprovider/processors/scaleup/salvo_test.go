@@ -1,0 +1,397 @@
+package scaleup
+
+import (
+	stdcmp "cmp"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	provreq "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+)
+
+// sized are pods of about one size, named after it. None has the size of another, because the core has no order among equals.
+func sized(count int, milliCPU int64) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for i := range count {
+		list = append(list, utiltest.BuildTestPod(fmt.Sprintf("%dm-%d", milliCPU, i), milliCPU-int64(i), 1<<20))
+	}
+	return list
+}
+
+// inPool are pods that run on the nodes of a pool only.
+func inPool(pool string, pods []*apiv1.Pod) []*apiv1.Pod {
+	for _, pod := range pods {
+		pod.Name, pod.Spec.NodeSelector = pool+"-"+pod.Name, map[string]string{"pool": pool}
+	}
+	return pods
+}
+
+func join(lists ...[]*apiv1.Pod) []*apiv1.Pod {
+	var all []*apiv1.Pod
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}
+
+func TestOneLoopAsksForEverything(t *testing.T) {
+	limits := func(name string, most int64) *cloudprovider.ResourceLimiter {
+		return cloudprovider.NewResourceLimiter(nil, map[string]int64{name: most})
+	}
+	for _, tt := range []struct {
+		name    string
+		zones   map[string]zone
+		options func(*config.AutoscalingOptions)
+		limits  *cloudprovider.ResourceLimiter
+		pods    []*apiv1.Pod // filling(5) if nil
+		most    int          // scale-ups, many if 0
+		asked   []string
+		failed  bool
+	}{
+		{name: "two groups", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}}, asked: []string{"a +2", "b +3"}},
+		{name: "one scale-up a loop", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}}, most: 1, asked: []string{"a +2"}},
+		{name: "as many as allowed", zones: map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}, most: 2, asked: []string{"a +1", "b +1"}},
+		{name: "the maxima of all groups", zones: map[string]zone{"a": {max: 2}, "b": {max: 2}}, asked: []string{"a +2", "b +2"}},
+		{name: "a limit of all nodes", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}},
+			options: func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 4 }, asked: []string{"a +2", "b +2"}},
+		{name: "a limit of all nodes that is reached", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}},
+			options: func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 2 }, asked: []string{"a +2"}},
+		{name: "a limit of cores", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}}, limits: limits(cloudprovider.ResourceNameCores, 3), asked: []string{"a +2", "b +1"}},
+		{name: "a limit of memory", zones: map[string]zone{"a": {max: 2}, "b": {max: 9}}, limits: limits(cloudprovider.ResourceNameMemory, 4<<30), asked: []string{"a +2", "b +2"}},
+		{name: "a limit of GPUs", zones: map[string]zone{"a": {max: 2, gpu: true}, "b": {max: 9, gpu: true}}, limits: limits("a10g", 3), asked: []string{"a +2", "b +1"}},
+		{name: "smaller nodes within a limit of cores", zones: map[string]zone{"a": {max: 9, cpus: 2}, "b": {max: 9}}, pods: sized(4, 800),
+			limits: limits(cloudprovider.ResourceNameCores, 3), asked: []string{"a +1", "b +1"}},
+		{name: "similar groups and another", zones: map[string]zone{"a": {max: 2}, "b": {max: 2}, "c": {max: 9, cpus: 2}}, pods: sized(7, 800),
+			options: func(o *config.AutoscalingOptions) { o.BalanceSimilarNodeGroups = true }, asked: []string{"a +2", "b +2", "c +2"}},
+		{name: "pods of several pools", zones: map[string]zone{"a": {max: 9, pool: "a"}, "b": {max: 9, pool: "b"}, "c": {max: 9, pool: "c"}},
+			pods: join(inPool("c", sized(2, 800)), inPool("a", sized(1, 800)), inPool("b", sized(3, 800))), asked: []string{"a +1", "b +3", "c +2"}},
+		{name: "a pod that no group helps", zones: map[string]zone{"a": {max: 9}}, pods: join(sized(1, 1800), sized(1, 800)), asked: []string{"a +1"}},
+		{name: "a group that fails", zones: map[string]zone{"a": {max: 2, dry: true, open: true}, "b": {max: 1}, "c": {max: 9}}, asked: []string{"a +2", "b +1", "c +4"}},
+		{name: "a group that launches some", zones: map[string]zone{"a": {max: 9, dry: true, open: true, partly: 1}, "b": {max: 9}}, asked: []string{"a +5", "b +4"}},
+		{name: "groups that all fail", zones: map[string]zone{"a": {max: 2, dry: true, open: true}, "b": {max: 9, dry: true, open: true}}, asked: []string{"a +2", "b +5"}, failed: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var options []func(*config.AutoscalingOptions)
+			if tt.options != nil {
+				options = append(options, tt.options)
+			}
+			w := newWorld(t, tt.zones, options...)
+			w.provider.SetResourceLimiter(tt.limits)
+			if tt.limits == nil {
+				w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+			}
+			if tt.pods == nil {
+				tt.pods = filling(5)
+			}
+			o := NewSalvo(orchestrator.New(), stdcmp.Or(tt.most, 20), nil, clock.RealClock{})
+			w.initialize(o)
+			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
+			if (err != nil) != tt.failed || (result.Result == status.ScaleUpError) != tt.failed {
+				t.Errorf("result = %v, error %v, want a failure %t", result.Result, err, tt.failed)
+			}
+			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
+				t.Errorf("launches (-want +got):\n%s", diff)
+			}
+			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) != 0 {
+				t.Errorf("%d nodes in the snapshot, error %v, want it as before", len(left), err)
+			}
+		})
+	}
+}
+
+func TestNoScaleUpBeginsLate(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		dry   bool // the first group fails
+		took  time.Duration
+		asked []string
+	}{
+		{name: "in time", took: time.Second - 1, asked: []string{"a +1", "b +1"}},
+		{name: "late", took: time.Second, asked: []string{"a +1"}},
+		{name: "late after a failure", dry: true, took: time.Second, asked: []string{"a +1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := clocktesting.NewFakePassiveClock(time.Now())
+			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry, open: true}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
+			o := NewSalvo(after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, 20, nil, c)
+			w.initialize(o)
+			if _, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false); (err != nil) != tt.dry {
+				t.Errorf("error %v, want one %t", err, tt.dry)
+			}
+			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
+				t.Errorf("launches (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// after calls a function after each scale-up.
+type after struct {
+	corescaleup.Orchestrator
+	done func()
+}
+
+func (a after) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+	allOrNothing bool) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	defer a.done()
+	return a.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
+}
+
+// asked are the nodes that a plan received, as the names of their pods.
+type asked map[string][][]string
+
+func (a asked) Asked(group string, nodes [][]*apiv1.Pod) {
+	for _, pods := range nodes {
+		a[group] = append(a[group], names(pods))
+	}
+}
+
+func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		zones map[string]zone
+		most  int
+		pods  []*apiv1.Pod
+		want  asked
+	}{
+		{name: "two groups", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, most: 20, pods: sized(4, 800),
+			want: asked{"a": {{"800m-0", "800m-1"}}, "b": {{"800m-2"}, {"800m-3"}}}},
+		{name: "one scale-up a loop", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, most: 1, pods: sized(4, 800),
+			want: asked{"a": {{"800m-0", "800m-1"}}}},
+		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: join(sized(2, 300), sized(2, 600)),
+			want: asked{"a": {{"600m-0", "300m-0"}, {"600m-1", "300m-1"}}}},
+		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true, open: true}, "b": {max: 9}}, most: 20, pods: sized(1, 800),
+			want: asked{"b": {{"800m-0"}}}},
+		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: sized(1, 1800), want: asked{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, got := newWorld(t, tt.zones), asked{}
+			o := NewSalvo(orchestrator.New(), tt.most, got, clock.RealClock{})
+			w.initialize(o)
+			if _, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		free  int64 // CPU of the pod that can run anywhere
+		asked []string
+		want  asked
+	}{
+		{name: "room", free: 500, asked: []string{"a +1"}, want: asked{"a": {{"free", "in-a"}}}},
+		{name: "no room", free: 800, asked: []string{"a +1", "a +1"}, want: asked{"a": {{"free"}, {"in-a"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, got := newWorld(t, map[string]zone{"a": {max: 9}}), asked{}
+			o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known, false), 20, got, clock.RealClock{})
+			w.initialize(o)
+			pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 400, 1<<20), utiltest.BuildTestPod("free", tt.free, 1<<20)}
+			result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+			if err != nil || len(result.PodsTriggeredScaleUp) != 2 || len(result.PodsAwaitEvaluation) != 0 {
+				t.Errorf("nodes for %q, later %q, error %v, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation), err)
+			}
+			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
+				t.Errorf("launches (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A new node makes old nodes fit for pods that must be spread over nodes.
+func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9, cpus: 8}})
+	spread := func(pods []*apiv1.Pod) []*apiv1.Pod {
+		for _, pod := range pods {
+			pod.Labels = map[string]string{"app": "web"}
+			pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, MinDomains: ptr.To[int32](2), TopologyKey: apiv1.LabelHostname,
+				WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+		}
+		return pods
+	}
+	old := utiltest.BuildTestNode("old", 8000, 1<<30)
+	old.Labels[apiv1.LabelHostname] = old.Name
+	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])); err != nil {
+		t.Fatal(err)
+	}
+	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos)
+	defer r.close()
+	if err := r.add(map[string]int{"a": 1}); err != nil {
+		t.Fatal(err)
+	}
+	pods := spread(sized(4, 800))
+	placed, err := r.fit(pods, pods, 0, func() bool { return false })
+	if diff := cmp.Diff([][]string{{"800m-0", "800m-1", "800m-3"}}, [][]string{names(r.nodes[0].pods)}); diff != "" || err != nil || len(placed) != 4 {
+		t.Errorf("%d pods placed, want 4, error %v, pods on the new node (-want +got):\n%s", len(placed), err, diff)
+	}
+}
+
+func TestSalvoEndsWhenNothingGrows(t *testing.T) {
+	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
+	o := NewSalvo(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+		calls++
+		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
+	}}, 20, nil, clock.RealClock{})
+	w.initialize(o)
+	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || calls != 1 {
+		t.Errorf("%d calls, error %v, want one", calls, err)
+	}
+}
+
+// summary is a result in words.
+type summary struct{ Infos, Triggered, Remain, Await []string }
+
+func summarized(s *status.ScaleUpStatus) summary {
+	sum := summary{Triggered: names(s.PodsTriggeredScaleUp), Await: names(s.PodsAwaitEvaluation), Infos: inWords(s.ScaleUpInfos)}
+	for _, info := range s.PodsRemainUnschedulable {
+		sum.Remain = append(sum.Remain, info.Pod.Name)
+	}
+	return sum
+}
+
+func inWords(infos []nodegroupset.ScaleUpInfo) []string {
+	var list []string
+	for _, info := range infos {
+		list = append(list, fmt.Sprintf("%s %d-%d/%d", info.Group.Id(), info.CurrentSize, info.NewSize, info.MaxSize))
+	}
+	return list
+}
+
+func TestResultCoversAllScaleUps(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 1, cpus: 2, pool: "a"}, "b": {max: 2, dry: true, open: true, pool: "b"}, "c": {max: 2, pool: "c"}})
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+	o := NewSalvo(orchestrator.New(), 3, nil, clock.RealClock{})
+	w.initialize(o)
+	result, err := o.ScaleUp(join(inPool("c", sized(3, 800)), inPool("none", sized(1, 100)), inPool("a", sized(2, 900)), inPool("b", sized(1, 500))),
+		nil, nil, w.nodeInfos, false)
+	if err != nil || result.Result != status.ScaleUpSuccessful || result.ScaleUpError != nil {
+		t.Errorf("result %v, errors %v and %v, want success", result.Result, result.ScaleUpError, err)
+	}
+	want := summary{Infos: []string{"a 0-1/1", "c 0-2/2"}, Triggered: []string{"a-900m-0", "a-900m-1", "c-800m-0", "c-800m-1"},
+		Remain: []string{"b-500m-0", "none-100m-0"}, Await: []string{"c-800m-2"}}
+	if diff := cmp.Diff(want, summarized(result)); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"b"}, ids(result)); diff != "" || len(result.ConsideredNodeGroups) != 3 {
+		t.Errorf("%d groups considered, groups that failed (-want +got):\n%s", len(result.ConsideredNodeGroups), diff)
+	}
+	var parts []summary
+	result.PodsTriggeredScaleUp = result.PodsTriggeredScaleUp[1:] // as if the first one were made up
+	for _, part := range o.Raises(result) {
+		parts = append(parts, summarized(part))
+	}
+	wantParts := []summary{{Infos: []string{"a 0-1/1"}, Triggered: []string{"a-900m-1"}}, {Infos: []string{"c 0-2/2"}, Triggered: []string{"c-800m-0", "c-800m-1"}}}
+	if diff := cmp.Diff(wantParts, parts); diff != "" {
+		t.Errorf("scale-ups (-want +got):\n%s", diff)
+	}
+}
+
+func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known, false), 20, nil, clock.RealClock{})
+	w.initialize(o)
+	pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}
+	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	if diff := cmp.Diff([]string{"a 0-2/9"}, inWords(result.ScaleUpInfos)); diff != "" || err != nil {
+		t.Errorf("error %v, groups that grew (-want +got):\n%s", err, diff)
+	}
+	if parts := o.Raises(result); len(parts) != 2 || inWords(parts[1].ScaleUpInfos)[0] != "a 1-2/9" {
+		t.Errorf("%d scale-ups, want two, the second from 1 to 2", len(parts))
+	}
+}
+
+func TestRequestsGetOneScaleUpALoop(t *testing.T) {
+	w, plan := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}), asked{}
+	requests := 0
+	o := NewSalvo(provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+		requests++
+		w.resize("c", 1)
+		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful, PodsTriggeredScaleUp: requested("request")}, nil
+	}}), 20, plan, clock.RealClock{})
+	w.initialize(o)
+	pods := join(requested("request"), sized(2, 800))
+	for loop, want := range []struct {
+		asked    []string
+		requests int
+	}{{[]string{"a +1", "b +1"}, 0}, {[]string{"a +1", "b +1"}, 1}} {
+		if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want.asked, w.asked); diff != "" || requests != want.requests {
+			t.Errorf("loop %d: requests tried %d times, want %d, launches (-want +got):\n%s", loop, requests, want.requests, diff)
+		}
+	}
+	if diff := cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, plan); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+func TestRequestsFollowAfterOtherPods(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
+	o := NewSalvo(NewPhases(provreq.NewWrapperOrchestrator(orchestrator.New()), zonesByName{views: true}, known, false), 2, nil, clock.RealClock{})
+	w.initialize(o)
+	pods := join(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)})
+	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"a +1", "b +1"}, w.asked); diff != "" || !w.ctx.ProvisioningRequestScaleUpMode {
+		t.Errorf("the next scale-up is for requests: %t, want true, launches (-want +got):\n%s", w.ctx.ProvisioningRequestScaleUpMode, diff)
+	}
+}
+
+func TestAllOrNothingIsAskedOnce(t *testing.T) {
+	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
+	o := NewSalvo(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+		calls++
+		w.resize("a", 1)
+		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
+	}}, 20, asked{}, clock.RealClock{})
+	w.initialize(o)
+	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true); err != nil || calls != 1 {
+		t.Errorf("%d calls, error %v, want one", calls, err)
+	}
+}
+
+func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {min: 2, max: 9}})
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 3}))
+	o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
+	w.initialize(o)
+	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The second time the nodes would be in the list of the cluster's nodes.
+	if diff := cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked); diff != "" {
+		t.Errorf("launches (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,45 @@
+package process
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+)
+
+// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off. Its client has a rate
+// of its own, as the one for interruptions has: hundreds of pods may be planned for nodes that register at the same moment.
+func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider) (*nomination.Nominator, error) {
+	if p.options.AWS.Nominate == options.NominateOff {
+		return nil, nil
+	}
+	kube := rest.CopyConfig(p.kube)
+	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	client, err := kubeClient(kube)
+	if err != nil {
+		return nil, err
+	}
+	nominator, err := nomination.New(nomination.Options{
+		Plan: plan.New(clock.RealClock{}), Client: client,
+		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
+		Group: func(node *corev1.Node) string {
+			if group := provider.NodeGroupOf(node); group != nil {
+				return group.Id()
+			}
+			return ""
+		},
+		Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
+		Registerer: p.registerer, Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nominations: %w", err)
+	}
+	return nominator, nil
+}
