@@ -100,7 +100,7 @@ func (e *explainer) flags(cmd *cobra.Command) {
 
 func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 	namespace := e.inNamespace()
-	r, err := e.report(cmd, flags, question{url.Values{"pod": {namespace + "/" + names[0]}}, noneDelayed(func(pod decision.Pod) bool {
+	r, err := e.report(cmd, flags, question{url.Values{"pod": {namespace + "/" + names[0]}}, aboutPods(func(pod decision.Pod) bool {
 		return pod.Namespace == namespace && pod.Name == names[0]
 	})})
 	if err != nil {
@@ -125,7 +125,7 @@ func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 }
 
 func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
-	r, err := e.report(cmd, flags, question{answered: noneDelayed(func(decision.Pod) bool { return true })})
+	r, err := e.report(cmd, flags, question{loops: aboutPods(func(decision.Pod) bool { return true })})
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	namespace, owner := e.inNamespace(), explanation.Owner(kind, name)
-	r, err := e.report(cmd, flags, question{answered: noneDelayed(func(pod decision.Pod) bool { return explanation.Owns(owner, namespace, &pod) })})
+	r, err := e.report(cmd, flags, question{loops: aboutPods(func(pod decision.Pod) bool { return explanation.Owns(owner, namespace, &pod) })})
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (e *explainer) print(answer *explanation.Pods) error {
 }
 
 func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
-	r, err := e.report(cmd, flags, question{url.Values{"node": {names[0]}}, oneLoop})
+	r, err := e.report(cmd, flags, question{url.Values{"node": {names[0]}}, aboutNodes})
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -23,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/offline"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
 // explainer gets a report and knows its source.
@@ -38,17 +42,28 @@ type explainer struct {
 
 // question narrows what has to be known.
 type question struct {
-	query    url.Values                  // for the running autoscaler, nil for everything
-	answered func(*decision.Report) bool // whether loops of our own may end
+	query url.Values       // for the running autoscaler, nil for everything
+	loops process.Question // for loops of our own
 }
 
-// oneLoop knows all that is known of nodes.
-func oneLoop(*decision.Report) bool { return true }
+// aboutNodes is answered by one loop, which knows all that is known of nodes.
+var aboutNodes = process.Question{Nodes: true, Enough: func(*decision.Report) bool { return true }}
 
-// noneDelayed says that a loop has looked at each of the pods.
-func noneDelayed(of func(decision.Pod) bool) func(*decision.Report) bool {
-	return func(r *decision.Report) bool {
+// aboutPods is answered when a loop has looked at each of the pods.
+func aboutPods(of func(decision.Pod) bool) process.Question {
+	return process.Question{Enough: func(r *decision.Report) bool {
 		return !slices.ContainsFunc(r.Pods, func(pod decision.Pod) bool { return pod.State == decision.PodDelayed && of(pod) })
+	}}
+}
+
+// enoughGarbage is the garbage that is collected at once, in percent of the heap. Collecting it more often took a fifth of the time of a
+// question about 5,000 nodes.
+const enoughGarbage = 200
+
+// collectLess has the process collect garbage less often, unless the environment says how often. The process ends soon.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(enoughGarbage)
 	}
 }
 
@@ -78,7 +93,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*dec
 	}
 	r, err := autoscaler.Report(ctx, q.query)
 	if err == nil && !r.Process.Leader {
-		err = errors.New("the autoscaler that answers does not lead")
+		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 	}
 	if err == nil {
 		e.source = explanation.Running
@@ -108,7 +123,8 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, q question) (*de
 		flags = append(slices.Clone(flags), "--aws-region="+e.read.Region)
 	}
 	e.source = explanation.DryRun
-	return e.loops(ctx, e.cluster, flags, q.answered)
+	collectLess()
+	return e.loops(ctx, e.cluster, flags, q.loops)
 }
 
 // offline computes the decisions over files.
@@ -116,34 +132,40 @@ func (e *explainer) offline(ctx context.Context, cmd *cobra.Command, flags []str
 	if e.read.From == "" {
 		return nil, errors.New("--pods and --nodes need --from, the folder with the groups")
 	}
-	catalogue, err := instancetypes.WithFile(e.read.InstanceTypesFile)
-	if err != nil {
-		return nil, failure{err}
-	}
-	account, err := recorded.Load(e.read.From, catalogue)
-	if err != nil {
-		return nil, failure{err}
-	}
-	cluster, err := offline.Load(append(slices.Clone(e.nodes), e.pods...), cmd.InOrStdin())
-	if err != nil {
+	collectLess()
+	var account *recorded.Account
+	var cluster *offline.Cluster
+	var reading errgroup.Group
+	reading.Go(func() error {
+		catalogue, err := instancetypes.WithFile(e.read.InstanceTypesFile)
+		if err == nil {
+			account, err = recorded.Load(e.read.From, catalogue)
+		}
+		return err
+	})
+	reading.Go(func() (err error) {
+		cluster, err = offline.Load(append(slices.Clone(e.nodes), e.pods...), cmd.InOrStdin())
+		return err
+	})
+	if err := reading.Wait(); err != nil {
 		return nil, failure{err}
 	}
 	if n := account.Instances(); n > 0 && cluster.Nodes() == 0 {
 		return nil, fmt.Errorf("the groups have %d instances, and there is no node: kubectl get nodes -o json > nodes.json, then add --nodes nodes.json", n)
 	}
 	e.cluster, e.source = cluster.Config(), explanation.DryRun
-	return e.loops(ctx, e.cluster, e.offlineFlags(account, flags), q.answered, account.Middleware)
+	return e.loops(ctx, e.cluster, e.offlineFlags(account, flags), q.loops, account.Middleware)
 }
 
-// offlineFlags are the flags with those that the files ask for. Without discovery every group counts.
+// offlineFlags are the flags with those that the files ask for. Without discovery every group counts, within its own limits.
 func (e *explainer) offlineFlags(account *recorded.Account, flags []string) []string {
 	flags = slices.Clone(flags)
 	given := func(name string) bool {
 		return slices.ContainsFunc(flags, func(f string) bool { return f == name || strings.HasPrefix(f, name+"=") })
 	}
 	if !given("--nodes") && !given("--node-group-auto-discovery") {
-		for _, g := range account.Limits() {
-			flags = append(flags, fmt.Sprintf("--nodes=%d:%d:%s", g.Min, g.Max, g.Name))
+		for _, name := range account.Names() {
+			flags = append(flags, fmt.Sprintf("--nodes=0:%d:%s", math.MaxInt32, name))
 		}
 	}
 	if types := cmp.Or(e.read.InstanceTypesFile, existing(filepath.Join(e.read.From, recorded.InstanceTypesFile))); types != "" && !given("--aws-instance-types-file") {

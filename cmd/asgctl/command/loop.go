@@ -18,9 +18,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
-// loops runs loops of an autoscaler with the flags, until enough is known. They change nothing. It may be called once, because the core
+// loops runs loops of an autoscaler with the flags, until the question is answered. They change nothing. It may be called once, because the core
 // keeps its flags in variables of the program.
-func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, enough func(*decision.Report) bool, answers ...func(*middleware.Stack) error) (*decision.Report, error) {
+func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question, answers ...func(*middleware.Stack) error) (*decision.Report, error) {
 	log := c.log()
 	klog.SetLogger(log)
 	ctrl.SetLogger(klog.NewKlogr())
@@ -39,7 +39,7 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, enou
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
-	r, err := p.DryRun(klog.NewContext(ctx, log), kube, enough, answers...)
+	r, err := p.DryRun(klog.NewContext(ctx, log), kube, asked, answers...)
 	if err != nil {
 		return nil, failure{err}
 	}

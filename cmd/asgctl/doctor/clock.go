@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // maxSkew is where a wrong clock begins to matter: half the time for which a leader keeps a lease is less. AWS refuses requests that are
@@ -28,7 +30,7 @@ func checkClock(_ context.Context, in *installation, c *Check) (looked bool) {
 			skew, side = -skew, "ahead of"
 		}
 		if skew > maxSkew {
-			c.find("clock of this machine", fmt.Sprintf("it is %s %s %s: AWS refuses requests that are 5m wrong, and delays and leases are counted wrongly", skew, side, clock.of),
+			c.find("clock of this machine", fmt.Sprintf("it is %s %s %s: AWS refuses requests that are 5m wrong, and delays and leases are counted wrongly", decision.Span(skew), side, clock.of),
 				clock.from, "timedatectl timesync-status")
 		}
 	}

@@ -134,7 +134,7 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "m5.large with 2 vCPU and 8 GiB and m5.xlarge with 4 vCPU and 16 GiB", next: "asgctl template web"},
 		{name: "types of different memory", check: "sizes", account: mixed("m5.large", "r5.large"), want: "its types differ in size", next: "asgctl template web"},
 		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
-			want: "minimum and maximum are both 0", next: "--max-size 1"},
+			want: "minimum and maximum are both 0", next: "aws autoscaling update-auto-scaling-group --region us-west-2 --auto-scaling-group-name other --max-size 1"},
 		{name: "unknown type", check: "types", account: func(c *fakeaws.Config) {
 			c.InstanceTypes = []fakeaws.InstanceType{{Name: "z9.large", VCPU: 2, MemoryMiB: 8192}}
 			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "new", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0a", InstanceType: "z9.large"}}})
@@ -240,6 +240,13 @@ func TestFaultsInTheCluster(t *testing.T) {
 		{name: "clock of the API server", check: "clock", later: -time.Hour, want: "behind the API server's", next: "timedatectl"},
 		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Max = 2 },
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2, while 1 pod waits without a node`, next: "--max-size 4"},
+		{name: "managed node group at its maximum", check: "limits", account: func(c *fakeaws.Config) {
+			web := group(c, "web")
+			web.Max, web.Tags["eks:cluster-name"], web.Tags["eks:nodegroup-name"] = 2, "prod", "workers"
+		}, then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`,
+			next: "aws eks update-nodegroup-config --region us-west-2 --cluster-name prod --nodegroup-name workers --scaling-config maxSize=4"},
+		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`, next: "raise the maximum in --nodes=0:2:web"},
 		{name: "minimum above the need", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Min = 2 }, later: time.Hour,
 			want: `group "web": its minimum of 2 keeps 2 nodes without a pod`, next: "--min-size 0"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,

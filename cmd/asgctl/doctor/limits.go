@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // checkLimits judges the limits of groups by the pods that wait, and by the nodes that nobody uses.
@@ -17,22 +18,34 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 		return false
 	}
 	in.eachGroup(func(g *asg.Group) {
-		update := "aws autoscaling update-auto-scaling-group" + in.regionFlag() + " --auto-scaling-group-name " + shellword.Quote(g.Name)
 		waiting := in.pods.value.waiting
 		switch {
 		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
 			c.find(group(g), fmt.Sprintf("it has its maximum size of %d, while %s without a node", g.MaxSize, wait(waiting)),
-				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), update+fmt.Sprintf(" --max-size %d", 2*g.MaxSize))
+				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, "max", g.AtMax(g), 2*g.MaxSize))
 		case g.MaxSize == g.MinSize:
 			c.find(group(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
-				update+fmt.Sprintf(" --max-size %d", max(2*g.MaxSize, 1)))
+				in.resize(g, "max", g.AtMax(g), max(2*g.MaxSize, 1)))
 		}
 		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
 			c.find(group(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
-				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), update+fmt.Sprintf(" --min-size %d", max(g.MinSize-len(idle), 0)))
+				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), in.resize(g, "min", g.AtMin(g), max(g.MinSize-len(idle), 0)))
 		}
 	})
 	return true
+}
+
+// resize is the step that changes the limits which the group has reached.
+func (in *installation) resize(g *asg.Group, size string, reached []asg.Limit, to int) string {
+	limited := &decision.Group{AutoScaling: g.Name}
+	if cluster, name := g.ManagedNodegroup(); name != "" {
+		limited.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
+	}
+	var limits []decision.Limit
+	for _, l := range reached {
+		limits = append(limits, decision.Limit{Flag: l.Flag, Size: l.Size, Needs: to})
+	}
+	return why.Resize(limited, size, limits, in.regionFlag())
 }
 
 // wait says in words how many pods wait.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +36,7 @@ var resources = map[metav1.TypeMeta]string{
 	kind("apps/v1", "DaemonSet"):                       "daemonsets",
 	kind("apps/v1", "ReplicaSet"):                      "replicasets",
 	kind("apps/v1", "StatefulSet"):                     "statefulsets",
+	kind(quotas.GroupVersion, "CapacityQuota"):         "capacityquotas",
 	kind("batch/v1", "Job"):                            "jobs",
 	kind("policy/v1", "PodDisruptionBudget"):           "poddisruptionbudgets",
 	kind("resource.k8s.io/v1", "DeviceClass"):          "deviceclasses",
@@ -68,25 +70,40 @@ type stored struct {
 	text      json.RawMessage
 }
 
-// Load reads the files, each of which may hold objects and lists of them in JSON or YAML, one after the other. "-" is in.
+// Load reads the files, each of which may hold objects and lists of them in JSON or YAML, one after the other. "-" is in. It reads
+// several files at once.
 func Load(paths []string, in io.Reader) (*Cluster, error) {
 	c := &Cluster{objects: map[metav1.TypeMeta][]stored{}, classes: map[string]int32{
 		"system-cluster-critical": 2000000000, "system-node-critical": 2000001000,
 	}}
+	files := make([][]object, len(paths))
+	var reading errgroup.Group
+	for at, path := range paths {
+		if path == "-" && slices.Index(paths, "-") < at {
+			continue // in ends once
+		}
+		reading.Go(func() error {
+			err := read(path, in, func(o object) error {
+				files[at] = append(files[at], o)
+				return nil
+			})
+			if pathError := (*fs.PathError)(nil); err != nil && !errors.As(err, &pathError) {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
+			return err
+		})
+	}
+	if err := reading.Wait(); err != nil {
+		return nil, err
+	}
 	var later []object // pods, whose priority classes may come after them
-	for _, path := range paths {
-		err := read(path, in, func(o object) error {
+	for at, objects := range files {
+		for _, o := range objects {
 			if o.Kind == "Pod" || workloads[o.TypeMeta] != nil && o.Metadata.UID == "" {
 				later = append(later, o)
-				return nil
+			} else if err := c.add(o); err != nil {
+				return nil, fmt.Errorf("%s: %w", paths[at], err)
 			}
-			return c.add(o)
-		})
-		if pathError := (*fs.PathError)(nil); err != nil && !errors.As(err, &pathError) {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	for _, o := range later {
@@ -100,8 +117,14 @@ func Load(paths []string, in io.Reader) (*Cluster, error) {
 // object is one object of a file.
 type object struct {
 	metav1.TypeMeta
-	Metadata metav1.ObjectMeta
+	Metadata metadata
 	text     json.RawMessage
+}
+
+// metadata are the names of an object. To read all of metav1.ObjectMeta would take several times as long.
+type metadata struct {
+	Namespace, Name string
+	UID             types.UID
 }
 
 // read calls visit for every object of a file, and of the lists in it.
@@ -135,7 +158,7 @@ func split(text json.RawMessage, of metav1.TypeMeta, visit func(object) error) e
 	}
 	var head struct {
 		metav1.TypeMeta
-		Metadata metav1.ObjectMeta
+		Metadata metadata
 		Items    []json.RawMessage
 	}
 	if err := json.Unmarshal(text, &head); err != nil {

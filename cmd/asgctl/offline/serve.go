@@ -19,8 +19,8 @@ func (c *Cluster) Config() *rest.Config {
 	return &rest.Config{Host: "http://offline", Transport: c, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON}}
 }
 
-// RoundTrip answers a list with the objects of the kind, in all namespaces or in one, and a watch with no change. Selectors are not
-// obeyed: the reader sees more than it asked for.
+// RoundTrip answers a list with the objects of the kind, in all namespaces or in one, a watch with no change, and discovery with the
+// custom kinds that are served. Selectors are not obeyed: the reader sees more than it asked for.
 func (c *Cluster) RoundTrip(r *http.Request) (*http.Response, error) {
 	path, namespace := r.URL.Path, ""
 	if version, rest, found := strings.Cut(path, "/namespaces/"); found {
@@ -32,6 +32,9 @@ func (c *Cluster) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch query := r.URL.Query(); {
 	case r.Method != http.MethodGet:
 		return refuse(r, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed)
+	case discovery[r.URL.Path] != nil:
+		text, err := json.Marshal(discovery[r.URL.Path])
+		return respond(r, http.StatusOK, io.NopCloser(bytes.NewReader(text))), err
 	case !known:
 		return refuse(r, http.StatusNotFound, metav1.StatusReasonNotFound)
 	case query.Get("sendInitialEvents") != "": // the client lists instead

@@ -93,19 +93,13 @@ func (a *Account) Region(name string) string {
 	return ""
 }
 
-// Limits are the sizes that a group may have.
-type Limits struct {
-	Name     string
-	Min, Max int
-}
-
-// Limits returns those of all groups.
-func (a *Account) Limits() []Limits {
-	limits := make([]Limits, len(a.groups))
+// Names returns the names of all groups.
+func (a *Account) Names() []string {
+	names := make([]string, len(a.groups))
 	for i, g := range a.groups {
-		limits[i] = Limits{aws.ToString(g.AutoScalingGroupName), int(aws.ToInt32(g.MinSize)), int(aws.ToInt32(g.MaxSize))}
+		names[i] = aws.ToString(g.AutoScalingGroupName)
 	}
-	return limits
+	return names
 }
 
 // Instances counts the instances of all groups.

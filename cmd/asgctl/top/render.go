@@ -151,10 +151,13 @@ func (v View) loop(r *decision.Report, now time.Time) Line {
 	if v.Failure != "" {
 		return Line{{"as of " + age(now.Sub(r.At)) + " ago: " + clean(v.Failure), bad}}
 	}
+	if holder := r.Process.Holder; holder != "" && !r.Process.Leader {
+		return Line{{"this replica stands by, " + clean(holder) + " holds the lease", warn}}
+	}
 	if r.Loop.Number == 0 {
 		return Line{{"no loop yet", faint}}
 	}
-	last := fmt.Sprintf("loop %d %s ago, took %s", r.Loop.Number, age(now.Sub(r.Loop.Started)), r.Loop.Duration.Round(time.Millisecond))
+	last := fmt.Sprintf("loop %d %s ago, took %s", r.Loop.Number, age(now.Sub(r.Loop.Started)), decision.Span(r.Loop.Duration.Round(time.Millisecond)))
 	line := Line{{clean(because(last, r.Loop.Result)), faint}}
 	if v.Paused {
 		return append(Line{{"PAUSED ", warn}}, line...)
