@@ -19,6 +19,7 @@ import (
 func everythingIsUsed(t *testing.T, l *lab) {
 	g := shipped(t, "rbac", "rbac-optional")
 	r := l.replica(t, everything, g)
+	keepsThePlan(t, r)
 	r.provisioningRequests(t)
 	r.disturbNodes(t)
 	r.scales(t, "--expander=priority,least-waste", "--enable-provisioning-requests", "--capacity-quotas-enabled",

@@ -172,7 +172,7 @@ func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 }
 
 func TestRulesMatchTheShippedRoles(t *testing.T) {
-	const all = "autoDiscovery: {clusterName: c}\nextraArgs: {enable-provisioning-requests: true, capacity-buffer-controller-enabled: true, capacity-quotas-enabled: true}"
+	const all = "autoDiscovery: {clusterName: c}\nextraArgs: {enable-provisioning-requests: true, capacity-buffer-controller-enabled: true, capacity-quotas-enabled: true}\nrbac: {nominations: true}"
 	for _, tt := range []struct {
 		name, values, kind string
 		files              []string

@@ -171,6 +171,7 @@ type NodeConfig struct {
 	SpotNodeTaints []string          `json:"spotNodeTaints,omitempty"`
 	GPUAfterReady  Duration          `json:"gpuAfterReady,omitempty"` // overrides Delays.GPU, "never" publishes none
 	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register, "never" keeps the Node away
+	ReadyAfter     Duration          `json:"readyAfter,omitempty"`    // from registration until KWOK may make the Node Ready, none by default
 	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value, default is the ENI formula
 	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
 	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // reported by the EBS driver in the CSINode, 0 runs no driver

@@ -39,6 +39,8 @@ type publisher struct {
 type publishedNode struct {
 	nodeSpec
 	created   bool
+	mayReady  bool // its time to be Ready has come
+	released  bool // nothing keeps KWOK from making it Ready
 	ready     bool
 	due       bool // devices are to be published
 	published bool
@@ -219,13 +221,15 @@ func (p *publisher) sync(ctx context.Context, name string) error {
 
 func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 	p.mu.Lock()
-	created, gone, publish := n.created, n.gone, n.due && !n.published
+	created, gone, release, publish := n.created, n.gone, n.mayReady && !n.released, n.due && !n.published
 	p.mu.Unlock()
 	switch {
 	case gone:
 		return p.delete(ctx, n, created)
 	case !created:
 		return p.create(ctx, n)
+	case release:
+		return p.release(ctx, n)
 	case publish:
 		return p.publish(ctx, n)
 	}
@@ -250,12 +254,39 @@ func (p *publisher) create(ctx context.Context, n *publishedNode) error {
 		}
 	}
 	if err == nil {
+		p.readyLater(n)
 		return nil
 	}
 	p.mu.Lock()
 	n.created = false
 	p.mu.Unlock()
 	return err
+}
+
+// readyLater releases a Node that was created at its time.
+func (p *publisher) readyLater(n *publishedNode) {
+	if n.readyDelay == 0 {
+		return
+	}
+	p.timeline.after(n.readyDelay, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		n.mayReady = true
+		p.queue.Add(n.node.Name)
+	})
+}
+
+// release lets KWOK make the Node Ready.
+func (p *publisher) release(ctx context.Context, n *publishedNode) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, keptNotReady)
+	_, err := p.client.CoreV1().Nodes().Patch(ctx, n.node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	p.mu.Lock()
+	n.released = true
+	p.mu.Unlock()
+	return nil
 }
 
 func (p *publisher) delete(ctx context.Context, n *publishedNode, created bool) error {

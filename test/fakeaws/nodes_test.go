@@ -244,3 +244,64 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 	nodesAre("when one was terminated", theirs, "other", 1)
 	nodesAre("when one was terminated", ours, "g", 1)
 }
+
+func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
+	s, _ := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.ReadyAfter = Duration(200 * time.Millisecond) }))
+	client := fake.NewClientset()
+	watch, err := client.CoreV1().Nodes().Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	if err := s.Attach(client); err != nil {
+		t.Fatal(err)
+	}
+	var kept []bool
+	var at []time.Time
+	for range 2 {
+		node := (<-watch.ResultChan()).Object.(*corev1.Node)
+		_, has := node.Annotations[keptNotReady]
+		kept, at = append(kept, has), append(at, time.Now())
+		if len(node.Status.Conditions) != 1 || node.Status.Conditions[0].Status != corev1.ConditionFalse {
+			t.Errorf("conditions %v, want not Ready", node.Status.Conditions)
+		}
+	}
+	if took := at[1].Sub(at[0]); !kept[0] || kept[1] || took < 150*time.Millisecond {
+		t.Errorf("kept from being Ready: %v, with %v between, want true, then false after 200ms", kept, took)
+	}
+}
+
+func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
+	cfg, err := LoadConfig("testdata/s0.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, c := overHTTP(t, cfg)
+	const group = "g4dn-spot"
+	next, err := s.NextNode(group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.NextNode("none"); err == nil {
+		t.Error("a group that does not exist has a next node")
+	}
+	setDesired(t, c, group, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == Launched && e.Group == group }); err != nil {
+		t.Fatal(err)
+	}
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := a.groups[group].instances[0]
+	spec := a.nodeSpec(i)
+	delete(spec.node.Labels, corev1.LabelHostname)
+	for name, q := range spec.devices {
+		spec.node.Status.Allocatable[name] = q
+	}
+	if diff := cmp.Diff([]any{spec.node.Labels, spec.node.Spec.Taints, spec.node.Status.Allocatable},
+		[]any{next.Labels, next.Spec.Taints, next.Status.Allocatable}); diff != "" {
+		t.Errorf("(-registered +next):\n%s", diff)
+	}
+}

@@ -14,6 +14,8 @@ import (
 const (
 	// managedByKWOK selects the nodes KWOK keeps alive.
 	managedByKWOK = "kwok.x-k8s.io/node"
+	// keptNotReady keeps KWOK from making a node Ready (test/controlplane).
+	keptNotReady = "controlplane/not-ready"
 	// labelEBSZone is the zone as the EBS driver names it.
 	labelEBSZone = "topology.ebs.csi.aws.com/zone"
 )
@@ -25,6 +27,7 @@ type nodeSpec struct {
 	devices     corev1.ResourceList
 	gpuDelay    time.Duration // below zero for never
 	volumeLimit int32         // of the EBS driver, 0 for none
+	readyDelay  time.Duration // 0 for none, below zero for never
 }
 
 // nodeSpec is the Node an instance registers as on EKS.
@@ -38,16 +41,54 @@ func (a *account) nodeSpec(i *instance) nodeSpec {
 		devices:     devices(t, g.NodeConfig),
 		gpuDelay:    time.Duration(delay),
 		volumeLimit: g.VolumeLimit,
+		readyDelay:  time.Duration(g.ReadyAfter),
 	}
+}
+
+// NextNode returns the Node that the group's next instance registers as, with the resources that device plugins publish later. It
+// has the names and addresses of no instance. It fails if the group has nothing to launch.
+func (s *Server) NextNode(group string) (*corev1.Node, error) {
+	a := s.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g, ok := a.groups[group]
+	if !ok {
+		return nil, noGroup(group)
+	}
+	candidates, failure := a.candidates(g)
+	if failure != nil {
+		return nil, fmt.Errorf("next node of %q: %s", group, failure.text)
+	}
+	c := candidates[0]
+	spec := a.nodeSpec(&instance{
+		group: g, pool: pool{c.instanceType, g.Zones[0], g.capacityTypeOf(c, 0, 0)}, template: c.template, config: c.config, imageID: c.imageID,
+	})
+	if spec.gpuDelay >= 0 {
+		maps.Copy(spec.node.Status.Capacity, spec.devices)
+		maps.Copy(spec.node.Status.Allocatable, spec.devices)
+	}
+	delete(spec.node.Labels, corev1.LabelHostname)
+	spec.node.Spec.ProviderID, spec.node.Status.Addresses = "", nil
+	return spec.node, nil
 }
 
 func (a *account) node(i *instance, t InstanceType) *corev1.Node {
 	capacity := nodeCapacity(t, i.group.MaxPods, a.rootGiB(i))
+	annotations := map[string]string{managedByKWOK: "fake"}
+	var conditions []corev1.NodeCondition
+	if i.group.ReadyAfter != 0 {
+		annotations[keptNotReady] = "true"
+		// As kubelet's. The node lifecycle controller lifts the not-ready taint from a Node without conditions.
+		conditions = []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady", Message: "container runtime network not ready",
+			LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+		}}
+	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        i.nodeName,
 			Labels:      a.nodeLabels(i, t),
-			Annotations: map[string]string{managedByKWOK: "fake"},
+			Annotations: annotations,
 		},
 		Spec: corev1.NodeSpec{
 			ProviderID: "aws:///" + i.pool.zone + "/" + i.id,
@@ -56,6 +97,7 @@ func (a *account) node(i *instance, t InstanceType) *corev1.Node {
 		Status: corev1.NodeStatus{
 			Capacity:    capacity,
 			Allocatable: allocatable(t, capacity),
+			Conditions:  conditions,
 			Addresses: []corev1.NodeAddress{
 				{Type: corev1.NodeInternalIP, Address: i.ip()},
 				{Type: corev1.NodeInternalDNS, Address: i.nodeName},

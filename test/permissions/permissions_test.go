@@ -156,7 +156,7 @@ func atOnce(o *asg.Options, _ *aws.Options) { o.LaunchMode = asg.LaunchAuto }
 // raise asks for one instance.
 func raise(_ *testing.T, w *awsworld.World) error {
 	w.NextLoop()
-	return w.NodeGroup("g").IncreaseSize(1)
+	return w.Grow("g", 1)
 }
 
 // raiseInVain asks for an instance that AWS has no capacity for.

@@ -19,9 +19,10 @@ import (
 
 // account is the recorded account of a case, for the emulator.
 type account struct {
-	groups    []fakeaws.AutoScalingGroup
-	templates []fakeaws.LaunchTemplate
-	members   map[string][]string // recorded instance IDs, by group
+	groups     []fakeaws.AutoScalingGroup
+	templates  []fakeaws.LaunchTemplate
+	nodegroups []fakeaws.EKSNodegroup // that tags of groups name
+	members    map[string][]string    // recorded instance IDs, by group
 }
 
 // account reads the recorded answers of AWS with the code of asgctl.
@@ -45,7 +46,11 @@ func (c *Case) account(t testing.TB) account {
 	}
 	a := account{members: map[string][]string{}, templates: templatesOf(versions.LaunchTemplateVersions)}
 	for _, g := range groups.AutoScalingGroups {
-		a.groups = append(a.groups, groupOf(g))
+		group := groupOf(g)
+		a.groups = append(a.groups, group)
+		if name := group.Tags["eks:nodegroup-name"]; name != "" {
+			a.nodegroups = append(a.nodegroups, fakeaws.EKSNodegroup{Cluster: group.Tags["eks:cluster-name"], Name: name, AutoScalingGroup: group.Name})
+		}
 		for _, i := range g.Instances {
 			name := aws.ToString(g.AutoScalingGroupName)
 			a.members[name] = append(a.members[name], aws.ToString(i.InstanceId))

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"sigs.k8s.io/yaml"
@@ -85,9 +87,20 @@ func read(name string, content []byte) *Case {
 	return c
 }
 
-// Write writes the files into a folder, which asgctl reads with --from.
+// Write writes the files into a folder, which asgctl reads with --from. Its pods are as kubectl would print them.
 func (c *Case) Write(dir string) error {
+	pods, err := c.pods(time.Now())
+	if err != nil {
+		return err
+	}
+	printed, err := yaml.Marshal(pods)
+	if err != nil {
+		return err
+	}
 	for name, content := range c.Files {
+		if name == PodsFile {
+			content = printed
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
@@ -104,11 +117,29 @@ func (c *Case) Asked() (kind, name string) {
 	return kind, name
 }
 
-// Want returns the first line that every explanation must give.
-func (c *Case) Want() string {
-	line, _, _ := strings.Cut(string(c.Files[WantFile]), "\n")
-	return line
+// Explain returns the arguments of asgctl that ask the question.
+func (c *Case) Explain() []string {
+	kind, name := c.Asked()
+	if namespace, pod, isPod := strings.Cut(name, "/"); isPod {
+		return []string{"explain", kind, "-n", namespace, pod}
+	}
+	return []string{"explain", kind, name}
 }
+
+// Want returns the first line that every explanation must give, and the state of the object in question.
+func (c *Case) Want() (line, state string) {
+	lines := strings.Split(string(c.Files[WantFile]), "\n")
+	return lines[0], strings.TrimPrefix(lines[1], "state: ")
+}
+
+// clocks are the times of day in a message.
+var clocks = regexp.MustCompile(`\d\d:\d\d:\d\d UTC`)
+
+// WithoutClock replaces the times of day in a text by the one that the cases have.
+func WithoutClock(text string) string { return clocks.ReplaceAllString(text, "12:00:00 UTC") }
+
+// Recorded reports whether files can hold everything about the case. They hold no failure of AWS.
+func (c *Case) Recorded() bool { return c.Files[FaultsFile] == nil }
 
 // faults returns what goes wrong in AWS.
 func (c *Case) faults() (Faults, error) {

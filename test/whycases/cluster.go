@@ -2,6 +2,7 @@ package whycases
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// podAge is how old pods are. asgctl takes pods that do not say for as old.
-const podAge = time.Hour
+// podAge is how old pods are. After an hour the core no longer lets a system pod keep its node.
+const podAge = 30 * time.Minute
 
 // cluster is what the API server holds.
 type cluster struct {
@@ -42,18 +43,17 @@ var kinds = func() *runtime.Scheme {
 // cluster reads the objects. instances are the emulator's instance IDs by the recorded ones.
 func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string) cluster {
 	t.Helper()
-	var pods corev1.PodList
-	var nodes corev1.NodeList
-	if err := yaml.UnmarshalStrict(c.Files[PodsFile], &pods); err != nil {
-		t.Fatalf("%s: %v", PodsFile, err)
+	pods, err := c.pods(now)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var nodes corev1.NodeList
 	if err := yaml.UnmarshalStrict(c.Files[NodesFile], &nodes); err != nil {
 		t.Fatalf("%s: %v", NodesFile, err)
 	}
 	var k cluster
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		complete(pod, now)
 		k.pods, k.objects = append(k.pods, pod), append(k.objects, pod)
 	}
 	for i := range nodes.Items {
@@ -81,7 +81,19 @@ func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string)
 	return k
 }
 
-// complete fills in what the API server and the scheduler would have. A pod without a node has waited for an hour.
+// pods reads the pods, and completes them.
+func (c *Case) pods(now time.Time) (*corev1.PodList, error) {
+	pods := &corev1.PodList{}
+	if err := yaml.UnmarshalStrict(c.Files[PodsFile], pods); err != nil {
+		return nil, fmt.Errorf("%s: %w", PodsFile, err)
+	}
+	for i := range pods.Items {
+		complete(&pods.Items[i], now)
+	}
+	return pods, nil
+}
+
+// complete fills in what the API server and the scheduler would have. A pod without a node has waited since it was made.
 func complete(pod *corev1.Pod, now time.Time) {
 	pod.UID = types.UID(pod.Namespace + "/" + pod.Name)
 	pod.CreationTimestamp = metav1.NewTime(now.Add(-podAge))

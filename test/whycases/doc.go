@@ -3,5 +3,5 @@
 // A case is one file of testdata that a person can read. It holds the answers of AWS in the form that asgctl --from takes, pods and nodes
 // as kubectl prints them, further objects of the cluster, the flags of the autoscaler, the faults of AWS, and the first line that every
 // explanation must give. Run starts the emulated AWS with our provider over it, runs the core's own loop with our adapters, and says what
-// the autoscaler knows afterwards.
+// the autoscaler knows afterwards. The tests here ask all readers of its record. Package cmd/asgctl asks asgctl about the files of a case.
 package whycases

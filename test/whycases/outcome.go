@@ -10,7 +10,7 @@ import (
 type Outcome struct {
 	State  string // a decision.PodState or decision.NodeState
 	Reason decision.Reason
-	Report *decision.Report
+	Record *decision.Record
 	Events []string // since the start, as "Type Reason Message"
 }
 
@@ -30,22 +30,23 @@ func (a *autoscaler) events() []string {
 // outcome looks the object in question up in the report.
 func (a *autoscaler) outcome(t testing.TB, c *Case) Outcome {
 	t.Helper()
-	o := Outcome{Report: a.collector.Record.Report(), Events: a.events()}
+	o := Outcome{Record: a.collector.Record, Events: a.events()}
+	report := o.Record.Report()
 	kind, name := c.Asked()
 	if kind == "pod" {
-		for _, p := range o.Report.Pods {
+		for _, p := range report.Pods {
 			if p.Namespace+"/"+p.Name == name {
 				o.State, o.Reason = string(p.State), p.Cause
 				return o
 			}
 		}
 	}
-	for _, n := range o.Report.Nodes {
+	for _, n := range report.Nodes {
 		if kind == "node" && n.Name == name {
 			o.State, o.Reason = string(n.State), n.Reason
 			return o
 		}
 	}
-	t.Fatalf("the report has no %s %q: %+v", kind, name, o.Report)
+	t.Fatalf("the report has no %s %q: %+v", kind, name, report)
 	return o
 }

@@ -62,13 +62,17 @@ func (c *Case) Run(t testing.TB) Outcome {
 	t.Helper()
 	now := time.Now()
 	given, name := parse(t, c.Flags())
+	discovery, err := asg.ParseDiscovery(given.NodeGroups, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	faults, err := c.faults()
 	if err != nil {
 		t.Fatal(err)
 	}
 	account := c.account(t)
 	w := awsworld.NewAWS(t, func(cfg *fakeaws.Config) {
-		cfg.LaunchTemplates, cfg.Delays.Synchronous = account.templates, fakeaws.Duration(20*time.Millisecond)
+		cfg.LaunchTemplates, cfg.EKSNodegroups, cfg.Delays.Synchronous = account.templates, account.nodegroups, fakeaws.Duration(20*time.Millisecond)
 	}, account.groups...)
 	for _, name := range faults.Deleted {
 		if err := w.AWS.DeleteLaunchTemplate(name); err != nil {
@@ -78,9 +82,12 @@ func (c *Case) Run(t testing.TB) Outcome {
 	for _, f := range faults.Early {
 		w.AWS.Inject(f)
 	}
-	kept := decision.New(decision.Process{Cluster: name, Region: w.AWS.Region(), Started: now, Expander: given.ExpanderNames, Flags: c.Flags()}, clock.RealClock{})
+	kept := decision.New(decision.Process{Cluster: name, Region: w.AWS.Region(), Started: now, Leader: true, Expander: given.ExpanderNames, Flags: c.Flags()}, clock.RealClock{})
 	collector := decisions.New(decisions.Config{Record: kept, Core: given, Clock: clock.RealClock{}, ScaleDown: true})
 	w = w.RestartedWith(func(o *asg.Options, p *aws.Options) {
+		if len(given.NodeGroups) > 0 {
+			o.Discovery = discovery
+		}
 		o.LaunchMode, o.Cluster, o.Launched = asg.LaunchAuto, name, collector.Launched
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
@@ -103,6 +110,9 @@ func (c *Case) Run(t testing.TB) Outcome {
 		}
 		collector.End()
 		a.unhelped.Publish()
+		if err := w.AwaitIncreases(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return a.outcome(t, c)
 }
@@ -129,11 +139,13 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string) {
 	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
 	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
 	cluster := fs.String("aws-cluster-name", "", "")
+	fs.StringArrayVar(&given.NodeGroups, "nodes", nil, "")
 	fs.IntVar(&given.MaxNodesTotal, "max-nodes-total", given.MaxNodesTotal, "")
 	fs.IntVar(&given.OkTotalUnreadyCount, "ok-total-unready-count", given.OkTotalUnreadyCount, "")
 	fs.Float64Var(&given.MaxTotalUnreadyPercentage, "max-total-unready-percentage", given.MaxTotalUnreadyPercentage, "")
 	fs.DurationVar(&given.NewPodScaleUpDelay, "new-pod-scale-up-delay", given.NewPodScaleUpDelay, "")
 	fs.DurationVar(&given.NodeGroupDefaults.ScaleDownUnneededTime, "scale-down-unneeded-time", given.NodeGroupDefaults.ScaleDownUnneededTime, "")
+	fs.BoolVar(&given.CapacityQuotasEnabled, "capacity-quotas-enabled", given.CapacityQuotasEnabled, "")
 	fs.BoolVar(&given.ForceDaemonSets, "force-ds", given.ForceDaemonSets, "")
 	cores, memory, gpus := fs.String("cores-total", "", ""), fs.String("memory-total", "", ""), fs.String("gpu-total", "", "")
 	if err := fs.Parse(args); err != nil {

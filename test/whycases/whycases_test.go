@@ -1,23 +1,30 @@
 package whycases
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statuspage"
 )
 
 var update = flag.Bool("update", false, "rewrite want.txt of every case")
-
-// clocks are the times of day in a message.
-var clocks = regexp.MustCompile(`\d\d:\d\d:\d\d UTC`)
 
 // text is an outcome as the golden has it, without the time of day.
 func text(o Outcome) string {
@@ -25,7 +32,7 @@ func text(o Outcome) string {
 	if o.Reason.Remedy != "" {
 		s += "remedy: " + o.Reason.Remedy + "\n"
 	}
-	return clocks.ReplaceAllString(s, "12:00:00 UTC")
+	return WithoutClock(s)
 }
 
 func TestFirstLineNamesTheCause(t *testing.T) {
@@ -55,6 +62,64 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 			if o.State == string(decision.PodHelpless) && !slices.Contains(o.Events, event) {
 				t.Errorf("the events %q do not say %q", o.Events, event)
 			}
+			checkReaders(t, c, o)
 		})
 	}
+}
+
+// checkReaders asks all readers of the record for the cause, as the running autoscaler serves them.
+func checkReaders(t *testing.T, c *Case, o Outcome) {
+	t.Helper()
+	paths := http.NewServeMux()
+	paths.Handle(statuspage.Path, statuspage.New(o.Record.Report, o.Record.Changed, clock.RealClock{}))
+	paths.Handle(statuspage.Path+".json", statusjson.New(o.Record))
+	server := httptest.NewServer(paths)
+	defer server.Close()
+	kind, name := c.Asked()
+
+	var narrowed decision.Report
+	if err := json.Unmarshal(get(t, server.URL+statuspage.Path+".json?"+url.Values{kind: {name}}.Encode()), &narrowed); err != nil {
+		t.Fatal(err)
+	}
+	var served []decision.Reason
+	for _, pod := range narrowed.Pods {
+		served = append(served, pod.Cause)
+	}
+	for _, node := range narrowed.Nodes {
+		served = append(served, node.Reason)
+	}
+	if diff := cmp.Diff([]decision.Reason{o.Reason}, served); diff != "" {
+		t.Errorf("causes in the JSON (-want +got):\n%s", diff)
+	}
+
+	// The page lists the nodes on their way and the nodes that something keeps.
+	page := html.UnescapeString(string(get(t, server.URL+statuspage.Path)))
+	if listed := o.State != string(decision.NodeNeeded); strings.Contains(page, "<bdi>"+o.Reason.Message+"</bdi>") != listed {
+		t.Errorf("the cause is on the page: %t, want %t\n%s", !listed, listed, page)
+	}
+
+	var stdout, stderr strings.Builder
+	command.Run(t.Context(), append(c.Explain(), "--url", server.URL), &stdout, &stderr, "")
+	line, _, _ := strings.Cut(stdout.String(), "\n")
+	if kind == "node" {
+		line, _, _ = strings.Cut(line, " ("+o.State) // and since when
+	}
+	if line != o.Reason.Message {
+		t.Errorf("asgctl begins %q, want %q\n%s", line, o.Reason.Message, stderr.String())
+	}
+}
+
+// get returns the body of a page.
+func get(t *testing.T, address string) []byte {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s answers %s, %v: %s", address, response.Status, err, body)
+	}
+	return body
 }

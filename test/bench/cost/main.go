@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -20,7 +23,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -34,12 +37,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	expanders := flags.String("expanders", strings.Join(simulate.Expanders, ","), "comma-separated `NAMES` of the expanders to run")
 	output := flags.String("o", "table", "`FORMAT` of the output: table or json")
 	parallel := flags.Int("parallel", 2, "how many runs side by side")
+	whole := flags.Bool("whole", false, "run the whole way: autoscaler, kube-scheduler and an emulated AWS; -expanders then takes stock/NAME, too")
+	repeats := flags.Int("repeats", 1, "how often each run of -whole is repeated")
+	wait := flags.Duration("wait", 5*time.Minute, "how long all pods of a run of -whole may take to run")
+	atOnce := flags.Bool("at-once", false, "start the autoscaler of -whole once kube-scheduler has judged all pods, so that a busy machine does not stretch their creation")
+	dir := flags.String("dir", "", "`DIRECTORY` in which all logs of -whole stay; empty keeps them only if something could not be run")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() > 0 || *output != "table" && *output != "json" || *parallel < 1 {
-		fmt.Fprintln(stderr, "cost: -o takes table or json, -parallel 1 or more, and there are no other arguments")
+	if flags.NArg() > 0 || *output != "table" && *output != "json" || *parallel < 1 || *repeats < 1 || *wait <= 0 {
+		fmt.Fprintln(stderr, "cost: -o takes table or json, -parallel and -repeats 1 or more, -wait above zero, and there are no other arguments")
 		return 2
+	}
+	names := strings.Split(*expanders, ",")
+	if given := false; *whole {
+		flags.Visit(func(f *flag.Flag) { given = given || f.Name == "expanders" })
+		if !given {
+			names = wholeExpanders
+		}
 	}
 	// The core logs each thing it does.
 	logs := flag.NewFlagSet("klog", flag.ContinueOnError)
@@ -52,15 +67,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "cost:", err)
 		return 1
 	}
-	report, err := measure(ctx, mixes, strings.Split(*expanders, ","), *parallel, stderr)
-	if err != nil {
-		fmt.Fprintln(stderr, "cost:", err)
-		return 1
-	}
-	if *output == "json" {
-		err = report.writeJSON(stdout)
+	var r writer
+	if *whole {
+		r, err = measureWhole(ctx, mixes, wholeOptions{expanders: names, repeats: *repeats, wait: *wait, atOnce: *atOnce, dir: *dir}, stderr)
 	} else {
-		err = report.writeTable(stdout)
+		r, err = measure(ctx, mixes, names, *parallel, stderr)
+	}
+	if r != nil {
+		write := r.writeTable
+		if *output == "json" {
+			write = func(w io.Writer) error { return writeJSON(w, r) }
+		}
+		err = errors.Join(err, write(stdout))
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "cost:", err)
@@ -68,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	return 0
 }
+
+// A writer is a report.
+type writer interface{ writeTable(io.Writer) error }
 
 // chosen are the mixes to run.
 func chosen(path, only string) ([]*mix.Mix, error) {
@@ -87,7 +108,7 @@ func chosen(path, only string) ([]*mix.Mix, error) {
 	return mixes, nil
 }
 
-func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, parallel int, progress io.Writer) (*report, error) {
+func measure(ctx context.Context, mixes []*mix.Mix, expanders []string, parallel int, progress io.Writer) (writer, error) {
 	r := newReport(mixes, expanders)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)

@@ -76,6 +76,8 @@ func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {
 		{[]string{"-mix", "testdata/none.yaml"}, 1, "no such file"},
 		{[]string{"-only", "web-small,none"}, 1, "not all of these are seeded mixes"},
 		{[]string{"-only", "web-small", "-expanders", "best"}, 1, `expander "best" is none of least-cost`},
+		{[]string{"-whole", "-repeats", "0"}, 2, "-repeats 1 or more"},
+		{[]string{"-whole", "-mix", "testdata/shop.yaml"}, 1, `group "own.small": the mix states what a own.small offers`},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(context.Background(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {

@@ -119,10 +119,10 @@ func median(list []float64) float64 {
 	return rounded((list[(len(list)-1)/2]+list[len(list)/2])/2, 1e4)
 }
 
-func (r *report) writeJSON(w io.Writer) error {
+func writeJSON(w io.Writer, report any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return encoder.Encode(report)
 }
 
 // writeTable prints a line per mix: the bound, how much higher it is with whole pods, and for each expander the cost of its

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
 // cheapest is the cost of the cheapest packing of whole pods on whole nodes, by trying all of them, or +Inf if there is none.
@@ -151,6 +153,23 @@ func TestBoundMatchesFormulas(t *testing.T) {
 				t.Errorf("bounds %+v, want %v and %v", b, tt.fractional, tt.whole)
 			}
 		})
+	}
+}
+
+// By CPU one node would do.
+func TestMixBoundCountsWhatANodeHasOneOf(t *testing.T) {
+	for _, pods := range []string{
+		`{"name": "a", "count": 3, "cpu": "10m", "hostPort": 80}, {"name": "b", "cpu": "10m", "hostPort": 80}`,
+		`{"name": "a", "count": 3, "cpu": "10m", "exclusive": "disk"}, {"name": "b", "cpu": "10m", "exclusive": "disk"}`,
+		`{"name": "a", "count": 4, "cpu": "10m", "onePerNode": true}`,
+	} {
+		m, err := mix.Parse([]byte(`{"types": [{"name": "n", "cpu": 4, "memory": "8Gi", "price": 1}], "pods": [` + pods + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := Of(OfMix(m)); math.Abs(b.Fractional-4) > 1e-3 {
+			t.Errorf("pods %s have the bound %v, want 4", pods, b.Fractional)
+		}
 	}
 }
 

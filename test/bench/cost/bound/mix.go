@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -13,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-// OfMix is the problem that a mix poses. Pods that must not share a node ask for a resource of their own, of which every node
-// has one. Claims and volumes count as resources. It ignores topology spread, so the bound is low for mixes with it.
+// OfMix is the problem that a mix poses. Pods that must not share a node, or take the same port of it, ask for a resource of which
+// every node has one. Claims and volumes count as resources. It ignores topology spread, so the bound is low for mixes with it.
 func OfMix(m *mix.Mix) Problem {
 	names := []corev1.ResourceName{corev1.ResourcePods}
 	kinds := map[string]*kindOfPods{}
@@ -23,9 +24,6 @@ func OfMix(m *mix.Mix) Problem {
 		key := fmt.Sprint(pod.Spec.NodeSelector, pod.Spec.Tolerations)
 		for _, name := range slices.Sorted(maps.Keys(requests)) {
 			key += fmt.Sprintf(" %s=%v", name, number(requests[name], name))
-		}
-		if mix.Apart(pod) {
-			key += pod.OwnerReferences[0].Name
 		}
 		if kinds[key] == nil {
 			kinds[key] = &kindOfPods{pod: pod, requests: requests}
@@ -62,8 +60,8 @@ type kindOfPods struct {
 	count    int
 }
 
-// apartPrefix begins the names of the resources of which a node has one and one pod takes all.
-const apartPrefix = "apart/"
+// exclusivePrefix begins the names of the resources of which a node has one and one pod takes all.
+const exclusivePrefix = "exclusive/"
 
 func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 	list := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
@@ -72,8 +70,8 @@ func requestsOf(pod *corev1.Pod) corev1.ResourceList {
 			list[name] = q
 		}
 	}
-	if mix.Apart(pod) {
-		list[corev1.ResourceName(apartPrefix+pod.OwnerReferences[0].Name)] = resource.MustParse("1")
+	for _, name := range mix.Exclusive(pod) {
+		list[corev1.ResourceName(exclusivePrefix+name)] = resource.MustParse("1")
 	}
 	return list
 }
@@ -84,7 +82,7 @@ func offers(m *mix.Mix, group *mix.Group, names []corev1.ResourceName) []float64
 	offered := group.Offers()
 	for i, name := range names {
 		list[i] = number(offered[name], name)
-		if len(name) > len(apartPrefix) && name[:len(apartPrefix)] == apartPrefix {
+		if strings.HasPrefix(string(name), exclusivePrefix) {
 			list[i] = 1
 		}
 		switch name {

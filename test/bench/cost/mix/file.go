@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
 
@@ -75,6 +76,8 @@ type filePods struct {
 	NodeSelector map[string]string `json:"nodeSelector"`
 	Tolerations  []string          `json:"tolerations"`
 	OnePerNode   bool              `json:"onePerNode"`
+	Exclusive    string            `json:"exclusive"`
+	HostPort     int               `json:"hostPort"`
 	Spread       string            `json:"spread"`
 	Claims       int               `json:"claims"`
 	Volumes      int               `json:"volumes"`
@@ -317,10 +320,15 @@ func podsOf(list []filePods, where string) ([]*corev1.Pod, error) {
 }
 
 func (p *filePods) workload(unnamed string) (workload, error) {
-	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode, devices: p.Claims, volumes: p.Volumes}
+	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode, exclusive: p.Exclusive,
+		hostPort: p.HostPort, devices: p.Claims, volumes: p.Volumes}
 	switch {
 	case p.Claims < 0 || p.Volumes < 0 || p.Volumes > Attachable:
 		return w, fmt.Errorf("%q: %d claims and %d volumes are not 0 or more, of volumes up to %d", w.name, p.Claims, p.Volumes, Attachable)
+	case p.HostPort < 0 || p.HostPort > 65535:
+		return w, fmt.Errorf("%q: hostPort %d is not between 1 and 65535", w.name, p.HostPort)
+	case len(validation.IsValidLabelValue(p.Exclusive)) > 0:
+		return w, fmt.Errorf("%q: exclusive %q is no value of a label", w.name, p.Exclusive)
 	case p.Spread == "node":
 		w.spread = corev1.LabelHostname
 	case p.Spread == "zone":

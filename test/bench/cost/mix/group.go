@@ -13,12 +13,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
+// LabelGroup is on every node, with the name of its group.
+const LabelGroup = "asg-autoscaler/group"
+
 // Capacity types in a mix and in the label of its nodes.
 const (
 	onDemand          = "on-demand"
 	spot              = "spot"
 	labelCapacityType = "asg-autoscaler/capacity-type"
-	labelGroup        = "asg-autoscaler/group"
 )
 
 // defaultMax is the maximum number of a group's nodes if the mix states none.
@@ -88,8 +90,10 @@ func (s *source) group(spec groupSpec) (Group, error) {
 		return g, fmt.Errorf("group %q: %w", g.Name, err)
 	}
 	g.Node.Spec.Taints = append(g.Node.Spec.Taints, spec.taints...)
-	maps.Copy(g.Node.Labels, map[string]string{labelCapacityType: spec.capacityType, labelGroup: g.Name})
-	maps.Copy(g.Node.Labels, spec.labels)
+	g.Labels = map[string]string{labelCapacityType: spec.capacityType, LabelGroup: g.Name}
+	maps.Copy(g.Labels, spec.labels)
+	maps.Copy(g.Node.Labels, g.Labels)
+	_, g.Stated = s.own[spec.instanceType]
 	return g, nil
 }
 

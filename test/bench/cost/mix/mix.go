@@ -47,7 +47,9 @@ type Group struct {
 	PerHour      float64 // price of one node
 	Max          int     // nodes
 	Node         *corev1.Node
-	Devices      int // GPUs of one node that a driver shares out by claims
+	Labels       map[string]string // on its nodes, beside the labels that nodes of its type have anywhere
+	Stated       bool              // the mix states what its nodes offer, so that they are no nodes of the catalogue
+	Devices      int               // GPUs of one node that a driver shares out by claims
 }
 
 // workload is a set of equal pods, as if of one Deployment.
@@ -58,6 +60,8 @@ type workload struct {
 	selector    map[string]string
 	tolerations []corev1.Toleration
 	apart       bool   // no two on one node
+	exclusive   string // no two pods of any workload with this word on one node, "" for none
+	hostPort    int    // port of the node that each takes, 0 for none
 	spread      string // topology key over which they are spread evenly, "" for none
 	devices     int    // GPUs in each pod's claim
 	volumes     int    // EBS volumes of each pod
@@ -67,15 +71,6 @@ func (w workload) pods() []*corev1.Pod {
 	var list []*corev1.Pod
 	owner := metav1.OwnerReference{
 		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: w.name, UID: types.UID("owner-" + w.name), Controller: new(true),
-	}
-	var affinity *corev1.Affinity
-	if w.apart {
-		affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": w.name}},
-				TopologyKey:   corev1.LabelHostname,
-			}},
-		}}
 	}
 	for i := range w.count {
 		name := fmt.Sprintf("%s-%d", w.name, i)
@@ -88,7 +83,6 @@ func (w workload) pods() []*corev1.Pod {
 				Containers:    []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{Requests: w.requests}}},
 				NodeSelector:  w.selector,
 				Tolerations:   w.tolerations,
-				Affinity:      affinity,
 				SchedulerName: corev1.DefaultSchedulerName,
 			},
 			Status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
@@ -103,6 +97,16 @@ func (w workload) pods() []*corev1.Pod {
 
 // depend adds the dependencies of the pod's place beside resources.
 func (w workload) depend(pod *corev1.Pod) {
+	if w.apart {
+		keepOff(pod, "app", w.name)
+	}
+	if w.exclusive != "" {
+		pod.Labels[labelExclusive] = w.exclusive
+		keepOff(pod, labelExclusive, w.exclusive)
+	}
+	if w.hostPort > 0 {
+		pod.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: int32(w.hostPort), HostPort: int32(w.hostPort), Protocol: corev1.ProtocolTCP}}
+	}
 	if w.spread != "" {
 		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: w.spread, WhenUnsatisfiable: corev1.DoNotSchedule,
@@ -121,7 +125,20 @@ func (w workload) depend(pod *corev1.Pod) {
 	}
 }
 
+// keepOff keeps the pod off the nodes where pods with that label are.
+func keepOff(pod *corev1.Pod, label, value string) {
+	if pod.Spec.Affinity == nil {
+		pod.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{}}
+	}
+	terms := &pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	*terms = append(*terms, corev1.PodAffinityTerm{
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label: value}}, TopologyKey: corev1.LabelHostname,
+	})
+}
+
 const (
+	// labelExclusive has the word of the pods of which a node takes one.
+	labelExclusive = "asg-autoscaler/exclusive"
 	// annotationDevices is how many GPUs a pod's claim is for.
 	annotationDevices = "asg-autoscaler/devices"
 	// Attachable is how many EBS volumes a node can attach: 27 less the root volume and a second network interface
@@ -235,5 +252,21 @@ func Suits(pod *corev1.Pod, node *corev1.Node) bool {
 	return true
 }
 
-// Apart reports whether no two of the pod's kind may share a node.
-func Apart(pod *corev1.Pod) bool { return pod.Spec.Affinity != nil }
+// Exclusive are the names of the things that the pod needs and of which each node has one: a place for its workload or its word,
+// and a port.
+func Exclusive(pod *corev1.Pod) []string {
+	var names []string
+	if pod.Spec.Affinity != nil && pod.Spec.Affinity.PodAntiAffinity != nil {
+		for _, term := range pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
+			names = append(names, metav1.FormatLabelSelector(term.LabelSelector))
+		}
+	}
+	for _, c := range pod.Spec.Containers {
+		for _, port := range c.Ports {
+			if port.HostPort > 0 {
+				names = append(names, fmt.Sprint("port ", port.HostPort))
+			}
+		}
+	}
+	return names
+}

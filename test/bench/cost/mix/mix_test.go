@@ -97,6 +97,17 @@ func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 	}
 }
 
+func TestExclusiveNamesWhatANodeHasOneOf(t *testing.T) {
+	m, err := Parse([]byte(`{"types": ["m5.large"], "pods": [{"name": "a", "onePerNode": true, "exclusive": "disk", "hostPort": 80}, {"name": "b"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]string{{"app=a", "asg-autoscaler/exclusive=disk", "port 80"}, nil}
+	if diff := cmp.Diff(want, [][]string{Exclusive(m.Pods[0]), Exclusive(m.Pods[1])}); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
 func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", ``, `no groups: list "groups", or "types"`},
@@ -123,6 +134,8 @@ func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 		{"bad spot ratio", `{"types": ["m5.large"], "spotRatio": 2, "pods": [{"cpu": 1}]}`, `spotRatio 2 is not above 0 and up to 1`},
 		{"bad max", `{"groups": [{"type": "m5.large", "max": 0}], "pods": [{"cpu": 1}]}`, `max 0 is below 1`},
 		{"bad spread", `{"types": ["m5.large"], "pods": [{"spread": "rack"}]}`, `spread "rack" is neither "node" nor "zone"`},
+		{"bad port", `{"types": ["m5.large"], "pods": [{"hostPort": 70000}]}`, `hostPort 70000 is not between 1 and 65535`},
+		{"bad word", `{"types": ["m5.large"], "pods": [{"exclusive": "a b"}]}`, `exclusive "a b" is no value of a label`},
 		{"too many volumes", `{"types": ["m5.large"], "pods": [{"volumes": 26}]}`, `26 volumes are not 0 or more, of volumes up to 25`},
 		{"one name twice", `{"types": ["m5.large", "m5.large"], "pods": [{"cpu": 1}]}`, `two groups are called "m5.large"`},
 		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
@@ -144,8 +157,8 @@ func TestSeededMixesAreTheSameEachTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first) != 14 {
-		t.Errorf("%d mixes, want 14", len(first))
+	if len(first) != 16 {
+		t.Errorf("%d mixes, want 16", len(first))
 	}
 	for i, m := range first {
 		if diff := cmp.Diff(summaryOf(m), summaryOf(again[i])); diff != "" {

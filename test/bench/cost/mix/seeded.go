@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Seeded are the mixes of the bench. Ten have pods that ask for resources alone, smallest first. Four have pods whose nodes
-// also have DaemonSets, or that are spread, attach volumes, or claim devices. Every choice in them is drawn from a seed, so
+// Seeded are the mixes of the bench. Ten have pods that ask for resources alone, smallest first. Six have pods whose nodes
+// also have DaemonSets, or that are spread, attach volumes, claim devices, take ports of their nodes, or keep off each other. Every choice in them is drawn from a seed, so
 // they are the same each time. Prices are the list prices of us-east-1. A spot node costs between 0.30 and 0.55 of the list
 // price, by family.
 func Seeded() ([]*Mix, error) {
@@ -46,6 +46,8 @@ type part struct {
 	spot      bool   // tolerates spot nodes
 	arch      string // selects it, empty for either
 	apart     bool   // no two of a workload on a node
+	exclusive string // words to draw from: a node takes one pod of all workloads with the same, empty for none
+	hostPorts string // ports of the node to draw from, one for each workload, empty for none
 	spread    string // topology keys to draw from, over which a workload is spread evenly, empty for none
 	devices   string // GPUs to claim, to draw from, empty for none
 	volumes   int    // EBS volumes of each pod
@@ -114,6 +116,16 @@ var seeded = []seededPlan{
 		parts: []part{{name: "infer", pods: 60, workloads: 6, cpu: "500m 1 2", memory: "2 4", devices: "1", spot: true},
 			{name: "tune", pods: 20, workloads: 3, cpu: "2 3", memory: "2 4", devices: "2 4"},
 			{name: "front", pods: 60, workloads: 3, cpu: "500m 1", memory: "1 2"}}},
+	{name: "host-ports", about: "proxies that take ports of their nodes, several on one port, and services",
+		types: "m5:large,xlarge,2xlarge,4xlarge c5:large,xlarge,2xlarge,4xlarge r5:large,xlarge,2xlarge", zones: 1,
+		parts: []part{{name: "proxy", pods: 80, workloads: 6, cpu: "100m 250m 500m", memory: "1 2", hostPorts: "8080 8443 9000"},
+			{name: "web", pods: 200, workloads: 8, cpu: "250m 500m 1 1500m", memory: "1 2 4"}},
+		daemons: []part{{name: "agent", pods: 1, workloads: 1, cpu: "100m", memory: "2", hostPorts: "9100"}}},
+	{name: "anti-affinity", about: "workloads that keep off their own pods or off each other, and services",
+		types: "m5:large,xlarge,2xlarge,4xlarge c5:large,xlarge,2xlarge,4xlarge r5:large,xlarge,2xlarge", zones: 1,
+		parts: []part{{name: "quorum", pods: 40, workloads: 6, cpu: "250m 500m 1", memory: "2 4", apart: true},
+			{name: "noisy", pods: 40, workloads: 5, cpu: "500m 1", memory: "1 2", exclusive: "disk network"},
+			{name: "web", pods: 200, workloads: 8, cpu: "250m 500m 1 1500m", memory: "1 2 4"}}},
 }
 
 // GPU nodes and spot nodes keep others away.
@@ -196,6 +208,12 @@ func (p part) draw(random *rand.Rand) []*corev1.Pod {
 		if p.devices != "" {
 			w.devices, _ = strconv.Atoi(oneOf(random, p.devices))
 			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+		}
+		if p.exclusive != "" {
+			w.exclusive = oneOf(random, p.exclusive)
+		}
+		if p.hostPorts != "" {
+			w.hostPort, _ = strconv.Atoi(oneOf(random, p.hostPorts))
 		}
 		if p.spread != "" {
 			w.spread = oneOf(random, p.spread)

@@ -24,6 +24,8 @@ type boundNode struct {
 	room []int64 // by resource, CPU and memory first
 	size []int64
 	pods []*corev1.Pod
+	// taken are the things of which the node had one.
+	taken map[string]bool
 }
 
 func newScheduler(pods []*corev1.Pod) *scheduler {
@@ -40,12 +42,10 @@ func newScheduler(pods []*corev1.Pod) *scheduler {
 
 // add adds a node with its free resources, on which some pods run already.
 func (s *scheduler) add(node *corev1.Node, offers corev1.ResourceList, running []*framework.PodInfo) {
-	b := &boundNode{node: node, size: s.amounts(offers)}
+	b := &boundNode{node: node, size: s.amounts(offers), taken: map[string]bool{}}
 	b.room = slices.Clone(b.size)
 	for _, info := range running {
-		for i, n := range s.requests(info.Pod) {
-			b.room[i] -= n
-		}
+		b.put(info.Pod, s.requests(info.Pod))
 	}
 	s.nodes = append(s.nodes, b)
 }
@@ -78,9 +78,7 @@ func (s *scheduler) bind(pods []*corev1.Pod) []*corev1.Pod {
 			pending = append(pending, pod)
 			continue
 		}
-		for i, n := range requests {
-			best.room[i] -= n
-		}
+		best.put(pod, requests)
 		best.pods = append(best.pods, pod)
 	}
 	return pending
@@ -124,7 +122,22 @@ func (b *boundNode) takes(pod *corev1.Pod, requests []int64) bool {
 			return false
 		}
 	}
-	return !mix.Apart(pod) || b.count(pod) == 0
+	for _, name := range mix.Exclusive(pod) {
+		if b.taken[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// put puts a pod on the node.
+func (b *boundNode) put(pod *corev1.Pod, requests []int64) {
+	for i, n := range requests {
+		b.room[i] -= n
+	}
+	for _, name := range mix.Exclusive(pod) {
+		b.taken[name] = true
+	}
 }
 
 // score is the sum of the two scores of kube-scheduler, each from 0 to 100, with the pod on the node.

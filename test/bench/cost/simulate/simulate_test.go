@@ -46,6 +46,18 @@ func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 			expander: "least-cost", asked: map[string]int{"m5.large": 4}, settled: map[string]int{"m5.large": 4},
 		},
 		{
+			name: "one pod a node where several workloads take one port",
+			mix: `{"types": ["m5.2xlarge", "m5.large"], "pods": [{"name": "a", "count": 2, "cpu": "100m", "hostPort": 80},
+				{"name": "b", "count": 2, "cpu": "100m", "hostPort": 80}, {"name": "c", "count": 2, "cpu": "100m", "hostPort": 81}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 4}, settled: map[string]int{"m5.large": 4},
+		},
+		{
+			name: "one pod a node where several workloads keep off each other",
+			mix: `{"types": ["m5.2xlarge", "m5.large"], "pods": [{"name": "a", "count": 2, "cpu": "100m", "exclusive": "disk"},
+				{"name": "b", "count": 1, "cpu": "100m", "exclusive": "disk"}, {"name": "c", "count": 2, "cpu": "100m", "exclusive": "net"}]}`,
+			expander: "least-cost", asked: map[string]int{"m5.large": 3}, settled: map[string]int{"m5.large": 3},
+		},
+		{
 			name: "small pods that the scheduler puts in the room of a large one cost a node more",
 			// One node for the large pod and two small ones, one for the other four. The scheduler spreads the small ones.
 			mix: `{"types": [{"name": "n", "cpu": "4100m", "memory": "64Gi", "price": 1}],

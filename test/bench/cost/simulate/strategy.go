@@ -37,6 +37,7 @@ func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (e
 	switch name {
 	case "least-cost":
 		filter := leastcost.New(c, nil, planLimit, clock.RealClock{})
+		filter.CountDevices(devices)
 		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
 	case "least-waste":
 		return &chain{leastwaste.New(devices), cheapest{c}}, nil, nil
