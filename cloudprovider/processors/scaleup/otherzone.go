@@ -1,8 +1,6 @@
 package scaleup
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
@@ -59,11 +56,11 @@ func (o *OtherZone) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets [
 	forRequests := o.context.ProvisioningRequestScaleUpMode
 	failed := make(map[string]bool)
 	grew := false
-	o.context.ClusterSnapshot.Fork()
-	defer o.context.ClusterSnapshot.Revert()
+	r := newRoom(o.context.ClusterSnapshot, nodeInfos, "launched")
+	defer r.close()
 	for repetitions := 0; ; repetitions++ {
 		before := o.targetSizes()
-		result, err := o.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
+		result, err := o.Orchestrator.ScaleUp(pods, slices.Concat(nodes, r.list()), daemonSets, nodeInfos, allOrNothing)
 		if err == nil || repetitions == maxRepetitions || !o.newlyUnavailable(result, failed) {
 			return finalResult(result, err, grew)
 		}
@@ -72,11 +69,11 @@ func (o *OtherZone) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets [
 			return finalResult(result, err, grew)
 		}
 		grew = grew || len(grown) > 0
-		launched, left, known := o.place(pods, grown, nodeInfos, repetitions)
+		left, known := o.place(pods, grown, r)
 		if !known {
 			return finalResult(result, err, grew)
 		}
-		if pods, nodes = left, slices.Concat(nodes, launched); len(pods) == 0 {
+		if pods = left; len(pods) == 0 {
 			return finalResult(result, err, true)
 		}
 		// The core's orchestrator of provisioning requests changes to the other kind of pods at every call.
@@ -99,38 +96,25 @@ func finalResult(result *status.ScaleUpStatus, err errors.AutoscalerError, grew 
 	return result, nil
 }
 
-// place adds the launched nodes to the snapshot, grown of each node group. It returns them with the pods that find no room on any
-// node, or false if the core cannot simulate it.
-func (o *OtherZone) place(pods []*apiv1.Pod, grown map[string]int, nodeInfos map[string]*framework.NodeInfo,
-	try int) (launched []*apiv1.Node, left []*apiv1.Pod, known bool) {
+// place adds the launched nodes to the room, grown of each node group. It returns the pods that find no room on any node, or false if
+// the core cannot simulate it.
+func (o *OtherZone) place(pods []*apiv1.Pod, grown map[string]int, r *room) (left []*apiv1.Pod, known bool) {
 	if len(grown) == 0 {
-		return nil, pods, true
+		return pods, true
 	}
-	for _, id := range slices.Sorted(maps.Keys(grown)) {
-		if nodeInfos[id] == nil {
-			return nil, nil, false
-		}
-		for n := range grown[id] {
-			info, err := simulator.SanitizedNodeInfo(nodeInfos[id], fmt.Sprintf("launched-%d-%d", try, n))
-			if err != nil {
-				return nil, nil, false
-			}
-			if err := o.context.ClusterSnapshot.AddNodeInfo(info); err != nil {
-				return nil, nil, false
-			}
-			launched = append(launched, info.Node())
-		}
+	if err := r.add(grown); err != nil {
+		return nil, false
 	}
 	placed, _, err := scheduling.NewHintingSimulator().TrySchedulePods(o.context.ClusterSnapshot, pods, false,
 		clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
 	if err != nil {
-		return nil, nil, false
+		return nil, false
 	}
-	room := make(map[types.UID]bool, len(placed))
+	fits := make(map[types.UID]bool, len(placed))
 	for _, p := range placed {
-		room[p.Pod.UID] = true
+		fits[p.Pod.UID] = true
 	}
-	return launched, slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return room[pod.UID] }), true
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return fits[pod.UID] }), true
 }
 
 // newlyUnavailable reports whether node groups failed, all of them are unavailable, and one is not among failed yet. It adds them.

@@ -18,8 +18,9 @@ import (
 // sameForGroup are the filters of the scheduler that reject a pod on all new nodes of a group if they reject it on one.
 var sameForGroup = map[string]bool{plugins.NodeAffinity: true, plugins.TaintToleration: true, plugins.NodeUnschedulable: true}
 
-// room is the nodes that a salvo asked for, simulated in a fork of the core's snapshot of the cluster.
+// room is the nodes that a loop asked for, simulated in a fork of the core's snapshot of the cluster.
 type room struct {
+	name      string // in the names of its nodes, apart from those of rooms around it
 	snapshot  clustersnapshot.ClusterSnapshot
 	templates map[string]*framework.NodeInfo // next node by node group
 	nodes     []*askedNode                   // in the order asked for
@@ -35,9 +36,9 @@ type askedNode struct {
 }
 
 // newRoom forks the snapshot until close.
-func newRoom(snapshot clustersnapshot.ClusterSnapshot, templates map[string]*framework.NodeInfo) *room {
+func newRoom(snapshot clustersnapshot.ClusterSnapshot, templates map[string]*framework.NodeInfo, name string) *room {
 	snapshot.Fork()
-	return &room{snapshot: snapshot, templates: templates}
+	return &room{name: name, snapshot: snapshot, templates: templates}
 }
 
 // close leaves the snapshot as it was.
@@ -50,7 +51,7 @@ func (r *room) add(grown map[string]int) error {
 			return fmt.Errorf("no template of node group %q", id)
 		}
 		for range grown[id] {
-			info, err := simulator.SanitizedNodeInfo(r.templates[id], fmt.Sprintf("asked-%d", len(r.nodes)))
+			info, err := simulator.SanitizedNodeInfo(r.templates[id], fmt.Sprintf("%s-%d", r.name, len(r.nodes)))
 			if err != nil {
 				return err
 			}

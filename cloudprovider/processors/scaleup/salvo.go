@@ -56,7 +56,7 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 	if s.context == nil || allOrNothing || s.most <= 1 && s.plan == nil {
 		return s.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
-	r := newRoom(s.context.ClusterSnapshot, nodeInfos)
+	r := newRoom(s.context.ClusterSnapshot, nodeInfos, "asked")
 	defer r.close()
 	end := s.clock.Now().Add(s.context.MaxNodeGroupBinpackingDuration)
 	over := func() bool { return !s.clock.Now().Before(end) }

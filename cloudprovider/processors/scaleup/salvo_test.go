@@ -239,7 +239,7 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])); err != nil {
 		t.Fatal(err)
 	}
-	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos)
+	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
 	defer r.close()
 	if err := r.add(map[string]int{"a": 1}); err != nil {
 		t.Fatal(err)
