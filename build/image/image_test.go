@@ -175,7 +175,7 @@ func dockerRoot(t *testing.T, source, arch string) string {
 func copyOfTheSources(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, path := range []string{"build", "cloudprovider", "cmd", "expander", "pricing"} {
+	for _, path := range []string{"build", "cloudprovider", "cmd", "expander", "manifests", "pricing"} {
 		if err := os.CopyFS(filepath.Join(dir, path), os.DirFS(filepath.Join("../..", path))); err != nil {
 			t.Fatal(err)
 		}
