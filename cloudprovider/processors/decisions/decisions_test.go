@@ -21,6 +21,23 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
+func TestAnswersAreByName(t *testing.T) {
+	var groups []fakeaws.AutoScalingGroup
+	for n := range 8 {
+		groups = append(groups, awsworld.Group(named(n), "m5.large", 0, 0, 5, nil))
+	}
+	w := newWorld(t, onAWS(t, groups...), options(), true)
+	w.put(waiting("big-1", "big", "64"))
+	r := w.loop()
+	var names []string
+	for _, a := range r.Searches[w.pod(r, "big-1").Search].Answers {
+		names = append(names, a.Group)
+	}
+	if len(names) != 8 || !slices.IsSorted(names) {
+		t.Errorf("answers of %v, want all by name", names)
+	}
+}
+
 func TestPodThatNoGroupHelps(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("full", "m5.large", 0, 0, 0, nil)), options(), true)
 	w.put(waiting("big-1", "big", "64"), waiting("big-2", "big", "64"))

@@ -107,6 +107,8 @@ func (s *speaker) unhelped() {
 
 // tell puts the answers to a pod, and the cause why it waits, into words.
 func (s *speaker) tell(pod *corev1.Pod, set answers) outcome {
+	sortByGroup(set.skipped)
+	sortByGroup(set.rejected)
 	list := make([]decision.Answer, 0, len(set.skipped)+len(set.rejected)+len(s.foreign))
 	for _, a := range set.skipped {
 		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a, true)})
@@ -172,9 +174,10 @@ func (s *speaker) foreignAnswers() []decision.Answer {
 // nextNodes are the next nodes of all groups.
 func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
+	infos := s.facts.nodeInfos()
 	for name := range s.groups {
-		info, known := s.facts.templates[name]
-		if !known {
+		info, known := infos[name]
+		if !known || info.Node() == nil || s.facts.unknown[name] {
 			continue
 		}
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,

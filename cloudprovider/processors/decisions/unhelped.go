@@ -24,7 +24,7 @@ type unhelped struct {
 	sets []answers
 }
 
-// answers are the answers of the groups to equivalent pods, by name of the group.
+// answers are the answers of the groups to equivalent pods. Only a reader sorts them, because the loop has no use for an order.
 type answers struct {
 	rejected []answer
 	skipped  []answer // shared by several sets
@@ -100,14 +100,17 @@ func (c *compactor) answers(p corestatus.NoScaleUpInfo) answers {
 	return a
 }
 
-// list returns the answers by name of the group.
 func (c *compactor) list(m map[string]corestatus.Reasons) []answer {
 	list := make([]answer, 0, len(m))
 	for group, reasons := range m {
 		list = append(list, answer{group, c.refusal(reasons)})
 	}
-	slices.SortFunc(list, func(a, b answer) int { return strings.Compare(a.group, b.group) })
 	return list
+}
+
+// sortByGroup sorts the answers by name of the group.
+func sortByGroup(list []answer) {
+	slices.SortFunc(list, func(a, b answer) int { return strings.Compare(a.group, b.group) })
 }
 
 // different returns one answer of each kind.
@@ -123,7 +126,6 @@ func (c *compactor) different(m map[string]corestatus.Reasons) []answer {
 	for r, group := range kinds {
 		list = append(list, answer{group, r})
 	}
-	slices.SortFunc(list, func(a, b answer) int { return strings.Compare(a.group, b.group) })
 	return list
 }
 

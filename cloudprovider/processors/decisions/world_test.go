@@ -115,6 +115,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	after := []corestatus.ScaleUpStatusProcessor{status.LeftOut{Groups: launchable.LeftOut}}
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = backoff.New(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
+	salvo := scaleup.NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
+	opts.ScaleUpOrchestrator = salvo
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c})
@@ -122,8 +124,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
-		salvo := scaleup.NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
-		opts.ScaleUpOrchestrator, c.Raises = salvo, salvo.Raises
+		c.Raises = salvo.Raises
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable
@@ -153,16 +154,14 @@ func (w *world) loop() *decision.Report {
 func (w *world) once() {
 	w.T.Helper()
 	w.at = w.at.Add(time.Second)
-	if w.seen == nil {
-		_ = w.core.RunOnce(w.at)
-		return
+	if w.seen != nil {
+		w.seen.Begin("test", w.at)
+		defer w.seen.End()
 	}
-	w.seen.Begin("test", w.at)
 	_ = w.core.RunOnce(w.at)
 	if err := w.Provider.AwaitIncreases(w.T.Context()); err != nil {
 		w.T.Fatal(err)
 	}
-	w.seen.End()
 }
 
 // put puts pods, nodes and disruption budgets into the caches.
