@@ -41,11 +41,12 @@ func (m module) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // GoCommand returns a go command that works on a nested module in dir. It leaves out the user's flags and workspaces, which would make
-// different programs, and would compile packages again that `make build` has left in the cache: it has the same flags.
+// different programs, and would compile packages again that `make build` has left in the cache: it has the same flags. None is -trimpath,
+// with which a package counts as another one where another version of its module was replaced.
 func GoCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -trimpath -gcflags=all=-dwarf=false", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -gcflags=all=-dwarf=false", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
 	return cmd
 }
 
