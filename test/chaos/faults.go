@@ -60,7 +60,7 @@ func (d *draft) seconds(least, most float64) time.Duration {
 
 // ofCalls draw a fault that spoils calls. The caller sets its time.
 func (d *draft) ofCalls() []func() Step {
-	return []func() Step{d.apiErrors, d.throttling, d.actionThrottled, d.latency, d.damage, d.damage, d.lateErrors, d.partialBatch}
+	return []func() Step{d.apiErrors, d.throttling, d.actionThrottled, d.latency, d.hangingLaunch, d.damage, d.damage, d.lateErrors, d.partialBatch}
 }
 
 // ofAll draw a fault of any kind.
@@ -88,6 +88,12 @@ func (d *draft) throttling() Step {
 
 func (d *draft) latency() Step {
 	return Step{Kind: Latency, For: d.seconds(2, 6), Fault: &fakeaws.Fault{Action: pick(d.Rand, d.actions), Latency: fakeaws.Duration(5 * time.Second)}}
+}
+
+func (d *draft) hangingLaunch() Step {
+	return Step{Kind: HangingLaunch, For: d.seconds(2, 6), Fault: &fakeaws.Fault{
+		Action: d.writes[1], Percent: 50 + d.IntN(51), Latency: fakeaws.Duration(d.seconds(3, 30)),
+	}}
 }
 
 func (d *draft) damage() Step {

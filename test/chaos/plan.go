@@ -40,6 +40,7 @@ const (
 	APIErrors      Kind = "api errors"      // Fault
 	Throttling     Kind = "throttling"      // Fault
 	Latency        Kind = "latency"         // Fault
+	HangingLaunch  Kind = "hanging launch"  // Fault: a launch takes effect, and its answer comes late, or after the caller has given up
 	Truncated      Kind = "truncated"       // Fault
 	Garbled        Kind = "garbled"         // Fault
 	LostAnswers    Kind = "lost answers"    // Fault

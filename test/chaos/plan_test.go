@@ -36,7 +36,7 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 		}
 	}
 	for _, kind := range []Kind{
-		APIErrors, Throttling, Latency, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
+		APIErrors, Throttling, Latency, HangingLaunch, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
 		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
 		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
 	} {
