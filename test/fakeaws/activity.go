@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type activity struct {
 	message     string
 	recorded    time.Time // when it could first be read
 	before      *activity // its state until it ended
+	replaced    time.Time // since when the activities of its outcome are in its place
 	started     time.Time
 	ended       time.Time
 	progress    int
@@ -32,6 +34,7 @@ const (
 	activityCancelled    = "Cancelled"
 	activityInProgress   = "InProgress"
 	activityMidLifecycle = "MidLifecycleAction"
+	activityWaiting      = "WaitingForInstanceId"
 )
 
 func (a *account) record(g *group, act activity) *activity {
@@ -39,6 +42,31 @@ func (a *account) record(g *group, act activity) *activity {
 	act.sequence, act.subnet, act.recorded = a.sequence, subnetID(act.zone), time.Now()
 	a.activities[g.Name] = append(a.activities[g.Name], &act)
 	return &act
+}
+
+// recordRequests records the instances that an attempt requests from EC2. Their launches are in progress, and no instance has an ID yet.
+func (a *account) recordRequests(g *group, attempt int, slots []slot, why string) []*activity {
+	var requests []*activity
+	for n, s := range slots {
+		now := time.Now()
+		requests = append(requests, &activity{
+			id: uuidOf(a.id, "attempt", attempt, n), sequence: attempt, group: g.Name, groupARN: g.arn, recorded: now,
+			description: "Launching a new EC2 instance", cause: why + launchCause(now, g.capacity(), g.Desired),
+			status: activityWaiting, started: now, zone: s.zone, subnet: subnetID(s.zone),
+		})
+	}
+	a.activities[g.Name] = append(a.activities[g.Name], requests...)
+	return requests
+}
+
+// replace ends requests whose outcome is about to be recorded. They stay as long as an old reading can show them.
+func (a *account) replace(g *group, requests []*activity) {
+	for _, act := range requests {
+		act.replaced = time.Now()
+	}
+	a.activities[g.Name] = slices.DeleteFunc(a.activities[g.Name], func(act *activity) bool {
+		return !act.replaced.IsZero() && time.Since(act.replaced) >= time.Duration(a.past.Most)
+	})
 }
 
 func subnetID(zone string) string { return "subnet-0" + hexID(16, "subnet", zone) }

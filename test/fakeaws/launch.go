@@ -44,10 +44,12 @@ func (a *account) attempt(g *group, failed map[market]bool, why string) {
 	a.sequence++
 	number, began := a.sequence, time.Now()
 	g.attempts[number] = slots
+	requests := a.recordRequests(g, number, slots, why)
 	a.timeline.after(time.Duration(a.delays.Listed), func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(g.attempts, number)
+		a.replace(g, requests)
 		if a.groups[g.Name] != g {
 			return
 		}

@@ -410,3 +410,29 @@ func TestLoweringDesiredCapacityCallsNoLaunchBack(t *testing.T) {
 		}
 	})
 }
+
+func TestRequestedInstancesAreLaunchesInProgress(t *testing.T) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 2)
+		for _, tt := range []struct {
+			after time.Duration
+			want  []string
+		}{
+			{after: 100 * time.Millisecond, want: []string{"WaitingForInstanceId Launching a new EC2 instance", "WaitingForInstanceId Launching a new EC2 instance"}},
+			{after: time.Second, want: []string{"PreInService Launching a new EC2 instance: ", "PreInService Launching a new EC2 instance: "}},
+		} {
+			pass(tt.after)
+			var got []string
+			for _, act := range activities(t, c, "g") {
+				about, _, _ := strings.Cut(*act.Description, "i-0")
+				got = append(got, string(act.StatusCode)+" "+about)
+				if act.EndTime != nil {
+					t.Errorf("%s has ended", *act.Description)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("activities after %s (-want +got):\n%s", tt.after, diff)
+			}
+		}
+	})
+}

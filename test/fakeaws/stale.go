@@ -162,9 +162,11 @@ func (m *moment) state(i *instance) (ec2State, bool) {
 	return state, known
 }
 
-// activity is an activity at the moment, or nil if it had not begun.
+// activity is an activity at the moment, or nil if it had not begun, or other activities had replaced it.
 func (m *moment) activity(act *activity) *activity {
 	switch {
+	case !act.replaced.IsZero() && (m == nil || !act.replaced.After(m.at)):
+		return nil
 	case m == nil:
 		return act
 	case act.recorded.After(m.at):
