@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -128,28 +129,58 @@ func (a *activities) failedLaunches(ctx context.Context, name string) (failures 
 // terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its newest
 // activities show.
 func (a *activities) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
+	ended := map[string]time.Time{}
+	_, err := a.eachSince(ctx, name, since, func(act types.Activity) {
+		began := aws.ToTime(act.StartTime)
+		if id, _, terminating := cooldown.Subject(act); !began.Before(since) && terminating && id != "" {
+			ended[id] = began
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. An instance without an ID yet is "".
+//
+// AWS lists a launch from its beginning. The API reference names the states of a launch in progress and does not explain them (Activity, StatusCode,
+// read 2026-11). So every launch that has not ended counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled.
+func (a *activities) begun(ctx context.Context, name string, since time.Time) ([]string, error) {
+	var ids []string
+	all, err := a.eachSince(ctx, name, since, func(act types.Activity) {
+		id, launching, _ := cooldown.Subject(act)
+		givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
+		if launching && !givenUp {
+			ids = append(ids, id)
+		}
+	})
+	if err == nil && !all {
+		err = fmt.Errorf("describe scaling activities of %q: there are more than %d", name, maxActivityPages*activitiesPerCall)
+	}
+	return ids, err
+}
+
+// eachSince calls do with the activities of the group that are in progress or began since a moment of AWS's clock. It reports whether maxActivityPages
+// had them all.
+func (a *activities) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	ended := map[string]time.Time{}
 	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
 	pages := autoscaling.NewDescribeScalingActivitiesPaginator(a.api, in)
 	for n := 0; pages.HasMorePages() && n < maxActivityPages; n++ {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("describe scaling activities of %q: %w", name, err)
+			return false, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 		}
-		for _, a := range page.Activities {
-			began := aws.ToTime(a.StartTime)
-			id, _, terminating := cooldown.Subject(a)
-			switch {
-			case began.Before(since) && a.EndTime != nil:
-				return ended, nil // the newest come first, after those in progress
-			case !began.Before(since) && terminating && id != "":
-				ended[id] = began
+		for _, act := range page.Activities {
+			if aws.ToTime(act.StartTime).Before(since) && act.EndTime != nil {
+				return true, nil // the newest come first, after those in progress
 			}
+			do(act)
 		}
 	}
-	return ended, nil
+	return !pages.HasMorePages(), nil
 }
 
 // movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g

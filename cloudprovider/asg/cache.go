@@ -51,6 +51,9 @@ type Options struct {
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
 	// once, and may be called by several goroutines. Nil is not called.
 	Launched func(Launch)
+	// GaveBack is called with the number of instances that StartGiveBack gave back in a group. It must return at once, and may be called by several
+	// goroutines. Nil is not called.
+	GaveBack func(group string, instances int)
 	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
@@ -85,6 +88,7 @@ type shared struct {
 	refusals  *refusals
 	resolve   chan struct{} // a launch source may be new
 	observe   func(Launch)
+	gaveBack  func(group string, instances int)
 }
 
 func NewCache(o Options) *Cache {
@@ -93,9 +97,12 @@ func NewCache(o Options) *Cache {
 		types: o.Types, specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock),
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), observe: o.Launched}
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), observe: o.Launched, gaveBack: o.GaveBack}
 	if s.observe == nil {
 		s.observe = func(Launch) {}
+	}
+	if s.gaveBack == nil {
+		s.gaveBack = func(string, int) {}
 	}
 	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}}
 	a := &activities{s}

@@ -84,12 +84,17 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 // the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at once if an instance
 // arrived in between.
 func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
+	return w.withdraw(ctx, name, func(*Group) int { return n })
+}
+
+// withdraw is Withdraw of as many instances as most allows in the fresh reading.
+func (w *capacity) withdraw(ctx context.Context, name string, most func(*Group) int) (int, *Group, error) {
 	ctx, unlock, g, err := w.reader.lockAndRead(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer unlock()
-	desired := g.afterWithdrawal(n)
+	desired := g.afterWithdrawal(most(g))
 	if desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
 		return 0, g, nil
 	}

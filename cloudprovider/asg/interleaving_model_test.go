@@ -2,6 +2,7 @@ package asg_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,6 +35,8 @@ type modelAWS struct {
 	asked                 int // of EC2, for which no instance is listed
 	surplus               int // instances beyond the desired capacity that AWS wants for now
 	protect               bool
+	first                 int            // instances that were there from the start
+	holds                 bool           // AWS begins no launch for now
 	launches              []*modelLaunch // in the order of their calls
 	tokens                map[string]*modelLaunch
 
@@ -80,6 +83,7 @@ func newModelAWS(sc *scenario) *modelAWS {
 	for range sc.desired {
 		m.arrive(m.emptiest())
 	}
+	m.first = len(m.instances)
 	m.changed("")
 	return m
 }
@@ -140,7 +144,7 @@ func (m *modelAWS) changed(by string) {
 
 // write writes down all that what can follow depends on.
 func (m *modelAWS) write(w io.Writer, past int) {
-	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.views())
+	fmt.Fprintln(w, m.lower, m.upper, m.desired, m.stock, m.asked, m.surplus, m.blame, m.kills, m.ended, m.wish, m.done, m.setLast, m.ours, m.read, m.blind, m.overAt < m.changes, m.holds, m.views())
 	for _, l := range m.launches {
 		fmt.Fprintln(w, l.token, l.n, l.out != nil)
 	}
@@ -173,7 +177,7 @@ func (m *modelAWS) hasPast(changes int) bool {
 // steps are what AWS could do next.
 func (m *modelAWS) steps(s *sim) []option {
 	var options []option
-	if m.counted()+m.asked*m.weight < m.desired && m.stock > 0 {
+	if m.counted()+m.asked*m.weight < m.desired && m.stock > 0 && !m.holds {
 		if s.slowLaunches {
 			options = append(options, option{"AWS asks EC2 for an instance", func() {
 				m.asked, m.stock = m.asked+1, m.stock-1
@@ -414,6 +418,25 @@ func (c *modelCalls) DescribeAutoScalingGroups(ctx context.Context, _ *autoscali
 	return out, nil
 }
 
+// DescribeScalingActivities shows the launches in progress, in which no instance has an ID, and those that have ended since the start.
+func (c *modelCalls) DescribeScalingActivities(ctx context.Context, _ *autoscaling.DescribeScalingActivitiesInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+	if how, err := c.wait(ctx, "look at the launches", false); err != nil || how != "" {
+		return nil, errors.Join(err, errLost)
+	}
+	m, out := c.aws, &autoscaling.DescribeScalingActivitiesOutput{}
+	m.holds = c.announced
+	for range m.asked {
+		out.Activities = append(out.Activities, types.Activity{Description: aws.String("Launching a new EC2 instance"),
+			StatusCode: types.ScalingActivityStatusCodeWaitingForInstanceId, StartTime: aws.Time(time.Now())})
+	}
+	for _, i := range m.instances[m.first:] {
+		out.Activities = append(out.Activities, types.Activity{Description: aws.String("Launching a new EC2 instance: " + i.id),
+			StatusCode: types.ScalingActivityStatusCodeSuccessful, StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now())})
+	}
+	c.told(m.asked, len(m.instances))
+	return out, c.answerOf(ctx, "the launches")
+}
+
 // answerOf waits for the moment of the answer, where scripts of one process can overtake each other.
 func (c *modelCalls) answerOf(ctx context.Context, what string) error {
 	if !c.lateAnswers {
@@ -462,6 +485,7 @@ func (c *modelCalls) SetDesiredCapacity(ctx context.Context, in *autoscaling.Set
 			m.wrong = fmt.Sprintf("we set %d again although we had seen that others have set %d since", desired, m.wish)
 		}
 		before := len(m.blame)
+		m.holds = false
 		m.set(ours, desired)
 		if script.set = desired; len(m.blame) > before && known && m.asked == 0 {
 			m.wrong = fmt.Sprintf("we set %d although we had seen all that there is", desired)

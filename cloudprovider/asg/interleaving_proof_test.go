@@ -24,6 +24,8 @@ import (
 //     is, where instances are protected from scale-in. Where neither holds, a launch between our reading and our write, or one
 //     under way then, can make AWS end one instance, and so can our being killed between the write and the look after it: the
 //     log shows the shortest such order.
+//   - Instances that AWS has not begun to launch are given back without such an end, however prompt AWS is, as long as it begins no launch
+//     between our look at its launches and our write.
 //   - What others want is never knowingly undercut. Their write between our reading and our write is lost, for AWS keeps no
 //     record of it; it is restored as far as AWS has launched for it.
 //   - A launch in one zone of a group that is scaled zone by zone launches there, and nowhere more than was asked for.
@@ -55,6 +57,7 @@ type scenario struct {
 	gone         bool // instances that leave are not listed to the end
 	lateListing  bool // instances launched at once are listed later
 	protect      bool // instances are protected from scale-in
+	announced    bool // AWS begins no launch between our look at its launches and our write
 	asIs         bool // what we know in the end is right without another reading
 	stale, lost  int  // how many readings show what was before, and how many answers or requests are lost
 	depth        int  // how many changes before at most
@@ -202,6 +205,14 @@ func increaseIn(n int, zones ...string) func(*script) {
 
 func withdraw(n int) func(*script) {
 	return func(p *script) { p.set = 0; _, _, _ = p.cache.Withdraw(p.ctx, "a", n) }
+}
+
+func giveBack(n int) func(*script) {
+	return func(p *script) {
+		p.set = 0
+		_, _, _ = p.cache.GiveBack(p.ctx, "a", n)
+		p.aws.holds = false
+	}
 }
 
 func terminate(ids ...string) func(*script) {
@@ -386,6 +397,8 @@ func families() []family {
 	}{
 		{"increase", scenario{script: increase(2), stock: 3}, everyone},
 		{"withdraw", scenario{before: increase(2), script: withdraw(2), stock: 2}, everyone},
+		{"give back", scenario{before: increase(2), script: giveBack(2), stock: 2}, everyone},
+		{"give back and increase", scenario{before: increase(2), script: giveBack(2), beside: increase(1), stock: 3}, some},
 		{"withdraw and increase", scenario{before: increase(3), script: oneAfterTheOther(withdraw(3), increase(1)), stock: 2}, some[3:]},
 		{"terminate", scenario{script: terminate("i-1")}, everyone},
 		{"increase and terminate", scenario{script: increase(1), beside: terminate("i-1"), stock: 2}, some},
@@ -416,6 +429,14 @@ func families() []family {
 			sc.protect = true
 			add("desired capacity, instances are protected/"+w.name, sc, false, some...)
 		}
+	}
+	for name, sc := range map[string]scenario{
+		"give back":                  {script: giveBack(2), stock: 2},
+		"give back, a stale reading": {script: giveBack(2), stock: 2, stale: 1},
+		"give back, a lost answer":   {script: giveBack(2), stock: 2, lost: 1},
+	} {
+		sc.before, sc.mode, sc.prompt, sc.slowLaunches, sc.announced = increase(2), raise, true, true, true
+		add("desired capacity, AWS scales in at once, launches not begun/"+name, sc, false, some...)
 	}
 	nobody := writer{who: "nobody"}
 	odd := []writer{sets("a scheduled action", 9), sets("a scheduled action", 3), everyone[5]} // of instances that weigh 2

@@ -68,6 +68,8 @@ const (
 	// lostUpdateWatch is how long a group is watched after a write of its desired capacity. Instances that AWS had already ordered from EC2 arrive
 	// within seconds.
 	lostUpdateWatch = 30 * time.Second
+	// beginsWithin is how long after a write AWS may take to begin the launches for it, and to list them. It takes seconds.
+	beginsWithin = 20 * time.Second
 	// freshEnough is how old the reading may be for the termination of a named instance.
 	freshEnough = 2 * time.Second
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).

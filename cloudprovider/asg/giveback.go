@@ -1,0 +1,74 @@
+package asg
+
+import (
+	"context"
+
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// A node that is under way and not needed any more is given back as long as AWS has not begun to launch its instance. Once AWS has begun, a lower
+// desired capacity would make it end an instance of its own choice, so the node comes, and the core scales it down.
+//
+// AWS begins launches within seconds, unless the group cannot launch: its zones are shifted away, or its Launch process is suspended, by somebody or by
+// AWS itself after a day of failures (Amazon EC2 Auto Scaling User Guide, Suspend and resume processes, read 2026-11). Failed launches are not for this
+// file. The core withdraws them as soon as the activities show them (activities.go), whether the nodes are needed or not.
+
+// StartGiveBack begins to give back up to n instances, as GiveBack does, and returns. Changed reports the success. Run awaits the goroutine.
+func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
+	if _, err := w.locks.beginWrite(name); err != nil {
+		return
+	}
+	go func() {
+		defer w.locks.writes.Done()
+		given, _, err := w.GiveBack(ctx, name, n)
+		if err != nil {
+			klog.FromContext(ctx).V(2).Info("Could not give back instances, they are tried again if no pod needs them", "group", name,
+				"err", awsclient.Brief(err))
+		}
+		if given > 0 {
+			klog.FromContext(ctx).V(0).Info("Gave back instances that no pod needs and AWS had not begun to launch", "group", name, "instances", given)
+			w.gaveBack(name, given)
+			signal(w.groups.changed)
+		}
+	}()
+}
+
+// GiveBack is Withdraw of instances that AWS has not begun to launch. It gives back nothing soon after a write of the desired capacity, while another
+// write is under way, or if AWS does not show its activities. It costs a call more than Withdraw, and one per further 100 activities of the last
+// minute.
+//
+// AWS ends no instance if it begins no launch between the reading of its activities and the write. The activities are read before the group: an
+// instance that AWS lists meanwhile counts twice, and never not at all.
+func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *Group, error) {
+	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-readingLag-clockSkew))
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshEnough) // for the group lock
+	defer cancel()
+	return w.withdraw(ctx, name, func(g *Group) int {
+		settling := false
+		w.look(name, func(e *entry) { settling = w.clock.Since(e.written.at) < beginsWithin })
+		if settling {
+			return 0
+		}
+		return min(n, g.notBegun(begun))
+	})
+}
+
+// notBegun is how many of the missing instances AWS has not begun to launch, if every begun instance that the reading lacks brings the greatest weight.
+func (g *Group) notBegun(begun []string) int {
+	left := g.DesiredCapacity - g.countedCapacity()
+	for _, id := range begun {
+		if g.instance(id) != nil {
+			continue
+		}
+		if g.Source.CountsHardware() {
+			return 0 // nobody knows how much it brings
+		}
+		left -= g.Source.MaxWeight()
+	}
+	return max(0, left) / g.Source.MinWeight()
+}
