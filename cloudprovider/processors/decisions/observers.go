@@ -44,6 +44,12 @@ func (c *Collector) Launched(l asg.Launch) {
 	}
 }
 
+// GaveBack records instances that were given back before AWS began to launch them.
+func (c *Collector) GaveBack(group string, instances int) {
+	c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: group, Reason: decision.Reason{Code: decision.CodeUnneeded,
+		Message: "gave back " + counted(instances, "instance") + " that no pod needs and AWS had not begun to launch"}})
+}
+
 // nodeGroup is the ID of the node group of an Auto Scaling group in a zone.
 func (c *Collector) nodeGroup(name, zone string) string {
 	if zone != "" && c.Provider != nil {

@@ -83,7 +83,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = requests.loopStart
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst, p.giveBack(provider)))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = salvo
 	core.NodeGroupListProcessor = launchable
@@ -114,7 +114,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.PodListProcessor {
+func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	requestsGuard := oneZone
 	if requests.injector == nil {
@@ -139,8 +139,17 @@ func (with parts) podList(oneZone, oneZoneFirst pods.PodListProcessor) []pods.Po
 		requestsGuard,
 		requests.processor,
 		injection.limit,
+		giveBack, // behind all that put pods on upcoming nodes
 		decisions.ToHelp{Collector: with.decisions},
 	)
+}
+
+// giveBack gives nodes under way back. It is nil where the autoscaler is to remove no node.
+func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
+	if !p.options.ScaleDown {
+		return nil
+	}
+	return podlist.NewGiveBack(provider, clock.RealClock{})
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With

@@ -231,7 +231,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
-	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil)
+	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil, nil)
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
