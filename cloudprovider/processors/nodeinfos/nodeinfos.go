@@ -1,15 +1,18 @@
 package nodeinfos
 
 import (
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
@@ -22,6 +25,7 @@ import (
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
 //     restarting, or may have been so when the core made the copy.
+//   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
@@ -56,7 +60,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !annotations.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withPromised(info, t.Capacity, t.Allocatable)
+			info = withPromised(withOneProxy(info), t.Capacity, t.Allocatable)
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
 			}
@@ -74,6 +78,22 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 
 // CleanUp implements the core's TemplateNodeInfoProvider.
 func (n *Provider) CleanUp() { n.live.CleanUp() }
+
+// withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its
+// DaemonSet on the node, too.
+func withOneProxy(info *framework.NodeInfo) *framework.NodeInfo {
+	if !annotations.Template.On(info.Node()) || !slices.ContainsFunc(info.Pods(), runsProxy) {
+		return info
+	}
+	pods := slices.DeleteFunc(info.Pods(), func(pod *framework.PodInfo) bool { return podutils.IsMirrorPod(pod.Pod) })
+	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...)
+}
+
+// runsProxy reports whether the pod is kube-proxy and of a DaemonSet.
+func runsProxy(pod *framework.PodInfo) bool {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
+}
 
 // withPromised returns info with the template's extended resources that its node lacks or shows as zero. It makes a new NodeInfo,
 // because the scheduler computes its own sums only when a node is set.

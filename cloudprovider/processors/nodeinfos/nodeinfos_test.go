@@ -4,9 +4,11 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
@@ -97,6 +99,41 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 1 {
 					t.Errorf("with %d nodes: the scheduler sees %d GPUs on the next node, want 1", len(nodes), gpus)
 				}
+			}
+		})
+	}
+}
+
+// EKS runs kube-proxy as a DaemonSet, kops as a static pod.
+func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	daemon := func(name, cpu string) *appsv1.DaemonSet {
+		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: name, UID: types.UID(name)},
+			Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
+				{Resources: corev1.ResourceRequirements{Requests: awsworld.Resources("cpu", cpu)}}}}}}}
+	}
+	for _, tt := range []struct {
+		name    string
+		daemons []*appsv1.DaemonSet
+		want    int64 // thousandths of a CPU that run on the next node
+	}{
+		{name: "no DaemonSet", want: 100},
+		{name: "another DaemonSet", daemons: []*appsv1.DaemonSet{daemon("agent", "30m")}, want: 130},
+		{name: "kube-proxy as a DaemonSet", daemons: []*appsv1.DaemonSet{daemon("agent", "30m"), daemon("kube-proxy", "70m")}, want: 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider,
+				ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)}
+			got, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())
+			if coreErr != nil {
+				t.Fatal(coreErr)
+			}
+			if cpu := got["web"].GetRequested().GetMilliCPU(); cpu != tt.want {
+				t.Errorf("%dm of CPU are taken on the next node, want %dm", cpu, tt.want)
 			}
 		})
 	}
