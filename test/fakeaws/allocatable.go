@@ -1,6 +1,8 @@
 package fakeaws
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -11,7 +13,8 @@ const (
 	gib = int64(1) << 30
 )
 
-// measuredKiB is the memory that kubelet reported on real nodes of EKS (Amazon Linux), in KiB.
+// measuredKiB is the memory that kubelet reported on real nodes of EKS (Amazon Linux), in KiB. It comes before the measurements of the
+// product's table, which are of Bottlerocket.
 var measuredKiB = map[string]int64{
 	"m5.large":     7845568,
 	"m5.xlarge":    15919124,
@@ -32,7 +35,7 @@ const bootKiB = 77844
 // nodeCapacity is kubelet's report before any device plugin runs. maxPods 0 means the ENI formula.
 func nodeCapacity(t InstanceType, maxPods, rootGiB int) corev1.ResourceList {
 	memory := int64(t.MemoryMiB) * mib / 100 * (100 - unseenPercent) / kib * kib
-	if measured, ok := measuredKiB[t.Name]; ok {
+	if measured := cmp.Or(measuredKiB[t.Name], t.MeasuredMemoryKiB); measured > 0 {
 		memory = measured * kib
 	}
 	disk := int64(rootGiB)*gib - bootKiB*kib

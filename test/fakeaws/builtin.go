@@ -10,7 +10,7 @@ func builtinTypes() []InstanceType {
 			Name: t.Name, VCPU: t.VCPU, MemoryMiB: int(t.MemoryBytes / mib), Architecture: t.Architecture,
 			GPUs: t.GPU.Count, GPUManufacturer: t.GPU.Manufacturer, GPUName: t.GPU.Name, GPUMemoryMiB: int(t.GPU.MemoryBytes / mib),
 			NeuronDevices: t.NeuronDevices, EFAInterfaces: t.EFAInterfaces, MaxENIs: t.MaxENIs, IPv4PerENI: t.IPv4PerENI,
-			BareMetal: t.BareMetal, LocalNVMeGB: int(t.LocalNVMeBytes / 1_000_000_000),
+			MeasuredMemoryKiB: t.MeasuredMemoryBytes / kib, BareMetal: t.BareMetal, LocalNVMeGB: int(t.LocalNVMeBytes / 1_000_000_000),
 		})
 	}
 	return out

@@ -289,6 +289,9 @@ type InstanceType struct {
 	IPv4PerENI      int    `json:"ipv4PerENI,omitempty"`
 	BareMetal       bool   `json:"bareMetal,omitempty"`
 	LocalNVMeGB     int    `json:"localNVMeGB,omitempty"`
+
+	// MeasuredMemoryKiB is what kubelet reports on a node. Without it a node has 95 % of the stated memory.
+	MeasuredMemoryKiB int64 `json:"measuredMemoryKiB,omitempty"`
 }
 
 // A Duration reads and writes as 1m30s. Never reads and writes as "never".
