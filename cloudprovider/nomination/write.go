@@ -22,23 +22,32 @@ const (
 	permissionPause = 10 * time.Minute
 )
 
-// write does a step that writes, and returns what to do afterwards. It writes only to the version of the pod for which the step was
-// decided, so that it overwrites nobody's nomination.
+// write does a step that writes, and returns what to do afterwards. It overwrites nobody's nomination: it writes only while the pod has the
+// nomination for which the step was decided. Other changes of the pod do not matter. kube-scheduler makes many of them while nodes
+// join, and the reading of this process is often older.
 func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s step) step {
-	var name any // null removes the field
-	if s.nominate {
-		name = t.node
+	type change struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"` // null is a field that is not there
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": pod.UID, "resourceVersion": pod.ResourceVersion},
-		"status":   map[string]any{"nominatedNodeName": name},
-	})
+	var current any
+	if pod.Status.NominatedNodeName != "" {
+		current = pod.Status.NominatedNodeName
+	}
+	changes := []change{{"test", "/metadata/uid", pod.UID}, {"test", "/status/nominatedNodeName", current}}
+	if s.nominate {
+		changes = append(changes, change{"test", "/spec/nodeName", nil}, change{"add", "/status/nominatedNodeName", t.node})
+	} else {
+		changes = append(changes, change{"remove", "/status/nominatedNodeName", nil})
+	}
+	patch, err := json.Marshal(changes)
 	if err != nil {
 		return step{end: failed}
 	}
 	bounded, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	_, err = n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case err == nil && s.nominate:
 		n.nominated(ctx, t, pod)

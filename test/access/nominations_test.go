@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -95,14 +96,26 @@ func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 	return pod
 }
 
-// nominator runs a Nominator with the replica's token until the test ends. The group of a node has its name.
+// older has each pod read with the version before its own, as if a change of it by kube-scheduler had not arrived yet.
+func older(object any) (any, error) {
+	if pod, ok := object.(*corev1.Pod); ok {
+		version, err := strconv.Atoi(pod.ResourceVersion)
+		if err != nil {
+			return nil, err
+		}
+		pod.ResourceVersion = strconv.Itoa(version - 1)
+	}
+	return object, nil
+}
+
+// nominator runs a Nominator with the replica's token until the test ends. The group of a node has its name. Its readings are old.
 func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Registry) {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
 	must(t, err)
 	client, err := kubernetes.NewForConfig(config)
 	must(t, err)
-	factory, results := informers.NewSharedInformerFactory(r.client, 0), prometheus.NewRegistry()
+	factory, results := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(older)), prometheus.NewRegistry()
 	nominator, err := nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Client: client,
 		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Group:  func(node *corev1.Node) string { return node.Name },
