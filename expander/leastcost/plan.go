@@ -17,7 +17,7 @@ const (
 	maxRows          = 96    // classes that the linear program knows
 	joinedRows       = 48    // classes that it knows where there are more, for which similar ones are joined
 	maxSteps         = 1500  // of the linear program
-	maxWork          = 1e6   // classes looked at to fill nodes, when packing anew
+	maxWork          = 7e5   // classes looked at to fill nodes, when packing anew
 	maxTries         = 4000  // to pack some nodes anew
 	scaleUpWorth     = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
 	programTolerance = 1e-3  // relative, a pattern that saves less is not worth another step of the linear program
@@ -44,31 +44,42 @@ type planner struct {
 	timer   *timer
 	values  []float64 // of a pod, by class: the price at which it is best placed
 	shapes  []int     // those to choose from
-	promise []float64 // by shape: the worth of a node for its money, as far as it is known, nil where all are looked at in each step
+	upper   []float64 // by shape: no node is worth more for its money, +Inf where that is not known
+	promise []float64 // the same for the pods that are left
+	looked  []bool    // by shape: its promise is for the node to be added next
 	all     []int     // every class
 	sorted  []int     // see byValue
 	random  *rand.Rand
 }
 
+func newPlanner(p *problem, t *timer) *planner {
+	pl := &planner{problem: p, filler: newFiller(p), timer: t, random: rand.New(rand.NewPCG(1, 2)),
+		promise: make([]float64, len(p.shapes)), looked: make([]bool, len(p.shapes))}
+	_, pl.all = p.counts()
+	for s := range p.shapes {
+		pl.shapes = append(pl.shapes, s)
+	}
+	pl.promiseAll()
+	return pl
+}
+
 // solve plans. Out of time it may leave pods without a node.
 func (p *problem) solve(t *timer) plan {
-	counts, all := p.counts()
-	pl := &planner{problem: p, filler: newFiller(p), timer: t, all: all, random: rand.New(rand.NewPCG(1, 2))}
+	counts, _ := p.counts()
 	result := plan{left: counts}
 	if len(p.classes) == 0 || len(p.shapes) == 0 {
 		return result
 	}
+	pl := newPlanner(p, t)
 	room := make([]int, len(p.shapes))
 	for s := range p.shapes {
 		room[s] = p.shapes[s].limit
-		pl.shapes = append(pl.shapes, s)
 	}
 	for _, used := range pl.setValues() {
 		pl.take(&result, used, room)
 	}
-	promise := slices.Clone(pl.promise)
 	pl.rest(&result, room, pl.values, math.Inf(1), 0)
-	pl.keepShapes(&result, promise)
+	pl.keepShapes(&result)
 	pl.improve(&result, room)
 	pl.forward(&result, room)
 	pl.settle(&result, room)
@@ -104,19 +115,25 @@ func (t *plan) add(p *problem, node planned) {
 }
 
 // keepShapes leaves only those to choose from that are in the plan and, besides, the most promising, where there are many.
-func (pl *planner) keepShapes(of *plan, promise []float64) {
-	if pl.promise = nil; promise == nil {
+func (pl *planner) keepShapes(of *plan) {
+	if len(pl.problem.best) <= manyShapes {
 		return
 	}
 	for _, node := range of.nodes {
-		promise[node.shape] = math.Inf(1)
+		pl.upper[node.shape] = math.Inf(1)
 	}
-	slices.SortStableFunc(pl.shapes, func(a, b int) int { return cmp.Compare(promise[b], promise[a]) })
-	used := slices.IndexFunc(pl.shapes, func(s int) bool { return !math.IsInf(promise[s], 1) })
+	slices.SortStableFunc(pl.shapes, func(a, b int) int { return cmp.Compare(pl.upper[b], pl.upper[a]) })
+	used := slices.IndexFunc(pl.shapes, func(s int) bool { return !math.IsInf(pl.upper[s], 1) })
 	if used >= 0 {
 		pl.shapes = pl.shapes[:max(used, manyShapes)]
 	}
 	slices.Sort(pl.shapes)
+	pl.promiseAll()
+}
+
+// promiseAll has every shape looked at for the next node.
+func (pl *planner) promiseAll() {
+	pl.upper = slices.Repeat([]float64{math.Inf(1)}, len(pl.problem.shapes))
 }
 
 // rest adds nodes for all remaining pods, always the node with the most value for its cost. noise from 0 to 1 makes it choose
@@ -128,6 +145,7 @@ func (pl *planner) rest(to *plan, room []int, values []float64, most, noise floa
 			active = append(active, c)
 		}
 	}
+	copy(pl.promise, pl.upper)
 	for !pl.timer.past(planShare) {
 		active = slices.DeleteFunc(active, func(c int) bool { return to.left[c] == 0 })
 		node, whole := pl.next(to.left, room, values, active, noise)
@@ -164,10 +182,24 @@ func (pl *planner) more(to *plan, room []int, values []float64, like planned) {
 	}
 }
 
-// next returns the node with the most value for its cost, and how many equal nodes can be filled, 0 if no pod can be placed.
+// next returns the node with the most value for its cost, and how many equal nodes can be filled, 0 if no pod can be placed. It looks
+// at shapes in the order of their promise, until none of the others promises more than the best found. A shape keeps no more promise
+// than was found: with fewer pods left, nodes are not worth more.
 func (pl *planner) next(left, room []int, values []float64, active []int, noise float64) (planned, int) {
+	most := 0.0 // of all pods left: no node is worth more
+	for _, c := range active {
+		most += values[c] * float64(left[c])
+	}
+	for _, s := range pl.shapes {
+		pl.promise[s] = min(pl.promise[s], most*(1+noise/2)/pl.problem.shapes[s].cost)
+	}
+	clear(pl.looked)
 	best, bestRatio := planned{}, 0.0
-	look := func(s int) float64 {
+	for !pl.timer.past(planShare) {
+		s := pl.mostPromising(room)
+		if s < 0 || pl.looked[s] {
+			break
+		}
 		shares, worth := pl.filler.fill(s, values, left, active)
 		ratio := worth / pl.problem.shapes[s].cost
 		if noise > 0 {
@@ -176,20 +208,7 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 		if ratio > bestRatio*(1+costTolerance) {
 			best.shape, best.shares, bestRatio = s, append(best.shares[:0], shares...), ratio
 		}
-		return ratio
-	}
-	if pl.promise != nil {
-		pl.mostPromising(room, look)
-	} else {
-		worth := 0.0 // of all pods left: no node is worth more
-		for _, c := range active {
-			worth += values[c] * float64(left[c])
-		}
-		for _, s := range pl.shapes {
-			if pl.open(s, room) && worth*(1+noise/2) > bestRatio*pl.problem.shapes[s].cost {
-				look(s)
-			}
-		}
+		pl.looked[s], pl.promise[s] = true, ratio
 	}
 	if bestRatio == 0 {
 		return planned{}, 0
@@ -207,21 +226,14 @@ func (pl *planner) open(s int, room []int) bool {
 	return room[s] > 0 && (better < 0 || room[better] <= 0)
 }
 
-// mostPromising looks at shapes in the order of their promise, until none of the others promises more than the best found. A shape
-// keeps no more promise than was found: with fewer pods left, nodes are not worth more.
-func (pl *planner) mostPromising(room []int, look func(s int) float64) {
-	looked := make([]bool, len(pl.promise))
-	for !pl.timer.past(planShare) {
-		top := -1
-		for s, promise := range pl.promise {
-			if pl.open(s, room) && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !looked[s]) {
-				top = s
-			}
+// mostPromising returns the shape that promises most, -1 for none. Shapes without promise are looked at once.
+func (pl *planner) mostPromising(room []int) int {
+	top := -1
+	for _, s := range pl.shapes {
+		promise := pl.promise[s]
+		if pl.open(s, room) && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !pl.looked[s]) {
+			top = s
 		}
-		if top < 0 || looked[top] {
-			return
-		}
-		looked[top] = true
-		pl.promise[top] = look(top)
 	}
+	return top
 }

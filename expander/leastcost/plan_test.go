@@ -16,10 +16,10 @@ func crowd(t *testing.T) (pl *planner, all plan, room []int) {
 	d := newDemand(candidates, nil)
 	d.classify(candidates, unhurried())
 	p := d.problem(candidates)
-	pl = &planner{problem: p, filler: newFiller(p), timer: unhurried(), random: rand.New(rand.NewPCG(1, 2))}
-	all.left, pl.all = p.counts()
+	pl = newPlanner(p, unhurried())
+	all.left, _ = p.counts()
 	for s := range p.shapes {
-		pl.shapes, room = append(pl.shapes, s), append(room, p.shapes[s].limit)
+		room = append(room, p.shapes[s].limit)
 	}
 	if pl.setValues(); len(p.best) <= manyShapes {
 		t.Fatalf("%d shapes are too few for this test", len(p.best))
@@ -32,7 +32,7 @@ func TestFewOfManyShapesAreLookedAt(t *testing.T) {
 	work := func(promising bool) int {
 		pl, all, room := crowd(t)
 		if !promising {
-			pl.promise = nil
+			pl.promiseAll()
 		}
 		before := pl.filler.work
 		pl.rest(&all, room, pl.values, math.Inf(1), 0)
@@ -49,7 +49,7 @@ func TestNoStepGoesOnWithoutTime(t *testing.T) {
 		step func(pl *planner, full, none *plan, room []int)
 	}{
 		{"fill nodes", func(pl *planner, _, none *plan, room []int) {
-			pl.promise = nil
+			pl.promiseAll()
 			pl.rest(none, room, pl.values, math.Inf(1), 0)
 		}},
 		{"find a node", func(pl *planner, _, none *plan, room []int) { pl.next(none.left, room, pl.values, pl.all, 0) }},

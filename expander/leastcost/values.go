@@ -9,7 +9,7 @@ import (
 )
 
 // setValues solves the linear program, sets the values of the classes, and returns the patterns it uses. With many shapes it
-// also sets their promises.
+// also bounds what their nodes are worth.
 func (pl *planner) setValues() []covering.Used {
 	p := pl.problem
 	coarse, row, ratio := p.coarsened()
@@ -18,7 +18,7 @@ func (pl *planner) setValues() []covering.Used {
 		coarse.cap(solution.Rows)
 	}
 	if len(p.best) > manyShapes {
-		pl.promise = coarse.promises(solution.Rows)
+		pl.upper = coarse.promises(solution.Rows)
 	}
 	pl.values = make([]float64, len(p.classes))
 	for c := range pl.values {
