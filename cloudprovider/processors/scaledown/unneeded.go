@@ -1,0 +1,85 @@
+package scaledown
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+)
+
+// together is how far apart the unneeded times of nodes may end for one loop to remove them. Nodes that became empty one right after
+// another were found by loops that followed each other, and still leave by one call.
+const together = 500 * time.Millisecond
+
+// UnneededTimes knows when the core may next remove a node: its unneeded or unready time is over, and so is the pause after the last
+// scale-up or removal. A loop then need not wait for the scan interval. The pause after a failed removal is left to the scan interval,
+// because the core shows its beginning to nobody.
+//
+// It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
+type UnneededTimes struct {
+	options config.AutoscalingOptions
+	nodes   map[string]unneeded // by name
+}
+
+// unneeded is since when a node is not needed, and how long it must stay so.
+type unneeded struct {
+	since  time.Time
+	length time.Duration
+}
+
+// NewUnneededTimes makes UnneededTimes that know of no node.
+func NewUnneededTimes(options config.AutoscalingOptions) *UnneededTimes {
+	return &UnneededTimes{options: options}
+}
+
+// UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
+func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
+	known := u.nodes
+	u.nodes = make(map[string]unneeded, len(nodes))
+	for _, n := range nodes {
+		since := at
+		if before, ok := known[n.Node.Name]; ok {
+			since = before.since
+		}
+		u.nodes[n.Node.Name] = unneeded{since, n.RemovalThreshold}
+	}
+}
+
+// Next returns the next moment at which the core may remove a node, zero for none. The last loop that scaled up began at scaleUp, and the
+// last one that removed a node at removal.
+//
+// The last loop of all began at ran. The moments until then have had their loop. If it kept the node, because of a minimum size or for
+// another reason, a further loop would keep it, too.
+func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
+	var pause time.Time
+	if !u.options.ScaleDownDelayTypeLocal { // or a group that pauses has no candidates
+		pause = later(scaleUp.Add(u.options.ScaleDownDelayAfterAdd), removal.Add(u.options.ScaleDownDelayAfterDelete))
+	}
+	var moments []time.Time
+	for _, n := range u.nodes {
+		over := n.since.Add(n.length + time.Nanosecond) // the core wants more than the time
+		if at := later(over, pause); at.After(ran) {
+			moments = append(moments, at)
+		}
+	}
+	if len(moments) == 0 {
+		return time.Time{}
+	}
+	slices.SortFunc(moments, time.Time.Compare)
+	next := moments[0]
+	for _, at := range moments {
+		if at.Sub(moments[0]) > together {
+			break
+		}
+		next = at
+	}
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
