@@ -4,25 +4,38 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // maxDelayed bounds the moments remembered for pods that do not count yet. The loop of the scan interval finds the others.
 const maxDelayed = 1000
 
 // burst remembers when unschedulable pods came since the last loop, and knows when their coming is over.
+//
+// A pod that comes later can change any raise: more pods may be cheaper on larger nodes, and may fill the nodes that the first ones
+// need. So the loop waits until no pod is likely to follow, and no longer. Two kinds of pods follow. The scheduler has yet to look at
+// some that exist. It takes milliseconds for each, and settleTime allows for a slow one. Others do not exist yet. A controller makes
+// them in batches that grow, 1, 2, 4 and so on, one batch right after the other, so the next one exists by the time the scheduler has
+// judged the last one. Half of settleTime is enough to see that none does. A single pod waits no longer than that.
+//
+// Where pods keep coming, settleLimit ends the wait, because the first raise would be one of several in any case.
 type burst struct {
-	settleTime, settleLimit time.Duration
+	lull        time.Duration // how long nothing must have come once no pod is awaited
+	settleTime  time.Duration // the same while pods are awaited
+	settleLimit time.Duration // since the first pod
 
-	// arrived holds a token when pods came that the waiter may not know of.
+	// arrived holds a token when something happened that the waiter may not know of.
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time   // of the pods since the last loop, zero if none came
-	delayed     []time.Time // sorted, distinct: when pods that are still too young will count
+	first, last time.Time              // of the pods since the last loop, zero if none came
+	delayed     []time.Time            // sorted, distinct: when pods that are still too young will count
+	awaited     map[types.UID]struct{} // pods that the scheduler has yet to look at
 }
 
-func newBurst(settleTime, settleLimit time.Duration) *burst {
-	return &burst{settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1)}
+func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1), awaited: map[types.UID]struct{}{}}
 }
 
 // add notes a pod that was seen at now and counts from the moment counts on.
@@ -34,6 +47,26 @@ func (b *burst) add(now, counts time.Time) {
 		b.addNow(now)
 	}
 	b.mu.Unlock()
+	b.wakeWaiter()
+}
+
+// await notes whether the scheduler has yet to look at the pod.
+func (b *burst) await(pod types.UID, unjudged bool) {
+	b.mu.Lock()
+	_, awaited := b.awaited[pod]
+	if unjudged {
+		b.awaited[pod] = struct{}{}
+	} else {
+		delete(b.awaited, pod)
+	}
+	over := awaited && len(b.awaited) == 0
+	b.mu.Unlock()
+	if over {
+		b.wakeWaiter()
+	}
+}
+
+func (b *burst) wakeWaiter() {
 	select {
 	case b.arrived <- struct{}{}:
 	default:
@@ -67,7 +100,11 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		b.delayed = slices.Delete(b.delayed, 0, 1)
 	}
 	if !b.first.IsZero() {
-		settled = b.last.Add(b.settleTime)
+		quiet := b.lull
+		if len(b.awaited) > 0 {
+			quiet = b.settleTime
+		}
+		settled = b.last.Add(quiet)
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
 			settled = limit
 		}
@@ -78,7 +115,7 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 	return settled, delayed
 }
 
-// forget drops the pods that came, except the pods that are still too young.
+// forget drops the pods that came, except the pods that are still too young or not judged.
 func (b *burst) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

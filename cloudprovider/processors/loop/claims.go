@@ -2,6 +2,8 @@ package loop
 
 import (
 	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -24,6 +26,30 @@ func (t *Trigger) updateClaim(before, after any) {
 	if !ok || !okOld || old.Status.Phase == apiv1.ClaimBound || claim.Status.Phase != apiv1.ClaimBound || claim.Annotations[selectedNode] != "" {
 		return
 	}
+	t.countClaim()
+}
+
+// ResourceClaimHandler returns the handler that wakes the Trigger when a claim of devices that several pods share is bound to a node, or
+// free again. Both change which node helps the other pods, and these are unschedulable before and after. Add it to the informer whose
+// lister the loop reads.
+func (t *Trigger) ResourceClaimHandler() cache.ResourceEventHandler {
+	if t.config.Tick {
+		return cache.ResourceEventHandlerFuncs{}
+	}
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateResourceClaim}
+}
+
+// updateResourceClaim counts a shared claim as a pod of the burst. A claim that was made for one pod is bound when that pod gets its node,
+// which helps no other.
+func (t *Trigger) updateResourceClaim(before, after any) {
+	old, okOld := before.(*resourceapi.ResourceClaim)
+	claim, ok := after.(*resourceapi.ResourceClaim)
+	if ok && okOld && metav1.GetControllerOfNoCopy(claim) == nil && (old.Status.Allocation == nil) != (claim.Status.Allocation == nil) {
+		t.countClaim()
+	}
+}
+
+func (t *Trigger) countClaim() {
 	now := t.clock.Now()
 	t.pods.add(now, now)
 }

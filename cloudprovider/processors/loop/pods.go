@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"strings"
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -9,17 +10,33 @@ import (
 
 // addPod counts a pod that is unschedulable when first seen, as happens after the watch was interrupted.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
-	if pod, ok := obj.(*apiv1.Pod); ok && !isInInitialList && unschedulable(pod) {
+	pod, ok := obj.(*apiv1.Pod)
+	if !ok || isInInitialList {
+		return
+	}
+	t.pods.await(pod.UID, unjudged(pod))
+	if unschedulable(pod) {
 		t.countPod(pod)
 	}
 }
 
-// updatePod counts a pod when it becomes unschedulable. A pod that stays unschedulable was counted before.
+// updatePod counts a pod when it becomes unschedulable, or when it stays so and a node may help it now. Another pod that stays
+// unschedulable was counted before.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
-	if ok && unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old)) {
+	if !ok {
+		return
+	}
+	t.pods.await(pod.UID, unjudged(pod))
+	if unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old) && !helpable(old, pod)) {
 		t.countPod(pod)
+	}
+}
+
+func (t *Trigger) deletePod(obj any) {
+	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
+		t.pods.await(pod.UID, false)
 	}
 }
 
@@ -29,15 +46,44 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 
 // unschedulable reports whether the scheduler found no place for the pod.
 func unschedulable(pod *apiv1.Pod) bool {
+	c := verdict(pod)
+	return c != nil && c.Status == apiv1.ConditionFalse && c.Reason == apiv1.PodReasonUnschedulable
+}
+
+// unjudged reports whether the scheduler has yet to look at the pod.
+func unjudged(pod *apiv1.Pod) bool {
+	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && verdict(pod) == nil
+}
+
+// verdict is what the scheduler says of a pod without a node, nil if it has said nothing, or nothing that counts any more.
+func verdict(pod *apiv1.Pod) *apiv1.PodCondition {
 	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
-		return false
+		return nil
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == apiv1.PodScheduled {
-			return c.Status == apiv1.ConditionFalse && c.Reason == apiv1.PodReasonUnschedulable
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == apiv1.PodScheduled {
+			return c
 		}
 	}
-	return false
+	return nil
+}
+
+// helpable reports whether a pod that stays unschedulable is another case for the loop now: the scheduler no longer keeps a node for
+// it, or gives another cause that lies in the pod itself.
+func helpable(old, pod *apiv1.Pod) bool {
+	return old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "" || ownCause(old) != ownCause(pod)
+}
+
+// ownCause is the cause of an unschedulable pod that lies in the pod itself, such as a claim that does not exist, or "". The message
+// "0/3 nodes are available: " counts nodes by cause where it lies in them. These numbers change with every pod that moves, and the
+// core counts for itself.
+func ownCause(pod *apiv1.Pod) string {
+	_, cause, _ := strings.Cut(verdict(pod).Message, " nodes are available: ")
+	cause, _, _ = strings.Cut(cause, ". preemption: ")
+	if cause == "" || '0' <= cause[0] && cause[0] <= '9' {
+		return ""
+	}
+	return cause
 }
 
 // delayOf is the age below which the loop leaves the pod alone. The pod's own annotation counts if it is valid and asks for

@@ -19,7 +19,9 @@ type WakeReason string
 const (
 	Start        WakeReason = "start"
 	ScanInterval WakeReason = "scan interval"
-	PodsPending  WakeReason = "unschedulable pods" // or a volume that such a pod may have waited for
+	PodsPending  WakeReason = "unschedulable pods" // or a claim that such a pod may have waited for
+	NodeChanged  WakeReason = "node changed"       // it became empty, or takes pods that it refused
+	NodeUnneeded WakeReason = "node unneeded"      // for as long as it must be
 	CloudChanged WakeReason = "cloud changed"
 	Interruption WakeReason = "interruption"
 )
@@ -34,11 +36,14 @@ type ProductiveLoop struct {
 // Config says which events a Trigger waits for, and how long. The caller checks the durations.
 type Config struct {
 	ScanInterval time.Duration // the longest wait between loops
-	SettleTime   time.Duration // a burst of pods is over once none came for this long
+	SettleTime   time.Duration // a burst of pods is over once none came for this long, or for half of it if the scheduler has looked at all pods
 	SettleLimit  time.Duration // a burst is cut off this long after its first pod
 	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
 	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
 
+	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
+	// for a core that removes none.
+	Removal func(ran time.Time) time.Time
 	// Changed wakes the loop when the state of the cloud changed. Nil never does, and a closed channel never does again.
 	Changed <-chan struct{}
 	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
@@ -53,19 +58,22 @@ type Trigger struct {
 	clock   clock.Clock
 	changed <-chan struct{} // nil once closed
 	pods    *burst
+	nodes   *nodeChanges
 	started bool
+	ran     time.Time // start of the last loop
 }
 
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Changed, config.Interrupted, config.Productive = nil, nil, nil
+		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
 	}
 	return &Trigger{
 		config:  config,
 		clock:   clock,
 		changed: config.Changed,
-		pods:    newBurst(config.SettleTime, config.SettleLimit),
+		pods:    newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
+		nodes:   newNodeChanges(),
 	}
 }
 
@@ -75,7 +83,7 @@ func (t *Trigger) PodHandler() cache.ResourceEventHandler {
 	if t.config.Tick {
 		return cache.ResourceEventHandlerFuncs{}
 	}
-	return cache.ResourceEventHandlerDetailedFuncs{AddFunc: t.addPod, UpdateFunc: t.updatePod}
+	return cache.ResourceEventHandlerDetailedFuncs{AddFunc: t.addPod, UpdateFunc: t.updatePod, DeleteFunc: t.deletePod}
 }
 
 // wake is when a loop is due, and why.
@@ -95,17 +103,19 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 		return Start, ctx.Err()
 	}
 	began := t.clock.Now()
+	t.nodes.rest(began, began.Sub(t.ran))
 	next := t.next(began, since)
 	for {
-		due := t.withPods(next)
+		due := t.withPods(t.withNodes(next))
 		if earliest := began.Add(minPause); due.at.Before(earliest) {
 			due.at = earliest
 		}
-		if now := t.clock.Now(); !now.Before(due.at) {
+		now := t.clock.Now()
+		if !now.Before(due.at) {
 			t.forget()
 			return due.reason, nil
 		}
-		woken, err := t.sleep(ctx, due, next.reason == ScanInterval)
+		woken, err := t.sleep(ctx, due, next.at.After(now))
 		if err != nil {
 			return "", err
 		}
@@ -115,14 +125,28 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	}
 }
 
-// next is when the next loop is due as the wait begins, pods left aside.
+// next is when the next loop is due as the wait begins, changes of pods and nodes left aside.
 func (t *Trigger) next(began, since time.Time) wake {
 	for _, p := range t.config.Productive {
 		if !p.Last().Before(since) {
 			return wake{began, p.Reason}
 		}
 	}
-	return wake{began.Add(t.config.ScanInterval), ScanInterval}
+	next := wake{began.Add(t.config.ScanInterval), ScanInterval}
+	if t.config.Removal != nil {
+		if at := t.config.Removal(t.ran); !at.IsZero() && at.Before(next.at) {
+			return wake{at, NodeUnneeded}
+		}
+	}
+	return next
+}
+
+// withNodes is the next wake once the changes of nodes are taken into account.
+func (t *Trigger) withNodes(next wake) wake {
+	if at := t.nodes.due(t.clock.Now()); !at.IsZero() && at.Before(next.at) {
+		return wake{at, NodeChanged}
+	}
+	return next
 }
 
 // withPods is the next wake once the pods are taken into account. Pods that have come decide alone, because a loop in the
@@ -153,6 +177,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 		return "", ctx.Err()
 	case <-timer.C():
 	case <-t.pods.arrived:
+	case <-t.nodes.arrived:
 	case <-interrupted:
 		return Interruption, nil
 	case _, open := <-cloud:
@@ -166,7 +191,9 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 
 // forget drops all events that the loop about to start will see anyway.
 func (t *Trigger) forget() {
+	t.ran = t.clock.Now()
 	t.pods.forget()
+	t.nodes.forget()
 	select {
 	case <-t.config.Interrupted:
 	default:

@@ -3,6 +3,8 @@ package loop
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
 
@@ -82,24 +85,55 @@ func TestIdleLoopsRunOncePerScanInterval(t *testing.T) {
 
 func TestPodWakesLoopOnceItsBurstSettles(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		pods []time.Duration // when each pod comes, after the wait began
-		want time.Duration   // when the loop runs
+		name   string
+		exist  int             // so many pods exist when the wait begins, and the scheduler has yet to look at them
+		pods   []time.Duration // when each pod becomes unschedulable, after the wait began
+		placed time.Duration   // when the last of the pods that exist gets a node, 0 for never
+		want   time.Duration   // when the loop runs
 	}{
-		{name: "a single pod", pods: []time.Duration{2 * time.Second}, want: 2100 * time.Millisecond},
-		{name: "three pods 90 ms apart", pods: []time.Duration{3000e6, 3090e6, 3180e6}, want: 3280 * time.Millisecond},
-		{name: "two pods too far apart", pods: []time.Duration{3000e6, 3200e6}, want: 3100 * time.Millisecond},
-		{name: "a stream that does not end", pods: every(50*time.Millisecond, 5*time.Second, 8*time.Second), want: 6 * time.Second},
-		{name: "a burst across the scan interval", pods: []time.Duration{9950e6, 10030e6}, want: 10130 * time.Millisecond},
-		{name: "just before the scan interval", pods: []time.Duration{9999e6}, want: 10099 * time.Millisecond},
+		{name: "a single pod", pods: []time.Duration{2 * time.Second}, want: 2050 * time.Millisecond},
+		{name: "three pods 40 ms apart", pods: []time.Duration{3000e6, 3040e6, 3080e6}, want: 3130 * time.Millisecond},
+		{name: "three pods that exist", exist: 3, pods: []time.Duration{3000e6, 3090e6, 3180e6}, want: 3230 * time.Millisecond},
+		{name: "a pod that the scheduler never looks at", exist: 2, pods: []time.Duration{3000e6}, want: 3100 * time.Millisecond},
+		{name: "a pod that exists gets a node", exist: 2, pods: []time.Duration{3000e6}, placed: 3070e6, want: 3070 * time.Millisecond},
+		{name: "two pods too far apart", pods: []time.Duration{3000e6, 3200e6}, want: 3050 * time.Millisecond},
+		{name: "a stream that does not end", pods: every(40*time.Millisecond, 5*time.Second, 8*time.Second), want: 6 * time.Second},
+		{name: "a burst across the scan interval", pods: []time.Duration{9950e6, 9990e6}, want: 10040 * time.Millisecond},
+		{name: "just before the scan interval", pods: []time.Duration{9999e6}, want: 10049 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				trigger := started(t, settings)
-				for _, at := range tt.pods {
-					time.AfterFunc(at, func() { becomes(trigger, "web") })
+				for i := range tt.exist {
+					trigger.PodHandler().OnAdd(newPod(podName(i)), false)
+				}
+				for i, at := range tt.pods {
+					time.AfterFunc(at, func() { becomes(trigger, podName(i)) })
+				}
+				if tt.placed > 0 {
+					last := newPod(podName(tt.exist - 1))
+					placed := last.DeepCopy()
+					placed.Spec.NodeName = "node-1"
+					time.AfterFunc(tt.placed, func() { trigger.PodHandler().OnUpdate(last, placed) })
 				}
 				expect(t, trigger, PodsPending, tt.want)
+			})
+		})
+	}
+}
+
+func podName(i int) string { return "web-" + strconv.Itoa(i) }
+
+// A pod that was deleted before the scheduler looked at it would make each later pod wait longer.
+func TestDeletedPodIsNotAwaited(t *testing.T) {
+	for name, last := range map[string]any{"seen": newPod("web"), "missed": cache.DeletedFinalStateUnknown{Obj: newPod("web")}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trigger := started(t, settings)
+				trigger.PodHandler().OnAdd(newPod("web"), false)
+				trigger.PodHandler().OnDelete(last)
+				time.AfterFunc(2*time.Second, func() { becomes(trigger, "another") })
+				expect(t, trigger, PodsPending, 2050*time.Millisecond)
 			})
 		})
 	}
@@ -169,6 +203,40 @@ func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
 	})
 }
 
+// A pod that stays unschedulable was counted, unless a node may help it now.
+func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
+	judged := func(message, nominated string) *apiv1.Pod {
+		pod := pendingPod("web")
+		pod.CreationTimestamp = metav1.Time{} // the row is made outside the test's own time
+		pod.Status.Conditions[0].Message, pod.Status.NominatedNodeName = message, nominated
+		return pod
+	}
+	const noRoom = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+	const noClaim = `0/3 nodes are available: persistentvolumeclaim "data" not found. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.`
+	for _, tt := range []struct {
+		name     string
+		old, now *apiv1.Pod
+		reason   WakeReason
+		want     time.Duration
+	}{
+		{"its claim exists", judged(noClaim, ""), judged(noRoom, ""), PodsPending, 2050 * time.Millisecond},
+		{"another claim does not exist", judged(noClaim, ""), judged(strings.Replace(noClaim, "data", "logs", 1), ""), PodsPending, 2050 * time.Millisecond},
+		{"no node is kept for it", judged(noRoom, "node-1"), judged(noRoom, ""), PodsPending, 2050 * time.Millisecond},
+		{"a node is kept for it", judged(noRoom, ""), judged(noRoom, "node-1"), ScanInterval, 10 * time.Second},
+		{"a node became full", judged(noRoom, ""), judged(strings.Replace(noRoom, "2 node", "1 Insufficient memory, 1 node", 1), ""), ScanInterval, 10 * time.Second},
+		{"the first node exists", judged("no nodes available to schedule pods", ""), judged(noRoom, ""), ScanInterval, 10 * time.Second},
+		{"the claim is missing on more nodes", judged(noClaim, ""), judged(strings.ReplaceAll(noClaim, "3", "4"), ""), ScanInterval, 10 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trigger := started(t, settings)
+				time.AfterFunc(2*time.Second, func() { trigger.PodHandler().OnUpdate(tt.old, tt.now) })
+				expect(t, trigger, tt.reason, tt.want)
+			})
+		})
+	}
+}
+
 // The core leaves pods alone until they have reached the age of --new-pod-scale-up-delay or of their own annotation.
 func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
 	for _, tt := range []struct {
@@ -178,11 +246,11 @@ func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
 		created time.Duration // offset from now
 		want    time.Duration
 	}{
-		{name: "delay for all", forAll: 3 * time.Second, want: 3100 * time.Millisecond},
-		{name: "own delay", own: "4s", want: 4100 * time.Millisecond},
-		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3100 * time.Millisecond},
+		{name: "delay for all", forAll: 3 * time.Second, want: 3050 * time.Millisecond},
+		{name: "own delay", own: "4s", want: 4050 * time.Millisecond},
+		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3050 * time.Millisecond},
 		{name: "malformed delay", own: "soon", want: 100 * time.Millisecond},
-		{name: "clock of the API server ahead", created: 2 * time.Second, want: 2100 * time.Millisecond},
+		{name: "clock of the API server ahead", created: 2 * time.Second, want: 2050 * time.Millisecond},
 		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 100 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -209,14 +277,14 @@ func TestDelayedPodsSurviveALoop(t *testing.T) {
 			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/pod-scale-up-delay": delay}
 			trigger.PodHandler().OnAdd(pod, false)
 		}
-		expect(t, trigger, PodsPending, 2100*time.Millisecond)
+		expect(t, trigger, PodsPending, 2050*time.Millisecond)
 		expect(t, trigger, PodsPending, 5*time.Second)
 		expect(t, trigger, ScanInterval, 10*time.Second)
 	})
 }
 
 func TestDelayedPodsAreBounded(t *testing.T) {
-	b := newBurst(time.Second, time.Second)
+	b := newBurst(time.Second, time.Second, time.Second)
 	now := time.Now()
 	for i := range 3 * maxDelayed {
 		b.add(now, now.Add(time.Duration(1+i)*time.Minute))
@@ -263,6 +331,37 @@ func TestInterruptionStartsLoopAtOnce(t *testing.T) {
 	})
 }
 
+func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var removable, ran time.Time
+		changed := make(chan struct{}, 1)
+		config := settings
+		config.Changed = changed
+		config.Removal = func(after time.Time) time.Time { ran = after; return removable }
+		trigger := started(t, config)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		began := time.Now()
+		time.Sleep(time.Second) // the loop
+		removable = time.Now().Add(3 * time.Second)
+		expect(t, trigger, NodeUnneeded, 3*time.Second)
+		if !ran.Equal(began) {
+			t.Errorf("asked for a moment after %v, want after the start of the last loop at %v", ran, began)
+		}
+
+		removable = time.Now().Add(20 * time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		removable = time.Now().Add(3 * time.Second)
+		changed <- struct{}{}
+		expect(t, trigger, CloudChanged, minPause)
+
+		config.Tick, config.Changed = true, nil
+		removable = time.Now().Add(3 * time.Second)
+		expect(t, started(t, config), ScanInterval, 10*time.Second)
+	})
+}
+
 func TestTwoLoopsFollowAProductiveOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var scaledUp time.Time
@@ -292,10 +391,10 @@ func TestProductiveLoopDoesNotCutABurst(t *testing.T) {
 		config := settings
 		config.Productive = []ProductiveLoop{{Reason: "scale-up", Last: time.Now}}
 		trigger := started(t, config)
-		for _, at := range every(60*time.Millisecond, 0, 300*time.Millisecond) {
+		for _, at := range every(30*time.Millisecond, 0, 300*time.Millisecond) {
 			time.AfterFunc(at, func() { becomes(trigger, "web") })
 		}
-		expect(t, trigger, PodsPending, 400*time.Millisecond)
+		expect(t, trigger, PodsPending, 350*time.Millisecond)
 	})
 }
 

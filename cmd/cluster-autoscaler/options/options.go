@@ -161,7 +161,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&a.ScaleUpsPerLoop, "aws-scale-ups-per-loop", 20, "How often one loop scales up. Each time the expander chooses again, for the pods that are left. "+
 		"No scale-up begins later than --max-nodegroup-binpacking-duration after the first. With 1 the other pods wait for the next loop, as in the stock autoscaler. At least 1.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
-		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. With 0s it acts on the first pod.")
+		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. Half of it once the scheduler has looked at "+
+			"every pod. With 0s it acts on the first pod.")
 	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", time.Second,
 		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --aws-pod-settle-time.")
 	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+

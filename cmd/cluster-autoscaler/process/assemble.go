@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/informers"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	kubecache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -31,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -46,6 +48,7 @@ type assembly struct {
 	handler    *interruption.Handler
 	wake       <-chan struct{}       // a loop is wanted now, for an interruption
 	nominator  *nomination.Nominator // nil if it is off
+	unneeded   *scaledown.UnneededTimes
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
@@ -100,8 +103,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.unneeded = scaledown.NewUnneededTimes(p.core)
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, leastCost: a.cloud.leastCost, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, nominator: a.nominator,
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, nominator: a.nominator, unneeded: a.unneeded,
 		features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
@@ -128,11 +132,8 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	}
 	a.autoscaler = autoscaler
 	a.trigger = p.newTrigger(a, productive)
-	if _, err := a.informers.Core().V1().Pods().Informer().AddEventHandler(a.trigger.PodHandler()); err != nil {
-		return nil, fmt.Errorf("watch unschedulable pods: %w", err)
-	}
-	if _, err := a.informers.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(a.trigger.ClaimHandler()); err != nil {
-		return nil, fmt.Errorf("watch claims of volumes: %w", err)
+	if err := p.watch(a); err != nil {
+		return nil, err
 	}
 	a.informers.Start(working.Done())
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
@@ -140,6 +141,33 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 	}
 	klog.FromContext(ctx).V(2).Info("Filled the caches")
 	return a, nil
+}
+
+// watch shows the trigger what happens in the cluster.
+func (p *Process) watch(a *assembly) error {
+	kube := a.informers.Core().V1()
+	type watched struct {
+		what     string
+		informer kubecache.SharedInformer
+		handler  kubecache.ResourceEventHandler
+	}
+	all := []watched{
+		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
+		{"claims of volumes", kube.PersistentVolumeClaims().Informer(), a.trigger.ClaimHandler()},
+		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
+	}
+	if p.options.ScaleDown {
+		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()})
+	}
+	if p.core.DynamicResourceAllocationEnabled {
+		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})
+	}
+	for _, w := range all {
+		if _, err := w.informer.AddEventHandler(w.handler); err != nil {
+			return fmt.Errorf("watch %s: %w", w.what, err)
+		}
+	}
+	return nil
 }
 
 // cachesInterval is the time between two log lines about the caches that a leader waits for.
@@ -173,8 +201,11 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		SettleLimit:  p.options.AWS.PodSettleLimit,
 		PodDelay:     p.core.NewPodScaleUpDelay,
 		Tick:         !p.core.FrequentLoopsEnabled,
-		Changed:      a.cloud.provider.Changed(),
-		Interrupted:  a.wake,
+		Removal: func(ran time.Time) time.Time {
+			return a.unneeded.Next(ran, a.autoscaler.LastScaleUpTime(), a.autoscaler.LastScaleDownDeleteTime())
+		},
+		Changed:     a.cloud.provider.Changed(),
+		Interrupted: a.wake,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},

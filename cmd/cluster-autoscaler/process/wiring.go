@@ -46,6 +46,7 @@ type parts struct {
 	reaction  *status.Reaction
 	decisions *decisions.Collector
 	nominator *nomination.Nominator // nil if it is off
+	unneeded  *scaledown.UnneededTimes
 	features
 }
 
@@ -158,6 +159,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
+	core.ScaleDownCandidatesNotifier.Register(with.unneeded)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions, opts.DrainabilityRules),

@@ -1,0 +1,144 @@
+package loop
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	// nodeSettleTime and nodeSettleLimit are the settle times of changes of nodes. They are longer than the times of pods, because no
+	// pod waits. Nodes that become empty together are found by one loop, so they leave together as well.
+	nodeSettleTime  = 500 * time.Millisecond
+	nodeSettleLimit = 2 * time.Second
+	// nodeRest bounds the share of the time that loops for changes of nodes take. After a loop that took a second, no change of a node
+	// starts another for nineteen seconds.
+	nodeRest = 19
+)
+
+// nodeChanges remembers that nodes changed in a way that the core acts on: a node takes pods that it refused, or its last pod is
+// gone. Pods come and go on a busy cluster all the time, so the loops for this stay a small share of the time.
+type nodeChanges struct {
+	*burst
+	rested time.Time // no loop starts for a change before
+
+	mu   sync.Mutex
+	pods map[string]int // how many pods keep a node from being empty, by the node's name
+}
+
+func newNodeChanges() *nodeChanges {
+	return &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}}
+}
+
+// rest begins the pause after a loop that took so long.
+func (n *nodeChanges) rest(now time.Time, took time.Duration) { n.rested = now.Add(nodeRest * took) }
+
+// due returns when a loop is due for the changes, zero if there are none.
+func (n *nodeChanges) due(now time.Time) time.Time {
+	settled, _ := n.burst.due(now)
+	if !settled.IsZero() && settled.Before(n.rested) {
+		return n.rested
+	}
+	return settled
+}
+
+// NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
+// to the informer whose lister the loop reads.
+func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
+	if t.config.Tick {
+		return cache.ResourceEventHandlerFuncs{}
+	}
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateNode}
+}
+
+func (t *Trigger) updateNode(before, after any) {
+	old, okOld := before.(*apiv1.Node)
+	node, ok := after.(*apiv1.Node)
+	if ok && okOld && isReady(node) && (!isReady(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
+		now := t.clock.Now()
+		t.nodes.add(now, now)
+	}
+}
+
+func isReady(node *apiv1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c apiv1.NodeCondition) bool {
+		return c.Type == apiv1.NodeReady && c.Status == apiv1.ConditionTrue
+	})
+}
+
+// lostTaint reports whether a taint that keeps pods away is gone. The core's own taint of a node that is being removed does not count. It
+// goes when the removal failed, and a loop right then would try it again, and again.
+func lostTaint(before, after []apiv1.Taint) bool {
+	return slices.ContainsFunc(before, func(old apiv1.Taint) bool {
+		return old.Effect != apiv1.TaintEffectPreferNoSchedule && old.Key != taints.ToBeDeletedTaint &&
+			!slices.ContainsFunc(after, func(taint apiv1.Taint) bool { return taint.MatchTaint(&old) })
+	})
+}
+
+// EmptiedHandler returns the handler that wakes the Trigger when the last pod of a node is gone, so that the node's unneeded time begins
+// then. Add it to the informer of all pods if the core removes nodes.
+func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
+	if t.config.Tick {
+		return cache.ResourceEventHandlerFuncs{}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(pod any) { t.movePod(nil, pod) },
+		UpdateFunc: t.movePod,
+		DeleteFunc: func(pod any) { t.movePod(lastState(pod), nil) },
+	}
+}
+
+// movePod counts a pod on its node, and no longer on the node where it was before. Nil stands for a pod that does not exist.
+func (t *Trigger) movePod(before, after any) {
+	from, to := occupied(before), occupied(after)
+	if from != to && t.nodes.move(from, to) {
+		now := t.clock.Now()
+		t.nodes.add(now, now)
+	}
+}
+
+// move moves a pod and reports whether the node that it left is empty now. "" is no node.
+func (n *nodeChanges) move(from, to string) (emptied bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if to != "" {
+		n.pods[to]++
+	}
+	if from == "" {
+		return false
+	}
+	if n.pods[from]--; n.pods[from] > 0 {
+		return false
+	}
+	delete(n.pods, from)
+	return true
+}
+
+// occupied returns the node that the pod keeps from being empty, "" for none. The pods of DaemonSets and the node's own static pods
+// keep no node.
+func occupied(obj any) string {
+	pod, ok := obj.(*apiv1.Pod)
+	if !ok || pod.Status.Phase == apiv1.PodSucceeded || pod.Status.Phase == apiv1.PodFailed {
+		return ""
+	}
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil && owner.Kind == "DaemonSet" {
+		return ""
+	}
+	if _, static := pod.Annotations[apiv1.MirrorPodAnnotationKey]; static {
+		return ""
+	}
+	return pod.Spec.NodeName
+}
+
+// lastState returns the last known state of a deleted object.
+func lastState(obj any) any {
+	if unknown, missed := obj.(cache.DeletedFinalStateUnknown); missed {
+		return unknown.Obj
+	}
+	return obj
+}
