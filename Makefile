@@ -146,6 +146,16 @@ bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lowe
 bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json)
 	$(GO) run ./test/bench/zonal $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
 
+.PHONY: bench-peers
+bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m OUTPUT=json REPORT=FILE)
+	$(GO) run ./test/bench/peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
+		$(if $(IDLE),-idle $(IDLE)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
+
+.PHONY: benchmarks
+benchmarks: ## docs/benchmarks.md and its chart, from a report of bench-peers (FROM=FILE)
+	$(GO) run ./test/bench/peers -from '$(or $(FROM),$(error name the report: FROM=FILE))' -o markdown > docs/benchmarks.md
+	$(GO) run ./test/bench/peers -from '$(FROM)' -o svg > docs/benchmarks.svg
+
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)
 	$(GO_RUN) ./test/demo $(if $(KEEP),-keep)

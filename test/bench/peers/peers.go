@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
+	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
+)
+
+// A kind is a program. A peer is a program with flags.
+type kind int
+
+const (
+	ourKind kind = iota
+	stockKind
+	karpenterKind
+)
+
+type peer struct {
+	name  string
+	about string
+	kind  kind
+	flags []string // beside the manifest's and the case's, which all Cluster Autoscalers get
+}
+
+func (p peer) String() string { return p.name }
+
+// Names of the peers.
+const (
+	ours       = "ours"
+	stockPlain = "stock"
+	stockTuned = "stock-tuned"
+	karpenters = "karpenter"
+)
+
+// peers are all contestants, in the order of the report.
+var peers = []peer{
+	{name: ours, about: "this autoscaler, with its defaults", kind: ourKind},
+	{name: stockPlain, about: "the stock autoscaler of the same core, with its defaults", kind: stockKind},
+	{name: stockTuned, about: "the stock autoscaler with the flags that make it fastest", kind: stockKind, flags: tuned},
+	{name: karpenters, about: "Karpenter %s with its KWOK provider, whose launches are immediate", kind: karpenterKind},
+}
+
+// tuned are the flags of stock that make it faster in these cases. The package's documentation says what each is for, and which were
+// left out.
+var tuned = []string{
+	"--scan-interval=1s", "--bypassed-scheduler-names=default-scheduler", "--parallel-scale-up", "--fastpath-binpacking-enabled",
+	"--max-scale-down-parallelism=1000", "--kube-client-qps=200", "--kube-client-burst=400",
+}
+
+// build makes the program of each kind that takes part.
+func (b *bench) build(ctx context.Context) error {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return err
+	}
+	// The lab needs ours for its own half, whoever takes part.
+	fmt.Fprintln(b.progress, "Building our autoscaler")
+	var err error
+	if b.ours, err = lab.BuildAutoscaler(ctx, b.dir); err != nil {
+		return err
+	}
+	for n, p := range b.peers {
+		switch p.kind {
+		case stockKind:
+			_, err = stock.Build(ctx, b.progress, false)
+		case karpenterKind:
+			var version string
+			if b.karpenter, version, err = karpenter.Build(ctx, b.progress); err == nil {
+				b.peers[n].about = fmt.Sprintf(p.about, version)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// testdata/report.json has figures that nobody measured.
+func TestReportIsPrintedInEveryForm(t *testing.T) {
+	for _, form := range []string{"table", "markdown", "svg"} {
+		var stdout, stderr bytes.Buffer
+		if code := command(t.Context(), []string{"-from", "testdata/report.json", "-o", form}, &stdout, &stderr); code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr.String())
+		}
+		golden := filepath.Join("testdata", "report."+form)
+		if *update {
+			if err := os.WriteFile(golden, stdout.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stdout.String() != string(want) {
+			t.Errorf("%s differs from %s:\n%s", form, golden, stdout.String())
+		}
+	}
+}
+
+func TestBestIsEveryPeerWithLowestMedian(t *testing.T) {
+	f := figureReport{Values: map[string]values{ours: {3, 1, 9}, stockPlain: {3}, stockTuned: {4, 3.5}}}
+	if got := strings.Join(f.best(), " "); got != "ours stock" {
+		t.Errorf("best are %s, want ours and stock, whose medians are both 3", got)
+	}
+	f.Values[karpenters] = values{-0.5}
+	if got := strings.Join(f.best(), " "); got != karpenters {
+		t.Errorf("best is %s, want the one before the verdict", got)
+	}
+}
+
+func TestOnlyTakesKindsOfCases(t *testing.T) {
+	got, err := chosen("several,reaction-20")
+	if err != nil || strings.Join(got, " ") != "several-2 several-5 several-2000 several-hang reaction-20" {
+		t.Errorf("%q, %v: want the four kinds of several, and reaction-20 without reaction-200", got, err)
+	}
+	if _, err := chosen("reactions"); err == nil {
+		t.Error("a name that no case has is accepted")
+	}
+}
+
+func TestLoopQuantilesLeaveOutEarlierLoops(t *testing.T) {
+	histogram := func(sum float64, cumulative ...uint64) loops {
+		l := loops{count: cumulative[len(cumulative)-1], sum: sum}
+		for n, count := range cumulative {
+			bound := []float64{1, 2, 4}[n]
+			l.buckets = append(l.buckets, &dto.Bucket{CumulativeCount: &count, UpperBound: &bound})
+		}
+		return l
+	}
+	// One loop of up to 4 s before, then four: two of up to 1 s, and two of up to 2 s.
+	l := histogram(9, 2, 4, 5).since(histogram(4, 0, 0, 1))
+	if l.count != 4 || l.sum != 5 || l.quantile(0.25) != 0.5 || l.quantile(0.5) != 1 || l.quantile(1) != 2 {
+		t.Errorf("%d loops of %v s, quantiles %v, %v and %v, want 4 of 5 s, and 0.5, 1 and 2", l.count, l.sum, l.quantile(0.25), l.quantile(0.5), l.quantile(1))
+	}
+}

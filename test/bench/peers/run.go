@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
+	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// manifest is the shipped Deployment whose flags all Cluster Autoscalers run with. All of them are stock's own.
+const manifest = "s0-gpu-spot-china"
+
+// unneededTime is how long a node must be empty until it may go, for every peer, in the cases in which nodes go.
+const unneededTime = 10 * time.Second
+
+// unneededFlags let a Cluster Autoscaler remove empty nodes after unneededTime.
+var unneededFlags = []string{"--scale-down-unneeded-time=" + unneededTime.String(), "--scale-down-delay-after-add=0s"}
+
+// A process is the program of a peer while it runs.
+type process interface {
+	Kill()
+	Done() <-chan struct{}
+}
+
+// A run is one peer in one case.
+type run struct {
+	*world
+	bench *bench
+	benchCase
+	peer       peer
+	process    process
+	autoscaler *lab.Autoscaler   // the process again, nil for Karpenter
+	claims     *karpenter.Claims // nil for a Cluster Autoscaler
+	figures    figures
+
+	started time.Time // the process
+	ready   time.Time // its first loop was over
+}
+
+// launch starts the peer and waits until it is ready for pods: a Cluster Autoscaler has made its first loop.
+func (r *run) launch(ctx context.Context) error {
+	r.started = time.Now()
+	if r.peer.kind == karpenterKind {
+		return r.launchKarpenter(ctx)
+	}
+	env := r.env
+	if r.peer.kind == stockKind {
+		var err error
+		if env, err = env.StartStock(ctx); err != nil {
+			return err
+		}
+	}
+	r.env.AWS.ResetCalls()
+	r.started = time.Now()
+	flags := slices.Clone(r.peer.flags)
+	if r.nodesGo {
+		flags = append(flags, unneededFlags...)
+	}
+	if err := env.StartAutoscaler(ctx, manifest, flags...); err != nil {
+		return err
+	}
+	r.autoscaler = env.Autoscaler()
+	r.process = r.autoscaler
+	err := until(ctx, 10*time.Millisecond, func() (bool, error) {
+		metrics, err := r.autoscaler.Metrics(ctx)
+		return loopsOf(metrics).count > 0, err
+	})
+	r.ready = time.Now()
+	return err
+}
+
+// launchKarpenter starts Karpenter with a NodePool for each group.
+func (r *run) launchKarpenter(ctx context.Context) error {
+	dir := filepath.Join(r.dir, karpenters)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var pools []karpenter.Pool
+	for _, g := range r.world.groups {
+		node, err := r.env.AWS.NextNode(g.name)
+		if err != nil {
+			return err
+		}
+		pools = append(pools, karpenter.Pool{Name: g.name, InstanceType: g.instanceType, Labels: map[string]string{groupLabel: g.name}, Node: node})
+	}
+	o := karpenter.Options{Binary: r.bench.karpenter, Dir: dir, Cluster: r.env.Cluster, Pools: pools, BootTime: bootTime}
+	if r.nodesGo {
+		o.ConsolidateAfter = unneededTime
+	}
+	p, err := karpenter.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	r.process, r.claims, r.ready = p, p.Claims(), time.Now()
+	return nil
+}
+
+// end kills the process, because its end is not measured, and removes its lease and status, so that the next one need not wait.
+func (r *run) end(ctx context.Context) error {
+	if r.process == nil {
+		return nil
+	}
+	ended := r.ended()
+	r.process.Kill()
+	if r.claims != nil {
+		return ended
+	}
+	client := r.env.Cluster.Client()
+	lease := client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, "cluster-autoscaler", metav1.DeleteOptions{})
+	status := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Delete(ctx, "cluster-autoscaler-status", metav1.DeleteOptions{})
+	return errors.Join(ended, unlessMissing(lease), unlessMissing(status))
+}
+
+func unlessMissing(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// ended fails if the process has ended by itself.
+func (r *run) ended() error {
+	select {
+	case <-r.process.Done():
+		return fmt.Errorf("%s ended by itself", r.peer.name)
+	default:
+		return nil
+	}
+}
+
+// until waits until something is so, or with an error until the process has ended by itself.
+func (r *run) until(ctx context.Context, so func() (bool, error)) error {
+	return until(ctx, pause, func() (bool, error) {
+		if err := r.ended(); err != nil {
+			return false, err
+		}
+		return so()
+	})
+}
+
+// A request is one for instances, or for their termination.
+type request struct {
+	at    time.Time
+	group string
+}
+
+// raises are the calls that ask for instances, and cuts those that terminate them.
+var (
+	raises = []string{"LaunchInstances", "SetDesiredCapacity", "UpdateAutoScalingGroup"}
+	cuts   = []string{"TerminateInstanceInAutoScalingGroup", "TerminateInstances", "SetDesiredCapacity", "DetachInstances"}
+)
+
+// asked are the accepted requests for instances since then, in their order.
+func (r *run) asked(since time.Time) []request {
+	if r.claims != nil {
+		var all []request
+		for _, c := range r.claims.Seen() {
+			if !c.Created.Before(since) {
+				all = append(all, request{c.Created, c.Pool})
+			}
+		}
+		return all
+	}
+	return r.calls(since, raises)
+}
+
+// calls are the accepted calls of some actions since then, in the order of their arrival.
+func (r *run) calls(since time.Time, actions []string) []request {
+	var all []request
+	for _, call := range r.env.AWS.CallLog() {
+		if call.Code == "" && !call.Time.Before(since) && slices.Contains(actions, call.Action) {
+			all = append(all, request{call.Time, call.Params.Get("AutoScalingGroupName")})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b request) int { return a.at.Compare(b.at) })
+	return all
+}
+
+// terminated is when the termination of each instance was requested, sorted.
+func (r *run) terminated(since time.Time) []time.Time {
+	var all []time.Time
+	if r.claims != nil {
+		for _, c := range r.claims.Seen() {
+			if c.Deleted.After(since) {
+				all = append(all, c.Deleted)
+			}
+		}
+	} else {
+		for _, e := range r.env.AWS.Events() {
+			if (e.Kind == fakeaws.TerminateRequested || e.Kind == fakeaws.ScaleInKill) && !e.Time.Before(since) {
+				all = append(all, e.Time)
+			}
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
+// nodes is how many nodes were asked for since then.
+func (r *run) nodes(since time.Time) int {
+	if r.claims != nil {
+		return len(r.asked(since))
+	}
+	return lab.Count(r.env.Timeline.Since(since), lab.InstanceLaunched)
+}
+
+// A figure is one value of a run.
+type figure struct {
+	Name  string
+	Unit  string
+	Value float64
+}
+
+// figures are in the order of the report.
+type figures []figure
+
+func (f figures) String() string {
+	var parts []string
+	for _, one := range f {
+		parts = append(parts, one.Name+" "+format(one.Value, one.Unit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *run) add(name, unit string, value float64) {
+	r.figures = append(r.figures, figure{name, unit, value})
+}
+
+// took adds the time between two moments.
+func (r *run) took(name string, from, to time.Time) { r.add(name, "s", to.Sub(from).Seconds()) }

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// preparing bounds the wait for a world: a control plane, and up to 50,000 pods that run before the peer starts.
+const preparing = time.Hour
+
+// A world is a control plane with an emulated account, and with the workload that is there before the peer.
+type world struct {
+	env    *lab.Env
+	groups []group
+	dir    string
+}
+
+// newWorld returns once all nodes of the account are Ready and all pods of the case run that come before the peer.
+func (b *bench) newWorld(ctx context.Context, c benchCase, dir string) (_ *world, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, preparing, errors.New("the cluster takes too long to prepare"))
+	defer cancel()
+	if err := os.MkdirAll(filepath.Join(dir, "lab"), 0o755); err != nil {
+		return nil, err
+	}
+	w := &world{groups: c.groups(), dir: dir}
+	start := time.Now()
+	if w.env, err = lab.Start(ctx, lab.Options{Dir: filepath.Join(dir, "lab"), Binary: b.ours, Progress: b.progress}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	if err := w.env.StartAWS(ctx, account(w.groups)); err != nil {
+		return nil, err
+	}
+	nodes := 1 // of the system
+	for _, g := range w.groups {
+		nodes += g.nodes
+	}
+	if err := w.count(ctx, start, lab.NodeReady, nodes); err != nil {
+		return nil, err
+	}
+	if err := w.create(ctx, c.before...); err != nil {
+		return nil, err
+	}
+	return w, w.count(ctx, start, lab.PodRunning, total(c.before))
+}
+
+// count waits until so many moments of the kind have come since the start.
+func (w *world) count(ctx context.Context, start time.Time, kind lab.Kind, want int) error {
+	now := 0
+	err := until(ctx, max(pause, time.Duration(want)*time.Millisecond/5), func() (bool, error) {
+		now = lab.Count(w.env.Timeline.Since(start), kind)
+		return now >= want, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d times %q: %w", now, want, kind, err)
+	}
+	return nil
+}
+
+func (w *world) close() error { return w.env.Close() }
+
+// podSet is a number of pods alike, which the nodes of one group can take, or of all groups if none is named.
+type podSet struct {
+	name  string
+	count int
+	cpu   string
+	gpu   bool
+	group string
+}
+
+func total(sets []podSet) (n int) {
+	for _, s := range sets {
+		n += s.count
+	}
+	return n
+}
+
+// create creates each set as a ReplicaSet.
+func (w *world) create(ctx context.Context, sets ...podSet) error {
+	for _, s := range sets {
+		_, err := w.env.Cluster.Client().AppsV1().ReplicaSets(metav1.NamespaceDefault).Create(ctx, s.replicaSet(), metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes the pods of all sets.
+func (w *world) remove(ctx context.Context) error {
+	return w.env.Cluster.Client().AppsV1().ReplicaSets(metav1.NamespaceDefault).DeleteCollection(ctx,
+		metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}, metav1.ListOptions{})
+}
+
+func (s podSet) replicaSet() *appsv1.ReplicaSet {
+	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(s.cpu), corev1.ResourceMemory: resource.MustParse("64Mi")}
+	limits := corev1.ResourceList{}
+	if s.gpu {
+		requests[gpuResource], limits[gpuResource] = resource.MustParse("1"), resource.MustParse("1")
+	}
+	spec := corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(0)), Containers: []corev1.Container{{
+		Name: "app", Image: "app", Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits},
+	}}}
+	if s.group != "" {
+		spec.NodeSelector = map[string]string{groupLabel: s.group}
+	}
+	labels := map[string]string{"app": s.name}
+	return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: s.name}, Spec: appsv1.ReplicaSetSpec{
+		Replicas: new(int32(s.count)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
+	}}
+}
