@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// workers is how many writes are under way at once. The client's rate limit bounds them, too.
-	workers = 16
+	// workers is how many writes are under way at once. The client's rate limit bounds them, too. They are many because nodes may be Ready
+	// seconds after they register, and until then kube-scheduler tries all waiting pods again and again, which keeps the API server busy.
+	workers = 64
 	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
 	groupPause = time.Second
 )
