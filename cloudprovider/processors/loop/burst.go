@@ -20,6 +20,9 @@ const maxDelayed = 1000
 // judged the last one. Half of settleTime is enough to see that none does: with it, thirty bursts of 20 pods made no more raises than with
 // the whole of it. A single pod waits no longer than that.
 //
+// A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
+// nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
+//
 // Where pods keep coming, settleLimit ends the wait, because the first raise would be one of several in any case.
 type burst struct {
 	lull        time.Duration // how long nothing must have come once no pod is awaited
@@ -105,7 +108,7 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
 		}
-		settled = b.last.Add(quiet)
+		settled = b.last.Add(max(quiet, b.last.Sub(b.first)/2))
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
 			settled = limit
 		}

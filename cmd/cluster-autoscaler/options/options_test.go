@@ -155,7 +155,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	want := AWS{
 		DiscoveryJoin: asg.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
@@ -254,7 +254,7 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: time.Second,
+		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
 	}
 	for _, tt := range []struct {
