@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// firstPause is the time between the first nomination and the second one, if kube-scheduler removes the first. Every further
-	// pause is twice as long, up to longestPause. mostTries bounds the writes for one pod, because each removal has kube-scheduler try
-	// other pods again.
-	firstPause, longestPause = 100 * time.Millisecond, 8 * time.Second
-	mostTries                = 12
+	// calm is how long kube-scheduler must have tried no planned pod before one is nominated for a node that is not Ready. kube-scheduler
+	// removes the nominations of the pods that it tries in vain, and each removal has it try others.
+	calm = 200 * time.Millisecond
+	// showTime is how long the informer may take to show a nomination.
+	showTime = 5 * time.Second
 	// bindTime is how long a node that can take the pod may stay without it. kube-scheduler waits up to 10 s before it tries a pod again.
 	bindTime = time.Minute
 )
@@ -23,9 +23,9 @@ type target struct {
 	namespace, name string
 	node            string
 	nominated       string    // the node in our last nomination, "" before the first
-	tries           int       // nominations so far
-	last            time.Time // of them
-	offered         bool      // one of them was written when the node could take the pod
+	last            time.Time // our last nomination, zero before the first
+	before          string    // the pod's resource version before it
+	offered         bool      // it was written when the node could take the pod
 	usable          time.Time // since when the node can take the pod, zero for not yet
 	replanned       bool      // the pod is planned for another node
 	failures        int       // failed writes in a row
@@ -38,9 +38,9 @@ type step struct {
 	after           time.Duration // look again then, 0 for when something happens
 }
 
-// decide returns the next step for a pod, nil for one that is gone, on a node, nil for one that is gone. It also notes since when the
-// node can take the pod. It has no other effect.
-func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now time.Time, readyTime time.Duration) step {
+// decide returns the next step for a pod, nil for one that is gone, on a node, nil for one that is gone. The pod is nominated after from,
+// or at once if the node can take it. decide also notes since when that is so. It has no other effect.
+func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from time.Time, readyTime time.Duration) step {
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return step{end: gone}
 	}
@@ -50,7 +50,7 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now time.Time, ready
 	case pod.Spec.NodeName == t.node:
 		return step{end: kept}
 	case pod.Spec.NodeName != "":
-		return step{clear: ours, end: elsewhere}
+		return step{end: elsewhere} // the nomination means nothing any more
 	case current != "" && !ours:
 		return step{end: overruled}
 	case t.replanned || node == nil || node.DeletionTimestamp != nil:
@@ -66,7 +66,11 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now time.Time, ready
 		t.usable = time.Time{}
 		left = node.CreationTimestamp.Add(readyTime).Sub(now)
 	}
-	pause := t.last.Add(t.pause()).Sub(now)
+	shown := t.last.Add(showTime).Sub(now) // until the informer shows our last nomination at the latest
+	if pod.ResourceVersion != t.before {
+		shown = 0
+	}
+	wait := max(shown, from.Sub(now))
 	switch {
 	case left <= 0:
 		return step{clear: ours, end: withdrawn}
@@ -74,31 +78,29 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now time.Time, ready
 		return step{after: left}
 	case !t.usable.IsZero() && !t.offered:
 		return step{nominate: true}
-	case pause > 0:
-		return step{after: min(pause, left)}
-	case !t.usable.IsZero():
+	case !t.usable.IsZero() && shown <= 0:
 		return step{end: refused}
-	case t.tries >= mostTries:
-		return step{after: left}
+	case wait > 0:
+		return step{after: min(wait, left)}
 	}
 	return step{nominate: true}
-}
-
-// pause is the least time between the last nomination and the next one.
-func (t *target) pause() time.Duration {
-	if t.tries == 0 {
-		return 0
-	}
-	return min(firstPause<<(t.tries-1), longestPause)
 }
 
 // usable reports whether kube-scheduler may put the pod on the node, as far as the node's readiness, its taints and its devices say.
 // Devices appear some time after the node is Ready.
 func usable(node *corev1.Node, pod *corev1.Pod) bool {
-	if !ready(node) || node.Spec.Unschedulable {
+	return !node.Spec.Unschedulable && takes(node, pod)
+}
+
+// takes is usable for a node that may be held.
+func takes(node *corev1.Node, pod *corev1.Pod) bool {
+	if !ready(node) {
 		return false
 	}
 	for _, taint := range node.Spec.Taints {
+		if node.Spec.Unschedulable && taint.Key == corev1.TaintNodeUnschedulable {
+			continue
+		}
 		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool {
 			return t.ToleratesTaint(klog.Background(), &taint, true)
 		}) {

@@ -48,6 +48,9 @@ func waiting(nominated string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
+// version is the pod with a resource version, which nominations raise.
+func version(v string) func(*corev1.Pod) { return func(p *corev1.Pod) { p.ResourceVersion = v } }
+
 func boundTo(node string) func(*corev1.Pod) { return func(p *corev1.Pod) { p.Spec.NodeName = node } }
 
 func wantsGPU(p *corev1.Pod) {
@@ -66,54 +69,55 @@ func TestDecide(t *testing.T) {
 		target target // of node-a
 		pod    *corev1.Pod
 		node   *corev1.Node
-		at     time.Duration // since the node registered
+		from   time.Duration // since then, too: nominations may be written
+		at     time.Duration // since then, too
 		want   step
 	}{
 		{name: "the node has registered", pod: waiting(""), node: starting("node-a"), want: step{nominate: true}},
-		{name: "the nomination is there", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the nomination is there", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
-		{name: "kube-scheduler has just removed it", target: target{nominated: "node-a", tries: 1, last: registered},
-			pod: waiting(""), node: starting("node-a"), at: 40 * time.Millisecond, want: step{after: 60 * time.Millisecond}},
-		{name: "kube-scheduler has removed it", target: target{nominated: "node-a", tries: 1, last: registered},
-			pod: waiting(""), node: starting("node-a"), at: second, want: step{nominate: true}},
-		{name: "kube-scheduler removes it again and again", target: target{nominated: "node-a", tries: mostTries, last: registered},
-			pod: waiting(""), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
-		{name: "the node becomes ready after all that", target: target{nominated: "node-a", tries: mostTries, last: after(59 * second)},
-			pod: waiting(""), node: starting("node-a", isReady), at: minute, want: step{nominate: true}},
-		{name: "the ready node is nominated", target: target{nominated: "node-a", tries: 2, offered: true, usable: after(minute), last: after(minute)},
+		{name: "kube-scheduler tries pods", pod: waiting(""), node: starting("node-a"), from: second, at: 400 * time.Millisecond,
+			want: step{after: 600 * time.Millisecond}},
+		{name: "the informer does not show the nomination yet", target: target{nominated: "node-a", last: registered, before: "1"},
+			pod: waiting("", version("1")), node: starting("node-a"), at: second, want: step{after: showTime - second}},
+		{name: "kube-scheduler has removed the nomination", target: target{nominated: "node-a", last: registered, before: "1"},
+			pod: waiting("", version("3")), node: starting("node-a"), at: second, want: step{nominate: true}},
+		{name: "the node becomes ready without a nomination", target: target{nominated: "node-a", last: registered, before: "1"},
+			pod: waiting("", version("3")), node: starting("node-a", isReady), from: 2 * minute, at: minute, want: step{nominate: true}},
+		{name: "the ready node is nominated", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
 			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, want: step{after: 59 * second}},
-		{name: "kube-scheduler refuses the ready node", target: target{nominated: "node-a", tries: 2, offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting(""), node: starting("node-a", isReady), at: minute + 2*second, want: step{end: refused}},
-		{name: "the ready node stays without the pod", target: target{nominated: "node-a", tries: 1, usable: after(minute), last: registered},
+		{name: "kube-scheduler refuses the ready node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute), before: "1"},
+			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute + 2*second, want: step{end: refused}},
+		{name: "the ready node stays without the pod", target: target{nominated: "node-a", usable: after(minute), last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isReady), at: 2 * minute, want: step{clear: true, end: withdrawn}},
-		{name: "the node is Ready with a start-up taint", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the node is Ready with a start-up taint", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isTainted), at: minute, want: step{after: 14 * minute}},
-		{name: "the pod tolerates the taint", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the pod tolerates the taint", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", tolerates), node: starting("node-a", isTainted), at: minute, want: step{after: minute}},
-		{name: "the node shows no GPU yet", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the node shows no GPU yet", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", wantsGPU), node: starting("node-a", isReady), at: minute, want: step{after: 14 * minute}},
-		{name: "the node does not become ready", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the node does not become ready", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a"), at: readyTime, want: step{clear: true, end: withdrawn}},
-		{name: "the node leaves", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the node leaves", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isLeaving), at: second, want: step{clear: true, end: withdrawn}},
-		{name: "the node is gone", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the node is gone", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), at: second, want: step{clear: true, end: withdrawn}},
-		{name: "the pod is planned anew", target: target{nominated: "node-a", tries: 1, last: registered, replanned: true},
+		{name: "the pod is planned anew", target: target{nominated: "node-a", last: registered, replanned: true},
 			pod: waiting("node-a"), node: starting("node-a"), at: second, want: step{clear: true, end: withdrawn}},
 		{name: "our nomination for an earlier node is there", target: target{nominated: "node-0"},
 			pod: waiting("node-0"), node: starting("node-a"), want: step{nominate: true}},
 		{name: "somebody else has nominated", pod: waiting("node-b"), node: starting("node-a"), want: step{end: overruled}},
-		{name: "the pod has the node", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the pod has the node", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", boundTo("node-a")), node: starting("node-a", isReady), at: minute, want: step{end: kept}},
-		{name: "the pod has another node", target: target{nominated: "node-a", tries: 1, last: registered},
-			pod: waiting("node-a", boundTo("node-b")), node: starting("node-a"), at: minute, want: step{clear: true, end: elsewhere}},
-		{name: "the pod has another node and no nomination", target: target{nominated: "node-a", tries: 1, last: registered},
+		{name: "the pod has another node", target: target{nominated: "node-a", last: registered},
+			pod: waiting("node-a", boundTo("node-b")), node: starting("node-a"), at: minute, want: step{end: elsewhere}},
+		{name: "the pod has another node and no nomination", target: target{nominated: "node-a", last: registered},
 			pod: waiting("", boundTo("node-b")), node: starting("node-a"), at: minute, want: step{end: elsewhere}},
 		{name: "the pod is gone", node: starting("node-a"), want: step{end: gone}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.target.node = "node-a"
-			got := tt.target.decide(tt.pod, tt.node, registered.Add(tt.at), readyTime)
+			got := tt.target.decide(tt.pod, tt.node, registered.Add(tt.at), registered.Add(tt.from), readyTime)
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)
 			}

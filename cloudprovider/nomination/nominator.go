@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -53,8 +54,11 @@ type Nominator struct {
 	fresh   map[string]bool // registered nodes for which no plan was found yet, by name
 	targets map[types.UID]*target
 	on      map[string]map[types.UID]bool // targets of each node
+	held    map[string]*held              // nodes that are cordoned until their pods are nominated
+	tried   time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
 	denied  time.Time                     // when the permission was found missing, or zero
 	said    sync.Once                     // the missing permission is logged
+	changed chan struct{}                 // a target or a held node has changed
 }
 
 // key is what a worker looks at: a node that has registered, or a target.
@@ -66,6 +70,7 @@ type key struct {
 // New makes a Nominator.
 func New(o Options) (*Nominator, error) {
 	n := &Nominator{Options: o, fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
+		held: map[string]*held{}, changed: make(chan struct{}, 1),
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
 	var err error
 	if n.metric, err = newMetric(o.Registerer); err != nil {
@@ -131,7 +136,7 @@ func (n *Nominator) Run(ctx context.Context) error {
 			}
 		})
 	}
-	<-ctx.Done()
+	n.releaseHeld(ctx)
 	n.queue.ShutDown()
 	work.Wait()
 	return nil
@@ -147,6 +152,8 @@ func (n *Nominator) look(ctx context.Context, k key) {
 
 // adopt takes up nominations of an earlier leader: kube-scheduler nominates for no node that was never ready.
 func (n *Nominator) adopt() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, object := range n.Pods.GetStore().List() {
 		pod, ok := object.(*corev1.Pod)
 		if !ok || pod.Spec.NodeName != "" || pod.Status.NominatedNodeName == "" {
@@ -154,20 +161,18 @@ func (n *Nominator) adopt() {
 		}
 		node := n.node(pod.Status.NominatedNodeName)
 		if node != nil && !ready(node) && n.Clock.Since(node.CreationTimestamp.Time) < n.ReadyTime && n.Group(node) != "" {
-			n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name, nominated: node.Name, tries: mostTries})
+			n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name, nominated: node.Name})
 		}
 	}
 }
 
-// follow makes the pod a target. It keeps the memory of an earlier nomination.
+// follow makes the pod a target. It keeps the memory of an earlier nomination. It needs the lock.
 func (n *Nominator) follow(uid types.UID, t target) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if before := n.targets[uid]; before != nil {
 		t.nominated = before.nominated
 		n.forget(uid)
 	}
-	n.targets[uid] = &t
+	n.targets[uid], n.tried = &t, n.Clock.Now()
 	if n.on[t.node] == nil {
 		n.on[t.node] = map[types.UID]bool{}
 	}
@@ -207,7 +212,8 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		n.queue.AddAfter(k, groupPause)
 		return
 	}
-	planned, found := n.Plan.Take(group)
+	permitted := n.permitted(ctx)
+	planned, found, hold := n.take(node, group, permitted)
 	if !found {
 		if ready(node) {
 			n.known(k.node)
@@ -215,15 +221,33 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		return
 	}
 	n.known(k.node)
-	if !n.permitted(ctx) {
+	if !permitted {
 		n.metric.WithLabelValues(string(forbidden)).Add(float64(len(planned.Pods)))
 		return
 	}
 	klog.FromContext(ctx).V(2).Info("A node registered for which pods are planned", "node", klog.KObj(node), "group", group, "pods", len(planned.Pods),
-		"asked", planned.Asked.UTC().Format(time.RFC3339))
+		"asked", planned.Asked.UTC().Format(time.RFC3339), "cordoned", hold)
+	if hold {
+		n.hold(ctx, node.Name)
+	}
+}
+
+// take takes the node from the plan and makes its pods targets. It also returns whether to hold the node, as is done where pods are planned
+// for others, too.
+func (n *Nominator) take(node *corev1.Node, group string, permitted bool) (planned plan.Node, found, hold bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if planned, found = n.Plan.Take(group); !found || !permitted {
+		return planned, found, false
+	}
+	hold = !ready(node) && (len(n.on) > 0 || !n.Plan.Empty())
+	if hold {
+		n.held[node.Name] = &held{}
+	}
 	for _, pod := range planned.Pods {
 		n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name})
 	}
+	return planned, true, hold
 }
 
 // known ends the search for a node's plan.
@@ -241,10 +265,10 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		n.mu.Unlock()
 		return
 	}
-	t := *followed
+	t, from := *followed, n.nominateFrom(followed.node)
 	n.mu.Unlock()
 	pod := n.pod(t.namespace, t.name, k.pod)
-	next := t.decide(pod, n.node(t.node), n.Clock.Now(), n.ReadyTime)
+	next := t.decide(pod, n.node(t.node), n.Clock.Now(), from, n.ReadyTime)
 	if next.nominate || next.clear {
 		next = n.write(ctx, &t, pod, next)
 	}
@@ -258,11 +282,44 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	}
 	t.replanned = followed.replanned
 	*followed = t
+	n.notify()
 	switch {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()
 		n.forget(k.pod)
+		if next.end == elsewhere {
+			n.exchange(pod, t.node)
+		}
 	case next.after > 0:
 		n.queue.AddAfter(k, next.after)
+	}
+}
+
+// nominateFrom is the moment from which pods may be nominated for a node that cannot take them yet. It needs the lock.
+func (n *Nominator) nominateFrom(node string) time.Time {
+	switch h := n.held[node]; {
+	case h == nil:
+		return n.tried.Add(calm)
+	case h.open:
+		return time.Time{}
+	}
+	return n.Clock.Now().Add(n.ReadyTime)
+}
+
+// exchange gives the place of a pod that got another node to a pod of the same owner that is planned there and still waits. It needs the
+// lock.
+func (n *Nominator) exchange(pod *corev1.Pod, node string) {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return
+	}
+	for uid := range n.on[pod.Spec.NodeName] {
+		t := *n.targets[uid]
+		other := n.pod(t.namespace, t.name, uid)
+		if other == nil || other.Spec.NodeName != "" || !metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
+			continue
+		}
+		n.follow(uid, target{namespace: t.namespace, name: t.name, node: node})
+		return
 	}
 }

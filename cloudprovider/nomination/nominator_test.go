@@ -2,6 +2,8 @@ package nomination
 
 import (
 	"context"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,6 +31,7 @@ type world struct {
 	*Nominator
 	cluster *fake.Clientset
 	metrics *prometheus.Registry
+	end     func() // ends the Nominator
 }
 
 // inWorld runs the test in a cluster with the objects and a running Nominator, with time of its own.
@@ -51,12 +55,15 @@ func inWorld(t *testing.T, permitted bool, objects []runtime.Object, test func(*
 		factory.WaitForCacheSync(ctx.Done())
 		ended := make(chan error)
 		go func() { ended <- w.Nominator.Run(ctx) }()
+		w.end = sync.OnceFunc(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
 		synctest.Wait()
 		test(w)
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		w.end()
 		factory.Shutdown()
 	})
 }
@@ -72,7 +79,7 @@ func (w *world) pod(name string) *corev1.Pod {
 	return pod
 }
 
-// node has a node of the group register now.
+// node has a node of the group register now, and waits until its pods may be nominated.
 func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.Helper()
 	node := starting(name, change...)
@@ -80,16 +87,44 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	if _, err := w.cluster.CoreV1().Nodes().Create(w.Context(), node, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}
+	w.settle()
+}
+
+// settle lets time pass, longer than kube-scheduler must be calm.
+func (w *world) settle() {
+	time.Sleep(2 * calm)
 	synctest.Wait()
 }
 
-func (w *world) changeNode(name string, change func(*corev1.Node)) {
+// wantHeld compares the nodes that are held.
+func (w *world) wantHeld(want ...string) {
+	w.Helper()
+	nodes, err := w.cluster.CoreV1().Nodes().List(w.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	var got []string
+	for _, node := range nodes.Items {
+		if Held(&node) {
+			got = append(got, node.Name)
+		} else if node.Spec.Unschedulable || len(node.Annotations) > 0 {
+			w.Errorf("node %s is not put back: %+v", node.Name, node)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.Errorf("held nodes (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) changeNode(name string, changes ...func(*corev1.Node)) {
 	w.Helper()
 	node, err := w.cluster.CoreV1().Nodes().Get(w.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		w.Fatal(err)
 	}
-	change(node)
+	for _, change := range changes {
+		change(node)
+	}
 	if _, err := w.cluster.CoreV1().Nodes().Update(w.Context(), node, metav1.UpdateOptions{}); err != nil {
 		w.Fatal(err)
 	}
@@ -103,6 +138,7 @@ func (w *world) changePod(name string, change func(*corev1.Pod)) {
 		w.Fatal(err)
 	}
 	change(pod)
+	pod.ResourceVersion += "1" // as the API server does
 	if _, err := w.cluster.CoreV1().Pods("default").Update(w.Context(), pod, metav1.UpdateOptions{}); err != nil {
 		w.Fatal(err)
 	}
@@ -155,21 +191,21 @@ func TestPodsGetTheirNodes(t *testing.T) {
 		w.Asked("small", [][]*corev1.Pod{{a, b}, {c}})
 		w.node("node-0", "large")
 		w.node("node-1", "small")
-		w.wantNominated("a=node-1", "b=node-1", "c=")
 		w.node("node-2", "small")
-		w.wantNominated("a=node-1", "b=node-1", "c=node-2")
-
-		w.changePod("a", removed)
-		time.Sleep(time.Second)
-		w.wantNominated("a=node-1", "b=node-1", "c=node-2")
-		w.changePod("b", removed)
+		w.wantHeld("node-1", "node-2")
+		w.wantNominated("a=", "b=", "c=")
 		w.changeNode("node-1", isReady)
+		w.settle()
+		w.wantHeld("node-2")
+		w.wantNominated("a=node-1", "b=node-1", "c=")
+		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantHeld()
 		w.wantNominated("a=node-1", "b=node-1", "c=node-2")
 
 		w.changePod("a", boundTo("node-1"))
 		w.changePod("b", boundTo("node-2"))
 		w.changePod("c", boundTo("node-2"))
-		w.wantNominated("a=node-1", "b=", "c=node-2") // the API server removes the nomination of a bound pod
 		w.wantResults(map[string]float64{"kept": 2, "elsewhere": 1})
 		if events := len(w.Events.(*record.FakeRecorder).Events); events != 3 {
 			t.Errorf("%d events, want one for each pod", events)
@@ -177,18 +213,141 @@ func TestPodsGetTheirNodes(t *testing.T) {
 	})
 }
 
-func TestNodeRegistersBeforeItsPlan(t *testing.T) {
+// A node that registers alone is not held. kube-scheduler tries the pod before the node is Ready.
+func TestOneNode(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.node("node-1", "small")
+		w.wantHeld()
+		w.wantNominated("a=node-1")
+		w.changePod("a", removed)
+		w.wantNominated("a=")
+		w.settle()
+		w.wantNominated("a=node-1")
+		w.changePod("a", removed)
+		w.changeNode("node-1", isReady)
+		w.wantNominated("a=node-1")
+	})
+}
+
+func TestHeldNodesAreReleasedTogether(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		var first, second []*corev1.Pod
+		for at := range 50 {
+			first, second = append(first, w.pod("first-"+strconv.Itoa(at))), append(second, w.pod("second-"+strconv.Itoa(at)))
+		}
+		w.Asked("small", [][]*corev1.Pod{first, second})
+		w.node("node-1", "small")
+		w.node("node-2", "small")
+		w.changeNode("node-1", isReady)
+		time.Sleep(100*podHold - 100*time.Millisecond)
+		synctest.Wait()
+		w.wantHeld("node-1", "node-2")
+		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantHeld()
+	})
+}
+
+func TestHeldNodeAwaitsItsDevice(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")
+		w.changePod("a", wantsGPU)
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		w.changeNode("node-1", isReady)
+		time.Sleep(deviceTime / 2)
+		synctest.Wait()
+		w.wantHeld("node-1")
+		w.changeNode("node-1", func(n *corev1.Node) { n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("1") })
+		w.settle()
+		w.wantHeld()
+		w.wantNominated("a=node-1", "b=")
+	})
+}
+
+func TestHeldNodeWithoutItsDeviceIsReleased(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b := w.pod("a"), w.pod("b")
+		w.changePod("a", wantsGPU)
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		w.changeNode("node-1", isReady)
+		time.Sleep(deviceTime + holdLook)
+		w.settle()
+		w.wantHeld()
+	})
+}
+
+func TestSomebodyUncordons(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b := w.pod("a"), w.pod("b")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		w.changeNode("node-1", isReady, func(n *corev1.Node) { n.Spec.Unschedulable, n.Annotations = false, nil })
+		w.settle()
+		w.wantHeld()
+		w.wantNominated("a=node-1", "b=")
+	})
+}
+
+func TestNodesAreReleasedAtTheEnd(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b := w.pod("a"), w.pod("b")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		w.wantHeld("node-1")
+		w.end()
+		w.wantHeld()
+	})
+}
+
+func TestHeldNodesOfAnEarlierLeader(t *testing.T) {
+	for _, permitted := range []bool{true, false} {
+		held := starting("node-1", func(n *corev1.Node) {
+			n.Annotations, n.Spec.Unschedulable = map[string]string{AnnotationHeld: "2026-11-01T00:00:00Z"}, true
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
+		})
+		inWorld(t, permitted, []runtime.Object{held}, func(w *world) { w.wantHeld() })
+	}
+}
+
+// kube-scheduler puts a pod on the node of a pod of the same owner. They are alike, so they exchange their places.
+func TestPodsOfOneOwnerExchangePlaces(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
+		for _, name := range []string{"a", "c"} {
+			w.changePod(name, func(p *corev1.Pod) {
+				p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: new(true)}}
+			})
+		}
+		w.Asked("small", [][]*corev1.Pod{{a}, {b, c}})
+		w.node("node-1", "small")
+		w.node("node-2", "small")
+		w.changePod("a", boundTo("node-2"))
+		w.changeNode("node-1", isReady)
+		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantNominated("a=", "b=node-2", "c=node-1")
+	})
+}
+
+func TestNodeRegistersBeforeItsPlan(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
 		w.node("ready", "small")
 		w.changeNode("ready", isReady)
 		w.node("starting", "small")
 		w.node("later", "")
+		a, b := w.pod("a"), w.pod("b")
 		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		synctest.Wait()
-		w.wantNominated("a=starting", "b=")
+		w.settle()
+		w.wantHeld("starting")
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance
 		time.Sleep(2 * groupPause)
+		w.wantHeld("later", "starting")
+		w.changeNode("later", isReady)
+		w.changeNode("starting", isReady)
+		w.settle()
 		w.wantNominated("a=starting", "b=later")
 	})
 }

@@ -60,6 +60,8 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	case apierrors.IsForbidden(err):
 		n.deny(err.Error())
 		return step{end: forbidden}
+	case apierrors.IsInvalid(err): // the pod has changed, and the informer shows that soon
+		return step{after: showTime}
 	case t.failures >= mostFailures:
 		klog.FromContext(ctx).Error(err, "Could not write the nomination of a pod", "pod", klog.KObj(pod), "node", t.node)
 		return step{end: failed}
@@ -70,15 +72,14 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 
 // nominated notes and reports a nomination.
 func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
-	if t.tries == 0 {
+	if t.last.IsZero() {
 		n.Events.Eventf(pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and has joined the cluster. kube-scheduler "+
 			"tries it first for this pod", t.node)
 	}
 	node := n.node(t.node)
-	t.nominated, t.last, t.failures = t.node, n.Clock.Now(), 0
+	t.nominated, t.last, t.before, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
 	t.offered = node != nil && usable(node, pod)
-	t.tries++
-	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node, "try", t.tries)
+	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node)
 }
 
 // permitted reports whether nothing says that the permission is missing. It asks again from time to time.

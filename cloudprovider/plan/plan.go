@@ -104,11 +104,11 @@ func (p *Plan) Drop(uids ...types.UID) {
 	}
 }
 
-// Clear forgets all nodes of the group.
-func (p *Plan) Clear(group string) {
+// Empty reports whether no pod is planned for a node that has not registered.
+func (p *Plan) Empty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.remove(func(n *Node) bool { return n.Group == group })
+	return len(p.of) == 0
 }
 
 func (p *Plan) drop(uid types.UID) {

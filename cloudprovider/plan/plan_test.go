@@ -42,11 +42,6 @@ func TestTake(t *testing.T) {
 				p.Drop("1", "unknown")
 			},
 			want: []Node{node("a", start, "2")}},
-		{name: "a cleared group has none",
-			change: func(p *Plan, _ *testingclock.FakePassiveClock) {
-				p.Add(node("a", start, "1"), node("b", start, "2"))
-				p.Clear("a")
-			}},
 		{name: "a node that does not come is forgotten",
 			change: func(p *Plan, c *testingclock.FakePassiveClock) {
 				p.Add(node("a", start, "1"))

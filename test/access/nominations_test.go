@@ -3,9 +3,9 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -38,13 +38,11 @@ func keepsThePlan(t *testing.T, r *replica) {
 	r.registers(t, first, label)
 	r.registers(t, second, label)
 	nominated := func(p *corev1.Pod) string { return p.Status.NominatedNodeName }
-	for range 10 { // until kube-scheduler no longer tries them because nodes have registered, which removes the nominations for a moment
-		r.awaitPods(t, nominated, map[string]string{"small-1": first, "small-2": first, "wide": second})
-		time.Sleep(100 * time.Millisecond)
-	}
+	r.awaitHeld(t, first, second)
 	r.becomesReady(t, second)
 	onNode := func(p *corev1.Pod) string { return p.Spec.NodeName }
 	r.awaitPods(t, onNode, map[string]string{"small-1": "", "small-2": "", "wide": second})
+	r.awaitHeld(t, first)
 	r.becomesReady(t, first)
 	r.awaitPods(t, onNode, map[string]string{"small-1": first, "small-2": first, "wide": second})
 	awaitResult(t, results, "kept", 3)
@@ -148,6 +146,27 @@ func (r *replica) becomesReady(t *testing.T, node string) {
 	t.Helper()
 	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, notReady), metav1.PatchOptions{})
 	must(t, err)
+}
+
+// awaitHeld waits until these nodes are held, and no others.
+func (r *replica) awaitHeld(t *testing.T, names ...string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) string {
+		nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		var held []string
+		for _, node := range nodes.Items {
+			if nomination.Held(&node) {
+				held = append(held, node.Name)
+			}
+		}
+		if !slices.Equal(held, names) {
+			return fmt.Sprintf("%q are held, want %q", held, names)
+		}
+		return ""
+	})
 }
 
 // awaitPods waits until each pod has the value that is wanted.

@@ -11,6 +11,9 @@ import (
 // maxDelayed bounds the moments remembered for pods that do not count yet. The loop of the scan interval finds the others.
 const maxDelayed = 1000
 
+// judgeTime is what the scheduler takes for a pod on a busy machine.
+const judgeTime = 5 * time.Millisecond
+
 // burst remembers when unschedulable pods came since the last loop, and knows when their coming is over.
 //
 // A pod that comes later can change any raise: more pods may be cheaper on larger nodes, and may fill the nodes that the first ones
@@ -18,7 +21,8 @@ const maxDelayed = 1000
 // some that exist. It takes milliseconds for each, and settleTime allows for a slow one. Others do not exist yet. A controller makes
 // them in batches that grow, 1, 2, 4 and so on, one batch right after the other, so the next one exists by the time the scheduler has
 // judged the last one. Half of settleTime is enough to see that none does: with it, thirty bursts of 20 pods made no more raises than with
-// the whole of it. A single pod waits no longer than that.
+// the whole of it. A single pod waits no longer than that. Where the scheduler has yet to look at many, the API server is busy, and
+// verdicts come with pauses. So each of them that is younger than settleLimit adds judgeTime.
 //
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
@@ -33,13 +37,13 @@ type burst struct {
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time              // of the pods since the last loop, zero if none came
-	delayed     []time.Time            // sorted, distinct: when pods that are still too young will count
-	awaited     map[types.UID]struct{} // pods that the scheduler has yet to look at
+	first, last time.Time               // of the pods since the last loop, zero if none came
+	delayed     []time.Time             // sorted, distinct: when pods that are still too young will count
+	awaited     map[types.UID]time.Time // pods that the scheduler has yet to look at, and since when
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
-	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1), awaited: map[types.UID]struct{}{}}
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1), awaited: map[types.UID]time.Time{}}
 }
 
 // add notes a pod that was seen at now and counts from the moment counts on.
@@ -55,12 +59,12 @@ func (b *burst) add(now, counts time.Time) {
 }
 
 // await notes whether the scheduler has yet to look at the pod.
-func (b *burst) await(pod types.UID, unjudged bool) {
+func (b *burst) await(now time.Time, pod types.UID, unjudged bool) {
 	b.mu.Lock()
 	_, awaited := b.awaited[pod]
-	if unjudged {
-		b.awaited[pod] = struct{}{}
-	} else {
+	if unjudged && !awaited {
+		b.awaited[pod] = now
+	} else if !unjudged {
 		delete(b.awaited, pod)
 	}
 	over := awaited && len(b.awaited) == 0
@@ -107,6 +111,11 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		quiet := b.lull
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
+		}
+		for _, since := range b.awaited {
+			if now.Sub(since) < b.settleLimit {
+				quiet += judgeTime
+			}
 		}
 		settled = b.last.Add(max(quiet, b.last.Sub(b.first)/2))
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {

@@ -14,7 +14,7 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	if !ok || isInInitialList {
 		return
 	}
-	t.pods.await(pod.UID, unjudged(pod))
+	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 	if unschedulable(pod) {
 		t.countPod(pod)
 	}
@@ -28,7 +28,7 @@ func (t *Trigger) updatePod(before, after any) {
 	if !ok {
 		return
 	}
-	t.pods.await(pod.UID, unjudged(pod))
+	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 	if unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old) && !helpable(old, pod)) {
 		t.countPod(pod)
 	}
@@ -36,7 +36,7 @@ func (t *Trigger) updatePod(before, after any) {
 
 func (t *Trigger) deletePod(obj any) {
 	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
-		t.pods.await(pod.UID, false)
+		t.pods.await(t.clock.Now(), pod.UID, false)
 	}
 }
 

@@ -126,6 +126,21 @@ func TestPodWakesLoopOnceItsBurstSettles(t *testing.T) {
 func podName(i int) string { return "web-" + strconv.Itoa(i) }
 
 // A pod that was deleted before the scheduler looked at it would make each later pod wait longer.
+// On a busy machine the scheduler's verdicts come with pauses.
+func TestManyUnjudgedPodsAreAwaitedLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		for i := range 20 {
+			trigger.PodHandler().OnAdd(newPod(podName(i)), false)
+		}
+		becomes(trigger, podName(0))
+		expect(t, trigger, PodsPending, settings.SettleTime+19*judgeTime)
+		time.Sleep(settings.SettleLimit) // so old pods are not judged any time soon
+		becomes(trigger, podName(1))
+		expect(t, trigger, PodsPending, settings.SettleTime)
+	})
+}
+
 func TestDeletedPodIsNotAwaited(t *testing.T) {
 	for name, last := range map[string]any{"seen": newPod("web"), "missed": cache.DeletedFinalStateUnknown{Obj: newPod("web")}} {
 		t.Run(name, func(t *testing.T) {

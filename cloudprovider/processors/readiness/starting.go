@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 )
 
 // StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
@@ -25,6 +26,8 @@ import (
 //
 // A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
 // event: it goes when nothing else needs it, and the waiting pods get another node.
+//
+// A node that is cordoned until its pods are nominated counts as upcoming, too.
 //
 // The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
 // counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
@@ -85,6 +88,11 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		} else {
 			stillReady = append(stillReady, node)
 			s.reportLate(node, promised)
+		}
+	}
+	for _, node := range all {
+		if nomination.Held(node) { // and not among the ready ones, because it is cordoned
+			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.StartupNodes)
 		}
 	}
 	if len(starting) > 0 {

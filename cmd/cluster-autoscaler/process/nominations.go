@@ -14,14 +14,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off. Its client has a rate
-// of its own, as the one for interruptions has: hundreds of pods may be planned for nodes that register at the same moment.
+// nominationQPS and nominationBurst are the least rate at which pods are nominated and their nodes uncordoned, whatever --kube-client-qps
+// and --kube-client-burst say. kube-scheduler removes nominations as long as the nodes are not uncordoned, so hundreds must not wait for
+// each other here. The API server's own limits remain.
+const (
+	nominationQPS   = 1000
+	nominationBurst = 2000
+)
+
+// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
 func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
 	}
 	kube := rest.CopyConfig(p.kube)
-	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	kube.QPS, kube.Burst = max(kube.QPS, nominationQPS), max(kube.Burst, nominationBurst)
 	client, err := kubeClient(kube)
 	if err != nil {
 		return nil, err

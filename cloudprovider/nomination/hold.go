@@ -1,0 +1,276 @@
+package nomination
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/klog/v2"
+)
+
+// AnnotationHeld is on a node that is cordoned until its pods are nominated. Its value is since when.
+const AnnotationHeld = "asg-autoscaler/held-for-nominations"
+
+const (
+	// podHold is how long a node that could take its pods waits for other held nodes, for each pod that waits for any of them, and
+	// longestHold bounds it. kube-scheduler tries all waiting pods once for nodes that are released together, and again and again for
+	// nodes that are not.
+	podHold, longestHold = 20 * time.Millisecond, 5 * time.Second
+	// deviceTime is how long a Ready node is held for a device that its pods need, or for a start-up taint.
+	deviceTime = 10 * time.Second
+	// longestStorm bounds the wait for calm, and nominateTime the wait for the nominations, before nodes are released.
+	longestStorm, nominateTime = 3 * time.Second, 5 * time.Second
+	// releasePause is the time before a failed release is tried again.
+	releasePause = 200 * time.Millisecond
+	// holdLook is how often held nodes are looked at if nothing changes.
+	holdLook = time.Second
+)
+
+// held is a node that is cordoned until its pods are nominated.
+type held struct {
+	ready time.Time // since when the node is Ready, zero for not yet
+	takes time.Time // since when it would take its pods, zero for not yet
+	open  bool      // its pods are being nominated
+}
+
+// Held reports whether a node is cordoned until its pods are nominated. It counts as one that is not Ready.
+func Held(node *corev1.Node) bool {
+	_, held := node.Annotations[AnnotationHeld]
+	return held && node.Spec.Unschedulable
+}
+
+// hold cordons a node of n.held that has registered, unless it is Ready already or somebody has cordoned it. Pods of DaemonSets tolerate that.
+func (n *Nominator) hold(ctx context.Context, name string) {
+	held, now := false, metav1.NewTime(n.Clock.Now())
+	err := n.change(ctx, name, func(node *corev1.Node) bool {
+		if held = !ready(node) && !node.Spec.Unschedulable; held {
+			metav1.SetMetaDataAnnotation(&node.ObjectMeta, AnnotationHeld, now.UTC().Format(time.RFC3339))
+			node.Spec.Unschedulable = true
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &now})
+		}
+		return held
+	})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Could not cordon a new node until its pods are nominated, so kube-scheduler may put other pods there", "node", name)
+	}
+	if err != nil || !held {
+		n.mu.Lock()
+		delete(n.held, name)
+		n.queueAll(name)
+		n.mu.Unlock()
+	}
+	n.notify()
+}
+
+// release uncordons a node that was held. It leaves alone what somebody else has taken over.
+func (n *Nominator) release(ctx context.Context, name string) error {
+	return n.change(ctx, name, func(node *corev1.Node) bool {
+		if !Held(node) {
+			return false
+		}
+		delete(node.Annotations, AnnotationHeld)
+		node.Spec.Unschedulable = false
+		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
+		return true
+	})
+}
+
+// change writes a node if there is a change to write. It reads the node anew if the informer's is old.
+func (n *Nominator) change(ctx context.Context, name string, change func(*corev1.Node) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	nodes := n.Client.CoreV1().Nodes()
+	known := n.node(name)
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+		node := known
+		if known = nil; node == nil {
+			if node, err = nodes.Get(ctx, name, metav1.GetOptions{}); err != nil {
+				return err
+			}
+		}
+		if node = node.DeepCopy(); change(node) {
+			_, err = nodes.Update(ctx, node, metav1.UpdateOptions{})
+		}
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// releaseHeld releases held nodes, those of an earlier leader at once. Nodes that would take their pods are released together, once these
+// are nominated. When ctx ends, it releases all nodes and returns.
+func (n *Nominator) releaseHeld(ctx context.Context) {
+	for _, object := range n.Nodes.GetStore().List() {
+		if node, ok := object.(*corev1.Node); ok && Held(node) {
+			n.mu.Lock()
+			n.held[node.Name] = &held{}
+			n.mu.Unlock()
+		}
+	}
+	n.releaseAll(ctx, n.allHeld())
+	for ctx.Err() == nil {
+		nodes, pause := n.due()
+		if pause > 0 {
+			n.wait(ctx, pause)
+			continue
+		}
+		n.awaitCalm(ctx)
+		nodes, _ = n.due()
+		n.open(nodes)
+		n.awaitNominations(ctx, nodes)
+		n.releaseAll(ctx, nodes)
+		klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(nodes))
+	}
+	n.releaseAll(context.WithoutCancel(ctx), n.allHeld())
+}
+
+func (n *Nominator) allHeld() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.held))
+}
+
+// due returns the held nodes that would take their pods, and a pause if there are none or others may follow soon.
+func (n *Nominator) due() (due []string, pause time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.Clock.Now()
+	first := now
+	for name, h := range n.held {
+		node := n.node(name)
+		if node == nil || ready(node) && !Held(node) { // it is gone, or somebody has uncordoned it
+			delete(n.held, name)
+			n.queueAll(name)
+			continue
+		}
+		if ready(node) && h.ready.IsZero() {
+			h.ready = now
+		}
+		if h.takes.IsZero() && ready(node) && (n.takesAll(node) || now.Sub(h.ready) >= deviceTime) {
+			h.takes = now
+		}
+		if h.takes.IsZero() {
+			continue
+		}
+		due = append(due, name)
+		if h.takes.Before(first) {
+			first = h.takes
+		}
+	}
+	switch {
+	case len(due) == 0:
+		return nil, holdLook
+	case len(due) == len(n.held):
+		return due, 0
+	}
+	return due, min(time.Duration(len(n.targets))*podHold, longestHold) - now.Sub(first)
+}
+
+// takesAll reports whether the held node would take all pods that are planned for it. It needs the lock.
+func (n *Nominator) takesAll(node *corev1.Node) bool {
+	for uid := range n.on[node.Name] {
+		if pod := n.podOf(uid); pod != nil && !takes(node, pod) {
+			return false
+		}
+	}
+	return true
+}
+
+// open has the pods of held nodes nominated.
+func (n *Nominator) open(nodes []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range nodes {
+		if h := n.held[name]; h != nil {
+			h.open = true
+		}
+		n.queueAll(name)
+	}
+}
+
+// releaseAll releases nodes side by side. It tries again until it has succeeded or ctx ends.
+func (n *Nominator) releaseAll(ctx context.Context, nodes []string) {
+	var work sync.WaitGroup
+	for _, name := range nodes {
+		work.Go(func() {
+			err := n.release(ctx, name)
+			for ; err != nil && ctx.Err() == nil; err = n.release(ctx, name) {
+				klog.FromContext(ctx).Error(err, "Could not uncordon a new node, trying again", "node", name)
+				n.wait(ctx, releasePause)
+			}
+			if err == nil {
+				n.mu.Lock()
+				delete(n.held, name)
+				n.mu.Unlock()
+			}
+		})
+	}
+	work.Wait()
+}
+
+// awaitCalm waits until kube-scheduler has tried no planned pod for a moment.
+func (n *Nominator) awaitCalm(ctx context.Context) {
+	n.await(ctx, longestStorm, func() bool { return n.Clock.Since(n.tried) >= calm })
+}
+
+// awaitNominations waits until all pods that are planned for the nodes and still wait are nominated.
+func (n *Nominator) awaitNominations(ctx context.Context, nodes []string) {
+	n.await(ctx, nominateTime, func() bool {
+		for _, name := range nodes {
+			for uid := range n.on[name] {
+				if pod := n.podOf(uid); pod != nil && pod.Spec.NodeName == "" && pod.Status.NominatedNodeName != name {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// await waits for a condition, which is looked at under the lock, for a limited time.
+func (n *Nominator) await(ctx context.Context, limit time.Duration, so func() bool) {
+	deadline := n.Clock.Now().Add(limit)
+	for ctx.Err() == nil && n.Clock.Now().Before(deadline) {
+		n.mu.Lock()
+		done := so()
+		n.mu.Unlock()
+		if done {
+			return
+		}
+		n.wait(ctx, calm/2)
+	}
+}
+
+// wait waits until a target or a held node changes, for a limited time.
+func (n *Nominator) wait(ctx context.Context, limit time.Duration) {
+	timer := n.Clock.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-n.changed:
+	case <-timer.C():
+	}
+}
+
+// notify wakes wait.
+func (n *Nominator) notify() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+// podOf returns the pod of a target, or nil. It needs the lock.
+func (n *Nominator) podOf(uid types.UID) *corev1.Pod {
+	t := n.targets[uid]
+	return n.pod(t.namespace, t.name, uid)
+}
