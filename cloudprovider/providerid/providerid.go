@@ -2,37 +2,48 @@ package providerid
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // Prefix begins the provider ID of a node on EC2.
 const Prefix = "aws:///"
 
-// valid matches aws:///<zone>/<instance>, with one more element on Fargate.
-var valid = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
-
-// bare matches the instance alone.
-var bare = regexp.MustCompile(`^i-[-0-9a-z]+$`)
-
-// Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be.
+// Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be. A loop asks it
+// for every node several times, and regular expressions would take an eighth of the loop.
 func Instance(id string) (instance string, ok bool) {
-	if alone := strings.TrimPrefix(id, Prefix); bare.MatchString(alone) {
+	if alone := strings.TrimPrefix(id, Prefix); strings.HasPrefix(alone, "i-") && len(alone) > len("i-") && made(alone, "-") {
 		return alone, true
 	}
-	match := valid.FindStringSubmatch(id)
-	if match == nil || match[2] == "" {
-		return "", false
-	}
-	return match[2], true
+	_, instance, ok = split(id)
+	return instance, ok && instance != ""
 }
 
 // Zone returns the zone in a node's provider ID. It is empty where the ID names none.
 func Zone(id string) string {
-	if match := valid.FindStringSubmatch(id); match != nil {
-		return match[1]
+	zone, _, _ := split(id)
+	return zone
+}
+
+// split splits aws:///<zone>/<instance>, which has one more element on Fargate.
+func split(id string) (zone, instance string, ok bool) {
+	rest, ours := strings.CutPrefix(id, Prefix)
+	zone, rest, parted := strings.Cut(rest, "/")
+	instance, more, _ := strings.Cut(rest, "/")
+	if !ours || !parted || !made(zone, "-") || !made(instance, "-") || !made(more, "-.") {
+		return "", "", false
 	}
-	return ""
+	return zone, instance, true
+}
+
+// made reports whether the text is made of digits, lower case letters and the others alone.
+func made(text, others string) bool {
+	for n := range len(text) {
+		c := text[n]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Of returns the provider ID of an instance in a zone.

@@ -1,0 +1,61 @@
+package providerid
+
+import (
+	"regexp"
+	"testing"
+)
+
+// The formats as the AWS cloud provider and stock know them.
+var (
+	whole = regexp.MustCompile(`^aws:///([-0-9a-z]*)/([-0-9a-z]*)(?:/[-0-9a-z.]*)?$`)
+	bare  = regexp.MustCompile(`^i-[-0-9a-z]+$`)
+)
+
+// ids are provider IDs, of nodes on EC2 and of others.
+var ids = []string{"aws:///us-east-1a/i-0abc", "aws:////i-0abc", "aws:///i-0abc", "i-0abc", "aws:///us-east-1a/", "aws:///us-east-1a", "aws:///", "",
+	"aws:///us-east-1a/abc/fargate-ip-10-0-0-1.ec2.internal", "aws:///us-east-1a/i-0abc/", "aws:///us-east-1a/i-0abc/x/y", "i-", "aws:///i-", "i-0ABC",
+	"aws://us-east-1a/i-0abc", "gce://project/zone/i-0abc", "aws:///us-east-1a/i-0abc ", "aws:///us_east/i-0abc", "aws:///i-0abc/i-1", "aws:///us-east-1a/i.0",
+	"aws:///us-east-1a/i-0abc\n", "aws:///us-east-1a/é", "aws:////"}
+
+func TestProviderIDsAreReadAsTheirFormatsSay(t *testing.T) {
+	for _, id := range ids {
+		compare(t, id)
+	}
+}
+
+func FuzzInstance(f *testing.F) {
+	for _, id := range ids {
+		f.Add(id)
+	}
+	f.Fuzz(compare)
+}
+
+func compare(t *testing.T, id string) {
+	wantZone, want := "", ""
+	if match := whole.FindStringSubmatch(id); match != nil {
+		wantZone, want = match[1], match[2]
+	}
+	alone := id
+	if len(id) >= len(Prefix) && id[:len(Prefix)] == Prefix {
+		alone = id[len(Prefix):]
+	}
+	if bare.MatchString(alone) {
+		want = alone
+	}
+	if got, ok := Instance(id); got != want || ok != (want != "") {
+		t.Errorf("Instance(%q) = %q, %t, want %q", id, got, ok, want)
+	}
+	if got := Zone(id); got != wantZone {
+		t.Errorf("Zone(%q) = %q, want %q", id, got, wantZone)
+	}
+}
+
+// BenchmarkInstance reads the provider ID of one node: go test -run - -bench Instance ./cloudprovider/providerid
+func BenchmarkInstance(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := Instance("aws:///us-east-1a/i-0123456789abcdef0"); !ok {
+			b.Fatal("not ok")
+		}
+	}
+}
