@@ -29,9 +29,9 @@ type Autoscaler struct {
 // addressFlag is the flag of the address of the autoscaler's own server.
 const addressFlag = "--address="
 
-// runAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own unless they have one, and
+// RunAutoscaler starts the binary with exactly the flags and environment given, plus an address of its own unless they have one, and
 // appends its output to the log. It returns once the process answers its health check.
-func runAutoscaler(ctx context.Context, binary string, flags, environment []string, log *os.File) (*Autoscaler, error) {
+func RunAutoscaler(ctx context.Context, binary string, flags, environment []string, log *os.File) (*Autoscaler, error) {
 	var address string
 	for _, flag := range flags {
 		if given, ok := strings.CutPrefix(flag, addressFlag); ok {

@@ -28,7 +28,7 @@ func (e *Env) run(ctx context.Context, log *os.File, manifest string, environmen
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, e.flags, extra)
-	return runAutoscaler(ctx, e.binary, flags, append(e.environment(s), environment...), log)
+	return RunAutoscaler(ctx, e.binary, flags, append(e.environment(s), environment...), log)
 }
 
 // StopAWS ends the account, so that another one can be started. Its nodes stay in the cluster.

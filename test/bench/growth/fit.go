@@ -1,0 +1,34 @@
+package main
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// flat is the share by which a figure must grow from the first size to the last until an exponent says anything.
+	flat = 0.1
+	// tooFast is the exponent above which a figure counts as growing faster than linearly, over all sizes and over the two largest, where a constant
+	// part hides less. Sorting stays below it. So does linear work on data that no longer fits the processor's caches.
+	tooFast = 1.25
+)
+
+// exponent fits k of value = a·size^k, by least squares of the logarithms, to values at sizes that double. It returns 0 for a figure that does not grow.
+// Values below the floor count as the floor.
+func exponent(values []float64, floor float64) float64 {
+	last := len(values) - 1
+	if values[last] <= max(values[0], floor)*(1+flat) {
+		return 0
+	}
+	mean, above, below := float64(last)/2, 0.0, 0.0
+	for n, value := range values {
+		x := float64(n) - mean
+		above, below = above+x*math.Log2(max(value, floor)), below+x*x
+	}
+	return math.Round(100*above/below) / 100
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
