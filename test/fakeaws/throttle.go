@@ -8,17 +8,19 @@ import (
 	"time"
 )
 
-// A Throttle limits how often each action may be called. Each action has its own token bucket, as in EC2. An action without a
-// Throttle has no limit.
+// A Throttle limits how often each action may be called. Each action has its own token bucket, as in EC2, or all actions share one, as in
+// Auto Scaling. An action without a Throttle has no limit.
 //
 //	throttles:
 //	- {service: ec2, action: "Describe*", burst: 100, perSecond: 20}
 //	- {service: autoscaling, action: SetDesiredCapacity, burst: 2, perSecond: 0.2}
+//	- {service: autoscaling, shared: true, burst: 100, perSecond: 10}
 type Throttle struct {
 	Service   string  `json:"service,omitempty"` // autoscaling, ec2, eks, sqs or sts. Empty is any
 	Action    string  `json:"action,omitempty"`  // may contain *. Empty is any. The first Throttle that matches counts
 	Burst     int     `json:"burst"`             // calls that a full bucket holds
 	PerSecond float64 `json:"perSecond"`         // calls that it regains
+	Shared    bool    `json:"shared,omitempty"`  // one bucket for all actions of the Service that match
 }
 
 // StrictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling
@@ -49,7 +51,7 @@ func (t Throttle) covers(service, action string) bool {
 type buckets struct {
 	mu        sync.Mutex
 	throttles []Throttle
-	levels    map[[2]string]bucket // by service and action
+	levels    map[[2]string]bucket // by service and action, or by service and Throttle
 }
 
 type bucket struct {
@@ -90,6 +92,9 @@ func (b *buckets) take(service, action string) bool {
 		return true
 	}
 	t, now, key := b.throttles[n], time.Now(), [2]string{service, action}
+	if t.Shared {
+		key = [2]string{service, fmt.Sprint(n)}
+	}
 	level, used := b.levels[key]
 	if !used {
 		level.tokens = float64(t.Burst)

@@ -30,6 +30,20 @@ func TestEachActionHasItsOwnBucket(t *testing.T) {
 	})
 }
 
+func TestActionsCanShareOneBucket(t *testing.T) {
+	cfg := oneGroup()
+	cfg.Throttles = []Throttle{{Service: serviceAutoScaling, Shared: true, Burst: 3, PerSecond: 1}}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+		describe(t, c, "g")
+		activities(t, c, "g")
+		setDesired(t, c, "g", 1)
+		wantAPIError(t, describeAll(t, c), "Throttling", "Rate exceeded")
+		pass(time.Second)
+		activities(t, c, "g")
+		wantAPIError(t, describeAll(t, c), "Throttling", "Rate exceeded")
+	})
+}
+
 func TestThrottledWriteTakesNoEffect(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		if err := s.SetThrottles(Throttle{Action: "SetDesiredCapacity", Burst: 1}); err != nil {
