@@ -94,6 +94,10 @@ chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=
 	$(GO) run ./test/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
 		$(if $(WORKERS),-workers $(WORKERS)) $(if $(RESUME),-resume)
 
+.PHONY: soak
+soak: controlplane ## a day of load, rollouts, spot reclaims and faults in HOURS=2, with memory, goroutines and groups compared (SEED=1 OUTPUT=json, DAY=10m for less)
+	$(GO) run ./test/chaos/cmd/soak -for $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
+
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
 	$(GO_RUN) ./test/controlplane/cmd/controlplane build
@@ -150,6 +154,14 @@ bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zon
 bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m OUTPUT=json REPORT=FILE)
 	$(GO) run ./test/bench/peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
 		$(if $(IDLE),-idle $(IDLE)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
+
+.PHONY: bench-growth
+bench-growth: ## AWS calls, time and memory by groups, nodes and pods: four sizes each, with exponents (ONLY=groups,nodes REPEATS=3 OUTPUT=json)
+	$(GO) run ./test/bench/growth $(if $(ONLY),-only $(ONLY)) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT))
+
+.PHONY: bench-fleet
+bench-fleet: ## many clusters in one account, simulated: calls, throttling, launches (CLUSTERS=500 RATE=10 PERIOD=10m REFRESH=1m)
+	$(GO) test ./test/bench/fleet -count=1 -timeout 60m -run 'TestFleet$$' -args -clusters $(or $(CLUSTERS),500) -rate $(or $(RATE),10) -period $(or $(PERIOD),10m) -refresh $(or $(REFRESH),1m)
 
 .PHONY: benchmarks
 benchmarks: ## docs/benchmarks.md and its chart, from a report of bench-peers (FROM=FILE)
