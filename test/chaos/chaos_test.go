@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
@@ -41,7 +42,31 @@ func TestAutoscalerRecoversFromChaos(t *testing.T) {
 	})
 }
 
-func runPlan(t *testing.T, p Plan, binary string) {
+// A soak of half a minute has too few samples to judge growth, and all else of a soak.
+func TestSoakOfHalfAMinute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a control plane for more than a minute")
+	}
+	if err := scenario.LookAtSources("../.."); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := runPlan(t, NewSoakPlan(1, 30*time.Second), binary)
+	if len(result.Samples) < 3 {
+		t.Fatalf("%d samples, want one each five seconds", len(result.Samples))
+	}
+	for _, s := range result.Samples {
+		if s.Resident <= 0 || s.Goroutines <= 0 || s.Calls <= 0 {
+			t.Errorf("sample without memory, goroutines or calls: %+v", s)
+		}
+	}
+}
+
+func runPlan(t *testing.T, p Plan, binary string) Result {
+	t.Helper()
 	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +84,7 @@ func runPlan(t *testing.T, p Plan, binary string) {
 	if len(result.Violations) > 0 {
 		t.Errorf("%s\n%s", p, left(t, lab.folder(p)))
 	}
+	return result
 }
 
 // logTail is how many bytes of a log are shown.

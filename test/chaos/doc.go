@@ -41,4 +41,7 @@
 //
 // The package stands in for a part of a real cluster that KWOK lacks: it removes pods on nodes that are gone, at once instead of
 // a minute later. A Lab owns a control plane and its goroutines, and Close ends them. Many plans run in it one after another.
+//
+// A soak is a plan of its own: a day of load, rollouts, reclaims and faults, without those that end the autoscaler. It takes Samples of memory and
+// goroutines, and of whether the autoscaler's groups are as AWS's. Its end is judged like that of any plan.
 package chaos

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -29,7 +30,12 @@ type Plan struct {
 	Traits   Traits         `json:"traits"`
 	Delays   fakeaws.Delays `json:"delays"`
 	Steps    []Step         `json:"steps"` // by time
+
+	Day time.Duration `json:"day,omitempty"` // how long a soak's day takes, 0 for other plans
 }
+
+// length is how long faults happen.
+func (p Plan) length() time.Duration { return cmp.Or(p.Day, Length) }
 
 // Kind names the event of a Step.
 type Kind string
@@ -77,6 +83,9 @@ const (
 	Maintenance    Kind = "maintenance"     // Deed: scheduled by EC2
 	Garbage        Kind = "garbage message" // Count messages, from the Pick-th, that nobody should send
 )
+
+// Rollout replaces all pods of the workload Target, as a new version does. Only soaks have it.
+const Rollout Kind = "rollout"
 
 // The kinds of Step that only zonal plans have.
 const (
@@ -152,7 +161,7 @@ func (p Plan) Wanted() map[string]int {
 func (p Plan) Faults() map[Kind]int {
 	counts := map[Kind]int{}
 	for _, s := range p.Steps {
-		if s.Kind != Pods {
+		if s.Kind != Pods && s.Kind != Rollout {
 			counts[s.Kind]++
 		}
 	}
@@ -253,7 +262,7 @@ func (p Plan) Allowance() time.Duration {
 		return 4 * time.Minute
 	case p.zoneOut():
 		return 150 * time.Second
-	case p.Traits.UsualRefresh:
+	case p.Traits.UsualRefresh, p.Day > 0:
 		return 2 * time.Minute
 	case p.Faults()[Crash] > 0:
 		return 90 * time.Second

@@ -64,6 +64,13 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
+// running is the process, or nil while none runs.
+func (r *replica) running() *scenario.Autoscaler {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.process
+}
+
 // end ends the process by how, and keeps it down for so long. Without a process, or while it ends already, nothing happens.
 func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) error {
 	r.mu.Lock()
@@ -82,9 +89,7 @@ func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) 
 
 // hold stops the process where it stands, and returns a function that lets it go on.
 func (r *replica) hold() (resume func() error, err error) {
-	r.mu.Lock()
-	process := r.process
-	r.mu.Unlock()
+	process := r.running()
 	if process == nil || !process.Running() {
 		return func() error { return nil }, nil
 	}

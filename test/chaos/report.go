@@ -30,6 +30,7 @@ type Result struct {
 	Took            time.Duration `json:"tookNanos"` // the whole run
 	Wrongs          Wrongs        `json:"wrongs"`
 	Violations      []string      `json:"violations,omitempty"`
+	Samples         []Sample      `json:"samples,omitempty"` // of a soak
 }
 
 // Header is the first line of a table of results.

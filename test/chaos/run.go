@@ -46,6 +46,7 @@ type run struct {
 	began    time.Time
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
+	samples  []Sample       // of a soak, at the end of its run
 	quiet    *calm          // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
 }
 
@@ -77,6 +78,9 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 			workers.Go(func() { one.run(working) })
 		}
 	}
+	if p.Day > 0 {
+		workers.Go(func() { r.sample(working) })
+	}
 	err := r.perform(ctx, startReplicas)
 	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Traits: p.Traits, Faults: p.Faults(), Allowance: p.Allowance()}
 	if err == nil {
@@ -87,6 +91,10 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	r.ends.Wait()
 	if err != nil {
 		return result, err
+	}
+	if p.Day > 0 {
+		result.Samples = r.samples
+		r.flat()
 	}
 	return result, r.verdict(l, &result)
 }
@@ -154,7 +162,7 @@ func (r *run) perform(ctx context.Context, startReplicas func()) error {
 			return err
 		}
 	}
-	pause(ctx, Length-time.Since(r.began))
+	pause(ctx, r.plan.length()-time.Since(r.began))
 	return ctx.Err()
 }
 
@@ -166,6 +174,8 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	switch s.Kind {
 	case Pods:
 		return func(ctx context.Context) error { return scale(ctx, r.client, s.Target, s.Count) }, nil
+	case Rollout:
+		return func(ctx context.Context) error { return rollOut(ctx, r.client, s.Target, id) }, nil
 	case NoCapacity, ZoneOut, DyingLaunches:
 		lack := *s.Shortage
 		lack.ID = id

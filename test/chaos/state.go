@@ -19,19 +19,9 @@ const (
 
 // running returns "" once the wanted pods of every workload run on Ready nodes, and names the missing pods before.
 func (r *run) running(ctx context.Context) (missing string, err error) {
-	nodes, err := r.nodes(ctx)
+	have, err := r.onReadyNodes(ctx)
 	if err != nil {
 		return "", err
-	}
-	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return "", fmt.Errorf("list pods: %w", err)
-	}
-	have := map[string]int{}
-	for _, p := range pods.Items {
-		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && ready(node) {
-			have[p.Labels["app"]]++
-		}
 	}
 	for _, app := range r.plan.workloads() {
 		if want := r.plan.Wanted()[app]; have[app] != want {
@@ -39,6 +29,41 @@ func (r *run) running(ctx context.Context) (missing string, err error) {
 		}
 	}
 	return missing, nil
+}
+
+// onReadyNodes counts the pods that run on Ready nodes, by workload.
+func (r *run) onReadyNodes(ctx context.Context) (map[string]int, error) {
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	have := map[string]int{}
+	for _, p := range pods.Items {
+		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && ready(node) {
+			have[p.Labels["app"]]++
+		}
+	}
+	return have, nil
+}
+
+// podCount counts the pods that the Deployments want, and their pods that run on Ready nodes.
+func (r *run) podCount(ctx context.Context) (wanted, running int, err error) {
+	have, err := r.onReadyNodes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	list, err := r.client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, 0, fmt.Errorf("list workloads: %w", err)
+	}
+	for _, d := range list.Items {
+		wanted, running = wanted+int(*d.Spec.Replicas), running+have[d.Name]
+	}
+	return wanted, running, nil
 }
 
 // atRest returns "" once every group is as it was at the start, and names the difference before. A group is at its minimum

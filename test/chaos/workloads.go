@@ -110,6 +110,15 @@ func scale(ctx context.Context, client kubernetes.Interface, app string, count i
 	return nil
 }
 
+// rollOut replaces the pods of a Deployment by pods of another version.
+func rollOut(ctx context.Context, client kubernetes.Interface, app, version string) error {
+	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"version":%q}}}}}`, version)
+	if _, err := client.AppsV1().Deployments(namespace).Patch(ctx, app, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("roll %q out: %w", app, err)
+	}
+	return nil
+}
+
 // notReadyAnnotation keeps KWOK from making a node Ready.
 const notReadyAnnotation = "controlplane/not-ready"
 
