@@ -93,36 +93,52 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 	}
 }
 
-func TestThousandGroupsCostTenCallsPerRefresh(t *testing.T) {
+func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 	t.Parallel()
-	config := fakeaws.Config{Delays: quick}
-	for n := range 1000 {
-		name := fmt.Sprintf("workers-%04d", n)
-		g := group(name, 0, 0, 3)
-		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
-		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
-		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name,
-			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}})
-	}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
-	if got := len(w.cache.Snapshot().Groups()); got != 1000 {
-		t.Fatalf("discovered %d groups, want 1000", got)
-	}
-	for _, g := range w.cache.Snapshot().Groups() {
-		if g.LaunchSpec == nil || len(g.LaunchSpec.Types) != 1 {
-			t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
-		}
-	}
-	want := map[string]int{"DescribeAutoScalingGroups": 10, "DescribeLaunchTemplateVersions": 5, "DescribeImages": 1}
-	if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
-		t.Errorf("calls at start (-want +got):\n%s", diff)
-	}
-	w.aws.ResetCalls()
-	if err := w.cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 10}, w.aws.Calls()); diff != "" {
-		t.Errorf("calls of one refresh (-want +got):\n%s", diff)
+	for _, tt := range []struct {
+		name                string
+		groups, unused      int // unused launch templates are in the account, too
+		readings, templates int // calls
+	}{
+		{name: "few groups", groups: 4, readings: 1, templates: 4},
+		{name: "ten groups", groups: 10, readings: 1, templates: 1},
+		{name: "ten groups among many templates", groups: 10, unused: 900, readings: 1, templates: 2 + 10},
+		{name: "thousand groups", groups: 1000, readings: 10, templates: 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			config := fakeaws.Config{Delays: quick}
+			for n := range tt.unused + tt.groups {
+				name := fmt.Sprintf("workers-%04d", n)
+				config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{ID: fmt.Sprintf("lt-%017d", n), Name: name,
+					Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}})
+				if n >= tt.unused {
+					g := group(name, 0, 0, 3)
+					g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
+					config.AutoScalingGroups = append(config.AutoScalingGroups, g)
+				}
+			}
+			w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+			if got := len(w.cache.Snapshot().Groups()); got != tt.groups {
+				t.Fatalf("discovered %d groups, want %d", got, tt.groups)
+			}
+			for _, g := range w.cache.Snapshot().Groups() {
+				if g.LaunchSpec == nil || len(g.LaunchSpec.Types) != 1 {
+					t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
+				}
+			}
+			want := map[string]int{"DescribeAutoScalingGroups": tt.readings, "DescribeLaunchTemplateVersions": tt.templates, "DescribeImages": 1}
+			if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
+				t.Errorf("calls at start (-want +got):\n%s", diff)
+			}
+			w.aws.ResetCalls()
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": tt.readings}, w.aws.Calls()); diff != "" {
+				t.Errorf("calls of one refresh (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -8,9 +8,9 @@ const (
 	maxConfigurationsPerCall = 50
 	// maxTemplatesPerPage is the largest page of DescribeLaunchTemplateVersions without a template ID.
 	maxTemplatesPerPage = 200
-	// manyTemplates due versions are worth one reading of the newest and default versions of all templates of the account.
-	// maxTemplatePages bounds that reading in an account with many more templates than the groups use.
-	manyTemplates    = 20
+	// manyTemplates due versions are worth one page of the newest and default versions of all templates of the account. So the pages add a
+	// fifth to the calls at most, in an account with many more templates than the groups use. maxTemplatePages bounds their time.
+	manyTemplates    = 5
 	maxTemplatePages = 30
 	// maxImagesPerCall bounds one DescribeImages. An image never changes, so each is read once.
 	maxImagesPerCall = 100

@@ -78,7 +78,7 @@ func TemplateOrigin(id, version string) string { return id + " version " + versi
 func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	if len(refs) >= manyTemplates {
 		start := r.clock.Now()
-		if err := r.fetchAllTemplates(ctx); err != nil {
+		if err := r.fetchAllTemplates(ctx, min(len(refs)/manyTemplates, maxTemplatePages)); err != nil {
 			klog.FromContext(ctx).V(2).Info("Could not read all launch templates at once, reading them one by one", "reason", awsclient.Reason(err), "err", err)
 		}
 		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
@@ -108,12 +108,13 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	return r.read(out.LaunchTemplateVersions[0]), nil
 }
 
-// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per template.
-func (r *Resolver) fetchAllTemplates(ctx context.Context) error {
+// fetchAllTemplates reads the newest and default versions of all templates of the account, with one call per 200 instead of one per template. It
+// stops after so many calls.
+func (r *Resolver) fetchAllTemplates(ctx context.Context, most int) error {
 	newest := map[string]ec2types.LaunchTemplateVersion{}
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{
 		Versions: []string{"$Latest", "$Default"}, MaxResults: aws.Int32(maxTemplatesPerPage)})
-	for range maxTemplatePages {
+	for range most {
 		if !pages.HasMorePages() {
 			break
 		}
