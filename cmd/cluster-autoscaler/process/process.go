@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/footprint"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
@@ -146,7 +147,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 	// Scale-up alternates between provisioning requests and other pods, so the trigger looks back as far as the loop
 	// before the last one.
 	last := time.Now()
-	for beforeLast := last; ; {
+	for beforeLast, first := last, true; ; first = false {
 		waiting := time.Now()
 		reason, err := a.trigger.Wait(ctx, beforeLast)
 		metrics.UpdateDurationFromStart(metrics.LoopWait, waiting)
@@ -159,6 +160,16 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
 		p.unhelped.Publish()
+		if first {
+			shrink(ctx)
+		}
+	}
+}
+
+// shrink returns the memory that the start needed, which is most of it in a small cluster.
+func shrink(ctx context.Context) {
+	if err := footprint.Shrink(); err != nil {
+		klog.FromContext(ctx).V(2).Info("Could not return the memory of the start", "err", err)
 	}
 }
 
