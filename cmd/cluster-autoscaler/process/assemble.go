@@ -35,6 +35,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusmap"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
@@ -48,6 +49,7 @@ type assembly struct {
 	handler    *interruption.Handler
 	wake       <-chan struct{}       // a loop is wanted now, for an interruption
 	nominator  *nomination.Nominator // nil if it is off
+	status     *statusmap.Client     // the core's, which writes its status ConfigMap beside the loops
 	unneeded   *scaledown.UnneededTimes
 }
 
@@ -71,6 +73,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
+	a := &assembly{informers: factory, status: statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)}
+	opts.AutoscalingKubeClients.ClientSet = a.status
 	reaction, err := p.newMeasures(factory)
 	if err != nil {
 		return nil, err
@@ -80,7 +84,6 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
-	a := &assembly{informers: factory}
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}

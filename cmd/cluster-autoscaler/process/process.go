@@ -103,9 +103,9 @@ func (p *Process) work(ctx context.Context) error {
 	}
 
 	background, alive := errgroup.WithContext(working)
-	background.Go(func() error { return a.cloud.run(alive) })
-	background.Go(func() error { return a.manager.Start(alive) })
-	background.Go(func() error { return a.handler.Run(alive) })
+	for _, run := range []func(context.Context) error{a.cloud.run, a.manager.Start, a.handler.Run, a.status.Run} {
+		background.Go(func() error { return run(alive) })
+	}
 	if a.nominator != nil {
 		background.Go(func() error { return a.nominator.Run(alive) })
 	}

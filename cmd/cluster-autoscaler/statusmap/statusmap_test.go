@@ -1,0 +1,152 @@
+package statusmap
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
+	"k8s.io/client-go/kubernetes/fake"
+	kubetesting "k8s.io/client-go/testing"
+)
+
+const (
+	namespace = "kube-system"
+	name      = "cluster-autoscaler-status"
+	slow      = 5 * time.Second // of each write
+)
+
+// world is an API server that takes long for writes, and a Client that writes to it.
+type world struct {
+	t      *testing.T
+	server *fake.Clientset
+	client *Client
+	writes int
+}
+
+func inWorld(t *testing.T, test func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, server: fake.NewClientset()}
+		for _, verb := range []string{"create", "update"} {
+			w.server.PrependReactor(verb, "configmaps", func(kubetesting.Action) (bool, runtime.Object, error) {
+				time.Sleep(slow)
+				w.writes++
+				return false, nil, nil
+			})
+		}
+		if _, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.client, w.writes = New(w.server, namespace, name), 0
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.client.Run(ctx) }()
+		test(w)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// loop does what the core does at the end of a loop.
+func (w *world) loop(message string) {
+	w.t.Helper()
+	start := time.Now()
+	status := api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}
+	if _, err := utils.WriteStatusConfigMap(w.client, namespace, status, nil, name, start); err != nil {
+		w.t.Fatal(err)
+	}
+	if took := time.Since(start); took > 0 {
+		w.t.Errorf("the loop waited %v for its status", took)
+	}
+}
+
+// written is the ConfigMap in the API server, nil if there is none.
+func (w *world) written() *corev1.ConfigMap {
+	w.t.Helper()
+	m, err := w.server.CoreV1().ConfigMaps(namespace).Get(w.t.Context(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func (w *world) wantWritten(message string) {
+	w.t.Helper()
+	m := w.written()
+	if m == nil || !strings.Contains(m.Data["status"], message) || m.Annotations[utils.ConfigMapLastUpdatedKey] == "" {
+		w.t.Errorf("the status is %+v, want %q in it", m, message)
+	}
+}
+
+func TestLoopsWaitForNoWrite(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.loop("one")
+		synctest.Wait()
+		w.loop("two") // while the first is being written
+		w.loop("three")
+		time.Sleep(2*slow + time.Millisecond)
+		w.wantWritten("three")
+		if w.writes != 2 {
+			t.Errorf("%d writes, want the first and the newest", w.writes)
+		}
+	})
+}
+
+func TestOthersKeepTheirPart(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.loop("one")
+		time.Sleep(2 * slow)
+		labelled := w.written()
+		labelled.Labels = map[string]string{"team": "a"}
+		if _, err := w.server.CoreV1().ConfigMaps(namespace).Update(t.Context(), labelled, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.loop("two")
+		time.Sleep(2 * slow)
+		w.wantWritten("two")
+		if w.written().Labels["team"] != "a" {
+			t.Error("the label of somebody else is gone")
+		}
+	})
+}
+
+func TestRemovedStatusComesBack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.loop("one")
+		time.Sleep(2 * slow)
+		if err := w.server.CoreV1().ConfigMaps(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.loop("two")
+		time.Sleep(2 * slow)
+		w.wantWritten("two")
+	})
+}
+
+func TestDeletionComesLast(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.loop("one")
+		synctest.Wait()
+		w.loop("two")
+		if err := utils.DeleteStatusConfigMap(w.client, namespace, name); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * slow)
+		if m := w.written(); m != nil {
+			t.Errorf("the status is %+v after its deletion", m)
+		}
+	})
+}
