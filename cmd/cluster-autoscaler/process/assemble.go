@@ -36,6 +36,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusmap"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trim"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
@@ -62,8 +63,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	p.decisions = p.newDecisions()
 	served.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
-		informers.WithTransform(cache.TransformStripManagedFields()))
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Transform))
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
 	// with a claim fits nowhere.
 	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)
