@@ -32,6 +32,8 @@ type Config struct {
 	Clock  clock.PassiveClock
 	// ScaleDown is --scale-down-enabled.
 	ScaleDown bool
+	// Remote means that the core runs in another process, and that only its questions are known.
+	Remote bool
 
 	// Provider and Nodes are set before the first loop.
 	Provider *aws.Provider
@@ -122,8 +124,12 @@ func (c *Collector) End() {
 	if s, priced := c.Provider.Spending(); priced {
 		c.Record.Spent(string(s.Currency), s.PerHour)
 	}
+	result := f.result()
+	if c.Remote {
+		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
+	}
 	k := newCluster(c, f)
-	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: f.result()},
+	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},
 		k.groups, k.pods, k.nodes)
 }
 

@@ -50,8 +50,8 @@ func (z *ZoneIDs) Name(id string) string {
 	return ""
 }
 
-// learn reads the identifiers off the cluster's nodes. For other zones of groups it requests a look-up.
-func (z *ZoneIDs) learn(nodes []*corev1.Node, v *aws.View) {
+// Learn reads the identifiers off the cluster's nodes. For other zones of groups it requests a look-up.
+func (z *ZoneIDs) Learn(nodes []*corev1.Node, v *aws.View) {
 	shown := map[string]string{}
 	for _, node := range nodes {
 		zone, id := node.Labels[corev1.LabelTopologyZone], node.Labels[podzone.LabelZoneID]
@@ -82,16 +82,21 @@ func (z *ZoneIDs) lacks(v *aws.View) bool {
 	return false
 }
 
-// complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
-// the live node stays.
-func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) {
-	node := info.Node()
+// Label adds the zone's identifier to the labels of a node that the caller owns, if the node has none.
+func (z *ZoneIDs) Label(node *corev1.Node) {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
 	if id := z.ID(node.Labels[corev1.LabelTopologyZone]); id != "" && node.Labels[podzone.LabelZoneID] == "" {
 		node.Labels[podzone.LabelZoneID] = id
 	}
+}
+
+// complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
+// the live node stays.
+func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) {
+	node := info.Node()
+	z.Label(node)
 	if _, several := t.Assumed[corev1.LabelTopologyZone]; several {
 		node.Labels[annotations.ZoneAssumed] = "true"
 	}

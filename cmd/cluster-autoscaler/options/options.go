@@ -24,6 +24,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
@@ -65,6 +66,9 @@ type AWS struct {
 
 	StatusPage    string // StatusPageOn or StatusPageOff
 	StatusAddress string // of the status page and its JSON, empty: --address
+
+	PluginAddress string // at which an unmodified Cluster Autoscaler is served, empty: the program autoscales itself
+	PluginFiles   plugin.Files
 }
 
 // Values of --aws-spot-prices.
@@ -176,6 +180,12 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
+	fs.StringVar(&a.PluginAddress, "aws-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
+		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
+	fs.StringVar(&a.PluginFiles.Cert, "aws-plugin-cert", "", "File with the certificate of --aws-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")
+	fs.StringVar(&a.PluginFiles.Key, "aws-plugin-key", "", "File with the key of --aws-plugin-cert, as PEM. The program reads it again when it changes.")
+	fs.StringVar(&a.PluginFiles.ClientCA, "aws-plugin-client-ca", "", "File with the CA that signs the certificates of callers, as PEM. The program reads it again when it changes. "+
+		"If empty: callers need no certificate, which --aws-plugin-address allows on a loopback address only.")
 }
 
 // Validate returns an error for the first flag value that cannot work. The error names the flag and the remedy.
@@ -221,8 +231,8 @@ func (a *AWS) Validate() error {
 	if a.StatusPage != StatusPageOn && a.StatusPage != StatusPageOff {
 		return fmt.Errorf("--aws-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
 	}
-	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
-		return fmt.Errorf("--aws-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
+	if err := a.validateAddresses(); err != nil {
+		return err
 	}
 	if a.ScaleUpsPerLoop < 1 {
 		return fmt.Errorf("--aws-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
@@ -233,6 +243,20 @@ func (a *AWS) Validate() error {
 	if a.PodSettleLimit < a.PodSettleTime {
 		return fmt.Errorf("--aws-pod-settle-limit=%v is shorter than --aws-pod-settle-time=%v: use %v or more",
 			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
+	}
+	return nil
+}
+
+// validateAddresses returns an error for the first address that cannot work.
+func (a *AWS) validateAddresses() error {
+	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
+		return fmt.Errorf("--aws-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
+	}
+	if a.PluginAddress == "" {
+		return nil
+	}
+	if err := a.PluginFiles.Check(a.PluginAddress); err != nil {
+		return fmt.Errorf("--aws-plugin-address: %w", err)
 	}
 	return nil
 }

@@ -278,6 +278,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--aws-status-page="true" is unknown: use "on" or "off"`},
 		{"status address without port", func(a *AWS) { a.StatusAddress = "127.0.0.1" },
 			`--aws-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
+		{"plugin open to everybody", func(a *AWS) { a.PluginAddress = ":8087" },
+			`--aws-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--aws-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },

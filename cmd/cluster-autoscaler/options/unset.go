@@ -45,6 +45,18 @@ var unset = []struct {
 		}},
 }
 
+// pluginLease is the lease of a plugin, which runs beside a core that has the usual lease.
+const pluginLease = "cluster-autoscaler-plugin"
+
+const leaseFlag = "leader-elect-resource-name"
+
+// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed.
+func (o *Options) FillLease(fs *pflag.FlagSet) {
+	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
+		o.LeaderElection.ResourceName = pluginLease
+	}
+}
+
 // readinessPrefix begins the keys of the taints that the Node Readiness Controller keeps on a node until it may have pods. Its API
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
@@ -60,6 +72,11 @@ func documentUnset(fs *pflag.FlagSet) error {
 		}
 		f.Usage = strings.TrimSuffix(f.Usage, ".") + "." + fmt.Sprintf(" If not given: %v, because %s.", u.value, u.why)
 	}
+	lease := fs.Lookup(leaseFlag)
+	if lease == nil {
+		return fmt.Errorf("the components have no flag --%s", leaseFlag)
+	}
+	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --aws-plugin-address, because the core beside it has a lease, too."
 	f := fs.Lookup(startupTaintPrefixFlag)
 	if f == nil {
 		return fmt.Errorf("the core has no flag --%s", startupTaintPrefixFlag)

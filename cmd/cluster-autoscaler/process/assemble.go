@@ -12,6 +12,7 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/client-go/informers"
@@ -113,11 +114,15 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
-// newExpander builds the chain of --expander.
+// newExpander builds the chain of --expander. A plugin has no snapshot of the cluster.
 func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*expander.Chain, error) {
+	var devices func() *drasnapshot.Snapshot
+	if opts.ClusterSnapshot != nil {
+		devices = opts.ClusterSnapshot.DraSnapshot
+	}
 	return expander.New(p.expanders, expander.Config{
 		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
-		Devices: opts.ClusterSnapshot.DraSnapshot, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
+		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})

@@ -33,6 +33,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
@@ -55,7 +56,7 @@ dashboard and [Alerts](alerts.md) has alerts that use them.
 ## Metrics of ours
 
 The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--aws-price-file`" + `, the age of the spot prices needs
-` + "`--aws-spot-prices=live`" + `, and the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`--aws-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, and the calls of a core need ` + "`--aws-plugin-address`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
 ` + "`aws_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
 ` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
 
@@ -101,6 +102,7 @@ var series = map[string]string{
 	"aws_node_groups":                          "4",
 	"aws_nominations_total":                    "8 results",
 	"aws_pending_pods":                         "65",
+	"aws_plugin_request_duration_seconds":      "16 methods × 17 codes",
 	"aws_spend_estimated_per_hour":             "2 × node groups",
 	"aws_spend_per_hour":                       "2 × node groups",
 }
@@ -165,6 +167,7 @@ func registerOurs(t *testing.T) *collectors {
 	watched := informers.NewSharedInformerFactory(kube, 0).Core().V1()
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
 	must(nomination.New(nomination.Options{Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
 	readOnce(t, spot)
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}}

@@ -12,6 +12,7 @@ func FromFlags(fs *pflag.FlagSet, opts *options.Options, version string) (*Proce
 	core := flags.AutoscalingOptions()
 	opts.AWS.FillUnset(fs, &core)
 	opts.FillStartupTime(fs, core)
+	opts.FillLease(fs)
 	p, err := New(core, *opts, version)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ type Process struct {
 	unhelped    *status.Unhelped                // publishes the causes of the last loop
 }
 
-// Run serves the endpoints and autoscales, under the leader lease unless that is switched off. It returns nil once ctx has
+// Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that autoscales. It returns nil once ctx has
 // ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
 	var err error
@@ -64,10 +64,10 @@ func (p *Process) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopServing()
-	if p.options.LeaderElection.LeaderElect {
-		err = p.underLease(running, p.work)
+	if p.options.AWS.PluginAddress != "" {
+		err = p.serveCore(running)
 	} else {
-		err = p.work(running)
+		err = p.elected(running, p.work)
 	}
 	if err == nil && ctx.Err() == nil {
 		return context.Cause(running) // the endpoints broke

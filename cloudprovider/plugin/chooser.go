@@ -1,0 +1,128 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// chooser answers the calls of the gRPC expander.
+type chooser struct {
+	protos.UnimplementedExpanderServer
+	*Server
+}
+
+// BestOptions answers with the option that the expander chooses. It passes over groups that can launch nothing now, and answers with
+// none if all are such groups.
+func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest) (*protos.BestOptionsResponse, error) {
+	c.loop.Lock()
+	defer c.loop.Unlock()
+	if err := ctx.Err(); err != nil { // the core has given up waiting for the choice before
+		return nil, err
+	}
+	with := c.parts.Load()
+	daemonSets, err := with.DaemonSets.List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	options, infos, err := read(r, with.Provider.View(), daemonSets)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if options, err = with.launchable(options, infos); err != nil {
+		return nil, err
+	}
+	if len(options) == 0 {
+		return &protos.BestOptionsResponse{}, nil
+	}
+	best := with.Expander.BestOption(options, infos)
+	if best == nil {
+		return &protos.BestOptionsResponse{}, nil
+	}
+	c.chosen = newChoice(best, infos[best.NodeGroup.Id()])
+	return &protos.BestOptionsResponse{Options: []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}}, nil
+}
+
+// launchable returns the options of groups that can launch now.
+func (with *Parts) launchable(options []expander.Option, infos map[string]*framework.NodeInfo) ([]expander.Option, error) {
+	asked := make([]cloudprovider.NodeGroup, len(options))
+	for at, o := range options {
+		asked[at] = o.NodeGroup
+	}
+	able, _, err := with.Launchable.Process(nil, asked, infos, nil)
+	if err != nil {
+		return nil, err
+	}
+	groups := make(map[string]cloudprovider.NodeGroup, len(able))
+	for _, g := range able {
+		groups[g.Id()] = g
+	}
+	var list []expander.Option
+	for _, o := range options {
+		if o.NodeGroup = groups[o.NodeGroup.Id()]; o.NodeGroup != nil {
+			list = append(list, o)
+		}
+	}
+	return list, nil
+}
+
+// read returns the options of our groups and the NodeInfos of these groups. A pod of several options is one object, as in the core. The
+// core sends no pods of a NodeInfo. Those of DaemonSets come from our own copy of the cluster.
+func read(r *protos.BestOptionsRequest, v *aws.View, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
+	var options []expander.Option
+	infos, pods := map[string]*framework.NodeInfo{}, map[string]*corev1.Pod{}
+	for _, m := range r.GetOptions() {
+		id := m.GetNodeGroupId()
+		g := v.NodeGroup(id)
+		if g == nil {
+			continue
+		}
+		option := expander.Option{NodeGroup: g, NodeCount: int(m.GetNodeCount()), Debug: m.GetDebug()}
+		for _, bytes := range m.GetPodBytes() {
+			pod := pods[string(bytes)]
+			if pod == nil {
+				pod = &corev1.Pod{}
+				if err := pod.Unmarshal(bytes); err != nil {
+					return nil, nil, fmt.Errorf("a pod of the option %q: %w", id, err)
+				}
+				pods[string(bytes)] = pod
+			}
+			option.Pods = append(option.Pods, pod)
+		}
+		options = append(options, option)
+		info, err := nodeInfo(id, r.GetNodeBytesMap()[id], daemonSets)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the node of the option %q: %w", id, err)
+		}
+		infos[id] = info
+	}
+	return options, infos, nil
+}
+
+// nodeInfo returns the next node of the group with the pods of DaemonSets.
+func nodeInfo(group string, bytes []byte, daemonSets []*appsv1.DaemonSet) (*framework.NodeInfo, error) {
+	node := &corev1.Node{}
+	if err := node.Unmarshal(bytes); err != nil {
+		return nil, err
+	}
+	annotations.NodeGroup.Set(node, group)
+	bare := framework.NewNodeInfo(node, nil)
+	pods, err := daemonset.GetDaemonSetPodsForNode(bare, daemonSets)
+	if err != nil {
+		return nil, err
+	}
+	return framework.NewNodeInfo(node, nil, pods...), nil
+}

@@ -1,0 +1,213 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+const (
+	// answerBefore is how long before the deadline of its call a deletion is answered.
+	answerBefore = 500 * time.Millisecond
+	// markedWithin is how long our copy of a node may lag behind the core's mark on it, and markedPoll the time between two looks.
+	markedWithin = time.Second
+	markedPoll   = 20 * time.Millisecond
+)
+
+// group returns the node group of the current view.
+func (p *provider) group(id string) (*aws.NodeGroup, error) {
+	if g := p.parts.Load().Provider.View().NodeGroup(id); g != nil {
+		return g, nil
+	}
+	return nil, status.Errorf(codes.NotFound, "no node group is called %q", id)
+}
+
+func (p *provider) NodeGroupTargetSize(_ context.Context, r *protos.NodeGroupTargetSizeRequest) (*protos.NodeGroupTargetSizeResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	size, err := g.TargetSize()
+	return &protos.NodeGroupTargetSizeResponse{TargetSize: int32(size)}, err
+}
+
+// NodeGroupIncreaseSize does not wait for AWS. NodeGroupNodes shows instances that AWS refuses as failed.
+func (p *provider) NodeGroupIncreaseSize(ctx context.Context, r *protos.NodeGroupIncreaseSizeRequest) (*protos.NodeGroupIncreaseSizeResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	p.loop.Lock()
+	defer p.loop.Unlock()
+	if err := ctx.Err(); err != nil { // the core has given up meanwhile
+		return nil, err
+	}
+	if err := g.IncreaseSize(int(r.GetDelta())); err != nil {
+		return nil, err
+	}
+	if with := p.parts.Load(); with.Asked != nil && p.chosen != nil {
+		with.Asked(g.Id(), p.chosen.take(int(r.GetDelta())))
+	}
+	return &protos.NodeGroupIncreaseSizeResponse{}, nil
+}
+
+func (p *provider) NodeGroupDecreaseTargetSize(_ context.Context, r *protos.NodeGroupDecreaseTargetSizeRequest) (*protos.NodeGroupDecreaseTargetSizeResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &protos.NodeGroupDecreaseTargetSizeResponse{}, g.DecreaseTargetSize(int(r.GetDelta()))
+}
+
+// NodeGroupDeleteNodes terminates the nodes' instances. Where AWS has not answered shortly before the deadline of the call, the answer
+// is that they go. An error would have the core take its mark from the nodes, and new pods would come to nodes that end. If AWS
+// refuses after all, the nodes keep their mark, and the core tries again minutes later.
+func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroupDeleteNodesRequest) (*protos.NodeGroupDeleteNodesResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	var nodes []*corev1.Node
+	for _, m := range r.GetNodes() {
+		nodes = append(nodes, nodeOf(m))
+	}
+	if err := p.awaitMarks(ctx, nodes); err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	p.late.Go(func() { done <- g.DeleteNodes(nodes) })
+	var soon <-chan time.Time
+	if deadline, limited := ctx.Deadline(); limited {
+		soon = time.After(time.Until(deadline) - answerBefore)
+	}
+	select {
+	case err := <-done:
+		return &protos.NodeGroupDeleteNodesResponse{}, err
+	case <-soon:
+		klog.FromContext(ctx).Info("Answered a deletion before AWS did", "nodeGroup", g.Id(), "nodes", len(nodes))
+		return &protos.NodeGroupDeleteNodesResponse{}, nil
+	}
+}
+
+// awaitMarks refuses registered nodes without the core's mark for deletion. The core takes the mark back from a node that it has given
+// up deleting, and a call of before may come late.
+func (p *provider) awaitMarks(ctx context.Context, nodes []*corev1.Node) error {
+	limit := time.NewTimer(markedWithin)
+	defer limit.Stop()
+	for {
+		unmarked := p.unmarked(nodes)
+		if unmarked == "" {
+			return nil
+		}
+		select {
+		case <-time.After(markedPoll):
+		case <-limit.C:
+			return status.Errorf(codes.FailedPrecondition, "node %q is registered and lacks the taint %s, so pods may come to it", unmarked, taints.ToBeDeletedTaint)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// unmarked returns the name of a registered node without the mark, or "".
+func (p *provider) unmarked(nodes []*corev1.Node) string {
+	for _, node := range nodes {
+		registered, err := p.parts.Load().Nodes.Get(node.Name)
+		if err == nil && registered.Spec.ProviderID == node.Spec.ProviderID && !taints.HasToBeDeletedTaint(registered) {
+			return node.Name
+		}
+	}
+	return ""
+}
+
+func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesRequest) (*protos.NodeGroupNodesResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	instances, err := g.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	response := &protos.NodeGroupNodesResponse{}
+	for _, i := range instances {
+		response.Instances = append(response.Instances, instanceMessage(i))
+	}
+	return response, nil
+}
+
+func instanceMessage(i cloudprovider.Instance) *protos.Instance {
+	m := &protos.Instance{Id: i.Id, Status: &protos.InstanceStatus{}}
+	if i.Status == nil {
+		return m
+	}
+	m.Status.InstanceState = protos.InstanceStatus_InstanceState(i.Status.State)
+	if why := i.Status.ErrorInfo; why != nil {
+		m.Status.ErrorInfo = &protos.InstanceErrorInfo{ErrorCode: why.ErrorCode, ErrorMessage: why.ErrorMessage, InstanceErrorClass: int32(why.ErrorClass)}
+	}
+	return m
+}
+
+// NodeGroupTemplateNodeInfo answers with the node that the group would add. It names the group, so that the core's price expander asks
+// for the price of a node of that group. It has the labels of a real node, zone identifier included, or the core would not find
+// it similar to the nodes of a group in another zone.
+func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGroupTemplateNodeInfoRequest) (*protos.NodeGroupTemplateNodeInfoResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	info, err := g.TemplateNodeInfo()
+	if err != nil {
+		return nil, err
+	}
+	node := info.Node()
+	annotations.NodeGroup.Set(node, g.Id())
+	p.parts.Load().ZoneIDs.Label(node)
+	bytes, err := node.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)
+	}
+	return &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}, nil
+}
+
+func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAutoscalingOptionsRequest) (*protos.NodeGroupAutoscalingOptionsResponse, error) {
+	g, err := p.group(r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	d := r.GetDefaults()
+	o, err := g.GetOptions(config.NodeGroupAutoscalingOptions{
+		ScaleDownUtilizationThreshold:    d.GetScaleDownUtilizationThreshold(),
+		ScaleDownGpuUtilizationThreshold: d.GetScaleDownGpuUtilizationThreshold(),
+		ScaleDownUnneededTime:            d.GetScaleDownUnneededDuration().AsDuration(),
+		ScaleDownUnreadyTime:             d.GetScaleDownUnreadyDuration().AsDuration(),
+		MaxNodeProvisionTime:             d.GetMaxNodeProvisionDuration().AsDuration(),
+		ZeroOrMaxNodeScaling:             d.GetZeroOrMaxNodeScaling(),
+		IgnoreDaemonSetsUtilization:      d.GetIgnoreDaemonSetsUtilization(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: &protos.NodeGroupAutoscalingOptions{
+		ScaleDownUtilizationThreshold:    o.ScaleDownUtilizationThreshold,
+		ScaleDownGpuUtilizationThreshold: o.ScaleDownGpuUtilizationThreshold,
+		ScaleDownUnneededDuration:        durationpb.New(o.ScaleDownUnneededTime),
+		ScaleDownUnreadyDuration:         durationpb.New(o.ScaleDownUnreadyTime),
+		MaxNodeProvisionDuration:         durationpb.New(o.MaxNodeProvisionTime),
+		ZeroOrMaxNodeScaling:             o.ZeroOrMaxNodeScaling,
+		IgnoreDaemonSetsUtilization:      o.IgnoreDaemonSetsUtilization,
+	}}, nil
+}

@@ -1,0 +1,133 @@
+package plugin
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/anypb"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+)
+
+// Parts are what the Server answers from.
+type Parts struct {
+	Provider   *aws.Provider
+	Expander   expander.Strategy
+	ZoneIDs    *nodeinfos.ZoneIDs
+	Launchable *nodegroups.Launchable
+	Nodes      corelisters.NodeLister
+	DaemonSets appslisters.DaemonSetLister
+	// Refreshed is called after each Refresh. No choice of the expander is made meanwhile.
+	Refreshed func()
+	// Asked receives the pods for which nodes of a group were asked for, by node. It is nil for nobody.
+	Asked func(nodeGroup string, perNode [][]*corev1.Pod)
+}
+
+// provider answers the calls of the external gRPC provider that are not about one group.
+type provider struct {
+	protos.UnimplementedCloudProviderServer
+	*Server
+}
+
+// Refresh moves on to the newest Snapshot.
+func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.RefreshResponse, error) {
+	p.loop.Lock()
+	defer p.loop.Unlock()
+	with := p.parts.Load()
+	if err := with.Provider.Refresh(); err != nil {
+		return nil, err
+	}
+	nodes, err := with.Nodes.List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	with.ZoneIDs.Learn(nodes, with.Provider.View())
+	p.chosen = nil
+	with.Refreshed()
+	return &protos.RefreshResponse{}, nil
+}
+
+func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*protos.NodeGroupsResponse, error) {
+	response := &protos.NodeGroupsResponse{}
+	for _, group := range p.parts.Load().Provider.NodeGroups() {
+		response.NodeGroups = append(response.NodeGroups, groupMessage(group))
+	}
+	return response, nil
+}
+
+// NodeGroupForNode answers with a group without a name for a node of nobody.
+func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
+	if group := p.parts.Load().Provider.NodeGroupOf(nodeOf(r.GetNode())); group != nil {
+		return &protos.NodeGroupForNodeResponse{NodeGroup: groupMessage(group)}, nil
+	}
+	return &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}, nil
+}
+
+func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {
+	model, err := p.pricing()
+	if err != nil {
+		return nil, err
+	}
+	price, err := model.NodePrice(nodeOf(r.GetNode()), r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	return &protos.PricingNodePriceResponse{Price: price}, err
+}
+
+func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceRequest) (*protos.PricingPodPriceResponse, error) {
+	model, err := p.pricing()
+	if err != nil {
+		return nil, err
+	}
+	var pod corev1.Pod
+	if err := pod.Unmarshal(r.GetPodBytes()); err != nil {
+		return nil, err
+	}
+	price, err := model.PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
+	return &protos.PricingPodPriceResponse{Price: price}, err
+}
+
+// pricing returns the prices. The core's own kind of error would not be nil where there is none.
+func (p *provider) pricing() (cloudprovider.PricingModel, error) {
+	model, err := p.parts.Load().Provider.Pricing()
+	if err != nil {
+		return nil, cloudprovider.ErrNotImplemented
+	}
+	return model, nil
+}
+
+func (p *provider) GPULabel(context.Context, *protos.GPULabelRequest) (*protos.GPULabelResponse, error) {
+	return &protos.GPULabelResponse{Label: p.parts.Load().Provider.GPULabel()}, nil
+}
+
+func (p *provider) GetAvailableGPUTypes(context.Context, *protos.GetAvailableGPUTypesRequest) (*protos.GetAvailableGPUTypesResponse, error) {
+	response := &protos.GetAvailableGPUTypesResponse{GpuTypes: map[string]*anypb.Any{}}
+	for name := range p.parts.Load().Provider.GetAvailableGPUTypes() {
+		response.GpuTypes[name] = &anypb.Any{}
+	}
+	return response, nil
+}
+
+// Cleanup ends nothing: another core may follow the one that leaves.
+func (p *provider) Cleanup(context.Context, *protos.CleanupRequest) (*protos.CleanupResponse, error) {
+	return &protos.CleanupResponse{}, nil
+}
+
+// nodeOf is the Node as far as the message has it.
+func nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: m.GetName(), Labels: m.GetLabels(), Annotations: m.GetAnnotations()},
+		Spec:       corev1.NodeSpec{ProviderID: m.GetProviderID()},
+	}
+}
+
+func groupMessage(g cloudprovider.NodeGroup) *protos.NodeGroup {
+	return &protos.NodeGroup{Id: g.Id(), MinSize: int32(g.MinSize()), MaxSize: int32(g.MaxSize()), Debug: g.Debug()}
+}

@@ -1,0 +1,259 @@
+package plugin_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+func TestCoreSeesTheBuiltInGroups(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, map[string]string{
+		awsworld.Template + "taint/dedicated":                           "gpu:NoSchedule",
+		awsworld.Template + "autoscaling-options/scaledownunneededtime": "30s",
+	}))
+	p := serve(t, w, 5*time.Second)
+	built, core := w.NodeGroup("gpu"), p.group(t, "gpu")
+	if got, want := fmt.Sprint(core.MinSize(), core.MaxSize(), core.Debug()), fmt.Sprint(built.MinSize(), built.MaxSize(), built.Debug()); got != want {
+		t.Errorf("limits and name = %s, want %s", got, want)
+	}
+	if size, err := core.TargetSize(); err != nil || size != 1 {
+		t.Errorf("target size = %d, %v, want 1", size, err)
+	}
+	want, err := built.TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotations.NodeGroup.Set(want.Node(), "gpu")
+	got, err := core.TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Node(), got.Node(), cmpopts.EquateApproxTime(time.Hour)); diff != "" {
+		t.Errorf("template (-built in +plugin):\n%s", diff)
+	}
+	defaults := config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: .4, ScaleDownGpuUtilizationThreshold: .6, ScaleDownUnneededTime: time.Minute,
+		ScaleDownUnreadyTime: 2 * time.Minute, MaxNodeProvisionTime: 3 * time.Minute, IgnoreDaemonSetsUtilization: true}
+	wantOptions, _ := built.GetOptions(defaults)
+	if options, err := core.GetOptions(defaults); err != nil || *options != *wantOptions || options.ScaleDownUnneededTime != 30*time.Second {
+		t.Errorf("options = %+v, %v, want %+v", options, err, wantOptions)
+	}
+	wantInstances, _ := built.Nodes()
+	instances, err := core.Nodes()
+	if diff := cmp.Diff(wantInstances, instances); err != nil || diff != "" {
+		t.Errorf("instances, %v (-built in +plugin):\n%s", err, diff)
+	}
+	if group, err := p.core.NodeGroupForNode(w.Nodes("gpu")[0]); err != nil || group == nil || group.Id() != "gpu" {
+		t.Errorf("group of the node = %v, %v, want gpu", group, err)
+	}
+	if group, err := p.core.NodeGroupForNode(awsworld.Node("other", "aws:///cn-northwest-1a/i-0123456789abcdef0")); err != nil || group != nil {
+		t.Errorf("group of a node of nobody = %v, %v, want none", group, err)
+	}
+	if got, want := p.core.GetAvailableGPUTypes(), w.GetAvailableGPUTypes(); cmp.Diff(want, got) != "" || p.core.GPULabel() != w.GPULabel() {
+		t.Errorf("GPU label %q and types %v, want %q and %v", p.core.GPULabel(), got, w.GPULabel(), want)
+	}
+	now := time.Now()
+	wantPrice, _ := w.Costs().NodePrice(want.Node(), now, now.Add(time.Hour))
+	pricing, _ := p.core.Pricing()
+	if price, err := pricing.NodePrice(got.Node(), now, now.Add(time.Hour)); err != nil || price != wantPrice || price <= 0 {
+		t.Errorf("price of the template = %v, %v, want %v", price, err, wantPrice)
+	}
+	if price, err := pricing.PodPrice(pod("p", "1"), now, now.Add(time.Hour)); err != nil || price <= 0 {
+		t.Errorf("price of a pod = %v, %v, want one", price, err)
+	}
+}
+
+func TestUnknownGroupHasNoTemplate(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil)), 5*time.Second)
+	if _, err := p.group(t, "unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
+		t.Errorf("template = %v, want ErrNotImplemented, which the core passes over in silence", err)
+	}
+}
+
+func TestOneSnapshotForEachRefresh(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	if err := w.AWS.SetDesired("web", 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Cache.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := p.group(t, "web").TargetSize(); size != 0 {
+		t.Errorf("target size before Refresh = %d, want the size of the Snapshot in use, 0", size)
+	}
+	if err := p.core.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := p.group(t, "web").TargetSize(); size != 2 {
+		t.Errorf("target size after Refresh = %d, want 2", size)
+	}
+}
+
+func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	p := serve(t, w, 5*time.Second)
+	web := p.group(t, "web")
+	if err := web.IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := web.TargetSize(); size != 2 {
+		t.Errorf("target size while AWS is asked = %d, want 2", size)
+	}
+	if err := w.AwaitIncreases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.core.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	instances, err := web.Nodes()
+	if err != nil || len(instances) != 2 {
+		t.Fatalf("instances = %v, %v, want 2", instances, err)
+	}
+	var failed []*corev1.Node
+	for _, i := range instances {
+		if i.Status.ErrorInfo == nil || !strings.Contains(i.Status.ErrorInfo.ErrorMessage, "InsufficientInstanceCapacity") {
+			t.Errorf("error of %s = %+v, want AWS's own words", i.Id, i.Status.ErrorInfo)
+		}
+		failed = append(failed, awsworld.Node(i.Id, i.Id))
+	}
+	if err := web.DeleteNodes(failed); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := web.TargetSize(); size != 0 {
+		t.Errorf("target size after the core has deleted them = %d, want 0", size)
+	}
+}
+
+// marked is the node as the core marks it before it deletes it.
+func marked(node *corev1.Node) *corev1.Node {
+	node = node.DeepCopy()
+	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule})
+	return node
+}
+
+func TestRegisteredNodeGoesOnlyWhileItIsMarked(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 2, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	nodes := w.Members("web", nil)
+	for _, n := range nodes {
+		if err := p.nodes.Add(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	web := p.group(t, "web")
+	if err := web.DeleteNodes(nodes[:1]); err == nil || !strings.Contains(err.Error(), taints.ToBeDeletedTaint) {
+		t.Errorf("deletion of a node without the mark = %v, want a refusal that names it", err)
+	}
+	if err := p.nodes.Update(marked(nodes[0])); err != nil {
+		t.Fatal(err)
+	}
+	if err := web.DeleteNodes(nodes[:1]); err != nil {
+		t.Error(err)
+	}
+	if size, _ := web.TargetSize(); size != 1 {
+		t.Errorf("target size = %d, want 1", size)
+	}
+}
+
+// An error would have the core unmark the node, and pods would come to an instance that ends.
+func TestLateDeletionIsNoError(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
+	p := serve(t, w, time.Second)
+	node := marked(w.Members("web", nil)[0])
+	if err := p.nodes.Add(node); err != nil {
+		t.Fatal(err)
+	}
+	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(2 * time.Second)})
+	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{node}); err != nil {
+		t.Errorf("deletion = %v, want none", err)
+	}
+	w.Eventually(func() string {
+		if state, _ := w.AWS.Group("web"); state.Desired != 0 {
+			return fmt.Sprintf("desired = %d, want 0", state.Desired)
+		}
+		return ""
+	})
+}
+
+func pod(name, cpu string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{
+		Name: "c", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}
+}
+
+// options are the core's for pods that fit each of the groups.
+func (p *world) options(t *testing.T, pods []*corev1.Pod, nodes int, groups ...string) ([]coreexpander.Option, map[string]*framework.NodeInfo) {
+	t.Helper()
+	var list []coreexpander.Option
+	infos := map[string]*framework.NodeInfo{}
+	for _, id := range groups {
+		g := p.group(t, id)
+		info, err := g.TemplateNodeInfo()
+		if err != nil {
+			t.Fatal(err)
+		}
+		infos[id] = info
+		list = append(list, coreexpander.Option{NodeGroup: g, NodeCount: nodes, Pods: pods})
+	}
+	return list, infos
+}
+
+// chosen are the IDs of the groups that the plugin's expander leaves.
+func (p *world) chosen(options []coreexpander.Option, infos map[string]*framework.NodeInfo) []string {
+	var ids []string
+	for _, o := range p.filter.BestOptions(options, infos) {
+		ids = append(ids, o.NodeGroup.Id())
+	}
+	return ids
+}
+
+func TestExpanderOfThePluginChooses(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("plain", "m5.large", 0, 0, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m")}, 2, "gpu", "plain")
+	if got := p.chosen(options, infos); !slices.Equal(got, []string{"plain"}) {
+		t.Errorf("chosen = %v, want the group without accelerators", got)
+	}
+	if err := p.group(t, "plain").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][][]string{"plain": {{"a"}, {"b"}}}, p.asked); diff != "" {
+		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestExpanderPassesOverGroupInCoolDown(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("plain", "m5.large", 0, 0, 5, nil))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	p := serve(t, w, 5*time.Second)
+	if err := w.Grow("plain", 1); err == nil {
+		t.Fatal("AWS has launched an instance")
+	}
+	if err := p.core.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "gpu", "plain")
+	if got := p.chosen(options, infos); !slices.Equal(got, []string{"gpu"}) {
+		t.Errorf("chosen = %v, want the group that can launch", got)
+	}
+	if got := p.chosen(options[1:], infos); len(got) > 0 {
+		t.Errorf("chosen = %v where no group can launch, want none", got)
+	}
+}

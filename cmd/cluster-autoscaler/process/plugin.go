@@ -1,0 +1,147 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/client-go/informers"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
+)
+
+// serveCore serves an unmodified core until ctx ends. Every replica answers, because the core that leads chooses whom it asks. It returns
+// an error if it could not start, did not start in time, or lost a part that it needs.
+func (p *Process) serveCore(ctx context.Context) error {
+	server, err := plugin.Listen(ctx, p.options.AWS.PluginAddress, p.options.AWS.PluginFiles, p.registerer)
+	if err != nil {
+		return fmt.Errorf("--aws-plugin-address: %w", err)
+	}
+	// Everything under the calls outlives ctx, so that the calls under way can end in peace.
+	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	background, alive := errgroup.WithContext(working)
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	defer context.AfterFunc(alive, stopServing)()
+	answered := make(chan struct{})
+	background.Go(func() error {
+		defer close(answered)
+		return server.Serve(serving)
+	})
+	background.Go(func() error { return p.feed(serving, alive, server) })
+
+	<-serving.Done()
+	var broken error
+	if ctx.Err() == nil {
+		broken = context.Cause(alive)
+	}
+	teardown.Run(context.WithoutCancel(ctx),
+		teardown.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
+		teardown.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
+			server.Stop()
+			endWork()
+			_ = background.Wait()
+		}},
+	)
+	return broken
+}
+
+// feed reads the groups and the cluster for the server, and keeps them fresh until working ends. Nodes that AWS is about to take belong to
+// the replica that has the plugin's lease. Nominations belong to the replica that the core asks.
+func (p *Process) feed(serving, working context.Context, server *plugin.Server) error {
+	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
+	starting, cancel := context.WithTimeout(serving, p.options.MaxStartupTime)
+	defer cancel()
+	a, parts, err := p.assemblePlugin(starting, working)
+	switch {
+	case err != nil && serving.Err() != nil:
+		return nil
+	case err != nil && starting.Err() != nil:
+		return fmt.Errorf("not ready after %v: %w", p.options.MaxStartupTime, err)
+	case err != nil:
+		return err
+	}
+	asked, refreshed := make(chan struct{}), parts.Refreshed
+	once := sync.OnceFunc(func() { close(asked) })
+	parts.Refreshed = func() { once(); refreshed() }
+	server.Ready(parts)
+	p.ready.done()
+	p.health.watch(a.cloud.cache.Age)
+
+	background, alive := errgroup.WithContext(working)
+	background.Go(func() error { return a.cloud.run(alive) })
+	background.Go(func() error { return p.elected(serving, a.handler.Run) })
+	if a.nominator != nil {
+		background.Go(func() error {
+			await(alive, asked)
+			return a.nominator.Run(alive)
+		})
+	}
+	err = background.Wait()
+	a.informers.Shutdown()
+	return err
+}
+
+// assemblePlugin builds the parts of a plugin. It returns when all caches are filled. Waiting ends with ctx.
+func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugin.Parts, error) {
+	var parts plugin.Parts
+	client, err := kubeClient(p.kube)
+	if err != nil {
+		return nil, parts, err
+	}
+	p.decisions = p.newDecisions()
+	p.decisions.Remote = true
+	if _, err := p.measure(); err != nil {
+		return nil, parts, err
+	}
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(cache.TransformStripManagedFields()))
+	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
+		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
+	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem}
+	factory.Start(working.Done()) // the caches fill while AWS is asked
+	a := &assembly{informers: factory}
+	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
+		return nil, parts, err
+	}
+	chain, err := p.newExpander(opts, a.cloud)
+	if err != nil {
+		return nil, parts, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
+	}
+	if a.handler, _, err = p.newInterruptions(opts, a.cloud); err != nil {
+		return nil, parts, err
+	}
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider); err != nil {
+		return nil, parts, err
+	}
+	p.follow(a, in)
+	parts = plugin.Parts{Provider: a.cloud.provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
+		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: in.Nodes.Lister(), DaemonSets: in.DaemonSets, Refreshed: p.nextRecord()}
+	if a.nominator != nil {
+		parts.Asked = a.nominator.Asked
+	}
+	factory.Start(working.Done())
+	return a, parts, p.awaitCaches(ctx, factory)
+}
+
+// nextRecord returns the function that ends the record of one loop of the core and begins the next.
+func (p *Process) nextRecord() func() {
+	begun := false
+	return func() {
+		if begun {
+			p.decisions.End()
+		}
+		begun = true
+		p.decisions.Begin("refresh", time.Now())
+	}
+}
