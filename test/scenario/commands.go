@@ -28,6 +28,8 @@ import (
 //	policy without ACTION...                 take these actions out of the policies, so that AWS denies them
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
+//	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
+//	network slow DURATION | hold | clear     the plugin's answers reach stock late | nothing passes between the two | all is well again
 //	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, whose params are params.KEY=VALUE. "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
@@ -137,7 +139,9 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"logged":     (*script).logged,
 		"metrics":    (*script).metrics,
 		"policy":     (*script).policy,
+		"network":    (*script).network,
 		"never":      (*script).never,
+		"plugin":     (*script).runPlugin,
 		"publish":    (*script).publish,
 		"resume":     (*script).resume,
 		"send":       (*script).send,

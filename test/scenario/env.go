@@ -63,6 +63,7 @@ type Env struct {
 	policies   []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other      *Env                 // the second cluster of the account, nil where there is only one
 	stock      *Env                 // the stock autoscaler's side of this Env, nil where it never runs
+	plugin     *pluginSide          // nil unless our autoscaler is a plugin of stock
 	client     kubernetes.Interface // the cluster's, as its admin
 
 	forbidden func() ([]string, error) // requests that the API server refused
@@ -225,6 +226,7 @@ func (e *Env) Close() error {
 		errs = append(errs, e.autoscaler.Stop())
 	}
 	errs = append(errs, e.closeStock(), e.closeOther())
+	e.closePlugin()
 	if e.AWS != nil {
 		errs = append(errs, e.AWS.Close())
 	}

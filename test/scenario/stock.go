@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
-// StartStock makes the stock autoscaler ready to run in this cluster, on this account, with this ServiceAccount and the same
-// lease. It builds the program first if the user's cache lacks it. The result is the Env's other half: it starts, observes and
+// StartStock makes the stock autoscaler ready to run in this cluster, on this account or asking the plugin, with this ServiceAccount and
+// the same lease. It builds the program first if the user's cache lacks it. The result is the Env's other half: it starts, observes and
 // ends processes of stock. The processes end with this Env.
 func (e *Env) StartStock(ctx context.Context) (*Env, error) {
 	switch {
@@ -20,21 +20,27 @@ func (e *Env) StartStock(ctx context.Context) (*Env, error) {
 	case e.stock != nil:
 		return e.stock, nil
 	}
-	binary, err := stock.Build(ctx, os.Stderr, raceDetector)
-	if err != nil {
-		return nil, err
-	}
 	dir := filepath.Join(e.dir, "stock")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	endpoints, err := stock.CloudConfig(dir, e.AWS.Region(), e.AWS.URL())
+	tag, flags := stock.AWS, []string(nil)
+	if e.plugin != nil {
+		tag, flags = stock.ExternalGRPC, e.plugin.stock
+	} else {
+		endpoints, err := stock.CloudConfig(dir, e.AWS.Region(), e.AWS.URL())
+		if err != nil {
+			return nil, err
+		}
+		flags = []string{"--cloud-config=" + endpoints}
+	}
+	binary, err := stock.Build(ctx, os.Stderr, tag, raceDetector)
 	if err != nil {
 		return nil, err
 	}
 	e.stock = &Env{
 		Cluster: e.Cluster, AWS: e.AWS, Timeline: e.Timeline,
-		dir: dir, binary: binary, flags: []string{"--cloud-config=" + endpoints}, kubeconfig: e.kubeconfig,
+		dir: dir, binary: binary, flags: flags, kubeconfig: e.kubeconfig,
 		observer: e.observer, client: e.client,
 	}
 	e.stock.observing, e.stock.stop = context.WithCancel(e.observing)

@@ -18,15 +18,21 @@ import (
 // mainPackage is the stock autoscaler, in the version of the core that this module requires.
 const mainPackage = "k8s.io/autoscaler/cluster-autoscaler"
 
-// Build returns the path of the stock autoscaler for AWS. It compiles it first if the user's cache lacks this version. Processes
+// Tags of the core's providers.
+const (
+	AWS          = "aws"
+	ExternalGRPC = "externalgrpc" // the provider is a plugin
+)
+
+// Build returns the path of the stock autoscaler with the provider of the tag. It compiles it first if the user's cache lacks this version. Processes
 // that build at the same time wait for the first. A test that runs with the race detector has its packages compiled for it
 // already, so it builds stock faster with the detector, too.
-func Build(ctx context.Context, progress io.Writer, race bool) (string, error) {
-	modules, err := modules(ctx)
+func Build(ctx context.Context, progress io.Writer, tag string, race bool) (string, error) {
+	modules, err := modules(ctx, tag)
 	if err != nil {
 		return "", err
 	}
-	flags := []string{"-tags=aws", "-ldflags=-s -w"}
+	flags := []string{"-tags=" + tag, "-ldflags=-s -w"}
 	if race {
 		flags = append(flags, "-race")
 	}
@@ -57,8 +63,8 @@ func Build(ctx context.Context, progress io.Writer, race bool) (string, error) {
 }
 
 // modules are the Go release and all modules that the stock autoscaler is built from, sorted. It fails if go.mod or go.sum lacks one.
-func modules(ctx context.Context) ([]string, error) {
-	list := goCommand(ctx, "list", "-tags=aws", "-deps", "-f={{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Path}} {{.Version}}{{end}}{{end}}", mainPackage)
+func modules(ctx context.Context, tag string) ([]string, error) {
+	list := goCommand(ctx, "list", "-tags="+tag, "-deps", "-f={{with .Module}}{{.Path}} {{.Version}} {{with .Replace}}{{.Path}} {{.Version}}{{end}}{{end}}", mainPackage)
 	out, err := list.Output()
 	if err != nil {
 		return nil, fmt.Errorf("list the modules of the stock autoscaler: %w\n%s", err, complaint(err))

@@ -8,7 +8,7 @@ import (
 
 // go.mod and go.sum hold enough for both autoscalers.
 func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
-	modules, err := modules(t.Context())
+	modules, err := modules(t.Context(), AWS)
 	if err != nil {
 		t.Fatal(err)
 	}

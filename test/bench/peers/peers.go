@@ -65,7 +65,7 @@ func (b *bench) build(ctx context.Context) error {
 	for n, p := range b.peers {
 		switch p.kind {
 		case stockKind:
-			_, err = stock.Build(ctx, b.progress, false)
+			_, err = stock.Build(ctx, b.progress, stock.AWS, false)
 		case karpenterKind:
 			var version string
 			if b.karpenter, version, err = karpenter.Build(ctx, b.progress); err == nil {

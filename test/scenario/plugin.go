@@ -1,0 +1,107 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
+)
+
+// pluginSide is the autoscaler as a plugin of stock.
+type pluginSide struct {
+	flags []string // that make it a plugin
+	stock []string // by which stock finds it
+	link  *link
+}
+
+// StartPlugin runs the program as StartAutoscaler does, and as a plugin. From now on the stock autoscaler of this Env is an unmodified
+// core without a provider of its own, which asks the plugin.
+func (e *Env) StartPlugin(ctx context.Context, manifest string, extra ...string) error {
+	if e.plugin == nil {
+		side, err := newPluginSide(e.dir)
+		if err != nil {
+			return fmt.Errorf("prepare the plugin: %w", err)
+		}
+		e.plugin = side
+		access, err := documents("rbac-plugin")
+		if err != nil {
+			return err
+		}
+		if _, err := e.Kubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
+			return err
+		}
+	}
+	return e.StartAutoscaler(ctx, manifest, slices.Concat(e.plugin.flags, extra)...)
+}
+
+// newPluginSide writes certificates and the cloud config of stock into dir.
+func newPluginSide(dir string) (*pluginSide, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	between, err := newLink(address)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := plugin.NewCertificates(time.Now(), time.Hour, "127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	path := func(name string) string { return filepath.Join(dir, name) }
+	config := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\n", between.address(), path("client.crt"), path("client.key"), path("ca.crt"))
+	for name, content := range map[string][]byte{"ca.crt": certificates.CA, "tls.crt": certificates.Cert, "tls.key": certificates.Key,
+		"client.crt": certificates.ClientCert, "client.key": certificates.ClientKey, "externalgrpc": []byte(config)} {
+		if err := os.WriteFile(path(name), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return &pluginSide{
+		flags: []string{"--aws-plugin-address=" + address, "--aws-plugin-cert=" + path("tls.crt"), "--aws-plugin-key=" + path("tls.key"),
+			"--aws-plugin-client-ca=" + path("ca.crt")},
+		stock: []string{"--cloud-provider=externalgrpc", "--cloud-config=" + path("externalgrpc"), "--expander=grpc",
+			"--grpc-expander-url=" + between.address(), "--grpc-expander-cert=" + path("ca.crt")},
+		link: between,
+	}, nil
+}
+
+// closePlugin ends the network between stock and the plugin, if there is one.
+func (e *Env) closePlugin() {
+	if e.plugin != nil {
+		e.plugin.link.close()
+	}
+}
+
+// runPlugin starts the autoscaler as a plugin.
+func (s *script) runPlugin(args []string) error {
+	if len(args) == 0 {
+		return errors.New("usage: plugin MANIFEST [FLAG...]")
+	}
+	return s.StartPlugin(s.ctx, args[0], args[1:]...)
+}
+
+// network changes the network between stock and the plugin.
+func (s *script) network(args []string) error {
+	if s.plugin == nil {
+		return errors.New("start the plugin first: plugin MANIFEST [FLAG...]")
+	}
+	switch {
+	case len(args) == 2 && args[0] == "slow":
+		delay, err := time.ParseDuration(args[1])
+		s.plugin.link.set(delay, false)
+		return err
+	case len(args) == 1 && args[0] == "hold":
+		s.plugin.link.set(0, true)
+		return nil
+	case len(args) == 1 && args[0] == "clear":
+		s.plugin.link.set(0, false)
+		return nil
+	}
+	return errors.New("usage: network slow DURATION | hold | clear")
+}
