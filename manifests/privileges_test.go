@@ -9,7 +9,7 @@ import (
 )
 
 func TestPodsRunWithoutPrivileges(t *testing.T) {
-	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
+	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml", "deploy/plugin.yaml"} {
 		pod := deployment(t, name).Spec.Template.Spec
 		if c := pod.SecurityContext; c == nil || c.RunAsNonRoot == nil || !*c.RunAsNonRoot || c.SeccompProfile == nil || c.SeccompProfile.Type != "RuntimeDefault" {
 			t.Errorf("%s: security context of the pod = %+v, want no root and the runtime's seccomp profile", name, c)
@@ -34,7 +34,7 @@ func TestPodsRunWithoutPrivileges(t *testing.T) {
 }
 
 func TestRolesGrantNoSecretsAndNoWildcards(t *testing.T) {
-	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-optional.yaml"} {
+	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-optional.yaml", "deploy/rbac-plugin.yaml"} {
 		roles := 0
 		for document := range strings.SplitSeq(read(t, name), "\n---\n") {
 			if !strings.Contains(document, "\nkind: ClusterRole\n") && !strings.Contains(document, "\nkind: Role\n") {

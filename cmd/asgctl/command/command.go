@@ -141,7 +141,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
-	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account(), c.doctor(), c.top())
+	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account(), c.doctor(), c.top(), c.certificates())
 	return root
 }
 
