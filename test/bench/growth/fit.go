@@ -14,16 +14,15 @@ const (
 )
 
 // exponent fits k of value = a·size^k, by least squares of the logarithms, to values at sizes that double. It returns 0 for a figure that does not grow.
-// Values below the floor count as the floor.
-func exponent(values []float64, floor float64) float64 {
+func exponent(values []float64) float64 {
 	last := len(values) - 1
-	if values[last] <= max(values[0], floor)*(1+flat) {
+	if values[last] <= values[0]*(1+flat) {
 		return 0
 	}
 	mean, above, below := float64(last)/2, 0.0, 0.0
 	for n, value := range values {
 		x := float64(n) - mean
-		above, below = above+x*math.Log2(max(value, floor)), below+x*x
+		above, below = above+x*math.Log2(max(value, values[last]/1000)), below+x*x
 	}
 	return math.Round(100*above/below) / 100
 }

@@ -53,12 +53,12 @@ func TestExponentOfPowers(t *testing.T) {
 		for n := range steps {
 			values = append(values, 3*math.Pow(float64(int(100)<<n), k))
 		}
-		if got := exponent(values, 0); got != k {
+		if got := exponent(values); got != k {
 			t.Errorf("exponent of %v is %v, want %v", values, got, k)
 		}
 	}
-	for _, values := range [][]float64{{5, 5, 5, 5}, {5, 4, 3, 2}, {0, 0, 0, 0.5}} {
-		if got := exponent(values, 1); got != 0 {
+	for _, values := range [][]float64{{5, 5, 5, 5}, {5, 4, 3, 2}, {0, 0, 0, 0}} {
+		if got := exponent(values); got != 0 {
 			t.Errorf("exponent of %v is %v, want none", values, got)
 		}
 	}

@@ -131,6 +131,9 @@ func ofOurs(owner string) bool { return owner != theCore && owner != garbage && 
 // enough is the least of which a profile has enough samples: it takes one for each 10 ms, and for each half MiB.
 var enough = map[string]float64{"ms": 500, "MiB": 4096}
 
+// fewest is how many samples of the processor are enough.
+const fewest = 50
+
 // perOwner adds a figure, the parts of our packages together, and the part of each owner. All are divided.
 func (r *run) perOwner(what, unit string, values map[string]float64, divide float64) {
 	total, own := 0.0, 0.0

@@ -53,15 +53,16 @@ func (r *report) add(a axis, sizes []int, runs [][][]figure) {
 				continue
 			}
 			fitted := &figureReport{Name: f.what, Owner: f.owner, Unit: f.unit}
+			var sampled []float64 // a size without a sample counts as if it had one
 			floor := 0.0
 			for _, runs := range runs {
 				value, least := valueOf(runs, f)
-				fitted.Values, floor = append(fitted.Values, value), least
+				fitted.Values, sampled, floor = append(fitted.Values, value), append(sampled, max(value, least/fewest)), least
 			}
 			if fitted.Values[last] < floor && f.owner != ours {
 				continue
 			}
-			fitted.Exponent, fitted.AtTop = exponent(fitted.Values, floor/10), exponent(fitted.Values[last-1:], floor/10)
+			fitted.Exponent, fitted.AtTop = exponent(sampled), exponent(sampled[last-1:])
 			fitted.TooFast = f.owner != "" && ofOurs(f.owner) && fitted.Values[last] >= floor && min(fitted.Exponent, fitted.AtTop) > tooFast
 			out.Figures = append(out.Figures, fitted)
 		}
