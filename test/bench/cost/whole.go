@@ -127,7 +127,7 @@ func wholePrograms(ctx context.Context, expanders []string, dir string, progress
 		if binaries[stock] == "" {
 			var err error
 			if stock {
-				binaries[stock], err = stockbuild.Build(ctx, progress, false)
+				binaries[stock], err = stockbuild.Build(ctx, progress, stockbuild.AWS, false)
 			} else {
 				fmt.Fprintln(progress, "Building our autoscaler")
 				binaries[stock], err = lab.BuildAutoscaler(ctx, dir)

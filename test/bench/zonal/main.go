@@ -171,7 +171,7 @@ func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]resu
 func contestants(ctx context.Context, o options, dir string, progress io.Writer) ([]contestant, error) {
 	var who []contestant
 	if slices.Contains(o.who, stock) {
-		binary, err := stockbuild.Build(ctx, progress, false)
+		binary, err := stockbuild.Build(ctx, progress, stockbuild.AWS, false)
 		if err != nil {
 			return nil, err
 		}
