@@ -27,8 +27,9 @@ const (
 	deviceTime = 10 * time.Second
 	// longestStorm bounds the wait for calm, and nominateTime the wait for the nominations, before nodes are released.
 	longestStorm, nominateTime = 3 * time.Second, 5 * time.Second
-	// releasePause is the time before a failed release is tried again.
-	releasePause = 200 * time.Millisecond
+	// releasePause is the time before a failed release is tried again. At the end of the process it is tried lastTries times.
+	releasePause = time.Second
+	lastTries    = 3
 	// holdLook is how often held nodes are looked at if nothing changes.
 	holdLook = time.Second
 )
@@ -130,7 +131,9 @@ func (n *Nominator) releaseHeld(ctx context.Context) {
 		n.releaseAll(ctx, nodes)
 		klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(nodes))
 	}
-	n.releaseAll(context.WithoutCancel(ctx), n.allHeld())
+	for range lastTries {
+		n.releaseAll(context.WithoutCancel(ctx), n.allHeld())
+	}
 }
 
 func (n *Nominator) allHeld() []string {
@@ -197,21 +200,19 @@ func (n *Nominator) open(nodes []string) {
 	}
 }
 
-// releaseAll releases nodes side by side. It tries again until it has succeeded or ctx ends.
+// releaseAll releases nodes side by side. Nodes that it could not release stay in n.held.
 func (n *Nominator) releaseAll(ctx context.Context, nodes []string) {
 	var work sync.WaitGroup
 	for _, name := range nodes {
 		work.Go(func() {
-			err := n.release(ctx, name)
-			for ; err != nil && ctx.Err() == nil; err = n.release(ctx, name) {
-				klog.FromContext(ctx).Error(err, "Could not uncordon a new node, trying again", "node", name)
+			if err := n.release(ctx, name); err != nil {
+				klog.FromContext(ctx).Error(err, "Could not uncordon a new node, trying again", "node", name, "pause", releasePause)
 				n.wait(ctx, releasePause)
+				return
 			}
-			if err == nil {
-				n.mu.Lock()
-				delete(n.held, name)
-				n.mu.Unlock()
-			}
+			n.mu.Lock()
+			delete(n.held, name)
+			n.mu.Unlock()
 		})
 	}
 	work.Wait()

@@ -2,8 +2,10 @@ package nomination
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,6 +300,25 @@ func TestNodesAreReleasedAtTheEnd(t *testing.T) {
 		w.node("node-1", "small")
 		w.wantHeld("node-1")
 		w.end()
+		w.wantHeld()
+	})
+}
+
+func TestReleaseIsTriedAgain(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b := w.pod("a"), w.pod("b")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		var answers atomic.Bool
+		w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			node, ok := a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
+			return !answers.Load() && ok && !node.Spec.Unschedulable, nil, errors.New("the API server is away")
+		})
+		w.changeNode("node-1", isReady)
+		w.wantHeld("node-1")
+		answers.Store(true)
+		time.Sleep(2 * releasePause)
+		synctest.Wait()
 		w.wantHeld()
 	})
 }
