@@ -19,10 +19,9 @@ import (
 const AnnotationHeld = "asg-autoscaler/held-for-nominations"
 
 const (
-	// podHold is how long a node that could take its pods waits for other held nodes, for each pod that waits for any of them, and
-	// longestHold bounds it. kube-scheduler tries all waiting pods once for nodes that are released together, and again and again for
-	// nodes that are not.
-	podHold, longestHold = 20 * time.Millisecond, 5 * time.Second
+	// nodeHold is how long a node that could take its pods waits for other held nodes, for each of them, and longestHold bounds it.
+	// kube-scheduler tries all waiting pods once for nodes that are released together, and again and again for nodes that are not.
+	nodeHold, longestHold = 100 * time.Millisecond, 5 * time.Second
 	// deviceTime is how long a Ready node is held for a device that its pods need, or for a start-up taint.
 	deviceTime = 10 * time.Second
 	// longestStorm bounds the wait for calm, and nominateTime the wait for the nominations, before nodes are released.
@@ -175,7 +174,7 @@ func (n *Nominator) due() (due []string, pause time.Duration) {
 	case len(due) == len(n.held):
 		return due, 0
 	}
-	return due, min(time.Duration(len(n.targets))*podHold, longestHold) - now.Sub(first)
+	return due, min(time.Duration(len(n.held))*nodeHold, longestHold) - now.Sub(first)
 }
 
 // takesAll reports whether the held node would take all pods that are planned for it. It needs the lock.

@@ -3,7 +3,6 @@ package nomination
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -234,15 +233,12 @@ func TestOneNode(t *testing.T) {
 
 func TestHeldNodesAreReleasedTogether(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		var first, second []*corev1.Pod
-		for at := range 50 {
-			first, second = append(first, w.pod("first-"+strconv.Itoa(at))), append(second, w.pod("second-"+strconv.Itoa(at)))
-		}
-		w.Asked("small", [][]*corev1.Pod{first, second})
+		a, b := w.pod("a"), w.pod("b")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changeNode("node-1", isReady)
-		time.Sleep(100*podHold - 100*time.Millisecond)
+		time.Sleep(2*nodeHold - time.Millisecond)
 		synctest.Wait()
 		w.wantHeld("node-1", "node-2")
 		w.changeNode("node-2", isReady)
