@@ -118,13 +118,12 @@ func (n *Nominator) releaseHeld(ctx context.Context) {
 	}
 	n.releaseAll(ctx, n.allHeld())
 	for ctx.Err() == nil {
-		nodes, pause := n.due()
-		if pause > 0 {
+		if _, pause := n.due(); pause > 0 {
 			n.wait(ctx, pause)
 			continue
 		}
 		n.awaitCalm(ctx)
-		nodes, _ = n.due()
+		nodes, _ := n.due() // others may have followed
 		n.open(nodes)
 		n.awaitNominations(ctx, nodes)
 		n.releaseAll(ctx, nodes)

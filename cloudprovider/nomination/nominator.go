@@ -314,12 +314,11 @@ func (n *Nominator) exchange(pod *corev1.Pod, node string) {
 		return
 	}
 	for uid := range n.on[pod.Spec.NodeName] {
-		t := *n.targets[uid]
-		other := n.pod(t.namespace, t.name, uid)
+		other := n.podOf(uid)
 		if other == nil || other.Spec.NodeName != "" || !metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
 			continue
 		}
-		n.follow(uid, target{namespace: t.namespace, name: t.name, node: node})
+		n.follow(uid, target{namespace: other.Namespace, name: other.Name, node: node})
 		return
 	}
 }

@@ -91,6 +91,17 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.settle()
 }
 
+// firstOfTwo has pods a and b wait for a node each, and the node of a register, which is node-1. Pod a is as change makes it.
+func (w *world) firstOfTwo(change ...func(*corev1.Pod)) {
+	w.Helper()
+	a, b := w.pod("a"), w.pod("b")
+	for _, c := range change {
+		w.changePod("a", c)
+	}
+	w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+	w.node("node-1", "small")
+}
+
 // settle lets time pass, longer than kube-scheduler must be calm.
 func (w *world) settle() {
 	time.Sleep(2 * calm)
@@ -233,9 +244,7 @@ func TestOneNode(t *testing.T) {
 
 func TestHeldNodesAreReleasedTogether(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo()
 		w.node("node-2", "small")
 		w.changeNode("node-1", isReady)
 		time.Sleep(2*nodeHold - time.Millisecond)
@@ -249,10 +258,7 @@ func TestHeldNodesAreReleasedTogether(t *testing.T) {
 
 func TestHeldNodeAwaitsItsDevice(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.changePod("a", wantsGPU)
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo(wantsGPU)
 		w.changeNode("node-1", isReady)
 		time.Sleep(deviceTime / 2)
 		synctest.Wait()
@@ -266,10 +272,7 @@ func TestHeldNodeAwaitsItsDevice(t *testing.T) {
 
 func TestHeldNodeWithoutItsDeviceIsReleased(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.changePod("a", wantsGPU)
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo(wantsGPU)
 		w.changeNode("node-1", isReady)
 		time.Sleep(deviceTime + holdLook)
 		w.settle()
@@ -279,9 +282,7 @@ func TestHeldNodeWithoutItsDeviceIsReleased(t *testing.T) {
 
 func TestSomebodyUncordons(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo()
 		w.changeNode("node-1", isReady, func(n *corev1.Node) { n.Spec.Unschedulable, n.Annotations = false, nil })
 		w.settle()
 		w.wantHeld()
@@ -291,9 +292,7 @@ func TestSomebodyUncordons(t *testing.T) {
 
 func TestNodesAreReleasedAtTheEnd(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo()
 		w.wantHeld("node-1")
 		w.end()
 		w.wantHeld()
@@ -302,9 +301,7 @@ func TestNodesAreReleasedAtTheEnd(t *testing.T) {
 
 func TestReleaseIsTriedAgain(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.node("node-1", "small")
+		w.firstOfTwo()
 		var answers atomic.Bool
 		w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			node, ok := a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
