@@ -14,10 +14,10 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	if !ok || isInInitialList {
 		return
 	}
-	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 	if unschedulable(pod) {
 		t.countPod(pod)
 	}
+	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 }
 
 // updatePod counts a pod when it becomes unschedulable, or when it stays so and a node may help it now. Another pod that stays
@@ -28,10 +28,11 @@ func (t *Trigger) updatePod(before, after any) {
 	if !ok {
 		return
 	}
-	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 	if unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old) && !helpable(old, pod)) {
 		t.countPod(pod)
 	}
+	// The last pod that is awaited ends the burst, so it counts first.
+	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 }
 
 func (t *Trigger) deletePod(obj any) {
