@@ -30,7 +30,7 @@ const (
 
 // Options of a Nominator.
 type Options struct {
-	Plan   *plan.Plan
+	*plan.Plan
 	Client kubernetes.Interface
 	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them.
 	Nodes, Pods cache.SharedIndexInformer
@@ -56,6 +56,7 @@ type Nominator struct {
 	on      map[string]map[types.UID]bool // targets of each node
 	held    map[string]*held              // nodes that are cordoned until their pods are nominated
 	tried   time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
+	opened  time.Time                     // when held nodes began to be released last
 	denied  time.Time                     // when the permission was found missing, or zero
 	said    sync.Once                     // the missing permission is logged
 	changed chan struct{}                 // a target or a held node has changed
@@ -87,9 +88,9 @@ func New(o Options) (*Nominator, error) {
 
 // Asked adds nodes that were asked for in a group, each with its pods, to the plan. It withdraws nominations that the pods have for other nodes.
 func (n *Nominator) Asked(group string, perNode [][]*corev1.Pod) {
-	n.Plan.Asked(group, perNode)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.Plan.Asked(group, perNode)
 	for _, pods := range perNode {
 		for _, pod := range pods {
 			if t := n.targets[pod.UID]; t != nil {
@@ -101,20 +102,6 @@ func (n *Nominator) Asked(group string, perNode [][]*corev1.Pod) {
 	for name := range n.fresh {
 		n.queue.Add(key{node: name})
 	}
-}
-
-// Awaits reports whether the pod is nominated for a node by us, and the node cannot take it yet.
-func (n *Nominator) Awaits(pod *corev1.Pod) bool {
-	name := pod.Status.NominatedNodeName
-	if name == "" {
-		return false
-	}
-	n.mu.Lock()
-	t := n.targets[pod.UID]
-	ours := t != nil && t.nominated == name
-	n.mu.Unlock()
-	node := n.node(name)
-	return ours && node != nil && !usable(node, pod)
 }
 
 // Run nominates until ctx ends. It returns when all goroutines have stopped. Nominations stay, and the next leader takes them up.
@@ -160,7 +147,11 @@ func (n *Nominator) adopt() {
 			continue
 		}
 		node := n.node(pod.Status.NominatedNodeName)
-		if node != nil && !ready(node) && n.Clock.Since(node.CreationTimestamp.Time) < n.ReadyTime && n.Group(node) != "" {
+		if node == nil || ready(node) || n.Clock.Since(node.CreationTimestamp.Time) >= n.ReadyTime {
+			continue
+		}
+		if group := n.Group(node); group != "" {
+			n.Plan.Add(plan.Node{Group: group, Name: node.Name, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(pod)}})
 			n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name, nominated: node.Name})
 		}
 	}
@@ -237,7 +228,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 func (n *Nominator) take(node *corev1.Node, group string, permitted bool) (planned plan.Node, found, hold bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if planned, found = n.Plan.Take(group); !found || !permitted {
+	if planned, found = n.Plan.Take(group, node.Name); !found || !permitted {
 		return planned, found, false
 	}
 	hold = !ready(node) && (len(n.on) > 0 || !n.Plan.Empty())
@@ -287,8 +278,14 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()
 		n.forget(k.pod)
-		if next.end == elsewhere {
+		if !t.replanned {
+			n.Plan.Drop(k.pod)
+		}
+		switch {
+		case next.end == elsewhere:
 			n.exchange(pod, t.node)
+		case next.end == kept && !t.last.IsZero():
+			n.Events.Eventf(pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and nominated for it", t.node)
 		}
 	case next.after > 0:
 		n.queue.AddAfter(k, next.after)
@@ -309,8 +306,8 @@ func (n *Nominator) nominateFrom(node string) time.Time {
 // exchange gives the place of a pod that got another node to a pod of the same owner that is planned there and still waits. It needs the
 // lock.
 func (n *Nominator) exchange(pod *corev1.Pod, node string) {
-	owner := metav1.GetControllerOf(pod)
-	if owner == nil {
+	owner, left := metav1.GetControllerOf(pod), n.node(node)
+	if owner == nil || left == nil {
 		return
 	}
 	for uid := range n.on[pod.Spec.NodeName] {
@@ -318,6 +315,7 @@ func (n *Nominator) exchange(pod *corev1.Pod, node string) {
 		if other == nil || other.Spec.NodeName != "" || !metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
 			continue
 		}
+		n.Plan.Add(plan.Node{Group: n.Group(left), Name: node, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(other)}})
 		n.follow(uid, target{namespace: other.Namespace, name: other.Name, node: node})
 		return
 	}

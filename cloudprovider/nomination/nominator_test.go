@@ -219,8 +219,8 @@ func TestPodsGetTheirNodes(t *testing.T) {
 		w.changePod("b", boundTo("node-2"))
 		w.changePod("c", boundTo("node-2"))
 		w.wantResults(map[string]float64{"kept": 2, "elsewhere": 1})
-		if events := len(w.Events.(*record.FakeRecorder).Events); events != 3 {
-			t.Errorf("%d events, want one for each pod", events)
+		if events := len(w.Events.(*record.FakeRecorder).Events); events != 2 {
+			t.Errorf("%d events, want one for each pod that got its node", events)
 		}
 	})
 }
@@ -381,18 +381,28 @@ func TestPlanChanges(t *testing.T) {
 	})
 }
 
-func TestNodeThatCannotTakeThePodYet(t *testing.T) {
+// While kube-scheduler places the pods, no loop is worthwhile, but not for longer than placeTime.
+func TestPlacing(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a := w.pod("a")
-		w.Asked("small", [][]*corev1.Pod{{a}})
-		w.node("node-1", "small")
-		nominated := waiting("node-1", func(p *corev1.Pod) { p.Name, p.UID = a.Name, a.UID })
-		if !w.Awaits(nominated) || w.Awaits(a) || w.Awaits(waiting("node-2", func(p *corev1.Pod) { p.UID = a.UID })) {
-			t.Error("a pod awaits its node if it is nominated for that node by us")
+		w.firstOfTwo()
+		if until := w.Placing(); time.Now().Before(until) {
+			t.Errorf("pods are being placed until %v, want none while the nodes are held", until)
 		}
 		w.changeNode("node-1", isReady)
-		if w.Awaits(nominated) {
-			t.Error("a pod awaits a node that can take it")
+		w.settle()
+		w.changePod("a", func(p *corev1.Pod) { p.Status.NominatedNodeName = "" }) // kube-scheduler has tried it in vain
+		if left := time.Until(w.Placing()); left != 2*calm {
+			t.Errorf("pods are being placed for %v more, want %v after the last try", left, 2*calm)
+		}
+		time.Sleep(placeTime - 3*calm)
+		w.changePod("a", func(p *corev1.Pod) { p.Status.Message = "tried" })
+		if left := time.Until(w.Placing()); left <= 0 || left >= 2*calm {
+			t.Errorf("pods are being placed for %v more, want less than after other tries", left)
+		}
+		w.changePod("a", boundTo("node-1"))
+		w.changePod("b", boundTo("node-1"))
+		if until := w.Placing(); !until.IsZero() {
+			t.Errorf("pods are being placed until %v, want none", until)
 		}
 	})
 }

@@ -72,10 +72,6 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 
 // nominated notes and reports a nomination.
 func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
-	if t.last.IsZero() {
-		n.Events.Eventf(pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and has joined the cluster. kube-scheduler "+
-			"tries it first for this pod", t.node)
-	}
 	node := n.node(t.node)
 	t.nominated, t.last, t.before, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
 	t.offered = node != nil && usable(node, pod)

@@ -20,8 +20,11 @@ const (
 // Node is a node that was asked for, and its pods.
 type Node struct {
 	Group string // the core's node group ID
-	Pods  []Pod
+	Name  string // of the node that registered for it, "" before
+	Pods  []Pod  // those that still wait
 	Asked time.Time
+
+	entry *Node // of the plan, where this is a copy
 }
 
 // Pod names a pod. A pod that was deleted and made again has another UID.
@@ -29,6 +32,9 @@ type Pod struct {
 	Namespace, Name string
 	UID             types.UID
 }
+
+// Named is the Pod for a pod of the API server.
+func Named(pod *corev1.Pod) Pod { return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID} }
 
 // Plan is safe for concurrent use.
 type Plan struct {
@@ -47,7 +53,7 @@ func (p *Plan) Asked(group string, perNode [][]*corev1.Pod) {
 	for at, pods := range perNode {
 		nodes[at] = Node{Group: group, Asked: p.clock.Now()}
 		for _, pod := range pods {
-			nodes[at].Pods = append(nodes[at].Pods, Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+			nodes[at].Pods = append(nodes[at].Pods, Named(pod))
 		}
 	}
 	p.Add(nodes...)
@@ -77,22 +83,44 @@ func (p *Plan) Add(nodes ...Node) {
 	})
 }
 
-// Take removes the oldest node of the group that still has pods, and returns it.
-func (p *Plan) Take(group string) (Node, bool) {
+// Take gives a node that has registered to the oldest entry of its group that has pods and no node, and returns the entry.
+func (p *Plan) Take(group, name string) (Node, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var taken *Node
-	p.remove(func(n *Node) bool {
-		if taken != nil || n.Group != group || len(n.Pods) == 0 || p.clock.Since(n.Asked) >= keep {
-			return false
+	for _, n := range p.nodes {
+		if n.Name == "" && n.Group == group && len(n.Pods) > 0 && p.clock.Since(n.Asked) < keep {
+			n.Name = name
+			return n.copy(), true
 		}
-		taken = n
-		return true
-	})
-	if taken == nil {
-		return Node{}, false
 	}
-	return *taken, true
+	return Node{}, false
+}
+
+// Planned returns the nodes that pods wait for, the oldest first.
+func (p *Plan) Planned() []Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var nodes []Node
+	for _, n := range p.nodes {
+		if len(n.Pods) > 0 && p.clock.Since(n.Asked) < keep {
+			nodes = append(nodes, n.copy())
+		}
+	}
+	return nodes
+}
+
+// Join adds pods to one of Planned that has not registered. They leave the nodes for which they were planned before.
+func (p *Plan) Join(node Node, pods []*corev1.Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if node.entry.Name != "" || !slices.Contains(p.nodes, node.entry) { // it has registered meanwhile, or is forgotten
+		return
+	}
+	for _, pod := range pods {
+		p.drop(pod.UID)
+		node.entry.Pods = append(node.entry.Pods, Named(pod))
+		p.of[pod.UID] = node.entry
+	}
 }
 
 // Drop forgets pods that no longer wait.
@@ -108,7 +136,7 @@ func (p *Plan) Drop(uids ...types.UID) {
 func (p *Plan) Empty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.of) == 0
+	return !slices.ContainsFunc(p.nodes, func(n *Node) bool { return n.Name == "" && len(n.Pods) > 0 })
 }
 
 func (p *Plan) drop(uid types.UID) {
@@ -129,4 +157,11 @@ func (p *Plan) remove(which func(*Node) bool) {
 		}
 		return true
 	})
+}
+
+// copy is a node that does not change with the plan.
+func (n *Node) copy() Node {
+	node := *n
+	node.Pods, node.entry = slices.Clone(n.Pods), n
+	return node
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
 )
@@ -55,10 +57,11 @@ func TestTake(t *testing.T) {
 			p := New(clock)
 			tt.change(p, clock)
 			var got []Node
-			for taken, ok := p.Take("a"); ok; taken, ok = p.Take("a") {
+			for taken, ok := p.Take("a", "node"); ok; taken, ok = p.Take("a", "node") {
+				taken.Name, taken.entry = "", nil
 				got = append(got, taken)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{})); diff != "" {
 				t.Errorf("nodes taken (-want +got):\n%s", diff)
 			}
 		})
@@ -77,7 +80,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(p.of) != mostPods || len(p.nodes) != 2 {
 		t.Errorf("%d pods on %d nodes are remembered, want %d on 2", len(p.of), len(p.nodes), mostPods)
 	}
-	if _, ok := p.Take("oldest"); ok {
+	if _, ok := p.Take("oldest", "node"); ok {
 		t.Error("the oldest node is remembered, and not those that were asked for after it")
+	}
+}
+
+func TestJoin(t *testing.T) {
+	clock := testingclock.NewFakePassiveClock(time.Unix(0, 0))
+	p := New(clock)
+	p.Add(node("a", clock.Now(), "1"), node("b", clock.Now(), "2"), node("c", clock.Now(), "3"))
+	seen := p.Planned()
+	pod := func(uid types.UID) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: string(uid), UID: uid}}
+	}
+	p.Join(seen[0], []*corev1.Pod{pod("2"), pod("4")})
+	p.Take("c", "node-c")
+	p.Join(seen[2], []*corev1.Pod{pod("5")}) // it has registered
+	p.Add(node("d", clock.Now(), "6"))       // forgets b, which has no pod
+	p.Join(seen[1], []*corev1.Pod{pod("1")})
+	got := map[string]int{}
+	for _, n := range p.Planned() {
+		got[n.Group] = len(n.Pods)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1, "d": 1}, got); diff != "" {
+		t.Errorf("planned pods by group (-want +got):\n%s", diff)
 	}
 }

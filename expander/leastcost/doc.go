@@ -24,16 +24,15 @@
 // are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan. The pods of an option
 // come node by node, and first fit in their order gives the nodes of the plan.
 //
-// The core packs pending pods without knowing the plan. Filter.Places has it put the pods on the nodes planned for them. The
-// scheduler does not know the plan either. Once it binds the pods in its own way, a plan of several kinds of nodes may need
-// more.
+// Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.Planned shows it to the core, and
+// cloudprovider/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
 //
 // A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log
 // and the Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on
-// chance. A Filter starts no goroutine and makes no call. It remembers places between two calls, and belongs on the goroutine
+// chance. A Filter starts no goroutine and makes no call. It remembers the rest of a plan between two calls, and belongs on the goroutine
 // of the core's loop.
 //
-// The package owns the plans and their places. It must not import cloudprovider/aws, because an expander works with the node
+// The package owns the plans. It must not import cloudprovider/aws, because an expander works with the node
 // groups of any provider, nor the AWS SDK, because every fact about the options is known before.
 //
 // Cost: BenchmarkBestOptions. test/bench/cost measures how much a plan saves.

@@ -42,7 +42,6 @@ type Filter struct {
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
 	devices   func() *drasnapshot.Snapshot
-	places    []place       // of scale-ups whose pods may still be pending
 	rest      *remainder    // of the last plan, nil for none
 	last      []Explanation // of the last BestOptions
 }
@@ -85,7 +84,6 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	}
 	d.log()
 	f.last = d.explanations
-	f.remember(d.candidates, d.choice)
 	f.rest = d.remainder(f)
 	return d.choice.options(d.candidates, d.explanations)
 }

@@ -79,19 +79,20 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(flat{"a": 1}, nil)
 			f.CountDevices(func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) })
-			best := f.BestOptions([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
-			if len(best) != 1 || best[0].NodeCount != tt.planned || len(f.places) != tt.planned {
-				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(f.places), tt.planned)
+			d := f.decide([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
+			best := d.choice.options(d.candidates, d.explanations)
+			if len(best) != 1 || best[0].NodeCount != tt.planned || len(d.choice.nodePods) != tt.planned {
+				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(d.choice.nodePods), tt.planned)
 			}
-			for _, at := range f.places {
+			for _, pods := range planNodes(d) {
 				count := 0
 				for _, pod := range best[0].Pods {
-					if slices.Contains(at.pods, pod.UID) {
+					if slices.Contains(pods, pod.UID) {
 						count += tt.weigh(pod)
 					}
 				}
 				if count > tt.most {
-					t.Errorf("a node of %d pods has %d, want %d at the most", len(at.pods), count, tt.most)
+					t.Errorf("a node of %d pods has %d, want %d at the most", len(pods), count, tt.most)
 				}
 			}
 		})

@@ -51,11 +51,11 @@ next:
 	return list
 }
 
-// planNodes are the nodes of the last plan's first group, with their pods.
-func planNodes(f *Filter) [][]types.UID {
+// planNodes are the nodes of the plan's first group, with their pods.
+func planNodes(d *decision) [][]types.UID {
 	var list [][]types.UID
-	for _, at := range f.places {
-		list = append(list, at.pods)
+	for _, pods := range d.choice.nodePods {
+		list = append(list, uids(pods))
 	}
 	return list
 }
@@ -86,13 +86,13 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 		if len(options) == 0 {
 			continue
 		}
-		f := newFilter(prices, nil)
-		best := f.BestOptions(options, templates)
-		if len(f.places) == 0 {
+		d := newFilter(prices, nil).decide(options, templates)
+		best := d.choice.options(d.candidates, d.explanations)
+		if len(d.choice.nodePods) == 0 {
 			continue // a whole option, in the core's order
 		}
 		cut++
-		if diff := cmp.Diff(planNodes(f), booked(t, best[0], templates[best[0].NodeGroup.Id()])); diff != "" {
+		if diff := cmp.Diff(planNodes(d), booked(t, best[0], templates[best[0].NodeGroup.Id()])); diff != "" {
 			t.Errorf("round %d: %d nodes of %s (-planned +booked):\n%s", round, best[0].NodeCount, best[0].NodeGroup.Id(), diff)
 		}
 	}
@@ -105,13 +105,11 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 // group.
 func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[string]*framework.NodeInfo) map[string]int {
 	t.Helper()
-	nodes := map[string]int{}
+	nodes, placed := map[string]int{}, map[types.UID]bool{}
 	for range 100 {
 		var left []expander.Option
 		for _, o := range pending {
-			o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool {
-				return slices.ContainsFunc(f.places, func(at place) bool { return slices.Contains(at.pods, pod.UID) })
-			})
+			o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return placed[pod.UID] })
 			o.NodeCount = firstFit(o.Pods, templates[o.NodeGroup.Id()].Node().Status.Allocatable)
 			if o.NodeCount > 0 {
 				left = append(left, o)
@@ -120,11 +118,10 @@ func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[st
 		if len(left) == 0 {
 			return nodes
 		}
-		before := len(f.places)
 		best := f.BestOptions(left, templates)
 		nodes[best[0].NodeGroup.Id()] += best[0].NodeCount
-		if len(f.places) == before { // a whole option
-			f.places = append(f.places, place{pods: uids(best[0].Pods)})
+		for _, pod := range best[0].Pods {
+			placed[pod.UID] = true
 		}
 	}
 	t.Fatal("pods are left after a hundred raises")

@@ -15,6 +15,12 @@ type remainder struct {
 	cut   bool               // time was short for the plan
 }
 
+// place is one node of a plan, with its pods.
+type place struct {
+	groups []string // that may add it
+	pods   []types.UID
+}
+
 // remainder returns what is left of the plan after its choice, or nil.
 func (d *decision) remainder(f *Filter) *remainder {
 	b := d.choice
@@ -41,6 +47,30 @@ func (d *decision) remainder(f *Filter) *remainder {
 		}
 	}
 	return r
+}
+
+// groups are the IDs of the groups that may get the chosen nodes: the equally good options, then the groups balanced with them.
+func (b choice) groups(candidates []candidate) []string {
+	var groups []string
+	for _, i := range b.chosen {
+		groups = append(groups, candidates[i].id)
+	}
+	for _, i := range b.chosen {
+		for _, similar := range candidates[i].option.SimilarNodeGroups {
+			if id := similar.Id(); !slices.Contains(groups, id) {
+				groups = append(groups, id)
+			}
+		}
+	}
+	return groups
+}
+
+func uids(pods []*apiv1.Pod) []types.UID {
+	list := make([]types.UID, len(pods))
+	for i, pod := range pods {
+		list[i] = pod.UID
+	}
+	return list
 }
 
 // next returns the next scale-up of the plan, and how many of its pods are no longer pending. It returns -1 where the plan no longer

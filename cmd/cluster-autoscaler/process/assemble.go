@@ -30,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -99,7 +100,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider); err != nil {
+	asked := plan.New(clock.RealClock{})
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, asked); err != nil {
 		return nil, err
 	}
 	p.follow(a, in)
@@ -108,9 +110,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	a.unneeded = scaledown.NewUnneededTimes(p.core)
-	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, leastCost: a.cloud.leastCost, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, nominator: a.nominator, unneeded: a.unneeded,
-		features: features})
+	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: asked, nominator: a.nominator,
+		unneeded: a.unneeded, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -203,6 +205,10 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
 func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
+	var placing func() time.Time
+	if a.nominator != nil {
+		placing = a.nominator.Placing
+	}
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
@@ -214,6 +220,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		},
 		Changed:     a.cloud.provider.Changed(),
 		Interrupted: a.wake,
+		Placing:     placing,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},

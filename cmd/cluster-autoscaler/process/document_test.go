@@ -118,7 +118,7 @@ var recordedEvents = []recordedEvent{
 	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
 	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
 	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
-	{"NodeNominated", "Normal", "pod", "The node that was launched for the pod has joined the cluster, and kube-scheduler tries it first for the pod."},
+	{"NodeNominated", "Normal", "pod", "kube-scheduler has put the pod on the node that was launched for it and nominated for it."},
 	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},

@@ -23,7 +23,7 @@ const (
 )
 
 // newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
-func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider) (*nomination.Nominator, error) {
+func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, asked *plan.Plan) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 		return nil, err
 	}
 	nominator, err := nomination.New(nomination.Options{
-		Plan: plan.New(clock.RealClock{}), Client: client,
+		Plan: asked, Client: client,
 		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
 		Group: func(node *corev1.Node) string {
 			if group := provider.NodeGroupOf(node); group != nil {

@@ -10,9 +10,11 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -121,7 +123,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if a.handler, _, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, parts, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider); err != nil {
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, plan.New(clock.RealClock{})); err != nil {
 		return nil, parts, err
 	}
 	p.follow(a, in)

@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
@@ -32,7 +33,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // parts are made before the adapters, which stand on them.
@@ -40,11 +40,11 @@ type parts struct {
 	provider  *aws.Provider
 	nodes     corelisters.NodeLister
 	event     func(eventType, reason, message string)
-	leastCost *leastcost.Filter
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
+	plan      *plan.Plan            // of the nodes that were asked for
 	nominator *nomination.Nominator // nil if it is off
 	unneeded  *scaledown.UnneededTimes
 	features
@@ -62,11 +62,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 			cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 			provider.ZoneGroupUnavailable),
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
-	var asked scaleup.Plan
-	if with.nominator != nil {
-		asked = with.nominator
-	}
-	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, asked, clock.RealClock{})
+	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
@@ -121,20 +117,17 @@ func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor)
 	if requests.injector == nil {
 		requestsGuard = nil
 	}
-	var nominated pods.PodListProcessor
-	if with.nominator != nil {
-		nominated = podlist.NewNominated(with.nominator.Awaits)
-	}
+	planned := podlist.NewPlanned(with.asked(), with.provider.NodeGroupName)
 	return present[pods.PodListProcessor](
 		decisions.Pending{Collector: with.decisions},
-		nominated,
 		with.draining,
 		injection.pods,
 		buffers.pods,
 		oneZone,
-		with.leastCost.Places(with.provider.NodeGroupName),
+		planned,
 		oneZoneFirst,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
+		planned.Joining(),
 		requests.filter,
 		requests.injector,
 		requestsGuard,
@@ -143,6 +136,17 @@ func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor)
 		giveBack, // behind all that put pods on upcoming nodes
 		decisions.ToHelp{Collector: with.decisions},
 	)
+}
+
+// asked is the plan of the nodes that were asked for, which their pods get if nominations are on.
+func (with parts) asked() interface {
+	scaleup.Plan
+	podlist.Plan
+} {
+	if with.nominator != nil {
+		return with.nominator
+	}
+	return with.plan
 }
 
 // giveBack gives nodes under way back. It is nil where the autoscaler is to remove no node.

@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -40,8 +41,8 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	p.core.ScaleUpFromZero, p.options.ScaleDown = true, true
 	change(p)
 	opts := p.coreOptions(nil)
-	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
-		reaction: status.NewReaction(nil, clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{})}
+	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
+		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)
@@ -228,7 +229,7 @@ func (adding) CleanUp() {}
 
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
-	with := parts{provider: &aws.Provider{}, leastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), draining: podlist.NewDraining(nil),
+	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
 	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil, nil)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
@@ -34,7 +35,11 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
@@ -64,7 +69,7 @@ type scaler struct {
 	ctx          *cacontext.AutoscalingContext
 	processors   *caprocessors.AutoscalingProcessors
 	registry     *clusterstate.ClusterStateRegistry
-	orchestrator *orchestrator.ScaleUpOrchestrator
+	orchestrator corescaleup.Orchestrator
 	templates    map[string]*framework.NodeInfo
 	strategy     *timed
 	bound        []*boundNode // nodes with the pods that the scheduler bound
@@ -191,7 +196,7 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 	factory.WaitForCacheSync(ctx.Done())
 	s.snapshot = predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
 		options.DynamicResourceAllocationEnabled, options.PredicateParallelism, options.CSINodeAwareSchedulingEnabled)
-	strategy, places, err := newStrategy(expanderName, s.cloud, s.snapshot.DraSnapshot)
+	strategy, err := newStrategy(expanderName, s.cloud, s.snapshot.DraSnapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -211,8 +216,12 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 		podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere),
 		podlistprocessor.NewFilterOutDaemonSetPodListProcessor(),
 	}
-	if places != nil {
-		list = append([]pods.PodListProcessor{places}, list...)
+	s.orchestrator = orchestrator.New()
+	if !slices.Contains(Stock, expanderName) {
+		asked := plan.New(clock.RealClock{})
+		planned := podlist.NewPlanned(asked, s.cloud.groupOf)
+		list = slices.Concat([]pods.PodListProcessor{planned}, list, []pods.PodListProcessor{planned.Joining()})
+		s.orchestrator = scaleup.NewSalvo(s.orchestrator, 1, asked, clock.RealClock{})
 	}
 	s.processors.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	s.ctx = &cacontext.AutoscalingContext{
@@ -248,7 +257,6 @@ func (s *scaler) initialize(options config.AutoscalingOptions) error {
 	if err != nil {
 		return err
 	}
-	s.orchestrator = orchestrator.New()
 	s.orchestrator.Initialize(s.ctx, s.processors, s.registry, builder, taints.TaintConfig{},
 		resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 			QuotaProvider:            resourcequotas.NewCloudQuotasProvider(s.cloud),

@@ -12,7 +12,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/waste"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
@@ -31,24 +30,24 @@ var Stock = []string{"least-waste-stock", "price", "random"}
 const planLimit = time.Minute
 
 // newStrategy makes the expander of that name. Ties of our expanders are decided by price and name, as in our binary. Ties of
-// stock's are drawn by lot, as in stock, with a seed. It may return a processor of pending pods, or nil.
-func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (expander.Strategy, pods.PodListProcessor, error) {
+// stock's are drawn by lot, as in stock, with a seed.
+func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (expander.Strategy, error) {
 	lots := &lots{rand.New(rand.NewPCG(4, 8))}
 	switch name {
 	case "least-cost":
 		filter := leastcost.New(c, nil, planLimit, clock.RealClock{})
 		filter.CountDevices(devices)
-		return &chain{filter, cheapest{c}}, filter.Places(c.groupOf), nil
+		return &chain{filter, cheapest{c}}, nil
 	case "least-waste":
-		return &chain{leastwaste.New(devices), cheapest{c}}, nil, nil
+		return &chain{leastwaste.New(devices), cheapest{c}}, nil
 	case "least-waste-stock":
-		return &chain{waste.NewFilter(), lots}, nil, nil
+		return &chain{waste.NewFilter(), lots}, nil
 	case "price":
-		return &chain{price.NewFilter(c, price.NewSimplePreferredNodeProvider(lister{c}), price.SimpleNodeUnfitness), lots}, nil, nil
+		return &chain{price.NewFilter(c, price.NewSimplePreferredNodeProvider(lister{c}), price.SimpleNodeUnfitness), lots}, nil
 	case "random":
-		return lots, nil, nil
+		return lots, nil
 	}
-	return nil, nil, fmt.Errorf("expander %q is none of %s", name, strings.Join(Expanders, ", "))
+	return nil, fmt.Errorf("expander %q is none of %s", name, strings.Join(Expanders, ", "))
 }
 
 // chain is a filter and a decision among the options that it leaves.

@@ -1,0 +1,152 @@
+package podlist
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+)
+
+// plannedPod requests so many CPUs, and may be nominated for a node.
+func plannedPod(name string, cpus int64, nominated string) *corev1.Pod {
+	pod := utiltest.BuildTestPod(name, cpus*1000, 1<<20)
+	pod.UID, pod.Status.NominatedNodeName = types.UID(name), nominated
+	return pod
+}
+
+// podsOn are the pods of each node that has any.
+func podsOn(t *testing.T, snapshot clustersnapshot.ClusterSnapshot) map[string][]string {
+	t.Helper()
+	infos, err := snapshot.ListNodeInfos()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := map[string][]string{}
+	for _, info := range infos {
+		for _, pod := range info.Pods() {
+			on[info.Node().Name] = append(on[info.Node().Name], pod.Name)
+		}
+	}
+	return on
+}
+
+// planned is a node of the plan.
+func planned(group, name string, pods ...*corev1.Pod) plan.Node {
+	node := plan.Node{Group: group, Name: name, Asked: time.Unix(0, 0)}
+	for _, pod := range pods {
+		node.Pods = append(node.Pods, plan.Named(pod))
+	}
+	return node
+}
+
+// newPlanned has the plan, and a snapshot of Ready nodes with 4 CPUs. The first letter of a node's name is its group.
+func newPlanned(t *testing.T, nodes []string, of ...plan.Node) (*Planned, *cacontext.AutoscalingContext) {
+	t.Helper()
+	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+	for _, name := range nodes {
+		node := utiltest.BuildTestNode(name, 4000, 1<<30)
+		utiltest.SetNodeReadyState(node, true, time.Unix(0, 0))
+		if err := snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := plan.New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	p.Add(of...)
+	return NewPlanned(p, func(node *corev1.Node) string { return node.Name[:1] }), &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+}
+
+// Pods that find room on an upcoming node of the plan join it. One that was planned for another node leaves that.
+func TestJoining(t *testing.T) {
+	huge, late, moved, elsewhere := plannedPod("huge", 3, ""), plannedPod("late", 1, ""), plannedPod("moved", 1, ""), plannedPod("elsewhere", 1, "")
+	p, ctx := newPlanned(t, []string{"a-1", "a-2", "b-1"}, planned("a", "", huge), planned("a", "a-2", elsewhere), planned("c", "gone", moved))
+	left, err := p.Process(ctx, []*corev1.Pod{huge, late, moved, elsewhere})
+	if err != nil || len(left) != 2 {
+		t.Fatalf("%d pods are left (%v), want all but those with a seat", len(left), err)
+	}
+	for pod, node := range map[*corev1.Pod]string{late: "a-2", moved: "a-1"} { // as the core packs them
+		if err := ctx.ClusterSnapshot.SchedulePod(pod, node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Joining().Process(ctx, left); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]types.UID{}
+	for _, node := range p.plan.Planned() {
+		for _, pod := range node.Pods {
+			got[node.Name] = append(got[node.Name], pod.UID)
+		}
+	}
+	if diff := cmp.Diff(map[string][]types.UID{"": {"huge", "moved"}, "a-2": {"elsewhere"}}, got); diff != "" {
+		t.Errorf("planned pods by node (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlanned(t *testing.T) {
+	small, large, late := plannedPod("small", 1, ""), plannedPod("large", 3, ""), plannedPod("late", 1, "")
+	for _, tt := range []struct {
+		name    string
+		nodes   []string
+		planned []plan.Node
+		pending []*corev1.Pod
+		on      map[string][]string
+		left    []string // with their nominations
+		still   int      // nodes that are planned afterwards
+	}{
+		{name: "pods have their places before others", nodes: []string{"a-1", "a-2", "b-1"},
+			planned: []plan.Node{planned("a", "", large, small), planned("a", "", plannedPod("huge", 4, ""))},
+			pending: []*corev1.Pod{late, small, plannedPod("huge", 4, ""), large},
+			on:      map[string][]string{"a-1": {"large", "small"}, "a-2": {"huge"}}, left: []string{"late="}, still: 2},
+		{name: "a node that registered has its own pods", nodes: []string{"a-1", "a-2"},
+			planned: []plan.Node{planned("a", "a-2", small), planned("a", "", large)}, pending: []*corev1.Pod{small, large},
+			on: map[string][]string{"a-2": {"small"}, "a-1": {"large"}}, still: 2},
+		{name: "one placeholder stands in for a node that is not ready", nodes: []string{"a-1"},
+			planned: []plan.Node{planned("a", "starting", large), planned("a", "starting", small)}, pending: []*corev1.Pod{large, small},
+			on: map[string][]string{"a-1": {"large", "small"}}, still: 2},
+		{name: "a node did not come", nodes: []string{"a-1"},
+			planned: []plan.Node{planned("a", "", large), planned("a", "", small)}, pending: []*corev1.Pod{large, small},
+			on: map[string][]string{"a-1": {"large"}}, left: []string{"small="}, still: 2},
+		{name: "a nomination for a node without room", nodes: []string{"a-1"},
+			planned: []plan.Node{planned("a", "a-1", plannedPod("huge", 5, ""))},
+			pending: []*corev1.Pod{plannedPod("huge", 5, "a-1"), plannedPod("other", 1, "a-1")}, on: map[string][]string{},
+			left: []string{"huge=", "other=a-1"}, still: 1},
+		{name: "pods that wait no longer", nodes: []string{"a-1"}, planned: []plan.Node{planned("a", "", large), planned("a", "", small)},
+			pending: []*corev1.Pod{small}, on: map[string][]string{"a-1": {"small"}}, still: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, ctx := newPlanned(t, tt.nodes, tt.planned...)
+			pods, err := p.Process(ctx, tt.pending)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, pod := range tt.pending {
+				if pod.Name == "huge" && tt.planned[0].Name != "" && pod.Status.NominatedNodeName == "" {
+					t.Error("the pod of the informer was changed")
+				}
+			}
+			var left []string
+			for _, pod := range pods {
+				left = append(left, pod.Name+"="+pod.Status.NominatedNodeName)
+			}
+			if diff := cmp.Diff(tt.left, left); diff != "" {
+				t.Errorf("still pending (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.on, podsOn(t, ctx.ClusterSnapshot)); diff != "" {
+				t.Errorf("pods by node (-want +got):\n%s", diff)
+			}
+			if still := len(p.plan.Planned()); still != tt.still {
+				t.Errorf("%d nodes are planned, want %d", still, tt.still)
+			}
+		})
+	}
+}
