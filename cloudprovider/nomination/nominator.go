@@ -38,7 +38,10 @@ type Options struct {
 	Group  func(*corev1.Node) string
 	Events record.EventRecorder
 	// ReadyTime is how long after its registration a node is expected to become ready.
-	ReadyTime  time.Duration
+	ReadyTime time.Duration
+	// UsableOnly is for a core that sees the nominations and the nodes as they are. Pods are nominated for a node when it can take them, and
+	// no node is held.
+	UsableOnly bool
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
@@ -231,7 +234,7 @@ func (n *Nominator) take(node *corev1.Node, group string, permitted bool) (plann
 	if planned, found = n.Plan.Take(group, node.Name); !found || !permitted {
 		return planned, found, false
 	}
-	hold = !ready(node) && (len(n.on) > 0 || !n.Plan.Empty())
+	hold = !n.UsableOnly && !ready(node) && (len(n.on) > 0 || !n.Plan.Empty())
 	if hold {
 		n.held[node.Name] = &held{}
 	}
@@ -295,12 +298,12 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 // nominateFrom is the moment from which pods may be nominated for a node that cannot take them yet. It needs the lock.
 func (n *Nominator) nominateFrom(node string) time.Time {
 	switch h := n.held[node]; {
-	case h == nil:
-		return n.tried.Add(calm)
-	case h.open:
+	case n.UsableOnly, h != nil && !h.open:
+		return n.Clock.Now().Add(n.ReadyTime)
+	case h != nil:
 		return time.Time{}
 	}
-	return n.Clock.Now().Add(n.ReadyTime)
+	return n.tried.Add(calm)
 }
 
 // exchange gives the place of a pod that got another node to a pod of the same owner that is planned there and still waits. It needs the

@@ -407,6 +407,21 @@ func TestPlacing(t *testing.T) {
 	})
 }
 
+func TestUsableNodesOnly(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.UsableOnly = true
+		w.firstOfTwo(wantsGPU)
+		w.node("node-2", "small")
+		w.wantHeld()
+		w.wantNominated("a=", "b=")
+		w.changeNode("node-1", isReady)
+		w.changeNode("node-2", isReady)
+		w.wantNominated("a=", "b=node-2")
+		w.changeNode("node-1", func(n *corev1.Node) { n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("1") })
+		w.wantNominated("a=node-1", "b=node-2")
+	})
+}
+
 func TestWithoutPermission(t *testing.T) {
 	inWorld(t, false, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")

@@ -43,6 +43,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 			return ""
 		},
 		Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
+		UsableOnly: p.options.AWS.PluginAddress != "",
 		Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {
