@@ -183,13 +183,16 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 	return &protos.NodeGroupTemplateNodeInfoResponse{NodeBytes: bytes}, nil
 }
 
+// NodeGroupGetOptions answers with the options of the group's tags. It does not where there are none, or while nodes of the group start:
+// the core then uses its own. An answer has no MaxNodeStartupTime, so the core would count each node that has registered and is not
+// Ready as broken, and launch another one for its pods.
 func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAutoscalingOptionsRequest) (*protos.NodeGroupAutoscalingOptionsResponse, error) {
 	g, err := p.group(r.GetId())
 	if err != nil {
 		return nil, err
 	}
 	d := r.GetDefaults()
-	o, err := g.GetOptions(config.NodeGroupAutoscalingOptions{
+	defaults := config.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    d.GetScaleDownUtilizationThreshold(),
 		ScaleDownGpuUtilizationThreshold: d.GetScaleDownGpuUtilizationThreshold(),
 		ScaleDownUnneededTime:            d.GetScaleDownUnneededDuration().AsDuration(),
@@ -197,9 +200,13 @@ func (p *provider) NodeGroupGetOptions(_ context.Context, r *protos.NodeGroupAut
 		MaxNodeProvisionTime:             d.GetMaxNodeProvisionDuration().AsDuration(),
 		ZeroOrMaxNodeScaling:             d.GetZeroOrMaxNodeScaling(),
 		IgnoreDaemonSetsUtilization:      d.GetIgnoreDaemonSetsUtilization(),
-	})
+	}
+	o, err := g.GetOptions(defaults)
 	if err != nil {
 		return nil, err
+	}
+	if *o == defaults || p.starts(g.Id()) {
+		return nil, cloudprovider.ErrNotImplemented
 	}
 	return &protos.NodeGroupAutoscalingOptionsResponse{NodeGroupAutoscalingOptions: &protos.NodeGroupAutoscalingOptions{
 		ScaleDownUtilizationThreshold:    o.ScaleDownUtilizationThreshold,

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/types/known/anypb"
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 		return nil, err
 	}
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
+	p.starting.look(with.Provider, nodes, time.Now())
 	p.chosen = nil
 	with.Refreshed()
 	return &protos.RefreshResponse{}, nil

@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
@@ -76,6 +77,65 @@ func TestCoreSeesTheBuiltInGroups(t *testing.T) {
 	}
 	if price, err := pricing.PodPrice(pod("p", "1"), now, now.Add(time.Hour)); err != nil || price <= 0 {
 		t.Errorf("price of a pod = %v, %v, want one", price, err)
+	}
+}
+
+// The core takes options without a MaxNodeStartupTime to say that a node which is not Ready is broken.
+func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
+	const defaults, tagged = time.Minute, 30 * time.Second
+	aged := func(age time.Duration, ready corev1.ConditionStatus, labels ...string) func(*corev1.Node) {
+		return func(n *corev1.Node) {
+			n.CreationTimestamp, n.Status.Conditions[0].Status = metav1.NewTime(time.Now().Add(-age)), ready
+			for _, label := range labels {
+				n.Labels = map[string]string{label: "nvidia-tesla-t4"}
+			}
+		}
+	}
+	tags := map[string]string{awsworld.Template + "autoscaling-options/scaledownunneededtime": tagged.String()}
+	quick := map[string]string{awsworld.Template + "autoscaling-options/scaledownunneededtime": tagged.String(),
+		awsworld.Template + "autoscaling-options/maxnodestartuptime": "2m"}
+	for _, tt := range []struct {
+		name   string
+		tags   map[string]string
+		node   func(*corev1.Node)
+		before func(*corev1.Node) // the node at the Refresh before, nil for the same
+		want   time.Duration      // ScaleDownUnneededTime
+	}{
+		{name: "no options", node: aged(time.Hour, corev1.ConditionTrue), want: defaults},
+		{name: "Ready for long", tags: tags, node: aged(time.Hour, corev1.ConditionTrue), want: tagged},
+		{name: "Ready since it registered a moment ago", tags: tags, node: aged(time.Second, corev1.ConditionTrue), want: defaults},
+		{name: "not Ready yet", tags: tags, node: aged(10*time.Minute, corev1.ConditionFalse), want: defaults},
+		{name: "not Ready in time", tags: tags, node: aged(time.Hour, corev1.ConditionFalse), want: tagged},
+		{name: "not Ready in the time of the tag", tags: quick, node: aged(10*time.Minute, corev1.ConditionFalse), want: tagged},
+		{name: "no GPU yet", tags: tags, node: aged(10*time.Minute, corev1.ConditionTrue, "k8s.amazonaws.com/accelerator"), want: defaults},
+		{name: "Ready since the last Refresh", tags: tags, node: aged(10*time.Minute, corev1.ConditionTrue), before: aged(10*time.Minute, corev1.ConditionFalse),
+			want: defaults},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, tt.tags))
+			p := serve(t, w, 5*time.Second)
+			node := w.Members("web", nil)[0]
+			for _, change := range []func(*corev1.Node){tt.before, tt.node} {
+				if change == nil {
+					continue
+				}
+				node = node.DeepCopy()
+				change(node)
+				if err := p.nodes.Update(node); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.core.Refresh(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			core := nodegroupconfig.NewDefaultNodeGroupConfigProcessor(config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: defaults,
+				MaxNodeStartupTime: 10 * time.Minute})
+			got, err := core.GetScaleDownUnneededTime(p.group(t, "web"))
+			startup, errStartup := core.GetMaxNodeStartupTime(p.group(t, "web"))
+			if err != nil || errStartup != nil || got != tt.want || (got == defaults) != (startup == 10*time.Minute) {
+				t.Errorf("options = %v, %v, and time to start %v, %v, want %v", got, err, startup, errStartup, tt.want)
+			}
+		})
 	}
 }
 

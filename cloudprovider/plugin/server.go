@@ -38,9 +38,10 @@ type Server struct {
 	durations *prometheus.HistogramVec
 	parts     atomic.Pointer[Parts] // nil until Ready
 
-	loop   sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
-	chosen *choice    // by the expander since the last Refresh, nil for none
-	late   sync.WaitGroup
+	loop     sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
+	chosen   *choice    // by the expander since the last Refresh, nil for none
+	starting startingGroups
+	late     sync.WaitGroup
 }
 
 // Listen takes the address. The metrics are registered with r.

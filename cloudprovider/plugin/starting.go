@@ -1,0 +1,58 @@
+package plugin
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// justRegistered is the age below which a node counts as starting although it is Ready. The core lists nodes before Refresh, when the
+// node may not have been Ready.
+const justRegistered = time.Minute
+
+// startingGroups are the node groups with nodes that have registered and are not Ready, as of this Refresh and of the one before it.
+type startingGroups struct{ now, before map[string]bool }
+
+// look brings s up to date.
+func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
+	s.before, s.now = s.now, map[string]bool{}
+	for _, node := range nodes {
+		age := now.Sub(node.CreationTimestamp.Time)
+		if age >= justRegistered && readyForCore(node, provider.GPULabel()) {
+			continue
+		}
+		if group := provider.NodeGroupOf(node); group != nil && age < startupTime(group) {
+			s.now[group.Id()] = true
+		}
+	}
+}
+
+// readyForCore reports whether the core counts the node as Ready. It waits for the GPU of a node that is labelled with one.
+func readyForCore(node *corev1.Node, gpuLabel string) bool {
+	ready, err := kubernetes.GetNodeReadiness(node)
+	_, labelled := node.Labels[gpuLabel]
+	_, shown := gpu.NodeHasGpuAllocatable(node)
+	return err == nil && ready.Ready && (shown || !labelled)
+}
+
+// startupTime is the time that a node of the group may take to become Ready: what its tag says, or else the core's default.
+func startupTime(group *aws.NodeGroup) time.Duration {
+	options, err := group.GetOptions(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime})
+	if err != nil {
+		return clusterstate.MaxNodeStartupTime
+	}
+	return options.MaxNodeStartupTime
+}
+
+// starts reports whether nodes of the group are starting.
+func (p *provider) starts(group string) bool {
+	p.loop.Lock()
+	defer p.loop.Unlock()
+	return p.starting.now[group] || p.starting.before[group]
+}
