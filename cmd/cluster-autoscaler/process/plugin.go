@@ -28,7 +28,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--aws-plugin-address: %w", err)
 	}
-	// Everything under the calls outlives ctx, so that the calls under way can end in peace.
+	// Everything under the calls outlives ctx and a part that is lost, so that the calls under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	background, alive := errgroup.WithContext(working)
@@ -40,7 +40,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 		defer close(answered)
 		return server.Serve(serving)
 	})
-	background.Go(func() error { return p.feed(serving, alive, server) })
+	background.Go(func() error { return p.feed(serving, working, background, server) })
 
 	<-serving.Done()
 	var broken error
@@ -58,9 +58,9 @@ func (p *Process) serveCore(ctx context.Context) error {
 	return broken
 }
 
-// feed reads the groups and the cluster for the server, and keeps them fresh until working ends. Nodes that AWS is about to take belong to
-// the replica that has the plugin's lease. Nominations belong to the replica that the core asks.
-func (p *Process) feed(serving, working context.Context, server *plugin.Server) error {
+// feed reads the groups and the cluster for the server, and has the background keep them fresh until working ends. Nodes that AWS is about
+// to take belong to the replica that has the plugin's lease. Nominations belong to the replica that the core asks.
+func (p *Process) feed(serving, working context.Context, background *errgroup.Group, server *plugin.Server) error {
 	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
 	starting, cancel := context.WithTimeout(serving, p.options.MaxStartupTime)
 	defer cancel()
@@ -80,18 +80,17 @@ func (p *Process) feed(serving, working context.Context, server *plugin.Server) 
 	p.ready.done()
 	p.health.watch(a.cloud.cache.Age)
 
-	background, alive := errgroup.WithContext(working)
-	background.Go(func() error { return a.cloud.run(alive) })
+	background.Go(func() error { return a.cloud.run(working) })
 	background.Go(func() error { return p.elected(serving, a.handler.Run) })
 	if a.nominator != nil {
 		background.Go(func() error {
-			await(alive, asked)
-			return a.nominator.Run(alive)
+			await(working, asked)
+			return a.nominator.Run(working)
 		})
 	}
-	err = background.Wait()
+	<-working.Done()
 	a.informers.Shutdown()
-	return err
+	return nil
 }
 
 // assemblePlugin builds the parts of a plugin. It returns when all caches are filled. Waiting ends with ctx.
