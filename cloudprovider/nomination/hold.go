@@ -29,8 +29,6 @@ const (
 	// releasePause is the time before a failed release is tried again. At the end of the process it is tried lastTries times.
 	releasePause = time.Second
 	lastTries    = 3
-	// placeTime bounds how long kube-scheduler may take to place the pods of nodes that were released.
-	placeTime = 5 * time.Second
 	// holdLook is how often held nodes are looked at if nothing changes.
 	holdLook = time.Second
 )
@@ -192,28 +190,12 @@ func (n *Nominator) takesAll(node *corev1.Node) bool {
 func (n *Nominator) open(nodes []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.opened = n.Clock.Now()
 	for _, name := range nodes {
 		if h := n.held[name]; h != nil {
 			h.open = true
 		}
 		n.queueAll(name)
 	}
-}
-
-// Placing returns until when kube-scheduler is likely to be placing pods on nodes that are released, zero for never. It moves as long as
-// pods are placed or tried.
-func (n *Nominator) Placing() time.Time {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.targets) == 0 {
-		return time.Time{}
-	}
-	until, longest := n.tried.Add(2*calm), n.opened.Add(placeTime)
-	if longest.Before(until) {
-		return longest
-	}
-	return until
 }
 
 // releaseAll releases nodes side by side. Nodes that it could not release stay in n.held.

@@ -59,7 +59,6 @@ type Nominator struct {
 	on      map[string]map[types.UID]bool // targets of each node
 	held    map[string]*held              // nodes that are cordoned until their pods are nominated
 	tried   time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
-	opened  time.Time                     // when held nodes began to be released last
 	denied  time.Time                     // when the permission was found missing, or zero
 	said    sync.Once                     // the missing permission is logged
 	changed chan struct{}                 // a target or a held node has changed

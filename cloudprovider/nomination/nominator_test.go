@@ -381,47 +381,6 @@ func TestPlanChanges(t *testing.T) {
 	})
 }
 
-// While kube-scheduler places the pods, no loop is worthwhile, but not for longer than placeTime.
-func TestPlacing(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		if until := w.Placing(); time.Now().Before(until) {
-			t.Errorf("pods are being placed until %v, want none while the nodes are held", until)
-		}
-		w.changeNode("node-1", isReady)
-		w.settle()
-		w.changePod("a", func(p *corev1.Pod) { p.Status.NominatedNodeName = "" }) // kube-scheduler has tried it in vain
-		if left := time.Until(w.Placing()); left != 2*calm {
-			t.Errorf("pods are being placed for %v more, want %v after the last try", left, 2*calm)
-		}
-		time.Sleep(placeTime - 3*calm)
-		w.changePod("a", func(p *corev1.Pod) { p.Status.Message = "tried" })
-		if left := time.Until(w.Placing()); left <= 0 || left >= 2*calm {
-			t.Errorf("pods are being placed for %v more, want less than after other tries", left)
-		}
-		w.changePod("a", boundTo("node-1"))
-		w.changePod("b", boundTo("node-1"))
-		if until := w.Placing(); !until.IsZero() {
-			t.Errorf("pods are being placed until %v, want none", until)
-		}
-	})
-}
-
-func TestUsableNodesOnly(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.UsableOnly = true
-		w.firstOfTwo(wantsGPU)
-		w.node("node-2", "small")
-		w.wantHeld()
-		w.wantNominated("a=", "b=")
-		w.changeNode("node-1", isReady)
-		w.changeNode("node-2", isReady)
-		w.wantNominated("a=", "b=node-2")
-		w.changeNode("node-1", func(n *corev1.Node) { n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("1") })
-		w.wantNominated("a=node-1", "b=node-2")
-	})
-}
-
 func TestWithoutPermission(t *testing.T) {
 	inWorld(t, false, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")

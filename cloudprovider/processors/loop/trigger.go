@@ -48,9 +48,6 @@ type Config struct {
 	Changed <-chan struct{}
 	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
 	Interrupted <-chan struct{}
-	// Placing returns until when no loop is worthwhile, because kube-scheduler is putting many pods on new nodes. It may move as long as that
-	// lasts. A loop within would see pods without a node whose room is kept. Nil is for never.
-	Placing func() time.Time
 	// Productive loops are followed without delay.
 	Productive []ProductiveLoop
 }
@@ -69,7 +66,7 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Placing, config.Productive = nil, nil, nil, nil, nil
+		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
 	}
 	return &Trigger{
 		config:  config,
@@ -110,7 +107,7 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	next := t.next(began, since)
 	for {
 		due := t.withPods(t.withNodes(next))
-		if earliest := t.earliest(began, next.reason); due.at.Before(earliest) {
+		if earliest := began.Add(minPause); due.at.Before(earliest) {
 			due.at = earliest
 		}
 		now := t.clock.Now()
@@ -126,18 +123,6 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 			next = wake{t.clock.Now(), woken}
 		}
 	}
-}
-
-// earliest is when a loop may run at the earliest. An interruption does not wait for kube-scheduler.
-func (t *Trigger) earliest(began time.Time, reason WakeReason) time.Time {
-	earliest := began.Add(minPause)
-	if t.config.Placing == nil || reason == Interruption {
-		return earliest
-	}
-	if placing := t.config.Placing(); earliest.Before(placing) {
-		return placing
-	}
-	return earliest
 }
 
 // next is when the next loop is due as the wait begins, changes of pods and nodes left aside.

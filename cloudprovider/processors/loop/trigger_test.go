@@ -439,27 +439,6 @@ func TestLoopsNeverRunWithoutAPause(t *testing.T) {
 	})
 }
 
-func TestNoLoopWhilePodsArePlaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		config := settings
-		config.Placing = func() time.Time { // they are tried until 3 s after the begin
-			return begin.Add(min(time.Since(begin)+400*time.Millisecond, 3*time.Second))
-		}
-		interrupted := make(chan struct{}, 1)
-		config.Interrupted = interrupted
-		trigger := started(t, config)
-		becomes(trigger, "web")
-		expect(t, trigger, PodsPending, 3*time.Second)
-		becomes(trigger, "api")
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
-		begin = time.Now()
-		becomes(trigger, "db")
-		interrupted <- struct{}{}
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
-	})
-}
-
 func TestTickingWaitsForScanIntervalOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changed := make(chan struct{}, 1)

@@ -32,8 +32,8 @@ type Plan interface {
 // its room is kept. So planned pods have their places before all others, and leave the list. Other pending pods find the room that is left.
 // Those on upcoming nodes join the plan.
 //
-// A pod that is planned for a node without room is an ordinary pending pod. It keeps no nomination for that node, because the core would put
-// it there without a look at the room.
+// A pod that is nominated for a node of the snapshot stays on the list, because the core puts it there. Of another pod that is planned for a
+// node the core must not see the nomination, because it would take the pod for placed and leave its place free.
 //
 // Planned belongs before the processors that look for room, and Joining after them. The core's loop alone uses both.
 type Planned struct {
@@ -67,11 +67,13 @@ func (p *Planned) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	for _, node := range planned {
 		var waiting []*corev1.Pod
 		for _, pod := range node.Pods {
-			if is := s.others[pod.UID]; is != nil {
+			switch is := s.others[pod.UID]; {
+			case is == nil:
+				p.plan.Drop(pod.UID)
+			case s.present[node.Name] && is.Status.NominatedNodeName == node.Name: // the core puts it there
+			default:
 				waiting = append(waiting, is)
 				nodes[pod.UID] = node.Name
-			} else {
-				p.plan.Drop(pod.UID)
 			}
 		}
 		s.seat(node, waiting)

@@ -205,10 +205,6 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
 func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
-	var placing func() time.Time
-	if a.nominator != nil {
-		placing = a.nominator.Placing
-	}
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
@@ -220,7 +216,6 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		},
 		Changed:     a.cloud.provider.Changed(),
 		Interrupted: a.wake,
-		Placing:     placing,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
