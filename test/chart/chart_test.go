@@ -30,6 +30,7 @@ var renderings = map[string]string{
 	"groups":         "testdata/groups.values.yaml",
 	"s0":             chartDir + "/examples/s0-gpu-spot-china.yaml",
 	"s3":             chartDir + "/examples/s3-eks-irsa.yaml",
+	"plugin":         chartDir + "/examples/plugin.yaml",
 	"everything":     "testdata/everything.values.yaml",
 }
 
@@ -181,6 +182,7 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 		{"cluster with all features", all, "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml"}},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
+		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {aws-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var want []string

@@ -1,0 +1,127 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/manifests"
+)
+
+// shippedPlugin are the objects of manifests/deploy/plugin.yaml, and the pods of its Deployment.
+func shippedPlugin(t *testing.T) ([]object, corev1.PodSpec) {
+	t.Helper()
+	raw, err := manifests.FS.ReadFile("deploy/plugin.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped := objects(t, string(raw))
+	return shipped, podOf(t, shipped)
+}
+
+func podOf(t *testing.T, rendered []object) corev1.PodSpec {
+	t.Helper()
+	var d appsv1.Deployment
+	find(t, rendered, "Deployment", &d)
+	return d.Spec.Template.Spec
+}
+
+// flagsBut are the flags of a command that others lacks, sorted.
+func flagsBut(command, others []string) []string {
+	flags := slices.DeleteFunc(slices.Clone(command), func(flag string) bool { return slices.Contains(others, flag) })
+	slices.Sort(flags)
+	return flags
+}
+
+// The stock chart, with the values of the example, runs the two containers of manifests/deploy/plugin.yaml.
+func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
+	values, err := os.ReadFile(chartDir + "/examples/stock-plugin-sidecar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := render(t, mustStockChart(t), string(values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, want := shippedPlugin(t)
+	got := podOf(t, rendered)
+
+	sidecar := want.Containers[0]
+	sidecar.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+	if diff := cmp.Diff([]corev1.Container{sidecar}, got.InitContainers); diff != "" {
+		t.Errorf("plugin (-plugin.yaml +stock chart):\n%s", diff)
+	}
+	wantCore, gotCore := want.Containers[1], got.Containers[0]
+	if missing := flagsBut(wantCore.Command, gotCore.Command); len(missing) > 0 {
+		t.Errorf("the core lacks the flags %q", missing)
+	}
+	chartsOwn := []string{"--logtostderr=true", "--namespace=" + namespace} // their defaults
+	if added := flagsBut(gotCore.Command, append(chartsOwn, wantCore.Command...)); len(added) > 0 {
+		t.Errorf("the core has the further flags %q", added)
+	}
+	if diff := cmp.Diff(wantCore.VolumeMounts, gotCore.VolumeMounts); diff != "" {
+		t.Errorf("mounts of the core (-plugin.yaml +stock chart):\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Volumes, got.Volumes); diff != "" {
+		t.Errorf("volumes (-plugin.yaml +stock chart):\n%s", diff)
+	}
+	var wantConfig, gotConfig corev1.ConfigMap
+	find(t, shipped, "ConfigMap", &wantConfig)
+	find(t, rendered, "ConfigMap", &gotConfig)
+	const key = "cloud-config"
+	if diff := cmp.Diff(strings.TrimSpace(wantConfig.Data[key]), strings.TrimSpace(gotConfig.Data[key])); diff != "" || gotConfig.Name != wantConfig.Name {
+		t.Errorf("cloud config %s (-plugin.yaml +stock chart):\n%s", gotConfig.Name, diff)
+	}
+	raw, err := manifests.FS.ReadFile("deploy/rbac-plugin.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted := rules(t, rendered, "Role")
+	for _, rule := range rules(t, objects(t, string(raw)), "Role") {
+		if !slices.Contains(granted, rule) {
+			t.Errorf("the Role lacks %q", rule)
+		}
+	}
+}
+
+// The plugin as a Deployment of its own has the certificates and the port of the one beside the core, and its Service leads to that port.
+func TestPluginRunsAlone(t *testing.T) {
+	rendered := renderFile(t, renderings["plugin"])
+	_, beside := shippedPlugin(t)
+	var want []string
+	for _, flag := range beside.Containers[0].Command {
+		if strings.HasPrefix(flag, "--aws-plugin-") {
+			want = append(want, strings.Replace(flag, "127.0.0.1", "", 1))
+		}
+	}
+	var d appsv1.Deployment
+	find(t, rendered, "Deployment", &d)
+	pod := d.Spec.Template.Spec
+	if missing := flagsBut(want, pod.Containers[0].Command); len(missing) > 0 || len(want) == 0 {
+		t.Errorf("%q lacks %q", pod.Containers[0].Command, missing)
+	}
+	if diff := cmp.Diff(beside.Containers[0].VolumeMounts, pod.Containers[0].VolumeMounts); diff != "" {
+		t.Errorf("mounts (-beside the core +alone):\n%s", diff)
+	}
+	if !slices.ContainsFunc(beside.Volumes, func(volume corev1.Volume) bool { return cmp.Equal(volume, pod.Volumes[0]) }) {
+		t.Errorf("volume %+v is none of plugin.yaml", pod.Volumes[0])
+	}
+	services := slices.DeleteFunc(ofKind(rendered, "Service"), func(o object) bool { return at(o, "metadata.name") != "cluster-autoscaler-plugin" })
+	var service corev1.Service
+	find(t, services, "Service", &service)
+	for key, value := range service.Spec.Selector {
+		if got := d.Spec.Template.Labels[key]; got != value {
+			t.Errorf("the Service selects %s=%s, and the pods have %q", key, value, got)
+		}
+	}
+	if address := fmt.Sprintf("--aws-plugin-address=:%d", service.Spec.Ports[0].Port); len(service.Spec.Selector) == 0 || !slices.Contains(want, address) {
+		t.Errorf("the Service leads to %s of %v, want one of %q", address, service.Spec.Selector, want)
+	}
+}
