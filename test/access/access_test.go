@@ -10,7 +10,7 @@ func TestAccess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}
-	names := []string{everything, explanation, stockManifest, stockChart}
+	names := []string{everything, explanation, stockManifest, stockChart, asPlugin, pluginWithoutLease}
 	for _, row := range removals {
 		names = append(names, row.name)
 	}
@@ -19,6 +19,8 @@ func TestAccess(t *testing.T) {
 	t.Run("without nominations", func(t *testing.T) { t.Parallel(); worksWithoutNominations(t, l) })
 	t.Run("an explanation writes nothing", func(t *testing.T) { t.Parallel(); explainsWithoutWrites(t, l) })
 	t.Run("the running autoscaler is asked", func(t *testing.T) { t.Parallel(); asksRunningAutoscaler(t, l) })
+	t.Run("a plugin needs its lease", func(t *testing.T) { t.Parallel(); needsItsLease(t, l) })
+	t.Run("a plugin without its lease", func(t *testing.T) { t.Parallel(); servesWithoutItsLease(t, l) })
 	for _, name := range []string{stockManifest, stockChart} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); worksWithStock(t, l, name) })
 	}

@@ -86,13 +86,7 @@ spec:
 			t.Errorf("asgctl wrote to the API server: %+v", request)
 		}
 	}
-	refused, err := l.env.Cluster.Forbidden()
-	must(t, err)
-	for _, refusal := range refused {
-		if strings.HasPrefix(refusal, r.user()) {
-			t.Errorf("refused: %s", refusal)
-		}
-	}
+	r.isRefusedNothing(t)
 	calls := 0
 	for _, call := range l.env.AWS.CallLog() {
 		if call.By != key {

@@ -30,7 +30,13 @@ func everythingIsUsed(t *testing.T, l *lab) {
 	r.awaitUsed(t, g, func(a atom) bool { return a.verb == "watch" || a.resource == "configmaps" && a.verb == "delete" }) // until it ends
 	must(t, r.process.Stop())
 	r.awaitUsed(t, g, func(atom) bool { return false })
-	refused, err := l.env.Cluster.Forbidden()
+	r.isRefusedNothing(t)
+}
+
+// isRefusedNothing fails if the API server has refused a request of the replica.
+func (r *replica) isRefusedNothing(t *testing.T) {
+	t.Helper()
+	refused, err := r.env.Cluster.Forbidden()
 	must(t, err)
 	for _, refusal := range refused {
 		if strings.HasPrefix(refusal, r.user()) {

@@ -1,0 +1,50 @@
+package access
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// The replicas that are a plugin, with the permission for their lease and without.
+const (
+	asPlugin           = "plugin"
+	pluginWithoutLease = "plugin-without-lease"
+)
+
+// unasked is the address of a plugin that no core asks. A plugin does most of its work in the cluster by itself.
+const unasked = "--aws-plugin-address=127.0.0.1:0"
+
+// needsItsLease has a plugin handle an interruption. It must need every permission of rbac-plugin.yaml, and no other beside rbac.yaml.
+func needsItsLease(t *testing.T, l *lab) {
+	g, usual := shipped(t, "rbac", "rbac-plugin"), shipped(t, "rbac").atoms()
+	r := l.replica(t, asPlugin, g)
+	node := r.nodes(t, 2)[0]
+	r.start(t, unasked)
+	r.holdAndInterrupt(t, node)
+	r.awaitLog(t, `Drained a node.*forced=1`)
+	r.awaitUsed(t, g, func(a atom) bool { return slices.Contains(usual, a) })
+	must(t, r.process.Stop())
+	r.isRefusedNothing(t)
+}
+
+// servesWithoutItsLease has a plugin with the rules of rbac.yaml alone. It is ready to answer, and says that it cannot lead.
+func servesWithoutItsLease(t *testing.T, l *lab) {
+	r := l.replica(t, pluginWithoutLease, shipped(t, "rbac"))
+	r.start(t, unasked)
+	r.awaitLog(t, `Error retrieving lease lock.*cannot get resource \\?"leases\\?"`)
+	eventually(t, func(ctx context.Context) string {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.process.Address+"/readyz", nil)
+		must(t, err)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err.Error()
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return "the plugin is not ready: " + response.Status
+		}
+		return ""
+	})
+}
