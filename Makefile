@@ -89,6 +89,11 @@ e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
 	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
 	@cat $(TIMES)
 
+# It needs the network, so make test leaves it out.
+.PHONY: canary
+canary: controlplane ## the scenarios of the plugin with the newest core that the module proxy has (CORE=VERSION for another one)
+	CORE_VERSION='$(or $(CORE),latest)' $(GO) test -race -count=1 -parallel 3 -timeout 60m -v -run 'TestScenarios/^plugin_' ./test/e2e
+
 .PHONY: chaos
 chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, RESUME=1 goes on, or SEED=17 again; ZONAL=1 with zonal views
 	$(GO) run ./test/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
@@ -29,6 +30,11 @@ func TestScenarios(t *testing.T) {
 		t.Fatal(err)
 	}
 	suite := &scenario.Suite{Binary: binary}
+	if version := os.Getenv("CORE_VERSION"); version != "" {
+		if suite.Core, err = stock.BuildVersion(t.Context(), os.Stderr, t.TempDir(), version); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() { report(t, suite.String()) })
 	ctx := warned(t, suite)
 	testscript.Run(t, testscript.Params{

@@ -37,6 +37,7 @@ const startTimeout = time.Minute
 type Options struct {
 	Dir      string    // for logs and kubeconfigs, must exist
 	Binary   string    // the autoscaler, see BuildAutoscaler
+	Core     string    // the unmodified core that asks the plugin, empty for the one that go.mod requires
 	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 
 	KubernetesVersion string          // that the control plane emulates, such as "1.32", empty for its own
@@ -51,6 +52,7 @@ type Env struct {
 
 	dir        string
 	binary     string
+	core       string   // see Options
 	flags      []string // of every process, beside the manifest's
 	kubeconfig string   // of the ServiceAccount
 	autoscaler *Autoscaler
@@ -75,7 +77,7 @@ type Env struct {
 
 // Start runs a control plane, applies the shipped RBAC and ServiceAccount to it, and observes it from then on.
 func Start(ctx context.Context, opts Options) (_ *Env, err error) {
-	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary}
+	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary, core: opts.Core}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

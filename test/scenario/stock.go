@@ -34,9 +34,12 @@ func (e *Env) StartStock(ctx context.Context) (*Env, error) {
 		}
 		flags = []string{"--cloud-config=" + endpoints}
 	}
-	binary, err := stock.Build(ctx, os.Stderr, tag, raceDetector)
-	if err != nil {
-		return nil, err
+	binary := e.core
+	if binary == "" || e.plugin == nil {
+		var err error
+		if binary, err = stock.Build(ctx, os.Stderr, tag, raceDetector); err != nil {
+			return nil, err
+		}
 	}
 	e.stock = &Env{
 		Cluster: e.Cluster, AWS: e.AWS, Timeline: e.Timeline,

@@ -24,6 +24,7 @@ const scriptLimit = 8 * time.Minute
 // concurrent use.
 type Suite struct {
 	Binary string // the autoscaler, see BuildAutoscaler
+	Core   string // the unmodified core that asks the plugin, empty for the one that go.mod requires
 
 	mu      sync.Mutex
 	scripts []*steps
@@ -45,7 +46,7 @@ func (s *Suite) Setup(ctx context.Context, env *testscript.Env) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	e, err := Start(ctx, Options{Dir: dir, Binary: s.Binary, KubernetesVersion: strings.TrimSpace(string(version))})
+	e, err := Start(ctx, Options{Dir: dir, Binary: s.Binary, Core: s.Core, KubernetesVersion: strings.TrimSpace(string(version))})
 	if err != nil {
 		return err
 	}

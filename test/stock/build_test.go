@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -19,5 +20,13 @@ func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
 	}
 	if key(modules) == key(modules[1:]) {
 		t.Error("another set of modules has the same key")
+	}
+}
+
+func TestUnavailableVersionIsNamed(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	_, err := BuildVersion(t.Context(), io.Discard, t.TempDir(), "latest")
+	if err == nil || !strings.Contains(err.Error(), `get version "latest" of the core`) || !strings.Contains(err.Error(), "GOPROXY=off") {
+		t.Errorf("error %v, want one with the version and the reason", err)
 	}
 }
