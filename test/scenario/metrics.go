@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,6 +28,21 @@ func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily,
 		return nil, fmt.Errorf("parse /metrics: %w", err)
 	}
 	return families, nil
+}
+
+// PeakMemory returns the most resident memory that the process has had so far, in bytes. The kernel keeps it, on Linux.
+func (a *Autoscaler) PeakMemory() (bytes uint64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("peak memory: %w", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kib, found := strings.CutPrefix(line, "VmHWM:"); found {
+			_, err := fmt.Sscanf(kib, "%d kB", &bytes)
+			return bytes << 10, err
+		}
+	}
+	return 0, fmt.Errorf("peak memory: no VmHWM in %q", status)
 }
 
 // metricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by their count.

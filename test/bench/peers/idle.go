@@ -51,6 +51,11 @@ func idle(ctx context.Context, r *run) error {
 	r.add("loop, p99", "s", l.quantile(0.99))
 	r.add("processor time", "% of a core", 100*(value(after, "process_cpu_seconds_total")-value(before, "process_cpu_seconds_total"))/took.Seconds())
 	r.add("resident memory", "MiB", value(after, "process_resident_memory_bytes")/(1<<20))
+	peak, err := r.autoscaler.PeakMemory()
+	if err != nil {
+		return err
+	}
+	r.add("resident memory, peak", "MiB", float64(peak)/(1<<20))
 	return nil
 }
 

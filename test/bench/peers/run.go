@@ -27,6 +27,10 @@ const unneededTime = 10 * time.Second
 // unneededFlags let a Cluster Autoscaler remove empty nodes after unneededTime.
 var unneededFlags = []string{"--scale-down-unneeded-time=" + unneededTime.String(), "--scale-down-delay-after-add=0s"}
 
+// leaseFlag switches off leader election in the cases with the large clusters. A busy machine renews the lease too late there, and then
+// a Cluster Autoscaler ends.
+const leaseFlag = "--leader-elect=false"
+
 // A process is the program of a peer while it runs.
 type process interface {
 	Kill()
@@ -66,6 +70,9 @@ func (r *run) launch(ctx context.Context) error {
 	flags := slices.Clone(r.peer.flags)
 	if r.nodesGo {
 		flags = append(flags, unneededFlags...)
+	}
+	if r.shared {
+		flags = append(flags, leaseFlag)
 	}
 	if err := env.StartAutoscaler(ctx, manifest, flags...); err != nil {
 		return err
