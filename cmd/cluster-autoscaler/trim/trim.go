@@ -1,7 +1,13 @@
 package trim
 
 import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 )
 
@@ -9,46 +15,94 @@ var stripManagedFields = cache.TransformStripManagedFields()
 
 // Transform trims an object in place. It is the transform of an informer, and so sees each object before anybody else does.
 func Transform(object any) (any, error) {
+	if _, isNode := object.(*corev1.Node); !isNode { // a write of a node would remove the annotation from it
+		if o, err := meta.Accessor(object); err == nil {
+			delete(o.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+		}
+	}
 	switch o := object.(type) {
 	case *corev1.Pod:
-		trimPod(o)
+		trimSpec(&o.Spec)
+		trimStatus(o)
+		alike.share(o)
 	case *corev1.Node:
 		o.Status.Images = nil // image locality only ranks nodes, which no simulation asks for
+	case *corev1.ReplicationController:
+		if o.Spec.Template != nil {
+			trimSpec(&o.Spec.Template.Spec)
+		}
+	case *appsv1.ReplicaSet:
+		trimSpec(&o.Spec.Template.Spec)
+	case *appsv1.StatefulSet:
+		trimSpec(&o.Spec.Template.Spec)
+	case *batchv1.Job:
+		trimSpec(&o.Spec.Template.Spec)
 	}
 	return stripManagedFields(object)
 }
 
-// trimPod drops the fields that only a kubelet needs. Ports, resources and volumes decide on which nodes the pod fits.
-func trimPod(p *corev1.Pod) {
-	for _, containers := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+// trimSpec drops the fields of a pod or of a template that only a kubelet needs. Ports, resources and volumes decide on which nodes the pod
+// fits. The templates of DaemonSets keep all, because the environment of the VPC CNI says how many pods a node takes.
+func trimSpec(spec *corev1.PodSpec) {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
-			trimContainer(&containers[i])
+			c := &containers[i]
+			containers[i] = corev1.Container{Name: c.Name, Ports: c.Ports, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
 		}
 	}
-	for _, v := range p.Spec.Volumes {
-		if v.Projected != nil {
-			v.Projected.Sources = nil
-		}
-	}
-	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for i := range statuses {
-			trimStatus(&statuses[i])
-		}
-	}
-	p.Status.EphemeralContainerStatuses = nil
+	spec.Volumes = kept(spec.Volumes, func(v *corev1.Volume) bool {
+		return v.Projected == nil && v.ConfigMap == nil && v.Secret == nil && v.DownwardAPI == nil
+	})
+	spec.EphemeralContainers, spec.SecurityContext, spec.DNSConfig, spec.HostAliases, spec.ImagePullSecrets = nil, nil, nil, nil, nil
+	spec.ServiceAccountName, spec.DeprecatedServiceAccount, spec.DNSPolicy, spec.EnableServiceLinks = "", "", "", nil
 }
 
-func trimContainer(c *corev1.Container) {
-	c.Command, c.Args, c.WorkingDir = nil, nil, ""
-	c.EnvFrom, c.Env = nil, nil
-	c.VolumeMounts, c.VolumeDevices = nil, nil
-	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle = nil, nil, nil, nil
-	c.TerminationMessagePath, c.TerminationMessagePolicy = "", ""
+// kept returns the elements that are kept, in a slice without room for the others.
+func kept[T any](all []T, keep func(*T) bool) []T {
+	count := 0
+	for i := range all {
+		if keep(&all[i]) {
+			count++
+		}
+	}
+	switch count {
+	case 0:
+		return nil
+	case len(all):
+		return all
+	}
+	some := make([]T, 0, count)
+	for i := range all {
+		if keep(&all[i]) {
+			some = append(some, all[i])
+		}
+	}
+	return some
 }
 
-// trimStatus keeps the resources that a resized container has.
-func trimStatus(s *corev1.ContainerStatus) {
-	s.State, s.LastTerminationState = corev1.ContainerState{}, corev1.ContainerState{}
-	s.Image, s.ImageID, s.ContainerID = "", "", ""
-	s.VolumeMounts = nil
+// trimStatus keeps the conditions that are read, and the resources of containers that are being resized.
+func trimStatus(pod *corev1.Pod) {
+	s := &pod.Status
+	s.Conditions = kept(s.Conditions, func(c *corev1.PodCondition) bool {
+		return c.Type != corev1.PodReadyToStartContainers && c.Type != corev1.PodInitialized && c.Type != corev1.ContainersReady
+	})
+	s.InitContainerStatuses = resized(s.InitContainerStatuses, pod.Spec.InitContainers)
+	s.ContainerStatuses = resized(s.ContainerStatuses, pod.Spec.Containers)
+	s.EphemeralContainerStatuses = nil
+	s.HostIP, s.HostIPs, s.PodIP, s.PodIPs = "", nil, "", nil
+}
+
+// resized returns the resources of the containers that have others than the spec says. All others have those of the spec.
+func resized(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
+	statuses = kept(statuses, func(s *corev1.ContainerStatus) bool {
+		return s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
+			return c.Name == s.Name && equality.Semantic.DeepEqual(c.Resources.Requests, s.AllocatedResources) &&
+				equality.Semantic.DeepEqual(c.Resources.Requests, s.Resources.Requests) && equality.Semantic.DeepEqual(c.Resources.Limits, s.Resources.Limits)
+		})
+	})
+	for i := range statuses {
+		s := &statuses[i]
+		statuses[i] = corev1.ContainerStatus{Name: s.Name, AllocatedResources: s.AllocatedResources, Resources: s.Resources}
+	}
+	return statuses
 }

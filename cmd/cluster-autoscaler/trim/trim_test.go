@@ -4,86 +4,128 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// container has all that decides where its pod fits. A resize of it is under way.
-func container() (corev1.Container, corev1.ContainerStatus) {
-	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}
-	resized := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
-	return corev1.Container{
-			Name: "app", Image: "app:1", RestartPolicy: new(corev1.ContainerRestartPolicyAlways),
-			Ports:     []corev1.ContainerPort{{HostPort: 80, ContainerPort: 8080}},
-			Resources: corev1.ResourceRequirements{Requests: requests, Claims: []corev1.ResourceClaim{{Name: "gpu"}}},
-		}, corev1.ContainerStatus{
-			Name: "app", Ready: true, RestartCount: 3, AllocatedResources: resized, Resources: &corev1.ResourceRequirements{Requests: resized},
-		}
+var (
+	requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}
+	bigger   = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+)
+
+// container has all that decides where its pod fits.
+func container(name string) corev1.Container {
+	return corev1.Container{Name: name, RestartPolicy: new(corev1.ContainerRestartPolicyAlways),
+		Ports:     []corev1.ContainerPort{{HostPort: 80, ContainerPort: 8080}},
+		Resources: corev1.ResourceRequirements{Requests: requests, Claims: []corev1.ResourceClaim{{Name: "gpu"}}}}
 }
 
-// pod has all that decides where it fits, and whether it may be moved.
+// status is the status of a container that has these resources.
+func status(name string, has corev1.ResourceList) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, AllocatedResources: has, Resources: &corev1.ResourceRequirements{Requests: has}}
+}
+
+// spec has all that decides where a pod fits.
+func spec() corev1.PodSpec {
+	return corev1.PodSpec{
+		InitContainers: []corev1.Container{container("sidecar")}, Containers: []corev1.Container{container("app"), container("helper")},
+		NodeSelector: map[string]string{"group": "a"}, RestartPolicy: corev1.RestartPolicyAlways, SchedulerName: corev1.DefaultSchedulerName,
+		Tolerations: []corev1.Toleration{{Key: "spot"}}, Priority: new(int32(7)), HostNetwork: true,
+		Volumes: []corev1.Volume{
+			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
+		},
+	}
+}
+
+// pod has all that decides where it fits, and whether it may be moved. A resize of a container is under way.
 func pod() *corev1.Pod {
-	c, s := container()
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "app-1", Labels: map[string]string{"app": "a"}, Annotations: map[string]string{"note": "b"}},
-		Spec: corev1.PodSpec{
-			InitContainers: []corev1.Container{c}, Containers: []corev1.Container{c}, NodeSelector: map[string]string{"group": "a"},
-			Volumes: []corev1.Volume{
-				{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}},
-				{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-				{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}},
-			},
-		},
+		Spec:       spec(),
 		Status: corev1.PodStatus{
-			Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}},
-			InitContainerStatuses: []corev1.ContainerStatus{s}, ContainerStatuses: []corev1.ContainerStatus{s},
+			Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+				{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+			InitContainerStatuses: []corev1.ContainerStatus{status("sidecar", bigger)}, ContainerStatuses: []corev1.ContainerStatus{status("app", bigger)},
 		},
+	}
+}
+
+// forKubelet adds to a spec all that only a kubelet needs.
+func forKubelet(s *corev1.PodSpec) {
+	probe := &corev1.Probe{PeriodSeconds: 1}
+	for _, containers := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range containers {
+			c := &containers[i]
+			c.Image, c.ImagePullPolicy, c.Command, c.Args, c.WorkingDir = "app:1", corev1.PullAlways, []string{"run"}, []string{"fast"}, "/"
+			c.Env, c.EnvFrom = []corev1.EnvVar{{Name: "A", Value: "b"}}, []corev1.EnvFromSource{{Prefix: "C"}}
+			c.VolumeMounts, c.VolumeDevices = []corev1.VolumeMount{{Name: "data"}}, []corev1.VolumeDevice{{Name: "data"}}
+			c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle = probe, probe, probe, &corev1.Lifecycle{}
+			c.TerminationMessagePath, c.SecurityContext = "/dev/termination-log", &corev1.SecurityContext{}
+		}
+	}
+	for _, source := range []corev1.VolumeSource{{Projected: &corev1.ProjectedVolumeSource{}}, {Secret: &corev1.SecretVolumeSource{}},
+		{ConfigMap: &corev1.ConfigMapVolumeSource{}}, {DownwardAPI: &corev1.DownwardAPIVolumeSource{}}} {
+		s.Volumes = append([]corev1.Volume{{Name: "files", VolumeSource: source}}, s.Volumes...)
+	}
+	s.ServiceAccountName, s.SecurityContext, s.ImagePullSecrets = "default", &corev1.PodSecurityContext{}, []corev1.LocalObjectReference{{Name: "registry"}}
+	s.DNSPolicy, s.EnableServiceLinks = corev1.DNSClusterFirst, new(true)
+}
+
+// trimmed fails unless the trimmed object is the one that is wanted.
+func trimmed(t *testing.T, object, want any) {
+	t.Helper()
+	got, err := Transform(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("trimmed %T (-want +got):\n%s", object, diff)
 	}
 }
 
 func TestPodKeepsWhatDecidesItsPlace(t *testing.T) {
 	full := pod()
 	full.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
-	probe := &corev1.Probe{PeriodSeconds: 1}
-	for _, containers := range [][]corev1.Container{full.Spec.InitContainers, full.Spec.Containers} {
-		c := &containers[0]
-		c.Command, c.Args, c.WorkingDir = []string{"run"}, []string{"fast"}, "/"
-		c.Env, c.EnvFrom = []corev1.EnvVar{{Name: "A", Value: "b"}}, []corev1.EnvFromSource{{Prefix: "C"}}
-		c.VolumeMounts, c.VolumeDevices = []corev1.VolumeMount{{Name: "data"}}, []corev1.VolumeDevice{{Name: "data"}}
-		c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle = probe, probe, probe, &corev1.Lifecycle{}
-		c.TerminationMessagePath, c.TerminationMessagePolicy = "/dev/termination-log", corev1.TerminationMessageReadFile
+	full.Annotations[corev1.LastAppliedConfigAnnotation] = "{}"
+	forKubelet(&full.Spec)
+	s := &full.Status
+	for _, kind := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady} {
+		s.Conditions = append([]corev1.PodCondition{{Type: kind, Status: corev1.ConditionTrue}}, s.Conditions...)
 	}
-	full.Spec.Volumes[0].Projected.Sources = []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}}
-	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-	for _, statuses := range [][]corev1.ContainerStatus{full.Status.InitContainerStatuses, full.Status.ContainerStatuses} {
-		s := &statuses[0]
-		s.State, s.LastTerminationState, s.Image, s.ImageID, s.ContainerID = running, running, "app:1", "sha256:1", "containerd://1"
-		s.VolumeMounts = []corev1.VolumeMountStatus{{Name: "data"}}
-	}
-	full.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug"}}
-	got, err := Transform(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(pod(), got); diff != "" {
-		t.Errorf("trimmed pod (-want +got):\n%s", diff)
-	}
+	s.ContainerStatuses[0].Image, s.ContainerStatuses[0].RestartCount = "app:1", 3
+	s.ContainerStatuses = append(s.ContainerStatuses, status("helper", requests)) // as the spec says
+	s.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug"}}
+	s.HostIP, s.PodIP, s.HostIPs, s.PodIPs = "10.0.0.1", "10.0.0.2", []corev1.HostIP{{IP: "10.0.0.1"}}, []corev1.PodIP{{IP: "10.0.0.2"}}
+	trimmed(t, full, pod())
+}
+
+// The templates of DaemonSets keep their environment, because the VPC CNI's is read.
+func TestTemplatesKeepWhatDecidesPlacesOfTheirPods(t *testing.T) {
+	full := corev1.PodTemplateSpec{Spec: spec()}
+	forKubelet(&full.Spec)
+	want := corev1.PodTemplateSpec{Spec: spec()}
+	trimmed(t, &corev1.ReplicationController{Spec: corev1.ReplicationControllerSpec{Template: full.DeepCopy()}},
+		&corev1.ReplicationController{Spec: corev1.ReplicationControllerSpec{Template: &want}})
+	trimmed(t, &appsv1.ReplicaSet{Spec: appsv1.ReplicaSetSpec{Template: *full.DeepCopy()}},
+		&appsv1.ReplicaSet{Spec: appsv1.ReplicaSetSpec{Template: want}})
+	trimmed(t, &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Template: *full.DeepCopy()}},
+		&appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Template: want}})
+	trimmed(t, &batchv1.Job{Spec: batchv1.JobSpec{Template: *full.DeepCopy()}}, &batchv1.Job{Spec: batchv1.JobSpec{Template: want}})
+	trimmed(t, &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: *full.DeepCopy()}},
+		&appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: full}})
 }
 
 func TestNodeKeepsAllThatIsWrittenBack(t *testing.T) {
 	want := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}, Finalizers: []string{"e"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}, Finalizers: []string{"e"}},
 		Spec:       corev1.NodeSpec{ProviderID: "aws:///us-east-1a/i-1", Taints: []corev1.Taint{{Key: "f"}}, Unschedulable: true},
 		Status:     corev1.NodeStatus{Capacity: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("29")}},
 	}
 	full := want.DeepCopy()
 	full.Status.Images, full.ManagedFields = []corev1.ContainerImage{{Names: []string{"app:1"}}}, []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
-	got, err := Transform(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("trimmed node (-want +got):\n%s", diff)
-	}
+	trimmed(t, full, want)
 }

@@ -1,0 +1,83 @@
+package trim
+
+import (
+	"hash/maphash"
+	"maps"
+	"sync"
+	"weak"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// alike shares what the pods of one owner have in common, because most of them differ in their names and nodes alone. Nobody changes
+// these parts of a cached object.
+var alike siblings
+
+// siblings knows a pod of each owner that was seen lately. The zero value knows none. It is safe for concurrent use.
+type siblings struct {
+	mu   sync.Mutex
+	last [4096]weak.Pointer[corev1.Pod] // by the hash of the owner, so that there is no owner to forget
+}
+
+var seed = maphash.MakeSeed()
+
+// share gives the pod the parts of its sibling that are equal.
+func (s *siblings) share(pod *corev1.Pod) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := &s.last[maphash.String(seed, string(owner.UID))%uint64(len(s.last))]
+	if sibling := last.Value(); sibling != nil && ownerOf(sibling) == owner.UID {
+		shareParts(pod, sibling)
+	}
+	*last = weak.Make(pod)
+}
+
+func ownerOf(pod *corev1.Pod) types.UID {
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		return owner.UID
+	}
+	return ""
+}
+
+func shareParts(pod, sibling *corev1.Pod) {
+	shareMap(&pod.Labels, sibling.Labels)
+	shareMap(&pod.Annotations, sibling.Annotations)
+	shareMap(&pod.Spec.NodeSelector, sibling.Spec.NodeSelector)
+	shareDeep(&pod.OwnerReferences, sibling.OwnerReferences)
+	shareDeep(&pod.Spec.Tolerations, sibling.Spec.Tolerations)
+	shareDeep(&pod.Spec.Affinity, sibling.Spec.Affinity)
+	shareDeep(&pod.Spec.TopologySpreadConstraints, sibling.Spec.TopologySpreadConstraints)
+	shareContainers(pod.Spec.InitContainers, sibling.Spec.InitContainers)
+	shareContainers(pod.Spec.Containers, sibling.Spec.Containers)
+	shareDeep(&pod.GenerateName, sibling.GenerateName)
+	shareDeep(&pod.Namespace, sibling.Namespace)
+}
+
+// shareContainers shares no container as a whole: the core writes to the environment and the mounts of the containers in its cache, which it
+// empties.
+func shareContainers(mine, theirs []corev1.Container) {
+	for i := range min(len(mine), len(theirs)) {
+		shareDeep(&mine[i].Name, theirs[i].Name)
+		shareDeep(&mine[i].Ports, theirs[i].Ports)
+		shareDeep(&mine[i].Resources, theirs[i].Resources)
+	}
+}
+
+func shareMap(mine *map[string]string, theirs map[string]string) {
+	if maps.Equal(*mine, theirs) {
+		*mine = theirs
+	}
+}
+
+func shareDeep[T any](mine *T, theirs T) {
+	if equality.Semantic.DeepEqual(*mine, theirs) {
+		*mine = theirs
+	}
+}
