@@ -49,6 +49,8 @@ type Process struct {
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that autoscales. It returns nil once ctx has
 // ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
+	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", footprint.CollectGarbage())
+	shrink(ctx) // a replica without the lease keeps this size
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
 		return err
@@ -166,7 +168,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 	}
 }
 
-// shrink returns the memory that the start needed, which is most of it in a small cluster.
+// shrink returns the memory that only the start needed. In a small cluster and in a replica without the lease it is most of all.
 func shrink(ctx context.Context) {
 	if err := footprint.Shrink(); err != nil {
 		klog.FromContext(ctx).V(2).Info("Could not return the memory of the start", "err", err)

@@ -1,0 +1,46 @@
+package footprint
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"testing"
+)
+
+func TestHeapGetsItsPartOfContainerLimit(t *testing.T) {
+	for text, want := range map[string]int64{"314572800\n": 251658240, "max\n": 0} { // 300 MiB
+		file := filepath.Join(t.TempDir(), "memory.max")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := heapLimit(file); got != want {
+			t.Errorf("of %q the heap gets %d, want %d", text, got, want)
+		}
+	}
+	if got := heapLimit(filepath.Join(t.TempDir(), "none")); got != 0 {
+		t.Errorf("outside of a container the heap gets %d, want no limit", got)
+	}
+}
+
+func TestEnvironmentDecidesAboutGarbage(t *testing.T) {
+	const ofTest = 77
+	percent, limit := debug.SetGCPercent(ofTest), debug.SetMemoryLimit(math.MaxInt64)
+	t.Cleanup(func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	})
+	t.Setenv("GOGC", "77")
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	if got := CollectGarbage(); got != 0 || debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		t.Errorf("the limit is %d in spite of GOMEMLIMIT", got)
+	}
+	if got := debug.SetGCPercent(ofTest); got != ofTest {
+		t.Errorf("garbage is collected at %d %% in spite of GOGC", got)
+	}
+	t.Setenv("GOGC", "")
+	CollectGarbage()
+	if got := debug.SetGCPercent(ofTest); got != garbagePercent {
+		t.Errorf("garbage is collected at %d %%, want %d", got, garbagePercent)
+	}
+}
