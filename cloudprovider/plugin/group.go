@@ -162,8 +162,8 @@ func instanceMessage(i cloudprovider.Instance) *protos.Instance {
 }
 
 // NodeGroupTemplateNodeInfo answers with the node that the group would add. It names the group, so that the core's price expander asks
-// for the price of a node of that group. It has the labels of a real node, zone identifier included, or the core would not find
-// it similar to the nodes of a group in another zone.
+// for the price of a node of that group. It has the labels of a real node, zone identifier included, and its page sizes, or the core would
+// not find it similar to the nodes of a group in another zone.
 func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGroupTemplateNodeInfoRequest) (*protos.NodeGroupTemplateNodeInfoResponse, error) {
 	g, err := p.group(r.GetId())
 	if err != nil {
@@ -176,6 +176,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 	node := info.Node()
 	annotations.NodeGroup.Set(node, g.Id())
 	p.parts.Load().ZoneIDs.Label(node)
+	p.pages.complete(node)
 	bytes, err := node.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("marshal the template of %q: %w", g.Id(), err)

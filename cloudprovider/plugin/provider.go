@@ -51,6 +51,7 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 	if err != nil {
 		return nil, err
 	}
+	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, time.Now())
 	p.chosen = nil

@@ -36,6 +36,7 @@ type Server struct {
 	grpc      *grpc.Server
 	health    *health.Server
 	durations *prometheus.HistogramVec
+	pages     pageSizes
 	parts     atomic.Pointer[Parts] // nil until Ready
 
 	loop     sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
