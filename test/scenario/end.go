@@ -75,7 +75,7 @@ func (s *script) end() error {
 	var errs []error
 	if !s.allowed[allowExit] {
 		errs = append(errs, endedCleanly(s.started), s.stockEndedByItself())
-		if s.Autoscaler().stopped.Load() && s.stock == nil {
+		if s.Autoscaler().stopped.Load() && len(s.halves()) == 0 {
 			errs = append(errs, leaseReleased(s.ctx, s.client))
 		}
 	} else if s.Autoscaler().Running() {

@@ -65,6 +65,7 @@ type Env struct {
 	policies   []string             // in force for the autoscaler, as the manifests ship them but for the actions that a script took away
 	other      *Env                 // the second cluster of the account, nil where there is only one
 	stock      *Env                 // the stock autoscaler's side of this Env, nil where it never runs
+	core       *Env                 // the side of an unmodified core that asks the plugin, nil where it never runs
 	plugin     *pluginSide          // nil unless our autoscaler is a plugin of stock
 	client     kubernetes.Interface // the cluster's, as its admin
 

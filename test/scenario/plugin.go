@@ -20,24 +20,31 @@ type pluginSide struct {
 	link  *link
 }
 
-// StartPlugin runs the program as StartAutoscaler does, and as a plugin. From now on the stock autoscaler of this Env is an unmodified
-// core without a provider of its own, which asks the plugin.
+// StartPlugin runs the program as StartAutoscaler does, and as a plugin. From now on the script's "stock" is an unmodified core without
+// a provider of its own, which asks the plugin.
 func (e *Env) StartPlugin(ctx context.Context, manifest string, extra ...string) error {
-	if e.plugin == nil {
-		side, err := newPluginSide(e.dir)
-		if err != nil {
-			return fmt.Errorf("prepare the plugin: %w", err)
-		}
-		e.plugin = side
-		access, err := documents("rbac-plugin")
-		if err != nil {
-			return err
-		}
-		if _, err := e.Kubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
-			return err
-		}
+	if err := e.PreparePlugin(ctx); err != nil {
+		return err
 	}
 	return e.StartAutoscaler(ctx, manifest, slices.Concat(e.plugin.flags, extra)...)
+}
+
+// PreparePlugin makes the plugin's certificates and permissions, unless they are there. StartPlugin does it, too.
+func (e *Env) PreparePlugin(ctx context.Context) error {
+	if e.plugin != nil {
+		return nil
+	}
+	access, err := documents("rbac-plugin")
+	if err != nil {
+		return err
+	}
+	if _, err := e.Kubectl(ctx, strings.Join(access, "\n---\n"), "apply", "-f", "-"); err != nil {
+		return err
+	}
+	if e.plugin, err = newPluginSide(e.dir); err != nil {
+		return fmt.Errorf("prepare the plugin: %w", err)
+	}
+	return nil
 }
 
 // newPluginSide writes certificates and the cloud config of stock into dir.

@@ -6,33 +6,44 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
-// StartStock makes the stock autoscaler ready to run in this cluster, on this account or asking the plugin, with this ServiceAccount and
-// the same lease. It builds the program first if the user's cache lacks it. The result is the Env's other half: it starts, observes and
-// ends processes of stock. The processes end with this Env.
+// StartStock makes the stock autoscaler ready to run in this cluster, on this account, with this ServiceAccount and the same lease. It
+// builds the program first if the user's cache lacks it. The result is the Env's other half: it starts, observes and ends processes of
+// stock. The processes end with this Env.
 func (e *Env) StartStock(ctx context.Context) (*Env, error) {
-	switch {
-	case e.AWS == nil:
+	if e.AWS == nil {
 		return nil, errors.New("the stock autoscaler needs the AWS account first")
-	case e.stock != nil:
-		return e.stock, nil
 	}
-	dir := filepath.Join(e.dir, "stock")
+	return e.half(ctx, &e.stock, "stock", stock.AWS, func(dir string) ([]string, error) {
+		endpoints, err := stock.CloudConfig(dir, e.AWS.Region(), e.AWS.URL())
+		return []string{"--cloud-config=" + endpoints}, err
+	})
+}
+
+// StartCore is StartStock for an unmodified core without a provider of its own, which asks the plugin.
+func (e *Env) StartCore(ctx context.Context) (*Env, error) {
+	if e.AWS == nil || e.plugin == nil {
+		return nil, errors.New("the core needs the AWS account and the plugin first")
+	}
+	return e.half(ctx, &e.core, "core", stock.ExternalGRPC, func(string) ([]string, error) { return e.plugin.stock, nil })
+}
+
+// half returns the other half of the Env. It makes it first if it is not there: of the program with the tag, in a directory of the name.
+func (e *Env) half(ctx context.Context, half **Env, name, tag string, flags func(dir string) ([]string, error)) (*Env, error) {
+	if *half != nil {
+		return *half, nil
+	}
+	dir := filepath.Join(e.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	tag, flags := stock.AWS, []string(nil)
-	if e.plugin != nil {
-		tag, flags = stock.ExternalGRPC, e.plugin.stock
-	} else {
-		endpoints, err := stock.CloudConfig(dir, e.AWS.Region(), e.AWS.URL())
-		if err != nil {
-			return nil, err
-		}
-		flags = []string{"--cloud-config=" + endpoints}
+	own, err := flags(dir)
+	if err != nil {
+		return nil, err
 	}
 	binary := e.core
 	if binary == "" || e.plugin == nil {
@@ -41,36 +52,42 @@ func (e *Env) StartStock(ctx context.Context) (*Env, error) {
 			return nil, err
 		}
 	}
-	e.stock = &Env{
+	h := &Env{
 		Cluster: e.Cluster, AWS: e.AWS, Timeline: e.Timeline,
-		dir: dir, binary: binary, flags: flags, kubeconfig: e.kubeconfig,
+		dir: dir, binary: binary, flags: own, kubeconfig: e.kubeconfig,
 		observer: e.observer, client: e.client,
 	}
-	e.stock.observing, e.stock.stop = context.WithCancel(e.observing)
-	return e.stock, nil
+	h.observing, h.stop = context.WithCancel(e.observing)
+	*half = h
+	return h, nil
+}
+
+// halves are the stock autoscaler and the core that asks the plugin, as far as they were made ready.
+func (e *Env) halves() []*Env {
+	return slices.DeleteFunc([]*Env{e.stock, e.core}, func(half *Env) bool { return half == nil })
 }
 
 // closeStock ends the stock autoscaler, if there is one. Its end is not judged: stock does not end cleanly while it waits for
 // the lease. Everything else belongs to the Env.
 func (e *Env) closeStock() error {
-	if e.stock == nil {
-		return nil
+	var errs []error
+	for _, half := range e.halves() {
+		if a := half.autoscaler; a != nil {
+			a.Kill()
+		}
+		half.Cluster, half.AWS = nil, nil
+		errs = append(errs, half.Close())
 	}
-	if a := e.stock.autoscaler; a != nil {
-		a.Kill()
-	}
-	e.stock.Cluster, e.stock.AWS = nil, nil
-	return e.stock.Close()
+	return errors.Join(errs...)
 }
 
 // stockEndedByItself fails if a process of stock has ended though nobody asked for it.
 func (e *Env) stockEndedByItself() error {
-	if e.stock == nil {
-		return nil
-	}
-	for _, p := range e.stock.started {
-		if err := p.endedByItself(); err != nil {
-			return fmt.Errorf("stock: %w", err)
+	for _, half := range e.halves() {
+		for _, p := range half.started {
+			if err := p.endedByItself(); err != nil {
+				return fmt.Errorf("stock: %w", err)
+			}
 		}
 	}
 	return nil
@@ -85,7 +102,11 @@ func (s *script) stockAutoscaler(args []string) error {
 	if !known {
 		return fmt.Errorf("no command is called %q", args[0])
 	}
-	env, err := s.StartStock(s.ctx)
+	start := s.StartStock
+	if s.plugin != nil {
+		start = s.StartCore
+	}
+	env, err := start(s.ctx)
 	if err != nil {
 		return err
 	}
