@@ -50,7 +50,7 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 	s := &Server{files: files, health: health.NewServer(), durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
-		Buckets: []float64{.001, .005, .025, .1, .5, 1, 5},
+		Buckets: []float64{.0001, .0005, .001, .005, .025, .1, .5, 1, 5},
 	}, []string{"method", "code"})}
 	options := []grpc.ServerOption{grpc.UnaryInterceptor(s.intercept), grpc.MaxRecvMsgSize(largestRequest)}
 	if files.Cert != "" {

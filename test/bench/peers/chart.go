@@ -20,7 +20,7 @@ const (
 )
 
 // colours of the peers, readable on white and on black, and for eyes that see no red or no green.
-var colours = map[string]string{ours: "#0072b2", stockPlain: "#d55e00", stockTuned: "#e69f00", karpenters: "#009e73"}
+var colours = map[string]string{ours: "#0072b2", stockPlain: "#d55e00", stockTuned: "#e69f00", stockPlugin: "#cc79a7", karpenters: "#009e73"}
 
 // writeChart draws the first time of each case as one bar for each peer, with a line from the least to the most.
 func (r *report) writeChart(w io.Writer) error {
@@ -47,7 +47,7 @@ func (r *report) writeChart(w io.Writer) error {
 <style>text{fill:#222}line{stroke:#888}.small{font-size:11px;fill:#666}.grid{stroke:#ccc}@media(prefers-color-scheme:dark){text{fill:#ddd}.small{fill:#aaa}.grid{stroke:#444}}</style>
 `, chartWidth, y)
 	for n, p := range r.Peers {
-		x := labelWidth + n*140
+		x := labelWidth + n*118
 		fmt.Fprintf(&head, "<rect x=\"%d\" y=\"6\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\" y=\"17\">%s</text>\n", x, colours[p.Name], x+18, escape(p.Name))
 	}
 	for at := axisFrom; at <= axisTo; at *= 10 {

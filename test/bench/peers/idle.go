@@ -28,7 +28,7 @@ func idle(ctx context.Context, r *run) error {
 	if err := r.rest(ctx, settling); err != nil {
 		return err
 	}
-	before, err := r.autoscaler.Metrics(ctx)
+	before, err := r.scrape(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,12 +36,12 @@ func idle(ctx context.Context, r *run) error {
 	if err := r.rest(ctx, r.bench.options.idle); err != nil {
 		return err
 	}
-	after, err := r.autoscaler.Metrics(ctx)
+	after, err := r.scrape(ctx)
 	if err != nil {
 		return err
 	}
 	took := time.Since(start)
-	l := loopsOf(after).since(loopsOf(before))
+	l := loopsOf(after.core).since(loopsOf(before.core))
 	if l.count == 0 {
 		return fmt.Errorf("no loop within %s", took)
 	}
@@ -49,13 +49,16 @@ func idle(ctx context.Context, r *run) error {
 	r.add("loop, mean", "s", l.sum/float64(l.count))
 	r.add("loop, p50", "s", l.quantile(0.5))
 	r.add("loop, p99", "s", l.quantile(0.99))
-	r.add("processor time", "% of a core", 100*(value(after, "process_cpu_seconds_total")-value(before, "process_cpu_seconds_total"))/took.Seconds())
-	r.add("resident memory", "MiB", value(after, "process_resident_memory_bytes")/(1<<20))
+	r.add("processor time", "% of a core", 100*(after.sum("process_cpu_seconds_total")-before.sum("process_cpu_seconds_total"))/took.Seconds())
+	r.add("resident memory", "MiB", after.sum("process_resident_memory_bytes")/(1<<20))
 	peak, err := r.autoscaler.PeakMemory()
 	if err != nil {
 		return err
 	}
 	r.add("resident memory, peak", "MiB", float64(peak)/(1<<20))
+	if r.plugin != nil {
+		r.answers(before.plugin, after.plugin, l.count)
+	}
 	return nil
 }
 
@@ -72,51 +75,18 @@ func (r *run) rest(ctx context.Context, d time.Duration) error {
 	return r.until(ctx, func() (bool, error) { return !time.Now().Before(end), nil })
 }
 
-// loops are the main loops of a Cluster Autoscaler, by its own histogram.
-type loops struct {
-	count   uint64
-	sum     float64 // seconds
-	buckets []*dto.Bucket
+// A scrape has the metrics of a Cluster Autoscaler, and of the plugin that it asks, if any.
+type scrape struct{ core, plugin map[string]*dto.MetricFamily }
+
+func (r *run) scrape(ctx context.Context) (s scrape, err error) {
+	if s.core, err = r.autoscaler.Metrics(ctx); err == nil && r.plugin != nil {
+		s.plugin, err = r.plugin.Metrics(ctx)
+	}
+	return s, err
 }
 
-func loopsOf(families map[string]*dto.MetricFamily) loops {
-	for _, m := range families["cluster_autoscaler_function_duration_seconds"].GetMetric() {
-		for _, label := range m.GetLabel() {
-			if label.GetName() == "function" && label.GetValue() == "main" {
-				h := m.GetHistogram()
-				return loops{h.GetSampleCount(), h.GetSampleSum(), h.GetBucket()}
-			}
-		}
-	}
-	return loops{}
-}
-
-// since are the loops after earlier ones.
-func (l loops) since(earlier loops) loops {
-	out := loops{count: l.count - earlier.count, sum: l.sum - earlier.sum}
-	for n, b := range l.buckets {
-		left := b.GetCumulativeCount()
-		if n < len(earlier.buckets) {
-			left -= earlier.buckets[n].GetCumulativeCount()
-		}
-		out.buckets = append(out.buckets, &dto.Bucket{CumulativeCount: &left, UpperBound: b.UpperBound})
-	}
-	return out
-}
-
-// quantile is the time that the share q of all loops did not exceed, read from the buckets as Prometheus does. Each bucket reaches
-// half as far again as the one before, so a quantile may be wrong by so much.
-func (l loops) quantile(q float64) float64 {
-	rank, below, from := q*float64(l.count), 0.0, 0.0
-	for _, b := range l.buckets {
-		count, to := float64(b.GetCumulativeCount()), b.GetUpperBound()
-		if count >= rank && count > below {
-			return from + (to-from)*(rank-below)/(count-below)
-		}
-		below, from = count, to
-	}
-	return from
-}
+// sum adds up a metric of the two processes.
+func (s scrape) sum(name string) float64 { return value(s.core, name) + value(s.plugin, name) }
 
 // value is the value of a metric without labels.
 func value(families map[string]*dto.MetricFamily, name string) float64 {

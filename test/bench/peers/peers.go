@@ -16,6 +16,7 @@ type kind int
 const (
 	ourKind kind = iota
 	stockKind
+	pluginKind // stock's core, and ours as its plugin
 	karpenterKind
 )
 
@@ -30,10 +31,11 @@ func (p peer) String() string { return p.name }
 
 // Names of the peers.
 const (
-	ours       = "ours"
-	stockPlain = "stock"
-	stockTuned = "stock-tuned"
-	karpenters = "karpenter"
+	ours        = "ours"
+	stockPlain  = "stock"
+	stockTuned  = "stock-tuned"
+	stockPlugin = "stock-plugin"
+	karpenters  = "karpenter"
 )
 
 // peers are all contestants, in the order of the report.
@@ -41,6 +43,7 @@ var peers = []peer{
 	{name: ours, about: "this autoscaler, with its defaults", kind: ourKind},
 	{name: stockPlain, about: "the stock autoscaler of the same core, with its defaults", kind: stockKind},
 	{name: stockTuned, about: "the stock autoscaler with the flags that make it fastest", kind: stockKind, flags: tuned},
+	{name: stockPlugin, about: "the unmodified core with its defaults, which asks this autoscaler as a plugin", kind: pluginKind},
 	{name: karpenters, about: "Karpenter %s with its KWOK provider, whose launches are immediate", kind: karpenterKind},
 }
 
@@ -66,6 +69,8 @@ func (b *bench) build(ctx context.Context) error {
 		switch p.kind {
 		case stockKind:
 			_, err = stock.Build(ctx, b.progress, stock.AWS, false)
+		case pluginKind:
+			_, err = stock.Build(ctx, b.progress, stock.ExternalGRPC, false)
 		case karpenterKind:
 			var version string
 			if b.karpenter, version, err = karpenter.Build(ctx, b.progress); err == nil {

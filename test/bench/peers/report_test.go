@@ -58,8 +58,8 @@ func TestOnlyTakesKindsOfCases(t *testing.T) {
 }
 
 func TestLoopQuantilesLeaveOutEarlierLoops(t *testing.T) {
-	histogram := func(sum float64, cumulative ...uint64) loops {
-		l := loops{count: cumulative[len(cumulative)-1], sum: sum}
+	histogram := func(sum float64, cumulative ...uint64) durations {
+		l := durations{count: cumulative[len(cumulative)-1], sum: sum}
 		for n, count := range cumulative {
 			bound := []float64{1, 2, 4}[n]
 			l.buckets = append(l.buckets, &dto.Bucket{CumulativeCount: &count, UpperBound: &bound})

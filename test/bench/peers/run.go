@@ -43,12 +43,13 @@ type run struct {
 	bench *bench
 	benchCase
 	peer       peer
-	process    process
-	autoscaler *lab.Autoscaler   // the process again, nil for Karpenter
+	processes  []process
+	autoscaler *lab.Autoscaler   // the process with the core's loop, nil for Karpenter
+	plugin     *lab.Autoscaler   // the process that it asks, mostly nil
 	claims     *karpenter.Claims // nil for a Cluster Autoscaler
 	figures    figures
 
-	started time.Time // the process
+	started time.Time // the first process
 	ready   time.Time // its first loop was over
 }
 
@@ -58,15 +59,19 @@ func (r *run) launch(ctx context.Context) error {
 	if r.peer.kind == karpenterKind {
 		return r.launchKarpenter(ctx)
 	}
-	env := r.env
-	if r.peer.kind == stockKind {
-		var err error
-		if env, err = env.StartStock(ctx); err != nil {
-			return err
-		}
+	env, err := r.half(ctx)
+	if err != nil {
+		return err
 	}
 	r.env.AWS.ResetCalls()
 	r.started = time.Now()
+	if r.peer.kind == pluginKind {
+		if err := r.env.StartPlugin(ctx, manifest); err != nil {
+			return err
+		}
+		r.plugin = r.env.Autoscaler()
+		r.processes = append(r.processes, r.plugin)
+	}
 	flags := slices.Clone(r.peer.flags)
 	if r.nodesGo {
 		flags = append(flags, unneededFlags...)
@@ -78,13 +83,27 @@ func (r *run) launch(ctx context.Context) error {
 		return err
 	}
 	r.autoscaler = env.Autoscaler()
-	r.process = r.autoscaler
-	err := until(ctx, 10*time.Millisecond, func() (bool, error) {
+	r.processes = append(r.processes, r.autoscaler)
+	err = until(ctx, 10*time.Millisecond, func() (bool, error) {
 		metrics, err := r.autoscaler.Metrics(ctx)
 		return loopsOf(metrics).count > 0, err
 	})
 	r.ready = time.Now()
 	return err
+}
+
+// half returns the half of the world in which the Cluster Autoscaler runs.
+func (r *run) half(ctx context.Context) (*lab.Env, error) {
+	switch r.peer.kind {
+	case stockKind:
+		return r.env.StartStock(ctx)
+	case pluginKind:
+		if err := r.env.PreparePlugin(ctx); err != nil {
+			return nil, err
+		}
+		return r.env.StartCore(ctx)
+	}
+	return r.env, nil
 }
 
 // launchKarpenter starts Karpenter with a NodePool for each group.
@@ -109,24 +128,29 @@ func (r *run) launchKarpenter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.process, r.claims, r.ready = p, p.Claims(), time.Now()
+	r.processes, r.claims, r.ready = []process{p}, p.Claims(), time.Now()
 	return nil
 }
 
-// end kills the process, because its end is not measured, and removes its lease and status, so that the next one need not wait.
+// end kills the processes, because their end is not measured, and removes their leases and status, so that the next ones need not wait.
 func (r *run) end(ctx context.Context) error {
-	if r.process == nil {
+	if len(r.processes) == 0 {
 		return nil
 	}
 	ended := r.ended()
-	r.process.Kill()
+	for _, p := range r.processes {
+		p.Kill()
+	}
 	if r.claims != nil {
 		return ended
 	}
 	client := r.env.Cluster.Client()
-	lease := client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, "cluster-autoscaler", metav1.DeleteOptions{})
+	for _, lease := range []string{"cluster-autoscaler", "cluster-autoscaler-plugin"} {
+		err := client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, lease, metav1.DeleteOptions{})
+		ended = errors.Join(ended, unlessMissing(err))
+	}
 	status := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Delete(ctx, "cluster-autoscaler-status", metav1.DeleteOptions{})
-	return errors.Join(ended, unlessMissing(lease), unlessMissing(status))
+	return errors.Join(ended, unlessMissing(status))
 }
 
 func unlessMissing(err error) error {
@@ -136,17 +160,19 @@ func unlessMissing(err error) error {
 	return err
 }
 
-// ended fails if the process has ended by itself.
+// ended fails if a process has ended by itself.
 func (r *run) ended() error {
-	select {
-	case <-r.process.Done():
-		return fmt.Errorf("%s ended by itself", r.peer.name)
-	default:
-		return nil
+	for _, p := range r.processes {
+		select {
+		case <-p.Done():
+			return fmt.Errorf("%s ended by itself", r.peer.name)
+		default:
+		}
 	}
+	return nil
 }
 
-// until waits until something is so, or with an error until the process has ended by itself.
+// until waits until something is so, or with an error until a process has ended by itself.
 func (r *run) until(ctx context.Context, so func() (bool, error)) error {
 	return until(ctx, pause, func() (bool, error) {
 		if err := r.ended(); err != nil {
