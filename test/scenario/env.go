@@ -52,7 +52,7 @@ type Env struct {
 
 	dir        string
 	binary     string
-	core       string   // see Options
+	coreBinary string   // see Options.Core
 	flags      []string // of every process, beside the manifest's
 	kubeconfig string   // of the ServiceAccount
 	autoscaler *Autoscaler
@@ -78,7 +78,7 @@ type Env struct {
 
 // Start runs a control plane, applies the shipped RBAC and ServiceAccount to it, and observes it from then on.
 func Start(ctx context.Context, opts Options) (_ *Env, err error) {
-	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary, core: opts.Core}
+	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary, coreBinary: opts.Core}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

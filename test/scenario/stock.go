@@ -45,9 +45,11 @@ func (e *Env) half(ctx context.Context, half **Env, name, tag string, flags func
 	if err != nil {
 		return nil, err
 	}
-	binary := e.core
-	if binary == "" || e.plugin == nil {
-		var err error
+	binary := ""
+	if tag == stock.ExternalGRPC {
+		binary = e.coreBinary
+	}
+	if binary == "" {
 		if binary, err = stock.Build(ctx, os.Stderr, tag, raceDetector); err != nil {
 			return nil, err
 		}
