@@ -14,7 +14,7 @@ import (
 )
 
 // A real node shows page sizes of which it has none, and the core compares a real node of one group with the template of the other.
-func TestTemplateIsSimilarToRealNodeOfAnotherZone(t *testing.T) {
+func TestTemplateIsSimilarToNodeOfAnotherZone(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil))
 	p := serve(t, w, 5*time.Second)
 	template := func(group string) *framework.NodeInfo {
