@@ -411,3 +411,19 @@ func TestNominationOfAnEarlierLeader(t *testing.T) {
 		w.wantResults(map[string]float64{"withdrawn": 1})
 	})
 }
+
+func TestPermissionIsAskedForUntilAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, asked := fake.NewClientset(), 0
+		cluster.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if asked++; asked < 3 {
+				return true, nil, errors.New("the API server is away")
+			}
+			return true, &authorizationv1.SelfSubjectAccessReview{}, nil
+		})
+		n := &Nominator{Options: Options{Client: cluster, Clock: clock.RealClock{}}}
+		if n.ask(t.Context()) || asked != 3 || n.denied.IsZero() {
+			t.Errorf("asked %d times, denied at %v. Want three times, the last of which denies", asked, n.denied)
+		}
+	})
+}

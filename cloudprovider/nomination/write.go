@@ -89,16 +89,23 @@ func (n *Nominator) permitted(ctx context.Context) bool {
 	return n.Clock.Since(denied) >= permissionPause && n.ask(ctx)
 }
 
-// ask asks the API server for the permission. If there is no answer, the first write shows whether it is missing.
+// ask asks the API server for the permission, some times if it does not answer. If it never does, the first write shows whether the
+// permission is missing.
 func (n *Nominator) ask(ctx context.Context) (permitted bool) {
-	ctx, cancel := context.WithTimeout(ctx, writeTime)
-	defer cancel()
-	review, err := n.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: "patch", Resource: "pods", Subresource: "status"}}}, metav1.CreateOptions{})
-	if err == nil && !review.Status.Allowed {
-		n.deny(review.Status.Reason)
-		return false
+	for range mostFailures {
+		reviewed, cancel := context.WithTimeout(ctx, writeTime)
+		review, err := n.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(reviewed, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: "patch", Resource: "pods", Subresource: "status"}}}, metav1.CreateOptions{})
+		cancel()
+		if err == nil && !review.Status.Allowed {
+			n.deny(review.Status.Reason)
+			return false
+		}
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		n.wait(ctx, releasePause)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
