@@ -153,10 +153,16 @@ func (n *Nominator) adopt() {
 			continue
 		}
 		if group := n.Group(node); group != "" {
-			n.Plan.Add(plan.Node{Group: group, Name: node.Name, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(pod)}})
-			n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, node: node.Name, nominated: node.Name})
+			n.assign(pod, group, target{node: node.Name, nominated: node.Name})
 		}
 	}
+}
+
+// assign plans the pod for a node that has registered, and makes it a target. It needs the lock.
+func (n *Nominator) assign(pod *corev1.Pod, group string, t target) {
+	n.Plan.Add(plan.Node{Group: group, Name: t.node, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(pod)}})
+	t.namespace, t.name = pod.Namespace, pod.Name
+	n.follow(pod.UID, t)
 }
 
 // follow makes the pod a target. It keeps the memory of an earlier nomination. It needs the lock.
@@ -317,8 +323,7 @@ func (n *Nominator) exchange(pod *corev1.Pod, node string) {
 		if other == nil || other.Spec.NodeName != "" || !metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
 			continue
 		}
-		n.Plan.Add(plan.Node{Group: n.Group(left), Name: node, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(other)}})
-		n.follow(uid, target{namespace: other.Namespace, name: other.Name, node: node})
+		n.assign(other, n.Group(left), target{node: node})
 		return
 	}
 }
