@@ -173,7 +173,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 	if err != nil {
 		return nil, err
 	}
-	node := info.Node()
+	node := info.Node().DeepCopy()
 	annotations.NodeGroup.Set(node, g.Id())
 	p.parts.Load().ZoneIDs.Label(node)
 	p.pages.complete(node)

@@ -1,11 +1,13 @@
 package snapshot
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
@@ -14,8 +16,13 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// Snapshot is the core's own snapshot with safe look-ups. Like the core's, it is for one goroutine at a time.
-type Snapshot struct{ *predicate.PredicateSnapshot }
+// Snapshot is the core's own snapshot with safe look-ups. It keeps what the core works out of each pod as long as the pod stays the same.
+// Like the core's, it is for one goroutine at a time.
+type Snapshot struct {
+	*predicate.PredicateSnapshot
+	csiNodes bool // they are part of the contents
+	known    map[types.UID]*framework.PodInfo
+}
 
 // New makes an empty Snapshot as the options say. With CSINodes it runs predicates in one goroutine, because each fork that the
 // core reverts forgets look-ups, and the next predicate of every node does them again.
@@ -24,8 +31,9 @@ func New(options config.AutoscalingOptions, handle *framework.Handle) *Snapshot 
 	if options.CSINodeAwareSchedulingEnabled {
 		parallelism = 1
 	}
-	return &Snapshot{predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
-		options.DynamicResourceAllocationEnabled, parallelism, options.CSINodeAwareSchedulingEnabled)}
+	return &Snapshot{csiNodes: options.CSINodeAwareSchedulingEnabled,
+		PredicateSnapshot: predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(options.ClusterSnapshotParallelism), handle,
+			options.DynamicResourceAllocationEnabled, parallelism, options.CSINodeAwareSchedulingEnabled)}
 }
 
 // ForDeletions changes the options so that the core's own snapshots of nodes it deletes are safe, too. The core reads the
@@ -35,19 +43,72 @@ func ForDeletions(options config.AutoscalingOptions) config.AutoscalingOptions {
 	return options
 }
 
-// SetClusterState replaces the contents. It looks up the pods' claims first, found or not. The predicates need no
-// more, because they look up device classes in their first phase, and one goroutine runs that phase.
+// SetClusterState replaces the contents. It looks up the claims of all pods, and the predicates need no more, because they look up device
+// classes in their first phase, and one goroutine runs that phase.
 //
 // The claims are the informer's own objects. The fork keeps them as they are, because changes go to copies in a layer above.
 func (s *Snapshot) SetClusterState(nodes []*corev1.Node, scheduled []*corev1.Pod, claims *drasnapshot.Snapshot,
 	volumes *csisnapshot.Snapshot) error {
 	if claims != nil {
 		claims.Fork()
-		for _, pod := range scheduled {
-			_, _ = claims.PodClaims(pod) // the core does it again and returns the error
+	}
+	if err := s.PredicateSnapshot.SetClusterState(nil, nil, claims, volumes); err != nil {
+		return err
+	}
+	infos := make(map[string]*framework.NodeInfo, len(nodes))
+	for _, node := range nodes {
+		info, err := s.nodeInfo(node)
+		if err != nil {
+			return err
+		}
+		infos[node.Name] = info
+	}
+	known := make(map[types.UID]*framework.PodInfo, len(scheduled))
+	for _, pod := range scheduled {
+		on := infos[pod.Spec.NodeName]
+		if on == nil {
+			continue
+		}
+		info, err := s.podInfo(pod)
+		if err != nil {
+			return err
+		}
+		known[pod.UID] = info
+		on.AddPod(info)
+	}
+	s.known = known
+	for _, node := range nodes {
+		if err := s.StoreNodeInfo(infos[node.Name]); err != nil {
+			return err
 		}
 	}
-	return s.PredicateSnapshot.SetClusterState(nodes, scheduled, claims, volumes)
+	return nil
+}
+
+// nodeInfo returns a new NodeInfo without pods.
+func (s *Snapshot) nodeInfo(node *corev1.Node) (*framework.NodeInfo, error) {
+	published, _ := s.DraSnapshot().NodeResourceSlices(node.Name)
+	info := framework.NewNodeInfo(node, published)
+	if s.csiNodes {
+		csiNode, err := s.CsiSnapshot().Get(node.Name)
+		if err != nil {
+			return nil, fmt.Errorf("CSINode of node %s: %w", node.Name, err)
+		}
+		info.SetCSINode(csiNode)
+	}
+	return info, nil
+}
+
+// podInfo returns the pod with its claims. A pod without claims keeps its PodInfo, which has the sum of its requests.
+func (s *Snapshot) podInfo(pod *corev1.Pod) (*framework.PodInfo, error) {
+	claims, err := s.DraSnapshot().PodClaims(pod)
+	if err != nil {
+		return nil, fmt.Errorf("claims of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	if last := s.known[pod.UID]; last != nil && last.Pod == pod && len(last.NeededResourceClaims)+len(claims) == 0 {
+		return last, nil
+	}
+	return framework.NewPodInfo(pod, claims), nil
 }
 
 // RemoveNodeInfo removes a node with its pods. It removes pods with borrowed claims first, because the core removes a pod's own

@@ -264,6 +264,49 @@ func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
 	}
 }
 
+// requested is the CPU that the pods of the only node ask for.
+func requested(t *testing.T, s clustersnapshot.ClusterSnapshot) string {
+	t.Helper()
+	infos, err := s.ListNodeInfos()
+	if err != nil || len(infos) != 1 {
+		t.Fatalf("%d nodes (%v), want 1", len(infos), err)
+	}
+	return fmt.Sprintf("%d pods, %dm", len(infos[0].Pods()), infos[0].GetRequested().GetMilliCPU())
+}
+
+func TestPodsCountAsTheyAreNow(t *testing.T) {
+	w := newWorld(1, 2, false)
+	asks := func(pod *corev1.Pod, cpu string) *corev1.Pod {
+		changed := pod.DeepCopy()
+		changed.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}
+		return changed
+	}
+	w.pods[0], w.pods[1] = asks(w.pods[0], "1"), asks(w.pods[1], "2")
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	expect := func(want string) {
+		t.Helper()
+		w.load(t, s)
+		if got := requested(t, s); got != want {
+			t.Errorf("the node has %s, want %s", got, want)
+		}
+	}
+	expect("2 pods, 3000m")
+	// What the loop tries must not reach the next one.
+	if err := s.SchedulePod(asks(newPod("tried", ""), "4"), "n0"); err != nil {
+		t.Fatal(err)
+	}
+	expect("2 pods, 3000m")
+	w.pods[0] = asks(w.pods[0], "5") // resized
+	expect("2 pods, 7000m")
+	w.pods[1].Spec.NodeName = "gone"
+	expect("1 pods, 5000m")
+	gone := w.pods[0]
+	w.pods = nil
+	expect("0 pods, 0m")
+	w.pods = []*corev1.Pod{asks(gone, "6")}
+	expect("1 pods, 6000m")
+}
+
 // BenchmarkSetClusterState is one reading of a cluster, beside the core's own in one goroutine and in four.
 // go test -run - -bench SetClusterState ./cloudprovider/processors/snapshot. The core's own with claims dies in four.
 func BenchmarkSetClusterState(b *testing.B) {

@@ -36,8 +36,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusmap"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trim"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -52,7 +52,7 @@ type assembly struct {
 	handler    *interruption.Handler
 	wake       <-chan struct{}       // a loop is wanted now, for an interruption
 	nominator  *nomination.Nominator // nil if it is off
-	status     *statusmap.Client     // the core's, which writes its status ConfigMap beside the loops
+	status     *statusmap.Writer     // nil if it is off
 	unneeded   *scaledown.UnneededTimes
 }
 
@@ -75,8 +75,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
-	a := &assembly{informers: factory, status: statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)}
-	opts.AutoscalingKubeClients.ClientSet = a.status
+	a := &assembly{informers: factory}
 	reaction, err := p.newMeasures(factory)
 	if err != nil {
 		return nil, err
@@ -110,9 +109,12 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	a.unneeded = scaledown.NewUnneededTimes(p.core)
+	if p.core.WriteStatusConfigMap {
+		a.status = statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
+	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
 		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: asked, nominator: a.nominator,
-		unneeded: a.unneeded, features: features})
+		unneeded: a.unneeded, status: a.status, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
@@ -199,6 +201,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 		DeleteOptions:        deleteOptions,
 		DrainabilityRules:    rules.Default(deleteOptions),
 	}
+	opts.WriteStatusConfigMap = false    // statusmap does
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed
 	return opts
 }

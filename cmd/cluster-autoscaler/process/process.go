@@ -105,11 +105,14 @@ func (p *Process) work(ctx context.Context) error {
 	}
 
 	background, alive := errgroup.WithContext(working)
-	for _, run := range []func(context.Context) error{a.cloud.run, a.manager.Start, a.handler.Run, a.status.Run} {
+	for _, run := range []func(context.Context) error{a.cloud.run, a.manager.Start, a.handler.Run} {
 		background.Go(func() error { return run(alive) })
 	}
 	if a.nominator != nil {
 		background.Go(func() error { return a.nominator.Run(alive) })
+	}
+	if a.status != nil {
+		background.Go(func() error { return a.status.Run(alive) })
 	}
 	looping, stopLooping := context.WithCancel(ctx)
 	defer stopLooping()

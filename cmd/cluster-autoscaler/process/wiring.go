@@ -33,6 +33,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
 )
 
 // parts are made before the adapters, which stand on them.
@@ -47,6 +48,7 @@ type parts struct {
 	plan      *plan.Plan            // of the nodes that were asked for
 	nominator *nomination.Nominator // nil if it is off
 	unneeded  *scaledown.UnneededTimes
+	status    *statusmap.Writer // nil if it is off
 	features
 }
 
@@ -102,6 +104,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	p.wireScaleDown(opts, core, with)
 	core.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: with.decisions}
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
+	if with.status != nil {
+		with.status.AutoscalingStatusProcessor, core.AutoscalingStatusProcessor = core.AutoscalingStatusProcessor, with.status
+	}
 	opts.CapacityBufferPodsRegistry = buffers.registry
 	opts.Processors = core
 }

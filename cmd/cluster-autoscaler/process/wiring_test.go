@@ -31,6 +31,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -42,7 +43,8 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	change(p)
 	opts := p.coreOptions(nil)
 	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
-		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{})}
+		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{}),
+		status: statusmap.New(nil, "", "")}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 )
@@ -23,11 +24,11 @@ const (
 	slow      = 5 * time.Second // of each write
 )
 
-// world is an API server that takes long for writes, and a Client that writes to it.
+// world is an API server that takes long for writes, and a Writer that writes to it.
 type world struct {
 	t      *testing.T
 	server *fake.Clientset
-	client *Client
+	writer *Writer
 	writes int
 }
 
@@ -45,10 +46,11 @@ func inWorld(t *testing.T, test func(*world)) {
 		if _, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		w.client, w.writes = New(w.server, namespace, name), 0
+		w.writer, w.writes = New(w.server, namespace, name), 0
+		w.writer.AutoscalingStatusProcessor = corestatus.NewDefaultAutoscalingStatusProcessor()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- w.client.Run(ctx) }()
+		go func() { ended <- w.writer.Run(ctx) }()
 		test(w)
 		cancel()
 		if err := <-ended; err != nil {
@@ -57,14 +59,11 @@ func inWorld(t *testing.T, test func(*world)) {
 	})
 }
 
-// loop does what the core does at the end of a loop.
+// loop ends a loop of the core.
 func (w *world) loop(message string) {
 	w.t.Helper()
 	start := time.Now()
-	status := api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}
-	if _, err := utils.WriteStatusConfigMap(w.client, namespace, status, nil, name, start); err != nil {
-		w.t.Fatal(err)
-	}
+	w.writer.take(status{start, &api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}})
 	if took := time.Since(start); took > 0 {
 		w.t.Errorf("the loop waited %v for its status", took)
 	}
@@ -141,9 +140,8 @@ func TestDeletionComesLast(t *testing.T) {
 		w.loop("one")
 		synctest.Wait()
 		w.loop("two")
-		if err := utils.DeleteStatusConfigMap(w.client, namespace, name); err != nil {
-			t.Fatal(err)
-		}
+		w.writer.CleanUp()
+		w.loop("three")
 		time.Sleep(2 * slow)
 		if m := w.written(); m != nil {
 			t.Errorf("the status is %+v after its deletion", m)
