@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,14 +24,13 @@ import (
 // in its next loop.
 const loopPatience = 100 * time.Millisecond
 
-// NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps its name
+// NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps only its name
 // and answers from the provider's current view. Safe for concurrent use.
 type NodeGroup struct {
 	provider *Provider
 	id       string
 	name     string // of the Auto Scaling group
 	zone     string // of a zone group, empty for the whole group
-	next     atomic.Pointer[nextNode]
 }
 
 // vanished replaces a node group that the view has no longer.
@@ -271,24 +269,9 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	return missing
 }
 
-// TemplateNodeInfo returns the node that the group would add. It returns the same NodeInfo until the template changes, so callers must not
-// change it. The core copies it.
+// TemplateNodeInfo returns the node that the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
-	t := n.provider.view.Load().templates[n.id]
-	if last := n.next.Load(); last != nil && last.template == t {
-		return last.info, nil
-	}
-	info, err := nodeInfo(t)
-	if err == nil {
-		n.next.Store(&nextNode{t, info})
-	}
-	return info, err
-}
-
-// A nextNode is a template and its NodeInfo.
-type nextNode struct {
-	template *grouptemplate.Template
-	info     *framework.NodeInfo
+	return nodeInfo(n.provider.view.Load().templates[n.id])
 }
 
 // nodeInfo returns a new NodeInfo of the template, or cloudprovider.ErrNotImplemented where the group cannot be simulated.

@@ -173,7 +173,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 	if err != nil {
 		return nil, err
 	}
-	node := info.Node().DeepCopy()
+	node := info.Node()
 	annotations.NodeGroup.Set(node, g.Id())
 	p.parts.Load().ZoneIDs.Label(node)
 	p.pages.complete(node)
