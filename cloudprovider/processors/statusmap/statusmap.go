@@ -2,15 +2,23 @@ package statusmap
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/yaml"
 )
 
 // Writer writes the status after each loop. It wraps the core's AutoscalingStatusProcessor, which the core's loop calls. Run does the
@@ -56,20 +64,22 @@ func (w *Writer) take(newest status) {
 	}
 }
 
-// Run writes the newest status after each loop, until ctx ends. The core logs why a write fails. The next loop tries again.
+// Run writes the newest status after each loop, until ctx ends. It logs errors. The next loop tries again.
 func (w *Writer) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
-			w.write()
+		}
+		if err := w.write(ctx); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Could not write the status", "configMap", klog.KRef(w.namespace, w.name))
 		}
 	}
 }
 
 // write sends the newest status, if it is not sent yet.
-func (w *Writer) write() {
+func (w *Writer) write(ctx context.Context) error {
 	w.writing <- struct{}{}
 	defer func() { <-w.writing }()
 	w.mu.Lock()
@@ -79,10 +89,57 @@ func (w *Writer) write() {
 		newest = nil
 	}
 	w.mu.Unlock()
-	if newest != nil {
-		// without the core's recorder, which the loop may be using
-		_, _ = utils.WriteStatusConfigMap(w.client, w.namespace, *newest.facts, nil, w.name, newest.at)
+	if newest == nil {
+		return nil
 	}
+	at := newest.at.Format(utils.ConfigMapLastUpdateFormat)
+	content, err := text(*newest.facts, at)
+	if err != nil {
+		return err
+	}
+	maps := w.client.CoreV1().ConfigMaps(w.namespace)
+	written, err := maps.Get(ctx, w.name, metav1.GetOptions{})
+	missing := apierrors.IsNotFound(err)
+	switch {
+	case missing:
+		written = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.name}}
+	case err != nil:
+		return err
+	}
+	metav1.SetMetaDataAnnotation(&written.ObjectMeta, utils.ConfigMapLastUpdatedKey, at)
+	written.Data = map[string]string{"status": content}
+	if missing {
+		_, err = maps.Create(ctx, written, metav1.CreateOptions{})
+	} else {
+		_, err = maps.Update(ctx, written, metav1.UpdateOptions{})
+	}
+	return err
+}
+
+// groupsAtOnce is how many groups are turned into text together. The YAML library needs 80 times the memory of what it writes.
+const groupsAtOnce = 50
+
+// text returns the status as the core writes it: YAML with sorted fields.
+func text(facts api.ClusterAutoscalerStatus, at string) (string, error) {
+	groups := facts.NodeGroups
+	facts.NodeGroups, facts.Time = nil, "" // these two are behind all others
+	parts := []any{facts}
+	for some := range slices.Chunk(groups, groupsAtOnce) {
+		parts = append(parts, some)
+	}
+	parts = append(parts, map[string]string{"time": at})
+	var b strings.Builder
+	for i, part := range parts {
+		if i == 1 && len(groups) > 0 {
+			b.WriteString("nodeGroups:\n")
+		}
+		written, err := yaml.Marshal(part)
+		if err != nil {
+			return "", fmt.Errorf("status as YAML: %w", err)
+		}
+		b.Write(written)
+	}
+	return b.String(), nil
 }
 
 // CleanUp deletes the ConfigMap, after the write under way. Later loops write nothing.

@@ -2,11 +2,13 @@ package statusmap
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -147,4 +149,38 @@ func TestDeletionComesLast(t *testing.T) {
 			t.Errorf("the status is %+v after its deletion", m)
 		}
 	})
+}
+
+// The text is the core's, whatever the number of groups.
+func TestContentIsTheCores(t *testing.T) {
+	at := time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
+	for _, groups := range []int{0, 1, groupsAtOnce, 2*groupsAtOnce + 1} {
+		t.Run(fmt.Sprint(groups), func(t *testing.T) {
+			facts := api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: "a: b\n- c"}
+			facts.ClusterWide.Health.NodeCounts.Registered.Total = groups
+			for n := range groups {
+				g := api.NodeGroupStatus{Name: fmt.Sprint("group: ", n)}
+				g.Health.Status, g.Health.MaxSize, g.Health.LastProbeTime = api.ClusterAutoscalerHealthy, n, metav1.Time{Time: at}
+				g.ScaleUp.BackoffInfo = api.BackoffInfo{ErrorCode: "VcpuLimitExceeded", ErrorMessage: "line one\nline two: \"x\""}
+				facts.NodeGroups = append(facts.NodeGroups, g)
+			}
+			w := New(fake.NewClientset(), namespace, name)
+			w.take(status{at, &facts})
+			if err := w.write(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := w.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := utils.WriteStatusConfigMap(fake.NewClientset(), namespace, facts, nil, name, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want.ManagedFields, got.ManagedFields = nil, nil
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the ConfigMap differs from the core's (-core +ours):\n%s", diff)
+			}
+		})
+	}
 }
