@@ -14,8 +14,9 @@ const (
 	calm = 200 * time.Millisecond
 	// showTime is how long the informer may take to show a nomination.
 	showTime = 5 * time.Second
-	// bindTime is how long a node that can take the pod may stay without it. kube-scheduler waits up to 10 s before it tries a pod again.
-	bindTime = time.Minute
+	// bindTime is how long a node that can take the pod may stay without it, or longer while kube-scheduler deals with other planned pods, but
+	// longestBind at most. kube-scheduler waits up to 10 s before it tries a pod again.
+	bindTime, longestBind = 12 * time.Second, time.Minute
 )
 
 // target is a pod with the node that registered for it.
@@ -39,8 +40,9 @@ type step struct {
 }
 
 // decide returns the next step for a pod, nil for one that is gone, on a node, nil for one that is gone. The pod is nominated after from,
-// or at once if the node can take it. decide also notes since when that is so. It has no other effect.
-func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from time.Time, readyTime time.Duration) step {
+// or at once if the node can take it. kube-scheduler last tried a planned pod when tried says. decide also notes since when the node can take
+// the pod. It has no other effect.
+func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried time.Time, readyTime time.Duration) step {
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return step{end: gone}
 	}
@@ -61,7 +63,7 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from time.Time,
 		if t.usable.IsZero() {
 			t.usable = now
 		}
-		left = t.usable.Add(bindTime).Sub(now)
+		left = min(max(t.usable.Sub(now), tried.Sub(now))+bindTime, t.usable.Sub(now)+longestBind)
 	} else {
 		t.usable = time.Time{}
 		left = node.CreationTimestamp.Add(readyTime).Sub(now)

@@ -124,10 +124,7 @@ func (n *Nominator) releaseHeld(ctx context.Context) {
 		}
 		n.awaitCalm(ctx)
 		nodes, _ := n.due() // others may have followed
-		n.open(nodes)
-		n.awaitNominations(ctx, nodes)
-		n.releaseAll(ctx, nodes)
-		klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(nodes))
+		n.releaseInTurn(ctx, nodes)
 	}
 	for range lastTries {
 		n.releaseAll(context.WithoutCancel(ctx), n.allHeld())

@@ -264,10 +264,10 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		n.mu.Unlock()
 		return
 	}
-	t, from := *followed, n.nominateFrom(followed.node)
+	t, from, tried := *followed, n.nominateFrom(followed.node), n.tried
 	n.mu.Unlock()
 	pod := n.pod(t.namespace, t.name, k.pod)
-	next := t.decide(pod, n.node(t.node), n.Clock.Now(), from, n.ReadyTime)
+	next := t.decide(pod, n.node(t.node), n.Clock.Now(), from, tried, n.ReadyTime)
 	if next.nominate || next.clear {
 		next = n.write(ctx, &t, pod, next)
 	}

@@ -20,16 +20,22 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
 }
 
-// updatePod counts a pod when it becomes unschedulable, or when it stays so and a node may help it now. Another pod that stays
-// unschedulable was counted before.
+// updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
+// unschedulable was counted before. kube-scheduler no longer keeps a node for a pod that loses its nomination. That counts like a change of
+// a node, because it happens to many pods while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
 	if !ok {
 		return
 	}
-	if unschedulable(pod) && !(okOld && old.UID == pod.UID && unschedulable(old) && !helpable(old, pod)) {
+	switch stays := okOld && old.UID == pod.UID && unschedulable(old); {
+	case !unschedulable(pod):
+	case !stays || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
+	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
+		now := t.clock.Now()
+		t.nodes.add(now, now)
 	}
 	// The last pod that is awaited ends the burst, so it counts first.
 	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
@@ -67,12 +73,6 @@ func verdict(pod *apiv1.Pod) *apiv1.PodCondition {
 		}
 	}
 	return nil
-}
-
-// helpable reports whether a pod that stays unschedulable is another case for the loop now: the scheduler no longer keeps a node for
-// it, or gives another cause that lies in the pod itself.
-func helpable(old, pod *apiv1.Pod) bool {
-	return old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "" || ownCause(old) != ownCause(pod)
 }
 
 // ownCause is the cause of an unschedulable pod that lies in the pod itself, such as a claim that does not exist, or "". The message

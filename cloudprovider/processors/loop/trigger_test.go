@@ -237,7 +237,7 @@ func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
 	}{
 		{"its claim exists", judged(noClaim, ""), judged(noRoom, ""), PodsPending, 2050 * time.Millisecond},
 		{"another claim does not exist", judged(noClaim, ""), judged(strings.Replace(noClaim, "data", "logs", 1), ""), PodsPending, 2050 * time.Millisecond},
-		{"no node is kept for it", judged(noRoom, "node-1"), judged(noRoom, ""), PodsPending, 2050 * time.Millisecond},
+		{"no node is kept for it", judged(noRoom, "node-1"), judged(noRoom, ""), NodeChanged, 2500 * time.Millisecond},
 		{"a node is kept for it", judged(noRoom, ""), judged(noRoom, "node-1"), ScanInterval, 10 * time.Second},
 		{"a node became full", judged(noRoom, ""), judged(strings.Replace(noRoom, "2 node", "1 Insufficient memory, 1 node", 1), ""), ScanInterval, 10 * time.Second},
 		{"the first node exists", judged("no nodes available to schedule pods", ""), judged(noRoom, ""), ScanInterval, 10 * time.Second},
