@@ -19,6 +19,9 @@ import (
 const AnnotationHeld = "asg-autoscaler/held-for-nominations"
 
 const (
+	// holdPause is the time from the registration of a node until it is cordoned, in which others register, too. kube-scheduler tries pods that
+	// a cordoned node refuses again with each node that registers, because that is not cordoned yet.
+	holdPause = time.Second
 	// nodeHold is how long a node that could take its pods waits for other held nodes, for each of them, and longestHold bounds it.
 	// kube-scheduler tries all waiting pods once for nodes that are released together, and again and again for nodes that are not.
 	nodeHold, longestHold = 100 * time.Millisecond, 5 * time.Second
@@ -48,6 +51,12 @@ func Held(node *corev1.Node) bool {
 
 // hold cordons a node of n.held that has registered, unless it is Ready already or somebody has cordoned it. Pods of DaemonSets tolerate that.
 func (n *Nominator) hold(ctx context.Context, name string) {
+	n.mu.Lock()
+	awaited := n.held[name] != nil
+	n.mu.Unlock()
+	if !awaited { // it became Ready meanwhile, or is gone
+		return
+	}
 	held, now := false, metav1.NewTime(n.Clock.Now())
 	err := n.change(ctx, name, func(node *corev1.Node) bool {
 		if held = !ready(node) && !node.Spec.Unschedulable; held {

@@ -64,9 +64,10 @@ type Nominator struct {
 	changed chan struct{}                 // a target or a held node has changed
 }
 
-// key is what a worker looks at: a node that has registered, or a target.
+// key is what a worker looks at: a node that has registered, such a node that is to be held, or a target.
 type key struct {
 	node string
+	hold bool
 	pod  types.UID
 }
 
@@ -132,9 +133,12 @@ func (n *Nominator) Run(ctx context.Context) error {
 }
 
 func (n *Nominator) look(ctx context.Context, k key) {
-	if k.node != "" {
+	switch {
+	case k.hold:
+		n.hold(ctx, k.node)
+	case k.node != "":
 		n.lookAtNode(ctx, k)
-	} else {
+	default:
 		n.lookAtPod(ctx, k)
 	}
 }
@@ -227,7 +231,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	klog.FromContext(ctx).V(2).Info("A node registered for which pods are planned", "node", klog.KObj(node), "group", group, "pods", len(planned.Pods),
 		"asked", planned.Asked.UTC().Format(time.RFC3339), "cordoned", hold)
 	if hold {
-		n.hold(ctx, node.Name)
+		n.queue.AddAfter(key{node: node.Name, hold: true}, holdPause)
 	}
 }
 

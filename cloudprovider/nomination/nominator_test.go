@@ -88,6 +88,7 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	if _, err := w.cluster.CoreV1().Nodes().Create(w.Context(), node, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}
+	time.Sleep(holdPause)
 	w.settle()
 }
 
@@ -354,6 +355,8 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 		w.node("later", "")
 		a, b := w.pod("a"), w.pod("b")
 		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.settle()
+		time.Sleep(holdPause)
 		w.settle()
 		w.wantHeld("starting")
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance

@@ -51,22 +51,26 @@ func (n *Nominator) releaseInTurn(ctx context.Context, nodes []string) {
 	if pods <= mostInTurn {
 		first = firstTurn(lots)
 	}
-	for turn, some := range [][]*lot{lots[:first], lots[first:]} {
-		var names []string
-		for _, l := range some {
-			names = append(names, l.nodes...)
-		}
-		if len(names) == 0 {
-			continue
-		}
-		n.open(names)
-		n.awaitNominations(ctx, names)
-		n.releaseAll(ctx, names)
-		klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(names))
-		if turn == 0 && first < len(lots) {
-			n.awaitPlaced(ctx, names)
-		}
+	n.releaseLots(ctx, lots[:first])
+	if first < len(lots) {
+		n.awaitPlaced(ctx, lots[:first])
+		n.releaseLots(ctx, lots[first:])
 	}
+}
+
+func (n *Nominator) releaseLots(ctx context.Context, lots []*lot) {
+	nodes := nodesOf(lots)
+	n.open(nodes)
+	n.awaitNominations(ctx, nodes)
+	n.releaseAll(ctx, nodes)
+	klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(nodes))
+}
+
+func nodesOf(lots []*lot) (nodes []string) {
+	for _, l := range lots {
+		nodes = append(nodes, l.nodes...)
+	}
+	return nodes
 }
 
 // lots sorts nodes into lots. It also returns how many pods wait for them.
@@ -99,32 +103,33 @@ func (n *Nominator) lots(nodes []string) (all []*lot, pods int) {
 // firstTurn moves the lots of the first turn to the front, and returns how many they are.
 //
 // kube-scheduler may try a pod before it sees that the pod's node is open, and then put it on another open node. So the first turn is for the
-// lots on whose nodes no pod of the others fits, or else for the one on which fewest do.
+// lots on whose nodes no pod of the others fits. If there are none, or only such, one turn is for all.
 func firstTurn(lots []*lot) int {
-	strangers := map[*lot]int{}
+	var first, second []*lot
 	for _, l := range lots {
-		for _, other := range lots {
-			if other == l {
-				continue
-			}
-			for _, w := range other.pods {
-				if w.fits(l.example) {
-					strangers[l]++
-				}
-			}
+		if strangers(l, lots) {
+			second = append(second, l)
+		} else {
+			first = append(first, l)
 		}
 	}
-	slices.SortStableFunc(lots, func(a, b *lot) int { return strangers[a] - strangers[b] })
-	count := min(1, len(lots))
-	for count < len(lots) && strangers[lots[count]] == 0 {
-		count++
+	copy(lots, append(first, second...))
+	if len(first) == 0 {
+		return len(lots)
 	}
-	return count
+	return len(first)
+}
+
+// strangers reports whether a pod of another lot fits on the nodes of the lot.
+func strangers(l *lot, lots []*lot) bool {
+	return slices.ContainsFunc(lots, func(other *lot) bool {
+		return other != l && slices.ContainsFunc(other.pods, func(w wish) bool { return w.fits(l.example) })
+	})
 }
 
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.
-func (n *Nominator) awaitPlaced(ctx context.Context, nodes []string) {
+func (n *Nominator) awaitPlaced(ctx context.Context, lots []*lot) {
 	n.await(ctx, placeTime, func() bool {
-		return !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
+		return !slices.ContainsFunc(nodesOf(lots), func(name string) bool { return len(n.on[name]) > 0 })
 	})
 }
