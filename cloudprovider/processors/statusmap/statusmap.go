@@ -116,7 +116,7 @@ func (w *Writer) write(ctx context.Context) error {
 	return err
 }
 
-// groupsAtOnce is how many groups are turned into text together. The YAML library needs 80 times the memory of what it writes.
+// groupsAtOnce is how many groups are turned into text together. The YAML library allocates many times what it writes.
 const groupsAtOnce = 50
 
 // text returns the status as the core writes it: YAML with sorted fields.
