@@ -133,7 +133,8 @@ func (n *Nominator) releaseHeld(ctx context.Context) {
 		}
 		n.awaitCalm(ctx)
 		nodes, _ := n.due() // others may have followed
-		n.releaseInTurn(ctx, nodes)
+		slices.Sort(nodes)
+		n.releaseInTurns(ctx, nodes)
 	}
 	for range lastTries {
 		n.releaseAll(context.WithoutCancel(ctx), n.allHeld())

@@ -243,7 +243,8 @@ func TestOneNode(t *testing.T) {
 	})
 }
 
-func TestHeldNodesAreReleasedTogether(t *testing.T) {
+// Each of few nodes is open once the pods of the one before it have their place.
+func TestHeldNodesAreReleasedInTurn(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		w.firstOfTwo()
 		w.node("node-2", "small")
@@ -252,6 +253,26 @@ func TestHeldNodesAreReleasedTogether(t *testing.T) {
 		synctest.Wait()
 		w.wantHeld("node-1", "node-2")
 		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantHeld("node-2")
+		w.wantNominated("a=node-1", "b=")
+		w.changePod("a", boundTo("node-1"))
+		w.settle()
+		w.wantHeld()
+		w.wantNominated("a=node-1", "b=node-2")
+	})
+}
+
+// kube-scheduler may not place a pod at all.
+func TestNextTurnComesAfterAWhile(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.firstOfTwo()
+		w.node("node-2", "small")
+		w.changeNode("node-1", isReady)
+		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantHeld("node-2")
+		time.Sleep(placeTime)
 		w.settle()
 		w.wantHeld()
 	})
@@ -343,6 +364,9 @@ func TestPodsOfOneOwnerExchangePlaces(t *testing.T) {
 		w.changeNode("node-1", isReady)
 		w.changeNode("node-2", isReady)
 		w.settle()
+		w.wantNominated("a=", "b=", "c=node-1")
+		w.changePod("c", boundTo("node-1"))
+		w.settle()
 		w.wantNominated("a=", "b=node-2", "c=node-1")
 	})
 }
@@ -364,6 +388,9 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 		w.wantHeld("later", "starting")
 		w.changeNode("later", isReady)
 		w.changeNode("starting", isReady)
+		w.settle()
+		w.wantNominated("a=", "b=later")
+		w.changePod("b", boundTo("later"))
 		w.settle()
 		w.wantNominated("a=starting", "b=later")
 	})

@@ -12,13 +12,16 @@ import (
 )
 
 const (
-	// placeTime bounds the wait for the pods of released nodes, before others are released.
-	placeTime = 2 * time.Second
-	// mostInTurn is how many pods may wait for nodes that are released in turn. kube-scheduler tries this many in about 2 s.
+	// placeTime bounds the wait for the pods of released nodes, before others are released. After turnsTime all others are released.
+	placeTime, turnsTime = 2 * time.Second, 6 * time.Second
+	// mostAlone bounds the nodes that are released one at a time, and mostTries these nodes times the pods that wait. kube-scheduler tries so
+	// many pods in some seconds.
+	mostAlone, mostTries = 20, 1000
+	// mostInTurn is how many pods may wait for nodes that are released in two turns.
 	mostInTurn = 300
 )
 
-// A lot is nodes of one group that are released together.
+// A lot is nodes of one group.
 type lot struct {
 	nodes   []string
 	example *corev1.Node
@@ -32,6 +35,10 @@ type wish struct {
 	affinity nodeaffinity.RequiredNodeAffinity
 }
 
+func newWish(pod *corev1.Pod) wish {
+	return wish{pod, resource.PodRequests(pod, resource.PodResourcesOptions{}), nodeaffinity.GetRequiredNodeAffinity(pod)}
+}
+
 // fits reports whether the pod would fit on the node if it were empty and open.
 func (w wish) fits(node *corev1.Node) bool {
 	for name, request := range w.requests {
@@ -43,38 +50,51 @@ func (w wish) fits(node *corev1.Node) bool {
 	return matches && err == nil && takes(node, w.Pod)
 }
 
-// releaseInTurn releases nodes in two turns, each once the pods of its nodes are nominated. Before the second turn kube-scheduler has time to
-// place the pods of the first. It tries all waiting pods in each turn, so many pods get one turn.
-func (n *Nominator) releaseInTurn(ctx context.Context, nodes []string) {
-	lots, pods := n.lots(nodes)
-	first := len(lots)
-	if pods <= mostInTurn {
-		first = firstTurn(lots)
-	}
-	n.releaseLots(ctx, lots[:first])
-	if first < len(lots) {
-		n.awaitPlaced(ctx, lots[:first])
-		n.releaseLots(ctx, lots[first:])
+// releaseInTurns releases nodes in turns, each once the pods of its nodes are nominated. Between two turns kube-scheduler has time to place
+// the pods of the first. If all this takes too long, the last turn is for all that are left.
+func (n *Nominator) releaseInTurns(ctx context.Context, nodes []string) {
+	end := n.Clock.Now().Add(turnsTime)
+	for left := turns(n.lots(nodes)); len(left) > 0; {
+		turn := left[0]
+		if left = left[1:]; n.Clock.Now().After(end) {
+			turn, left = slices.Concat(append([][]string{turn}, left...)...), nil
+		}
+		n.open(turn)
+		n.awaitNominations(ctx, turn)
+		n.releaseAll(ctx, turn)
+		klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(turn))
+		if len(left) > 0 {
+			n.awaitPlaced(ctx, turn)
+			n.awaitCalm(ctx)
+		}
 	}
 }
 
-func (n *Nominator) releaseLots(ctx context.Context, lots []*lot) {
-	nodes := nodesOf(lots)
-	n.open(nodes)
-	n.awaitNominations(ctx, nodes)
-	n.releaseAll(ctx, nodes)
-	klog.FromContext(ctx).V(2).Info("Uncordoned new nodes, whose pods are nominated", "nodes", len(nodes))
-}
-
-func nodesOf(lots []*lot) (nodes []string) {
+// turns are the nodes that are released together.
+//
+// kube-scheduler sees released nodes one after the other. It may try a pod before it sees that the pod's node is open, and then put it on
+// another open node. If one node is released at a time, there is no other. But kube-scheduler tries all waiting pods in each turn, so the more
+// nodes and pods there are, the fewer are the turns.
+func turns(lots []*lot) [][]string {
+	var nodes []string
+	pods := 0
 	for _, l := range lots {
 		nodes = append(nodes, l.nodes...)
+		pods += len(l.pods)
 	}
-	return nodes
+	switch {
+	case len(nodes) <= mostAlone && len(nodes)*pods <= mostTries:
+		return slices.Collect(slices.Chunk(nodes, 1))
+	case pods <= mostInTurn:
+		if first, second := safe(lots); len(first) > 0 && len(second) > 0 {
+			return [][]string{first, second}
+		}
+	}
+	return [][]string{nodes}
 }
 
-// lots sorts nodes into lots. It also returns how many pods wait for them.
-func (n *Nominator) lots(nodes []string) (all []*lot, pods int) {
+// lots sorts nodes into lots.
+func (n *Nominator) lots(nodes []string) (all []*lot) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	of := map[string]*lot{}
@@ -92,44 +112,30 @@ func (n *Nominator) lots(nodes []string) (all []*lot, pods int) {
 		l.nodes = append(l.nodes, name)
 		for uid := range n.on[name] {
 			if pod := n.podOf(uid); pod != nil && pod.Spec.NodeName == "" {
-				l.pods = append(l.pods, wish{pod, resource.PodRequests(pod, resource.PodResourcesOptions{}), nodeaffinity.GetRequiredNodeAffinity(pod)})
-				pods++
+				l.pods = append(l.pods, newWish(pod))
 			}
 		}
 	}
-	return all, pods
+	return all
 }
 
-// firstTurn moves the lots of the first turn to the front, and returns how many they are.
-//
-// kube-scheduler may try a pod before it sees that the pod's node is open, and then put it on another open node. So the first turn is for the
-// lots on whose nodes no pod of the others fits. If there are none, or only such, one turn is for all.
-func firstTurn(lots []*lot) int {
-	var first, second []*lot
+// safe returns the nodes on which no pod fits that is planned for nodes of another lot, and the others.
+func safe(lots []*lot) (first, second []string) {
 	for _, l := range lots {
-		if strangers(l, lots) {
-			second = append(second, l)
+		if slices.ContainsFunc(lots, func(other *lot) bool {
+			return other != l && slices.ContainsFunc(other.pods, func(w wish) bool { return w.fits(l.example) })
+		}) {
+			second = append(second, l.nodes...)
 		} else {
-			first = append(first, l)
+			first = append(first, l.nodes...)
 		}
 	}
-	copy(lots, append(first, second...))
-	if len(first) == 0 {
-		return len(lots)
-	}
-	return len(first)
-}
-
-// strangers reports whether a pod of another lot fits on the nodes of the lot.
-func strangers(l *lot, lots []*lot) bool {
-	return slices.ContainsFunc(lots, func(other *lot) bool {
-		return other != l && slices.ContainsFunc(other.pods, func(w wish) bool { return w.fits(l.example) })
-	})
+	return first, second
 }
 
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.
-func (n *Nominator) awaitPlaced(ctx context.Context, lots []*lot) {
+func (n *Nominator) awaitPlaced(ctx context.Context, nodes []string) {
 	n.await(ctx, placeTime, func() bool {
-		return !slices.ContainsFunc(nodesOf(lots), func(name string) bool { return len(n.on[name]) > 0 })
+		return !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
 	})
 }

@@ -1,14 +1,13 @@
 package nomination
 
 import (
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // sized is a node with this many CPUs.
@@ -33,80 +32,75 @@ func toleratesSpot(p *corev1.Pod) {
 	p.Spec.Tolerations = append(p.Spec.Tolerations, corev1.Toleration{Key: "spot", Operator: corev1.TolerationOpExists})
 }
 
+func of(arch string) func(*corev1.Node) {
+	return func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, corev1.LabelArchStable, arch) }
+}
+
 func onlyOn(arch string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{corev1.LabelArchStable: arch} }
 }
 
 // Nodes are open first if no pod that is planned for others fits on them.
-func TestNodesOpenInTurn(t *testing.T) {
-	type side struct {
-		node []func(*corev1.Node)
-		pod  []func(*corev1.Pod)
+func TestNodesOpenFirst(t *testing.T) {
+	lotOf := func(name string, node []func(*corev1.Node), pod []func(*corev1.Pod)) *lot {
+		return &lot{nodes: []string{name}, example: starting(name, append([]func(*corev1.Node){isReady}, node...)...), pods: []wish{newWish(waiting("", pod...))}}
 	}
+	type (
+		node = []func(*corev1.Node)
+		pod  = []func(*corev1.Pod)
+	)
 	for _, tt := range []struct {
-		name string
-		a, b side
-		want []string // still closed while the pods of the others wait
+		name          string
+		a, b          *lot
+		first, second []string
 	}{
-		{"large pods fit on large nodes alone", side{[]func(*corev1.Node){sized("4")}, []func(*corev1.Pod){asks("3")}},
-			side{[]func(*corev1.Node){sized("8")}, []func(*corev1.Pod){asks("6")}}, []string{"node-b"}},
-		{"small nodes are tainted", side{[]func(*corev1.Node){sized("4")}, []func(*corev1.Pod){asks("3")}},
-			side{[]func(*corev1.Node){sized("8"), isSpot}, []func(*corev1.Pod){asks("3"), toleratesSpot}}, []string{"node-a"}},
-		{"all pods fit on all nodes", side{[]func(*corev1.Node){sized("4")}, []func(*corev1.Pod){asks("3")}},
-			side{[]func(*corev1.Node){sized("8")}, []func(*corev1.Pod){asks("3")}}, nil},
-		{"pods of each architecture", side{[]func(*corev1.Node){sized("4")}, []func(*corev1.Pod){asks("3"), onlyOn("amd64")}},
-			side{[]func(*corev1.Node){sized("4")}, []func(*corev1.Pod){asks("3"), onlyOn("arm64")}}, nil},
+		{"large pods fit on large nodes alone", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8")}, pod{asks("6")}),
+			[]string{"a"}, []string{"b"}},
+		{"large nodes are tainted", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8"), isSpot}, pod{asks("3"), toleratesSpot}),
+			[]string{"b"}, []string{"a"}},
+		{"all pods fit on all nodes", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8")}, pod{asks("3")}),
+			nil, []string{"a", "b"}},
+		{"pods of each architecture", lotOf("a", node{of("amd64")}, pod{onlyOn("amd64")}), lotOf("b", node{of("arm64")}, pod{onlyOn("arm64")}),
+			[]string{"a", "b"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, true, nil, func(w *world) {
-				for name, s := range map[string]side{"a": tt.a, "b": tt.b} {
-					w.pod(name)
-					for _, change := range s.pod {
-						w.changePod(name, change)
-					}
-				}
-				a, b := w.Nominator.pod("default", "a", types.UID("a")), w.Nominator.pod("default", "b", types.UID("b"))
-				w.Asked("a", [][]*corev1.Pod{{a}})
-				w.Asked("b", [][]*corev1.Pod{{b}, {w.pod("c")}}) // the last node never comes
-				arch := func(of string) func(*corev1.Node) {
-					return func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, corev1.LabelArchStable, of) }
-				}
-				w.node("node-a", "a", tt.a.node...)
-				w.node("node-b", "b", tt.b.node...)
-				w.wantHeld("node-a", "node-b")
-				w.changeNode("node-a", append([]func(*corev1.Node){isReady, arch("amd64")}, tt.a.node...)...)
-				w.changeNode("node-b", append([]func(*corev1.Node){isReady, arch("arm64")}, tt.b.node...)...)
-				w.settle()
-				w.wantHeld(tt.want...)
-				for _, name := range []string{"a", "b"} { // kube-scheduler places the pods of open nodes
-					if !cmp.Equal(tt.want, []string{"node-" + name}) {
-						w.changePod(name, boundTo("node-"+name))
-					}
-				}
-				w.settle()
-				w.wantHeld()
-			})
+			first, second := safe([]*lot{tt.a, tt.b})
+			if diff := cmp.Diff([][]string{tt.first, tt.second}, [][]string{first, second}); diff != "" {
+				t.Errorf("nodes of the first turn and of the second (-want +got):\n%s", diff)
+			}
 		})
 	}
 }
 
-// kube-scheduler may not place a pod at all.
-func TestNextTurnComesAfterAWhile(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		a, b := w.pod("a"), w.pod("b")
-		for name, cpu := range map[string]string{"a": "3", "b": "6"} {
-			w.changePod(name, asks(cpu))
+// The nodes have a pod each. The pods of the last group are too large for the other nodes.
+func TestTurns(t *testing.T) {
+	lotOf := func(group, cpu, request string, count int) *lot {
+		l := &lot{example: starting(group, isReady, sized(cpu))}
+		for at := range count {
+			l.nodes = append(l.nodes, fmt.Sprint(group, at))
+			l.pods = append(l.pods, newWish(waiting("", asks(request))))
 		}
-		w.Asked("a", [][]*corev1.Pod{{a}})
-		w.Asked("b", [][]*corev1.Pod{{b}, {w.pod("c")}})
-		w.node("node-a", "a", sized("4"))
-		w.node("node-b", "b", sized("8"))
-		w.changeNode("node-a", isReady)
-		w.changeNode("node-b", isReady)
-		w.settle()
-		w.wantHeld("node-b")
-		time.Sleep(placeTime)
-		w.settle()
-		w.wantHeld()
-	})
+		return l
+	}
+	for _, tt := range []struct {
+		name         string
+		small, large int
+		want         []int // nodes of each turn
+	}{
+		{"few", 2, 1, []int{1, 1, 1}},
+		{"many", 60, 40, []int{60, 40}},
+		{"more than can be released alone", 20, 1, []int{20, 1}},
+		{"alike", 100, 0, []int{100}},
+		{"too many", 200, 101, []int{301}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []int
+			for _, turn := range turns([]*lot{lotOf("small", "4", "3", tt.small), lotOf("large", "8", "6", tt.large)}) {
+				got = append(got, len(turn))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("nodes of each turn (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
