@@ -15,7 +15,7 @@ func TestAccess(t *testing.T) {
 		names = append(names, row.name)
 	}
 	l := startLab(t, names...)
-	t.Run("every permission is used", func(t *testing.T) { t.Parallel(); everythingIsUsed(t, l) })
+	t.Run("every permission is used", func(t *testing.T) { everythingIsUsed(t, l) })
 	t.Run("without nominations", func(t *testing.T) { t.Parallel(); worksWithoutNominations(t, l) })
 	t.Run("an explanation writes nothing", func(t *testing.T) { t.Parallel(); explainsWithoutWrites(t, l) })
 	t.Run("the running autoscaler is asked", func(t *testing.T) { t.Parallel(); asksRunningAutoscaler(t, l) })
