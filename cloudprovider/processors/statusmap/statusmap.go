@@ -107,7 +107,10 @@ func (w *Writer) write(ctx context.Context) error {
 		return err
 	}
 	metav1.SetMetaDataAnnotation(&written.ObjectMeta, utils.ConfigMapLastUpdatedKey, at)
-	written.Data = map[string]string{"status": content}
+	if written.Data == nil {
+		written.Data = map[string]string{}
+	}
+	written.Data["status"] = content
 	if missing {
 		_, err = maps.Create(ctx, written, metav1.CreateOptions{})
 	} else {

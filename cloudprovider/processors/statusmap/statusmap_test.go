@@ -112,6 +112,7 @@ func TestOthersKeepTheirPart(t *testing.T) {
 		time.Sleep(2 * slow)
 		labelled := w.written()
 		labelled.Labels = map[string]string{"team": "a"}
+		labelled.Data["notes"] = "by somebody"
 		if _, err := w.server.CoreV1().ConfigMaps(namespace).Update(t.Context(), labelled, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -120,6 +121,9 @@ func TestOthersKeepTheirPart(t *testing.T) {
 		w.wantWritten("two")
 		if w.written().Labels["team"] != "a" {
 			t.Error("the label of somebody else is gone")
+		}
+		if w.written().Data["notes"] != "by somebody" {
+			t.Error("the data of somebody else is gone")
 		}
 	})
 }
