@@ -232,10 +232,8 @@ func (n *Nominator) awaitCalm(ctx context.Context) {
 func (n *Nominator) awaitNominations(ctx context.Context, nodes []string) {
 	n.await(ctx, nominateTime, func() bool {
 		for _, name := range nodes {
-			for uid := range n.on[name] {
-				if pod := n.podOf(uid); pod != nil && pod.Spec.NodeName == "" && pod.Status.NominatedNodeName != name {
-					return false
-				}
+			if slices.ContainsFunc(n.waitingFor(name), func(pod *corev1.Pod) bool { return pod.Status.NominatedNodeName != name }) {
+				return false
 			}
 		}
 		return true
@@ -273,6 +271,16 @@ func (n *Nominator) notify() {
 	case n.changed <- struct{}{}:
 	default:
 	}
+}
+
+// waitingFor returns the pods that are planned for the node and still wait. It needs the lock.
+func (n *Nominator) waitingFor(node string) (pods []*corev1.Pod) {
+	for uid := range n.on[node] {
+		if pod := n.podOf(uid); pod != nil && pod.Spec.NodeName == "" {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 // podOf returns the pod of a target, or nil. It needs the lock.

@@ -322,12 +322,10 @@ func (n *Nominator) exchange(pod *corev1.Pod, node string) {
 	if owner == nil || left == nil {
 		return
 	}
-	for uid := range n.on[pod.Spec.NodeName] {
-		other := n.podOf(uid)
-		if other == nil || other.Spec.NodeName != "" || !metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
-			continue
+	for _, other := range n.waitingFor(pod.Spec.NodeName) {
+		if metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
+			n.assign(other, n.Group(left), target{node: node})
+			return
 		}
-		n.assign(other, n.Group(left), target{node: node})
-		return
 	}
 }

@@ -110,10 +110,8 @@ func (n *Nominator) lots(nodes []string) (all []*lot) {
 			of[group], all = l, append(all, l)
 		}
 		l.nodes = append(l.nodes, name)
-		for uid := range n.on[name] {
-			if pod := n.podOf(uid); pod != nil && pod.Spec.NodeName == "" {
-				l.pods = append(l.pods, newWish(pod))
-			}
+		for _, pod := range n.waitingFor(name) {
+			l.pods = append(l.pods, newWish(pod))
 		}
 	}
 	return all

@@ -22,7 +22,8 @@ const (
 )
 
 // nodeChanges remembers that nodes changed in a way that the core acts on: a node takes pods that it refused, its last pod is gone, or
-// kube-scheduler keeps its room for a waiting pod no longer. Pods come and go on a busy cluster all the time, so the loops for this stay a small share of the time.
+// kube-scheduler keeps its room for a waiting pod no longer. Pods come and go on a busy cluster all the time, so the loops for this stay a
+// small share of the time.
 type nodeChanges struct {
 	*burst
 	rested time.Time // no loop starts for a change before

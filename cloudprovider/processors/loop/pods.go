@@ -21,8 +21,8 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 }
 
 // updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
-// unschedulable was counted before. kube-scheduler no longer keeps a node for a pod that loses its nomination. That counts like a change of
-// a node, because it happens to many pods while nodes join.
+// unschedulable was counted before. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
+// because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)

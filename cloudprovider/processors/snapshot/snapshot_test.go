@@ -291,7 +291,7 @@ func TestPodsCountAsTheyAreNow(t *testing.T) {
 		}
 	}
 	expect("2 pods, 3000m")
-	// What the loop tries must not reach the next one.
+	// The next loop must not see a pod that this loop tried.
 	if err := s.SchedulePod(asks(newPod("tried", ""), "4"), "n0"); err != nil {
 		t.Fatal(err)
 	}
