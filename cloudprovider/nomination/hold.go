@@ -115,17 +115,23 @@ func (n *Nominator) change(ctx context.Context, name string, change func(*corev1
 	return err
 }
 
-// releaseHeld releases held nodes, those of an earlier leader at once. Nodes that would take their pods are released together, once these
-// are nominated. When ctx ends, it releases all nodes and returns.
-func (n *Nominator) releaseHeld(ctx context.Context) {
+// adoptHeld takes up the nodes that an earlier leader held, and returns their names.
+func (n *Nominator) adoptHeld() (names []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, object := range n.Nodes.GetStore().List() {
 		if node, ok := object.(*corev1.Node); ok && Held(node) {
-			n.mu.Lock()
 			n.held[node.Name] = &held{}
-			n.mu.Unlock()
+			names = append(names, node.Name)
 		}
 	}
-	n.releaseAll(ctx, n.allHeld())
+	return names
+}
+
+// releaseHeld releases held nodes, those of an earlier leader at once. Nodes that would take their pods are released together, once these
+// are nominated. When ctx ends, it releases all nodes and returns.
+func (n *Nominator) releaseHeld(ctx context.Context, earlier []string) {
+	n.releaseAll(ctx, earlier)
 	for ctx.Err() == nil {
 		if _, pause := n.due(); pause > 0 {
 			n.wait(ctx, pause)

@@ -111,6 +111,7 @@ func (n *Nominator) Asked(group string, perNode [][]*corev1.Pod) {
 func (n *Nominator) Run(ctx context.Context) error {
 	n.ask(ctx)
 	n.adopt()
+	earlier := n.adoptHeld() // before the workers hold others
 	var work sync.WaitGroup
 	for range workers {
 		work.Go(func() {
@@ -126,7 +127,7 @@ func (n *Nominator) Run(ctx context.Context) error {
 			}
 		})
 	}
-	n.releaseHeld(ctx)
+	n.releaseHeld(ctx, earlier)
 	n.queue.ShutDown()
 	work.Wait()
 	return nil

@@ -155,8 +155,8 @@ func must(t *testing.T, err error) {
 func eventually(t *testing.T, check func(context.Context) string) {
 	t.Helper()
 	last := "no answer"
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		last = check(t.Context()) // a context that ends with the poll would make its end the last answer
 		return last == "", nil
 	})
 	if err != nil {

@@ -172,16 +172,14 @@ func (r *replica) awaitHeld(t *testing.T, names ...string) {
 // awaitPods waits until each pod has the value that is wanted.
 func (r *replica) awaitPods(t *testing.T, value func(*corev1.Pod) string, want map[string]string) {
 	t.Helper()
-	last := ""
 	eventually(t, func(ctx context.Context) string {
 		for name, wanted := range want {
 			pod, err := r.client.CoreV1().Pods(r.name).Get(ctx, name, metav1.GetOptions{})
 			if err != nil {
-				return last + ": " + err.Error()
+				return err.Error()
 			}
 			if got := value(pod); got != wanted {
-				last = fmt.Sprintf("pod %s has %q, want %q", name, got, wanted)
-				return last
+				return fmt.Sprintf("pod %s has %q, want %q", name, got, wanted)
 			}
 		}
 		return ""
