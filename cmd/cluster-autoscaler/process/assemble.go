@@ -37,6 +37,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/rewatch"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trim"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -66,6 +67,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	p.decisions = p.newDecisions()
 	served.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Transform))
+	rewatch.Register(factory)
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
 	// with a claim fits nowhere.
 	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)

@@ -1,0 +1,89 @@
+package rewatch
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// Short watches delay the informer by their pauses, and not by those of client-go, which are 0.8 s or more each.
+func TestShortWatches(t *testing.T) {
+	for _, tt := range []struct {
+		short int32
+		took  time.Duration // 50 ms, and twice as long each further time
+	}{{0, 0}, {1, 50 * time.Millisecond}, {3, 350 * time.Millisecond}, {10, 21350 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "first", Namespace: "default", ResourceVersion: "7"}})
+			var watches atomic.Int32
+			pods := watch.NewFake()
+			client.PrependWatchReactor("pods", func(action clienttesting.Action) (bool, watch.Interface, error) {
+				if watches.Add(1) > tt.short {
+					return true, pods, nil
+				}
+				ended := watch.NewFake()
+				ended.Stop()
+				return true, ended, nil
+			})
+			client.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}}, nil
+			})
+			factory := informers.NewSharedInformerFactory(client, 0)
+			Register(factory)
+			informer := factory.Core().V1().Pods().Informer()
+			began := time.Now()
+			factory.Start(t.Context().Done())
+			pods.Add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "second", Namespace: "default", ResourceVersion: "8"}})
+			synctest.Wait()
+			if took := time.Since(began); took != tt.took || len(informer.GetStore().List()) != 1 {
+				t.Errorf("after %d short watches the store has %d pods after %s, want 1 after %s", tt.short, len(informer.GetStore().List()), took, tt.took)
+			}
+			pods.Stop()
+		})
+	}
+}
+
+func TestWatchThatListsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "9", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
+		w := &watcher{example: &corev1.Pod{}}
+		inner := watch.NewFake()
+		s := &softened{inner: inner, events: make(chan watch.Event), stopped: make(chan struct{})}
+		go w.pass(s, "")
+		go func() {
+			inner.Add(&corev1.Pod{})
+			inner.Action(watch.Bookmark, end)
+			inner.Stop()
+		}()
+		var got []watch.Event
+		for event := range s.ResultChan() {
+			got = append(got, event)
+		}
+		if len(got) != 3 || got[2].Type != watch.Bookmark || versionOf(got[2].Object) != "9" || endsList(got[2].Object) {
+			t.Errorf("want a pod, the end of the list and a plain bookmark of version 9, got %+v", got)
+		}
+	})
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, inner := &watcher{example: &corev1.Pod{}}, watch.NewFake()
+		s := &softened{inner: inner, events: make(chan watch.Event), stopped: make(chan struct{})}
+		go w.pass(s, "7")
+		go inner.Add(&corev1.Pod{}) // nobody takes it
+		synctest.Wait()
+		s.Stop()
+		s.Stop()
+		if _, open := <-s.ResultChan(); open {
+			t.Error("an event came after the end")
+		}
+	})
+}
