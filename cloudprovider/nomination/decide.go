@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/klog/v2"
 )
 
@@ -25,7 +26,7 @@ type target struct {
 	node            string
 	nominated       string    // the node in our last nomination, "" before the first
 	last            time.Time // our last nomination, zero before the first
-	before          string    // the pod's resource version before it
+	written         string    // the pod's resource version with it
 	offered         bool      // it was written when the node could take the pod
 	usable          time.Time // since when the node can take the pod, zero for not yet
 	replanned       bool      // the pod is planned for another node
@@ -48,6 +49,14 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried tim
 	}
 	current := pod.Status.NominatedNodeName
 	ours := current != "" && (current == t.nominated || current == t.node)
+	shown := t.last.Add(showTime).Sub(now) // until the informer shows our last nomination at the latest
+	if order, err := resourceversion.CompareResourceVersion(pod.ResourceVersion, t.written); err == nil && order >= 0 {
+		shown = 0
+	}
+	withdraw := step{clear: ours, end: withdrawn}
+	if current == "" && shown > 0 { // a nomination that nobody removes would keep the pod from getting a node
+		withdraw = step{after: shown}
+	}
 	switch {
 	case pod.Spec.NodeName == t.node:
 		return step{end: kept}
@@ -56,7 +65,7 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried tim
 	case current != "" && !ours:
 		return step{end: overruled}
 	case t.replanned || node == nil || node.DeletionTimestamp != nil:
-		return step{clear: ours, end: withdrawn}
+		return withdraw
 	}
 	var left time.Duration // until the node's time is over
 	if usable(node, pod) {
@@ -68,14 +77,10 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried tim
 		t.usable = time.Time{}
 		left = node.CreationTimestamp.Add(readyTime).Sub(now)
 	}
-	shown := t.last.Add(showTime).Sub(now) // until the informer shows our last nomination at the latest
-	if pod.ResourceVersion != t.before {
-		shown = 0
-	}
 	wait := max(shown, from.Sub(now))
 	switch {
 	case left <= 0:
-		return step{clear: ours, end: withdrawn}
+		return withdraw
 	case current == t.node:
 		return step{after: left}
 	case !t.usable.IsZero() && !t.offered:

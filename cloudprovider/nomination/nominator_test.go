@@ -84,7 +84,7 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 // pod adds a pod that waits.
 func (w *world) pod(name string) *corev1.Pod {
 	w.Helper()
-	pod := waiting("", func(p *corev1.Pod) { p.Name, p.UID = name, types.UID(name) })
+	pod := waiting("", func(p *corev1.Pod) { p.Name, p.UID, p.ResourceVersion = name, types.UID(name), "1" })
 	if _, err := w.cluster.CoreV1().Pods(pod.Namespace).Create(w.Context(), pod, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}

@@ -47,10 +47,10 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	}
 	bounded, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	_, err = n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
+	written, err := n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case err == nil && s.nominate:
-		n.nominated(ctx, t, pod)
+		n.nominated(ctx, t, written)
 		return s
 	case err == nil:
 		klog.FromContext(ctx).V(4).Info("Removed the nomination of a pod", "pod", klog.KObj(pod), "node", t.node, "result", s.end)
@@ -73,7 +73,7 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 // nominated notes and reports a nomination.
 func (n *Nominator) nominated(ctx context.Context, t *target, pod *corev1.Pod) {
 	node := n.node(t.node)
-	t.nominated, t.last, t.before, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
+	t.nominated, t.last, t.written, t.failures = t.node, n.Clock.Now(), pod.ResourceVersion, 0
 	t.offered = node != nil && usable(node, pod)
 	klog.FromContext(ctx).V(4).Info("Nominated a node for a pod", "pod", klog.KObj(pod), "node", t.node)
 }
