@@ -14,11 +14,10 @@ import (
 const (
 	// placeTime bounds the wait for the pods of released nodes, before others are released. After turnsTime all others are released.
 	placeTime, turnsTime = 2 * time.Second, 6 * time.Second
-	// mostAlone bounds the nodes that are released one at a time, and mostTries these nodes times the pods that wait. kube-scheduler tries so
-	// many pods in some seconds.
-	mostAlone, mostTries = 20, 1000
-	// mostInTurn is how many pods may wait for nodes that are released in two turns.
-	mostInTurn = 300
+	// mostTries bounds the turns times the pods that wait. kube-scheduler tries so many pods in some seconds.
+	mostTries = 1000
+	// mostInTurns is how many pods may wait for nodes that are released in many turns, and mostInTwo for two.
+	mostInTurns, mostInTwo = 150, 300
 )
 
 // A lot is nodes of one group.
@@ -73,24 +72,43 @@ func (n *Nominator) releaseInTurns(ctx context.Context, nodes []string) {
 // turns are the nodes that are released together.
 //
 // kube-scheduler sees released nodes one after the other. It may try a pod before it sees that the pod's node is open, and then put it on
-// another open node. If one node is released at a time, there is no other. But kube-scheduler tries all waiting pods in each turn, so the more
-// nodes and pods there are, the fewer are the turns.
+// another open node. So the nodes on which no pod of others fits are released first. The fewer nodes are released at a time, the fewer
+// others are open. But kube-scheduler tries all waiting pods in each turn, so the more nodes and pods there are, the fewer are the turns.
 func turns(lots []*lot) [][]string {
-	var nodes []string
-	pods := 0
+	nodes, pods := namesOf(lots), 0
 	for _, l := range lots {
-		nodes = append(nodes, l.nodes...)
 		pods += len(l.pods)
 	}
-	switch {
-	case len(nodes) <= mostAlone && len(nodes)*pods <= mostTries:
-		return slices.Collect(slices.Chunk(nodes, 1))
-	case pods <= mostInTurn:
-		if first, second := safe(lots); len(first) > 0 && len(second) > 0 {
-			return [][]string{first, second}
-		}
+	if pods > mostInTwo {
+		return [][]string{nodes}
 	}
-	return [][]string{nodes}
+	first, second := safe(lots)
+	return append(split(first, pods), split(second, pods)...)
+}
+
+// split splits the nodes into turns, while so many pods wait. Nodes of a lot with a pod each stay together if no pod of the other lots fits
+// there, because then each pod gets one of them.
+func split(lots []*lot, pods int) (turns [][]string) {
+	nodes := namesOf(lots)
+	if pods > mostInTurns {
+		return slices.Collect(slices.Chunk(nodes, max(1, len(nodes))))
+	}
+	if len(nodes)*pods > mostTries {
+		together, _ := safe(lots)
+		together = slices.DeleteFunc(together, func(l *lot) bool { return len(l.pods) > len(l.nodes) })
+		if len(together) > 0 {
+			turns = append(turns, namesOf(together))
+		}
+		nodes = namesOf(slices.DeleteFunc(slices.Clone(lots), func(l *lot) bool { return slices.Contains(together, l) }))
+	}
+	return slices.AppendSeq(turns, slices.Chunk(nodes, max(1, (len(nodes)*pods+mostTries-1)/mostTries)))
+}
+
+func namesOf(lots []*lot) (nodes []string) {
+	for _, l := range lots {
+		nodes = append(nodes, l.nodes...)
+	}
+	return nodes
 }
 
 // lots sorts nodes into lots.
@@ -117,15 +135,15 @@ func (n *Nominator) lots(nodes []string) (all []*lot) {
 	return all
 }
 
-// safe returns the nodes on which no pod fits that is planned for nodes of another lot, and the others.
-func safe(lots []*lot) (first, second []string) {
+// safe returns the lots on which no pod fits that is planned for nodes of another lot, and the others.
+func safe(lots []*lot) (first, second []*lot) {
 	for _, l := range lots {
 		if slices.ContainsFunc(lots, func(other *lot) bool {
 			return other != l && slices.ContainsFunc(other.pods, func(w wish) bool { return w.fits(l.example) })
 		}) {
-			second = append(second, l.nodes...)
+			second = append(second, l)
 		} else {
-			first = append(first, l.nodes...)
+			first = append(first, l)
 		}
 	}
 	return first, second

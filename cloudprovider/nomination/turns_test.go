@@ -65,37 +65,44 @@ func TestNodesOpenFirst(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			first, second := safe([]*lot{tt.a, tt.b})
-			if diff := cmp.Diff([][]string{tt.first, tt.second}, [][]string{first, second}); diff != "" {
+			if diff := cmp.Diff([][]string{tt.first, tt.second}, [][]string{namesOf(first), namesOf(second)}); diff != "" {
 				t.Errorf("nodes of the first turn and of the second (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The nodes have a pod each. The pods of the last group are too large for the other nodes.
+// The pods of the last group are too large for the other nodes.
 func TestTurns(t *testing.T) {
-	lotOf := func(group, cpu, request string, count int) *lot {
+	lotOf := func(group, cpu, request string, nodes, podsEach int) *lot {
 		l := &lot{example: starting(group, isReady, sized(cpu))}
-		for at := range count {
+		for at := range nodes {
 			l.nodes = append(l.nodes, fmt.Sprint(group, at))
-			l.pods = append(l.pods, newWish(waiting("", asks(request))))
+			for range podsEach {
+				l.pods = append(l.pods, newWish(waiting("", asks(request))))
+			}
 		}
 		return l
 	}
 	for _, tt := range []struct {
-		name         string
-		small, large int
-		want         []int // nodes of each turn
+		name                   string
+		small, large, podsEach int
+		want                   []int // nodes of each turn
 	}{
-		{"few", 2, 1, []int{1, 1, 1}},
-		{"many", 60, 40, []int{60, 40}},
-		{"more than can be released alone", 20, 1, []int{20, 1}},
-		{"alike", 100, 0, []int{100}},
-		{"too many", 200, 101, []int{301}},
+		{"few", 2, 1, 1, []int{1, 1, 1}},
+		{"many with a pod each", 60, 40, 1, []int{60, 40}},
+		{"many", 30, 10, 3, []int{4, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2}},
+		{"alike", 100, 0, 1, []int{100}},
+		{"many pods", 60, 40, 3, []int{60, 40}},
+		{"too many pods", 60, 41, 3, []int{101}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []int
-			for _, turn := range turns([]*lot{lotOf("small", "4", "3", tt.small), lotOf("large", "8", "6", tt.large)}) {
+			lots := []*lot{lotOf("small", "4", "3", tt.small, tt.podsEach)}
+			if tt.large > 0 {
+				lots = append(lots, lotOf("large", "8", "6", tt.large, tt.podsEach))
+			}
+			for _, turn := range turns(lots) {
 				got = append(got, len(turn))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
