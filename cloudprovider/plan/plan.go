@@ -132,6 +132,13 @@ func (p *Plan) Drop(uids ...types.UID) {
 	}
 }
 
+// Has reports whether a node was asked for the pod.
+func (p *Plan) Has(uid types.UID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of[uid] != nil
+}
+
 // Empty reports whether no pod is planned for a node that has not registered.
 func (p *Plan) Empty() bool {
 	p.mu.Lock()

@@ -98,11 +98,14 @@ func TestJoin(t *testing.T) {
 	p.Join(seen[2], []*corev1.Pod{pod("5")}) // it has registered
 	p.Add(node("d", clock.Now(), "6"))       // forgets b, which has no pod
 	p.Join(seen[1], []*corev1.Pod{pod("1")})
+	if p.Drop("6"); !p.Has("4") || p.Has("6") {
+		t.Errorf("pod 4 is planned: %t, want true. Pod 6 is planned: %t, want false", p.Has("4"), p.Has("6"))
+	}
 	got := map[string]int{}
 	for _, n := range p.Planned() {
 		got[n.Group] = len(n.Pods)
 	}
-	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1, "d": 1}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1}, got); diff != "" {
 		t.Errorf("planned pods by group (-want +got):\n%s", diff)
 	}
 }

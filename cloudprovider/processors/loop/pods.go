@@ -21,7 +21,7 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 }
 
 // updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
-// unschedulable was counted before. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
+// unschedulable was counted before, and so was one for which a node was asked before it was judged. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
 // because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
@@ -31,6 +31,7 @@ func (t *Trigger) updatePod(before, after any) {
 	}
 	switch stays := okOld && old.UID == pod.UID && unschedulable(old); {
 	case !unschedulable(pod):
+	case okOld && old.UID == pod.UID && unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
 	case !stays || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
 	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
 
+	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for a core that asks
+	// for judged pods alone. It is called on the goroutine of the informer.
+	Planned func(types.UID) bool
 	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
 	// for a core that removes none.
 	Removal func(ran time.Time) time.Time

@@ -253,6 +253,23 @@ func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
 	}
 }
 
+// A node may be asked for a pod before the scheduler has judged it, because it has judged others like it.
+func TestVerdictAboutPlannedPodWakesNoLoop(t *testing.T) {
+	for _, tt := range []struct {
+		planned bool
+		reason  WakeReason
+		want    time.Duration
+	}{{true, ScanInterval, 10 * time.Second}, {false, PodsPending, 2050 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			settings := settings
+			settings.Planned = func(uid types.UID) bool { return tt.planned && uid == pendingPod("web").UID }
+			trigger := started(t, settings)
+			time.AfterFunc(2*time.Second, func() { trigger.PodHandler().OnUpdate(newPod("web"), pendingPod("web")) })
+			expect(t, trigger, tt.reason, tt.want)
+		})
+	}
+}
+
 // The core leaves pods alone until they have reached the age of --new-pod-scale-up-delay or of their own annotation.
 func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
 	for _, tt := range []struct {

@@ -51,7 +51,8 @@ type assembly struct {
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  informers.SharedInformerFactory
 	handler    *interruption.Handler
-	wake       <-chan struct{}       // a loop is wanted now, for an interruption
+	wake       <-chan struct{} // a loop is wanted now, for an interruption
+	plan       *plan.Plan
 	nominator  *nomination.Nominator // nil if it is off
 	status     *statusmap.Writer     // nil if it is off
 	unneeded   *scaledown.UnneededTimes
@@ -101,8 +102,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
-	asked := plan.New(clock.RealClock{})
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, asked); err != nil {
+	a.plan = plan.New(clock.RealClock{})
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan); err != nil {
 		return nil, err
 	}
 	p.follow(a, in)
@@ -115,7 +116,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		a.status = statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: asked, nominator: a.nominator,
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, nominator: a.nominator,
 		unneeded: a.unneeded, status: a.status, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
@@ -216,6 +217,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		SettleLimit:  p.options.AWS.PodSettleLimit,
 		PodDelay:     p.core.NewPodScaleUpDelay,
 		Tick:         !p.core.FrequentLoopsEnabled,
+		Planned:      a.plan.Has,
 		Removal: func(ran time.Time) time.Time {
 			return a.unneeded.Next(ran, a.autoscaler.LastScaleUpTime(), a.autoscaler.LastScaleDownDeleteTime())
 		},

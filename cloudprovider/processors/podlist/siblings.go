@@ -1,0 +1,60 @@
+package podlist
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/klog/v2"
+)
+
+// Siblings adds pods that kube-scheduler has yet to judge to the pending pods, if it found no node for another pod of their controller.
+//
+// kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes that are chosen for the first pods alone are not
+// those that are best for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
+// there cause no scale-up.
+//
+// Siblings belongs before all other processors. The core's loop alone uses it.
+type Siblings struct{}
+
+// Process adds the pods.
+func (Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
+	for _, pod := range pending {
+		known[pod.UID] = true // the core counts pods that are not judged itself for --bypassed-scheduler-names
+		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
+			controllers[controller.UID] = true
+		}
+	}
+	if len(controllers) == 0 {
+		return pending, nil
+	}
+	all, err := ctx.AllPodLister().List()
+	if err != nil {
+		return pending, err
+	}
+	judged := len(pending)
+	for _, pod := range all {
+		if !unjudged(pod) || known[pod.UID] {
+			continue
+		}
+		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && controllers[controller.UID] {
+			pending = append(pending, pod)
+		}
+	}
+	if added := len(pending) - judged; added > 0 {
+		klog.Background().V(2).Info("Counted pods that kube-scheduler has yet to judge, because it found no node for others like them", "pods", added, "judged", judged)
+	}
+	return pending, nil
+}
+
+// CleanUp implements the core's PodListProcessor.
+func (Siblings) CleanUp() {}
+
+// unjudged reports whether the scheduler has yet to look at the pod.
+func unjudged(pod *corev1.Pod) bool {
+	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending &&
+		!slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled })
+}

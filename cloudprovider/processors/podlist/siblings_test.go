@@ -1,0 +1,59 @@
+package podlist
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/utils/ptr"
+)
+
+func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
+	of := func(controller string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.UID, p.Status.Phase = types.UID(p.Name), corev1.PodPending
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", UID: types.UID(controller), Controller: ptr.To(true)}}
+		}
+	}
+	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
+	condition := func(status corev1.ConditionStatus, reason string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: status, Reason: reason}}
+		}
+	}
+	judged := pod("judged", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))
+	alone := func(p *corev1.Pod) { p.UID, p.Status.Phase = types.UID(p.Name), corev1.PodPending }
+	bypassed := pod("bypassed", "", of("web")) // as the core lists it for --bypassed-scheduler-names
+	for _, tt := range []struct {
+		name         string
+		pending, all []*corev1.Pod
+		want         []string
+	}{
+		{"siblings", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("a", "", of("web")), pod("b", "", of("web")), pod("other", "", of("batch")), pod("alone", "", alone)},
+			[]string{"judged", "a", "b"}},
+		{"siblings that need no node", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("bound", "node-1", of("web")), pod("leaving", "", of("web"), leaving),
+			pod("gated", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
+		{"siblings that count already", []*corev1.Pod{judged, bypassed}, []*corev1.Pod{judged, bypassed}, []string{"judged", "bypassed"}},
+		{"a pod alone", []*corev1.Pod{pod("first", "", alone)}, []*corev1.Pod{pod("first", "", alone), pod("second", "", alone)}, []string{"first"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
+				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
+			got, err := Siblings{}.Process(ctx, tt.pending)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, p := range got {
+				names = append(names, p.Name)
+			}
+			if diff := cmp.Diff(tt.want, names); diff != "" {
+				t.Errorf("pending pods (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
