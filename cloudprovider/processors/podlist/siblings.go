@@ -2,13 +2,18 @@ package podlist
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
+
+// judgeTime is how long kube-scheduler may take to judge a pod. An older one waits for something else, such as a plugin's permission.
+const judgeTime = time.Minute
 
 // Siblings adds pods that kube-scheduler has yet to judge to the pending pods, if it found no node for another pod of their controller.
 //
@@ -16,11 +21,16 @@ import (
 // those that are best for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
 // there cause no scale-up.
 //
+// Other schedulers may hold pods back on purpose, such as for a quota, so their pods count when they are judged.
+//
 // Siblings belongs before all other processors. The core's loop alone uses it.
-type Siblings struct{}
+type Siblings struct{ clock clock.PassiveClock }
+
+// NewSiblings makes a Siblings.
+func NewSiblings(c clock.PassiveClock) Siblings { return Siblings{c} }
 
 // Process adds the pods.
-func (Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
 	for _, pod := range pending {
 		known[pod.UID] = true // the core counts pods that are not judged itself for --bypassed-scheduler-names
@@ -35,9 +45,9 @@ func (Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 	if err != nil {
 		return pending, err
 	}
-	judged := len(pending)
+	judged, oldest := len(pending), s.clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if !unjudged(pod) || known[pod.UID] {
+		if !unjudged(pod) || known[pod.UID] || pod.CreationTimestamp.Time.Before(oldest) {
 			continue
 		}
 		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && controllers[controller.UID] {
@@ -53,8 +63,8 @@ func (Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 // CleanUp implements the core's PodListProcessor.
 func (Siblings) CleanUp() {}
 
-// unjudged reports whether the scheduler has yet to look at the pod.
+// unjudged reports whether kube-scheduler has yet to look at the pod.
 func unjudged(pod *corev1.Pod) bool {
-	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending &&
+	return pod.Spec.NodeName == "" && pod.Spec.SchedulerName == corev1.DefaultSchedulerName && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending &&
 		!slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled })
 }

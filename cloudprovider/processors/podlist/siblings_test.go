@@ -2,6 +2,7 @@ package podlist
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -9,16 +10,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 )
 
 func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
+	now := time.Unix(1000, 0)
 	of := func(controller string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
-			p.UID, p.Status.Phase = types.UID(p.Name), corev1.PodPending
+			p.UID, p.Status.Phase, p.Spec.SchedulerName, p.CreationTimestamp = types.UID(p.Name), corev1.PodPending, corev1.DefaultSchedulerName, metav1.NewTime(now)
 			p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", UID: types.UID(controller), Controller: ptr.To(true)}}
 		}
 	}
+	held := func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(now.Add(-judgeTime - time.Second)) }
+	otherScheduler := func(p *corev1.Pod) { p.Spec.SchedulerName = "queues" }
 	leaving := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
 	condition := func(status corev1.ConditionStatus, reason string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -26,7 +31,7 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 		}
 	}
 	judged := pod("judged", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonUnschedulable))
-	alone := func(p *corev1.Pod) { p.UID, p.Status.Phase = types.UID(p.Name), corev1.PodPending }
+	alone := func(p *corev1.Pod) { of("")(p); p.OwnerReferences = nil }
 	bypassed := pod("bypassed", "", of("web")) // as the core lists it for --bypassed-scheduler-names
 	for _, tt := range []struct {
 		name         string
@@ -37,13 +42,15 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			[]string{"judged", "a", "b"}},
 		{"siblings that need no node", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("bound", "node-1", of("web")), pod("leaving", "", of("web"), leaving),
 			pod("gated", "", of("web"), condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated))}, []string{"judged"}},
+		{"siblings that something holds back", []*corev1.Pod{judged}, []*corev1.Pod{judged, pod("held", "", of("web"), held), pod("queued", "", of("web"), otherScheduler)},
+			[]string{"judged"}},
 		{"siblings that count already", []*corev1.Pod{judged, bypassed}, []*corev1.Pod{judged, bypassed}, []string{"judged", "bypassed"}},
 		{"a pod alone", []*corev1.Pod{pod("first", "", alone)}, []*corev1.Pod{pod("first", "", alone), pod("second", "", alone)}, []string{"first"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
-			got, err := Siblings{}.Process(ctx, tt.pending)
+			got, err := NewSiblings(testingclock.NewFakePassiveClock(now)).Process(ctx, tt.pending)
 			if err != nil {
 				t.Fatal(err)
 			}

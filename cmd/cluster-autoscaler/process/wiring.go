@@ -124,7 +124,7 @@ func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor)
 	}
 	planned := podlist.NewPlanned(with.asked(), with.provider.NodeGroupName)
 	return present[pods.PodListProcessor](
-		podlist.Siblings{},
+		podlist.NewSiblings(clock.RealClock{}),
 		decisions.Pending{Collector: with.decisions},
 		with.draining,
 		injection.pods,
