@@ -14,8 +14,8 @@ import (
 const (
 	// placeTime bounds the wait for the pods of released nodes, before others are released. After turnsTime all others are released.
 	placeTime, turnsTime = 2 * time.Second, 6 * time.Second
-	// mostTries bounds the turns times the pods that wait. kube-scheduler tries so many pods in some seconds.
-	mostTries = 1000
+	// mostTurns bounds the turns, and mostTries the turns times the pods that wait. kube-scheduler tries so many pods in some seconds.
+	mostTurns, mostTries = 20, 1000
 	// mostInTurns is how many pods may wait for nodes that are released in many turns, and mostInTwo for two.
 	mostInTurns, mostInTwo = 150, 300
 )
@@ -101,7 +101,8 @@ func split(lots []*lot, pods int) (turns [][]string) {
 		}
 		nodes = namesOf(slices.DeleteFunc(slices.Clone(lots), func(l *lot) bool { return slices.Contains(together, l) }))
 	}
-	return slices.AppendSeq(turns, slices.Chunk(nodes, max(1, (len(nodes)*pods+mostTries-1)/mostTries)))
+	most := max(1, (len(nodes)*pods+mostTries-1)/mostTries, (len(nodes)+mostTurns-1)/mostTurns)
+	return slices.AppendSeq(turns, slices.Chunk(nodes, most))
 }
 
 func namesOf(lots []*lot) (nodes []string) {

@@ -90,6 +90,7 @@ func TestTurns(t *testing.T) {
 		want                   []int // nodes of each turn
 	}{
 		{"few", 2, 1, 1, []int{1, 1, 1}},
+		{"more than can be released alone", 21, 1, 1, []int{2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1}},
 		{"many with a pod each", 60, 40, 1, []int{60, 40}},
 		{"many", 30, 10, 3, []int{4, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2}},
 		{"alike", 100, 0, 1, []int{100}},

@@ -21,8 +21,8 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 }
 
 // updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
-// unschedulable was counted before, and so was one for which a node was asked before it was judged. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
-// because many pods lose theirs while nodes join.
+// unschedulable was counted before, and so was one for which a node was asked before it was judged. A pod that loses its nomination has no
+// node kept for it any more. It counts like a change of a node, because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
