@@ -26,6 +26,7 @@ import (
 //
 //	aws FILE                                 serve the account described in FILE, see fakeaws.Config, under the shipped IAM policies
 //	policy without ACTION...                 take these actions out of the policies, so that AWS denies them
+//	believed TIME                            wait until an autoscaler that starts now believes a failed launch for so long
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
 //	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
@@ -146,6 +147,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"resume":     (*script).resume,
 		"send":       (*script).send,
 		"shortage":   (*script).shortage,
+		"believed":   (*script).believed,
 		"suspend":    (*script).suspend,
 		"tag":        (*script).tag,
 	}
@@ -213,6 +215,19 @@ func (s *script) autoscaler(args []string) error {
 	default:
 		return fmt.Errorf("autoscaler cannot %q", action)
 	}
+}
+
+// believed keeps a new process away from the moment at which it takes an early failure for a previous leader's, and tries again.
+func (s *script) believed(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: believed TIME")
+	}
+	d, err := time.ParseDuration(args[0])
+	if err != nil {
+		return err
+	}
+	tokenwindow.AwayFromRetryEdge(s.ctx, d)
+	return nil
 }
 
 func (s *script) kubectl(args []string) error {
