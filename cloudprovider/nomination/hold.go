@@ -128,8 +128,8 @@ func (n *Nominator) adoptHeld() (names []string) {
 	return names
 }
 
-// releaseHeld releases held nodes, those of an earlier leader at once. Nodes that would take their pods are released together, once these
-// are nominated. When ctx ends, it releases all nodes and returns.
+// releaseHeld releases held nodes. It begins with the nodes of an earlier leader. Nodes that would take their pods are released together,
+// once these are nominated. When ctx ends, it releases all nodes and returns.
 func (n *Nominator) releaseHeld(ctx context.Context, earlier []string) {
 	n.releaseAll(ctx, earlier)
 	for ctx.Err() == nil {

@@ -17,7 +17,7 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	if unschedulable(pod) {
 		t.countPod(pod)
 	}
-	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
+	t.pods.await(t.clock.Now(), pod.UID, Unjudged(pod))
 }
 
 // updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
@@ -31,7 +31,7 @@ func (t *Trigger) updatePod(before, after any) {
 	}
 	switch stays := okOld && old.UID == pod.UID && unschedulable(old); {
 	case !unschedulable(pod):
-	case okOld && old.UID == pod.UID && unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
+	case okOld && old.UID == pod.UID && Unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
 	case !stays || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
@@ -39,7 +39,7 @@ func (t *Trigger) updatePod(before, after any) {
 		t.nodes.add(now, now)
 	}
 	// The last pod that is awaited ends the burst, so it counts first.
-	t.pods.await(t.clock.Now(), pod.UID, unjudged(pod))
+	t.pods.await(t.clock.Now(), pod.UID, Unjudged(pod))
 }
 
 func (t *Trigger) deletePod(obj any) {
@@ -58,8 +58,8 @@ func unschedulable(pod *apiv1.Pod) bool {
 	return c != nil && c.Status == apiv1.ConditionFalse && c.Reason == apiv1.PodReasonUnschedulable
 }
 
-// unjudged reports whether the scheduler has yet to look at the pod.
-func unjudged(pod *apiv1.Pod) bool {
+// Unjudged reports whether the scheduler has yet to look at the pod.
+func Unjudged(pod *apiv1.Pod) bool {
 	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && verdict(pod) == nil
 }
 

@@ -1,7 +1,6 @@
 package podlist
 
 import (
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +9,8 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 )
 
 // judgeTime is how long kube-scheduler may take to judge a pod. An older one waits for something else, such as a plugin's permission.
@@ -17,8 +18,8 @@ const judgeTime = time.Minute
 
 // Siblings adds pods that kube-scheduler has yet to judge to the pending pods, if it found no node for another pod of their controller.
 //
-// kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes that are chosen for the first pods alone are not
-// those that are best for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
+// kube-scheduler needs many seconds for a burst of a thousand pods on a busy machine. Nodes chosen for the first pods alone cost more than
+// nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
 // there cause no scale-up.
 //
 // Other schedulers may hold pods back on purpose, such as for a quota, so their pods count when they are judged.
@@ -47,7 +48,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	}
 	judged, oldest := len(pending), s.clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if !unjudged(pod) || known[pod.UID] || pod.CreationTimestamp.Time.Before(oldest) {
+		if !awaitsJudgement(pod) || known[pod.UID] || pod.CreationTimestamp.Time.Before(oldest) {
 			continue
 		}
 		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && controllers[controller.UID] {
@@ -63,8 +64,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 // CleanUp implements the core's PodListProcessor.
 func (Siblings) CleanUp() {}
 
-// unjudged reports whether kube-scheduler has yet to look at the pod.
-func unjudged(pod *corev1.Pod) bool {
-	return pod.Spec.NodeName == "" && pod.Spec.SchedulerName == corev1.DefaultSchedulerName && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending &&
-		!slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled })
+// awaitsJudgement reports whether the default scheduler has yet to look at the pod.
+func awaitsJudgement(pod *corev1.Pod) bool {
+	return pod.Spec.SchedulerName == corev1.DefaultSchedulerName && pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod)
 }

@@ -15,7 +15,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// Short watches delay the informer by their pauses, and not by those of client-go, which are 0.8 s or more each.
+// Each short watch delays the informer by our pause. client-go would pause for 0.8 s or more each time.
 func TestShortWatches(t *testing.T) {
 	for _, tt := range []struct {
 		short int32
