@@ -2,6 +2,7 @@ package statusmap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ type Writer struct {
 	mu     sync.Mutex
 	unsent *status // the newest, nil if it is written
 	ended  bool    // the ConfigMap is deleted for good
+
+	parts []part // of the last text, for the write under way alone
 }
 
 // A status is what the core knows at the end of a loop.
@@ -93,7 +96,7 @@ func (w *Writer) write(ctx context.Context) error {
 		return nil
 	}
 	at := newest.at.Format(utils.ConfigMapLastUpdateFormat)
-	content, err := text(*newest.facts, at)
+	content, err := w.text(*newest.facts, at)
 	if err != nil {
 		return err
 	}
@@ -123,26 +126,38 @@ func (w *Writer) write(ctx context.Context) error {
 const groupsAtOnce = 50
 
 // text returns the status as the core writes it: YAML with sorted fields.
-func text(facts api.ClusterAutoscalerStatus, at string) (string, error) {
+func (w *Writer) text(facts api.ClusterAutoscalerStatus, at string) (string, error) {
 	groups := facts.NodeGroups
 	facts.NodeGroups, facts.Time = nil, "" // these two are behind all others
-	parts := []any{facts}
-	for some := range slices.Chunk(groups, groupsAtOnce) {
-		parts = append(parts, some)
-	}
-	parts = append(parts, map[string]string{"time": at})
 	var b strings.Builder
-	for i, part := range parts {
-		if i == 1 && len(groups) > 0 {
-			b.WriteString("nodeGroups:\n")
-		}
-		written, err := yaml.Marshal(part)
-		if err != nil {
-			return "", fmt.Errorf("status as YAML: %w", err)
-		}
-		b.Write(written)
+	head, err := marshal(facts)
+	b.WriteString(head)
+	if len(groups) > 0 {
+		b.WriteString("nodeGroups:\n")
 	}
-	return b.String(), nil
+	w.parts = slices.Grow(w.parts, len(groups)/groupsAtOnce+1)
+	used := 0
+	for some := range slices.Chunk(groups, groupsAtOnce) {
+		if used == len(w.parts) {
+			w.parts = append(w.parts, part{})
+		}
+		text, failed := w.parts[used].write(some)
+		err = errors.Join(err, failed)
+		b.WriteString(text)
+		used++
+	}
+	w.parts = slices.Delete(w.parts, used, len(w.parts))
+	tail, failed := marshal(map[string]string{"time": at})
+	b.WriteString(tail)
+	return b.String(), errors.Join(err, failed)
+}
+
+func marshal(value any) (string, error) {
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("status as YAML: %w", err)
+	}
+	return string(text), nil
 }
 
 // CleanUp deletes the ConfigMap, after the write under way. Later loops write nothing.
