@@ -3,7 +3,7 @@
 // In a small cluster three quarters of the resident memory are pages of the program's own file, and not the heap. Each linked package
 // runs its own initialisation, and the kernel maps 16 pages around each page that is touched. The loops use a small part of these pages.
 //
-// In a large cluster the heap is most of the memory. Garbage may take half as much as the objects in use, and not as much again. Near the
+// In a large cluster the heap is most of the memory. Garbage may take a quarter of what the objects in use take, and not as much again. Near the
 // memory limit of the container it is collected sooner, because the kernel ends a process that exceeds the limit.
 //
 // The package owns the calls to the operating system, and the settings of the garbage collector. It imports neither the core nor any

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// garbagePercent is the garbage that is collected at once, in percent of the heap in use. Go's own default is 100.
-	garbagePercent = 50
+	// garbagePercent is the garbage that is collected at once, in percent of the heap in use. Go's own default is 100. With 1,000 groups and
+	// no load, 50 took 15 MiB more than 25, and one percent less of a processor.
+	garbagePercent = 25
 	// heapPercent is the heap's part of the container's memory limit. The rest is for pages of the program's file, which the kernel
 	// counts, too, and Go does not.
 	heapPercent = 80
