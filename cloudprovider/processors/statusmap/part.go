@@ -46,13 +46,13 @@ func (p *part) write(groups []api.NodeGroupStatus) (string, error) {
 	}
 	var times []string
 	for n, t := range looked(&groups[0]) {
-		if strings.Count(p.text, written(marks[n])) != len(groups) { // the name of a group looks like a mark
+		if strings.Count(p.text, stamp(marks[n])) != len(groups) { // the name of a group looks like a mark
 			return marshal(groups)
 		}
-		times = append(times, written(marks[n]), written(*t))
+		times = append(times, stamp(marks[n]), stamp(*t))
 	}
 	return strings.NewReplacer(times...).Replace(p.text), nil
 }
 
-// written is the time as the API machinery writes it.
-func written(t metav1.Time) string { return t.UTC().Format(time.RFC3339) }
+// stamp is the time as the API machinery writes it.
+func stamp(t metav1.Time) string { return t.UTC().Format(time.RFC3339) }

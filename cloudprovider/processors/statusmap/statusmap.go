@@ -135,18 +135,18 @@ func (w *Writer) text(facts api.ClusterAutoscalerStatus, at string) (string, err
 	if len(groups) > 0 {
 		b.WriteString("nodeGroups:\n")
 	}
-	w.parts = slices.Grow(w.parts, len(groups)/groupsAtOnce+1)
-	used := 0
+	var parts []part
 	for some := range slices.Chunk(groups, groupsAtOnce) {
-		if used == len(w.parts) {
-			w.parts = append(w.parts, part{})
+		var p part
+		if len(parts) < len(w.parts) {
+			p = w.parts[len(parts)]
 		}
-		text, failed := w.parts[used].write(some)
+		text, failed := p.write(some)
 		err = errors.Join(err, failed)
 		b.WriteString(text)
-		used++
+		parts = append(parts, p)
 	}
-	w.parts = slices.Delete(w.parts, used, len(w.parts))
+	w.parts = parts
 	tail, failed := marshal(map[string]string{"time": at})
 	b.WriteString(tail)
 	return b.String(), errors.Join(err, failed)

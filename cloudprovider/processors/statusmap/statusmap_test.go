@@ -180,7 +180,7 @@ func TestContentIsTheCores(t *testing.T) {
 
 var changes = map[string]func(*api.NodeGroupStatus){
 	"size":                      func(g *api.NodeGroupStatus) { g.Health.CloudProviderTarget++ },
-	"name like a time":          func(g *api.NodeGroupStatus) { g.Name = written(marks[0]) },
+	"name like a time":          func(g *api.NodeGroupStatus) { g.Name = stamp(marks[0]) },
 	"looked at at another time": func(g *api.NodeGroupStatus) { g.ScaleDown.LastProbeTime = metav1.Time{Time: time.Unix(7, 0)} },
 	"never looked at":           func(g *api.NodeGroupStatus) { g.ScaleUp.LastProbeTime = metav1.Time{} },
 	"looked at in another place": func(g *api.NodeGroupStatus) {
