@@ -28,10 +28,10 @@ func looked(g *api.NodeGroupStatus) [len(marks)]*metav1.Time {
 
 // write returns the text of one or more groups.
 func (p *part) write(groups []api.NodeGroupStatus) (string, error) {
-	marked := slices.Clone(groups)
+	common, marked := looked(&groups[0]), slices.Clone(groups)
 	for at := range marked {
 		for n, t := range looked(&marked[at]) {
-			if common := looked(&groups[0])[n]; t.IsZero() || !t.Equal(common) {
+			if t.IsZero() || !t.Equal(common[n]) {
 				return marshal(groups)
 			}
 			*t = marks[n]
@@ -45,7 +45,7 @@ func (p *part) write(groups []api.NodeGroupStatus) (string, error) {
 		*p = part{marked, text}
 	}
 	var times []string
-	for n, t := range looked(&groups[0]) {
+	for n, t := range common {
 		if strings.Count(p.text, stamp(marks[n])) != len(groups) { // the name of a group looks like a mark
 			return marshal(groups)
 		}
