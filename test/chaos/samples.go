@@ -33,9 +33,8 @@ type Sample struct {
 const (
 	samplesPerDay = 48
 	sampleLeast   = 5 * time.Second // between two samples
-	// behindMost is how long the autoscaler's groups may differ from AWS's. It takes a reading with a lower desired capacity for an old one until a
-	// minute after it last knew a higher one, unless its own terminations explain the reading.
-	behindMost = 90 * time.Second
+	// behindMost is how long the autoscaler's groups may differ from AWS's. A fault may keep it from reading them for most of that.
+	behindMost = time.Minute
 	// enoughSamples is how many samples it takes to say anything about growth.
 	enoughSamples = 24
 	// growth is the factor by which memory and goroutines of the last quarter may exceed those of the second.
