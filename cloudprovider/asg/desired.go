@@ -108,18 +108,22 @@ func (e *entry) lostMember(g *Group) bool {
 	})
 }
 
-// isNewest reports whether the reading shows a departed instance that counted in every reading before. An instance in standby may have come back
-// since.
+// isNewest reports whether the reading is newer than all before: an instance that counted in them has departed. An instance in standby may have come
+// back since. A missing one has departed unless it came so lately that the reading may be older.
 func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // the answer matters below the known value only
 	}
-	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
-		if _, known := e.departed[i.ID]; known || !i.Lifecycle.departedForGood() {
+	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
+		if _, known := e.departed[was.ID]; known {
 			return false
 		}
-		was := e.group.instance(i.ID)
-		return was != nil && was.Lifecycle.Counts()
+		if i := g.instance(was.ID); i != nil {
+			return i.Lifecycle.departedForGood()
+		}
+		_, recent := e.recent[was.ID]
+		_, arriving := e.arriving[was.ID]
+		return !recent && !arriving && g.ReadAt.Sub(e.metAt) > readingLag
 	})
 }
 

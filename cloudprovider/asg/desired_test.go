@@ -42,11 +42,11 @@ func (w *world) staleAfter(change func()) {
 	w.calls.old = old
 }
 
-// oneMore has the group "a" of one instance get another, which a reading shows.
+// oneMore has the group "a" get another instance, which a reading shows.
 func (w *world) oneMore() {
 	w.t.Helper()
 	w.increase(1)
-	w.eventuallyInService("a", 2)
+	w.eventuallyInService("a", w.desired("a"))
 	w.refresh()
 }
 
@@ -89,6 +89,50 @@ func TestOutOfOrderReadingNeverLowersIncrease(t *testing.T) {
 	})
 	w.increase(1)
 	w.wantDesired(10)
+}
+
+// Readings that miss an instance and state the desired capacity without it may be older than the instance.
+func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
+	t.Parallel()
+	for name, young := range map[string]func(*world, *clocktesting.FakeClock){
+		"that a reading showed": func(w *world, now *clocktesting.FakeClock) {
+			w.started()
+			now.Step(2 * readingLag)
+			w.refresh()
+			w.staleAfter(w.oneMore)
+		},
+		"of a time before ours": func(w *world, _ *clocktesting.FakeClock) {
+			w.staleAfter(func() {
+				w.setDesired(4)
+				w.eventuallyInService("a", 4)
+				w.started()
+			})
+		},
+		"that no reading showed": func(w *world, now *clocktesting.FakeClock) {
+			w.started()
+			now.Step(2 * readingLag)
+			w.refresh()
+			w.staleAfter(func() {
+				w.increase(1)
+				w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = g.Instances[:3] }
+				w.refresh()
+				w.calls.edit = nil
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, now := newWorld(t, group("a", 0, 3, 10)).with(synchronous).timed()
+			young(w, now)
+			for range 2 {
+				now.Step(readingLag / 3)
+				w.refresh()
+			}
+			if got := w.group("a").DesiredCapacity; got != 4 {
+				t.Errorf("desired capacity is %d, want 4", got)
+			}
+		})
+	}
 }
 
 func TestStaleReadingKeepsTheRequest(t *testing.T) {
@@ -263,6 +307,45 @@ func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 	w.refresh()
 	if got := w.group("a").DesiredCapacity; got != 2 {
 		t.Errorf("desired capacity is %d, want 2: the reading shows an instance leave", got)
+	}
+}
+
+// The SDK repeats a termination whose answer was lost. AWS has carried out the first call, and refuses the second one.
+func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]fakeaws.Fault{
+		"the instance is gone":   {Code: "ValidationError", Message: "Instance Id not found - No managed instance found for instance ID: i-0", Times: 1},
+		"the first is under way": {Code: "ScalingActivityInProgress", Times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+			ids := w.started().ids("a")
+			now.Step(2 * readingLag)
+			w.refresh()
+			w.increase(1)
+			w.eventuallyInService("a", 4)
+			w.refresh()
+			w.aws.ResetCalls()
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
+			w.calls.beforeRepeat = func() {
+				second.Action = terminateCall
+				w.aws.Inject(second)
+			}
+			if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
+				t.Fatal(err)
+			}
+			w.eventually(func() string {
+				if state, _ := w.aws.Group("a"); len(state.Instances) != 3 {
+					return "AWS still lists the instance"
+				}
+				return ""
+			})
+			w.refresh()
+			if g, calls := w.group("a"), w.aws.Calls()[terminateCall]; g.DesiredCapacity != 3 || calls != 2 {
+				t.Errorf("desired capacity is %d after %d calls, want 3 after 2", g.DesiredCapacity, calls)
+			}
+		})
 	}
 }
 

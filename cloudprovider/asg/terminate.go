@@ -234,6 +234,9 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
 		case awsclient.IsNotFound(err): // gone since the reading, not by us: AWS replaces it or has lowered the desired capacity
+		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
+			staying, _ := t.staying(ctx, members[at:at+1], t.in.clock.Now(), err)
+			t.stayAll(staying, err)
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
 		default:

@@ -37,19 +37,20 @@ type world struct {
 // calls are the Auto Scaling calls of the Cache, with places in which a test can step.
 type calls struct {
 	*awsclient.AutoScaling
-	beforeWrite func()                                   // when we have decided and AWS does not know yet
-	afterWrite  func()                                   // when AWS has done it and we do not know yet
-	neverAnswer bool                                     // to a launch, as if the process had been killed meanwhile
-	launching   func(*autoscaling.LaunchInstancesInput)  // before a launch
-	reverses    bool                                     // readings list the instances the other way round
-	neverAsk    bool                                     // for a launch, as if the process had been killed before
-	loseAnswer  bool                                     // of a write
-	activities  func(name string) bool                   // true: never answer
-	inProgress  *types.Activity                          // is described first
-	lags        bool                                     // readings show no instance yet
-	lostLaunch  func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
-	old         *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
-	edit        func(*types.AutoScalingGroup)            // what readings show
+	beforeWrite  func()                                   // when we have decided and AWS does not know yet
+	afterWrite   func()                                   // when AWS has done it and we do not know yet
+	neverAnswer  bool                                     // to a launch, as if the process had been killed meanwhile
+	launching    func(*autoscaling.LaunchInstancesInput)  // before a launch
+	reverses     bool                                     // readings list the instances the other way round
+	neverAsk     bool                                     // for a launch, as if the process had been killed before
+	loseAnswer   bool                                     // of a write
+	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
+	activities   func(name string) bool                   // true: never answer
+	inProgress   *types.Activity                          // is described first
+	lags         bool                                     // readings show no instance yet
+	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
+	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
+	edit         func(*types.AutoScalingGroup)            // what readings show
 }
 
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
@@ -114,6 +115,10 @@ func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.D
 
 func (c *calls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput, o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	out, err := c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+	if err != nil && c.beforeRepeat != nil {
+		c.beforeRepeat()
+		out, err = c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
+	}
 	if c.afterWrite != nil {
 		c.afterWrite()
 	}
