@@ -15,13 +15,13 @@ func (r *report) writeMarkdown(w io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, `# Benchmarks
 
-`+"`make bench-peers`"+` measured these figures on %s, on one machine with %d processors, in %d repeats that took turns. [The bench's own page](../test/bench/peers/README.md)
+`+"`make bench-peers`"+` measured these figures on one machine with %d processors (%s), in %d repeats in which the peers took turns. [The bench's own page](../test/bench/peers/README.md)
 says how it measures. AWS is emulated: each call takes 50 ms, LaunchInstances 500 ms more, and a node registers 3 s after its launch. The control plane is real.
 A cell has the median with the least and the most. Less is better everywhere, and the best median is bold.
 
 ![Times of each peer, on a logarithmic scale](%s)
 
-`, r.Date, r.Processors, r.Repeats, chartFile)
+`, r.Processors, r.dates(), r.Repeats, chartFile)
 	row(&text, "name", "what runs", "flags beside the manifest's")
 	row(&text, "---", "---", "---")
 	for _, p := range r.Peers {

@@ -75,7 +75,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a peer may take for a case")
 	flags.StringVar(&o.from, "from", "", "`FILE` with a report as printed by -o json; it is printed in another form, and nothing is run")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table, json, markdown, or svg for the chart")
-	flags.StringVar(&o.report, "report", "", "`FILE` that gets the report in JSON, too, after each case")
+	flags.StringVar(&o.report, "report", "", "`FILE` that gets the report in JSON, too, after each case. Cases of the file that are not run stay in it")
 	dir := flags.String("dir", "", "`DIRECTORY` in which all logs stay; empty keeps them only if something could not be run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -162,10 +162,13 @@ func compare(ctx context.Context, o options, progress io.Writer) (r *report, err
 			b.peers = append(b.peers, p)
 		}
 	}
+	r = newReport(b.peers, o.repeats)
+	if err := r.resume(o.report); err != nil {
+		return nil, err
+	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	r = newReport(b.peers, o.repeats)
 	for _, c := range cases {
 		if slices.Contains(o.only, c.name) && ctx.Err() == nil {
 			err = errors.Join(err, b.repeat(ctx, c, r), r.save(o.report))

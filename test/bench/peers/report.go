@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -15,7 +18,6 @@ import (
 // report is the output of -o json. Less is better in all of its figures.
 type report struct {
 	Version    string        `json:"version"`
-	Date       string        `json:"date"`
 	Processors int           `json:"processors"`
 	Repeats    int           `json:"repeats"`
 	Peers      []peerReport  `json:"peers"`
@@ -31,6 +33,7 @@ type peerReport struct {
 type caseReport struct {
 	Name    string          `json:"name"`
 	Title   string          `json:"title"`
+	Date    string          `json:"date"`
 	Peers   []string        `json:"peers"` // that can do the case
 	Figures []*figureReport `json:"figures"`
 	Errors  []string        `json:"errors,omitempty"` // of runs without figures
@@ -46,17 +49,50 @@ type figureReport struct {
 type values []float64
 
 func newReport(peers []peer, repeats int) *report {
-	r := &report{Version: "v1", Date: time.Now().UTC().Format(time.DateOnly), Processors: runtime.NumCPU(), Repeats: repeats}
+	r := &report{Version: "v2", Processors: runtime.NumCPU(), Repeats: repeats}
 	for _, p := range peers {
 		r.Peers = append(r.Peers, peerReport{p.name, p.about, p.flags})
 	}
 	return r
 }
 
+// join takes over the cases of an earlier report, of which this one may measure some again. Both must come from the same program and machine.
+func (r *report) join(earlier *report) error {
+	if earlier.Version != r.Version || earlier.Processors != r.Processors || earlier.Repeats != r.Repeats {
+		return fmt.Errorf("the earlier report has version %s, %d processors and %d repeats, and this one %s, %d and %d: write to another file",
+			earlier.Version, earlier.Processors, earlier.Repeats, r.Version, r.Processors, r.Repeats)
+	}
+	for _, p := range earlier.Peers {
+		if !slices.ContainsFunc(r.Peers, func(known peerReport) bool { return known.Name == p.Name }) {
+			r.Peers = append(r.Peers, p)
+		}
+	}
+	inOrder(r.Peers, names(peers), func(p peerReport) string { return p.Name })
+	r.Cases = earlier.Cases
+	return nil
+}
+
+// add adds a case that is measured now, in place of an earlier one.
 func (r *report) add(c benchCase, peers []peer) *caseReport {
-	out := &caseReport{Name: c.name, Title: c.title, Peers: names(peers)}
-	r.Cases = append(r.Cases, out)
+	out := &caseReport{Name: c.name, Title: c.title, Date: time.Now().UTC().Format(time.DateOnly), Peers: names(peers)}
+	r.Cases = append(slices.DeleteFunc(r.Cases, func(earlier *caseReport) bool { return earlier.Name == c.name }), out)
+	inOrder(r.Cases, names(cases), func(c *caseReport) string { return c.Name })
 	return out
+}
+
+// inOrder sorts a list by the place of each one's name among all.
+func inOrder[T any](list []T, all []string, name func(T) string) {
+	slices.SortStableFunc(list, func(a, b T) int { return slices.Index(all, name(a)) - slices.Index(all, name(b)) })
+}
+
+// dates are the first and the last day of the measurements, or the one day.
+func (r *report) dates() string {
+	var days []string
+	for _, c := range r.Cases {
+		days = append(days, c.Date)
+	}
+	slices.Sort(days)
+	return strings.Join(slices.Compact([]string{days[0], days[len(days)-1]}), " to ")
 }
 
 // note adds the figures of one run.
@@ -140,6 +176,24 @@ func readReport(path string) (*report, error) {
 		return nil, fmt.Errorf("report %q: %w", path, err)
 	}
 	return &r, nil
+}
+
+// resume takes over the cases of the file, if it is there.
+func (r *report) resume(path string) error {
+	if path == "" {
+		return nil
+	}
+	earlier, err := readReport(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := r.join(earlier); err != nil {
+		return fmt.Errorf("report %q: %w", path, err)
+	}
+	return nil
 }
 
 // save writes the report to a file, if one is named.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +35,38 @@ func TestReportIsPrintedInEveryForm(t *testing.T) {
 		if stdout.String() != string(want) {
 			t.Errorf("%s differs from %s:\n%s", form, golden, stdout.String())
 		}
+	}
+}
+
+func TestReportKeepsEarlierCases(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	some := func(repeats int, of string, measured ...string) error {
+		r := newReport([]peer{{name: of}}, repeats)
+		if err := r.resume(path); err != nil {
+			return err
+		}
+		for _, name := range measured {
+			r.add(benchCase{name: name}, []peer{{name: of}})
+		}
+		return r.save(path)
+	}
+	if err := errors.Join(some(5, stockPlain, "reaction-20", "down-30"), some(5, ours, "down-30", "groups-10")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := readReport(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range r.Cases {
+		got = append(got, c.Name+" with "+strings.Join(c.Peers, " "))
+	}
+	want := []string{"reaction-20 with stock", "groups-10 with ours", "down-30 with ours"}
+	if !slices.Equal(got, want) || r.Peers[0].Name != ours || r.Peers[1].Name != stockPlain {
+		t.Errorf("cases %q of peers %v, want %q, each in the bench's order", got, r.Peers, want)
+	}
+	if err := some(3, ours, "down-30"); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want one that says why fewer repeats do not fit into the file", err)
 	}
 }
 
