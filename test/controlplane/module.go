@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,6 +49,18 @@ func GoCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false -gcflags=all=-dwarf=false", "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
 	return cmd
+}
+
+// DownloadModule returns the folder of a module that the nested module in dir pins. It downloads the module first where the go command's cache
+// lacks it.
+func DownloadModule(ctx context.Context, dir, module string) (string, error) {
+	cmd := GoCommand(ctx, dir, "mod", "download", "-json", module)
+	answer, err := cmd.Output()
+	var downloaded struct{ Dir, Error string }
+	if parseErr := json.Unmarshal(answer, &downloaded); parseErr != nil || err != nil {
+		return "", fmt.Errorf("download module %s: %w: %s", module, cmp.Or(err, parseErr), downloaded.Error)
+	}
+	return downloaded.Dir, nil
 }
 
 // goMod is the part of "go mod edit -json" with the versions.

@@ -3,7 +3,6 @@ package karpenter
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -30,21 +29,19 @@ func Build(ctx context.Context, progress io.Writer) (path, version string, err e
 
 // definitions are the folders with Karpenter's own kinds. It downloads the module first where the go command's cache lacks it.
 func definitions(ctx context.Context) ([]string, error) {
-	answer, err := ask(ctx, "mod", "download", "-json", module)
-	if err != nil {
-		return nil, err
-	}
-	var downloaded struct{ Dir string }
-	if err := json.Unmarshal([]byte(answer), &downloaded); err != nil {
-		return nil, err
-	}
-	return []string{filepath.Join(downloaded.Dir, "pkg", "apis", "crds"), filepath.Join(downloaded.Dir, "kwok", "apis", "crds")}, nil
+	dir, err := controlplane.DownloadModule(ctx, nested(), module)
+	return []string{filepath.Join(dir, "pkg", "apis", "crds"), filepath.Join(dir, "kwok", "apis", "crds")}, err
+}
+
+// nested is the folder of the nested module that pins Karpenter.
+func nested() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "binaries")
 }
 
 // ask runs the go command in the nested module, and returns its answer.
 func ask(ctx context.Context, args ...string) (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	cmd := controlplane.GoCommand(ctx, filepath.Join(filepath.Dir(file), "binaries"), args...)
+	cmd := controlplane.GoCommand(ctx, nested(), args...)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
