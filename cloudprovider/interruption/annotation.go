@@ -172,9 +172,3 @@ func instanceOf(node *corev1.Node) string {
 	id, _ := providerid.Instance(node.Spec.ProviderID)
 	return id
 }
-
-func ready(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
-}

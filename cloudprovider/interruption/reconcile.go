@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // sparedAfter is how long after its deadline an instance that is still in service counts as spared.
@@ -34,7 +36,7 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case now.Sub(m.deadline) > sparedAfter:
-		if instance != nil || ready(node) {
+		if instance != nil || nodeready.Is(node) {
 			h.restore(ctx, node, "the instance is still there")
 		}
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes

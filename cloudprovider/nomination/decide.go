@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 const (
@@ -101,7 +103,7 @@ func usable(node *corev1.Node, pod *corev1.Pod) bool {
 
 // takes is usable for a node that may be held.
 func takes(node *corev1.Node, pod *corev1.Pod) bool {
-	if !ready(node) {
+	if !nodeready.Is(node) {
 		return false
 	}
 	for _, taint := range node.Spec.Taints {
@@ -122,10 +124,4 @@ func takes(node *corev1.Node, pod *corev1.Pod) bool {
 		}
 	}
 	return true
-}
-
-func ready(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }

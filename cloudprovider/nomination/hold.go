@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // AnnotationHeld is on a node that is cordoned until its pods are nominated. Its value is since when.
@@ -59,7 +61,7 @@ func (n *Nominator) hold(ctx context.Context, name string) {
 	}
 	held, now := false, metav1.NewTime(n.Clock.Now())
 	err := n.change(ctx, name, func(node *corev1.Node) bool {
-		if held = !ready(node) && !node.Spec.Unschedulable; held {
+		if held = !nodeready.Is(node) && !node.Spec.Unschedulable; held {
 			metav1.SetMetaDataAnnotation(&node.ObjectMeta, AnnotationHeld, now.UTC().Format(time.RFC3339))
 			node.Spec.Unschedulable = true
 			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &now})
@@ -161,15 +163,15 @@ func (n *Nominator) due() (due []string, pause time.Duration) {
 	first := now
 	for name, h := range n.held {
 		node := n.node(name)
-		if node == nil || ready(node) && !Held(node) { // it is gone, or somebody has uncordoned it
+		if node == nil || nodeready.Is(node) && !Held(node) { // it is gone, or somebody has uncordoned it
 			delete(n.held, name)
 			n.queueAll(name)
 			continue
 		}
-		if ready(node) && h.ready.IsZero() {
+		if nodeready.Is(node) && h.ready.IsZero() {
 			h.ready = now
 		}
-		if h.takes.IsZero() && ready(node) && (n.takesAll(node) || now.Sub(h.ready) >= deviceTime) {
+		if h.takes.IsZero() && nodeready.Is(node) && (n.takesAll(node) || now.Sub(h.ready) >= deviceTime) {
 			h.takes = now
 		}
 		if h.takes.IsZero() {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -154,7 +155,7 @@ func (n *Nominator) adopt() {
 			continue
 		}
 		node := n.node(pod.Status.NominatedNodeName)
-		if node == nil || ready(node) || n.Clock.Since(node.CreationTimestamp.Time) >= n.ReadyTime {
+		if node == nil || nodeready.Is(node) || n.Clock.Since(node.CreationTimestamp.Time) >= n.ReadyTime {
 			continue
 		}
 		if group := n.Group(node); group != "" {
@@ -219,7 +220,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	permitted := n.permitted(ctx)
 	planned, found, hold := n.take(node, group, permitted)
 	if !found {
-		if ready(node) {
+		if nodeready.Is(node) {
 			n.known(k.node)
 		}
 		return
@@ -244,7 +245,7 @@ func (n *Nominator) take(node *corev1.Node, group string, permitted bool) (plann
 	if planned, found = n.Plan.Take(group, node.Name); !found || !permitted {
 		return planned, found, false
 	}
-	hold = !n.UsableOnly && !ready(node) && (len(n.on) > 0 || !n.Plan.Empty())
+	hold = !n.UsableOnly && !nodeready.Is(node) && (len(n.on) > 0 || !n.Plan.Empty())
 	if hold {
 		n.held[node.Name] = &held{}
 	}

@@ -5,6 +5,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // nodeAdded counts a node that registers while this process leads.
@@ -23,7 +25,7 @@ func (n *Nominator) nodeAdded(object any, isInInitialList bool) {
 func (n *Nominator) nodeUpdated(before, after any) {
 	old, okOld := before.(*corev1.Node)
 	node, ok := after.(*corev1.Node)
-	if !ok || !okOld || ready(old) == ready(node) && old.Spec.Unschedulable == node.Spec.Unschedulable && (old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
+	if !ok || !okOld || nodeready.Is(old) == nodeready.Is(node) && old.Spec.Unschedulable == node.Spec.Unschedulable && (old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
 		equality.Semantic.DeepEqual(old.Spec.Taints, node.Spec.Taints) && equality.Semantic.DeepEqual(old.Status.Allocatable, node.Status.Allocatable) {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -43,7 +44,7 @@ func (r *run) onReadyNodes(ctx context.Context) (map[string]int, error) {
 	}
 	have := map[string]int{}
 	for _, p := range pods.Items {
-		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && ready(node) {
+		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && nodeready.Is(&node) {
 			have[p.Labels["app"]]++
 		}
 	}
@@ -123,7 +124,7 @@ func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
 	switch {
 	case !joined:
 		return []string{fmt.Sprintf("instance %s has no node", i.ID)}
-	case !ready(node):
+	case !nodeready.Is(&node):
 		return []string{fmt.Sprintf("node %s is not Ready", i.Node)}
 	case node.Spec.Unschedulable:
 		return []string{fmt.Sprintf("node %s is cordoned", i.Node)}
@@ -147,13 +148,4 @@ func (r *run) nodes(ctx context.Context) (map[string]corev1.Node, error) {
 		nodes[n.Name] = n
 	}
 	return nodes, nil
-}
-
-func ready(node corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

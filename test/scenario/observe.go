@@ -12,6 +12,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 const (
@@ -113,10 +115,8 @@ func (o *clusterObserver) nodeSeen(node *corev1.Node) {
 	o.nodes[node.Name] = node
 	key := string(node.UID)
 	o.once(key, NodeRegistered, node.Name, node.Labels[corev1.LabelInstanceTypeStable])
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-			o.once(key, NodeReady, node.Name, "")
-		}
+	if nodeready.Is(node) {
+		o.once(key, NodeReady, node.Name, "")
 	}
 	if gpus := node.Status.Allocatable[gpuResource]; gpus.Cmp(resource.Quantity{}) > 0 {
 		o.once(key, GPUPublished, node.Name, gpuResource+": "+gpus.String())

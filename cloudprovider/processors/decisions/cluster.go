@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 var one = *resource.NewQuantity(1, resource.DecimalSI)
@@ -82,7 +82,7 @@ func (k *cluster) groups() []decision.Group {
 	for _, m := range k.members() {
 		switch {
 		case m.node == nil || m.group == "":
-		case isReady(m.node):
+		case nodeready.Is(m.node):
 			ready[m.group]++
 		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > startupTime:
 			broken[m.group]++
@@ -197,10 +197,4 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 	default:
 		o.State = decision.GroupReady
 	}
-}
-
-func isReady(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }

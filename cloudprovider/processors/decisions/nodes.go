@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // reasonNames are the core's reasons in its own words, without a String method there.
@@ -102,7 +103,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 	case kept != nil || unneeded:
 		k.weigh(o, m, group, kept, since)
-	case !isReady(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+	case !nodeready.Is(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
 		is(decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
 		o.Since = m.node.CreationTimestamp.Time
 	case !k.ScaleDown:

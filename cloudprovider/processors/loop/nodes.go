@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 const (
@@ -60,16 +62,10 @@ func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
 func (t *Trigger) updateNode(before, after any) {
 	old, okOld := before.(*apiv1.Node)
 	node, ok := after.(*apiv1.Node)
-	if ok && okOld && isReady(node) && (!isReady(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
+	if ok && okOld && nodeready.Is(node) && (!nodeready.Is(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
 		now := t.clock.Now()
 		t.nodes.add(now, now)
 	}
-}
-
-func isReady(node *apiv1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c apiv1.NodeCondition) bool {
-		return c.Type == apiv1.NodeReady && c.Status == apiv1.ConditionTrue
-	})
 }
 
 // lostTaint reports whether a taint that keeps pods away is gone. The core's own taint of a node that is being removed does not count. It

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 )
@@ -132,7 +133,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 		seen = &startup{ready: now}
 		s.nodes[node.Spec.ProviderID] = seen
 	}
-	if since := readySince(node); !since.IsZero() && since.Before(seen.ready) {
+	if since := nodeready.Since(node); !since.IsZero() && since.Before(seen.ready) {
 		seen.ready = since
 	}
 	if shows(node, devices) {
@@ -189,13 +190,3 @@ func hasAccelerator(resources corev1.ResourceList) bool {
 // wasShown reports whether the node had an accelerator that is not allocatable now. kubelet keeps the capacity for some minutes after
 // the device plugin ended, or after its devices became unhealthy.
 func wasShown(node *corev1.Node) bool { return hasAccelerator(node.Status.Capacity) }
-
-// readySince returns when the node became Ready, or zero.
-func readySince(node *corev1.Node) time.Time {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
-}

@@ -16,6 +16,7 @@ import (
 	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
 	testclock "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -284,7 +285,7 @@ func TestUsualTimeIsKnownAfterARestart(t *testing.T) {
 	bound := func(n *corev1.Node, after time.Duration, phase corev1.PodPhase) *corev1.Pod {
 		p := finished(podOn(n.Name, "Job"), phase)
 		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: awsworld.Resources("nvidia.com/gpu", "1")}}}
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince(n).Add(after))}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(nodeready.Since(n).Add(after))}}
 		return p
 	}
 	g.publishes(2 * time.Minute)

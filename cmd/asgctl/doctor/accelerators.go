@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -38,7 +37,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 			for _, name := range names {
 				if quantity := node.Status.Allocatable[name]; !quantity.IsZero() {
 					published = true
-				} else if since := readySince(node); !since.IsZero() && in.Now().Sub(since) > startTime {
+				} else if since := nodeready.Since(node); !since.IsZero() && in.Now().Sub(since) > startTime {
 					c.find("node "+node.Name, fmt.Sprintf("it does not publish %s, which its group %q promises", name, g.Name),
 						fmt.Sprintf("it is Ready since %s, and its allocatable resources lack %s", since.UTC().Format(time.RFC3339), name), "kubectl describe node "+shellword.Quote(node.Name))
 				}
@@ -76,14 +75,4 @@ func (in *installation) hasPlugin() bool {
 		}
 	}
 	return false
-}
-
-// readySince is when the node became Ready, zero if it is not.
-func readySince(node *corev1.Node) time.Time {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-			return condition.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
 }

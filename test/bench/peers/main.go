@@ -71,7 +71,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	only := flags.String("only", "", "comma-separated `NAMES` of the cases to run, as far as the dash: groups is groups-10 and the other two; empty runs all")
 	who := flags.String("peers", strings.Join(names(peers), ","), "comma-separated `NAMES` of the peers to run")
 	flags.IntVar(&o.repeats, "repeats", 5, "how often each case is run with each peer")
-	flags.DurationVar(&o.idle, "idle", time.Minute, "how long an idle peer is observed")
+	flags.DurationVar(&o.idle, "idle", time.Minute, "how long an idle peer is observed, in whole minutes")
 	flags.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a peer may take for a case")
 	flags.StringVar(&o.from, "from", "", "`FILE` with a report as printed by -o json; it is printed in another form, and nothing is run")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table, json, markdown, or svg for the chart")
@@ -96,8 +96,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("-peers takes some of %s", strings.Join(names(peers), ","))
 	case outputs[o.output] == nil:
 		err = errors.New("-o takes table, json, markdown or svg")
-	case o.repeats < 1, o.idle <= 0, o.wait <= 0:
-		err = errors.New("-repeats takes 1 or more, -idle and -wait above zero")
+	case o.repeats < 1, o.wait <= 0:
+		err = errors.New("-repeats takes 1 or more, -wait above zero")
+	case o.idle < time.Minute, o.idle%time.Minute != 0:
+		err = errors.New("-idle takes whole minutes, because ours reads its groups once a minute")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "peers:", err)

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
@@ -91,7 +92,7 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 	defer cancel()
 	if err := until(limit, func() (bool, error) {
 		nodes, err := r.env.Cluster.Client().CoreV1().Nodes().List(limit, metav1.ListOptions{ResourceVersion: "0"})
-		return err == nil && count(nodes.Items, ready) == systemNodes, err
+		return err == nil && count(nodes.Items, func(n corev1.Node) bool { return nodeready.Is(&n) }) == systemNodes, err
 	}); err != nil {
 		return err
 	}
@@ -104,15 +105,6 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 		flags = append(flags, "--cloud-config="+config)
 	}
 	return r.env.StartAutoscaler(ctx, manifest, flags...)
-}
-
-func ready(node corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // close ends everything. It kills the autoscaler, because its end is not measured.

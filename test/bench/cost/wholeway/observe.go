@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
@@ -116,11 +117,7 @@ func (o *observer) nodeSeen(object any) {
 	node := object.(*corev1.Node)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			o.ready[node.Name] = c.Status == corev1.ConditionTrue
-		}
-	}
+	o.ready[node.Name] = nodeready.Is(node)
 }
 
 func (o *observer) nodeGone(object any) {

@@ -1,0 +1,2 @@
+// Package nodeready says whether a node is Ready.
+package nodeready

@@ -1,0 +1,31 @@
+package nodeready
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestNodeIsReadyByItsCondition(t *testing.T) {
+	then := metav1.NewTime(time.Unix(1000, 0))
+	condition := func(kind corev1.NodeConditionType, status corev1.ConditionStatus) corev1.NodeCondition {
+		return corev1.NodeCondition{Type: kind, Status: status, LastTransitionTime: then}
+	}
+	for name, tt := range map[string]struct {
+		conditions []corev1.NodeCondition
+		ready      bool
+	}{
+		"none yet":           {nil, false},
+		"another condition":  {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue)}, false},
+		"not ready":          {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionFalse)}, false},
+		"kubelet is silent":  {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionUnknown)}, false},
+		"ready and pressure": {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue), condition(corev1.NodeReady, corev1.ConditionTrue)}, true},
+	} {
+		node := &corev1.Node{Status: corev1.NodeStatus{Conditions: tt.conditions}}
+		if Is(node) != tt.ready || Since(node).Equal(then.Time) != tt.ready || Since(node).IsZero() == tt.ready {
+			t.Errorf("%s: ready %t since %s, want %t", name, Is(node), Since(node), tt.ready)
+		}
+	}
+}
