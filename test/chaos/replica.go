@@ -25,6 +25,7 @@ type replica struct {
 	fault func(error) // receives an end that should not have been
 	// excused reports whether the API server is, or was a moment ago, in no state to run against.
 	excused func() bool
+	stays   bool // it must not end by itself, not even excused
 
 	mu      sync.Mutex
 	process *scenario.Autoscaler // nil while none runs
@@ -57,7 +58,7 @@ func (r *replica) run(ctx context.Context) {
 		r.process = nil
 		down, ended := time.Until(r.until), r.ended
 		r.mu.Unlock()
-		if !ended && !r.excused() && !strings.Contains(r.since(logged), lostLease) {
+		if !ended && (r.stays || !r.excused() && !strings.Contains(r.since(logged), lostLease)) {
 			r.fault(fmt.Errorf("replica %s ended by itself: %s", r.name, lastLine(r.since(logged))))
 		}
 		pause(ctx, max(down, restartAfter))

@@ -102,7 +102,7 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 func (r *run) newReplica(name string) *replica {
 	log := filepath.Join(r.dir, name+".log")
 	extra := append(flags(r.plan), "--kubeconfig="+r.front.kubeconfig)
-	return &replica{name: name, log: log, fault: r.fault, excused: func() bool { return r.front.troubled(excused) },
+	return &replica{name: name, log: log, fault: r.fault, excused: func() bool { return r.front.troubled(excused) }, stays: r.plan.Day > 0,
 		start: func(ctx context.Context) (*scenario.Autoscaler, error) {
 			return r.env.StartReplica(ctx, name, log, manifest, extra...)
 		}}

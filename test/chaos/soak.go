@@ -20,8 +20,8 @@ const (
 )
 
 // NewSoakPlan makes the plan of a day that takes so long. Load has two peaks, a version of each workload is rolled out every six hours, EC2 takes
-// instances back every two hours, with a warning or without one in turns, and two faults happen each hour. No step ends the one replica, so its memory can be compared
-// over the whole day.
+// instances back every two hours, with a warning or without one in turns, and two faults happen each hour. No step ends the one replica, and none keeps it from
+// renewing its lease for long, so its memory can be compared over the whole day.
 func NewSoakPlan(seed uint64, day time.Duration) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x50a4))
 	p := Plan{Seed: seed, Mode: Modes[0], Replicas: 1, Day: day, Traits: Traits{Queue: true},
@@ -37,7 +37,10 @@ func NewSoakPlan(seed uint64, day time.Duration) Plan {
 	for n := range hours {
 		within := func(s Step) {
 			s.At = time.Duration(n)*hour + time.Duration(r.Int64N(int64(hour)))
-			s.For = min(max(s.For, time.Duration(float64(s.For)*float64(hour)/float64(usualHour))), hour, day-s.At)
+			if s.API == nil {
+				s.For = max(s.For, time.Duration(float64(s.For)*float64(hour)/float64(usualHour)))
+			}
+			s.For = min(s.For, hour, day-s.At)
 			p.Steps = append(p.Steps, s)
 		}
 		switch n % 4 { // with an hour between them, because EC2 does not take an instance early that it has warned of

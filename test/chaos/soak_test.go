@@ -15,6 +15,9 @@ func TestSoakHasWholeDay(t *testing.T) {
 		if s.At < 0 || s.At+s.For > p.Day {
 			t.Errorf("%s is not within the day", s)
 		}
+		if s.API != nil && s.For > 8*time.Second {
+			t.Errorf("%s: the replica has ten seconds to renew its lease", s)
+		}
 		switch s.Kind {
 		case KillReplica, StopReplica, PauseReplica, Crash:
 			t.Errorf("%s: the memory of one process is to be compared", s)

@@ -106,12 +106,11 @@ func flags(p Plan) []string {
 		"--max-node-provision-time=" + provisionTime.String(),
 		"--initial-node-group-backoff-duration=1s",
 		"--max-node-group-backoff-duration=3s",
-		"--leader-elect-lease-duration=5s",
-		"--leader-elect-renew-deadline=4s",
-		"--leader-elect-retry-period=500ms",
-		"--kube-client-qps=100",
-		"--kube-client-burst=200",
 	}
+	if p.Day == 0 { // a soak's one process keeps its lease
+		all = append(all, "--leader-elect-lease-duration=5s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=500ms")
+	}
+	all = append(all, "--kube-client-qps=100", "--kube-client-burst=200")
 	if !p.Traits.UsualRefresh {
 		all = append(all, "--aws-refresh-interval=1s", "--aws-motion-interval=1s")
 	}
