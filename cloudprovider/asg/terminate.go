@@ -222,6 +222,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 // each terminates the instances by one call each, several at a time, and returns how many calls succeeded.
 func (t *termination) each(ctx context.Context, members []Instance) int {
 	var succeeded atomic.Int32
+	blocked := make([]error, len(members))
 	parallel(len(members), terminationsAtOnce, func(at int) {
 		i := members[at]
 		_, err := t.in.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
@@ -235,15 +236,34 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 			t.stay(i.ID, err)
 		case awsclient.IsNotFound(err): // gone since the reading, not by us: AWS replaces it or has lowered the desired capacity
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
-			staying, _ := t.staying(ctx, members[at:at+1], t.in.clock.Now(), err)
-			t.stayAll(staying, err)
+			blocked[at] = err
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
 		default:
 			t.settle(ctx, members[at:at+1], err)
 		}
 	})
+	t.unblock(ctx, members, blocked)
 	return int(succeeded.Load())
+}
+
+// unblock reads once which instances with an error are on their way out. The others stay.
+func (t *termination) unblock(ctx context.Context, members []Instance, errs []error) {
+	var blocked []Instance
+	of := map[string]error{}
+	for at, err := range errs {
+		if err != nil {
+			blocked = append(blocked, members[at])
+			of[members[at].ID] = err
+		}
+	}
+	if len(blocked) == 0 {
+		return
+	}
+	staying, _ := t.staying(ctx, blocked, t.in.clock.Now(), of[blocked[0].ID])
+	for _, i := range staying {
+		t.stay(i.ID, of[i.ID])
+	}
 }
 
 // byAnswer divides the instances of a batch by whether AWS's answer names them. AWS may have terminated the others or not.
