@@ -169,9 +169,9 @@ bench-fleet: ## many clusters in one account, simulated: calls, throttling, laun
 	$(GO) test ./test/bench/fleet -count=1 -timeout 60m -run 'TestFleet$$' -args -clusters $(or $(CLUSTERS),500) -rate $(or $(RATE),10) -period $(or $(PERIOD),10m) -refresh $(or $(REFRESH),1m)
 
 .PHONY: benchmarks
-benchmarks: ## docs/benchmarks.md and its chart, from a report of bench-peers (FROM=FILE)
-	$(GO) run ./test/bench/peers -from '$(or $(FROM),$(error name the report: FROM=FILE))' -o markdown > docs/benchmarks.md
-	$(GO) run ./test/bench/peers -from '$(FROM)' -o svg > docs/benchmarks.svg
+benchmarks: ## docs/benchmarks.md and its chart, from docs/benchmarks.json
+	$(GO) run ./test/bench/peers -from docs/benchmarks.json -o markdown > docs/benchmarks.md
+	$(GO) run ./test/bench/peers -from docs/benchmarks.json -o svg > docs/benchmarks.svg
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)

@@ -38,6 +38,23 @@ func TestReportIsPrintedInEveryForm(t *testing.T) {
 	}
 }
 
+func TestDocumentHasTheFiguresOfItsReport(t *testing.T) {
+	docs := filepath.Join("..", "..", "..", "docs")
+	for form, name := range map[string]string{"markdown": "benchmarks.md", "svg": "benchmarks.svg"} {
+		var stdout, stderr bytes.Buffer
+		if code := command(t.Context(), []string{"-from", filepath.Join(docs, "benchmarks.json"), "-o", form}, &stdout, &stderr); code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr.String())
+		}
+		have, err := os.ReadFile(filepath.Join(docs, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stdout.String() != string(have) {
+			t.Errorf("%s is not of benchmarks.json: run make benchmarks", name)
+		}
+	}
+}
+
 func TestReportKeepsEarlierCases(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.json")
 	some := func(repeats int, of string, measured ...string) error {
