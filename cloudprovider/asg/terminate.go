@@ -234,7 +234,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
-		case awsclient.IsNotFound(err): // gone since the reading, not by us: AWS replaces it or has lowered the desired capacity
+		case awsclient.IsNotFound(err): // gone since the reading. The next one states whether AWS replaces it
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
 			blocked[at] = err
 		case awsclient.IsRefused(err):
@@ -243,12 +243,12 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 			t.settle(ctx, members[at:at+1], err)
 		}
 	})
-	t.unblock(ctx, members, blocked)
+	t.readBlocked(ctx, members, blocked)
 	return int(succeeded.Load())
 }
 
-// unblock reads once which instances with an error are on their way out. The others stay.
-func (t *termination) unblock(ctx context.Context, members []Instance, errs []error) {
+// readBlocked reads once which instances with an error are on their way out. The others stay.
+func (t *termination) readBlocked(ctx context.Context, members []Instance, errs []error) {
 	var blocked []Instance
 	of := map[string]error{}
 	for at, err := range errs {
