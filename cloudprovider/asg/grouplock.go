@@ -16,9 +16,14 @@ type locks struct {
 // lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx, because half a
 // write is worse than a late end.
 func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), err error) {
-	e, err := l.beginWrite(name)
-	if err != nil {
-		return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
+	held, unlock, _, err = l.lockEntry(ctx, name)
+	return held, unlock, err
+}
+
+// lockEntry is lock, and returns what it locked. A group that is recreated later has another entry.
+func (l *locks) lockEntry(ctx context.Context, name string) (held context.Context, unlock func(), e *entry, err error) {
+	if e, err = l.beginWrite(name); err != nil {
+		return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
 	waiting, stopWaiting := context.WithTimeout(ctx, writeTimeout)
 	defer stopWaiting()
@@ -27,12 +32,12 @@ func (l *locks) lock(ctx context.Context, name string) (held context.Context, un
 		held, unlock = l.locked(ctx, e)
 		if now, _ := l.groups.entry(name); now != e { // dropped or recreated while we waited
 			unlock()
-			return nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+			return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 		}
-		return held, unlock, nil
+		return held, unlock, e, nil
 	case <-waiting.Done():
 		l.writes.Done()
-		return nil, nil, fmt.Errorf("auto scaling group %q: wait for the group lock: %w", name, waiting.Err())
+		return nil, nil, nil, fmt.Errorf("auto scaling group %q: wait for the group lock: %w", name, waiting.Err())
 	}
 }
 

@@ -103,11 +103,19 @@ func (r *reader) Reread(ctx context.Context, name string) (*Group, error) {
 	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
 }
 
+// lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so
+// the error is ErrGroupNotFound.
 func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
-	if held, unlock, err = r.locks.lock(ctx, name); err != nil {
+	held, unlock, locked, err := r.locks.lockEntry(ctx, name)
+	if err != nil {
 		return nil, nil, nil, err
 	}
-	if g, err = r.Reread(held, name); err != nil {
+	if g, err = r.Reread(held, name); err == nil {
+		if now, _ := r.groups.entry(name); now != locked {
+			err = fmt.Errorf("auto scaling group %q was recreated: %w", name, ErrGroupNotFound)
+		}
+	}
+	if err != nil {
 		unlock()
 		return nil, nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -258,4 +259,27 @@ func TestFailureUnderWayShowsInItsZone(t *testing.T) {
 		t.Errorf("sizes (-want +got):\n%s", diff)
 	}
 	w.wantDesired(4)
+}
+
+func TestIncreaseForDeletedGroupIsNotMadeInItsSuccessor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.RefreshInterval = time.Hour })
+	w, stop := w.runningUntil()
+	w.calls.edit = func(g *types.AutoScalingGroup) { // from the reading that the increase makes
+		g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))
+	}
+	if err := w.cache.StartIncrease(t.Context(), "a", "", 3); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if calls := w.aws.Calls()["DescribeAutoScalingGroups"]; calls < 2 {
+			return "the increase has not read the group"
+		}
+		return ""
+	})
+	stop() // awaits writes
+	w.wantDesired(0)
+	if g := w.group("a"); g.Booked != 0 || len(g.Failed) > 0 {
+		t.Errorf("%d booked and %d failed, want none in the new group", g.Booked, len(g.Failed))
+	}
 }
