@@ -86,9 +86,10 @@ type Provider struct {
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
-	seen       evidence   // for Refresh alone
-	changing   sync.Mutex // held while a view is made from the one before
-	facts      *nodeFacts // under changing
+	seen       evidence    // for Refresh alone
+	changing   sync.Mutex  // held while a view is made from the one before
+	facts      *nodeFacts  // under changing
+	looped     atomic.Bool // Refresh was called
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -169,6 +170,7 @@ func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 //
 // The core lists and filters nodes before it calls Refresh. Processors of that step see the view of the last loop.
 func (p *Provider) Refresh() error {
+	p.looped.Store(true)
 	p.registered.read(p.ctx)
 	p.seeCluster()
 	p.cache.BeginLoop()
@@ -228,11 +230,20 @@ func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load().nodeGroups }
 
 // NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil.
+//
+// Before the first Refresh a node whose instance is on its way out is in no group. The core then takes its own taint off the nodes of all groups,
+// because an earlier process may have left it there, and pods would come to a node that ends.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
-	if group := p.NodeGroupOf(node); group != nil {
-		return group, nil
+	group := p.NodeGroupOf(node)
+	if group == nil || !p.looped.Load() && p.isGoing(node) {
+		return nil, nil
 	}
-	return nil, nil
+	return group, nil
+}
+
+func (p *Provider) isGoing(node *corev1.Node) bool {
+	stays, err := p.HasInstance(node)
+	return err == nil && !stays
 }
 
 // NodeGroupOf returns the node group that a node is in, or nil.

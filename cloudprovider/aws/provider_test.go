@@ -184,6 +184,28 @@ func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
 	}
 }
 
+// A process before this one has terminated an instance, and its taint is on the node.
+func TestCoreLeavesItsTaintOnNodeThatEnds(t *testing.T) {
+	w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Terminate = ms(60_000) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	nodes := w.Nodes("a")
+	if err := w.NodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
+		t.Fatal(err)
+	}
+	w = w.restartedWith(nil)
+	for _, when := range []struct {
+		name  string
+		known []bool
+	}{{"before the first loop", []bool{false, true}}, {"in a loop", []bool{true, true}}} {
+		for at, node := range nodes {
+			group, err := w.NodeGroupForNode(node)
+			if known := group != nil; err != nil || known != when.known[at] {
+				t.Errorf("%s: node %d is in a group: %t, error %v, want %t", when.name, at, known, err, when.known[at])
+			}
+		}
+		w.NextLoop()
+	}
+}
+
 // failingNodes is a lister that cannot list.
 type failingNodes struct{ corelisters.NodeLister }
 
