@@ -261,7 +261,8 @@ func TestFailureUnderWayShowsInItsZone(t *testing.T) {
 	w.wantDesired(4)
 }
 
-func TestIncreaseForDeletedGroupIsNotMadeInItsSuccessor(t *testing.T) {
+// A group is deleted while an increase for it is under way, and another one gets its name.
+func TestIncreaseEndsWithItsGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.RefreshInterval = time.Hour })
 	w, stop := w.runningUntil()
