@@ -7,22 +7,20 @@ import (
 )
 
 // Is reports whether the node's kubelet says that it is Ready.
-func Is(node *corev1.Node) bool {
-	c := condition(node)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
+func Is(node *corev1.Node) bool { return condition(node) != nil }
 
 // Since returns when the node became Ready, zero if it is not.
 func Since(node *corev1.Node) time.Time {
-	if !Is(node) {
-		return time.Time{}
+	if c := condition(node); c != nil {
+		return c.LastTransitionTime.Time
 	}
-	return condition(node).LastTransitionTime.Time
+	return time.Time{}
 }
 
+// condition returns the condition by which the node is Ready, or nil.
 func condition(node *corev1.Node) *corev1.NodeCondition {
 	for at := range node.Status.Conditions {
-		if c := &node.Status.Conditions[at]; c.Type == corev1.NodeReady {
+		if c := &node.Status.Conditions[at]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
 			return c
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // Learnt holds facts observed on real nodes of a group that the next node, started from the same description, will show too:
@@ -78,15 +79,7 @@ const (
 // Settled reports whether the node represents others like it at that time: it has been Ready for a minute, and nobody is
 // removing it or has set it aside. Somebody who set it aside may have labelled it as well.
 func Settled(node *corev1.Node, now time.Time) bool {
-	if node.Spec.Unschedulable || node.DeletionTimestamp != nil {
-		return false
-	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue && now.Sub(c.LastTransitionTime.Time) > settledAfter
-		}
-	}
-	return false
+	return !node.Spec.Unschedulable && node.DeletionTimestamp == nil && nodeready.Is(node) && now.Sub(nodeready.Since(node)) > settledAfter
 }
 
 // Observe returns the facts of a settled node of the instance type.

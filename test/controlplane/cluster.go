@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,6 +132,28 @@ func (c *Cluster) Kubeconfig() string { return c.layout.kubeconfig("admin") }
 
 // Kubectl returns the path of a kubectl of the cluster's own version.
 func (c *Cluster) Kubectl() string { return c.binaries.Kubectl }
+
+// RunKubectl runs the cluster's kubectl with the admin's rights, and returns all that it prints. The error has that, too.
+func (c *Cluster) RunKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.Kubectl(), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
+
+// Define creates the CustomResourceDefinitions in the folders, and waits until the API server serves their kinds.
+func (c *Cluster) Define(ctx context.Context, folders ...string) error {
+	for _, folder := range folders {
+		if _, err := c.RunKubectl(ctx, "", "create", "-f", folder); err != nil {
+			return err
+		}
+	}
+	_, err := c.RunKubectl(ctx, "", "wait", "crd", "--all", "--for=condition=Established", "--timeout=1m")
+	return err
+}
 
 // Client returns a client with the admin's rights. It is shared and safe for concurrent use.
 func (c *Cluster) Client() kubernetes.Interface { return c.client }

@@ -26,7 +26,7 @@ func TestPoolsAreValidAndClaimsAreSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kubectl(t.Context(), cluster, `
+	if _, err := cluster.RunKubectl(t.Context(), `
 apiVersion: karpenter.sh/v1
 kind: NodeClaim
 metadata: {name: web-1, labels: {karpenter.sh/nodepool: web}}
@@ -40,7 +40,7 @@ spec:
 		seen := claims.Seen()
 		return len(seen) == 1 && seen[0].Pool == "web" && !seen[0].Created.IsZero() && seen[0].Deleted.IsZero()
 	})
-	if err := kubectl(t.Context(), cluster, "", "delete", "nodeclaim", "web-1"); err != nil {
+	if _, err := cluster.RunKubectl(t.Context(), "", "delete", "nodeclaim", "web-1"); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, "its deletion", func() bool { return !claims.Seen()[0].Deleted.IsZero() })

@@ -24,12 +24,7 @@ func prepare(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, folder := range folders {
-		if err := kubectl(ctx, o.Cluster, "", "create", "-f", folder); err != nil {
-			return err
-		}
-	}
-	if err := kubectl(ctx, o.Cluster, "", "wait", "crd", "--all", "--for=condition=Established", "--timeout=1m"); err != nil {
+	if err := o.Cluster.Define(ctx, folders...); err != nil {
 		return err
 	}
 	types, err := json.Marshal(instanceTypes(o.Pools))
@@ -43,7 +38,8 @@ func prepare(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	return kubectl(ctx, o.Cluster, string(objects), "create", "-f", "-")
+	_, err = o.Cluster.RunKubectl(ctx, string(objects), "create", "-f", "-")
+	return err
 }
 
 func typesFile(dir string) string { return filepath.Join(dir, "instance-types.json") }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -122,7 +121,8 @@ func (p *Process) waitReady(ctx context.Context, probe string, o Options) error 
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return kubectl(ctx, o.Cluster, "", "wait", "nodepools", "--all", "--for=condition=Ready", "--timeout=2m")
+	_, err := o.Cluster.RunKubectl(ctx, "", "wait", "nodepools", "--all", "--for=condition=Ready", "--timeout=2m")
+	return err
 }
 
 // Claims are the NodeClaims of the cluster.
@@ -137,12 +137,3 @@ func (p *Process) Kill() {
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
-
-func kubectl(ctx context.Context, cluster *controlplane.Cluster, stdin string, args ...string) error {
-	cmd := exec.CommandContext(ctx, cluster.Kubectl(), append([]string{"--kubeconfig", cluster.Kubeconfig()}, args...)...)
-	cmd.Stdin = strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
