@@ -33,9 +33,15 @@ func TestBenchMeasuresGroups(t *testing.T) {
 			t.Errorf("%s has %v", f.Name, f.Values)
 		}
 	}
-	for _, name := range []string{"start to end of first loop", "a loop", "a loop: " + ours, "live heap", "resident memory", "/status.json size", "/status"} {
+	for _, name := range []string{"start to end of first loop", "live heap", "resident memory", "/status.json size", "/status"} {
 		if f := figures[name]; f == nil || f.Values[steps-1] <= 0 {
 			t.Errorf("no figure %q: %+v", name, f)
+		}
+	}
+	// A profile has a sample each 10 ms, and a loop of so few groups may have none.
+	for _, name := range []string{"a loop", "a loop: " + ours} {
+		if figures[name] == nil {
+			t.Errorf("no figure %q", name)
 		}
 	}
 	// One call reads a hundred groups, and another one two hundred launch templates.
