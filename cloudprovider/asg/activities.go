@@ -186,22 +186,14 @@ func (a *activities) eachSince(ctx context.Context, name string, since time.Time
 // movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g
 // because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
 func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
-	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
-	defer cancel()
-	out, err := a.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
-		AutoScalingGroupName: aws.String(g.Name), MaxRecords: aws.Int32(activitiesPerCall)})
-	if err != nil {
-		klog.FromContext(ctx).V(2).Info("Could not see whether AWS moves instances", "group", g.Name, "err", awsclient.Brief(err))
-		return 0
-	}
 	capacity := 0
-	for _, a := range out.Activities {
+	for _, act := range a.newest(ctx, g.Name) {
 		// AWS writes "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". The cause of a raise has no
 		// such word.
-		if aws.ToTime(a.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(a.Cause), "balanc") {
+		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(act.Cause), "balanc") {
 			continue
 		}
-		id, launching, terminating := cooldown.Subject(a)
+		id, launching, terminating := cooldown.Subject(act)
 		i := g.instance(id)
 		switch counts := i != nil && i.Lifecycle.Counts(); {
 		case counts && launching:
@@ -211,6 +203,36 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 		}
 	}
 	return max(0, capacity)
+}
+
+// replaced is the capacity of those of the ended instances that AWS did not terminate to reach a lower desired capacity, so that others take their
+// place. It is 0 where AWS does not say. It costs a call if instances ended.
+func (a *activities) replaced(ctx context.Context, g *Group, ended []Instance) int {
+	if len(ended) == 0 {
+		return 0
+	}
+	capacity := 0
+	for _, act := range a.newest(ctx, g.Name) {
+		id, _, terminating := cooldown.Subject(act)
+		at := slices.IndexFunc(ended, func(i Instance) bool { return i.ID == id })
+		if at >= 0 && terminating && !strings.Contains(aws.ToString(act.Cause), "difference between desired and actual capacity") {
+			capacity += ended[at].Weight
+		}
+	}
+	return capacity
+}
+
+// newest returns the newest activities of the group, or none where AWS does not answer within movedTimeout.
+func (a *activities) newest(ctx context.Context, name string) []types.Activity {
+	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
+	defer cancel()
+	out, err := a.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
+		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)})
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Could not see why AWS launched or terminated instances", "group", name, "err", awsclient.Brief(err))
+		return nil
+	}
+	return out.Activities
 }
 
 // meaning returns the failure's statement about pools, completed by the group where it has only one choice. The group may be nil.

@@ -118,8 +118,14 @@ func (w *capacity) repair(ctx context.Context, before *Group, written, extra int
 	if err != nil {
 		return nil, err
 	}
-	there := g.countedCapacity() + endedSince(g, before) - before.excess()
+	there, ended := g.countedCapacity()-before.excess(), endedSince(g, before)
+	for _, i := range ended {
+		there += i.Weight
+	}
 	if there <= written || g.stated != written {
+		return g, nil
+	}
+	if there -= w.activities.replaced(ctx, g, ended); there <= written {
 		return g, nil
 	}
 	return w.repairTo(ctx, g, there+extra)

@@ -125,6 +125,35 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	}
 }
 
+func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
+	t.Parallel()
+	slow := quick
+	slow.Terminate = ms(60_000)
+	w := newWorldOf(t, fakeaws.Config{Delays: slow, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	w.calls.afterWrite = func() {
+		w.calls.afterWrite = nil
+		if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}); err != nil {
+			t.Error(err)
+		}
+		w.eventually(func() string {
+			state, _ := w.aws.Group("a")
+			states := map[string]int{}
+			for _, i := range state.Instances {
+				states[i.State]++
+			}
+			if states["Terminating"] == 0 || len(state.Instances)-states["Terminating"] != 4 {
+				return fmt.Sprintf("AWS has replaced no instance yet: %v", states)
+			}
+			return ""
+		})
+	}
+	w.increase(1)
+	if got := w.desired("a"); got != 4 {
+		t.Errorf("desired capacity is %d, want the 4 that were asked for: AWS replaced an instance meanwhile", got)
+	}
+}
+
 // suspend suspends a process of the group "a".
 func suspend(t *testing.T, w *world, process string) {
 	t.Helper()
