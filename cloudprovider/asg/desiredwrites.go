@@ -20,12 +20,19 @@ type capacity struct {
 }
 
 // setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
-// and g is fresh.
+// and g is fresh. After a lost or throttled call, the SDK repeats it only if a reading states the desired capacity of g, because another writer may
+// have set theirs since.
 func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
 	now := w.clock.Now()
 	out, err := w.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
-	})
+	}, awsclient.RepeatIf(func() error {
+		again, err := w.reader.Reread(ctx, g.Name)
+		if err == nil && again.stated != g.stated {
+			err = fmt.Errorf("desired capacity was %d and is %d now", g.stated, again.stated)
+		}
+		return err
+	}))
 	if err != nil {
 		return now, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
 	}

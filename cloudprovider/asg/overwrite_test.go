@@ -154,6 +154,47 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	}
 }
 
+// The SDK repeats a call whose answer is lost, with the value from before.
+func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		fault        fakeaws.Fault
+		others, want int
+	}{
+		{"answer lost, and another raised", fakeaws.Fault{Code: "InternalFailure", Late: true}, 6, 6},
+		{"answer lost, and another lowered", fakeaws.Fault{Code: "InternalFailure", Late: true}, 1, 1},
+		{"answer lost", fakeaws.Fault{Code: "InternalFailure", Late: true}, 0, 4},
+		{"not carried out", fakeaws.Fault{Code: "InternalFailure"}, 0, 4},
+		{"throttled, and another raised", fakeaws.Fault{Code: "Throttling"}, 6, 6},
+		{"throttled", fakeaws.Fault{Code: "Throttling"}, 0, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, group("a", 0, 3, 10)).started()
+			tt.fault.Action, tt.fault.Times, tt.fault.Latency = "SetDesiredCapacity", 1, ms(500)
+			w.aws.Inject(tt.fault)
+			w.calls.sdkRepeats = true
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if tt.others == 0 {
+					return
+				}
+				time.Sleep(200 * time.Millisecond) // the answer takes longer
+				if err := w.aws.SetDesired("a", tt.others); err != nil {
+					t.Error(err)
+				}
+			}()
+			_, err := w.cache.Increase(t.Context(), "a", 1)
+			<-done
+			if got := w.desired("a"); got != tt.want {
+				t.Errorf("desired capacity is %d, error %v, want %d", got, err, tt.want)
+			}
+		})
+	}
+}
+
 // suspend suspends a process of the group "a".
 func suspend(t *testing.T, w *world, process string) {
 	t.Helper()

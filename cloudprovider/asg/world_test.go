@@ -44,6 +44,7 @@ type calls struct {
 	reverses     bool                                     // readings list the instances the other way round
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
 	loseAnswer   bool                                     // of a write
+	sdkRepeats   bool                                     // a write of the desired capacity, as it does outside of tests
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
@@ -56,6 +57,9 @@ type calls struct {
 func (c *calls) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput, o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
 	if c.beforeWrite != nil {
 		c.beforeWrite()
+	}
+	if c.sdkRepeats {
+		o = append(o, func(o *autoscaling.Options) { o.RetryMaxAttempts = 3 })
 	}
 	out, err := c.AutoScaling.SetDesiredCapacity(ctx, in, o...)
 	if c.afterWrite != nil {

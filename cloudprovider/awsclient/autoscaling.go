@@ -2,6 +2,8 @@ package awsclient
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -77,6 +79,47 @@ func Impatient(o *autoscaling.Options) {
 	})
 }
 
+// RepeatIf has the SDK call still before each repetition of a call, and not repeat it after an error of still. The call then fails with the error of
+// its last attempt as well. A setting without a condition needs it: what it was computed from may have changed since the first attempt.
+func RepeatIf(still func() error) func(*autoscaling.Options) {
+	return func(o *autoscaling.Options) {
+		o.Retryer = unlessChanged{o.Retryer}
+		var last error
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("RepeatIf",
+				func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, meta middleware.Metadata, err error) {
+					if last != nil {
+						if err := still(); err != nil {
+							return out, meta, &changedError{why: err, last: last}
+						}
+					}
+					out, meta, last = next.HandleFinalize(ctx, in)
+					return out, meta, last
+				}), "Retry", middleware.After)
+		})
+	}
+}
+
+// A changedError is why a call was not repeated after its last error.
+type changedError struct{ why, last error }
+
+func (e *changedError) Error() string { return fmt.Sprintf("%v; not repeated: %v", e.last, e.why) }
+
+// Unwrap gives what came of the call. What came of still says nothing about it.
+func (e *changedError) Unwrap() error { return e.last }
+
+type unlessChanged struct{ aws.Retryer }
+
+func (r unlessChanged) IsErrorRetryable(err error) bool {
+	var changed *changedError
+	return !errors.As(err, &changed) && r.Retryer.IsErrorRetryable(err)
+}
+
+// GetAttemptToken forwards to the Retryer. The SDK would not find it in the embedded interface.
+func (r unlessChanged) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	return attemptToken(ctx, r.Retryer)
+}
+
 type onlyThrottled struct{ aws.Retryer }
 
 func (r onlyThrottled) IsErrorRetryable(err error) bool {
@@ -85,7 +128,11 @@ func (r onlyThrottled) IsErrorRetryable(err error) bool {
 
 // GetAttemptToken forwards to the Retryer. The SDK would not find it in the embedded interface.
 func (r onlyThrottled) GetAttemptToken(ctx context.Context) (func(error) error, error) {
-	if limited, ok := r.Retryer.(aws.RetryerV2); ok {
+	return attemptToken(ctx, r.Retryer)
+}
+
+func attemptToken(ctx context.Context, r aws.Retryer) (func(error) error, error) {
+	if limited, ok := r.(aws.RetryerV2); ok {
 		return limited.GetAttemptToken(ctx)
 	}
 	return r.GetInitialToken(), nil
