@@ -109,7 +109,8 @@ func (e *entry) lostMember(g *Group) bool {
 }
 
 // isNewest reports whether the reading is newer than all before: an instance that counted in them has departed. An instance in standby may have come
-// back since. A missing one has departed unless it came so lately that the reading may be older.
+// back since. A missing one has departed unless it came so lately that the reading may be older. After our start, we know that only where AWS said that
+// it has no such instance.
 func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // the answer matters below the known value only
@@ -123,7 +124,7 @@ func (e *entry) isNewest(g *Group) bool {
 		}
 		_, recent := e.recent[was.ID]
 		_, arriving := e.arriving[was.ID]
-		return !recent && !arriving && g.ReadAt.Sub(e.metAt) > readingLag
+		return !recent && !arriving && (e.gone[was.ID] || g.ReadAt.Sub(e.metAt) > readingLag)
 	})
 }
 

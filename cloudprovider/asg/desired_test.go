@@ -313,15 +313,23 @@ func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 // The SDK repeats a termination whose answer was lost. AWS has carried out the first call, and refuses the second one.
 func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, second := range map[string]fakeaws.Fault{
-		"the instance is gone":   {Code: "ValidationError", Message: "Instance Id not found - No managed instance found for instance ID: i-0", Times: 1},
-		"the first is under way": {Code: "ScalingActivityInProgress", Times: 1},
+	gone := fakeaws.Fault{Code: "ValidationError", Message: "Instance Id not found - No managed instance found for instance ID: i-0", Times: 1}
+	underWay := fakeaws.Fault{Code: "ScalingActivityInProgress", Times: 1}
+	for _, tt := range []struct {
+		name   string
+		second fakeaws.Fault
+		known  time.Duration
+	}{
+		{"the instance is gone", gone, 2 * readingLag},
+		{"the first is under way", underWay, 2 * readingLag},
+		{"the instance is gone, right after the start", gone, 0},
+		{"the first is under way, right after the start", underWay, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w, now := newWorld(t, group("a", 0, 3, 10)).timed()
 			ids := w.started().ids("a")
-			now.Step(2 * readingLag)
+			now.Step(tt.known)
 			w.refresh()
 			w.increase(1)
 			w.eventuallyInService("a", 4)
@@ -329,8 +337,8 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 			w.aws.ResetCalls()
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
 			w.calls.beforeRepeat = func() {
-				second.Action = terminateCall
-				w.aws.Inject(second)
+				tt.second.Action = terminateCall
+				w.aws.Inject(tt.second)
 			}
 			if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
 				t.Fatal(err)

@@ -24,6 +24,7 @@ type entry struct {
 	departed  map[string]departed    // instances on their way out
 	recent    map[string]arrival     // instances that came lately, from when a reading first showed them: one without them may be older
 	arriving  map[string]arrival     // instances that AWS has launched for us and no reading has shown
+	gone      map[string]bool        // instances that AWS said it does not have, until a reading lacks them
 	keyUses   map[idempotencyKey]int // synchronous launches that have ended
 	conflicts map[string]time.Time   // since when a previous leader's launch stands in the way, by zone
 	// endedBefore holds instances seen on their way out, with the time, and instances that AWS had terminated before our first launch. It is nil once no
@@ -37,7 +38,7 @@ type entry struct {
 }
 
 func newEntry() *entry {
-	return &entry{lock: make(chan struct{}, 1), departed: map[string]departed{}, recent: map[string]arrival{}, arriving: map[string]arrival{},
+	return &entry{lock: make(chan struct{}, 1), departed: map[string]departed{}, recent: map[string]arrival{}, arriving: map[string]arrival{}, gone: map[string]bool{},
 		keyUses: map[idempotencyKey]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
 }
 

@@ -74,18 +74,11 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	if !o.lost(g) {
 		return nil
 	}
-	if movesInstances(g) {
-		o.excess += w.activities.movedSince(ctx, g, o.at)
-	}
+	o.excess += w.activities.movedSince(ctx, g, o.at)
 	if o.lost(g) {
 		_, err = w.repairTo(ctx, g, g.countedCapacity()-o.excess)
 	}
 	return err
-}
-
-// movesInstances reports whether AWS may launch instances beyond the desired capacity, and terminate others after that.
-func movesInstances(g *Group) bool {
-	return g.CapacityRebalance || len(g.launchZones()) > 1 && !slices.Contains(g.SuspendedProcesses, processRebalance)
 }
 
 // repairTo raises the desired capacity to its floor, as far as the maximum allows.

@@ -75,6 +75,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	g.inheritStatements(e.group)
 	e.noteRecent(g)
 	newest := e.isNewest(g)
+	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.instance(id) == nil })
 	e.markDeparted(g)
 	e.resolve(g, newest)
 	e.markArriving(g)

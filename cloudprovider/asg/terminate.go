@@ -235,6 +235,7 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
 		case awsclient.IsNotFound(err): // gone since the reading. The next one states whether AWS replaces it
+			t.in.look(t.group, func(e *entry) { e.gone[i.ID] = true })
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
 			blocked[at] = err
 		case awsclient.IsRefused(err):

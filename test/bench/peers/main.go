@@ -164,11 +164,11 @@ func compare(ctx context.Context, o options, progress io.Writer) (r *report, err
 			b.peers = append(b.peers, p)
 		}
 	}
-	r = newReport(b.peers, o.repeats)
-	if err := r.resume(o.report); err != nil {
+	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.build(ctx); err != nil {
+	r = newReport(b.peers, o.repeats) // building names the versions
+	if err := r.resume(o.report); err != nil {
 		return nil, err
 	}
 	for _, c := range cases {
