@@ -102,7 +102,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		decisions.ScaleUp{Collector: with.decisions},
 	))
 	p.wireScaleDown(opts, core, with)
-	core.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: with.decisions}
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if with.status != nil {
 		with.status.AutoscalingStatusProcessor, core.AutoscalingStatusProcessor = core.AutoscalingStatusProcessor, with.status
@@ -164,7 +163,7 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
-// --scale-down-delay-type-local the delays after other changes count per node group.
+// --scale-down-delay-type-local the delays after other changes count per node group. What the core leaves of a removal that failed comes last.
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
@@ -190,6 +189,10 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	if p.guard != nil {
 		core.ScaleDownSetProcessor = keepsNodes{core.ScaleDownSetProcessor}
 	}
+	rollback := scaledown.NewRollback(
+		decisions.ScaleDown{Collector: with.decisions})
+	core.ScaleDownSetProcessor = rollback.Watch(core.ScaleDownSetProcessor)
+	core.ScaleDownStatusProcessor = rollback
 }
 
 // similarity says which node groups are alike enough to be balanced.
