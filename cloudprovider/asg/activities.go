@@ -188,9 +188,7 @@ func (a *activities) eachSince(ctx context.Context, name string, since time.Time
 func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
 	capacity := 0
 	for _, act := range a.newest(ctx, g.Name) {
-		// AWS writes "instances were launched to balance instances in zones", "unbalanced", "rebalance recommendation". The cause of a raise has no
-		// such word.
-		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !strings.Contains(aws.ToString(act.Cause), "balanc") {
+		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !evensOut(act) {
 			continue
 		}
 		id, launching, terminating := cooldown.Subject(act)
@@ -205,21 +203,42 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 	return max(0, capacity)
 }
 
-// replaced is the capacity of those of the ended instances that AWS did not terminate to reach a lower desired capacity, so that others take their
-// place. It is 0 where AWS does not say. It costs a call if instances ended.
-func (a *activities) replaced(ctx context.Context, g *Group, ended []Instance) int {
-	if len(ended) == 0 {
-		return 0
-	}
-	capacity := 0
-	for _, act := range a.newest(ctx, g.Name) {
-		id, _, terminating := cooldown.Subject(act)
-		at := slices.IndexFunc(ended, func(i Instance) bool { return i.ID == id })
-		if at >= 0 && terminating && !strings.Contains(aws.ToString(act.Cause), "difference between desired and actual capacity") {
-			capacity += ended[at].Weight
+// replacements is the capacity of the instances that AWS launched since the reading before to replace others, or to even out zones. ended is the
+// capacity that ended since then: a launch of unstated cause replaces no more than that, because AWS also repeats a launch that has failed. It is 0
+// where AWS does not say. It costs a call.
+func (a *activities) replacements(ctx context.Context, g, before *Group, ended int) int {
+	come := map[string]int{}
+	for _, i := range g.Counted() {
+		if before.instance(i.ID) == nil {
+			come[i.ID] = i.Weight
 		}
 	}
-	return capacity
+	moved, unstated := 0, 0
+	for _, act := range a.newest(ctx, g.Name) {
+		id, launching, _ := cooldown.Subject(act)
+		switch {
+		case !launching || changesDesired(act):
+		case evensOut(act):
+			moved += come[id]
+		default:
+			unstated += come[id]
+		}
+		if launching {
+			delete(come, id)
+		}
+	}
+	return moved + min(unstated, max(0, ended-moved))
+}
+
+// changesDesired reports whether the activity followed a new desired capacity. AWS writes "changing the desired capacity from 3 to 5".
+func changesDesired(a types.Activity) bool {
+	return strings.Contains(aws.ToString(a.Cause), "changing the desired capacity")
+}
+
+// evensOut reports whether AWS moved an instance. It writes "instances were launched to balance instances in zones", "unbalanced", "rebalance
+// recommendation". A policy that changed the desired capacity may have such a name.
+func evensOut(a types.Activity) bool {
+	return strings.Contains(aws.ToString(a.Cause), "balanc") && !changesDesired(a)
 }
 
 // newest returns the newest activities of the group, or none where AWS does not answer within movedTimeout.

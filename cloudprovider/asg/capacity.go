@@ -136,15 +136,12 @@ func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.M
 
 func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
 
-// endedSince returns the departing instances that were present, or not yet there, before.
-func endedSince(g, before *Group) []Instance {
-	var ended []Instance
-	for _, i := range g.Instances {
-		if was := before.instance(i.ID); i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving()) {
-			ended = append(ended, i)
-		}
-	}
-	return ended
+// endedSince is the capacity of the departing instances that were present, or not yet there, before.
+func endedSince(g, before *Group) int {
+	return g.capacityOf(func(i *Instance) bool {
+		was := before.instance(i.ID)
+		return i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving())
+	})
 }
 
 // lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.

@@ -80,11 +80,15 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 		}
 		return g, nil // the next reading will do
 	}
-	if now, readErr := w.reader.Reread(ctx, name); readErr == nil && now.stated >= desired {
-		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
-		return now, nil
+	now, readErr := w.reader.Reread(ctx, name)
+	if readErr != nil || now.stated < desired {
+		return g, err
 	}
-	return g, err
+	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+	if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
+		return repaired, nil
+	}
+	return now, nil
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least

@@ -89,12 +89,17 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
+	var was lostUpdate
+	w.groups.update(g.Name, func(e *entry, _ *Group) {
+		was = e.written
+		e.unansweredRaise(desired, w.clock.Now())
+	})
 	_, err := w.setDesired(ctx, g, desired)
 	after := w.groups.update(g.Name, func(e *entry, now *Group) {
 		if err == nil {
 			e.set(now, desired, w.clock.Now())
-		} else if !awsclient.IsRefused(err) {
-			e.unansweredRaise(desired, w.clock.Now())
+		} else if awsclient.IsRefused(err) {
+			e.written = was
 		}
 	})
 	if after == nil && err == nil {
@@ -111,14 +116,12 @@ func (w *capacity) repair(ctx context.Context, before *Group, written, extra int
 	if err != nil {
 		return nil, err
 	}
-	there, ended := g.countedCapacity()-before.excess(), endedSince(g, before)
-	for _, i := range ended {
-		there += i.Weight
-	}
+	ended := endedSince(g, before)
+	there := g.countedCapacity() + ended - before.excess()
 	if there <= written || g.stated != written {
 		return g, nil
 	}
-	if there -= w.activities.replaced(ctx, g, ended); there <= written {
+	if there -= w.activities.replacements(ctx, g, before, ended); there <= written {
 		return g, nil
 	}
 	return w.repairTo(ctx, g, there+extra)

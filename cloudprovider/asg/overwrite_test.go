@@ -154,41 +154,67 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	}
 }
 
+func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 4, 10)).started()
+	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.calls.afterWrite = func() {
+		w.calls.afterWrite = nil
+		if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}); err != nil {
+			t.Error(err)
+		}
+		w.eventually(func() string {
+			if state, _ := w.aws.Group("a"); len(state.Instances) != 6 {
+				return fmt.Sprintf("AWS has %d instances, want five and one to move another", len(state.Instances))
+			}
+			return ""
+		})
+	}
+	w.increase(1)
+	if got := w.desired("a"); got != 5 {
+		t.Errorf("desired capacity is %d, want the 5 that were asked for: AWS moved an instance meanwhile", got)
+	}
+}
+
 // The SDK repeats a call whose answer is lost, with the value from before.
 func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 	t.Parallel()
+	lost, fault, throttled := fakeaws.Fault{Code: "InternalFailure", Late: true}, fakeaws.Fault{Code: "InternalFailure"}, fakeaws.Fault{Code: "Throttling"}
 	for _, tt := range []struct {
-		name         string
-		fault        fakeaws.Fault
-		others, want int
+		name   string
+		fault  fakeaws.Fault // of the first attempt
+		others int           // desired capacity that another sets after the first attempt, 0 for none
+		want   int
+		fails  bool
 	}{
-		{"answer lost, and another raised", fakeaws.Fault{Code: "InternalFailure", Late: true}, 6, 6},
-		{"answer lost, and another lowered", fakeaws.Fault{Code: "InternalFailure", Late: true}, 1, 1},
-		{"answer lost", fakeaws.Fault{Code: "InternalFailure", Late: true}, 0, 4},
-		{"not carried out", fakeaws.Fault{Code: "InternalFailure"}, 0, 4},
-		{"throttled, and another raised", fakeaws.Fault{Code: "Throttling"}, 6, 6},
-		{"throttled", fakeaws.Fault{Code: "Throttling"}, 0, 4},
+		{"answer lost, and another raised", lost, 6, 6, false},
+		{"answer lost, and another lowered", lost, 1, 1, true},
+		{"answer lost", lost, 0, 4, false},
+		{"not carried out", fault, 0, 4, false},
+		{"throttled, and another raised", throttled, 6, 6, true},
+		{"throttled", throttled, 0, 4, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, group("a", 0, 3, 10)).started()
-			tt.fault.Action, tt.fault.Times, tt.fault.Latency = "SetDesiredCapacity", 1, ms(500)
+			tt.fault.Action, tt.fault.Times = "SetDesiredCapacity", 1
 			w.aws.Inject(tt.fault)
 			w.calls.sdkRepeats = true
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				if tt.others == 0 {
-					return
+			w.calls.beforeWrite = func() {
+				w.calls.beforeRead = func() { // between the attempts
+					w.calls.beforeRead = nil
+					if tt.others == 0 {
+						return
+					}
+					if err := w.aws.SetDesired("a", tt.others); err != nil {
+						t.Error(err)
+					}
 				}
-				time.Sleep(200 * time.Millisecond) // the answer takes longer
-				if err := w.aws.SetDesired("a", tt.others); err != nil {
-					t.Error(err)
-				}
-			}()
+			}
 			_, err := w.cache.Increase(t.Context(), "a", 1)
-			<-done
-			if got := w.desired("a"); got != tt.want {
+			if got := w.desired("a"); got != tt.want || (err != nil) != tt.fails {
 				t.Errorf("desired capacity is %d, error %v, want %d", got, err, tt.want)
 			}
 		})

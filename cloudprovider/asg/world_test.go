@@ -39,6 +39,7 @@ type calls struct {
 	*awsclient.AutoScaling
 	beforeWrite  func()                                   // when we have decided and AWS does not know yet
 	afterWrite   func()                                   // when AWS has done it and we do not know yet
+	beforeRead   func()                                   // of the groups
 	neverAnswer  bool                                     // to a launch, as if the process had been killed meanwhile
 	launching    func(*autoscaling.LaunchInstancesInput)  // before a launch
 	reverses     bool                                     // readings list the instances the other way round
@@ -95,6 +96,9 @@ func (c *calls) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInsta
 }
 
 func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+	if c.beforeRead != nil {
+		c.beforeRead()
+	}
 	out, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, in, o...)
 	if err == nil && c.reverses {
 		for _, g := range out.AutoScalingGroups {

@@ -1,6 +1,7 @@
 package awsclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,34 +80,57 @@ func Impatient(o *autoscaling.Options) {
 	})
 }
 
-// RepeatIf has the SDK call still before each repetition of a call, and not repeat it after an error of still. The call then fails with the error of
-// its last attempt as well. A setting without a condition needs it: what it was computed from may have changed since the first attempt.
+// RepeatIf has the SDK call still before each repetition of a call, and not repeat it after an error of still. A setting without a condition needs it:
+// what it was computed from may have changed since the first attempt. The call fails with the first error that leaves open whether AWS carried it out, if
+// there is one: a refusal of a later attempt says nothing about that.
 func RepeatIf(still func() error) func(*autoscaling.Options) {
 	return func(o *autoscaling.Options) {
 		o.Retryer = unlessChanged{o.Retryer}
-		var last error
+		r := &repetition{still: still}
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("RepeatIf",
-				func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, meta middleware.Metadata, err error) {
-					if last != nil {
-						if err := still(); err != nil {
-							return out, meta, &changedError{why: err, last: last}
-						}
-					}
-					out, meta, last = next.HandleFinalize(ctx, in)
-					return out, meta, last
-				}), "Retry", middleware.After)
+			return errors.Join(stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RepeatIf", r.call), middleware.Before),
+				stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("RepeatIf", r.attempt), "Retry", middleware.After))
 		})
 	}
 }
 
-// A changedError is why a call was not repeated after its last error.
-type changedError struct{ why, last error }
+// repetition is a call with RepeatIf. Its attempts follow one another.
+type repetition struct {
+	still      func() error
+	last, open error // of the attempts. open leaves open whether AWS carried the call out
+}
 
-func (e *changedError) Error() string { return fmt.Sprintf("%v; not repeated: %v", e.last, e.why) }
+func (r *repetition) attempt(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput,
+	meta middleware.Metadata, err error) {
+	if r.last != nil {
+		if err := r.still(); err != nil {
+			return out, meta, &changedError{err}
+		}
+	}
+	out, meta, r.last = next.HandleFinalize(ctx, in)
+	if r.open == nil && r.last != nil && !IsRefused(r.last) {
+		r.open = r.last
+	}
+	return out, meta, r.last
+}
 
-// Unwrap gives what came of the call. What came of still says nothing about it.
-func (e *changedError) Unwrap() error { return e.last }
+func (r *repetition) call(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput,
+	meta middleware.Metadata, err error) {
+	out, meta, err = next.HandleInitialize(ctx, in)
+	var changed *changedError
+	switch {
+	case errors.As(err, &changed):
+		err = fmt.Errorf("%w; not repeated: %v", cmp.Or(r.open, r.last), changed.why)
+	case err != nil && r.open != nil && IsRefused(err):
+		err = fmt.Errorf("%w; then: %v", r.open, err)
+	}
+	return out, meta, err
+}
+
+// A changedError is why a call was not repeated.
+type changedError struct{ why error }
+
+func (e *changedError) Error() string { return e.why.Error() }
 
 type unlessChanged struct{ aws.Retryer }
 

@@ -358,6 +358,56 @@ func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
 	}
 }
 
+func TestRepeatIfReportsOpenOutcome(t *testing.T) {
+	config := fakeaws.Config{
+		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large"}}}},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "a", Max: 3, Zones: []string{"us-west-2a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "t"}}},
+	}
+	const fault, throttle, denied = "InternalFailure", "Throttling", "AccessDenied"
+	for _, tt := range []struct {
+		name   string
+		faults []string
+		still  int    // how many repetitions are let through
+		want   string // error code, or empty
+		calls  int
+	}{
+		{"repeated", []string{fault, throttle}, 9, "", 3},
+		{"open, and not repeated", []string{fault}, 0, fault, 1},
+		{"refused, and not repeated", []string{throttle}, 0, throttle, 1},
+		{"open, refused, and not repeated", []string{fault, throttle}, 1, fault, 2},
+		{"open, then refused", []string{fault, denied}, 9, fault, 2},
+		{"open, then refused until the end", []string{fault, throttle, throttle, throttle, throttle}, 9, fault, 3},
+		{"refused", []string{denied}, 9, denied, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, config, func(t *testing.T, server *fakeaws.Server, client *awsclient.AutoScaling) {
+				attempts := 0
+				next := func() {
+					if attempts++; attempts <= len(tt.faults) {
+						server.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Code: tt.faults[attempts-1], Times: 1})
+					}
+				}
+				next()
+				name, one := "a", int32(1)
+				_, err := client.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &one},
+					awsclient.RepeatIf(func() error {
+						if attempts > tt.still {
+							return errors.New("the group has changed")
+						}
+						next()
+						return nil
+					}))
+				if got, calls := awsclient.Code(err), server.Calls()["SetDesiredCapacity"]; got != tt.want || calls != tt.calls {
+					t.Errorf("error %v after %d calls, want %q after %d", err, calls, tt.want, tt.calls)
+				}
+				if refused := tt.want == throttle || tt.want == denied; awsclient.IsRefused(err) != refused {
+					t.Errorf("error %v counts as refused: %t", err, !refused)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsAnAnswer(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -1,12 +1,9 @@
 package scaledown
 
 import (
-	"context"
-	"maps"
-	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -14,62 +11,76 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
+// settled is how old a failure is before Rollback looks at it. By then the node cache shows what the core has done.
+const settled = 2 * time.Second
+
 // Rollback finishes what the core leaves of a removal that failed. The core taints and cordons nodes before it removes them. If it cannot taint all of
-// them, or a removal fails, it takes that back with one request. If the API server refuses the request, the node would stay cordoned
-// for five minutes or more (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). Rollback repeats it in each loop.
+// them, or a removal fails, it takes that back. If the API server refuses that, the core leaves the node as it is, until it chooses the node again after five
+// minutes or more, or until its next start (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). Rollback takes it back in a later loop.
 //
-// It is the core's ScaleDownStatusProcessor and wraps another one. It runs in the core's loop, so no new removal of the node begins beside it.
+// It is the core's ScaleDownStatusProcessor and wraps another one. It runs in the core's loop, so no removal of the node begins beside it.
 type Rollback struct {
 	status.ScaleDownStatusProcessor
-	chosen []string // by this loop
-	left   map[string]bool
+	clock  clock.PassiveClock
+	chosen []string             // by this loop
+	failed map[string]time.Time // nodes whose removal failed, with the time
 }
 
 // NewRollback wraps then.
-func NewRollback(then status.ScaleDownStatusProcessor) *Rollback {
-	return &Rollback{ScaleDownStatusProcessor: then, left: map[string]bool{}}
+func NewRollback(then status.ScaleDownStatusProcessor, c clock.PassiveClock) *Rollback {
+	return &Rollback{ScaleDownStatusProcessor: then, clock: c, failed: map[string]time.Time{}}
 }
 
-// Process takes back the taints of removals that failed.
+// Process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
 func (r *Rollback) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	r.ScaleDownStatusProcessor.Process(ctx, s)
+	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError {
 		for _, name := range r.chosen {
-			r.left[name] = true
+			r.failed[name] = now
 		}
 	}
 	r.chosen = nil
 	for name, result := range s.NodeDeleteResults {
 		if result.ResultType != scaledownstatus.NodeDeleteOk {
-			r.left[name] = true
+			r.failed[name] = now
 		}
 	}
-	for _, begun := range s.ScaledDownNodes {
-		delete(r.left, begun.Node.Name)
+	empty, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
+	for _, name := range append(empty, drained...) {
+		delete(r.failed, name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.left)) {
+	for name, since := range r.failed { // in any order, so that no node stands in the way of the others
+		if now.Sub(since) < settled {
+			continue
+		}
 		if err := release(ctx, name); err != nil {
 			klog.ErrorS(err, "Could not take back the taint of a removal that failed, trying again in the next loop", "node", name)
-			return // the API server may be unwell
+			return
 		}
-		delete(r.left, name)
+		delete(r.failed, name)
 	}
 }
 
-// release takes the core's taint off the node, and the cordon with it.
+// release takes the core's taint off the node, and the core's cordon with it. It leaves nodes whose instances are on their way out.
 func release(ctx *cacontext.AutoscalingContext, name string) error {
-	node, err := ctx.ClientSet.CoreV1().Nodes().Get(context.TODO(), name, metav1.GetOptions{})
-	switch {
-	case errors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return err
-	case !taints.HasToBeDeletedTaint(node):
+	node, err := ctx.ListerRegistry.AllNodeLister().Get(name)
+	if errors.IsNotFound(err) || err == nil && !taints.HasToBeDeletedTaint(node) {
 		return nil
 	}
-	_, err = taints.CleanToBeDeleted(node, ctx.ClientSet, ctx.CordonNodeBeforeTerminate)
+	if err != nil {
+		return err
+	}
+	if stays, err := ctx.CloudProvider.HasInstance(node); err == nil && !stays {
+		return nil
+	}
+	uncordon := ctx.CordonNodeBeforeTerminate && !taints.HasTaint(node, interruption.Taint)
+	_, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon)
 	return err
 }
 

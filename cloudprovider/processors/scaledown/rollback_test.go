@@ -6,19 +6,26 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
 // all lets every node go.
@@ -28,57 +35,90 @@ func (all) FilterUnremovableNodes(_ *cacontext.AutoscalingContext, _ *nodes.Scal
 	return candidates, nil
 }
 
+// removing is the nodes that are being removed.
+type removing struct {
+	scaledown.Actuator
+	scaledown.ActuationStatus
+	nodes []string
+}
+
+func (r *removing) CheckStatus() scaledown.ActuationStatus         { return r }
+func (r *removing) DeletionsInProgress() (empty, drained []string) { return r.nodes, nil }
+
+// instances knows that the instance of one node is on its way out.
+type instances struct{ cloudprovider.CloudProvider }
+
+func (instances) HasInstance(node *corev1.Node) (bool, error) { return node.Name != "ending", nil }
+
+// cluster is a node cache that is up to date.
+type cluster struct {
+	kubeutil.ListerRegistry
+	*fake.Clientset
+}
+
+func (c cluster) AllNodeLister() kubeutil.NodeLister { return c }
+
+func (c cluster) List() ([]*corev1.Node, error) { panic("not asked for") }
+
+func (c cluster) Get(name string) (*corev1.Node, error) {
+	node, err := c.Tracker().Get(corev1.SchemeGroupVersion.WithResource("nodes"), "", name)
+	if err != nil {
+		return nil, err
+	}
+	return node.(*corev1.Node), nil
+}
+
 func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
-	failed := scaledownstatus.NodeDeleteResult{ResultType: scaledownstatus.NodeDeleteErrorFailedToDelete, Err: errors.New("denied")}
-	begun := []*scaledownstatus.ScaleDownNode{{Node: node("begun")}}
+	failed := func(names ...string) *scaledownstatus.ScaleDownStatus {
+		s := &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried, NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{}}
+		for _, name := range names {
+			s.NodeDeleteResults[name] = scaledownstatus.NodeDeleteResult{ResultType: scaledownstatus.NodeDeleteErrorFailedToDelete, Err: errors.New("denied")}
+		}
+		return s
+	}
+	idle := failed()
+	notAllTainted := &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError}
+	removed := &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried, NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"a": {}}}
+	const everyNode = "a b ending interrupted"
 	type loop struct {
-		chosen  []string
-		status  scaledownstatus.ScaleDownStatus
-		refused int    // requests that the API server refuses
-		want    string // the nodes that are tainted then
+		chosen   []string
+		removing []string
+		status   *scaledownstatus.ScaleDownStatus
+		refuses  bool   // the API server does
+		want     string // the nodes that are tainted then
 	}
 	for _, tt := range []struct {
 		name  string
 		loops []loop
 	}{
-		{"removals that go on", []loop{
-			{chosen: []string{"begun"}, status: scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNodeDeleteStarted, ScaledDownNodes: begun}, want: "begun other"},
-			{want: "begun other"},
-		}},
-		{"not all could be tainted", []loop{
-			{chosen: []string{"begun", "other"}, status: scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError, ScaledDownNodes: begun}, want: "begun"},
-		}},
-		{"chosen by an earlier loop", []loop{
-			{chosen: []string{"begun", "other"}, status: scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownInCooldown}, want: "begun other"},
-			{status: scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError}, want: "begun other"},
-		}},
-		{"a removal failed", []loop{
-			{status: scaledownstatus.ScaleDownStatus{NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"other": failed, "gone": failed, "begun": {}}}, want: "begun"},
-		}},
-		{"the next removal has begun", []loop{
-			{status: scaledownstatus.ScaleDownStatus{ScaledDownNodes: begun, NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"begun": failed}}, want: "begun other"},
-			{want: "begun other"},
-		}},
-		{"the API server refuses", []loop{
-			{status: scaledownstatus.ScaleDownStatus{NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"other": failed}}, refused: 1, want: "begun other"},
-			{refused: 1, want: "begun other"},
-			{want: "begun"},
-			{want: "begun"},
-		}},
+		{"removals that go on", []loop{{chosen: []string{"a"}, removing: []string{"a"}, status: idle}, {removing: []string{"a"}, status: idle}}},
+		{"a removal that succeeded", []loop{{status: removed}, {status: idle}}},
+		{"not all could be tainted", []loop{{chosen: []string{"a", "b"}, status: notAllTainted}, {status: idle, want: "ending interrupted"}}},
+		{"others are being removed", []loop{{chosen: []string{"a", "b"}, removing: []string{"a"}, status: notAllTainted},
+			{removing: []string{"a"}, status: idle, want: "a ending interrupted"}}},
+		{"chosen by an earlier loop", []loop{{chosen: []string{"a", "b"}, status: idle}, {status: notAllTainted}, {status: idle}}},
+		{"a removal failed", []loop{{status: failed("a", "gone")}, {status: idle, want: "b ending interrupted"}}},
+		{"the next removal has begun", []loop{{status: failed("a"), removing: []string{"a"}}, {status: idle}}},
+		{"the next removal begins later", []loop{{status: failed("a")}, {removing: []string{"a"}, status: idle}, {status: idle}}},
+		{"the instance is on its way out", []loop{{status: failed("ending")}, {status: idle}}},
+		{"drained for an interruption", []loop{{status: failed("interrupted")}, {status: idle, want: "a b ending"}}},
+		{"the API server refuses", []loop{{status: failed("a")}, {status: idle, refuses: true}, {status: idle, refuses: true},
+			{status: idle, want: "b ending interrupted"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client := fake.NewClientset(node("begun"), node("other"))
-			refused := 0
-			client.PrependReactor("*", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
-				if refused == 0 || action.GetVerb() == "list" {
-					return false, nil, nil
-				}
-				refused--
-				return true, nil, errors.New("the API server is unwell")
+			interrupted := node("interrupted")
+			interrupted.Spec.Taints = append(interrupted.Spec.Taints, corev1.Taint{Key: interruption.Taint, Effect: corev1.TaintEffectNoSchedule})
+			client := fake.NewClientset(node("a"), node("b"), node("ending"), interrupted)
+			refuses := false
+			client.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return refuses, nil, errors.New("the API server is unwell")
 			})
-			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true}}
-			ctx.ClientSet = client
-			r := NewRollback(status.NewDefaultScaleDownStatusProcessor())
+			now := clocktesting.NewFakeClock(time.Now())
+			removals := &removing{}
+			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
+				CloudProvider: instances{}, ScaleDownActuator: removals}
+			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
+			r := NewRollback(status.NewDefaultScaleDownStatusProcessor(), now)
 			watched := r.Watch(all{})
 			for n, l := range tt.loops {
 				var chosen []simulator.NodeToBeRemoved
@@ -86,23 +126,28 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 					chosen = append(chosen, simulator.NodeToBeRemoved{Node: node(name)})
 				}
 				watched.FilterUnremovableNodes(ctx, nil, chosen)
-				refused = l.refused
-				r.Process(ctx, &l.status)
+				removals.nodes, refuses = l.removing, l.refuses
+				r.Process(ctx, l.status)
+				now.Step(settled)
 				list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				tainted := map[string]bool{}
 				for _, n := range list.Items {
-					if taints.HasToBeDeletedTaint(&n) != n.Spec.Unschedulable {
-						t.Errorf("%s has taints %v, and is cordoned: %t", n.Name, n.Spec.Taints, n.Spec.Unschedulable)
-					}
-					if n.Spec.Unschedulable {
+					if taints.HasToBeDeletedTaint(&n) {
 						tainted[n.Name] = true
 					}
+					if want := tainted[n.Name] || n.Name == "interrupted"; n.Spec.Unschedulable != want {
+						t.Errorf("%s has taints %v, and is cordoned: %t", n.Name, n.Spec.Taints, n.Spec.Unschedulable)
+					}
 				}
-				if got := strings.Join(slices.Sorted(maps.Keys(tainted)), " "); got != l.want {
-					t.Errorf("loop %d: tainted are %q, want %q", n, got, l.want)
+				want := everyNode
+				if l.want != "" {
+					want = l.want
+				}
+				if got := strings.Join(slices.Sorted(maps.Keys(tainted)), " "); got != want {
+					t.Errorf("loop %d: tainted are %q, want %q", n, got, want)
 				}
 			}
 		})

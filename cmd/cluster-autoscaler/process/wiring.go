@@ -163,7 +163,7 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
-// --scale-down-delay-type-local the delays after other changes count per node group. What the core leaves of a removal that failed comes last.
+// --scale-down-delay-type-local the delays after other changes count per node group. The end of a loop takes back what the core leaves of a removal that failed.
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
@@ -190,7 +190,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		core.ScaleDownSetProcessor = keepsNodes{core.ScaleDownSetProcessor}
 	}
 	rollback := scaledown.NewRollback(
-		decisions.ScaleDown{Collector: with.decisions})
+		decisions.ScaleDown{Collector: with.decisions},
+		clock.RealClock{})
 	core.ScaleDownSetProcessor = rollback.Watch(core.ScaleDownSetProcessor)
 	core.ScaleDownStatusProcessor = rollback
 }

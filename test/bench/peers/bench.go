@@ -16,6 +16,7 @@ type bench struct {
 	dir       string // of all logs
 	ours      string // our program
 	karpenter string // Karpenter's
+	programs  []string
 	progress  io.Writer
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
@@ -65,12 +67,14 @@ func (b *bench) build(ctx context.Context) error {
 	if b.ours, err = lab.BuildAutoscaler(ctx, b.dir); err != nil {
 		return err
 	}
+	b.programs = []string{b.ours}
 	for n, p := range b.peers {
+		program := ""
 		switch p.kind {
 		case stockKind:
-			_, err = stock.Build(ctx, b.progress, stock.AWS, false)
+			program, err = stock.Build(ctx, b.progress, stock.AWS, false)
 		case pluginKind:
-			_, err = stock.Build(ctx, b.progress, stock.ExternalGRPC, false)
+			program, err = stock.Build(ctx, b.progress, stock.ExternalGRPC, false)
 		case karpenterKind:
 			var version string
 			if b.karpenter, version, err = karpenter.Build(ctx, b.progress); err == nil {
@@ -78,6 +82,24 @@ func (b *bench) build(ctx context.Context) error {
 			}
 		}
 		if err != nil {
+			return err
+		}
+		if program != "" && !slices.Contains(b.programs, program) {
+			b.programs = append(b.programs, program)
+		}
+	}
+	return nil
+}
+
+// renew replaces each program's file by a copy, so that the kernel has all of them in its cache in the same way. Linux 6.18 maps a file that it has read
+// from disk in larger pieces than one that was just written, and resident memory counts whole pieces.
+func (b *bench) renew() error {
+	for _, program := range b.programs {
+		copied := fmt.Sprintf("%s.%d", program, os.Getpid())
+		if err := exec.Command("cp", "-p", program, copied).Run(); err != nil {
+			return fmt.Errorf("copy %s: %w", program, err)
+		}
+		if err := os.Rename(copied, program); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,9 @@ type run struct {
 
 // launch starts the peer and waits until it is ready for pods: a Cluster Autoscaler has made its first loop.
 func (r *run) launch(ctx context.Context) error {
+	if err := r.bench.renew(); err != nil {
+		return err
+	}
 	r.started = time.Now()
 	if r.peer.kind == karpenterKind {
 		return r.launchKarpenter(ctx)
