@@ -115,6 +115,11 @@ func (e *entry) isNewest(g *Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // the answer matters below the known value only
 	}
+	for id := range e.gone { // the reading before may have lacked it, too
+		if _, known := e.departed[id]; !known && e.missing(g, id) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
 		if _, known := e.departed[was.ID]; known {
 			return false
@@ -122,10 +127,15 @@ func (e *entry) isNewest(g *Group) bool {
 		if i := g.instance(was.ID); i != nil {
 			return i.Lifecycle.departedForGood()
 		}
-		_, recent := e.recent[was.ID]
-		_, arriving := e.arriving[was.ID]
-		return !recent && !arriving && (e.gone[was.ID] || g.ReadAt.Sub(e.metAt) > readingLag)
+		return e.missing(g, was.ID) && g.ReadAt.Sub(e.metAt) > readingLag
 	})
+}
+
+// missing reports whether the reading lacks the instance, and not because it is older than the instance.
+func (e *entry) missing(g *Group, id string) bool {
+	_, recent := e.recent[id]
+	_, arriving := e.arriving[id]
+	return g.instance(id) == nil && !recent && !arriving
 }
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }

@@ -319,11 +319,13 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 		name   string
 		second fakeaws.Fault
 		known  time.Duration
+		read   bool // between the two calls, when the instance is gone
 	}{
-		{"the instance is gone", gone, 2 * readingLag},
-		{"the first is under way", underWay, 2 * readingLag},
-		{"the instance is gone, right after the start", gone, 0},
-		{"the first is under way, right after the start", underWay, 0},
+		{"the instance is gone", gone, 2 * readingLag, false},
+		{"the first is under way", underWay, 2 * readingLag, false},
+		{"the instance is gone, right after the start", gone, 0, false},
+		{"the first is under way, right after the start", underWay, 0, false},
+		{"a reading lacks the instance before the answer", gone, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -336,19 +338,26 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 			w.refresh()
 			w.aws.ResetCalls()
 			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
+			isGone := func() {
+				w.eventually(func() string {
+					if state, _ := w.aws.Group("a"); len(state.Instances) != 3 {
+						return "AWS still lists the instance"
+					}
+					return ""
+				})
+			}
 			w.calls.beforeRepeat = func() {
+				if tt.read {
+					isGone()
+					w.refresh()
+				}
 				tt.second.Action = terminateCall
 				w.aws.Inject(tt.second)
 			}
 			if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
 				t.Fatal(err)
 			}
-			w.eventually(func() string {
-				if state, _ := w.aws.Group("a"); len(state.Instances) != 3 {
-					return "AWS still lists the instance"
-				}
-				return ""
-			})
+			isGone()
 			w.refresh()
 			if g, calls := w.group("a"), w.aws.Calls()[terminateCall]; g.DesiredCapacity != 3 || calls != 2 {
 				t.Errorf("desired capacity is %d after %d calls, want 3 after 2", g.DesiredCapacity, calls)
