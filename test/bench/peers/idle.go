@@ -12,7 +12,7 @@ import (
 func busy(nodes int) []podSet {
 	var sets []podSet
 	for _, g := range spread(nodes, medium) {
-		sets = append(sets, podSet{name: "pods-of-" + g.name, count: 10 * g.nodes, cpu: "700m", group: g.name})
+		sets = append(sets, podSet{name: "pods-of-" + g.name, count: 10 * g.nodes, cpu: "700m", group: g.name, bound: true})
 	}
 	return sets
 }
