@@ -71,24 +71,21 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 			e.request.settle(g)
 		} // else the answer was lost, and the next reading decides
 	})
-	if err == nil {
-		if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
-			return repaired, nil
+	if err != nil {
+		now, readErr := w.reader.Reread(ctx, name)
+		if readErr != nil || now.stated < desired {
+			return g, err
 		}
-		if g == nil {
-			return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
-		}
-		return g, nil // the next reading will do
+		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
+		g = now
 	}
-	now, readErr := w.reader.Reread(ctx, name)
-	if readErr != nil || now.stated < desired {
-		return g, err
-	}
-	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 	if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
 		return repaired, nil
 	}
-	return now, nil
+	if g == nil {
+		return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+	}
+	return g, nil // the next reading will do
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least

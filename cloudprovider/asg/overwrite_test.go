@@ -125,16 +125,12 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	}
 }
 
-func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
-	t.Parallel()
-	slow := quick
-	slow.Terminate = ms(60_000)
-	w := newWorldOf(t, fakeaws.Config{Delays: slow, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+// withinNextWrite has AWS do something to the group "a" until it is done, before we get the answer to our next write.
+func (w *world) withinNextWrite(kind fakeaws.DeedKind, done func(instances, terminating int) bool) {
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
-		if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}); err != nil {
-			t.Error(err)
+		if err := w.aws.Do(fakeaws.Deed{Kind: kind, Group: "a"}); err != nil {
+			w.t.Error(err)
 		}
 		w.eventually(func() string {
 			state, _ := w.aws.Group("a")
@@ -142,12 +138,21 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 			for _, i := range state.Instances {
 				states[i.State]++
 			}
-			if states["Terminating"] == 0 || len(state.Instances)-states["Terminating"] != 4 {
-				return fmt.Sprintf("AWS has replaced no instance yet: %v", states)
+			if !done(len(state.Instances), states["Terminating"]) {
+				return fmt.Sprintf("AWS has not done its %s: %v", kind, states)
 			}
 			return ""
 		})
 	}
+}
+
+func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
+	t.Parallel()
+	slow := quick
+	slow.Terminate = ms(60_000)
+	w := newWorldOf(t, fakeaws.Config{Delays: slow, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increase(1)
 	if got := w.desired("a"); got != 4 {
 		t.Errorf("desired capacity is %d, want the 4 that were asked for: AWS replaced an instance meanwhile", got)
@@ -160,18 +165,7 @@ func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
 		t.Fatal(err)
 	}
-	w.calls.afterWrite = func() {
-		w.calls.afterWrite = nil
-		if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}); err != nil {
-			t.Error(err)
-		}
-		w.eventually(func() string {
-			if state, _ := w.aws.Group("a"); len(state.Instances) != 6 {
-				return fmt.Sprintf("AWS has %d instances, want five and one to move another", len(state.Instances))
-			}
-			return ""
-		})
-	}
+	w.withinNextWrite(fakeaws.Rebalance, func(instances, _ int) bool { return instances == 6 })
 	w.increase(1)
 	if got := w.desired("a"); got != 5 {
 		t.Errorf("desired capacity is %d, want the 5 that were asked for: AWS moved an instance meanwhile", got)

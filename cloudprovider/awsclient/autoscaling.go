@@ -69,7 +69,7 @@ const impatientTimeout = 4 * time.Second
 
 // Impatient gives a call 4 s, and has the SDK repeat it where AWS throttles it and nowhere else: the caller first finds out what came of it.
 func Impatient(o *autoscaling.Options) {
-	o.Retryer = onlyThrottled{o.Retryer}
+	o.Retryer = only{o.Retryer, IsThrottled}
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("Impatient",
 			func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
@@ -85,7 +85,10 @@ func Impatient(o *autoscaling.Options) {
 // there is one: a refusal of a later attempt says nothing about that.
 func RepeatIf(still func() error) func(*autoscaling.Options) {
 	return func(o *autoscaling.Options) {
-		o.Retryer = unlessChanged{o.Retryer}
+		o.Retryer = only{o.Retryer, func(err error) bool {
+			var changed *changedError
+			return !errors.As(err, &changed)
+		}}
 		r := &repetition{still: still}
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 			return errors.Join(stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RepeatIf", r.call), middleware.Before),
@@ -132,31 +135,19 @@ type changedError struct{ why error }
 
 func (e *changedError) Error() string { return e.why.Error() }
 
-type unlessChanged struct{ aws.Retryer }
+// only is a Retryer that repeats a call after some errors only.
+type only struct {
+	aws.Retryer
+	after func(error) bool
+}
 
-func (r unlessChanged) IsErrorRetryable(err error) bool {
-	var changed *changedError
-	return !errors.As(err, &changed) && r.Retryer.IsErrorRetryable(err)
+func (r only) IsErrorRetryable(err error) bool {
+	return r.after(err) && r.Retryer.IsErrorRetryable(err)
 }
 
 // GetAttemptToken forwards to the Retryer. The SDK would not find it in the embedded interface.
-func (r unlessChanged) GetAttemptToken(ctx context.Context) (func(error) error, error) {
-	return attemptToken(ctx, r.Retryer)
-}
-
-type onlyThrottled struct{ aws.Retryer }
-
-func (r onlyThrottled) IsErrorRetryable(err error) bool {
-	return IsThrottled(err) && r.Retryer.IsErrorRetryable(err)
-}
-
-// GetAttemptToken forwards to the Retryer. The SDK would not find it in the embedded interface.
-func (r onlyThrottled) GetAttemptToken(ctx context.Context) (func(error) error, error) {
-	return attemptToken(ctx, r.Retryer)
-}
-
-func attemptToken(ctx context.Context, r aws.Retryer) (func(error) error, error) {
-	if limited, ok := r.(aws.RetryerV2); ok {
+func (r only) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if limited, ok := r.Retryer.(aws.RetryerV2); ok {
 		return limited.GetAttemptToken(ctx)
 	}
 	return r.GetInitialToken(), nil
