@@ -1,6 +1,17 @@
 package controlplane
 
-import "io"
+import (
+	"cmp"
+	"io"
+	"time"
+)
+
+// kubeletLeaseRenewal is how often kubelet renews its node's lease. A node that has missed leasesMissed renewals counts as dead, by
+// default.
+const (
+	kubeletLeaseRenewal = 10 * time.Second
+	leasesMissed        = 5
+)
 
 // Options configure a Cluster. The zero value is the usual one.
 type Options struct {
@@ -20,6 +31,10 @@ type Options struct {
 	// WithoutKWOK leaves nodes to the caller: none becomes Ready and no pod runs by itself.
 	WithoutKWOK bool
 
+	// LeaseRenewal is how often KWOK renews the lease of each node. kube-controller-manager takes a node for dead after five times as
+	// long. 0 means kubelet's 10 s. On two processors the control plane has no time for anything else with the leases of 5,000 nodes.
+	LeaseRenewal time.Duration
+
 	// FeatureGates are set on kube-apiserver, kube-scheduler and kube-controller-manager.
 	FeatureGates map[string]bool
 
@@ -31,3 +46,5 @@ type Options struct {
 	// their own.
 	EmulatedVersion string
 }
+
+func (o Options) leaseRenewal() time.Duration { return cmp.Or(o.LeaseRenewal, kubeletLeaseRenewal) }

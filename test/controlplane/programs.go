@@ -54,7 +54,7 @@ func commandsFor(l layout, b Binaries, p ports, opts Options) commands {
 		clients:   []command{schedulerCommand(l, b, p, opts), controllerManagerCommand(l, b, p, opts)},
 	}
 	if !opts.WithoutKWOK {
-		c.clients = append(c.clients, kwokCommand(l, b, p))
+		c.clients = append(c.clients, kwokCommand(l, b, p, opts))
 	}
 	return c
 }
@@ -147,6 +147,7 @@ func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) comma
 			"-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller",
 		// A claim seen before its volume is looked at again after this time. The default is 15 s.
 		"--pvclaimbinder-sync-period=2s",
+		"--node-monitor-grace-period=" + (leasesMissed * opts.leaseRenewal()).String(),
 		"--profiling=false",
 	}
 	return command{
@@ -157,7 +158,7 @@ func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) comma
 	}
 }
 
-func kwokCommand(l layout, b Binaries, p ports) command {
+func kwokCommand(l layout, b Binaries, p ports, opts Options) command {
 	return command{
 		name: "kwok",
 		path: b.KWOK,
@@ -165,6 +166,7 @@ func kwokCommand(l layout, b Binaries, p ports) command {
 			"--kubeconfig=" + l.kubeconfig("kwok"),
 			"--stages=" + l.config("stages.yaml"),
 			"--nodes=kwok.x-k8s.io/node=fake",
+			"--renew-leases=" + opts.leaseRenewal().String(),
 			"--listen=127.0.0.1:" + strconv.Itoa(p.kwok),
 		},
 		health: url("http", p.kwok, "/healthz"),

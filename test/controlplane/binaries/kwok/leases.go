@@ -19,19 +19,18 @@ import (
 )
 
 const (
-	// leaseSeconds is how long a node's lease lasts, and renewInterval how often it is renewed, both as with kubelet.
-	leaseSeconds  = 40
-	renewInterval = 10 * time.Second
+	// leaseIntervals is how many renewals a node's lease lasts, as with kubelet.
+	leaseIntervals = 4
 	// leaseWorkers bounds the concurrent writes of leases.
 	leaseWorkers = 4
 )
 
-// renewLeases keeps the leases of the selected nodes fresh until the context ends, so that the node lifecycle controller takes
-// the nodes for alive. It returns when the first list of nodes is read.
+// renewLeases renews the lease of each selected node once in every interval until the context ends, so that the node lifecycle controller
+// takes the nodes for alive. It returns when the first list of nodes is read.
 //
 // KWOK could do this itself. But then it plays pods only on nodes whose lease it has seen in its own cache, while it makes a
 // node Ready without waiting for that. So it would skip a pod bound in between, which would stay Pending for ever.
-func renewLeases(ctx context.Context, client kubernetes.Interface, holder string, selected labels.Selector) error {
+func renewLeases(ctx context.Context, client kubernetes.Interface, holder string, selected labels.Selector, interval time.Duration) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	nodes := factory.Core().V1().Nodes()
 	due := make(chan *corev1.Node)
@@ -51,7 +50,7 @@ func renewLeases(ctx context.Context, client kubernetes.Interface, holder string
 			for {
 				select {
 				case node := <-due:
-					if err := renewLease(ctx, client, holder, node); err != nil && ctx.Err() == nil {
+					if err := renewLease(ctx, client, holder, node, interval); err != nil && ctx.Err() == nil {
 						slog.Error("Could not renew a lease", "node", node.Name, "err", err)
 					}
 				case <-ctx.Done():
@@ -63,7 +62,7 @@ func renewLeases(ctx context.Context, client kubernetes.Interface, holder string
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	go func() {
-		for ticks := time.Tick(renewInterval); ; {
+		for ticks := time.Tick(interval); ; {
 			select {
 			case <-ticks:
 			case <-ctx.Done():
@@ -82,9 +81,9 @@ func renewLeases(ctx context.Context, client kubernetes.Interface, holder string
 }
 
 // renewLease writes the time of renewal into a node's lease, and creates a missing lease. The lease goes with its node.
-func renewLease(ctx context.Context, client kubernetes.Interface, holder string, node *corev1.Node) error {
+func renewLease(ctx context.Context, client kubernetes.Interface, holder string, node *corev1.Node, interval time.Duration) error {
 	now := metav1.NowMicro()
-	seconds := int32(leaseSeconds)
+	seconds := int32(leaseIntervals * interval.Seconds())
 	spec := coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &now}
 	patch, err := json.Marshal(map[string]any{"spec": spec})
 	if err != nil {

@@ -35,6 +35,7 @@ type flags struct {
 	kubeconfig string
 	stages     string
 	nodes      string
+	leases     time.Duration
 	listen     string
 }
 
@@ -43,6 +44,7 @@ func main() {
 	flag.StringVar(&f.kubeconfig, "kubeconfig", "", "`path` of the kubeconfig to use")
 	flag.StringVar(&f.stages, "stages", "", "`path` of the file with the Stage objects")
 	flag.StringVar(&f.nodes, "nodes", "kwok.x-k8s.io/node=fake", "annotation `selector` of the nodes to manage")
+	flag.DurationVar(&f.leases, "renew-leases", 10*time.Second, "how often the lease of each node is renewed")
 	flag.StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` that serves /healthz")
 	flag.Parse()
 
@@ -77,7 +79,7 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return fmt.Errorf("selector %q: %w", f.nodes, err)
 	}
-	if err := renewLeases(ctx, conf.TypedClient, conf.ID, selected); err != nil {
+	if err := renewLeases(ctx, conf.TypedClient, conf.ID, selected, f.leases); err != nil {
 		return err
 	}
 	return serveHealth(ctx, listener)
