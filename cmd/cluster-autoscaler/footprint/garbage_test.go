@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -40,7 +41,25 @@ func TestEnvironmentDecidesAboutGarbage(t *testing.T) {
 	}
 	t.Setenv("GOGC", "")
 	CollectGarbage()
-	if got := debug.SetGCPercent(ofTest); got != garbagePercent {
-		t.Errorf("garbage is collected at %d %%, want %d", got, garbagePercent)
+	if got := debug.SetGCPercent(ofTest); got != smallPercent {
+		t.Errorf("garbage is collected at %d %%, want %d", got, smallPercent)
+	}
+}
+
+func TestLargeHeapMayHaveMoreGarbage(t *testing.T) {
+	percent := debug.SetGCPercent(smallPercent)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	t.Setenv("GOGC", "")
+	heap := make([]byte, 3*smallHeap)
+	runtime.GC()
+	AdjustGarbage()
+	runtime.KeepAlive(heap)
+	if got := debug.SetGCPercent(smallPercent); got < 70 || 80 < got {
+		t.Errorf("with %d MiB in use, garbage is collected at %d %%, want about 75", len(heap)>>20, got)
+	}
+	for live, want := range map[uint64]int{1: 25, smallHeap: 25, 2 * smallHeap: 63, 10 * smallHeap: 93, 1000 * smallHeap: 100} {
+		if got := garbagePercent(live); got != want {
+			t.Errorf("with %d MiB in use, garbage is collected at %d %%, want %d", live>>20, got, want)
+		}
 	}
 }

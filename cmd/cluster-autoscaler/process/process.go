@@ -161,6 +161,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
+		footprint.AdjustGarbage()
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
