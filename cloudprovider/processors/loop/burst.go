@@ -25,6 +25,9 @@ const judgeTime = 20 * time.Millisecond
 // the whole of it. A single pod waits no longer than that. Where the scheduler has yet to look at many, the API server is busy, and
 // verdicts come with pauses. So each of them that is younger than settleLimit adds judgeTime.
 //
+// The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
+// when it is created, and its verdict changes nothing.
+//
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
 //
@@ -38,13 +41,21 @@ type burst struct {
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time               // of the pods since the last loop, zero if none came
-	delayed     []time.Time             // sorted, distinct: when pods that are still too young will count
-	awaited     map[types.UID]time.Time // pods that the scheduler has yet to look at, and since when
+	first, last time.Time              // of the pods since the last loop, zero if none came
+	controllers map[types.UID]struct{} // whose pods the coming loop counts with or without verdicts
+	delayed     []time.Time            // sorted, distinct: when pods that are still too young will count
+	awaited     map[types.UID]awaited  // pods that the scheduler has yet to look at
+}
+
+// awaited is a pod that the scheduler has yet to look at.
+type awaited struct {
+	since      time.Time
+	controller types.UID // "" if the pod counts with its own verdict alone
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
-	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1), awaited: map[types.UID]time.Time{}}
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1),
+		controllers: map[types.UID]struct{}{}, awaited: map[types.UID]awaited{}}
 }
 
 // add notes a pod that was seen at now and counts from the moment counts on.
@@ -59,16 +70,36 @@ func (b *burst) add(now, counts time.Time) {
 	b.wakeWaiter()
 }
 
-// await notes whether the scheduler has yet to look at the pod.
-func (b *burst) await(now time.Time, pod types.UID, unjudged bool) {
+// countAll notes that the coming loop counts all pods of the controller. The caller adds the pod that made it so right after.
+func (b *burst) countAll(controller types.UID) {
 	b.mu.Lock()
-	_, awaited := b.awaited[pod]
-	if unjudged && !awaited {
-		b.awaited[pod] = now
-	} else if !unjudged {
-		delete(b.awaited, pod)
+	defer b.mu.Unlock()
+	b.controllers[controller] = struct{}{}
+}
+
+// counts reports whether the coming loop counts all pods of the controller.
+func (b *burst) counts(controller types.UID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, counts := b.controllers[controller]
+	return counts
+}
+
+// await notes that the scheduler has yet to look at the pod.
+func (b *burst) await(now time.Time, pod, controller types.UID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, known := b.awaited[pod]; !known {
+		b.awaited[pod] = awaited{now, controller}
 	}
-	over := awaited && len(b.awaited) == 0
+}
+
+// judged notes that the scheduler has looked at the pod, or never will.
+func (b *burst) judged(pod types.UID) {
+	b.mu.Lock()
+	_, known := b.awaited[pod]
+	delete(b.awaited, pod)
+	over := known && len(b.awaited) == 0
 	b.mu.Unlock()
 	if over {
 		b.wakeWaiter()
@@ -113,8 +144,8 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
 		}
-		for _, since := range b.awaited {
-			if now.Sub(since) < b.settleLimit {
+		for _, pod := range b.awaited {
+			if _, counts := b.controllers[pod.controller]; !counts && now.Sub(pod.since) < b.settleLimit {
 				quiet += judgeTime
 			}
 		}
@@ -134,6 +165,7 @@ func (b *burst) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.first, b.last = time.Time{}, time.Time{}
+	clear(b.controllers)
 	select {
 	case <-b.arrived:
 	default:

@@ -5,51 +5,80 @@ import (
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 )
 
-// addPod counts a pod that is unschedulable when first seen, as happens after the watch was interrupted.
+// addPod counts a pod that is unschedulable when first seen, as happens after the watch was interrupted, and one that the coming loop
+// counts with another pod of its controller.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	pod, ok := obj.(*apiv1.Pod)
 	if !ok || isInInitialList {
 		return
 	}
-	if unschedulable(pod) {
+	if unschedulable(pod) || Unjudged(pod) && t.pods.counts(JointController(pod)) {
 		t.countPod(pod)
 	}
-	t.pods.await(t.clock.Now(), pod.UID, Unjudged(pod))
+	t.awaitPod(pod)
 }
 
 // updatePod counts a pod when it becomes unschedulable, or gives another cause that lies in the pod itself. Another pod that stays
-// unschedulable was counted before, and so was one for which a node was asked before it was judged. A pod that loses its nomination has no
-// node kept for it any more. It counts like a change of a node, because many pods lose theirs while nodes join.
+// unschedulable was counted before. So was one for which a node was asked before it was judged, and one that the coming loop counts with
+// another pod of its controller. A pod that loses its nomination has no node kept for it any more. It counts like a change of a node,
+// because many pods lose theirs while nodes join.
 func (t *Trigger) updatePod(before, after any) {
 	old, okOld := before.(*apiv1.Pod)
 	pod, ok := after.(*apiv1.Pod)
 	if !ok {
 		return
 	}
-	switch stays := okOld && old.UID == pod.UID && unschedulable(old); {
+	same := okOld && old.UID == pod.UID
+	switch {
 	case !unschedulable(pod):
-	case okOld && old.UID == pod.UID && Unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
-	case !stays || ownCause(old) != ownCause(pod):
+	case same && Unjudged(old) && (t.pods.counts(JointController(pod)) || t.config.Planned != nil && t.config.Planned(pod.UID)):
+	case !same || !unschedulable(old) || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
 		now := t.clock.Now()
 		t.nodes.add(now, now)
 	}
-	// The last pod that is awaited ends the burst, so it counts first.
-	t.pods.await(t.clock.Now(), pod.UID, Unjudged(pod))
+	t.awaitPod(pod)
 }
 
 func (t *Trigger) deletePod(obj any) {
 	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
-		t.pods.await(t.clock.Now(), pod.UID, false)
+		t.pods.judged(pod.UID)
 	}
 }
 
 func (t *Trigger) countPod(pod *apiv1.Pod) {
-	t.pods.add(t.clock.Now(), pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay)))
+	now, counts := t.clock.Now(), pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay))
+	if controller := JointController(pod); controller != "" && !counts.After(now) {
+		t.pods.countAll(controller)
+	}
+	t.pods.add(now, counts)
+}
+
+// awaitPod notes whether the scheduler has yet to look at the pod. The last pod that is awaited ends the burst, so the caller counts it
+// first.
+func (t *Trigger) awaitPod(pod *apiv1.Pod) {
+	if Unjudged(pod) {
+		t.pods.await(t.clock.Now(), pod.UID, JointController(pod))
+	} else {
+		t.pods.judged(pod.UID)
+	}
+}
+
+// JointController is the controller whose pods count together: once the scheduler found no node for one of them, the loop counts those
+// that the scheduler has yet to look at. It is "" for a pod that counts alone: one without a controller, or one of another scheduler. Other
+// schedulers may hold pods back on purpose, such as for a quota.
+func JointController(pod *apiv1.Pod) types.UID {
+	controller := metav1.GetControllerOfNoCopy(pod)
+	if controller == nil || pod.Spec.SchedulerName != apiv1.DefaultSchedulerName {
+		return ""
+	}
+	return controller.UID
 }
 
 // unschedulable reports whether the scheduler found no place for the pod.

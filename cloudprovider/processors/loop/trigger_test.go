@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 )
 
 var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Millisecond, SettleLimit: time.Second}
@@ -248,6 +250,49 @@ func TestUnschedulablePodCountsAgainWhenANodeMayHelp(t *testing.T) {
 				trigger := started(t, settings)
 				time.AfterFunc(2*time.Second, func() { trigger.PodHandler().OnUpdate(tt.old, tt.now) })
 				expect(t, trigger, tt.reason, tt.want)
+			})
+		})
+	}
+}
+
+// The loop counts a pod without a verdict of its own if the scheduler found no node for another pod of its controller.
+func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
+	const second = time.Second
+	for _, tt := range []struct {
+		name      string
+		scheduler string
+		delay     time.Duration
+		created   []time.Duration // after the wait began
+		judged    []time.Duration // the same pods
+		want      []time.Duration // when loops run
+	}{
+		{name: "siblings wait for a busy scheduler", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3100e6}},
+		{name: "all are judged", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3010e6, 3020e6}, want: []time.Duration{3050e6}},
+		{name: "siblings are being created", created: []time.Duration{0, 0, 3080e6}, judged: []time.Duration{3000e6, 3200e6, 3210e6}, want: []time.Duration{3180e6}},
+		{name: "verdicts come while the loop runs", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 4090e6, 4100e6}, want: []time.Duration{3100e6, 4140e6}},
+		{name: "another scheduler", scheduler: "queues", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3270e6}},
+		{name: "too young to count", delay: 5 * second, created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{5050e6}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				settings := settings
+				settings.PodDelay = tt.delay
+				trigger, began := started(t, settings), time.Now()
+				for i := range tt.created {
+					sibling := func(pod *apiv1.Pod) *apiv1.Pod {
+						pod.CreationTimestamp = metav1.NewTime(began.Add(tt.created[i]))
+						pod.Spec.SchedulerName = cmp.Or(tt.scheduler, apiv1.DefaultSchedulerName)
+						pod.OwnerReferences = []metav1.OwnerReference{{UID: "web", Controller: ptr.To(true)}}
+						return pod
+					}
+					time.AfterFunc(tt.created[i], func() { trigger.PodHandler().OnAdd(sibling(newPod(podName(i))), false) })
+					time.AfterFunc(tt.judged[i], func() { trigger.PodHandler().OnUpdate(sibling(newPod(podName(i))), sibling(pendingPod(podName(i)))) })
+				}
+				for _, want := range tt.want {
+					if reason, _ := wait(t, trigger); reason != PodsPending || time.Since(began) != want {
+						t.Errorf("loop ran for %q after %v, want for %q after %v", reason, time.Since(began), PodsPending, want)
+					}
+				}
 			})
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/klog/v2"
@@ -22,7 +21,7 @@ const judgeTime = time.Minute
 // nodes chosen for all. The core's own processor drops pods that fit on existing nodes, so siblings that kube-scheduler will place
 // there cause no scale-up.
 //
-// Other schedulers may hold pods back on purpose, such as for a quota, so their pods count when they are judged.
+// The pods of other schedulers count when they are judged (loop.JointController).
 //
 // Siblings belongs before all other processors. The core's loop alone uses it.
 type Siblings struct{ clock clock.PassiveClock }
@@ -35,8 +34,8 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
 	for _, pod := range pending {
 		known[pod.UID] = true // the core counts pods that are not judged itself for --bypassed-scheduler-names
-		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
-			controllers[controller.UID] = true
+		if controller := loop.JointController(pod); controller != "" {
+			controllers[controller] = true
 		}
 	}
 	if len(controllers) == 0 {
@@ -48,10 +47,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	}
 	judged, oldest := len(pending), s.clock.Now().Add(-judgeTime)
 	for _, pod := range all {
-		if !awaitsJudgement(pod) || known[pod.UID] || pod.CreationTimestamp.Time.Before(oldest) {
-			continue
-		}
-		if controller := metav1.GetControllerOfNoCopy(pod); controller != nil && controllers[controller.UID] {
+		if pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] && !pod.CreationTimestamp.Time.Before(oldest) {
 			pending = append(pending, pod)
 		}
 	}
@@ -63,8 +59,3 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 
 // CleanUp implements the core's PodListProcessor.
 func (Siblings) CleanUp() {}
-
-// awaitsJudgement reports whether the default scheduler has yet to look at the pod.
-func awaitsJudgement(pod *corev1.Pod) bool {
-	return pod.Spec.SchedulerName == corev1.DefaultSchedulerName && pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod)
-}
