@@ -171,7 +171,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	core.ScaleDownCandidatesNotifier.Register(with.unneeded)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
-		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions, opts.DrainabilityRules),
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
+			scaledown.EmptyRules(opts.DeleteOptions, opts.DrainabilityRules)),
 		previous,
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
