@@ -145,6 +145,9 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 			quiet = b.settleTime
 		}
 		for _, pod := range b.awaited {
+			if quiet >= b.settleLimit {
+				break
+			}
 			if _, counts := b.controllers[pod.controller]; !counts && now.Sub(pod.since) < b.settleLimit {
 				quiet += judgeTime
 			}

@@ -36,7 +36,8 @@ func (t *Trigger) updatePod(before, after any) {
 	same := okOld && old.UID == pod.UID
 	switch {
 	case !unschedulable(pod):
-	case same && Unjudged(old) && (t.pods.counts(JointController(pod)) || t.config.Planned != nil && t.config.Planned(pod.UID)):
+	case same && Unjudged(old) && t.oldEnough(pod) && t.pods.counts(JointController(pod)):
+	case same && Unjudged(old) && t.config.Planned != nil && t.config.Planned(pod.UID):
 	case !same || !unschedulable(old) || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
@@ -53,12 +54,18 @@ func (t *Trigger) deletePod(obj any) {
 }
 
 func (t *Trigger) countPod(pod *apiv1.Pod) {
-	now, counts := t.clock.Now(), pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay))
-	if controller := JointController(pod); controller != "" && !counts.After(now) {
+	if controller := JointController(pod); controller != "" && t.oldEnough(pod) {
 		t.pods.countAll(controller)
 	}
-	t.pods.add(now, counts)
+	t.pods.add(t.clock.Now(), t.countsFrom(pod))
 }
+
+// countsFrom is the moment from which the loop counts the pod.
+func (t *Trigger) countsFrom(pod *apiv1.Pod) time.Time {
+	return pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay))
+}
+
+func (t *Trigger) oldEnough(pod *apiv1.Pod) bool { return !t.countsFrom(pod).After(t.clock.Now()) }
 
 // awaitPod notes whether the scheduler has yet to look at the pod. The last pod that is awaited ends the burst, so the caller counts it
 // first.

@@ -14,7 +14,7 @@ import (
 
 var errMoves = errors.New("the node is not empty, because this pod would move")
 
-// EmptyRules are rules of a drain, or the core's own if there are none, that only tell empty nodes from others. They block at the first pod that
+// EmptyRules are rules of a drain, or the core's own if there are none, that only show which nodes are empty. They block at the first pod that
 // would move. The core asks for each node in each loop, and without them looks at all pods of the node.
 func EmptyRules(o options.NodeDeleteOptions, of rules.Rules) rules.Rules {
 	if of == nil {

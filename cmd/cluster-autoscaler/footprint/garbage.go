@@ -1,6 +1,7 @@
 package footprint
 
 import (
+	"cmp"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -13,22 +14,27 @@ const (
 	// 1,000 groups and no load, 50 took 15 MiB more than 25, and one percent less of a processor. With 5,000 nodes of ten pods, loops took
 	// half as long again with 25 as with 100.
 	smallHeap, smallPercent = 32 << 20, 25
-	// nearPercent is how far the percentage may be from the right one. Each change waits until no garbage is being collected.
+	// nearPercent is how far the percentage may be from the right one. Less is not worth a change.
 	nearPercent = 5
 	// heapPercent is the heap's part of the container's memory limit. The rest is for pages of the program's file, which the kernel
 	// counts, too, and Go does not.
 	heapPercent = 80
 )
 
-// memoryMax has the memory limit of the container, or "max" without a limit (cgroup v2). Outside of containers there is no such file.
-const memoryMax = "/sys/fs/cgroup/memory.max"
+// memoryMax has the memory limit of the container, or "max" without a limit (cgroup v2). memoryLimit is the same of cgroup v1, where no limit is
+// a number that exceeds all memory. Outside of containers there are no such files.
+const (
+	memoryMax   = "/sys/fs/cgroup/memory.max"
+	memoryLimit = "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+	allMemory   = 1 << 50
+)
 
 // CollectGarbage has the runtime collect garbage more often than by default, and still more often where the heap comes near the container's
 // memory limit. GOGC and GOMEMLIMIT of the environment win. CollectGarbage returns the limit of the heap in bytes, 0 without one of its own.
 func CollectGarbage() (limit int64) {
 	AdjustGarbage()
 	if os.Getenv("GOMEMLIMIT") == "" {
-		if limit = heapLimit(memoryMax); limit > 0 {
+		if limit = cmp.Or(heapLimit(memoryMax), heapLimit(memoryLimit)); limit > 0 {
 			debug.SetMemoryLimit(limit)
 		}
 	}
@@ -49,8 +55,8 @@ func AdjustGarbage() {
 	}
 }
 
-// garbagePercent is the garbage that is collected at once, in percent of the bytes in use. Of the part above smallHeap, garbage may take as
-// much again.
+// garbagePercent is the garbage that is collected at once, in percent of the bytes in use. It may take as much again as the part above
+// smallHeap.
 func garbagePercent(live uint64) int {
 	if live <= smallHeap {
 		return smallPercent
@@ -65,7 +71,7 @@ func heapLimit(file string) int64 {
 		return 0
 	}
 	limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
+	if err != nil || limit > allMemory {
 		return 0
 	}
 	return limit / 100 * heapPercent

@@ -18,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/footprint"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/rewatch"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
@@ -145,6 +146,7 @@ func (p *Process) nextRecord() func() {
 			p.decisions.End()
 		}
 		begun = true
+		footprint.AdjustGarbage()
 		p.decisions.Begin("refresh", time.Now())
 	}
 }

@@ -83,7 +83,7 @@ func renewLeases(ctx context.Context, client kubernetes.Interface, holder string
 // renewLease writes the time of renewal into a node's lease, and creates a missing lease. The lease goes with its node.
 func renewLease(ctx context.Context, client kubernetes.Interface, holder string, node *corev1.Node, interval time.Duration) error {
 	now := metav1.NowMicro()
-	seconds := int32(leaseIntervals * interval.Seconds())
+	seconds := max(1, int32(leaseIntervals*interval.Seconds()))
 	spec := coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &now}
 	patch, err := json.Marshal(map[string]any{"spec": spec})
 	if err != nil {
