@@ -43,9 +43,9 @@ type step struct {
 }
 
 // decide returns the next step for a pod, nil for one that is gone, on a node, nil for one that is gone. The pod is nominated after from,
-// or at once if the node can take it. kube-scheduler last tried a planned pod when tried says. decide also notes since when the node can take
-// the pod. It has no other effect.
-func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried time.Time, readyTime time.Duration) step {
+// or at once if the node can take it. kube-scheduler last tried a planned pod when tried says. Other pods may have made the node full. decide
+// also notes since when the node can take the pod. It has no other effect.
+func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried time.Time, full bool, readyTime time.Duration) step {
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return step{end: gone}
 	}
@@ -83,6 +83,10 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried tim
 	switch {
 	case left <= 0:
 		return withdraw
+	case current == t.node && full:
+		return step{clear: true, end: refused}
+	case current == t.node && !t.usable.IsZero():
+		return step{after: min(left, roomTime)}
 	case current == t.node:
 		return step{after: left}
 	case !t.usable.IsZero() && !t.offered:

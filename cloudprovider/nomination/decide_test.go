@@ -71,6 +71,7 @@ func TestDecide(t *testing.T) {
 		node   *corev1.Node
 		from   time.Duration // since then, too: nominations may be written
 		tried  time.Duration // since then, too: kube-scheduler tried a pod
+		full   bool          // the node has no room for the pod
 		at     time.Duration // since then, too
 		want   step
 	}{
@@ -86,9 +87,13 @@ func TestDecide(t *testing.T) {
 		{name: "the node becomes ready without a nomination", target: target{nominated: "node-a", last: registered, written: "2"},
 			pod: waiting("", version("3")), node: starting("node-a", isReady), from: 2 * minute, at: minute, want: step{nominate: true}},
 		{name: "the ready node is nominated", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, want: step{after: 11 * second}},
+			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, want: step{after: roomTime}},
+		{name: "other pods fill the ready node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
+			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, full: true, want: step{clear: true, end: refused}},
+		{name: "the node's time is nearly over", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
+			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + bindTime - second/2, want: step{after: second / 2}},
 		{name: "kube-scheduler still tries others", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: 11 * second}},
+			pod: waiting("node-a"), node: starting("node-a", isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: roomTime}},
 		{name: "kube-scheduler tries others all the time", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
 			pod: waiting("node-a"), node: starting("node-a", isReady), tried: 2 * minute, at: 2 * minute, want: step{clear: true, end: withdrawn}},
 		{name: "kube-scheduler refuses the ready node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute), written: "2"},
@@ -103,7 +108,7 @@ func TestDecide(t *testing.T) {
 		{name: "the node is Ready with a start-up taint", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isTainted), at: minute, want: step{after: 14 * minute}},
 		{name: "the pod tolerates the taint", target: target{nominated: "node-a", last: registered},
-			pod: waiting("node-a", tolerates), node: starting("node-a", isTainted), at: minute, want: step{after: 12 * second}},
+			pod: waiting("node-a", tolerates), node: starting("node-a", isTainted), at: minute, want: step{after: roomTime}},
 		{name: "the node shows no GPU yet", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", wantsGPU), node: starting("node-a", isReady), at: minute, want: step{after: 14 * minute}},
 		{name: "the node does not become ready", target: target{nominated: "node-a", last: registered},
@@ -127,7 +132,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.target.node = "node-a"
-			got := tt.target.decide(tt.pod, tt.node, registered.Add(tt.at), registered.Add(tt.from), registered.Add(tt.tried), readyTime)
+			got := tt.target.decide(tt.pod, tt.node, registered.Add(tt.at), registered.Add(tt.from), registered.Add(tt.tried), tt.full, readyTime)
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)
 			}

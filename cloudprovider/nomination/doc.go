@@ -7,7 +7,7 @@
 // therefore held: cordoned before they are Ready, and uncordoned together once their pods are nominated.
 //
 // A nomination by anybody else stays as it is. A nomination of ours is removed when the pod is planned anew, when the node goes, does not
-// become ready in time or does not take the pod.
+// become ready in time, does not take the pod or has no room for it any more.
 //
 // The package owns these nominations and their goroutines, which Run ends. It needs the permission to patch pods/status, and does
 // nothing without it. It must not import the core.

@@ -141,7 +141,6 @@ func (n *Nominator) releaseHeld(ctx context.Context, earlier []string) {
 		}
 		n.awaitCalm(ctx)
 		nodes, _ := n.due() // others may have followed
-		slices.Sort(nodes)
 		n.releaseInTurns(ctx, nodes)
 	}
 	for range lastTries {

@@ -12,7 +12,7 @@ type result string
 const (
 	kept      result = "kept"      // the pod is on the node that was launched for it
 	elsewhere result = "elsewhere" // the pod is on another node
-	refused   result = "refused"   // kube-scheduler did not put the pod on the node, although the node is ready
+	refused   result = "refused"   // kube-scheduler did not put the pod on the node, although the node is ready, or other pods took the room
 	overruled result = "overruled" // somebody else has nominated a node for the pod
 	withdrawn result = "withdrawn" // the pod is planned anew, or the node is gone, late or without the pod for long
 	gone      result = "gone"      // the pod is gone

@@ -54,15 +54,17 @@ type Nominator struct {
 	metric *prometheus.CounterVec
 	queue  workqueue.TypedDelayingInterface[key]
 
-	mu      sync.Mutex
-	fresh   map[string]bool // registered nodes for which no plan was found yet, by name
-	targets map[types.UID]*target
-	on      map[string]map[types.UID]bool // targets of each node
-	held    map[string]*held              // nodes that are cordoned until their pods are nominated
-	tried   time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
-	denied  time.Time                     // when the permission was found missing, or zero
-	said    sync.Once                     // the missing permission is logged
-	changed chan struct{}                 // a target or a held node has changed
+	mu       sync.Mutex
+	fresh    map[string]bool // registered nodes for which no plan was found yet, by name
+	targets  map[types.UID]*target
+	on       map[string]map[types.UID]bool // targets of each node
+	held     map[string]*held              // nodes that are cordoned until their pods are nominated
+	tried    time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
+	placed   map[string][]placed           // on the nodes of targets at placedAt, see lacksRoom
+	placedAt time.Time
+	denied   time.Time     // when the permission was found missing, or zero
+	said     sync.Once     // the missing permission is logged
+	changed  chan struct{} // a target or a held node has changed
 }
 
 // key is what a worker looks at: a node that has registered, such a node that is to be held, or a target.
@@ -196,6 +198,9 @@ func (n *Nominator) forget(uid types.UID) {
 	if len(n.on[t.node]) == 0 {
 		delete(n.on, t.node)
 	}
+	if len(n.targets) == 0 {
+		n.placed = nil
+	}
 }
 
 // lookAtNode looks for the plan of a node that has registered. A node that is Ready before there is a plan was asked for by
@@ -271,9 +276,10 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		return
 	}
 	t, from, tried := *followed, n.nominateFrom(followed.node), n.tried
+	pod, node := n.pod(t.namespace, t.name, k.pod), n.node(t.node)
+	full := pod != nil && node != nil && pod.Status.NominatedNodeName == t.node && !t.usable.IsZero() && n.Clock.Since(t.usable) >= roomTime && n.lacksRoom(node, pod)
 	n.mu.Unlock()
-	pod := n.pod(t.namespace, t.name, k.pod)
-	next := t.decide(pod, n.node(t.node), n.Clock.Now(), from, tried, n.ReadyTime)
+	next := t.decide(pod, node, n.Clock.Now(), from, tried, full, n.ReadyTime)
 	if next.nominate || next.clear {
 		next = n.write(ctx, &t, pod, next)
 	}
@@ -286,8 +292,10 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		return
 	}
 	t.replanned = followed.replanned
+	if t != *followed || next.end != "" {
+		n.notify()
+	}
 	*followed = t
-	n.notify()
 	switch {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()

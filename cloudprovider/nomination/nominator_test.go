@@ -275,6 +275,19 @@ func TestHeldNodesAreReleasedInTurn(t *testing.T) {
 	})
 }
 
+func TestNodesWithMorePodsAreReleasedFirst(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}, {w.pod("b"), w.pod("c")}})
+		w.node("node-1", "small")
+		w.node("node-2", "small")
+		w.changeNode("node-1", isReady)
+		w.changeNode("node-2", isReady)
+		w.settle()
+		w.wantHeld("node-1")
+		w.wantNominated("a=", "b=node-2", "c=node-2")
+	})
+}
+
 // kube-scheduler may not place a pod at all.
 func TestNextTurnComesAfterAWhile(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
@@ -393,6 +406,41 @@ func TestPodsOfOneOwnerExchangePlaces(t *testing.T) {
 		w.settle()
 		w.wantNominated("a=", "b=node-2", "c=node-1")
 	})
+}
+
+// Pods a and b are planned for nodes of which each has room for two. Others take the room of a.
+func TestPodWithoutRoomIsPlannedAnew(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*corev1.Pod)
+		full   bool
+	}{
+		"other pods":               {func(*corev1.Pod) {}, true},
+		"pods that it may preempt": {func(p *corev1.Pod) { p.Spec.Priority = new(int32(-1)) }, false},
+		"completed pods":           {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
+		"pods that ask for less memory": {func(p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, true, nil, func(w *world) {
+				w.firstOfTwo()
+				w.changeNode("node-1", isReady)
+				w.settle()
+				for _, name := range []string{"other-1", "other-2"} {
+					w.pod(name)
+					w.changePod(name, func(p *corev1.Pod) { boundTo("node-1")(p); tt.change(p) })
+				}
+				time.Sleep(2 * roomTime)
+				w.settle()
+				if tt.full {
+					w.wantNominated("a=", "b=", "other-1=", "other-2=")
+					w.wantResults(map[string]float64{"refused": 1})
+				} else {
+					w.wantNominated("a=node-1", "b=", "other-1=", "other-2=")
+				}
+			})
+		})
+	}
 }
 
 func TestNodeRegistersBeforeItsPlan(t *testing.T) {

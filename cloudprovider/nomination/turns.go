@@ -1,6 +1,7 @@
 package nomination
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -112,10 +113,14 @@ func namesOf(lots []*lot) (nodes []string) {
 	return nodes
 }
 
-// lots sorts nodes into lots.
+// lots sorts nodes into lots. Nodes with more pods come first in a lot, because theirs are smaller. If a large pod takes their place, they fit on
+// its node later. A large pod that has lost its node fits nowhere.
 func (n *Nominator) lots(nodes []string) (all []*lot) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(n.on[b]), len(n.on[a])), cmp.Compare(a, b))
+	})
 	of := map[string]*lot{}
 	for _, name := range nodes {
 		node := n.node(name)
