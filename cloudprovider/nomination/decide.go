@@ -86,7 +86,7 @@ func (t *target) decide(pod *corev1.Pod, node *corev1.Node, now, from, tried tim
 	case current == t.node && full:
 		return step{clear: true, end: refused}
 	case current == t.node && !t.usable.IsZero():
-		return step{after: min(left, roomTime)}
+		return step{after: min(left, roomLook)}
 	case current == t.node:
 		return step{after: left}
 	case !t.usable.IsZero() && !t.offered:

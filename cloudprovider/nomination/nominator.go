@@ -277,7 +277,7 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	}
 	t, from, tried := *followed, n.nominateFrom(followed.node), n.tried
 	pod, node := n.pod(t.namespace, t.name, k.pod), n.node(t.node)
-	full := pod != nil && node != nil && pod.Status.NominatedNodeName == t.node && !t.usable.IsZero() && n.Clock.Since(t.usable) >= roomTime && n.lacksRoom(node, pod)
+	full := pod != nil && node != nil && pod.Status.NominatedNodeName == t.node && n.settled(&t) && n.lacksRoom(node, pod)
 	n.mu.Unlock()
 	next := t.decide(pod, node, n.Clock.Now(), from, tried, full, n.ReadyTime)
 	if next.nominate || next.clear {

@@ -430,7 +430,7 @@ func TestPodWithoutRoomIsPlannedAnew(t *testing.T) {
 					w.pod(name)
 					w.changePod(name, func(p *corev1.Pod) { boundTo("node-1")(p); tt.change(p) })
 				}
-				time.Sleep(2 * roomTime)
+				time.Sleep(roomTime + 2*roomLook)
 				w.settle()
 				if tt.full {
 					w.wantNominated("a=", "b=", "other-1=", "other-2=")

@@ -9,9 +9,13 @@ import (
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
 )
 
-// roomTime is how long a node that can take its pods has them, before it is looked at whether it still has room for the others. It is also
-// how long what is on the nodes counts as known.
-const roomTime = time.Second
+const (
+	// roomTime is how long kube-scheduler must have tried no planned pod, before a node that has no room for its pods counts as full.
+	// Until then other nodes may become free for them.
+	roomTime = 3 * time.Second
+	// roomLook is how often this is looked at.
+	roomLook = time.Second
+)
 
 // A placed pod takes room on a node.
 type placed struct {
@@ -20,10 +24,15 @@ type placed struct {
 	requests corev1.ResourceList
 }
 
+// settled reports whether the target's node is open, and kube-scheduler has put all pods somewhere that it can. It needs the lock.
+func (n *Nominator) settled(t *target) bool {
+	return !t.usable.IsZero() && len(n.held) == 0 && n.Clock.Since(t.usable) >= roomTime && n.Clock.Since(n.tried) >= roomTime
+}
+
 // lacksRoom reports whether other pods leave too little room for the pod on the node, as far as it may not preempt them. kube-scheduler may have
 // put pods there that are planned for other nodes. It does not try the pod again before something changes. It needs the lock.
 func (n *Nominator) lacksRoom(node *corev1.Node, pod *corev1.Pod) bool {
-	if now := n.Clock.Now(); n.placed == nil || now.Sub(n.placedAt) >= roomTime {
+	if now := n.Clock.Now(); n.placed == nil || now.Sub(n.placedAt) >= roomLook {
 		n.placed, n.placedAt = n.podsOnTargets(), now
 	}
 	used, count := resource.PodRequests(pod, resource.PodResourcesOptions{}), int64(1)

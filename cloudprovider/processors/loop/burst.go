@@ -26,7 +26,7 @@ const judgeTime = 20 * time.Millisecond
 // verdicts come with pauses. So each of them that is younger than settleLimit adds judgeTime.
 //
 // The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
-// when it is created, and its verdict changes nothing.
+// when it is created, and its verdict only shows that the API server is less busy.
 //
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
@@ -41,21 +41,15 @@ type burst struct {
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time              // of the pods since the last loop, zero if none came
-	controllers map[types.UID]struct{} // whose pods the coming loop counts with or without verdicts
-	delayed     []time.Time            // sorted, distinct: when pods that are still too young will count
-	awaited     map[types.UID]awaited  // pods that the scheduler has yet to look at
-}
-
-// awaited is a pod that the scheduler has yet to look at.
-type awaited struct {
-	since      time.Time
-	controller types.UID // "" if the pod counts with its own verdict alone
+	first, last time.Time               // of the pods since the last loop, zero if none came
+	controllers map[types.UID]struct{}  // whose pods the coming loop counts with or without verdicts
+	delayed     []time.Time             // sorted, distinct: when pods that are still too young will count
+	awaited     map[types.UID]time.Time // pods that the scheduler has yet to look at, and since when
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
 	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1),
-		controllers: map[types.UID]struct{}{}, awaited: map[types.UID]awaited{}}
+		controllers: map[types.UID]struct{}{}, awaited: map[types.UID]time.Time{}}
 }
 
 // add notes a pod that was seen at now and counts from the moment counts on.
@@ -86,11 +80,11 @@ func (b *burst) counts(controller types.UID) bool {
 }
 
 // await notes that the scheduler has yet to look at the pod.
-func (b *burst) await(now time.Time, pod, controller types.UID) {
+func (b *burst) await(now time.Time, pod types.UID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, known := b.awaited[pod]; !known {
-		b.awaited[pod] = awaited{now, controller}
+		b.awaited[pod] = now
 	}
 }
 
@@ -144,11 +138,11 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
 		}
-		for _, pod := range b.awaited {
+		for _, since := range b.awaited {
 			if quiet >= b.settleLimit {
 				break
 			}
-			if _, counts := b.controllers[pod.controller]; !counts && now.Sub(pod.since) < b.settleLimit {
+			if now.Sub(since) < b.settleLimit {
 				quiet += judgeTime
 			}
 		}

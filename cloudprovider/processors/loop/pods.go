@@ -71,7 +71,7 @@ func (t *Trigger) oldEnough(pod *apiv1.Pod) bool { return !t.countsFrom(pod).Aft
 // first.
 func (t *Trigger) awaitPod(pod *apiv1.Pod) {
 	if Unjudged(pod) {
-		t.pods.await(t.clock.Now(), pod.UID, JointController(pod))
+		t.pods.await(t.clock.Now(), pod.UID)
 	} else {
 		t.pods.judged(pod.UID)
 	}

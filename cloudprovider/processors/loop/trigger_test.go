@@ -268,7 +268,7 @@ func TestSiblingsOfUnschedulablePodAreNotAwaited(t *testing.T) {
 	}{
 		{name: "siblings wait for a busy scheduler", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3100e6}},
 		{name: "all are judged", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3010e6, 3020e6}, want: []time.Duration{3050e6}},
-		{name: "siblings are being created", created: []time.Duration{0, 0, 3080e6}, judged: []time.Duration{3000e6, 3200e6, 3210e6}, want: []time.Duration{3180e6}},
+		{name: "siblings are being created", created: []time.Duration{0, 0, 3080e6}, judged: []time.Duration{3000e6, 3200e6, 3210e6}, want: []time.Duration{3200e6}},
 		{name: "verdicts come while the loop runs", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 4090e6, 4100e6}, want: []time.Duration{3100e6, 4140e6}},
 		{name: "another scheduler", scheduler: "queues", created: []time.Duration{0, 0, 0}, judged: []time.Duration{3000e6, 3090e6, 3180e6}, want: []time.Duration{3270e6}},
 		{name: "one of them is too young to count", delay: 2 * second, created: []time.Duration{0, 2 * second}, judged: []time.Duration{3000e6, 3010e6}, want: []time.Duration{3050e6, 4050e6}},
