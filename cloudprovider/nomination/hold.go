@@ -36,6 +36,8 @@ const (
 	lastTries    = 3
 	// holdLook is how often held nodes are looked at if nothing changes.
 	holdLook = time.Second
+	// slowWrite is how long a write takes if the API server has too much to do. busyTime is for how long that counts.
+	slowWrite, busyTime = 2 * time.Second, 20 * time.Second
 )
 
 // held is a node that is cordoned until its pods are nominated.
@@ -54,6 +56,10 @@ func Held(node *corev1.Node) bool {
 // hold cordons a node of n.held that has registered, unless it is Ready already or somebody has cordoned it. Pods of DaemonSets tolerate that.
 func (n *Nominator) hold(ctx context.Context, name string) {
 	n.mu.Lock()
+	if n.busy() {
+		delete(n.held, name)
+		n.queueAll(name)
+	}
 	awaited := n.held[name] != nil
 	n.mu.Unlock()
 	if !awaited { // it became Ready meanwhile, or is gone
@@ -93,8 +99,36 @@ func (n *Nominator) release(ctx context.Context, name string) error {
 	})
 }
 
+// busy reports whether the API server has too much to do. It needs the lock.
+//
+// As long as many pods wait, kube-scheduler tries them with each new node, and writes what it found. An API server that cannot keep up opens the
+// nodes ever later, so the pods wait ever longer. Then they get any node at once, and a few more nodes may be needed.
+func (n *Nominator) busy() bool { return !n.slow.IsZero() && n.Clock.Since(n.slow) < busyTime }
+
+func (n *Nominator) isBusy() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.busy()
+}
+
+// wrote notes a write to the API server.
+func (n *Nominator) wrote(ctx context.Context, began time.Time) {
+	took := n.Clock.Since(began)
+	if took < slowWrite {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.busy() {
+		klog.FromContext(ctx).Info("The API server is slow, so new nodes are open to all pods, and no pod is nominated", "write", took, "for", busyTime)
+	}
+	n.slow = n.Clock.Now()
+	n.notify()
+}
+
 // change writes a node if there is a change to write. It reads the node anew if the informer's is old.
 func (n *Nominator) change(ctx context.Context, name string, change func(*corev1.Node) bool) error {
+	defer n.wrote(ctx, n.Clock.Now())
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	nodes := n.Client.CoreV1().Nodes()
@@ -184,7 +218,7 @@ func (n *Nominator) due() (due []string, pause time.Duration) {
 	switch {
 	case len(due) == 0:
 		return nil, holdLook
-	case len(due) == len(n.held):
+	case len(due) == len(n.held), n.busy():
 		return due, 0
 	}
 	return due, min(time.Duration(len(n.held))*nodeHold, longestHold) - now.Sub(first)
@@ -232,12 +266,15 @@ func (n *Nominator) releaseAll(ctx context.Context, nodes []string) {
 
 // awaitCalm waits until kube-scheduler has tried no planned pod for a moment.
 func (n *Nominator) awaitCalm(ctx context.Context) {
-	n.await(ctx, longestStorm, func() bool { return n.Clock.Since(n.tried) >= calm })
+	n.await(ctx, longestStorm, func() bool { return n.Clock.Since(n.tried) >= calm || n.busy() })
 }
 
 // awaitNominations waits until all pods that are planned for the nodes and still wait are nominated.
 func (n *Nominator) awaitNominations(ctx context.Context, nodes []string) {
 	n.await(ctx, nominateTime, func() bool {
+		if n.busy() {
+			return true
+		}
 		for _, name := range nodes {
 			if slices.ContainsFunc(n.waitingFor(name), func(pod *corev1.Pod) bool { return pod.Status.NominatedNodeName != name }) {
 				return false

@@ -62,6 +62,7 @@ type Nominator struct {
 	tried    time.Time                     // when a target came or changed last, mostly because kube-scheduler tried the pod
 	placed   map[string][]placed           // on the nodes of targets at placedAt, see lacksRoom
 	placedAt time.Time
+	slow     time.Time     // when a write last took long, or zero, see busy
 	denied   time.Time     // when the permission was found missing, or zero
 	said     sync.Once     // the missing permission is logged
 	changed  chan struct{} // a target or a held node has changed
@@ -250,7 +251,7 @@ func (n *Nominator) take(node *corev1.Node, group string, permitted bool) (plann
 	if planned, found = n.Plan.Take(group, node.Name); !found || !permitted {
 		return planned, found, false
 	}
-	hold = !n.UsableOnly && !nodeready.Is(node) && (len(n.on) > 0 || !n.Plan.Empty())
+	hold = !n.UsableOnly && !nodeready.Is(node) && (len(n.on) > 0 || !n.Plan.Empty()) && !n.busy()
 	if hold {
 		n.held[node.Name] = &held{}
 	}
@@ -275,12 +276,15 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		n.mu.Unlock()
 		return
 	}
-	t, from, tried := *followed, n.nominateFrom(followed.node), n.tried
+	t, from, tried, busy := *followed, n.nominateFrom(followed.node), n.tried, n.busy()
 	pod, node := n.pod(t.namespace, t.name, k.pod), n.node(t.node)
 	full := pod != nil && node != nil && pod.Status.NominatedNodeName == t.node && n.settled(&t) && n.lacksRoom(node, pod)
 	n.mu.Unlock()
 	next := t.decide(pod, node, n.Clock.Now(), from, tried, full, n.ReadyTime)
-	if next.nominate || next.clear {
+	switch {
+	case next.nominate && busy:
+		next = step{after: busyTime}
+	case next.nominate, next.clear:
 		next = n.write(ctx, &t, pod, next)
 	}
 	n.mu.Lock()

@@ -468,6 +468,35 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 	})
 }
 
+// A slow API server opens nodes ever later, and kube-scheduler tries the waiting pods ever again.
+func TestNodesAreOpenWhileAPIServerIsSlow(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		slow := true
+		w.cluster.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if slow {
+				time.Sleep(slowWrite)
+			}
+			return false, nil, nil
+		})
+		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}, {c}})
+		w.node("node-1", "small")
+		time.Sleep(slowWrite)
+		slow = false
+		w.wantHeld("node-1")
+		w.node("node-2", "small")
+		w.changeNode("node-1", isReady)
+		w.settle()
+		w.wantHeld()
+		w.wantNominated("a=", "b=", "c=")
+
+		time.Sleep(busyTime)
+		w.node("node-3", "small")
+		w.wantHeld("node-3")
+		w.wantNominated("a=node-1", "b=node-2", "c=")
+	})
+}
+
 func TestPlanChanges(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a := w.pod("a")

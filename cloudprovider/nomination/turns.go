@@ -56,7 +56,7 @@ func (n *Nominator) releaseInTurns(ctx context.Context, nodes []string) {
 	end := n.Clock.Now().Add(turnsTime)
 	for left := turns(n.lots(nodes)); len(left) > 0; {
 		turn := left[0]
-		if left = left[1:]; n.Clock.Now().After(end) {
+		if left = left[1:]; n.Clock.Now().After(end) || n.isBusy() {
 			turn, left = slices.Concat(append([][]string{turn}, left...)...), nil
 		}
 		n.open(turn)
@@ -158,6 +158,6 @@ func safe(lots []*lot) (first, second []*lot) {
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.
 func (n *Nominator) awaitPlaced(ctx context.Context, nodes []string) {
 	n.await(ctx, placeTime, func() bool {
-		return !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
+		return n.busy() || !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
 	})
 }

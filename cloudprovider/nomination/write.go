@@ -47,6 +47,7 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	}
 	bounded, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
+	defer n.wrote(ctx, n.Clock.Now())
 	written, err := n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case err == nil && s.nominate:
