@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	// parallelism bounds the nodes, pods and leases that are worked on at once, each. It is KWOK's own default.
-	parallelism = 4
+	// nodesAtOnce bounds the nodes and leases that are worked on at once, each. It is KWOK's own default.
+	nodesAtOnce = 4
+	// podsAtOnce are more, because each node has a kubelet of its own.
+	podsAtOnce = 32
 )
 
 type flags struct {
@@ -106,10 +108,10 @@ func controllerConfig(ctx context.Context, f flags) (controllers.Config, error) 
 		ManageNodesWithAnnotationSelector: f.nodes,
 		CIDR:                              "10.244.0.0/16",
 		NodeIP:                            "10.0.0.1", // of nodes that come without an address
-		PodPlayStageParallelism:           parallelism,
-		NodePlayStageParallelism:          parallelism,
+		PodPlayStageParallelism:           podsAtOnce,
+		NodePlayStageParallelism:          nodesAtOnce,
 		NodeLeaseDurationSeconds:          0, // see renewLeases
-		PodsOnNodeSyncParallelism:         parallelism,
+		PodsOnNodeSyncParallelism:         nodesAtOnce,
 		ImpersonatingDynamicClient:        clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
 	}
