@@ -266,15 +266,12 @@ func (n *Nominator) releaseAll(ctx context.Context, nodes []string) {
 
 // awaitCalm waits until kube-scheduler has tried no planned pod for a moment.
 func (n *Nominator) awaitCalm(ctx context.Context) {
-	n.await(ctx, longestStorm, func() bool { return n.Clock.Since(n.tried) >= calm || n.busy() })
+	n.await(ctx, longestStorm, func() bool { return n.Clock.Since(n.tried) >= calm })
 }
 
 // awaitNominations waits until all pods that are planned for the nodes and still wait are nominated.
 func (n *Nominator) awaitNominations(ctx context.Context, nodes []string) {
 	n.await(ctx, nominateTime, func() bool {
-		if n.busy() {
-			return true
-		}
 		for _, name := range nodes {
 			if slices.ContainsFunc(n.waitingFor(name), func(pod *corev1.Pod) bool { return pod.Status.NominatedNodeName != name }) {
 				return false
@@ -284,12 +281,12 @@ func (n *Nominator) awaitNominations(ctx context.Context, nodes []string) {
 	})
 }
 
-// await waits for a condition, which is looked at under the lock, for a limited time.
+// await waits for a condition, which is looked at under the lock, for a limited time. It does not wait while the API server is slow.
 func (n *Nominator) await(ctx context.Context, limit time.Duration, so func() bool) {
 	deadline := n.Clock.Now().Add(limit)
 	for ctx.Err() == nil && n.Clock.Now().Before(deadline) {
 		n.mu.Lock()
-		done := so()
+		done := n.busy() || so()
 		n.mu.Unlock()
 		if done {
 			return

@@ -158,6 +158,6 @@ func safe(lots []*lot) (first, second []*lot) {
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.
 func (n *Nominator) awaitPlaced(ctx context.Context, nodes []string) {
 	n.await(ctx, placeTime, func() bool {
-		return n.busy() || !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
+		return !slices.ContainsFunc(nodes, func(name string) bool { return len(n.on[name]) > 0 })
 	})
 }

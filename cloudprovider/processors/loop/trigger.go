@@ -42,7 +42,8 @@ type Config struct {
 	PodDelay     time.Duration // pods younger than this are left alone by the loop (--new-pod-scale-up-delay)
 	Tick         bool          // only ever wait for the scan interval (--frequent-loops-enabled=false)
 
-	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for none. It is called on the goroutine of the informer.
+	// Planned reports whether a node was asked for a pod, so that the scheduler's verdict about it needs no loop. Nil is for none. It is
+	// called on the goroutine of the informer.
 	Planned func(types.UID) bool
 	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
 	// for a core that removes none.
