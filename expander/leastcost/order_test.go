@@ -102,18 +102,14 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 }
 
 // raised has the filter choose until nothing is pending, as the core does with the pods that are left, and returns the nodes by
-// group.
-func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[string]*framework.NodeInfo) map[string]int {
+// group. With rest the options are what is left of the plan, and not what the core packs.
+func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[string]*framework.NodeInfo, rest bool) map[string]int {
 	t.Helper()
 	nodes, placed := map[string]int{}, map[types.UID]bool{}
 	for range 100 {
-		var left []expander.Option
-		for _, o := range pending {
-			o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return placed[pod.UID] })
-			o.NodeCount = firstFit(o.Pods, templates[o.NodeGroup.Id()].Node().Status.Allocatable)
-			if o.NodeCount > 0 {
-				left = append(left, o)
-			}
+		left := packed(pending, placed, templates)
+		if rest && len(placed) > 0 {
+			left = restOf(f, pending)
 		}
 		if len(left) == 0 {
 			return nodes
@@ -128,6 +124,36 @@ func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[st
 	return nil
 }
 
+// packed makes the options for the pods that are not placed.
+func packed(pending []expander.Option, placed map[types.UID]bool, templates map[string]*framework.NodeInfo) (left []expander.Option) {
+	for _, o := range pending {
+		o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return placed[pod.UID] })
+		o.NodeCount = firstFit(o.Pods, templates[o.NodeGroup.Id()].Node().Status.Allocatable)
+		if o.NodeCount > 0 {
+			left = append(left, o)
+		}
+	}
+	return left
+}
+
+// restOf makes options of what is left of the plan.
+func restOf(f *Filter, options []expander.Option) (rest []expander.Option) {
+	pods := map[types.UID]*apiv1.Pod{}
+	for _, o := range options {
+		for _, pod := range o.Pods {
+			pods[pod.UID] = pod
+		}
+	}
+	for id, nodes := range f.Rest() {
+		o := option(id, len(nodes))
+		for _, uid := range slices.Concat(nodes...) {
+			o.Pods = append(o.Pods, pods[uid])
+		}
+		rest = append(rest, o)
+	}
+	return rest
+}
+
 func TestRaisesAddUpToThePlan(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 13))
 	several := 0
@@ -139,8 +165,10 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 				want[e.NodeGroup] = e.PlannedNodes
 			}
 		}
-		if diff := cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates)); diff != "" {
-			t.Errorf("round %d (-planned +raised):\n%s", round, diff)
+		for _, rest := range []bool{false, true} {
+			if diff := cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)); diff != "" {
+				t.Errorf("round %d, options of the plan's rest %t (-planned +raised):\n%s", round, rest, diff)
+			}
 		}
 		if len(want) > 2 {
 			several++

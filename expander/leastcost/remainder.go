@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -17,6 +18,7 @@ type remainder struct {
 
 // place is one node of a plan, with its pods.
 type place struct {
+	group  string   // that the plan gives it to
 	groups []string // that may add it
 	pods   []types.UID
 }
@@ -28,6 +30,9 @@ func (d *decision) remainder(f *Filter) *remainder {
 		return nil
 	}
 	r := &remainder{costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
+	if d.before != nil {
+		maps.Copy(r.costs, d.before.costs) // also of groups that were not among the options this time
+	}
 	growing := b.groups(d.candidates)
 	for i := range d.candidates {
 		c := &d.candidates[i]
@@ -39,7 +44,7 @@ func (d *decision) remainder(f *Filter) *remainder {
 			continue
 		}
 		for _, pods := range b.planned[i].nodePods {
-			node := place{pods: uids(pods)}
+			node := place{group: d.candidates[i].id, pods: uids(pods)}
 			for _, k := range b.alike[i] {
 				node.groups = append(node.groups, d.candidates[k].id)
 			}
@@ -47,6 +52,19 @@ func (d *decision) remainder(f *Filter) *remainder {
 		}
 	}
 	return r
+}
+
+// Rest returns the nodes of the last plan that BestOptions has not chosen, as the UIDs of the pods on each, by node group ID. It is
+// empty where no plan goes on. If BestOptions gets the same nodes and pods as its options, and no others, the plan goes on.
+func (f *Filter) Rest() map[string][][]types.UID {
+	if f.rest == nil {
+		return nil
+	}
+	nodes := make(map[string][][]types.UID)
+	for _, n := range f.rest.nodes {
+		nodes[n.group] = append(nodes[n.group], n.pods)
+	}
+	return nodes
 }
 
 // groups are the IDs of the groups that may get the chosen nodes: the equally good options, then the groups balanced with them.

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
@@ -28,14 +29,22 @@ type Plan interface {
 // were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
 // target sizes for the limits of the groups. OtherZone says why a further call of the core's scale-up in one loop is safe.
 //
+// While an expander's plan goes on, its rest makes the options of the next scale-up, see Rest. Once none is chosen, the core packs the pods that are
+// left on nodes of all groups again.
+//
 // A pod that the option counts in and that does not fit on the nodes is asked for again, as in the next loop.
 //
 // Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
 type Salvo struct {
+	// Rest returns what is left of the expander's plan, as the UIDs of the pods on each node, by node group ID. It is nil for expanders
+	// without plans.
+	Rest func() map[string][][]types.UID
+
 	wrapper
 	most   int // scale-ups in one loop
 	plan   Plan
 	clock  clock.PassiveClock
+	rest   rest                    // for the scale-up under way, none while the core packs the pods
 	raises []*status.ScaleUpStatus // successful ones of the last salvo
 	asked  []*apiv1.Node           // by the last salvo, until the loop has raised groups to their minimum sizes
 }
@@ -66,6 +75,11 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 	for {
 		before := s.targetSizes()
 		result, err := s.Orchestrator.ScaleUp(helpless.others(pods), slices.Concat(nodes, r.list()), daemonSets, nodeInfos, false)
+		if len(s.rest) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
+			s.rest = nil // the plan ends here, and the core packs the pods that are left
+			s.context.ProvisioningRequestScaleUpMode = false
+			continue
+		}
 		failedAnew := m.add(result, err)
 		if len(m.tries) == 1 {
 			requestsNext = s.context.ProvisioningRequestScaleUpMode
@@ -98,9 +112,19 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 			break
 		}
 		s.context.ProvisioningRequestScaleUpMode = false
+		s.rest = s.left(err)
 	}
+	s.rest = nil
 	s.context.ProvisioningRequestScaleUpMode = requestsNext
 	return s.finish(&m, r, pods)
+}
+
+// left returns what is left of the expander's plan after a scale-up, nothing after a failure.
+func (s *Salvo) left(err errors.AutoscalerError) rest {
+	if s.Rest == nil || err != nil {
+		return nil
+	}
+	return s.Rest()
 }
 
 // finish returns the result of a salvo that leaves the pods. It hands the nodes to the plan.

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -110,6 +111,49 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 			}
 			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) != 0 {
 				t.Errorf("%d nodes in the snapshot, error %v, want it as before", len(left), err)
+			}
+		})
+	}
+}
+
+// The expander's plan is for other groups than the first option, which the tests' expander chooses.
+func TestPlanOfExpanderGoesOn(t *testing.T) {
+	type nodes = map[string][][]types.UID
+	for _, tt := range []struct {
+		name  string
+		rests []nodes // after each scale-up
+		asked []string
+	}{
+		{name: "no plan", asked: []string{"a +1", "b +4"}},
+		{name: "one group", rests: []nodes{{"d": {{"800m-1"}, {"800m-2"}, {"800m-3"}, {"800m-4"}}}}, asked: []string{"a +1", "d +4"}},
+		{name: "two groups", rests: []nodes{{"c": {{"800m-1"}}, "d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}, {"d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}},
+			asked: []string{"a +1", "c +1", "d +3"}},
+		{name: "pods beside the plan", rests: []nodes{{"d": {{"800m-1"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
+		{name: "pods that wait no longer", rests: []nodes{{"d": {{"800m-0"}, {"800m-4", "gone"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
+		{name: "none of its pods waits", rests: []nodes{{"d": {{"gone"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "a group that is gone", rests: []nodes{{"gone": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "a group that is full", rests: []nodes{{"a": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "more nodes than the group may have", rests: []nodes{{"c": {{"800m-1"}, {"800m-2"}, {"800m-3"}}}}, asked: []string{"a +1", "c +2", "b +2"}},
+		{name: "a group that fails", rests: []nodes{{"e": {{"800m-1"}}}, {"d": {{"800m-2"}}}}, asked: []string{"a +1", "e +1", "b +4"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true, open: true}})
+			o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
+			o.Rest = func() map[string][][]types.UID {
+				if len(tt.rests) == 0 {
+					return nil
+				}
+				rest := tt.rests[0]
+				tt.rests = tt.rests[1:]
+				return rest
+			}
+			w.initialize(o)
+			result, err := o.ScaleUp(sized(5, 800), nil, nil, w.nodeInfos, false)
+			if err != nil || len(result.PodsTriggeredScaleUp) != 5 {
+				t.Errorf("nodes for %q, error %v, want nodes for five pods", names(result.PodsTriggeredScaleUp), err)
+			}
+			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
+				t.Errorf("launches (-want +got):\n%s", diff)
 			}
 		})
 	}

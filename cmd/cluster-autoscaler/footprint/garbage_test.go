@@ -64,3 +64,27 @@ func TestLargeHeapMayHaveMoreGarbage(t *testing.T) {
 		}
 	}
 }
+
+func TestBurstMayHaveMoreGarbage(t *testing.T) {
+	percent := debug.SetGCPercent(smallPercent)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	t.Setenv("GOGC", "")
+	heap := make([]byte, smallHeap)
+	runtime.GC()
+	end := Burst()
+	if got := debug.SetGCPercent(smallPercent); got < 300 || burstGarbage*100/smallHeap < got {
+		t.Errorf("in a burst with %d MiB in use, garbage is collected at %d %%, want nearly %d", len(heap)>>20, got, burstGarbage*100/smallHeap)
+	}
+	debug.SetGCPercent(400)
+	end()
+	runtime.KeepAlive(heap)
+	if got := debug.SetGCPercent(smallPercent); got < smallPercent || 30 < got {
+		t.Errorf("after a burst garbage is collected at %d %%, want about %d", got, smallPercent)
+	}
+	t.Setenv("GOGC", "77")
+	debug.SetGCPercent(77)
+	Burst()
+	if got := debug.SetGCPercent(smallPercent); got != 77 {
+		t.Errorf("in a burst garbage is collected at %d %% in spite of GOGC", got)
+	}
+}

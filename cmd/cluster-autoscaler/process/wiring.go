@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -45,8 +46,9 @@ type parts struct {
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
-	plan      *plan.Plan            // of the nodes that were asked for
-	nominator *nomination.Nominator // nil if it is off
+	plan      *plan.Plan                      // of the nodes that were asked for
+	rest      func() map[string][][]types.UID // of the plan of least-cost, by node group
+	nominator *nomination.Nominator           // nil if it is off
 	unneeded  *scaledown.UnneededTimes
 	status    *statusmap.Writer // nil if it is off
 	features
@@ -65,6 +67,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 			provider.ZoneGroupUnavailable),
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
 	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
+	salvo.Rest = with.rest
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
@@ -84,7 +87,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
 	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst, p.giveBack(provider)))
 	core.ScaleUpEnforcer = noPodAgeDelay
-	opts.ScaleUpOrchestrator = salvo
+	opts.ScaleUpOrchestrator = burst{salvo}
 	core.NodeGroupListProcessor = launchable
 	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
