@@ -26,7 +26,7 @@ const (
 	holdPause = time.Second
 	// nodeHold is how long a node that could take its pods waits for other held nodes, for each of them, and longestHold bounds it.
 	// kube-scheduler tries all waiting pods once for nodes that are released together, and again and again for nodes that are not.
-	nodeHold, longestHold = 100 * time.Millisecond, 5 * time.Second
+	nodeHold, longestHold = 100 * time.Millisecond, 10 * time.Second
 	// deviceTime is how long a Ready node is held for a device that its pods need, or for a start-up taint.
 	deviceTime = 10 * time.Second
 	// longestStorm bounds the wait for calm, and nominateTime the wait for the nominations, before nodes are released.
@@ -37,7 +37,7 @@ const (
 	// holdLook is how often held nodes are looked at if nothing changes.
 	holdLook = time.Second
 	// slowWrite is how long a write takes if the API server has too much to do. busyTime is for how long that counts.
-	slowWrite, busyTime = 2 * time.Second, 20 * time.Second
+	slowWrite, busyTime = 8 * time.Second, 20 * time.Second
 )
 
 // held is a node that is cordoned until its pods are nominated.
