@@ -141,18 +141,41 @@ func (n *Nominator) lots(nodes []string) (all []*lot) {
 	return all
 }
 
-// safe returns the lots on which no pod fits that is planned for nodes of another lot, and the others.
+// safe returns the lots on which no pod fits that is planned for nodes of another lot, and the others. A pod whose own place is large enough for
+// the pods of the lot does no harm there: one of them can have that place.
 func safe(lots []*lot) (first, second []*lot) {
 	for _, l := range lots {
-		if slices.ContainsFunc(lots, func(other *lot) bool {
-			return other != l && slices.ContainsFunc(other.pods, func(w wish) bool { return w.fits(l.example) })
-		}) {
+		if slices.ContainsFunc(lots, func(other *lot) bool { return other != l && other.harms(l) }) {
 			second = append(second, l)
 		} else {
 			first = append(first, l)
 		}
 	}
 	return first, second
+}
+
+// harms reports whether a pod of the lot fits on nodes of the other lot, but not each pod of that in its place.
+func (l *lot) harms(other *lot) bool {
+	fit := !slices.ContainsFunc(other.pods, func(w wish) bool { return !w.fits(l.example) })
+	largest := corev1.ResourceList{}
+	for _, w := range other.pods {
+		for name, request := range w.requests {
+			if most, known := largest[name]; !known || most.Cmp(request) < 0 {
+				largest[name] = request
+			}
+		}
+	}
+	return slices.ContainsFunc(l.pods, func(w wish) bool { return w.fits(other.example) && !(fit && w.leaves(largest)) })
+}
+
+// leaves reports whether the pod's place is large enough for the requests.
+func (w wish) leaves(requests corev1.ResourceList) bool {
+	for name, request := range requests {
+		if own := w.requests[name]; own.Cmp(request) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.

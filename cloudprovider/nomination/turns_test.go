@@ -40,7 +40,7 @@ func onlyOn(arch string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{corev1.LabelArchStable: arch} }
 }
 
-// Nodes are open first if no pod that is planned for others fits on them.
+// Nodes are open first if no pod that is planned for others fits on them, or leaves enough room on its own.
 func TestNodesOpenFirst(t *testing.T) {
 	lotOf := func(name string, node []func(*corev1.Node), pod []func(*corev1.Pod)) *lot {
 		return &lot{nodes: []string{name}, example: starting(name, append([]func(*corev1.Node){isReady}, node...)...), pods: []wish{newWish(waiting("", pod...))}}
@@ -58,8 +58,12 @@ func TestNodesOpenFirst(t *testing.T) {
 			[]string{"a"}, []string{"b"}},
 		{"large nodes are tainted", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8"), isSpot}, pod{asks("3"), toleratesSpot}),
 			[]string{"b"}, []string{"a"}},
-		{"all pods fit on all nodes", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8")}, pod{asks("3")}),
-			nil, []string{"a", "b"}},
+		{"all pods fit on all nodes", lotOf("a", node{sized("4")}, pod{asks("2")}), lotOf("b", node{sized("8")}, pod{asks("3")}),
+			[]string{"a"}, []string{"b"}},
+		{"pods of one size fit on all nodes", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8")}, pod{asks("3")}),
+			[]string{"a", "b"}, nil},
+		{"a larger pod's own node is tainted", lotOf("a", node{sized("4")}, pod{asks("3")}), lotOf("b", node{sized("8"), isSpot}, pod{asks("4"), toleratesSpot}),
+			[]string{"b"}, []string{"a"}},
 		{"pods of each architecture", lotOf("a", node{of("amd64")}, pod{onlyOn("amd64")}), lotOf("b", node{of("arm64")}, pod{onlyOn("arm64")}),
 			[]string{"a", "b"}, nil},
 	} {
