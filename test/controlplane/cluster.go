@@ -93,7 +93,7 @@ func start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if c.processes, err = newProcesses(c.disposable()); err != nil {
 		return nil, err
 	}
-	if err := writeFiles(files, p); err != nil {
+	if err := writeFiles(files, p, opts); err != nil {
 		return nil, err
 	}
 	if err := c.connect(); err != nil {

@@ -31,7 +31,7 @@ const (
 )
 
 // writeFiles fills the cluster's directory: keys, configuration, and a kubeconfig for each program and the admin.
-func writeFiles(l layout, p ports) error {
+func writeFiles(l layout, p ports, opts Options) error {
 	ca, err := writeKeys(l)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func writeFiles(l layout, p ports) error {
 			return err
 		}
 	}
-	return writeConfigs(l)
+	return writeConfigs(l, opts)
 }
 
 // launch starts the programs in the order of their dependence and returns once all of them serve.

@@ -35,6 +35,11 @@ type Options struct {
 	// long. 0 means kubelet's 10 s. On two processors the control plane has no time for anything else with the leases of 5,000 nodes.
 	LeaseRenewal time.Duration
 
+	// Crowded is for hundreds of pods that wait on a machine of few processors. kube-scheduler writes 200 times a second instead of 500. It,
+	// kube-controller-manager and KWOK give way to etcd and kube-apiserver, which have machines of their own in a cluster. A kube-apiserver
+	// without processor time ends watches, and then kube-scheduler knows of no change for seconds.
+	Crowded bool
+
 	// FeatureGates are set on kube-apiserver, kube-scheduler and kube-controller-manager.
 	FeatureGates map[string]bool
 

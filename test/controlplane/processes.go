@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -113,6 +114,9 @@ func (p *processes) start(c command, l layout) (*child, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(c.path, c.args...)
+	if c.nice > 0 {
+		cmd = exec.Command("nice", slices.Concat([]string{"-n", strconv.Itoa(c.nice), c.path}, c.args)...)
+	}
 	cmd.Dir = l.dir
 	// No proxy, no cloud, no kubeconfig of the user's. Less garbage collection saves a tenth of the processor time.
 	cmd.Env = []string{"HOME=" + l.dir, "PATH=" + os.Getenv("PATH"), "GOGC=400"}

@@ -37,6 +37,7 @@ type command struct {
 	path   string
 	args   []string
 	health string // URL that answers 200 once the program serves
+	nice   int    // how much processor time it leaves to others, as for nice(1)
 }
 
 // commands are the programs of one cluster, in the order of their dependence.
@@ -55,6 +56,11 @@ func commandsFor(l layout, b Binaries, p ports, opts Options) commands {
 	}
 	if !opts.WithoutKWOK {
 		c.clients = append(c.clients, kwokCommand(l, b, p, opts))
+	}
+	if opts.Crowded {
+		for i := range c.clients {
+			c.clients[i].nice = 10
+		}
 	}
 	return c
 }
@@ -199,14 +205,18 @@ func url(scheme string, port int, path string) string {
 }
 
 // writeConfigs writes the configuration files that the command lines name.
-func writeConfigs(l layout) error {
+func writeConfigs(l layout, opts Options) error {
+	qps, burst := 500, 1000
+	if opts.Crowded {
+		qps, burst = 200, 400
+	}
+	values := strings.NewReplacer("{{KUBECONFIG}}", l.kubeconfig("kube-scheduler"), "{{QPS}}", strconv.Itoa(qps), "{{BURST}}", strconv.Itoa(burst))
 	for _, file := range []string{"audit-policy.yaml", "scheduler.yaml", "stages.yaml"} {
 		content, err := configFiles.ReadFile("config/" + file)
 		if err != nil {
 			return err
 		}
-		text := strings.ReplaceAll(string(content), "{{KUBECONFIG}}", l.kubeconfig("kube-scheduler"))
-		if err := os.WriteFile(l.config(file), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(l.config(file), []byte(values.Replace(string(content))), 0o600); err != nil {
 			return err
 		}
 	}

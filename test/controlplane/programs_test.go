@@ -25,6 +25,12 @@ func TestCommandLines(t *testing.T) {
 		EmulatedVersion: "1.34",
 	}
 	all := commandsFor(layout{dir: "/cluster"}, b, p, opts)
+	opts.Crowded = true
+	for i, c := range commandsFor(layout{dir: "/cluster"}, b, p, opts).clients {
+		if c.nice == 0 || all.clients[i].nice != 0 {
+			t.Errorf("%s has nice %d, and %d in a crowded cluster", c.name, all.clients[i].nice, c.nice)
+		}
+	}
 	var got strings.Builder
 	for _, c := range append([]command{all.etcd, all.apiServer}, all.clients...) {
 		fmt.Fprintf(&got, "%s, healthy at %s:\n  %s\n  %s\n", c.name, c.health, c.path, strings.Join(c.args, "\n  "))

@@ -43,6 +43,7 @@ type Options struct {
 	KubernetesVersion string          // that the control plane emulates, such as "1.32", empty for its own
 	FeatureGates      map[string]bool // of the control plane
 	LeaseRenewal      time.Duration   // see controlplane.Options
+	Crowded           bool            // see controlplane.Options
 }
 
 // Env is one set-up under observation. Its methods are for one goroutine, but Timeline is safe for all.
@@ -92,6 +93,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		EmulatedVersion: opts.KubernetesVersion,
 		FeatureGates:    opts.FeatureGates,
 		LeaseRenewal:    opts.LeaseRenewal,
+		Crowded:         opts.Crowded,
 	})
 	if err != nil {
 		return nil, err

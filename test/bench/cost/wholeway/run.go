@@ -69,7 +69,7 @@ func Run(ctx context.Context, m *mix.Mix, a Autoscaler, o Options) (_ *Result, e
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: a.Binary, Progress: o.Progress}); err != nil {
+	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: a.Binary, Progress: o.Progress, Crowded: true}); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
