@@ -33,8 +33,9 @@ type Sample struct {
 const (
 	samplesPerDay = 48
 	sampleLeast   = 5 * time.Second // between two samples
-	// behindMost is how long the autoscaler's groups may differ from AWS's. A fault may keep it from reading them for most of that.
-	behindMost = time.Minute
+	// behindMost is how long the autoscaler's groups may differ from AWS's. For a minute after a write, a reading that may be older lowers no desired
+	// capacity, and a fault may delay the reading that does.
+	behindMost = 90 * time.Second
 	// enoughSamples is how many samples it takes to say anything about growth.
 	enoughSamples = 24
 	// growth is the factor by which memory and goroutines of the last quarter may exceed those of the second.
