@@ -55,12 +55,17 @@ func (n *Nominator) lacksRoom(node *corev1.Node, pod *corev1.Pod) bool {
 	if most, limited := node.Status.Allocatable[corev1.ResourcePods]; limited && count > most.Value() {
 		return true
 	}
-	for name, sum := range used {
-		if allocatable := node.Status.Allocatable[name]; allocatable.Cmp(sum) < 0 {
-			return true
+	return !within(used, node.Status.Allocatable)
+}
+
+// within reports whether there is room for the requests.
+func within(requests, room corev1.ResourceList) bool {
+	for name, request := range requests {
+		if most := room[name]; most.Cmp(request) < 0 {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // podsOnTargets returns the pods on the nodes of all targets. It needs the lock.

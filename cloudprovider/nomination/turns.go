@@ -41,10 +41,8 @@ func newWish(pod *corev1.Pod) wish {
 
 // fits reports whether the pod would fit on the node if it were empty and open.
 func (w wish) fits(node *corev1.Node) bool {
-	for name, request := range w.requests {
-		if allocatable := node.Status.Allocatable[name]; allocatable.Cmp(request) < 0 {
-			return false
-		}
+	if !within(w.requests, node.Status.Allocatable) {
+		return false
 	}
 	matches, err := w.affinity.Match(node)
 	return matches && err == nil && takes(node, w.Pod)
@@ -165,17 +163,7 @@ func (l *lot) harms(other *lot) bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(l.pods, func(w wish) bool { return w.fits(other.example) && !(fit && w.leaves(largest)) })
-}
-
-// leaves reports whether the pod's place is large enough for the requests.
-func (w wish) leaves(requests corev1.ResourceList) bool {
-	for name, request := range requests {
-		if own := w.requests[name]; own.Cmp(request) < 0 {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(l.pods, func(w wish) bool { return w.fits(other.example) && !(fit && within(largest, w.requests)) })
 }
 
 // awaitPlaced waits until kube-scheduler has put all pods that are planned for the nodes somewhere.
