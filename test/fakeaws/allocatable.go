@@ -99,7 +99,9 @@ func devices(t InstanceType, c NodeConfig) corev1.ResourceList {
 	out := corev1.ResourceList{}
 	switch {
 	case t.GPUs > 0 && t.GPUManufacturer == "NVIDIA":
-		out["nvidia.com/gpu"] = *resource.NewQuantity(int64(t.GPUs), resource.DecimalSI)
+		for name, count := range sharedGPUs(t.GPUs, c) {
+			out[corev1.ResourceName(name)] = *resource.NewQuantity(int64(count), resource.DecimalSI)
+		}
 	case t.GPUs > 0 && t.GPUManufacturer == "AMD":
 		out["amd.com/gpu"] = *resource.NewQuantity(int64(t.GPUs), resource.DecimalSI)
 	case t.GPUs > 0 && t.GPUManufacturer == "Habana":
@@ -114,4 +116,31 @@ func devices(t InstanceType, c NodeConfig) corev1.ResourceList {
 		}
 	}
 	return out
+}
+
+// sharedGPUs are the names and numbers under which NVIDIA's device plugin publishes the GPUs of a node.
+func sharedGPUs(gpus int, c NodeConfig) map[string]int {
+	const whole = "nvidia.com/gpu"
+	out := map[string]int{whole: gpus}
+	if c.MIG != nil && c.MIG.Strategy != "none" {
+		out[whole] = 0
+		for profile, parts := range c.MIG.Devices {
+			name := whole
+			if c.MIG.Strategy == "mixed" {
+				name = "nvidia.com/mig-" + profile
+			}
+			out[name] += gpus * parts
+		}
+	}
+	if c.TimeSlicing == nil {
+		return out
+	}
+	slices := map[string]int{}
+	for name, count := range out {
+		if c.TimeSlicing.RenameByDefault && count > 0 {
+			name += ".shared"
+		}
+		slices[name] = count * c.TimeSlicing.Replicas
+	}
+	return slices
 }

@@ -175,6 +175,25 @@ type NodeConfig struct {
 	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value, default is the ENI formula
 	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
 	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // reported by the EBS driver in the CSINode, 0 runs no driver
+
+	// StartupTaints are further taints, written as in NodeTaints. An agent such as a CSI driver or a CNI takes them off the Node.
+	StartupTaints           []string `json:"startupTaints,omitempty"`
+	StartupTaintsAfterReady Duration `json:"startupTaintsAfterReady,omitempty"` // until then they stay, 1 s, "never" is possible
+
+	MIG         *MIG         `json:"mig,omitempty"`         // divides the NVIDIA GPUs, for good
+	TimeSlicing *TimeSlicing `json:"timeSlicing,omitempty"` // shares them, or their parts
+}
+
+// A MIG is how NVIDIA's device plugin publishes GPUs that are divided into parts, in the words of the GPU operator.
+type MIG struct {
+	Strategy string         `json:"strategy"` // none: whole GPUs, single: the parts as nvidia.com/gpu, mixed: nvidia.com/mig-1g.10gb: 7, and 0 whole GPUs
+	Devices  map[string]int `json:"devices"`  // parts of each GPU, by profile, such as 1g.10gb: 7
+}
+
+// A TimeSlicing lets pods share GPUs, in the words of NVIDIA's device plugin.
+type TimeSlicing struct {
+	Replicas        int  `json:"replicas"`                  // of each GPU or part
+	RenameByDefault bool `json:"renameByDefault,omitempty"` // publishes nvidia.com/gpu.shared: 4, and no nvidia.com/gpu
 }
 
 // A LaunchTemplateRef names a launch template by ID or by name. Version is a number, $Latest or $Default.

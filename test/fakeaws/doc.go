@@ -22,6 +22,14 @@
 // The first three can change later, through methods and admin paths. A Shortage with Dies lets EC2 accept launches that then die.
 // A Fault with Share or Answers makes Auto Scaling act on a part of a batch, or answer for a part of it.
 //
+// The bootstrap of a group (NodeConfig) decides what its Nodes show. It can divide their GPUs, and have agents take a start-up taint off
+// some time after a Node is Ready:
+//
+//	mig: {strategy: mixed, devices: {1g.10gb: 7}}             # nvidia.com/mig-1g.10gb: 7 for each GPU, nvidia.com/gpu: 0
+//	timeSlicing: {replicas: 4, renameByDefault: true}         # nvidia.com/gpu.shared: 4 for each GPU, no nvidia.com/gpu
+//	startupTaints: ["ebs.csi.aws.com/agent-not-ready:NoExecute"]
+//	startupTaintsAfterReady: 2s
+//
 // Its Queues fill like SQS queues that EventBridge rules and lifecycle hooks fill. An interruption is a Deed, or comes with
 // Server.Interrupt or POST /_fakeaws/instances/{id}/interrupt. The warning is in the queues at once, and the instance goes
 // when its notice is over, unless it has gone by then. So a test of a queue's reader says

@@ -20,6 +20,7 @@ const (
 	NodeRegistered     EventKind = "NodeRegistered"     // the Node was created
 	NodeReady          EventKind = "NodeReady"          // its Ready condition was seen to be true
 	GPUPublished       EventKind = "GPUPublished"       // its extended resources were published
+	TaintsLifted       EventKind = "TaintsLifted"       // the agents took its start-up taints off
 	TerminateRequested EventKind = "TerminateRequested" // by TerminateInstanceInAutoScalingGroup
 	ScaleInKill        EventKind = "ScaleInKill"        // Auto Scaling chose this instance itself, because desired fell
 	HookCompleted      EventKind = "HookCompleted"      // by CompleteLifecycleAction, Message is hook and result

@@ -44,6 +44,8 @@ type publishedNode struct {
 	ready     bool
 	due       bool // devices are to be published
 	published bool
+	lift      bool // the agents of its start-up taints have started
+	lifted    bool
 	gone      bool // to be deleted
 }
 
@@ -170,14 +172,21 @@ func (p *publisher) observe(obj any) {
 	}
 	n.ready = true
 	p.emit(n, NodeReady, "")
-	if len(n.devices) == 0 {
-		return
+	if len(n.devices) > 0 {
+		p.after(n.gpuDelay, n, &n.due)
 	}
-	p.timeline.after(n.gpuDelay, func() {
+	if len(n.startupTaints) > 0 {
+		p.after(n.startupDelay, n, &n.lift)
+	}
+}
+
+// after sets a step of the Node in motion.
+func (p *publisher) after(delay time.Duration, n *publishedNode, due *bool) {
+	p.timeline.after(delay, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		n.due = true
-		p.queue.Add(node.Name)
+		*due = true
+		p.queue.Add(n.node.Name)
 	})
 }
 
@@ -221,7 +230,7 @@ func (p *publisher) sync(ctx context.Context, name string) error {
 
 func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 	p.mu.Lock()
-	created, gone, release, publish := n.created, n.gone, n.mayReady && !n.released, n.due && !n.published
+	created, gone, release, publish, lift := n.created, n.gone, n.mayReady && !n.released, n.due && !n.published, n.lift && !n.lifted
 	p.mu.Unlock()
 	switch {
 	case gone:
@@ -230,7 +239,13 @@ func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 		return p.create(ctx, n)
 	case release:
 		return p.release(ctx, n)
-	case publish:
+	}
+	if lift {
+		if err := p.liftTaints(ctx, n); err != nil {
+			return err
+		}
+	}
+	if publish {
 		return p.publish(ctx, n)
 	}
 	return nil
@@ -268,12 +283,7 @@ func (p *publisher) readyLater(n *publishedNode) {
 	if n.readyDelay == 0 {
 		return
 	}
-	p.timeline.after(n.readyDelay, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		n.mayReady = true
-		p.queue.Add(n.node.Name)
-	})
+	p.after(n.readyDelay, n, &n.mayReady)
 }
 
 // release lets KWOK make the Node Ready.
@@ -285,6 +295,23 @@ func (p *publisher) release(ctx context.Context, n *publishedNode) error {
 	}
 	p.mu.Lock()
 	n.released = true
+	p.mu.Unlock()
+	return nil
+}
+
+// liftTaints takes the start-up taints off a Node, as the agents that they wait for do.
+func (p *publisher) liftTaints(ctx context.Context, n *publishedNode) error {
+	node, err := p.client.CoreV1().Nodes().Get(ctx, n.node.Name, metav1.GetOptions{})
+	if err == nil {
+		node.Spec.Taints = withoutTaints(node.Spec.Taints, n.startupTaints)
+		_, err = p.client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{}) // a conflict means: again
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	p.mu.Lock()
+	n.lifted = true
+	p.emit(n, TaintsLifted, "")
 	p.mu.Unlock()
 	return nil
 }

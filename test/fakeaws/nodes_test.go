@@ -305,3 +305,73 @@ func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 		t.Errorf("(-registered +next):\n%s", diff)
 	}
 }
+
+func TestDividedGPUsArePublishedUnderOtherNames(t *testing.T) {
+	catalogue, err := newCatalogue(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, _ := catalogue.lookup("g4dn.12xlarge") // four GPUs
+	parts := map[string]int{"1g.10gb": 7}
+	for _, tt := range []struct {
+		name   string
+		config NodeConfig
+		want   map[corev1.ResourceName]int64
+	}{
+		{name: "whole", want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 4}},
+		{name: "MIG off", config: NodeConfig{MIG: &MIG{Strategy: "none", Devices: parts}}, want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 4}},
+		{name: "MIG single", config: NodeConfig{MIG: &MIG{Strategy: "single", Devices: parts}}, want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 28}},
+		{name: "MIG mixed", config: NodeConfig{MIG: &MIG{Strategy: "mixed", Devices: parts}},
+			want: map[corev1.ResourceName]int64{"nvidia.com/mig-1g.10gb": 28, "nvidia.com/gpu": 0}},
+		{name: "time slices", config: NodeConfig{TimeSlicing: &TimeSlicing{Replicas: 3}}, want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 12}},
+		{name: "renamed time slices", config: NodeConfig{TimeSlicing: &TimeSlicing{Replicas: 3, RenameByDefault: true}},
+			want: map[corev1.ResourceName]int64{"nvidia.com/gpu.shared": 12}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := map[corev1.ResourceName]int64{}
+			for name, q := range devices(it, tt.config) {
+				got[name] = q.Value()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("resources (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAgentsLiftStartupTaints(t *testing.T) {
+	s, _ := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) {
+		g.NodeTaints = []string{"team=a:NoSchedule"}
+		g.StartupTaints = []string{"ebs.csi.aws.com/agent-not-ready:NoExecute"}
+		g.StartupTaintsAfterReady = Duration(100 * time.Millisecond)
+	}))
+	client := fake.NewClientset()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	go kwok(ctx, client)
+	if err := s.Attach(client); err != nil {
+		t.Fatal(err)
+	}
+	lifted, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == TaintsLifted })
+	if err != nil {
+		t.Fatalf("%v\n%v", err, s.Events())
+	}
+	next, err := s.NextNode("g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, lifted.Node, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*corev1.Node{next, node} {
+		if len(n.Spec.Taints) != 1 || n.Spec.Taints[0].Key != "team" {
+			t.Errorf("taints %v of %s are left, want the one of the team", n.Spec.Taints, n.Name)
+		}
+	}
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	if registered := s.account.nodeSpec(s.account.groups["g"].instances[0]).node.Spec.Taints; len(registered) != 2 {
+		t.Errorf("the node registers with taints %v, want two", registered)
+	}
+}

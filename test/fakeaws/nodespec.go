@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type nodeSpec struct {
 	gpuDelay    time.Duration // below zero for never
 	volumeLimit int32         // of the EBS driver, 0 for none
 	readyDelay  time.Duration // 0 for none, below zero for never
+
+	startupTaints []corev1.Taint // among the Node's
+	startupDelay  time.Duration  // from Ready until they go, below zero for never
 }
 
 // nodeSpec is the Node an instance registers as on EKS.
@@ -42,6 +46,9 @@ func (a *account) nodeSpec(i *instance) nodeSpec {
 		gpuDelay:    time.Duration(delay),
 		volumeLimit: g.VolumeLimit,
 		readyDelay:  time.Duration(g.ReadyAfter),
+
+		startupTaints: parseTaints(g.StartupTaints),
+		startupDelay:  time.Duration(first(g.StartupTaintsAfterReady, Duration(time.Second))),
 	}
 }
 
@@ -66,6 +73,9 @@ func (s *Server) NextNode(group string) (*corev1.Node, error) {
 	if spec.gpuDelay >= 0 {
 		maps.Copy(spec.node.Status.Capacity, spec.devices)
 		maps.Copy(spec.node.Status.Allocatable, spec.devices)
+	}
+	if spec.startupDelay >= 0 {
+		spec.node.Spec.Taints = withoutTaints(spec.node.Spec.Taints, spec.startupTaints)
 	}
 	delete(spec.node.Labels, corev1.LabelHostname)
 	spec.node.Spec.ProviderID, spec.node.Status.Addresses = "", nil
@@ -138,10 +148,21 @@ func (a *account) nodeLabels(i *instance, t InstanceType) map[string]string {
 }
 
 func nodeTaints(i *instance) []corev1.Taint {
-	texts := i.group.NodeTaints
+	texts := slices.Concat(i.group.NodeTaints, i.group.StartupTaints)
 	if i.pool.capacityType == spot {
-		texts = append(texts[:len(texts):len(texts)], i.group.SpotNodeTaints...)
+		texts = append(texts, i.group.SpotNodeTaints...)
 	}
+	return parseTaints(texts)
+}
+
+// withoutTaints returns the taints but those of the same key and effect as any of lifted.
+func withoutTaints(taints, lifted []corev1.Taint) []corev1.Taint {
+	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool {
+		return slices.ContainsFunc(lifted, func(l corev1.Taint) bool { return t.MatchTaint(&l) })
+	})
+}
+
+func parseTaints(texts []string) []corev1.Taint {
 	var taints []corev1.Taint
 	for _, text := range texts {
 		taint, err := parseTaint(text)

@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -110,7 +111,7 @@ func (g AutoScalingGroup) validate() error {
 	if err := g.validateLifecycle(); err != nil {
 		return fmt.Errorf("auto scaling group %q: %w", g.Name, err)
 	}
-	for _, taint := range append(g.NodeTaints, g.SpotNodeTaints...) {
+	for _, taint := range slices.Concat(g.NodeTaints, g.SpotNodeTaints, g.StartupTaints) {
 		if _, err := parseTaint(taint); err != nil {
 			return fmt.Errorf("auto scaling group %q: %w", g.Name, err)
 		}
@@ -119,6 +120,9 @@ func (g AutoScalingGroup) validate() error {
 		if _, err := parseQuantity(quantity); err != nil {
 			return fmt.Errorf("auto scaling group %q: node resource %q: %w", g.Name, name, err)
 		}
+	}
+	if g.MIG != nil && !slices.Contains([]string{"none", "single", "mixed"}, g.MIG.Strategy) {
+		return fmt.Errorf("auto scaling group %q: MIG strategy %q: want none, single or mixed", g.Name, g.MIG.Strategy)
 	}
 	return nil
 }
