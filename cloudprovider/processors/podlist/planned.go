@@ -32,8 +32,8 @@ type Plan interface {
 // its room is kept. So planned pods have their places before all others, and leave the list. Other pending pods find the room that is left.
 // Those on upcoming nodes join the plan.
 //
-// A pod that is nominated for a node of the snapshot stays on the list, because the core puts it there. Of another pod that is planned for a
-// node the core must not see the nomination, because it would take the pod for placed and leave its place free.
+// A pod that is nominated for a node of the snapshot stays on the list, because the core puts it there. The core does not see a nomination for
+// any other node, whoever wrote it.
 //
 // Planned belongs before the processors that look for room, and Joining after them. The core's loop alone uses both.
 type Planned struct {
@@ -51,6 +51,7 @@ func NewPlanned(plan Plan, groupOf func(*corev1.Node) string) *Planned {
 // as they are.
 func (p *Planned) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	p.seats = nil
+	pending = withoutAbsent(ctx.ClusterSnapshot, pending)
 	planned := p.plan.Planned()
 	if len(planned) == 0 {
 		return pending, nil
@@ -63,37 +64,49 @@ func (p *Planned) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	for _, pod := range pending {
 		s.others[pod.UID] = pod
 	}
-	nodes := make(map[types.UID]string) // of the plan
 	for _, node := range planned {
 		var waiting []*corev1.Pod
 		for _, pod := range node.Pods {
 			switch is := s.others[pod.UID]; {
 			case is == nil:
 				p.plan.Drop(pod.UID)
-			case s.present[node.Name] && is.Status.NominatedNodeName == node.Name: // the core puts it there
+			case node.Name != "" && is.Status.NominatedNodeName == node.Name: // the core puts it there
 			default:
 				waiting = append(waiting, is)
-				nodes[pod.UID] = node.Name
 			}
 		}
 		s.seat(node, waiting)
 	}
 	var left []*corev1.Pod
 	for _, pod := range pending {
-		if s.others[pod.UID] == nil {
-			continue
+		if s.others[pod.UID] != nil {
+			left = append(left, pod)
 		}
-		if name := pod.Status.NominatedNodeName; name != "" && name == nodes[pod.UID] {
-			free := *pod
-			free.Status.NominatedNodeName = ""
-			pod = &free
-		}
-		left = append(left, pod)
 	}
 	if seated := len(pending) - len(left); seated > 0 {
 		klog.Background().V(4).Info("Put pending pods on the nodes planned for them", "pods", seated)
 	}
 	return left, nil
+}
+
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node.
+//
+// A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
+// by its name all the same, fail, and help no pod in this loop.
+func withoutAbsent(snapshot clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
+	pending = slices.Clone(pending)
+	for at, pod := range pending {
+		name := pod.Status.NominatedNodeName
+		if name == "" {
+			continue
+		}
+		if _, err := snapshot.NodeInfos().Get(name); err != nil {
+			free := *pod
+			free.Status.NominatedNodeName = ""
+			pending[at] = &free
+		}
+	}
+	return pending
 }
 
 // seats are the nodes of the snapshot that may have planned pods.

@@ -122,7 +122,7 @@ func TestPlanned(t *testing.T) {
 		{name: "a nomination for a node that is not Ready and has no placeholder", nodes: []string{"b-1"},
 			planned: []plan.Node{planned("a", "starting", plannedPod("huge", 5, ""))},
 			pending: []*corev1.Pod{plannedPod("huge", 5, "starting"), plannedPod("other", 1, "starting")}, on: map[string][]string{},
-			left: []string{"huge=", "other=starting"}, still: 1},
+			left: []string{"huge=", "other="}, still: 1},
 		{name: "pods that wait no longer", nodes: []string{"a-1"}, planned: []plan.Node{planned("a", "", large), planned("a", "", small)},
 			pending: []*corev1.Pod{small}, on: map[string][]string{"a-1": {"small"}}, still: 1},
 	} {
