@@ -172,6 +172,7 @@ type NodeConfig struct {
 	GPUAfterReady  Duration          `json:"gpuAfterReady,omitempty"` // overrides Delays.GPU, "never" publishes none
 	RegisterAfter  Duration          `json:"registerAfter,omitempty"` // overrides Delays.Register, "never" keeps the Node away
 	ReadyAfter     Duration          `json:"readyAfter,omitempty"`    // from registration until KWOK may make the Node Ready, none by default
+	ReadyJitter    Duration          `json:"readyJitter,omitempty"`   // each Node up to this much later, by the Config's seed
 	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value, default is the ENI formula
 	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
 	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // reported by the EBS driver in the CSINode, 0 runs no driver

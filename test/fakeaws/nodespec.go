@@ -39,13 +39,17 @@ func (a *account) nodeSpec(i *instance) nodeSpec {
 	t, _ := a.types.lookup(i.pool.instanceType)
 	g := i.group
 	delay := first(g.GPUAfterReady, a.delays.GPU)
+	ready := time.Duration(g.ReadyAfter)
+	if g.ReadyJitter > 0 && ready > 0 {
+		ready += time.Duration(a.random.Int64N(int64(g.ReadyJitter)))
+	}
 	return nodeSpec{
 		node:        a.node(i, t),
 		origin:      i.event(NodeRegistered),
 		devices:     devices(t, g.NodeConfig),
 		gpuDelay:    time.Duration(delay),
 		volumeLimit: g.VolumeLimit,
-		readyDelay:  time.Duration(g.ReadyAfter),
+		readyDelay:  ready,
 
 		startupTaints: parseTaints(g.StartupTaints),
 		startupDelay:  time.Duration(first(g.StartupTaintsAfterReady, Duration(time.Second))),

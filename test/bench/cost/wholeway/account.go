@@ -16,11 +16,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// Times of a node. The first and the last are shorter than on AWS, which makes the runs short. EKS nodes are Ready 4 s after they register
-// (README of awslabs/node-latency-for-k8s: 22 s and 26 s, 20 s and 24 s after the launch).
+// Times of a node. The first and the last are shorter than on AWS, which makes the runs short. EKS nodes are Ready 4 s to 8 s after they register,
+// each at its own time (README of awslabs/node-latency-for-k8s: 22 s and 26 s, 20 s and 24 s after the launch).
 const (
 	registerAfter = 3 * time.Second // from the launch
 	readyAfter    = 4 * time.Second // from the registration
+	readyJitter   = 4 * time.Second // each node up to this much later
 	gpuAfter      = time.Second     // from Ready until the device plugin publishes
 )
 
@@ -63,6 +64,7 @@ func group(m *mix.Mix, g mix.Group) fakeaws.AutoScalingGroup {
 		},
 		NodeConfig: fakeaws.NodeConfig{
 			NodeLabels: g.Labels, RegisterAfter: fakeaws.Duration(registerAfter), ReadyAfter: fakeaws.Duration(readyAfter),
+			ReadyJitter:   fakeaws.Duration(readyJitter),
 			GPUAfterReady: fakeaws.Duration(gpuAfter),
 		},
 	}
