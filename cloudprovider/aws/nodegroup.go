@@ -179,7 +179,8 @@ type removal struct {
 	failed       []int // failed increases
 }
 
-// instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance is in no group.
+// instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance has left the group. If
+// the group itself is no longer autoscaled, nobody has terminated the instance, and that is an error.
 func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 	for _, node := range nodes {
 		owner := n.provider.NodeGroupOf(node)
@@ -189,13 +190,15 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		switch {
 		case !onEC2 || owner != nil && owner.name != n.name:
 			return removal{}, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
+		case owner == nil && n.group() == vanished:
+			return removal{}, fmt.Errorf("delete nodes of %q: the group is no longer autoscaled", n.id)
 		case owner == nil:
 		case failed:
 			gone.failed = append(gone.failed, increase)
 		case placeholder:
 			gone.placeholders++
 		default:
-			if err := n.provider.registered.stillUnregistered(id, node); err != nil {
+			if err := n.provider.registered.noOtherNode(id, node); err != nil {
 				return removal{}, err
 			}
 			gone.ids = append(gone.ids, id)

@@ -13,6 +13,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
@@ -78,18 +80,20 @@ func (r *registeredNodes) read(ctx context.Context) {
 	r.known.Store(&ids)
 }
 
-// stillUnregistered refuses a node that the core deletes as unregistered if it has registered meanwhile.
-func (r *registeredNodes) stillUnregistered(instance string, node *corev1.Node) error {
-	if r.nodes == nil || node.Annotations[cloudprovider.FakeNodeReasonAnnotation] != cloudprovider.FakeNodeUnregistered {
+// noOtherNode refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
+// unregistered, or a Ready one. Pods run on it.
+func (r *registeredNodes) noOtherNode(instance string, node *corev1.Node) error {
+	if r.nodes == nil {
 		return nil
 	}
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
-		return fmt.Errorf("delete unregistered instance %q: list nodes: %w", node.Name, err)
+		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
 	}
+	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
 	for _, other := range registered {
-		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance {
-			return fmt.Errorf("delete unregistered instance %q: it has registered as node %q meanwhile", node.Name, other.Name)
+		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance && other.Name != node.Name && (unregistered || nodeready.Is(other)) {
+			return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -93,4 +94,40 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// A group loses its tag while the core drains one of its nodes. The instance stays, and after a success the core would leave its taint on the
+// node for ever.
+func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	node, group := w.Nodes("a")[0], w.NodeGroup("a")
+	if err := w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: nil}); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	if err := group.DeleteNodes([]*corev1.Node{node}); err == nil {
+		t.Error("the deletion is reported as done, though nobody has terminated the instance")
+	}
+	if state, _ := w.AWS.Group("a"); state.Desired != 2 {
+		t.Errorf("desired capacity of a group of somebody else is %d, want 2", state.Desired)
+	}
+}
+
+// An instance has registered again under another name. Its pods run on the new node, and the core removes the old one.
+func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	id := w.Nodes("a")[0].Spec.ProviderID
+	stale, live := awsworld.M5Large("old", id, nil), awsworld.M5Large("new", id, nil)
+	stale.Status.Conditions[0].Status = corev1.ConditionUnknown
+	w.register(stale, live)
+	w.NextLoop()
+	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}); err == nil || !strings.Contains(err.Error(), `"new"`) {
+		t.Errorf("error of removing the stale node: %v, want one that names the Ready node", err)
+	}
+	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
+		t.Errorf("desired capacity is %d, want 1", state.Desired)
+	}
+	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}); err != nil {
+		t.Errorf("the live node cannot be removed: %v", err)
+	}
 }

@@ -31,6 +31,13 @@ func (p *Provider) InShiftedZone(node *corev1.Node) bool {
 	return g != nil && p.cache.Shifted(g, i.Zone)
 }
 
+// InStandby reports whether the node's instance is in standby or being detached. AWS does not let such an instance be terminated.
+func (p *Provider) InStandby(node *corev1.Node) bool {
+	id, _ := instanceID(node.Spec.ProviderID)
+	i, _ := p.cache.Snapshot().Instance(id)
+	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
+}
+
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
 // false where nothing of the kind is known, or for a node group of somebody else.
 func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {

@@ -112,6 +112,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeBlocked, decision.CodeStale, "asgctl account", "AWS has not answered for minutes, so that no node goes")
 	case k.Provider.InShiftedZone(m.node):
 		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
+	case k.Provider.InStandby(m.node):
+		is(decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
 	case group != nil && group.Desired <= group.Min:
 		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.NodeGroupMinSizeReached], Group: group, Now: f.at})
 	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:

@@ -12,7 +12,8 @@ import (
 )
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal
-// shift are no candidates either: the capacity there is wanted back when the shift ends. It wraps another processor of the core.
+// shift are no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby,
+// whose removal would fail after their pods were evicted. It wraps another processor of the core.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
@@ -29,7 +30,9 @@ func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContex
 		return nil, nil
 	}
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
-	return slices.DeleteFunc(slices.Clone(candidates), f.provider.InShiftedZone), err
+	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
+		return f.provider.InShiftedZone(n) || f.provider.InStandby(n)
+	}), err
 }
 
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.

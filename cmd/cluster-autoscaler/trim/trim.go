@@ -47,7 +47,8 @@ func trimSpec(spec *corev1.PodSpec) {
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
 			c := &containers[i]
-			containers[i] = corev1.Container{Name: c.Name, Ports: c.Ports, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
+			containers[i] = corev1.Container{Name: c.Name, Ports: c.Ports, Resources: c.Resources, RestartPolicy: c.RestartPolicy,
+				RestartPolicyRules: c.RestartPolicyRules} // a node must declare that it knows them
 		}
 	}
 	spec.Volumes = kept(spec.Volumes, func(v *corev1.Volume) bool {
