@@ -11,9 +11,10 @@ import (
 
 // remainder is the part of a plan that was not asked for yet.
 type remainder struct {
-	costs map[string]float64 // of one more node, penalty included, by group, NaN for the groups that were asked for
-	nodes []place            // in the order of the plan
-	cut   bool               // time was short for the plan
+	chosen [][]*apiv1.Pod     // by the last BestOptions, node by node
+	costs  map[string]float64 // of one more node, penalty included, by group, NaN for the groups that were asked for
+	nodes  []place            // in the order of the plan
+	cut    bool               // time was short for the plan
 }
 
 // place is one node of a plan, with its pods.
@@ -29,7 +30,7 @@ func (d *decision) remainder(f *Filter) *remainder {
 	if b.nodes == 0 {
 		return nil
 	}
-	r := &remainder{costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
+	r := &remainder{chosen: b.nodePods, costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
 	if d.before != nil {
 		maps.Copy(r.costs, d.before.costs) // also of groups that were not among the options this time
 	}
@@ -52,6 +53,14 @@ func (d *decision) remainder(f *Filter) *remainder {
 		}
 	}
 	return r
+}
+
+// Chosen returns the pods of the last choice of BestOptions node by node. It is nil for a whole option.
+func (f *Filter) Chosen() [][]*apiv1.Pod {
+	if f.rest == nil {
+		return nil
+	}
+	return f.rest.chosen
 }
 
 // Rest returns the nodes of the last plan that BestOptions has not chosen, as the UIDs of the pods on each, by node group ID. It is

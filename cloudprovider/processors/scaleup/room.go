@@ -6,13 +6,17 @@ import (
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/equivalence"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
-	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	plugins "k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodeports"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
 )
 
 // sameForGroup are the filters of the scheduler that reject a pod on all new nodes of a group if they reject it on one.
@@ -26,13 +30,11 @@ type room struct {
 	nodes     []*askedNode                   // in the order asked for
 }
 
-// askedNode is a simulated node, and the pods placed on it.
+// askedNode is a node that was asked for, and its pods.
 type askedNode struct {
-	group  string
-	node   *apiv1.Node
-	pods   []*apiv1.Pod
-	cpu    int64 // free, in thousandths
-	memory int64 // free, in bytes
+	group string
+	node  *apiv1.Node // nil where the core could not simulate it
+	pods  []*apiv1.Pod
 }
 
 // newRoom forks the snapshot until close.
@@ -44,100 +46,125 @@ func newRoom(snapshot clustersnapshot.ClusterSnapshot, templates map[string]*fra
 // close leaves the snapshot as it was.
 func (r *room) close() { r.snapshot.Revert() }
 
-// add adds new nodes, so many of each node group.
-func (r *room) add(grown map[string]int) error {
+// add adds new nodes, by node group. After an error it still notes them all, because they were asked for.
+func (r *room) add(grown map[string]int) (err error) {
 	for _, id := range slices.Sorted(maps.Keys(grown)) {
-		if r.templates[id] == nil {
-			return fmt.Errorf("no template of node group %q", id)
-		}
 		for range grown[id] {
-			info, err := simulator.SanitizedNodeInfo(r.templates[id], fmt.Sprintf("%s-%d", r.name, len(r.nodes)))
+			n := &askedNode{group: id}
+			if err == nil {
+				n.node, err = r.simulate(id)
+			}
+			r.nodes = append(r.nodes, n)
+		}
+	}
+	return err
+}
+
+// simulate adds the next node of the group to the snapshot.
+func (r *room) simulate(group string) (*apiv1.Node, error) {
+	if r.templates[group] == nil {
+		return nil, fmt.Errorf("no template of node group %q", group)
+	}
+	info, err := simulator.SanitizedNodeInfo(r.templates[group], fmt.Sprintf("%s-%d", r.name, len(r.nodes)))
+	if err != nil {
+		return nil, err
+	}
+	return info.Node(), r.snapshot.AddNodeInfo(info)
+}
+
+// assign gives the nodes from the index on their pods, and returns the pods. It leaves the snapshot as it is. If fewer nodes were asked
+// for than packed, the last ones have none.
+func (r *room) assign(packed [][]*apiv1.Pod, from int) podSet {
+	placed := podSet{}
+	for at, pods := range packed[:min(len(packed), len(r.nodes)-from)] {
+		r.nodes[from+at].pods = slices.Clone(pods)
+		placed.added(pods)
+	}
+	return placed
+}
+
+// fit puts the pods that have a place on the nodes from the index on into the snapshot. Pods that the scheduler's filters reject there
+// lose it. Then it gives the room that is left to the others of pods, and adds those to placed. Pods of the option may go to any node
+// of the cluster, because a pod that must be spread may fit on an old node once there is a new one. It ends early once over is true.
+//
+// It runs the filters once for a pod, and once for each node that rejects the first pod of several equal ones.
+func (r *room) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func() bool) error {
+	for _, n := range r.nodes[from:] {
+		for _, pod := range slices.Clone(n.pods) {
+			if over() {
+				return nil
+			}
+			err := r.snapshot.SchedulePod(pod, n.node.Name)
+			if err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
+				return err
+			}
 			if err != nil {
-				return err
+				delete(placed, pod)
+				n.pods = slices.DeleteFunc(n.pods, func(other *apiv1.Pod) bool { return other == pod })
 			}
-			if err := r.snapshot.AddNodeInfo(info); err != nil {
-				return err
-			}
-			node := &askedNode{group: id, node: info.Node()}
-			node.cpu, node.memory = amounts(info.Node().Status.Allocatable)
-			for _, daemon := range info.Pods() {
-				node.take(daemon.Pod)
-			}
-			r.nodes = append(r.nodes, node)
+		}
+	}
+	next := make(map[*apiv1.Pod]*int) // the node that took the last equal pod, below 0 once none did
+	for _, equal := range equivalence.BuildPodGroups(placed.others(pods)) {
+		at := 0
+		for _, pod := range equal.Pods {
+			next[pod] = &at
+		}
+	}
+	for _, pod := range placed.others(pods) {
+		if over() {
+			return nil
+		}
+		if *next[pod] < 0 {
+			continue
+		}
+		fits, err := r.place(pod, r.nodes[from:], next[pod])
+		if err == nil && !fits && option[pod] {
+			fits, err = r.placeAnywhere(pod)
+		}
+		if err != nil {
+			return err
+		}
+		if fits {
+			placed[pod] = true
+		} else {
+			*next[pod] = -1
 		}
 	}
 	return nil
 }
 
-// fit places the pods of an option on the nodes from the index on, and gives the room that is left to the others of pods. It returns
-// the pods that it placed.
-func (r *room) fit(option, pods []*apiv1.Pod, from int, over func() bool) (podSet, error) {
-	if from == len(r.nodes) {
-		return nil, nil
-	}
-	placed, err := r.place(option, from, true, over)
-	if err != nil {
-		return nil, err
-	}
-	others, err := r.place(without(pods, option), from, false, over)
-	maps.Copy(placed, others)
-	return placed, err
-}
-
-// place puts each pod, in order, on the first node that takes it, and returns the pods that it placed. Only the nodes from the
-// index on count, and with anywhere all other nodes of the cluster after them. It ends early once over is true.
-func (r *room) place(pods []*apiv1.Pod, from int, anywhere bool, over func() bool) (podSet, error) {
-	placed := podSet{}
-	similar := scheduling.NewSimilarPodsScheduling()
-	for _, pod := range pods {
-		if over() {
-			break
-		}
-		if similar.IsSimilarUnschedulable(pod) {
-			continue
-		}
-		fits, err := r.placeOne(pod, from)
-		if err == nil && !fits && anywhere {
-			fits, err = r.placeAnywhere(pod)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if fits {
-			placed[pod] = true
-		} else {
-			similar.SetUnschedulable(pod)
-		}
-	}
-	return placed, nil
-}
-
-// placeOne puts the pod on the first node that takes it. Free CPU and memory are compared first, because the filters take a
-// thousand times as long.
-func (r *room) placeOne(pod *apiv1.Pod, from int) (bool, error) {
-	cpu, memory := amounts(podutil.PodRequests(pod))
+// place puts the pod on the first node that takes it, beginning with the one at an index, and sets the index. Resources and host ports are
+// compared first, because the filters take a hundred times as long.
+func (r *room) place(pod *apiv1.Pod, nodes []*askedNode, at *int) (bool, error) {
 	rejecting := "" // node group
-	for _, n := range r.nodes[from:] {
-		if n.group == rejecting || cpu > 0 && cpu > n.cpu || memory > 0 && memory > n.memory {
-			continue
+	for range nodes {
+		n := nodes[*at]
+		if n.group != rejecting && r.mayTake(n, pod) {
+			err := r.snapshot.SchedulePod(pod, n.node.Name)
+			switch {
+			case err == nil:
+				n.pods = append(n.pods, pod)
+				return true, nil
+			case err.Type() == clustersnapshot.SchedulingInternalError:
+				return false, err
+			case sameForGroup[err.FailingPredicateName()]:
+				rejecting = n.group
+			}
 		}
-		err := r.snapshot.SchedulePod(pod, n.node.Name)
-		if err == nil {
-			n.take(pod)
-			n.pods = append(n.pods, pod)
-			return true, nil
-		}
-		if err.Type() == clustersnapshot.SchedulingInternalError {
-			return false, err
-		}
-		if sameForGroup[err.FailingPredicateName()] {
-			rejecting = n.group
-		}
+		*at = (*at + 1) % len(nodes)
 	}
 	return false, nil
 }
 
-// placeAnywhere puts the pod on any node of the cluster. A pod that must be spread may fit on an old node once there is a new one.
+// mayTake reports whether the node has the resources and host ports for the pod.
+func (r *room) mayTake(n *askedNode, pod *apiv1.Pod) bool {
+	info, err := r.snapshot.GetNodeInfo(n.node.Name)
+	return err == nil && nodeports.Fits(pod, info) &&
+		len(noderesources.Fits(pod, info, nil, noderesources.ResourceRequestsOptions{EnablePodLevelResources: true})) == 0
+}
+
+// placeAnywhere puts the pod on any node of the cluster.
 func (r *room) placeAnywhere(pod *apiv1.Pod) (bool, error) {
 	_, err := r.snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
 	if err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
@@ -146,31 +173,24 @@ func (r *room) placeAnywhere(pod *apiv1.Pod) (bool, error) {
 	return err == nil, nil
 }
 
-// list returns the nodes.
+// list returns the nodes that the core could simulate.
 func (r *room) list() []*apiv1.Node {
-	list := make([]*apiv1.Node, len(r.nodes))
-	for at, n := range r.nodes {
-		list[at] = n.node
+	var list []*apiv1.Node
+	for _, n := range r.nodes {
+		if n.node != nil {
+			list = append(list, n.node)
+		}
 	}
 	return list
 }
 
-// byGroup returns the pods on each node, by node group and in the order asked for.
+// byGroup returns the pods on each node, by node group and in the order asked for, without the pods that only the core has made.
 func (r *room) byGroup() map[string][][]*apiv1.Pod {
 	groups := make(map[string][][]*apiv1.Pod)
 	for _, n := range r.nodes {
-		groups[n.group] = append(groups[n.group], n.pods)
+		groups[n.group] = append(groups[n.group], slices.DeleteFunc(n.pods, func(pod *apiv1.Pod) bool {
+			return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod)
+		}))
 	}
 	return groups
-}
-
-// take subtracts the requests of the pod from the free amounts.
-func (n *askedNode) take(pod *apiv1.Pod) {
-	cpu, memory := amounts(podutil.PodRequests(pod))
-	n.cpu, n.memory = n.cpu-cpu, n.memory-memory
-}
-
-// amounts returns the CPU in thousandths and the memory in bytes.
-func amounts(list apiv1.ResourceList) (cpu, memory int64) {
-	return list.Cpu().MilliValue(), list.Memory().Value()
 }

@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	stderrors "errors"
 	"maps"
 	"slices"
 
@@ -22,6 +23,14 @@ type Plan interface {
 	Asked(nodeGroupID string, nodes [][]*apiv1.Pod)
 }
 
+// Planner is an expander whose choice is one part of a plan.
+type Planner interface {
+	// Chosen returns the pods of the last choice node by node, nil for a whole option.
+	Chosen() [][]*apiv1.Pod
+	// Rest returns what is left of the plan, as the UIDs of the pods on each node, by node group ID.
+	Rest() map[string][][]types.UID
+}
+
 // Salvo has the core scale up several times in one loop, until no group helps the pods that are left.
 //
 // The core scales up for one option a loop, and the other pods wait for the next loops. A Salvo repeats the scale-up as the next
@@ -29,22 +38,23 @@ type Plan interface {
 // were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
 // target sizes for the limits of the groups. OtherZone says why a further call of the core's scale-up in one loop is safe.
 //
-// While an expander's plan goes on, its rest makes the options of the next scale-up, see Rest. Once none is chosen, the core packs the pods that are
+// While an expander's plan goes on, its rest makes the options of the next scale-up, see Planner. Once none is chosen, the core packs the pods that are
 // left on nodes of all groups again.
 //
-// A pod that the option counts in and that does not fit on the nodes is asked for again, as in the next loop.
+// The pods of each node are those for which the expander or the core's estimator counted the node. So no time limit leaves a pod out of the
+// plan once its node was asked for. A pod that the scheduler's filters then reject on every node is asked for again, as in the next loop.
 //
 // Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
 type Salvo struct {
-	// Rest returns what is left of the expander's plan, as the UIDs of the pods on each node, by node group ID. It is nil for expanders
-	// without plans.
-	Rest func() map[string][][]types.UID
+	// Expander is nil for expanders without plans.
+	Expander Planner
 
 	wrapper
 	most   int // scale-ups in one loop
 	plan   Plan
 	clock  clock.PassiveClock
 	rest   rest                    // for the scale-up under way, none while the core packs the pods
+	packed packings                // of the scale-up under way
 	raises []*status.ScaleUpStatus // successful ones of the last salvo
 	asked  []*apiv1.Node           // by the last salvo, until the loop has raised groups to their minimum sizes
 }
@@ -61,7 +71,7 @@ func NewSalvo(inner corescaleup.Orchestrator, most int, plan Plan, clock clock.P
 // The result is a success if one scale-up was, and otherwise the first failure. Raises takes it apart again.
 func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	s.raises, s.asked = nil, nil
+	s.raises, s.asked, s.packed = nil, nil, packings{}
 	if s.context == nil || allOrNothing || s.most <= 1 && s.plan == nil {
 		return s.Orchestrator.ScaleUp(pods, nodes, daemonSets, nodeInfos, allOrNothing)
 	}
@@ -74,6 +84,7 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 	requestsNext := false // for the core's orchestrator of provisioning requests, which changes to the other kind at every call
 	for {
 		before := s.targetSizes()
+		s.packed = packings{}
 		result, err := s.Orchestrator.ScaleUp(helpless.others(pods), slices.Concat(nodes, r.list()), daemonSets, nodeInfos, false)
 		if len(s.rest) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
 			s.rest = nil // the plan ends here, and the core packs the pods that are left
@@ -84,47 +95,75 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 		if len(m.tries) == 1 {
 			requestsNext = s.context.ProvisioningRequestScaleUpMode
 		}
-		grown, known := s.grown(before)
-		if result == nil || !known || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
+		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
 			break
 		}
-		from := len(r.nodes)
-		if err := r.add(grown); err != nil {
-			klog.Background().Error(err, "Could not simulate the nodes just asked for: the other pods wait for the next loop")
-			break
-		}
-		last := len(m.tries) >= s.most || over()
-		if last && s.plan == nil {
-			break // nobody asks which pod fits where
-		}
+		from, option := len(r.nodes), podSet{}
+		option.added(result.PodsTriggeredScaleUp)
+		failed := s.addAsked(r, result, before)
+		packed, known := s.packing(result.PodsTriggeredScaleUp)
+		placed := r.assign(packed, from)
 		pods = slices.DeleteFunc(slices.Clone(pods), ofRequest) // their class looks for room itself
-		placed, fitErr := r.fit(result.PodsTriggeredScaleUp, pods, from, over)
-		if fitErr != nil {
-			klog.Background().Error(fitErr, "Could not place pods on the nodes just asked for: the other pods wait for the next loop")
-			break
-		}
-		m.place(pods, placed)
-		pods = placed.others(pods)
 		for _, info := range result.PodsRemainUnschedulable {
 			helpless[info.Pod] = true // groups only get fewer in this loop
 		}
-		if last || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
+		last := failed != nil || !known || len(m.tries) >= s.most || over()
+		if !last && from < len(r.nodes) && len(helpless.others(placed.others(pods))) > 0 {
+			failed = r.fit(placed, option, pods, from, over)
+		}
+		if failed != nil {
+			klog.Background().Error(failed, "Could not simulate the nodes just asked for: the other pods wait for the next loop")
+		}
+		m.place(pods, placed)
+		pods = placed.others(pods)
+		if last || failed != nil || over() || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
 			break
 		}
 		s.context.ProvisioningRequestScaleUpMode = false
 		s.rest = s.left(err)
 	}
-	s.rest = nil
+	s.rest, s.packed = nil, packings{}
 	s.context.ProvisioningRequestScaleUpMode = requestsNext
 	return s.finish(&m, r, pods)
 }
 
 // left returns what is left of the expander's plan after a scale-up, nothing after a failure.
 func (s *Salvo) left(err errors.AutoscalerError) rest {
-	if s.Rest == nil || err != nil {
+	if s.Expander == nil || err != nil {
 		return nil
 	}
-	return s.Rest()
+	return s.Expander.Rest()
+}
+
+// packing returns the pods of the chosen option node by node, or false where an expander has cut the option and nobody knows how.
+func (s *Salvo) packing(option []*apiv1.Pod) ([][]*apiv1.Pod, bool) {
+	if len(option) == 0 {
+		return nil, true
+	}
+	if s.Expander != nil {
+		if chosen := s.Expander.Chosen(); slices.Equal(slices.Concat(chosen...), option) {
+			return chosen, true
+		}
+	}
+	packed, known := s.packed[&option[0]]
+	return packed, known
+}
+
+// addAsked adds the nodes of a scale-up to the room: first those of its option, then all by which groups have grown beyond. Groups may also
+// shrink meanwhile, and the nodes of the option were asked for all the same.
+func (s *Salvo) addAsked(r *room, result *status.ScaleUpStatus, before map[string]int) error {
+	asked := make(map[string]int)
+	grown, known := s.grown(before)
+	if result.Result == status.ScaleUpSuccessful {
+		for _, info := range result.ScaleUpInfos {
+			asked[info.Group.Id()] = info.NewSize - info.CurrentSize
+			grown[info.Group.Id()] -= asked[info.Group.Id()]
+		}
+	}
+	if err := stderrors.Join(r.add(asked), r.add(grown)); err != nil || known {
+		return err
+	}
+	return stderrors.New("a node group has no known target size")
 }
 
 // finish returns the result of a salvo that leaves the pods. It hands the nodes to the plan.

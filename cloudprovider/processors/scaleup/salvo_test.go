@@ -139,14 +139,7 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true, open: true}})
 			o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
-			o.Rest = func() map[string][][]types.UID {
-				if len(tt.rests) == 0 {
-					return nil
-				}
-				rest := tt.rests[0]
-				tt.rests = tt.rests[1:]
-				return rest
-			}
+			o.Expander = &rests{tt.rests}
 			w.initialize(o)
 			result, err := o.ScaleUp(sized(5, 800), nil, nil, w.nodeInfos, false)
 			if err != nil || len(result.PodsTriggeredScaleUp) != 5 {
@@ -157,6 +150,20 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rests is an expander that chooses whole options, and returns what is left after each.
+type rests struct{ left []map[string][][]types.UID }
+
+func (*rests) Chosen() [][]*apiv1.Pod { return nil }
+
+func (r *rests) Rest() map[string][][]types.UID {
+	if len(r.left) == 0 {
+		return nil
+	}
+	next := r.left[0]
+	r.left = r.left[1:]
+	return next
 }
 
 func TestNoScaleUpBeginsLate(t *testing.T) {
@@ -218,8 +225,8 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 			want: asked{"a": {{"800m-0", "800m-1"}}, "b": {{"800m-2"}, {"800m-3"}}}},
 		{name: "one scale-up a loop", zones: map[string]zone{"a": {max: 1, cpus: 2}, "b": {max: 9}}, most: 1, pods: sized(4, 800),
 			want: asked{"a": {{"800m-0", "800m-1"}}}},
-		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: join(sized(2, 300), sized(2, 600)),
-			want: asked{"a": {{"600m-0", "300m-0"}, {"600m-1", "300m-1"}}}},
+		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: join(sized(1, 350), sized(1, 430), sized(1, 560), sized(1, 640)),
+			want: asked{"a": {{"640m-0", "350m-0"}, {"560m-0", "430m-0"}}}},
 		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true, open: true}, "b": {max: 9}}, most: 20, pods: sized(1, 800),
 			want: asked{"b": {{"800m-0"}}}},
 		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: sized(1, 1800), want: asked{}},
@@ -288,8 +295,9 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	if err := r.add(map[string]int{"a": 1}); err != nil {
 		t.Fatal(err)
 	}
-	pods := spread(sized(4, 800))
-	placed, err := r.fit(pods, pods, 0, func() bool { return false })
+	pods, option, placed := spread(sized(4, 800)), podSet{}, podSet{}
+	option.added(pods)
+	err := r.fit(placed, option, pods, 0, func() bool { return false })
 	if diff := cmp.Diff([][]string{{"800m-0", "800m-1", "800m-3"}}, [][]string{names(r.nodes[0].pods)}); diff != "" || err != nil || len(placed) != 4 {
 		t.Errorf("%d pods placed, want 4, error %v, pods on the new node (-want +got):\n%s", len(placed), err, diff)
 	}

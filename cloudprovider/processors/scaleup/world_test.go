@@ -47,18 +47,19 @@ type zone struct {
 
 // world is a cluster without nodes, the core's own scale-up for it, and a cloud that remembers all requests.
 type world struct {
-	t          *testing.T
+	t          testing.TB
 	ctx        *cacontext.AutoscalingContext
 	provider   *testprovider.TestCloudProvider
 	processors *caprocessors.AutoscalingProcessors
 	nodeInfos  map[string]*framework.NodeInfo
+	limits     []estimator.Threshold // of the core's packing
 
 	mu          sync.Mutex // guards what follows: the core may launch in several groups at once
 	asked       []string   // "group +nodes" in the order asked
 	unavailable map[string]bool
 }
 
-func newWorld(t *testing.T, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
+func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
 	t.Helper()
 	options := config.AutoscalingOptions{MaxNodeGroupBinpackingDuration: time.Second}
 	for _, c := range change {
@@ -127,7 +128,7 @@ func (w *world) build(options config.AutoscalingOptions) {
 func (w *world) initialize(o corescaleup.Orchestrator) {
 	w.t.Helper()
 	estimators, err := estimator.NewEstimatorBuilder(estimator.BinpackingEstimatorName,
-		estimator.NewThresholdBasedEstimationLimiter([]estimator.Threshold{estimator.NewSngCapacityThreshold()}),
+		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
 		estimator.NewDecreasingPodOrderer(), nil, false)
 	if err != nil {
 		w.t.Fatal(err)

@@ -35,17 +35,15 @@ func (w *wrapper) targetSizes() map[string]int {
 	return sizes
 }
 
-// grown returns by how much each node group has grown, or false if one size is unknown. Nodes may be removed meanwhile.
-func (w *wrapper) grown(before map[string]int) (map[string]int, bool) {
-	grown := make(map[string]int)
+// grown returns by how much each node group has grown, and whether all sizes are known. Nodes may be removed meanwhile.
+func (w *wrapper) grown(before map[string]int) (grown map[string]int, known bool) {
+	grown, known = make(map[string]int), true
 	for _, group := range w.context.CloudProvider.NodeGroups() {
 		size, err := group.TargetSize()
-		if err != nil {
-			return nil, false
-		}
-		if more := size - before[group.Id()]; more > 0 {
-			grown[group.Id()] = more
+		was, knew := before[group.Id()]
+		if known = known && knew && err == nil; knew && err == nil && size > was {
+			grown[group.Id()] = size - was
 		}
 	}
-	return grown, true
+	return grown, known
 }

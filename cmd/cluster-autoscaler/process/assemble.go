@@ -116,7 +116,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		a.status = statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, rest: a.cloud.leastCost.Rest, nominator: a.nominator,
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost, nominator: a.nominator,
 		unneeded: a.unneeded, status: a.status, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/types"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -46,9 +45,9 @@ type parts struct {
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
-	plan      *plan.Plan                      // of the nodes that were asked for
-	rest      func() map[string][][]types.UID // of the plan of least-cost, by node group
-	nominator *nomination.Nominator           // nil if it is off
+	plan      *plan.Plan            // of the nodes that were asked for
+	planner   scaleup.Planner       // least-cost
+	nominator *nomination.Nominator // nil if it is off
 	unneeded  *scaledown.UnneededTimes
 	status    *statusmap.Writer // nil if it is off
 	features
@@ -67,7 +66,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 			provider.ZoneGroupUnavailable),
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
 	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
-	salvo.Rest = with.rest
+	salvo.Expander = with.planner
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)

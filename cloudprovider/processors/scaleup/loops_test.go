@@ -1,0 +1,184 @@
+package scaleup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+// ticking is a clock that goes on by a tick whenever somebody looks.
+type ticking struct {
+	clock.RealClock
+	now  time.Time
+	tick time.Duration
+}
+
+func (c *ticking) Now() time.Time { c.now = c.now.Add(c.tick); return c.now }
+
+// replicas are equal pods of one owner. change may be nil.
+func replicas(owner string, count int, milliCPU int64, change func(*apiv1.Pod)) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for i := range count {
+		pod := utiltest.BuildTestPod(fmt.Sprintf("%s-%d", owner, i), milliCPU, 1<<10)
+		pod.UID, pod.Labels = types.UID(pod.Name), map[string]string{"app": owner}
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: new(true), APIVersion: "apps/v1"}}
+		if change != nil {
+			change(pod)
+		}
+		list = append(list, pod)
+	}
+	return list
+}
+
+func withGPU(pod *apiv1.Pod) {
+	pod.Spec.Containers[0].Resources.Requests["nvidia.com/gpu"] = resource.MustParse("1")
+}
+
+func withHostPort(pod *apiv1.Pod) {
+	pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{HostPort: 8080, ContainerPort: 8080, Protocol: apiv1.ProtocolTCP}}
+}
+
+func keptApart(pod *apiv1.Pod) {
+	pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
+		{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
+}
+
+func spreadOverNodes(pod *apiv1.Pod) {
+	pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelHostname,
+		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+}
+
+// cheapest chooses by a plan of least-cost, at a price for each CPU.
+type cheapest struct{ *leastcost.Filter }
+
+func (c cheapest) BestOption(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *expander.Option {
+	best := c.BestOptions(options, nodeInfos)
+	if len(best) == 0 {
+		return nil
+	}
+	return &best[0]
+}
+
+// perCPU is the price of a node.
+type perCPU struct{}
+
+func (perCPU) NodeCost(_ string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+	return pricing.Amount{PerHour: float64(count) * template.Status.Capacity.Cpu().AsApproximateFloat64(), Currency: "USD"}, true
+}
+
+// However short the time, the loops together ask for the nodes of one packing. The clock ticks whenever somebody looks.
+func TestLoopsAskForNodesOnce(t *testing.T) {
+	small := map[string]zone{"a": {max: 100}}
+	large := map[string]zone{"a": {max: 100, cpus: 4, gpu: true}}
+	for _, tt := range []struct {
+		name      string
+		zones     map[string]zone
+		pods      []*apiv1.Pod
+		leastCost bool
+		want      int // nodes, by one packing
+	}{
+		{name: "a pod fills a node", zones: small, pods: replicas("full", 30, 800, nil), want: 30},
+		{name: "GPUs", zones: large, pods: replicas("gpu", 30, 100, withGPU), want: 30},
+		{name: "host ports", zones: large, pods: replicas("port", 30, 100, withHostPort), want: 30},
+		{name: "anti-affinity", zones: large, pods: replicas("apart", 30, 100, keptApart), want: 30},
+		{name: "spread over nodes", zones: large, pods: replicas("spread", 60, 400, spreadOverNodes), want: 6},
+		{name: "pods of many sizes", zones: small, pods: join(replicas("l", 10, 600, nil), replicas("m", 10, 300, nil), replicas("s", 10, 100, nil)), want: 10},
+		{name: "beside GPU pods", zones: large, pods: join(replicas("gpu", 20, 1000, withGPU), replicas("web", 30, 2000, nil)), want: 35},
+		{name: "several groups", zones: map[string]zone{"a": {max: 7}, "b": {max: 8, cpus: 2}, "c": {max: 100}}, pods: replicas("full", 40, 800, nil), want: 7 + 8 + 17},
+		{name: "a plan of several groups", zones: map[string]zone{"a": {max: 100}, "b": {max: 100, cpus: 4}}, leastCost: true,
+			pods: join(replicas("l", 5, 3900, nil), replicas("s", 5, 900, nil)), want: 10},
+	} {
+		for _, tick := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 60 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second} {
+			for _, most := range []int{0, 4} { // nodes that the core packs in one go
+				t.Run(fmt.Sprintf("%s/%v/%d", tt.name, tick, most), func(t *testing.T) {
+					w := newWorld(t, tt.zones) // a scale-up has a second
+					w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+					w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
+					c := &ticking{now: time.Now(), tick: tick}
+					planned := plan.New(c)
+					o := NewSalvo(orchestrator.New(), 20, planned, c)
+					if tt.leastCost {
+						filter := leastcost.New(perCPU{}, nil, time.Minute, clock.RealClock{})
+						o.Expander, w.ctx.ExpanderStrategy = filter, cheapest{filter}
+					}
+					w.initialize(o)
+					if loops := w.loop(o, planned, tt.pods); loops > 40 {
+						t.Errorf("pods wait after %d loops", loops)
+					}
+					asked := 0
+					for _, size := range w.sizes() {
+						asked += size
+					}
+					if asked > tt.want {
+						t.Errorf("%d nodes asked for (%v), want at most %d", asked, w.asked, tt.want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// loop runs loops until no pod is left for which nodes must be asked for, and returns how many. All nodes that were asked for are upcoming.
+func (w *world) loop(o *Salvo, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
+	w.t.Helper()
+	w.ctx.DebuggingSnapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
+	planned := podlist.NewPlanned(of, func(node *apiv1.Node) string { id, _, _ := strings.Cut(node.Name, "-up-"); return id })
+	others := podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere)
+	for ; loops <= 40; loops++ {
+		w.ctx.ClusterSnapshot.Fork()
+		for id, size := range w.sizes() {
+			for i := range size {
+				info, err := simulator.SanitizedNodeInfo(w.nodeInfos[id], fmt.Sprintf("%s-up-%03d", id, i))
+				if err == nil {
+					err = w.ctx.ClusterSnapshot.AddNodeInfo(info)
+				}
+				if err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		}
+		left, err := planned.Process(w.ctx, slices.Clone(pods))
+		if err == nil {
+			left, err = others.Process(w.ctx, left)
+		}
+		if err == nil {
+			_, err = planned.Joining().Process(w.ctx, left)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(left) > 0 {
+			if _, err := o.ScaleUp(left, nil, nil, w.nodeInfos, false); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.ctx.ClusterSnapshot.Revert()
+		if len(left) == 0 {
+			return loops
+		}
+	}
+	return loops
+}
