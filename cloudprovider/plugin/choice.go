@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
@@ -12,10 +13,17 @@ import (
 
 // choice is a chosen option, as its pods on each of its nodes. The core does not say which pods it counts on which node, so they are put on
 // the first node with room. Pods may be nominated for these nodes, and kube-scheduler looks elsewhere where that is wrong.
-type choice struct{ nodes [][]*corev1.Pod }
+type choice struct {
+	groups map[string]bool // which take all these pods: the core may balance its nodes among them
+	nodes  [][]*corev1.Pod
+}
 
-func newChoice(o *expander.Option, info *framework.NodeInfo) *choice {
-	c := &choice{}
+func newChoice(o *expander.Option, info *framework.NodeInfo, offered []expander.Option) *choice {
+	c := &choice{groups: map[string]bool{}}
+	chosen := sets.New(o.Pods...)
+	for _, other := range offered {
+		c.groups[other.NodeGroup.Id()] = sets.New(other.Pods...).IsSuperset(chosen)
+	}
 	var free []corev1.ResourceList
 	for _, pod := range o.Pods {
 		requests := needs(pod)

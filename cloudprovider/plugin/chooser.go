@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc/codes"
@@ -52,7 +53,8 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if best == nil {
 		return &protos.BestOptionsResponse{}, nil
 	}
-	c.chosen = newChoice(best, infos[best.NodeGroup.Id()])
+	host, _ := hostOf(ctx)
+	c.chosen[host] = newChoice(best, infos[best.NodeGroup.Id()], options)
 	return &protos.BestOptionsResponse{Options: []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}}, nil
 }
 
@@ -90,6 +92,9 @@ func read(r *protos.BestOptionsRequest, v *aws.View, daemonSets []*appsv1.Daemon
 		if g == nil {
 			continue
 		}
+		if m.GetNodeCount() < 1 || len(m.GetPodBytes()) == 0 {
+			return nil, nil, fmt.Errorf("the option %q has %d nodes for %d pods", id, m.GetNodeCount(), len(m.GetPodBytes()))
+		}
 		option := expander.Option{NodeGroup: g, NodeCount: int(m.GetNodeCount()), Debug: m.GetDebug()}
 		for _, bytes := range m.GetPodBytes() {
 			pod := pods[string(bytes)]
@@ -117,6 +122,9 @@ func nodeInfo(group string, bytes []byte, daemonSets []*appsv1.DaemonSet) (*fram
 	node := &corev1.Node{}
 	if err := node.Unmarshal(bytes); err != nil {
 		return nil, err
+	}
+	if len(node.Status.Allocatable) == 0 {
+		return nil, errors.New("it has no allocatable resources")
 	}
 	annotations.NodeGroup.Set(node, group)
 	bare := framework.NewNodeInfo(node, nil)

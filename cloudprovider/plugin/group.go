@@ -58,8 +58,9 @@ func (p *provider) NodeGroupIncreaseSize(ctx context.Context, r *protos.NodeGrou
 	if err := g.IncreaseSize(int(r.GetDelta())); err != nil {
 		return nil, err
 	}
-	if with := p.parts.Load(); with.Asked != nil && p.chosen != nil {
-		with.Asked(g.Id(), p.chosen.take(int(r.GetDelta())))
+	host, _ := hostOf(ctx)
+	if with, chosen := p.parts.Load(), p.chosen[host]; with.Asked != nil && chosen != nil && chosen.groups[g.Id()] {
+		with.Asked(g.Id(), chosen.take(int(r.GetDelta())))
 	}
 	return &protos.NodeGroupIncreaseSizeResponse{}, nil
 }
@@ -88,7 +89,12 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 		return nil, err
 	}
 	done := make(chan error, 1)
-	p.late.Go(func() { done <- g.DeleteNodes(nodes) })
+	p.late.Go(func() {
+		var err error
+		defer func() { done <- err }()
+		defer recoverTo(&err)
+		err = g.DeleteNodes(nodes)
+	})
 	var soon <-chan time.Time
 	if deadline, limited := ctx.Deadline(); limited {
 		soon = time.After(time.Until(deadline) - answerBefore)

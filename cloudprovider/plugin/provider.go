@@ -40,7 +40,7 @@ type provider struct {
 }
 
 // Refresh moves on to the newest Snapshot.
-func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.RefreshResponse, error) {
+func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*protos.RefreshResponse, error) {
 	p.loop.Lock()
 	defer p.loop.Unlock()
 	with := p.parts.Load()
@@ -54,7 +54,8 @@ func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.Ref
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, time.Now())
-	p.chosen = nil
+	host, _ := hostOf(ctx)
+	delete(p.chosen, host)
 	with.Refreshed()
 	return &protos.RefreshResponse{}, nil
 }

@@ -4,17 +4,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -245,12 +250,23 @@ func TestLateDeletionIsNoError(t *testing.T) {
 	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{node}); err != nil {
 		t.Errorf("deletion = %v, want none", err)
 	}
-	w.Eventually(func() string {
-		if state, _ := w.AWS.Group("web"); state.Desired != 0 {
-			return fmt.Sprintf("desired = %d, want 0", state.Desired)
-		}
-		return ""
-	})
+	p.stop() // waits for the deletion
+	if state, _ := w.AWS.Group("web"); state.Desired != 0 {
+		t.Errorf("desired = %d, want 0", state.Desired)
+	}
+}
+
+// The core deletes the instance of a node whose name another instance has taken over.
+func TestUnmarkedNodeOfAnotherInstanceBlocksNothing(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	gone := w.Members("web", nil)[0]
+	if err := p.nodes.Add(awsworld.Node(gone.Name, "aws:///cn-northwest-1a/i-0123456789abcdef0")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{gone}); err != nil {
+		t.Errorf("deletion = %v, want none", err)
+	}
 }
 
 func pod(name, cpu string) *corev1.Pod {
@@ -282,6 +298,141 @@ func (p *world) chosen(options []coreexpander.Option, infos map[string]*framewor
 		ids = append(ids, o.NodeGroup.Id())
 	}
 	return ids
+}
+
+// question is what the core's client of the expander sends.
+func question(t *testing.T, options []coreexpander.Option, infos map[string]*framework.NodeInfo) *protos.BestOptionsRequest {
+	t.Helper()
+	marshal := func(o interface{ Marshal() ([]byte, error) }) []byte {
+		bytes, err := o.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	request := &protos.BestOptionsRequest{NodeBytesMap: map[string][]byte{}}
+	for _, o := range options {
+		m := &protos.Option{NodeGroupId: o.NodeGroup.Id(), NodeCount: int32(o.NodeCount)}
+		for _, pod := range o.Pods {
+			m.PodBytes = append(m.PodBytes, marshal(pod))
+		}
+		request.Options = append(request.Options, m)
+		request.NodeBytesMap[m.NodeGroupId] = marshal(infos[m.NodeGroupId].Node())
+	}
+	return request
+}
+
+func TestMalformedQuestionIsRefused(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "web")
+	for name, change := range map[string]func(*protos.BestOptionsRequest){
+		"no node":               func(r *protos.BestOptionsRequest) { r.NodeBytesMap = nil },
+		"node without capacity": func(r *protos.BestOptionsRequest) { r.NodeBytesMap["web"], _ = (&corev1.Node{}).Marshal() },
+		"half a node":           func(r *protos.BestOptionsRequest) { r.NodeBytesMap["web"] = r.NodeBytesMap["web"][:100] },
+		"half a pod":            func(r *protos.BestOptionsRequest) { r.Options[0].PodBytes[0] = r.Options[0].PodBytes[0][:10] },
+		"no pods":               func(r *protos.BestOptionsRequest) { r.Options[0].PodBytes = nil },
+		"no count":              func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = 0 },
+		"negative count":        func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = -5 },
+	} {
+		request := question(t, options, infos)
+		change(request)
+		if _, err := protos.NewExpanderClient(p.dial(t)).BestOptions(t.Context(), request); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v, want InvalidArgument", name, err)
+		}
+	}
+}
+
+func TestChoiceServesTheHostThatAsked(t *testing.T) {
+	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("of-the-core", "1")}, 1, "web")
+	if got := p.chosen(options, infos); len(got) != 1 {
+		t.Fatalf("chosen = %v, want a group", got)
+	}
+	options[0].Pods = []*corev1.Pod{pod("of-another", "1")}
+	another := p.certified(t, elsewhere(&atomic.Int64{}))
+	if err := call(t, another, gpuLabel); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := protos.NewExpanderClient(another).BestOptions(t.Context(), question(t, options, infos)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.group(t, "web").IncreaseSize(1); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][][]string{"web": {{"of-the-core"}}}, p.asked); diff != "" {
+		t.Errorf("pods for the node asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestChoiceServesGroupsThatTakeItsPods(t *testing.T) {
+	both := []string{"web-a", "web-b"}
+	for _, tt := range []struct {
+		name    string
+		offered []string // groups of the question
+		change  func([]coreexpander.Option)
+		next    bool     // a loop, before any group grows
+		grow    []string // in this order by one node
+		want    map[string][][]string
+	}{
+		{name: "balanced over similar groups", offered: both, grow: both, want: map[string][][]string{"web-a": {{"a"}}, "web-b": {{"b"}}}},
+		{name: "group of no option", offered: both[:1], grow: both[1:], want: map[string][][]string{}},
+		{name: "group of fewer pods", offered: both, grow: both[1:], want: map[string][][]string{},
+			change: func(o []coreexpander.Option) { o[1].Pods = o[1].Pods[:1] }},
+		{name: "next loop", offered: both, next: true, grow: both[:1], want: map[string][][]string{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web-a", "m5.large", 0, 0, 5, nil), awsworld.Group("web-b", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+			options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m")}, 2, tt.offered...)
+			if tt.change != nil {
+				tt.change(options)
+			}
+			if got := p.chosen(options, infos); !slices.Equal(got, both[:1]) {
+				t.Fatalf("chosen = %v, want %v", got, both[:1])
+			}
+			if tt.next {
+				if err := p.core.Refresh(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, id := range tt.grow {
+				if err := p.group(t, id).IncreaseSize(1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(tt.want, p.asked); diff != "" {
+				t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPodsBeyondTheChosenNodesAreLeftOut(t *testing.T) {
+	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m"), pod("c", "100m")}, 1, "web")
+	p.chosen(options, infos)
+	if err := p.group(t, "web").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][][]string{"web": {{"a", "c"}}}, p.asked); diff != "" {
+		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestPodsOfDaemonSetsTakeRoomOnChosenNodes(t *testing.T) {
+	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}, Spec: appsv1.DaemonSetSpec{
+		Template: corev1.PodTemplateSpec{Spec: pod("", "600m").Spec}}}
+	if err := p.daemon.Add(agent); err != nil {
+		t.Fatal(err)
+	}
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "900m"), pod("b", "900m")}, 2, "web")
+	p.chosen(options, infos)
+	if err := p.group(t, "web").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][][]string{"web": {{"a"}, {"b"}}}, p.asked); diff != "" {
+		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
+	}
 }
 
 func TestExpanderOfThePluginChooses(t *testing.T) {

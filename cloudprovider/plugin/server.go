@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,16 +18,33 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	expanderprotos "k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/klog/v2"
 )
 
-// largestRequest bounds a question to the expander. The core sends each option with all its pods, so 5,000 pods that fit 20 groups
-// are about 200 MB.
-const largestRequest = 256 << 20
+// Limits of what callers may ask for. The connection's flow control holds back what is above them.
+const (
+	// largestRequest bounds a question to the expander. The core sends each option with all its pods. In a cluster of 5,000 nodes, the
+	// largest that Kubernetes supports, 5,000 pods of 2 KB that fit 20 groups are 200 MB.
+	largestRequest = 256 << 20
+	// questions is how many requests to the expander are read or answered at once. A core asks one at a time. The other one is the next
+	// leader's, or the next loop's after a time-out.
+	questions = 2
+	// callsAtOnce bounds the calls of a connection. The core makes the calls of its loop in turns, and terminates nodes of several groups at
+	// once, 10 by default (--max-scale-down-parallelism). Its client holds further calls back.
+	callsAtOnce = 100
+	// largestHeader bounds the headers of a call. The core sends a few hundred bytes.
+	largestHeader = 16 << 10
+	// handshakeLimit is the time in which a connection must show who it is.
+	handshakeLimit = 10 * time.Second
+	// idleLimit ends connections without a call. The core's client connects anew with its next call.
+	idleLimit = 5 * time.Minute
+)
 
 // Server answers the core. It listens before it can answer, and says so until Ready, because the core's client waits longer and longer
 // between tries to connect.
@@ -39,20 +57,26 @@ type Server struct {
 	pages     pageSizes
 	parts     atomic.Pointer[Parts] // nil until Ready
 
-	loop     sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
-	chosen   *choice    // by the expander since the last Refresh, nil for none
+	callers callers
+	asking  chan struct{} // holds one element for each question to the expander
+
+	loop     sync.Mutex         // held by calls that change what the next calls of a loop see: a late call may meet the next loop
+	chosen   map[string]*choice // by the expander since the last Refresh, by the host that asked
 	starting startingGroups
 	late     sync.WaitGroup
 }
 
 // Listen takes the address. The metrics are registered with r.
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
-	s := &Server{files: files, health: health.NewServer(), durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions), chosen: map[string]*choice{}}
+	s.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "cluster_autoscaler", Name: "aws_plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
 		Buckets: []float64{.0001, .0005, .001, .005, .025, .1, .5, 1, 5},
-	}, []string{"method", "code"})}
-	options := []grpc.ServerOption{grpc.UnaryInterceptor(s.intercept), grpc.MaxRecvMsgSize(largestRequest)}
+	}, []string{"method", "code"})
+	options := []grpc.ServerOption{grpc.InTapHandle(s.admit), grpc.UnaryInterceptor(s.intercept), grpc.MaxRecvMsgSize(largestRequest),
+		grpc.MaxConcurrentStreams(callsAtOnce), grpc.MaxHeaderListSize(largestHeader), grpc.ConnectionTimeout(handshakeLimit),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleLimit})}
 	if files.Cert != "" {
 		config, err := files.config()
 		if err != nil {
@@ -108,11 +132,12 @@ func (s *Server) Stop() { s.grpc.Stop() }
 // Addr is the address that the Server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// intercept admits a call, measures it, and gives errors of the core their codes.
+// intercept measures a call, and gives errors of the core their codes. It drops a call whose caller has given up already: the core has
+// recorded a failure, so nothing may happen any more.
 func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	began := time.Now()
-	if err = s.admit(ctx, info.FullMethod); err == nil {
-		response, err = handle(ctx, request)
+	if err = ctx.Err(); err == nil {
+		response, err = handled(ctx, request, handle)
 	}
 	switch {
 	case errors.Is(err, cloudprovider.ErrNotImplemented):
@@ -124,29 +149,53 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	return response, err
 }
 
-// admit refuses calls that came too early, and calls whose caller has given up already: the core has recorded a failure, so
-// nothing may happen any more. It refuses callers without a certificate, but for the expander. The core's client of the expander can
-// show none, and a choice changes nothing.
-func (s *Server) admit(ctx context.Context, method string) error {
-	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	if service == healthpb.Health_ServiceDesc.ServiceName {
-		return nil
-	}
-	if s.files.ClientCA != "" && service == protos.CloudProvider_ServiceDesc.ServiceName && !verified(ctx) {
-		return status.Error(codes.Unauthenticated, "a client certificate is needed (cert and key in the cloud config of the Cluster Autoscaler)")
-	}
-	if s.parts.Load() == nil {
-		return status.Error(codes.Unavailable, "the plugin has not read the Auto Scaling groups and the cluster yet")
-	}
-	return ctx.Err()
+// handled has a request answered. A panic ends the call and not the process.
+func handled(ctx context.Context, request any, handle grpc.UnaryHandler) (response any, err error) {
+	defer recoverTo(&err)
+	return handle(ctx, request)
 }
 
-// verified reports whether the caller showed a certificate that the CA has signed.
-func verified(ctx context.Context) bool {
-	caller, ok := peer.FromContext(ctx)
-	if !ok {
-		return false
+// recoverTo makes a panic of the function that defers it an error.
+func recoverTo(err *error) {
+	if cause := recover(); cause != nil {
+		klog.ErrorS(nil, "Recovered from a panic", "cause", cause, "stack", string(debug.Stack()))
+		*err = status.Errorf(codes.Internal, "the plugin has an error: %v", cause)
 	}
-	info, ok := caller.AuthInfo.(credentials.TLSInfo)
-	return ok && len(info.State.VerifiedChains) > 0
+}
+
+// admit judges a call by its headers, before its request is read. It must not wait.
+func (s *Server) admit(ctx context.Context, call *tap.Info) (context.Context, error) {
+	err := s.judge(ctx, call.FullMethodName)
+	if err != nil { // the method is whatever the caller wrote
+		s.durations.WithLabelValues("refused", status.Code(err).String()).Observe(0)
+	}
+	return ctx, err
+}
+
+// judge refuses calls that came too early, and callers without a certificate. The core's client of the expander can show none, so it may
+// ask from a host that has shown one by its other connection.
+func (s *Server) judge(ctx context.Context, method string) error {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	host, certified := hostOf(ctx)
+	if certified = certified || s.files.ClientCA == ""; certified {
+		s.callers.note(host, time.Now())
+	}
+	known := s.callers.know(host, time.Now())
+	switch {
+	case service == healthpb.Health_ServiceDesc.ServiceName && (known || loopback(host)):
+		return nil
+	case s.parts.Load() == nil:
+		return status.Error(codes.Unavailable, "the plugin has not read the Auto Scaling groups and the cluster yet")
+	case !known, service == protos.CloudProvider_ServiceDesc.ServiceName && !certified:
+		return status.Error(codes.Unauthenticated, "a client certificate is needed (cert and key in the cloud config of the Cluster Autoscaler)")
+	case service != expanderprotos.Expander_ServiceDesc.ServiceName:
+		return nil
+	}
+	select {
+	case s.asking <- struct{}{}:
+		context.AfterFunc(ctx, func() { <-s.asking }) // the call has ended
+		return nil
+	default:
+		return status.Errorf(codes.ResourceExhausted, "%d questions to the expander are being answered", questions)
+	}
 }

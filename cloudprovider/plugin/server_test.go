@@ -2,10 +2,15 @@ package plugin_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +27,8 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -37,11 +44,17 @@ import (
 type world struct {
 	*awsworld.World
 	server *plugin.Server
+	stop   func() // ends the server when the calls under way have ended
 	dir    string // with the certificates
 	core   cloudprovider.CloudProvider
 	filter coreexpander.Filter
 	nodes  cache.Indexer
+	daemon cache.Indexer         // with DaemonSets
 	asked  map[string][][]string // names of pods, by node group and node
+
+	refreshed func() // called with each Refresh, under the lock of the loop
+	choosing  func() // called before each choice, under the same lock
+	expander  coreexpander.Strategy
 }
 
 // serve has a plugin answer from w, with a timeout of the core's calls.
@@ -49,14 +62,16 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	t.Helper()
 	p := listen(t)
 	p.World = w
-	p.nodes, p.asked = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), map[string][][]string{}
+	p.nodes, p.asked, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), map[string][][]string{}, func() {}
+	p.daemon = cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
-		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
-		Refreshed: func() {}, Asked: func(group string, perNode [][]*corev1.Pod) {
+	p.expander, p.choosing = chain, func() {}
+	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
+		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(p.daemon),
+		Refreshed: func() { p.refreshed() }, Asked: func(group string, perNode [][]*corev1.Pod) {
 			for _, pods := range perNode {
 				var names []string
 				for _, pod := range pods {
@@ -89,13 +104,20 @@ func listen(t *testing.T) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.server.Serve(ctx) }()
-	t.Cleanup(func() {
+	p.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+	t.Cleanup(p.stop)
 	return p
+}
+
+// BestOption is the expander's.
+func (p *world) BestOption(options []coreexpander.Option, infos map[string]*framework.NodeInfo) *coreexpander.Option {
+	p.choosing()
+	return p.expander.BestOption(options, infos)
 }
 
 func (p *world) path(name string) string { return filepath.Join(p.dir, name) }
@@ -124,18 +146,59 @@ func (p *world) certify(t *testing.T) {
 }
 
 // dial connects without a client certificate.
-func (p *world) dial(t *testing.T) *grpc.ClientConn {
+func (p *world) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	creds, err := credentials.NewClientTLSFromFile(p.path("ca.crt"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := grpc.NewClient(p.server.Addr().String(), grpc.WithTransportCredentials(creds))
+	return p.connect(t, append(options, grpc.WithTransportCredentials(creds))...)
+}
+
+func (p *world) connect(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(p.server.Addr().String(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// certified connects with the core's certificate.
+func (p *world) certified(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(p.path("client.crt"), p.path("client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	ca, err := os.ReadFile(p.path("ca.crt"))
+	if err != nil || !roots.AppendCertsFromPEM(ca) {
+		t.Fatal("no CA", err)
+	}
+	creds := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS13})
+	return p.connect(t, append(options, grpc.WithTransportCredentials(creds))...)
+}
+
+// elsewhere connects from another host than the core's.
+func elsewhere(sent *atomic.Int64) grpc.DialOption {
+	return grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(ctx, "tcp", address)
+		return &counted{Conn: conn, sent: sent}, err
+	})
+}
+
+// counted counts the bytes that are written.
+type counted struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.sent.Add(int64(n))
+	return n, err
 }
 
 func (p *world) group(t *testing.T, id string) cloudprovider.NodeGroup {
@@ -192,6 +255,74 @@ func TestCallerWithoutCertificateMayOnlyAskTheExpander(t *testing.T) {
 	}
 	if err := call(t, conn, bestOptions); err != nil {
 		t.Errorf("a call of the expander = %v, want an answer", err)
+	}
+}
+
+// The core's host is 127.0.0.1. Loopback addresses stand for other hosts, too.
+func TestAnotherHostIsRefusedUnread(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	var sent atomic.Int64
+	conn := p.dial(t, elsewhere(&sent))
+	request := &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{make([]byte, 100<<20)}}}}
+	if _, err := protos.NewExpanderClient(conn).BestOptions(t.Context(), request); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a question = %v, want Unauthenticated", err)
+	}
+	if got := sent.Load(); got > 1<<20 {
+		t.Errorf("the plugin has read %d bytes of a caller whom it refuses", got)
+	}
+	if err := call(t, conn, gpuLabel); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a call of the provider = %v, want Unauthenticated", err)
+	}
+	if err := call(t, p.certified(t, elsewhere(&sent)), gpuLabel); err != nil {
+		t.Errorf("a call with a certificate = %v, want an answer", err)
+	}
+	if err := call(t, conn, bestOptions); err != nil {
+		t.Errorf("a question from a host that has shown a certificate = %v, want an answer", err)
+	}
+}
+
+func TestQuestionsAtOnceAreBounded(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "web")
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	p.choosing = func() {
+		entered <- struct{}{}
+		<-leave
+	}
+	asked, ask := question(t, options, infos), protos.NewExpanderClient(p.dial(t))
+	answers := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := ask.BestOptions(t.Context(), asked)
+			answers <- err
+		}()
+	}
+	<-entered
+	if err := <-answers; status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the third question = %v, want ResourceExhausted", err)
+	}
+	close(leave)
+	for range 2 {
+		if err := <-answers; err != nil {
+			t.Errorf("a question = %v, want an answer", err)
+		}
+	}
+	if _, err := ask.BestOptions(t.Context(), asked); err != nil {
+		t.Errorf("a later question = %v, want an answer", err)
+	}
+}
+
+func TestPanicEndsTheCallAlone(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "web")
+	p.choosing = func() { panic("no idea") }
+	asked, ask := question(t, options, infos), protos.NewExpanderClient(p.dial(t))
+	if _, err := ask.BestOptions(t.Context(), asked); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "no idea") {
+		t.Errorf("answer = %v, want Internal with the cause", err)
+	}
+	p.choosing = func() {}
+	if _, err := ask.BestOptions(t.Context(), asked); err != nil {
+		t.Errorf("the next answer = %v, want a choice", err)
 	}
 }
 

@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	externalprotos "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+func TestSilentHostIsForgotten(t *testing.T) {
+	var c callers
+	began := time.Now()
+	if c.know("10.0.0.1", began) {
+		t.Error("a host is known that never called")
+	}
+	c.note("10.0.0.1", began)
+	c.note("10.0.0.2", began.Add(coreSilence))
+	if !c.know("10.0.0.1", began.Add(coreSilence)) {
+		t.Errorf("a host is forgotten within %v", coreSilence)
+	}
+	late := began.Add(coreSilence + time.Second)
+	if c.know("10.0.0.1", late) || !c.know("10.0.0.2", late) {
+		t.Errorf("known are %v, want the host of the last %v", c.last, coreSilence)
+	}
+	if c.note("10.0.0.3", late); len(c.last) != 2 {
+		t.Errorf("kept are %v, want the hosts of the last %v", c.last, coreSilence)
+	}
+}
+
+// emptyServer is a plugin over a group without instances, and nobody's to serve.
+func emptyServer(t testing.TB) (*Server, *awsworld.World) {
+	t.Helper()
+	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil), awsworld.Group("api", "m5.xlarge", 0, 0, 5, nil))
+	s, err := Listen(t.Context(), "127.0.0.1:0", Files{}, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	t.Cleanup(func() { _ = s.listener.Close() })
+	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := func() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil) }
+	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
+		Nodes: corelisters.NewNodeLister(empty()), DaemonSets: appslisters.NewDaemonSetLister(empty()), Refreshed: func() {}})
+	return s, w
+}
+
+// The core counts a call as failed when it has given up waiting, so nothing may come of it. It may give up while the call waits for another.
+func TestGivenUpCallDoesNothing(t *testing.T) {
+	s, w := emptyServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.intercept(ctx, nil, &grpc.UnaryServerInfo{}, func(context.Context, any) (any, error) {
+		t.Error("the call was made")
+		return nil, nil
+	})
+	if status.Code(err) != codes.Canceled {
+		t.Errorf("call = %v, want Canceled", err)
+	}
+	if _, err := (&provider{Server: s}).NodeGroupIncreaseSize(ctx, &externalprotos.NodeGroupIncreaseSizeRequest{Id: "web", Delta: 1}); err == nil {
+		t.Error("an increase was answered")
+	}
+	if size, _ := w.NodeGroup("web").TargetSize(); size != 0 {
+		t.Errorf("target size = %d, want 0", size)
+	}
+	if _, err := (&chooser{Server: s}).BestOptions(ctx, &protos.BestOptionsRequest{}); err == nil {
+		t.Error("a question was answered")
+	}
+}
