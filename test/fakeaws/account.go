@@ -15,11 +15,12 @@ import (
 // An account is the state behind the API. Its operations, and every method that does not say otherwise, are called with mu
 // held.
 type account struct {
-	region    string
-	id        string
-	partition string
-	delays    Delays
-	diversify bool
+	region      string
+	id          string
+	partition   string
+	delays      Delays
+	diversify   bool
+	launchNeeds []string
 
 	types    *catalogue
 	timeline *timeline
@@ -73,7 +74,7 @@ type template struct {
 func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, faults *faultSet) *account {
 	a := &account{
 		region: cfg.Region, id: cfg.Account, partition: partitionOf(cfg.Region),
-		delays: cfg.Delays, diversify: cfg.DiversifySpot,
+		delays: cfg.Delays, diversify: cfg.DiversifySpot, launchNeeds: cfg.LaunchNeeds,
 		types: types, timeline: tl, events: events, faults: faults,
 		groups:     map[string]*group{},
 		templates:  map[string]*template{},

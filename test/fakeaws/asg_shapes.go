@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Shapes of the Auto Scaling API (version 2011-01-01), by the names their elements have on the wire.
@@ -185,7 +186,9 @@ func (a *account) shape(g *group) xmlGroup {
 	members := slices.Clone(g.instances)
 	slices.SortFunc(members, func(x, y *instance) int { return cmp.Compare(x.order, y.order) }) // AWS promises no order
 	for _, i := range members {
-		x.Instances.Member = append(x.Instances.Member, i.shape())
+		if !i.listed.After(time.Now()) {
+			x.Instances.Member = append(x.Instances.Member, i.shape())
+		}
 	}
 	for _, process := range g.SuspendedProcesses {
 		x.SuspendedProcesses.Member = append(x.SuspendedProcesses.Member, xmlSuspension{process, "User suspended at " + seconds(g.created)})

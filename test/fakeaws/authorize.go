@@ -149,6 +149,11 @@ func (a *account) permitLaunch(r *request, candidates []candidate) error {
 	if err := a.permit(r, "ec2:CreateFleet", fleet, nil, true); err != nil {
 		return err
 	}
+	for _, action := range a.launchNeeds {
+		if err := a.permit(r, action, anyResource, nil, true); err != nil {
+			return err
+		}
+	}
 	for _, c := range candidates {
 		if a.permitImage(r, c.imageID) != nil {
 			return &apiError{Code: "SsmAccessDenied", Message: "Access denied to SSM"}

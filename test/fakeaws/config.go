@@ -30,6 +30,9 @@ type Config struct {
 	// Policies are IAM policy documents, as JSON. They are the policies of every caller's role. Without any, every call is allowed.
 	Policies []string `json:"policies,omitempty"`
 
+	// LaunchNeeds are further actions, such as ec2:RunInstances and iam:PassRole, that LaunchInstances needs. AWS documents ec2:CreateFleet.
+	LaunchNeeds []string `json:"launchNeeds,omitempty"`
+
 	// Strict makes AWS do the worst that its documents allow, by the seed. SetStrict lists it.
 	Strict bool `json:"strict,omitempty"`
 
@@ -71,6 +74,9 @@ type Delays struct {
 	// Synchronous is how long EC2 takes for a call of LaunchInstances, 500 ms by default. Then its instances are Pending, and
 	// it is answered.
 	Synchronous Duration `json:"synchronous,omitempty"`
+	// Unlisted is how long after that the group shows the new desired capacity without the instances, 0 by default. AWS documents no
+	// order. The call is answered once they are listed.
+	Unlisted Duration `json:"unlisted,omitempty"`
 }
 
 // A LaunchTemplate has versions numbered from 1 in the order they are written.

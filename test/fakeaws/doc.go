@@ -17,6 +17,8 @@
 //	staleReads: {most: 3s, worst: true}                  # readings of groups, activities and instances are old
 //	throttles: [{service: ec2, burst: 5, perSecond: 1}]  # each action has a token bucket
 //	clientTokens: 1m                                     # a token launches again after that time
+//	delays: {unlisted: 2s}                               # LaunchInstances raises the desired capacity before its instances are listed
+//	launchNeeds: [ec2:RunInstances, iam:PassRole]        # LaunchInstances asks for more permissions than AWS documents
 //	deeds: [{kind: replace-root-volume, group: gpu, after: 1m, count: 2}]
 //
 // The first three can change later, through methods and admin paths. A Shortage with Dies lets EC2 accept launches that then die.

@@ -62,6 +62,7 @@ type instance struct {
 	state          string
 	protected      bool
 	launchTime     time.Time
+	listed         time.Time // when readings of the group begin to show it
 	ended          time.Time // EC2 shows it as terminated since then
 	address        [4]byte
 	nodeName       string

@@ -9,6 +9,7 @@ import (
 type later struct {
 	after time.Duration
 	do    func() (any, error)
+	hold  time.Duration // of the result
 }
 
 // await waits for a later result. The caller's departure does not stop it, but the Server's Close does.
@@ -18,7 +19,7 @@ func (s *Server) await(l later) (result any, err error) {
 		s.account.mu.Lock()
 		defer s.account.mu.Unlock()
 		result, err = l.do()
-		close(done)
+		s.timeline.after(l.hold, func() { close(done) })
 	})
 	select {
 	case <-done:

@@ -58,9 +58,9 @@ type (
 // or not the caller is still there.
 //
 // The emulator fills gaps of its reference. A refused call leaves its token unused. The maximum size bounds the desired
-// capacity with all that is being launched. The desired capacity rises with the answer. A group whose Launch process is
-// suspended refuses. Lifecycle hooks apply. For a group with a warm pool the user guide says both that it is refused and that
-// it starts cold: here it is refused, and nothing starts.
+// capacity with all that is being launched. The desired capacity rises with the answer, or Delays.Unlisted earlier. A group
+// whose Launch process is suspended refuses. Lifecycle hooks apply. For a group with a warm pool the user guide says both that
+// it is refused and that it starts cold: here it is refused, and nothing starts.
 func (a *account) launchInstances(r *request) (any, error) {
 	call, err := a.readLaunch(r)
 	if err != nil {
@@ -80,7 +80,7 @@ func (a *account) launchInstances(r *request) (any, error) {
 		answer := a.launchNow(call)
 		token.answered(answer, a.tokenLife())
 		return answer, nil
-	}}, nil
+	}, hold: time.Duration(a.delays.Unlisted)}, nil
 }
 
 // readLaunch makes the checks that do not depend on the group's state.
@@ -228,7 +228,9 @@ func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why 
 		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}
 		failure := a.poolFailure(g, p)
 		if failure == nil {
-			return a.launch(g, c, p, time.Now(), why)
+			i := a.launch(g, c, p, time.Now(), why)
+			i.listed = time.Now().Add(time.Duration(a.delays.Unlisted))
+			return i
 		}
 		shape := a.failureShape(p, *failure)
 		if !slices.Contains(out.Errors.Member, shape) {
