@@ -110,7 +110,7 @@ func NewCache(o Options) *Cache {
 	l := &launcher{shared: s, reader: r, replays: p}
 	w := &capacity{shared: s, reader: r, activities: a}
 	z := &zoneGroups{shared: s, launcher: l, which: o.ZonalGroups}
-	t := &terminator{shared: s, reader: r}
+	t := &terminator{shared: s, reader: r, capacity: w}
 	i := &increases{shared: s, reader: r, capacity: w, replays: p, launcher: l, zoneGroups: z, terminator: t}
 	return &Cache{shared: s, reader: r, capacity: w, increases: i, zoneGroups: z, terminator: t, activities: a, replays: p,
 		refresh: o.RefreshInterval, motion: o.MotionInterval, failures: make(chan struct{}, 1)}

@@ -54,7 +54,7 @@ func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
-	spare := max(0, g.DesiredCapacity-g.MinSize) / g.heaviest()
+	spare := max(0, g.reached()-g.MinSize) / g.heaviest()
 	return max(0, len(g.Counted())+g.Missing()-spare)
 }
 
@@ -132,9 +132,16 @@ func (g *Group) bookedCapacity() int { return (g.Booked + g.FailedInstances()) *
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-func (g *Group) room() int { return (g.MaxSize - g.DesiredCapacity) / g.Source.MinWeight() }
+func (g *Group) room() int { return (g.MaxSize - g.reached()) / g.Source.MinWeight() }
 
-func (g *Group) excess() int { return max(0, g.countedCapacity()-g.DesiredCapacity) }
+// excess is the capacity that AWS is about to terminate, or holds while it moves instances.
+func (g *Group) excess() int { return max(0, g.countedCapacity()-g.reached()) }
+
+// reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to the maximum size. AWS
+// launches nothing until the desired capacity exceeds it.
+func (g *Group) reached() int {
+	return max(g.DesiredCapacity, min(g.countedCapacity(), g.DesiredCapacity+g.heaviest()-1, g.MaxSize))
+}
 
 // endedSince is the capacity of the departing instances that were present, or not yet there, before.
 func endedSince(g, before *Group) int {

@@ -42,22 +42,26 @@ func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accep
 
 // raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or else the
 // next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
-// the write repairs that at once.
+// the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought, for which AWS launches nothing.
 func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, err error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()
 	var asked, least int
 	w.look(name, func(e *entry) { asked, least = e.request.asked, e.least() })
-	began, wanted := w.clock.Now(), max(g.DesiredCapacity+extra, min(least, g.MaxSize))
+	reached := g.reached()
+	began, wanted := w.clock.Now(), max(reached+extra, min(least, g.MaxSize))
 	desired := max(wanted, g.stated) // a seemingly old reading may show another writer's new value
 	if desired > g.MaxSize {
 		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
 	defer func() {
+		if n == 0 {
+			return
+		}
 		w.report(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}, err)
 	}()
-	asked += max(0, wanted-least) / g.Source.MinWeight() // with the instances that are still starting
-	missing := g.Requested + (wanted-g.DesiredCapacity)/g.Source.MinWeight()
+	asked += max(0, wanted-max(least, reached)) / g.Source.MinWeight() // with the instances that are still starting
+	missing := g.Requested + (wanted-reached)/g.Source.MinWeight()
 	since, err := w.setWatched(ctx, g, desired)
 	if err != nil && awsclient.IsRefused(err) {
 		return nil, err

@@ -52,7 +52,7 @@ func (g *Group) divide(among, awake []string) []*Group {
 	for _, v := range views {
 		v.DesiredCapacity += v.bookedCapacity()
 	}
-	spare, left := max(0, g.DesiredCapacity-g.MinSize), max(0, g.MaxSize-sizes(views))
+	spare, left := max(0, g.reached()-g.MinSize), max(0, g.MaxSize-sizes(views))
 	for at, v := range views {
 		v.MinSize, v.MaxSize, v.most = max(0, v.DesiredCapacity-spare), v.DesiredCapacity, v.DesiredCapacity
 		if at < len(open) {

@@ -27,7 +27,7 @@ func (e *LimitError) Error() string {
 
 // full returns the error of an increase by n without room: in the group, where left is the part that other zones leave, or else in the zone.
 func (g *Group) full(zone string, n, left int) error {
-	e := &LimitError{Group: g.Name, Desired: g.DesiredCapacity + (g.room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
+	e := &LimitError{Group: g.Name, Desired: g.reached() + (g.room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
 	if v := g.zoneGroupIn(zone); v != nil && left > 0 {
 		e.Group, e.Desired, e.Limit = v.ID(), v.DesiredCapacity, v.most
 	}

@@ -25,9 +25,9 @@ func (g *Group) limits(whole *Group, by int) []Limit {
 			reached = append(reached, Limit{Flag: flag, Size: least, Needs: needs})
 		}
 	}
-	check("", g.awsMin, g.awsMax, whole.DesiredCapacity)
+	check("", g.awsMin, g.awsMax, whole.reached())
 	if n := g.flag; n.Name != "" {
-		check(n.String(), n.MinSize, n.MaxSize, whole.DesiredCapacity)
+		check(n.String(), n.MinSize, n.MaxSize, whole.reached())
 	}
 	if n, limited := g.zoneLimits[g.Zone]; limited {
 		check(n.String(), n.MinSize, n.MaxSize, g.DesiredCapacity)

@@ -37,23 +37,37 @@ func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(
 
 type terminator struct {
 	*shared
-	reader *reader
+	reader   *reader
+	capacity *capacity
 }
 
 // Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of other
 // groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
 // per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
+//
+// A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document what it does with it then. So the desired
+// capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two readings and a write.
 func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
-	return t.terminate(ctx, name, ids, func(g *Group, members []Instance, t *termination) {
-		desired := g.DesiredCapacity
+	return t.terminate(ctx, name, ids, func(ctx context.Context, g *Group, members []Instance, t *termination) {
+		left, ending := g.reached(), 0
 		members = slices.DeleteFunc(members, func(i Instance) bool {
-			if desired-i.Weight < g.MinSize {
-				t.stay(i.ID, &LimitError{Group: name, Desired: desired - i.Weight, Limit: g.MinSize})
+			if left-i.Weight < g.MinSize {
+				t.stay(i.ID, &LimitError{Group: name, Desired: left - i.Weight, Limit: g.MinSize})
 				return true
 			}
-			desired -= i.Weight
+			left, ending = left-i.Weight, ending+i.Weight
 			return false
 		})
+		if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
+			g, err := t.in.reader.Reread(ctx, name)
+			if err == nil {
+				_, err = t.in.capacity.raise(ctx, g, 0)
+			}
+			if err != nil {
+				t.stayAll(members, err)
+				return
+			}
+		}
 		t.all(ctx, members)
 	})
 }
@@ -61,14 +75,15 @@ func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (
 // Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
 // Terminate.
 func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
-	return t.terminate(ctx, name, ids, func(_ *Group, members []Instance, t *termination) {
+	return t.terminate(ctx, name, ids, func(ctx context.Context, _ *Group, members []Instance, t *termination) {
 		t.keepDesired = true
 		t.all(ctx, members)
 	})
 }
 
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
-func (t *terminator) terminate(ctx context.Context, name string, ids []string, act func(*Group, []Instance, *termination)) (*Group, error) {
+func (t *terminator) terminate(ctx context.Context, name string, ids []string,
+	act func(context.Context, *Group, []Instance, *termination)) (*Group, error) {
 	ctx, unlock, err := t.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
@@ -84,7 +99,7 @@ func (t *terminator) terminate(ctx context.Context, name string, ids []string, a
 		}
 	}
 	run := &termination{in: t, group: name, stays: map[string]error{}}
-	act(g, run.members(ctx, g, ids), run)
+	act(ctx, g, run.members(ctx, g, ids), run)
 	_, g = t.groups.entry(name)
 	if len(run.stays) > 0 {
 		return g, &TerminationError{Group: name, Stays: run.stays}

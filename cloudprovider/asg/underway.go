@@ -160,7 +160,7 @@ func (e *entry) shown() *Group {
 	for _, n := range g.booked {
 		g.Booked += n
 	}
-	g.DesiredCapacity += g.bookedCapacity()
+	g.DesiredCapacity = g.reached() + g.bookedCapacity()
 	return &g
 }
 

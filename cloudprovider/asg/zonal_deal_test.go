@@ -154,7 +154,7 @@ func wrong(g *Group, views []*Group) (found []string) {
 	for at, v := range views {
 		must(v.Zone != "" && slices.Equal(v.Zones, []string{v.Zone}) && v.ID() == "g/"+v.Zone, "view of %q in %v is named %q", v.Zone, v.Zones, v.ID())
 		must(slices.IndexFunc(views, func(o *Group) bool { return o.Zone == v.Zone }) == at, "two views of %s", v.Zone)
-		must(g.DesiredCapacity-removable(v) >= min(g.MinSize, g.DesiredCapacity), "%s: taking %d brings the group of %d below its minimum of %d", v.ID(), removable(v), g.DesiredCapacity, g.MinSize)
+		must(g.reached()-removable(v) >= min(g.MinSize, g.reached()), "%s: taking %d brings the group of %d below its minimum of %d", v.ID(), removable(v), g.reached(), g.MinSize)
 		must(v.MinSize <= max(v.DesiredCapacity, v.most), "%s: minimum %d of %d, and never more than %d", v.ID(), v.MinSize, v.DesiredCapacity, v.most)
 		instances = append(instances, v.Instances...)
 		for _, i := range v.Instances {

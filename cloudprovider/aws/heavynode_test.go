@@ -1,0 +1,69 @@
+package aws_test
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// heavy is a weighted group for which AWS has only the heavy type, with a desired capacity and the instances that AWS has launched for it.
+func heavy(t *testing.T, desired, instances int) *awsworld.World {
+	t.Helper()
+	w := awsworld.New(t, nil, awsworld.Weighted("w", 0, 0))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.AWS.SetDesired("w", desired); err != nil {
+		t.Fatal(err)
+	}
+	await(w, instances)
+	return w
+}
+
+// await waits until AWS has so many instances in service, and none else.
+func await(w *awsworld.World, instances int) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		s, _ := w.AWS.Group("w")
+		in := 0
+		for _, i := range s.Instances {
+			if i.State == "InService" {
+				in++
+			}
+		}
+		if in != instances || len(s.Instances) != instances {
+			return fmt.Sprintf("%d instances of %d are in service, want %d", in, len(s.Instances), instances)
+		}
+		return ""
+	})
+	w.Reread()
+}
+
+func TestHeavyNodesCanGo(t *testing.T) {
+	w := heavy(t, 5, 2)
+	if got := w.NodeGroup("w").MinSize(); got != 0 {
+		t.Errorf("the core sees a minimum of %d nodes, want none", got)
+	}
+	for _, n := range w.Nodes("w") {
+		if err := w.NodeGroup("w").DeleteNodes([]*corev1.Node{n}); err != nil {
+			t.Errorf("node %s: %v", n.Name, err)
+		}
+	}
+	await(w, 0)
+	if s, _ := w.AWS.Group("w"); s.Desired != 0 {
+		t.Errorf("desired capacity is %d, want 0", s.Desired)
+	}
+}
+
+func TestHeavyNodeDoesNotFulfilNextScaleUp(t *testing.T) {
+	w := heavy(t, 1, 1)
+	if err := w.Grow("w", 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Target("w"); got != 2 {
+		t.Errorf("a target of %d nodes, want 2", got)
+	}
+	await(w, 2)
+}
