@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// arrive enters instances that AWS has launched for us. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g
-// is not shared yet.
+// arrive enters instances that AWS has launched for us. Readings since the call may have shown their part of the desired capacity, with the instances or
+// before them. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g is not shared yet.
 func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
+		shown := min(i.Weight, e.grown)
+		e.grown -= shown
 		if g.instance(i.ID) != nil {
 			continue // a reading has shown it already
 		}
 		g.Instances = append(g.Instances, i)
-		e.shift(g, i.Weight, now, false)
+		e.shift(g, i.Weight-shown, now, false)
 		e.arriving[i.ID] = arrival{Instance: i, at: now, predecessorsLast: predecessorsLast}
 	}
 }
@@ -30,22 +32,25 @@ func (e *entry) markArriving(g *Group) {
 	}
 }
 
-// noteRecent remembers new instances of the reading, and counts recent ones that it misses.
-func (e *entry) noteRecent(g *Group) {
+// noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just come into service.
+func (e *entry) noteRecent(g *Group) (inService []arrival) {
 	there := make(map[string]bool, len(g.Instances))
 	for _, i := range g.Instances {
 		there[i.ID] = true
 	}
 	if e.group != nil {
-		before := make(map[string]bool, len(e.group.Instances))
+		before := make(map[string]Lifecycle, len(e.group.Instances))
 		for _, i := range e.group.Instances {
-			before[i.ID] = true
+			before[i.ID] = i.Lifecycle
 		}
 		for _, i := range g.Instances {
 			_, arriving := e.arriving[i.ID]
 			_, seen := e.recent[i.ID]
-			if i.Lifecycle.Counts() && !seen && (arriving || !before[i.ID]) {
+			if i.Lifecycle.Counts() && !seen && (arriving || before[i.ID] == "") {
 				e.recent[i.ID] = arrival{Instance: i, at: g.ReadAt}
+			}
+			if a, recent := e.recent[i.ID]; recent && i.Lifecycle == "InService" && before[i.ID] != "InService" {
+				inService = append(inService, a)
 			}
 		}
 	}
@@ -57,6 +62,7 @@ func (e *entry) noteRecent(g *Group) {
 			g.unshown += s.Weight
 		}
 	}
+	return inService
 }
 
 // markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and terminations that an earlier

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -144,22 +145,24 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 
 func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
-	before := w.cache.Snapshot()
-	for _, fault := range []fakeaws.Fault{
-		{Action: "DescribeAutoScalingGroups", Code: "Throttling"},
-		{Action: "DescribeAutoScalingGroups", Body: fakeaws.Truncated},
-		{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled},
-	} {
-		w.aws.Inject(fault)
-		if err := w.cache.Refresh(t.Context()); err == nil {
-			t.Errorf("Refresh under %+v gave no error", fault)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
+		before := w.cache.Snapshot()
+		for _, fault := range []fakeaws.Fault{
+			{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"},
+			{Action: "DescribeAutoScalingGroups", Body: fakeaws.Truncated},
+			{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled},
+		} {
+			w.aws.Inject(fault)
+			if err := w.cache.Refresh(t.Context()); err == nil {
+				t.Errorf("Refresh under %+v gave no error", fault)
+			}
+			if w.cache.Snapshot() != before {
+				t.Errorf("Refresh under %+v replaced the snapshot", fault)
+			}
+			w.aws.ClearFaults()
 		}
-		if w.cache.Snapshot() != before {
-			t.Errorf("Refresh under %+v replaced the snapshot", fault)
-		}
-		w.aws.ClearFaults()
-	}
+	})
 }
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
@@ -233,22 +236,24 @@ func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 
 func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 3)).running()
-	if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() string {
-		if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
-			return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 3)).running()
+		if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
+			t.Fatal(err)
 		}
-		return ""
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
+				return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
+			}
+			return ""
+		})
+		if err := w.aws.PutLaunchTemplate(workers("m5.large")); err != nil {
+			t.Fatal(err)
+		}
 	})
-	if err := w.aws.PutLaunchTemplate(workers("m5.large")); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
@@ -338,18 +343,20 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 
 func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 3))
-	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
-	w.running()
-	if g := w.group("a"); g.LaunchSpec != nil || len(g.Problems) != 1 {
-		t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
-	}
-	w.aws.ClearFaults(fault)
-	w.eventually(func() string {
-		if g := w.group("a"); g.LaunchSpec == nil || len(g.Problems) > 0 {
-			return fmt.Sprintf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 3))
+		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
+		w.running()
+		if g := w.group("a"); g.LaunchSpec != nil || len(g.Problems) != 1 {
+			t.Fatalf("launches %+v with problems %+v, want nothing and one", g.LaunchSpec, g.Problems)
 		}
-		return ""
+		w.aws.ClearFaults(fault)
+		w.eventually(func() string {
+			if g := w.group("a"); g.LaunchSpec == nil || len(g.Problems) > 0 {
+				return fmt.Sprintf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
+			}
+			return ""
+		})
 	})
 }
 

@@ -44,6 +44,9 @@ func (e *entry) resolve(g *Group, newest bool) {
 		l.know(stated, g.ReadAt)
 	case l.isPast(stated, g.ReadAt):
 	case stated > l.known:
+		if e.launching > 0 {
+			e.grown += stated - l.known
+		}
 		l.know(stated, g.ReadAt)
 		l.others = stated
 	case g.ReadAt.Sub(l.since) >= readingLag:

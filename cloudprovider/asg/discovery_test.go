@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,17 +113,19 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 
 func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 3))
-	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"})
-	for _, limit := range []time.Duration{0, 500 * time.Millisecond} { // before the first answer and after it
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		err := w.cache.Start(ctx)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("within %v: %q", limit, err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 1, 3))
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"})
+		for _, limit := range []time.Duration{0, 500 * time.Millisecond} { // before the first answer and after it
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			err := w.cache.Start(ctx)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("within %v: %q", limit, err)
+			}
+			if limit > 0 && !strings.Contains(err.Error(), "ServiceUnavailable") {
+				t.Errorf("within %v: %q does not say what AWS answered", limit, err)
+			}
 		}
-		if limit > 0 && !strings.Contains(err.Error(), "ServiceUnavailable") {
-			t.Errorf("within %v: %q does not say what AWS answered", limit, err)
-		}
-	}
+	})
 }

@@ -24,6 +24,8 @@ type entry struct {
 	departed  map[string]departed    // instances on their way out
 	recent    map[string]arrival     // instances that came lately, from when a reading first showed them: one without them may be older
 	arriving  map[string]arrival     // instances that AWS has launched for us and no reading has shown
+	launching int                    // launches that AWS has not answered
+	grown     int                    // how much readings have raised the desired capacity meanwhile, maybe for these launches
 	gone      map[string]bool        // instances that AWS said it does not have, until a reading lacks them
 	keyUses   map[idempotencyKey]int // synchronous launches that have ended
 	conflicts map[string]time.Time   // since when a previous leader's launch stands in the way, by zone

@@ -100,6 +100,14 @@ func (s *groups) entry(name string) (*entry, *Group) {
 	return nil, nil
 }
 
+// answered reports whether an answer of AWS to a launch of ours named the instance.
+func (s *groups) answered(instance string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, named := s.identity.launched[instance]
+	return named
+}
+
 // look shows the entry of a group to see, if there is one, also a dropped one's.
 func (s *groups) look(name string, see func(*entry)) {
 	s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -258,20 +259,22 @@ func TestOurNameIsSettled(t *testing.T) {
 }
 
 func TestUnreadGroupsPreventMinorityName(t *testing.T) {
-	w := sharedAccount(t, "", ofCluster("mistagged", "workers", 1, ownedBy+"b", "owned"), ofCluster("a1", "joins-a", 3))
-	fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "Throttling"})
-	w.started()
-	nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
-	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
-	if got := asg.Cluster(w.cache); got != (launchspec.Statement{}) {
-		t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
-	}
-	w.aws.ClearFaults(fault)
-	w = w.with(nil).started()
-	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
-	if got := asg.Cluster(w.cache).Cluster; got != "a" {
-		t.Errorf("our cluster is %q, want a", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := sharedAccount(t, "", ofCluster("mistagged", "workers", 1, ownedBy+"b", "owned"), ofCluster("a1", "joins-a", 3))
+		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
+		w.started()
+		nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
+		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+		if got := asg.Cluster(w.cache); got != (launchspec.Statement{}) {
+			t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
+		}
+		w.aws.ClearFaults(fault)
+		w = w.with(nil).started()
+		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+		if got := asg.Cluster(w.cache).Cluster; got != "a" {
+			t.Errorf("our cluster is %q, want a", got)
+		}
+	})
 }
 
 func TestStockFlagWaitsForClusterEvidence(t *testing.T) {

@@ -74,11 +74,11 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 		fault fakeaws.Fault
 	}{
 		{name: "denied", fault: fakeaws.Fault{Action: "DescribeImages", Code: "AccessDenied"}},
-		{name: "throttled", fault: fakeaws.Fault{Action: "DescribeImages", Code: "Throttling"}},
+		{name: "unavailable", fault: fakeaws.Fault{Action: "DescribeImages", Code: "ServiceUnavailable"}},
 		{name: "garbled", fault: fakeaws.Fault{Action: "DescribeImages", Body: fakeaws.Garbled}},
 		{name: "never answered", fault: fakeaws.Fault{Action: "DescribeImages", Latency: fakeaws.Duration(time.Minute)}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023)
 			w.aws.Inject(tt.fault)
 			begun := time.Now()
@@ -89,7 +89,7 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 			if g := w.group("g"); g.LaunchSpec == nil || g.LaunchSpec.Image != nil || len(g.Problems) > 0 {
 				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
 			}
-		})
+		}))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/klog/v2"
 )
@@ -68,7 +69,7 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, e
 	return i.capacity.raise(ctx, g, n)
 }
 
-// IncreaseAtomically launches n more instances or none. It terminates the instances again if AWS launches fewer. Only groups that can be launched
+// IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only groups that can be launched
 // synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
 func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
@@ -102,10 +103,11 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 	case err != nil || lacking == 0:
 		return g, err
 	}
+	named := slices.DeleteFunc(launched, func(l Instance) bool { return !i.groups.answered(l.ID) }) // others may be another writer's
 	t := &termination{in: i.terminator, group: name, stays: map[string]error{}}
-	t.all(ctx, launched)
+	t.all(ctx, named)
 	_, g = i.groups.entry(name)
-	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and they were terminated again", name, n-lacking, n)
+	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named))
 	if len(t.stays) > 0 {
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
 	}

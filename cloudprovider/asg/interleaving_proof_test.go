@@ -482,6 +482,9 @@ func families() []family {
 		"withdraw and increase": oneAfterTheOther(withdraw(2), increase(1)), "terminate and increase": oneAfterTheOther(terminate("i-1"), increase(1))} {
 		add("desired capacity, known at once/"+name, scenario{mode: raise, lateAnswers: true, asIs: true, stock: -1, before: increase(2), script: script, beside: look}, false, nobody)
 	}
+	for name, lists := range map[string]bool{"": false, ", listed late": true} {
+		add("synchronous, known at once/increase"+name, scenario{mode: now, lateAnswers: true, lateListing: lists, asIs: true, script: increase(2), beside: look}, false, nobody)
+	}
 	autoscaler := anotherAutoscaler(1)
 	for name, sc := range map[string]scenario{
 		"increase":  {script: increase(2), stock: 2},

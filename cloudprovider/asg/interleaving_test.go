@@ -3,6 +3,7 @@ package asg_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -62,18 +63,20 @@ func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 
 func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	w.calls.loseAnswer = true
-	w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling"}) }
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-		t.Error("no error although neither the answer nor a reading came")
-	}
-	w.calls.loseAnswer, w.calls.afterWrite = false, nil
-	w.aws.ClearFaults()
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
-		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 10)).started()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w.calls.loseAnswer = true
+		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
+		if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+			t.Error("no error although neither the answer nor a reading came")
+		}
+		w.calls.loseAnswer, w.calls.afterWrite = false, nil
+		w.aws.ClearFaults()
+		if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
+			t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
+		}
+	})
 }
 
 func TestRefusedRequestIsNotOurs(t *testing.T) {
@@ -114,22 +117,24 @@ func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 
 func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
-	asked := make(chan struct{}, 100)
-	w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }
-	if _, err := w.cache.Increase(t.Context(), "bad", 1); err != nil {
-		t.Fatal(err)
-	}
-	<-asked
-	if _, err := w.cache.Increase(t.Context(), "good", 1); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	w.eventually(func() string {
-		if len(w.group("good").Instances) == 0 {
-			return fmt.Sprintf("the good group's instance was not seen for %s", time.Since(start))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
+		asked := make(chan struct{}, 100)
+		w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }
+		if _, err := w.cache.Increase(t.Context(), "bad", 1); err != nil {
+			t.Fatal(err)
 		}
-		return ""
+		<-asked
+		if _, err := w.cache.Increase(t.Context(), "good", 1); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		w.eventually(func() string {
+			if len(w.group("good").Instances) == 0 {
+				return fmt.Sprintf("the good group's instance was not seen for %s", time.Since(start))
+			}
+			return ""
+		})
 	})
 }

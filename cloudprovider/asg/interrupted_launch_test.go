@@ -3,6 +3,7 @@ package asg_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -12,17 +13,19 @@ import (
 // The next look at the failures of groups in motion is an hour away here.
 func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
-	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() string {
-		w.cache.LaunchFailed("a")
-		if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-			return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
+		w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
 		}
-		return ""
+		w.eventually(func() string {
+			w.cache.LaunchFailed("a")
+			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
+				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
+			}
+			return ""
+		})
 	})
 }
 

@@ -17,6 +17,12 @@ import (
 
 // launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
 func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) launchResult {
+	l.look(g.Name, func(e *entry) { e.launching++ })
+	defer l.look(g.Name, func(e *entry) {
+		if e.launching--; e.launching == 0 {
+			e.grown = 0
+		}
+	})
 	come, err := l.replays.awaitPredecessor(ctx, g, o, tokenAge)
 	if err != nil || len(come) > 0 {
 		return launchResult{launched: come, err: o.wrap(err)}

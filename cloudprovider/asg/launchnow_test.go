@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -301,7 +302,7 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 	for _, fault := range []fakeaws.Fault{
 		{Code: "InternalFailure", Late: true}, {Body: fakeaws.Truncated}, {Body: fakeaws.Garbled}, {Code: "InternalFailure"},
 	} {
-		t.Run(fmt.Sprintf("%s %s late=%t", fault.Code, fault.Body, fault.Late), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %s late=%t", fault.Code, fault.Body, fault.Late), bubbled(func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 0, 10)).with(synchronous).started()
 			fault.Action, fault.Times = launchCall, 1
 			w.aws.Inject(fault)
@@ -312,7 +313,7 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 			if state, _ := w.aws.Group("a"); len(state.Instances) != 2 || state.Desired != 2 {
 				t.Errorf("AWS has %d instances of %d desired, want 2 of 2", len(state.Instances), state.Desired)
 			}
-		})
+		}))
 	}
 }
 
@@ -405,30 +406,32 @@ func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 
 func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 20)).started()
-	once := true
-	w.calls.beforeWrite = func() {
-		if !once {
-			return
-		}
-		once = false
-		if err := w.aws.SetDesired("a", 5); err != nil {
-			t.Error(err)
-		}
-		w.eventually(func() string {
-			if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
-				return "the other writer's instances are not there yet"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 1, 20)).started()
+		once := true
+		w.calls.beforeWrite = func() {
+			if !once {
+				return
 			}
-			return ""
-		})
-	}
-	g, err := w.cache.Increase(t.Context(), "a", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := w.desired("a"); got != 7 || g.DesiredCapacity != 7 {
-		t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
-	}
+			once = false
+			if err := w.aws.SetDesired("a", 5); err != nil {
+				t.Error(err)
+			}
+			w.eventually(func() string {
+				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
+					return "the other writer's instances are not there yet"
+				}
+				return ""
+			})
+		}
+		g, err := w.cache.Increase(t.Context(), "a", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.desired("a"); got != 7 || g.DesiredCapacity != 7 {
+			t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
+		}
+	})
 }
 
 func TestNextProcessRecognisesLastLaunch(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -102,30 +101,25 @@ func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 
 func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 	t.Parallel()
-	second := edge.Add(time.Minute)
 	for name, tt := range map[string]struct {
-		began time.Time
+		began time.Duration // after the second of the request
 		want  bool
 	}{
-		"in the same second":  {second, true},
-		"in an earlier one":   {second.Add(-time.Second), false},
-		"after the beginning": {second.Add(2 * time.Second), true},
+		"in the same second":  {0, true},
+		"in an earlier one":   {-time.Second, false},
+		"after the beginning": {2 * time.Second, true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
 			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered)
-			if err := w.aws.SetDesired("a", 1); err != nil {
-				t.Fatal(err)
-			}
-			now := clockAt(time.Minute + 700*time.Millisecond)
-			w = w.with(func(o *asg.Options) { o.Clock = now })
-			w.calls.inProgress = &types.Activity{StartTime: aws.Time(tt.began), StatusCode: types.ScalingActivityStatusCodeFailed,
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered).running()
+			second := time.Now().Truncate(time.Second).Add(time.Second)
+			time.Sleep(time.Until(second.Add(700 * time.Millisecond)))
+			w.calls.inProgress = &types.Activity{StartTime: aws.Time(second.Add(tt.began)), StatusCode: types.ScalingActivityStatusCodeFailed,
 				Description: aws.String("Launching a new EC2 instance"), StatusMessage: aws.String("There is no capacity")}
-			w.running()
+			w.increase(1)
 			w.eventually(func() string {
-				now.Step(100 * time.Millisecond)
 				if w.aws.Calls()["DescribeScalingActivities"] < 2 && w.group("a").Failure == nil {
 					return "AWS has not been asked twice"
 				}
@@ -134,7 +128,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 			if got := w.group("a").Failure != nil; got != tt.want {
 				t.Errorf("the failure counts: %t, want %t", got, tt.want)
 			}
-		})
+		}))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 )
 
 // apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
@@ -73,18 +75,23 @@ func (r *reader) merge(e *entry, g *Group) {
 	g.zoneLimits = r.discovery.zoneLimits(g.Name)
 	r.weigh(g)
 	g.inheritStatements(e.group)
-	e.noteRecent(g)
+	inService := e.noteRecent(g)
 	newest := e.isNewest(g)
 	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.instance(id) == nil })
 	e.markDeparted(g)
 	e.resolve(g, newest)
 	e.markArriving(g)
 	if e.group == nil {
-		e.noteFirst(g, r.groups.readAt.IsZero())
+		e.noteFirst(g)
 	} else {
 		g.LaunchSpec, g.Problems = e.group.LaunchSpec, e.group.Problems
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			r.refusals.forget(g.Name) // it may have caused the refusal
+		}
+	}
+	for _, i := range inService {
+		if _, answered := r.groups.identity.launched[i.ID]; !answered { // an answer has proved its pool already, and its failures came later
+			r.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}, i.at.Add(-clockSkew))
 		}
 	}
 	if !e.written.unanswered {
@@ -123,14 +130,9 @@ func identityOf(g types.AutoScalingGroup) string {
 	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
 }
 
-// noteFirst makes g the first reading of the group. We take over a shortage in the first complete reading from the previous autoscaler: it is ours to
-// withdraw, and failures count from now on. A shortage of a later group belongs to somebody else.
-func (e *entry) noteFirst(g *Group, atStart bool) {
+// noteFirst makes g the first reading of the group. Nothing shows who asked for the instances that it lacks, so none is ours to withdraw.
+func (e *entry) noteFirst(g *Group) {
 	e.metAt = g.ReadAt
-	if atStart {
-		e.request = request{asked: g.Missing(), since: g.ReadAt}
-		return
-	}
 	e.desired.others = g.DesiredCapacity
 	g.others = e.desired.others
 }

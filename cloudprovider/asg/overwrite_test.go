@@ -239,8 +239,8 @@ func arrive(t *testing.T, w *world, n int) {
 
 func TestMovedInstancesAreNotRestored(t *testing.T) {
 	t.Parallel()
-	t.Run("while it moves them", func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) })
-	t.Run("moved once AWS says why", func(t *testing.T) {
+	t.Run("while it moves them", bubbled(func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) }))
+	t.Run("moved once AWS says why", bubbled(func(t *testing.T) {
 		w := newWorld(t, group("a", 0, 4, 10))
 		w.calls.activities = func(string) bool {
 			w.eventually(func() string {
@@ -252,7 +252,7 @@ func TestMovedInstancesAreNotRestored(t *testing.T) {
 			return false
 		}
 		movesInstances(t, w)
-	})
+	}))
 }
 
 func movesInstances(t *testing.T, w *world) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -61,20 +62,22 @@ func TestFailureCoolsDownPools(t *testing.T) {
 
 func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).running()
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() string {
-		if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
-			return fmt.Sprintf("it rests: %t, %+v", resting, rest)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
 		}
-		return ""
+		w.eventually(func() string {
+			if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
+				return fmt.Sprintf("it rests: %t, %+v", resting, rest)
+			}
+			return ""
+		})
+		if _, resting := w.cache.CoolDown(w.group("same")); resting {
+			t.Error("so does another group")
+		}
 	})
-	if _, resting := w.cache.CoolDown(w.group("same")); resting {
-		t.Error("so does another group")
-	}
 }
 
 func TestNewLaunchSpecEndsCoolDown(t *testing.T) {

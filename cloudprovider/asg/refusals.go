@@ -18,7 +18,7 @@ type refusals struct {
 	mode  LaunchMode
 
 	mu     sync.Mutex
-	all    bool               // AWS does not know the call here
+	all    time.Time          // AWS does not know the call here, until then
 	groups map[string]refusal // the last one of each
 }
 
@@ -31,10 +31,11 @@ type refusal struct {
 func (r *refusals) of(group string) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.clock.Now()
 	switch last, refused := r.groups[group]; {
-	case r.all:
+	case now.Before(r.all):
 		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
-	case refused && r.clock.Now().Before(last.until):
+	case refused && now.Before(last.until):
 		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
 	}
 	return nil
@@ -45,8 +46,10 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	said := r.all || r.groups[group].reason == now.reason
-	r.all = r.all || awsclient.IsUnknownCall(err)
+	said := r.groups[group].reason == now.reason
+	if awsclient.IsUnknownCall(err) {
+		said, r.all = said || !r.all.IsZero(), now.until
+	}
 	r.groups[group] = now
 	if !said {
 		klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", now.reason, "remedy", now.remedy)

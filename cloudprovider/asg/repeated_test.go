@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,40 +57,42 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 
 func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Terminate = ms(3100) // AWS lists what it ends for a while
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
-	window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
-	began := window()
-	for round := range 3 { // each from nothing, each by a process that has just started
-		w.aws.ResetCalls()
-		next, stop := w.with(synchronous).runningUntil()
-		next.eventually(func() string { // as the core does: what is missing of three is asked for
-			if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
-				return ""
-			}
-			if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-				if _, err := next.cache.Increase(t.Context(), "a", missing); err != nil {
-					t.Fatalf("round %d: %v", round, err)
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Terminate = ms(3100) // AWS lists what it ends for a while
+		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
+		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
+		window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
+		began := window()
+		for round := range 3 { // each from nothing, each by a process that has just started
+			w.aws.ResetCalls()
+			next, stop := w.with(synchronous).runningUntil()
+			next.eventually(func() string { // as the core does: what is missing of three is asked for
+				if state, _ := w.aws.Group("a"); len(state.Instances) == 3 {
+					return ""
 				}
+				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
+					if _, err := next.cache.Increase(t.Context(), "a", missing); err != nil {
+						t.Fatalf("round %d: %v", round, err)
+					}
+				}
+				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
+			})
+			next.eventually(func() string {
+				if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
+					return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
+				}
+				return ""
+			})
+			if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
+				t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
 			}
-			return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
-		})
-		next.eventually(func() string {
-			if g := next.group("a"); len(g.Counted()) != 3 || g.DesiredCapacity != 3 || next.desired("a") != 3 {
-				return fmt.Sprintf("round %d: %d instances are known of %d desired (AWS %d), want 3", round, len(g.Counted()), g.DesiredCapacity, next.desired("a"))
-			}
-			return ""
-		})
-		if got, want := w.aws.Calls()["DescribeScalingActivities"], min(round, 1); got != want && window().Equal(began) {
-			t.Errorf("round %d: asked %d times what has ended, want %d", round, got, want)
+			next.end("a")
+			stop()
 		}
-		next.end("a")
-		stop()
-	}
-	w.untouched()
+		w.untouched()
+	})
 }
 
 func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {

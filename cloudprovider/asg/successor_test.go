@@ -97,6 +97,7 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true, forgets: true},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s reached=%t forgets=%t", tt.way, tt.killed, tt.successor, tt.reached, tt.forgets), func(t *testing.T) {
+			t.Parallel()
 			w := slowly(t, divided("a", 0, 0, 20))
 			now := clockAt(tt.successor)
 			next := w.with(at(now)).started() // sees nothing of the launch yet
@@ -133,6 +134,7 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 }
 
 func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
+	t.Parallel()
 	w := slowly(t, divided("a", 0, 3, 20))
 	launch := func(w *world) error {
 		_, err := zoneIncrease(w.cache, context.Background(), "a", "us-west-2b", 2)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,30 +139,32 @@ func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 
 func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name  string
-		fault fakeaws.Fault
-		stay  bool // where it is one: several are tried again
-	}{
-		{name: "done", fault: fakeaws.Fault{Code: "InternalFailure", Late: true}},
-		{name: "answer broken", fault: fakeaws.Fault{Body: fakeaws.Truncated}},
-		{name: "not done", fault: fakeaws.Fault{Code: "InternalFailure"}, stay: true},
-	} {
-		for _, count := range []int{1, 3} {
-			w := newWorld(t, group("a", 0, count, 10)).started()
-			tt.fault.Action, tt.fault.Times = terminateCall, 1
-			w.aws.Inject(tt.fault)
-			_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-			left := 0
-			if tt.stay && count == 1 {
-				left = count
-			}
-			if got := staying(t, err); len(got) != left || w.desired("a") != left || w.group("a").DesiredCapacity != left {
-				t.Errorf("%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"),
-					w.group("a").DesiredCapacity, left)
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name  string
+			fault fakeaws.Fault
+			stay  bool // where it is one: several are tried again
+		}{
+			{name: "done", fault: fakeaws.Fault{Code: "InternalFailure", Late: true}},
+			{name: "answer broken", fault: fakeaws.Fault{Body: fakeaws.Truncated}},
+			{name: "not done", fault: fakeaws.Fault{Code: "InternalFailure"}, stay: true},
+		} {
+			for _, count := range []int{1, 3} {
+				w := newWorld(t, group("a", 0, count, 10)).started()
+				tt.fault.Action, tt.fault.Times = terminateCall, 1
+				w.aws.Inject(tt.fault)
+				_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+				left := 0
+				if tt.stay && count == 1 {
+					left = count
+				}
+				if got := staying(t, err); len(got) != left || w.desired("a") != left || w.group("a").DesiredCapacity != left {
+					t.Errorf("%s, %d instances: %v stay, desired capacity is %d (snapshot %d), want %d", tt.name, count, got, w.desired("a"),
+						w.group("a").DesiredCapacity, left)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestPartialBatchIsCompleted(t *testing.T) {
@@ -174,7 +177,7 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 		{name: "AWS acts on a part", fault: fakeaws.Fault{Share: 50}, stay: 2},
 		{name: "AWS answers for a part", fault: fakeaws.Fault{Answers: 50}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 4, 10)).started()
 			tt.fault.Action, tt.fault.Times = terminateCall, 1
 			w.aws.Inject(tt.fault)
@@ -182,7 +185,7 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 			if got := staying(t, err); len(got) != tt.stay || w.desired("a") != tt.stay || w.group("a").DesiredCapacity != tt.stay {
 				t.Errorf("%v stay, desired capacity is %d (snapshot %d), want %d", got, w.desired("a"), w.group("a").DesiredCapacity, tt.stay)
 			}
-		})
+		}))
 	}
 }
 

@@ -2,19 +2,21 @@ package asg_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func TestTroubleOutlastsCoolDownUntilLaunch(t *testing.T) {
-	t.Parallel()
+// shortOfCapacity is two groups of one pool, in one of which a launch has just failed for lack of capacity.
+func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
+	t.Helper()
 	now := clockAt(time.Minute)
-	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10)}},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
+	w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	if trouble, known := w.cache.Trouble(w.group("a")); known {
 		t.Errorf("before any failure: %+v", trouble)
@@ -23,12 +25,101 @@ func TestTroubleOutlastsCoolDownUntilLaunch(t *testing.T) {
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
 		t.Fatal("launched where there is no capacity")
 	}
-	for _, after := range []time.Duration{0, 4 * time.Minute} { // the rest itself is over after 3
-		now.Step(after)
+	return w, now
+}
+
+func TestTroubleEndsSomeTimeAfterCoolDown(t *testing.T) {
+	t.Parallel()
+	w, now := shortOfCapacity(t)
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {4 * time.Minute, true}, {3 * time.Minute, false}} { // the cool-down itself is over after 3
+		now.Step(tt.after)
 		for _, name := range []string{"a", "same"} {
-			if trouble, known := w.cache.Trouble(w.group(name)); !known || trouble.Class != awsmessage.NoCapacity {
-				t.Errorf("%v later, group %s: %+v, %t, want %s", after, name, trouble, known, awsmessage.NoCapacity)
+			if trouble, known := w.cache.Trouble(w.group(name)); known != tt.want || known && trouble.Class != awsmessage.NoCapacity {
+				t.Errorf("%v later, group %s: %+v, %t, want %t", tt.after, name, trouble, known, tt.want)
 			}
 		}
 	}
+}
+
+func TestInstanceInServiceEndsTrouble(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
+		t.Run(name, func(t *testing.T) {
+			now, delays := clockAt(time.Minute), quick
+			delays.InService = ms(500)
+			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10)}}, discovered).with(at(now)).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
+			for _, launches := range []bool{first, !first} {
+				if !launches {
+					if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+						t.Fatal("launched where there is no capacity")
+					}
+				} else if err := w.aws.SetDesired("same", 1); err != nil {
+					t.Fatal(err)
+				}
+				now.Step(3 * time.Second)
+				w.eventually(func() string {
+					if w.refresh(); launches && len(w.group("same").Instances) == 0 {
+						return "the instance is not listed"
+					}
+					return ""
+				})
+			}
+			w.eventuallyInService("same", 1)
+			w.refresh()
+			for _, name := range []string{"a", "same"} {
+				if trouble, known := w.cache.Trouble(w.group(name)); known != first {
+					t.Errorf("group %s in trouble: %t, %+v, want %t", name, known, trouble, first)
+				}
+			}
+		})
+	}
+}
+
+// mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
+func mixedGroup(name string, onDemand int) fakeaws.AutoScalingGroup {
+	g := group(name, 0, 0, 10)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &onDemand}}
+	return g
+}
+
+func TestSpotFailureOfOneGroupSparesMixedGroups(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"MaxSpotInstanceCountExceeded", "InsufficientInstanceCapacity"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, mixedGroup("spot", 0), mixedGroup("other-spot", 0), mixedGroup("mixed", 90)).with(synchronous).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Code: code})
+			if _, err := w.cache.Increase(t.Context(), "spot", 1); err == nil {
+				t.Fatal("launched without capacity")
+			}
+			for name, want := range map[string]bool{"spot": true, "other-spot": true, "mixed": false} {
+				if rest, cooling := w.cache.CoolDown(w.group(name)); cooling != want {
+					t.Errorf("group %s is left alone: %t, want %t: %s of pool %s", name, cooling, want, rest.Class, rest.Pool)
+				}
+			}
+		})
+	}
+}
+
+func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, mixedGroup("mixed", 50)).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "mixed", CapacityType: awsmessage.Spot, Code: "MaxSpotInstanceCountExceeded"})
+		if _, err := w.cache.Increase(t.Context(), "mixed", 3); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(func() string {
+			if _, cooling := w.cache.CoolDown(w.group("mixed")); !cooling {
+				return "the group is not left alone"
+			}
+			return ""
+		})
+	})
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -173,21 +175,48 @@ func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 
 func TestMain(m *testing.M) {
 	awsclients.SetEnvironment()
+	_ = os.Unsetenv("AWS_CA_BUNDLE") // only the SDK's own client takes one
 	m.Run()
+}
+
+// bubbled is the test in a bubble, in which time passes only when all are waiting.
+func bubbled(test func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
+}
+
+// serve starts AWS and the SDK's clients, in a bubble without a network.
+func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Clients) {
+	t.Helper()
+	bubble := time.Now().Year() == 2000 // synctest documents that time begins there
+	start := fakeaws.Start
+	if bubble {
+		start = func(context.Context, fakeaws.Config, ...fakeaws.Option) (*fakeaws.Server, error) {
+			return fakeaws.New(config)
+		}
+	}
+	server, err := start(t.Context(), config)
+	if err != nil {
+		t.Fatalf("start emulated AWS: %v", err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	options := awsclients.Options(server)
+	if bubble {
+		options.HTTPClient = patient{server.HTTPClient()}
+		for _, o := range options.CloudConfig.ServiceOverride {
+			o.URL = "http://fakeaws.invalid"
+		}
+	}
+	clients, err := awsclient.New(t.Context(), options)
+	if err != nil {
+		t.Fatalf("AWS clients: %v", err)
+	}
+	return server, clients
 }
 
 func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
 	t.Helper()
 	tokenwindow.AwayFromEdge(t.Context())
-	server, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatalf("start emulated AWS: %v", err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	clients, err := awsclient.New(t.Context(), awsclients.Options(server))
-	if err != nil {
-		t.Fatalf("AWS clients: %v", err)
-	}
+	server, clients := serve(t, config)
 	hooked := &calls{AutoScaling: clients.AutoScaling}
 	options := asg.Options{
 		AutoScaling: hooked, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -184,24 +185,26 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 
 func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).running()
-	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() string {
-		if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
-			return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 0, 10)).running()
+		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
 		}
-		return ""
-	})
-	w.aws.ClearShortages(shortage)
-	w.eventuallyInService("a", 1)
-	w.eventually(func() string {
-		if g := w.group("a"); g.Failure != nil || g.Requested != 0 {
-			return fmt.Sprintf("failure %+v with %d requested, want none", g.Failure, g.Requested)
-		}
-		return ""
+		w.eventually(func() string {
+			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
+				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)
+			}
+			return ""
+		})
+		w.aws.ClearShortages(shortage)
+		w.eventuallyInService("a", 1)
+		w.eventually(func() string {
+			if g := w.group("a"); g.Failure != nil || g.Requested != 0 {
+				return fmt.Sprintf("failure %+v with %d requested, want none", g.Failure, g.Requested)
+			}
+			return ""
+		})
 	})
 }
 

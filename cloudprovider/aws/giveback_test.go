@@ -3,12 +3,19 @@ package aws_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
 func TestUnneededNodesUnderWayAreGivenBack(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil), awsworld.Group("least", "m5.large", 0, 0, 5, nil))
+	now := clocktesting.NewFakeClock(time.Now())
+	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil), awsworld.Group("least", "m5.large", 0, 0, 5, nil)).
+		restartedWith(func(o *asg.Options, _ *aws.Options) { o.Clock = now })
 	for _, name := range w.IDs() {
 		if err := w.AWS.Suspend(name, "Launch"); err != nil {
 			t.Fatal(err)
@@ -20,8 +27,9 @@ func TestUnneededNodesUnderWayAreGivenBack(t *testing.T) {
 	if err := w.AWS.SetLimits("least", 2, 5); err != nil {
 		t.Fatal(err)
 	}
-	w = w.restartedWith(nil) // what is missing is taken over as ours, and was not asked for a moment ago
-	w.GiveBack("least", 2)   // what the minimum size wants
+	now.Step(21 * time.Second) // AWS begins launches sooner
+	w.Reread()
+	w.GiveBack("least", 2) // what the minimum size wants
 	w.GiveBack("unknown", 2)
 	w.GiveBack("a", 1)
 	w.Eventually(func() string {

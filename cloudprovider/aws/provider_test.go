@@ -323,22 +323,21 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 		group  fakeaws.AutoScalingGroup
 		refuse bool
 	}{
-		{name: "minimum in capacity units", group: awsworld.Weighted("a", 4, 4)},
-		{name: "lowering is denied", group: awsworld.Group("a", "m5.large", 0, 2, 5, nil), refuse: true},
+		{name: "minimum in capacity units", group: awsworld.Weighted("a", 0, 0)},
+		{name: "lowering is denied", group: awsworld.Group("a", "m5.large", 0, 0, 5, nil), refuse: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Retry = ms(100) }, tt.group)
 			w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
-			state, _ := w.AWS.Group("a")
-			for _, i := range state.Instances {
-				if err := w.AWS.Reclaim(i.ID); err != nil {
-					t.Fatal(err)
-				}
+			if err := w.Grow("a", 2); err != nil {
+				t.Fatal(err)
 			}
 			if tt.refuse {
 				w.AWS.Deny("SetDesiredCapacity")
+			} else if err := w.AWS.SetLimits("a", 2, 20); err != nil {
+				t.Fatal(err)
 			}
-			w = w.restartedWith(nil) // the deficit is taken over as ours
+			w.Reread()
 			failing := func() []*corev1.Node {
 				var nodes []*corev1.Node
 				for at, s := range w.states("a") {

@@ -180,15 +180,16 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	g := awsworld.Divided("a", "m5.large", 0, 3, 12)
 	g.SuspendedProcesses = nil
-	w := newAWS(t, atOnce, g).restartedWith(nil) // by desired capacity
+	w := newAWS(t, atOnce, g).restartedWith(zonally)
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "UnsupportedOperation", Times: 1}) // so by desired capacity
 	if err := w.Grow("a", 4); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
 		t.Fatal(err)
 	}
-	w = w.restartedWith(zonally)
+	w.Reread()
 	missing := map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1} // where there is least, the first of equals
 	const failed = "creating InsufficientInstanceCapacity"
 	w.Eventually(func() string {

@@ -11,6 +11,7 @@ var codes = map[string]Class{
 	"DryRunOperation": Unknown,
 
 	"UnfulfillableCapacity":             NoCapacity,
+	"SpotMaxPriceTooLow":                NoCapacity, // at the group's price, and the market's passes
 	"ReservationCapacityExceeded":       NoCapacity,
 	"InsufficientFreeAddressesInSubnet": NoCapacity, // the subnet's, so of this zone alone
 
@@ -21,7 +22,6 @@ var codes = map[string]Class{
 	"Client.InternalError":        Configuration, // "Client error on launch": the role may not use the volume's key
 	"Unsupported":                 Configuration,
 	"UnsupportedOperation":        Configuration,
-	"SpotMaxPriceTooLow":          Configuration,
 	"IdempotentParameterMismatch": Configuration,
 
 	"AuthFailure":                 Permission,

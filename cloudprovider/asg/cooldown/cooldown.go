@@ -45,6 +45,7 @@ type Period struct {
 	Until   time.Time
 
 	length time.Duration
+	by     string // the group whose launch failed, "" where EC2 interrupted instances
 }
 
 // Since returns when the cool-down began. It is zero for a zonal shift, whose beginning is not known.
@@ -55,8 +56,16 @@ func (p Period) Since() time.Time {
 	return p.Until.Add(-p.length)
 }
 
+// holdsFor reports whether the cool-down holds for the group's pool. A group may buy some instances in another way than the capacity type that failed.
+// Then only its own failure counts.
 func (p Period) holdsFor(group string, pool Pool) bool {
-	return (p.Group == "" || p.Group == group) && p.has(pool)
+	otherWay := p.CapacityType != "" && pool.CapacityType == "" && p.by != "" && p.by != group
+	return (p.Group == "" || p.Group == group) && p.has(pool) && !otherWay
+}
+
+// over reports whether the cool-down has been over for its length, at least that of a pool's. It counts for nothing then.
+func (p Period) over(now time.Time) bool {
+	return now.After(p.Until.Add(max(p.length, capacityCoolDown)))
 }
 
 // unanswered reports whether the cool-down began because AWS did not report the outcome of a launch of the group.
@@ -78,15 +87,15 @@ func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 // Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
 // about a pool, such as a throttled call. The cool-down is over at latest, unless that is zero.
 func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest time.Time) (Period, bool) {
-	p := Period{Class: m.Class, Message: message, Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	p := Period{by: group, Class: m.Class, Message: message, Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
 	length := capacityCoolDown
 	switch m.Class {
 	case awsmessage.NoCapacity:
 		switch {
 		case outOfAddresses(m, message):
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
-		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded":
-			p.Group = group // AWS does not name the type, or a reservation of the group is full
+		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "fulfillment price"):
+			p.Group = group // AWS does not name the type, or a reservation or the price is the group's
 		}
 	case awsmessage.SpotLimit:
 		p.Pool = Pool{CapacityType: awsmessage.Spot}
@@ -136,7 +145,7 @@ func (l *List) add(p Period, length time.Duration) Period {
 	p.Until, p.length = now.Add(length), length
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool || now.After(o.Until.Add(o.length)) }
+	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool || o.over(now) }
 	l.periods = append(slices.DeleteFunc(l.periods, replaced), p)
 	return p
 }
@@ -158,7 +167,9 @@ func (l *List) Holding(group string, pools func() []Pool) []Period {
 		return nil
 	}
 	own := pools()
-	return slices.DeleteFunc(holding, func(p Period) bool { return !slices.ContainsFunc(own, p.has) })
+	return slices.DeleteFunc(holding, func(p Period) bool {
+		return !slices.ContainsFunc(own, func(pool Pool) bool { return p.holdsFor(group, pool) })
+	})
 }
 
 // All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.
@@ -181,7 +192,7 @@ func FirstToEnd[P any](places []P, of func(P) (Period, bool)) (Period, bool) {
 	return first, len(places) > 0
 }
 
-// Latest returns the cool-down, ended ones included, of any of the pools that ends last. Nothing has come from its pool since.
+// Latest returns the cool-down of any of the pools that ends last, or ended last and not long ago. Nothing has come from its pool since.
 func (l *List) Latest(group string, pools []Pool) (Period, bool) {
 	return l.lastToEnd(func(p Period) bool {
 		return slices.ContainsFunc(pools, func(pool Pool) bool { return p.holdsFor(group, pool) })
@@ -189,27 +200,30 @@ func (l *List) Latest(group string, pools []Pool) (Period, bool) {
 }
 
 func (l *List) lastToEnd(counts func(Period) bool) (last Period, found bool) {
+	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.periods {
-		if p.Until.After(last.Until) && counts(p) {
+		if p.Until.After(last.Until) && !p.over(now) && counts(p) {
 			last, found = p, true
 		}
 	}
 	return last, found
 }
 
-// Probing reports whether a cool-down of the group's pool has ended and nothing has been launched there since.
+// Probing reports whether a cool-down of the group's pool has ended lately and nothing has been launched there since.
 func (l *List) Probing(group string, pool Pool) bool {
 	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.periods, func(p Period) bool { return p.holdsFor(group, pool) && !now.Before(p.Until) })
+	return slices.ContainsFunc(l.periods, func(p Period) bool { return p.holdsFor(group, pool) && !now.Before(p.Until) && !p.over(now) })
 }
 
-// Succeed ends the cool-downs that an instance launched in the pool proves wrong.
-func (l *List) Succeed(group string, pool Pool) {
-	l.remove(func(p Period) bool { return p.holdsFor(group, pool) })
+// Succeed ends the cool-downs that an instance proves wrong because it was launched in the pool after they began.
+func (l *List) Succeed(group string, pool Pool, launched time.Time) {
+	l.remove(func(p Period) bool {
+		return p.holdsFor(group, pool) && !p.Since().After(launched) && (p.CapacityType == "" || pool.CapacityType != "")
+	})
 }
 
 // Forget ends the cool-downs of the group alone, because it launches something else now.

@@ -1,0 +1,159 @@
+package asg_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// oneHeavy is a group that counts vCPUs, two and more by its requirements, with one instance of 16. AWS launched it for a desired capacity of 2.
+func oneHeavy(t *testing.T) *world {
+	t.Helper()
+	w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
+	w.increase(1)
+	w.eventuallyInService("a", 1)
+	w.refresh()
+	if got := w.desired("a"); got != 2 {
+		t.Fatalf("desired capacity is %d, want 2", got)
+	}
+	return w
+}
+
+func TestHeavyInstanceCanGo(t *testing.T) {
+	t.Parallel()
+	w := oneHeavy(t)
+	g := w.group("a")
+	if got := g.MinInstances(); got != 0 {
+		t.Errorf("the group keeps at least %d instances, want none", got)
+	}
+	if limits := g.AtMin(g); len(limits) > 0 {
+		t.Errorf("limits %v keep the instance, want none", limits)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 || state.Desired != 0 {
+			return fmt.Sprintf("%d instances of %d desired, want none", len(state.Instances), state.Desired)
+		}
+		return ""
+	})
+}
+
+func TestHeavyInstancesKeepMinimum(t *testing.T) {
+	t.Parallel()
+	w := oneHeavy(t)
+	if err := w.aws.SetLimits("a", 2, 1000); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh()
+	if got := w.group("a").MinInstances(); got != 1 {
+		t.Errorf("the group keeps at least %d instances, want 1", got)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err == nil {
+		t.Error("terminated the only instance of a group with a minimum size of 2")
+	}
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("desired capacity is %d, want it unchanged", got)
+	}
+}
+
+// A heavy instance above the maximum size cannot go: AWS takes no desired capacity that covers it.
+func TestHeavyInstanceAboveMaximumStays(t *testing.T) {
+	t.Parallel()
+	w := oneHeavy(t)
+	if err := w.aws.SetLimits("a", 0, 8); err != nil {
+		t.Fatal(err)
+	}
+	w.refresh()
+	if got := w.group("a").MinInstances(); got != 1 {
+		t.Errorf("the group keeps at least %d instances, want 1", got)
+	}
+	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err == nil || w.desired("a") != 2 {
+		t.Errorf("error %v, desired capacity %d, want an error and no change", err, w.desired("a"))
+	}
+}
+
+func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
+		t.Run(string(mode), func(t *testing.T) {
+			w := oneHeavy(t).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+			if err := w.cache.StartIncrease(t.Context(), "a", "", 1); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.group("a").TargetInstances(); got != 2 {
+				t.Errorf("a target of %d while AWS is being asked, want 2", got)
+			}
+			if err := w.cache.AwaitIncreases(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.group("a").TargetInstances(); got != 2 {
+				t.Errorf("a target of %d, want 2", got)
+			}
+			w.eventuallyInService("a", 2)
+			w.refresh()
+			if got := len(w.kills()); got > 0 || w.group("a").TargetInstances() != 2 {
+				t.Errorf("AWS ended %d instances, target %d, want none and 2", got, w.group("a").TargetInstances())
+			}
+		})
+	}
+}
+
+// Three instances or none are launched. AWS launches one, and its answers get lost. Meanwhile another writer gets an instance.
+func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 1})
+		before := w.ids("a")
+		first := true
+		w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) {
+			if !first {
+				return
+			}
+			first = false
+			w.aws.ClearShortages(shortage)
+			if err := w.aws.SetDesired("a", w.desired("a")+1); err != nil {
+				t.Error(err)
+			}
+			w.eventuallyInService("a", 3)
+			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+		}
+		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+		if err == nil {
+			t.Error("no error although an instance is missing")
+		}
+		state, _ := w.aws.Group("a")
+		if len(before) != 1 || len(state.Instances) != 3 || state.Desired != 3 {
+			t.Errorf("%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)
+		}
+		for _, i := range state.Instances {
+			if i.State != "InService" && i.State != "Pending" {
+				t.Errorf("instance %s is %s, which no answer of AWS named", i.ID, i.State)
+			}
+		}
+	})
+}
+
+// Another writer asked for five instances, which AWS cannot launch, before we start.
+func TestStartTakesOverNobodysRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 1, 20))
+	w.eventuallyInService("a", 1)
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	if err := w.aws.SetDesired("a", 5); err != nil {
+		t.Fatal(err)
+	}
+	w.started()
+	n := w.group("a").Withdrawable()
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 4)
+	if got := w.desired("a"); got != 5 || n != 0 || taken != 0 {
+		t.Errorf("desired capacity is %d, want 5 (withdrawable %d, taken %d, error %v)", got, n, taken, err)
+	}
+}

@@ -1,0 +1,194 @@
+package asg_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// AWS shows a launch's new desired capacity some time before its instances.
+func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
+	t.Parallel()
+	delays := quick
+	delays.Unlisted = ms(400)
+	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 1, 20)}}, discovered).with(synchronous).started()
+	done := make(chan error, 1)
+	go func() { _, err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
+	w.eventually(func() string {
+		if w.desired("a") < 4 {
+			return "AWS has not launched"
+		}
+		return ""
+	})
+	w.refresh()
+	if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
+		t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 0 || g.TargetInstances() != 4 {
+			t.Errorf("%d desired and %d missing after the launch, want 4 and none", g.DesiredCapacity, g.Missing())
+		}
+		w.refresh()
+	}
+	w.aws.Deny(launchCall)
+	if w.increase(1); w.desired("a") != 5 {
+		t.Errorf("desired capacity is %d after one more, want 5", w.desired("a"))
+	}
+}
+
+// A reading amid a launch shows another writer's raise. It is theirs, and the next launch counts whole.
+func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+	w.calls.launching = func(*autoscaling.LaunchInstancesInput) {
+		if err := w.aws.SetDesired("a", 6); err != nil {
+			t.Error(err)
+		}
+		w.refresh()
+	}
+	w.increase(1)
+	w.calls.launching = nil
+	w.refresh()
+	if g := w.group("a"); g.DesiredCapacity != 7 || w.desired("a") != 7 {
+		t.Errorf("%d desired, AWS says %d, want 7", g.DesiredCapacity, w.desired("a"))
+	}
+	w.increase(1)
+	if g := w.group("a"); g.DesiredCapacity != 8 || w.desired("a") != 8 {
+		t.Errorf("%d desired, AWS says %d after another launch, want 8", g.DesiredCapacity, w.desired("a"))
+	}
+}
+
+// A reading of before our launch shows an instance on its way out. It is newer than all readings before, and older than the launch.
+func TestOldReadingWithDepartureKeepsLaunch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 3, 10)).with(synchronous).started()
+	old := w.past()
+	old.Instances[0].LifecycleState = types.LifecycleStateTerminating
+	w.increase(2)
+	w.calls.old = old
+	w.refresh()
+	if got := w.group("a").DesiredCapacity; got != 5 {
+		t.Errorf("desired capacity is %d by an old reading, want 5", got)
+	}
+}
+
+// A reading begins between a launch and the termination of its instance, and ends after both. It shows the raised desired capacity alone.
+func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, group("a", 0, 3, 10)).with(synchronous).started()
+	before := w.ids("a")
+	w.increase(1)
+	begun, release, read := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	waits := true
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		g.Instances = slices.DeleteFunc(g.Instances, func(i types.Instance) bool { return !slices.Contains(before, aws.ToString(i.InstanceId)) })
+		if waits {
+			waits = false
+			close(begun)
+			<-release
+		}
+	}
+	go func() { read <- w.cache.Refresh(t.Context()) }()
+	<-begun
+	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(before, id) })
+	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil || len(launched) != 1 {
+		t.Fatalf("terminating %v: %v", launched, err)
+	}
+	close(release)
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	if got := w.group("a").DesiredCapacity; got != 3 {
+		t.Errorf("desired capacity is %d by an old reading, want 3", got)
+	}
+}
+
+func TestOwnSecondFailureIsNoReplay(t *testing.T) {
+	t.Parallel()
+	now := clockAt(150 * time.Second)
+	w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	for _, tt := range []struct {
+		at    time.Duration
+		calls int
+	}{{150 * time.Second, 2}, {7 * time.Minute, 1}} { // the first failure may be a previous leader's
+		now.SetTime(edge.Add(tt.at))
+		w.aws.ResetCalls()
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
+			t.Fatal("launched without capacity")
+		}
+		if got := w.aws.Calls()[launchCall]; got != tt.calls {
+			t.Errorf("%s after the edge AWS was asked %d times, want %d", tt.at, got, tt.calls)
+		}
+	}
+}
+
+func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
+	t.Parallel()
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(at(now)).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction", Times: 1})
+	for _, name := range []string{"a", "b"} {
+		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.aws.Calls()[launchCall]; got != 1 {
+		t.Fatalf("AWS was asked %d times to launch, want once", got)
+	}
+	now.Step(16 * time.Minute)
+	for _, name := range []string{"a", "b"} {
+		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.aws.Calls()[launchCall]; got != 3 {
+		t.Errorf("AWS was asked %d times to launch in all, want 3", got)
+	}
+}
+
+// AWS may ask the caller of LaunchInstances for more than it documents. The shipped policy allows what is documented.
+func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) {
+	t.Parallel()
+	shipped, err := os.ReadFile("../../manifests/iam/policy-aws.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := strings.ReplaceAll(string(shipped), "CLUSTER_NAME", "c")
+	for _, action := range []string{"ec2:RunInstances", "iam:PassRole"} {
+		t.Run(action, func(t *testing.T) {
+			now := clockAt(time.Minute)
+			g := group("a", 0, 0, 10)
+			g.Tags["k8s.io/cluster-autoscaler/c"] = "owned"
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, Policies: []string{policy},
+				LaunchNeeds: []string{action}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(at(now)).started()
+			for range 2 {
+				w.increase(1)
+			}
+			calls := w.aws.Calls()
+			if denied := w.aws.Denials(); calls[launchCall] != 1 || calls[desiredCall] != 2 || w.desired("a") != 2 ||
+				!slices.Contains(denied, fakeaws.Denial{Action: action, Resource: "*"}) {
+				t.Errorf("%d launches, %d raises, desired capacity %d, denials %v, want one launch, two raises to 2", calls[launchCall], calls[desiredCall], w.desired("a"), denied)
+			}
+			if err := w.aws.SetPolicies(policy, `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "`+action+`", "Resource": "*"}]}`); err != nil {
+				t.Fatal(err)
+			}
+			now.Step(16 * time.Minute)
+			if w.increase(1); w.aws.Calls()[launchCall] != 2 || w.desired("a") != 3 {
+				t.Errorf("%d launches, desired capacity %d once it is allowed, want 2 and 3", w.aws.Calls()[launchCall], w.desired("a"))
+			}
+		})
+	}
+}
