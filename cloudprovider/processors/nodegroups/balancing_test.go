@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
@@ -185,6 +187,41 @@ func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
 	found, err := balancing(w, true).FindSimilarNodeGroups(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, w.NodeGroup("a/"+awsworld.ZoneA), infos)
 	if err != nil || len(found) != 1 || found[0].Id() != "a/"+awsworld.ZoneB {
 		t.Errorf("similar are %v, %v, want the sibling alone of which a NodeInfo could be made", found, err)
+	}
+}
+
+func TestAllOrNothingIsNotSpread(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
+	for atomic, want := range map[bool]int{false: 2, true: 0} {
+		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: atomic}
+		found, err := balancing(w, true).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
+		if err != nil || len(found) != want {
+			t.Errorf("all or nothing %t: similar are %v, %v, want %d", atomic, found, err, want)
+		}
+	}
+}
+
+func TestInterruptedZoneIsSimilarToInterruptedOnes(t *testing.T) {
+	spot, none := awsworld.Divided("a", "m5.large", 0, 0, 9), 0
+	spot.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *spot.LaunchTemplate,
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &none}}
+	spot.LaunchTemplate = nil
+	w := awsworld.NewDivided(t, nil, spot)
+	a, b, c := "a/"+awsworld.ZoneA, "a/"+awsworld.ZoneB, "a/"+awsworld.ZoneC
+	for _, tt := range []struct {
+		interrupts string
+		want       map[string][]string
+	}{
+		{"", map[string][]string{a: {b, c}, b: {a, c}, c: {a, b}}},
+		{awsworld.ZoneB, map[string][]string{a: {c}, b: {a, c}, c: {a}}},
+		{awsworld.ZoneC, map[string][]string{a: nil, b: {a, c}, c: {a, b}}},
+	} {
+		w.Cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: tt.interrupts}, "EC2 takes an instance back")
+		for id, want := range tt.want {
+			if got := slices.Sorted(maps.Keys(similarTo(w, id, true))); !slices.Equal(got, want) {
+				t.Errorf("after an interruption in %q, similar to %s are %v, want %v", tt.interrupts, id, got, want)
+			}
+		}
 	}
 }
 

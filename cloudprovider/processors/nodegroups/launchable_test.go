@@ -9,6 +9,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -28,6 +29,26 @@ func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
 	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
 		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
+	}
+}
+
+func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("deleted", "m5.large", 0, 0, 5, nil), awsworld.Group("unread", "m5.large", 0, 0, 5, nil),
+		awsworld.Group("placeholder", "m5.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
+	all, infos := w.NodeGroups(), infos(w)
+	delete(infos, "unread")
+	annotations.Placeholder.Mark(infos["placeholder"].Node())
+	if err := w.AWS.DeleteGroup("deleted"); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	launchable := NewLaunchable(w.Provider)
+	groups, _, err := launchable.Process(nil, all, infos, nil)
+	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
+		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
+	}
+	if leftOut, _ := launchable.LeftOut(); len(leftOut) != 3 {
+		t.Errorf("left out are %v, want the three others", leftOut)
 	}
 }
 
