@@ -14,6 +14,14 @@ const (
 // the CNI's settings, and these the plain formula. The cap of a managed node group overrules everything that is not observed,
 // unless the group brings its own image.
 func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
+	pods, source := in.unboundedPods(t, d)
+	if ud := in.UserData; ud != nil && ud.MostPods > 0 && int64(ud.MostPods) < pods {
+		return int64(ud.MostPods), Source{Kind: SourceUserData, Detail: "max pods of one launch template or branch"}
+	}
+	return pods, source
+}
+
+func (in *Input) unboundedPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
 	if pods == 0 || in.family() == Windows {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}

@@ -13,6 +13,8 @@ type UserData struct {
 	Labels  map[string]string
 	Taints  []corev1.Taint
 	MaxPods int // 0 when it states none
+	// MostPods bounds the pods where MaxPods is 0, unless it is 0 as well: one of several launch templates or branches states it.
+	MostPods int
 	// IgnoreAddresses makes the image not limit pods by the addresses of its network interfaces (bootstrap.sh --use-max-pods
 	// false). Where MaxPods is 0, kubelet's own default holds.
 	IgnoreAddresses bool
@@ -53,22 +55,18 @@ type Thresholds struct {
 	Whole   bool // as in Reservation
 }
 
-// Threshold is an amount, or a ratio of the capacity where Ratio is above zero.
+// Threshold is an amount, or a ratio of the capacity. The larger of them counts.
 type Threshold struct {
 	Quantity resource.Quantity
 	Ratio    float64 // 0 to 1
+	OrUsual  bool    // the image's own counts, too, because one of several launch templates or branches leaves it
 }
 
 // of returns the threshold in bytes. usual is the image's own.
 func (t Thresholds) of(signal string, capacity, usual int64) int64 {
 	threshold, ok := t.Signals[signal]
-	switch {
-	case ok && threshold.Ratio > 0:
-		return int64(float64(capacity) * float64(float32(threshold.Ratio)))
-	case ok:
-		return threshold.Quantity.Value()
-	case t.Whole:
-		return 0
+	if t.Whole || ok && !threshold.OrUsual {
+		usual = 0
 	}
-	return usual
+	return max(usual, threshold.Quantity.Value(), int64(float64(capacity)*float64(float32(threshold.Ratio))))
 }

@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -134,8 +135,29 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	return true
 }
 
-func merged(a, b map[string]string) map[string]string {
-	m := map[string]string{}
+// mostFree keeps the larger threshold of each signal, and reports whether the two differ.
+func mostFree(t *nodetemplate.Thresholds, other nodetemplate.Thresholds) bool {
+	if apiequality.Semantic.DeepEqual(*t, other) {
+		return false
+	}
+	signals := map[string]nodetemplate.Threshold{}
+	for signal := range merged(t.Signals, other.Signals) {
+		most := nodetemplate.Threshold{}
+		for _, side := range []nodetemplate.Thresholds{*t, other} {
+			its, stated := side.Signals[signal]
+			if its.Quantity.Cmp(most.Quantity) > 0 {
+				most.Quantity = its.Quantity
+			}
+			most.Ratio, most.OrUsual = max(most.Ratio, its.Ratio), most.OrUsual || its.OrUsual || !stated && !side.Whole
+		}
+		signals[signal] = most
+	}
+	*t = nodetemplate.Thresholds{Signals: signals, Whole: t.Whole && other.Whole}
+	return true
+}
+
+func merged[V any](a, b map[string]V) map[string]V {
+	m := map[string]V{}
 	maps.Copy(m, a)
 	maps.Copy(m, b)
 	return m
@@ -167,8 +189,11 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 			}
 		}
 	}
-	if f.MaxPods != other.MaxPods {
-		conditional("--max-pods", "", f.MaxPods > 0 && other.MaxPods > 0)
+	if f.MaxPods != other.MaxPods || f.MostPods != other.MostPods {
+		conditional("--max-pods", "", true)
+		for _, stated := range []int{f.MaxPods, other.MaxPods, other.MostPods} {
+			f.MostPods = min(cmp.Or(f.MostPods, stated), cmp.Or(stated, f.MostPods))
+		}
 		f.MaxPods = min(f.MaxPods, other.MaxPods)
 	}
 	if mostReserved(&f.KubeReserved, other.KubeReserved) {
@@ -177,9 +202,8 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 	if mostReserved(&f.SystemReserved, other.SystemReserved) {
 		conditional("--system-reserved", "", true)
 	}
-	if !apiequality.Semantic.DeepEqual(f.EvictionHard, other.EvictionHard) {
-		conditional("--eviction-hard", "", false)
-		f.EvictionHard = nodetemplate.Thresholds{}
+	if mostFree(&f.EvictionHard, other.EvictionHard) {
+		conditional("--eviction-hard", "", true)
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
 	f.InstanceStore, f.Mirrored = f.InstanceStore && other.InstanceStore, f.Mirrored || other.Mirrored

@@ -1,0 +1,73 @@
+package userdata
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+)
+
+// The next node may start from either launch template, so it has no more than either of them gives.
+func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
+	large, ok := instancetypes.Embedded().Lookup("m5.large") // 29 pods by its interfaces
+	if !ok {
+		t.Fatal("m5.large is not in the catalogue")
+	}
+	for _, tt := range []struct {
+		args []string // of kubelet, in each launch template
+		pods int64
+	}{
+		{args: []string{"--max-pods=10", "--max-pods=20"}, pods: 10},
+		{args: []string{"--max-pods=10", ""}, pods: 10},
+		{args: []string{"", "--max-pods=10"}, pods: 10},
+		{args: []string{"--max-pods=110", ""}, pods: 29},
+		{args: []string{"", "--max-pods=10", "--max-pods=20"}, pods: 10},
+		{args: []string{"--max-pods=20", "", "--max-pods=10"}, pods: 10},
+		{args: []string{"--eviction-hard=memory.available<500Mi", ""}, pods: 29},
+		{args: []string{"--eviction-hard=memory.available<500Mi", "--eviction-hard=memory.available<10%"}, pods: 29},
+		{args: []string{"--eviction-hard=memory.available<10%,nodefs.available<2Gi", "--eviction-hard=memory.available<500Mi"}, pods: 29},
+		{args: []string{"--eviction-hard=memory.available<1Mi", ""}, pods: 29},
+		{args: []string{"--eviction-hard=nodefs.available<1Gi", "--eviction-hard=memory.available<1Mi"}, pods: 29},
+		{args: []string{"", "--eviction-hard=nodefs.available<1Gi", "--eviction-hard=memory.available<500Mi"}, pods: 29},
+	} {
+		t.Run(fmt.Sprint(tt.args), func(t *testing.T) {
+			template := func(f Facts) nodetemplate.Template {
+				built, _ := nodetemplate.Build(nodetemplate.Input{Group: "g", AMIFamily: nodetemplate.AL2, UserData: &f.UserData,
+					Members: []nodetemplate.Member{{Type: large}}})
+				return built
+			}
+			var both Facts
+			var least nodetemplate.Template
+			for at, args := range tt.args {
+				f, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '"+args+"'\n", nodetemplate.AL2)
+				if len(problems) > 0 {
+					t.Fatal(problems)
+				}
+				alone := template(f)
+				if at == 0 {
+					both, least = f, alone
+					continue
+				}
+				both, problems = Common(both, f)
+				if len(problems) != 1 || !problems[0].Used {
+					t.Errorf("problems %v, want one that says that a figure is used", problems)
+				}
+				for name, q := range alone.Allocatable {
+					if q.Cmp(least.Allocatable[name]) < 0 {
+						least.Allocatable[name] = q
+					}
+				}
+			}
+			got := template(both)
+			for name, want := range least.Allocatable {
+				if q := got.Allocatable[name]; q.Cmp(want) != 0 {
+					t.Errorf("%s of %s, want %s, the least that any of them leaves", q.String(), name, want.String())
+				}
+			}
+			if pods := got.Allocatable.Pods().Value(); pods != tt.pods {
+				t.Errorf("%d pods, want %d", pods, tt.pods)
+			}
+		})
+	}
+}
