@@ -168,7 +168,7 @@ func (f *nodeFacts) look(node *corev1.Node, s *asg.Snapshot, now time.Time, chan
 	if !alike {
 		return
 	}
-	if observed := nodetemplate.Observe(node, instance.Type); !observed.Equal(w.observed) {
+	if observed := nodetemplate.Observe(node, instance.Type, now); !observed.Equal(w.observed) {
 		w.observed, changed[group.Name] = observed, true
 	}
 }

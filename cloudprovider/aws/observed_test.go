@@ -151,9 +151,9 @@ func TestWhatWasLearntAges(t *testing.T) {
 func TestNewestDeletedNodesCount(t *testing.T) {
 	k, now := &aws.GroupNodeFacts{}, time.Now()
 	for i := range aws.MaxDeleted + 3 {
-		k.Remember(nodetemplate.Observe(awsworld.M5Large(fmt.Sprint("n", i), "", nil), "m5.large"), now)
+		k.Remember(nodetemplate.Observe(awsworld.M5Large(fmt.Sprint("n", i), "", nil), "m5.large", now), now)
 	}
-	k.Remember(nodetemplate.Observe(awsworld.M5Large("n5", "", nil), "m5.large"), now)
+	k.Remember(nodetemplate.Observe(awsworld.M5Large("n5", "", nil), "m5.large", now), now)
 	names := k.Deleted()
 	if first, last := names[0], names[len(names)-1]; len(names) != aws.MaxDeleted || first != "n3" || last != "n5" {
 		t.Errorf("%d nodes from %s to %s, want %d from n3 to n5", len(names), first, last, aws.MaxDeleted)

@@ -22,14 +22,15 @@ import (
 //   - labels that only the image or its bootstrap can have set: with the same value on most nodes and on at least two.
 //     Kubernetes, AWS and device vendors label nodes by kind and place, so their keys do not count.
 //
-// Three things are not observed. A node carries many taints only for a while (not ready, cordoned, to be deleted, starting). A
-// device plugin may be late, absent or configured differently tomorrow, so other resources do not count. Neither do labels with
-// a value of one node. A Learnt is immutable and shares nothing with its nodes.
+// Taints and other resources only refute what else is known of the next node, because a node carries many taints for a while, and a
+// device plugin may be late. Labels with a value of one node are not observed. A Learnt is immutable and shares nothing with its nodes.
 type Learnt struct {
-	types   map[string]measured // by instance type
-	labels  map[string]string
-	odd     map[[2]string]bool // labels with their values that most nodes do not carry
-	refused []Refusal
+	types    map[string]measured // by instance type
+	labels   map[string]string
+	odd      map[[2]string]bool // labels with their values that most nodes do not carry
+	shown    map[string]bool    // taints and extended resources, as in Observed
+	complete bool               // enough nodes have had the time to show all their resources
+	refused  []Refusal
 }
 
 // Refusal is something that nodes have shown and the template does not promise for the next one.
@@ -47,6 +48,8 @@ type Observed struct {
 	hugePages    int64 // bytes that kubelet sets aside beside the allocatable memory
 	measured     measured
 	labels       map[string]string
+	shown        map[string]bool // extended resources by name, and taints, but those of Kubernetes and of the core, which come and go
+	complete     bool            // it has had the time to show all its resources
 }
 
 // measured holds the figures of a node of one type.
@@ -55,6 +58,12 @@ type measured struct{ capacity, allocatable amounts }
 const (
 	// settledAfter is how long a node must have been Ready before it counts, as in the core.
 	settledAfter = time.Minute
+	// completeAfter is how long a node must have been Ready before a resource that it lacks counts. It is the core's default of
+	// --max-node-startup-time, for which the autoscaler waits for a resource. kubelet writes the status every five minutes, and each
+	// time the node is observed again.
+	completeAfter = 15 * time.Minute
+	// minCompleteNodes is how many nodes must lack a resource: the one device plugin may be broken.
+	minCompleteNodes = 2
 	// maxObservedLabels bounds the labels of one node. The labels of a node with more do not count.
 	maxObservedLabels = 100
 	// minLabelledNodes is how many nodes must carry a label: somebody may have labelled one node by hand.
@@ -83,9 +92,19 @@ func Settled(node *corev1.Node, now time.Time) bool {
 }
 
 // Observe returns the facts of a settled node of the instance type.
-func Observe(node *corev1.Node, instanceType string) *Observed {
+func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	o := figuresOf(node, instanceType)
-	o.labels = map[string]string{}
+	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodeready.Since(node)) > completeAfter
+	for _, taint := range node.Spec.Taints {
+		if lastingTaint(taint) {
+			o.shown[taintName(taint)] = true
+		}
+	}
+	for name, q := range node.Status.Allocatable {
+		if Extended(name) && !q.IsZero() {
+			o.shown[string(name)] = true
+		}
+	}
 	own := ownWords(node, instanceType)
 	for key, value := range node.Labels {
 		if lasting(key, value, own) {
@@ -116,7 +135,7 @@ func (o *Observed) Equal(other *Observed) bool {
 		return o == other
 	}
 	return o.Node == other.Node && o.instanceType == other.instanceType && o.hugePages == other.hugePages &&
-		o.measured == other.measured && maps.Equal(o.labels, other.labels)
+		o.measured == other.measured && maps.Equal(o.labels, other.labels) && maps.Equal(o.shown, other.shown) && o.complete == other.complete
 }
 
 // Conclude returns the facts to expect from the next node, given the present nodes and the nodes that are gone. facts looks up an
@@ -128,7 +147,7 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	if len(all) == 0 {
 		return nil
 	}
-	l := &Learnt{types: map[string]measured{}}
+	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}}
 	refused := map[*Observed]bool{}
 	refuse := func(o *Observed, why string) {
 		refused[o] = true
@@ -168,6 +187,11 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 		all = present
 	}
 	l.shareLabels(all)
+	for _, o := range all {
+		maps.Copy(l.shown, o.shown)
+	}
+	complete := slices.DeleteFunc(slices.Clone(present), func(o *Observed) bool { return !o.complete })
+	l.complete = len(complete) >= minCompleteNodes
 	slices.SortFunc(l.refused, func(a, b Refusal) int {
 		return cmp.Or(cmp.Compare(b.Node, a.Node), cmp.Compare(a.What, b.What)) // labels last
 	})
@@ -203,6 +227,34 @@ func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(inst
 
 // Odd reports whether most nodes do not carry the label, though at least one does or did.
 func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
+
+// Lacks reports whether the group's nodes show, for good, none of a resource that something promises for the next one: they show
+// another accelerator of its vendor, or two of them have been Ready for long.
+func (l *Learnt) Lacks(name corev1.ResourceName) bool {
+	return l != nil && !l.shown[string(name)] && (l.complete && Extended(name) || l.divides(name))
+}
+
+// divides reports whether the group's nodes show another accelerator of the vendor in the place of an accelerator.
+func (l *Learnt) divides(whole corev1.ResourceName) bool {
+	for name := range l.shown {
+		if Divides(corev1.ResourceName(name), whole) {
+			return true
+		}
+	}
+	return false
+}
+
+// untainted reports whether the group's nodes have lost a taint with which they registered.
+func (l *Learnt) untainted(taint corev1.Taint) bool {
+	return l != nil && lastingTaint(taint) && !l.shown[taintName(taint)]
+}
+
+func taintName(taint corev1.Taint) string { return taint.Key + ":" + string(taint.Effect) }
+
+// lastingTaint reports whether neither Kubernetes nor the core puts such taints on nodes, and takes them off, by what happens to them.
+func lastingTaint(taint corev1.Taint) bool {
+	return !strings.Contains(taint.Key, "kubernetes.io/") && !strings.HasSuffix(taint.Key, "ClusterAutoscaler")
+}
 
 func (l *Learnt) refuse(o *Observed, why string) {
 	c, a := o.measured.capacity, o.measured.allocatable
@@ -273,7 +325,8 @@ func (l *Learnt) Equal(o *Learnt) bool {
 	if l == nil || o == nil {
 		return l == o
 	}
-	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.odd, o.odd) && slices.Equal(l.refused, o.refused)
+	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.odd, o.odd) && slices.Equal(l.refused, o.refused) &&
+		maps.Equal(l.shown, o.shown) && l.complete == o.complete
 }
 
 func amountsOf(list corev1.ResourceList) amounts {

@@ -52,7 +52,7 @@ func learnt(instanceType string, nodes ...*corev1.Node) *Learnt {
 func observed(instanceType string, nodes ...*corev1.Node) []*Observed {
 	var all []*Observed
 	for _, n := range nodes {
-		all = append(all, Observe(n, instanceType))
+		all = append(all, Observe(n, instanceType, noon))
 	}
 	return all
 }
@@ -146,7 +146,7 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 			if want == nil {
 				want = map[string]string{}
 			}
-			if diff := cmp.Diff(want, Observe(node, "m5.large").labels); diff != "" {
+			if diff := cmp.Diff(want, Observe(node, "m5.large", noon).labels); diff != "" {
 				t.Errorf("labels learnt differ (-want +got):\n%s", diff)
 			}
 		})
@@ -237,7 +237,7 @@ func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
 }
 
 func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
-	odd, sound := Observe(realM5Large(called("odd"), small), "m5.large"), Observe(realM5Large(), "m5.large")
+	odd, sound := Observe(realM5Large(called("odd"), small), "m5.large", noon), Observe(realM5Large(), "m5.large", noon)
 	for _, tt := range []struct {
 		name          string
 		present, gone []*Observed
@@ -454,12 +454,14 @@ func TestTellingTheSame(t *testing.T) {
 			t.Errorf("%+v is equal to %+v", one, other)
 		}
 	}
-	seen := Observe(realM5Large(), "m5.large")
-	if !seen.Equal(Observe(realM5Large(), "m5.large")) || seen.Equal(nil) {
+	seen := Observe(realM5Large(), "m5.large", noon)
+	if !seen.Equal(Observe(realM5Large(), "m5.large", noon)) || seen.Equal(nil) {
 		t.Error("one node differs from itself")
 	}
-	for _, other := range []*Observed{Observe(team, "m5.large"), Observe(realM5Large(), "m5.xlarge"), Observe(realM5Large(called("other")), "m5.large"),
-		Observe(realM5Large(small), "m5.large"), Observe(realM5Large(amounting("hugepages-2Mi", "1Gi", "1Gi")), "m5.large")} {
+	for _, other := range []*Observed{Observe(team, "m5.large", noon), Observe(realM5Large(), "m5.xlarge", noon),
+		Observe(realM5Large(called("other")), "m5.large", noon), Observe(realM5Large(), "m5.large", noon.Add(time.Hour)),
+		Observe(realM5Large(amounting("nvidia.com/gpu", "1", "1")), "m5.large", noon),
+		Observe(realM5Large(small), "m5.large", noon), Observe(realM5Large(amounting("hugepages-2Mi", "1Gi", "1Gi")), "m5.large", noon)} {
 		if seen.Equal(other) {
 			t.Errorf("%+v is equal to %+v", seen, other)
 		}

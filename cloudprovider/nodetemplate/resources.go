@@ -31,6 +31,11 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 		t.declare(name, ofNodegroup[name], source)
 	}
 	t.dropSlicedGPU()
+	for name := range t.Capacity { // an accelerator of which nodes show nothing is still waited for: its plugin may be broken
+		if in.Learnt.Lacks(name) && (!IsAccelerator(name) || in.Learnt.divides(name)) {
+			t.drop(name)
+		}
+	}
 	if _, ok := t.Capacity[corev1.ResourcePods]; !ok && len(t.Capacity) > 0 {
 		source := Source{Kind: SourceDefault, Detail: "kubelet's default"}
 		t.declare(corev1.ResourcePods, *resource.NewQuantity(defaultMaxPods, resource.DecimalSI), source)
@@ -182,14 +187,18 @@ func countOf(t instancetypes.Type, name string) int {
 // declare sets a resource in capacity and allocatable alike. Zero removes an extended resource.
 func (t *Template) declare(name corev1.ResourceName, q resource.Quantity, source Source) {
 	if q.IsZero() && strings.Contains(string(name), "/") {
-		delete(t.Capacity, name)
-		delete(t.Allocatable, name)
-		delete(t.Sources.Capacity, string(name))
-		delete(t.Sources.Allocatable, string(name))
+		t.drop(name)
 		return
 	}
 	t.Capacity[name], t.Allocatable[name] = q.DeepCopy(), q.DeepCopy()
 	t.Sources.Capacity[string(name)], t.Sources.Allocatable[string(name)] = source, source
+}
+
+func (t *Template) drop(name corev1.ResourceName) {
+	delete(t.Capacity, name)
+	delete(t.Allocatable, name)
+	delete(t.Sources.Capacity, string(name))
+	delete(t.Sources.Allocatable, string(name))
 }
 
 // nodegroupResources returns the resources that the tags of the EKS node group itself declare. As in the stock provider they
@@ -226,7 +235,7 @@ func (t *Template) dropSlicedGPU() {
 	}
 	for name := range t.Capacity {
 		if strings.HasPrefix(string(name), "nvidia.com/mig-") || name == "nvidia.com/gpu.shared" {
-			t.declare(instancetypes.ResourceNVIDIA, resource.Quantity{}, Source{})
+			t.drop(instancetypes.ResourceNVIDIA)
 			return
 		}
 	}

@@ -6,6 +6,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// StartupTaints are the keys of the taints that the documents of these projects advise to register nodes with. Each project's agent
+// takes its taint off a node once it works there, so that no pod tolerates it (all read 2026-11).
+var StartupTaints = []string{
+	"ebs.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-ebs-csi-driver, docs/install.md
+	"efs.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-efs-csi-driver, docs/README.md
+	"fsx.csi.aws.com/agent-not-ready", // kubernetes-sigs/aws-fsx-csi-driver, docs/install.md
+	"s3.csi.aws.com/agent-not-ready",  // awslabs/mountpoint-s3-csi-driver, docs/CONFIGURATION.md
+	"node.cilium.io/agent-not-ready",  // cilium/cilium, Documentation/installation/taints.rst
+	"cni.istio.io/not-ready",          // istio/istio, pilot/pkg/controllers/untaint
+}
+
 // eksEffects are the taint effects as EKS spells them.
 var eksEffects = map[string]corev1.TaintEffect{
 	"NO_SCHEDULE":        corev1.TaintEffectNoSchedule,
@@ -14,11 +25,14 @@ var eksEffects = map[string]corev1.TaintEffect{
 }
 
 // addTaints sets the taints of all sources together. Two taints with the same key and effect are one, with the stronger
-// source's value. A malformed taint of the EKS node group affects no other.
+// source's value. A malformed taint of the EKS node group affects no other. Start-up taints are left out, and so are taints of the
+// user data that the group's nodes have lost: an agent that is not in our list takes them off.
 func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	if in.UserData != nil {
 		for _, taint := range in.UserData.Taints {
-			t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
+			if !in.Learnt.untainted(taint) {
+				t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
+			}
 		}
 	}
 	var problems []Problem
@@ -44,7 +58,10 @@ func (t *Template) addTaints(in *Input, d Declared) []Problem {
 }
 
 func (t *Template) taint(taint corev1.Taint, source Source) {
-	t.Sources.Taints[taint.Key+":"+string(taint.Effect)] = source
+	if slices.Contains(StartupTaints, taint.Key) {
+		return
+	}
+	t.Sources.Taints[taintName(taint)] = source
 	same := func(have corev1.Taint) bool { return have.MatchTaint(&taint) }
 	if i := slices.IndexFunc(t.Taints, same); i >= 0 {
 		t.Taints[i] = taint

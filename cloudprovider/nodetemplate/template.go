@@ -69,6 +69,23 @@ func IsAccelerator(name corev1.ResourceName) bool {
 	})
 }
 
+// Divides reports whether part is another accelerator of the same vendor than whole, such as a part of it (MIG) or a renamed time slice.
+// A node that shows it never shows whole.
+func Divides(part, whole corev1.ResourceName) bool {
+	vendor, _, _ := strings.Cut(string(whole), "/")
+	return part != whole && strings.HasPrefix(string(part), vendor+"/") && IsAccelerator(part) && IsAccelerator(whole)
+}
+
+// Extended reports whether something that may start later than the node publishes the resource. kubelet itself publishes CPU,
+// memory and their like.
+func Extended(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
+		return false
+	}
+	return true
+}
+
 // Node returns a new Ready node called name as the group would add it, with the Assumed labels and without a provider ID.
 func (t Template) Node(name string) *corev1.Node {
 	labels := maps.Clone(t.Assumed)

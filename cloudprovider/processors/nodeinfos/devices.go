@@ -31,7 +31,7 @@ type sharing struct {
 
 // shown collects how the live nodes of a group publish their GPUs.
 type shown struct {
-	byPlugin bool                         // as nvidia.com/gpu
+	byPlugin bool                         // as nvidia.com/gpu, or in parts of it
 	slices   []*resourceapi.ResourceSlice // the driver's, from one of the nodes
 }
 
@@ -65,7 +65,7 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 
 func showsGPUs(node *corev1.Node) bool {
 	q := node.Status.Allocatable[instancetypes.ResourceNVIDIA]
-	return !q.IsZero()
+	return !q.IsZero() || divided(node, instancetypes.ResourceNVIDIA)
 }
 
 // ofDriver returns the slices of NVIDIA's driver.
@@ -85,7 +85,8 @@ func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *grouptempl
 		if len(cached) == 0 {
 			info = withSlices(info, renamed(seen.slices, info.Node().Name))
 		}
-	case !seen.byPlugin && !counted:
+	case !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
+		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):
 		if devices := nvidiaDevices(t.InstanceTypes, catalogue); len(devices) > 0 {
 			info = withSlices(info, []*resourceapi.ResourceSlice{nvidiaSlice(info.Node().Name, devices)})
 		}

@@ -17,6 +17,9 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // Provider predicts the next node of each group.
@@ -24,7 +27,8 @@ import (
 // A live node of the group is the best source for CPU, memory and the pods of every node. The core keeps a copy of it, the cached
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
-//     restarting, or may have been so when the core made the copy.
+//     restarting, or may have been so when the core made the copy. A divided GPU is no whole one.
+//   - In a group of several sizes it has no more than the smallest.
 //   - A template assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
@@ -60,7 +64,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !annotations.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withPromised(withOneProxy(info), t.Capacity, t.Allocatable)
+			info = withPromised(withLeast(withOneProxy(info), t, v.Catalogue()), t)
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
 			}
@@ -95,13 +99,14 @@ func runsProxy(pod *framework.PodInfo) bool {
 	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
 }
 
-// withPromised returns info with the template's extended resources that its node lacks or shows as zero. It makes a new NodeInfo,
-// because the scheduler computes its own sums only when a node is set.
-func withPromised(info *framework.NodeInfo, capacity, allocatable corev1.ResourceList) *framework.NodeInfo {
+// withPromised returns info with the template's extended resources that its node lacks or shows as zero, unless the node, or other
+// nodes of the group, show that they lack it for good. It makes a new NodeInfo, because the scheduler computes its own sums only when
+// a node is set.
+func withPromised(info *framework.NodeInfo, t *grouptemplate.Template) *framework.NodeInfo {
 	var node *corev1.Node
-	for name, promised := range capacity {
+	for name, promised := range t.Capacity {
 		shown := info.Node().Status.Allocatable[name]
-		if !extended(name) || promised.IsZero() || !shown.IsZero() {
+		if !nodetemplate.Extended(name) || promised.IsZero() || !shown.IsZero() || divided(info.Node(), name) || t.Seen.Learnt.Lacks(name) {
 			continue
 		}
 		if node == nil {
@@ -109,10 +114,49 @@ func withPromised(info *framework.NodeInfo, capacity, allocatable corev1.Resourc
 			ensureLists(node)
 		}
 		node.Status.Capacity[name] = promised
-		node.Status.Allocatable[name] = allocatable[name]
+		node.Status.Allocatable[name] = t.Allocatable[name]
 	}
 	if node == nil {
 		return info
+	}
+	return rebuilt(info, node, info.LocalResourceSlices)
+}
+
+// divided reports whether the node shows parts of an accelerator, or renamed time slices, in its place.
+func divided(node *corev1.Node, whole corev1.ResourceName) bool {
+	for name, shown := range node.Status.Allocatable {
+		if !shown.IsZero() && nodetemplate.Divides(name, whole) {
+			return true
+		}
+	}
+	return false
+}
+
+// sizes are the figures in which the types of a group may differ. 0 is unknown, or none. Disks are left out: only the node knows
+// whether it joins its local ones.
+var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
+	corev1.ResourceCPU:           func(t instancetypes.Type) int64 { return int64(t.VCPU) },
+	corev1.ResourceMemory:        func(t instancetypes.Type) int64 { return t.MemoryBytes },
+	corev1.ResourcePods:          func(t instancetypes.Type) int64 { return int64(t.ENIMaxPods()) },
+	instancetypes.ResourceNVIDIA: func(t instancetypes.Type) int64 { return int64(t.GPU.Count) },
+}
+
+// withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
+// launch any of them. Among types of one size the node's figure stays, because it is exact.
+func withLeast(info *framework.NodeInfo, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+	if len(t.InstanceTypes) < 2 || annotations.Template.On(info.Node()) {
+		return info
+	}
+	own, _ := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
+	node := info.Node().DeepCopy()
+	for name, size := range sizes {
+		smaller := slices.ContainsFunc(t.InstanceTypes, func(other string) bool {
+			its, _ := catalogue.Lookup(other)
+			return 0 < size(its) && size(its) < size(own)
+		})
+		if least, shown := t.Allocatable[name], node.Status.Allocatable[name]; smaller && least.Cmp(shown) < 0 {
+			node.Status.Capacity[name], node.Status.Allocatable[name] = t.Capacity[name], least
+		}
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)
 }
@@ -133,14 +177,4 @@ func ensureLists(node *corev1.Node) {
 	if node.Status.Allocatable == nil {
 		node.Status.Allocatable = corev1.ResourceList{}
 	}
-}
-
-// extended reports whether something that may start later than the node publishes the resource. kubelet itself publishes CPU,
-// memory and their like.
-func extended(name corev1.ResourceName) bool {
-	switch name {
-	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
-		return false
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -22,8 +24,8 @@ import (
 )
 
 // StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
-// group's template promises. The core then launches no other node in its place for the pods that wait, and does not remove it as
-// unneeded. patience.go says how long that lasts.
+// group's template promises, or network interfaces that come late, too (EFA, pod-eni). The core then launches no other node in its
+// place for the pods that wait, and does not remove it as unneeded. patience.go says how long that lasts.
 //
 // A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
 // event: it goes when nothing else needs it, and the waiting pods get another node.
@@ -104,7 +106,17 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 	}
 	published := *ctx
 	published.TemplateNodeInfoRegistry = publishedOnly{ctx.TemplateNodeInfoRegistry}
-	return s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+	// The core knows whole accelerators only. Nodes with parts of them and the label of GPUs would never be ready.
+	var divided []*corev1.Node
+	stillReady = slices.DeleteFunc(stillReady, func(node *corev1.Node) bool {
+		_, whole := gpu.NodeHasGpuAllocatable(node)
+		if !whole && hasAccelerator(node.Status.Allocatable) {
+			divided = append(divided, node)
+		}
+		return !whole && hasAccelerator(node.Status.Allocatable)
+	})
+	all, stillReady = s.CustomResourcesProcessor.FilterOutNodesWithUnreadyResources(&published, all, stillReady, devices, volumes)
+	return all, append(stillReady, divided...)
 }
 
 // forget drops the history of deleted nodes.
@@ -119,12 +131,11 @@ func (s *StartingNodes) forget(nodes []*corev1.Node) {
 	maps.DeleteFunc(s.nodes, func(id string, _ *startup) bool { return !there[id] })
 }
 
-// follow brings the history of a Ready node up to date. It returns an accelerator that the node lacks although its group promises one,
-// or "".
+// follow brings the history of a Ready node up to date. It returns a resource that the node lacks although its group promises it, or "".
 func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot) corev1.ResourceName {
 	group := s.provider.NodeGroupOf(node)
-	promised := s.promised(group)
-	if promised == "" {
+	promised, lacks := s.promised(group, node, devices)
+	if !promised {
 		return ""
 	}
 	now := s.clock.Now()
@@ -136,7 +147,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 	if since := nodeready.Since(node); !since.IsZero() && since.Before(seen.ready) {
 		seen.ready = since
 	}
-	if shows(node, devices) {
+	if lacks == "" {
 		name := group.AutoScalingGroup()
 		delete(s.failed, name)
 		if seen.missing && !seen.shown {
@@ -145,37 +156,50 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 		*seen = startup{ready: seen.ready, shown: true}
 		return ""
 	}
-	if had := seen.shown || wasShown(node); had && seen.lost.IsZero() {
+	// kubelet keeps the capacity for some minutes after the device plugin ended, or after its devices became unhealthy.
+	kept := node.Status.Capacity[lacks]
+	if had := seen.shown || !kept.IsZero(); had && seen.lost.IsZero() {
 		seen.lost, seen.shown = now, true
 	}
 	seen.missing = true
-	return promised
+	return lacks
 }
 
-// promised returns an accelerator of the group's template, or "".
-func (s *StartingNodes) promised(group *aws.NodeGroup) corev1.ResourceName {
+// promised reports whether the group's template promises resources that device plugins and controllers publish, and returns one of them
+// that the node lacks, or "".
+func (s *StartingNodes) promised(group *aws.NodeGroup, node *corev1.Node,
+	devices *drasnapshot.Snapshot) (promised bool, lacks corev1.ResourceName) {
 	if group == nil {
-		return ""
+		return false, ""
 	}
 	t := s.provider.View().Template(group.Id())
 	if t == nil {
-		return ""
+		return false, ""
 	}
-	if promised := slices.Sorted(maps.Keys(t.Accelerators())); len(promised) > 0 {
-		return promised[0]
-	}
-	return ""
-}
-
-// shows reports whether the node shows any accelerator. A running device plugin may share it under another name than the promised
-// one. A driver shows devices in resource slices instead.
-func shows(node *corev1.Node, devices *drasnapshot.Snapshot) bool {
-	if devices != nil {
-		if published, shared := devices.NodeResourceSlices(node.Name); shared && len(published) > 0 {
-			return true
+	for name, q := range t.Capacity {
+		if !strings.Contains(string(name), "/") || q.IsZero() {
+			continue // kubelet's own
+		}
+		promised = true
+		if shown := node.Status.Allocatable[name]; !shown.IsZero() || nodetemplate.IsAccelerator(name) && inSlices(node, devices) {
+			continue
+		}
+		// Until a node with parts of an accelerator has settled, its group's template still promises the whole one.
+		parts := nodetemplate.IsAccelerator(name) && hasAccelerator(node.Status.Allocatable)
+		if !parts || !nodetemplate.Settled(node, s.clock.Now()) {
+			lacks = max(lacks, name)
 		}
 	}
-	return hasAccelerator(node.Status.Allocatable)
+	return promised, lacks
+}
+
+// inSlices reports whether a driver publishes the node's devices in resource slices.
+func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot) bool {
+	if devices == nil {
+		return false
+	}
+	published, shared := devices.NodeResourceSlices(node.Name)
+	return shared && len(published) > 0
 }
 
 func hasAccelerator(resources corev1.ResourceList) bool {
@@ -186,7 +210,3 @@ func hasAccelerator(resources corev1.ResourceList) bool {
 	}
 	return false
 }
-
-// wasShown reports whether the node had an accelerator that is not allocatable now. kubelet keeps the capacity for some minutes after
-// the device plugin ended, or after its devices became unhealthy.
-func wasShown(node *corev1.Node) bool { return hasAccelerator(node.Status.Capacity) }

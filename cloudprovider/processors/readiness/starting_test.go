@@ -87,6 +87,40 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 	}
 }
 
+// The core knows whole GPUs only, by the label that some nodes have.
+func TestDividedGPUIsStartingUntilItHasSettled(t *testing.T) {
+	g := newGPUNodes(t, 1, nil)
+	n := g.boots()
+	n.Labels = map[string]string{g.GPULabel(): "nvidia-tesla-t4"}
+	n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "0", "nvidia.com/mig-1g.10gb", "7")
+	if got := g.startsFor(n); got != 70*time.Second {
+		t.Errorf("the node counts as starting for %s, want a minute and a loop", got)
+	}
+	for _, e := range g.Events.All() {
+		if strings.Contains(e, "AcceleratorMissing") {
+			t.Errorf("event %q, want none that it is missing", e)
+		}
+	}
+}
+
+func TestANodeIsStartingUntilAllPromisedIsShown(t *testing.T) {
+	g := newGPUNodes(t, 2, map[string]string{awsworld.Template + "resources/vpc.amazonaws.com/efa": "1"})
+	n := g.boots()
+	for _, shown := range []corev1.ResourceList{awsworld.Resources("nvidia.com/gpu", "1"), awsworld.Resources("vpc.amazonaws.com/efa", "1")} {
+		if n.Status.Allocatable = shown; !g.starts(n) {
+			t.Errorf("a node that shows only %v does not count as starting", shown)
+		}
+	}
+	if n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1", "vpc.amazonaws.com/efa", "1"); g.starts(n) {
+		t.Error("a node that shows all counts as starting")
+	}
+	late := g.boots()
+	late.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	if got := g.startsFor(late); got != 3*time.Minute {
+		t.Errorf("the node without the adapter counts as starting for %s, want 3 min", got)
+	}
+}
+
 func TestAHeldNodeIsStarting(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 2, 5, nil))
 	nodes := w.Nodes("plain")

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -34,10 +35,12 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		label := in.groups.value.Template(g).Labels[instancetypes.AcceleratorLabel]
 		published := false
 		for _, node := range in.nodesOf(g) {
+			for name, quantity := range node.Status.Allocatable { // parts of a GPU, too
+				published = published || nodetemplate.IsAccelerator(name) && !quantity.IsZero()
+			}
 			for _, name := range names {
-				if quantity := node.Status.Allocatable[name]; !quantity.IsZero() {
-					published = true
-				} else if since := nodeready.Since(node); !since.IsZero() && in.Now().Sub(since) > startTime {
+				quantity, since := node.Status.Allocatable[name], nodeready.Since(node)
+				if quantity.IsZero() && !since.IsZero() && in.Now().Sub(since) > startTime {
 					c.find("node "+node.Name, fmt.Sprintf("it does not publish %s, which its group %q promises", name, g.Name),
 						fmt.Sprintf("it is Ready since %s, and its allocatable resources lack %s", since.UTC().Format(time.RFC3339), name), "kubectl describe node "+shellword.Quote(node.Name))
 				}
@@ -47,7 +50,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		case len(names) > 0 && !published && !plugin && !brings(g):
 			c.find(group(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
 				"kubectl get daemonsets --all-namespaces, then install the device plugin of the vendor")
-		case len(names) == 0 && label != "" && in.typesKnown(g):
+		case len(names) == 0 && !published && label != "" && in.typesKnown(g):
 			c.find(group(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
 				instancetypes.AcceleratorLabel, label), "the template of the group", "asgctl template "+shellword.Quote(g.Name))
 		}

@@ -41,7 +41,7 @@ func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nod
 		id, _ := providerid.Instance(nodes[i].Spec.ProviderID)
 		at := slices.IndexFunc(g.Instances, func(instance asg.Instance) bool { return id != "" && instance.ID == id })
 		if at >= 0 && slices.Contains(g.LaunchSpec.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
-			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type))
+			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type, now))
 		}
 	}
 	return nodetemplate.Conclude(observed, nil, grouptemplate.Facts(g.LaunchSpec, r.Catalogue))

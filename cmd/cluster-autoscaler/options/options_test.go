@@ -201,12 +201,13 @@ func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 	}
 }
 
-func TestNodeReadinessTaintsAreStartupTaints(t *testing.T) {
+func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 	fs, options := register(t)
-	core := config.AutoscalingOptions{StartupTaintPrefixes: []string{"example.com/"}}
+	core := config.AutoscalingOptions{StartupTaintPrefixes: []string{"example.com/"}, StartupTaints: []string{"mine"}}
 	options.AWS.FillUnset(fs, &core)
 	counted := taints.NewTaintConfig(core)
-	for key, want := range map[string]bool{"readiness.k8s.io/network": true, "example.com/mine": true, "example.org/mine": false} {
+	for key, want := range map[string]bool{"readiness.k8s.io/network": true, "example.com/mine": true, "example.org/mine": false,
+		"mine": true, "ebs.csi.aws.com/agent-not-ready": true, "ebs.csi.aws.com/other": false} {
 		if got := counted.IsStartupTaint(key); got != want {
 			t.Errorf("%s is a start-up taint: %t, want %t", key, got, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
@@ -61,7 +62,10 @@ func (o *Options) FillLease(fs *pflag.FlagSet) {
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
 
-const startupTaintPrefixFlag = "startup-taint-prefix"
+const (
+	startupTaintFlag       = "startup-taint"
+	startupTaintPrefixFlag = "startup-taint-prefix"
+)
 
 // documentUnset adds to the help of the flags what holds where they are not given.
 func documentUnset(fs *pflag.FlagSet) error {
@@ -77,11 +81,14 @@ func documentUnset(fs *pflag.FlagSet) error {
 		return fmt.Errorf("the components have no flag --%s", leaseFlag)
 	}
 	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --aws-plugin-address, because the core beside it has a lease, too."
-	f := fs.Lookup(startupTaintPrefixFlag)
-	if f == nil {
-		return fmt.Errorf("the core has no flag --%s", startupTaintPrefixFlag)
+	for name, always := range map[string]string{startupTaintPrefixFlag: readinessPrefix + " always counts.",
+		startupTaintFlag: "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
+		f := fs.Lookup(name)
+		if f == nil {
+			return fmt.Errorf("the core has no flag --%s", name)
+		}
+		f.Usage = strings.TrimSuffix(f.Usage, ".") + ". " + always
 	}
-	f.Usage += " " + readinessPrefix + " always counts."
 	return nil
 }
 
@@ -93,4 +100,5 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 		}
 	}
 	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
+	core.StartupTaints = slices.Concat(core.StartupTaints, nodetemplate.StartupTaints)
 }

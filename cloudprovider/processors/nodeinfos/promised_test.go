@@ -1,0 +1,212 @@
+package nodeinfos
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// showing returns the nodes of the group's instances, Ready for that long, with the resources. The provider sees them from the next
+// loop on.
+func showing(w *awsworld.World, id, instanceType string, age time.Duration, shown corev1.ResourceList) []*corev1.Node {
+	nodes := w.Nodes(id)
+	for _, n := range nodes {
+		since := metav1.NewTime(time.Now().Add(-age))
+		n.CreationTimestamp = since
+		n.Labels = map[string]string{corev1.LabelInstanceTypeStable: instanceType}
+		n.Status = corev1.NodeStatus{Capacity: shown.DeepCopy(), Allocatable: shown.DeepCopy(),
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: since}}}
+	}
+	w.Cluster.Put(w.T, nodes...)
+	return nodes
+}
+
+// nextNode returns the NodeInfo of the group's next node in a loop of a new process over the nodes.
+func nextNode(w *awsworld.World, id string, nodes ...*corev1.Node) *framework.NodeInfo {
+	w.T.Helper()
+	handle, err := framework.NewHandle(w.T.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
+	if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
+		w.T.Fatal(err)
+	}
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
+	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).
+		Process(ctx, nodes, nil, taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
+	if coreErr != nil {
+		w.T.Fatal(coreErr)
+	}
+	return infos[id]
+}
+
+// A node with a divided GPU publishes its parts (MIG, strategy mixed) or renamed time slices, and no whole GPU or 0.
+var divisions = map[string]corev1.ResourceList{
+	"MIG, whole ones 0":  awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/mig-1g.10gb", "7", "nvidia.com/gpu", "0"),
+	"MIG, no whole ones": awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/mig-1g.10gb", "7"),
+	"renamed slices":     awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu.shared", "4"),
+}
+
+func TestDividedGPUIsNotPromisedAsWhole(t *testing.T) {
+	for name, shown := range divisions {
+		t.Run(name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+			w.NextLoop()
+			live := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, shown)
+			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the template alone, as after a restart
+				info := nextNode(w, "gpu", nodes...)
+				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 0 {
+					t.Errorf("with %d nodes the scheduler sees %d whole GPUs on the next node, want none", len(nodes), gpus)
+				}
+				w.NextLoop()
+			}
+		})
+	}
+}
+
+func TestNoDevicesAreAssumedOnADividedGPU(t *testing.T) {
+	c := newGPUCluster(t, 1)
+	for name, shown := range divisions {
+		for _, age := range []time.Duration{time.Second, time.Hour} {
+			c.loop([]*corev1.Node{c.node(age, shown)}, map[string][]*resourceapi.ResourceSlice{})
+			if c.fits() {
+				t.Errorf("%s: a claim of a whole GPU fits the next node when the first is Ready for %s", name, age)
+			}
+		}
+	}
+}
+
+// One node may have a broken device plugin.
+func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
+	plain := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
+	with := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1", "example.com/fuse", "8")
+	for _, tt := range []struct {
+		name         string
+		first, other corev1.ResourceList
+		age          time.Duration
+		want         bool
+	}{
+		{name: "for long", first: plain, other: plain, age: time.Hour},
+		{name: "while it may still come", first: plain, other: plain, age: 10 * time.Minute, want: true},
+		{name: "and another has", first: plain, other: with, age: time.Hour, want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tags := map[string]string{awsworld.Template + "resources/example.com/fuse": "8"}
+			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, tags))
+			w.NextLoop()
+			nodes := showing(w, "gpu", "g4dn.xlarge", tt.age, tt.first)
+			nodes[1].Status.Allocatable, nodes[1].Status.Capacity = tt.other, tt.other
+			w.NextLoop()
+			got := nextNode(w, "gpu", nodes[0]).GetAllocatable().GetScalarResources()
+			for _, name := range []corev1.ResourceName{"nvidia.com/gpu", "example.com/fuse"} {
+				if (got[name] > 0) != tt.want {
+					t.Errorf("%d of %s are promised, want some: %t", got[name], name, tt.want)
+				}
+			}
+			template := w.View().Template("gpu")
+			if fuse := template.Capacity["example.com/fuse"]; fuse.IsZero() == tt.want || len(template.Accelerators()) != 1 {
+				t.Errorf("the template has %v, want fuse: %t, and in any case the GPU, for which a new node is waited", template.Capacity, tt.want)
+			}
+		})
+	}
+}
+
+// AWS may launch any of the types.
+func TestMixedSizesPromiseTheLeast(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		types []string
+		live  string
+		shown corev1.ResourceList
+		least bool // in place of the live node's figures
+	}{
+		{name: "a larger one is live", types: []string{"m5.large", "m5.2xlarge"}, live: "m5.2xlarge", least: true,
+			shown: awsworld.Resources("cpu", "8", "memory", "31Gi", "pods", "58")},
+		{name: "the least is live", types: []string{"m5.large", "m5.2xlarge"}, live: "m5.large",
+			shown: awsworld.Resources("cpu", "2", "memory", "7900Mi", "pods", "29")},
+		{name: "one size", types: []string{"m5.large", "m5a.large"}, live: "m5.large",
+			shown: awsworld.Resources("cpu", "2", "memory", "7900Mi", "pods", "29")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := awsworld.Group("mixed", "", 0, 1, 20, nil)
+			g.LaunchTemplate = nil
+			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}}
+			for _, name := range tt.types {
+				g.MixedInstancesPolicy.Overrides = append(g.MixedInstancesPolicy.Overrides, fakeaws.Override{InstanceType: name})
+			}
+			w := awsworld.New(t, nil, g)
+			w.NextLoop()
+			got := nextNode(w, "mixed", showing(w, "mixed", tt.live, 2*time.Minute, tt.shown)...).Node().Status.Allocatable
+			want := tt.shown
+			if tt.least {
+				want = w.View().Template("mixed").Allocatable
+			}
+			for name := range tt.shown {
+				q, least := got[name], want[name]
+				if q.Cmp(least) != 0 {
+					t.Errorf("%s of %s on the next node, want %s", q.String(), name, least.String())
+				}
+			}
+		})
+	}
+}
+
+// Stock reads no user data, so that its group at zero grows.
+func TestStartupTaintsKeepNoGroupAtZero(t *testing.T) {
+	register := func(list string) func(*fakeaws.Config) {
+		return func(c *fakeaws.Config) {
+			script := "#!/bin/bash\n/etc/eks/bootstrap.sh prod --kubelet-extra-args '--register-with-taints=" + list + "'\n"
+			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "boot",
+				Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: script}}})
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		taints  string
+		carried []corev1.Taint // by a node, nil for no node
+		want    []string       // keys that the next node keeps
+	}{
+		{name: "of a known agent", taints: "ebs.csi.aws.com/agent-not-ready=:NoExecute,node.cilium.io/agent-not-ready=true:NoExecute"},
+		{name: "of somebody else", taints: "team=a:NoSchedule", want: []string{"team"}},
+		{name: "that a node lost", taints: "team=a:NoSchedule,example.com/booting=:NoExecute", want: []string{"team"},
+			carried: []corev1.Taint{{Key: "team", Value: "a", Effect: corev1.TaintEffectNoSchedule}}},
+		{name: "of Kubernetes", taints: "node.kubernetes.io/special=:NoSchedule", carried: []corev1.Taint{},
+			want: []string{"node.kubernetes.io/special"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			desired := 0
+			if tt.carried != nil {
+				desired = 1
+			}
+			w := awsworld.New(t, register(tt.taints), awsworld.Group("zero", "boot", 0, desired, 5, nil))
+			w.NextLoop()
+			for _, n := range showing(w, "zero", "m5.large", 2*time.Minute, awsworld.Resources("cpu", "2", "memory", "7900Mi", "pods", "29")) {
+				n.Spec.Taints = tt.carried
+			}
+			w.NextLoop()
+			var got []string
+			for _, taint := range nextNode(w, "zero").Node().Spec.Taints {
+				got = append(got, taint.Key)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("taints of the next node (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
